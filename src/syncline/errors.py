@@ -1,0 +1,85 @@
+"""Every error Syncline raises: what happened, what to do next, and whether trying again can help."""
+
+from __future__ import annotations
+
+
+class SynclineError(Exception):
+    """Syncline could not do what it was asked to do."""
+
+    retryable = False
+    """Whether the same call can succeed later without anybody changing anything."""
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").split("\n")[0]
+        self.hint = hint
+        super().__init__(self.message if hint is None else f"{self.message}\n  {hint}")
+
+
+class ConfigError(SynclineError):
+    """The configuration is not valid."""
+
+
+class MappingError(SynclineError):
+    """An entity cannot be mapped from its table to documents."""
+
+
+class KeyFormatError(MappingError):
+    """This text is not a key of the entity."""
+
+
+class NotInstalledError(SynclineError):
+    """Syncline is not installed in this database."""
+
+
+class VersionError(SynclineError):
+    """The schema in the database belongs to another version of Syncline."""
+
+
+class CaptureError(SynclineError):
+    """A change could not be captured; its transaction must not commit."""
+
+
+class UnseenWriteError(CaptureError):
+    """This statement changes rows that the session hook cannot see."""
+
+
+class PrivilegeError(SynclineError):
+    """The database role lacks a privilege that Syncline needs."""
+
+
+class SourceError(SynclineError):
+    """The source database refused a statement."""
+
+
+class SourceUnavailableError(SourceError):
+    """The source database cannot be reached."""
+
+    retryable = True
+
+
+class SourceChangedError(SourceError):
+    """The source is no longer the server that this worker knew: restarted, failed over or restored."""
+
+    retryable = True
+
+
+class TargetError(SynclineError):
+    """The target database refused an operation."""
+
+
+class TargetUnavailableError(TargetError):
+    """The target database cannot be reached or cannot write at present."""
+
+    retryable = True
+
+
+class ForeignTargetError(TargetError):
+    """The target belongs to another source."""
+
+
+class EngineError(SynclineError):
+    """An embedded database engine could not be provided or started."""
+
+
+class ConsentError(EngineError):
+    """The engine's licence has not been accepted."""

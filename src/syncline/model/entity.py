@@ -1,0 +1,133 @@
+"""What is synced: entities as declared, tables as the catalog describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table, always with its schema."""
+
+    schema: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> TableName:
+        """Read ``table`` or ``schema.table``; without a schema, ``public`` is meant."""
+        schema, dot, name = text.partition(".")
+        return cls(schema, name) if dot else cls("public", schema)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A field whose value is an SQL expression over the table's columns."""
+
+    sql: str
+    type: str | None = None
+    """How the value becomes BSON (a kind of ``model.types``); ``None``: by the expression's own type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index of the target collection: fields with 1, -1 or a MongoDB index type."""
+
+    keys: tuple[tuple[str, int | str], ...]
+    unique: bool = False
+    name: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which columns of a table become which fields of a document."""
+
+    include: tuple[str, ...] | None = None
+    """Only these columns (and the key); ``None``: every column, also those that are added later."""
+    exclude: tuple[str, ...] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Column to field; a dot in the field nests it: ``{"city": "address.city"}``."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Column to kind, where the default is not wanted."""
+    computed: Mapping[str, Computed] = field(default_factory=dict)
+    naming: str = "same"
+    """``same`` keeps the column's name, ``camel`` turns ``user_id`` into ``userId``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Rows of a child table as an array of subdocuments in their parent's document."""
+
+    field: str
+    table: TableName
+    on: tuple[str, ...]
+    """The child's columns that hold the parent's key, in the order of the entity's key."""
+    order_by: tuple[str, ...] = ()
+    """Columns that order the array; empty: the child's primary key."""
+    fields: Fields = field(default_factory=Fields)
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A table (with embedded children) that is kept equal to a collection of documents."""
+
+    name: str
+    table: TableName
+    collection: str
+    key: tuple[str, ...] = ()
+    """Key columns; empty: the primary key."""
+    where: str | None = None
+    """SQL condition: rows outside of it are absent for the target."""
+    fields: Fields = field(default_factory=Fields)
+    embeds: tuple[Embed, ...] = ()
+    indexes: tuple[Index, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as the catalog describes it."""
+
+    name: str
+    type: str
+    """``format_type`` of the column, e.g. ``numeric(10,2)`` or ``public.mood``."""
+    base: str
+    """Name of the built-in type behind it (domains resolved): ``int8``, ``text``, …; ``enum``, ``composite``, ``range``,
+    ``multirange`` for those; any other extension type by its own name; for arrays, that of the element."""
+    oid: int
+    """The type's oid, domains resolved."""
+    array: bool = False
+    not_null: bool = False
+    scale: int | None = None
+    """Declared scale of a numeric, ``None`` when free."""
+    deterministic: bool = True
+    """False under a non-deterministic collation: equal values need not be equal text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A table as the catalog describes it."""
+
+    table: TableName
+    oid: int
+    kind: str
+    """``relkind``: r table, p partitioned table, v view, m materialised view, f foreign table."""
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    unique_keys: tuple[tuple[str, ...], ...] = ()
+    """Complete (not partial), immediate or deferrable unique constraints over NOT NULL columns, primary key included."""
+    is_partition: bool = False
+    inherits: bool = False
+    """It is a child in table inheritance (not a partition)."""
+    has_children: bool = False
+    """Other tables inherit from it (not partitions)."""
+    row_security: bool = False
+    estimated_rows: int = 0
+
+    def column(self, name: str) -> Column | None:
+        """Find a column by its name."""
+        return next((c for c in self.columns if c.name == name), None)

@@ -1,0 +1,127 @@
+"""The few seams between the parts. Whoever implements one keeps what its docstring promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from syncline.model.entity import Entity
+
+Document = dict[str, Any]
+"""A target record. It carries ``_id``, ``_originalId`` (the key text), ``_source``, ``_syncedAt`` and ``_v`` (its ticket)."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """States of one entity to write; each key occurs once, in one of the three lists."""
+
+    entity: Entity
+    inserts: list[Document] = field(default_factory=list)
+    """Present, and probably not in the target yet."""
+    upserts: list[Document] = field(default_factory=list)
+    """Present."""
+    deletes: list[Absence] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.inserts) + len(self.upserts) + len(self.deletes)
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """The source has no such record (any more), or its filter excludes it."""
+
+    key: str
+    id: Any
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The target will never take this record as it is."""
+
+    key: str
+    code: str
+    """Short and stable, e.g. ``too_large``, ``mapping``, ``validation``."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A unique index gives this record's value to another record, perhaps only until that one is written too."""
+
+    key: str
+    index: str
+    value: Mapping[str, Any]
+    """The indexed fields with the value in question, as a filter."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a batch: every key that is not named here is in the target, or a newer state of it is."""
+
+    stale: int = 0
+    """Keys whose record already carried a higher ticket; nothing was changed (as far as the engine tells)."""
+    rejected: list[Rejection] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The target's memory of its source, read and advanced at each renewal; it shows a restore of either side."""
+
+    installation: str
+    """Changes with every ``syncline install`` into a clean database."""
+    system: str
+    """The source server's own identity: system identifier and database."""
+    count: int
+    """Number of the newest renewal that reached the target."""
+
+
+class Target(Protocol):
+    """A database that is kept equal to the source, behind the fence.
+
+    Every write is idempotent and fenced: a record with a higher ticket stays as it is. When ``apply`` returns, what it
+    reports as written is durable (it survives a crash of the target and the loss of a minority of its members).
+    """
+
+    async def prepare(self, entities: Sequence[Entity]) -> None:
+        """Create what is declared (indexes, control records). Idempotent."""
+        ...
+
+    async def apply(self, batch: Batch) -> Report:
+        """Write states. Unordered within the batch.
+
+        Raises:
+            TargetUnavailableError: nothing is known of any key; the same or a newer state may be sent again.
+
+        """
+        ...
+
+    async def lane_epochs(self) -> dict[int, int]:
+        """Read the highest epoch that each lane has announced here; lanes without one are missing."""
+        ...
+
+    async def announce(self, epochs: Mapping[int, int]) -> set[int]:
+        """Raise the record of each lane to its epoch, only where it is lower; return the lanes that were raised."""
+        ...
+
+    async def beat(self, beat: Beat) -> Beat | None:
+        """Store ``beat`` unless the stored count is higher; return what was stored before."""
+        ...
+
+    async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
+        """Read records by ``_id``, from the primary, at the strongest consistency the engine has."""
+        ...
+
+    def walk(self, entity: Entity, *, after: Any = None, size: int = 1000) -> AsyncIterator[list[Document]]:
+        """Walk a collection in the order of ``_id``, across types, as lists of ``{_id, _v}``; ``after`` resumes."""
+        ...
+
+    async def ping(self) -> Mapping[str, Any]:
+        """Reach the primary; return server facts (``version``, …)."""
+        ...
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        ...
