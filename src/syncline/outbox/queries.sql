@@ -1,0 +1,143 @@
+-- The statements of the relay, as named blocks. Parameters are psycopg's; `psql` reads the rest as it stands.
+
+-- name: identity
+-- Who this server is. A worker that reconnects to another answer drops everything that it holds.
+SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '/' || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()) AS system,
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' ELSE left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END AS timeline,
+       pg_catalog.pg_postmaster_start_time()::text AS started,
+       pg_catalog.pg_is_in_recovery() AS standby
+
+-- name: installation
+SELECT schema_version, package, installation::text AS installation, epoch, beat, confirmed_beat FROM syncline.meta
+
+-- name: read_marks
+SELECT seq, lane, entity, key, hint::text, durable
+FROM syncline.outbox
+WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0
+ORDER BY seq
+LIMIT %(limit)s
+
+-- name: drawn
+-- The floor, step 1: every mark up to here has been drawn by a transaction that had its id already (tx precedes seq).
+SELECT last_value FROM syncline.outbox_seq_seq
+
+-- name: next_transaction
+-- Step 2, a statement of its own: an id above those transactions' ids. (A snapshot's xmax would not be: it is the latest
+-- *completed* id plus one, and running transactions may stand above it.)
+SELECT pg_catalog.pg_current_xact_id()::text::bigint
+
+-- name: oldest_transaction
+-- Step 3: when this has reached step 2's id, every mark up to step 1's is visible or was rolled back.
+SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint
+
+-- name: flushed
+SELECT pg_catalog.pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn
+
+-- name: insert_position
+SELECT pg_catalog.pg_current_wal_insert_lsn()::text
+
+-- name: mark
+SELECT syncline.mark(%(entity)s::smallint, %(keys)s::text[], %(hint)s::"char")
+
+-- name: promote_deferred
+WITH due AS (
+    DELETE FROM syncline.deferred
+    WHERE id IN (SELECT id FROM syncline.deferred WHERE due <= clock_timestamp() ORDER BY due LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    RETURNING entity, lane, key
+)
+INSERT INTO syncline.outbox (entity, lane, hint, key) SELECT entity, lane, 'G', key FROM due
+
+-- name: renew
+WITH beat AS (
+    UPDATE syncline.meta SET beat = beat + 1, confirmed_beat = greatest(confirmed_beat, %(confirmed)s)
+    RETURNING beat, confirmed_beat, installation::text AS installation, epoch
+), me AS (
+    INSERT INTO syncline.worker AS w (id, name, version, expires_at, report)
+    VALUES (%(worker)s, %(name)s, %(version)s, clock_timestamp() + %(ttl)s, %(report)s)
+    ON CONFLICT (id) DO UPDATE SET expires_at = clock_timestamp() + %(ttl)s, report = excluded.report
+)
+SELECT beat, confirmed_beat, installation, epoch FROM beat
+
+-- name: lanes
+SELECT l.lane, l.owner::text AS owner, l.epoch, l.confirmed, w.id IS NULL AS free
+FROM syncline.lane AS l
+LEFT JOIN syncline.worker AS w ON w.id = l.owner AND w.expires_at > clock_timestamp()
+
+-- name: live_workers
+SELECT id::text FROM syncline.worker WHERE expires_at > clock_timestamp() ORDER BY id
+
+-- name: acquire
+WITH counter AS (
+    UPDATE syncline.meta SET epoch = greatest(epoch, %(above)s) + 1 RETURNING epoch
+)
+UPDATE syncline.lane AS l SET owner = %(worker)s, epoch = counter.epoch
+FROM counter
+WHERE l.lane = ANY(%(lanes)s)
+  AND (l.owner IS NULL OR l.owner = %(worker)s
+       OR NOT EXISTS (SELECT FROM syncline.worker AS w WHERE w.id = l.owner AND w.expires_at > clock_timestamp()))
+RETURNING l.lane, l.epoch, l.confirmed
+
+-- name: confirm
+UPDATE syncline.lane AS l SET confirmed = l.epoch
+FROM unnest(%(lanes)s::smallint[], %(epochs)s::bigint[]) AS mine (lane, epoch)
+WHERE l.lane = mine.lane AND l.epoch = mine.epoch AND l.owner = %(worker)s
+RETURNING l.lane
+
+-- name: release
+UPDATE syncline.lane AS l SET owner = NULL
+FROM unnest(%(lanes)s::smallint[], %(epochs)s::bigint[]) AS mine (lane, epoch)
+WHERE l.lane = mine.lane AND l.epoch = mine.epoch AND l.owner = %(worker)s
+
+-- name: leave
+DELETE FROM syncline.worker WHERE id = %(worker)s
+
+-- name: bury_workers
+-- Rows of workers that are long gone.
+DELETE FROM syncline.worker WHERE expires_at < clock_timestamp() - interval '1 hour'
+
+-- name: notice
+INSERT INTO syncline.notice (name, severity, message)
+SELECT %(name)s, %(severity)s, %(message)s
+WHERE NOT EXISTS (SELECT FROM syncline.notice WHERE name = %(name)s AND message = %(message)s AND resolved_at IS NULL)
+
+-- name: request_task
+INSERT INTO syncline.task (kind, entity, reason, options)
+VALUES (%(kind)s, %(entity)s, %(reason)s, %(options)s)
+RETURNING id
+
+-- name: claim_task
+UPDATE syncline.task SET claimed_by = %(worker)s, claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = (
+    SELECT id FROM syncline.task
+    WHERE (claimed_until IS NULL OR claimed_until < clock_timestamp()) AND (%(only)s::bigint IS NULL OR id = %(only)s)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING id, kind, entity, reason, options, progress
+
+-- name: advance_task
+UPDATE syncline.task SET progress = %(progress)s, claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = %(id)s AND claimed_by = %(worker)s
+RETURNING id
+
+-- name: yield_task
+UPDATE syncline.task SET claimed_by = NULL, claimed_until = NULL WHERE id = %(id)s AND claimed_by = %(worker)s
+
+-- name: finish_task
+DELETE FROM syncline.task WHERE id = %(id)s AND claimed_by = %(worker)s RETURNING id
+
+-- name: queue_size
+SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'
+
+-- name: queue_at_least
+-- Is the queue at least that long? Stops counting there: for pacing.
+SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS some
+
+-- name: lag
+SELECT coalesce(extract(epoch FROM clock_timestamp() - least(
+    (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1),
+    (SELECT min(created_at) FROM syncline.task WHERE reason = 'truncate'))), 0)::float8
+
+-- name: pending_transaction
+-- Newest first: a mark that somebody asks about is recent.
+SELECT EXISTS (SELECT FROM syncline.task WHERE tx = %(tx)s::xid8)
+    OR EXISTS (SELECT FROM (SELECT tx FROM syncline.outbox ORDER BY seq DESC) AS o WHERE o.tx = %(tx)s::xid8)

@@ -1,0 +1,228 @@
+-- Syncline's own tables in a PostgreSQL source. `syncline install` runs this file; it is readable and runnable in psql.
+-- Everything lives in the schema `syncline`; `syncline uninstall` drops it and nothing else remains.
+
+CREATE SCHEMA syncline;
+COMMENT ON SCHEMA syncline IS 'Syncline: which records changed (marks), who may apply them (lanes), what became of them.';
+
+CREATE TABLE syncline.meta (
+    only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    schema_version integer NOT NULL,
+    package        text NOT NULL,
+    installation   uuid NOT NULL DEFAULT gen_random_uuid(),
+    epoch          bigint NOT NULL DEFAULT 0,
+    beat           bigint NOT NULL DEFAULT 0,
+    confirmed_beat bigint NOT NULL DEFAULT 0,
+    installed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 10);
+COMMENT ON COLUMN syncline.meta.epoch IS 'Highest epoch ever given out; one counter for all lanes.';
+COMMENT ON COLUMN syncline.meta.beat IS 'Advanced by every renewal of every worker, here and in the target: shows a restore of either side.';
+
+CREATE TABLE syncline.entity (
+    id           smallint PRIMARY KEY,
+    name         text NOT NULL UNIQUE,
+    source_table text NOT NULL,
+    collection   text NOT NULL,
+    key_columns  text[] NOT NULL,
+    key_types    text[] NOT NULL,
+    capture      text NOT NULL CHECK (capture IN ('triggers', 'session')),
+    definition   jsonb NOT NULL
+);
+COMMENT ON TABLE syncline.entity IS 'What is synced. Ids are never reused: marks and tickets refer to them.';
+
+-- tx stands before seq: defaults are computed in this order, so that a transaction has its id before it draws a number.
+-- The relay's floor (see queries.sql, "horizon") relies on it.
+CREATE TABLE syncline.outbox (
+    tx         xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    seq        bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+    at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    entity     smallint NOT NULL,
+    lane       smallint NOT NULL,
+    hint       "char" NOT NULL,
+    durable    boolean NOT NULL DEFAULT current_setting('synchronous_commit') <> 'off',
+    key        text NOT NULL,
+    event_type text,
+    payload    jsonb
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_insert_scale_factor = 0,
+    autovacuum_vacuum_insert_threshold = 1000000, autovacuum_analyze_scale_factor = 0,
+    autovacuum_analyze_threshold = 100000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
+);
+COMMENT ON TABLE syncline.outbox IS 'Marks: this record changed. Read and deleted; an empty outbox is the normal state.';
+COMMENT ON COLUMN syncline.outbox.hint IS 'I insert, U update, D delete, B backfill, R repair, E event, G second delete.';
+
+CREATE TABLE syncline.deferred (
+    id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    due    timestamptz NOT NULL,
+    entity smallint NOT NULL,
+    lane   smallint NOT NULL,
+    key    text NOT NULL
+);
+CREATE INDEX deferred_due ON syncline.deferred (due);
+COMMENT ON TABLE syncline.deferred IS 'Deletes that are done a second time, when no older write of the key can still arrive.';
+
+CREATE TABLE syncline.parked (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq         bigint NOT NULL,
+    entity      smallint NOT NULL,
+    lane        smallint NOT NULL,
+    hint        "char" NOT NULL,
+    key         text NOT NULL,
+    event_type  text,
+    payload     jsonb,
+    created_at  timestamptz NOT NULL,
+    changes     bigint NOT NULL DEFAULT 1,
+    retry_count integer NOT NULL DEFAULT 1,
+    code        text NOT NULL,
+    error       text NOT NULL,
+    parked_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tried_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE UNIQUE INDEX parked_key ON syncline.parked (entity, md5(key));
+COMMENT ON TABLE syncline.parked IS 'Records that the target rejects, one row a key, with the newest error.';
+
+CREATE TABLE syncline.history (
+    seq          bigint NOT NULL,
+    created_at   timestamptz NOT NULL,
+    processed_at timestamptz NOT NULL,
+    entity       smallint NOT NULL,
+    hint         "char" NOT NULL,
+    key          text NOT NULL,
+    event_type   text,
+    payload      jsonb
+) PARTITION BY RANGE (processed_at);
+CREATE INDEX history_key ON syncline.history (key, entity, created_at);
+CREATE TABLE syncline.history_other PARTITION OF syncline.history DEFAULT;
+COMMENT ON TABLE syncline.history IS 'Applied marks, a partition per UTC day, dropped whole when older than the configured time.';
+
+CREATE TABLE syncline.lane (
+    lane      smallint PRIMARY KEY,
+    owner     uuid,
+    epoch     bigint NOT NULL DEFAULT 0,
+    confirmed bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+INSERT INTO syncline.lane (lane) SELECT generate_series(0, 63);
+COMMENT ON COLUMN syncline.lane.confirmed IS 'Highest epoch that is known to stand in the target too.';
+
+CREATE TABLE syncline.worker (
+    id         uuid PRIMARY KEY,
+    name       text NOT NULL,
+    version    text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz NOT NULL,
+    report     jsonb NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 50);
+COMMENT ON TABLE syncline.worker IS 'Live workers; one that is past expires_at holds no lane.';
+
+CREATE TABLE syncline.task (
+    tx            xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind          text NOT NULL CHECK (kind IN ('backfill', 'sweep')),
+    entity        smallint NOT NULL,
+    reason        text NOT NULL,
+    options       jsonb NOT NULL DEFAULT '{}',
+    progress      jsonb NOT NULL DEFAULT '{}',
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    claimed_by    uuid,
+    claimed_until timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE syncline.task IS 'Marking of many records: backfill (keys of the source), sweep (keys that only the target has). Resumable.';
+
+CREATE TABLE syncline.notice (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    name        text NOT NULL,
+    severity    text NOT NULL CHECK (severity IN ('info', 'warning', 'critical')),
+    message     text NOT NULL,
+    resolved_at timestamptz
+);
+COMMENT ON TABLE syncline.notice IS 'What an operator must know: a restored side, a column that is not mapped, a table that lost its key.';
+
+CREATE TABLE syncline.certificate (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    entity      smallint NOT NULL,
+    as_of       timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    records     bigint NOT NULL,
+    verdict     text NOT NULL,
+    report      jsonb NOT NULL
+);
+COMMENT ON TABLE syncline.certificate IS 'Verification passes: what was proved, as of when.';
+
+CREATE FUNCTION syncline.lane_of(entity smallint, key text) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+    AS $$ SELECT (pg_catalog.hashtextextended(key, entity::bigint) & 63)::smallint $$;
+
+-- An idle relay holds this advisory lock exclusively; a writer that cannot share it wakes the relay at its commit.
+-- While a writer's transaction is open the relay cannot get it, and polls. So no wake is missed, and a busy relay costs
+-- its writers nothing: a NOTIFY in every transaction would make them queue for one lock at commit.
+CREATE FUNCTION syncline.wake() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(1398361667, 1) THEN
+        PERFORM pg_notify('syncline', '');
+    END IF;
+END $$;
+
+CREATE FUNCTION syncline.mark(entity smallint, keys text[], hint "char", event_type text DEFAULT NULL, payload jsonb DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    marked bigint;
+BEGIN
+    INSERT INTO syncline.outbox (entity, lane, hint, key, event_type, payload)
+    SELECT mark.entity, syncline.lane_of(mark.entity, k), mark.hint, k, mark.event_type, mark.payload
+    FROM unnest(mark.keys) AS k;
+    GET DIAGNOSTICS marked = ROW_COUNT;
+    IF marked > 0 THEN
+        PERFORM syncline.wake();
+    END IF;
+    RETURN marked;
+END $$;
+
+-- Makes the history's partitions for today and tomorrow (UTC) and drops the ones older than `keep`.
+CREATE FUNCTION syncline.rotate_history(keep interval) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+    AS $$
+DECLARE
+    day date;
+    part record;
+    dropped integer := 0;
+BEGIN
+    FOREACH day IN ARRAY ARRAY[current_date, current_date + 1] LOOP
+        IF to_regclass(format('syncline.history_%s', to_char(day, 'YYYYMMDD'))) IS NULL THEN
+            EXECUTE format('CREATE TABLE syncline.history_%s PARTITION OF syncline.history FOR VALUES FROM (%L) TO (%L)',
+                           to_char(day, 'YYYYMMDD'), day::timestamptz, (day + 1)::timestamptz);
+        END IF;
+    END LOOP;
+    FOR part IN SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+                WHERE i.inhparent = 'syncline.history'::regclass AND c.relname ~ '^history_[0-9]{8}$'
+                  AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamptz < now() - keep
+    LOOP
+        EXECUTE format('DROP TABLE syncline.%I', part.relname);
+        dropped := dropped + 1;
+    END LOOP;
+    DELETE FROM syncline.history_other WHERE processed_at < now() - keep;
+    RETURN dropped;
+END $$;
+
+CREATE FUNCTION syncline.event_name(entity text, hint "char", event_type text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT coalesce(event_type, entity || CASE hint WHEN 'I' THEN '.created' WHEN 'U' THEN '.updated' WHEN 'D' THEN '.deleted'
+                                                WHEN 'B' THEN '.backfilled' WHEN 'R' THEN '.repaired' ELSE '.changed' END) $$;
+
+CREATE VIEW syncline."Outbox" AS
+SELECT o.seq AS id, syncline.event_name(e.name, o.hint, o.event_type) AS event_type, e.name AS aggregate_type,
+       o.key AS aggregate_id, o.payload, o.at AS created_at, 0 AS retry_count, NULL::text AS last_error,
+       false AS processed, NULL::timestamptz AS processed_at
+FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity WHERE o.hint <> 'G'
+UNION ALL
+SELECT p.seq, syncline.event_name(e.name, p.hint, p.event_type), e.name, p.key, p.payload, p.created_at, p.retry_count, p.error,
+       false, NULL::timestamptz
+FROM syncline.parked AS p JOIN syncline.entity AS e ON e.id = p.entity
+UNION ALL
+SELECT h.seq, syncline.event_name(e.name, h.hint, h.event_type), e.name, h.key, h.payload, h.created_at, 0, NULL::text,
+       true, h.processed_at
+FROM syncline.history AS h JOIN syncline.entity AS e ON e.id = h.entity;
+COMMENT ON VIEW syncline."Outbox" IS 'Every change: waiting, parked and applied. Read only.';

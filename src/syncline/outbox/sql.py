@@ -1,0 +1,35 @@
+"""Our SQL lives in ``.sql`` files with named blocks; this reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_COMMENT = "/* syncline */ "
+
+
+@cache
+def blocks(file: str) -> Mapping[str, str]:
+    """Read the named blocks of one of our ``.sql`` files.
+
+    Each statement carries our name as a comment, so that it can be told apart in the database's log.
+
+    Args:
+        file: the file's name within ``syncline.outbox``, e.g. ``queries.sql``.
+
+    """
+    text = files("syncline.outbox").joinpath(file).read_text("utf-8")
+    parts = _NAME.split(text)[1:]
+    return {name: _COMMENT + _strip(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def script(file: str) -> str:
+    """Read one of our ``.sql`` files whole."""
+    return files("syncline.outbox").joinpath(file).read_text("utf-8")
+
+
+def _strip(body: str) -> str:
+    return "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
