@@ -17,6 +17,7 @@ _I32 = struct.Struct("<i")
 _FIXED_BYTES = {1: 8, 6: 0, 7: 12, 8: 1, 9: 8, 10: 0, 16: 4, 17: 8, 18: 8, 19: 16, 127: 0, 255: 0}
 _LENGTH_BEFORE = {2: 4, 13: 4, 14: 4, 3: 0, 4: 0, 15: 0, 5: 5, 12: 16}
 """Types that begin with their length, and how many bytes that does not count."""
+_EMPTY_DOCUMENT_BYTES = 5
 _REMOVED = frozenset({b"$db", b"lsid", b"$clusterTime"})
 """The engine adds ``$db`` itself and knows no sessions and no clusters."""
 
@@ -85,7 +86,7 @@ def _array_of_sequence(payload: bytes, position: int, stop: int) -> bytes:
     name, position = payload[position:name_end], name_end + 1
     parts, number = [], 0
     while position < stop:
-        next_position = position + _i32(payload, position)
+        next_position = position + max(_i32(payload, position), _EMPTY_DOCUMENT_BYTES)
         parts.append(b"\x03%d\x00" % number)
         parts.append(payload[position:next_position])
         position, number = next_position, number + 1
