@@ -109,7 +109,9 @@ class PrivateMongo:
         self._process.wait_until(self._listens, timeout_seconds=START_SECONDS, name="MongoDB")
         if self.kind == "mongod":
             with MongoClient[dict[str, Any]](self.url) as client:
-                self._process.wait_until(lambda: self._is_primary(client), timeout_seconds=START_SECONDS, name="MongoDB")
+                self._process.wait_until(
+                    lambda: self._is_primary(client), timeout_seconds=START_SECONDS, name="MongoDB"
+                )
         return self
 
     def stop(self) -> None:

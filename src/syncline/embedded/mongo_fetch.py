@@ -119,7 +119,9 @@ def _glibc() -> tuple[int, ...]:
     except (ValueError, OSError):
         name = None
     if name is None:
-        raise EngineError("The MongoDB engine needs the GNU C library, which this system does not use.", hint=OTHER_WAYS)
+        raise EngineError(
+            "The MongoDB engine needs the GNU C library, which this system does not use.", hint=OTHER_WAYS
+        )
     return tuple(int(part) for part in name.split()[1].split("."))
 
 

@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def cache_dir() -> Path:
-    """Return the folder for what is fetched or made once: ``$SYNCLINE_CACHE``, else ``syncline`` in the user's cache."""
+    """Return the folder for what is made once: ``$SYNCLINE_CACHE``, else the user's cache; there ``syncline``."""
     own = os.environ.get("SYNCLINE_CACHE")
     general = os.environ.get("XDG_CACHE_HOME")
     base = Path(own) if own else Path(general) if general else Path.home() / ".cache"
@@ -23,7 +23,7 @@ def cache_dir() -> Path:
 
 def socket_folder() -> Path:
     """Make a folder that only this user can enter, with a name short enough for the 107 bytes of a socket address."""
-    return Path(tempfile.mkdtemp(prefix="syncline-", dir="/tmp"))  # noqa: S108 - mkdtemp is safe there
+    return Path(tempfile.mkdtemp(prefix="syncline-", dir="/tmp"))
 
 
 def choose_port(wanted: int) -> int:

@@ -23,7 +23,14 @@ SOCKET_PORT = 5432
 START_SECONDS = 60.0
 LEAVING_SECONDS = 10.0
 NO_SETTINGS: Mapping[str, str | int] = MappingProxyType({})
-INITDB_OPTIONS = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions")
+INITDB_OPTIONS = (
+    "--username=postgres",
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--no-locale",
+    "--no-sync",
+    "--no-instructions",
+)
 
 
 class PrivatePostgres:
@@ -216,8 +223,11 @@ def _template(binaries: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix="initdb-", dir=template.parent) as folder:
             fresh = Path(folder) / "data"
             _initialise(binaries, fresh)
-            with contextlib.suppress(OSError):  # somebody else was faster
+            try:
                 fresh.rename(template)
+            except OSError:
+                if not template.exists():  # else somebody was faster
+                    raise
     return template
 
 

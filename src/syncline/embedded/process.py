@@ -84,7 +84,8 @@ class ServerProcess:
             if time.monotonic() > deadline:
                 self.kill()
                 raise EngineError(
-                    f"{name} was not ready after {timeout_seconds:g} s:\n{self.log_tail()}", hint=f"Its log: {self._log}"
+                    f"{name} was not ready after {timeout_seconds:g} s:\n{self.log_tail()}",
+                    hint=f"Its log: {self._log}",
                 )
             time.sleep(POLL_SECONDS)
 
@@ -156,12 +157,18 @@ def family_of(pid: int) -> Iterator[int]:
 
 def processes_in(folder: Path) -> list[int]:
     """Return the processes whose working directory is ``folder`` (a PostgreSQL server's is its data directory)."""
-    found = []
-    for entry in os.scandir("/proc"):
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and os.readlink(f"/proc/{entry.name}/cwd") == str(folder) and _state(int(entry.name)) != "Z":  # noqa: E501, PTH115
-                found.append(int(entry.name))
-    return found
+    return [pid for pid in _all_processes() if _state(pid) != "Z" and _working_directory(pid) == folder]
+
+
+def _all_processes() -> list[int]:
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+
+
+def _working_directory(pid: int) -> Path | None:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:  # it has ended, or is somebody else's
+        return None
 
 
 def _tasks(pid: int) -> list[str]:

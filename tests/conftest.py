@@ -1,0 +1,70 @@
+"""Fixtures that every test may ask for. Engines are started on first use, one of each per pytest-xdist worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from syncline.embedded.mongo import PrivateMongo
+from syncline.embedded.postgres import PrivatePostgres
+from tests import engines
+
+ENGINE_FIXTURES = frozenset(
+    {"postgres", "mongo", "database", "mongo_url", "mongo_db", "private_postgres", "private_mongo"}
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses an engine, so that ``-m "not engines"`` needs no thought from who writes a test."""
+    for item in items:
+        if ENGINE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.engines)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PrivatePostgres]:
+    """The shared server: do not kill it, and take ``database`` for your tables."""
+    with engines.running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo() -> Iterator[PrivateMongo]:
+    """The shared server: do not kill it, and take ``mongo_db`` for your collections."""
+    with engines.running_mongo() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PrivatePostgres) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of the test's own."""
+    with engines.fresh_database(postgres.url) as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_url(mongo: PrivateMongo) -> str:
+    """The URL of the shared MongoDB server."""
+    return mongo.url
+
+
+@pytest.fixture
+def mongo_db(mongo: PrivateMongo) -> Iterator[str]:
+    """The name of an empty MongoDB database of the test's own."""
+    with engines.fresh_mongo_database(mongo.url) as name:
+        yield name
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[PrivatePostgres]:
+    """A server of the test's own, running; it may be stopped, killed, frozen and started again."""
+    with engines.running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def private_mongo() -> Iterator[PrivateMongo]:
+    """A server of the test's own, running; it may be stopped, killed, frozen and started again."""
+    with engines.running_mongo() as server:
+        yield server

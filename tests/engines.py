@@ -1,0 +1,98 @@
+"""The database engines that tests, chaos runs, mutants and benchmarks use: small, durable, and gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from pymongo import MongoClient
+
+from syncline.embedded.mongo import PrivateMongo
+from syncline.embedded.postgres import PrivatePostgres
+
+POSTGRES_SETTINGS = {
+    "shared_buffers": "32MB",
+    "max_connections": 60,
+    "max_wal_size": "256MB",
+    "max_parallel_workers_per_gather": 0,
+    "autovacuum_max_workers": 1,
+    "jit": "off",
+}
+"""A small footprint; ``fsync`` and ``synchronous_commit`` stay as they are by default, on."""
+MONGO_CACHE_MB = 256
+
+
+def small_postgres(data_dir: Path, **options: Any) -> PrivatePostgres:
+    """Prepare a server for tests; ``settings`` are added to ours."""
+    settings = POSTGRES_SETTINGS | options.pop("settings", {})
+    return PrivatePostgres(data_dir, settings=settings, **options)
+
+
+def small_mongo(data_dir: Path, **options: Any) -> PrivateMongo:
+    """Prepare a server for tests. The licence is accepted by who sets SYNCLINE_ACCEPT_SSPL, never by us."""
+    return PrivateMongo(data_dir, **{"cache_mb": MONGO_CACHE_MB} | options)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for data and remove it, whatever happens inside."""
+    folder = Path(tempfile.mkdtemp(prefix="syncline-data-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_postgres(**options: Any) -> Iterator[PrivatePostgres]:
+    """Run a server of its own; the block may stop, kill and freeze it."""
+    with scratch_folder() as folder:
+        server = small_postgres(folder / "pg", **options)
+        try:
+            yield server.start()
+        finally:
+            server.kill()
+
+
+@contextlib.contextmanager
+def running_mongo(**options: Any) -> Iterator[PrivateMongo]:
+    """Run a server of its own; the block may stop, kill and freeze it."""
+    with scratch_folder() as folder:
+        server = small_mongo(folder / "mongo", **options)
+        try:
+            yield server.start()
+        finally:
+            server.kill()
+
+
+@contextlib.contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """Create an empty database, yield its URL and drop it with the sessions that are left."""
+    name = f"t_{uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY wal_log")
+        connection.execute(create.format(sql.Identifier(name)))
+    try:
+        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def fresh_mongo_database(server_url: str) -> Iterator[str]:
+    """Yield a name that no database has, and drop what was created under it."""
+    name = f"t_{uuid4().hex[:12]}"
+    try:
+        yield name
+    finally:
+        with MongoClient(server_url, serverSelectionTimeoutMS=5000) as client:
+            client.drop_database(name)
