@@ -62,6 +62,7 @@ COMMENT ON TABLE syncline.deferred IS 'Deletes that are done a second time, when
 
 CREATE TABLE syncline.parked (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tx          xid8,
     seq         bigint NOT NULL,
     entity      smallint NOT NULL,
     lane        smallint NOT NULL,

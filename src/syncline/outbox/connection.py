@@ -1,0 +1,113 @@
+"""Connections to the source: settings pinned, errors translated, identity known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
+from syncline.outbox.sql import blocks
+
+Connection = psycopg.AsyncConnection[TupleRow]
+
+_SESSION = """
+SELECT set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY', false),
+       set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
+       set_config('extra_float_digits', '1', false), set_config('row_security', 'off', false),
+       set_config('synchronous_commit', 'on', false), set_config('default_transaction_isolation', 'read committed', false),
+       set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
+       set_config('jit', 'off', false)
+"""
+# A keyed read of a table whose statistics are old must not become a scan of it.
+_KEYED = """
+SELECT set_config('enable_seqscan', 'off', false), set_config('enable_sort', 'off', false),
+       set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which server a connection leads to; another answer after a reconnect means: not the server that we knew."""
+
+    system: str
+    timeline: str
+    started: str
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg's errors into ours."""
+    try:
+        yield
+    except (psycopg.errors.InsufficientPrivilege,) as error:
+        raise PrivilegeError(f"PostgreSQL: {first_line(error)}", hint="grant it, or run as the owner") from error
+    except psycopg.errors.QueryCanceled as error:
+        raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
+    except psycopg.Error as error:
+        raise SourceError(f"PostgreSQL: {first_line(error)}") from error
+
+
+async def connect(url: str, *, keyed: bool = False, application: str = "syncline", timeout_seconds: int = 5) -> Connection:
+    """Open a connection in autocommit mode with everything pinned that could change what a value looks like.
+
+    Args:
+        url: a libpq connection string.
+        keyed: forbid plans that scan whole tables.
+        application: name shown in ``pg_stat_activity``.
+        timeout_seconds: limit for establishing the connection.
+
+    Raises:
+        SourceUnavailableError: no server answers, or it does not let us in.
+
+    """
+    with translated():
+        connection = await psycopg.AsyncConnection.connect(
+            url,
+            autocommit=True,
+            application_name=application,
+            connect_timeout=timeout_seconds,
+            client_encoding="utf8",
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+        )
+        try:
+            await connection.execute(_SESSION)
+            if keyed:
+                await connection.execute(_KEYED)
+        except BaseException:
+            await connection.close()
+            raise
+    return connection
+
+
+async def identify(connection: Connection) -> Identity:
+    """Ask the server who it is.
+
+    Raises:
+        SourceError: it is a standby; states must come from the primary.
+
+    """
+    with translated():
+        row = await (await connection.execute(blocks("queries.sql")["identity"])).fetchone()
+    assert row is not None  # noqa: S101  a SELECT without FROM has one row
+    system, timeline, started, standby = row
+    if standby:
+        raise SourceError(
+            "this PostgreSQL is a standby; Syncline reads states from the primary only",
+            hint="point the source URL at the primary (libpq: target_session_attrs=read-write)",
+        )
+    return Identity(system, timeline, started)
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten a driver's message to its first line."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

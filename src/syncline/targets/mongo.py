@@ -1,0 +1,311 @@
+"""MongoDB as a target: fenced, idempotent, durable writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import bson
+import pymongo
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient, DeleteOne, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, InvalidDocument, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from syncline.errors import TargetError
+from syncline.model.entity import Entity
+from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
+from syncline.targets import mongo_errors
+from syncline.targets.mongo_indexes import ensure_indexes
+
+T = TypeVar("T")
+
+DURABLE = WriteConcern(w="majority", j=True)
+"""With the driver's default a killed server forgot documents that had been acknowledged."""
+
+CODEC = bson.CodecOptions[dict[str, Any]](
+    uuid_representation=bson.binary.UuidRepresentation.STANDARD,
+    datetime_conversion=bson.codec_options.DatetimeConversion.DATETIME_AUTO,
+    tz_aware=False,
+)
+
+CHUNK = 1000
+"""Documents per command: larger ones gain nothing and hold the server's locks for longer."""
+
+
+class MongoTarget:
+    """A MongoDB database; implements ``syncline.ports.Target``.
+
+    One client (one pool) per object. Every command carries a time limit that the server enforces too, so that a write
+    that has been given up cannot execute much later (the grace of the second delete builds on it).
+
+    Args:
+        url: a MongoDB connection string.
+        database: name of the database that holds the collections.
+        control: collection for lane records and the source's heartbeat.
+        timeout: limit of one operation, on both sides of the wire.
+
+    """
+
+    def __init__(
+        self, url: str, database: str, *, control: str = "_syncline", timeout: timedelta = timedelta(seconds=10)
+    ) -> None:
+        try:
+            self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+                url,
+                appname="syncline",
+                retryWrites=False,
+                serverSelectionTimeoutMS=int(min(timeout.total_seconds(), 5) * 1000),
+                uuidRepresentation="standard",
+            )
+        except PyMongoError as error:
+            raise TargetError(f"this is not a usable MongoDB URL: {error}") from error
+        self._database = self._client.get_database(database, codec_options=CODEC, write_concern=DURABLE)
+        self._control = self._database[control]
+        self._timeout = timeout.total_seconds()
+        self._replica_set: bool | None = None
+
+    async def prepare(self, entities: Sequence[Entity]) -> None:
+        """Create the declared indexes; idempotent."""
+        with mongo_errors.translated(), pymongo.timeout(None):
+            for entity in entities:
+                await ensure_indexes(self._database[entity.collection], entity)
+
+    async def apply(self, batch: Batch) -> Report:
+        """Write states; see ``syncline.ports.Target.apply``."""
+        collection = self._database[batch.entity.collection]
+        report = Report()
+        upserts = batch.upserts
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            for chunk in _chunks(batch.inserts):
+                present = await self._insert(collection, chunk, report)
+                if present:
+                    await self._upsert(collection, present, report)
+            for chunk in _chunks(upserts):
+                await self._upsert(collection, chunk, report)
+            for gone in _chunks(batch.deletes):
+                await self._delete(collection, gone, report)
+        return report
+
+    async def _insert(
+        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
+    ) -> list[Document]:
+        """Insert; return the documents whose ``_id`` was there already."""
+        try:
+            await collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            present: list[Document] = []
+            for write_error in mongo_errors.of(error):
+                document = documents[write_error["index"]]
+                if mongo_errors.is_duplicate_id(write_error):
+                    present.append(document)
+                else:
+                    self._note(report, document["_originalId"], write_error)
+            return present
+        except (InvalidDocument, BSONError, OverflowError) as error:
+            good = self._sift(documents, report, error)
+            # Some may have been sent before the bad one was met: the update tells.
+            await self._upsert(collection, good, report)
+        return []
+
+    async def _upsert(
+        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
+    ) -> None:
+        if not documents:
+            return
+        try:
+            result = await collection.bulk_write([_guarded(document) for document in documents], ordered=False)
+            report.stale += result.matched_count - result.modified_count
+        except BulkWriteError as error:
+            report.stale += error.details["nMatched"] - error.details["nModified"]
+            for write_error in mongo_errors.of(error):
+                self._note(report, documents[write_error["index"]]["_originalId"], write_error)
+        except (InvalidDocument, BSONError, OverflowError) as error:
+            await self._upsert(collection, self._sift(documents, report, error), report)
+
+    async def _delete(
+        self, collection: AsyncCollection[dict[str, Any]], absences: list[Absence], report: Report
+    ) -> None:
+        # `$lt` would miss documents without `_v`.
+        deletes = [DeleteOne({"_id": gone.id, "_v": {"$not": {"$gte": gone.ticket}}}) for gone in absences]
+        try:
+            await collection.bulk_write(deletes, ordered=False)
+        except BulkWriteError as error:
+            for write_error in mongo_errors.of(error):
+                self._note(report, absences[write_error["index"]].key, write_error)
+
+    @staticmethod
+    def _note(report: Report, key: str, write_error: Mapping[str, Any]) -> None:
+        if mongo_errors.is_conflict(write_error):
+            report.conflicts.append(
+                Conflict(key, mongo_errors.index_name(write_error), dict(write_error.get("keyValue") or {}))
+            )
+        else:
+            report.rejected.append(
+                Rejection(key, mongo_errors.rejection_code(write_error), str(write_error.get("errmsg", "")))
+            )
+
+    @staticmethod
+    def _sift(documents: list[Document], report: Report, cause: Exception) -> list[Document]:
+        """Take out, as rejected, the documents that cannot be encoded or are too large."""
+        good = []
+        for document in documents:
+            reason = mongo_errors.encoding_problem(document, CODEC)
+            if reason is None:
+                good.append(document)
+            else:
+                report.rejected.append(Rejection(document["_originalId"], *reason))
+        if len(good) == len(documents):
+            raise TargetError(f"the driver cannot encode a batch, and each of its documents alone: {cause}") from cause
+        return good
+
+    async def holders(self, entity: Entity, values: Sequence[Mapping[str, Any]]) -> list[Document | None]:
+        """Find, for each unique value, the record that has it now."""
+        collection = self._database[entity.collection]
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            return [await collection.find_one(dict(value)) if value else None for value in values]
+
+    async def lane_epochs(self) -> dict[int, int]:
+        """Read what each lane announced here."""
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            control = await self._consistent(self._control)
+            return {record["lane"]: record["epoch"] async for record in control.find({"lane": {"$exists": True}})}
+
+    async def announce(self, epochs: Mapping[int, int]) -> set[int]:
+        """Raise lane records; an epoch belongs to one acquisition, so who reads it back has raised it."""
+        raises = [
+            UpdateOne({"_id": f"lane/{lane}"}, {"$max": {"epoch": epoch}, "$set": {"lane": lane}}, upsert=True)
+            for lane, epoch in epochs.items()
+        ]
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            if raises:
+                await self._control.bulk_write(raises, ordered=False)
+        stored = await self.lane_epochs()
+        return {lane for lane, epoch in epochs.items() if stored.get(lane) == epoch}
+
+    async def beat(self, beat: Beat) -> Beat | None:
+        """Advance the heartbeat record."""
+        record = {"_id": "source", "installation": beat.installation, "system": beat.system, "count": beat.count}
+        higher = {"$and": [{"$eq": ["$installation", beat.installation]}, {"$gt": ["$count", beat.count]}]}
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            before = await self._control.find_one_and_update(
+                {"_id": "source"},
+                [{"$replaceWith": {"$cond": [higher, "$$ROOT", {"$literal": record}]}}],
+                upsert=True,
+                return_document=pymongo.ReturnDocument.BEFORE,
+            )
+        return before and Beat(before["installation"], before["system"], before["count"])
+
+    async def read_beat(self) -> Beat | None:
+        """Read the heartbeat record without touching it."""
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            record = await (await self._consistent(self._control)).find_one({"_id": "source"})
+        return record and Beat(record["installation"], record["system"], record["count"])
+
+    async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
+        """Read by ``_id``; a single record linearizably where the server has replicas."""
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            collection = await self._consistent(self._database[entity.collection], single=len(ids) == 1)
+            if len(ids) == 1:
+                found = await collection.find_one({"_id": ids[0]})
+                return [] if found is None else [found]
+            return await collection.find({"_id": {"$in": list(ids)}}).to_list()
+
+    async def read_raw(self, entity: Entity, ids: Sequence[Any]) -> list[bson.raw_bson.RawBSONDocument]:
+        """Read like ``read``, but undecoded: for comparisons that mostly find bytes equal."""
+        options = bson.CodecOptions(document_class=bson.raw_bson.RawBSONDocument)
+        collection = self._database.get_collection(entity.collection).with_options(codec_options=options)
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            return await (await self._consistent(collection)).find({"_id": {"$in": list(ids)}}).to_list()
+
+    async def walk(
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+    ) -> AsyncIterator[list[Document]]:
+        """Walk ``{_id, _v}`` in index order.
+
+        ``min`` with a hint bounds the index itself; a ``$gt`` filter would be cut to the type of its value, and hide
+        documents whose ``_id`` has another type.
+        """
+        collection = self._database[entity.collection]
+        started = resume
+        while True:
+            with mongo_errors.translated(), pymongo.timeout(self._timeout):
+                cursor = collection.find({}, {"_id": 1, "_v": 1}).hint([("_id", 1)]).limit(size + started)
+                if started:
+                    cursor = cursor.min([("_id", after)])
+                page = await cursor.to_list()
+            full = len(page) == size + started
+            if started and page and page[0]["_id"] == after:
+                page = page[1:]
+            if page:
+                yield page
+            if not full:
+                return
+            after, started = page[-1]["_id"], True
+
+    async def probe(self) -> None:
+        """Write something small and durable: is it the server or the batch that fails?"""
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            await self._control.update_one({"_id": "probe"}, {"$inc": {"count": 1}}, upsert=True)
+
+    async def count(self, entity: Entity) -> int:
+        """Count the documents of a collection, from its metadata."""
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            return await self._database[entity.collection].estimated_document_count()
+
+    async def ping(self) -> Mapping[str, Any]:
+        """Reach the primary; return ``version``, ``replica_set`` and ``storage``."""
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            info = await self._client.admin.command("buildInfo")
+            hello = await self._client.admin.command("hello")
+        return {
+            "version": info["version"],
+            "replica_set": hello.get("setName"),
+            "max_document_bytes": hello["maxBsonObjectSize"],
+        }
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._client.close()
+
+    async def _consistent(
+        self, collection: AsyncCollection[dict[str, Any]] | Any, *, single: bool = False
+    ) -> AsyncCollection[Any]:
+        """Choose the strongest read concern that this server has for this kind of read."""
+        if self._replica_set is None:
+            self._replica_set = bool((await self._client.admin.command("hello")).get("setName"))
+        if not self._replica_set:
+            return collection
+        return collection.with_options(read_concern=ReadConcern("linearizable" if single else "majority"))
+
+
+def _guarded(document: Document) -> UpdateOne:
+    """Replace where the stored ticket is lower, insert where there is nothing.
+
+    ``$literal`` because values may begin with ``$``. The form with ``_v`` in the filter runs at half the speed and raises
+    a duplicate key for each stale one.
+    """
+    return UpdateOne(
+        {"_id": document["_id"]},
+        [
+            {
+                "$replaceWith": {
+                    "$cond": [
+                        {"$lt": [{"$ifNull": ["$_v", -1]}, document["_v"]]},
+                        {"$literal": document},
+                        "$$ROOT",
+                    ]
+                }
+            }
+        ],
+        upsert=True,
+    )
+
+
+def _chunks(items: list[T]) -> Iterable[list[T]]:
+    if len(items) <= CHUNK:
+        return [items] if items else []
+    return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
