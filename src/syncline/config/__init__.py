@@ -1,0 +1,25 @@
+"""Settings from ``syncline.toml`` and the environment; validated, frozen, secrets never printed."""
+
+from syncline.config.load import DEFAULT_FILE, load
+from syncline.config.secrets import passwords, redact
+from syncline.config.settings import (
+    HistorySettings,
+    LogSettings,
+    Settings,
+    SourceSettings,
+    TargetSettings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "DEFAULT_FILE",
+    "HistorySettings",
+    "LogSettings",
+    "Settings",
+    "SourceSettings",
+    "TargetSettings",
+    "WorkerSettings",
+    "load",
+    "passwords",
+    "redact",
+]

@@ -1,0 +1,166 @@
+"""Declared entities: what stands under ``[entities.NAME]``, and the ``Entity`` it becomes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from syncline.config.settings import Section
+from syncline.model.entity import Computed, Embed, Entity, Fields, Index, TableName
+
+
+def _shorthand(value: object) -> object:
+    return {"sql": value} if isinstance(value, str) else value
+
+
+def _names(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _index_keys(value: object) -> object:
+    """Accept ``"a"``, ``["a", "-b"]`` and ``{a = 1, b = -1}``."""
+    if isinstance(value, dict):
+        return list(value.items())
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list):
+        return items
+    return [_direction(item) if isinstance(item, str) else item for item in items]
+
+
+def _direction(field: str) -> tuple[str, int]:
+    return (field[1:], -1) if field.startswith("-") else (field, 1)
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+class ComputedConfig(Section):
+    """A field computed by SQL; a bare string is its expression."""
+
+    sql: str
+    """SQL expression over the table's columns."""
+    type: str | None = None
+    """Kind of value, where the expression's own type is not wanted."""
+
+
+class FieldsConfig(Section):
+    """Which columns become which fields."""
+
+    include: Names | None = None
+    """Only these columns (and the key). By default every column, also those added later."""
+    exclude: Names = ()
+    """Columns to leave out."""
+    rename: dict[str, str] = Field(default_factory=dict)
+    """Column to field; a dot nests: `city = "address.city"`."""
+    types: dict[str, str] = Field(default_factory=dict)
+    """Column to kind, where the default is not wanted."""
+    naming: Literal["same", "camel"] = "same"
+    """`camel` turns `user_id` into `userId`."""
+    computed: dict[str, Annotated[ComputedConfig, BeforeValidator(_shorthand)]] = Field(default_factory=dict)
+    """Fields computed by SQL: `computed.fullName = "first || ' ' || last"`, or a table with `sql` and `type`."""
+
+    def to_fields(self) -> Fields:
+        """Build the model's value."""
+        return Fields(
+            include=self.include,
+            exclude=self.exclude,
+            rename=self.rename,
+            types=self.types,
+            naming=self.naming,
+            computed={name: Computed(c.sql, c.type) for name, c in self.computed.items()},
+        )
+
+
+class EmbedConfig(FieldsConfig):
+    """Rows of a child table, as an array in their parent's document."""
+
+    table: str
+    """The child table, `table` or `schema.table`."""
+    on: Names
+    """The child's columns that hold the parent's key, in the key's order."""
+    order_by: Names = ()
+    """Columns that order the array; by default the child's primary key."""
+    where: str | None = None
+    """SQL condition on the child's rows."""
+
+    def to_embed(self, field: str) -> Embed:
+        """Build the model's value."""
+        return Embed(field, TableName.parse(self.table), self.on, self.order_by, self.to_fields(), self.where)
+
+
+class IndexConfig(Section):
+    """An index of the collection."""
+
+    keys: Annotated[tuple[tuple[str, int | str], ...], BeforeValidator(_index_keys)] = Field(min_length=1)
+    """Fields: `"a"`, `["a", "-b"]` (minus: descending) or `{a = 1, b = "text"}`."""
+    unique: bool = False
+    """Refuse a second document with the same values."""
+    name: str | None = None
+    """By default, MongoDB's own."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further options of `createIndex`, such as `partialFilterExpression`."""
+
+    @field_validator("keys")
+    @classmethod
+    def _known_direction(cls, keys: tuple[tuple[str, int | str], ...]) -> tuple[tuple[str, int | str], ...]:
+        for field, direction in keys:
+            if direction not in (1, -1, "text", "hashed", "2d", "2dsphere"):
+                raise ValueError(f"{field} = {direction!r}: use 1, -1, text, hashed, 2d or 2dsphere")
+        return keys
+
+    @field_validator("options")
+    @classmethod
+    def _nothing_expires(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if "expireAfterSeconds" in options:
+            raise ValueError(
+                "expireAfterSeconds would delete documents whose rows still exist; filter them with `where` instead"
+            )
+        return options
+
+    def to_index(self) -> Index:
+        """Build the model's value."""
+        return Index(self.keys, self.unique, self.name, self.options)
+
+
+class EntityConfig(FieldsConfig):
+    """A table that is kept equal to a collection."""
+
+    table: str = ""
+    """The table, `table` or `schema.table`; by default the entity's name."""
+    collection: str = ""
+    """The collection; by default the entity's name."""
+    key: Names = ()
+    """Key columns; by default the primary key."""
+    where: str | None = None
+    """SQL condition: rows outside of it are not in the collection."""
+    embed: dict[str, EmbedConfig] = Field(default_factory=dict)
+    """Child tables as arrays: `[entities.NAME.embed.FIELD]`."""
+    indexes: tuple[IndexConfig, ...] = ()
+    """Indexes of the collection: `[[entities.NAME.indexes]]`."""
+
+    @field_validator("collection")
+    @classmethod
+    def _possible_collection(cls, name: str) -> str:
+        if "$" in name or "\0" in name or name.startswith("system."):
+            raise ValueError("not a possible name of a collection: no $, and not beginning with system.")
+        return name
+
+    def to_entity(self, name: str) -> Entity:
+        """Build the model's value."""
+        return Entity(
+            name=name,
+            table=TableName.parse(self.table or name),
+            collection=self.collection or name,
+            key=self.key,
+            where=self.where,
+            fields=self.to_fields(),
+            embeds=tuple(embed.to_embed(field) for field, embed in self.embed.items()),
+            indexes=tuple(index.to_index() for index in self.indexes),
+        )
+
+
+def possible_name(name: str) -> bool:
+    """Tell whether an entity may be called so: it is part of event types, triggers and commands."""
+    return re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name, re.IGNORECASE) is not None

@@ -1,0 +1,189 @@
+"""Reading the configuration: file, then environment, then every check; each complaint names its line."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from syncline.config import environment, problems, urls
+from syncline.config.entities import EntityConfig, possible_name
+from syncline.config.problems import Origin, Problem
+from syncline.config.secrets import redact
+from syncline.config.settings import (
+    HistorySettings,
+    LogSettings,
+    Section,
+    Settings,
+    SourceSettings,
+    TargetSettings,
+    WorkerSettings,
+)
+from syncline.errors import ConfigError
+
+DEFAULT_FILE = "syncline.toml"
+
+
+class File(Section):
+    """The whole file."""
+
+    source: SourceSettings
+    target: TargetSettings
+    worker: WorkerSettings = WorkerSettings()
+    history: HistorySettings = HistorySettings()
+    log: LogSettings = LogSettings()
+    entities: dict[str, EntityConfig] = Field(default_factory=dict)
+
+
+def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check the configuration.
+
+    Args:
+        path: the file; by default ``SYNCLINE_CONFIG``, then ``syncline.toml`` here, which may be missing.
+        env: the environment; it wins over the file.
+
+    Raises:
+        ConfigError: every problem found, each with its place.
+
+    """
+    file = _file(path, env)
+    text = _read(file) if file else ""
+    name = str(file) if file else "configuration"
+    data = _parse(text, name)
+    origin = Origin(name, text, environment.overlay(data, env))
+    if found := list(_urls(data, env, file)):
+        raise problems.error(found, origin)
+    try:
+        config = TypeAdapter(File).validate_python(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise problems.error([problems.explain(detail, File) for detail in error.errors()], origin) from None
+    if found := [*_consistency(config), *_entities(config)]:
+        raise problems.error(found, origin)
+    return _settings(config, file)
+
+
+def _file(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    chosen = path or (Path(env["SYNCLINE_CONFIG"]) if env.get("SYNCLINE_CONFIG") else None)
+    if chosen is None:
+        return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+    if not chosen.is_file():
+        raise ConfigError(f"{chosen}: there is no such file", hint="`syncline init` writes one from your database")
+    return chosen
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes()[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{file}:{line}: not UTF-8", hint="save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}", hint="check the file's permissions") from None
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        match = re.search(r"at line (\d+)", message)
+        line = int(match[1]) if match else max(1, len(text.splitlines()))
+        what = message.partition(" (at")[0]
+        offending = text.splitlines()[line - 1].strip() if text.splitlines()[line - 1 : line] else ""
+        raise ConfigError(
+            f"{name}:{line}: not valid TOML: {what}", hint=f"the line reads: {redact(offending)}" if offending else None
+        ) from None
+
+
+def _urls(data: dict[str, Any], env: Mapping[str, str], file: Path | None) -> Iterator[Problem]:
+    for side, check in (("source", urls.source_url), ("target", urls.target_url)):
+        table = data.get(side)
+        if not isinstance(table, dict):
+            continue  # pydantic says so
+        url = table.get("url")
+        variable = environment.URLS[side]
+        if not url:
+            where = f"`url` in [{side}]" if file else f"{variable}, or `url` in [{side}] of {DEFAULT_FILE}"
+            yield Problem((side,), f"no {side} database", f"set {variable}" if file else f"set {where}")
+        elif isinstance(url, str):
+            expanded, missing = environment.expand(url, env)
+            if missing:
+                yield Problem((side, "url"), f"url = {url!r}: ${missing} is not set", f"set {missing}")
+                continue
+            try:
+                table["url"] = check(expanded)
+            except ValueError as error:
+                yield Problem((side, "url"), f"url of the {side}: {error}")
+
+
+def _consistency(config: File) -> Iterator[Problem]:
+    worker, target = config.worker, config.target
+    if worker.grace <= worker.max_batch_age + target.timeout:
+        yield Problem(
+            ("worker", "grace_seconds"),
+            f"grace_seconds ({worker.grace.total_seconds():g}) must exceed max_batch_age_seconds plus timeout_seconds "
+            f"of [target] ({(worker.max_batch_age + target.timeout).total_seconds():g}), or a late write outlives it",
+        )
+    if not (target.database or urls.database_of(target.url)):
+        yield Problem(("target",), "no target database named", "set `database` in [target], or end the URL in /NAME")
+
+
+def _entities(config: File) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, entity in config.entities.items():
+        path = ("entities", name)
+        if not possible_name(name):
+            yield Problem(path, f"{name!r} cannot name an entity", "use letters, digits and _, at most 40")
+        if re.search(r"^\.|\.$|\..*\.", entity.table):
+            yield Problem((*path, "table"), f"table = {entity.table!r}: not a table", "write `table` or `schema.table`")
+        collection = entity.collection or name
+        if collection == config.target.control_collection:
+            yield Problem((*path, "collection"), f"{collection!r} is our control collection", "choose another name")
+        if collection in owners:
+            yield Problem(
+                (*path, "collection"),
+                f"the collection {collection!r} belongs to the entity {owners[collection]!r} already",
+                "one entity owns the documents of a collection; give this one another collection",
+            )
+        owners.setdefault(collection, name)
+        yield from _contradictions(path, entity)
+
+
+def _contradictions(path: tuple[str, ...], entity: EntityConfig) -> Iterator[Problem]:
+    places: list[tuple[tuple[str, ...], Any]] = [(path, entity)]
+    places += [((*path, "embed", field), embed) for field, embed in entity.embed.items()]
+    for place, fields in places:
+        for column in sorted(set(fields.include or ()) & set(fields.exclude)):
+            yield Problem(
+                (*place, "exclude"), f"{column!r} is both included and excluded", "take it out of one of them"
+            )
+        taken: dict[str, str] = {}
+        for column, field in fields.rename.items():
+            if field in taken:
+                yield Problem((*place, "rename", column), f"{taken[field]!r} and {column!r} both become {field!r}")
+            taken[field] = column
+        for column in sorted(set(entity.key) & set(fields.exclude) if fields is entity else ()):
+            yield Problem((*place, "exclude"), f"{column!r} is part of the key", "the key cannot be left out")
+    names = [index.name for index in entity.indexes if index.name]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem((*path, "indexes"), f"two indexes are called {name!r}", "rename one")
+
+
+def _settings(config: File, file: Path | None) -> Settings:
+    target = config.target
+    if not target.database:
+        target = target.model_copy(update={"database": urls.database_of(target.url)})
+    return Settings(
+        source=config.source,
+        target=target,
+        worker=config.worker,
+        history=config.history,
+        log=config.log,
+        entities=tuple(entity.to_entity(name) for name, entity in config.entities.items()),
+        file=file,
+    )

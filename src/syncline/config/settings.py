@@ -1,0 +1,172 @@
+"""The settings, section by section: names, defaults, what they mean. The reference page is built from it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from syncline.config.secrets import redact
+from syncline.model.entity import Entity
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(value: object) -> timedelta | None:
+    """Read ``7d``, ``12h``, ``30m``, ``45s``; ``off`` is ``None``."""
+    if isinstance(value, timedelta) or value is None:
+        return value
+    text = str(value).strip().lower()
+    if text == "off":
+        return None
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text):
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    raise ValueError("a duration is a number with a unit (s, m, h, d, w), such as 7d, or off")
+
+
+def _seconds(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        number = float(str(value))
+    except ValueError:
+        raise ValueError("a number of seconds is expected") from None
+    if isinstance(value, bool) or not 0 < number <= 86400 * 365:
+        raise ValueError("a number of seconds above 0 is expected")
+    return timedelta(seconds=number)
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Duration = Annotated[timedelta | None, BeforeValidator(duration)]
+
+
+class Section(BaseModel):
+    """A table of the file. Frozen; unknown names are errors."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+
+class SourceSettings(Section):
+    """Where the truth is: the PostgreSQL database whose changes are followed."""
+
+    url: str = Field(repr=False)
+    """URL of the database, `postgresql://user:password@host/database`. `DATABASE_URL` wins over a URL written here."""
+    capture: Literal["triggers", "session"] = "triggers"
+    """How changes are captured: `triggers` see every write, raw SQL too; `session` sees what SQLAlchemy writes."""
+    wake: bool = True
+    """Wake the worker at commit. Turn it off behind a pooler in transaction mode: the worker then polls."""
+    name: str = "postgresql"
+    """What documents carry as `_source`."""
+    connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
+    """How long to wait for a connection."""
+
+
+class TargetSettings(Section):
+    """What is kept equal to it: the MongoDB database."""
+
+    url: str = Field(repr=False)
+    """URL of the server, `mongodb://user:password@host/database`. `MONGODB_URL` wins over a URL written here."""
+    database: str = ""
+    """The database; by default the one that the URL names."""
+    control_collection: str = "_syncline"
+    """Collection for our own records: lanes, and whose copy this is."""
+    connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
+    """How long to look for a server that accepts writes."""
+    timeout: Seconds = Field(default=timedelta(seconds=10), validation_alias="timeout_seconds")
+    """Limit for one command, on the server too."""
+
+
+class WorkerSettings(Section):
+    """How the work is done. The defaults suit most; several workers share the lanes by themselves."""
+
+    name: str = ""
+    """How this worker calls itself in `syncline status`; by default host and process."""
+    batch_size: int | None = Field(default=None, ge=1, le=100_000)
+    """Fixes the number of records in a batch. By default it adapts between the two below."""
+    batch_min: int = Field(default=100, ge=1, le=100_000)
+    """Smallest batch to aim for."""
+    batch_max: int = Field(default=5000, ge=1, le=100_000)
+    """Largest batch."""
+    writers: int = Field(default=2, ge=1, le=32)
+    """Batches that are written at the same time."""
+    bytes_in_flight: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    """Bound on the memory that documents may take between reading and writing, in bytes."""
+    lease: Seconds = Field(default=timedelta(seconds=3), validation_alias="lease_seconds")
+    """A worker that is silent for so long loses its lanes to the others."""
+    renew: Seconds = Field(default=timedelta(seconds=1), validation_alias="renew_seconds")
+    """How often a worker says that it lives."""
+    grace: Seconds = Field(default=timedelta(seconds=30), validation_alias="grace_seconds")
+    """A delete is done a second time after so long, in case an older write was still on its way."""
+    max_batch_age: Seconds = Field(default=timedelta(seconds=10), validation_alias="max_batch_age_seconds")
+    """A batch that is older than this when it is about to be sent is dropped and read again."""
+    poll: Seconds = Field(default=timedelta(seconds=2), validation_alias="poll_seconds")
+    """Longest pause between two looks at an empty outbox."""
+
+    @property
+    def batch_range(self) -> tuple[int, int]:
+        """Smallest and largest batch; equal when the size is fixed."""
+        return (self.batch_size, self.batch_size) if self.batch_size else (self.batch_min, self.batch_max)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch_min > self.batch_max:
+            raise ValueError(f"batch_min ({self.batch_min}) is above batch_max ({self.batch_max}); lower the first")
+        if self.renew * 2 > self.lease:
+            raise ValueError("lease_seconds must be at least twice renew_seconds, or a late renewal loses the lanes")
+        return self
+
+
+class HistorySettings(Section):
+    """What is remembered of applied changes."""
+
+    keep: Duration = timedelta(days=7)
+    """How long, such as `7d` or `12h`; `off` keeps nothing and is the fastest."""
+    documents: bool = False
+    """Keep the applied document with each entry, as the payload of the view `syncline."Outbox"`."""
+
+
+class LogSettings(Section):
+    """What the worker writes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """`debug` has a line per record."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """`auto`: for people on a terminal, JSON elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that was configured, checked."""
+
+    source: SourceSettings
+    target: TargetSettings
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    entities: tuple[Entity, ...] = ()
+    file: Path | None = None
+    """Where it was read from."""
+
+    def entity(self, name: str) -> Entity | None:
+        """Find a declared entity by its name."""
+        return next((entity for entity in self.entities if entity.name == name), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """List the settings for people, with secrets masked; entities by name."""
+        sections: dict[str, Any] = {}
+        for name in ("source", "target", "worker", "history", "log"):
+            section: Section = getattr(self, name)
+            sections[name] = {key: _plain(getattr(section, key)) for key in type(section).model_fields}
+        for side in ("source", "target"):
+            sections[side]["url"] = redact(sections[side]["url"])
+        return {**sections, "entities": [entity.name for entity in self.entities]}
+
+
+def _plain(value: object) -> object:
+    return f"{value.total_seconds():g}s" if isinstance(value, timedelta) else value
