@@ -53,7 +53,7 @@ def statement(*, history: bool, absent: bool, rejected: bool, unpark: bool, docu
 )""",
         """done AS (
     DELETE FROM syncline.outbox AS o
-    WHERE o.seq = ANY(%(seqs)s::bigint[]) AND o.lane IN (SELECT lane FROM held)
+    WHERE o.seq = ANY(%(seqs)s::text::bigint[]) AND o.lane IN (SELECT lane FROM held)
     RETURNING o.tx, o.seq, o.at, o.entity, o.lane, o.hint, o.key, o.event_type, o.payload
 )""",
     ]
@@ -107,7 +107,9 @@ def statement(*, history: bool, absent: bool, rejected: bool, unpark: bool, docu
 
 def parameters(ack: Acknowledgement) -> dict[str, Any]:
     """Turn an acknowledgement into the statement's parameters (``worker`` and ``grace`` come from elsewhere)."""
-    values: dict[str, Any] = {"seqs": ack.seqs, "lanes": list(ack.leases), "epochs": list(ack.leases.values())}
+    # A text literal of the array: adapting thousands of integers one by one costs more than deleting them.
+    seqs = "{" + ",".join(map(str, ack.seqs)) + "}"
+    values: dict[str, Any] = {"seqs": seqs, "lanes": list(ack.leases), "epochs": list(ack.leases.values())}
     if ack.absent:
         values["absent_entities"], values["absent_lanes"], values["absent_keys"] = map(list, zip(*ack.absent, strict=True))
     if ack.rejected:

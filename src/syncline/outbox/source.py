@@ -1,0 +1,302 @@
+"""PostgreSQL as a source: marks, states, acknowledgements, leases. One object is one session with one server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from syncline.errors import NotInstalledError, SourceChangedError, VersionError
+from syncline.model.mark import Mark
+from syncline.outbox import acknowledge
+from syncline.outbox.acknowledge import Acknowledgement
+from syncline.outbox.connection import Connection, Identity, connect, identify, translated
+from syncline.outbox.loaders import register
+from syncline.outbox.sql import blocks
+from syncline.outbox.states import Plan, States, read_states
+
+SCHEMA_VERSION = 1
+_WAKE_LOCK = (1398361667, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """The answer to a renewal: the source's counters and who holds what."""
+
+    beat: int
+    confirmed_beat: int
+    installation: str
+    epoch: int
+    lanes: Mapping[int, LaneRow]
+    workers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    """A lane's lease as the source has it."""
+
+    owner: str | None
+    epoch: int
+    confirmed: int
+    free: bool
+    """No live worker owns it."""
+
+
+class PostgresSource:
+    """A session with the source; made by ``open``.
+
+    It has a connection per activity, so that none waits for another: ``reader`` (marks, then states), ``acker``,
+    ``control`` (leases and housekeeping), ``listener``. When one of them fails the session is over: whoever holds it drops
+    all batches and leases, and opens another one.
+    """
+
+    source_name = "postgresql"
+
+    def __init__(self, url: str, worker: str, identity: Identity, connections: Sequence[Connection]) -> None:
+        self.url = url
+        self.worker = worker
+        self.identity = identity
+        self.reader, self.acker, self.control, self.listener = connections
+        self._queries = blocks("queries.sql")
+        self._holds_wake_lock = False
+
+    @classmethod
+    async def open(cls, url: str, *, worker: str, known: Identity | None = None) -> PostgresSource:
+        """Connect.
+
+        Args:
+            url: the source's connection string.
+            worker: this worker's id (a UUID as text).
+            known: the server of the session before.
+
+        Raises:
+            SourceUnavailableError: it cannot be reached.
+            SourceChangedError: another server answers than the known one (restart, failover, restore).
+            NotInstalledError, VersionError: Syncline's tables are not there, or not of this version.
+
+        """
+        connections: list[Connection] = []
+        try:
+            for role in ("reader", "acker", "control", "listener"):
+                connections.append(await connect(url, keyed=role != "listener", application=f"syncline {role}"))
+            identity = await identify(connections[2])
+            if known is not None and identity != known:
+                raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
+            for connection in connections[:3]:
+                register(connection)
+            await check_installed(connections[2])
+        except BaseException:
+            for connection in connections:
+                await connection.close()
+            raise
+        return cls(url, worker, identity, connections)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for connection in (self.reader, self.acker, self.control, self.listener):
+            await connection.close()
+
+    # -- marks and states
+
+    async def read_marks(self, *, after: int, lanes: int, limit: int) -> list[Mark]:
+        """Read waiting marks in the order of ``seq``; ``lanes`` is a bit mask (as a signed 64-bit integer)."""
+        query = self._queries["read_marks"]
+        with translated():
+            async with self.reader.cursor(binary=True) as cursor:
+                await cursor.execute(query, {"after": after, "lanes": lanes, "limit": limit})
+                return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
+
+    async def read_states(self, plan: Plan, keys: Sequence[str]) -> States:
+        """Read records as they now are; see ``states.read_states``."""
+        return await read_states(self.reader, plan, keys)
+
+    async def wait_flushed(self) -> None:
+        """Wait until everything written so far would survive a crash of the source."""
+        with translated():
+            position = (await self._one(self.reader, "insert_position"))[0]
+            while not (await self._one(self.reader, "flushed", lsn=position))[0]:
+                await asyncio.sleep(0.01)
+
+    async def acknowledge(self, ack: Acknowledgement, *, grace: timedelta, history: bool) -> set[int]:
+        """Remove marks under the lease; return the lanes that are still held. Marks of other lanes stay."""
+        query = acknowledge.statement(
+            history=history,
+            absent=bool(ack.absent),
+            rejected=bool(ack.rejected),
+            unpark=ack.unpark,
+            documents=bool(ack.documents),
+        )
+        values = acknowledge.parameters(ack) | {"worker": self.worker, "grace": grace}
+        with translated():
+            cursor = await self.acker.execute(query, values)
+            return {lane for (lane,) in await cursor.fetchall()}
+
+    async def mark(self, entity: int, keys: Sequence[str], hint: str) -> None:
+        """Mark keys of an entity."""
+        await self._run("mark", entity=entity, keys=list(keys), hint=hint)
+
+    async def parked_lanes(self) -> set[tuple[int, int]]:
+        """List the (entity, lane) pairs that have parked records."""
+        with translated():
+            cursor = await self.control.execute("SELECT DISTINCT entity, lane FROM syncline.parked")
+            return {(entity, lane) for entity, lane in await cursor.fetchall()}
+
+    async def drawn(self) -> int:
+        """Give the highest ``seq`` that was drawn so far."""
+        return int((await self._one(self.reader, "drawn"))[0])
+
+    async def next_transaction(self) -> int:
+        """Give a transaction id above all that have drawn a ``seq`` so far."""
+        return int((await self._one(self.reader, "next_transaction"))[0])
+
+    async def oldest_transaction(self) -> int:
+        """Give the oldest transaction id that is still running."""
+        return int((await self._one(self.reader, "oldest_transaction"))[0])
+
+    async def promote_deferred(self, limit: int = 5000) -> int:
+        """Turn second deletes that are due into marks; return their number."""
+        if not (await self._one(self.control, "deferred_due"))[0]:
+            return 0
+        return await self._run("promote_deferred", limit=limit)
+
+    # -- waking
+
+    async def announce_idle(self) -> bool:
+        """Take the wake lock: from now on writers notify. False while another worker has it or a writer is at work."""
+        if not self._holds_wake_lock:
+            with translated():
+                row = await self._fetchone(self.reader, "SELECT pg_try_advisory_lock(%s, %s)", _WAKE_LOCK)
+            self._holds_wake_lock = bool(row[0])
+        return self._holds_wake_lock
+
+    async def announce_busy(self) -> None:
+        """Give back the wake lock: writers need not notify a relay that reads anyway."""
+        if self._holds_wake_lock:
+            self._holds_wake_lock = False
+            with translated():
+                await self.reader.execute("SELECT pg_advisory_unlock(%s, %s)", _WAKE_LOCK)
+
+    async def another_is_idle(self) -> bool:
+        """Tell whether another worker holds the wake lock; its wake wakes us too."""
+        return bool((await self._one(self.reader, "wake_lock_held"))[0])
+
+    async def listen(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` at every notification, until the session ends."""
+        with translated():
+            await self.listener.execute("LISTEN syncline")
+            async for _ in self.listener.notifies():
+                wake()
+
+    async def notify(self) -> None:
+        """Wake the other workers."""
+        with translated():
+            await self.control.execute("NOTIFY syncline")
+
+    # -- leases
+
+    async def renew(self, *, name: str, version: str, ttl: timedelta, confirmed: int, report: Mapping[str, Any]) -> Renewal:
+        """Renew this worker's leases, advance the beat, and read who holds what."""
+        values = {"name": name, "version": version, "ttl": ttl, "confirmed": confirmed, "report": Jsonb(dict(report))}
+        beat, confirmed_beat, installation, epoch = await self._one(self.control, "renew", **values)
+        with translated():
+            lanes = await (await self.control.execute(self._queries["lanes"])).fetchall()
+            workers = await (await self.control.execute(self._queries["live_workers"])).fetchall()
+        rows = {lane: LaneRow(owner, at, sure, free) for lane, owner, at, sure, free in lanes}
+        return Renewal(beat, confirmed_beat, installation, epoch, rows, [worker for (worker,) in workers])
+
+    async def current_beat(self) -> int:
+        """Read the beat as it stands."""
+        return int((await self._one(self.control, "installation"))[4])
+
+    async def acquire(self, lanes: Sequence[int], *, above: int) -> dict[int, int]:
+        """Take the free ones of these lanes under one new epoch higher than ``above``; return lane to epoch."""
+        with translated():
+            cursor = await self.control.execute(
+                self._queries["acquire"], {"lanes": list(lanes), "above": above, "worker": self.worker}
+            )
+            return {lane: epoch for lane, epoch, _ in await cursor.fetchall()}
+
+    async def confirm(self, leases: Mapping[int, int]) -> set[int]:
+        """Note that these epochs stand in the target; return the lanes that we still own."""
+        with translated():
+            cursor = await self.control.execute(self._queries["confirm"], self._leases(leases))
+            return {lane for (lane,) in await cursor.fetchall()}
+
+    async def release(self, leases: Mapping[int, int]) -> None:
+        """Give lanes back."""
+        await self._run("release", **self._leases(leases))
+
+    async def leave(self) -> None:
+        """Take this worker off the list."""
+        await self._run("leave", worker=self.worker)
+
+    async def bury_workers(self) -> None:
+        """Remove the rows of workers that are long gone."""
+        await self._run("bury_workers")
+
+    # -- housekeeping
+
+    async def rotate_history(self, keep: timedelta) -> None:
+        """Make the partitions for today and tomorrow, drop the old ones."""
+        with translated():
+            await self.control.execute("SELECT syncline.rotate_history(%s)", (keep,))
+
+    async def notice(self, name: str, severity: str, message: str) -> None:
+        """Leave a message for the operators, once."""
+        await self._run("notice", name=name, severity=severity, message=message)
+
+    async def request_task(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
+        """Ask for a backfill or a sweep; whichever worker is free does it. Returns the task's id."""
+        values = {"kind": kind, "entity": entity, "reason": reason, "options": Jsonb(dict(options or {}))}
+        return int((await self._one(self.control, "request_task", **values))[0])
+
+    def _leases(self, leases: Mapping[int, int]) -> dict[str, Any]:
+        return {"lanes": list(leases), "epochs": list(leases.values()), "worker": self.worker}
+
+    async def _one(self, connection: Connection, name: str, **values: Any) -> tuple[Any, ...]:
+        return await self._fetchone(connection, self._queries[name], {"worker": self.worker, **values})
+
+    async def _fetchone(self, connection: Connection, query: str, values: Any) -> tuple[Any, ...]:
+        with translated():
+            row = await (await connection.execute(query, values)).fetchone()  # type: ignore[arg-type]
+        if row is None:
+            raise NotInstalledError("Syncline's tables are empty", hint="run: syncline install")
+        return row
+
+    async def _run(self, name: str, **values: Any) -> int:
+        with translated():
+            return (await self.control.execute(self._queries[name], {"worker": self.worker, **values})).rowcount
+
+
+async def check_installed(connection: Connection) -> None:
+    """See that our tables are there and are of this version.
+
+    Raises:
+        NotInstalledError, VersionError: they are not.
+
+    """
+    with translated():
+        found = await (await connection.execute("SELECT to_regclass('syncline.meta')")).fetchone()
+        if found is None or found[0] is None:
+            raise NotInstalledError("Syncline is not installed in this database", hint="run: syncline install")
+        row = await (await connection.execute(blocks("queries.sql")["installation"])).fetchone()
+    if row is None:
+        raise NotInstalledError("Syncline's installation is not complete", hint="run: syncline install")
+    if row[0] != SCHEMA_VERSION:
+        raise VersionError(
+            f"the database has Syncline's schema {row[0]} (package {row[1]}), this package works with {SCHEMA_VERSION}",
+            hint="upgrade the package" if row[0] > SCHEMA_VERSION else "run: syncline install",
+        )
+
+
+def _difference(known: Identity, found: Identity) -> str:
+    names = [name for name in ("system", "timeline", "started") if getattr(known, name) != getattr(found, name)]
+    return ", ".join(f"{name} {getattr(known, name)} → {getattr(found, name)}" for name in names)
+
+
+Waker = Callable[[], None]
+Job = Callable[[PostgresSource], Awaitable[None]]

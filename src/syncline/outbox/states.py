@@ -1,0 +1,151 @@
+"""Reading records as they now are, by key: what every write to the target is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString, cast
+
+from psycopg import sql
+
+from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.mapping import Projection, Row
+from syncline.outbox.connection import Connection, translated
+from syncline.outbox.projection_sql import embed_query, range_query, state_query
+from syncline.ports import Document
+
+Query = LiteralString
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An entity, compiled: its projection and the statements that read its states."""
+
+    id: int
+    entity: Entity
+    projection: Projection
+    by_key: Query
+    embeds: tuple[Query, ...]
+    ranges: Mapping[tuple[bool, bool], Query]
+    """Statements for (after, until): is there a lower, an upper bound?"""
+
+    @property
+    def name(self) -> str:
+        """The entity's name."""
+        return self.entity.name
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Rows of some keys (or of a range) and of their children, from one snapshot."""
+
+    plan: Plan
+    rows: Sequence[Row]
+    children: Sequence[Sequence[Row]]
+
+    def documents(self, *, source: str, synced_at: datetime, ticket: int) -> list[Document]:
+        """Turn them into documents; each has its key text in ``_originalId``."""
+        return self.plan.projection.documents(
+            self.rows, self.children, source=source, synced_at=synced_at, ticket=ticket
+        )
+
+
+def compile_plan(
+    entity_id: int, entity: Entity, shape: Shape, children: Mapping[TableName, Shape], *, context: Connection
+) -> Plan:
+    """Compile an entity against its tables.
+
+    Raises:
+        MappingError: it does not fit them.
+
+    """
+    projection = Projection(entity, shape, children)
+    key_function = sql.Identifier("syncline", f"key_{entity_id}")
+
+    def text(query: sql.Composed) -> Query:
+        return cast(LiteralString, query.as_string(context))
+
+    return Plan(
+        entity_id,
+        entity,
+        projection,
+        text(state_query(projection, key_function)),
+        tuple(text(embed_query(projection, embed, key_function)) for embed in projection.embeds),
+        {
+            (after, until): text(range_query(projection, key_function, after=after, until=until))
+            for after in (False, True)
+            for until in (False, True)
+        },
+    )
+
+
+async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
+    """Read the records of these keys; parent and children in one snapshot.
+
+    Keys without a row are absent from the result: deleted, never there, or outside the entity's filter.
+
+    Raises:
+        KeyFormatError: a key text is none of this entity.
+        SourceUnavailableError: the source cannot be reached.
+
+    """
+    parameters = plan.projection.codec.parameters(keys)
+    with translated():
+        if not plan.embeds:
+            return States(plan, await _fetch(connection, plan.by_key, parameters), ())
+        async with snapshot(connection):
+            return States(
+                plan,
+                await _fetch(connection, plan.by_key, parameters),
+                [await _fetch(connection, query, parameters) for query in plan.embeds],
+            )
+
+
+async def read_range(
+    connection: Connection, plan: Plan, *, after: str | None, until: str | None, limit: int
+) -> States:
+    """Read up to ``limit`` records in the order of their key, after one key text and up to another.
+
+    A caller that needs several pages from one snapshot opens ``snapshot`` around them.
+    """
+    codec = plan.projection.codec
+    bounds = [text for bound in (after, until) if bound is not None for text in codec.parse(bound)]
+    query = plan.ranges[after is not None, until is not None]
+    with translated():
+        rows = await _fetch(connection, query, [*bounds, limit])
+        if not plan.embeds:
+            return States(plan, rows, ())
+        parameters = codec.parameters([row[-1] for row in rows])
+        return States(plan, rows, [await _fetch(connection, embed, parameters) for embed in plan.embeds])
+
+
+class snapshot:  # noqa: N801  reads as a verb at the place of use
+    """A read-only transaction whose statements all see the same state.
+
+    Written out because ``connection.transaction()`` would take the level of the connection, not one of its own.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def __aenter__(self) -> None:
+        await self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        if not self._connection.closed:
+            await self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def ambiguous(states: States) -> set[str]:
+    """Find keys that more than one row has: inheritance does not keep them apart."""
+    if len({row[-1] for row in states.rows}) == len(states.rows):
+        return set()
+    seen: set[str] = set()
+    return {key for key in (row[-1] for row in states.rows) if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
+
+
+async def _fetch(connection: Connection, query: Query, parameters: Iterable[Any]) -> list[Row]:
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(query, tuple(parameters))
+        return await cursor.fetchall()
