@@ -1,0 +1,130 @@
+"""The statements that read states: what a ``Projection`` selects, composed for psycopg.
+
+Column texts of keys travel as ``text[]`` and are cast in the statement; the table keeps its own name, so that the SQL
+of ``where`` and of computed fields may qualify columns with it. Parameters are positional (``%s``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from syncline.model.entity import TableName
+from syncline.model.fields import Selected
+from syncline.model.key_types import key_type
+from syncline.model.mapping import EmbedProjection, Projection
+from syncline.model.types import Form
+
+_FORMS = {
+    Form.PLAIN: "{value}",
+    Form.CAST: "{value}::{cast}",
+    Form.UTC: "{value} AT TIME ZONE 'UTC'",
+    Form.JSONB: "to_jsonb({value})",
+    Form.EPOCH: "extract(epoch FROM {value})::text",
+}
+
+
+def state_query(projection: Projection, key_function: sql.Composable) -> sql.Composed:
+    """Rows by key. Parameters: one array of texts per key column (``codec.parameters``)."""
+    table = projection.shape.table
+    columns = [_column(table, column.name) for column in projection.key]
+    join, match = _by_keys(columns, [key_type(column).sql for column in projection.key])
+    return _select(projection, key_function, join, [match, *_condition(projection.entity.where)])
+
+
+def range_query(
+    projection: Projection, key_function: sql.Composable, *, after: bool = True, until: bool = True
+) -> sql.Composed:
+    """Rows of a range of keys in the order of the key.
+
+    Parameters: the column texts of the key to start after (``after``), of the last key (``until``), then the limit.
+    """
+    table = projection.shape.table
+    columns = [_column(table, column.name) for column in projection.key]
+    casts = [key_type(column).sql for column in projection.key]
+    bounds = [_bound(columns, casts, ">")] if after else []
+    bounds += [_bound(columns, casts, "<=")] if until else []
+    query = _select(projection, key_function, sql.SQL(""), [*bounds, *_condition(projection.entity.where)])
+    return sql.SQL("{query} ORDER BY {columns} LIMIT %s").format(query=query, columns=_commas(columns))
+
+
+def embed_query(embed: EmbedProjection, key_function: sql.Composable) -> sql.Composed:
+    """Child rows by their parents' keys, in the order of the array. Parameters: as for ``state_query``."""
+    table = embed.shape.table
+    columns = [_column(table, column.name) for column in embed.on]
+    join, match = _by_keys(columns, embed.key_casts)
+    parent = sql.SQL("{function}({columns})").format(
+        function=key_function,
+        columns=_commas([sql.SQL("{}::{}").format(c, _type(t)) for c, t in zip(columns, embed.key_casts, strict=True)]),
+    )
+    return sql.SQL("/* syncline: embed */ SELECT {items} FROM {table}{join}{where} ORDER BY {order}").format(
+        items=_commas([parent, *(_expression(table, item) for item in embed.selected)]),
+        table=sql.Identifier(table.schema, table.name),
+        join=join,
+        where=_where([match, *_condition(embed.embed.where)]),
+        order=_commas([_column(table, name) for name in embed.order_by]),
+    )
+
+
+def _select(
+    projection: Projection, key_function: sql.Composable, join: sql.Composable, conditions: Sequence[sql.Composable]
+) -> sql.Composed:
+    table = projection.shape.table
+    key = _commas([_column(table, column.name) for column in projection.key])
+    items = [_expression(table, item) for item in (*projection.ids, *projection.selected)]
+    return sql.SQL("/* syncline: state */ SELECT {items} FROM {table}{join}{where}").format(
+        items=_commas([*items, sql.SQL("{}({})").format(key_function, key)]),
+        table=sql.Identifier(table.schema, table.name),
+        join=join,
+        where=_where(conditions),
+    )
+
+
+def _expression(table: TableName, item: Selected) -> sql.Composable:
+    value = _column(table, item.column) if item.column is not None else sql.SQL("({})").format(_raw(item.sql or "NULL"))
+    return sql.SQL(_FORMS[item.form]).format(value=value, cast=_type(item.cast or "text"))
+
+
+def _by_keys(columns: Sequence[sql.Composable], casts: Sequence[str]) -> tuple[sql.Composable, sql.Composable]:
+    """A single key is matched by ``= ANY``; a composite one by a join with the unnested arrays."""
+    arrays = [sql.SQL("%s::text[]::{}[]").format(_type(cast)) for cast in casts]
+    if len(columns) == 1:
+        return sql.SQL(""), sql.SQL("{} = ANY({})").format(columns[0], arrays[0])
+    names = [sql.Identifier(f"_syncline_{number}") for number in range(len(columns))]
+    join = sql.SQL(" JOIN unnest({}) AS _syncline_keys({}) ON true").format(_commas(arrays), _commas(names))
+    equal = [sql.SQL("{} = _syncline_keys.{}").format(c, n) for c, n in zip(columns, names, strict=True)]
+    return join, sql.SQL(" AND ").join(equal)
+
+
+def _bound(columns: Sequence[sql.Composable], casts: Sequence[str], operator: str) -> sql.Composed:
+    values = [sql.SQL("%s::text::{}").format(_type(cast)) for cast in casts]
+    return sql.SQL("({}) {} ({})").format(_commas(columns), sql.SQL(operator), _commas(values))
+
+
+def _condition(where: str | None) -> list[sql.Composable]:
+    return [sql.SQL("({})").format(_raw(where))] if where else []
+
+
+def _where(conditions: Sequence[sql.Composable]) -> sql.Composable:
+    if not conditions:
+        return sql.SQL("")
+    return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions))
+
+
+def _raw(text: str) -> sql.SQL:
+    """Configured SQL as it stands; its percent signs are no placeholders, its last comment ends with it."""
+    return sql.SQL(text.replace("%", "%%") + "\n")
+
+
+def _column(table: TableName, name: str) -> sql.Identifier:
+    return sql.Identifier(table.name, name)
+
+
+def _type(name: str) -> sql.SQL:
+    """A type as the catalog prints it (``format_type`` quotes what needs quotes)."""
+    return sql.SQL(name.replace("%", "%%"))
+
+
+def _commas(items: Sequence[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(items)
