@@ -15,6 +15,7 @@ ENGINE_FIXTURES = frozenset(
 )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses an engine, so that ``-m "not engines"`` needs no thought from who writes a test."""
     for item in items:
