@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 
 
-class Severity(str, Enum):
+class Severity(StrEnum):
     """How bad it is."""
 
     WARNING = "warning"
     CRITICAL = "critical"
 
 
-class Health(str, Enum):
+class Health(StrEnum):
     """The status of the whole."""
 
     HEALTHY = "healthy"
