@@ -12,16 +12,17 @@ _COMMENT = "/* syncline */ "
 
 
 @cache
-def blocks(file: str) -> Mapping[str, str]:
+def blocks(file: str, package: str = "syncline.outbox") -> Mapping[str, str]:
     """Read the named blocks of one of our ``.sql`` files.
 
     Each statement carries our name as a comment, so that it can be told apart in the database's log.
 
     Args:
-        file: the file's name within ``syncline.outbox``, e.g. ``queries.sql``.
+        file: the file's name within the package, e.g. ``queries.sql``.
+        package: the package that the file belongs to.
 
     """
-    text = files("syncline.outbox").joinpath(file).read_text("utf-8")
+    text = files(package).joinpath(file).read_text("utf-8")
     parts = _NAME.split(text)[1:]
     return {name: _COMMENT + _strip(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
 

@@ -1,0 +1,140 @@
+"""Reaching the two databases with a deadline of their own, and saying plainly why one could not be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from syncline.config import redact
+from syncline.config.urls import host_of
+from syncline.errors import SourceUnavailableError, SynclineError
+from syncline.outbox.connection import Connection, connect, translated
+from syncline.outbox.source import check_installed
+from syncline.outbox.sql import blocks
+from syncline.ports import Target
+
+DEADLINE = timedelta(seconds=5)
+
+_HINTS = (
+    ("password authentication failed", "check user and password in the URL"),
+    ("no password supplied", "put the password into the URL: postgresql://user:password@host/database"),
+    ("no pg_hba.conf entry", "the server does not let this user in from here, or only with TLS: add ?sslmode=require"),
+    ("does not support SSL", "the server offers no TLS; take sslmode=require out of the URL, or turn TLS on there"),
+    ("certificate", "check sslrootcert and the host's name in the URL"),
+    ("does not exist", "check the database's and the role's name in the URL"),
+    ("Connection refused", "is the server running, and is this its port?"),
+    ("could not translate host name", "check the host's name in the URL"),
+    ("failed to resolve host", "check the host's name in the URL"),
+    ("timeout expired", "is a firewall between here and the server?"),
+    ("too many clients", "free a connection, or raise max_connections"),
+    ("remaining connection slots", "free a connection, or raise max_connections"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """Whether a database can be reached, and how fast."""
+
+    connected: bool
+    latency_ms: float | None = None
+    version: str | None = None
+    error: str | None = None
+    details: Mapping[str, Any] | None = None
+
+    @property
+    def word(self) -> str:
+        """``connected`` or ``disconnected``."""
+        return "connected" if self.connected else "disconnected"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the form that goes over the wire."""
+        return {"state": self.word, "latencyMs": self.latency_ms, "version": self.version, "error": self.error}
+
+
+@asynccontextmanager
+async def source(url: str, *, purpose: str, installed: bool = True) -> AsyncIterator[Connection]:
+    """Open a connection to the source for one command.
+
+    Args:
+        url: the source's URL.
+        purpose: shown as ``syncline PURPOSE`` in ``pg_stat_activity``.
+        installed: require Syncline's tables in this package's version.
+
+    Raises:
+        SourceUnavailableError: it cannot be reached; the hint says what to look at.
+        NotInstalledError, VersionError: Syncline's tables are missing or of another version.
+
+    """
+    try:
+        connection = await connect(url, application=f"syncline {purpose}", timeout_seconds=5)
+    except SynclineError as error:
+        raise unreachable(url, error) from error
+    try:
+        if installed:
+            await check_installed(connection)
+        yield connection
+    finally:
+        await connection.close()
+
+
+def unreachable(url: str, error: SynclineError) -> SourceUnavailableError:
+    """Name the server, the reason and what to look at, in one line each."""
+    reason = redact(error.message).removeprefix("PostgreSQL: ").removeprefix("connection failed: ")
+    hint = next((hint for text, hint in _HINTS if text in reason), "check the URL and that the server runs")
+    return SourceUnavailableError(f"PostgreSQL at {host_of(url)} cannot be reached: {reason}", hint=hint)
+
+
+async def rows(connection: Connection, name: str, **values: Any) -> list[dict[str, Any]]:
+    """Run a named statement of ``queries.sql``; return its rows by column name."""
+    return await query(connection, blocks("queries.sql", __package__ or "")[name], **values)
+
+
+async def query(connection: Connection, statement: str | sql.Composable, **values: Any) -> list[dict[str, Any]]:
+    """Run a statement; return its rows by column name."""
+    with translated():
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement, values or None)  # type: ignore[arg-type]  # our own files
+            return await cursor.fetchall() if cursor.description else []
+
+
+async def one(connection: Connection, name: str, **values: Any) -> dict[str, Any]:
+    """Run a named statement that has one row."""
+    return (await rows(connection, name, **values))[0]
+
+
+async def ping_target(target: Target, *, deadline: timedelta = DEADLINE) -> DatabaseState:
+    """Ask the target who it is; never raises what the target can cause."""
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(deadline.total_seconds()):
+            facts = await target.ping()
+    except TimeoutError:
+        return DatabaseState(connected=False, error=f"no answer within {deadline.total_seconds():g} s")
+    except SynclineError as error:
+        return DatabaseState(connected=False, error=redact(error.message))
+    latency = round((time.perf_counter() - started) * 1000, 1)
+    return DatabaseState(True, latency, str(facts.get("version", "")) or None, details=facts)
+
+
+async def ping_source(connection: Connection) -> DatabaseState:
+    """Measure a round trip to the source."""
+    started = time.perf_counter()
+    version, standby = (
+        await (await connection.execute(blocks("queries.sql", __package__ or "")["server"])).fetchall()
+    )[0]
+    latency = round((time.perf_counter() - started) * 1000, 1)
+    return DatabaseState(True, latency, str(version).split(" ")[0], details={"standby": standby})
+
+
+def names(items: Sequence[object]) -> str:
+    """List some things in a sentence, the first ten."""
+    shown = ", ".join(str(item) for item in items[:10])
+    return f"{shown} and {len(items) - 10} more" if len(items) > 10 else shown

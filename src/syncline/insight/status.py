@@ -1,0 +1,154 @@
+"""How the synchronisation stands: databases, queue, lag, failures, workers, alerts, and one word for all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from syncline.errors import NotInstalledError, PrivilegeError, SourceUnavailableError, SynclineError, VersionError
+from syncline.insight import reach
+from syncline.insight.reach import DEADLINE, DatabaseState
+from syncline.model.thresholds import Alert, Health, Severity, Thresholds, health
+from syncline.ports import Target
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The numbers that are watched."""
+
+    queue_size: int
+    """Captured, not applied, not parked."""
+    lag_seconds: float
+    """Age of the oldest of these."""
+    failed_events: int
+    """Parked changes, those that wait behind them included."""
+    deferred_deletes: int
+    """Second deletes that wait for the grace time; they count in none of the above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that ``syncline status`` and the health routes show."""
+
+    databases: Mapping[str, DatabaseState]
+    health: Health
+    alerts: Sequence[Alert] = ()
+    measures: Measures | None = None
+    """``None`` while the source is down."""
+    lanes: Mapping[str, int] = field(default_factory=dict)
+    workers: Rows = ()
+    tasks: Rows = ()
+    notices: Rows = ()
+    certificates: Rows = ()
+
+    def summary(self) -> dict[str, Any]:
+        """Give the body of ``GET /api/health/sync``."""
+        measures = self.measures
+        return {
+            "status": self.health.value,
+            "databases": {name: state.word for name, state in self.databases.items()},
+            "sync": {
+                "queueSize": measures.queue_size if measures else None,
+                "syncLagSeconds": round(measures.lag_seconds, 1) if measures else None,
+                "failedEvents": measures.failed_events if measures else None,
+            },
+            "alerts": [alert.as_dict() for alert in self.alerts],
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything, in JSON's types."""
+        summary = self.summary()
+        summary["databases"] = {name: state.as_dict() for name, state in self.databases.items()}
+        summary["sync"]["deferredDeletes"] = self.measures.deferred_deletes if self.measures else None
+        detail = {
+            "lanes": dict(self.lanes),
+            "workers": self.workers,
+            "tasks": self.tasks,
+            "notices": self.notices,
+            "certificates": self.certificates,
+        }
+        return {**summary, **{name: plain(value) for name, value in detail.items()}}
+
+
+async def read_status(
+    url: str,
+    target: Target | None,
+    *,
+    source_name: str = "postgresql",
+    target_name: str = "mongodb",
+    thresholds: Thresholds | None = None,
+    values: Mapping[str, float] | None = None,
+    deadline: timedelta = DEADLINE,
+) -> Status:
+    """Look at both databases at once, each under its own deadline: one that hangs does not hide the other.
+
+    Args:
+        url: the source's URL.
+        target: ``None`` leaves it out.
+        source_name: the source's name in the report.
+        target_name: the target's.
+        thresholds: the bounds in force.
+        values: further measures to judge, such as ``api_p95_ms``.
+        deadline: limit for each database.
+
+    Raises:
+        NotInstalledError, VersionError, PrivilegeError: the source answers, but not as an installed Syncline would.
+
+    """
+    state, (source_state, facts) = await asyncio.gather(
+        _target(target, deadline), _source(url, deadline.total_seconds())
+    )
+    measures = facts.get("measures")
+    judged = dict(values or {})
+    if measures:
+        judged |= {name: getattr(measures, name) for name in ("lag_seconds", "queue_size", "failed_events")}
+    alerts = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ()))]
+    databases = {source_name: source_state} | ({target_name: state} if state else {})
+    word = health(source_up=source_state.connected, target_up=state is None or state.connected, alerts=alerts)
+    return Status(databases, word, alerts, **facts)
+
+
+async def _target(target: Target | None, deadline: timedelta) -> DatabaseState | None:
+    return await reach.ping_target(target, deadline=deadline) if target is not None else None
+
+
+async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dict[str, Any]]:
+    try:
+        async with asyncio.timeout(deadline_seconds), reach.source(url, purpose="status") as connection:
+            state = await reach.ping_source(connection)
+            facts: dict[str, Any] = {"measures": Measures(**await reach.one(connection, "measures"))}
+            lanes = await reach.one(connection, "lane_counts")
+            facts["lanes"] = {"owned": lanes["owned"], "free": lanes["total"] - lanes["owned"], "total": lanes["total"]}
+            for name in ("workers", "tasks", "notices", "certificates"):
+                facts[name] = await reach.rows(connection, name)
+    except TimeoutError:
+        return DatabaseState(connected=False, error=f"no answer within {deadline_seconds:g} s"), {}
+    except (NotInstalledError, VersionError, PrivilegeError):
+        raise
+    except SourceUnavailableError as error:
+        return DatabaseState(connected=False, error=error.message, details={"hint": error.hint}), {}
+    except SynclineError as error:
+        return DatabaseState(connected=False, error=error.message), {}
+    return state, facts
+
+
+def _noticed(notices: Rows) -> list[Alert]:
+    """Turn notices that somebody must act on into alerts."""
+    open_ones = [notice for notice in notices if not notice["resolved"] and notice["severity"] != "info"]
+    return [Alert(n["name"], Severity(n["severity"]), 1, 0, n["message"]) for n in open_ones]
+
+
+def plain(value: Any) -> Any:
+    """Turn rows into JSON's types; times become ISO 8601 text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
