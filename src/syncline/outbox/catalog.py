@@ -39,7 +39,7 @@ async def read_shapes(conn: AsyncConnection[Any], schemas: Sequence[str] | None 
 
 
 async def fingerprint(conn: AsyncConnection[Any], tables: Sequence[TableName]) -> str:
-    """Digest what the worker depends on; it changes with columns, keys, partitions, inheritance children or subscriptions.
+    """Digest what the worker depends on; it changes with columns, keys, partitions, children, subscriptions.
 
     One statement on indexed catalogs, cheap enough for every few seconds.
     """

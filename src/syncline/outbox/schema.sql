@@ -10,11 +10,13 @@ CREATE TABLE syncline.meta (
     package        text NOT NULL,
     installation   uuid NOT NULL DEFAULT gen_random_uuid(),
     epoch          bigint NOT NULL DEFAULT 0,
+    last_entity    smallint NOT NULL DEFAULT 0,
     beat           bigint NOT NULL DEFAULT 0,
     confirmed_beat bigint NOT NULL DEFAULT 0,
     installed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 10);
 COMMENT ON COLUMN syncline.meta.epoch IS 'Highest epoch ever given out; one counter for all lanes.';
+COMMENT ON COLUMN syncline.meta.last_entity IS 'Highest entity id ever given out, so that none is used twice.';
 COMMENT ON COLUMN syncline.meta.beat IS 'Advanced by every renewal of every worker, here and in the target: shows a restore of either side.';
 
 CREATE TABLE syncline.entity (
