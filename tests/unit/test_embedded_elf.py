@@ -26,7 +26,9 @@ def library(*symbols: tuple[bytes, int]) -> bytes:
     for type_, content, link in contents:
         headers += struct.pack("<IIQQQQIIQQ", 0, type_, 0, 0, position, len(content), link, 0, 1, 0)
         body, position = body + content, position + len(content)
-    start = b"\x7fELF\x02".ljust(40, b"\0") + struct.pack("<Q", 64) + bytes(10) + struct.pack("<HHH", 64, len(contents), 4)
+    start = (
+        b"\x7fELF\x02".ljust(40, b"\0") + struct.pack("<Q", 64) + bytes(10) + struct.pack("<HHH", 64, len(contents), 4)
+    )
     return start + headers + body
 
 
