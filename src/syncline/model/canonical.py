@@ -75,8 +75,8 @@ def differences(source: Mapping[str, Any], target: Mapping[str, Any]) -> list[tu
 def same_encoding(source: bytes, target: bytes) -> bool:
     """Whether two encoded documents are equal byte for byte except in ``_syncedAt`` and ``_v``.
 
-    ``source`` is a document of a ``Projection``, so that those two are its last fields. A yes is certain; a no only means
-    that ``differences`` has to look: the order of fields, or the precision of a decimal, may be all that differs.
+    ``source`` is a document of a ``Projection``, so that those two are its last fields. A yes is certain; a no means
+    only that ``differences`` has to look: the order of fields, or the precision of a decimal, may be all that differs.
     """
     if len(source) != len(target):
         return False

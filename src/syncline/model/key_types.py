@@ -207,7 +207,7 @@ def _numeric(column: Column) -> KeyType:
         return f"{padded:f}" if padded == number else None
 
     return KeyType(
-        "numeric", Kind.DECIMAL, valid, decimal_from_text, from_id, tidy, f"{Decimal(5).scaleb(0):.{scale}f}"
+        "numeric", Kind.DECIMAL, valid, decimal_from_text, from_id, tidy, f"{5:.{max(scale, 0)}f}"
     )
 
 

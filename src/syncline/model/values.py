@@ -68,7 +68,7 @@ def decimal128(negative: bool, coefficient: int, exponent: int) -> Decimal128 | 
         if digits < 0:
             return Unrepresentable("a number of more than 34 digits, or out of Decimal128's range")
     high = (exponent + _BIAS) << 49 | digits >> 64 | (_SIGN if negative else 0)
-    return Decimal128((high, digits & _LOW))  # type: ignore[arg-type] - its two halves
+    return Decimal128((high, digits & _LOW))  # type: ignore[arg-type]  # its two halves
 
 
 def _fit(coefficient: int, exponent: int) -> tuple[int, int]:

@@ -66,7 +66,7 @@ def load_numeric(data: Buffer) -> Decimal128 | Unrepresentable:
         coefficient //= _power(-shift)  # zeros only: PostgreSQL keeps no digits beyond the scale
     if coefficient >> 63 or sign or scale > 6176:
         return decimal128(sign == _NEGATIVE, coefficient, -scale)
-    return Decimal128((_BIAS_ONE - (scale << 49), coefficient))  # type: ignore[arg-type] - its two halves
+    return Decimal128((_BIAS_ONE - (scale << 49), coefficient))  # type: ignore[arg-type]  # its two halves
 
 
 def _power(exponent: int) -> int:
