@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,8 +35,8 @@ SQL_VALUES: dict[str, tuple[Any, st.SearchStrategy[str]]] = {
     "timestamptz": (column("k", "timestamptz", "timestamptz"), st.datetimes().map(lambda d: f"{d}+05:30")),
     "time": (column("k", "time", "time"), st.times().map(str) | st.just("24:00:00")),
     "bytea": (column("k", "bytea", "bytea"), st.binary().map(lambda b: "\\x" + b.hex())),
-    "inet": (column("k", "inet", "inet"), st.ip_addresses().map(str) | st.builds("{}/{}".format, st.ip_addresses(v=6), st.integers(0, 128)) | st.builds("{}/{}".format, st.ip_addresses(v=4), st.integers(0, 32))),
-    "cidr": (column("k", "cidr", "cidr"), st.ip_addresses().map(str)),
+    "inet": (column("k", "inet", "inet"), st.integers(0, 2**49).map(lambda n: str(ipaddress.IPv6Address(n))) | st.ip_addresses().map(str) | st.builds("{}/{}".format, st.ip_addresses(v=6), st.integers(0, 128)) | st.builds("{}/{}".format, st.ip_addresses(v=4), st.integers(0, 32))),
+    "cidr": (column("k", "cidr", "cidr"), st.ip_addresses().map(str) | st.integers(0, 2**33).map(lambda n: str(ipaddress.IPv6Address(n))) | st.integers(0, 2**128 - 1).map(lambda n: str(ipaddress.IPv6Address(n & ((1 << 128) - 1) << 64 & (1 << 128) - 1)) + "/64")),
     "macaddr": (column("k", "macaddr", "macaddr"), st.binary(min_size=6, max_size=6).map(lambda b: b.hex(":"))),
     "numeric(10,2)": (column("k", "numeric(10,2)", "numeric", scale=2), st.decimals(-99999999, 99999999, places=2).map(str)),
     "numeric(34,0)": (column("k", "numeric(34,0)", "numeric", scale=0), st.integers(-(10**34) + 1, 10**34 - 1).map(str) | st.just("NaN")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from syncline.model.entity import Column
+from syncline.model.network import cidr_text, inet_text
 from syncline.model.types import Kind
 from syncline.model.values import NAN, decimal_from_text
 
@@ -206,9 +206,7 @@ def _numeric(column: Column) -> KeyType:
             return None
         return f"{padded:f}" if padded == number else None
 
-    return KeyType(
-        "numeric", Kind.DECIMAL, valid, decimal_from_text, from_id, tidy, f"{5:.{max(scale, 0)}f}"
-    )
+    return KeyType("numeric", Kind.DECIMAL, valid, decimal_from_text, from_id, tidy, f"{5:.{max(scale, 0)}f}")
 
 
 _YEAR = "([0-9]{4}|[1-9][0-9]{4,6})"
@@ -222,32 +220,9 @@ def _printed(sql: str, pattern: str, example: str) -> Callable[[Column], KeyType
     return lambda _: kind
 
 
-def _network(sql: str, *, strict: bool) -> Callable[[Column], KeyType]:
-    parse = ipaddress.ip_network if strict else ipaddress.ip_interface
-
-    def tidy(text: str) -> str | None:
-        try:
-            return _network_text(parse(text.strip()))
-        except ValueError:
-            return None
-
+def _network(sql: str, tidy: Callable[[str], str | None]) -> Callable[[Column], KeyType]:
     kind = KeyType(sql, Kind.TEXT, lambda text: tidy(text) == text, str, _id_text, tidy, "10.0.0.1/32")
     return lambda _: kind
-
-
-def _network_text(value: Any) -> str:
-    """Print as ``inet::text`` does; IPv4 inside of IPv6 keeps its dots there."""
-    address = value.network_address if hasattr(value, "hostmask") and not hasattr(value, "ip") else value.ip
-    length = value.prefixlen if hasattr(value, "prefixlen") else value.network.prefixlen
-    return f"{_address_text(address)}/{length}"
-
-
-def _address_text(address: Any) -> str:
-    number = int(address)
-    embedded = address.version == 6 and (number >> 32 == 0xFFFF or (number >> 32 == 0 and number > 0xFFFF))
-    if not embedded:
-        return str(address)
-    return ("::ffff:" if number >> 32 else "::") + str(ipaddress.IPv4Address(number & 0xFFFFFFFF))
 
 
 _FACTORIES: Mapping[str, Callable[[Column], KeyType]] = MappingProxyType(
@@ -266,8 +241,8 @@ _FACTORIES: Mapping[str, Callable[[Column], KeyType]] = MappingProxyType(
         "time": _printed("time", rf"{_CLOCK}|24:00:00", "12:00:00"),
         "bytea": _bytes,
         "enum": _enum,
-        "inet": _network("inet", strict=False),
-        "cidr": _network("cidr", strict=True),
+        "inet": _network("inet", inet_text),
+        "cidr": _network("cidr", cidr_text),
         "macaddr": _printed("macaddr", "([0-9a-f]{2}:){5}[0-9a-f]{2}", "08:00:2b:01:02:03"),
         "numeric": _numeric,
     }
