@@ -46,6 +46,8 @@ def connection(postgres) -> Iterator[psycopg.Connection[Any]]:
         found.execute(
             "CREATE DOMAIN roundtrip.price AS numeric(12,2); CREATE DOMAIN roundtrip.gross AS roundtrip.price"
         )
+        found.execute("CREATE DOMAIN roundtrip.moments AS timestamptz[]; CREATE DOMAIN roundtrip.moment AS timestamptz")
+        found.execute("CREATE DOMAIN roundtrip.span AS int4range")
         found.execute("CREATE TYPE roundtrip.pair AS (a int, b text)")
         yield found
         found.execute("DROP SCHEMA roundtrip CASCADE")
@@ -340,6 +342,11 @@ def test_nested_arrays(connection):
 
 def test_domains_are_their_base_type(connection):
     assert of_type(connection, "roundtrip.gross", ["1.1"]) == [Decimal128("1.10")]
+    assert of_type(connection, "roundtrip.gross[]", ["{1.1}"]) == [[Decimal128("1.10")]]
+    assert of_type(connection, "roundtrip.moments", ["{2026-01-31 12:00+00}"]) == [[datetime(2026, 1, 31, 12)]]  # noqa: DTZ001
+    assert of_type(connection, "roundtrip.span", ["[1,2)"]) == [{"lower": 1, "upper": 2, "bounds": "[)"}]
+    assert of_type(connection, "roundtrip.moment[]", ["{2026-01-31 12:00+00}"]) == [[datetime(2026, 1, 31, 12)]]  # noqa: DTZ001
+    assert of_type(connection, "roundtrip.moment", ["2026-01-31 12:00+00"]) == [datetime(2026, 1, 31, 12)]  # noqa: DTZ001
 
 
 def test_consented_kinds(connection):
@@ -374,6 +381,16 @@ def test_computed_fields(connection):
     assert {name: found[name] for name in computed} == {
         "n": 8, "t": True, "d": Decimal128("1.50"), "j": [1, 2], "at": datetime(2026, 1, 31, 12), "s": "7",  # noqa: DTZ001
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", ["'sad'::roundtrip.mood", "'1 day'::interval", "ARRAY['10.0.0.1'::inet]"])
+def test_computed_values_of_a_type_without_a_form_are_rejected_not_guessed(connection, expression):
+    connection.execute("DROP TABLE IF EXISTS roundtrip.t")
+    connection.execute("CREATE TABLE roundtrip.t (id bigint PRIMARY KEY); INSERT INTO roundtrip.t VALUES (7)")
+    entity = Entity("t", TableName("roundtrip", "t"), "t", fields=Fields(computed={"x": Computed(expression)}))
+    projection = Projection(entity, read_shape(connection, "roundtrip.t"))
+    with pytest.raises(bson.errors.InvalidDocument):
+        documents(connection, projection, ["7"])
 
 
 def test_ranges_of_keys_are_walked_in_order(connection):

@@ -137,6 +137,8 @@ COMPUTED: Mapping[Kind, Reading] = MappingProxyType(
 )
 """Readings of computed fields that name their kind."""
 
+FIRST_NORMAL_OID = 16384
+"""Types below this are PostgreSQL's own."""
 RANGE_OIDS = frozenset((3904, 3906, 3908, 3910, 3912, 3926))
 RANGE_ARRAY_OIDS = frozenset((3905, 3907, 3909, 3911, 3913, 3927))
 MULTIRANGE_OIDS = frozenset((4451, 4532, 4533, 4534, 4535, 4536))
@@ -178,13 +180,13 @@ def reading_of(table: TableName, column: Column, override: str | None = None) ->
                 f"{table}.{column.name}: type {column.type} has no form in documents",
                 hint=f'types = {{ {column.name} = "text" }} (or "json"), or exclude = ["{column.name}"]',
             )
-        return _in_array(default) if column.array else default
+        return _in_array(column, default) if column.array else default
     return _overridden(table, column, default, kind_named(override))
 
 
 def _overridden(table: TableName, column: Column, default: Reading | None, kind: Kind) -> Reading:
     if default is not None and kind is default.kind:
-        return _in_array(default) if column.array else default
+        return _in_array(column, default) if column.array else default
     if kind is Kind.TEXT:
         return _TEXT_CAST
     if kind is Kind.JSON:
@@ -206,8 +208,10 @@ def allowed_kinds(column: Column) -> list[str]:
     return list(dict.fromkeys(k.value for k in kinds))
 
 
-def _in_array(reading: Reading) -> Reading:
-    """Casts apply to the whole array; ``AT TIME ZONE`` does not exist there, the loader does its work."""
-    if reading.form is Form.UTC:
-        return Reading(reading.kind)
-    return Reading(reading.kind, reading.form, f"{reading.cast}[]") if reading.cast else reading
+def _in_array(column: Column, reading: Reading) -> Reading:
+    """Casts apply to the whole array; ``AT TIME ZONE`` does not exist there, the loader does its work.
+
+    An array of a domain comes under an oid of its own, which the driver does not know: it is cast to that of the base.
+    """
+    cast = reading.cast or (column.base if column.oid >= FIRST_NORMAL_OID else None)
+    return Reading(reading.kind, Form.CAST, f"{cast}[]") if cast else Reading(reading.kind)

@@ -35,6 +35,8 @@ from syncline.model.values import (
 )
 
 Row = tuple[Any, ...]
+INVALID_OID = 0
+"""Where psycopg looks for the loader of a type it does not know."""
 
 _HEAD = cast("Callable[[Buffer], tuple[int, int, int, int]]", struct.Struct("!hhHH").unpack_from)
 _DIGITS = tuple(cast("Callable[[Buffer, int], Row]", struct.Struct(f"!{n}h").unpack_from) for n in range(9))
@@ -94,6 +96,15 @@ class NumericLoader(Loader):
 
     format = Format.BINARY
     load = staticmethod(load_numeric)
+
+
+class UnknownLoader(Loader):
+    """A type that nobody registered, by way of a computed field: refused, since its bytes mean nothing to readers."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> Unrepresentable:  # noqa: ARG002
+        return Unrepresentable('a computed value of a type without a form in documents: give it type = "text"')
 
 
 class UuidLoader(Loader):
@@ -188,6 +199,7 @@ _SUBTYPES = {"int4": "int4", "int8": "int8", "num": "numeric", "date": "date", "
 
 def register_loaders(adapters: AdaptersMap) -> None:
     """Register the loaders on a connection's ``adapters``. Cursors must ask for binary results (``binary=True``)."""
+    adapters.register_loader(INVALID_OID, UnknownLoader)
     adapters.register_loader("numeric", NumericLoader)
     adapters.register_loader("uuid", UuidLoader)
     adapters.register_loader("json", JsonLoader)

@@ -28,9 +28,9 @@ _FORMS = {
 def state_query(projection: Projection, key_function: sql.Composable) -> sql.Composed:
     """Rows by key. Parameters: one array of texts per key column (``codec.parameters``)."""
     table = projection.shape.table
-    columns = [_column(table, column.name) for column in projection.key]
+    columns = [column_of(table, column.name) for column in projection.key]
     join, match = _by_keys(columns, [key_type(column).sql for column in projection.key])
-    return _select(projection, key_function, join, [match, *_condition(projection.entity.where)])
+    return _select(projection, key_function, join, [match, *condition_of(projection.entity.where)])
 
 
 def range_query(
@@ -41,29 +41,29 @@ def range_query(
     Parameters: the column texts of the key to start after (``after``), of the last key (``until``), then the limit.
     """
     table = projection.shape.table
-    columns = [_column(table, column.name) for column in projection.key]
+    columns = [column_of(table, column.name) for column in projection.key]
     casts = [key_type(column).sql for column in projection.key]
-    bounds = [_bound(columns, casts, ">")] if after else []
-    bounds += [_bound(columns, casts, "<=")] if until else []
-    query = _select(projection, key_function, sql.SQL(""), [*bounds, *_condition(projection.entity.where)])
-    return sql.SQL("{query} ORDER BY {columns} LIMIT %s").format(query=query, columns=_commas(columns))
+    bounds = [bound(columns, casts, ">")] if after else []
+    bounds += [bound(columns, casts, "<=")] if until else []
+    query = _select(projection, key_function, sql.SQL(""), [*bounds, *condition_of(projection.entity.where)])
+    return sql.SQL("{query} ORDER BY {columns} LIMIT %s").format(query=query, columns=commas(columns))
 
 
 def embed_query(embed: EmbedProjection, key_function: sql.Composable) -> sql.Composed:
     """Child rows by their parents' keys, in the order of the array. Parameters: as for ``state_query``."""
     table = embed.shape.table
-    columns = [_column(table, column.name) for column in embed.on]
+    columns = [column_of(table, column.name) for column in embed.on]
     join, match = _by_keys(columns, embed.key_casts)
     parent = sql.SQL("{function}({columns})").format(
         function=key_function,
-        columns=_commas([sql.SQL("{}::{}").format(c, _type(t)) for c, t in zip(columns, embed.key_casts, strict=True)]),
+        columns=commas([sql.SQL("{}::{}").format(c, type_of(t)) for c, t in zip(columns, embed.key_casts, strict=True)]),
     )
     return sql.SQL("/* syncline: embed */ SELECT {items} FROM {table}{join}{where} ORDER BY {order}").format(
-        items=_commas([parent, *(_expression(table, item) for item in embed.selected)]),
+        items=commas([parent, *(_expression(table, item) for item in embed.selected)]),
         table=sql.Identifier(table.schema, table.name),
         join=join,
-        where=_where([match, *_condition(embed.embed.where)]),
-        order=_commas([_column(table, name) for name in embed.order_by]),
+        where=where_of([match, *condition_of(embed.embed.where)]),
+        order=commas([column_of(table, name) for name in embed.order_by]),
     )
 
 
@@ -71,42 +71,42 @@ def _select(
     projection: Projection, key_function: sql.Composable, join: sql.Composable, conditions: Sequence[sql.Composable]
 ) -> sql.Composed:
     table = projection.shape.table
-    key = _commas([_column(table, column.name) for column in projection.key])
+    key = commas([column_of(table, column.name) for column in projection.key])
     items = [_expression(table, item) for item in (*projection.ids, *projection.selected)]
     return sql.SQL("/* syncline: state */ SELECT {items} FROM {table}{join}{where}").format(
-        items=_commas([*items, sql.SQL("{}({})").format(key_function, key)]),
+        items=commas([*items, sql.SQL("{}({})").format(key_function, key)]),
         table=sql.Identifier(table.schema, table.name),
         join=join,
-        where=_where(conditions),
+        where=where_of(conditions),
     )
 
 
 def _expression(table: TableName, item: Selected) -> sql.Composable:
-    value = _column(table, item.column) if item.column is not None else sql.SQL("({})").format(_raw(item.sql or "NULL"))
-    return sql.SQL(_FORMS[item.form]).format(value=value, cast=_type(item.cast or "text"))
+    value = column_of(table, item.column) if item.column is not None else sql.SQL("({})").format(_raw(item.sql or "NULL"))
+    return sql.SQL(_FORMS[item.form]).format(value=value, cast=type_of(item.cast or "text"))
 
 
 def _by_keys(columns: Sequence[sql.Composable], casts: Sequence[str]) -> tuple[sql.Composable, sql.Composable]:
     """A single key is matched by ``= ANY``; a composite one by a join with the unnested arrays."""
-    arrays = [sql.SQL("%s::text[]::{}[]").format(_type(cast)) for cast in casts]
+    arrays = [sql.SQL("%s::text[]::{}[]").format(type_of(cast)) for cast in casts]
     if len(columns) == 1:
         return sql.SQL(""), sql.SQL("{} = ANY({})").format(columns[0], arrays[0])
     names = [sql.Identifier(f"_syncline_{number}") for number in range(len(columns))]
-    join = sql.SQL(" JOIN unnest({}) AS _syncline_keys({}) ON true").format(_commas(arrays), _commas(names))
+    join = sql.SQL(" JOIN unnest({}) AS _syncline_keys({}) ON true").format(commas(arrays), commas(names))
     equal = [sql.SQL("{} = _syncline_keys.{}").format(c, n) for c, n in zip(columns, names, strict=True)]
     return join, sql.SQL(" AND ").join(equal)
 
 
-def _bound(columns: Sequence[sql.Composable], casts: Sequence[str], operator: str) -> sql.Composed:
-    values = [sql.SQL("%s::text::{}").format(_type(cast)) for cast in casts]
-    return sql.SQL("({}) {} ({})").format(_commas(columns), sql.SQL(operator), _commas(values))
+def bound(columns: Sequence[sql.Composable], casts: Sequence[str], operator: str) -> sql.Composed:
+    values = [sql.SQL("%s::text::{}").format(type_of(cast)) for cast in casts]
+    return sql.SQL("({}) {} ({})").format(commas(columns), sql.SQL(operator), commas(values))
 
 
-def _condition(where: str | None) -> list[sql.Composable]:
+def condition_of(where: str | None) -> list[sql.Composable]:
     return [sql.SQL("({})").format(_raw(where))] if where else []
 
 
-def _where(conditions: Sequence[sql.Composable]) -> sql.Composable:
+def where_of(conditions: Sequence[sql.Composable]) -> sql.Composable:
     if not conditions:
         return sql.SQL("")
     return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions))
@@ -117,14 +117,14 @@ def _raw(text: str) -> sql.SQL:
     return sql.SQL(text.replace("%", "%%") + "\n")
 
 
-def _column(table: TableName, name: str) -> sql.Identifier:
+def column_of(table: TableName, name: str) -> sql.Identifier:
     return sql.Identifier(table.name, name)
 
 
-def _type(name: str) -> sql.SQL:
+def type_of(name: str) -> sql.SQL:
     """A type as the catalog prints it (``format_type`` quotes what needs quotes)."""
     return sql.SQL(name.replace("%", "%%"))
 
 
-def _commas(items: Sequence[sql.Composable]) -> sql.Composed:
+def commas(items: Sequence[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(items)
