@@ -13,7 +13,7 @@ from syncline.errors import MappingError
 from syncline.model.entity import TableName
 from syncline.model.key_types import _FACTORIES
 from syncline.model.types import CATALOG, COMPUTED, OVERRIDES, PINNED_SETTINGS, Kind, allowed_kinds, reading_of
-from syncline.model.values import Unrepresentable, decimal_value
+from syncline.model.values import Unrepresentable, decimal_value, unrepresentable
 from tests.shapes import column
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "types.md").read_text()
@@ -80,6 +80,12 @@ def test_ranges_of_unknown_subtype_are_refused():
 
 def test_computed_kinds_are_kinds():
     assert set(Kind) - set(COMPUTED) == {Kind.RANGE, Kind.MULTIRANGE}
+
+
+def test_a_rejection_can_name_its_fields():
+    bad = Unrepresentable("too long")
+    document = {"_id": 1, "a": {"b": [1, bad]}, "c": bad}
+    assert unrepresentable(document) == [("a.b.1", "too long"), ("c", "too long")]
 
 
 @given(st.integers(-(10**36), 10**36), st.integers(-6300, 6200))

@@ -56,6 +56,14 @@ class Unrepresentable:
         return hash(self.reason)
 
 
+def unrepresentable(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """List ``(path, reason)`` of what BSON cannot hold in a document: for the message of its rejection."""
+    if isinstance(value, Unrepresentable):
+        return [(path, value.reason)]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for name, item in items for found in unrepresentable(item, f"{path}.{name}" if path else str(name))]
+
+
 def decimal128(negative: bool, coefficient: int, exponent: int) -> Decimal128 | Unrepresentable:
     """Build a Decimal128 exactly, keeping the scale.
 
