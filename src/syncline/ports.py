@@ -62,6 +62,8 @@ class Report:
 
     stale: int = 0
     """Keys whose record already carried a higher ticket; nothing was changed (as far as the engine tells)."""
+    present: int = 0
+    """Inserts that met an existing record and became updates."""
     rejected: list[Rejection] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
 
@@ -110,12 +112,34 @@ class Target(Protocol):
         """Store ``beat`` unless the stored count is higher; return what was stored before."""
         ...
 
+    async def read_beat(self) -> Beat | None:
+        """Read the heartbeat record without touching it."""
+        ...
+
+    async def probe(self) -> None:
+        """Write something small and durable, to tell a sick server from a sick batch.
+
+        Raises:
+            TargetUnavailableError: it is the server.
+
+        """
+        ...
+
+    async def holders(self, entity: Entity, values: Sequence[Mapping[str, Any]]) -> list[Document | None]:
+        """Find, for each unique value, the record that has it now."""
+        ...
+
     async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
         """Read records by ``_id``, from the primary, at the strongest consistency the engine has."""
         ...
 
-    def walk(self, entity: Entity, *, after: Any = None, size: int = 1000) -> AsyncIterator[list[Document]]:
-        """Walk a collection in the order of ``_id``, across types, as lists of ``{_id, _v}``; ``after`` resumes."""
+    def walk(
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+    ) -> AsyncIterator[list[Document]]:
+        """Walk a collection in the order of ``_id``, across types, as lists of ``{_id, _v}``.
+
+        With ``resume`` the walk goes on after the ``_id`` given as ``after`` (which may be null itself).
+        """
         ...
 
     async def ping(self) -> Mapping[str, Any]:

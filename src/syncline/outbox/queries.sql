@@ -13,7 +13,7 @@ SELECT schema_version, package, installation::text AS installation, epoch, beat,
 -- name: read_marks
 SELECT seq, lane, entity, key, hint::text, durable
 FROM syncline.outbox
-WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0
+WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
 ORDER BY seq
 LIMIT %(limit)s
 
@@ -109,9 +109,38 @@ SELECT %(name)s, %(severity)s, %(message)s
 WHERE NOT EXISTS (SELECT FROM syncline.notice WHERE name = %(name)s AND message = %(message)s AND resolved_at IS NULL)
 
 -- name: request_task
-INSERT INTO syncline.task (kind, entity, reason, options)
-VALUES (%(kind)s, %(entity)s, %(reason)s, %(options)s)
-RETURNING id
+-- One that nobody has begun yet does for all who ask for the same.
+WITH waiting AS (
+    SELECT id FROM syncline.task
+    WHERE kind = %(kind)s AND entity = %(entity)s AND reason = %(reason)s AND options = %(options)s AND claimed_by IS NULL
+      AND progress = '{}'
+    LIMIT 1
+), new AS (
+    INSERT INTO syncline.task (kind, entity, reason, options)
+    SELECT %(kind)s, %(entity)s, %(reason)s, %(options)s WHERE NOT EXISTS (SELECT FROM waiting)
+    RETURNING id
+)
+SELECT id FROM waiting UNION ALL SELECT id FROM new
+
+-- name: note_fingerprint
+-- Remember what an entity was compiled from; when that has changed since, ask for every record to be marked.
+WITH old AS (
+    SELECT id, name, fingerprint FROM syncline.entity WHERE id = %(entity)s AND fingerprint IS DISTINCT FROM %(fingerprint)s FOR UPDATE
+), new AS (
+    UPDATE syncline.entity AS e SET fingerprint = %(fingerprint)s FROM old WHERE e.id = old.id
+), again AS (
+    INSERT INTO syncline.task (kind, entity, reason)
+    SELECT 'backfill', id, 'its table or its mapping has changed' FROM old WHERE fingerprint IS NOT NULL
+)
+SELECT name FROM old WHERE fingerprint IS NOT NULL
+
+-- name: raise_beat
+UPDATE syncline.meta SET beat = greatest(beat, %(beat)s)
+
+-- name: asynchronous_writers
+-- Is there a role, a database or a server default that commits asynchronously?
+SELECT current_setting('synchronous_commit') = 'off'
+    OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS c WHERE c = 'synchronous_commit=off')
 
 -- name: claim_task
 UPDATE syncline.task SET claimed_by = %(worker)s, claimed_until = clock_timestamp() + %(ttl)s

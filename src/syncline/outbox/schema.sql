@@ -27,8 +27,10 @@ CREATE TABLE syncline.entity (
     key_columns  text[] NOT NULL,
     key_types    text[] NOT NULL,
     capture      text NOT NULL CHECK (capture IN ('triggers', 'session')),
-    definition   jsonb NOT NULL
+    definition   jsonb NOT NULL,
+    fingerprint  text
 );
+COMMENT ON COLUMN syncline.entity.fingerprint IS 'Of declaration and tables as the worker last compiled them; a change marks every record.';
 COMMENT ON TABLE syncline.entity IS 'What is synced. Ids are never reused: marks and tickets refer to them.';
 
 -- tx stands before seq: defaults are computed in this order, so that a transaction has its id before it draws a number.

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from syncline.errors import NotInstalledError, SourceChangedError, VersionError
+from syncline.errors import NotInstalledError, SourceChangedError
 from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.connection import Connection, Identity, connect, identify, translated
-from syncline.outbox.loaders import register
+from syncline.outbox.loaders import register_loaders
+from syncline.outbox.registry import require_version, schema_version
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan, States, read_states
 
-SCHEMA_VERSION = 1
 _WAKE_LOCK = (1398361667, 1)
 
 
@@ -62,7 +62,7 @@ class PostgresSource:
         self.identity = identity
         self.reader, self.acker, self.control, self.listener = connections
         self._queries = blocks("queries.sql")
-        self._holds_wake_lock = False
+        self.holds_wake_lock = False
 
     @classmethod
     async def open(cls, url: str, *, worker: str, known: Identity | None = None) -> PostgresSource:
@@ -87,8 +87,9 @@ class PostgresSource:
             if known is not None and identity != known:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
             for connection in connections[:3]:
-                register(connection)
-            await check_installed(connections[2])
+                register_loaders(connection.adapters)
+            with translated():
+                require_version(await schema_version(connections[2]))
         except BaseException:
             for connection in connections:
                 await connection.close()
@@ -102,12 +103,20 @@ class PostgresSource:
 
     # -- marks and states
 
-    async def read_marks(self, *, after: int, lanes: int, limit: int) -> list[Mark]:
-        """Read waiting marks in the order of ``seq``; ``lanes`` is a bit mask (as a signed 64-bit integer)."""
+    async def read_marks(self, *, after: int, lanes: int, limit: int, without: Sequence[int] = ()) -> list[Mark]:
+        """Read waiting marks in the order of ``seq``.
+
+        Args:
+            after: only marks above this ``seq``.
+            lanes: bit mask of the lanes, as a signed 64-bit integer.
+            limit: at most so many.
+            without: ids of entities to leave out.
+
+        """
         query = self._queries["read_marks"]
         with translated():
             async with self.reader.cursor(binary=True) as cursor:
-                await cursor.execute(query, {"after": after, "lanes": lanes, "limit": limit})
+                await cursor.execute(query, {"after": after, "lanes": lanes, "limit": limit, "except": list(without)})
                 return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
 
     async def read_states(self, plan: Plan, keys: Sequence[str]) -> States:
@@ -120,6 +129,10 @@ class PostgresSource:
             position = (await self._one(self.reader, "insert_position"))[0]
             while not (await self._one(self.reader, "flushed", lsn=position))[0]:
                 await asyncio.sleep(0.01)
+
+    async def asynchronous_writers(self) -> bool:
+        """Tell whether a setting lets somebody commit before the change is durable."""
+        return bool((await self._one(self.control, "asynchronous_writers"))[0])
 
     async def acknowledge(self, ack: Acknowledgement, *, grace: timedelta, history: bool) -> set[int]:
         """Remove marks under the lease; return the lanes that are still held. Marks of other lanes stay."""
@@ -139,11 +152,11 @@ class PostgresSource:
         """Mark keys of an entity."""
         await self._run("mark", entity=entity, keys=list(keys), hint=hint)
 
-    async def parked_lanes(self) -> set[tuple[int, int]]:
-        """List the (entity, lane) pairs that have parked records."""
+    async def parked_entities(self) -> set[int]:
+        """List the entities that have parked records."""
         with translated():
-            cursor = await self.control.execute("SELECT DISTINCT entity, lane FROM syncline.parked")
-            return {(entity, lane) for entity, lane in await cursor.fetchall()}
+            cursor = await self.control.execute("SELECT DISTINCT entity FROM syncline.parked")
+            return {entity for (entity,) in await cursor.fetchall()}
 
     async def drawn(self) -> int:
         """Give the highest ``seq`` that was drawn so far."""
@@ -167,16 +180,16 @@ class PostgresSource:
 
     async def announce_idle(self) -> bool:
         """Take the wake lock: from now on writers notify. False while another worker has it or a writer is at work."""
-        if not self._holds_wake_lock:
+        if not self.holds_wake_lock:
             with translated():
                 row = await self._fetchone(self.reader, "SELECT pg_try_advisory_lock(%s, %s)", _WAKE_LOCK)
-            self._holds_wake_lock = bool(row[0])
-        return self._holds_wake_lock
+            self.holds_wake_lock = bool(row[0])
+        return self.holds_wake_lock
 
     async def announce_busy(self) -> None:
         """Give back the wake lock: writers need not notify a relay that reads anyway."""
-        if self._holds_wake_lock:
-            self._holds_wake_lock = False
+        if self.holds_wake_lock:
+            self.holds_wake_lock = False
             with translated():
                 await self.reader.execute("SELECT pg_advisory_unlock(%s, %s)", _WAKE_LOCK)
 
@@ -211,6 +224,14 @@ class PostgresSource:
     async def current_beat(self) -> int:
         """Read the beat as it stands."""
         return int((await self._one(self.control, "installation"))[4])
+
+    async def current_epoch(self) -> int:
+        """Read the epoch counter as it stands."""
+        return int((await self._one(self.control, "installation"))[3])
+
+    async def raise_beat(self, beat: int) -> None:
+        """Set the beat to at least this."""
+        await self._run("raise_beat", beat=beat)
 
     async def acquire(self, lanes: Sequence[int], *, above: int) -> dict[int, int]:
         """Take the free ones of these lanes under one new epoch higher than ``above``; return lane to epoch."""
@@ -249,6 +270,13 @@ class PostgresSource:
         """Leave a message for the operators, once."""
         await self._run("notice", name=name, severity=severity, message=message)
 
+    async def note_fingerprint(self, plan: Plan) -> bool:
+        """Remember what an entity was compiled from; true when it changed and all its records are to be marked."""
+        values = {"entity": plan.id, "fingerprint": plan.projection.fingerprint}
+        with translated():
+            cursor = await self.control.execute(self._queries["note_fingerprint"], values)
+            return await cursor.fetchone() is not None
+
     async def request_task(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
         """Ask for a backfill or a sweep; whichever worker is free does it. Returns the task's id."""
         values = {"kind": kind, "entity": entity, "reason": reason, "options": Jsonb(dict(options or {}))}
@@ -257,7 +285,7 @@ class PostgresSource:
     def _leases(self, leases: Mapping[int, int]) -> dict[str, Any]:
         return {"lanes": list(leases), "epochs": list(leases.values()), "worker": self.worker}
 
-    async def _one(self, connection: Connection, name: str, **values: Any) -> tuple[Any, ...]:
+    async def _one(self, connection: Connection, name: str, /, **values: Any) -> tuple[Any, ...]:
         return await self._fetchone(connection, self._queries[name], {"worker": self.worker, **values})
 
     async def _fetchone(self, connection: Connection, query: str, values: Any) -> tuple[Any, ...]:
@@ -267,36 +295,12 @@ class PostgresSource:
             raise NotInstalledError("Syncline's tables are empty", hint="run: syncline install")
         return row
 
-    async def _run(self, name: str, **values: Any) -> int:
+    async def _run(self, name: str, /, **values: Any) -> int:
         with translated():
             return (await self.control.execute(self._queries[name], {"worker": self.worker, **values})).rowcount
-
-
-async def check_installed(connection: Connection) -> None:
-    """See that our tables are there and are of this version.
-
-    Raises:
-        NotInstalledError, VersionError: they are not.
-
-    """
-    with translated():
-        found = await (await connection.execute("SELECT to_regclass('syncline.meta')")).fetchone()
-        if found is None or found[0] is None:
-            raise NotInstalledError("Syncline is not installed in this database", hint="run: syncline install")
-        row = await (await connection.execute(blocks("queries.sql")["installation"])).fetchone()
-    if row is None:
-        raise NotInstalledError("Syncline's installation is not complete", hint="run: syncline install")
-    if row[0] != SCHEMA_VERSION:
-        raise VersionError(
-            f"the database has Syncline's schema {row[0]} (package {row[1]}), this package works with {SCHEMA_VERSION}",
-            hint="upgrade the package" if row[0] > SCHEMA_VERSION else "run: syncline install",
-        )
 
 
 def _difference(known: Identity, found: Identity) -> str:
     names = [name for name in ("system", "timeline", "started") if getattr(known, name) != getattr(found, name)]
     return ", ".join(f"{name} {getattr(known, name)} → {getattr(found, name)}" for name in names)
 
-
-Waker = Callable[[], None]
-Job = Callable[[PostgresSource], Awaitable[None]]

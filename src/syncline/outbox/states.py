@@ -12,6 +12,7 @@ from psycopg import sql
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection, Row
 from syncline.outbox.connection import Connection, translated
+from syncline.outbox.loaders import fetch_rows
 from syncline.outbox.projection_sql import embed_query, range_query, state_query
 from syncline.ports import Document
 
@@ -71,7 +72,7 @@ def compile_plan(
         entity,
         projection,
         text(state_query(projection, key_function)),
-        tuple(text(embed_query(projection, embed, key_function)) for embed in projection.embeds),
+        tuple(text(embed_query(embed, key_function)) for embed in projection.embeds),
         {
             (after, until): text(range_query(projection, key_function, after=after, until=until))
             for after in (False, True)
@@ -90,16 +91,19 @@ async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -
         SourceUnavailableError: the source cannot be reached.
 
     """
+    if not plan.embeds:
+        return await read_states_within(connection, plan, keys)
+    with translated():
+        async with snapshot(connection):
+            return await read_states_within(connection, plan, keys)
+
+
+async def read_states_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
+    """Read like ``read_states``, in the caller's ``snapshot``."""
     parameters = plan.projection.codec.parameters(keys)
     with translated():
-        if not plan.embeds:
-            return States(plan, await _fetch(connection, plan.by_key, parameters), ())
-        async with snapshot(connection):
-            return States(
-                plan,
-                await _fetch(connection, plan.by_key, parameters),
-                [await _fetch(connection, query, parameters) for query in plan.embeds],
-            )
+        rows = await _fetch(connection, plan.by_key, parameters)
+        return States(plan, rows, [await _fetch(connection, query, parameters) for query in plan.embeds])
 
 
 async def read_range(
@@ -148,4 +152,4 @@ def ambiguous(states: States) -> set[str]:
 async def _fetch(connection: Connection, query: Query, parameters: Iterable[Any]) -> list[Row]:
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(query, tuple(parameters))
-        return await cursor.fetchall()
+        return await fetch_rows(cursor)

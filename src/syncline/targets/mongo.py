@@ -11,15 +11,15 @@ import pymongo
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, DeleteOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, InvalidDocument, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from syncline.errors import TargetError
-from syncline.model.entity import Entity
+from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors
-from syncline.targets.mongo_indexes import ensure_indexes
+from syncline.targets.mongo_indexes import ensure_indexes, missing_indexes
 
 T = TypeVar("T")
 
@@ -47,18 +47,26 @@ class MongoTarget:
         database: name of the database that holds the collections.
         control: collection for lane records and the source's heartbeat.
         timeout: limit of one operation, on both sides of the wire.
+        connect_timeout: limit for finding a server that accepts writes.
 
     """
 
     def __init__(
-        self, url: str, database: str, *, control: str = "_syncline", timeout: timedelta = timedelta(seconds=10)
+        self,
+        url: str,
+        database: str,
+        *,
+        control: str = "_syncline",
+        timeout: timedelta = timedelta(seconds=10),
+        connect_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
         try:
             self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
                 url,
                 appname="syncline",
                 retryWrites=False,
-                serverSelectionTimeoutMS=int(min(timeout.total_seconds(), 5) * 1000),
+                serverSelectionTimeoutMS=int(connect_timeout.total_seconds() * 1000),
+                connectTimeoutMS=int(connect_timeout.total_seconds() * 1000),
                 uuidRepresentation="standard",
             )
         except PyMongoError as error:
@@ -82,6 +90,7 @@ class MongoTarget:
         with mongo_errors.translated(), pymongo.timeout(self._timeout):
             for chunk in _chunks(batch.inserts):
                 present = await self._insert(collection, chunk, report)
+                report.present += len(present)
                 if present:
                     await self._upsert(collection, present, report)
             for chunk in _chunks(upserts):
@@ -105,7 +114,7 @@ class MongoTarget:
                 else:
                     self._note(report, document["_originalId"], write_error)
             return present
-        except (InvalidDocument, BSONError, OverflowError) as error:
+        except (BSONError, OverflowError) as error:
             good = self._sift(documents, report, error)
             # Some may have been sent before the bad one was met: the update tells.
             await self._upsert(collection, good, report)
@@ -123,7 +132,7 @@ class MongoTarget:
             report.stale += error.details["nMatched"] - error.details["nModified"]
             for write_error in mongo_errors.of(error):
                 self._note(report, documents[write_error["index"]]["_originalId"], write_error)
-        except (InvalidDocument, BSONError, OverflowError) as error:
+        except (BSONError, OverflowError) as error:
             await self._upsert(collection, self._sift(documents, report, error), report)
 
     async def _delete(
@@ -197,13 +206,13 @@ class MongoTarget:
                 upsert=True,
                 return_document=pymongo.ReturnDocument.BEFORE,
             )
-        return before and Beat(before["installation"], before["system"], before["count"])
+        return Beat(before["installation"], before["system"], before["count"]) if before else None
 
     async def read_beat(self) -> Beat | None:
         """Read the heartbeat record without touching it."""
         with mongo_errors.translated(), pymongo.timeout(self._timeout):
             record = await (await self._consistent(self._control)).find_one({"_id": "source"})
-        return record and Beat(record["installation"], record["system"], record["count"])
+        return Beat(record["installation"], record["system"], record["count"]) if record else None
 
     async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
         """Read by ``_id``; a single record linearizably where the server has replicas."""
@@ -255,6 +264,11 @@ class MongoTarget:
         """Count the documents of a collection, from its metadata."""
         with mongo_errors.translated(), pymongo.timeout(self._timeout):
             return await self._database[entity.collection].estimated_document_count()
+
+    async def missing_indexes(self, entity: Entity) -> list[Index]:
+        """List declared indexes that the collection does not have."""
+        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+            return await missing_indexes(self._database[entity.collection], entity)
 
     async def ping(self) -> Mapping[str, Any]:
         """Reach the primary; return ``version``, ``replica_set`` and ``storage``."""

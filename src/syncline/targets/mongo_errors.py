@@ -11,7 +11,6 @@ from bson.errors import BSONError
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
-    InvalidDocument,
     InvalidName,
     InvalidOperation,
     OperationFailure,
@@ -92,7 +91,7 @@ def encoding_problem(document: Mapping[str, Any], codec: bson.CodecOptions[Any])
     """Say why a document cannot be sent: (code, message), or ``None`` when it can."""
     try:
         size = len(bson.encode(document, codec_options=codec))
-    except (InvalidDocument, BSONError, OverflowError) as error:
+    except (BSONError, OverflowError) as error:
         return "mapping", _culprit(document, codec) or str(error)
     if size > MAX_DOCUMENT_BYTES - 1024:
         return "too_large", f"the document has {size} bytes, MongoDB takes {MAX_DOCUMENT_BYTES}"
@@ -104,7 +103,7 @@ def _culprit(document: Mapping[str, Any], codec: bson.CodecOptions[Any], path: s
     for name, value in document.items():
         try:
             bson.encode({name: value}, codec_options=codec)
-        except (InvalidDocument, BSONError, OverflowError) as error:
+        except (BSONError, OverflowError) as error:
             here = f"{path}{name}"
             inner = _culprit(value, codec, f"{here}.") if isinstance(value, Mapping) else None
             return inner or f"field {here}: {_reason(value, error)}"

@@ -1,0 +1,109 @@
+"""Unique values that move between records: who has the value now, and is that still so?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from syncline.model.mark import Hint
+from syncline.outbox.source import PostgresSource
+from syncline.outbox.states import Plan
+from syncline.ports import Absence, Batch, Conflict, Document, Rejection, Target
+
+PATIENCE = 3
+"""Times that a value must be found with the same rightful holder before the conflict counts as real."""
+MOST = 100_000
+
+
+class Conflicts:
+    """Settles records that a unique index refuses.
+
+    A value that moves from A to B may arrive at B first: then A's record is out of date, is marked, and B waits. Where
+    records exchange values, waiting does not help: each takes its own outdated record away and comes back as an insert. (For that
+    moment the record is absent for readers.) Only when the holder has the value in the source too is it a violation, and
+    parked.
+    """
+
+    def __init__(self, source: PostgresSource, target: Target) -> None:
+        self._source = source
+        self._target = target
+        self._attempts: dict[tuple[int, str], int] = {}
+        self._violations: dict[tuple[int, str], int] = {}
+
+    async def settle(
+        self, plan: Plan, conflicts: Sequence[Conflict], tickets: Mapping[str, int]
+    ) -> tuple[list[Rejection], set[str]]:
+        """Decide for each record: parked, or tried again soon.
+
+        Args:
+            plan: the entity.
+            conflicts: what the target reported.
+            tickets: key to the ticket of the batch that met the conflict.
+
+        Returns:
+            Rejections, and the keys that wait.
+
+        """
+        rejections: list[Rejection] = []
+        waiting: set[str] = set()
+        displaced: list[Absence] = []
+        holders = await self._target.holders(plan.entity, [conflict.value for conflict in conflicts])
+        for conflict, holder in zip(conflicts, holders, strict=True):
+            rejection = await self._violation(plan, conflict, holder)
+            if rejection is not None:
+                rejections.append(rejection)
+                self.settled(plan.id, [conflict.key])
+                continue
+            waiting.add(conflict.key)
+            if self._tried(plan.id, conflict.key) >= 2 and holder is not None:
+                id_ = plan.projection.codec.document_id(conflict.key)
+                displaced.append(Absence(conflict.key, id_, tickets[conflict.key]))
+        if displaced:
+            await self._target.apply(Batch(plan.entity, deletes=displaced))
+        return rejections, waiting
+
+    def settled(self, entity: int, keys: Sequence[str]) -> None:
+        """Forget the attempts of these keys."""
+        if self._attempts or self._violations:
+            for key in keys:
+                self._attempts.pop((entity, key), None)
+                self._violations.pop((entity, key), None)
+
+    def _tried(self, entity: int, key: str) -> int:
+        if len(self._attempts) > MOST:
+            self._attempts.clear()
+        count = self._attempts[entity, key] = self._attempts.get((entity, key), 0) + 1
+        return count
+
+    async def _violation(self, plan: Plan, conflict: Conflict, holder: Document | None) -> Rejection | None:
+        """Tell whether the holder rightfully has the value; mark it when it has not."""
+        if holder is None:
+            return None
+        key = plan.projection.codec.key_text(holder["_id"])
+        if key is None:
+            return self._rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
+        states = await self._source.read_states(plan, [key])
+        now = states.documents(source="", synced_at=holder.get("_syncedAt"), ticket=0)  # type: ignore[arg-type]
+        if not now or any(_at(now[0], path) != value for path, value in conflict.value.items()):
+            await self._source.mark(plan.id, [key], Hint.REPAIR)
+            self._violations.pop((plan.id, conflict.key), None)
+            return None
+        seen = self._violations[plan.id, conflict.key] = self._violations.get((plan.id, conflict.key), 0) + 1
+        return self._rejection(plan, conflict, key, "in the source too") if seen >= PATIENCE else None
+
+    @staticmethod
+    def _rejection(plan: Plan, conflict: Conflict, holder: str, why: str) -> Rejection:
+        value = ", ".join(f"{name} = {value!r}" for name, value in conflict.value.items())
+        return Rejection(
+            conflict.key,
+            "unique_value",
+            f"unique index {conflict.index}: {value} belongs to {plan.entity.collection}/{holder}, {why}",
+        )
+
+
+def _at(document: Document, path: str) -> Any:
+    """Read a dotted path."""
+    value: Any = document
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

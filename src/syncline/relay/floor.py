@@ -1,0 +1,45 @@
+"""Where a pass over the outbox may start: below this, no mark can appear any more."""
+
+from __future__ import annotations
+
+from syncline.outbox.source import PostgresSource
+
+
+class Floor:
+    """A lower bound for reading marks, in memory.
+
+    Deleted marks leave dead index entries, and while an old snapshot pins them every pass that starts at zero walks over
+    all of them. Starting higher is sound only up to a sequence value at a moment all of whose transactions have ended:
+    number drawn, then a transaction id above all that could have drawn it, then wait until the oldest running one has
+    reached that id. It does not survive a reconnect, nor lanes that are new to this worker.
+    """
+
+    def __init__(self, source: PostgresSource) -> None:
+        self.value = 0
+        self._source = source
+        self._candidate: tuple[int, int] | None = None
+        self._settled = 0
+
+    def reset(self) -> None:
+        """Start from zero again: there are new lanes."""
+        self.value = 0
+        self._candidate = None
+        self._settled = 0
+
+    async def advance(self) -> None:
+        """Take the next step; call it now and then while there is work."""
+        if self._candidate is None:
+            drawn = await self._source.drawn()
+            self._candidate = (drawn, await self._source.next_transaction())
+        elif await self._source.oldest_transaction() >= self._candidate[1]:
+            self._settled, self._candidate = self._candidate[0], None
+
+    def seen(self, first: int | None) -> None:
+        """Raise the floor after a read that started at it: ``first`` is the lowest mark that was there."""
+        below = self._settled if first is None else min(self._settled, first - 1)
+        self.value = max(self.value, below)
+
+    @property
+    def settled(self) -> int:
+        """The value up to which no mark can appear any more; capture it before the read that ``seen`` is told of."""
+        return self._settled

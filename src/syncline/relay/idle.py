@@ -1,0 +1,80 @@
+"""How an idle pump rests: woken by the source where that is sound, looking by itself where not."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from syncline.outbox.source import PostgresSource
+
+BUSY_READS = 8
+"""Reads in a row that found something, after which writers need not notify."""
+FIRST_LOOK = 0.001
+LAST_LOOK = 0.05
+
+
+class Idler:
+    """Rests between two reads that find nothing.
+
+    Holding the wake lock means: no writer is between its check and its commit, so whoever commits from now on
+    notifies. One more read after taking it closes the gap; then the pump sleeps until it is woken, or for ``poll`` seconds.
+    While a writer's transaction is open the lock is not to be had, and the pump looks again after 1, 2, 4 … 50 ms.
+    """
+
+    def __init__(self, source: PostgresSource, *, poll: float) -> None:
+        self._source = source
+        self._poll = poll
+        self._event = asyncio.Event()
+        self._look = FIRST_LOOK
+        self._armed = False
+        self._busy_reads = 0
+        self.wakes = True
+        """False where the source cannot wake anybody: then only polling."""
+
+    def wake(self) -> None:
+        """End the rest."""
+        self._event.set()
+
+    def stirred(self) -> None:
+        """A read has found something."""
+        self._look = FIRST_LOOK
+        self._busy_reads += 1
+
+    async def rest(self, *, retry: bool) -> None:
+        """Rest after a read that found nothing.
+
+        Args:
+            retry: keys wait for their turn; look again soon.
+
+        """
+        if retry:
+            await self.sleep(0.01)
+        elif self._armed or await self._arm():
+            if not self._armed:
+                self._armed = True
+                return  # read once more: what committed before the lock was taken
+            self._busy_reads = 0
+            await self.sleep(self._poll)
+            self._armed = self._source.holds_wake_lock  # another worker's may be gone
+        else:
+            await self.sleep(self._look)
+            self._look = min(self._look * 2, LAST_LOOK if self.wakes else self._poll)
+
+    async def before_read(self) -> None:
+        """Give the lock back when there is so much to do that nobody needs to wake us."""
+        if self._busy_reads >= BUSY_READS and self._armed:
+            self._armed = False
+            self._busy_reads = 0
+            await self._source.announce_busy()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep until woken, at most so long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
+
+    async def _arm(self) -> bool:
+        """Become somebody whom writers wake; another idle worker's wake reaches us as well."""
+        if not self.wakes:
+            return False
+        return await self._source.announce_idle() or await self._source.another_is_idle()

@@ -1,0 +1,124 @@
+"""Everything of a session that happens by the clock: leases, second deletes, new columns, history."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from syncline.config.settings import Settings
+from syncline.errors import TargetUnavailableError
+from syncline.outbox.catalog import fingerprint
+from syncline.outbox.connection import translated
+from syncline.outbox.plans import Plans
+from syncline.outbox.source import PostgresSource
+from syncline.outbox.states import Plan
+from syncline.ports import Target
+from syncline.relay.leases import Leases
+from syncline.relay.pump import Pump
+from syncline.relay.reader import StalePlanError
+
+TABLES_SECONDS = 5.0
+HOUSEKEEPING_SECONDS = 600.0
+
+
+class Keeper:
+    """Renews the leases and does the small periodic duties of a session."""
+
+    def __init__(
+        self,
+        source: PostgresSource,
+        target: Target,
+        plans: Plans,
+        leases: Leases,
+        pump: Pump,
+        *,
+        settings: Settings,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._plans = plans
+        self._leases = leases
+        self._pump = pump
+        self._settings = settings
+        self._prepared = False
+        self._tables_due = 0.0
+        self._housekeeping_due = 0.0
+        self._noticed: set[int] = set()
+        self._last = (time.monotonic(), 0)
+
+    async def start(self) -> None:
+        """Do everything once, before the pump starts."""
+        for name, problem in self._plans.problems.items():
+            await self._source.notice("EntityStopped", "critical", f"entity {name} is not served: {problem}")
+        for plan in self._plans.by_id.values():
+            await self._look_at(plan)
+        await self._beat()
+
+    async def _look_at(self, plan: Plan) -> None:
+        if await self._source.note_fingerprint(plan):
+            message = f"entity {plan.name}: its table or its mapping has changed; every record is being marked"
+            await self._source.notice("MappingChanged", "info", message)
+        if plan.projection.unmapped:
+            columns = ", ".join(plan.projection.unmapped)
+            message = f"entity {plan.name}: columns that are neither included nor excluded: {columns}"
+            await self._source.notice("ColumnNotMapped", "warning", message)
+
+    async def run(self) -> None:
+        """Do it again and again, until cancelled."""
+        period = self._settings.worker.renew.total_seconds()
+        due = time.monotonic() + period
+        while True:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due = max(due + period, time.monotonic() + period / 2)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        await self._prepare_target()
+        self._leases.report = self._report()
+        await self._leases.renew()
+        if await self._source.promote_deferred():
+            self._pump.wake()
+        now = time.monotonic()
+        if now >= self._tables_due:
+            self._tables_due = now + TABLES_SECONDS
+            await self._look_at_tables()
+        if now >= self._housekeeping_due:
+            self._housekeeping_due = now + HOUSEKEEPING_SECONDS
+            await self._housekeeping()
+
+    async def _prepare_target(self) -> None:
+        if not self._prepared:
+            try:
+                await self._target.prepare([plan.entity for plan in self._plans.by_id.values()])
+                self._prepared = True
+            except TargetUnavailableError:
+                pass  # the pump says so when it has something to write
+
+    async def _look_at_tables(self) -> None:
+        """Pick up what has changed about the tables; say what cannot be served."""
+        self._pump.refresh(
+            parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
+        )
+        for entity, reason in self._pump.stopped_entities.items():
+            if entity not in self._noticed:
+                self._noticed.add(entity)
+                await self._source.notice("EntityStopped", "critical", f"entity {entity} is not served: {reason}")
+        with translated():
+            catalog = await fingerprint(self._source.control, self._plans.tables)
+        if catalog != self._plans.catalog:
+            raise StalePlanError("the synced tables have changed")
+
+    async def _housekeeping(self) -> None:
+        await self._source.bury_workers()
+        if self._settings.history.keep is not None:
+            await self._source.rotate_history(self._settings.history.keep)
+
+    def _report(self) -> Mapping[str, Any]:
+        then, marks = self._last
+        now = time.monotonic()
+        self._last = (now, self._pump.totals["marks"])
+        rate = (self._pump.totals["marks"] - marks) / max(now - then, 0.001)
+        return {**self._pump.totals, "rate": round(rate, 1), "lanes": len(self._leases.held)}
+

@@ -1,0 +1,174 @@
+"""Which lanes this worker may serve: acquire, renew, share, give back; and the detection of restored sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from typing import Any
+
+from syncline import __version__
+from syncline.errors import ForeignTargetError, TargetUnavailableError
+from syncline.outbox.source import PostgresSource, Renewal
+from syncline.ports import Beat, Target
+from syncline.relay.restores import Restores, judge_beat, judge_lanes
+from syncline.telemetry.observer import Observer
+
+LANES = 64
+
+
+class Leases:
+    """The lanes that one worker owns in one session with the source.
+
+    ``held`` maps a lane to the epoch of its lease. A lane is in it only after its epoch was announced in the target and
+    confirmed in the source; nothing is written for it before.
+    """
+
+    def __init__(
+        self,
+        source: PostgresSource,
+        target: Target,
+        restores: Restores,
+        observer: Observer,
+        *,
+        name: str,
+        ttl: timedelta,
+        adopt: bool = False,
+    ) -> None:
+        self.held: dict[int, int] = {}
+        self.report: Mapping[str, Any] = {}
+        self.in_flight: Callable[[], Collection[int]] = tuple
+        """Set by the pump: lanes that have batches under way."""
+        self.changed: Callable[[], None] = lambda: None
+        """Set by the pump: called when ``held`` has grown."""
+        self._source = source
+        self._target = target
+        self._restores = restores
+        self._observer = observer
+        self._name = name
+        self._ttl = ttl
+        self._adopt = adopt
+        self._leaving: dict[int, int] = {}
+        self._confirmed_beat = 0
+
+    async def renew(self) -> None:
+        """Renew, look for restores, take or give back lanes. Called every second or so.
+
+        Raises:
+            SourceUnavailableError: the session is over.
+            ForeignTargetError: the target is another source's copy.
+
+        """
+        renewal = await self._source.renew(
+            name=self._name, version=__version__, ttl=self._ttl, confirmed=self._confirmed_beat, report=self.report
+        )
+        self._forget_lost(renewal)
+        try:
+            await self._exchange_beats(renewal)
+            await self._balance(renewal)
+        except TargetUnavailableError:
+            # The pump says so. Without the target nothing can be announced, and nothing needs to be: it writes nothing.
+            pass
+
+    def refused(self, lanes: Collection[int]) -> None:
+        """Forget lanes whose acknowledgement was refused."""
+        for lane in lanes:
+            self.held.pop(lane, None)
+
+    async def release_all(self) -> None:
+        """Give every lane back and leave."""
+        leases, self.held = {**self.held, **self._leaving}, {}
+        self._leaving = {}
+        if leases:
+            await self._source.release(leases)
+        await self._source.leave()
+        await self._source.notify()
+
+    def _forget_lost(self, renewal: Renewal) -> None:
+        for leases in (self.held, self._leaving):
+            for lane, epoch in list(leases.items()):
+                row = renewal.lanes[lane]
+                if row.owner != self._source.worker or row.epoch != epoch:
+                    del leases[lane]
+
+    async def _exchange_beats(self, renewal: Renewal) -> None:
+        """Compare both sides' memory of each other, then advance the target's.
+
+        It is judged before it is overwritten, so that a crash in between judges again; and what was overwritten is
+        judged too, in case the target was restored between the two.
+        """
+        mine = Beat(renewal.installation, self._source.identity.system, renewal.beat)
+        for exchange in (self._target.read_beat, lambda: self._target.beat(mine)):
+            found = await exchange()
+            verdict = judge_beat(found, mine, renewal.confirmed_beat)
+            if verdict == "source behind" and found and found.count <= await self._source.current_beat():
+                verdict = None  # another worker's renewal, newer than ours
+            if verdict == "foreign":
+                if not self._adopt:
+                    raise ForeignTargetError(
+                        f"the target database is the copy of another source ({found and found.system})",
+                        hint="point [target] at a database of its own, or take it over with: syncline worker --adopt-target",
+                    )
+                verdict = "reinstalled"
+            if verdict is not None:
+                await self._restores.reconcile(verdict)
+                if found and verdict == "source behind":
+                    await self._source.raise_beat(found.count)
+                await self._drop_all()
+        self._confirmed_beat = mine.count
+
+    async def _drop_all(self) -> None:
+        """Start over with new epochs, which the target will be told."""
+        leases, self.held = {**self.held, **self._leaving}, {}
+        self._leaving = {}
+        if leases:
+            await self._source.release(leases)
+
+    async def _balance(self, renewal: Renewal) -> None:
+        share = _share(renewal.workers, self._source.worker)
+        await self._give_back(share)
+        want = share - len(self.held) - len(self._leaving)
+        mine = [
+            lane
+            for lane, row in renewal.lanes.items()
+            if (row.free or row.owner == self._source.worker) and lane not in self.held and lane not in self._leaving
+        ]
+        if want > 0 and mine:
+            await self._acquire(mine[:want], renewal)
+
+    async def _give_back(self, share: int) -> None:
+        for lane in sorted(self.held)[share:]:
+            self._leaving[lane] = self.held.pop(lane)
+        busy = set(self.in_flight())
+        idle = {lane: epoch for lane, epoch in self._leaving.items() if lane not in busy}
+        if idle:
+            await self._source.release(idle)
+            for lane in idle:
+                del self._leaving[lane]
+            self._observer.lanes(len(self.held), LANES)
+            await self._source.notify()
+
+    async def _acquire(self, lanes: list[int], renewal: Renewal) -> None:
+        """Source first, then the target's record, then confirmed in the source; only then is it held."""
+        stored = await self._target.lane_epochs()
+        verdict = judge_lanes(stored, renewal)
+        if verdict == "source behind" and max(stored.values()) <= await self._source.current_epoch():
+            verdict = None  # another worker's acquisition, newer than our renewal
+        if verdict is not None:
+            await self._restores.reconcile(verdict)
+        taken = await self._source.acquire(lanes, above=max(stored.values(), default=0))
+        if not taken:
+            return
+        announced = await self._target.announce(taken)
+        sure = await self._source.confirm({lane: taken[lane] for lane in announced})
+        unsure = {lane: epoch for lane, epoch in taken.items() if lane not in sure}
+        if unsure:
+            await self._source.release(unsure)
+        self.held.update({lane: taken[lane] for lane in sure})
+        self._observer.lanes(len(self.held), LANES)
+        self.changed()
+
+
+def _share(workers: list[str] | Any, me: str) -> int:
+    """How many lanes are this worker's part, so that the parts of all add up to every lane."""
+    others = sorted({*workers, me})
+    return LANES // len(others) + (others.index(me) < LANES % len(others))

@@ -1,0 +1,345 @@
+"""The pump: reads batches, writes them, acknowledges them, several under way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any
+
+from syncline.config.settings import HistorySettings, WorkerSettings
+from syncline.errors import TargetError
+from syncline.model.mark import Hint
+from syncline.outbox.acknowledge import Acknowledgement
+from syncline.outbox.source import PostgresSource
+from syncline.outbox.states import Plan
+from syncline.ports import Batch, Rejection, Report, Target
+from syncline.relay.clock import Backoff, boottime
+from syncline.relay.conflicts import Conflicts
+from syncline.relay.idle import Idler
+from syncline.relay.leases import Leases
+from syncline.relay.poison import Poison
+from syncline.relay.reader import Reader
+from syncline.relay.work import Work
+from syncline.telemetry.observer import BatchDone, Observer
+
+DEPTH = 4
+"""Batches under way: one being read, two being written, one being acknowledged."""
+HOLD_BACK_SECONDS = 0.02
+
+
+class TooOldError(TargetError):
+    """The batch was held up for so long that its states may not be sent any more."""
+
+    retryable = True
+
+
+class Pump:
+    """Moves marks of the held lanes into the target, for one session with the source.
+
+    Within a batch: marks, ticket, states, writes, acknowledgement. Between batches only this is shared: a key is in one
+    batch at a time, and states are read one batch after the other.
+    """
+
+    def __init__(
+        self,
+        source: PostgresSource,
+        target: Target,
+        plans: Mapping[int, Plan],
+        leases: Leases,
+        observer: Observer,
+        *,
+        settings: WorkerSettings,
+        history: HistorySettings,
+        stopped: Mapping[int, str],
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._plans = plans
+        self._leases = leases
+        self._observer = observer
+        self._settings = settings
+        self._history = history
+        self._reader = Reader(
+            source,
+            plans,
+            leases,
+            stopped=stopped,
+            range_=settings.batch_range,
+            bytes_in_flight=settings.bytes_in_flight,
+        )
+        self._conflicts = Conflicts(source, target)
+        self._idler = Idler(source, poll=settings.poll.total_seconds())
+        self._writers = asyncio.Semaphore(settings.writers)
+        self._slots = asyncio.Semaphore(DEPTH)
+        self._under_way: set[Work] = set()
+        self._done: asyncio.Queue[Work | None] = asyncio.Queue()
+        self._bytes = 0
+        self._freed = asyncio.Event()
+        self._stopping = False
+        self._backoff = Backoff()
+        self._down: TargetError | None = None
+        self._poison = Poison()
+        self._parked: set[int] = set()
+        self.totals = {"applied": 0, "deleted": 0, "stale": 0, "rejected": 0, "batches": 0, "marks": 0}
+        leases.in_flight = self.lanes_under_way
+        leases.changed = self._lanes_changed
+
+    @property
+    def wake(self) -> Any:
+        """Call this to make an idle pump look again."""
+        return self._idler.wake
+
+    @property
+    def stopped_entities(self) -> Mapping[int, str]:
+        """Entities that cannot be served, and why."""
+        return self._reader.stopped
+
+    def lanes_under_way(self) -> Collection[int]:
+        """List the lanes that have batches under way."""
+        return {lane for work in self._under_way for lane in work.leases}
+
+    def refresh(self, *, parked: set[int], asynchronous: bool) -> None:
+        """Take in what the keeper reads now and then."""
+        self._parked = parked
+        self._reader.asynchronous |= asynchronous
+
+    def stop(self) -> None:
+        """Read no more; ``run`` returns when what is under way is acknowledged."""
+        self._stopping = True
+        self._idler.wake()
+
+    async def run(self) -> None:
+        """Pump until ``stop``.
+
+        Raises:
+            SourceUnavailableError: the session is over.
+            StalePlanError: tables have changed; compile the plans again.
+
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._acknowledge_all())
+            await self._read_all(tasks)
+            await self._all_done()
+            self._done.put_nowait(None)
+
+    async def _read_all(self, tasks: asyncio.TaskGroup) -> None:
+        while not self._stopping:
+            if self._down is not None:
+                await self._recover()
+                continue
+            if self._reader.shrink:
+                await self._all_done()  # one at a time, to see which one the target cannot stand
+            await self._idler.before_read()
+            await self._slots.acquire()
+            work, more = await self._reader.next()
+            if work is None:
+                self._slots.release()
+                if not more:
+                    await self._idler.rest(retry=bool(self._reader.held_back))
+                continue
+            self._idler.stirred()
+            self._under_way.add(work)
+            await self._reader.fill(work)
+            self._bytes += work.bytes
+            tasks.create_task(self._write_all(work))
+            while self._bytes > self._settings.bytes_in_flight and self._under_way:
+                self._freed.clear()
+                await self._freed.wait()
+
+    async def _all_done(self) -> None:
+        while self._under_way:
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _write_all(self, work: Work) -> None:
+        """Write a batch's chunks side by side, then hand it on."""
+        if len(work.writes) == 1:
+            await self._write(work, *work.writes[0])
+        elif work.writes:
+            await asyncio.gather(*(self._write(work, plan, batch) for plan, batch in work.writes))
+        if work.failure is None:
+            await self._settle_conflicts(work)
+        self._done.put_nowait(work)
+
+    async def _write(self, work: Work, plan: Plan, batch: Batch) -> None:
+        async with self._writers:
+            if work.failure is not None:
+                return
+            if boottime() - work.started > self._settings.max_batch_age.total_seconds():
+                work.failure = TooOldError()
+                return
+            try:
+                report = await self._target.apply(batch)
+            except TargetError as error:
+                work.failure = error
+                return
+        _add(work.reports.setdefault(plan.id, Report()), report)
+        if report.rejected:
+            work.reject(plan, report.rejected)
+        if batch.inserts and report.present:
+            self._reader.insert_backfills[plan.id] = report.present * 2 < len(batch.inserts)
+
+    async def _settle_conflicts(self, work: Work) -> None:
+        for entity, report in work.reports.items():
+            if report.conflicts:
+                touched = work.touched[entity]
+                tickets = {c.key: work.ticket_of(touched.lanes[c.key]) for c in report.conflicts}
+                try:
+                    rejected, waiting = await self._conflicts.settle(self._plans[entity], report.conflicts, tickets)
+                except TargetError as error:
+                    work.failure = error
+                    return
+                work.reject(self._plans[entity], rejected)
+                work.waiting |= {(entity, key) for key in waiting}
+
+    async def _acknowledge_all(self) -> None:
+        """Acknowledge what is written, as much at a time as has come together."""
+        while (work := await self._done.get()) is not None:
+            works = [work]
+            leases = dict(work.leases)
+            while not self._done.empty() and len(works) < DEPTH:
+                following = self._done.get_nowait()
+                if following is None:
+                    self._done.put_nowait(None)
+                    break
+                if any(leases.get(lane, epoch) != epoch for lane, epoch in following.leases.items()):
+                    await self._acknowledge(works)
+                    works, leases = [], {}
+                works.append(following)
+                leases |= following.leases
+            await self._acknowledge(works)
+
+    async def _acknowledge(self, works: list[Work]) -> None:
+        whole = Acknowledgement()
+        for work in works:
+            if work.failure is not None:
+                self._failed(work)
+                continue
+            ack = work.seal()
+            if self._history.documents:
+                ack.documents = _documents(work)
+            ack.unpark = not self._parked.isdisjoint(work.touched)
+            whole.merge(ack)
+        if whole.seqs:
+            held = await self._source.acknowledge(
+                whole, grace=self._settings.grace, history=self._history.keep is not None
+            )
+            await self._refused(works, whole.leases.keys() - held)
+            self._parked |= {entity for entity, _ in whole.rejected}
+        for work in works:
+            if work.failure is None:
+                self._succeeded(work)
+            self._finish(work)
+
+    async def _refused(self, works: list[Work], lanes: Collection[int]) -> None:
+        """Another worker has these lanes: what was written for them is marked again, for it to read."""
+        if not lanes:
+            return
+        self._leases.refused(lanes)
+        lost: dict[int, list[str]] = {}
+        for work in works:
+            for entity, touched in work.touched.items():
+                lost.setdefault(entity, []).extend(k for k, lane in touched.lanes.items() if lane in lanes)
+        for entity, keys in lost.items():
+            await self._source.mark(entity, keys, Hint.REPAIR)
+        self._observer.dropped("the lease was lost", sum(map(len, lost.values())))
+
+    def _finish(self, work: Work) -> None:
+        self._under_way.discard(work)
+        self._bytes -= work.bytes
+        if work.waiting:
+            until = time.monotonic() + HOLD_BACK_SECONDS
+            self._reader.held_back |= dict.fromkeys(work.waiting, until)
+            self._reader.skipped = True
+        skipped = self._reader.skipped
+        self._reader.release(work)
+        self._slots.release()
+        self._freed.set()
+        if skipped or work.failure is not None:
+            self._idler.wake()
+
+    def _succeeded(self, work: Work) -> None:
+        self._backoff.reset()
+        self._reader.shrink = self._poison.succeeded()
+        took = timedelta(seconds=time.monotonic() - work.begun)
+        for entity, touched in work.touched.items():
+            plan, report = self._plans[entity], work.reports.get(entity, Report())
+            present, absent = work.counts.get(entity, (0, 0))
+            rejected = [rejection for one, rejection in work.ack.rejected if one == entity]
+            self._conflicts.settled(entity, [key for key in touched.hints if (entity, key) not in work.waiting])
+            self.totals["applied"] += present
+            self.totals["deleted"] += absent
+            self.totals["stale"] += report.stale
+            self.totals["rejected"] += len(rejected)
+            self._observer.batch(
+                BatchDone(
+                    plan.name,
+                    plan.entity.collection,
+                    marks=len(work.seqs),
+                    applied=present,
+                    deleted=absent,
+                    stale=report.stale,
+                    rejected=rejected,
+                    took=took,
+                    keys=list(touched.hints) if self._observer.wants_keys else (),
+                )
+            )
+        self.totals["batches"] += 1
+        self.totals["marks"] += len(work.seqs)
+
+    def _failed(self, work: Work) -> None:
+        """Nothing of this batch is known; its marks stay and are read again."""
+        if isinstance(work.failure, TargetError) and not isinstance(work.failure, TooOldError):
+            self._down = work.failure
+            keys = list(itertools.islice(work.keys(), 2))
+            self._poison.suspect = keys[0] if len(keys) == 1 else None
+        self._observer.dropped(str(work.failure), len(work.seqs))
+        self._reader.restart()
+
+    async def _recover(self) -> None:
+        """Wait until the target takes a write again. When it does, but a batch goes on failing, the batch is at fault."""
+        await self._all_done()
+        error = self._down
+        assert error is not None  # noqa: S101  the caller has looked
+        pause = self._backoff.next()
+        self._observer.unavailable("target", error, pause)
+        await self._idler.sleep(pause.total_seconds())
+        try:
+            await self._target.probe()
+        except TargetError as unavailable:
+            self._down = unavailable
+            self._poison.innocent()
+            return
+        self._down = None
+        culprit = self._poison.guilty()
+        self._reader.shrink = self._poison.shrink
+        if culprit is not None:
+            entity, key = culprit
+            self._observer.notice("PoisonRecord", "warning", f"{self._plans[entity].name}/{key}: {error.message}")
+            self._reader.poisoned[culprit] = Rejection(key, "poison", error.message)
+
+    def _lanes_changed(self) -> None:
+        self._reader.restart(lanes_changed=True)
+        self._idler.wake()
+
+
+def _add(whole: Report, part: Report) -> None:
+    whole.stale += part.stale
+    whole.present += part.present
+    whole.rejected += part.rejected
+    whole.conflicts += part.conflicts
+
+
+def _documents(work: Work) -> dict[tuple[int, str], str]:
+    """Give the applied documents as JSON, for a history that keeps them."""
+    from bson import json_util
+
+    return {
+        (plan.id, document["_originalId"]): json_util.dumps(document).replace("\\u0000", "")
+        for plan, batch in work.writes
+        for document in (*batch.inserts, *batch.upserts)
+    }
+

@@ -1,0 +1,264 @@
+"""The reading half of the pump: marks, ticket, states."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
+from syncline.model.mapping import Row
+from syncline.model.mark import MAX_BATCH, Mark
+from syncline.outbox.source import PostgresSource
+from syncline.outbox.states import Plan, States, ambiguous
+from syncline.ports import Rejection
+from syncline.relay.clock import boottime
+from syncline.relay.floor import Floor
+from syncline.relay.leases import Leases
+from syncline.relay.work import Touched, Work
+
+_DATA_EXCEPTION = "22"
+PASS_SECONDS = 1.0
+FLOOR_SECONDS = 2.0
+
+
+class StalePlanError(SynclineError):
+    """The tables are not what they were when the entities were compiled."""
+
+    retryable = True
+
+    def __init__(self, message: str, plan: Plan | None = None) -> None:
+        super().__init__(message)
+        self.plan = plan
+        """The entity whose records could not be read."""
+
+
+class Reader:
+    """Reads marks in passes over the outbox, and the states of what they mark.
+
+    A pass goes on after the last ``seq`` seen; it starts over from the floor when it has come to the end, and at least
+    every second, because transactions commit in another order than they draw numbers. A key that is under way is passed
+    over: its mark is found again by the next pass.
+    """
+
+    def __init__(self, source: PostgresSource, plans: Mapping[int, Plan], leases: Leases, *, stopped: Mapping[int, str], range_: tuple[int, int], bytes_in_flight: int) -> None:
+        self.busy: dict[int, set[str]] = {}
+        self.held_back: dict[tuple[int, str], float] = {}
+        """Keys that wait for another key's unique value, and until when (monotonic)."""
+        self.skipped = False
+        """Marks were passed over because their key was under way."""
+        self.shrink = 0
+        """How often to halve the batch: there is a record in it that the target cannot stand."""
+        self.asynchronous = False
+        self.stopped: dict[int, str] = dict(stopped)
+        """Entities that cannot be served, and why."""
+        self.insert_backfills: dict[int, bool] = {}
+        """Entities whose backfilled records are tried as inserts first; false once they were found to be there."""
+        self.poisoned: dict[tuple[int, str], Rejection] = {}
+        """Records that the target cannot stand: parked when they are met."""
+        self._read_something = False
+        self._source = source
+        self._plans = plans
+        self._leases = leases
+        self._range = range_
+        self._size = range_[0]
+        self._number = 0
+        self._cursor = 0
+        self._floor = Floor(source)
+        self._pass_began = time.monotonic()
+        self._floor_moved = 0.0
+        self._width = 0.0
+        self._bytes = bytes_in_flight
+
+    def restart(self, *, lanes_changed: bool = False) -> None:
+        """Start the next pass now."""
+        if lanes_changed:
+            self._floor.reset()
+        self._cursor = self._floor.value
+
+    async def next(self) -> tuple[Work | None, bool]:
+        """Read the next batch of marks; return it and whether there may be more behind it."""
+        held = dict(self._leases.held)
+        if not held:
+            return None, False
+        await self._begin_pass()
+        size = max(1, self._size >> self.shrink)
+        if self._width:
+            size = max(1, min(size, int(self._bytes / 4 / self._width)))
+        from_floor = self._cursor == self._floor.value
+        mask = _mask(held)
+        marks = await self._source.read_marks(
+            after=self._cursor, lanes=mask, limit=size, without=[*self.stopped]
+        )
+        if from_floor:
+            self._floor.seen(marks[0][0] if marks else None)
+        full = len(marks) == size
+        self._adapt(full=full)
+        self._cursor = marks[-1][0] if full else self._floor.value
+        work = self._take(marks, held)
+        return work, full
+
+    async def fill(self, work: Work) -> None:
+        """Read the states of a batch's keys and plan the writes.
+
+        Raises:
+            StalePlanError: the tables have changed.
+
+        """
+        now = datetime.now(UTC).replace(tzinfo=None)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        for entity, touched in work.touched.items():
+            plan = self._plans[entity]
+            keys = self._without_poisoned(work, plan, list(touched.hints))
+            states = await self._states(work, plan, keys)
+            twice = ambiguous(states)
+            if twice:
+                work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
+                keys = [key for key in keys if key not in twice]
+                states = States(plan, [row for row in states.rows if row[-1] not in twice], states.children)
+            work.plan_writes(
+                states,
+                keys,
+                source=self._source.source_name,
+                now=now,
+                insert_backfills=self.insert_backfills.get(entity, True),
+            )
+            self._weigh(work, states)
+        if self.asynchronous:
+            await self._source.wait_flushed()
+
+    def release(self, work: Work) -> None:
+        """Free a batch's keys."""
+        for entity, touched in work.touched.items():
+            self.busy[entity].difference_update(touched.hints)
+        if self.skipped:
+            self.skipped = False
+            self.restart()
+
+    def _without_poisoned(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
+        if not self.poisoned:
+            return keys
+        bad = [self.poisoned.pop((plan.id, key)) for key in keys if (plan.id, key) in self.poisoned]
+        work.reject(plan, bad)
+        return [key for key in keys if key not in {rejection.key for rejection in bad}]
+
+    def _take(self, marks: list[Mark], held: Mapping[int, int]) -> Work | None:
+        """Group marks by entity and key, leaving out keys that are under way; draw the batch's number."""
+        touched: dict[int, Touched] = {}
+        taken: list[Mark] = []
+        self._release_held_back()
+        for mark in marks:
+            _, lane, entity, key, hint, durable = mark
+            if key in self.busy.setdefault(entity, set()) or (self.held_back and (entity, key) in self.held_back):
+                self.skipped = True
+                continue
+            if entity not in self._plans:
+                self.stopped[entity] = "it is installed, but not in the configuration"
+                continue
+            if entity not in touched:
+                touched[entity] = Touched()
+            touched[entity].add(lane, key, hint)
+            taken.append(mark)
+            if not durable:
+                self.asynchronous = True
+        if not taken:
+            return None
+        self._read_something = True
+        for entity, keys in touched.items():
+            self.busy[entity].update(keys.hints)
+        if self._number == MAX_BATCH:
+            raise OverflowError("the batch numbers of this session are used up")
+        self._number += 1
+        lanes = {mark[1] for mark in taken}
+        return Work(
+            self._number,
+            boottime(),
+            time.monotonic(),
+            {lane: held[lane] for lane in lanes},
+            touched,
+            [mark[0] for mark in taken],
+            marks=taken,
+        )
+
+    async def _states(self, work: Work, plan: Plan, keys: list[str]) -> States:
+        """Read states; a key whose row cannot be read is rejected alone."""
+        try:
+            return await self._source.read_states(plan, keys)
+        except KeyFormatError:
+            good, bad = _sift(plan, keys)
+        except (SourceError, PrivilegeError) as error:
+            if error.retryable:
+                raise
+            if not _concerns_data(error):
+                raise StalePlanError(f"entity {plan.name}: {error.message}", plan) from error
+            if len(keys) == 1:
+                good, bad = [], [Rejection(keys[0], "mapping", error.message)]
+            else:
+                half = len(keys) // 2
+                first, second = await self._states(work, plan, keys[:half]), await self._states(work, plan, keys[half:])
+                children = [[*a, *b] for a, b in zip(first.children, second.children, strict=True)]
+                return States(plan, [*first.rows, *second.rows], children)
+        work.reject(plan, bad)
+        for rejection in bad:
+            keys.remove(rejection.key)
+        return await self._states(work, plan, good) if good else States(plan, [], [[] for _ in plan.embeds])
+
+    async def _begin_pass(self) -> None:
+        now = time.monotonic()
+        if now - self._pass_began > PASS_SECONDS:
+            self._pass_began = now
+            self.restart()
+        if self._read_something and now - self._floor_moved > FLOOR_SECONDS:
+            self._floor_moved = now
+            self._read_something = False
+            await self._floor.advance()
+
+    def _adapt(self, *, full: bool) -> None:
+        low, high = self._range
+        self._size = min(high, self._size * 2) if full else low
+
+    def _weigh(self, work: Work, states: States) -> None:
+        """Estimate bytes from a few rows, to keep the next batches within the memory bound."""
+        rows = states.rows[:: max(1, len(states.rows) // 4)]
+        if rows:
+            children = sum(map(_width, (row for rows in states.children for row in rows[:100]))) if states.children else 0
+            width = sum(map(_width, rows)) / len(rows) + children
+            self._width = max(width, 0.9 * self._width)
+            work.bytes += int(width * len(states.rows))
+
+    def _release_held_back(self) -> None:
+        if self.held_back:
+            now = time.monotonic()
+            for key in [key for key, until in self.held_back.items() if until <= now]:
+                del self.held_back[key]
+
+
+def _mask(lanes: Mapping[int, int]) -> int:
+    mask = 0
+    for lane in lanes:
+        mask |= 1 << lane
+    return mask - (1 << 64) if mask >= 1 << 63 else mask
+
+
+def _sift(plan: Plan, keys: list[str]) -> tuple[list[str], list[Rejection]]:
+    good, bad = [], []
+    for key in keys:
+        try:
+            plan.projection.codec.parse(key)
+            good.append(key)
+        except KeyFormatError as error:
+            bad.append(Rejection(key, "bad_key", error.message))
+    return good, bad
+
+
+def _concerns_data(error: SynclineError) -> bool:
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return state.startswith(_DATA_EXCEPTION)
+
+
+def _width(row: Row) -> int:
+    """Bytes of a row's values, roughly."""
+    return 64 + sum(len(value) if isinstance(value, (str, bytes)) else 16 if value.__class__ in _SMALL else 500 for value in row)
+
+
+_SMALL = {int, float, bool, type(None), datetime}

@@ -1,0 +1,131 @@
+"""A batch on its way: which marks it answers, what is to be written, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from syncline.model.mark import Hint, Mark, ticket
+from syncline.outbox.acknowledge import Acknowledgement
+from syncline.outbox.states import Plan, States
+from syncline.ports import Absence, Batch, Document, Rejection, Report
+
+CHUNK = 1000
+"""Records of one write: large enough to amortise the round trip, small enough that writers overlap."""
+
+
+@dataclass(slots=True)
+class Touched:
+    """The marks of one entity in a batch, by key."""
+
+    hints: dict[str, str] = field(default_factory=dict)
+    """Key to hint; ``U`` when there are several."""
+    lanes: dict[str, int] = field(default_factory=dict)
+    again: set[str] = field(default_factory=set)
+    """Keys with no other mark than the one for their second delete."""
+
+    def add(self, lane: int, key: str, hint: str) -> None:
+        """Take in a mark."""
+        if key in self.hints:
+            self.hints[key] = Hint.UPDATE
+            if hint != Hint.GRACE:
+                self.again.discard(key)
+        else:
+            self.hints[key] = hint
+            self.lanes[key] = lane
+            if hint == Hint.GRACE:
+                self.again.add(key)
+
+
+@dataclass(slots=True)
+class Work:
+    """Marks that were read together. Ticket drawn after the marks were read and before the states are."""
+
+    number: int
+    started: float
+    """On the boot-time clock, before the states were read."""
+    begun: float
+    """On the monotonic clock: for durations."""
+    leases: dict[int, int]
+    touched: dict[int, Touched] = field(default_factory=dict)
+    seqs: list[int] = field(default_factory=list)
+    ack: Acknowledgement = field(default_factory=Acknowledgement)
+    reports: dict[int, Report] = field(default_factory=dict)
+    writes: list[tuple[Plan, Batch]] = field(default_factory=list)
+    failure: BaseException | None = None
+    waiting: set[tuple[int, str]] = field(default_factory=set)
+    """Keys whose marks stay: their unique value belongs to another record for now."""
+    marks: list[Mark] = field(default_factory=list)
+    bytes: int = 0
+    counts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Entity to (present, absent) records."""
+
+    def ticket_of(self, lane: int) -> int:
+        """Compute this batch's ticket in a lane."""
+        return ticket(self.leases[lane], self.number)
+
+    def keys(self) -> Iterator[tuple[int, str]]:
+        """Iterate over (entity, key)."""
+        for entity, touched in self.touched.items():
+            for key in touched.hints:
+                yield entity, key
+
+    def plan_writes(
+        self, states: States, keys: Collection[str], *, source: str, now: datetime, insert_backfills: bool
+    ) -> None:
+        """Turn the states of one entity's keys into writes; keys without a row are absent."""
+        plan = states.plan
+        touched = self.touched[plan.id]
+        epochs = {self.leases[lane] for lane in set(touched.lanes.values())}
+        documents = states.documents(source=source, synced_at=now, ticket=ticket(max(epochs), self.number))
+        if len(epochs) > 1:
+            for document in documents:
+                document["_v"] = self.ticket_of(touched.lanes[document["_originalId"]])
+        self._add_documents(plan, touched.hints, documents, insert_backfills=insert_backfills)
+        absent: list[str] = []
+        if len(documents) < len(keys):
+            absent = sorted(set(keys).difference(document["_originalId"] for document in documents))
+            self._add_absences(plan, touched, absent)
+        self.counts[plan.id] = (len(documents), len(absent))
+
+    def _add_documents(
+        self, plan: Plan, hints: Mapping[str, str], documents: Sequence[Document], *, insert_backfills: bool
+    ) -> None:
+        new = {Hint.INSERT.value, Hint.BACKFILL.value} if insert_backfills else {Hint.INSERT.value}
+        inserts = [document for document in documents if hints[document["_originalId"]] in new]
+        for part in _chunks(inserts):
+            self.writes.append((plan, Batch(plan.entity, inserts=part)))
+        if len(inserts) < len(documents):
+            for part in _chunks([document for document in documents if hints[document["_originalId"]] not in new]):
+                self.writes.append((plan, Batch(plan.entity, upserts=part)))
+
+    def _add_absences(self, plan: Plan, touched: Touched, absent: Sequence[str]) -> None:
+        codec = plan.projection.codec
+        gone = [Absence(key, codec.document_id(key), self.ticket_of(touched.lanes[key])) for key in absent]
+        for part in _chunks(gone):
+            self.writes.append((plan, Batch(plan.entity, deletes=part)))
+        self.ack.absent += [(plan.id, touched.lanes[key], key) for key in absent if key not in touched.again]
+
+    def reject(self, plan: Plan, rejections: Sequence[Rejection]) -> None:
+        """File rejections of an entity."""
+        if rejections:
+            self.ack.rejected += [(plan.id, rejection) for rejection in rejections]
+            bad = {rejection.key for rejection in rejections}
+            self.ack.absent = [one for one in self.ack.absent if one[0] != plan.id or one[2] not in bad]
+
+    def seal(self) -> Acknowledgement:
+        """Complete the acknowledgement: every mark but those of waiting keys."""
+        if self.waiting:
+            kept = [mark for mark in self.marks if (mark[2], mark[3]) not in self.waiting]
+            self.ack.seqs = [mark[0] for mark in kept]
+            self.ack.absent = [one for one in self.ack.absent if (one[0], one[2]) not in self.waiting]
+        else:
+            self.ack.seqs = self.seqs
+        self.ack.leases = self.leases
+        return self.ack
+
+
+def _chunks(items: list) -> Iterator[list]:  # type: ignore[type-arg]
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]

@@ -1,0 +1,194 @@
+"""The worker: sessions with the source, one after the other, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from datetime import timedelta
+
+from syncline.config.settings import Settings
+from syncline.errors import SourceChangedError, SourceUnavailableError, SynclineError
+from syncline.outbox.connection import Identity
+from syncline.outbox.source import PostgresSource
+from syncline.outbox.plans import Plans
+from syncline.ports import Target
+from syncline.relay.clock import Backoff
+from syncline.relay.keeper import Keeper
+from syncline.relay.leases import Leases
+from syncline.relay.pump import Pump
+from syncline.relay.reader import StalePlanError
+from syncline.relay.restores import Restores
+from syncline.telemetry.observer import Observer
+
+STOP_SECONDS = 4.0
+"""How long a stop waits for what is under way."""
+
+Compile = Callable[[PostgresSource], Awaitable[Plans]]
+"""Compiles the entities against the tables as they are now."""
+Background = Callable[[PostgresSource, Plans], Coroutine[None, None, None]]
+"""Other work of a session: tasks that mark many records. Runs until cancelled."""
+
+
+class Worker:
+    """Keeps the target equal to the source, for the lanes that it gets.
+
+    Trouble with the source ends a session: batches and leases are dropped, and the next session starts from what the
+    database says. Trouble with the target is waited out within the session.
+
+    Args:
+        settings: as configured.
+        target: where states go.
+        compile_plans: compiles the entities at the start of each session.
+        observer: is told what happens.
+        background: runs beside the pump in each session.
+        adopt: take over a target that was another source's copy.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        target: Target,
+        compile_plans: Compile,
+        observer: Observer,
+        *,
+        background: Background | None = None,
+        adopt: bool = False,
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self._settings = settings
+        self._target = target
+        self._compile = compile_plans
+        self._observer = observer
+        self._background = background
+        self._adopt = adopt
+        self._stopping = asyncio.Event()
+        self._pump: Pump | None = None
+        self._known: Identity | None = None
+        self._strikes = Strikes()
+
+    def stop(self) -> None:
+        """Finish what is under way, give the lanes back, return from ``run``. Safe to call from a signal handler of the loop."""
+        self._stopping.set()
+        if self._pump is not None:
+            self._pump.stop()
+
+    async def run(self) -> None:
+        """Work until ``stop``.
+
+        Raises:
+            SynclineError: something that waiting does not mend (not installed, another version, a foreign target).
+
+        """
+        self._observer.started(self.id, self._settings.as_dict())
+        backoff = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=2))
+        while not self._stopping.is_set():
+            try:
+                await self._session(backoff)
+            except* (SourceChangedError, SourceUnavailableError, StalePlanError) as group:
+                await self._pause(_first(group), backoff)
+            except* SynclineError as group:
+                raise _first(group) from None
+        self._observer.stopped("stop requested" if self._stopping.is_set() else "done")
+
+    async def _pause(self, error: BaseException, backoff: Backoff) -> None:
+        if isinstance(error, StalePlanError) and error.plan is not None:
+            self._strikes.add(error.plan.id, error.message)
+        if isinstance(error, SourceChangedError):
+            self._known = None  # noticed; what it means, the beats will tell
+        pause = backoff.next()
+        self._observer.unavailable("source", error, pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), pause.total_seconds())
+
+    async def _session(self, backoff: Backoff) -> None:
+        source = await PostgresSource.open(self._settings.source.url, worker=self.id, known=self._known)
+        try:
+            self._known = source.identity
+            plans = await self._compile(source)
+            await self._serve(source, plans, backoff)
+        finally:
+            self._pump = None
+            await source.close()
+
+    async def _serve(self, source: PostgresSource, plans: Plans, backoff: Backoff) -> None:
+        worker = self._settings.worker
+        restores = Restores(source, plans.by_id, self._observer)
+        leases = Leases(
+            source,
+            self._target,
+            restores,
+            self._observer,
+            name=worker.name or f"worker {self.id[:8]}",
+            ttl=worker.lease,
+            adopt=self._adopt,
+        )
+        pump = Pump(
+            source,
+            self._target,
+            plans.by_id,
+            leases,
+            self._observer,
+            settings=worker,
+            history=self._settings.history,
+            stopped=self._strikes.stopped(),
+        )
+        keeper = Keeper(source, self._target, plans, leases, pump, settings=self._settings)
+        if self._stopping.is_set():
+            return
+        self._pump = pump
+        async with asyncio.TaskGroup() as tasks:
+            await keeper.start()
+            backoff.reset()
+            helpers = [tasks.create_task(keeper.run()), tasks.create_task(source.listen(pump.wake))]
+            if self._background is not None:
+                helpers.append(tasks.create_task(self._background(source, plans)))
+            with suppress(TimeoutError):
+                await self._pumping(pump)
+            for helper in helpers:
+                helper.cancel()
+        await leases.release_all()
+
+    async def _pumping(self, pump: Pump) -> None:
+        """Pump; after a stop, wait only so long for what is under way."""
+        running = asyncio.ensure_future(pump.run())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait_for(running, STOP_SECONDS)
+        finally:
+            stopping.cancel()
+            running.cancel()
+
+
+class Strikes:
+    """Entities whose states could not be read, right after they were compiled: they stand back, so that the others go on."""
+
+    def __init__(self, *, seconds: float = 30.0) -> None:
+        self._seconds = seconds
+        self._strikes: dict[int, tuple[int, float, str]] = {}
+
+    def add(self, entity: int, reason: str) -> None:
+        """Count one."""
+        count, when, _ = self._strikes.get(entity, (0, 0.0, ""))
+        recent = time.monotonic() - when < 2 * self._seconds
+        self._strikes[entity] = (count + 1 if recent else 1, time.monotonic(), reason)
+
+    def stopped(self) -> Mapping[int, str]:
+        """List the entities that stand back in the next session."""
+        now = time.monotonic()
+        return {
+            entity: reason
+            for entity, (count, when, reason) in self._strikes.items()
+            if count > 1 and now - when < self._seconds
+        }
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

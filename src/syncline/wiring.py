@@ -1,0 +1,90 @@
+"""The composition root: settings become objects here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import AsyncIterator
+
+from syncline.config import Settings
+from syncline.outbox.connection import Connection, connect
+from syncline.outbox.loaders import register_loaders
+from syncline.outbox.plans import Plans, compile_plans
+from syncline.outbox.source import PostgresSource
+from syncline.relay.worker import Worker
+from syncline.targets.mongo import MongoTarget
+from syncline.telemetry.observer import LoggingObserver, Observer
+
+
+def open_target(settings: Settings) -> MongoTarget:
+    """Make the target. Close it when done."""
+    target = settings.target
+    return MongoTarget(
+        target.url,
+        target.database,
+        control=target.control_collection,
+        timeout=target.timeout,
+        connect_timeout=target.connect_timeout,
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened_target(settings: Settings) -> AsyncIterator[MongoTarget]:
+    """Make the target for a block."""
+    target = open_target(settings)
+    try:
+        yield target
+    finally:
+        await target.close()
+
+
+@contextlib.asynccontextmanager
+async def opened_source(settings: Settings) -> AsyncIterator[Connection]:
+    """Open one connection to the source for a block, with our loaders."""
+    seconds = max(1, round(settings.source.connect_timeout.total_seconds()))
+    connection = await connect(settings.source.url, application="syncline", timeout_seconds=seconds)
+    register_loaders(connection.adapters)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def open_plans(settings: Settings, connection: Connection) -> Plans:
+    """Compile the configured entities against the tables."""
+    return await compile_plans(connection, settings.entities)
+
+
+def make_worker(
+    settings: Settings, target: MongoTarget, *, observer: Observer | None = None, adopt: bool = False
+) -> Worker:
+    """Put a worker together."""
+
+    async def compile_(source: PostgresSource) -> Plans:
+        return await compile_plans(source.control, settings.entities)
+
+    return Worker(
+        settings,
+        target,
+        compile_,
+        observer or LoggingObserver(wants_keys=settings.log.level == "debug"),
+        adopt=adopt,
+    )
+
+
+async def run_worker(settings: Settings, *, observer: Observer | None = None, adopt: bool = False) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    async with opened_target(settings) as target:
+        worker = make_worker(settings, target, observer=observer, adopt=adopt)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        # Documents are short-lived and have no cycles; the default threshold makes the collector walk them over and over.
+        gc.set_threshold(50_000, 20, 100)
+        try:
+            await worker.run()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
