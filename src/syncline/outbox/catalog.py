@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -50,8 +50,8 @@ async def fingerprint(conn: AsyncConnection[Any], tables: Sequence[TableName]) -
     return str(row[0] if not isinstance(row, dict) else next(iter(row.values()))) if row else ""
 
 
-def _sql(name: str) -> LiteralString:
-    return cast("LiteralString", blocks("catalog.sql")[name])
+def _sql(name: str) -> str:
+    return blocks("catalog.sql")[name]
 
 
 async def _shapes(conn: AsyncConnection[Any], *, schemas: list[str] | None, names: list[str] | None) -> list[Shape]:

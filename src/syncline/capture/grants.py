@@ -1,0 +1,71 @@
+"""Grants for roles with few rights: the worker's, and writers' that mark by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+
+from syncline.capture.plan import InstallPlan
+from syncline.capture.state import Facts, read, read_role
+from syncline.errors import PrivilegeError
+
+
+async def plan_grants(
+    conn: AsyncConnection[Any],
+    plan: InstallPlan,
+    facts: Facts,
+    tables: Sequence[int],
+    *,
+    worker: str | None,
+    writer: str | None,
+) -> None:
+    """Add what the roles lack.
+
+    A worker gets USAGE on our schema, SELECT, INSERT, UPDATE and DELETE on our tables, and SELECT on the synced ones.
+    A writer gets USAGE on our schema, where it may call ``mark()`` and touch nothing else.
+
+    Raises:
+        PrivilegeError: there is no such role.
+
+    """
+    for role in dict.fromkeys(role for role in (worker, writer) if role is not None):
+        if await read_role(conn, role) is None:
+            raise PrivilegeError(f"there is no role {role}", hint="create it, or name another one")
+        lacks = await _lacks(conn, facts, role)
+        if lacks["schema"]:
+            plan.add(f"grant usage on schema syncline to {role}", _grant("USAGE ON SCHEMA syncline", role))
+        if role == worker and lacks["own"]:
+            plan.add(
+                f"grant our tables to {role}",
+                _grant("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA syncline", role),
+                _grant("SELECT, USAGE ON ALL SEQUENCES IN SCHEMA syncline", role),
+            )
+    if worker is not None:
+        await _grant_tables(conn, plan, tables, worker)
+
+
+async def _lacks(conn: AsyncConnection[Any], facts: Facts, role: str) -> dict[str, Any]:
+    if facts.owns_schema is None:
+        return {"schema": True, "own": True}
+    return (await read(conn, "grants", {"role": role}))[0]
+
+
+async def _grant_tables(conn: AsyncConnection[Any], plan: InstallPlan, tables: Sequence[int], role: str) -> None:
+    schemas = set()
+    for row in await read(conn, "table_grants", {"role": role, "tables": list(tables)}):
+        if row["usage"] and row["schema"] not in schemas:
+            schemas.add(row["schema"])
+            grant = sql.SQL("/* syncline */ GRANT USAGE ON SCHEMA {} TO {}")
+            plan.add(None, grant.format(sql.Identifier(row["schema"]), sql.Identifier(role)))
+        if row["read"]:
+            grant = sql.SQL("/* syncline */ GRANT SELECT ON {} TO {}")
+            table = sql.Identifier(row["schema"], row["name"])
+            plan.add(
+                f"grant select on {row['schema']}.{row['name']} to {role}", grant.format(table, sql.Identifier(role))
+            )
+
+
+def _grant(what: str, role: str) -> sql.Composed:
+    return sql.SQL("/* syncline */ GRANT {} TO {}").format(sql.SQL(what), sql.Identifier(role))

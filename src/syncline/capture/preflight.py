@@ -1,0 +1,120 @@
+"""What must hold before anything is installed: refusals that say what would do, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from syncline.capture.plan import InstallPlan, Wanted
+from syncline.capture.state import Facts, Member, read_role
+from syncline.errors import MappingError, PrivilegeError, SourceError
+from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.mapping import Projection
+from syncline.outbox.catalog import read_shape
+from syncline.outbox.registry import InstalledEntity
+
+OLDEST_SERVER = 140_000
+_KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
+
+
+async def wanted_entities(
+    conn: AsyncConnection[Any],
+    entities: Sequence[Entity],
+    present: Mapping[str, InstalledEntity],
+    last: int,
+    *,
+    capture: str,
+) -> list[Wanted]:
+    """Compile the entities against their tables and give each its id: the one it has, or one that nobody ever had.
+
+    Raises:
+        MappingError: a table, key or embed cannot be captured.
+
+    """
+    wanted = []
+    next_id = max([last, *(entity.id for entity in present.values())])
+    for entity in entities:
+        shape = await _capturable(conn, entity.name, entity.table)
+        children = {e.table: await _capturable(conn, f"{entity.name}.{e.field}", e.table) for e in entity.embeds}
+        known = present.get(entity.name)
+        if known is None:
+            next_id += 1
+        wanted.append(Wanted(known.id if known else next_id, Projection(entity, shape, children), capture))
+    return wanted
+
+
+async def _capturable(conn: AsyncConnection[Any], where: str, table: TableName) -> Shape:
+    shape = await read_shape(conn, table)
+    if shape.kind in _KINDS:
+        raise MappingError(
+            f"{where}: {table} is {_KINDS[shape.kind]}; its changes cannot be captured",
+            hint="sync the tables behind it; computed fields and embeds can take the place of a view",
+        )
+    if shape.is_partition:
+        raise MappingError(f"{where}: {table} is a partition", hint="name the partitioned table that it belongs to")
+    if table.schema == "syncline":
+        raise MappingError(f"{where}: {table} is one of Syncline's own tables")
+    return shape
+
+
+async def examine(
+    conn: AsyncConnection[Any],
+    facts: Facts,
+    families: Mapping[TableName, Sequence[Member]],
+    worker_role: str | None,
+    plan: InstallPlan,
+) -> None:
+    """Refuse what cannot work; warn of what may surprise.
+
+    Raises:
+        SourceError: the server is too old, or its encoding says nothing.
+        MappingError: a table is temporary.
+        PrivilegeError: the role cannot install here.
+
+    """
+    if facts.version < OLDEST_SERVER:
+        raise SourceError("this PostgreSQL is too old", hint="Syncline needs version 14 or newer")
+    if facts.encoding == "SQL_ASCII":
+        raise MappingError(
+            "this database has the encoding SQL_ASCII: its bytes have no meaning that could be carried over",
+            hint="move it to a database with the encoding UTF8 (dump, restore)",
+        )
+    _privileges(facts, [member for family in families.values() for member in family])
+    reader = await read_role(conn, worker_role or facts.role)
+    for table, family in families.items():
+        root = family[0]
+        if root.persistence == "t":
+            raise MappingError(f"{table} is temporary", hint="sync a table that stays")
+        if root.persistence == "u":
+            plan.warnings.append(f"{table} is unlogged: a crash of the server empties it, and no mark says so")
+        if root.kind != "p" and len(family) > 1:
+            plan.warnings.append(f"{table} has inheritance children: no constraint keeps keys apart between them")
+        filtered = root.row_security and reader is not None and not reader.sees_all
+        if filtered and (worker_role not in (None, root.owner) or not root.owned or root.row_security_forced):
+            plan.warnings.append(
+                f"{table} has row-level security, and {reader.name if reader else facts.role} is not above it: the "
+                f"worker would get an error. ALTER ROLE … BYPASSRLS"
+            )
+
+
+def _privileges(facts: Facts, members: Sequence[Member]) -> None:
+    if facts.owns_schema is None and not facts.may_create:
+        raise PrivilegeError(
+            f"{facts.role} may not create a schema in {facts.database}",
+            hint=f'GRANT CREATE ON DATABASE "{facts.database}" TO "{facts.role}"',
+        )
+    if facts.owns_schema is False:
+        raise PrivilegeError(
+            f"the schema syncline belongs to another role than {facts.role}",
+            hint="install as the role that installed before",
+        )
+    foreign = {member.owner: member.table for member in members if not member.owned}
+    if foreign:
+        tables = ", ".join(f"{table} (of {owner})" for owner, table in foreign.items())
+        grants = "; ".join(f'GRANT "{owner}" TO "{facts.role}"' for owner in foreign)
+        raise PrivilegeError(
+            f"only its owner can put triggers on {tables}; this is {facts.role}",
+            hint=f"install as the owner, or {grants}",
+        )

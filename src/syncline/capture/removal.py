@@ -1,0 +1,34 @@
+"""Taking everything out again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+
+from syncline.capture.plan import InstallPlan
+from syncline.capture.schema import drop_view
+from syncline.capture.state import read, read_triggers
+from syncline.capture.triggers import drop_trigger
+from syncline.errors import SourceError
+
+
+async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
+    """Plan to drop triggers, views and our schema.
+
+    Raises:
+        SourceError: views of others read our tables; they would go with them.
+
+    """
+    others = await read(conn, "dependants")
+    if others:
+        names = ", ".join(f"{row['schema']}.{row['name']}" for row in others)
+        raise SourceError(f"{names} would be dropped too: it reads Syncline's tables", hint="drop it yourself first")
+    plan = InstallPlan()
+    for trigger in await read_triggers(conn):
+        if not trigger.copy:
+            plan.add(f"{trigger.table}: drop trigger {trigger.name}", drop_trigger(trigger.table, trigger.name))
+    for row in await read(conn, "other_views"):
+        plan.add(f'drop view {row["schema"]}."Outbox"', drop_view(row["schema"]))
+    plan.add("drop schema syncline", sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())
+    return plan

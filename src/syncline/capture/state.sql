@@ -1,0 +1,121 @@
+-- What is there: read by `syncline install` before it decides what to do.
+
+-- name: facts
+SELECT current_user::text AS role,
+       pg_catalog.current_setting('server_version_num')::integer AS version,
+       pg_catalog.current_setting('server_encoding') AS encoding,
+       pg_catalog.current_setting('max_prepared_transactions')::integer AS prepared,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create,
+       pg_catalog.current_database()::text AS database,
+       (SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'syncline') AS owns_schema,
+       (SELECT p.prosrc FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+        WHERE n.nspname = 'syncline' AND p.proname = 'wake') AS wake
+
+-- name: tables
+-- The tables in question with all their partitions and inheritance children.
+WITH RECURSIVE member AS (
+    SELECT c.oid, c.oid AS root
+    FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS w (schema, name)
+    JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.name
+    UNION
+    SELECT i.inhrelid, m.root FROM member AS m JOIN pg_catalog.pg_inherits AS i ON i.inhparent = m.oid
+)
+SELECT m.root::bigint AS root, c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name,
+       c.relkind::text AS kind, c.relpersistence::text AS persistence, c.relispartition AS is_partition,
+       NOT c.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS p WHERE p.inhrelid = c.oid) AS inherits,
+       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned, o.rolname::text AS owner,
+       c.relrowsecurity AS row_security, c.relforcerowsecurity AS row_security_forced,
+       EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = c.oid) AS subscribed
+FROM member AS m
+JOIN pg_catalog.pg_class AS c ON c.oid = m.oid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles AS o ON o.oid = c.relowner
+ORDER BY m.root, m.oid <> m.root, n.nspname, c.relname
+
+-- name: functions
+SELECT p.proname::text AS name, p.prosrc AS body, p.prosecdef AS definer, coalesce(p.proconfig, '{}') AS settings,
+       CASE p.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END AS volatility,
+       ARRAY(SELECT CASE WHEN tn.nspname = 'pg_catalog' THEN t.typname::text
+                         ELSE pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.typname) END
+             FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, place)
+             JOIN pg_catalog.pg_type AS t ON t.oid = a.type
+             JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.typnamespace ORDER BY a.place) AS arguments
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = 'syncline' AND p.proname ~ '^(key|capture)_[0-9]+'
+
+-- name: triggers
+-- Every trigger that calls one of our functions, the copies on partitions included.
+SELECT c.oid::bigint AS oid, tn.nspname::text AS schema, c.relname::text AS table, t.tgname::text AS name,
+       p.proname::text AS function, t.tgtype::integer AS type, t.tgoldtable::text AS old_table, t.tgnewtable::text AS new_table,
+       t.tgenabled::text AS enabled, t.tgparentid <> 0 AS copy, t.tgqual IS NOT NULL AS conditional, t.tgattr::text <> '' AS some_columns,
+       ARRAY(SELECT DISTINCT a.attname::text FROM pg_catalog.pg_depend AS d
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+             WHERE d.classid = 'pg_catalog.pg_trigger'::regclass AND d.objid = t.oid
+               AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0) AS columns
+FROM pg_catalog.pg_trigger AS t
+JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+JOIN pg_catalog.pg_namespace AS tn ON tn.oid = c.relnamespace
+WHERE n.nspname = 'syncline'
+
+-- name: view
+-- A relation called "Outbox" in that schema: is it ours, and may we make one?
+SELECT pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create, c.oid IS NOT NULL AS taken,
+       coalesce(pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%%', false) AND c.relkind = 'v' AS ours
+FROM pg_catalog.pg_namespace AS n
+LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'Outbox'
+WHERE n.nspname = %(schema)s
+
+-- name: other_views
+-- Every "Outbox" of ours outside of our schema.
+SELECT n.nspname::text AS schema FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relname = 'Outbox' AND c.relkind = 'v' AND n.nspname <> 'syncline'
+  AND pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%'
+
+-- name: role
+SELECT r.rolname::text AS name, r.rolsuper OR r.rolbypassrls AS sees_all, r.rolsuper AS super FROM pg_catalog.pg_roles AS r WHERE r.rolname = %(role)s
+
+-- name: dependants
+-- Views outside of our schema that read our tables.
+SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS name
+FROM pg_catalog.pg_depend AS d
+JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class AS ours ON ours.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+JOIN pg_catalog.pg_namespace AS s ON s.oid = ours.relnamespace AND s.nspname = 'syncline'
+WHERE n.nspname <> 'syncline' AND c.relname <> 'Outbox'
+ORDER BY 1, 2
+
+-- name: blockers
+-- Who holds locks on these tables, longest transaction first.
+SELECT a.pid, a.usename::text AS role, coalesce(a.application_name, '') AS application, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::integer AS seconds, l.relation::regclass::text AS table
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.granted AND l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND l.relation = ANY(%(tables)s::bigint[]) AND l.mode <> 'AccessShareLock' AND a.pid <> pg_catalog.pg_backend_pid()
+ORDER BY a.xact_start LIMIT 3
+
+-- name: last_entity
+SELECT last_entity FROM syncline.meta
+
+-- name: grants
+-- What the role lacks: on our schema, on our tables, on our sequences, on the synced tables and their schemas.
+SELECT NOT pg_catalog.has_schema_privilege(%(role)s, 'syncline', 'USAGE') AS schema,
+       EXISTS (SELECT FROM pg_catalog.pg_class AS c
+               WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                 AND NOT (pg_catalog.has_table_privilege(%(role)s, c.oid, 'SELECT') AND pg_catalog.has_table_privilege(%(role)s, c.oid, 'INSERT')
+                          AND pg_catalog.has_table_privilege(%(role)s, c.oid, 'UPDATE') AND pg_catalog.has_table_privilege(%(role)s, c.oid, 'DELETE')))
+       OR EXISTS (SELECT FROM pg_catalog.pg_class AS c
+               WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind = 'S'
+                 AND NOT (pg_catalog.has_sequence_privilege(%(role)s, c.oid, 'SELECT') AND pg_catalog.has_sequence_privilege(%(role)s, c.oid, 'USAGE'))) AS own
+
+-- name: table_grants
+SELECT n.nspname::text AS schema, c.relname::text AS name,
+       NOT pg_catalog.has_schema_privilege(%(role)s, n.oid, 'USAGE') AS usage,
+       NOT pg_catalog.has_table_privilege(%(role)s, c.oid, 'SELECT') AS read
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = ANY(%(tables)s::bigint[])
+ORDER BY 1, 2

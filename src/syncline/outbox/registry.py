@@ -1,0 +1,134 @@
+"""Which entities are installed in the source, and whether the configuration still says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from syncline.errors import NotInstalledError, VersionError
+from syncline.model.entity import Entity, TableName
+from syncline.outbox.connection import translated
+from syncline.outbox.sql import blocks
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledEntity:
+    """An entity as the source knows it since the last ``syncline install``."""
+
+    id: int
+    name: str
+    table: str
+    collection: str
+    key_columns: tuple[str, ...]
+    key_types: tuple[str, ...]
+    capture: str
+    """``triggers`` or ``session``."""
+    definition: Mapping[str, Any]
+    """What ``definition`` made of the configured entity then."""
+
+
+async def installed(conn: AsyncConnection[Any]) -> dict[str, InstalledEntity]:
+    """Read the installed entities by name.
+
+    Raises:
+        NotInstalledError: this database has no outbox.
+        VersionError: its schema belongs to another version of Syncline.
+
+    """
+    with translated():
+        version = await schema_version(conn)
+        require_version(version)
+        async with conn.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(_sql("entities"))
+            return {row["name"]: _entity(row) for row in await cursor.fetchall()}
+
+
+async def schema_version(conn: AsyncConnection[Any]) -> int | None:
+    """Read the version of our schema; ``None`` when there is none."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(_sql("present"))).fetchone()
+        if row is None or not row["present"]:
+            return None
+        row = await (await cursor.execute(_sql("version"))).fetchone()
+    return row["schema_version"] if row else None
+
+
+def require_version(version: int | None) -> None:
+    """Let only our own version pass.
+
+    Raises:
+        NotInstalledError: there is no schema.
+        VersionError: it is older or newer.
+
+    """
+    if version is None:
+        raise NotInstalledError(hint="run `syncline install`")
+    if version > SCHEMA_VERSION:
+        raise VersionError(
+            f"the database has schema version {version}, this Syncline knows {SCHEMA_VERSION}",
+            hint="upgrade the syncline package here; a newer one has been at this database",
+        )
+    if version < SCHEMA_VERSION:
+        raise VersionError(
+            f"the database has schema version {version}, this Syncline needs {SCHEMA_VERSION}",
+            hint="run `syncline install` to migrate it",
+        )
+
+
+def check(entities: Iterable[Entity], present: Mapping[str, InstalledEntity]) -> list[str]:
+    """Say how the configured entities differ from the installed ones; empty: they do not."""
+    wanted = {entity.name: entity for entity in entities}
+    findings = [f"{name}: not installed" for name in wanted if name not in present]
+    findings += [f"{name}: installed, but not in the configuration" for name in present if name not in wanted]
+    for name in wanted.keys() & present.keys():
+        changed = differences(definition(wanted[name]), present[name].definition)
+        if changed:
+            findings.append(f"{name}: changed since the installation ({', '.join(changed)})")
+    return [f"{finding}; run `syncline install`" for finding in sorted(findings)]
+
+
+def differences(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:
+    """Name the parts of two definitions that differ."""
+    return sorted(part for part in wanted.keys() | present.keys() if wanted.get(part) != present.get(part))
+
+
+def definition(entity: Entity) -> dict[str, Any]:
+    """Write an entity as JSON: what the installation remembers of it, equal exactly when the declaration is."""
+    plain = _plain(entity)
+    assert isinstance(plain, dict)  # noqa: S101  an Entity is a dataclass
+    return plain
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, TableName):
+        return str(value)
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _entity(row: Mapping[str, Any]) -> InstalledEntity:
+    return InstalledEntity(
+        row["id"],
+        row["name"],
+        row["source_table"],
+        row["collection"],
+        tuple(row["key_columns"]),
+        tuple(row["key_types"]),
+        row["capture"],
+        row["definition"],
+    )
+
+
+def _sql(name: str) -> str:
+    return blocks("registry.sql")[name]
