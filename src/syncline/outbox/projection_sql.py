@@ -56,7 +56,9 @@ def embed_query(embed: EmbedProjection, key_function: sql.Composable) -> sql.Com
     join, match = _by_keys(columns, embed.key_casts)
     parent = sql.SQL("{function}({columns})").format(
         function=key_function,
-        columns=commas([sql.SQL("{}::{}").format(c, type_of(t)) for c, t in zip(columns, embed.key_casts, strict=True)]),
+        columns=commas(
+            [sql.SQL("{}::{}").format(c, type_of(t)) for c, t in zip(columns, embed.key_casts, strict=True)]
+        ),
     )
     return sql.SQL("/* syncline: embed */ SELECT {items} FROM {table}{join}{where} ORDER BY {order}").format(
         items=commas([parent, *(_expression(table, item) for item in embed.selected)]),
@@ -82,7 +84,9 @@ def _select(
 
 
 def _expression(table: TableName, item: Selected) -> sql.Composable:
-    value = column_of(table, item.column) if item.column is not None else sql.SQL("({})").format(_raw(item.sql or "NULL"))
+    value = (
+        column_of(table, item.column) if item.column is not None else sql.SQL("({})").format(_raw(item.sql or "NULL"))
+    )
     return sql.SQL(_FORMS[item.form]).format(value=value, cast=type_of(item.cast or "text"))
 
 

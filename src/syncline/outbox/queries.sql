@@ -142,32 +142,8 @@ UPDATE syncline.meta SET beat = greatest(beat, %(beat)s)
 SELECT current_setting('synchronous_commit') = 'off'
     OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS c WHERE c = 'synchronous_commit=off')
 
--- name: claim_task
-UPDATE syncline.task SET claimed_by = %(worker)s, claimed_until = clock_timestamp() + %(ttl)s
-WHERE id = (
-    SELECT id FROM syncline.task
-    WHERE (claimed_until IS NULL OR claimed_until < clock_timestamp()) AND (%(only)s::bigint IS NULL OR id = %(only)s)
-    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-)
-RETURNING id, kind, entity, reason, options, progress
-
--- name: advance_task
-UPDATE syncline.task SET progress = %(progress)s, claimed_until = clock_timestamp() + %(ttl)s
-WHERE id = %(id)s AND claimed_by = %(worker)s
-RETURNING id
-
--- name: yield_task
-UPDATE syncline.task SET claimed_by = NULL, claimed_until = NULL WHERE id = %(id)s AND claimed_by = %(worker)s
-
--- name: finish_task
-DELETE FROM syncline.task WHERE id = %(id)s AND claimed_by = %(worker)s RETURNING id
-
 -- name: queue_size
 SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'
-
--- name: queue_at_least
--- Is the queue at least that long? Stops counting there: for pacing.
-SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS some
 
 -- name: lag
 SELECT coalesce(extract(epoch FROM clock_timestamp() - least(

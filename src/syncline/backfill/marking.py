@@ -1,0 +1,89 @@
+"""Backfill: mark the rows of a table, range by range, in the order of its key's index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from syncline.backfill.pace import Pacer
+from syncline.backfill.tasks import Task, Tasks
+from syncline.model.mark import Hint
+from syncline.outbox.connection import Connection, translated
+from syncline.outbox.key_sql import KeyStatements, key_statements
+from syncline.outbox.states import Plan
+
+COUNTED = 100_000
+"""Tables without statistics are counted up to so many rows."""
+
+
+class Backfill:
+    """Marks the rows of one entity that lie inside of its filter.
+
+    The last key is fixed when the task begins: what is inserted later has marks of its own. So has a row that enters
+    the filter later; one that is outside needs none: what the target should not have is the sweep's business (to mark
+    every row of a table of which the filter takes one in a hundred would mean a hundred deletes for each write).
+    Each chunk is one transaction of the marks and of the task's progress.
+    """
+
+    def __init__(
+        self, connection: Connection, tasks: Tasks, pacer: Pacer, plan: Plan, told: Callable[[str], None]
+    ) -> None:
+        self._connection = connection
+        self._tasks = tasks
+        self._pacer = pacer
+        self._plan = plan
+        self._told = told
+        self._statements: KeyStatements = key_statements(plan)
+
+    async def run(self, task: Task) -> None:
+        """Mark to the end, from where the task's progress stands.
+
+        Raises:
+            ClaimLostError: somebody else has the task, or it was cancelled.
+
+        """
+        if "last" not in task.progress:
+            await self._begin(task)
+        while task.progress.get("after") != task.progress["last"]:
+            await self._pacer.ready(task, self._told)
+            await self._chunk(task)
+            self._told("")
+
+    async def _begin(self, task: Task) -> None:
+        last = await self._key(self._statements.last)
+        task.progress = {"last": last, "done": 0, "marked": 0, "total": await self._size()}
+        await self._tasks.advance(task)
+
+    async def _chunk(self, task: Task) -> None:
+        progress, codec, statements = task.progress, self._plan.projection.codec, self._statements
+        last = codec.parse(progress["last"])
+        after = progress.get("after")
+        start = codec.parse(after) if after is not None else None
+        size = self._pacer.pace.chunk
+        boundary = statements.boundary if start is None else statements.boundary_after
+        until = await self._key(boundary, *(start or ()), *last, size - 1)
+        end = codec.parse(until) if until is not None else last
+        mark = statements.mark if start is None else statements.mark_after
+        with translated():
+            async with self._connection.transaction():
+                cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))
+                task.progress = progress | {
+                    "after": until if until is not None else progress["last"],
+                    "done": progress["done"] + size,
+                    "marked": progress["marked"] + cursor.rowcount,
+                }
+                await self._connection.execute("/* syncline */ SELECT syncline.wake()")
+                await self._tasks.advance(task)
+
+    async def _key(self, statement: object, *parameters: object) -> str | None:
+        with translated():
+            row = await (await self._connection.execute(statement, parameters)).fetchone()  # type: ignore[call-overload]
+        return None if row is None else str(row[0])
+
+    async def _size(self) -> int | None:
+        estimated = self._plan.projection.shape.estimated_rows
+        if estimated > COUNTED:
+            return estimated
+        with translated():
+            row = await (await self._connection.execute(self._statements.size, (COUNTED + 1,))).fetchone()
+        counted = int(row[0]) if row else 0
+        return counted if counted <= COUNTED else None

@@ -1,0 +1,128 @@
+"""The runner of tasks: in the background of a worker, and in the foreground of ``syncline backfill``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from syncline.backfill.marking import Backfill
+from syncline.backfill.pace import Pace, Pacer
+from syncline.backfill.sweep import Sweep
+from syncline.backfill.tasks import ClaimLostError, Task, TaskKind, Tasks
+from syncline.errors import SynclineError
+from syncline.outbox.connection import Connection
+from syncline.outbox.states import Plan
+from syncline.ports import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task has come."""
+
+    task: int
+    kind: TaskKind
+    entity: str
+    done: int
+    """Rows passed by a backfill, documents looked at by a sweep."""
+    marked: int
+    total: int | None
+    """About so many rows there are in all; ``None``: not known."""
+    foreign: int = 0
+    """Documents whose ``_id`` no row can have; left alone."""
+    waiting: str = ""
+    """Why it does not go on at the moment."""
+    finished: bool = False
+
+
+class Runner:
+    """Runs tasks, one after the other, on a connection of its own, which the caller opens and closes.
+
+    Args:
+        connection: from ``outbox.connection.connect(url, keyed=True)``.
+        worker: id of who claims (a UUID as text).
+        plans: the compiled entities by id.
+        target: walked by sweeps.
+        pace: limits.
+        told: called after each step with the progress; must be quick.
+
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        worker: str,
+        plans: Mapping[int, Plan],
+        target: Target,
+        *,
+        pace: Pace | None = None,
+        told: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.tasks = Tasks(connection, worker)
+        self.plans = plans
+        """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
+        self._connection = connection
+        self._target = target
+        self._pacer = Pacer(self.tasks, pace or Pace())
+        self._told = told or (lambda _: None)
+
+    async def run_next(self) -> Progress | None:
+        """Claim the oldest waiting task and run it to its end; ``None``: there is none, or it was taken away.
+
+        Raises:
+            SynclineError: the task stays, claimed for some more seconds at most; call again later.
+
+        """
+        task = await self.tasks.claim(self.plans)
+        return None if task is None else await self._run(task)
+
+    async def run(self, task_id: int) -> Progress | None:
+        """Claim this task, or go on with it when it is ours; ``None``: somebody else runs it, or it is gone."""
+        task = await self.tasks.claim(self.plans, task_id)
+        return None if task is None else await self._run(task)
+
+    async def _run(self, task: Task) -> Progress | None:
+        plan = self.plans[task.entity]
+        try:
+            await self._work(task, plan)
+            await self.tasks.finish(task)
+        except ClaimLostError:
+            return None
+        except BaseException:
+            await self._give_back(task)
+            raise
+        progress = self._progress(task, plan, finished=True)
+        self._told(progress)
+        return progress
+
+    async def _work(self, task: Task, plan: Plan) -> None:
+        def told(waiting: str) -> None:
+            self._told(self._progress(task, plan, waiting=waiting))
+
+        if task.kind is TaskKind.BACKFILL:
+            await Backfill(self._connection, self.tasks, self._pacer, plan, told).run(task)
+        else:
+            await Sweep(self._connection, self.tasks, self._pacer, plan, self._target, told).run(task)
+
+    async def _give_back(self, task: Task) -> None:
+        """Let others go on at once; when that fails the claim expires."""
+        with contextlib.suppress(SynclineError, psycopg.Error):
+            await self.tasks.give_back(task)
+
+    @staticmethod
+    def _progress(task: Task, plan: Plan, *, waiting: str = "", finished: bool = False) -> Progress:
+        known = task.progress
+        total, done = known.get("total"), known.get("done", 0)
+        return Progress(
+            task.id,
+            task.kind,
+            plan.name,
+            min(done, total) if finished and total is not None else done,
+            known.get("marked", 0),
+            total,
+            known.get("foreign", 0),
+            waiting,
+            finished,
+        )

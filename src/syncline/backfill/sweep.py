@@ -1,0 +1,114 @@
+"""Sweep: walk the target's keys and mark those that the source lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import bson
+
+from syncline.backfill.pace import Pacer
+from syncline.backfill.tasks import Task, Tasks
+from syncline.errors import TargetUnavailableError
+from syncline.model.mark import Hint
+from syncline.outbox.connection import Connection, translated
+from syncline.outbox.key_sql import absent_keys, key_statements
+from syncline.outbox.sql import blocks
+from syncline.outbox.states import Plan
+from syncline.ports import Document, Target
+
+PAGE = 2000
+MAX_PAUSE_SECONDS = 10.0
+
+
+class Sweep:
+    """Marks what the target has of one entity and the source has not.
+
+    A record that is inserted meanwhile has a mark of its own, and wins: a mark never says what the state is. Documents
+    whose ``_id`` no row can have are counted and never touched.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        tasks: Tasks,
+        pacer: Pacer,
+        plan: Plan,
+        target: Target,
+        told: Callable[[str], None],
+    ) -> None:
+        self._connection = connection
+        self._tasks = tasks
+        self._pacer = pacer
+        self._plan = plan
+        self._target = target
+        self._told = told
+        self._statements = key_statements(plan)
+
+    async def run(self, task: Task) -> None:
+        """Walk to the end, from where the task's progress stands; an outage of the target is waited for.
+
+        Raises:
+            ClaimLostError: somebody else has the task, or it was cancelled.
+
+        """
+        if not task.progress:
+            task.progress = {"done": 0, "marked": 0, "foreign": 0}
+        pause = 0.2
+        while True:
+            before = task.progress["done"]
+            try:
+                await self._walk(task)
+            except TargetUnavailableError as error:
+                pause = 0.2 if task.progress["done"] != before else min(pause * 2, MAX_PAUSE_SECONDS)
+                self._told(f"waits for the target: {error.message}")
+                await self._tasks.advance(task)
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _walk(self, task: Task) -> None:
+        after = task.progress.get("after")
+        pages = self._target.walk(
+            self._plan.entity, after=None if after is None else id_from_text(after), size=PAGE, resume=after is not None
+        )
+        async for page in pages:
+            await self._pacer.ready(task, self._told)
+            await self._page(task, page)
+            self._told("")
+
+    async def _page(self, task: Task, page: Sequence[Document]) -> None:
+        key_text = self._plan.projection.codec.key_text
+        keys = [key for document in page if (key := key_text(document["_id"])) is not None]
+        found = await absent_keys(self._connection, self._plan, self._statements, keys)
+        progress = task.progress
+        task.progress = {
+            "after": id_to_text(page[-1]["_id"]),
+            "done": progress["done"] + len(page),
+            "marked": progress["marked"] + len(found.keys),
+            "foreign": progress["foreign"] + len(page) - len(keys) + len(found.impossible),
+        }
+        with translated():
+            async with self._connection.transaction():
+                if found.keys:
+                    values = {"entity": self._plan.id, "keys": found.keys, "hint": Hint.REPAIR.value}
+                    await self._connection.execute(blocks("queries.sql")["mark"], values)
+                await self._tasks.advance(task)
+
+
+def id_to_text(document_id: Any) -> str:
+    """Write any ``_id`` as text that gives it back exactly."""
+    return base64.b64encode(bson.encode({"": document_id}, codec_options=_CODEC)).decode("ascii")
+
+
+def id_from_text(text: str) -> Any:
+    """Read what ``id_to_text`` wrote."""
+    return bson.decode(base64.b64decode(text), codec_options=_CODEC)[""]
+
+
+_CODEC: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(
+    uuid_representation=bson.binary.UuidRepresentation.STANDARD,
+    datetime_conversion=bson.codec_options.DatetimeConversion.DATETIME_AUTO,
+)

@@ -1,0 +1,103 @@
+"""The table of tasks: asking for one, claiming it, keeping its progress, ending it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from syncline.outbox.connection import Connection, translated
+from syncline.outbox.sql import blocks
+
+
+class TaskKind(StrEnum):
+    """What a task marks."""
+
+    BACKFILL = "backfill"
+    """Keys of the source."""
+    SWEEP = "sweep"
+    """Keys that only the target has."""
+
+
+@dataclass(slots=True)
+class Task:
+    """A row of ``syncline.task``. ``progress`` is all that a run needs to go on where another one ended."""
+
+    id: int
+    kind: TaskKind
+    entity: int
+    reason: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    claimed: bool = True
+    """Somebody is at it."""
+
+
+class ClaimLostError(Exception):
+    """The task belongs to somebody else now, or is gone; never leaves this package."""
+
+
+class Tasks:
+    """The statements on tasks, for one worker on one connection (which stays the caller's)."""
+
+    def __init__(self, connection: Connection, worker: str, *, ttl: timedelta = timedelta(seconds=15)) -> None:
+        self._connection = connection
+        self._worker = worker
+        self._ttl = ttl
+        self._queries = {**blocks("queries.sql"), **blocks("tasks.sql", "syncline.backfill")}
+
+    async def request(self, kind: TaskKind, entity: int, reason: str, *, claimed: bool = False) -> int:
+        """Ask for a task; return its id. With ``claimed`` the caller runs it."""
+        values = {"kind": kind.value, "entity": entity, "reason": reason, "options": Jsonb({})}
+        row = await self._one("request_claimed" if claimed else "request_task", **values)
+        assert row is not None  # noqa: S101  both return a row
+        return int(row[0])
+
+    async def claim(self, entities: Collection[int], only: int | None = None) -> Task | None:
+        """Take the oldest task of these entities that nobody else runs (or the one named); ``None``: there is none."""
+        row = await self._one("claim", entities=list(entities), only=only)
+        return row and Task(row[0], TaskKind(row[1]), *row[2:])
+
+    async def find(self, *, entity: int | None = None, task: int | None = None) -> list[Task]:
+        """List the unfinished tasks."""
+        with translated():
+            cursor = await self._connection.execute(self._queries["unfinished"], {"entity": entity, "id": task})
+            return [Task(row[0], TaskKind(row[1]), *row[2:]) for row in await cursor.fetchall()]
+
+    async def advance(self, task: Task) -> None:
+        """Store the progress and hold the claim for longer.
+
+        Raises:
+            ClaimLostError: it is held by somebody else.
+
+        """
+        if await self._one("advance", id=task.id, progress=Jsonb(task.progress)) is None:
+            raise ClaimLostError
+
+    async def finish(self, task: Task) -> None:
+        """Remove a task that is done."""
+        await self._one("finish", id=task.id)
+
+    async def give_back(self, task: Task) -> None:
+        """Let somebody else go on with it."""
+        with translated():
+            await self._connection.execute(self._queries["give_back"], {"id": task.id, "worker": self._worker})
+
+    async def cancel(self, task: int) -> bool:
+        """Drop a task; whoever runs it stops at its next chunk."""
+        return await self._one("cancel", id=task) is not None
+
+    async def pressure(self, limit: int) -> tuple[int, float, int]:
+        """Measure the queue: marks (counted up to ``limit``), age of the oldest in seconds, live workers."""
+        row = await self._one("pressure", limit=limit)
+        assert row is not None  # noqa: S101  a SELECT without FROM
+        return int(row[0]), float(row[1]), int(row[2])
+
+    async def _one(self, name: str, **values: Any) -> Any:
+        values |= {"worker": self._worker, "ttl": self._ttl}
+        with translated():
+            return await (await self._connection.execute(self._queries[name], values)).fetchone()

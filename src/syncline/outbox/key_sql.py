@@ -1,0 +1,130 @@
+"""The statements that deal with keys alone: walking them, marking ranges of them, finding those that have no row.
+
+Composed like ``projection_sql``; a key's text comes from the entity's own SQL function, ranges follow its index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from syncline.model.key_types import key_type
+from syncline.outbox.connection import Connection, translated
+from syncline.outbox.projection_sql import bound, column_of, commas, condition_of, type_of, where_of
+from syncline.outbox.states import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatements:
+    """The statements for one entity; parameters are positional, a key is one text per column."""
+
+    last: sql.Composed
+    """The highest key. No parameters."""
+    page: sql.Composed
+    """Keys of rows inside the filter, in order. Parameters: limit."""
+    page_after: sql.Composed
+    """The same after a key. Parameters: key, limit."""
+    boundary: sql.Composed
+    """The key that ends a chunk. Parameters: last key, rows to pass over."""
+    boundary_after: sql.Composed
+    """The same after a key. Parameters: key, last key, rows to pass over."""
+    mark: sql.Composed
+    """Marks the rows inside the filter up to a key. Parameters: hint, key."""
+    mark_after: sql.Composed
+    """The same after a key. Parameters: hint, key, last key."""
+    absent: sql.Composed
+    """Which of some keys have no row inside the filter. Parameters: an array per column. Gives positions, from 1."""
+    size: sql.Composed
+    """Number of rows, counted up to a limit. Parameters: limit."""
+    sample: sql.Composed
+    """Keys of random rows inside the filter. Parameters: percentage of the table, limit."""
+
+
+def key_statements(plan: Plan) -> KeyStatements:
+    """Compose the statements of an entity."""
+    projection = plan.projection
+    table = projection.shape.table
+    columns = [column_of(table, column.name) for column in projection.key]
+    casts = [key_type(column).sql for column in projection.key]
+    parts = {
+        "table": sql.Identifier(table.schema, table.name),
+        "columns": commas(columns),
+        "backwards": commas([sql.SQL("{} DESC").format(column) for column in columns]),
+        "key": sql.SQL("{}({})").format(sql.Identifier("syncline", f"key_{plan.id}"), commas(columns)),
+        "id": sql.Literal(plan.id),
+        "absent": _absent(plan, columns, casts),
+    }
+    after, until = bound(columns, casts, ">"), bound(columns, casts, "<=")
+    inside = condition_of(plan.entity.where)
+
+    def compose(text: str, *conditions: sql.Composable) -> sql.Composed:
+        return sql.SQL("/* syncline: keys */ " + text).format(**parts, where=where_of(conditions))
+
+    page = "SELECT {key} FROM {table}{where} ORDER BY {columns} LIMIT %s"
+    boundary = "SELECT {key} FROM {table}{where} ORDER BY {columns} OFFSET %s LIMIT 1"
+    mark = """INSERT INTO syncline.outbox (entity, lane, hint, key)
+        SELECT {id}, syncline.lane_of({id}::smallint, q.k), %s::text::"char", q.k
+        FROM (SELECT {key} AS k FROM {table}{where}) AS q"""
+    sample = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s){where} ORDER BY random() LIMIT %s"
+    return KeyStatements(
+        last=compose("SELECT {key} FROM {table} ORDER BY {backwards} LIMIT 1"),
+        page=compose(page, *inside),
+        page_after=compose(page, after, *inside),
+        boundary=compose(boundary, until),
+        boundary_after=compose(boundary, after, until),
+        mark=compose(mark, until, *inside),
+        mark_after=compose(mark, after, until, *inside),
+        absent=compose("{absent}"),
+        size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS some"),
+        sample=compose(sample, *inside),
+    )
+
+
+def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str]) -> sql.Composed:
+    names = [sql.Identifier(f"_syncline_{number}") for number in range(len(columns))]
+    table = plan.projection.shape.table
+    equal = [sql.SQL("{} = _syncline_keys.{}").format(c, n) for c, n in zip(columns, names, strict=True)]
+    return sql.SQL(
+        "SELECT _syncline_at FROM unnest({arrays}) WITH ORDINALITY AS _syncline_keys({names}, _syncline_at) "
+        "WHERE NOT EXISTS (SELECT FROM {table}{where})"
+    ).format(
+        arrays=commas([sql.SQL("%s::text[]::{}[]").format(type_of(cast)) for cast in casts]),
+        names=commas(names),
+        table=sql.Identifier(table.schema, table.name),
+        where=where_of([*equal, *condition_of(plan.entity.where)]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Which of some keys the source lacks."""
+
+    keys: list[str]
+    """No row, or one outside of the filter."""
+    impossible: list[str]
+    """No value of the column's type has this text (no such enum label, no such day)."""
+
+
+async def absent_keys(connection: Connection, plan: Plan, statements: KeyStatements, keys: Sequence[str]) -> Absent:
+    """Find the keys that have no row inside the entity's filter.
+
+    The keys come from documents that anybody may have written: a text that looks like a key and still cannot be cast
+    fails the whole statement, so the list is halved until it stands alone.
+    """
+    if not keys:
+        return Absent([], [])
+    parameters = plan.projection.codec.parameters(keys)
+    with translated():
+        try:
+            cursor = await connection.execute(statements.absent, parameters)
+        except psycopg.DataError:
+            if len(keys) == 1:
+                return Absent([], list(keys))
+            middle = len(keys) // 2
+            left = await absent_keys(connection, plan, statements, keys[:middle])
+            right = await absent_keys(connection, plan, statements, keys[middle:])
+            return Absent(left.keys + right.keys, left.impossible + right.impossible)
+        return Absent([keys[position - 1] for (position,) in await cursor.fetchall()], [])
