@@ -20,7 +20,7 @@ SELECT set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY',
        set_config('extra_float_digits', '1', false), set_config('row_security', 'off', false),
        set_config('synchronous_commit', 'on', false), set_config('default_transaction_isolation', 'read committed', false),
        set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
-       set_config('jit', 'off', false)
+       set_config('lc_monetary', 'C', false), set_config('xmloption', 'content', false), set_config('jit', 'off', false)
 """
 # A keyed read of a table whose statistics are old must not become a scan of it.
 _KEYED = """

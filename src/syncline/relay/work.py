@@ -38,7 +38,7 @@ class Touched:
                 self.again.add(key)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Work:
     """Marks that were read together. Ticket drawn after the marks were read and before the states are."""
 
