@@ -113,3 +113,117 @@ WITH gone AS (
     FROM gone GROUP BY entity
 )
 SELECT count(*) FROM gone
+
+-- name: backend
+SELECT pg_catalog.pg_backend_pid()
+
+-- name: clock
+SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8
+
+-- name: oldest_transactions
+-- Whatever holds back the removal of dead rows, in every database of the server.
+SELECT kind, what, where_, seconds, fix FROM (
+    SELECT 'transaction' AS kind, format('process %%s (%%s, %%s)', pid, coalesce(usename, '?'), coalesce(application_name, '')) AS what,
+           coalesce(datname, '') AS where_, extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds,
+           format('SELECT pg_terminate_backend(%%s);', pid) AS fix
+    FROM pg_catalog.pg_stat_activity
+    WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL)
+      AND backend_type <> 'autovacuum worker'
+    UNION ALL
+    SELECT 'prepared transaction', format('%%L of %%s', gid, owner), database, extract(epoch FROM clock_timestamp() - prepared)::float8,
+           format('ROLLBACK PREPARED %%L;  -- in database %%s', gid, database)
+    FROM pg_catalog.pg_prepared_xacts
+) AS holders
+ORDER BY seconds DESC LIMIT 5
+
+-- name: replication_slots
+SELECT slot_name, active, wal_status, coalesce(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn), 0)::bigint AS retained_bytes,
+       coalesce(age(xmin), 0) AS xmin_age
+FROM pg_catalog.pg_replication_slots
+WHERE NOT active OR age(xmin) > 1000000
+ORDER BY retained_bytes DESC LIMIT 10
+
+-- name: hidden_sessions
+SELECT NOT (pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER')) AS hidden
+
+-- name: asynchronous_commits
+SELECT CASE WHEN setrole = 0 AND setdatabase = 0 THEN 'all roles'
+            WHEN setrole = 0 THEN format('database %%I', d.datname)
+            WHEN setdatabase = 0 THEN format('role %%I', r.rolname)
+            ELSE format('role %%I in database %%I', r.rolname, d.datname) END AS who,
+       CASE WHEN setrole = 0 THEN format('ALTER DATABASE %%I RESET synchronous_commit;', d.datname)
+            WHEN setdatabase = 0 THEN format('ALTER ROLE %%I RESET synchronous_commit;', r.rolname)
+            ELSE format('ALTER ROLE %%I IN DATABASE %%I RESET synchronous_commit;', r.rolname, d.datname) END AS fix
+FROM pg_catalog.pg_db_role_setting AS s
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
+LEFT JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+  AND EXISTS (SELECT FROM unnest(s.setconfig) AS c WHERE lower(c) IN ('synchronous_commit=off', 'synchronous_commit=false', 'synchronous_commit=0', 'synchronous_commit=no'))
+UNION ALL
+SELECT 'the whole server', 'ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf();'
+FROM pg_catalog.pg_settings
+WHERE name = 'synchronous_commit' AND reset_val = 'off' AND source IN ('configuration file', 'command line', 'default')
+
+-- name: prepared_allowed
+SELECT setting::int AS allowed FROM pg_catalog.pg_settings WHERE name = 'max_prepared_transactions'
+
+-- name: lacking_privileges
+-- What the role of this connection may not do and a worker must.
+SELECT format('%%s on %%s', privilege, object) AS lacks, format('GRANT %%s ON %%s TO %%I;', privilege, object, current_user) AS fix
+FROM (
+    SELECT 'SELECT' AS privilege, t::regclass::text AS object, t
+    FROM unnest(%(tables)s::oid[]) AS t
+    UNION ALL
+    SELECT p.privilege, format('syncline.%%I', c.relname), c.oid
+    FROM pg_catalog.pg_class AS c
+    JOIN (VALUES ('outbox', 'SELECT'), ('outbox', 'INSERT'), ('outbox', 'DELETE'), ('deferred', 'SELECT'), ('deferred', 'INSERT'),
+                 ('deferred', 'DELETE'), ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'UPDATE'), ('parked', 'DELETE'),
+                 ('history', 'SELECT'), ('history', 'INSERT'), ('lane', 'SELECT'), ('lane', 'UPDATE'), ('worker', 'SELECT'),
+                 ('worker', 'INSERT'), ('worker', 'UPDATE'), ('worker', 'DELETE'), ('meta', 'SELECT'), ('meta', 'UPDATE'),
+                 ('task', 'SELECT'), ('task', 'INSERT'), ('task', 'UPDATE'), ('task', 'DELETE'), ('notice', 'SELECT'),
+                 ('notice', 'INSERT'), ('entity', 'SELECT')) AS p (name, privilege) ON p.name = c.relname
+    WHERE c.relnamespace = to_regnamespace('syncline')
+) AS wanted
+WHERE NOT pg_catalog.has_table_privilege(t, privilege)
+ORDER BY 1
+
+-- name: filtered_tables
+-- Row security would hide rows from this role: they would look deleted.
+SELECT t::regclass::text AS name FROM unnest(%(tables)s::oid[]) AS t WHERE pg_catalog.row_security_active(t) ORDER BY 1
+
+-- name: capture_triggers
+-- Each watched table and partition with what its triggers of ours see; 4 insert, 8 delete, 16 update, 32 truncate.
+SELECT r.relid::regclass::text AS name, w.root AS root, r.isleaf AS leaf, r.level > 0 AS partition,
+       coalesce(bit_or(g.tgtype) FILTER (WHERE g.tgenabled = 'A'), 0)::int AS events,
+       coalesce(array_agg(g.tgname::text) FILTER (WHERE g.tgenabled <> 'A'), '{}') AS asleep
+FROM unnest(%(tables)s::oid[]) AS w (root)
+CROSS JOIN LATERAL (SELECT relid, isleaf, level FROM pg_catalog.pg_partition_tree(w.root)
+                    UNION ALL SELECT w.root, true, 0 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(w.root))) AS r
+LEFT JOIN (pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_proc AS p ON p.oid = g.tgfoid AND p.pronamespace = to_regnamespace('syncline'))
+    ON g.tgrelid = r.relid
+GROUP BY 1, 2, 3, 4 ORDER BY 1
+
+-- name: own_tables
+SELECT relname AS name, n_live_tup AS live, n_dead_tup AS dead, pg_catalog.pg_total_relation_size(relid) AS bytes,
+       last_autovacuum, last_vacuum
+FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'syncline' AND relname IN ('outbox', 'deferred', 'lane', 'worker', 'meta')
+
+-- name: autovacuum_off
+SELECT current_setting('autovacuum')::boolean AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass('syncline.outbox')
+    AND EXISTS (SELECT FROM unnest(c.reloptions) AS o WHERE o IN ('autovacuum_enabled=false', 'autovacuum_enabled=off'))) AS running
+
+-- name: overdue_deletes
+SELECT count(*) AS overdue FROM (SELECT FROM syncline.deferred WHERE due < clock_timestamp() - interval '5 minutes' LIMIT 1000) AS some
+
+-- name: foreign_keys
+SELECT cn.nspname AS child_schema, c.relname AS child, pn.nspname AS parent_schema, p.relname AS parent,
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY AS k (num, n)
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = k.num) AS columns,
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY AS k (num, n)
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.confrelid AND a.attnum = k.num) AS refers_to
+FROM pg_catalog.pg_constraint AS f
+JOIN pg_catalog.pg_class AS c ON c.oid = f.conrelid JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
+JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
+WHERE f.contype = 'f' AND f.conparentid = 0 AND cn.nspname <> 'syncline'
+ORDER BY 3, 4, 1, 2, f.conname

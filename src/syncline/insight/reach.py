@@ -17,7 +17,7 @@ from syncline.config import redact
 from syncline.config.urls import host_of
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.outbox.connection import Connection, connect, translated
-from syncline.outbox.source import check_installed
+from syncline.outbox.registry import require_version, schema_version
 from syncline.outbox.sql import blocks
 from syncline.ports import Target
 
@@ -85,6 +85,17 @@ async def source(url: str, *, purpose: str, installed: bool = True) -> AsyncIter
         await connection.close()
 
 
+async def check_installed(connection: Connection) -> None:
+    """See that our tables are there, of this package's version.
+
+    Raises:
+        NotInstalledError, VersionError: they are not.
+
+    """
+    with translated():
+        require_version(await schema_version(connection))
+
+
 def unreachable(url: str, error: SynclineError) -> SourceUnavailableError:
     """Name the server, the reason and what to look at, in one line each."""
     reason = redact(error.message).removeprefix("PostgreSQL: ").removeprefix("connection failed: ")
@@ -92,12 +103,12 @@ def unreachable(url: str, error: SynclineError) -> SourceUnavailableError:
     return SourceUnavailableError(f"PostgreSQL at {host_of(url)} cannot be reached: {reason}", hint=hint)
 
 
-async def rows(connection: Connection, name: str, **values: Any) -> list[dict[str, Any]]:
+async def rows(connection: Connection, block: str, /, **values: Any) -> list[dict[str, Any]]:
     """Run a named statement of ``queries.sql``; return its rows by column name."""
-    return await query(connection, blocks("queries.sql", __package__ or "")[name], **values)
+    return await query(connection, blocks("queries.sql", __package__ or "")[block], **values)
 
 
-async def query(connection: Connection, statement: str | sql.Composable, **values: Any) -> list[dict[str, Any]]:
+async def query(connection: Connection, statement: str | sql.Composable, /, **values: Any) -> list[dict[str, Any]]:
     """Run a statement; return its rows by column name."""
     with translated():
         async with connection.cursor(row_factory=dict_row) as cursor:
@@ -105,9 +116,9 @@ async def query(connection: Connection, statement: str | sql.Composable, **value
             return await cursor.fetchall() if cursor.description else []
 
 
-async def one(connection: Connection, name: str, **values: Any) -> dict[str, Any]:
+async def one(connection: Connection, block: str, /, **values: Any) -> dict[str, Any]:
     """Run a named statement that has one row."""
-    return (await rows(connection, name, **values))[0]
+    return (await rows(connection, block, **values))[0]
 
 
 async def ping_target(target: Target, *, deadline: timedelta = DEADLINE) -> DatabaseState:

@@ -1,0 +1,154 @@
+"""What the commands share: their options, the settings, the error boundary, and how things are printed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import traceback
+from collections.abc import Coroutine, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import typer.core
+from bson import json_util
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from syncline.config import Settings, load, passwords, redact
+from syncline.config.secrets import MASK
+from syncline.errors import SynclineError
+from syncline.model.entity import Entity
+
+T = TypeVar("T")
+
+COULD_NOT_RUN = 3
+"""Exit status: the command could not do what it was asked to do."""
+UNEXPECTED = 70
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The configuration file; by default SYNCLINE_CONFIG, then syncline.toml here."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+EntityOption = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity.")]
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+@dataclass
+class Invocation:
+    """What is true for one run of the command."""
+
+    debug: bool = False
+    secrets: set[str] = field(default_factory=set)
+
+
+invocation: ContextVar[Invocation] = ContextVar("invocation")
+
+
+class Boundary(typer.core.TyperGroup):
+    """Turns errors into one clear line and an exit status; no traceback unless asked for, no secret ever."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer.Context is click's
+        """Run the command inside of the boundary."""
+        try:
+            return super().invoke(ctx)
+        except typer.Abort:
+            raise
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except SynclineError as error:
+            _complain(error.message, error.hint)
+            raise typer.Exit(COULD_NOT_RUN) from None
+        except BrokenPipeError:
+            raise typer.Exit(1) from None
+        except Exception as error:
+            if hasattr(error, "exit_code"):  # Typer's own: wrong usage, or the end
+                raise
+            _complain(
+                f"unexpected {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                "this is a defect of Syncline; `syncline --debug …` shows where",
+            )
+            raise typer.Exit(UNEXPECTED) from None
+
+
+def _complain(message: str, hint: str | None) -> None:
+    if invocation.get().debug:
+        err.print(Text(_masked(traceback.format_exc()), "dim"))
+    err.print(Text("error: ", "bold red"), Text(_masked(message)), sep="")
+    if hint:
+        err.print(Text(f"  {_masked(hint)}", "yellow"))
+
+
+def _masked(text: str) -> str:
+    for secret in invocation.get().secrets:
+        text = text.replace(secret, MASK)
+    return redact(text)
+
+
+def keep_secret(url: str) -> None:
+    """Keep the passwords of a URL out of every error message of this run."""
+    invocation.get().secrets.update(secret for secret in passwords(url) if len(secret) > 2)
+
+
+def settings_from(config: Path | None) -> Settings:
+    """Load the settings for a command."""
+    settings = load(config)
+    keep_secret(settings.source.url)
+    keep_secret(settings.target.url)
+    return settings
+
+
+def declared(settings: Settings, name: str) -> Entity:
+    """Find an entity, or say which there are."""
+    entity = settings.entity(name)
+    if entity is None:
+        names = ", ".join(e.name for e in settings.entities) or "none"
+        raise SynclineError(f"there is no entity {name!r}", hint=f"declared: {names}")
+    return entity
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run asynchronous work to its end."""
+    return asyncio.run(work)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON; MongoDB's own types in its relaxed extended form."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_extended)
+    sys.stdout.write(text + "\n")
+
+
+def _extended(value: Any) -> Any:
+    try:
+        return json_util.default(value, json_util.RELAXED_JSON_OPTIONS)
+    except TypeError:
+        return str(value)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print a table; the cells are plain text, whatever they contain."""
+    table = Table(*headings, title=title, title_justify="left", title_style="bold", header_style="bold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+    out.print(table)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line of plain text."""
+    out.print(Text(text, style))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something cannot be undone; without a terminal only ``--yes`` will do."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SynclineError("this needs a confirmation", hint="add --yes")
+        typer.confirm(question, abort=True)

@@ -1,0 +1,35 @@
+"""``syncline config show|check``."""
+
+from __future__ import annotations
+
+import typer
+
+from syncline.cli.common import ConfigOption, JsonOption, print_json, say, settings_from
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configuration as it is understood.")
+
+
+@app.command("show")
+def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Print every setting in force, defaults and environment included, with passwords masked."""
+    settings = settings_from(config)
+    shown = settings.as_dict()
+    if as_json:
+        print_json(shown)
+        return
+    say(f"# from {settings.file or 'the environment'}")
+    for name, section in shown.items():
+        if name != "entities":
+            say(f"[{name}]", "bold")
+            for key, value in section.items():
+                say(f"{key} = {value}")
+    for entity in settings.entities:
+        say(f"[entities.{entity.name}]", "bold")
+        say(f"table = {entity.table}\ncollection = {entity.collection}")
+
+
+@app.command("check")
+def check(config: ConfigOption = None) -> None:
+    """Check the configuration without connecting to anything."""
+    settings = settings_from(config)
+    say(f"{settings.file or 'the environment'}: valid, {len(settings.entities)} entities")

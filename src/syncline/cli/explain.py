@@ -1,0 +1,69 @@
+"""``syncline explain ENTITY KEY``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.pretty import Pretty
+from rich.text import Text
+
+from syncline.cli.common import (
+    ConfigOption,
+    JsonOption,
+    declared,
+    out,
+    print_json,
+    print_table,
+    run,
+    say,
+    settings_from,
+)
+from syncline.config import Settings
+from syncline.insight import reach
+from syncline.insight.explain import Explanation
+from syncline.insight.explain import explain as explain_record
+from syncline.wiring import opened_target
+
+
+def explain(
+    entity: Annotated[str, typer.Argument(help="The entity's name.")],
+    key: Annotated[str, typer.Argument(help='The key: 5, "1,x" or ["1", "x"].')],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    events: Annotated[int, typer.Option(help="How many events of its history.", min=0, max=1000)] = 10,
+) -> None:
+    """Show everything that is known of one record, on both sides, and what it waits for."""
+    found = run(_find(settings_from(config), entity, key, events))
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _print(found)
+
+
+async def _find(settings: Settings, name: str, key: str, events: int) -> Explanation:
+    entity = declared(settings, name)
+    async with reach.source(settings.source.url, purpose="explain") as source, opened_target(settings) as target:
+        return await explain_record(source, target, entity, key, events=events)
+
+
+def _print(e: Explanation) -> None:
+    say(f"{e.entity} {e.key}", "bold")
+    say(e.verdict)
+    out.print()
+    _value(f"row of {e.table}", e.row if e.row is not None else "none")
+    if e.row is not None and not e.included:
+        say("  outside of the entity's filter: absent for the target", "yellow")
+    _value(f"document of {e.collection}", e.target_error or (e.document if e.document is not None else "none"))
+    if e.ticket:
+        say(f"  ticket: epoch {e.ticket['epoch']}, batch {e.ticket['batch']}")
+    say(f"lane {e.lane['lane']}, epoch {e.lane['epoch']}, owner {e.lane['owner'] or 'none'}")
+    if e.parked:
+        say(f"parked: {e.parked['code']}: {e.parked['error']} ({e.parked['changes']} changes)", "red")
+    for title, rows in (("waiting", e.pending), ("deleted again at", e.deferred), ("applied", e.history)):
+        if rows:
+            print_table(list(rows[0]), [list(row.values()) for row in rows], title=title)
+
+
+def _value(title: str, value: Any) -> None:
+    out.print(Text(f"{title}: "), value if isinstance(value, str) else Pretty(value), sep="", markup=False)

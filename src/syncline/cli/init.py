@@ -1,0 +1,58 @@
+"""``syncline init``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncline.cli.common import keep_secret, run, say
+from syncline.config import DEFAULT_FILE
+from syncline.config.urls import source_url
+from syncline.errors import ConfigError
+from syncline.insight import reach
+from syncline.insight.proposal import propose
+
+
+def init(
+    url: Annotated[str | None, typer.Option("--url", help="The database to look at; by default DATABASE_URL.")] = None,
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(DEFAULT_FILE),
+    schema: Annotated[
+        list[str] | None, typer.Option("--schema", help="Only tables of this schema; repeatable.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead of writing it.")] = False,
+) -> None:
+    """Look at a PostgreSQL database and write a commented syncline.toml for it."""
+    given = url or os.environ.get("DATABASE_URL")
+    if not given:
+        raise ConfigError(
+            "which database?", hint="set DATABASE_URL, or add --url postgresql://user:password@host/database"
+        )
+    keep_secret(given)
+    if not stdout and config.exists() and not force:
+        raise ConfigError(f"{config} is there already", hint="--force overwrites it, --stdout prints instead")
+    text = run(_propose(_checked(given), schema))
+    if stdout:
+        sys.stdout.write(text)
+        return
+    try:
+        config.write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"{config}: {error.strerror}", hint="choose another place with --config") from None
+    say(f"wrote {config}: check it, set DATABASE_URL and MONGODB_URL, then run `syncline install`")
+
+
+def _checked(url: str) -> str:
+    try:
+        return source_url(url)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+async def _propose(url: str, schemas: list[str] | None) -> str:
+    async with reach.source(url, purpose="init", installed=False) as source:
+        return await propose(source, schemas)

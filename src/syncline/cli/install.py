@@ -1,0 +1,112 @@
+"""``syncline install``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from syncline.backfill.tasks import TaskKind, Tasks
+from syncline.capture.install import InstallOptions, InstallPlan, plan, render
+from syncline.capture.install import install as carry_out
+from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.config import Settings
+from syncline.errors import ConfigError, NotInstalledError
+from syncline.insight import reach
+from syncline.outbox.connection import Connection
+from syncline.outbox.registry import installed
+
+
+def install(
+    config: ConfigOption = None,
+    as_sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    worker_role: Annotated[str | None, typer.Option(help="Grant this role what a worker needs, no more.")] = None,
+    writer_role: Annotated[str | None, typer.Option(help="Let this role call syncline.mark().")] = None,
+    backfill: Annotated[
+        bool, typer.Option(help="Have the records of new and changed entities marked by the worker.")
+    ] = True,
+    lock_timeout: Annotated[float, typer.Option(help="Seconds to wait for a table's lock.", min=0.1)] = 5,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Create Syncline's tables and triggers, or bring them up to date. Running it again does nothing."""
+    settings = settings_from(config)
+    if not settings.entities:
+        raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")
+    options = InstallOptions(
+        capture=settings.source.capture, wake=settings.source.wake, worker_role=worker_role, writer_role=writer_role
+    )
+    only_look = as_sql or dry_run
+    run(_install(settings, options, only_look=only_look, ask=not yes, show=(as_sql, as_json), backfill=backfill,
+                 lock_timeout=timedelta(seconds=lock_timeout)))  # fmt: skip
+
+
+async def _install(
+    settings: Settings,
+    options: InstallOptions,
+    *,
+    only_look: bool,
+    ask: bool,
+    show: tuple[bool, bool],
+    backfill: bool,
+    lock_timeout: timedelta,
+) -> None:
+    as_sql, as_json = show
+    async with reach.source(settings.source.url, purpose="install", installed=False) as source:
+        before = await _known(source)
+        wanted = await plan(source, settings.entities, options)
+        if as_sql:
+            sys.stdout.write(render(wanted, lock_timeout=lock_timeout))
+            return
+        if not as_json:
+            _show(wanted)
+        if wanted.statements and not only_look:
+            confirm(f"Change {settings.source.name}?", yes=not ask)
+            await carry_out(source, wanted, lock_timeout=lock_timeout)
+        marked = wanted.backfill if backfill and not only_look else []
+        await _request(source, marked, before)
+    if as_json:
+        done = bool(wanted.statements) and not only_look
+        print_json({"installed": done, "changes": wanted.summary, "warnings": wanted.warnings, "backfill": marked})
+    elif not only_look:
+        _conclude(wanted, marked)
+
+
+async def _known(source: Connection) -> frozenset[str]:
+    try:
+        return frozenset(await installed(source))
+    except NotInstalledError:
+        return frozenset()
+
+
+async def _request(source: Connection, names: Iterable[str], before: frozenset[str]) -> None:
+    """Ask for the records to be marked; where there was a target before, also for what must leave it."""
+    tasks = Tasks(source, str(uuid4()))
+    ids = {name: entity.id for name, entity in (await installed(source)).items()} if names else {}
+    for name in names:
+        await tasks.request(TaskKind.BACKFILL, ids[name], "install")
+        if name in before:
+            await tasks.request(TaskKind.SWEEP, ids[name], "install")
+
+
+def _show(wanted: InstallPlan) -> None:
+    for line in wanted.summary:
+        say(f"  {line}")
+    for line in wanted.warnings:
+        say(f"  warning: {line}", "yellow")
+    if not wanted.statements:
+        say("nothing to do: what is installed is what is configured")
+
+
+def _conclude(wanted: InstallPlan, marked: list[str]) -> None:
+    if wanted.statements:
+        say("installed", "green")
+    if marked:
+        say(f"the worker will sync what is there already of: {', '.join(marked)}")
+    elif wanted.backfill:
+        say(f"not yet in the target: {', '.join(wanted.backfill)}; `syncline backfill` marks their records", "yellow")

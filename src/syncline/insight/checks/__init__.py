@@ -1,0 +1,1 @@
+"""What ``syncline doctor`` looks at, a file per place to look."""

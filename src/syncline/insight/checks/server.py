@@ -1,0 +1,156 @@
+"""The source's server: what other sessions, settings and poolers do to the synchronisation."""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+from syncline.config.urls import host_of
+from syncline.insight import reach
+from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.outbox.connection import connect
+
+OLD_SECONDS = 300.0
+VERY_OLD_SECONDS = 3600.0
+SKEW_SECONDS = 2.0
+RETAINED_BYTES = 1 << 30
+OLD_XMIN = 1_000_000
+
+
+async def standby(patient: Patient) -> list[Finding]:
+    """Find a replica in the place of the primary."""
+    server = await reach.one(patient.connection, "server")
+    version = str(server["server_version"]).split(" ")[0]
+    if server["pg_is_in_recovery"]:
+        return [
+            critical(
+                "primary",
+                f"{host_of(patient.settings.source.url)} is a standby",
+                why="states must be read where they are written: a replica shows older ones, and takes no marks",
+                fix="point the source URL at the primary (libpq: target_session_attrs=read-write)",
+            )
+        ]
+    return [ok("primary", f"PostgreSQL {version}, a primary")]
+
+
+async def old_transactions(patient: Patient) -> list[Finding]:
+    """Find what keeps dead rows from being removed, wherever on the server."""
+    found = [h for h in await reach.rows(patient.connection, "oldest_transactions") if h["seconds"] > OLD_SECONDS]
+    hidden = (await reach.one(patient.connection, "hidden_sessions"))["hidden"]
+    if not found:
+        note = " (only own sessions are visible: GRANT pg_read_all_stats to see all)" if hidden else ""
+        return [ok("old transactions", f"none is older than {OLD_SECONDS / 60:.0f} minutes{note}")]
+    return [
+        (critical if h["seconds"] > VERY_OLD_SECONDS else warning)(
+            "old transactions",
+            f"{h['kind']} {h['what']} in {h['where_'] or 'the server'} is open for {h['seconds'] / 60:.0f} minutes",
+            why="as long as it lives no applied mark can be vacuumed: reading the outbox becomes slower and slower",
+            fix=h["fix"],
+        )
+        for h in found
+    ]
+
+
+async def replication_slots(patient: Patient) -> list[Finding]:
+    """Find slots that nobody reads."""
+    slots = [
+        s
+        for s in await reach.rows(patient.connection, "replication_slots")
+        if s["retained_bytes"] > RETAINED_BYTES or s["xmin_age"] > 1_000_000
+    ]
+    if not slots:
+        return [ok("replication slots", "none holds back much")]
+    return [
+        warning(
+            "replication slots",
+            f"slot {s['slot_name']} ({'' if s['active'] else 'in'}active) keeps {s['retained_bytes'] >> 20} MiB of WAL",
+            why="it fills the disk of the source, and may keep dead rows from being removed",
+            fix=f"SELECT pg_drop_replication_slot('{s['slot_name']}');  -- if its reader is gone",
+        )
+        for s in slots
+    ]
+
+
+async def asynchronous_commit(patient: Patient) -> list[Finding]:
+    """Find who commits without waiting for the disk."""
+    found = await reach.rows(patient.connection, "asynchronous_commits")
+    if not found:
+        return [ok("synchronous_commit", "on by default for every role")]
+    return [
+        warning(
+            "synchronous_commit",
+            f"off for {row['who']}",
+            why="a crash may take such changes back after they were seen; the worker therefore waits for the disk",
+            fix=row["fix"],
+        )
+        for row in found
+    ]
+
+
+async def two_phase(patient: Patient) -> list[Finding]:
+    """Find two-phase commit together with wake-ups."""
+    allowed = (await reach.one(patient.connection, "prepared_allowed"))["allowed"]
+    if not allowed or not patient.settings.source.wake or patient.settings.source.capture != "triggers":
+        return [ok("two-phase commit", "not in the way of wake-ups")]
+    return [
+        warning(
+            "two-phase commit",
+            f"max_prepared_transactions is {allowed} and the worker is woken by NOTIFY",
+            why="PostgreSQL refuses PREPARE TRANSACTION after a NOTIFY: prepared writes would fail now and then",
+            fix="if the application uses PREPARE TRANSACTION: [source] wake = false, then `syncline install`",
+        )
+    ]
+
+
+async def clock(patient: Patient) -> list[Finding]:
+    """Compare this host's clock with the source's."""
+    before = time.time()
+    at_source = next(iter((await reach.one(patient.connection, "clock")).values()))
+    after = time.time()
+    skew = at_source - (before + after) / 2
+    if abs(skew) <= SKEW_SECONDS + (after - before) / 2:
+        return [ok("clock", f"this host and the source differ by {abs(skew):.1f} s")]
+    return [
+        warning(
+            "clock",
+            f"this host is {abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the source",
+            why="leases do not mind, but `_syncedAt` and logs do not fit the source's times",
+            fix="synchronise the clock: timedatectl set-ntp true",
+        )
+    ]
+
+
+async def pooler(patient: Patient) -> list[Finding]:
+    """Find a pooler in between: it answers with a process number of its own, and shares servers between clients."""
+    connection = patient.connection
+    pid = next(iter((await reach.one(connection, "backend")).values()))
+    if connection.info.backend_pid == pid:
+        return [ok("pooler", "none: this is a direct connection")]
+    if not await _shares_servers(patient):
+        return [ok("pooler", "a pooler in session mode")]
+    return [
+        critical(
+            "pooler",
+            "the source URL leads through a pooler in transaction mode",
+            why="session settings and LISTEN get lost there; values could be read in another format",
+            fix="give Syncline a direct connection or one in session mode; the application may keep its pooler",
+        )
+    ]
+
+
+async def _shares_servers(patient: Patient) -> bool:
+    """See whether a setting of one session is gone, or met by another, when both take turns."""
+    token = uuid4().hex
+    first = patient.connection
+    second = await connect(patient.settings.source.url, application="syncline doctor")
+    try:
+        await first.execute("SELECT set_config('syncline.probe', %s, false)", (token,))
+        async with second.transaction():
+            met = await (await second.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
+            kept = await (await first.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
+    finally:
+        await second.close()
+    return met == (token,) or kept != (token,)
+
+
+CHECKS = (standby, old_transactions, replication_slots, asynchronous_commit, two_phase, clock, pooler)

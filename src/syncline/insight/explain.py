@@ -1,0 +1,186 @@
+"""Everything that is known of one record, on both sides and on the way between them, and a sentence that sums it up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from syncline.errors import NotInstalledError, SynclineError
+from syncline.insight import reach
+from syncline.insight.status import plain
+from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.mapping import Projection
+from syncline.model.mark import MAX_BATCH, epoch_of
+from syncline.outbox.catalog import read_shape
+from syncline.outbox.connection import Connection
+from syncline.ports import Document, Target
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known of one record."""
+
+    entity: str
+    key: str
+    table: str
+    collection: str
+    row: Mapping[str, Any] | None
+    """The source's row as JSON; ``None`` when there is none."""
+    included: bool
+    """The row meets the entity's ``where``."""
+    pending: Rows
+    deferred: Rows
+    parked: Mapping[str, Any] | None
+    history: Rows
+    lane: Mapping[str, Any]
+    document: Document | None
+    target_error: str | None = None
+
+    @property
+    def ticket(self) -> Mapping[str, int] | None:
+        """The document's ticket, decoded; ``None`` without one of ours."""
+        version = (self.document or {}).get("_v")
+        if not isinstance(version, int) or version < 0:
+            return None
+        return {"epoch": epoch_of(version), "batch": version & MAX_BATCH}
+
+    @property
+    def verdict(self) -> str:
+        """Sum it up in a sentence that says what to do."""
+        return _waiting(self) or _settled(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the form that goes over the wire."""
+        names = (
+            "entity", "key", "table", "collection", "row", "included", "pending", "deferred", "parked", "history",
+            "lane", "ticket", "target_error", "verdict",
+        )  # fmt: skip
+        found: dict[str, Any] = plain({name: getattr(self, name) for name in names})
+        return found | {"document": self.document}
+
+
+async def explain(
+    connection: Connection, target: Target | None, entity: Entity, key: str, *, events: int = 10
+) -> Explanation:
+    """Gather what is known of one record.
+
+    Args:
+        connection: to the source.
+        target: ``None`` leaves the target out.
+        entity: as declared.
+        key: as an operator types it: ``5``, ``1,x`` or ``["1", "x"]``.
+        events: how many of the newest events of its history.
+
+    Raises:
+        KeyFormatError: this cannot be a key of the entity.
+        NotInstalledError: the entity is declared, but not installed.
+
+    """
+    projection = await _projection(connection, entity)
+    text = projection.codec.parse_operator(key)
+    known = [row for row in await reach.rows(connection, "entities") if row["name"] == entity.name]
+    if not known:
+        raise NotInstalledError(f"the entity {entity.name!r} is not installed yet", hint="run: syncline install")
+    of_key = {"entity": known[0]["id"], "key": text}
+    row, included = await _row(connection, projection, text)
+    parked = await reach.rows(connection, "parked_entry", **of_key)
+    document, error = await _document(target, entity, projection.codec.document_id(text))
+    return Explanation(
+        entity=entity.name,
+        key=text,
+        table=str(entity.table),
+        collection=entity.collection,
+        row=row,
+        included=included,
+        pending=await reach.rows(connection, "pending", name=entity.name, **of_key),
+        deferred=await reach.rows(connection, "deferred", **of_key),
+        parked=parked[0] if parked else None,
+        history=await reach.rows(connection, "newest_events", name=entity.name, limit=events, **of_key),
+        lane=await reach.one(connection, "lane_of_key", **of_key),
+        document=document,
+        target_error=error,
+    )
+
+
+async def _projection(connection: Connection, entity: Entity) -> Projection:
+    children: dict[TableName, Shape] = {e.table: await read_shape(connection, e.table) for e in entity.embeds}
+    return Projection(entity, await read_shape(connection, entity.table), children)
+
+
+async def _row(connection: Connection, projection: Projection, key: str) -> tuple[Mapping[str, Any] | None, bool]:
+    """Read the row as JSON, and whether the filter lets it pass."""
+    entity, codec = projection.entity, projection.codec
+    parts = [
+        sql.SQL("r.{} = {}::{}").format(sql.Identifier(column.name), sql.Literal(text), _raw(type_.sql))
+        for column, type_, text in zip(codec.columns, codec.types, codec.parse(key), strict=True)
+    ]
+    table = sql.Identifier(entity.table.schema, entity.table.name)
+    statement = sql.SQL(
+        "/* syncline */ SELECT to_jsonb(r) AS row, EXISTS (SELECT FROM {table} WHERE ctid = r.ctid AND tableoid ="
+        " r.tableoid AND ({where})) AS included FROM {table} AS r WHERE {condition}"
+    ).format(table=table, where=_raw(entity.where or "true"), condition=sql.SQL(" AND ").join(parts))
+    found = await reach.query(connection, statement)
+    return (found[0]["row"], found[0]["included"]) if found else (None, False)
+
+
+def _raw(text: str) -> sql.SQL:
+    """Take SQL from the configuration or the catalog as it stands."""
+    return sql.SQL(text)
+
+
+async def _document(target: Target | None, entity: Entity, document_id: Any) -> tuple[Document | None, str | None]:
+    if target is None:
+        return None, "the target was left out"
+    try:
+        found = await target.read(entity, [document_id])
+    except SynclineError as error:
+        return None, error.message
+    return (found[0] if found else None), None
+
+
+def _waiting(e: Explanation) -> str | None:
+    """Say what it waits for, if for anything."""
+    if e.parked:
+        return (
+            f"Parked after {e.parked['retry_count']} tries, last at {e.parked['tried_at']:%Y-%m-%d %H:%M:%S}: "
+            f"{e.parked['code']}: {e.parked['error']}. Correct the record (its next change is tried by itself) or the "
+            f"mapping, then `syncline parked retry {e.entity} {e.key}`."
+        )
+    if e.pending and not e.lane["owner"]:
+        return f"{_changes(e)} waiting, and no worker owns lane {e.lane['lane']}: start `syncline worker`."
+    if e.pending:
+        return f"{_changes(e)} waiting; worker {e.lane['owner']} owns lane {e.lane['lane']} and will apply it."
+    if e.target_error:
+        return f"Nothing is waiting; the target could not be read: {e.target_error}."
+    return None
+
+
+def _changes(e: Explanation) -> str:
+    many = "A change is" if len(e.pending) == 1 else f"{len(e.pending)} changes are"
+    return f"{many} captured (the first at {e.pending[0]['at']:%Y-%m-%d %H:%M:%S} UTC),"
+
+
+def _settled(e: Explanation) -> str:
+    """Say how the two sides compare when nothing is on its way."""
+    present, document = e.row is not None and e.included, e.document is not None
+    filtered = "The row is outside of the entity's filter" if e.row is not None else "There is no such row"
+    again = f" (the delete is done once more at {e.deferred[0]['due']:%H:%M:%S} UTC)" if e.deferred else ""
+    if present and document and e.ticket is None:
+        return "The document carries no ticket of ours: somebody else wrote it. `syncline repair` replaces it."
+    if present and document:
+        return (
+            "Nothing is waiting: the document is the row's, as far as marks tell; `syncline verify` compares contents."
+        )
+    if present:
+        return (
+            "The row is there, its document is missing and nothing is waiting: never backfilled, or a divergence. "
+            "`syncline backfill` or `syncline repair` writes it."
+        )
+    if document:
+        return f"{filtered}, its document is still there and nothing is waiting{again}: `syncline repair` removes it."
+    return f"{filtered} and no document: both sides agree{again}."
