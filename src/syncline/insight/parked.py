@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from syncline.errors import ConfigError
 from syncline.insight import reach
 from syncline.insight.status import plain
 from syncline.outbox.connection import Connection
@@ -40,6 +41,18 @@ async def list_parked(
     """List parked records, oldest first; ``after`` (an ``id``) continues."""
     found = await reach.rows(connection, "parked", entity=entity, limit=limit, after=after)
     return [ParkedRecord(**row) for row in found]
+
+
+async def require_entity(connection: Connection, name: str | None) -> None:
+    """See that an entity is installed; a misspelt one would look as if nothing were parked.
+
+    Raises:
+        ConfigError: it is not; the hint lists those that are.
+
+    """
+    names = [row["name"] for row in await reach.rows(connection, "entities")]
+    if name is not None and name not in names:
+        raise ConfigError(f"there is no entity {name!r}", hint=f"installed: {', '.join(names) or 'none'}")
 
 
 async def count_parked(connection: Connection, *, entity: str | None = None) -> tuple[int, int]:

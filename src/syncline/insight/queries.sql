@@ -2,7 +2,7 @@
 -- Each is fast with a million rows in history and outbox. Parameters are psycopg's; `psql` reads the rest as it stands.
 
 -- name: server
-SELECT current_setting('server_version'), pg_catalog.pg_is_in_recovery()
+SELECT current_setting('server_version') AS server_version, pg_catalog.pg_is_in_recovery() AS standby
 
 -- name: measures
 -- Queue size and lag leave out the second deletes (hint G) and what is parked.
@@ -88,14 +88,14 @@ WHERE %(entity)s::text IS NULL OR e.name = %(entity)s
 
 -- name: retry_parked
 -- A new mark: the worker tries the record once more, and clears the entry when it succeeds.
-SELECT coalesce(sum(syncline.mark(some.entity, some.keys, 'R')), 0)::bigint
+SELECT coalesce(sum(syncline.mark(grouped.entity, grouped.keys, 'R')), 0)::bigint
 FROM (
     SELECT p.entity, array_agg(p.key ORDER BY p.id) AS keys
     FROM syncline.parked AS p JOIN syncline.entity AS e ON e.id = p.entity
     WHERE (%(entity)s::text IS NULL OR e.name = %(entity)s)
       AND (%(keys)s::text[] IS NULL OR p.key = ANY(%(keys)s::text[]))
     GROUP BY p.entity
-) AS some
+) AS grouped
 
 -- name: discard_parked
 -- The entries go; a notice stays as their trace.
@@ -214,7 +214,7 @@ SELECT current_setting('autovacuum')::boolean AND NOT EXISTS (
     AND EXISTS (SELECT FROM unnest(c.reloptions) AS o WHERE o IN ('autovacuum_enabled=false', 'autovacuum_enabled=off'))) AS running
 
 -- name: overdue_deletes
-SELECT count(*) AS overdue FROM (SELECT FROM syncline.deferred WHERE due < clock_timestamp() - interval '5 minutes' LIMIT 1000) AS some
+SELECT count(*) AS overdue FROM (SELECT FROM syncline.deferred WHERE due < clock_timestamp() - interval '5 minutes' LIMIT 1000) AS few
 
 -- name: foreign_keys
 SELECT cn.nspname AS child_schema, c.relname AS child, pn.nspname AS parent_schema, p.relname AS parent,

@@ -21,7 +21,7 @@ async def standby(patient: Patient) -> list[Finding]:
     """Find a replica in the place of the primary."""
     server = await reach.one(patient.connection, "server")
     version = str(server["server_version"]).split(" ")[0]
-    if server["pg_is_in_recovery"]:
+    if server["standby"]:
         return [
             critical(
                 "primary",
