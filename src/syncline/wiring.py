@@ -81,10 +81,19 @@ async def run_worker(settings: Settings, *, observer: Observer | None = None, ad
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        # Documents are short-lived and have no cycles; the default threshold makes the collector walk them over and over.
-        gc.set_threshold(50_000, 20, 100)
+        tune_garbage_collection()
         try:
             await worker.run()
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+
+def tune_garbage_collection() -> None:
+    """Fit the collector to a worker's process.
+
+    Documents are many, short-lived and free of cycles; with the default threshold the collector walks them over and over.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,0 +1,57 @@
+"""Commit to visible: a writer at a fixed rate, the moment its commit returned against the moment the document was durable."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.report import Line, percentile
+from benchmarks.stage import Stage, cpu_seconds, worker
+
+KEYS = 2000
+
+
+def at_rate(on: Stage, *, rate: int, seconds: float) -> list[float]:
+    """Milliseconds from commit to visible, of each change of a writer at ``rate`` changes a second."""
+    on.reset(rows=KEYS)
+    with worker(on, keys=True) as running, on.sql() as conn:
+        running.drained()
+        committed: dict[str, float] = {}
+        began = time.monotonic()
+        for number in range(int(rate * seconds)):
+            due = began + number / rate
+            while (pause := due - time.monotonic()) > 0:
+                time.sleep(pause)
+            key, note = 1 + number % KEYS, f"{number:012d}"
+            conn.execute("UPDATE todo SET note = %s WHERE id = %s", (note, key))
+            committed[f"{key}/{note}"] = time.monotonic()
+        seen = running.drained()["seen"]
+    took = [(seen[change] - at) * 1e3 for change, at in committed.items() if change in seen]
+    # A change that was overtaken by the next one of its key never shows; at these rates that is rare.
+    assert len(took) > 0.95 * len(committed), (len(took), len(committed))
+    return took
+
+
+def lines(on: Stage, *, seconds: float) -> list[Line]:
+    """At two rates."""
+    slow, fast = at_rate(on, rate=200, seconds=seconds), at_rate(on, rate=1500, seconds=seconds)
+    return [
+        Line("commit to visible at 200/s, p50 ms", percentile(slow, 0.5), "<=", 1.5),
+        Line("commit to visible at 200/s, p99 ms", percentile(slow, 0.99), "<=", 4, f"n = {len(slow)}"),
+        Line("commit to visible at 1,500/s, p99 ms", percentile(fast, 0.99), "<=", 6, f"p50 {percentile(fast, 0.5):.2f}, n = {len(fast)}"),
+    ]
+
+
+def idle(on: Stage, *, seconds: float) -> list[Line]:
+    """A worker with nothing to do: its processor time, and what is written."""
+    on.reset(rows=100)
+    with worker(on) as running, on.sql() as conn:
+        running.drained()
+        before = conn.execute("SELECT xact_commit, tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()").fetchone()
+        began, used = time.monotonic(), cpu_seconds(running.process.pid)
+        time.sleep(seconds)
+        share = (cpu_seconds(running.process.pid) - used) / (time.monotonic() - began) * 100
+        after = conn.execute("SELECT xact_commit, tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()").fetchone()
+        assert before is not None
+        assert after is not None
+    rows = (after[1] - before[1]) / seconds
+    return [Line("idle worker, % of a core", share, "<", 1, f"{rows:.1f} rows written a second (a renewal writes 2 each second)")]

@@ -1,0 +1,13 @@
+-- name: table
+CREATE TABLE todo (
+    id bigint PRIMARY KEY, user_id bigint NOT NULL, title text NOT NULL, subject text, difficulty text, questions int, done boolean,
+    points double precision, due timestamptz, note text, updated timestamptz
+)
+
+-- name: fill
+INSERT INTO todo
+SELECT g, g %% 1000, 'todo number ' || g, 'mathematics', 'easy', g %% 50, false, g * 0.5, now(), repeat('x', 120), now()
+FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS g
+
+-- name: touch
+UPDATE todo SET done = NOT done, updated = now()

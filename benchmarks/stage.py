@@ -1,0 +1,130 @@
+"""The stage of every benchmark: private engines, one table of 300-byte rows, a worker in its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymongo
+from syncline.capture import install
+from syncline.embedded import PrivateMongo, PrivatePostgres
+from syncline.outbox.connection import connect
+from syncline.outbox.sql import blocks
+
+from benchmarks.entity import TODO
+
+SQL = blocks("schema.sql", "benchmarks")
+
+
+@dataclass
+class Stage:
+    """Two running engines."""
+
+    postgres: PrivatePostgres
+    mongo: PrivateMongo
+    folder: Path
+
+    def sql(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.postgres.url, autocommit=True)
+
+    def client(self) -> pymongo.MongoClient[dict[str, Any]]:
+        return pymongo.MongoClient(self.mongo.url, uuidRepresentation="standard")
+
+    def reset(self, *, rows: int = 0, captured: bool = True) -> None:
+        """Empty both sides, make the table anew, install (or not) and fill it."""
+        with self.sql() as conn, self.client() as client:
+            client.drop_database("bench")
+            conn.execute("DROP SCHEMA IF EXISTS syncline CASCADE")
+            conn.execute("DROP TABLE IF EXISTS todo CASCADE")
+            conn.execute(SQL["table"])
+            if captured:
+                asyncio.run(_install(self.postgres.url))
+            if rows:
+                conn.execute(SQL["fill"], {"first": 1, "last": rows})
+            conn.execute("VACUUM ANALYZE")
+            conn.execute("CHECKPOINT")
+
+
+async def _install(url: str) -> None:
+    conn = await connect(url)
+    try:
+        await install.install(conn, await install.plan(conn, [TODO]))
+    finally:
+        await conn.close()
+
+
+@contextlib.contextmanager
+def stage() -> Iterator[Stage]:
+    """Start both engines in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="syncline-bench-") as name:
+        folder = Path(name)
+        settings = {"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min"}
+        with PrivatePostgres(folder / "pg", settings=settings) as postgres, PrivateMongo(folder / "mongo") as mongo:
+            yield Stage(postgres, mongo, folder)
+
+
+class Worker:
+    """A worker process that tells when it did what (``benchmarks.worker``)."""
+
+    def __init__(self, on: Stage, *, history: str = "off", keys: bool = False) -> None:
+        arguments = [sys.executable, "-m", "benchmarks.worker", on.postgres.url, on.mongo.url, history, "keys" if keys else "-"]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.process.stdout.readline()
+
+    def drained(self) -> dict[str, Any]:
+        """Wait until it has had nothing to do for a second; what it did since the last call."""
+        os.kill(self.process.pid, signal.SIGUSR1)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the worker ended")
+        return json.loads(line)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+
+
+@contextlib.contextmanager
+def worker(on: Stage, **options: Any) -> Iterator[Worker]:
+    running = Worker(on, **options)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_megabytes(pid: int) -> float:
+    """Resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def timed(function: Any, *arguments: Any) -> float:
+    """Seconds that a call takes."""
+    began = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - began
+
+
+SPAWN = multiprocessing.get_context("spawn")

@@ -1,0 +1,108 @@
+"""Throughput: the relay against the engine's ceiling and the hand-written poller."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from benchmarks import ceiling
+from benchmarks.report import Line, median
+from benchmarks.stage import SQL, Stage, resident_megabytes, worker
+
+
+def inserts(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+    """Insert marks waiting for one worker."""
+    relay, best, poll = [], [], []
+    for _ in range(rounds):
+        on.reset(rows=rows)
+        with worker(on) as running:
+            done = running.drained()
+        relay.append(_rate(done, rows))
+        best.append(max(ceiling.inserts(on, min(rows, 100_000)).values()))
+        poll.append(ceiling.poller(on, min(rows, 5_000)))
+    return [
+        Line("relay, one worker, inserts: against the best bare insert_many", _ratio(relay, best), ">=", 0.6, _per_second(relay, best)),
+        Line("… against the hand-written poller", _ratio(relay, poll), ">=", 30, _per_second(relay, poll)),
+    ]
+
+
+def updates(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+    """Update marks of existing keys waiting for one worker, and for two."""
+    one, two, best, poll, shared = [], [], [], [], []
+    for _ in range(rounds):
+        on.reset(rows=rows)
+        with worker(on) as first:
+            first.drained()
+        one.append(_touch_and_drain(on, rows, 1))
+        two.append(_touch_and_drain(on, rows, 2))
+        best.append(max(ceiling.updates(on, min(rows, 50_000)).values()))
+        poll.append(ceiling.poller(on, min(rows, 5_000)))
+        shared.append(two[-1] / one[-1])
+    return [
+        Line("relay, one worker, updates: against the best bare guarded updates", _ratio(one, best), ">=", 0.9, _per_second(one, best)),
+        Line("… against the hand-written poller", _ratio(one, poll), ">=", 15, _per_second(one, poll)),
+        Line("relay, two workers, updates: against one worker", median(shared), ">=", 1.0, _per_second(two, one)),
+    ]
+
+
+def _touch_and_drain(on: Stage, rows: int, workers: int) -> float:
+    with on.sql() as conn:
+        conn.execute(SQL["touch"])
+        with worker(on) as first:
+            if workers == 1:
+                return _rate(first.drained(), rows)
+            with worker(on):
+                began = None
+                while True:
+                    left = conn.execute("SELECT reltuples FROM pg_class WHERE oid = 'syncline.outbox'::regclass").fetchone()
+                    assert left is not None
+                    waiting: Any = conn.execute("SELECT EXISTS (SELECT FROM syncline.outbox)").fetchone()
+                    reports: Any = conn.execute(
+                        "SELECT coalesce(sum((report->>'marks')::bigint), 0) FROM syncline.worker WHERE expires_at > now()"
+                    ).fetchone()
+                    if began is None and reports[0]:
+                        began = (time.perf_counter(), reports[0])
+                    if not waiting[0]:
+                        assert began is not None
+                        return float((rows - float(began[1])) / (time.perf_counter() - began[0]))
+                    time.sleep(0.05)
+
+
+def backlog(on: Stage, *, small: int, large: int) -> list[Line]:
+    """Drain rate with many marks waiting against few; the worker's memory meanwhile."""
+    rates, peak, early = [], 0.0, 0.0
+    for rows in (small, large):
+        on.reset(rows=rows)
+        with worker(on) as running:
+            import threading
+
+            sizes: list[float] = []
+            over = threading.Event()
+
+            def watch(pid: int = running.process.pid, into: list[float] = sizes, end: threading.Event = over) -> None:
+                while not end.wait(0.2):
+                    into.append(resident_megabytes(pid))
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            rates.append(_rate(running.drained(), rows))
+            over.set()
+            watcher.join()
+            peak, early = max(sizes), max(sizes[: len(sizes) // 4] or sizes)
+    return [
+        Line(f"drain rate with {large:,} marks waiting against {small:,}", rates[1] / rates[0], ">=", 0.9, f"{rates[1]:,.0f}/s, {rates[0]:,.0f}/s"),
+        Line(f"worker memory while draining {large:,}, MB", peak, "<", 250, f"first quarter: {early:.0f} MB"),
+    ]
+
+
+def _rate(done: dict[str, Any], rows: int) -> float:
+    assert done["marks"] >= rows, done["marks"]
+    return float(done["marks"] / done["seconds"])
+
+
+def _ratio(first: list[float], second: list[float]) -> float:
+    return median([a / b for a, b in zip(first, second, strict=True)])
+
+
+def _per_second(first: list[float], second: list[float]) -> str:
+    return f"{median(first):,.0f}/s, {median(second):,.0f}/s"

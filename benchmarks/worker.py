@@ -1,0 +1,90 @@
+"""A real worker that reports: ``python -m benchmarks.worker SOURCE TARGET HISTORY keys|-``.
+
+On SIGUSR1 it waits until it has been idle for a second and prints a JSON line on what it did since the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from typing import Any
+
+from syncline import wiring
+from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
+from syncline.ports import Batch, Report
+from syncline.targets.mongo import MongoTarget
+from syncline.telemetry.observer import BatchDone, NullObserver
+
+from benchmarks.entity import TODO
+
+QUIET_SECONDS = 1.0
+
+
+class Clock(NullObserver):
+    """Notes first and last moments."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.marks = self.batches = 0
+        self.first = self.last = 0.0
+        self.seen: dict[str, float] = {}
+
+    def batch(self, done: BatchDone) -> None:
+        now = time.monotonic()
+        if not self.first:
+            self.first = now - done.took.total_seconds()
+        self.last = now
+        self.marks += done.marks
+        self.batches += 1
+
+
+class TimedTarget(MongoTarget):
+    """Notes when each key was in the target, durably."""
+
+    clock: Clock
+
+    async def apply(self, batch: Batch) -> Report:
+        report = await super().apply(batch)
+        now = time.monotonic()
+        for document in (*batch.inserts, *batch.upserts):
+            self.clock.seen[f"{document['_originalId']}/{document['note'][:12]}"] = now
+        return report
+
+
+async def main(source: str, target_url: str, history: str, keys: str) -> None:
+    settings = Settings(
+        SourceSettings(url=source),
+        TargetSettings(url=target_url, database="bench"),
+        history=HistorySettings(keep=history),
+        entities=(TODO,),
+    )
+    clock = Clock()
+    target: Any = (TimedTarget if keys == "keys" else MongoTarget)(target_url, "bench")
+    target.clock = clock
+    worker = wiring.make_worker(settings, target, observer=clock)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, worker.stop)
+    tasks: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: tasks.add(loop.create_task(report(clock))))
+    wiring.tune_garbage_collection()
+    print("ready", flush=True)
+    await worker.run()
+    await target.close()
+
+
+async def report(clock: Clock) -> None:
+    asked = time.monotonic()
+    while time.monotonic() - max(clock.last, asked) < QUIET_SECONDS:
+        await asyncio.sleep(0.05)
+    seconds = clock.last - clock.first
+    print(json.dumps({"marks": clock.marks, "batches": clock.batches, "seconds": seconds, "seen": clock.seen}), flush=True)
+    clock.clear()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
