@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, sql
 
 from syncline.capture.grants import plan_grants
 from syncline.capture.plan import InstallPlan, arms, plan_entities, plan_triggers
-from syncline.capture.preflight import examine, wanted_entities
+from syncline.capture.preflight import examine, examine_server, wanted_entities
 from syncline.capture.removal import plan_removal
 from syncline.capture.schema import plan_schema, plan_view
 from syncline.capture.state import read, read_facts, read_functions, read_members, read_triggers
@@ -63,17 +63,21 @@ async def plan(
     options = options or InstallOptions()
     with translated():
         facts = await read_facts(conn)
-        present, last = await _present(conn)
+        examine_server(facts)
+        present, last, old_package = await _present(conn)
+        package = options.package or package_version("syncline")
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
         tables = list(dict.fromkeys(watch.table for one in wanted for watch in one.watches))
         families = _families(tables, await read_members(conn, tables))
         result = InstallPlan()
         await examine(conn, facts, families, options.worker_role, result)
-        plan_schema(result, facts, wake=options.wake, package=options.package or package_version("syncline"))
+        plan_schema(result, facts, wake=options.wake, package=package, old_package=old_package)
         plan_entities(result, wanted, present)
         captured = {e.id: e.name for e in present.values() if e.capture == "triggers"}
         needed = arms(wanted, families, options.by_row)
-        plan_triggers(result, needed, await read_functions(conn), await read_triggers(conn), captured)
+        upgraded = old_package != package
+        functions = await read_functions(conn)
+        plan_triggers(result, needed, functions, await read_triggers(conn), captured, upgraded=upgraded)
         await plan_view(conn, result, options.view_schema)
         roots = [family[0].oid for family in families.values()]
         await plan_grants(conn, result, facts, roots, worker=options.worker_role, writer=options.writer_role)
@@ -135,12 +139,13 @@ async def uninstall(conn: AsyncConnection[Any], *, lock_timeout: timedelta = LOC
     return removal
 
 
-async def _present(conn: AsyncConnection[Any]) -> tuple[Mapping[str, InstalledEntity], int]:
+async def _present(conn: AsyncConnection[Any]) -> tuple[Mapping[str, InstalledEntity], int, str | None]:
     try:
         present = await installed(conn)
     except NotInstalledError:
-        return {}, 0
-    return present, (await read(conn, "last_entity"))[0]["last_entity"]
+        return {}, 0, None
+    meta = (await read(conn, "meta"))[0]
+    return present, meta["last_entity"], meta["package"]
 
 
 def _families(tables: Sequence[TableName], members: Sequence[Any]) -> dict[TableName, list[Any]]:

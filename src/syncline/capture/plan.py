@@ -122,6 +122,8 @@ def plan_triggers(
     functions: Sequence[PresentFunction],
     triggers: Sequence[PresentTrigger],
     captured: Mapping[int, str],
+    *,
+    upgraded: bool,
 ) -> None:
     """Add the statements that make functions and triggers what they must be.
 
@@ -132,6 +134,7 @@ def plan_triggers(
         triggers: what is there.
         captured: names by id of the entities that should have been captured until now; where a trigger of theirs
             is missing or off, changes may have been lost.
+        upgraded: another version of Syncline wrote the functions; they may well differ.
 
     """
     present = {(t.table, t.name): t for t in triggers if not t.copy}
@@ -139,7 +142,7 @@ def plan_triggers(
     for place in sorted(present.keys() - keep, key=str):
         gone = None if place in wanted.triggers else f"{place[0]}: drop trigger {place[1]}"
         plan.add(gone, drop_trigger(*place))
-    _plan_functions(plan, wanted, functions)
+    _plan_functions(plan, wanted, functions, {} if upgraded else captured)
     for place, (trigger, entity) in wanted.triggers.items():
         if place in keep:
             continue
@@ -150,7 +153,9 @@ def plan_triggers(
     _enable(plan, wanted, [t for t in triggers if t.copy or (t.table, t.name) in keep], captured)
 
 
-def _plan_functions(plan: InstallPlan, wanted: Arms, functions: Sequence[PresentFunction]) -> None:
+def _plan_functions(
+    plan: InstallPlan, wanted: Arms, functions: Sequence[PresentFunction], captured: Mapping[int, str]
+) -> None:
     present = {function.identity: function for function in functions}
     for identity in sorted(present.keys() - wanted.functions.keys()):
         plan.add(f"drop function syncline.{identity[0]}", drop_function(*identity))
@@ -159,6 +164,8 @@ def _plan_functions(plan: InstallPlan, wanted: Arms, functions: Sequence[Present
         if there is None or not there.fits(function):
             verb = "create" if there is None else "replace"
             plan.add(f"{verb} function syncline.{function.name}", *function.create)
+            if there is not None and function.definer and function.entity in captured:
+                _gap(plan, captured[function.entity], f"function syncline.{function.name} was altered")
 
 
 def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger], captured: Mapping[int, str]) -> None:

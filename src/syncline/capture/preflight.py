@@ -19,6 +19,23 @@ OLDEST_SERVER = 140_000
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
 
+def examine_server(facts: Facts) -> None:
+    """Refuse servers and databases that nothing can be installed in.
+
+    Raises:
+        SourceError: the server is too old.
+        MappingError: the database's encoding says nothing.
+
+    """
+    if facts.version < OLDEST_SERVER:
+        raise SourceError("this PostgreSQL is too old", hint="Syncline needs version 14 or newer")
+    if facts.unencoded:
+        raise MappingError(
+            "this database has the encoding SQL_ASCII: its bytes have no meaning that could be carried over",
+            hint="move it to a database with the encoding UTF8 (dump, restore)",
+        )
+
+
 async def wanted_entities(
     conn: AsyncConnection[Any],
     entities: Sequence[Entity],
@@ -69,18 +86,10 @@ async def examine(
     """Refuse what cannot work; warn of what may surprise.
 
     Raises:
-        SourceError: the server is too old, or its encoding says nothing.
         MappingError: a table is temporary.
         PrivilegeError: the role cannot install here.
 
     """
-    if facts.version < OLDEST_SERVER:
-        raise SourceError("this PostgreSQL is too old", hint="Syncline needs version 14 or newer")
-    if facts.encoding == "SQL_ASCII":
-        raise MappingError(
-            "this database has the encoding SQL_ASCII: its bytes have no meaning that could be carried over",
-            hint="move it to a database with the encoding UTF8 (dump, restore)",
-        )
     _privileges(facts, [member for family in families.values() for member in family])
     reader = await read_role(conn, worker_role or facts.role)
     for table, family in families.items():

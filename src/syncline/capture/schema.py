@@ -15,7 +15,7 @@ from syncline.outbox.sql import blocks, script
 _WAKE = re.compile(r"^CREATE FUNCTION (syncline\.wake\(\).*?^END \$\$);", re.MULTILINE | re.DOTALL)
 
 
-def plan_schema(plan: InstallPlan, facts: Facts, *, wake: bool, package: str) -> None:
+def plan_schema(plan: InstallPlan, facts: Facts, *, wake: bool, package: str, old_package: str | None) -> None:
     """Add our tables when they are not there, and the form of ``wake()`` that this server can bear."""
     if facts.owns_schema is None:
         meta = sql.SQL("/* syncline */ INSERT INTO syncline.meta (schema_version, package) VALUES ({}, {})")
@@ -24,6 +24,9 @@ def plan_schema(plan: InstallPlan, facts: Facts, *, wake: bool, package: str) ->
             sql.Composed([_trusted(script("schema.sql"))]),
             meta.format(sql.Literal(SCHEMA_VERSION), sql.Literal(package)),
         )
+    elif old_package != package:
+        meta = sql.SQL("/* syncline */ UPDATE syncline.meta SET package = {}")
+        plan.add(f"syncline {old_package} becomes {package}", meta.format(sql.Literal(package)))
     wanted, why = _wake(facts, wake=wake)
     if _source(wanted) != _source(facts.wake or wake_function()):
         plan.add(f"syncline.wake(): {why}", sql.Composed([_trusted(wanted)]))

@@ -20,7 +20,8 @@ class Facts:
 
     role: str
     version: int
-    encoding: str
+    unencoded: bool
+    """The database's encoding says nothing of what its bytes mean."""
     prepared: int
     may_create: bool
     database: str

@@ -3,7 +3,7 @@
 -- name: facts
 SELECT current_user::text AS role,
        pg_catalog.current_setting('server_version_num')::integer AS version,
-       pg_catalog.current_setting('server_encoding') AS encoding,
+       pg_catalog.current_setting('server_encoding') = 'SQL_ASCII' AS unencoded,
        pg_catalog.current_setting('max_prepared_transactions')::integer AS prepared,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create,
        pg_catalog.current_database()::text AS database,
@@ -98,8 +98,8 @@ WHERE l.granted AND l.locktype = 'relation' AND l.database = (SELECT oid FROM pg
   AND l.relation = ANY(%(tables)s::bigint[]) AND l.mode <> 'AccessShareLock' AND a.pid <> pg_catalog.pg_backend_pid()
 ORDER BY a.xact_start LIMIT 3
 
--- name: last_entity
-SELECT last_entity FROM syncline.meta
+-- name: meta
+SELECT last_entity, package FROM syncline.meta
 
 -- name: grants
 -- What the role lacks: on our schema, on our tables, on our sequences, on the synced tables and their schemas.

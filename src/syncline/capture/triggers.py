@@ -52,8 +52,9 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function as it must be; ``==`` on all but ``create`` says whether the database has it."""
+    """A function as it must be."""
 
+    entity: int
     name: str
     arguments: tuple[str, ...]
     body: str
@@ -111,7 +112,7 @@ def key_function(entity: int, columns: Sequence[Column]) -> Function:
         settings=_set_clauses(settings),
         body=dollar_quoted(body),
     )
-    return Function(name, arguments, body, settings, volatility, definer=False, create=(create,))
+    return Function(entity, name, arguments, body, settings, volatility, definer=False, create=(create,))
 
 
 def pinned(columns: Iterable[Column]) -> dict[str, str]:
@@ -197,7 +198,7 @@ def _trigger_function(watch: Watch, role: str, parts: Mapping[str, sql.Composabl
         function=_ours(name), settings=_set_clauses(settings), body=dollar_quoted(body)
     )
     revoke = _template("revoke_function").format(function=_ours(name), arguments=sql.SQL(""))
-    return Function(name, (), body, settings, "VOLATILE", definer=True, create=(create, revoke))
+    return Function(watch.entity, name, (), body, settings, "VOLATILE", definer=True, create=(create, revoke))
 
 
 def _trigger(
