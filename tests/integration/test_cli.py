@@ -113,7 +113,7 @@ class TestInit:
 
     def test_suggests_to_embed_children_and_to_leave_out_secrets(self, configured, database):
         text = configured.run("init", "--url", database, "--stdout")
-        assert '# [entities.users.embed.todos]' in text
+        assert "# [entities.users.embed.todos]" in text
         assert '# on = ["user_id"]' in text
         assert '# exclude = ["password_hash"]' in text
 
@@ -199,7 +199,9 @@ class TestStatus:
         assert report["alerts"][0]["name"] == "FailedEventsHigh"
 
     def test_an_open_notice_is_an_alert(self, installed):
-        installed.sql("INSERT INTO syncline.notice (name, severity, message) VALUES ('TargetRestored', 'critical', 'x')")
+        installed.sql(
+            "INSERT INTO syncline.notice (name, severity, message) VALUES ('TargetRestored', 'critical', 'x')"
+        )
         assert json.loads(installed.run("status", "--json", ok=2))["alerts"][0]["name"] == "TargetRestored"
 
     def test_target_down_is_degraded(self, installed):
@@ -357,7 +359,9 @@ def strict(tmp_path_factory):
     with engines.running_postgres(tcp_port=0) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("ALTER ROLE postgres PASSWORD 'right'")
-            (server.data_dir / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\n")
+            (server.data_dir / "pg_hba.conf").write_text(
+                "host all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\n"
+            )
             connection.execute("SELECT pg_reload_conf()")
         yield server.tcp_url.replace("postgres@", "postgres:{}@")
 
@@ -374,7 +378,9 @@ def test_what_a_strict_server_refuses_is_said_plainly(syncline, strict):
     assert "[source]" in syncline("init", "--stdout", DATABASE_URL=strict.format("right"))
 
 
-@pytest.mark.parametrize("url", ["postgres", "mysql://a:s3cr3t@h/x", "postgresql://u:s3cr3t%zz@h/d", "postgresql://h:99999/x"])
+@pytest.mark.parametrize(
+    "url", ["postgres", "mysql://a:s3cr3t@h/x", "postgresql://u:s3cr3t%zz@h/d", "postgresql://h:99999/x"]
+)
 def test_a_wrong_url_is_refused_before_anything_happens(configured, url):
     text = configured.run("status", ok=3, DATABASE_URL=url)
     assert "environment variable DATABASE_URL" in text

@@ -105,14 +105,16 @@ def unreachable(url: str, error: SynclineError) -> SourceUnavailableError:
 
 async def rows(connection: Connection, block: str, /, **values: Any) -> list[dict[str, Any]]:
     """Run a named statement of ``queries.sql``; return its rows by column name."""
-    return await query(connection, blocks("queries.sql", __package__ or "")[block], **values)
+    return await query(connection, blocks("queries.sql", __package__ or "")[block], values)
 
 
-async def query(connection: Connection, statement: str | sql.Composable, /, **values: Any) -> list[dict[str, Any]]:
-    """Run a statement; return its rows by column name."""
+async def query(
+    connection: Connection, statement: str | sql.Composable, values: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Run a statement; return its rows by column name. Without ``values`` a ``%`` in it stands for itself."""
     with translated():
         async with connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(statement, values or None)  # type: ignore[arg-type]  # our own files
+            await cursor.execute(statement, values)  # type: ignore[arg-type]  # our own files
             return await cursor.fetchall() if cursor.description else []
 
 
