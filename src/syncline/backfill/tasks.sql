@@ -18,7 +18,7 @@ DELETE FROM syncline.task WHERE id = %(id)s RETURNING id
 -- name: pressure
 -- How full is the queue (counted up to a limit), how old its oldest mark, and does anybody drain it? Unlike `lag`, no
 -- task counts here: one that waits for its own age to go down would wait for ever.
-SELECT (SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS some),
+SELECT (SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS counted),
        coalesce(extract(epoch FROM clock_timestamp()
            - (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1)), 0)::float8,
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp())

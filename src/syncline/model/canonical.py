@@ -29,8 +29,8 @@ _SIZE = struct.Struct(">I").pack
 _DOUBLE = struct.Struct(">d").pack
 _SYNCED_AT = b"\x09_syncedAt\x00"
 _VERSION = b"\x12_v\x00"
-_TAIL = len(_SYNCED_AT) + 8 + len(_VERSION) + 8 + 1
-"""Length of a date, a 64-bit integer and the end of the document."""
+TAIL = len(_SYNCED_AT) + 8 + len(_VERSION) + 8 + 1
+"""Length of ``_syncedAt`` (a date), ``_v`` (a 64-bit integer) and the end of a document that a ``Projection`` made."""
 _QUIET_NAN = bytes.fromhex("7ff8000000000000")
 
 
@@ -78,15 +78,14 @@ def same_encoding(source: bytes, target: bytes) -> bool:
     ``source`` is a document of a ``Projection``, so that those two are its last fields. A yes is certain; a no means
     only that ``differences`` has to look: the order of fields, or the precision of a decimal, may be all that differs.
     """
-    if len(source) != len(target):
-        return False
-    end = len(source) - _TAIL
-    return _is_tail(source, end) and _is_tail(target, end) and source[:end] == target[:end]
+    return encoded_body(source) == encoded_body(target) is not None
 
 
-def _is_tail(document: bytes, start: int) -> bool:
-    version = start + len(_SYNCED_AT) + 8
-    return document.startswith(_SYNCED_AT, start) and document.startswith(_VERSION, version)
+def encoded_body(document: bytes) -> bytes | None:
+    """Cut ``_syncedAt`` and ``_v`` off an encoded document; ``None``: it does not end with a date and a ticket."""
+    if document[-TAIL:-21] == _SYNCED_AT and document[-13:-9] == _VERSION:
+        return document[:-TAIL]
+    return None
 
 
 def _differences(path: str, source: Any, target: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -10,17 +10,27 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
+from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden
+from syncline.outbox.retrying import RetryingCursor
 from syncline.outbox.sql import blocks
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
 _SESSION = """
-SELECT set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY', false),
+SELECT version(), set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY', false),
        set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
        set_config('extra_float_digits', '1', false), set_config('row_security', 'off', false),
        set_config('synchronous_commit', 'on', false), set_config('default_transaction_isolation', 'read committed', false),
        set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
        set_config('lc_monetary', 'C', false), set_config('xmloption', 'content', false), set_config('jit', 'off', false)
+"""
+# Only what CockroachDB documents among its session variables. SERIALIZABLE whatever the role's default is: there the
+# acknowledgement is right without locks (FOR SHARE takes none by default), and cluster_logical_timestamp() is allowed.
+_COCKROACH_SESSION = """
+SELECT version(), set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY', false),
+       set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
+       set_config('extra_float_digits', '1', false), set_config('default_transaction_isolation', 'serializable', false),
+       set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false)
 """
 # A keyed read of a table whose statistics are old must not become a scan of it.
 _KEYED = """
@@ -79,8 +89,11 @@ async def connect(url: str, *, keyed: bool = False, application: str = "syncline
             tcp_user_timeout=10_000,
         )
         try:
-            await connection.execute(_SESSION)
-            if keyed:
+            if on_cockroach(connection):
+                connection.cursor_factory = RetryingCursor
+            row = await (await connection.execute(_COCKROACH_SESSION if on_cockroach(connection) else _SESSION)).fetchone()
+            refuse_hidden(str(row[0]) if row else "", dialect_of(connection))
+            if keyed and not on_cockroach(connection):
                 await connection.execute(_KEYED)
         except BaseException:
             await connection.close()
@@ -105,6 +118,15 @@ async def identify(connection: Connection) -> Identity:
             hint="point the source URL at the primary (libpq: target_session_attrs=read-write)",
         )
     return Identity(system, timeline, started)
+
+
+async def fetch_one(connection: Connection, query: str, values: object = None) -> TupleRow:
+    """Run a statement that gives one row."""
+    with translated():
+        row = await (await connection.execute(query, values)).fetchone()  # type: ignore[arg-type]
+    if row is None:
+        raise SourceError("Syncline's tables are empty", hint="run: syncline install")
+    return row
 
 
 def first_line(error: BaseException) -> str:

@@ -78,7 +78,7 @@ def key_statements(plan: Plan) -> KeyStatements:
         mark=compose(mark, until, *inside),
         mark_after=compose(mark, after, until, *inside),
         absent=compose("{absent}"),
-        size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS some"),
+        size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS counted"),
         sample=compose(sample, *inside),
     )
 

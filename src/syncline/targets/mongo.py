@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import bson
 import pymongo
 from bson.errors import BSONError
-from pymongo import AsyncMongoClient, DeleteOne, UpdateOne
+from pymongo import AsyncMongoClient, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -22,6 +22,13 @@ from syncline.targets import mongo_errors
 from syncline.targets.mongo_indexes import ensure_indexes, missing_indexes
 
 T = TypeVar("T")
+
+NEWER_WINS = [{"$replaceWith": {"$cond": [{"$lt": [{"$ifNull": ["$_v", -1]}, "$$new._v"]}, "$$new", "$$ROOT"]}}]
+"""Replace where the stored ticket is lower, insert where there is nothing.
+
+The document comes as a constant of the update (``c``), so that values which begin with ``$`` stay values. The form with ``_v``
+in the filter runs at half the speed and raises a duplicate key for each stale one.
+"""
 
 DURABLE = WriteConcern(w="majority", j=True)
 """With the driver's default a killed server forgot documents that had been acknowledged."""
@@ -73,7 +80,7 @@ class MongoTarget:
             raise TargetError(f"this is not a usable MongoDB URL: {error}") from error
         self._database = self._client.get_database(database, codec_options=CODEC, write_concern=DURABLE)
         self._control = self._database[control]
-        self._timeout = timeout.total_seconds()
+        self.timeout_seconds = timeout.total_seconds()
         self._replica_set: bool | None = None
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
@@ -87,7 +94,7 @@ class MongoTarget:
         collection = self._database[batch.entity.collection]
         report = Report()
         upserts = batch.upserts
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             for chunk in _chunks(batch.inserts):
                 present = await self._insert(collection, chunk, report)
                 report.present += len(present)
@@ -104,47 +111,60 @@ class MongoTarget:
     ) -> list[Document]:
         """Insert; return the documents whose ``_id`` was there already."""
         try:
-            await collection.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            present: list[Document] = []
-            for write_error in mongo_errors.of(error):
-                document = documents[write_error["index"]]
-                if mongo_errors.is_duplicate_id(write_error):
-                    present.append(document)
-                else:
-                    self._note(report, document["_originalId"], write_error)
-            return present
-        except (BSONError, OverflowError) as error:
-            good = self._sift(documents, report, error)
-            # Some may have been sent before the bad one was met: the update tells.
-            await self._upsert(collection, good, report)
-        return []
+            reply = await self._command("insert", collection, "documents", documents)
+        except (BSONError, OverflowError):  # one cannot be encoded, or all are too large for one message
+            await self._upsert_sifted(collection, documents, report)
+            return []
+        present = []
+        for error in mongo_errors.of(reply):
+            document = documents[error["index"]]
+            if mongo_errors.is_duplicate_id(error):
+                present.append(document)
+            else:
+                self._note(report, document["_originalId"], error)
+        return present
 
     async def _upsert(
         self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
     ) -> None:
-        if not documents:
-            return
+        updates = [{"q": {"_id": d["_id"]}, "u": NEWER_WINS, "c": {"new": d}, "upsert": True} for d in documents]
         try:
-            result = await collection.bulk_write([_guarded(document) for document in documents], ordered=False)
-            report.stale += result.matched_count - result.modified_count
-        except BulkWriteError as error:
-            report.stale += error.details["nMatched"] - error.details["nModified"]
-            for write_error in mongo_errors.of(error):
-                self._note(report, documents[write_error["index"]]["_originalId"], write_error)
-        except (BSONError, OverflowError) as error:
-            await self._upsert(collection, self._sift(documents, report, error), report)
+            reply = await self._command("update", collection, "updates", updates)
+        except (BSONError, OverflowError):
+            await self._upsert_sifted(collection, documents, report)
+            return
+        report.stale += reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]
+        for error in mongo_errors.of(reply):
+            self._note(report, documents[error["index"]]["_originalId"], error)
+
+    async def _upsert_sifted(
+        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
+    ) -> None:
+        """Write what can be written in portions that fit a message; the rest is rejected."""
+        for portion in mongo_errors.portions(documents, report, CODEC):
+            await self._upsert(collection, portion, report)
+
+    async def _command(
+        self, name: str, collection: AsyncCollection[dict[str, Any]], field: str, operations: Sequence[Any]
+    ) -> dict[str, Any]:
+        """Send a write command as it is: the driver's bulk interface costs more per operation than encoding it does.
+
+        Raises:
+            BSONError, OverflowError: it cannot be encoded, or not sent as one message.
+
+        """
+        return await self._database.command(
+            {name: collection.name, field: operations, "ordered": False, "writeConcern": DURABLE.document}
+        )
 
     async def _delete(
         self, collection: AsyncCollection[dict[str, Any]], absences: list[Absence], report: Report
     ) -> None:
         # `$lt` would miss documents without `_v`.
-        deletes = [DeleteOne({"_id": gone.id, "_v": {"$not": {"$gte": gone.ticket}}}) for gone in absences]
-        try:
-            await collection.bulk_write(deletes, ordered=False)
-        except BulkWriteError as error:
-            for write_error in mongo_errors.of(error):
-                self._note(report, absences[write_error["index"]].key, write_error)
+        deletes = [{"q": {"_id": gone.id, "_v": {"$not": {"$gte": gone.ticket}}}, "limit": 1} for gone in absences]
+        reply = await self._command("delete", collection, "deletes", deletes)
+        for error in mongo_errors.of(reply):
+            self._note(report, absences[error["index"]].key, error)
 
     @staticmethod
     def _note(report: Report, key: str, write_error: Mapping[str, Any]) -> None:
@@ -157,29 +177,15 @@ class MongoTarget:
                 Rejection(key, mongo_errors.rejection_code(write_error), str(write_error.get("errmsg", "")))
             )
 
-    @staticmethod
-    def _sift(documents: list[Document], report: Report, cause: Exception) -> list[Document]:
-        """Take out, as rejected, the documents that cannot be encoded or are too large."""
-        good = []
-        for document in documents:
-            reason = mongo_errors.encoding_problem(document, CODEC)
-            if reason is None:
-                good.append(document)
-            else:
-                report.rejected.append(Rejection(document["_originalId"], *reason))
-        if len(good) == len(documents):
-            raise TargetError(f"the driver cannot encode a batch, and each of its documents alone: {cause}") from cause
-        return good
-
     async def holders(self, entity: Entity, values: Sequence[Mapping[str, Any]]) -> list[Document | None]:
         """Find, for each unique value, the record that has it now."""
         collection = self._database[entity.collection]
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             return [await collection.find_one(dict(value)) if value else None for value in values]
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read what each lane announced here."""
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             control = await self._consistent(self._control)
             return {record["lane"]: record["epoch"] async for record in control.find({"lane": {"$exists": True}})}
 
@@ -189,7 +195,7 @@ class MongoTarget:
             UpdateOne({"_id": f"lane/{lane}"}, {"$max": {"epoch": epoch}, "$set": {"lane": lane}}, upsert=True)
             for lane, epoch in epochs.items()
         ]
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             if raises:
                 await self._control.bulk_write(raises, ordered=False)
         stored = await self.lane_epochs()
@@ -199,7 +205,7 @@ class MongoTarget:
         """Advance the heartbeat record."""
         record = {"_id": "source", "installation": beat.installation, "system": beat.system, "count": beat.count}
         higher = {"$and": [{"$eq": ["$installation", beat.installation]}, {"$gt": ["$count", beat.count]}]}
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             before = await self._control.find_one_and_update(
                 {"_id": "source"},
                 [{"$replaceWith": {"$cond": [higher, "$$ROOT", {"$literal": record}]}}],
@@ -210,44 +216,38 @@ class MongoTarget:
 
     async def read_beat(self) -> Beat | None:
         """Read the heartbeat record without touching it."""
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             record = await (await self._consistent(self._control)).find_one({"_id": "source"})
         return Beat(record["installation"], record["system"], record["count"]) if record else None
 
     async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
         """Read by ``_id``; a single record linearizably where the server has replicas."""
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             collection = await self._consistent(self._database[entity.collection], single=len(ids) == 1)
             if len(ids) == 1:
                 found = await collection.find_one({"_id": ids[0]})
                 return [] if found is None else [found]
             return await collection.find({"_id": {"$in": list(ids)}}).to_list()
 
-    async def read_raw(self, entity: Entity, ids: Sequence[Any]) -> list[bson.raw_bson.RawBSONDocument]:
-        """Read like ``read``, but undecoded: for comparisons that mostly find bytes equal."""
-        options = bson.CodecOptions(document_class=bson.raw_bson.RawBSONDocument)
-        collection = self._database.get_collection(entity.collection).with_options(codec_options=options)
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
-            return await (await self._consistent(collection)).find({"_id": {"$in": list(ids)}}).to_list()
-
     async def walk(
-        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False, tickets: bool = True
     ) -> AsyncIterator[list[Document]]:
-        """Walk ``{_id, _v}`` in index order.
+        """Walk ``{_id, _v}`` in index order; without ``tickets`` only ``{_id}``, which the index alone answers.
 
         ``min`` with a hint bounds the index itself; a ``$gt`` filter would be cut to the type of its value, and hide
         documents whose ``_id`` has another type.
         """
-        collection = self._database[entity.collection]
+        collection = await self.reading(entity)
+        fields = {"_id": 1, "_v": 1} if tickets else {"_id": 1}
         started = resume
         while True:
-            with mongo_errors.translated(), pymongo.timeout(self._timeout):
-                cursor = collection.find({}, {"_id": 1, "_v": 1}).hint([("_id", 1)]).limit(size + started)
+            with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+                cursor = collection.find({}, fields, batch_size=size + 1).hint([("_id", 1)]).limit(size + started)
                 if started:
                     cursor = cursor.min([("_id", after)])
                 page = await cursor.to_list()
             full = len(page) == size + started
-            if started and page and page[0]["_id"] == after:
+            if started and page and _same_id(page[0]["_id"], after):
                 page = page[1:]
             if page:
                 yield page
@@ -257,22 +257,22 @@ class MongoTarget:
 
     async def probe(self) -> None:
         """Write something small and durable: is it the server or the batch that fails?"""
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             await self._control.update_one({"_id": "probe"}, {"$inc": {"count": 1}}, upsert=True)
 
     async def count(self, entity: Entity) -> int:
         """Count the documents of a collection, from its metadata."""
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             return await self._database[entity.collection].estimated_document_count()
 
     async def missing_indexes(self, entity: Entity) -> list[Index]:
         """List declared indexes that the collection does not have."""
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             return await missing_indexes(self._database[entity.collection], entity)
 
     async def ping(self) -> Mapping[str, Any]:
         """Reach the primary; return ``version``, ``replica_set`` and ``storage``."""
-        with mongo_errors.translated(), pymongo.timeout(self._timeout):
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             info = await self._client.admin.command("buildInfo")
             hello = await self._client.admin.command("hello")
         return {
@@ -285,6 +285,10 @@ class MongoTarget:
         """Close the pool."""
         await self._client.close()
 
+    async def reading(self, entity: Entity) -> AsyncCollection[dict[str, Any]]:
+        """Give an entity's collection, to be read at the strongest concern that this server has for many records."""
+        return await self._consistent(self._database[entity.collection])
+
     async def _consistent(
         self, collection: AsyncCollection[dict[str, Any]] | Any, *, single: bool = False
     ) -> AsyncCollection[Any]:
@@ -296,27 +300,9 @@ class MongoTarget:
         return collection.with_options(read_concern=ReadConcern("linearizable" if single else "majority"))
 
 
-def _guarded(document: Document) -> UpdateOne:
-    """Replace where the stored ticket is lower, insert where there is nothing.
-
-    ``$literal`` because values may begin with ``$``. The form with ``_v`` in the filter runs at half the speed and raises
-    a duplicate key for each stale one.
-    """
-    return UpdateOne(
-        {"_id": document["_id"]},
-        [
-            {
-                "$replaceWith": {
-                    "$cond": [
-                        {"$lt": [{"$ifNull": ["$_v", -1]}, document["_v"]]},
-                        {"$literal": document},
-                        "$$ROOT",
-                    ]
-                }
-            }
-        ],
-        upsert=True,
-    )
+def _same_id(left: Any, right: Any) -> bool:
+    """Compare ids as the index does: Python takes True for 1."""
+    return bool(bson.encode({"": left}, codec_options=CODEC) == bson.encode({"": right}, codec_options=CODEC))
 
 
 def _chunks(items: list[T]) -> Iterable[list[T]]:

@@ -1,0 +1,148 @@
+"""What a verification found, and what it proved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+KEPT = 10_000
+"""Findings of one entity that are kept with their fields; more are only counted."""
+
+
+class Mode(StrEnum):
+    """How much was compared."""
+
+    FULL = "full"
+    """Every record, contents and all."""
+    KEYS = "keys"
+    """Every key, no contents."""
+    SAMPLE = "sample"
+    """Some records."""
+
+
+class Kind(StrEnum):
+    """What is wrong with a record."""
+
+    MISSING = "missing"
+    """The source has it, the target has not."""
+    EXTRA = "extra"
+    """The target has it, the source has not."""
+    DIFFERENT = "different"
+    """Both have it, with other contents."""
+    UNISSUED = "unissued"
+    """Its document has no ticket, or one that nobody issued: somebody else wrote it."""
+    FOREIGN = "foreign"
+    """A document whose ``_id`` no row can have."""
+    AMBIGUOUS = "ambiguous"
+    """Several rows have this key (table inheritance keeps no key unique)."""
+
+
+class Verdict(StrEnum):
+    """What was proved."""
+
+    EQUAL = "equal"
+    DIVERGENT = "divergent"
+    UNDECIDED = "undecided"
+
+
+EXIT_STATUS = {Verdict.EQUAL: 0, Verdict.DIVERGENT: 1, Verdict.UNDECIDED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field with both its values; ``MISSING`` (of ``model.canonical``) where a side has none."""
+
+    field: str
+    source: Any
+    target: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A divergence that the second look confirmed."""
+
+    entity: str
+    kind: Kind
+    key: str | None
+    """The key text; ``None`` for a foreign ``_id``."""
+    id: Any
+    differences: Sequence[Difference] = ()
+    ticket: Any = None
+    """``_v`` of the document as seen (``MISSING``: it has none)."""
+    first_seen: datetime | None = None
+    confirmed: datetime | None = None
+
+
+@dataclass(slots=True)
+class EntityReport:
+    """The verification of one entity."""
+
+    entity: str
+    mode: Mode
+    as_of: datetime
+    """The source's clock when the pass began: the proof holds for everything committed before."""
+    records: int = 0
+    """Records of the source that were compared."""
+    documents: int = 0
+    """Documents of the target whose ids were looked at."""
+    counts: Counter[Kind] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    """At most ``KEPT``."""
+    parked: int = 0
+    """Records that the target rejects."""
+    hot: list[str] = field(default_factory=list)
+    """Keys that changed at every look: neither proved equal nor damaged."""
+    lagging: int = 0
+    """Keys that differ, with changes on their way."""
+    obstacles: list[str] = field(default_factory=list)
+    """Why nothing can be proved yet."""
+    digest: str = ""
+    """Of the source's records in the order of their keys, as BSON without ``_syncedAt`` and ``_v``."""
+    sample: list[str] = field(default_factory=list)
+    """Some keys that were found equal."""
+    looks: int = 0
+    """Second looks that were taken."""
+    seconds: float = 0.0
+
+    def add(self, finding: Finding) -> None:
+        """Take in a finding."""
+        self.counts[finding.kind] += 1
+        if len(self.findings) < KEPT:
+            self.findings.append(finding)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was proved; only a full pass proves equality."""
+        if self.counts or self.parked:
+            return Verdict.DIVERGENT
+        if self.hot or self.lagging or self.obstacles or self.mode is not Mode.FULL:
+            return Verdict.UNDECIDED
+        return Verdict.EQUAL
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """The verification of some or all entities."""
+
+    entities: list[EntityReport] = field(default_factory=list)
+    queue: int = 0
+    """Marks that waited at the end."""
+    lag_seconds: float = 0.0
+    workers: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the entities' verdicts."""
+        verdicts = {entity.verdict for entity in self.entities}
+        if Verdict.DIVERGENT in verdicts:
+            return Verdict.DIVERGENT
+        return Verdict.UNDECIDED if Verdict.UNDECIDED in verdicts or not verdicts else Verdict.EQUAL
+
+    @property
+    def exit_status(self) -> int:
+        """0 proved equal by a full pass, 1 divergent or parked, 2 undecided."""
+        return EXIT_STATUS[self.verdict]

@@ -1,0 +1,218 @@
+"""The second look: whether a difference is damage, or only on its way.
+
+For keys that a first look found different:
+
+1. in one snapshot of the source: the row, and that no mark (due or not), no parked entry and no task concerns the key;
+2. the target's document, confirmed by its primary;
+3. the source again: the row unchanged, still no mark;
+4. the document again, unchanged to the last byte, its ticket included.
+
+Every change that was committed before (1) had its mark removed, so it had been written. Were there a change between (1)
+and (3) that has been applied too, it would show in the row, in a mark, or in the document's ticket. So what is still
+different is different for good.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from syncline.model.canonical import MISSING, differences
+from syncline.outbox.connection import Connection, fetch_one, translated
+from syncline.outbox.sql import blocks
+from syncline.outbox.states import Plan, read_states_within, snapshot
+from syncline.ports import Document
+from syncline.verify.comparison import issued
+from syncline.verify.inspection import Inspection
+from syncline.verify.pages import documents_of
+from syncline.verify.report import Difference, Finding, Kind
+
+
+class Why(StrEnum):
+    """Why a key is not decided yet."""
+
+    MARK = "mark"
+    DEFERRED = "deferred"
+    TASK = "task"
+    PARKED = "parked"
+    MOVED = "moved"
+
+
+@dataclass(slots=True)
+class Looked:
+    """What a second look says of each key."""
+
+    equal: set[str] = field(default_factory=set)
+    parked: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    later: dict[str, Why] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """The source's side of some keys in one snapshot."""
+
+    rows: Mapping[str, Document]
+    several: Collection[str]
+    """Keys of more than one row."""
+    unsettled: Mapping[str, Why]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document of the target."""
+
+    encoded: bytes
+    document: Document
+
+
+class SecondLook:
+    """Looks again at keys of one entity, on a connection that nobody else uses meanwhile."""
+
+    def __init__(self, connection: Connection, inspection: Inspection, plan: Plan, source_name: str) -> None:
+        self._connection = connection
+        self._inspection = inspection
+        self._plan = plan
+        self._source = source_name
+        self._queries = blocks("verify.sql", "syncline.verify")
+
+    async def look(self, suspects: Mapping[str, datetime], *, keys_only: bool = False) -> Looked:
+        """Decide what can be decided.
+
+        Args:
+            suspects: keys with the time at which they were first seen to differ.
+            keys_only: whether contents matter.
+
+        """
+        result = Looked()
+        before = await self._view(list(suspects))
+        stored = await self._stored(list(suspects))
+        wrong = await self._wrong(list(suspects), before, stored, keys_only=keys_only)
+        result.equal = suspects.keys() - wrong.keys()
+        settled: dict[str, Kind] = {}
+        for key, kind in wrong.items():
+            why = before.unsettled.get(key)
+            if why is None:
+                settled[key] = kind
+            elif why is Why.PARKED:
+                result.parked.add(key)
+            else:
+                result.later[key] = why
+        if settled:
+            await self._confirm(settled, before, stored, suspects, result)
+        return result
+
+    async def _confirm(
+        self,
+        settled: Mapping[str, Kind],
+        before: SourceView,
+        stored: Mapping[str, Stored],
+        suspects: Mapping[str, datetime],
+        result: Looked,
+    ) -> None:
+        keys = list(settled)
+        after = await self._view(keys)
+        again = await self._stored(keys)
+        now = datetime.now(UTC)
+        for key, kind in settled.items():
+            still = _same_rows(key, before, after) and _same_bytes(stored.get(key), again.get(key))
+            if key in after.unsettled or not still:
+                result.later[key] = Why.MOVED
+            else:
+                document = stored[key].document if key in stored else None
+                result.findings.append(self._finding(key, kind, before.rows.get(key), document, suspects[key], now))
+
+    def _finding(
+        self, key: str, kind: Kind, row: Document | None, document: Document | None, first: datetime, now: datetime
+    ) -> Finding:
+        unlike = [] if row is None or document is None else differences(row, document)
+        return Finding(
+            entity=self._plan.name,
+            kind=kind,
+            key=key,
+            id=self._plan.projection.codec.document_id(key),
+            differences=tuple(Difference(*one) for one in unlike),
+            ticket=MISSING if document is None else document.get("_v", MISSING),
+            first_seen=first,
+            confirmed=now,
+        )
+
+    async def _wrong(
+        self, keys: Sequence[str], view: SourceView, stored: Mapping[str, Stored], *, keys_only: bool
+    ) -> dict[str, Kind]:
+        """Say what is wrong with each key that is not equal."""
+        wrong: dict[str, Kind] = {}
+        for key in keys:
+            row, document = view.rows.get(key), stored.get(key)
+            if key in view.several:
+                wrong[key] = Kind.AMBIGUOUS
+            elif row is None and document is not None:
+                wrong[key] = Kind.EXTRA
+            elif row is not None and document is None:
+                wrong[key] = Kind.MISSING
+            elif row is not None and document is not None and not keys_only and differences(row, document.document):
+                wrong[key] = Kind.DIFFERENT
+        if not keys_only:
+            alike = [key for key in keys if key in stored and wrong.get(key) in {None, Kind.DIFFERENT, Kind.EXTRA}]
+            wrong |= dict.fromkeys(await self._unissued(alike, stored), Kind.UNISSUED)
+        return wrong
+
+    async def _unissued(self, keys: Sequence[str], stored: Mapping[str, Stored]) -> list[str]:
+        """Find documents whose ticket nobody issued.
+
+        The lanes' records are read after the documents: an epoch is announced before anything is written under it.
+        """
+        if not keys:
+            return []
+        epochs = await self._inspection.lane_epochs()
+        lanes = await lanes_of(self._connection, self._plan, keys)
+        return [
+            key for key, lane in zip(keys, lanes, strict=True) if not issued(stored[key].document, epochs.get(lane, 0))
+        ]
+
+    async def _view(self, keys: Sequence[str]) -> SourceView:
+        values = {"entity": self._plan.id, "keys": list(keys)}
+        with translated():
+            async with snapshot(self._connection):
+                states = await read_states_within(self._connection, self._plan, keys)
+                marks = await (await self._connection.execute(self._queries["unsettled"], values)).fetchall()
+                (task,) = await fetch_one(self._connection, self._queries["task"], values)
+        unsettled = dict.fromkeys(keys, Why.TASK) if task else {}
+        for key, why in sorted(marks, key=lambda row: row[1] == "mark"):  # a mark outweighs what else there is
+            unsettled[key] = Why(why)
+        counted = Counter(row[-1] for row in states.rows)
+        several = {key for key, rows in counted.items() if rows > 1}
+        rows = {
+            row[-1]: document for row, document in zip(states.rows, documents_of(states, self._source), strict=True)
+        }
+        return SourceView(rows, several, unsettled)
+
+    async def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
+        codec, inspection = self._plan.projection.codec, self._inspection
+        found = await inspection.read_confirmed(self._plan.entity, [codec.document_id(key) for key in keys])
+        stored = (Stored(encoded, inspection.decode(encoded)) for encoded in found)
+        return {key: one for one in stored if (key := codec.key_text(one.document["_id"])) is not None}
+
+
+async def lanes_of(connection: Connection, plan: Plan, keys: Sequence[str]) -> list[int]:
+    """Ask for the lanes of keys, in their order."""
+    query = blocks("verify.sql", "syncline.verify")["lanes"]
+    with translated():
+        cursor = await connection.execute(query, {"entity": plan.id, "keys": list(keys)})
+        return [lane for (lane,) in await cursor.fetchall()]
+
+
+def _same_rows(key: str, before: SourceView, after: SourceView) -> bool:
+    first, second = before.rows.get(key), after.rows.get(key)
+    if (key in before.several) != (key in after.several):
+        return False
+    if first is None or second is None:
+        return first is second
+    return not differences(first, second)
+
+
+def _same_bytes(first: Stored | None, second: Stored | None) -> bool:
+    return (first and first.encoded) == (second and second.encoded)

@@ -1,0 +1,123 @@
+"""Keys that a first look found different, until a second look has decided them or patience has run out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from syncline.outbox.connection import Connection, fetch_one
+from syncline.outbox.sql import blocks
+from syncline.verify.report import EntityReport
+from syncline.verify.second_look import SecondLook, Why
+
+BATCH = 500
+"""Keys of one second look."""
+CAPACITY = 20_000
+"""Undecided keys that are remembered; then the pass waits until some are decided."""
+SOON = 0.3
+"""Seconds between a first and a second look, or between two: most differences are gone by then."""
+
+
+@dataclass(slots=True)
+class Suspect:
+    """A key under suspicion."""
+
+    first_seen: datetime
+    due: float
+    looks: int = 0
+    moved: int = 0
+    why: Why | None = None
+
+
+class Suspects:
+    """Holds the suspects of one entity and decides them into its report."""
+
+    def __init__(
+        self, look: SecondLook, report: EntityReport, connection: Connection, *, patience: timedelta, keys_only: bool
+    ) -> None:
+        self._look = look
+        self._report = report
+        self._connection = connection
+        self._patience = patience.total_seconds()
+        self._keys_only = keys_only
+        self._open: dict[str, Suspect] = {}
+        self._alone = 0
+        self._query = blocks("verify.sql", "syncline.verify")["situation"]
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Suspect keys."""
+        now = datetime.now(UTC)
+        due = time.monotonic() + SOON
+        for key in keys:
+            self._open.setdefault(key, Suspect(now, due))
+
+    async def tend(self) -> None:
+        """Look at those that are due, when it is worth a look; wait while there are too many."""
+        if len(self._open) < BATCH:
+            return
+        await self._look_at_due()
+        until = time.monotonic() + self._patience
+        while len(self._open) > CAPACITY:
+            if time.monotonic() > until or await self._nobody_drains():
+                self._give_up()
+                return
+            await asyncio.sleep(SOON)
+            await self._look_at_due()
+
+    async def settle(self) -> None:
+        """Look until all are decided, or patience has run out; what remains is hot or lagging."""
+        until = time.monotonic() + self._patience
+        while self._open:
+            await self._look_at_due()
+            if not self._open:
+                return
+            if time.monotonic() > until or (self._only_waiting() and await self._nobody_drains()):
+                self._give_up()
+                return
+            await asyncio.sleep(min(SOON, max(0.0, min(s.due for s in self._open.values()) - time.monotonic())) + 0.01)
+
+    async def _look_at_due(self) -> None:
+        now = time.monotonic()
+        due = [key for key, suspect in self._open.items() if suspect.due <= now]
+        for start in range(0, len(due), BATCH):
+            await self._decide(due[start : start + BATCH])
+
+    async def _decide(self, keys: list[str]) -> None:
+        looked = await self._look.look({key: self._open[key].first_seen for key in keys}, keys_only=self._keys_only)
+        self._report.looks += 1
+        for finding in looked.findings:
+            self._report.add(finding)
+        now = time.monotonic()
+        for key in keys:
+            why = looked.later.get(key)
+            if why is None:
+                del self._open[key]
+                continue
+            suspect = self._open[key]
+            suspect.looks += 1
+            suspect.moved += why is Why.MOVED
+            suspect.why = why
+            suspect.due = now + min(2.0, SOON * suspect.looks)
+
+    def _only_waiting(self) -> bool:
+        return all(suspect.why not in {None, Why.MOVED} for suspect in self._open.values())
+
+    async def _nobody_drains(self) -> bool:
+        """Tell whether no worker has been alive for three looks in a row."""
+        *_, workers = await fetch_one(self._connection, self._query)
+        self._alone = 0 if workers else self._alone + 1
+        return self._alone >= 3
+
+    def _give_up(self) -> None:
+        for key, suspect in self._open.items():
+            if suspect.moved:
+                self._report.hot.append(key)
+            else:
+                self._report.lagging += 1
+        self._open.clear()
