@@ -25,6 +25,7 @@ from syncline.config.settings import (
     WorkerSettings,
 )
 from syncline.errors import ConfigError
+from syncline.model.types import Kind
 
 DEFAULT_FILE = "syncline.toml"
 
@@ -167,6 +168,14 @@ def _contradictions(path: tuple[str, ...], entity: EntityConfig) -> Iterator[Pro
             if field in taken:
                 yield Problem((*place, "rename", column), f"{taken[field]!r} and {column!r} both become {field!r}")
             taken[field] = column
+        kinds: list[tuple[tuple[str, ...], str]] = [(("types", column), kind) for column, kind in fields.types.items()]
+        kinds += [(("computed", field, "type"), c.type) for field, c in fields.computed.items() if c.type]
+        for inner, kind in kinds:
+            if kind not in set(Kind):
+                known = [k.value for k in Kind]
+                yield Problem(
+                    (*place, *inner), f"there is no kind {kind!r}", problems.suggest(kind, known, "there are")
+                )
         for column in sorted(set(entity.key) & set(fields.exclude) if fields is entity else ()):
             yield Problem((*place, "exclude"), f"{column!r} is part of the key", "the key cannot be left out")
     names = [index.name for index in entity.indexes if index.name]
