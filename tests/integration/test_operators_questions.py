@@ -1,0 +1,116 @@
+"""The questions that operators ask the view "Outbox", and our own reports, over a million applied changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import psycopg
+import pytest
+
+from syncline.capture.install import install, plan
+from syncline.insight import reach
+from syncline.model.entity import Entity, TableName
+from syncline.outbox.connection import connect
+from syncline.outbox.sql import blocks
+from tests import engines
+
+FILL = """
+DO $$ BEGIN
+    FOR day IN 1..9 LOOP
+        EXECUTE format('CREATE TABLE syncline.history_%s PARTITION OF syncline.history FOR VALUES FROM (%L) TO (%L)',
+                       to_char(current_date - day, 'YYYYMMDD'), current_date - day, current_date - day + 1);
+    END LOOP;
+END $$;
+INSERT INTO syncline.history (seq, created_at, processed_at, entity, hint, key)
+SELECT n, at, at, 1, CASE n % 3 WHEN 0 THEN 'I' WHEN 1 THEN 'U' ELSE 'D' END::"char", (n % 50000)::text
+FROM (SELECT n, current_date - interval '8 days' + n * interval '600 milliseconds' AS at
+      FROM generate_series(1, 1000000) AS n) AS g;
+INSERT INTO syncline.outbox (entity, lane, hint, key) SELECT 1, n % 64, 'U', n::text FROM generate_series(1, 2000) AS n;
+INSERT INTO syncline.parked (seq, entity, lane, hint, key, created_at, retry_count, code, error)
+SELECT n, 1, 0, 'U', n::text, now(), n % 10, 'too_large', 'the document has 17 MiB' FROM generate_series(1, 500) AS n;
+"""
+UNPROCESSED = 'SELECT count(*) FROM "Outbox" WHERE NOT processed'
+QUESTIONS = {
+    "how many are unprocessed": UNPROCESSED,
+    "the oldest unprocessed": 'SELECT * FROM "Outbox" WHERE NOT processed ORDER BY created_at LIMIT 10',
+    "which failed more than 5 times": 'SELECT * FROM "Outbox" WHERE retry_count > 5',
+    "failures by event type": 'SELECT event_type, count(*), max(retry_count) FROM "Outbox" WHERE last_error IS NOT NULL'
+    " GROUP BY event_type ORDER BY 3 DESC",
+}
+NEWEST = (
+    """SELECT * FROM "Outbox" WHERE aggregate_type = 'user' AND aggregate_id = '42' ORDER BY created_at DESC LIMIT 1"""
+)
+LAST_WEEK = """SELECT count(*) FROM "Outbox" WHERE processed AND processed_at > now() - interval '7 days'"""
+
+
+@pytest.fixture(scope="module")
+def filled(postgres):
+    async def prepare(url):
+        connection = await connect(url)
+        await install(connection, await plan(connection, [Entity("user", TableName("public", "users"), "users")]))
+        await connection.close()
+
+    with engines.fresh_database(postgres.url) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE users (id bigint PRIMARY KEY)")
+        asyncio.run(prepare(url))
+        connection.execute(FILL)
+        for statement in ("VACUUM ANALYZE syncline.history", "ANALYZE syncline.outbox", "ANALYZE syncline.parked"):
+            connection.execute(statement)
+        yield connection, url
+
+
+def executed(connection, question):
+    """Run a question; return (node, relation, index) of each part that read any row."""
+    (tree,) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {question}").fetchone()[0]
+    parts = []
+
+    def walk(node):
+        read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        if node["Actual Loops"] * read:
+            parts.append((node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", "")))
+        for child in node.get("Plans", []):
+            walk(child)
+
+    walk(tree["Plan"])
+    return parts, json.dumps(tree)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_what_concerns_open_changes_never_looks_at_the_history(filled, question):
+    parts, tree = executed(filled[0], QUESTIONS[question])
+    assert not [part for part in parts if part[1].startswith("history")], tree
+
+
+def test_the_newest_event_of_one_aggregate_comes_from_an_index(filled):
+    parts, tree = executed(filled[0], NEWEST)
+    scans = [(node, index) for node, relation, index in parts if relation.startswith("history")]
+    assert scans, tree
+    assert all(node in {"Index Scan", "Bitmap Heap Scan"} for node, _ in scans), tree
+    assert filled[0].execute(NEWEST).fetchone() is not None
+
+
+def test_the_last_week_leaves_older_days_alone(filled):
+    parts, tree = executed(filled[0], LAST_WEEK)
+    days = {relation for _, relation, _ in parts if relation.startswith("history_2")}
+    all_days = filled[0].execute("SELECT count(*) FROM pg_inherits WHERE inhparent = 'syncline.history'::regclass")
+    assert 0 < len(days) <= 8 < all_days.fetchone()[0], tree
+
+
+def test_by_event_type(filled):
+    question = """SELECT count(*) FROM "Outbox" WHERE event_type = 'user.created'"""
+    assert filled[0].execute(question).fetchone() == (333333,)
+
+
+async def test_our_own_reports_do_not_scan_the_history(filled):
+    connection = await connect(filled[1])
+    before = filled[0].execute("SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'history%'").fetchone()
+    values = {"name": "user", "entity": 1, "key": "42", "limit": 10, "after": 0, "tables": []}
+    reading = [n for n, text in blocks("queries.sql", "syncline.insight").items() if "DELETE" not in text]
+    for name in reading:
+        if name not in {"retry_parked", "discard_parked", "parked", "parked_total", "lacking_privileges"}:
+            await reach.rows(connection, name, **values)
+    await connection.close()
+    filled[0].execute("SELECT pg_stat_force_next_flush()")
+    after = filled[0].execute("SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'history%'").fetchone()
+    assert after == before
