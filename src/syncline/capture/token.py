@@ -1,0 +1,80 @@
+"""Read-your-writes tokens: which transactions a reader wants to see.
+
+Opaque to all but us: ``1.<installation>.<transaction>[-<transaction>…]``, installations joined by ``~``; URL-safe.
+A token comes back from clients, so nothing in it is believed: it is short, its parts are numbers, and all that can be
+learned with it is whether a transaction's changes have been applied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from syncline.errors import SynclineError
+
+INFO = "syncline_token"
+"""Where ``session.info`` keeps the token of its last commit that wrote."""
+UNKNOWN = "00000000"
+"""Stands for an installation that could not be asked: nobody takes such a token for applied."""
+MAX_LENGTH = 1024
+_PART = re.compile(r"1\.([0-9a-f]{8})\.([0-9a-z]{1,13}(?:-[0-9a-z]{1,13})*)")
+_MAX_TRANSACTION = (1 << 64) - 1
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class TokenError(SynclineError, ValueError):
+    """A text is not a read-your-writes token."""
+
+
+def make(installation: str, transactions: Iterable[int]) -> str:
+    """Write a token: the installation's id, of which the first eight digits count, and transaction ids (``xid8``)."""
+    numbers = "-".join(_base36(number) for number in sorted(set(transactions)))
+    return f"1.{installation[:8]}.{numbers}"
+
+
+def parse(token: str) -> Mapping[str, frozenset[int]]:
+    """Read a token: transactions by installation; empty for an empty token.
+
+    Raises:
+        TokenError: it is malformed, or of another version.
+
+    """
+    if not token:
+        return {}
+    if len(token) > MAX_LENGTH:
+        raise TokenError(f"a token of {len(token)} characters", hint=f"at most {MAX_LENGTH}; merge fewer")
+    found: dict[str, frozenset[int]] = {}
+    for part in token.split("~"):
+        match = _PART.fullmatch(part)
+        numbers = [int(number, 36) for number in match[2].split("-")] if match else []
+        if match is None or not all(0 < number <= _MAX_TRANSACTION for number in numbers):
+            raise TokenError(
+                f"{token[:60]!r} is not a token",
+                hint='take it from session.info["syncline_token"] as it is; treat a bad one from a client as no token',
+            )
+        found[match[1]] = found.get(match[1], frozenset()) | frozenset(numbers)
+    return found
+
+
+def merge(*tokens: str | None) -> str | None:
+    """Combine tokens into one that asks for all of their transactions; ``None`` and empty ones ask for nothing.
+
+    Raises:
+        TokenError: one of them is malformed, or they are too many for one token.
+
+    """
+    merged: dict[str, frozenset[int]] = {}
+    for token in tokens:
+        for installation, transactions in parse(token or "").items():
+            merged[installation] = merged.get(installation, frozenset()) | transactions
+    token = "~".join(make(installation, merged[installation]) for installation in sorted(merged))
+    parse(token)
+    return token or None
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits or "0"
