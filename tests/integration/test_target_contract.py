@@ -1,0 +1,49 @@
+"""Every target keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pymongo import MongoClient
+
+from syncline.model.entity import Entity
+from syncline.ports import Document, Target
+from syncline.targets.memory import MemoryTarget
+from syncline.targets.mongo import MongoTarget
+from syncline.testing import FaultyTarget
+from syncline.testing.contract import TargetContract
+
+
+class TestMemoryTarget(TargetContract):
+    @pytest.fixture
+    def target(self) -> Target:
+        return MemoryTarget()
+
+    async def put_foreign(self, target: MemoryTarget, entity: Entity, record: Document) -> None:
+        target.store(entity, record)
+
+
+class TestFaultyTarget(TargetContract):
+    """Left alone, it changes nothing."""
+
+    @pytest.fixture
+    def target(self) -> Target:
+        return FaultyTarget(MemoryTarget())
+
+    async def put_foreign(self, target: FaultyTarget, entity: Entity, record: Document) -> None:
+        target.target.store(entity, record)
+
+
+class TestMongoTarget(TargetContract):
+    @pytest.fixture
+    async def target(self, mongo_url: str, mongo_db: str) -> AsyncIterator[Target]:
+        self.where = (mongo_url, mongo_db)
+        target = MongoTarget(mongo_url, mongo_db)
+        yield target
+        await target.close()
+
+    async def put_foreign(self, target: Target, entity: Entity, record: Document) -> None:
+        url, name = self.where
+        with MongoClient(url) as client:
+            client[name][entity.collection].insert_one(dict(record))
