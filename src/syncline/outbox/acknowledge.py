@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from syncline.outbox.arrays import integers
 from syncline.ports import Rejection
 
 
@@ -107,9 +108,11 @@ def statement(*, history: bool, absent: bool, rejected: bool, unpark: bool, docu
 
 def parameters(ack: Acknowledgement) -> dict[str, Any]:
     """Turn an acknowledgement into the statement's parameters (``worker`` and ``grace`` come from elsewhere)."""
-    # A text literal of the array: adapting thousands of integers one by one costs more than deleting them.
-    seqs = "{" + ",".join(map(str, ack.seqs)) + "}"
-    values: dict[str, Any] = {"seqs": seqs, "lanes": list(ack.leases), "epochs": list(ack.leases.values())}
+    values: dict[str, Any] = {
+        "seqs": integers(ack.seqs),
+        "lanes": list(ack.leases),
+        "epochs": list(ack.leases.values()),
+    }
     if ack.absent:
         values["absent_entities"], values["absent_lanes"], values["absent_keys"] = map(list, zip(*ack.absent, strict=True))
     if ack.rejected:

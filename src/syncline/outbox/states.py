@@ -11,6 +11,7 @@ from psycopg import sql
 
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection, Row
+from syncline.outbox.arrays import texts
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.loaders import fetch_rows
 from syncline.outbox.projection_sql import embed_query, range_query, state_query
@@ -100,7 +101,7 @@ async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -
 
 async def read_states_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
     """Read like ``read_states``, in the caller's ``snapshot``."""
-    parameters = plan.projection.codec.parameters(keys)
+    parameters = [texts(column) for column in plan.projection.codec.parameters(keys)]
     with translated():
         rows = await _fetch(connection, plan.by_key, parameters)
         return States(plan, rows, [await _fetch(connection, query, parameters) for query in plan.embeds])
@@ -120,7 +121,7 @@ async def read_range(
         rows = await _fetch(connection, query, [*bounds, limit])
         if not plan.embeds:
             return States(plan, rows, ())
-        parameters = codec.parameters([row[-1] for row in rows])
+        parameters = [texts(column) for column in codec.parameters([row[-1] for row in rows])]
         return States(plan, rows, [await _fetch(connection, embed, parameters) for embed in plan.embeds])
 
 

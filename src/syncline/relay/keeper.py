@@ -120,5 +120,11 @@ class Keeper:
         now = time.monotonic()
         self._last = (now, self._pump.totals["marks"])
         rate = (self._pump.totals["marks"] - marks) / max(now - then, 0.001)
-        return {**self._pump.totals, "rate": round(rate, 1), "lanes": len(self._leases.held)}
+        error = self._leases.target_error
+        return {
+            **self._pump.totals,
+            "rate": round(rate, 1),
+            "lanes": len(self._leases.held),
+            "target_error": error.message if error else None,
+        }
 

@@ -36,6 +36,8 @@ class Leases:
     ) -> None:
         self.held: dict[int, int] = {}
         self.report: Mapping[str, Any] = {}
+        self.target_error: TargetUnavailableError | None = None
+        """Why the last renewal could not reach the target."""
         self.in_flight: Callable[[], Collection[int]] = tuple
         """Set by the pump: lanes that have batches under way."""
         self.changed: Callable[[], None] = lambda: None
@@ -65,9 +67,12 @@ class Leases:
         try:
             await self._exchange_beats(renewal)
             await self._balance(renewal)
-        except TargetUnavailableError:
-            # The pump says so. Without the target nothing can be announced, and nothing needs to be: it writes nothing.
-            pass
+            self.target_error = None
+        except TargetUnavailableError as error:
+            # Nothing can be announced, and nothing needs to be: the pump cannot write either.
+            if self.target_error is None:
+                self._observer.unavailable("target", error, timedelta(seconds=1))
+            self.target_error = error
 
     def refused(self, lanes: Collection[int]) -> None:
         """Forget lanes whose acknowledgement was refused."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
 from syncline.model.mapping import Row
-from syncline.model.mark import MAX_BATCH, Mark
+from syncline.model.mark import MAX_BATCH, Hint, Mark
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan, States, ambiguous
 from syncline.ports import Rejection
@@ -18,6 +18,7 @@ from syncline.relay.leases import Leases
 from syncline.relay.work import Touched, Work
 
 _DATA_EXCEPTION = "22"
+GRACE = Hint.GRACE.value
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
 
@@ -145,22 +146,36 @@ class Reader:
     def _take(self, marks: list[Mark], held: Mapping[int, int]) -> Work | None:
         """Group marks by entity and key, leaving out keys that are under way; draw the batch's number."""
         touched: dict[int, Touched] = {}
-        taken: list[Mark] = []
+        taken = marks
         self._release_held_back()
+        busy, held_back = self.busy, self.held_back
+        for entity in {mark[2] for mark in marks}:
+            if entity in self._plans:
+                touched[entity] = Touched()
+                busy.setdefault(entity, set())
+            else:
+                self.stopped[entity] = "it is installed, but not in the configuration"
+        passed_over = []
         for mark in marks:
             _, lane, entity, key, hint, durable = mark
-            if key in self.busy.setdefault(entity, set()) or (self.held_back and (entity, key) in self.held_back):
-                self.skipped = True
+            group = touched.get(entity)
+            if group is None or key in busy[entity] or (held_back and (entity, key) in held_back):
+                passed_over.append(mark)
                 continue
-            if entity not in self._plans:
-                self.stopped[entity] = "it is installed, but not in the configuration"
-                continue
-            if entity not in touched:
-                touched[entity] = Touched()
-            touched[entity].add(lane, key, hint)
-            taken.append(mark)
+            if key in group.hints:
+                group.add_again(key, hint)
+            else:
+                group.hints[key] = hint
+                group.lanes[key] = lane
+                if hint == GRACE:
+                    group.again.add(key)
             if not durable:
                 self.asynchronous = True
+        if passed_over:
+            self.skipped = True
+            gone = {mark[0] for mark in passed_over}
+            taken = [mark for mark in marks if mark[0] not in gone]
+            touched = {entity: group for entity, group in touched.items() if group.hints}
         if not taken:
             return None
         self._read_something = True

@@ -25,17 +25,11 @@ class Touched:
     again: set[str] = field(default_factory=set)
     """Keys with no other mark than the one for their second delete."""
 
-    def add(self, lane: int, key: str, hint: str) -> None:
-        """Take in a mark."""
-        if key in self.hints:
-            self.hints[key] = Hint.UPDATE
-            if hint != Hint.GRACE:
-                self.again.discard(key)
-        else:
-            self.hints[key] = hint
-            self.lanes[key] = lane
-            if hint == Hint.GRACE:
-                self.again.add(key)
+    def add_again(self, key: str, hint: str) -> None:
+        """Take in one more mark of a key."""
+        self.hints[key] = Hint.UPDATE.value
+        if hint != Hint.GRACE:
+            self.again.discard(key)
 
 
 @dataclass(slots=True, eq=False)

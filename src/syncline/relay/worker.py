@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from syncline.config.settings import Settings
-from syncline.errors import SourceChangedError, SourceUnavailableError, SynclineError
+from syncline.errors import SourceChangedError, SynclineError
 from syncline.outbox.connection import Identity
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.plans import Plans
@@ -68,6 +68,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._pump: Pump | None = None
         self._known: Identity | None = None
+        self._connected = False
         self._strikes = Strikes()
 
     def stop(self) -> None:
@@ -80,7 +81,8 @@ class Worker:
         """Work until ``stop``.
 
         Raises:
-            SynclineError: something that waiting does not mend (not installed, another version, a foreign target).
+            SynclineError: something that waiting does not mend (not installed, another version, a foreign target), or the
+                source could not be reached at the start.
 
         """
         self._observer.started(self.id, self._settings.as_dict())
@@ -88,13 +90,14 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._session(backoff)
-            except* (SourceChangedError, SourceUnavailableError, StalePlanError) as group:
-                await self._pause(_first(group), backoff)
-            except* SynclineError as group:
-                raise _first(group) from None
-        self._observer.stopped("stop requested" if self._stopping.is_set() else "done")
+            except (BaseExceptionGroup, SynclineError) as raised:
+                error = _gravest(raised)
+                if not (isinstance(error, SynclineError) and error.retryable) or not self._connected:
+                    raise error from raised
+                await self._pause(error, backoff)
+        self._observer.stopped("stop requested")
 
-    async def _pause(self, error: BaseException, backoff: Backoff) -> None:
+    async def _pause(self, error: SynclineError, backoff: Backoff) -> None:
         if isinstance(error, StalePlanError) and error.plan is not None:
             self._strikes.add(error.plan.id, error.message)
         if isinstance(error, SourceChangedError):
@@ -108,6 +111,7 @@ class Worker:
         source = await PostgresSource.open(self._settings.source.url, worker=self.id, known=self._known)
         try:
             self._known = source.identity
+            self._connected = True
             plans = await self._compile(source)
             await self._serve(source, plans, backoff)
         finally:
@@ -187,8 +191,11 @@ class Strikes:
         }
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _gravest(raised: BaseException) -> BaseException:
+    """Take the one error out of a group that decides what to do: a defect, else what waiting does not mend."""
+    if not isinstance(raised, BaseExceptionGroup):
+        return raised
+    errors = [_gravest(error) for error in raised.exceptions]
+    defects = [error for error in errors if not isinstance(error, SynclineError)]
+    final = [error for error in errors if isinstance(error, SynclineError) and not error.retryable]
+    return (defects or final or errors)[0]

@@ -130,7 +130,9 @@ class MongoTarget:
         updates = [{"q": {"_id": d["_id"]}, "u": NEWER_WINS, "c": {"new": d}, "upsert": True} for d in documents]
         try:
             reply = await self._command("update", collection, "updates", updates)
-        except (BSONError, OverflowError):
+        except (BSONError, OverflowError) as error:
+            if len(documents) == 1 and mongo_errors.encoding_problem(documents[0], CODEC) is None:
+                raise TargetError(f"the driver refuses a document that it can encode: {error}") from error
             await self._upsert_sifted(collection, documents, report)
             return
         report.stale += reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import bson
 from bson.errors import BSONError
 from pymongo.errors import (
-    BulkWriteError,
     ConfigurationError,
     InvalidName,
     InvalidOperation,
@@ -18,9 +17,11 @@ from pymongo.errors import (
 )
 
 from syncline.errors import TargetError, TargetUnavailableError
+from syncline.ports import Document, Rejection, Report
 
 DUPLICATE_KEY = 11000
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+PORTION_BYTES = 8 * 1024 * 1024
 
 REJECTIONS = {
     2: "bad_value",
@@ -47,20 +48,19 @@ class _UnlistedWriteError(PyMongoError):
     """A write error that is neither a rejection nor a conflict."""
 
 
-def of(error: BulkWriteError) -> list[Mapping[str, Any]]:
-    """List the write errors of a bulk operation that concern single documents.
+def of(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List the errors in a write command's reply that concern single documents.
 
     Raises:
         PyMongoError: at least one error says that the server, not a document, is in trouble.
 
     """
-    details = error.details
-    if details.get("writeConcernErrors"):
-        raise _UnlistedWriteError(f"write concern not met: {details['writeConcernErrors'][0].get('errmsg')}") from error
-    errors: list[Mapping[str, Any]] = details.get("writeErrors", [])
+    if concern := reply.get("writeConcernError"):
+        raise _UnlistedWriteError(f"write concern not met: {concern.get('errmsg')}")
+    errors: list[Mapping[str, Any]] = reply.get("writeErrors", [])
     for one in errors:
         if one["code"] != DUPLICATE_KEY and one["code"] not in REJECTIONS:
-            raise _UnlistedWriteError(f"{one.get('errmsg')} (code {one['code']})") from error
+            raise _UnlistedWriteError(f"{one.get('errmsg')} (code {one['code']})")
     return errors
 
 
@@ -87,14 +87,35 @@ def rejection_code(error: Mapping[str, Any]) -> str:
     return REJECTIONS.get(error["code"], str(error["code"]))
 
 
+def portions(
+    documents: Sequence[Document], report: Report, codec: bson.CodecOptions[Any]
+) -> Iterator[list[Document]]:
+    """Split documents into lists that fit one message; what can never be sent is filed as rejected."""
+    portion: list[Document] = []
+    total = 0
+    for document in documents:
+        problem = encoding_problem(document, codec)
+        if problem is not None:
+            report.rejected.append(Rejection(document["_originalId"], *problem))
+            continue
+        size = len(bson.encode(document, codec_options=codec))
+        if portion and total + size > PORTION_BYTES:
+            yield portion
+            portion, total = [], 0
+        portion.append(document)
+        total += size
+    if portion:
+        yield portion
+
+
 def encoding_problem(document: Mapping[str, Any], codec: bson.CodecOptions[Any]) -> tuple[str, str] | None:
-    """Say why a document cannot be sent: (code, message), or ``None`` when it can."""
+    """Say why a document can never be sent: (code, message), or ``None`` when it can."""
     try:
         size = len(bson.encode(document, codec_options=codec))
     except (BSONError, OverflowError) as error:
         return "mapping", _culprit(document, codec) or str(error)
-    if size > MAX_DOCUMENT_BYTES - 1024:
-        return "too_large", f"the document has {size} bytes, MongoDB takes {MAX_DOCUMENT_BYTES}"
+    if size > MAX_DOCUMENT_BYTES:
+        return "too_large", f"the document has {size:,} bytes, MongoDB takes {MAX_DOCUMENT_BYTES:,}"
     return None
 
 

@@ -27,8 +27,6 @@ class BatchDone:
     """Records that carried a higher ticket already."""
     rejected: Sequence[Rejection] = ()
     """Records that are parked now."""
-    lag: timedelta = timedelta()
-    """Age of the oldest mark at the acknowledgement."""
     took: timedelta = timedelta()
     """From reading the marks to the acknowledgement."""
     keys: Sequence[str] = ()
@@ -106,7 +104,7 @@ class LoggingObserver:
 
     def started(self, worker: str, settings: Mapping[str, Any]) -> None:
         """Log the settings."""
-        self._log.info("worker started", worker=worker, **settings)
+        self._log.info("worker started", name=worker, settings=dict(settings))
 
     def lanes(self, owned: int, total: int) -> None:
         """Log the share of the work."""
@@ -123,7 +121,6 @@ class LoggingObserver:
             deleted=done.deleted,
             stale=done.stale,
             parked=len(done.rejected),
-            lag_seconds=round(done.lag.total_seconds(), 3),
             took_ms=round(took, 1),
         )
         for rejection in done.rejected:
