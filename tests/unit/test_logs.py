@@ -20,7 +20,6 @@ DONE = BatchDone(
     marks=3,
     applied=2,
     rejected=[Rejection("9", "too_large", "17 MiB")],
-    lag=timedelta(seconds=1.25),
     took=timedelta(milliseconds=45),
     keys=["abc123"],
 )
@@ -42,7 +41,7 @@ def lines():
 
 def test_a_line_per_batch_and_per_parked_record(lines):
     batch, parked = lines(lambda observer: observer.batch(DONE))
-    assert (batch["event"], batch["applied"], batch["lag_seconds"], batch["took_ms"]) == ("batch", 2, 1.25, 45)
+    assert (batch["event"], batch["applied"], batch["took_ms"]) == ("batch", 2, 45)
     assert (parked["level"], parked["record"], parked["code"]) == ("warning", "todos/9", "too_large")
 
 
@@ -53,7 +52,7 @@ def test_a_line_per_record_at_debug(lines):
 def test_settings_at_the_start_without_secrets(lines):
     settings = {"source": {"url": "postgresql://me:s3cr3t@h/d"}}
     (line,) = lines(lambda observer: observer.started("w1", settings))
-    assert (line["worker"], line["source"]) == ("w1", {"url": "postgresql://me:***@h/d"})
+    assert (line["name"], line["settings"]) == ("w1", {"source": {"url": "postgresql://me:***@h/d"}})
 
 
 def test_known_secrets_are_masked_wherever_they_stand(lines):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import typer
 
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say, settings_from
@@ -22,10 +24,10 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         if name != "entities":
             say(f"[{name}]", "bold")
             for key, value in section.items():
-                say(f"{key} = {value}")
+                say(f"# {key} is not set" if value is None else f"{key} = {json.dumps(value, ensure_ascii=False)}")
     for entity in settings.entities:
         say(f"[entities.{entity.name}]", "bold")
-        say(f"table = {entity.table}\ncollection = {entity.collection}")
+        say(f"table = {json.dumps(str(entity.table))}\ncollection = {json.dumps(entity.collection)}")
 
 
 @app.command("check")

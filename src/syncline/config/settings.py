@@ -169,4 +169,7 @@ class Settings:
 
 
 def _plain(value: object) -> object:
-    return f"{value.total_seconds():g}s" if isinstance(value, timedelta) else value
+    if not isinstance(value, timedelta):
+        return value
+    seconds = value.total_seconds()
+    return f"{seconds / 86400:g}d" if seconds % 86400 == 0 else f"{seconds:g}s"

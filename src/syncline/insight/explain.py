@@ -161,8 +161,8 @@ def _waiting(e: Explanation) -> str | None:
 
 
 def _changes(e: Explanation) -> str:
-    many = "A change is" if len(e.pending) == 1 else f"{len(e.pending)} changes are"
-    return f"{many} captured (the first at {e.pending[0]['at']:%Y-%m-%d %H:%M:%S} UTC),"
+    since = f"captured {e.pending[0]['at']:%Y-%m-%d %H:%M:%S} UTC"
+    return f"A change ({since}) is" if len(e.pending) == 1 else f"{len(e.pending)} changes (the first {since}) are"
 
 
 def _settled(e: Explanation) -> str:
