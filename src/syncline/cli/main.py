@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from syncline.cli import config, doctor, explain, init, install, parked, status, uninstall, worker
+from syncline.cli import config, demo, doctor, explain, init, install, parked, status, uninstall, worker
 from syncline.cli.common import Boundary, Invocation, invocation
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command("status")(status.status)
 app.command("explain")(explain.explain)
 app.add_typer(parked.app, name="parked")
 app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
 app.add_typer(config.app, name="config")
 
 

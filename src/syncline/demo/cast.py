@@ -1,0 +1,113 @@
+"""Who is on stage: the worker and the traffic, in processes of their own, and what they say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from syncline.demo.children import Child, Lines
+from syncline.demo.picture import Picture, WorkerState
+from syncline.demo.place import Place
+from syncline.demo.words import duration, number
+
+CALM_PAUSE_SECONDS = 0.1
+"""Mean pause of a user when the show is over and the traffic goes on."""
+
+
+class Cast:
+    """Starts and ends the processes; what they say goes into the picture."""
+
+    def __init__(self, place: Place, picture: Picture) -> None:
+        self._place = place
+        self._picture = picture
+        self._children: list[Child] = []
+        self._workers: list[Child] = []
+        self._traffic: Child | None = None
+        self.in_charge = False
+        """Whether the newest worker has lanes."""
+        self.bursts = 0
+        self.stopped = False
+        """Whether the traffic has said its last word."""
+
+    def start_worker(self) -> None:
+        """Start a worker; ``in_charge`` when it has its lanes."""
+        self.in_charge = False
+        arguments = ["syncline.cli.main", "worker", "-c", str(self._place.config)]
+        worker = self._start("worker", arguments, f"worker-{len(self._workers) + 1}.log")
+        self._workers.append(worker)
+        self._picture.worker_pid = worker.pid
+
+    def kill_worker(self) -> int:
+        """SIGKILL for the worker; return which process it was."""
+        worker = self._workers[-1]
+        worker.kill_9()
+        self.in_charge = False
+        self._picture.kills += 1
+        self._picture.worker = WorkerState.KILLED
+        return worker.pid
+
+    def start_traffic(self, seconds: float, *, bursts: Sequence[float] = (), rows: int = 0) -> None:
+        """Start the traffic: for so long with these bursts, or calm and until the end for 0."""
+        self.stopped = False
+        urls = ["--postgres", self._place.postgres_url, "--mongo", self._place.mongo_url]
+        length = ["--seconds", f"{seconds}"] if seconds else ["--pause", f"{CALM_PAUSE_SECONDS}"]
+        when = [f"--burst-at={second}" for second in bursts]
+        arguments = ["syncline.demo.traffic", *urls, *length, *when, f"--burst-rows={rows}"]
+        self._picture.restart(time.monotonic(), seconds)
+        self._traffic = self._start("traffic", arguments, f"traffic-{len(self._children)}.log")
+
+    def listen(self) -> None:
+        """Hear what was said since the last time."""
+        if self._traffic is not None:
+            for report in self._traffic.lines.new():
+                self._hear_traffic(report)
+        for worker in self._workers:
+            for line in worker.lines.new():
+                self._hear_worker(line, newest=worker is self._workers[-1])
+
+    def check(self) -> None:
+        """See that everybody who should be here is.
+
+        Raises:
+            SynclineError: a process has ended on its own.
+
+        """
+        if self._workers and self._picture.worker is not WorkerState.KILLED:
+            self._workers[-1].check()
+        if self._traffic is not None and not self.stopped:
+            self._traffic.check()
+
+    def end(self) -> None:
+        """End every process that was started here."""
+        for child in self._children:
+            child.end()
+
+    def _start(self, name: str, arguments: Sequence[str], log: str) -> Child:
+        child = Child(name, arguments, folder=self._place.folder, lines=Lines(self._place.folder / log))
+        self._children.append(child)
+        return child
+
+    def _hear_traffic(self, report: Mapping[str, Any]) -> None:
+        if "at" not in report:
+            return
+        self._picture.traffic(report)
+        match report.get("event"):
+            case "burst":
+                self.bursts += 1
+                took = duration(report["took"])
+                self._picture.note(f"burst: {number(report['rows'])} rows in one transaction, committed in {took}")
+            case "stopped":
+                self.stopped = True
+            case _:
+                pass
+
+    def _hear_worker(self, line: Mapping[str, Any], *, newest: bool) -> None:
+        match line.get("event"):
+            case "batch":
+                self._picture.batch(line)
+            case "lanes" if newest and line["owned"]:
+                self.in_charge = True
+                self._picture.worker = WorkerState.WORKING
+            case _:
+                pass

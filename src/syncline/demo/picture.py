@@ -1,0 +1,140 @@
+"""What the view shows: the state of the demo, fed with what the traffic and the worker report. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from syncline.demo.sampler import Sample
+
+RATE_SECONDS = 1.0
+"""Rates are averages over the last second."""
+RECENT_SECONDS = 10.0
+"""Percentiles are over so much."""
+KEPT = 120
+"""Values of each curve."""
+
+
+class WorkerState(Enum):
+    """What is known of the worker's process."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    KILLED = "killed"
+    WAITING = "waiting for the dead worker's leases to run out"
+
+
+class Rate:
+    """A growing count, and how fast it grows."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._points: deque[tuple[float, int]] = deque([(-math.inf, 0)])
+
+    def add(self, now: float, total: int) -> None:
+        """Note the total at a time."""
+        self.total = total
+        self._points.append((now, total))
+        while len(self._points) > 2 and self._points[1][0] <= now - RATE_SECONDS:
+            self._points.popleft()
+
+    def per_second(self, now: float) -> float:
+        """Average over the last second."""
+        then, before = self._points[0]
+        if math.isinf(then):
+            then, before = self._points[1] if len(self._points) > 1 else (now, 0)
+        return (self.total - before) / max(now - then, RATE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """How long a committed record took to be visible in the target."""
+
+    committed: float
+    """On the monotonic clock."""
+    seconds: float
+
+
+@dataclass(slots=True)
+class Picture:
+    """Everything the view shows. Times are the monotonic clock's."""
+
+    now: float
+    began: float = 0.0
+    """When the traffic began; 0: not yet."""
+    seconds: float = 0.0
+    """Its planned duration; 0: until told to stop."""
+    worker: WorkerState = WorkerState.STARTING
+    worker_pid: int = 0
+    sample: Sample = field(default_factory=Sample)
+    commits: Rate = field(default_factory=Rate)
+    rollbacks: int = 0
+    applied: Rate = field(default_factory=Rate)
+    applied_by_entity: dict[str, Rate] = field(default_factory=dict)
+    visible: list[Visible] = field(default_factory=list)
+    waiting: Sequence[float] = ()
+    events: list[tuple[float, str]] = field(default_factory=list)
+    kills: int = 0
+    killed: float = 0.0
+    """When the worker was killed; 0: it was not."""
+    recovered: float = 0.0
+    """When the backlog of that was gone."""
+    curves: dict[str, deque[float]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the traffic began."""
+        return self.now - self.began if self.began else 0.0
+
+    def restart(self, now: float, seconds: float) -> None:
+        """A traffic process begins; its counts begin at zero."""
+        self.began, self.seconds = now, seconds
+        self.commits, self.rollbacks, self.waiting = Rate(), 0, ()
+
+    def note(self, text: str) -> None:
+        """Something has happened that people should see."""
+        self.events.append((self.elapsed, text))
+
+    def traffic(self, report: Mapping[str, Any]) -> None:
+        """Take in a line of the traffic."""
+        self.commits.add(report["at"], report["commits"])
+        self.rollbacks = report["rollbacks"]
+        self.visible += [Visible(committed, seconds) for committed, seconds in report["seen"]]
+        self.waiting = report["waiting"]
+
+    def batch(self, line: Mapping[str, Any]) -> None:
+        """Take in a batch of the worker's log: it was acknowledged."""
+        entity = line["collection"]
+        records = line["applied"] + line["deleted"]
+        self._counts[entity] += records
+        self.applied_by_entity.setdefault(entity, Rate()).add(self.now, self._counts[entity])
+        self.applied.add(self.now, self.applied.total + records)
+
+    def draw(self) -> None:
+        """Add a point to each curve."""
+        fresh = [v.seconds for v in self.visible if v.committed + v.seconds > self.now - 0.5]
+        points = {
+            "commits": self.commits.per_second(self.now),
+            "applied": self.applied.per_second(self.now),
+            "queue": float(self.sample.queue),
+            "visible": max([*fresh, *self.waiting], default=0.0),
+        }
+        for name, value in points.items():
+            self.curves.setdefault(name, deque(maxlen=KEPT)).append(value)
+
+    def recent(self) -> list[float]:
+        """Times to visible of the last seconds; what is still missing counts with its age so far."""
+        since = self.now - RECENT_SECONDS
+        return [v.seconds for v in self.visible if v.committed + v.seconds > since] + list(self.waiting)
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Give the value that so many percent do not exceed (nearest rank); ``None`` of nothing."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]

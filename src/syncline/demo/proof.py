@@ -1,0 +1,64 @@
+"""The end of the demo: a full verification, and what it proved in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from syncline.config import Settings
+from syncline.demo.picture import Picture, Visible, percentile
+from syncline.demo.words import duration, number, several
+from syncline.outbox.connection import connect
+from syncline.outbox.loaders import register_loaders
+from syncline.targets.mongo_inspect import MongoInspection
+from syncline.verify.one_pass import Sides, Step
+from syncline.verify.render import sentence
+from syncline.verify.report import Verdict, VerifyReport
+from syncline.verify.verifier import verify
+from syncline.wiring import open_plans, opened_target
+
+
+async def prove(settings: Settings, told: Callable[[Step], None]) -> VerifyReport:
+    """Compare every record of both databases, in a full pass."""
+    url = settings.source.url
+    async with (
+        opened_target(settings) as target,
+        await connect(url, keyed=True, application="syncline demo verify") as pages,
+        await connect(url, keyed=True, application="syncline demo verify") as looks,
+    ):
+        register_loaders(pages.adapters)
+        register_loaders(looks.adapters)
+        plans = await open_plans(settings, looks)
+        sides = Sides(pages, looks, MongoInspection(target), settings.source.name, told)
+        return await verify(sides, list(plans.by_id.values()))
+
+
+def proved(report: VerifyReport, picture: Picture) -> str:
+    """Say in one line what was proved, and after what."""
+    after = (
+        f"after {several(picture.commits.total, 'commit')}, {several(picture.rollbacks, 'rollback')}, "
+        f"{picture.kills} kill -9"
+    )
+    if report.verdict is not Verdict.EQUAL:
+        return f"{sentence(report).rstrip('.')}; {after}"
+    as_of = min(entity.as_of for entity in report.entities)
+    records = sum(entity.records for entity in report.entities)
+    where = several(len(report.entities), "collection")
+    return f"proved equal as of {as_of:%H:%M:%S %Z}: {number(records)} records in {where}, 0 differences, {after}"
+
+
+def measured(picture: Picture) -> str:
+    """Say how long commits took to be visible, with and without the time of the kill."""
+    calm = [v.seconds for v in picture.visible if not _hurt(v, picture)]
+    worst = max((v.seconds for v in picture.visible), default=None)
+    return (
+        f"commit to visible: p50 {duration(percentile(calm, 50))}, p99 {duration(percentile(calm, 99))} "
+        f"({several(len(calm), 'probe')}, bursts included); {duration(worst)} at most while the worker was dead"
+    )
+
+
+def _hurt(visible: Visible, picture: Picture) -> bool:
+    """Whether the record was on its way while there was no worker, or behind what had piled up then."""
+    if not picture.killed:
+        return False
+    arrived = visible.committed + visible.seconds
+    return arrived > picture.killed and (not picture.recovered or visible.committed < picture.recovered)
