@@ -39,12 +39,16 @@ class Acknowledgement:
 
 
 @cache
-def statement(*, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool) -> str:
+def statement(
+    *, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool, digests: bool = True
+) -> str:
     """Compose the acknowledgement from the parts that this one needs.
 
     The lease rows are locked FOR SHARE: without the lock (or with FOR KEY SHARE) a takeover that is not yet committed
-    would let the marks be deleted under a lease that is no longer held.
+    would let the marks be deleted under a lease that is no longer held. (On CockroachDB it takes none, and needs none:
+    there every transaction is serializable.) ``digests``: parked keys are unique by their md5.
     """
+    same = "md5(p.key) = md5(d.key)" if digests else "p.key = d.key"
     parts = [
         """held AS MATERIALIZED (
     SELECT l.lane FROM syncline.lane AS l
@@ -64,14 +68,14 @@ def statement(*, history: bool, absent: bool, rejected: bool, unpark: bool, docu
     SELECT * FROM unnest(%(bad_entities)s::smallint[], %(bad_keys)s::text[], %(bad_codes)s::text[], %(bad_messages)s::text[])
         AS b (entity, key, code, message)
 )""",
-            """park AS (
+            f"""park AS (
     INSERT INTO syncline.parked AS p (seq, tx, entity, lane, hint, key, event_type, payload, created_at, changes, code, error)
     SELECT max(d.seq), (array_agg(d.tx ORDER BY d.seq DESC))[1], d.entity, d.lane, (array_agg(d.hint ORDER BY d.seq DESC))[1], d.key,
            (array_agg(d.event_type ORDER BY d.seq DESC))[1], (array_agg(d.payload ORDER BY d.seq DESC))[1], min(d.at), count(*),
            b.code, b.message
     FROM done AS d JOIN bad AS b ON b.entity = d.entity AND b.key = d.key
     GROUP BY d.entity, d.lane, d.key, b.code, b.message
-    ON CONFLICT (entity, md5(key)) DO UPDATE
+    ON CONFLICT (entity, {"md5(key)" if digests else "key"}) DO UPDATE
     SET seq = excluded.seq, tx = excluded.tx, hint = excluded.hint, event_type = excluded.event_type, payload = excluded.payload,
         changes = p.changes + excluded.changes, retry_count = p.retry_count + 1,
         code = excluded.code, error = excluded.error, tried_at = clock_timestamp()
@@ -81,7 +85,7 @@ def statement(*, history: bool, absent: bool, rejected: bool, unpark: bool, docu
         but_bad = "AND NOT EXISTS (SELECT FROM bad AS b WHERE b.entity = d.entity AND b.key = d.key)" if rejected else ""
         parts.append(f"""clear AS (
     DELETE FROM syncline.parked AS p USING done AS d
-    WHERE p.entity = d.entity AND md5(p.key) = md5(d.key) {but_bad}
+    WHERE p.entity = d.entity AND {same} {but_bad}
 )""")  # noqa: S608
     if absent:
         parts.append("""again AS (

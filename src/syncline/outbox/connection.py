@@ -10,9 +10,8 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
-from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden
+from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden, statements
 from syncline.outbox.retrying import RetryingCursor
-from syncline.outbox.sql import blocks
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
@@ -109,7 +108,7 @@ async def identify(connection: Connection) -> Identity:
 
     """
     with translated():
-        row = await (await connection.execute(blocks("queries.sql")["identity"])).fetchone()
+        row = await (await connection.execute(statements("queries.sql", dialect_of(connection))["identity"])).fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM has one row
     system, timeline, started, standby = row
     if standby:

@@ -15,9 +15,9 @@ from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.connection import Connection, Identity, connect, identify, translated
+from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.registry import require_version, schema_version
-from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan, States, read_states
 
 _WAKE_LOCK = (1398361667, 1)
@@ -55,13 +55,15 @@ class PostgresSource:
     """
 
     source_name = "postgresql"
+    can_wake = True
+    """Whether writers can wake an idle relay."""
 
     def __init__(self, url: str, worker: str, identity: Identity, connections: Sequence[Connection]) -> None:
         self.url = url
         self.worker = worker
         self.identity = identity
         self.reader, self.acker, self.control, self.listener = connections
-        self._queries = blocks("queries.sql")
+        self._queries = statements("queries.sql", dialect_of(self.control))
         self.holds_wake_lock = False
 
     @classmethod
@@ -80,21 +82,26 @@ class PostgresSource:
 
         """
         connections: list[Connection] = []
+        kind = cls
         try:
             for role in ("reader", "acker", "control", "listener"):
                 connections.append(await connect(url, keyed=role != "listener", application=f"syncline {role}"))
+            if on_cockroach(connections[2]):
+                from syncline.outbox.cockroach import CockroachSource  # a subclass
+
+                kind = CockroachSource
+            with translated():
+                require_version(await schema_version(connections[2]))
             identity = await identify(connections[2])
             if known is not None and identity != known:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
             for connection in connections[:3]:
                 register_loaders(connection.adapters)
-            with translated():
-                require_version(await schema_version(connections[2]))
         except BaseException:
             for connection in connections:
                 await connection.close()
             raise
-        return cls(url, worker, identity, connections)
+        return kind(url, worker, identity, connections)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, LiteralString, cast
 
 from psycopg import sql
@@ -131,15 +132,33 @@ class snapshot:  # noqa: N801  reads as a verb at the place of use
     Written out because ``connection.transaction()`` would take the level of the connection, not one of its own.
     """
 
+    begin: sql.SQL | sql.Composed = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def __aenter__(self) -> None:
-        await self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        await self._connection.execute(self.begin)
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         if not self._connection.closed:
             await self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+class as_of(snapshot):  # noqa: N801  reads as a preposition at the place of use
+    """A snapshot of the past, on CockroachDB.
+
+    Args:
+        connection: to a cluster.
+        when: how long ago (``-500ms``), or a time as ``cluster_logical_timestamp()`` gives it; ``None``: now.
+
+    """
+
+    def __init__(self, connection: Connection, when: Decimal | str | None) -> None:
+        super().__init__(connection)
+        if when is not None:
+            # A constant in the statement's text: placeholders are not allowed there.
+            self.begin = sql.SQL("BEGIN AS OF SYSTEM TIME {}").format(sql.Literal(when))
 
 
 def ambiguous(states: States) -> set[str]:

@@ -72,6 +72,7 @@ class Pump:
         )
         self._conflicts = Conflicts(source, target)
         self._idler = Idler(source, poll=settings.poll.total_seconds())
+        self._idler.wakes = source.can_wake
         self._writers = asyncio.Semaphore(settings.writers)
         self._slots = asyncio.Semaphore(DEPTH)
         self._under_way: set[Work] = set()
