@@ -8,11 +8,14 @@ import gc
 import signal
 from collections.abc import AsyncIterator
 
+from syncline.backfill.runner import Runner
 from syncline.config import Settings
+from syncline.errors import TargetUnavailableError
 from syncline.outbox.connection import Connection, connect
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import Plans, compile_plans
 from syncline.outbox.source import PostgresSource
+from syncline.ports import Target
 from syncline.relay.worker import Worker
 from syncline.targets.mongo import MongoTarget
 from syncline.telemetry.observer import LoggingObserver, Observer
@@ -41,10 +44,10 @@ async def opened_target(settings: Settings) -> AsyncIterator[MongoTarget]:
 
 
 @contextlib.asynccontextmanager
-async def opened_source(settings: Settings) -> AsyncIterator[Connection]:
-    """Open one connection to the source for a block, with our loaders."""
+async def opened_source(settings: Settings, *, keyed: bool = False) -> AsyncIterator[Connection]:
+    """Open one connection to the source for a block, with our loaders; ``keyed`` forbids plans that scan tables."""
     seconds = max(1, round(settings.source.connect_timeout.total_seconds()))
-    connection = await connect(settings.source.url, application="syncline", timeout_seconds=seconds)
+    connection = await connect(settings.source.url, keyed=keyed, application="syncline", timeout_seconds=seconds)
     register_loaders(connection.adapters)
     try:
         yield connection
@@ -57,19 +60,33 @@ async def open_plans(settings: Settings, connection: Connection) -> Plans:
     return await compile_plans(connection, settings.entities)
 
 
-def make_worker(
-    settings: Settings, target: MongoTarget, *, observer: Observer | None = None, adopt: bool = False
-) -> Worker:
+TASK_SECONDS = 1.0
+"""How often a worker looks for backfills and sweeps to do."""
+
+
+def make_worker(settings: Settings, target: Target, *, observer: Observer | None = None, adopt: bool = False) -> Worker:
     """Put a worker together."""
 
     async def compile_(source: PostgresSource) -> Plans:
         return await compile_plans(source.control, settings.entities)
+
+    async def tasks(source: PostgresSource, plans: Plans) -> None:
+        async with opened_source(settings, keyed=True) as connection:
+            runner = Runner(connection, source.worker, plans.by_id, target)
+            while True:
+                try:
+                    ran = await runner.run_next()
+                except TargetUnavailableError:
+                    ran = None  # the task stays; the pump says what the trouble is
+                if ran is None:
+                    await asyncio.sleep(TASK_SECONDS)
 
     return Worker(
         settings,
         target,
         compile_,
         observer or LoggingObserver(wants_keys=settings.log.level == "debug"),
+        background=tasks,
         adopt=adopt,
     )
 
@@ -92,7 +109,7 @@ async def run_worker(settings: Settings, *, observer: Observer | None = None, ad
 def tune_garbage_collection() -> None:
     """Fit the collector to a worker's process.
 
-    Documents are many, short-lived and free of cycles; with the default threshold the collector walks them over and over.
+    Documents are many, short-lived and free of cycles; by default the collector walks them over and over.
     """
     gc.collect()
     gc.freeze()
