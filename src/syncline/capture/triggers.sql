@@ -46,13 +46,15 @@ DECLARE
     before text := CASE WHEN TG_OP <> 'INSERT' AND {old_present} THEN {old_key} END;
     after text := CASE WHEN TG_OP <> 'DELETE' AND {new_present} THEN {new_key} END;
 BEGIN
-    IF before = after THEN
-        before := NULL;
+    IF after IS NOT NULL THEN
+        INSERT INTO syncline.outbox (entity, lane, hint, key)
+        VALUES ({id}, syncline.lane_of({id}::smallint, after), {hint}, after);
     END IF;
-    INSERT INTO syncline.outbox (entity, lane, hint, key)
-    SELECT {id}, syncline.lane_of({id}::smallint, q.k), q.hint, q.k
-    FROM (VALUES (before, {gone}), (after, {hint})) AS q (k, hint) WHERE q.k IS NOT NULL;
-    IF FOUND THEN
+    IF before <> after OR before IS NOT NULL AND after IS NULL THEN
+        INSERT INTO syncline.outbox (entity, lane, hint, key)
+        VALUES ({id}, syncline.lane_of({id}::smallint, before), {gone}, before);
+    END IF;
+    IF coalesce(before, after) IS NOT NULL THEN
         PERFORM syncline.wake();
     END IF;
     RETURN NULL;
@@ -98,7 +100,7 @@ DROP FUNCTION {function}({arguments})
 
 -- name: wake_off
 CREATE OR REPLACE FUNCTION syncline.wake() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql
     AS $$
 BEGIN
     RETURN; -- no NOTIFY: PREPARE TRANSACTION refuses it, or it was turned off. The relay polls.

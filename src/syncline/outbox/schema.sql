@@ -160,12 +160,13 @@ CREATE FUNCTION syncline.lane_of(entity smallint, key text) RETURNS smallint
 -- An idle relay holds this advisory lock exclusively; a writer that cannot share it wakes the relay at its commit.
 -- While a writer's transaction is open the relay cannot get it, and polls. So no wake is missed, and a busy relay costs
 -- its writers nothing: a NOTIFY in every transaction would make them queue for one lock at commit.
+-- (No SECURITY DEFINER and no SET: it needs neither, and row-level triggers call it for every row.)
 CREATE FUNCTION syncline.wake() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF NOT pg_try_advisory_xact_lock_shared(1398361667, 1) THEN
-        PERFORM pg_notify('syncline', '');
+    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(1398361667, 1) THEN
+        PERFORM pg_catalog.pg_notify('syncline', '');
     END IF;
 END $$;
 
