@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,21 +33,21 @@ class Rate:
 
     def __init__(self) -> None:
         self.total = 0
-        self._points: deque[tuple[float, int]] = deque([(-math.inf, 0)])
+        self._points: deque[tuple[float, int]] = deque()
 
-    def add(self, now: float, total: int) -> None:
-        """Note the total at a time."""
-        self.total = total
-        self._points.append((now, total))
+    def tick(self, now: float) -> None:
+        """Look at the count; called a few times a second."""
+        self._points.append((now, self.total))
         while len(self._points) > 2 and self._points[1][0] <= now - RATE_SECONDS:
             self._points.popleft()
 
-    def per_second(self, now: float) -> float:
+    @property
+    def per_second(self) -> float:
         """Average over the last second."""
-        then, before = self._points[0]
-        if math.isinf(then):
-            then, before = self._points[1] if len(self._points) > 1 else (now, 0)
-        return (self.total - before) / max(now - then, RATE_SECONDS)
+        if len(self._points) < 2:
+            return 0.0
+        (then, before), (now, after) = self._points[0], self._points[-1]
+        return (after - before) / max(now - then, 0.001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,6 @@ class Picture:
     recovered: float = 0.0
     """When the backlog of that was gone."""
     curves: dict[str, deque[float]] = field(default_factory=dict)
-    _counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def elapsed(self) -> float:
@@ -93,7 +92,7 @@ class Picture:
 
     def restart(self, now: float, seconds: float) -> None:
         """A traffic process begins; its counts begin at zero."""
-        self.began, self.seconds = now, seconds
+        self.began, self.seconds = self.began or now, seconds
         self.commits, self.rollbacks, self.waiting = Rate(), 0, ()
 
     def note(self, text: str) -> None:
@@ -102,25 +101,25 @@ class Picture:
 
     def traffic(self, report: Mapping[str, Any]) -> None:
         """Take in a line of the traffic."""
-        self.commits.add(report["at"], report["commits"])
+        self.commits.total = report["commits"]
         self.rollbacks = report["rollbacks"]
         self.visible += [Visible(committed, seconds) for committed, seconds in report["seen"]]
         self.waiting = report["waiting"]
 
     def batch(self, line: Mapping[str, Any]) -> None:
         """Take in a batch of the worker's log: it was acknowledged."""
-        entity = line["collection"]
         records = line["applied"] + line["deleted"]
-        self._counts[entity] += records
-        self.applied_by_entity.setdefault(entity, Rate()).add(self.now, self._counts[entity])
-        self.applied.add(self.now, self.applied.total + records)
+        self.applied.total += records
+        self.applied_by_entity.setdefault(line["collection"], Rate()).total += records
 
     def draw(self) -> None:
-        """Add a point to each curve."""
+        """Add a point to each curve; called a few times a second."""
+        for rate in (self.commits, self.applied, *self.applied_by_entity.values()):
+            rate.tick(self.now)
         fresh = [v.seconds for v in self.visible if v.committed + v.seconds > self.now - 0.5]
         points = {
-            "commits": self.commits.per_second(self.now),
-            "applied": self.applied.per_second(self.now),
+            "commits": self.commits.per_second,
+            "applied": self.applied.per_second,
             "queue": float(self.sample.queue),
             "visible": max([*fresh, *self.waiting], default=0.0),
         }

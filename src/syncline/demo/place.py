@@ -9,11 +9,14 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from pymongo import AsyncMongoClient
 
 from syncline.capture.install import InstallOptions, install, plan
 from syncline.config import Settings, load
@@ -110,7 +113,8 @@ async def _furnish(folder: Path, server_url: str, mongo_server_url: str, kind: s
         with translated():  # after the installation: what is there already is captured too
             await connection.execute(statements["seed"].encode())
         version = connection.info.parameter_status("server_version") or ""
-    mongo = "MongoDB" if kind == "mongod" else "MongoDB (embedded engine)"
+    async with AsyncMongoClient[Mapping[str, Any]](mongo_url) as client:
+        mongo = f"MongoDB {(await client.server_info())['version']}{'' if kind == 'mongod' else ' (engine)'}"
     return Place(folder, postgres_url, mongo_url, f"PostgreSQL {version.split(' ')[0]}", mongo, settings)
 
 

@@ -13,11 +13,11 @@ from rich.text import Text
 from syncline.demo.picture import Picture, WorkerState, percentile
 from syncline.demo.words import duration, number, sparkline
 
-LABEL, VALUE, NOTE = 10, 20, 26
+LABEL, VALUE, NOTE = 15, 24, 26
 WIDEST = 110
 MOST_EVENTS = 7
-OTHER_LINES = 22
-"""Height of everything but the events, and a line for the cursor."""
+OTHER_LINES = 17
+"""Height of everything but the events and the ways in, with a line for the cursor."""
 NOTES_FROM = 96
 """Narrower terminals have no room for the notes beside the curves."""
 STATES = {
@@ -32,27 +32,22 @@ def view(
     picture: Picture, engines: tuple[str, str], ways_in: Sequence[tuple[str, str]], width: int, height: int
 ) -> RenderableType:
     """Draw everything for a terminal of this size."""
-    width = min(width, WIDEST)
-    inside = width - 4
-    events = min(MOST_EVENTS, max(1, height - OTHER_LINES))
-    return Panel(
-        Group(
-            _clock(picture, engines, inside),
-            Text(),
-            _meters(picture, inside),
-            Text(),
-            _entities(picture, inside),
-            Text(),
-            _worker(picture),
-            Rule(style="dim"),
-            *_events(picture, events),
-            Rule(style="dim"),
-            *_connect(ways_in),
-        ),
-        title="[bold]syncline demo[/]",
-        width=width,
-        border_style="blue",
-    )
+    ways = [Text.assemble((name.ljust(LABEL + 2), "dim"), command) for name, command in ways_in]
+    below = sum(1 + text.cell_len // width for text in ways)
+    inside = min(width, WIDEST) - 4
+    parts: list[RenderableType] = [
+        _clock(picture, engines, inside),
+        Text(),
+        _meters(picture, inside),
+        Text(),
+        _entities(picture, inside),
+        Text(),
+        _worker(picture),
+        Rule(style="dim"),
+        *_events(picture, min(MOST_EVENTS, max(1, height - OTHER_LINES - below))),
+    ]
+    panel = Panel(Group(*parts), title="[bold]syncline demo[/]", width=inside + 4, border_style="blue")
+    return Group(panel, *ways)  # the ways in have no frame, so that they can be copied
 
 
 def _clock(picture: Picture, engines: tuple[str, str], width: int) -> Text:
@@ -64,23 +59,24 @@ def _clock(picture: Picture, engines: tuple[str, str], width: int) -> Text:
 
 
 def _meters(picture: Picture, width: int) -> Table:
-    now, sample, recent = picture.now, picture.sample, picture.recent()
+    sample, recent = picture.sample, picture.recent()
     p50, p99 = percentile(recent, 50), percentile(recent, 99)
     seen = Text.assemble(("p50 ", "dim"), duration(p50), ("  p99 ", "dim"), duration(p99))
     seen.stylize("bold" if (p99 or 0) < 0.1 else "bold yellow" if (p99 or 0) < 1 else "bold red")
-    lag = f"lag {duration(sample.lag_seconds)}" if sample.queue else "no lag"
+    queue = Text.assemble(number(sample.queue), ("  lag ", "dim"), duration(sample.lag_seconds if sample.queue else 0))
+    queue.stylize("bold" if sample.queue < 1000 else "bold yellow" if sample.queue < 10_000 else "bold red")
     rows: list[tuple[str, str | Text, str, str, str]] = [
-        ("commits/s", number(picture.commits.per_second(now)), "commits", "green",
+        ("commits/s", number(picture.commits.per_second), "commits", "green",
          f"{number(picture.commits.total)}, {number(picture.rollbacks)} rolled back"),
-        ("applied/s", number(picture.applied.per_second(now)), "applied", "cyan",
+        ("applied/s", number(picture.applied.per_second), "applied", "cyan",
          f"{number(picture.applied.total)} records"),
-        ("queue", number(sample.queue), "queue", "yellow" if sample.queue < 1000 else "red", lag),
-        ("visible", seen, "visible", "magenta", "in MongoDB after commit"),
+        ("queue", queue, "queue", "yellow", "changes on their way"),
+        ("visible after", seen, "visible", "magenta", "from commit to MongoDB"),
     ]  # fmt: skip
     room = width - LABEL - VALUE - (NOTE if width >= NOTES_FROM - 4 else 0)
     table = Table.grid(expand=False)
     table.add_column(width=LABEL, style="dim")
-    table.add_column(width=VALUE)
+    table.add_column(width=VALUE, no_wrap=True)
     table.add_column(width=room)
     for label, value, curve, style, note in rows:
         text = value if isinstance(value, Text) else Text(value, "bold")
@@ -105,7 +101,7 @@ def _entities(picture: Picture, width: int) -> Table:
             Text(name),
             Text(number(count)),
             Text(number(there), "green" if there == count else "yellow"),
-            Text(number(rate.per_second(picture.now)) if rate else "0"),
+            Text(number(rate.per_second) if rate else "0"),
         )
     return table
 
@@ -134,16 +130,12 @@ def _events(picture: Picture, room: int) -> list[Text]:
     return lines + [Text() for _ in range(room - len(lines))]
 
 
-def _connect(ways_in: Sequence[tuple[str, str]]) -> list[Text]:
-    return [Text.assemble((name.ljust(LABEL + 1), "dim"), command) for name, command in ways_in]
-
-
 def plain_line(picture: Picture) -> str:
     """Say the same in one line, for logs."""
     recent, sample = picture.recent(), picture.sample
     return (
-        f"commits/s {number(picture.commits.per_second(picture.now))}, "
-        f"applied/s {number(picture.applied.per_second(picture.now))}, queue {number(sample.queue)}, "
+        f"commits/s {number(picture.commits.per_second)}, "
+        f"applied/s {number(picture.applied.per_second)}, queue {number(sample.queue)}, "
         f"lag {duration(sample.lag_seconds if sample.queue else 0)}, visible p50 {duration(percentile(recent, 50))} "
         f"p99 {duration(percentile(recent, 99))}, worker {STATES[picture.worker][0]}"
     )

@@ -17,6 +17,8 @@ def duration(seconds: float | None) -> str:
     """Write a duration with its unit: three digits at most."""
     if seconds is None:
         return "-"
+    if seconds <= 0:
+        return "0 s"
     if seconds < 0.9995:
         milliseconds = seconds * 1000
         return f"{milliseconds:.1f} ms" if milliseconds < 9.95 else f"{milliseconds:.0f} ms"
