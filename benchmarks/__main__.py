@@ -30,7 +30,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small figures, one round: to see that it runs")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(suites(quick=True))}")
     options = parser.parse_args()
-    chosen = {name: suite for name, suite in suites(quick=options.quick).items() if not options.names or name in options.names}
+    chosen = {
+        name: suite for name, suite in suites(quick=options.quick).items() if not options.names or name in options.names
+    }
     print(machine())
     began, lines = time.monotonic(), []
     with stage() as on:

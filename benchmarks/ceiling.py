@@ -67,7 +67,9 @@ def updates(on: Stage, count: int) -> dict[int, float]:
         for writers in (1, 2, 4):
             for document in documents:
                 document["_v"] += 1
-            rates[writers] = _parallel(documents, writers, lambda part: collection.bulk_write(_guarded(part), ordered=False))
+            rates[writers] = _parallel(
+                documents, writers, lambda part: collection.bulk_write(_guarded(part), ordered=False)
+            )
         collection.drop()
     return rates
 
@@ -97,7 +99,8 @@ def poller(on: Stage, count: int) -> float:
         while True:
             with conn.transaction():
                 rows: list[Any] = conn.execute(
-                    "SELECT id, payload FROM poller_outbox WHERE NOT processed ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED"
+                    "SELECT id, payload FROM poller_outbox WHERE NOT processed ORDER BY id LIMIT 100"
+                    " FOR UPDATE SKIP LOCKED"
                 ).fetchall()
                 for row in rows:
                     collection.replace_one({"_id": row["payload"]["id"]}, row["payload"], upsert=True)

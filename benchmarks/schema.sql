@@ -11,3 +11,6 @@ FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS g
 
 -- name: touch
 UPDATE todo SET done = NOT done, updated = now()
+
+-- name: written
+SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()

@@ -20,12 +20,12 @@ from typing import Any
 
 import psycopg
 import pymongo
+
+from benchmarks.entity import TODO
 from syncline.capture import install
 from syncline.embedded import PrivateMongo, PrivatePostgres
 from syncline.outbox.connection import connect
 from syncline.outbox.sql import blocks
-
-from benchmarks.entity import TODO
 
 SQL = blocks("schema.sql", "benchmarks")
 
@@ -81,7 +81,15 @@ class Worker:
     """A worker process that tells when it did what (``benchmarks.worker``)."""
 
     def __init__(self, on: Stage, *, history: str = "off", keys: bool = False) -> None:
-        arguments = [sys.executable, "-m", "benchmarks.worker", on.postgres.url, on.mongo.url, history, "keys" if keys else "-"]
+        arguments = [
+            sys.executable,
+            "-m",
+            "benchmarks.worker",
+            on.postgres.url,
+            on.mongo.url,
+            history,
+            "keys" if keys else "-",
+        ]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.process.stdout.readline()

@@ -12,13 +12,12 @@ import sys
 import time
 from typing import Any
 
+from benchmarks.entity import TODO
 from syncline import wiring
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
 from syncline.ports import Batch, Report
 from syncline.targets.mongo import MongoTarget
 from syncline.telemetry.observer import BatchDone, NullObserver
-
-from benchmarks.entity import TODO
 
 QUIET_SECONDS = 1.0
 
@@ -82,7 +81,19 @@ async def report(clock: Clock) -> None:
     while time.monotonic() - max(clock.last, asked) < QUIET_SECONDS:
         await asyncio.sleep(0.05)
     seconds = clock.last - clock.first
-    print(json.dumps({"marks": clock.marks, "batches": clock.batches, "seconds": seconds, "seen": clock.seen}), flush=True)
+    print(
+        json.dumps(
+            {
+                "marks": clock.marks,
+                "batches": clock.batches,
+                "seconds": seconds,
+                "first": clock.first,
+                "last": clock.last,
+                "seen": clock.seen,
+            }
+        ),
+        flush=True,
+    )
     clock.clear()
 
 

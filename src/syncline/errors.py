@@ -24,7 +24,7 @@ class MappingError(SynclineError):
 
 
 class KeyFormatError(MappingError):
-    """This text is not a key of the entity."""
+    """The text is not a key of the entity."""
 
 
 class NotInstalledError(SynclineError):
@@ -40,7 +40,7 @@ class CaptureError(SynclineError):
 
 
 class UnseenWriteError(CaptureError):
-    """This statement changes rows that the session hook cannot see."""
+    """The statement changes rows that the session hook cannot see."""
 
 
 class PrivilegeError(SynclineError):

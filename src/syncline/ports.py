@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from syncline.model.entity import Entity
 
 Document = dict[str, Any]
-"""A target record. It carries ``_id``, ``_originalId`` (the key text), ``_source``, ``_syncedAt`` and ``_v`` (its ticket)."""
+"""A target record, with ``_id``, ``_originalId`` (the key text), ``_source``, ``_syncedAt`` and ``_v`` (its ticket)."""
 
 
 @dataclass(slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Index:
     keys: tuple[tuple[str, int | str], ...]
     unique: bool = False
     name: str | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = default(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,11 @@ class Fields:
     include: tuple[str, ...] | None = None
     """Only these columns (and the key); ``None``: every column, also those that are added later."""
     exclude: tuple[str, ...] = ()
-    rename: Mapping[str, str] = field(default_factory=dict)
+    rename: Mapping[str, str] = default(default_factory=dict)
     """Column to field; a dot in the field nests it: ``{"city": "address.city"}``."""
-    types: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = default(default_factory=dict)
     """Column to kind, where the default is not wanted."""
-    computed: Mapping[str, Computed] = field(default_factory=dict)
+    computed: Mapping[str, Computed] = default(default_factory=dict)
     naming: str = "same"
     """``same`` keeps the column's name, ``camel`` turns ``user_id`` into ``userId``."""
 
@@ -68,7 +69,7 @@ class Embed:
     """The child's columns that hold the parent's key, in the order of the entity's key."""
     order_by: tuple[str, ...] = ()
     """Columns that order the array; empty: the child's primary key."""
-    fields: Fields = field(default_factory=Fields)
+    fields: Fields = default(default_factory=Fields)
     where: str | None = None
 
 
@@ -83,7 +84,7 @@ class Entity:
     """Key columns; empty: the primary key."""
     where: str | None = None
     """SQL condition: rows outside of it are absent for the target."""
-    fields: Fields = field(default_factory=Fields)
+    fields: Fields = default(default_factory=Fields)
     embeds: tuple[Embed, ...] = ()
     indexes: tuple[Index, ...] = ()
 
@@ -96,8 +97,8 @@ class Column:
     type: str
     """``format_type`` of the column, e.g. ``numeric(10,2)`` or ``public.mood``."""
     base: str
-    """Name of the built-in type behind it (domains resolved): ``int8``, ``text``, …; ``enum``, ``composite``, ``range``,
-    ``multirange`` for those; any other extension type by its own name; for arrays, that of the element."""
+    """Name of the built-in type behind it (domains resolved): ``int8``, ``text``, …; ``enum``, ``composite``,
+    ``range``, ``multirange`` for those; any other extension type by its own name; for arrays, that of the element."""
     oid: int
     """The type's oid, domains resolved."""
     array: bool = False
@@ -119,7 +120,7 @@ class Shape:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     unique_keys: tuple[tuple[str, ...], ...] = ()
-    """Complete (not partial), immediate or deferrable unique constraints over NOT NULL columns, primary key included."""
+    """Complete (not partial) unique constraints over NOT NULL columns, the primary key included."""
     is_partition: bool = False
     inherits: bool = False
     """It is a child in table inheritance (not a partition)."""

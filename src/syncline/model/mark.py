@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 
-class Hint(str, Enum):
+class Hint(StrEnum):
     """Why a key was marked. The relay never takes it for the state; it only chooses the cheaper way of writing."""
 
     INSERT = "I"
@@ -20,7 +20,7 @@ class Hint(str, Enum):
 
 
 class Mark(NamedTuple):
-    """This key changed. A row of the outbox as the relay reads it."""
+    """A key changed: a row of the outbox as the relay reads it."""
 
     seq: int
     lane: int

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from syncline.errors import MappingError
 from syncline.model.entity import Column, Shape, TableName
-from syncline.outbox.sql import blocks
+from syncline.outbox.dialect import Dialect, dialect_of, statements
 
 
 async def read_shape(conn: AsyncConnection[Any], table: TableName) -> Shape:
@@ -45,18 +45,18 @@ async def fingerprint(conn: AsyncConnection[Any], tables: Sequence[TableName]) -
     """
     async with conn.cursor() as cursor:
         parameters = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]}
-        await cursor.execute(_sql("fingerprint"), parameters)
+        await cursor.execute(_sql("fingerprint", dialect_of(conn)), parameters)
         row = await cursor.fetchone()
     return str(row[0] if not isinstance(row, dict) else next(iter(row.values()))) if row else ""
 
 
-def _sql(name: str) -> str:
-    return blocks("catalog.sql")[name]
+def _sql(name: str, dialect: Dialect = Dialect.POSTGRESQL) -> str:
+    return statements("catalog.sql", dialect)[name]
 
 
 async def _shapes(conn: AsyncConnection[Any], *, schemas: list[str] | None, names: list[str] | None) -> list[Shape]:
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_sql("shapes"), {"schemas": schemas, "names": names})
+        await cursor.execute(_sql("shapes", dialect_of(conn)), {"schemas": schemas, "names": names})
         return [_shape(row) for row in await cursor.fetchall()]
 
 
@@ -79,7 +79,7 @@ def _shape(row: Mapping[str, Any]) -> Shape:
 
 async def _similar(conn: AsyncConnection[Any], table: TableName) -> str:
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_sql("table_names"))
+        await cursor.execute(_sql("table_names", dialect_of(conn)))
         names = [TableName(row["schema"], row["name"]) for row in await cursor.fetchall()]
     near = get_close_matches(str(table), map(str, names), n=3, cutoff=0.5)
     same = [str(n) for n in names if n.name.lower() == table.name.lower()]

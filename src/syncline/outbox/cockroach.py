@@ -92,12 +92,12 @@ class CockroachSource(PostgresSource):
                 await self.acker.execute(self._queries["unpark"], values)
             unpark = False
         query = acknowledge.statement(
+            self.dialect,
             history=history,
             absent=bool(ack.absent),
             rejected=bool(ack.rejected),
             unpark=unpark,
             documents=bool(ack.documents),
-            digests=False,
         )
         with translated():
             held = {lane for (lane,) in await (await self.acker.execute(query, values)).fetchall()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -19,7 +20,8 @@ _SESSION = """
 SELECT version(), set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY', false),
        set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
        set_config('extra_float_digits', '1', false), set_config('row_security', 'off', false),
-       set_config('synchronous_commit', 'on', false), set_config('default_transaction_isolation', 'read committed', false),
+       set_config('synchronous_commit', 'on', false),
+       set_config('default_transaction_isolation', 'read committed', false),
        set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
        set_config('lc_monetary', 'C', false), set_config('xmloption', 'content', false), set_config('jit', 'off', false)
 """
@@ -52,7 +54,7 @@ def translated() -> Iterator[None]:
     """Turn psycopg's errors into ours."""
     try:
         yield
-    except (psycopg.errors.InsufficientPrivilege,) as error:
+    except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(f"PostgreSQL: {first_line(error)}", hint="grant it, or run as the owner") from error
     except psycopg.errors.QueryCanceled as error:
         raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
@@ -62,7 +64,9 @@ def translated() -> Iterator[None]:
         raise SourceError(f"PostgreSQL: {first_line(error)}") from error
 
 
-async def connect(url: str, *, keyed: bool = False, application: str = "syncline", timeout_seconds: int = 5) -> Connection:
+async def connect(
+    url: str, *, keyed: bool = False, application: str = "syncline", timeout_seconds: int = 5
+) -> Connection:
     """Open a connection in autocommit mode with everything pinned that could change what a value looks like.
 
     Args:
@@ -90,7 +94,9 @@ async def connect(url: str, *, keyed: bool = False, application: str = "syncline
         try:
             if on_cockroach(connection):
                 connection.cursor_factory = RetryingCursor
-            row = await (await connection.execute(_COCKROACH_SESSION if on_cockroach(connection) else _SESSION)).fetchone()
+            row = await (
+                await connection.execute(_COCKROACH_SESSION if on_cockroach(connection) else _SESSION)
+            ).fetchone()
             refuse_hidden(str(row[0]) if row else "", dialect_of(connection))
             if keyed and not on_cockroach(connection):
                 await connection.execute(_KEYED)
@@ -119,10 +125,10 @@ async def identify(connection: Connection) -> Identity:
     return Identity(system, timeline, started)
 
 
-async def fetch_one(connection: Connection, query: str, values: object = None) -> TupleRow:
+async def fetch_one(connection: Connection, query: str, values: Any = None) -> TupleRow:
     """Run a statement that gives one row."""
     with translated():
-        row = await (await connection.execute(query, values)).fetchone()  # type: ignore[arg-type]
+        row = await (await connection.execute(query, values)).fetchone()
     if row is None:
         raise SourceError("Syncline's tables are empty", hint="run: syncline install")
     return row

@@ -63,9 +63,11 @@ def refuse_hidden(version: str, dialect: Dialect) -> None:
 
 
 @cache
-def statements(file: str, dialect: Dialect, package: str = "syncline.outbox") -> Mapping[str, str]:
+def statements(
+    file: str, dialect: Dialect, package: str = "syncline.outbox", *, comment: bool = True
+) -> Mapping[str, str]:
     """Read the named blocks of one of our ``.sql`` files as this dialect has them."""
-    common = blocks(file, package)
+    common = blocks(file, package, comment=comment)
     if dialect is Dialect.POSTGRESQL:
         return common
-    return {**common, **blocks(file.replace(".sql", "_cockroach.sql"), package)}
+    return {**common, **blocks(file.replace(".sql", "_cockroach.sql"), package, comment=comment)}

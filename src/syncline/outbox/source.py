@@ -50,8 +50,8 @@ class PostgresSource:
     """A session with the source; made by ``open``.
 
     It has a connection per activity, so that none waits for another: ``reader`` (marks, then states), ``acker``,
-    ``control`` (leases and housekeeping), ``listener``. When one of them fails the session is over: whoever holds it drops
-    all batches and leases, and opens another one.
+    ``control`` (leases and housekeeping), ``listener``. When one of them fails the session is over: whoever holds it
+    drops all batches and leases, and opens another one.
     """
 
     source_name = "postgresql"
@@ -63,7 +63,8 @@ class PostgresSource:
         self.worker = worker
         self.identity = identity
         self.reader, self.acker, self.control, self.listener = connections
-        self._queries = statements("queries.sql", dialect_of(self.control))
+        self.dialect = dialect_of(self.control)
+        self._queries = statements("queries.sql", self.dialect)
         self.holds_wake_lock = False
 
     @classmethod
@@ -85,7 +86,9 @@ class PostgresSource:
         kind = cls
         try:
             for role in ("reader", "acker", "control", "listener"):
-                connections.append(await connect(url, keyed=role != "listener", application=f"syncline {role}"))
+                connections.append(  # noqa: PERF401  what is open must be known when one fails
+                    await connect(url, keyed=role != "listener", application=f"syncline {role}")
+                )
             if on_cockroach(connections[2]):
                 from syncline.outbox.cockroach import CockroachSource  # a subclass
 
@@ -134,7 +137,7 @@ class PostgresSource:
         """Wait until everything written so far would survive a crash of the source."""
         with translated():
             position = (await self._one(self.reader, "insert_position"))[0]
-            while not (await self._one(self.reader, "flushed", lsn=position))[0]:
+            while not (await self._one(self.reader, "flushed", lsn=position))[0]:  # noqa: ASYNC110  the server has no event for it
                 await asyncio.sleep(0.01)
 
     async def asynchronous_writers(self) -> bool:
@@ -144,6 +147,7 @@ class PostgresSource:
     async def acknowledge(self, ack: Acknowledgement, *, grace: timedelta, history: bool) -> set[int]:
         """Remove marks under the lease; return the lanes that are still held. Marks of other lanes stay."""
         query = acknowledge.statement(
+            self.dialect,
             history=history,
             absent=bool(ack.absent),
             rejected=bool(ack.rejected),
@@ -218,7 +222,9 @@ class PostgresSource:
 
     # -- leases
 
-    async def renew(self, *, name: str, version: str, ttl: timedelta, confirmed: int, report: Mapping[str, Any]) -> Renewal:
+    async def renew(
+        self, *, name: str, version: str, ttl: timedelta, confirmed: int, report: Mapping[str, Any]
+    ) -> Renewal:
         """Renew this worker's leases, advance the beat, and read who holds what."""
         values = {"name": name, "version": version, "ttl": ttl, "confirmed": confirmed, "report": Jsonb(dict(report))}
         beat, confirmed_beat, installation, epoch = await self._one(self.control, "renew", **values)
@@ -297,7 +303,7 @@ class PostgresSource:
 
     async def _fetchone(self, connection: Connection, query: str, values: Any) -> tuple[Any, ...]:
         with translated():
-            row = await (await connection.execute(query, values)).fetchone()  # type: ignore[arg-type]
+            row = await (await connection.execute(query, values)).fetchone()
         if row is None:
             raise NotInstalledError("Syncline's tables are empty", hint="run: syncline install")
         return row
@@ -310,4 +316,3 @@ class PostgresSource:
 def _difference(known: Identity, found: Identity) -> str:
     names = [name for name in ("system", "timeline", "started") if getattr(known, name) != getattr(found, name)]
     return ", ".join(f"{name} {getattr(known, name)} → {getattr(found, name)}" for name in names)
-

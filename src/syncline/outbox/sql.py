@@ -12,7 +12,7 @@ _COMMENT = "/* syncline */ "
 
 
 @cache
-def blocks(file: str, package: str = "syncline.outbox") -> Mapping[str, str]:
+def blocks(file: str, package: str = "syncline.outbox", *, comment: bool = True) -> Mapping[str, str]:
     """Read the named blocks of one of our ``.sql`` files.
 
     Each statement carries our name as a comment, so that it can be told apart in the database's log.
@@ -20,11 +20,13 @@ def blocks(file: str, package: str = "syncline.outbox") -> Mapping[str, str]:
     Args:
         file: the file's name within the package, e.g. ``queries.sql``.
         package: the package that the file belongs to.
+        comment: false for blocks that are parts of a statement.
 
     """
     text = files(package).joinpath(file).read_text("utf-8")
     parts = _NAME.split(text)[1:]
-    return {name: _COMMENT + _strip(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    mark = _COMMENT if comment else ""
+    return {name: mark + _strip(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def script(file: str) -> str:

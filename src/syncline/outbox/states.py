@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from psycopg import sql
 
@@ -18,7 +18,7 @@ from syncline.outbox.loaders import fetch_rows
 from syncline.outbox.projection_sql import embed_query, range_query, state_query
 from syncline.ports import Document
 
-Query = LiteralString
+Query = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def compile_plan(
     key_function = sql.Identifier("syncline", f"key_{entity_id}")
 
     def text(query: sql.Composed) -> Query:
-        return cast(LiteralString, query.as_string(context))
+        return query.as_string(context)
 
     return Plan(
         entity_id,
@@ -108,9 +108,7 @@ async def read_states_within(connection: Connection, plan: Plan, keys: Sequence[
         return States(plan, rows, [await _fetch(connection, query, parameters) for query in plan.embeds])
 
 
-async def read_range(
-    connection: Connection, plan: Plan, *, after: str | None, until: str | None, limit: int
-) -> States:
+async def read_range(connection: Connection, plan: Plan, *, after: str | None, until: str | None, limit: int) -> States:
     """Read up to ``limit`` records in the order of their key, after one key text and up to another.
 
     A caller that needs several pages from one snapshot opens ``snapshot`` around them.

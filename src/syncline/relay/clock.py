@@ -18,7 +18,9 @@ class Backoff:
     Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
 
-    def __init__(self, *, first: timedelta = timedelta(milliseconds=50), most: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(
+        self, *, first: timedelta = timedelta(milliseconds=50), most: timedelta = timedelta(seconds=5)
+    ) -> None:
         self._first = first.total_seconds()
         self._most = most.total_seconds()
         self.attempts = 0

@@ -18,10 +18,10 @@ MOST = 100_000
 class Conflicts:
     """Settles records that a unique index refuses.
 
-    A value that moves from A to B may arrive at B first: then A's record is out of date, is marked, and B waits. Where
-    records exchange values, waiting does not help: each takes its own outdated record away and comes back as an insert. (For that
-    moment the record is absent for readers.) Only when the holder has the value in the source too is it a violation, and
-    parked.
+    A value that moves from A to B may arrive at B first: then A's record is out of date, is marked, and B waits.
+    Where records exchange values, waiting does not help: each takes its own outdated record away and comes back as an
+    insert. (For that moment the record is absent for readers.) Only when the holder has the value in the source too is
+    it a violation, and parked.
     """
 
     def __init__(self, source: PostgresSource, target: Target) -> None:

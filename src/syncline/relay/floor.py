@@ -8,10 +8,10 @@ from syncline.outbox.source import PostgresSource
 class Floor:
     """A lower bound for reading marks, in memory.
 
-    Deleted marks leave dead index entries, and while an old snapshot pins them every pass that starts at zero walks over
-    all of them. Starting higher is sound only up to a sequence value at a moment all of whose transactions have ended:
-    number drawn, then a transaction id above all that could have drawn it, then wait until the oldest running one has
-    reached that id. It does not survive a reconnect, nor lanes that are new to this worker.
+    Deleted marks leave dead index entries, and while an old snapshot pins them every pass that starts at zero walks
+    over all of them. Starting higher is sound only up to a sequence value at a moment all of whose transactions have
+    ended: number drawn, then a transaction id above all that could have drawn it, then wait until the oldest running
+    one has reached that id. It does not survive a reconnect, nor lanes that are new to this worker.
     """
 
     def __init__(self, source: PostgresSource) -> None:

@@ -17,8 +17,9 @@ class Idler:
     """Rests between two reads that find nothing.
 
     Holding the wake lock means: no writer is between its check and its commit, so whoever commits from now on
-    notifies. One more read after taking it closes the gap; then the pump sleeps until it is woken, or for ``poll`` seconds.
-    While a writer's transaction is open the lock is not to be had, and the pump looks again after 1, 2, 4 … 50 ms.
+    notifies. One more read after taking it closes the gap; then the pump sleeps until it is woken, or for ``poll``
+    seconds. While a writer's transaction is open the lock is not to be had, and the pump looks again after 1, 2, 4 …
+    50 ms.
     """
 
     def __init__(self, source: PostgresSource, *, poll: float) -> None:
@@ -70,7 +71,8 @@ class Idler:
     async def sleep(self, seconds: float) -> None:
         """Sleep until woken, at most so long."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         self._event.clear()
 
     async def _arm(self) -> bool:

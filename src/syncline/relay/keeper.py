@@ -127,4 +127,3 @@ class Keeper:
             "lanes": len(self._leases.held),
             "target_error": error.message if error else None,
         }
-

@@ -111,7 +111,7 @@ class Leases:
                 if not self._adopt:
                     raise ForeignTargetError(
                         f"the target database is the copy of another source ({found and found.system})",
-                        hint="point [target] at a database of its own, or take it over with: syncline worker --adopt-target",
+                        hint="point [target] at another database, or take it over: syncline worker --adopt-target",
                     )
                 verdict = "reinstalled"
             if verdict is not None:

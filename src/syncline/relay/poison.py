@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TRIES = 3
-"""Failures, each followed by a probe that succeeds, before a batch is suspected, and before a lone record is convicted."""
+"""Failures, each followed by a probe that succeeds, before a batch is suspected or a lone record convicted."""
 CALM = 200
 """Batches that succeed in a row before the search is given up."""
 MOST_HALVINGS = 16
@@ -12,9 +12,9 @@ MOST_HALVINGS = 16
 class Poison:
     """Counts failures that are the batch's and not the server's.
 
-    The server fails with a batch, a small write of our own succeeds, and this happens again: then something in the batch is at
-    fault. The batch is halved (``shrink`` times) until a lone record fails; that one is convicted. Trouble of the server
-    convicts nobody, however long it lasts.
+    The server fails with a batch, a small write of our own succeeds, and this happens again: then something in the
+    batch is at fault. The batch is halved (``shrink`` times) until a lone record fails; that one is convicted. Trouble
+    of the server convicts nobody, however long it lasts.
     """
 
     def __init__(self) -> None:

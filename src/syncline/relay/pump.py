@@ -301,7 +301,7 @@ class Pump:
         self._reader.restart()
 
     async def _recover(self) -> None:
-        """Wait until the target takes a write again. When it does, but a batch goes on failing, the batch is at fault."""
+        """Wait until the target takes a write. When it does, but a batch goes on failing, the batch is at fault."""
         await self._all_done()
         error = self._down
         assert error is not None  # noqa: S101  the caller has looked
@@ -343,4 +343,3 @@ def _documents(work: Work) -> dict[tuple[int, str], str]:
         for plan, batch in work.writes
         for document in (*batch.inserts, *batch.upserts)
     }
-

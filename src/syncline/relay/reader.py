@@ -42,7 +42,16 @@ class Reader:
     over: its mark is found again by the next pass.
     """
 
-    def __init__(self, source: PostgresSource, plans: Mapping[int, Plan], leases: Leases, *, stopped: Mapping[int, str], range_: tuple[int, int], bytes_in_flight: int) -> None:
+    def __init__(
+        self,
+        source: PostgresSource,
+        plans: Mapping[int, Plan],
+        leases: Leases,
+        *,
+        stopped: Mapping[int, str],
+        range_: tuple[int, int],
+        bytes_in_flight: int,
+    ) -> None:
         self.busy: dict[int, set[str]] = {}
         self.held_back: dict[tuple[int, str], float] = {}
         """Keys that wait for another key's unique value, and until when (monotonic)."""
@@ -88,9 +97,7 @@ class Reader:
             size = max(1, min(size, int(self._bytes / 4 / self._width)))
         from_floor = self._cursor == self._floor.value
         mask = _mask(held)
-        marks = await self._source.read_marks(
-            after=self._cursor, lanes=mask, limit=size, without=[*self.stopped]
-        )
+        marks = await self._source.read_marks(after=self._cursor, lanes=mask, limit=size, without=[*self.stopped])
         if from_floor:
             self._floor.seen(marks[0][0] if marks else None)
         full = len(marks) == size
@@ -236,7 +243,9 @@ class Reader:
         """Estimate bytes from a few rows, to keep the next batches within the memory bound."""
         rows = states.rows[:: max(1, len(states.rows) // 4)]
         if rows:
-            children = sum(map(_width, (row for rows in states.children for row in rows[:100]))) if states.children else 0
+            children = (
+                sum(map(_width, (row for rows in states.children for row in rows[:100]))) if states.children else 0
+            )
             width = sum(map(_width, rows)) / len(rows) + children
             self._width = max(width, 0.9 * self._width)
             work.bytes += int(width * len(states.rows))
@@ -273,7 +282,9 @@ def _concerns_data(error: SynclineError) -> bool:
 
 def _width(row: Row) -> int:
     """Bytes of a row's values, roughly."""
-    return 64 + sum(len(value) if isinstance(value, (str, bytes)) else 16 if value.__class__ in _SMALL else 500 for value in row)
+    return 64 + sum(
+        len(value) if isinstance(value, (str, bytes)) else 16 if value.__class__ in _SMALL else 500 for value in row
+    )
 
 
 _SMALL = {int, float, bool, type(None), datetime}

@@ -12,8 +12,8 @@ from datetime import timedelta
 from syncline.config.settings import Settings
 from syncline.errors import SourceChangedError, SynclineError
 from syncline.outbox.connection import Identity
-from syncline.outbox.source import PostgresSource
 from syncline.outbox.plans import Plans
+from syncline.outbox.source import PostgresSource
 from syncline.ports import Target
 from syncline.relay.clock import Backoff
 from syncline.relay.keeper import Keeper
@@ -72,7 +72,7 @@ class Worker:
         self._strikes = Strikes()
 
     def stop(self) -> None:
-        """Finish what is under way, give the lanes back, return from ``run``. Safe to call from a signal handler of the loop."""
+        """Finish what is under way, give the lanes back, return from ``run``; for a signal handler of the loop."""
         self._stopping.set()
         if self._pump is not None:
             self._pump.stop()
@@ -81,8 +81,8 @@ class Worker:
         """Work until ``stop``.
 
         Raises:
-            SynclineError: something that waiting does not mend (not installed, another version, a foreign target), or the
-                source could not be reached at the start.
+            SynclineError: something that waiting does not mend (not installed, another version, a foreign target),
+                or the source could not be reached at the start.
 
         """
         self._observer.started(self.id, self._settings.as_dict())
@@ -169,7 +169,7 @@ class Worker:
 
 
 class Strikes:
-    """Entities whose states could not be read, right after they were compiled: they stand back, so that the others go on."""
+    """Entities whose states could not be read though they were just compiled: they stand back, the others go on."""
 
     def __init__(self, *, seconds: float = 30.0) -> None:
         self._seconds = seconds

@@ -26,8 +26,8 @@ T = TypeVar("T")
 NEWER_WINS = [{"$replaceWith": {"$cond": [{"$lt": [{"$ifNull": ["$_v", -1]}, "$$new._v"]}, "$$new", "$$ROOT"]}}]
 """Replace where the stored ticket is lower, insert where there is nothing.
 
-The document comes as a constant of the update (``c``), so that values which begin with ``$`` stay values. The form with ``_v``
-in the filter runs at half the speed and raises a duplicate key for each stale one.
+The document comes as a constant of the update (``c``), so that values which begin with ``$`` stay values. The form with
+``_v`` in the filter runs at half the speed and raises a duplicate key for each stale one.
 """
 
 DURABLE = WriteConcern(w="majority", j=True)
@@ -130,10 +130,12 @@ class MongoTarget:
         updates = [{"q": {"_id": d["_id"]}, "u": NEWER_WINS, "c": {"new": d}, "upsert": True} for d in documents]
         try:
             reply = await self._command("update", collection, "updates", updates)
-        except (BSONError, OverflowError) as error:
+        except (BSONError, OverflowError) as refusal:
             if len(documents) == 1 and mongo_errors.encoding_problem(documents[0], CODEC) is None:
-                raise TargetError(f"the driver refuses a document that it can encode: {error}") from error
-            await self._upsert_sifted(collection, documents, report)
+                # It fits a document, but not together with the update that carries it.
+                report.rejected.append(Rejection(documents[0]["_originalId"], "too_large", str(refusal)))
+            else:
+                await self._upsert_sifted(collection, documents, report)
             return
         report.stale += reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]
         for error in mongo_errors.of(reply):

@@ -87,9 +87,7 @@ def rejection_code(error: Mapping[str, Any]) -> str:
     return REJECTIONS.get(error["code"], str(error["code"]))
 
 
-def portions(
-    documents: Sequence[Document], report: Report, codec: bson.CodecOptions[Any]
-) -> Iterator[list[Document]]:
+def portions(documents: Sequence[Document], report: Report, codec: bson.CodecOptions[Any]) -> Iterator[list[Document]]:
     """Split documents into lists that fit one message; what can never be sent is filed as rejected."""
     portion: list[Document] = []
     total = 0

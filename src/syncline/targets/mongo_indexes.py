@@ -45,7 +45,7 @@ async def ensure_indexes(collection: AsyncCollection[dict[str, Any]], entity: En
             ) from error
         if error.code == 11000:
             raise TargetError(
-                f"entity {entity.name}: a unique index cannot be built, the collection has duplicates: {error._message}",  # noqa: SLF001
+                f"entity {entity.name}: a unique index cannot be built, there are duplicates: {error._message}",  # noqa: SLF001
             ) from error
         raise
 
