@@ -1,0 +1,33 @@
+"""`python -m tests.chaos`: kill everything, for as long as you like."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+
+from tests.chaos.run import ROUND_KILLS, ChaosError, run
+
+
+def main() -> int:
+    """Run, and say what came of it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=500, help="processes to kill (default: 500)")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the plan of faults"
+    )
+    parser.add_argument("--minutes", type=float, help="stop after so long, however many were killed")
+    parser.add_argument("--round", type=int, default=ROUND_KILLS, help="kills until everything is compared")
+    wanted = parser.parse_args()
+    print(f"seed {wanted.seed}", flush=True)  # noqa: T201
+    try:
+        run(wanted.seed, kills=wanted.kills, minutes=wanted.minutes, round_kills=wanted.round)
+    except ChaosError as error:
+        print(error)  # noqa: T201
+        return 1
+    print("equal, nothing parked, nothing went back")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

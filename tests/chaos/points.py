@@ -1,0 +1,100 @@
+"""A worker that can be told to stop or die at a named step: `python -m tests.chaos.points FILE worker -c …`.
+
+Before and after each step it looks for FILE. Its line says: step, how many times to pass it, signal, and until when
+(monotonic clock) this holds. The worker takes the file away, and leaves FILE.fired when it sends itself the signal.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from syncline.outbox.source import PostgresSource
+from syncline.targets.mongo import MongoTarget
+
+STEPS: dict[type, tuple[str, ...]] = {
+    PostgresSource: (
+        "read_marks", "read_states", "acknowledge", "acquire", "confirm", "release", "renew", "promote_deferred", "mark", "leave",
+    ),
+    MongoTarget: ("apply", "_insert", "_upsert", "_delete", "announce", "lane_epochs", "beat", "read_beat", "holders", "probe"),
+}  # fmt: skip
+POINTS = [f"{step.strip('_')}.{when}" for steps in STEPS.values() for step in steps for when in ("before", "after")]
+MAIN_POINTS = [
+    f"{step}.{when}"
+    for step in ("read_marks", "read_states", "apply", "acknowledge", "insert", "upsert", "delete")
+    for when in ("before", "after")
+]
+"""The way of every batch."""
+LEASE_POINTS = [f"{step}.{when}" for step in ("renew", "acquire", "announce", "confirm", "beat", "promote_deferred") for when in ("before", "after")]  # fmt: skip
+
+TAKEOVER_POINTS = {
+    f"{step}.{when}" for step in ("acquire", "announce", "confirm", "lane_epochs") for when in ("before", "after")
+}
+"""Steps that come when another worker is gone."""
+LEAVING_POINTS = {f"{step}.{when}" for step in ("release", "leave") for when in ("before", "after")}
+
+
+class Trap:
+    """What this process has been told to do, and where."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._armed: tuple[str, int, signal.Signals, float] | None = None
+
+    def pass_by(self, point: str) -> None:
+        """Stop or die here, if that is what is wanted."""
+        if self._armed is None:
+            try:
+                text = self._file.read_text()
+                self._file.unlink()
+            except FileNotFoundError:
+                return
+            name, times, number, until = text.split()
+            self._armed = (name, int(times), signal.Signals(int(number)), float(until))
+        name, times, number, until = self._armed
+        if time.monotonic() > until:
+            self._armed = None
+        elif name == point and times > 1:
+            self._armed = (name, times - 1, number, until)
+        elif name == point:
+            self._armed = None
+            self._file.with_suffix(".fired").write_text(point)
+            os.kill(os.getpid(), number)
+
+
+def set_traps(trap: Trap) -> None:
+    """Put a point before and after each step."""
+    for owner, steps in STEPS.items():
+        for step in steps:
+            setattr(owner, step, _trapped(getattr(owner, step), step.strip("_"), trap))
+
+
+def _trapped(method: Callable[..., Awaitable[Any]], step: str, trap: Trap) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(method)
+    async def trapped(*args: Any, **kwargs: Any) -> Any:
+        trap.pass_by(f"{step}.before")
+        result = await method(*args, **kwargs)
+        trap.pass_by(f"{step}.after")
+        return result
+
+    return trapped
+
+
+def main() -> None:
+    """Set the traps, then be the command."""
+    from syncline.cli.main import main as command
+
+    file = Path(sys.argv.pop(1))
+    set_traps(Trap(file))
+    file.with_suffix(".loaded").touch()
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,459 @@
+"""A chaos run: everything is killed, frozen and cut off while an application writes; at the end nothing is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pymongo import MongoClient
+
+from syncline.capture.install import InstallOptions, install
+from syncline.capture.install import plan as plan_install
+from syncline.config import load
+from syncline.embedded.mongo import PrivateMongo
+from syncline.embedded.postgres import PrivatePostgres
+from tests import engines
+from tests.chaos import faults, points, schema
+from tests.chaos.faults import Fault
+from tests.chaos.journal import Journal
+from tests.chaos.proxy import Proxy
+from tests.chaos.readers import Reader, regressions
+from tests.chaos.workers import Supervisor, WorkerSlot
+from tests.chaos.writers import Writer
+
+ROUND_KILLS = 40
+"""After so many kills everything may settle, and is compared."""
+SETTLE_SECONDS = 150.0
+POINT_PATIENCE = 2.0
+UP_PATIENCE = 15.0
+
+
+class ChaosError(AssertionError):
+    """A guarantee did not hold."""
+
+
+@dataclass
+class Outcome:
+    """What a run did."""
+
+    seed: int
+    seconds: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+    kills: int = 0
+    commits: int = 0
+    looks: int = 0
+    rounds: int = 0
+    settled: list[float] = field(default_factory=list)
+    slowest_stop: float = 0.0
+    records: int = 0
+    turned_away: int = 0
+    """Workers that found no source at their start, and ended."""
+
+    def __str__(self) -> str:
+        named = sum(self.points.values())
+        return (
+            f"seed {self.seed}: {self.kills} kills in {self.seconds:.0f} s, {sum(self.faults.values())} faults"
+            f" ({', '.join(f'{n} {kind}' for kind, n in sorted(self.faults.items()))}; {named} of them at"
+            f" {len(self.points)} named steps), {self.commits} commits, {self.looks} looks at the target,"
+            f" {self.rounds} rounds, settled in {max(self.settled, default=0):.1f} s at most,"
+            f" slowest stop {self.slowest_stop:.1f} s, {self.turned_away} starts without a source, {self.records} records at the end"
+        )
+
+
+def run(
+    seed: int,
+    *,
+    kills: int = 500,
+    minutes: float | None = None,
+    say: bool = True,
+    round_kills: int = ROUND_KILLS,
+    workers: int | None = None,
+    hurry: float = 1.0,
+) -> Outcome:
+    """Run until so many processes were killed, or the time is over.
+
+    Args:
+        seed: of the plan of faults, the settings and the writers.
+        kills: processes to kill.
+        minutes: stop after so long, however many were killed.
+        say: print a line after each round.
+        round_kills: kills until everything is compared.
+        workers: how many; by default two or three, by the seed.
+        hurry: above 1, the faults follow each other faster.
+
+    Raises:
+        ChaosError: a record is lost, different, parked or went back; with the seed, the timeline and the record's history.
+
+    """
+    folder = Path(tempfile.mkdtemp(prefix="syncline-chaos-", dir="/tmp"))
+    with engines.running_postgres() as postgres, engines.running_mongo() as mongo:
+        chaos = Chaos(seed, folder, postgres, mongo, say=say, workers=workers, hurry=hurry)
+        with chaos.everything():
+            outcome = chaos.run(kills, minutes, round_kills)
+    shutil.rmtree(folder, ignore_errors=True)
+    return outcome
+
+
+class Chaos:
+    """One run."""
+
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        postgres: PrivatePostgres,
+        mongo: PrivateMongo,
+        *,
+        say: bool,
+        workers: int | None,
+        hurry: float,
+    ) -> None:
+        self.outcome = Outcome(seed)
+        self.journal = Journal()
+        self._seed = seed
+        self._folder = folder
+        self._postgres = postgres
+        self._mongo = mongo
+        self._say = say
+        self._dice = random.Random(f"{seed} settings")
+        self._workers = self._dice.choice((2, 2, 3)) if workers is None else workers
+        self._hurry = hurry
+        self._timers: list[threading.Timer] = []
+        self._slots: list[WorkerSlot] = []
+        self._writers: list[Writer] = []
+
+    @contextlib.contextmanager
+    def everything(self) -> Iterator[None]:
+        """Set up the databases, the networks, the workers, the application and the reader."""
+        with contextlib.ExitStack() as stack:
+            sockets = Path(self._postgres.url.partition("host=")[2].partition("&")[0])
+            self.source_net = stack.enter_context(Proxy(sockets / ".s.PGSQL.5432", seed=self._seed))
+            self.target_net = stack.enter_context(Proxy(self._mongo._socket, seed=self._seed))
+            config = self._configure()
+            with psycopg.connect(self._postgres.url, autocommit=True) as connection:
+                connection.execute(schema.TABLES)
+            _install(config, self._postgres.url)
+            self._slots = [WorkerSlot(n, config, self.journal) for n in range(self._workers)]
+            self._supervisor = Supervisor(self._slots)
+            self._supervisor.start()
+            stack.callback(self._supervisor.stop)
+            self._writers = [
+                Writer(self._postgres.url, self.journal, number=n, of=3, seed=self._seed) for n in range(3)
+            ]
+            self._reader = Reader(self._mongo.url, self.journal)
+            for thread in (*self._writers, self._reader):
+                thread.start()
+                stack.callback(thread.stop)
+            stack.callback(self._thaw_all)
+            yield
+
+    def _configure(self) -> Path:
+        pick = self._dice.choice
+        history = pick(("7d", "off"))
+        documents = pick(("true", "false")) if history != "off" else "false"
+        batch = pick(("", "batch_size = 7\n", "batch_size = 500\n"))
+        config = self._folder / "syncline.toml"
+        config.write_text(
+            f"""
+[source]
+url = "postgresql://postgres@127.0.0.1:{self.source_net.port}/postgres?sslmode=disable&gssencmode=disable"
+connect_timeout_seconds = 2
+[target]
+url = "mongodb://127.0.0.1:{self.target_net.port}/?directConnection=true"
+database = "{schema.DATABASE}"
+timeout_seconds = {faults.TIMEOUT_SECONDS}
+connect_timeout_seconds = 1
+[worker]
+lease_seconds = {faults.LEASE_SECONDS}
+renew_seconds = 0.5
+grace_seconds = {faults.GRACE_SECONDS}
+max_batch_age_seconds = {faults.MAX_BATCH_AGE_SECONDS}
+writers = {pick((1, 2, 4))}
+{batch}
+[history]
+keep = "{history}"
+documents = {documents}
+[log]
+format = "json"
+{schema.ENTITIES}
+"""
+        )
+        return config
+
+    # -- the run
+
+    def run(self, kills: int, minutes: float | None, round_kills: int) -> Outcome:
+        """Carry out the plan, in rounds."""
+        outcome = self.outcome
+        until = None if minutes is None else time.monotonic() + minutes * 60
+        coming = faults.plan(self._seed, workers=len(self._slots))
+        try:
+            while outcome.kills < kills and (until is None or time.monotonic() < until):
+                goal = min(outcome.kills + round_kills, kills)
+                while outcome.kills < goal and (until is None or time.monotonic() < until):
+                    self._strike(next(coming))
+                self._settle()
+                self._judge()
+                outcome.rounds += 1
+                self._report()
+                for writer in self._writers:
+                    writer.resume()
+        except ChaosError:
+            raise
+        except BaseException as error:
+            raise ChaosError(self._story(f"the run itself failed: {error!r}")) from error
+        return outcome
+
+    def _report(self) -> None:
+        outcome = self.outcome
+        outcome.seconds = self.journal.now()
+        outcome.commits = sum(writer.commits for writer in self._writers)
+        outcome.looks = self._reader.looks
+        outcome.slowest_stop = max(slot.slowest_stop for slot in self._slots)
+        outcome.turned_away = sum(slot.turned_away for slot in self._slots)
+        if self._say:
+            print(outcome, flush=True)  # noqa: T201
+
+    def _strike(self, fault: Fault) -> None:
+        time.sleep(fault.after / self._hurry)
+        struck = getattr(self, "_" + fault.kind.replace(" ", "_"))(fault)
+        if struck:
+            self.outcome.faults[fault.kind] += 1
+            self.outcome.kills += fault.kills
+            if fault.point:
+                self.outcome.points[fault.point] += 1
+
+    def _ready(self, slot: WorkerSlot) -> bool:
+        until = time.monotonic() + UP_PATIENCE
+        while not slot.up and time.monotonic() < until:
+            time.sleep(0.02)
+        return slot.up
+
+    def _signal(self, fault: Fault, number: signal.Signals) -> bool:
+        slot = self._slots[fault.worker]
+        if not self._ready(slot):
+            return False
+        if fault.point:
+            struck = slot.send_at(
+                number, fault.point, fault.times, patience=self._patience(fault), provoke=self._provoke(fault)
+            )
+        else:
+            struck = slot.send(number)
+        where = f" at {fault.point}" if fault.point else ""
+        self.journal.note(f"{number.name} worker {fault.worker}{where}{'' if struck else ': it did not come there'}")
+        return struck
+
+    @staticmethod
+    def _patience(fault: Fault) -> float:
+        return POINT_PATIENCE + (faults.LEASE_SECONDS if fault.point in points.TAKEOVER_POINTS else 0)
+
+    def _provoke(self, fault: Fault) -> Callable[[], object]:
+        """Give what brings a worker to a step that it does not come to by itself."""
+        if fault.point in points.TAKEOVER_POINTS:
+            other = self._slots[(fault.worker + 1) % len(self._slots)]
+
+            def take_away() -> None:
+                self.outcome.kills += other.send(signal.SIGKILL)
+
+            return take_away
+        if fault.point in points.LEAVING_POINTS:
+            return lambda: self._slots[fault.worker].send(signal.SIGTERM)
+        return lambda: None
+
+    def _kill(self, fault: Fault) -> bool:
+        return self._signal(fault, signal.SIGKILL)
+
+    def _freeze(self, fault: Fault) -> bool:
+        if not self._signal(fault, signal.SIGSTOP):
+            return False
+        slot = self._slots[fault.worker]
+        number = signal.SIGKILL if fault.then_kill else signal.SIGCONT
+
+        def go_on() -> None:
+            self.journal.note(f"{number.name} worker {fault.worker}, frozen for {fault.seconds:.1f} s")
+            slot.send(number)
+
+        self._later(fault.seconds, go_on)
+        return True
+
+    def _terminate(self, fault: Fault) -> bool:
+        slot = self._slots[fault.worker]
+        if not self._ready(slot):
+            return False
+        self.journal.note(f"SIGTERM worker {fault.worker}")
+        took = slot.terminate()
+        self.journal.note(f"worker {fault.worker} ended after {took:.1f} s")
+        return True
+
+    def _kill_postgres(self, fault: Fault) -> bool:
+        self.journal.note("kill postgres")
+        self._postgres.kill()
+        time.sleep(fault.seconds)
+        self._postgres.start()
+        self.journal.note("postgres is back")
+        return True
+
+    def _kill_mongo(self, fault: Fault) -> bool:
+        self.journal.note("kill mongo")
+        self.journal.power_cuts.append(self.journal.now())
+        self._mongo.kill()
+        time.sleep(fault.seconds)
+        self._mongo.start()
+        self.journal.note("mongo is back")
+        return True
+
+    def _kill_all(self, fault: Fault) -> bool:
+        with self._supervisor.held:
+            self._kill(Fault("kill", 0, fault.worker))
+            self.journal.power_cuts.append(self.journal.now())
+            self.journal.note("kill postgres and mongo")
+            self._postgres.kill()
+            self._mongo.kill()
+            time.sleep(fault.seconds)
+            self._mongo.start()
+            self._postgres.start()
+        return True
+
+    def _freeze_postgres(self, fault: Fault) -> bool:
+        self.journal.note(f"freeze postgres for {fault.seconds:.1f} s")
+        self._postgres.freeze()
+        time.sleep(fault.seconds)
+        self._postgres.thaw()
+        return True
+
+    def _freeze_mongo(self, fault: Fault) -> bool:
+        self.journal.note(f"freeze mongo for {fault.seconds:.1f} s")
+        self._mongo.freeze()
+        time.sleep(fault.seconds)
+        self._mongo.thaw()
+        return True
+
+    def _source_network(self, fault: Fault) -> bool:
+        return self._weather(self.source_net, "source", fault)
+
+    def _target_network(self, fault: Fault) -> bool:
+        return self._weather(self.target_net, "target", fault)
+
+    def _weather(self, net: Proxy, name: str, fault: Fault) -> bool:
+        self.journal.note(f"network of the {name}: {fault.weather} for {fault.seconds:.1f} s")
+        net.weather = fault.weather
+        if fault.weather == "refuse":
+            net.hang_up()
+        time.sleep(fault.seconds)
+        net.weather = "fine"
+        return True
+
+    def _later(self, seconds: float, what: Any) -> None:
+        timer = threading.Timer(seconds, what)
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
+
+    def _thaw_all(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
+        for slot in self._slots:
+            slot.send(signal.SIGCONT)
+
+    # -- the judgement
+
+    def _settle(self) -> None:
+        """End all trouble and wait until nothing is waiting any more."""
+        self.journal.note("the trouble ends")
+        for timer in self._timers:
+            timer.join()
+        self._thaw_all()
+        for writer in self._writers:
+            writer.pause()
+        began = time.monotonic()
+        calm = 0
+        waiting: Any = None
+        while calm < 2:
+            if time.monotonic() - began > SETTLE_SECONDS:
+                raise ChaosError(self._story(f"not settled after {SETTLE_SECONDS:g} s: {waiting}"))
+            time.sleep(0.25)
+            with psycopg.connect(self._postgres.url, autocommit=True) as connection:
+                waiting = connection.execute(
+                    "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred)"
+                ).fetchone()
+            calm = calm + 1 if waiting == (0, 0) else 0
+        self.outcome.settled.append(time.monotonic() - began)
+        self.journal.note(f"settled after {self.outcome.settled[-1]:.1f} s")
+        time.sleep(0.5)  # the reader takes a last look
+
+    def _judge(self) -> None:
+        for thread in (*self._writers, self._reader):
+            if thread.crash is not None:
+                raise ChaosError(self._story(f"{thread.name} failed: {thread.crash!r}"))
+        with (
+            psycopg.connect(self._postgres.url, autocommit=True) as connection,
+            MongoClient[dict[str, Any]](self._mongo.url) as client,
+        ):
+            found = schema.differences(connection, client)
+            self.outcome.records = sum(map(len, schema.expected(connection).values()))
+            parked = connection.execute(
+                "SELECT e.collection, p.key, p.code, p.error FROM syncline.parked AS p JOIN syncline.entity AS e ON e.id = p.entity"
+            ).fetchall()
+            notices = connection.execute("SELECT name, severity, message FROM syncline.notice").fetchall()
+        if found:
+            keys = [(one.collection, one.key) for one in found[:5]]
+            raise ChaosError(self._story(f"{len(found)} records differ", [*map(str, found[:5])], keys))
+        if parked:
+            raise ChaosError(
+                self._story(f"{len(parked)} records are parked", [*map(str, parked[:5])], [p[:2] for p in parked[:5]])
+            )
+        if notices:
+            raise ChaosError(self._story("there are notices", [*map(str, notices)]))
+        back = list(regressions(self.journal, window=faults.GRACE_SECONDS))
+        if back:
+            raise ChaosError(
+                self._story(
+                    f"{len(back)} records went back",
+                    [f"{key}: {how}" for key, how in back[:5]],
+                    [key for key, _ in back[:5]],
+                )
+            )
+        complaints = [complaint for slot in self._slots for complaint in slot.complaints]
+        if complaints:
+            raise ChaosError(self._story("workers misbehaved", complaints))
+
+    def _story(self, what: str, details: list[str] | None = None, keys: list[tuple[str, str]] | None = None) -> str:
+        lines = [f"{what} (seed {self._seed}; logs in {self._folder})", *(details or ())]
+        for key in keys or ():
+            lines += [f"--- {key[0]}/{key[1]}", self.journal.history(key)]
+        with (
+            contextlib.suppress(psycopg.Error),
+            psycopg.connect(self._postgres.url, autocommit=True, connect_timeout=3) as c,
+        ):
+            for table in ("outbox", "deferred", "parked", "lane", "worker", "notice", "meta"):
+                query = psycopg.sql.SQL("SELECT t::text FROM syncline.{} AS t LIMIT 8").format(
+                    psycopg.sql.Identifier(table)
+                )
+                lines += [f"--- syncline.{table}", *(text for (text,) in c.execute(query))]
+        lines += ["--- timeline", self.journal.timeline()]
+        (self._folder / "story.txt").write_text("\n".join(lines))
+        return "\n".join(lines)
+
+
+def _install(config: Path, url: str) -> None:
+    import asyncio
+
+    async def work() -> None:
+        entities = load(config).entities
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            await install(connection, await plan_install(connection, entities, InstallOptions()))
+
+    asyncio.run(work())
