@@ -14,3 +14,6 @@ UPDATE todo SET done = NOT done, updated = now()
 
 -- name: written
 SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()
+
+-- name: waiting
+SELECT EXISTS (SELECT FROM syncline.outbox)

@@ -60,13 +60,15 @@ def updates(on: Stage, *, rows: int, rounds: int) -> list[Line]:
 
 
 def _touch_and_drain(on: Stage, rows: int, workers: int) -> float:
-    """Update every row while the workers wait for it; marks a second from the first read to the last acknowledgement."""
+    """Update every row while workers wait for it; marks a second from first read to last acknowledgement."""
     with on.sql() as conn, contextlib.ExitStack() as stack:
         running = [stack.enter_context(worker(on)) for _ in range(workers)]
         time.sleep(3.5 if workers > 1 else 1.5)  # until the lanes are shared out
         for one in running:
             one.drained()
         conn.execute(SQL["touch"])
+        while conn.execute(SQL["waiting"]).fetchone() != (False,):
+            time.sleep(0.05)
         done = [one.drained() for one in running]
     assert sum(one["marks"] for one in done) >= rows
     return float(rows / (max(one["last"] for one in done) - min(one["first"] for one in done)))
