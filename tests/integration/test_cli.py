@@ -424,6 +424,10 @@ class TestDoctor:
             installed.sql(f'DROP TRIGGER "{name}" ON users')
         assert "INSERT" in self.report(installed)["triggers"]["message"]
 
+    def test_a_function_that_somebody_changed(self, installed):
+        installed.sql("DROP TRIGGER syncline_1_moved ON users")
+        assert "create trigger syncline_1_moved" in self.report(installed)["configuration"]["message"]
+
     def test_partitions_are_watched(self, installed):
         installed.sql("CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)")
         installed.sql("CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100)")

@@ -11,7 +11,7 @@ import typer
 
 from syncline.cli.common import keep_secret, run, say
 from syncline.config import DEFAULT_FILE
-from syncline.config.urls import source_url
+from syncline.config.urls import database_of, source_url
 from syncline.errors import ConfigError
 from syncline.insight import reach
 from syncline.insight.proposal import propose
@@ -55,4 +55,4 @@ def _checked(url: str) -> str:
 
 async def _propose(url: str, schemas: list[str] | None) -> str:
     async with reach.source(url, purpose="init", installed=False) as source:
-        return await propose(source, schemas)
+        return await propose(source, schemas, target=database_of(os.environ.get("MONGODB_URL", "")))

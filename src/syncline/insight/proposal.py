@@ -49,22 +49,23 @@ class Reference:
     refers_to: tuple[str, ...]
 
 
-async def propose(connection: Connection, schemas: Sequence[str] | None = None) -> str:
+async def propose(connection: Connection, schemas: Sequence[str] | None = None, *, target: str = "") -> str:
     """Look at a database and write a configuration for it.
 
     Args:
         connection: to the source.
         schemas: only tables of these; ``None``: of all but the system's and our own.
+        target: name of the target's database; by default that of the source's.
 
     """
     shapes = await read_shapes(connection, schemas)
     references = [_reference(row) for row in await reach.rows(connection, "foreign_keys")]
-    return compose(connection.info.dbname, shapes, references)
+    return compose(connection.info.dbname, shapes, references, target=target)
 
 
-def compose(database: str, shapes: Iterable[Shape], references: Sequence[Reference]) -> str:
+def compose(database: str, shapes: Iterable[Shape], references: Sequence[Reference], *, target: str = "") -> str:
     """Write the configuration as TOML; every line that decides something says why."""
-    parts = [_HEAD.format(database=_plain(database), quoted=_text(database))]
+    parts = [_HEAD.format(database=_plain(database), quoted=_text(target or database))]
     names: set[str] = set()
     left_out: list[str] = []
     for shape in shapes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from syncline.errors import MappingError
+from syncline.capture.install import InstallOptions, plan
+from syncline.errors import MappingError, PrivilegeError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
 from syncline.model.mapping import Projection
@@ -115,21 +116,24 @@ async def row_security(patient: Patient) -> list[Finding]:
     ]
 
 
-async def registry(patient: Patient) -> list[Finding]:
-    """Compare what is configured with what is installed."""
+async def configuration(patient: Patient) -> list[Finding]:
+    """Compare what is configured with what is installed, down to each trigger and function."""
+    why, fix = "what is captured is not what is configured", "syncline install"
     differences = check(patient.entities, await installed(patient.connection))
-    if not differences:
-        return [ok("configuration", "is what is installed")]
-    return [
-        warning(
-            "configuration",
-            difference.removesuffix("; run `syncline install`"),
-            why="what is captured is not what is configured",
-            fix="syncline install",
+    if differences:
+        texts = [difference.removesuffix("; run `syncline install`") for difference in differences]
+        return [warning("configuration", text, why=why, fix=fix) for text in texts]
+    source = patient.settings.source
+    try:
+        drift = await plan(
+            patient.connection, patient.entities, InstallOptions(capture=source.capture, wake=source.wake)
         )
-        for difference in differences
-    ]
+    except PrivilegeError:
+        return [ok("configuration", "is what is installed (this role may not look at triggers and functions)")]
+    if drift.statements:
+        return [warning("configuration", f"`syncline install` would: {reach.names(drift.summary)}", why=why, fix=fix)]
+    return [ok("configuration", "is what is installed")]
 
 
 CHECKS = (mapping, privileges, row_security)
-INSTALLED_CHECKS = (registry, triggers)
+INSTALLED_CHECKS = (configuration, triggers)

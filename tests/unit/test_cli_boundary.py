@@ -1,0 +1,77 @@
+"""Errors end at the command's boundary: a line, a hint, an exit status."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from syncline.cli.main import app
+from syncline.config import Settings
+from syncline.errors import SynclineError
+
+ENV = {"DATABASE_URL": "postgresql://me:s3cr3t@host/db", "MONGODB_URL": "mongodb://host/db"}
+
+
+@pytest.fixture
+def check(monkeypatch, tmp_path):
+    """Run a command whose work ends in an error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(error, *options):
+        def fail(**_):
+            raise error
+
+        monkeypatch.setattr(Settings, "as_dict", lambda _: fail())
+        return CliRunner().invoke(app, [*options, "config", "show"], env=ENV)
+
+    return run
+
+
+def test_ours_is_a_line_and_a_hint(check):
+    result = check(SynclineError("it broke", hint="mend it"))
+    assert (result.exit_code, result.stderr, result.stdout) == (3, "error: it broke\n  mend it\n", "")
+
+
+def test_an_unexpected_one_says_how_to_see_more(check):
+    result = check(ZeroDivisionError("by nought"))
+    assert result.exit_code == 70
+    assert "unexpected ZeroDivisionError: by nought" in result.stderr
+    assert "--debug" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback(check):
+    assert "Traceback" in check(ZeroDivisionError("by nought"), "--debug").stderr
+
+
+def test_an_interrupt_is_130(check):
+    result = check(KeyboardInterrupt())
+    assert (result.exit_code, result.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("options", [(), ("--debug",)])
+def test_a_password_that_stands_alone_is_masked(check, options):
+    result = check(RuntimeError("bad token s3cr3t"), *options)
+    assert "s3cr3t" not in result.output
+    assert "***" in result.output
+
+
+def test_wrong_usage_is_2():
+    assert CliRunner().invoke(app, ["status", "--nonsense"]).exit_code == 2
+
+
+def _commands(command, path=()):
+    for name, one in getattr(command, "commands", {}).items():
+        yield (*path, name)
+        yield from _commands(one, (*path, name))
+
+
+def test_every_command_has_help(monkeypatch):
+    from syncline.cli.main import command
+
+    for path in _commands(command()):
+        result = CliRunner().invoke(app, [*path, "--help"])
+        assert result.exit_code == 0
+        assert re.search(r"\w{3,}", result.stdout), path
