@@ -92,7 +92,13 @@ class Relay:
     """Both sides of a synchronisation. ``conn`` is the application's connection."""
 
     def __init__(
-        self, url: str, entities: Sequence[Entity], target: Target, *, mongo: tuple[str, str] | None = None, **worker: Any
+        self,
+        url: str,
+        entities: Sequence[Entity],
+        target: Target,
+        *,
+        mongo: tuple[str, str] | None = None,
+        **worker: Any,
     ) -> None:
         self.url, self.entities, self.target, self.mongo = url, list(entities), target, mongo
         self.worker_options = QUICK | worker
@@ -207,12 +213,18 @@ class Relay:
         lines = ["[source]", f"url = {json.dumps(self.url)}", "[target]", f"url = {json.dumps(url)}"]
         lines += [f"database = {json.dumps(name)}", "[worker]"]
         for option, value in self.worker_options.items():
-            named, plain = (f"{option}_seconds", value.total_seconds()) if isinstance(value, timedelta) else (option, value)
+            named, plain = (
+                (f"{option}_seconds", value.total_seconds()) if isinstance(value, timedelta) else (option, value)
+            )
             lines.append(f"{named} = {json.dumps(plain)}")
         keep = self.history.keep
         lines += ["[history]", f'keep = "{keep.total_seconds():.0f}s"' if keep else 'keep = "off"']
         for one in self.entities:
-            lines += [f"[entities.{one.name}]", f"table = {json.dumps(str(one.table))}", f'collection = "{one.collection}"']
+            lines += [
+                f"[entities.{one.name}]",
+                f"table = {json.dumps(str(one.table))}",
+                f'collection = "{one.collection}"',
+            ]
         return "\n".join(lines) + "\n"
 
     # -- waiting and comparing
@@ -248,7 +260,9 @@ class Relay:
         key = self._key(one)
         with self.conn.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(sql.SQL("SELECT * FROM {}").format(table)).fetchall()
-        return {_text(row, key): {name: _plain(value) for name, value in row.items() if name not in key} for row in rows}
+        return {
+            _text(row, key): {name: _plain(value) for name, value in row.items() if name not in key} for row in rows
+        }
 
     def documents(self, one: Entity) -> dict[str, dict[str, Any]]:
         """Read the target as plain values by key text."""
@@ -282,7 +296,7 @@ class Relay:
 def _text(row: Mapping[str, Any], key: Sequence[str]) -> str:
     if len(key) == 1:
         return str(row[key[0]])
-    return json.dumps([str(row[name]) for name in key], ensure_ascii=False, separators=(",", ":"))
+    return json.dumps([str(row[name]) for name in key], ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:
@@ -295,7 +309,12 @@ def _plain(value: Any) -> Any:
 
 @contextlib.asynccontextmanager
 async def relayed(
-    url: str, mongo: tuple[str, str] | None = None, *, ddl: str = ITEMS, entities: Sequence[Entity] = (ITEM,), **worker: Any
+    url: str,
+    mongo: tuple[str, str] | None = None,
+    *,
+    ddl: str = ITEMS,
+    entities: Sequence[Entity] = (ITEM,),
+    **worker: Any,
 ) -> AsyncIterator[Relay]:
     """Make tables, install capture, and have a target: MongoDB where one is given, else one in memory that can fail."""
     target: Target

@@ -19,20 +19,25 @@ class Floor:
         self._source = source
         self._candidate: tuple[int, int] | None = None
         self._settled = 0
+        self._resets = 0
 
     def reset(self) -> None:
         """Start from zero again: there are new lanes."""
         self.value = 0
         self._candidate = None
         self._settled = 0
+        self._resets += 1
 
     async def advance(self) -> None:
-        """Take the next step; call it now and then while there is work."""
-        if self._candidate is None:
+        """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it."""
+        candidate, resets = self._candidate, self._resets
+        if candidate is None:
             drawn = await self._source.drawn()
-            self._candidate = (drawn, await self._source.next_transaction())
-        elif await self._source.oldest_transaction() >= self._candidate[1]:
-            self._settled, self._candidate = self._candidate[0], None
+            candidate = (drawn, await self._source.next_transaction())
+            if resets == self._resets:
+                self._candidate = candidate
+        elif await self._source.oldest_transaction() >= candidate[1] and resets == self._resets:
+            self._settled, self._candidate = candidate[0], None
 
     def seen(self, first: int | None) -> None:
         """Raise the floor after a read that started at it: ``first`` is the lowest mark that was there."""

@@ -66,7 +66,9 @@ class Idler:
         if self._busy_reads >= BUSY_READS and self._armed:
             self._armed = False
             self._busy_reads = 0
-            await self._source.announce_busy()
+            if self._source.holds_wake_lock:
+                await self._source.announce_busy()
+                await self._source.notify()  # idle workers that relied on our lock take it themselves
 
     async def sleep(self, seconds: float) -> None:
         """Sleep until woken, at most so long."""
