@@ -67,9 +67,9 @@ class Case:
     def contents(self) -> Contents:
         """Every record's versions with their places: an update that changes no value is a change too."""
         found: dict[tuple[str, str], set[Any]] = {}
+        installed = {name: rest for name, *rest in self.sql("SELECT name, id, key_columns FROM syncline.entity")}
         for one in self.entities:
-            id_ = self.ids()[one.name]
-            columns = self.sql(f"SELECT key_columns FROM syncline.entity WHERE id = {id_}")[0][0]
+            id_, columns = installed[one.name]
             sources = [(one.table, columns)] + [(embed.table, list(embed.on)) for embed in one.embeds]
             for table, keys in sources:
                 query = sql.SQL(
