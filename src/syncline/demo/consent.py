@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Callable
 
 from syncline.embedded import consent_needed
-from syncline.embedded.mongo_fetch import CONSENT_VARIABLE, LICENCE, LICENCE_URL, OTHER_WAYS
+from syncline.embedded.mongo_fetch import CONSENT_VARIABLE, LICENCE, LICENCE_URL
 from syncline.errors import ConsentError
 
+OTHER_WAY = "Or put a mongod on PATH: the demo then uses that."
 QUESTION = (
     f"The demo runs a real MongoDB engine, which is under the {LICENCE}:\n  {LICENCE_URL}\n"
     "It is downloaded once with npm (15 MB) into your own cache and used on this machine only.\n"
@@ -37,7 +38,7 @@ def settle(*, accepted: bool, ask: Callable[[str], bool] | None) -> None:
     if ask is None:
         raise ConsentError(
             f"The demo's MongoDB engine is under the {LICENCE}, and nobody is here to accept it: {LICENCE_URL}",
-            hint=f"To accept it and download the engine (15 MB), set {CONSENT_VARIABLE}=1 or add --yes. {OTHER_WAYS}",
+            hint=f"To accept it and download the engine (15 MB), set {CONSENT_VARIABLE}=1 or add --yes. {OTHER_WAY}",
         )
     if not ask(QUESTION):
-        raise ConsentError("The licence was not accepted; nothing was downloaded.", hint=OTHER_WAYS)
+        raise ConsentError("The licence was not accepted; nothing was downloaded.", hint=OTHER_WAY)

@@ -15,8 +15,8 @@ RATE_SECONDS = 1.0
 """Rates are averages over the last second."""
 RECENT_SECONDS = 10.0
 """Percentiles are over so much."""
-KEPT = 120
-"""Values of each curve."""
+FORGOTTEN = 840
+"""So many values of a curve are forgotten at once: whole bars, whether these are of 1, 2, … or 8 values."""
 
 
 class WorkerState(Enum):
@@ -83,7 +83,7 @@ class Picture:
     """When the worker was killed; 0: it was not."""
     recovered: float = 0.0
     """When the backlog of that was gone."""
-    curves: dict[str, deque[float]] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def elapsed(self) -> float:
@@ -124,7 +124,10 @@ class Picture:
             "visible": max([*fresh, *self.waiting], default=0.0),
         }
         for name, value in points.items():
-            self.curves.setdefault(name, deque(maxlen=KEPT)).append(value)
+            curve = self.curves.setdefault(name, [])
+            curve.append(value)
+            if len(curve) > 2 * FORGOTTEN:
+                del curve[:FORGOTTEN]
 
     def recent(self) -> list[float]:
         """Times to visible of the last seconds; what is still missing counts with its age so far."""

@@ -48,9 +48,10 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     """
     stage = stage_for(console)
     with _interruptible(), contextlib.ExitStack() as cleaning:
-        place = cleaning.enter_context(opened(stage.preparing, accept=options.accept))
-        cleaning.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the cleaning
         cleaning.callback(stage.end)
+        place = cleaning.enter_context(opened(stage.preparing, accept=options.accept))
+        cleaning.callback(stage.end)
+        cleaning.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the cleaning
         stage.begin(place)
         return asyncio.run(_run(place, stage, options))
 

@@ -18,6 +18,8 @@ WIDEST = 110
 MOST_EVENTS = 7
 OTHER_LINES = 17
 """Height of everything but the events and the ways in, with a line for the cursor."""
+CURVE = 140
+"""Values that a curve should show: 35 seconds."""
 NOTES_FROM = 96
 """Narrower terminals have no room for the notes beside the curves."""
 STATES = {
@@ -80,7 +82,9 @@ def _meters(picture: Picture, width: int) -> Table:
     table.add_column(width=room)
     for label, value, curve, style, note in rows:
         text = value if isinstance(value, Text) else Text(value, "bold")
-        line = sparkline(list(picture.curves.get(curve, ())), room - 2, logarithmic=curve in ("queue", "visible"))
+        line = sparkline(
+            picture.curves.get(curve, []), room - 2, size=-(-CURVE // room), logarithmic=curve == "visible"
+        )
         cells: list[RenderableType] = [label, text, Text(line, style)]
         if width >= NOTES_FROM - 4:
             cells.append(Text(note, "dim", no_wrap=True))

@@ -25,14 +25,13 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 99.5 else f"{seconds:.0f} s"
 
 
-def sparkline(values: Sequence[float], width: int, *, logarithmic: bool = False) -> str:
+def sparkline(values: Sequence[float], width: int, *, size: int = 1, logarithmic: bool = False) -> str:
     """Draw the newest values as bars, the highest as a full one; nothing (0) is the lowest bar.
 
-    Where there are more values than room, each bar is the highest of its values, so that no peak gets lost.
+    Each bar is the highest of ``size`` values, so that no peak gets lost.
     """
     if width < 1 or not values:
         return ""
-    size = max(1, math.ceil(len(values) / width))
     groups = [max(values[at : at + size]) for at in range(0, len(values), size)]
     return "".join(BARS[height] for height in _heights(groups[-width:], logarithmic=logarithmic))
 
