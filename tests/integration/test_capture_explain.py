@@ -1,0 +1,154 @@
+"""Plans of the hot statements on a large outbox, also while an old snapshot keeps dead rows in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from syncline.embedded.postgres import PrivatePostgres
+from syncline.outbox.acknowledge import statement
+from syncline.outbox.dialect import Dialect
+from syncline.outbox.sql import blocks
+from tests import engines
+from tests.integration.capture_case import Case, entity
+
+ROWS = 40_000
+QUERIES = blocks("queries.sql")
+EVERY_LANE = -1
+
+
+@pytest.fixture(scope="module")
+def large(postgres: PrivatePostgres) -> Iterator[Case]:
+    with engines.fresh_database(postgres.url) as url, Case(url, [entity("todo", "todo")]) as case:
+        case.sql(
+            "CREATE TABLE todo (id bigint PRIMARY KEY, title text)",
+            "ALTER DATABASE " + case.conn.info.dbname + " SET synchronous_commit = off",
+        )
+        case.install()
+        case.sql(
+            f"INSERT INTO todo SELECT g, 'x' FROM generate_series(1, {ROWS}) AS g",
+            f"INSERT INTO syncline.deferred (due, entity, lane, key) SELECT now() + g * interval '1 s', 1, 1, g::text FROM generate_series(0, {ROWS}) AS g",
+            f"INSERT INTO syncline.history (seq, created_at, processed_at, entity, hint, key) SELECT g, now(), now(), 1, 'U', g::text FROM generate_series(1, {ROWS}) AS g",
+            "VACUUM ANALYZE",
+        )
+        yield case
+
+
+def explain(conn: psycopg.Connection[Any], query: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Run a statement within a transaction that is undone; return its plan with what it touched."""
+    with conn.transaction(force_rollback=True):
+        row = conn.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + query, values).fetchone()
+    assert row is not None
+    return row[0][0]["Plan"]
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
+
+
+def scans(plan: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(node["Node Type"], node["Relation Name"]) for node in nodes(plan) if "Relation Name" in node}
+
+
+def buffers(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_marks_are_read_in_the_order_of_the_index(large: Case) -> None:
+    values = {"after": 0, "lanes": EVERY_LANE, "limit": 1000, "except": []}
+    plan = explain(large.conn, QUERIES["read_marks"], values)
+
+    assert scans(plan) == {("Index Scan", "outbox")}
+    assert plan["Node Type"] == "Limit"
+    assert buffers(plan) < 60
+
+
+def test_a_lane_out_of_many_needs_no_sort(large: Case) -> None:
+    plan = explain(large.conn, QUERIES["read_marks"], {"after": ROWS // 2, "lanes": 3, "limit": 100, "except": [7]})
+
+    assert not {"Sort", "Seq Scan"} & {node["Node Type"] for node in nodes(plan)}
+
+
+def test_due_deletes_are_found_without_looking_at_the_others(large: Case) -> None:
+    plan = explain(large.conn, QUERIES["promote_deferred"], {"limit": 100})
+
+    (found,) = (node for node in nodes(plan) if node.get("Index Name") == "deferred_due")
+    assert "due" in found["Index Cond"]
+    assert ("Seq Scan", "deferred") not in scans(plan)
+
+
+def test_whether_a_delete_is_due_is_one_look_at_the_index(large: Case) -> None:
+    plan = explain(large.conn, QUERIES["deferred_due"], {})
+
+    assert buffers(plan) < 10
+
+
+def test_a_token_is_looked_up_from_the_newest_mark_on(large: Case) -> None:
+    large.sql("BEGIN; INSERT INTO todo VALUES (-1)")
+    tx = large.sql("SELECT pg_current_xact_id()::text")[0][0]
+    large.sql("COMMIT")
+    query = blocks("freshness.sql", "syncline.capture")["freshness"]
+    plan = explain(large.conn, query, {"txs": [tx], "depth": 1000})
+
+    assert ("Index Scan", "outbox") in scans(plan)
+    assert buffers(plan) < 100
+    large.sql("DELETE FROM syncline.outbox WHERE key = '-1'", "DELETE FROM todo WHERE id = -1")
+
+
+def test_the_lag_is_one_row(large: Case) -> None:
+    plan = explain(large.conn, QUERIES["lag"], {})
+
+    assert ("Seq Scan", "outbox") not in scans(plan)
+    assert buffers(plan) < 20
+
+
+def test_an_acknowledgement_touches_only_its_marks(large: Case) -> None:
+    large.sql("UPDATE syncline.lane SET owner = '00000000-0000-0000-0000-000000000001', epoch = 5")
+    seqs = [seq for (seq,) in large.sql("SELECT seq FROM syncline.outbox ORDER BY seq LIMIT 500")]
+    query = statement(Dialect.POSTGRESQL, history=False, absent=False, rejected=False, unpark=False, documents=False)
+    values = {
+        "lanes": list(range(64)), "epochs": [5] * 64, "worker": "00000000-0000-0000-0000-000000000001",
+        "seqs": "{" + ",".join(map(str, seqs)) + "}",
+    }  # fmt: skip
+    plan = explain(large.conn, query, values)
+
+    assert ("Seq Scan", "outbox") not in scans(plan)
+    removed = [node["Actual Rows"] for node in nodes(plan) if node["Node Type"] == "ModifyTable"]
+    assert removed == [500]
+
+
+def test_the_history_of_one_record_is_found_by_its_index(large: Case) -> None:
+    query = "SELECT * FROM syncline.\"Outbox\" WHERE aggregate_type = 'todo' AND aggregate_id = '77' AND processed ORDER BY created_at DESC LIMIT 1"
+    plan = explain(large.conn, query, {})
+
+    assert not {relation for kind, relation in scans(plan) if kind == "Seq Scan" and relation.startswith("history")}
+
+
+def test_a_statement_that_marks_is_no_join(large: Case) -> None:
+    """Plans on transition tables are made once a session, for the size of the first statement."""
+    with psycopg.connect(large.url) as writer:
+        writer.execute("UPDATE todo SET title = 'one' WHERE id = 1")
+        writer.execute("SET LOCAL statement_timeout = '20s'")
+        writer.execute("UPDATE todo SET title = 'all'")
+        writer.rollback()
+
+
+def test_dead_marks_under_an_old_snapshot_are_passed_by_going_on_after_the_last(large: Case) -> None:
+    first, middle = large.sql(f"SELECT min(seq), min(seq) + {ROWS // 2} FROM syncline.outbox")[0]
+    with psycopg.connect(large.url) as old:
+        old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old.execute("SELECT count(*) FROM syncline.meta")
+        large.sql(f"DELETE FROM syncline.outbox WHERE seq < {middle}", "VACUUM syncline.outbox")
+        values = {"lanes": EVERY_LANE, "limit": 1000, "except": []}
+
+        from_the_start = explain(large.conn, QUERIES["read_marks"], values | {"after": first - 1})
+        from_the_floor = explain(large.conn, QUERIES["read_marks"], values | {"after": middle - 1})
+
+        assert scans(from_the_floor) == {("Index Scan", "outbox")}
+        assert buffers(from_the_floor) < 60 < buffers(from_the_start)
+    large.sql("VACUUM syncline.outbox")
+    after = explain(large.conn, QUERIES["read_marks"], values | {"after": 0})
+    assert buffers(after) < 200
