@@ -165,7 +165,10 @@ FROM pg_catalog.pg_settings
 WHERE name = 'synchronous_commit' AND reset_val = 'off' AND source IN ('configuration file', 'command line', 'default')
 
 -- name: prepared_allowed
-SELECT setting::int AS allowed FROM pg_catalog.pg_settings WHERE name = 'max_prepared_transactions'
+SELECT setting::int AS allowed,
+       coalesce((SELECT prosrc LIKE '%%pg_notify%%' FROM pg_catalog.pg_proc
+                 WHERE pronamespace = to_regnamespace('syncline') AND proname = 'wake'), false) AS wakes
+FROM pg_catalog.pg_settings WHERE name = 'max_prepared_transactions'
 
 -- name: lacking_privileges
 -- What the role of this connection may not do and a worker must.

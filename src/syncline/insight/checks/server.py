@@ -89,15 +89,15 @@ async def asynchronous_commit(patient: Patient) -> list[Finding]:
 
 async def two_phase(patient: Patient) -> list[Finding]:
     """Find two-phase commit together with wake-ups."""
-    allowed = (await reach.one(patient.connection, "prepared_allowed"))["allowed"]
-    if not allowed or not patient.settings.source.wake or patient.settings.source.capture != "triggers":
+    found = await reach.one(patient.connection, "prepared_allowed")
+    if not (found["allowed"] and found["wakes"]):
         return [ok("two-phase commit", "not in the way of wake-ups")]
     return [
         warning(
             "two-phase commit",
-            f"max_prepared_transactions is {allowed} and the worker is woken by NOTIFY",
+            f"max_prepared_transactions is {found['allowed']} and writers wake the worker by NOTIFY",
             why="PostgreSQL refuses PREPARE TRANSACTION after a NOTIFY: prepared writes would fail now and then",
-            fix="if the application uses PREPARE TRANSACTION: [source] wake = false, then `syncline install`",
+            fix="syncline install  -- it turns wake-ups off while transactions can be prepared; the worker polls",
         )
     ]
 
