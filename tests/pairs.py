@@ -27,7 +27,7 @@ from syncline.ports import Absence, Batch
 from syncline.targets.mongo import CODEC, MongoTarget
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Options, Sides
-from syncline.verify.report import VerifyReport
+from syncline.verify.report import Mode, VerifyReport
 from syncline.verify.verifier import verify
 
 
@@ -96,7 +96,7 @@ class Pair:
     async def verify(self, *names: str, **options: Any) -> VerifyReport:
         sides = Sides(self.pages, self.looks, MongoInspection(self.target))
         chosen = [one for one in self.plans.values() if not names or one.name in names]
-        return await verify(sides, chosen, Options(**options))
+        return await verify(sides, chosen, Options(**{**options, "mode": Mode(options.get("mode", "full"))}))
 
 
 @contextlib.asynccontextmanager

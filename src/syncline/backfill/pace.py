@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from syncline.backfill.tasks import Task, Tasks
 from syncline.errors import SynclineError
@@ -26,6 +27,15 @@ class Pace:
     """Between two looks at a full queue."""
     patience: timedelta | None = None
     """Give up when no worker lives for so long and the queue is full; ``None``: wait for ever."""
+
+    def asked(self, options: Mapping[str, Any]) -> Pace:
+        """Apply what a task asks for: ``max_queue``, ``max_lag_seconds``."""
+        lag = options.get("max_lag_seconds")
+        return replace(
+            self,
+            max_queue=int(options.get("max_queue", self.max_queue)),
+            max_lag=self.max_lag if lag is None else timedelta(seconds=float(lag)),
+        )
 
 
 class NobodyDrainsError(SynclineError):

@@ -45,7 +45,7 @@ class Runner:
         worker: id of who claims (a UUID as text).
         plans: the compiled entities by id.
         target: walked by sweeps.
-        pace: limits.
+        pace: limits; a task's own options win.
         told: called after each step with the progress; must be quick.
 
     """
@@ -65,7 +65,7 @@ class Runner:
         """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
         self._connection = connection
         self._target = target
-        self._pacer = Pacer(self.tasks, pace or Pace())
+        self._pace = pace or Pace()
         self._told = told or (lambda _: None)
 
     async def run_next(self) -> Progress | None:
@@ -93,36 +93,38 @@ class Runner:
         except BaseException:
             await self._give_back(task)
             raise
-        progress = self._progress(task, plan, finished=True)
+        progress = progress_of(task, plan, finished=True)
         self._told(progress)
         return progress
 
     async def _work(self, task: Task, plan: Plan) -> None:
         def told(waiting: str) -> None:
-            self._told(self._progress(task, plan, waiting=waiting))
+            self._told(progress_of(task, plan, waiting=waiting))
 
+        pacer = Pacer(self.tasks, self._pace.asked(task.options))
         if task.kind is TaskKind.BACKFILL:
-            await Backfill(self._connection, self.tasks, self._pacer, plan, told).run(task)
+            await Backfill(self._connection, self.tasks, pacer, plan, told).run(task)
         else:
-            await Sweep(self._connection, self.tasks, self._pacer, plan, self._target, told).run(task)
+            await Sweep(self._connection, self.tasks, pacer, plan, self._target, told).run(task)
 
     async def _give_back(self, task: Task) -> None:
         """Let others go on at once; when that fails the claim expires."""
         with contextlib.suppress(SynclineError, psycopg.Error):
             await self.tasks.give_back(task)
 
-    @staticmethod
-    def _progress(task: Task, plan: Plan, *, waiting: str = "", finished: bool = False) -> Progress:
-        known = task.progress
-        total, done = known.get("total"), known.get("done", 0)
-        return Progress(
-            task.id,
-            task.kind,
-            plan.name,
-            min(done, total) if finished and total is not None else done,
-            known.get("marked", 0),
-            total,
-            known.get("foreign", 0),
-            waiting,
-            finished,
-        )
+
+def progress_of(task: Task, plan: Plan, *, waiting: str = "", finished: bool = False) -> Progress:
+    """Read how far a task has come out of its row."""
+    known = task.progress
+    total, done = known.get("total"), known.get("done", 0)
+    return Progress(
+        task.id,
+        task.kind,
+        plan.name,
+        done if total is None else total if finished else min(done, total),
+        known.get("marked", 0),
+        total,
+        known.get("foreign", 0),
+        waiting,
+        finished,
+    )

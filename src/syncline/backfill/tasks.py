@@ -50,11 +50,11 @@ class Tasks:
         self._ttl = ttl
         self._queries = {**blocks("queries.sql"), **blocks("tasks.sql", "syncline.backfill")}
 
-    async def request(self, kind: TaskKind, entity: int, reason: str, *, claimed: bool = False) -> int:
-        """Ask for a task; return its id. With ``claimed`` the caller runs it."""
-        values = {"kind": kind.value, "entity": entity, "reason": reason, "options": Jsonb({})}
-        row = await self._one("request_claimed" if claimed else "request_task", **values)
-        assert row is not None  # noqa: S101  both return a row
+    async def request(self, kind: TaskKind, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
+        """Ask for a task that any worker may run; return its id."""
+        values = {"kind": kind.value, "entity": entity, "reason": reason, "options": Jsonb(dict(options or {}))}
+        row = await self._one("request_task", **values)
+        assert row is not None  # noqa: S101  it returns a row
         return int(row[0])
 
     async def claim(self, entities: Collection[int], only: int | None = None) -> Task | None:

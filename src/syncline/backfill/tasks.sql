@@ -1,11 +1,5 @@
 -- Statements on `syncline.task` for its runner and those who watch it.
 
--- name: request_claimed
--- A task that its requester runs itself. When he dies the claim expires and any worker goes on with it.
-INSERT INTO syncline.task (kind, entity, reason, options, claimed_by, claimed_until)
-VALUES (%(kind)s, %(entity)s, %(reason)s, %(options)s, %(worker)s, clock_timestamp() + %(ttl)s)
-RETURNING id
-
 -- name: unfinished
 SELECT id, kind, entity, reason, options, progress, claimed_until IS NOT NULL AND claimed_until >= clock_timestamp() AS claimed
 FROM syncline.task

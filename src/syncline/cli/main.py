@@ -7,7 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from syncline.cli import config, demo, doctor, explain, init, install, parked, status, uninstall, worker
+from syncline.cli import (
+    backfill,
+    config,
+    demo,
+    doctor,
+    explain,
+    init,
+    install,
+    parked,
+    repair,
+    status,
+    uninstall,
+    verify,
+    worker,
+)
 from syncline.cli.common import Boundary, Invocation, invocation
 
 app = typer.Typer(
@@ -40,7 +54,10 @@ app.command("init")(init.init)
 app.command("install")(install.install)
 app.command("uninstall")(uninstall.uninstall)
 app.command("worker")(worker.worker)
+app.command("backfill")(backfill.backfill)
 app.command("status")(status.status)
+app.command("verify")(verify.verify)
+app.command("repair")(repair.repair)
 app.command("explain")(explain.explain)
 app.add_typer(parked.app, name="parked")
 app.command("doctor")(doctor.doctor)

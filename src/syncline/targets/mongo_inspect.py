@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import bson
 import pymongo
 from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
 
 from syncline.model.entity import Entity
 from syncline.ports import Document
@@ -16,6 +17,7 @@ from syncline.targets.mongo import CODEC, MongoTarget
 
 LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")
 """Anybody may have written what is looked at here."""
+RAW = bson.CodecOptions(document_class=RawBSONDocument)
 
 
 class MongoInspection:
@@ -41,8 +43,8 @@ class MongoInspection:
             collection = await self._target.reading(entity)
             projection = {"_id": 1} if keys_only else None
             # The size of the first batch: by default it has 101 documents.
-            cursor = collection.find_raw_batches({"_id": {"$in": list(ids)}}, projection, batch_size=len(ids))
-            return [document async for batch in cursor for document in _split(cast(bytes, batch))]
+            found = collection.with_options(RAW).find({"_id": {"$in": list(ids)}}, projection, batch_size=len(ids))
+            return [bytes(document.raw) for document in await found.to_list()]
 
     async def read_confirmed(self, entity: Entity, ids: Sequence[Any]) -> list[bytes]:
         """Read documents as BSON from a primary that was one still when they had been read.
@@ -95,13 +97,3 @@ class MongoInspection:
 
         """
         return bson.encode(document, codec_options=CODEC)
-
-
-def _split(batch: bytes) -> list[bytes]:
-    documents = []
-    start, end = 0, len(batch)
-    while start < end:
-        stop = start + int.from_bytes(batch[start : start + 4], "little")
-        documents.append(batch[start:stop])
-        start = stop
-    return documents

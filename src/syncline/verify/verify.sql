@@ -37,3 +37,6 @@ SELECT count(*) FROM syncline.parked WHERE entity = %(entity)s
 -- name: certify
 INSERT INTO syncline.certificate (entity, as_of, records, verdict, report)
 VALUES (%(entity)s, %(as_of)s, %(records)s, %(verdict)s, %(report)s)
+
+-- name: audit
+INSERT INTO syncline.notice (name, severity, message, resolved_at) VALUES ('Repair', 'info', %(message)s, clock_timestamp())

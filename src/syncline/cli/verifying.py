@@ -1,0 +1,89 @@
+"""What ``verify`` and ``repair`` share: both sides opened, progress, findings as a table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from syncline.cli.common import err, print_table
+from syncline.config import Settings
+from syncline.outbox.plans import Plans
+from syncline.outbox.states import Plan
+from syncline.targets.mongo_inspect import MongoInspection
+from syncline.verify.one_pass import Sides, Step
+from syncline.verify.report import Finding
+from syncline.wiring import open_plans, opened_source, opened_target
+
+SHOWN = 20
+"""Findings on the terminal; `--json` has all."""
+_PHASES = {"source": "comparing", "target": "looking for extra documents", "again": "looking again"}
+
+
+@contextlib.asynccontextmanager
+async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> AsyncIterator[tuple[Sides, Plans]]:
+    """Open what a verification needs."""
+    async with (
+        opened_target(settings) as target,
+        opened_source(settings, keyed=True) as pages,
+        opened_source(settings, keyed=True) as looks,
+    ):
+        plans = await open_plans(settings, looks)
+        yield Sides(pages, looks, MongoInspection(target), settings.source.name, told), plans
+
+
+def chosen(plans: Plans, names: Sequence[str]) -> list[Plan]:
+    """Find the entities that were named; all when none was.
+
+    Raises:
+        ConfigError, MappingError: there is none of that name, or it does not fit its table.
+
+    """
+    if not names:
+        names = [*(plan.name for plan in plans.by_id.values()), *plans.problems]
+    return [plans.named(name) for name in names]
+
+
+@contextlib.contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
+    """Show how far a verification has come, on standard error; nothing where nobody looks."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=quiet or not err.is_terminal,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def told(step: Step) -> None:
+        what = f"{step.entity}: {_PHASES[step.phase]}"
+        if what not in tasks:
+            tasks[what] = bar.add_task(what)
+        bar.update(tasks[what], completed=step.done, total=max(step.total, step.done) if step.total else None)
+
+    with bar:
+        yield told
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Show the first findings."""
+    rows = []
+    for finding in findings[:SHOWN]:
+        key = finding.key if finding.key is not None else f"_id {finding.id!r}"
+        fields = "; ".join(f"{d.field}: {_short(d.source)} ≠ {_short(d.target)}" for d in finding.differences[:4])
+        more = len(finding.differences) - 4
+        seen = f"{finding.confirmed:%H:%M:%S}" if finding.confirmed else ""
+        rows.append(
+            (finding.entity, finding.kind.value, key, fields + (f"; and {more} more" if more > 0 else ""), seen)
+        )
+    if rows:
+        print_table(("entity", "what", "key", "fields (source ≠ target)", "confirmed"), rows)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "…"
