@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Numeric, String, Table, create_engine
 from sqlalchemy import Column as Col
+from sqlalchemy import ForeignKey, Numeric, String, Table, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -101,7 +101,7 @@ class Node(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
     best_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
-    best: Mapped[Node | None] = relationship(foreign_keys=[best_id], remote_side=[id], post_update=True)
+    best: Mapped[Node | None] = relationship(foreign_keys=[best_id], remote_side="Node.id", post_update=True)
 
 
 class Animal(Base):

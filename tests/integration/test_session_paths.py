@@ -32,7 +32,6 @@ from tests.integration.session_case import (
     User,
     driver_url,
     entities,
-    loose_tag,
     session_case,
     todo_tag,
 )

@@ -60,7 +60,7 @@ class Permits:
         """Whether a permit covers the statement: one UPDATE or DELETE of its table."""
         for permit in self._open.get(connection, ()):
             fits = write.statement is not None and write.table == permit.table and not write.statement.is_insert
-            if fits and permit.running is None:
+            if fits and permit.running in (None, context):
                 permit.running = context
                 return True
         return False
@@ -83,7 +83,7 @@ class Permits:
                         hint="give mark_where the statement's own condition; if rows came in between, retry",
                     )
 
-    def before_commit(self, connection: Connection) -> None:
+    def before_commit(self, connection: Connection, *_: object) -> None:
         """Stop a transaction that holds changes without a mark."""
         message = self._broken.get(connection)
         if message is not None:

@@ -37,7 +37,7 @@ class CommitTokens:
 
     def __init__(self) -> None:
         """Follow nothing yet."""
-        self._connections = Connections(("commit", self._before_commit))
+        self._connections = Connections(("commit", self._before_commit), ("prepare_twophase", self._before_commit))
         self._installations: WeakKeyDictionary[Pool, str] = WeakKeyDictionary()
         self._pending: WeakKeyDictionary[Session, str] = WeakKeyDictionary()
 
@@ -47,7 +47,7 @@ class CommitTokens:
         event.listen(event_target(sessions), "after_commit", self._after_commit)
         event.listen(event_target(sessions), "after_rollback", self._after_rollback)
 
-    def _before_commit(self, connection: Connection) -> None:
+    def _before_commit(self, connection: Connection, *_: object) -> None:
         sessions = self._connections.sessions(connection)
         if not sessions or connection.dialect.name != "postgresql":
             return

@@ -26,18 +26,7 @@ if TYPE_CHECKING:
 Key = Any
 """The value of the key column; for a key of several columns a sequence, or a mapping of column to value."""
 
-# A value must become what its column holds before it becomes text: 1.5 in numeric(10,2) is 1.50.
-_FIND = """/* syncline */
-SELECT e.id, e.key_columns, e.key_types,
-       ARRAY(SELECT CASE WHEN k.type IN ('numeric', 'timestamp', 'timestamptz', 'time')
-                         THEN pg_catalog.format_type(a.atttypid, a.atttypmod) ELSE k.type END
-             FROM unnest(e.key_columns, e.key_types) WITH ORDINALITY AS k (name, type, place)
-             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = k.name
-             ORDER BY k.place)
-FROM syncline.entity AS e
-JOIN pg_catalog.pg_class AS c ON true
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname || '.' || c.relname = e.source_table
-WHERE e.name = {}"""
+_FIND = "/* syncline */ SELECT id, key_columns, key_types FROM syncline.entity WHERE name = {}"
 _OURS = MappingProxyType({"syncline": "marked: this is Syncline"})
 _NAME = re.compile(r"[^\x00-\x20\x7f]{1,200}")
 
@@ -171,9 +160,9 @@ def _mark(event: _Event, row: Sequence[Any] | None, place: str) -> tuple[str, li
             f"no entity {event.entity!r} is installed (event {event.type!r})",
             hint='run `syncline install`, or name another: record(…, entity="…")',
         )
-    number, columns, types, casts = row
+    number, columns, types = row
     texts = key_texts(event.entity, event.key, columns, types)
-    key = ", ".join(f"CAST(CAST(CAST({place} AS text) AS {c}) AS {t})" for c, t in zip(casts, types, strict=True))
+    key = ", ".join(f"CAST(CAST({place} AS text) AS {type_})" for type_ in types)
     statement = (
         f"/* syncline */ SELECT syncline.mark(CAST({number} AS smallint), ARRAY[syncline.key_{number}({key})], "
         f"CAST('E' AS \"char\"), CAST({place} AS text), CAST({place} AS jsonb))"

@@ -32,6 +32,9 @@ SHORTEST, LONGEST = 0.001, 0.05
 IDLE = 4
 """Connections that are kept open when ``Freshness`` makes its own."""
 
+AT_ONCE = 16
+"""Looks at the same time, those included that nobody waits for any more: a source that hangs is not flooded."""
+
 Pool = Callable[[], AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]]
 """Gives a connection for the time of a block, e.g. ``psycopg_pool.AsyncConnectionPool.connection``."""
 
@@ -47,7 +50,7 @@ class Freshness:
     """Tells whether a token's changes have reached the target.
 
     It reads the outbox of the primary (never of a replica, which may not have the marks yet). It keeps no state in a
-    database session, so a transaction pooler in between is fine. Close it at the end.
+    database session, so a transaction pooler in between is fine. It belongs to one event loop. Close it at the end.
 
         freshness = Freshness(settings.database_url)
         if await freshness.synced(request.headers.get("syncline-token"), timeout=0.2):
@@ -64,6 +67,8 @@ class Freshness:
         """
         self._source = source
         self._own = _OwnConnections(source) if isinstance(source, str) else None
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._left: set[asyncio.Future[_Answer]] = set()
         self._background: _Background | None = None
         self._starting = threading.Lock()
 
@@ -105,6 +110,7 @@ class Freshness:
 
     async def close(self) -> None:
         """Close the connections that were made here; engines and pools belong to others."""
+        await asyncio.gather(*self._left, return_exceptions=True)
         if self._own is not None:
             await self._own.close()
         if self._background is not None:
@@ -112,35 +118,50 @@ class Freshness:
             self._background = None
 
     async def _wait(self, installation: str, transactions: list[str], seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        trouble: Exception | None = None
+        now = time.monotonic()
+        deadline, patience = now + seconds, now + max(seconds, LONGEST)
         pause = SHORTEST
+        while True:
+            answer = await self._look_before(patience, transactions)
+            if isinstance(answer, _Answer):
+                if answer.installation != installation or answer.standby or answer.parked:
+                    return False
+                if not answer.pending:
+                    return True
+            if time.monotonic() + pause >= deadline:
+                if isinstance(answer, str):
+                    _log().warning("the source did not say whether a token is synced; answered no", error=answer)
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST)
+
+    async def _look_before(self, deadline: float, transactions: list[str]) -> _Answer | str:
+        """Look, or say why not. What does not end in time is left behind: a frozen server delays even cancelling."""
+        look = asyncio.ensure_future(self._look(transactions))
         try:
-            async with asyncio.timeout(max(seconds, LONGEST)):
-                while True:
-                    try:
-                        answer = await self._look(transactions)
-                    except (OSError, psycopg.OperationalError, psycopg.InterfaceError) as error:
-                        trouble = error
-                    else:
-                        trouble = None
-                        if answer.installation != installation or answer.standby or answer.parked:
-                            return False
-                        if not answer.pending:
-                            return True
-                    if time.monotonic() + pause >= deadline:
-                        break
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, LONGEST)
-        except TimeoutError as error:
-            trouble = trouble or error
-        if trouble is not None:
-            _log().warning(
-                "the source did not say whether a token is synced; answered no", error=str(trouble) or "timeout"
-            )
-        return False
+            await asyncio.wait({look}, timeout=max(deadline - time.monotonic(), 0))
+        finally:
+            if not look.done():
+                self._left.add(look)
+                look.add_done_callback(self._forget)
+                look.cancel()
+        if not look.done():
+            return "no answer in time"
+        try:
+            return look.result()
+        except (OSError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            return str(error) or type(error).__name__
+
+    def _forget(self, look: asyncio.Future[_Answer]) -> None:
+        self._left.discard(look)
+        if not look.cancelled():
+            look.exception()
 
     async def _look(self, transactions: list[str]) -> _Answer:
+        async with self._slots:
+            return await self._ask(transactions)
+
+    async def _ask(self, transactions: list[str]) -> _Answer:
         values = {"txs": "{" + ",".join(transactions) + "}", "depth": DEPTH}
         try:
             if isinstance(self._source, str) or callable(self._source):
@@ -220,6 +241,7 @@ def _statement() -> str:
 async def _ask_engine(engine: AsyncEngine, values: dict[str, Any]) -> Any:
     from sqlalchemy import bindparam, text
     from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import TimeoutError as NoneFree
 
     named = _statement().replace("%(txs)s", "CAST(:txs AS text)").replace("%(depth)s", "CAST(:depth AS bigint)")
     clause = text(named).bindparams(*(bindparam(name, value) for name, value in values.items()))
@@ -228,6 +250,8 @@ async def _ask_engine(engine: AsyncEngine, values: dict[str, Any]) -> Any:
             return (await connection.execute(clause)).one()
     except DBAPIError as error:
         raise _as_psycopg(error) from error
+    except NoneFree as error:
+        raise psycopg.OperationalError("no connection of the pool is free") from error
 
 
 def _as_psycopg(error: Any) -> psycopg.Error:

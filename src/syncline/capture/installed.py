@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from syncline.capture.cascades import Cascade, Part, actions, refuse_unseen
-from syncline.errors import CaptureError, NotInstalledError
+from syncline.errors import CaptureError, NotInstalledError, PrivilegeError
 from syncline.model.entity import TableName
 from syncline.outbox.sql import blocks
 
@@ -142,7 +143,15 @@ def _refuse_ambiguity(roles: Iterable[TableName]) -> None:
 
 def _rows(connection: Connection, name: str) -> list[Any]:
     statement = text(_escaped(blocks("session.sql", "syncline.capture")[name]))
-    return list(connection.execute(statement, execution_options=OURS))
+    try:
+        return list(connection.execute(statement, execution_options=OURS))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != "42501":
+            raise
+        raise PrivilegeError(
+            str(error.orig).splitlines()[0],
+            hint="GRANT USAGE ON SCHEMA syncline, SELECT ON syncline.entity and syncline.meta to the writing role",
+        ) from error
 
 
 def _escaped(statement: str) -> str:

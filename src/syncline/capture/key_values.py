@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -13,6 +14,7 @@ from uuid import UUID
 
 from syncline.errors import KeyFormatError
 
+_MODIFIER = re.compile(r"\(.*?\)")
 Convert = Callable[[Any], str | None]
 """From a value to text that PostgreSQL reads as the same value; ``None``: not of this type."""
 
@@ -24,7 +26,7 @@ def key_texts(entity: str, key: Any, columns: Sequence[str], types: Sequence[str
         entity: for the message.
         key: a value; for several columns a sequence in their order, or a mapping by column.
         columns: the key's columns.
-        types: their SQL types, as ``syncline.entity`` has them.
+        types: their SQL types with modifiers, as ``syncline.entity`` has them.
 
     Raises:
         KeyFormatError: it has other columns, or a value of another type.
@@ -53,7 +55,7 @@ def _values(entity: str, key: Any, columns: Sequence[str]) -> list[Any]:
 def _text(entity: str, column: str, type_: str, value: Any) -> str:
     if value is None:
         raise KeyFormatError(f"{entity}: {column} is None", hint="flush first when the database makes the key")
-    text = _CONVERT.get(type_, _other)(value)
+    text = _CONVERT.get(_MODIFIER.sub("", type_), _other)(value)
     if text is None or "\0" in text:
         raise KeyFormatError(f"{entity}: {column} is {type_}, and {value!r} is none ({type(value).__name__})")
     return text
@@ -104,31 +106,40 @@ def _clock(value: Any) -> str | None:
 
 
 def _other(value: Any) -> str | None:
-    """Enums, networks, and what else has a text form."""
+    """Enums, networks, domains, and what else has a text form; the cast in SQL judges."""
     if isinstance(value, Enum):
         return value.value if isinstance(value.value, str) else value.name
+    if isinstance(value, (int, Decimal)):
+        return (
+            str(value).lower()
+            if isinstance(value, bool)
+            else f"{value:f}"
+            if isinstance(value, Decimal)
+            else str(value)
+        )
     networks = (ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Interface, ipaddress.IPv6Interface)
-    if isinstance(value, (*networks, ipaddress.IPv4Network, ipaddress.IPv6Network)):
+    if isinstance(value, (UUID, *networks, ipaddress.IPv4Network, ipaddress.IPv6Network)):
         return str(value)
     return value if isinstance(value, str) else None
 
 
 _CONVERT: Mapping[str, Convert] = MappingProxyType(
     {
-        "int2": _integer(16),
-        "int4": _integer(32),
-        "int8": _integer(64),
+        "smallint": _integer(16),
+        "integer": _integer(32),
+        "bigint": _integer(64),
         "uuid": _uuid,
         "text": _string,
-        "bpchar": _string,
+        "character varying": _string,
+        "character": _string,
         "boolean": lambda value: str(value).lower() if isinstance(value, bool) else None,
         "bytea": lambda value: (
             rf"\x{bytes(value).hex()}" if isinstance(value, (bytes, bytearray, memoryview)) else None
         ),
         "numeric": _numeric,
         "date": _day,
-        "time": _clock,
-        "timestamp": _moment(aware=False),
-        "timestamptz": _moment(aware=True),
+        "time without time zone": _clock,
+        "timestamp without time zone": _moment(aware=False),
+        "timestamp with time zone": _moment(aware=True),
     }
 )

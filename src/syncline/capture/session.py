@@ -65,6 +65,7 @@ class SessionCapture:
             ("before_cursor_execute", self._before_statement),
             ("after_cursor_execute", self.permits.after_statement),
             ("commit", self.permits.before_commit),
+            ("prepare_twophase", self.permits.before_commit),
         )
         self._listens_to_objects = False
 
