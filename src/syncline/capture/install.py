@@ -11,6 +11,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from syncline.capture import cockroach
 from syncline.capture.grants import plan_grants
 from syncline.capture.plan import InstallPlan, arms, plan_entities, plan_triggers
 from syncline.capture.preflight import examine, examine_server, wanted_entities
@@ -20,6 +21,7 @@ from syncline.capture.state import read, read_facts, read_functions, read_member
 from syncline.errors import NotInstalledError, SourceError
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
+from syncline.outbox.dialect import on_cockroach
 from syncline.outbox.registry import InstalledEntity, installed
 
 __all__ = ["InstallOptions", "InstallPlan", "install", "plan", "plan_uninstall", "render", "uninstall"]
@@ -61,6 +63,8 @@ async def plan(
 
     """
     options = options or InstallOptions()
+    if on_cockroach(conn):
+        return await _plan_cockroach(conn, entities, options)
     with translated():
         facts = await read_facts(conn)
         examine_server(facts)
@@ -86,7 +90,7 @@ async def plan(
 
 
 async def install(conn: AsyncConnection[Any], plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
-    """Carry out a plan, in one transaction: all of it or nothing.
+    """Carry out a plan, in one transaction: all of it or nothing. (On CockroachDB see ``capture.cockroach``.)
 
     Each table is locked against writers for a moment; a lock that is not had within ``lock_timeout`` ends the attempt,
     so that the application does not queue behind it.
@@ -96,7 +100,9 @@ async def install(conn: AsyncConnection[Any], plan: InstallPlan, *, lock_timeout
         PrivilegeError: the role lacks a privilege.
 
     """
-    if not plan.statements:
+    if plan.one_by_one:
+        await cockroach.carry_out(conn, plan.statements)
+    if plan.one_by_one or not plan.statements:
         return
     try:
         with translated():
@@ -112,8 +118,11 @@ def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:
     if not plan.statements:
         return "-- nothing to do\n"
     lines = ["-- " + line for line in (*plan.summary, *(f"Warning: {w}" for w in plan.warnings))]
-    texts = [s.as_string(None).strip() for s in (*_prologue(lock_timeout), *plan.statements)]
+    prologue = [] if plan.one_by_one else _prologue(lock_timeout)
+    texts = [s.as_string(None).strip() for s in (*prologue, *plan.statements)]
     body = [text if text.endswith(";") else f"{text};" for text in texts]
+    if plan.one_by_one:
+        return "\n".join([*lines, "", *body, ""])
     return "\n".join([*lines, "", "BEGIN;", *body, "COMMIT;", ""])
 
 
@@ -126,6 +135,8 @@ async def plan_uninstall(conn: AsyncConnection[Any]) -> InstallPlan:
 
     """
     with translated():
+        if on_cockroach(conn):
+            return await cockroach.plan_removal(conn)
         facts = await read_facts(conn)
         if facts.owns_schema is None:
             raise NotInstalledError(hint="there is nothing to remove")
@@ -137,6 +148,23 @@ async def uninstall(conn: AsyncConnection[Any], *, lock_timeout: timedelta = LOC
     removal = await plan_uninstall(conn)
     await install(conn, removal, lock_timeout=lock_timeout)
     return removal
+
+
+async def _plan_cockroach(
+    conn: AsyncConnection[Any], entities: Sequence[Entity], options: InstallOptions
+) -> InstallPlan:
+    with translated():
+        present, last, _ = await _present(conn)
+        wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
+        return await cockroach.plan_cockroach(
+            conn,
+            wanted,
+            present,
+            package=options.package or package_version("syncline"),
+            view_schema=options.view_schema,
+            worker_role=options.worker_role,
+            writer_role=options.writer_role,
+        )
 
 
 async def _present(conn: AsyncConnection[Any]) -> tuple[Mapping[str, InstalledEntity], int, str | None]:

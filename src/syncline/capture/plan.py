@@ -39,6 +39,8 @@ class InstallPlan:
     """Name and oid of each table that will be locked for a moment."""
     backfill: list[str] = field(default_factory=list)
     """Entities whose records are to be marked afterwards: new, changed, or not captured for some time."""
+    one_by_one: bool = False
+    """The statements are no transaction (CockroachDB): each stands alone, in this order."""
 
     def add(self, summary: str | None, *statements: sql.Composed) -> None:
         """Append statements and, if there is something to say, what they do."""
@@ -149,7 +151,7 @@ def plan_triggers(
         verb = "replace" if place in present else "create"
         plan.add(f"{trigger.table}: {verb} trigger {trigger.name}", *trigger.create)
         if entity in captured:
-            _gap(plan, captured[entity], f"trigger {trigger.name} on {trigger.table} was missing or altered")
+            gap(plan, captured[entity], f"trigger {trigger.name} on {trigger.table} was missing or altered")
     _enable(plan, wanted, [t for t in triggers if t.copy or (t.table, t.name) in keep], captured)
 
 
@@ -165,7 +167,7 @@ def _plan_functions(
             verb = "create" if there is None else "replace"
             plan.add(f"{verb} function syncline.{function.name}", *function.create)
             if there is not None and function.definer and function.entity in captured:
-                _gap(plan, captured[function.entity], f"function syncline.{function.name} was altered")
+                gap(plan, captured[function.entity], f"function syncline.{function.name} was altered")
 
 
 def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger], captured: Mapping[int, str]) -> None:
@@ -176,10 +178,10 @@ def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger],
         plan.add(f"{trigger.table}: enable trigger {trigger.name}", enable_trigger(trigger.table, trigger.name))
         name = captured.get(entities[trigger.name])
         if name is not None and trigger.enabled != "O":
-            _gap(plan, name, f"trigger {trigger.name} on {trigger.table} was switched off")
+            gap(plan, name, f"trigger {trigger.name} on {trigger.table} was switched off")
 
 
-def _gap(plan: InstallPlan, entity: str, what: str) -> None:
+def gap(plan: InstallPlan, entity: str, what: str) -> None:
     plan.stale(entity)
     plan.warnings.append(
         f"{entity}: {what}: changes may be missing until its records have been marked (backfill, sweep)"
@@ -204,7 +206,7 @@ def plan_entities(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[
         if keyed:
             changed = sorted({*changed, "key"})
             plan.warnings.append(f"{name}: its key is another one now; records under old keys stay until a sweep")
-            plan.add(None, *_forget(old.id))
+            plan.add(None, *forget_entity(old.id))
         if changed or old.capture != one.capture or old.collection != one.entity.collection:
             plan.add(f"{name}: changed ({', '.join(changed) or 'capture'})", _update(one.id, values))
             plan.stale(name)
@@ -212,7 +214,7 @@ def plan_entities(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[
     for old in present.values():
         if old.name not in names:
             gone = sql.SQL("/* syncline */ DELETE FROM syncline.entity WHERE id = {}").format(sql.Literal(old.id))
-            plan.add(f"{old.name}: removed; its documents stay in {old.collection}", *_forget(old.id), gone)
+            plan.add(f"{old.name}: removed; its documents stay in {old.collection}", *forget_entity(old.id), gone)
 
 
 def _values(one: Wanted) -> tuple[str, str, list[str], list[str], str, Jsonb]:
@@ -238,12 +240,12 @@ def _insert(id_: int, name: str, values: Sequence[object]) -> sql.Composed:
 def _update(id_: int, values: Sequence[object]) -> sql.Composed:
     return sql.SQL(
         "/* syncline */ UPDATE syncline.entity SET"
-        " (source_table, collection, key_columns, key_types, capture, definition) = ROW({values}) WHERE id = {id}"
+        " (source_table, collection, key_columns, key_types, capture, definition) = ({values}) WHERE id = {id}"
     ).format(id=sql.Literal(id_), values=_literals(values))
 
 
-def _forget(id_: int) -> list[sql.Composed]:
-    """Remove what the worker can no longer understand."""
+def forget_entity(id_: int) -> list[sql.Composed]:
+    """Compose the removal of what the worker can no longer understand."""
     tables = ("outbox", "deferred", "parked", "task")
     query = sql.SQL("/* syncline */ DELETE FROM {} WHERE entity = {}")
     return [query.format(sql.Identifier("syncline", table), sql.Literal(id_)) for table in tables]

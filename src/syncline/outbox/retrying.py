@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self, TypeVar
 
 import psycopg
+from psycopg import sql
 from psycopg.errors import SerializationFailure
 from psycopg.pq import TransactionStatus
 
@@ -43,6 +44,16 @@ class RetryingCursor(psycopg.AsyncCursor[Any]):
             except SerializationFailure:
                 await pause(attempt)
         return await super().execute(query, params, **options)
+
+
+async def alone(connection: psycopg.AsyncConnection[Any], query: sql.SQL | sql.Composed) -> psycopg.AsyncCursor[Any]:
+    """Run a statement that is a transaction of its own, on a connection that knows nothing of retries."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return await connection.execute(query)
+        except SerializationFailure:
+            await pause(attempt)
+    return await connection.execute(query)
 
 
 async def in_transaction(connection: Connection, act: Callable[[], Awaitable[T]]) -> T:
