@@ -1,0 +1,107 @@
+"""The demo as CI sees it: no terminal, all of it, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from syncline.embedded import consent_needed
+
+pytestmark = [pytest.mark.engines, pytest.mark.slow]
+COMMAND = [sys.executable, "-m", "syncline.cli.main", "demo"]
+MOST_SECONDS = 180
+"""The machine may have much else to do."""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Mapping[str, str]:
+    """Temporary folders of its own, and settings that would lead astray whoever followed them."""
+    if consent_needed():
+        pytest.skip("the MongoDB engine is not here, and SYNCLINE_ACCEPT_SSPL is not set")
+    return os.environ | {
+        "TMPDIR": str(tmp_path),
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "SYNCLINE_TARGET__URL": "mongodb://127.0.0.1:1/none",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Every process whose command line names the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(folder) in command:
+                found.append(command)
+    return found
+
+
+def nothing_left(folder: Path) -> bool:
+    return not processes_of(folder) and not list(folder.iterdir())
+
+
+def test_the_demo_proves_and_leaves_nothing(environment, tmp_path):
+    run = subprocess.run(
+        [*COMMAND, "--seconds", "6"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=MOST_SECONDS,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    (line,) = [line for line in run.stdout.splitlines() if "proved equal as of" in line]
+    found = re.search(
+        r": ([\d,]+) records in 3 collections, 0 differences, after ([\d,]+) commits, ([\d,]+) rollbacks, 1 kill -9$",
+        line,
+    )
+    assert found is not None, line
+    records, commits, rollbacks = (int(text.replace(",", "")) for text in found.groups())
+    assert records > 40_000
+    assert commits > 100
+    assert rollbacks > 0
+    assert run.stdout.count("burst: 20,000 rows") == 2
+    assert "it has taken over" in run.stdout
+    assert "psql postgresql://" in run.stdout
+    assert run.stderr == ""
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_however_it_ends_nothing_is_left(environment, tmp_path, number, status):
+    with subprocess.Popen(COMMAND, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if "traffic from four connections" in line:
+                break
+        run.send_signal(number)
+        assert run.wait(60) == status
+    deadline = time.monotonic() + 30
+    while not nothing_left(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(tmp_path) == []
+    if number != signal.SIGKILL:  # then nobody waits for the servers before the folder is removed
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_who_refuses_the_licence_is_told_how_to_accept(environment, tmp_path):
+    fresh = {**environment, "SYNCLINE_CACHE": str(tmp_path), "SYNCLINE_ACCEPT_SSPL": "", "PATH": str(tmp_path)}
+    run = subprocess.run(
+        COMMAND, env=fresh, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 3
+    assert "SYNCLINE_ACCEPT_SSPL=1 or add --yes" in run.stderr
+    assert list(tmp_path.iterdir()) == []
