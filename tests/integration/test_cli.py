@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from syncline.cli.main import app
 from syncline.config import load
 from tests import engines
+from tests.pooler import transaction_pooler
 
 TABLES = """
 CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, password_hash text, total_points int DEFAULT 0);
@@ -474,6 +475,11 @@ class TestDoctor:
             assert report["row security"]["level"] == "critical"
         finally:
             installed.sql("DROP OWNED BY worker_x; DROP ROLE worker_x")
+
+    def test_a_pooler_in_transaction_mode(self, installed, database):
+        assert self.report(installed)["pooler"]["level"] == "ok"
+        with transaction_pooler(database) as url:
+            assert self.report(installed, DATABASE_URL=url)["pooler"]["level"] == "critical"
 
     def test_target_down(self, installed):
         env = {"MONGODB_URL": "mongodb://127.0.0.1:1/x", "SYNCLINE_TARGET__CONNECT_TIMEOUT_SECONDS": "0.5"}
