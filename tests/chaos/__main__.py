@@ -18,10 +18,11 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, help="stop after so long, however many were killed")
     parser.add_argument("--round", type=int, default=ROUND_KILLS, help="kills until everything is compared")
+    parser.add_argument("--verbose", action="store_true", help="print every fault")
     wanted = parser.parse_args()
     print(f"seed {wanted.seed}", flush=True)  # noqa: T201
     try:
-        run(wanted.seed, kills=wanted.kills, minutes=wanted.minutes, round_kills=wanted.round)
+        run(wanted.seed, kills=wanted.kills, minutes=wanted.minutes, round_kills=wanted.round, aloud=wanted.verbose)
     except ChaosError as error:
         print(error)  # noqa: T201
         return 1

@@ -33,6 +33,8 @@ class Journal:
     """What readers saw of a key, each time that it had changed."""
     power_cuts: list[float] = field(default_factory=list)
     """When the target lost its power: what it had shown but not made durable is gone."""
+    aloud: bool = False
+    """Print events as they come."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def now(self) -> float:
@@ -43,6 +45,8 @@ class Journal:
         """Write down an event."""
         with self._lock:
             self.events.append((self.now(), text))
+        if self.aloud:
+            print(f"{self.now():9.3f} {text}", flush=True)  # noqa: T201
 
     def wrote(self, key: Key, what: str, *, removes: bool = False) -> None:
         """Write down a write; before its commit and after it, since nobody knows when it takes effect in between."""

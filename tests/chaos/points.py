@@ -1,7 +1,7 @@
 """A worker that can be told to stop or die at a named step: `python -m tests.chaos.points FILE worker -c …`.
 
 Before and after each step it looks for FILE. Its line says: step, how many times to pass it, signal, and until when
-(monotonic clock) this holds. The worker takes the file away, and leaves FILE.fired when it sends itself the signal.
+(monotonic clock) this holds. The worker takes the file away, and leaves FILE.fired when it sends itself the signal. FILE.working says that it has lanes and reads.
 """
 
 from __future__ import annotations
@@ -46,9 +46,13 @@ class Trap:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._armed: tuple[str, int, signal.Signals, float] | None = None
+        self._working = False
 
     def pass_by(self, point: str) -> None:
         """Stop or die here, if that is what is wanted."""
+        if point == "read_marks.before" and not self._working:
+            self._working = True
+            self._file.with_suffix(".working").touch()
         if self._armed is None:
             try:
                 text = self._file.read_text()
@@ -92,7 +96,6 @@ def main() -> None:
 
     file = Path(sys.argv.pop(1))
     set_traps(Trap(file))
-    file.with_suffix(".loaded").touch()
     command()
 
 

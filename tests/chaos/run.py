@@ -81,6 +81,7 @@ def run(
     round_kills: int = ROUND_KILLS,
     workers: int | None = None,
     hurry: float = 1.0,
+    aloud: bool = False,
 ) -> Outcome:
     """Run until so many processes were killed, or the time is over.
 
@@ -91,6 +92,7 @@ def run(
         say: print a line after each round.
         round_kills: kills until everything is compared.
         workers: how many; by default two or three, by the seed.
+        aloud: print every fault.
         hurry: above 1, the faults follow each other faster.
 
     Raises:
@@ -100,6 +102,7 @@ def run(
     folder = Path(tempfile.mkdtemp(prefix="syncline-chaos-", dir="/tmp"))
     with engines.running_postgres() as postgres, engines.running_mongo() as mongo:
         chaos = Chaos(seed, folder, postgres, mongo, say=say, workers=workers, hurry=hurry)
+        chaos.journal.aloud = aloud
         with chaos.everything():
             outcome = chaos.run(kills, minutes, round_kills)
     shutil.rmtree(folder, ignore_errors=True)
@@ -235,66 +238,70 @@ format = "json"
             if fault.point:
                 self.outcome.points[fault.point] += 1
 
-    def _ready(self, slot: WorkerSlot) -> bool:
+    def _victim(self, wanted: int) -> WorkerSlot | None:
+        """Find the worker, or the next one that is at work."""
         until = time.monotonic() + UP_PATIENCE
-        while not slot.up and time.monotonic() < until:
+        while time.monotonic() < until:
+            for slot in (*self._slots[wanted:], *self._slots[:wanted]):
+                if slot.up:
+                    return slot
             time.sleep(0.02)
-        return slot.up
+        return None
 
-    def _signal(self, fault: Fault, number: signal.Signals) -> bool:
-        slot = self._slots[fault.worker]
-        if not self._ready(slot):
-            return False
+    def _signal(self, fault: Fault, number: signal.Signals) -> WorkerSlot | None:
+        slot = self._victim(fault.worker)
+        if slot is None:
+            return None
         if fault.point:
             struck = slot.send_at(
-                number, fault.point, fault.times, patience=self._patience(fault), provoke=self._provoke(fault)
+                number, fault.point, fault.times, patience=self._patience(fault), provoke=self._provoke(fault, slot)
             )
         else:
             struck = slot.send(number)
         where = f" at {fault.point}" if fault.point else ""
-        self.journal.note(f"{number.name} worker {fault.worker}{where}{'' if struck else ': it did not come there'}")
-        return struck
+        self.journal.note(f"{number.name} worker {slot.number}{where}{'' if struck else ': it did not come there'}")
+        return slot if struck else None
 
     @staticmethod
     def _patience(fault: Fault) -> float:
         return POINT_PATIENCE + (faults.LEASE_SECONDS if fault.point in points.TAKEOVER_POINTS else 0)
 
-    def _provoke(self, fault: Fault) -> Callable[[], object]:
+    def _provoke(self, fault: Fault, slot: WorkerSlot) -> Callable[[], object]:
         """Give what brings a worker to a step that it does not come to by itself."""
         if fault.point in points.TAKEOVER_POINTS:
-            other = self._slots[(fault.worker + 1) % len(self._slots)]
+            other = self._slots[(slot.number + 1) % len(self._slots)]
 
             def take_away() -> None:
                 self.outcome.kills += other.send(signal.SIGKILL)
 
             return take_away
         if fault.point in points.LEAVING_POINTS:
-            return lambda: self._slots[fault.worker].send(signal.SIGTERM)
+            return lambda: slot.send(signal.SIGTERM)
         return lambda: None
 
     def _kill(self, fault: Fault) -> bool:
-        return self._signal(fault, signal.SIGKILL)
+        return self._signal(fault, signal.SIGKILL) is not None
 
     def _freeze(self, fault: Fault) -> bool:
-        if not self._signal(fault, signal.SIGSTOP):
+        slot = self._signal(fault, signal.SIGSTOP)
+        if slot is None:
             return False
-        slot = self._slots[fault.worker]
         number = signal.SIGKILL if fault.then_kill else signal.SIGCONT
 
         def go_on() -> None:
-            self.journal.note(f"{number.name} worker {fault.worker}, frozen for {fault.seconds:.1f} s")
+            self.journal.note(f"{number.name} worker {slot.number}, frozen for {fault.seconds:.1f} s")
             slot.send(number)
 
         self._later(fault.seconds, go_on)
         return True
 
     def _terminate(self, fault: Fault) -> bool:
-        slot = self._slots[fault.worker]
-        if not self._ready(slot):
+        slot = self._victim(fault.worker)
+        if slot is None:
             return False
-        self.journal.note(f"SIGTERM worker {fault.worker}")
+        self.journal.note(f"SIGTERM worker {slot.number}")
         took = slot.terminate()
-        self.journal.note(f"worker {fault.worker} ended after {took:.1f} s")
+        self.journal.note(f"worker {slot.number} ended after {took:.1f} s")
         return True
 
     def _kill_postgres(self, fault: Fault) -> bool:

@@ -32,7 +32,6 @@ class WorkerSlot:
         self._file = config.parent / f"worker-{number}.arm"
         self._process: subprocess.Popen[bytes] | None = None
         self._expected: set[int] = set()
-        self._started = 0.0
         self.slowest_stop = 0.0
         self.turned_away = 0
 
@@ -47,11 +46,10 @@ class WorkerSlot:
             elif status not in self._expected:
                 self.complaints.append(f"worker {self.number} ended by itself with status {status}; see {self.log}")
                 self._journal.note(self.complaints[-1])
-        for suffix in (".loaded", ".fired", ".arm"):
+        for suffix in (".working", ".fired", ".arm"):
             self._file.with_suffix(suffix).unlink(missing_ok=True)
         self._expected = set()
         self.frozen = False
-        self._started = time.monotonic()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.points", self._file, "worker", "-c", self._config],
@@ -64,13 +62,12 @@ class WorkerSlot:
 
     @property
     def up(self) -> bool:
-        """Whether it runs and has had time to get its lanes."""
+        """Whether it runs, has lanes and is not frozen."""
         return (
             self._process is not None
             and self._process.poll() is None
             and not self.frozen
-            and self._file.with_suffix(".loaded").exists()
-            and time.monotonic() - self._started > 1.5
+            and self._file.with_suffix(".working").exists()
         )
 
     def send(self, number: signal.Signals) -> bool:
