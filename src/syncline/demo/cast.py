@@ -47,6 +47,14 @@ class Cast:
         self._picture.worker = WorkerState.KILLED
         return worker.pid
 
+    def revive_worker(self) -> bool:
+        """Start another worker if somebody has ended this one; tell whether that was so."""
+        if self._workers[-1].running:
+            return False
+        self.start_worker()
+        self._picture.worker = WorkerState.WAITING
+        return True
+
     def start_traffic(self, seconds: float, *, bursts: Sequence[float] = (), rows: int = 0) -> None:
         """Start the traffic: for so long with these bursts, or calm and until the end for 0."""
         self.stopped = False
@@ -75,6 +83,15 @@ class Cast:
         """
         if self._workers and self._picture.worker is not WorkerState.KILLED:
             self._workers[-1].check()
+        self.check_traffic()
+
+    def check_traffic(self) -> None:
+        """See that the traffic goes on, or has ended as it should.
+
+        Raises:
+            SynclineError: it has not.
+
+        """
         if self._traffic is not None and not self.stopped:
             self._traffic.check()
 

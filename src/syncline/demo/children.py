@@ -44,11 +44,14 @@ class Child:
         """See that it runs.
 
         Raises:
-            SynclineError: it has ended; the message has the end of its output.
+            SynclineError: it has ended; the hint is what it said.
 
         """
         if not self.running:
-            raise SynclineError(f"the {self.name} ended on its own:\n{self._process.log_tail()}")
+            said = [line for line in self._process.log_tail().splitlines() if not line.startswith(("{", '"'))]
+            raise SynclineError(
+                f"the demo's {self.name} has ended on its own", hint="\n  ".join(said) or "it was killed"
+            )
 
     def kill_9(self) -> None:
         """End it with SIGKILL."""

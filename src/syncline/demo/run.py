@@ -109,7 +109,8 @@ def _interruptible() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    if before[signal.SIGHUP] != signal.SIG_IGN:  # else nohup has said what it wants
+        signal.signal(signal.SIGHUP, interrupt)
     try:
         yield
     finally:

@@ -84,14 +84,18 @@ class Show:
         await self._until(lambda: self._sampled > seen and self.picture.sample.queue == 0, "the queue did not drain")
 
     async def go_on(self) -> None:
-        """Go on with calm traffic until Ctrl-C."""
+        """Go on with calm traffic until Ctrl-C; whoever kills the worker meanwhile gets another one."""
         self._cast.start_traffic(0)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            await self._until(stop.is_set, None)
+            while not stop.is_set():
+                if self._cast.revive_worker():
+                    self.picture.note("the worker was gone: a new one starts")
+                self._cast.check_traffic()
+                await asyncio.sleep(LISTEN_SECONDS)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
@@ -114,12 +118,11 @@ class Show:
                 self._stage.show(self.picture)
             await asyncio.sleep(LISTEN_SECONDS)
 
-    async def _until(self, condition: Callable[[], bool], complaint: str | None) -> None:
-        """Wait; with a complaint, not for ever."""
+    async def _until(self, condition: Callable[[], bool], complaint: str) -> None:
         deadline = time.monotonic() + self._seconds + PATIENCE_SECONDS
         while not condition():
             self._cast.check()
-            if complaint and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise SynclineError(complaint, hint="is this machine very busy? try again")
             await asyncio.sleep(LISTEN_SECONDS / 2)
 
