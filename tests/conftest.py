@@ -9,6 +9,7 @@ import pytest
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
 from tests import engines
+from tests.cockroach.server import Simulator, simulator
 
 ENGINE_FIXTURES = frozenset(
     {"postgres", "mongo", "database", "mongo_url", "mongo_db", "private_postgres", "private_mongo"}
@@ -42,6 +43,13 @@ def database(postgres: PrivatePostgres) -> Iterator[str]:
     """The URL of an empty PostgreSQL database of the test's own."""
     with engines.fresh_database(postgres.url) as url:
         yield url
+
+
+@pytest.fixture
+def cockroach(database: str) -> Iterator[Simulator]:
+    """An empty database that behaves like CockroachDB; see ``tests.cockroach``."""
+    with simulator(database) as simulated:
+        yield simulated
 
 
 @pytest.fixture
