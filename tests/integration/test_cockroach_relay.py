@@ -1,0 +1,250 @@
+"""From the CockroachDB-like database to the target: retries at any time, ids out of order, several writers, killed workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from syncline.outbox.acknowledge import Acknowledgement
+from syncline.outbox.cockroach import STALENESS, CockroachSource
+from syncline.outbox.plans import compile_plans
+from syncline.outbox.source import PostgresSource
+from syncline.ports import Rejection
+from tests.cockroach.server import Simulator
+from tests.relay import ITEM, ITEMS, Relay, entity, relayed
+
+TABLES = ITEMS + "; CREATE TABLE pair (a int, b text, note text, PRIMARY KEY (a, b))"
+PAIR = entity("pair")
+ALL = -1
+LANES = list(range(64))
+POLL = {"poll": timedelta(seconds=0.2)}
+
+
+@contextlib.asynccontextmanager
+async def synced(cockroach: Simulator, mongo: tuple[str, str] | None = None) -> AsyncIterator[Relay]:
+    """Both sides; the relay's own connection looks behind the proxy, where nothing fails."""
+    async with relayed(cockroach.url, mongo, ddl=TABLES, entities=[ITEM, PAIR], **POLL) as relay:
+        relay.conn.close()
+        relay.conn = psycopg.connect(cockroach.postgres_url, autocommit=True)
+        yield relay
+
+
+@pytest.fixture
+async def memory(cockroach: Simulator) -> AsyncIterator[Relay]:
+    async with synced(cockroach) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def relay(cockroach: Simulator, mongo_url: str, mongo_db: str) -> AsyncIterator[Relay]:
+    async with synced(cockroach, (mongo_url, mongo_db)) as found:
+        yield found
+
+
+@pytest.fixture
+async def source(memory: Relay) -> AsyncIterator[CockroachSource]:
+    async with opened(memory) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def opened(relay: Relay) -> AsyncIterator[CockroachSource]:
+    found = await PostgresSource.open(relay.url, worker=str(uuid4()))
+    assert isinstance(found, CockroachSource)
+    await found.renew(name="test", version="1", ttl=timedelta(seconds=30), confirmed=0, report={})
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+async def marks(source: CockroachSource) -> list[str]:
+    return [mark[3] for mark in await source.read_marks(after=0, lanes=ALL, limit=100)]
+
+
+async def past() -> None:
+    """Wait until now is what is read."""
+    await asyncio.sleep(STALENESS.total_seconds() + 0.3)
+
+
+class Writer(threading.Thread):
+    """An application: random transactions, repeated when the database asks for it."""
+
+    def __init__(self, url: str, number: int, seconds: float) -> None:
+        super().__init__()
+        self.retries = self.commits = 0
+        self._url, self._random, self._until = url, random.Random(number), time.monotonic() + seconds
+
+    def run(self) -> None:
+        with psycopg.connect(self._url) as connection:
+            while time.monotonic() < self._until:
+                statements = [self._statement() for _ in range(self._random.randint(1, 4))]
+                while True:
+                    try:
+                        for statement in statements:
+                            connection.execute(statement)
+                        connection.commit()
+                        self.commits += 1
+                        break
+                    except psycopg.errors.SerializationFailure:
+                        connection.rollback()
+                        self.retries += 1
+                    except psycopg.errors.UniqueViolation:
+                        connection.rollback()
+                        break
+                time.sleep(0.005)
+
+    def _statement(self) -> str:
+        key, other = self._random.randint(1, 200), self._random.randint(1, 200)
+        return self._random.choice(
+            (
+                f"INSERT INTO item VALUES ({key}, 'n', {other}) ON CONFLICT (id) DO UPDATE SET qty = excluded.qty",
+                f"UPDATE item SET qty = qty + 1 WHERE id BETWEEN {key} AND {key + 5}",
+                f"DELETE FROM item WHERE id = {key}",
+                f"UPDATE item SET id = {other} + 1000 WHERE id = {key}",
+                f"INSERT INTO pair VALUES ({key % 9}, 'b{other}', 'x') ON CONFLICT (a, b) DO UPDATE SET note = 'y'",
+                f"DELETE FROM pair WHERE a = {key % 9} AND b < 'b{other}'",
+            )
+        )
+
+
+@contextlib.contextmanager
+def writers(url: str, *, seconds: float, count: int = 3) -> Iterator[list[Writer]]:
+    running = [Writer(url, number, seconds) for number in range(count)]
+    for one in running:
+        one.start()
+    try:
+        yield running
+    finally:
+        for one in running:
+            one.join()
+
+
+async def test_changes_arrive(relay: Relay) -> None:
+    async with relay.worker():
+        with psycopg.connect(relay.url, autocommit=True) as application:
+            application.execute("INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 1500) AS n")
+            application.execute("UPDATE item SET id = id + 10000 WHERE id % 3 = 0")
+            application.execute("DELETE FROM item WHERE id % 5 = 0")
+            application.execute("INSERT INTO pair VALUES (1, 'é', 'x')")
+        await relay.equal(deferred=True)
+    assert {document["_source"] for document in relay.raw()} == {"cockroachdb"}
+
+
+@pytest.mark.slow
+async def test_nothing_is_lost_under_retries_with_killed_workers(
+    cockroach: Simulator, relay: Relay, tmp_path: Path
+) -> None:
+    relay.worker_options |= {"grace": timedelta(seconds=30)}  # what a configuration file may say
+    cockroach.retry(0.2)
+    with writers(cockroach.url, seconds=9) as running:
+        with relay.process(tmp_path):
+            await asyncio.sleep(2)
+            with relay.process(tmp_path) as victim:
+                await asyncio.sleep(2)
+                victim.kill()
+            await asyncio.sleep(1)
+        async with relay.worker():
+            while any(one.is_alive() for one in running):
+                await asyncio.sleep(0.1)
+            await relay.equal(seconds=60)
+    assert sum(one.commits for one in running) > 200
+    assert sum(one.retries for one in running) > 20
+
+
+async def test_a_worker_does_its_whole_work_under_retries(cockroach: Simulator, memory: Relay) -> None:
+    cockroach.retry(0.3)
+    async with memory.worker(), memory.worker():
+        with psycopg.connect(cockroach.postgres_url, autocommit=True) as behind:
+            behind.execute("SET search_path = public, crdb_sim, pg_catalog")
+            behind.execute("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 3000) AS n")
+            behind.execute("DELETE FROM item WHERE id % 2 = 0")
+        await memory.equal(seconds=40, deferred=True)
+    assert memory.owners() == {}
+
+
+async def test_states_are_as_old_as_their_marks(memory: Relay, source: CockroachSource) -> None:
+    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
+    plan = (await compile_plans(source.control, [ITEM])).named("item")
+    memory.sql("INSERT INTO item VALUES (1, 'old')")
+    await past()
+    memory.sql("UPDATE item SET name = 'new'")
+    assert await marks(source) == ["1"]
+    (row,) = (await source.read_states(plan, ["1"])).rows
+    assert "old" in row
+    await past()
+    assert await marks(source) == ["1", "1"]
+    (row,) = (await source.read_states(plan, ["1"])).rows
+    assert "new" in row
+
+
+async def test_nothing_is_read_from_before_the_lease(memory: Relay, source: CockroachSource) -> None:
+    """Else the new owner would write the state of a mark that the old owner has acknowledged since."""
+    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
+    memory.sql("INSERT INTO item VALUES (1, 'old')")
+    await past()
+    memory.sql("DELETE FROM syncline.outbox")  # the old owner's acknowledgement
+    assert await marks(source) == ["1"]
+    assert len(await source.acquire(LANES, above=0)) == 64
+    assert await marks(source) == []
+    await past()
+    assert await marks(source) == []
+
+
+async def test_acknowledged_marks_are_not_met_again(memory: Relay, source: CockroachSource) -> None:
+    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
+    memory.sql("INSERT INTO item SELECT n FROM generate_series(1, 30) AS n")
+    leases = await source.acquire(LANES, above=0)
+    await past()
+    read = await source.read_marks(after=0, lanes=ALL, limit=20)
+    ack = Acknowledgement(seqs=[mark[0] for mark in read], leases=leases)
+    assert await source.acknowledge(ack, grace=timedelta(seconds=1), history=False) == set(LANES)
+    assert len(await marks(source)) == 10
+    assert len(await source.read_marks(after=0, lanes=ALL, limit=5)) == 5
+
+
+async def test_parks_and_clears_in_one_acknowledgement(memory: Relay, source: CockroachSource) -> None:
+    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
+    leases = await source.acquire(LANES, above=0)
+
+    async def acknowledged(*bad: str) -> dict[str, str]:
+        memory.sql("UPDATE item SET qty = qty + 1")
+        await past()
+        seqs = [mark[0] for mark in await source.read_marks(after=0, lanes=ALL, limit=100)]
+        rejected = [(1, Rejection(key, "validation", "no")) for key in bad]
+        ack = Acknowledgement(seqs=seqs, leases=leases, rejected=rejected, unpark=True)
+        await source.acknowledge(ack, grace=timedelta(seconds=1), history=True)
+        return memory.parked()
+
+    memory.sql("INSERT INTO item SELECT n FROM generate_series(1, 3) AS n")
+    assert await acknowledged("1", "2") == {"1": "validation", "2": "validation"}
+    assert await acknowledged("2", "3") == {"2": "validation", "3": "validation"}
+    assert await acknowledged() == {}
+    assert memory.counts()["outbox"] == 0
+
+
+async def test_history_is_kept_and_its_old_rows_are_deleted(memory: Relay, source: CockroachSource) -> None:
+    memory.sql(
+        "INSERT INTO syncline.history (id, seq, created_at, processed_at, entity, hint, key) "
+        "SELECT n, n, now(), now() - n * interval '1 day', 1, 'U', 'k' FROM generate_series(0, 9) AS n"
+    )
+    await source.rotate_history(timedelta(days=6.5))
+    assert memory.counts()["history"] == 7
+
+
+async def test_statements_are_repeated_until_they_are_through(cockroach: Simulator, memory: Relay) -> None:
+    cockroach.retry(0.6)
+    async with opened(memory) as source:
+        for _ in range(10):
+            await source.mark(1, ["1"], "R")
+    assert memory.counts()["outbox"] == 10
