@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from syncline.capture import freshness as module
+from syncline.capture import outlook
 from syncline.capture.commits import attach_tokens
 from syncline.capture.freshness import Freshness
 from syncline.capture.token import INFO, TokenError, make, merge, parse
@@ -336,7 +337,7 @@ def test_many_readers_at_once(case: Case, sessions: sessionmaker[Session]) -> No
     async def main() -> None:
         freshness = Freshness(case.url)
         assert all(await asyncio.gather(*(freshness.synced(token, 10) for _ in range(40))))
-        assert len(freshness._own._idle) <= module.IDLE
+        assert len(freshness._outlook._own._idle) <= outlook.IDLE
         await freshness.close()
 
     asyncio.run(main())

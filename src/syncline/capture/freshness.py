@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
-from psycopg.rows import tuple_row
 
+from syncline.capture.outlook import Answer, Outlook, Pool
 from syncline.capture.token import parse
-from syncline.errors import NotInstalledError, PrivilegeError
-from syncline.outbox.sql import blocks
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -29,21 +25,8 @@ DEPTH = 20_000
 """How many of the newest marks are looked through."""
 SHORTEST, LONGEST = 0.001, 0.05
 """Seconds between two looks; doubled from the one to the other."""
-IDLE = 4
-"""Connections that are kept open when ``Freshness`` makes its own."""
-
 AT_ONCE = 16
 """Looks at the same time, those included that nobody waits for any more: a source that hangs is not flooded."""
-
-Pool = Callable[[], AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]]
-"""Gives a connection for the time of a block, e.g. ``psycopg_pool.AsyncConnectionPool.connection``."""
-
-
-class _Answer(NamedTuple):
-    installation: str
-    standby: bool
-    parked: bool
-    pending: bool
 
 
 class Freshness:
@@ -66,9 +49,9 @@ class Freshness:
 
         """
         self._source = source
-        self._own = _OwnConnections(source) if isinstance(source, str) else None
+        self._outlook = Outlook(source)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._left: set[asyncio.Future[_Answer]] = set()
+        self._left: set[asyncio.Future[Answer]] = set()
         self._background: _Background | None = None
         self._starting = threading.Lock()
 
@@ -111,8 +94,7 @@ class Freshness:
     async def close(self) -> None:
         """Close the connections that were made here; engines and pools belong to others."""
         await asyncio.gather(*self._left, return_exceptions=True)
-        if self._own is not None:
-            await self._own.close()
+        await self._outlook.close()
         if self._background is not None:
             await asyncio.to_thread(self._background.close)
             self._background = None
@@ -123,7 +105,7 @@ class Freshness:
         pause = SHORTEST
         while True:
             answer = await self._look_before(patience, transactions)
-            if isinstance(answer, _Answer):
+            if isinstance(answer, Answer):
                 if answer.installation != installation or answer.standby or answer.parked:
                     return False
                 if not answer.pending:
@@ -135,7 +117,7 @@ class Freshness:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST)
 
-    async def _look_before(self, deadline: float, transactions: list[str]) -> _Answer | str:
+    async def _look_before(self, deadline: float, transactions: list[str]) -> Answer | str:
         """Look, or say why not. What does not end in time is left behind: a frozen server delays even cancelling."""
         look = asyncio.ensure_future(self._look(transactions))
         try:
@@ -152,67 +134,14 @@ class Freshness:
         except (OSError, psycopg.OperationalError, psycopg.InterfaceError) as error:
             return str(error) or type(error).__name__
 
-    def _forget(self, look: asyncio.Future[_Answer]) -> None:
+    def _forget(self, look: asyncio.Future[Answer]) -> None:
         self._left.discard(look)
         if not look.cancelled():
             look.exception()
 
-    async def _look(self, transactions: list[str]) -> _Answer:
+    async def _look(self, transactions: list[str]) -> Answer:
         async with self._slots:
-            return await self._ask(transactions)
-
-    async def _ask(self, transactions: list[str]) -> _Answer:
-        values = {"txs": "{" + ",".join(transactions) + "}", "depth": DEPTH}
-        try:
-            if isinstance(self._source, str) or callable(self._source):
-                connect = self._own.connection if self._own is not None else cast("Pool", self._source)
-                async with connect() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-                    await cursor.execute(_statement(), values)
-                    row = await cursor.fetchone()
-            else:
-                row = await _ask_engine(self._source, values)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise NotInstalledError(hint="run `syncline install`") from error
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise PrivilegeError(
-                f"PostgreSQL: {str(error).splitlines()[0]}",
-                hint="GRANT USAGE ON SCHEMA syncline and SELECT ON ALL TABLES IN SCHEMA syncline to this role",
-            ) from error
-        assert row is not None  # noqa: S101  a SELECT without FROM has one row
-        return _Answer(*row)
-
-
-class _OwnConnections:
-    """A handful of connections for one event loop. More are opened when all are in use, and closed afterwards."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._idle: list[psycopg.AsyncConnection[Any]] = []
-        self._closed = False
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        connection = self._idle.pop() if self._idle else await self._connect()
-        try:
-            yield connection
-        except BaseException:
-            await connection.close()
-            raise
-        if self._closed or connection.closed or len(self._idle) >= IDLE:
-            await connection.close()
-        else:
-            self._idle.append(connection)
-
-    async def close(self) -> None:
-        self._closed = True
-        while self._idle:
-            await self._idle.pop().close()
-
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        # prepare_threshold: behind a transaction pooler the next statement may meet another server session.
-        return await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, application_name="syncline freshness", prepare_threshold=None
-        )
+            return await self._outlook.ask(transactions, DEPTH)
 
 
 class _Background:
@@ -232,33 +161,6 @@ class _Background:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-
-def _statement() -> str:
-    return blocks("freshness.sql", "syncline.capture")["freshness"]
-
-
-async def _ask_engine(engine: AsyncEngine, values: dict[str, Any]) -> Any:
-    from sqlalchemy import bindparam, text
-    from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.exc import TimeoutError as NoneFree
-
-    named = _statement().replace("%(txs)s", "CAST(:txs AS text)").replace("%(depth)s", "CAST(:depth AS bigint)")
-    clause = text(named).bindparams(*(bindparam(name, value) for name, value in values.items()))
-    try:
-        async with engine.connect() as connection:
-            return (await connection.execute(clause)).one()
-    except DBAPIError as error:
-        raise _as_psycopg(error) from error
-    except NoneFree as error:
-        raise psycopg.OperationalError("no connection of the pool is free") from error
-
-
-def _as_psycopg(error: Any) -> psycopg.Error:
-    """Name another driver's error as psycopg does, by its SQLSTATE; without one the server was not reached."""
-    state = getattr(error.orig, "sqlstate", None)
-    kind = psycopg.errors.lookup(state) if state else psycopg.OperationalError
-    return kind(str(error.orig))
 
 
 def _log() -> Any:

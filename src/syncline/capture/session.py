@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, UOWTransaction, object_session
 
 from syncline.capture.attach import Connections, Sessions, event_target
-from syncline.capture.bulk import CAPTURE, Permits
+from syncline.capture.bulk import CAPTURE
 from syncline.capture.cascades import mapped_cascades, mapped_parts, refuse_unseen
 from syncline.capture.commits import CommitTokens
 from syncline.capture.flush import Flush
 from syncline.capture.installed import Installed, load
+from syncline.capture.permits import Permits
 from syncline.capture.statements import Write, may_write, writes
 from syncline.errors import CaptureError, UnseenWriteError
 from syncline.model.entity import Entity
