@@ -162,6 +162,41 @@ def test_another_key_forgets_the_marks_of_the_old_one(case: Case) -> None:
     assert case.marks() == [("todo", "a", "U")]
 
 
+def test_a_key_columns_type_cannot_change_under_capture(case: Case) -> None:
+    case.install()
+
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="used in a trigger definition"):
+        case.sql("ALTER TABLE todo ALTER COLUMN id TYPE int")
+    case.entities = ENTITIES[1:]
+    case.install()
+    case.sql("ALTER TABLE todo ALTER COLUMN id TYPE int")
+    case.entities = ENTITIES
+    case.install()
+    case.sql("INSERT INTO todo VALUES (1, 'a')")
+    assert case.marks() == [("todo", "1", "I")]
+
+
+def test_a_renamed_key_column_stops_writes_until_the_next_installation(case: Case) -> None:
+    case.install()
+    case.sql("ALTER TABLE todo RENAME COLUMN id TO number")
+
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        case.sql("INSERT INTO todo VALUES (1, 'a')")
+    case.install()
+    case.sql("INSERT INTO todo VALUES (1, 'a')", "UPDATE todo SET number = 2")
+    assert case.marks() == [("todo", "1", "I"), ("todo", "1", "D"), ("todo", "2", "U")]
+    assert case.plan().statements == []
+
+
+def test_other_columns_come_and_go_without_an_installation(case: Case) -> None:
+    case.install()
+    case.sql("ALTER TABLE todo DROP COLUMN title, ADD COLUMN extra jsonb", "INSERT INTO todo VALUES (1, 'a')")
+    case.sql("ALTER TABLE part ADD COLUMN extra int", "INSERT INTO part VALUES (1, 2)", "UPDATE todo SET extra = '{}'")
+
+    assert case.marks() == [("todo", "1", "I"), ("part", "1", "I"), ("todo", "1", "U")]
+    assert case.plan().statements == []
+
+
 def test_the_registry_knows_what_is_installed(case: Case) -> None:
     case.install()
 
