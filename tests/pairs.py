@@ -29,6 +29,7 @@ from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode, VerifyReport
 from syncline.verify.verifier import verify
+from tests.relay import Relay
 
 
 def entity(name: str, **options: Any) -> Entity:
@@ -84,6 +85,16 @@ class Pair:
         gone = set(keys).difference(document["_originalId"] for document in documents)
         deletes = [Absence(key, one.projection.codec.document_id(key), number) for key in gone]
         await self.target.apply(Batch(one.entity, upserts=documents, deletes=deletes))
+
+    @contextlib.asynccontextmanager
+    async def worker(self) -> AsyncIterator[Relay]:
+        """Run a real worker in this process."""
+        relay = Relay(
+            self.url, [one.entity for one in self.plans.values()], self.target, mongo=(self.mongo_url, self.mongo_db)
+        )
+        with contextlib.closing(relay.conn):
+            async with relay.worker():
+                yield relay
 
     def runner(self, **options: Any) -> Runner:
         pace = options.pop("pace", Pace(max_queue=10**9))

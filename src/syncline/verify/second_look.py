@@ -156,7 +156,7 @@ class SecondLook:
             elif row is not None and document is not None and not keys_only and differences(row, document.document):
                 wrong[key] = Kind.DIFFERENT
         if not keys_only:
-            alike = [key for key in keys if key in stored and wrong.get(key) in {None, Kind.DIFFERENT, Kind.EXTRA}]
+            alike = [key for key in keys if key in stored and wrong.get(key) in {None, Kind.DIFFERENT}]
             wrong |= dict.fromkeys(await self._unissued(alike, stored), Kind.UNISSUED)
         return wrong
 
