@@ -78,11 +78,12 @@ class Recorder(NullObserver):
         self.owned.append(owned)
 
 
-async def until(true: Callable[[], Any], *, seconds: float = 10, what: str = "") -> float:
+async def until(true: Callable[[], Any], *, seconds: float = 10, what: str | Callable[[], str] = "") -> float:
     """Wait until something holds; return how long it took."""
     began = time.monotonic()
     while not (answer := true()):
-        assert time.monotonic() - began < seconds, f"after {seconds} s still not: {what or true}"
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"after {seconds} s still not: {what() if callable(what) else what or true}")
         await asyncio.sleep(0.01)
     del answer
     return time.monotonic() - began
@@ -238,7 +239,7 @@ class Relay:
         return await until(
             lambda: self.is_drained(deferred=deferred, tasks=tasks),
             seconds=seconds,
-            what=f"drained ({self.counts()}, {self.seen.outages[-1:]}, {self.seen.drops[-1:]})",
+            what=lambda: f"drained: {self.counts()}, outages {self.seen.outages[-3:]}, dropped {self.seen.drops[-3:]}",
         )
 
     async def equal(self, *, seconds: float = 15, deferred: bool = False, tasks: bool = False) -> None:

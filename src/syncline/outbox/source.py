@@ -66,6 +66,7 @@ class PostgresSource:
         self.dialect = dialect_of(self.control)
         self._queries = statements("queries.sql", self.dialect)
         self.holds_wake_lock = False
+        self._reading = asyncio.Lock()  # a snapshot of parent and children spans statements: nothing comes between
 
     @classmethod
     async def open(cls, url: str, *, worker: str, known: Identity | None = None) -> PostgresSource:
@@ -125,13 +126,14 @@ class PostgresSource:
         """
         query = self._queries["read_marks"]
         with translated():
-            async with self.reader.cursor(binary=True) as cursor:
+            async with self._reading, self.reader.cursor(binary=True) as cursor:
                 await cursor.execute(query, {"after": after, "lanes": lanes, "limit": limit, "except": list(without)})
                 return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
 
     async def read_states(self, plan: Plan, keys: Sequence[str]) -> States:
         """Read records as they now are; see ``states.read_states``."""
-        return await read_states(self.reader, plan, keys)
+        async with self._reading:
+            return await read_states(self.reader, plan, keys)
 
     async def wait_flushed(self) -> None:
         """Wait until everything written so far would survive a crash of the source."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from syncline.errors import SourceError
+from syncline.model.canonical import differences
 from syncline.model.mark import Hint
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
@@ -49,13 +51,13 @@ class Conflicts:
         displaced: list[Absence] = []
         holders = await self._target.holders(plan.entity, [conflict.value for conflict in conflicts])
         for conflict, holder in zip(conflicts, holders, strict=True):
-            rejection = await self._violation(plan, conflict, holder)
-            if rejection is not None:
-                rejections.append(rejection)
+            rightful = holder and await self._rightful(plan, conflict, holder)
+            if rightful and self._seen_again(plan.id, conflict.key) >= PATIENCE:
+                rejections.append(rightful)
                 self.settled(plan.id, [conflict.key])
                 continue
             waiting.add(conflict.key)
-            if self._tried(plan.id, conflict.key) >= 2 and holder is not None:
+            if holder and not rightful and self._tried(plan.id, conflict.key) >= 2:
                 id_ = plan.projection.codec.document_id(conflict.key)
                 displaced.append(Absence(conflict.key, id_, tickets[conflict.key]))
         if displaced:
@@ -75,21 +77,28 @@ class Conflicts:
         count = self._attempts[entity, key] = self._attempts.get((entity, key), 0) + 1
         return count
 
-    async def _violation(self, plan: Plan, conflict: Conflict, holder: Document | None) -> Rejection | None:
-        """Tell whether the holder rightfully has the value; mark it when it has not."""
-        if holder is None:
-            return None
+    def _seen_again(self, entity: int, key: str) -> int:
+        count = self._violations[entity, key] = self._violations.get((entity, key), 0) + 1
+        return count
+
+    async def _rightful(self, plan: Plan, conflict: Conflict, holder: Document) -> Rejection | None:
+        """Say that the holder has the value in the source too; when it has not, mark it, and ``None``."""
         key = plan.projection.codec.key_text(holder["_id"])
         if key is None:
             return self._rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
-        states = await self._source.read_states(plan, [key])
+        try:
+            states = await self._source.read_states(plan, [key])
+        except SourceError as error:
+            if error.retryable:
+                raise
+            return self._rejection(plan, conflict, key, "whose row cannot be read")
         now = states.documents(source="", synced_at=holder.get("_syncedAt"), ticket=0)  # type: ignore[arg-type]
-        if not now or any(_at(now[0], path) != value for path, value in conflict.value.items()):
-            await self._source.mark(plan.id, [key], Hint.REPAIR)
-            self._violations.pop((plan.id, conflict.key), None)
-            return None
-        seen = self._violations[plan.id, conflict.key] = self._violations.get((plan.id, conflict.key), 0) + 1
-        return self._rejection(plan, conflict, key, "in the source too") if seen >= PATIENCE else None
+        # Its fields, not the value: the index of an array has a key for each element.
+        if now and not any(differences({"": _at(now[0], path)}, {"": _at(holder, path)}) for path in conflict.value):
+            return self._rejection(plan, conflict, key, "in the source too")
+        await self._source.mark(plan.id, [key], Hint.REPAIR)
+        self._violations.pop((plan.id, conflict.key), None)
+        return None
 
     @staticmethod
     def _rejection(plan: Plan, conflict: Conflict, holder: str, why: str) -> Rejection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from syncline.config.settings import Settings
@@ -43,6 +44,7 @@ class Keeper:
         self._pump = pump
         self._settings = settings
         self._prepared = False
+        self._stopping = asyncio.Event()
         self._tables_due = 0.0
         self._housekeeping_due = 0.0
         self._noticed: set[int] = set()
@@ -65,14 +67,23 @@ class Keeper:
             message = f"entity {plan.name}: columns that are neither included nor excluded: {columns}"
             await self._source.notice("ColumnNotMapped", "warning", message)
 
+    def stop(self) -> None:
+        """End ``run`` after what it is doing."""
+        self._stopping.set()
+
     async def run(self) -> None:
-        """Do it again and again, until cancelled."""
+        """Do it again and again, until stopped or cancelled."""
         period = self._settings.worker.renew.total_seconds()
         due = time.monotonic() + period
-        while True:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        while not await self._stopped_within(due - time.monotonic()):
             due = max(due + period, time.monotonic() + period / 2)
             await self._beat()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
     async def _beat(self) -> None:
         await self._prepare_target()

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -80,10 +81,13 @@ class Pump:
         self._bytes = 0
         self._freed = asyncio.Event()
         self._stopping = False
+        self._stop_asked = asyncio.Event()
         self._backoff = Backoff()
         self._down: TargetError | None = None
         self._poison = Poison()
         self._parked: set[int] = set()
+        self._parked_lately: set[int] = set()
+        self._parked_unknown = True  # new lanes may have records that their last owner parked
         self.totals = {"applied": 0, "deleted": 0, "stale": 0, "rejected": 0, "batches": 0, "marks": 0}
         leases.in_flight = self.lanes_under_way
         leases.changed = self._lanes_changed
@@ -104,12 +108,15 @@ class Pump:
 
     def refresh(self, *, parked: set[int], asynchronous: bool) -> None:
         """Take in what the keeper reads now and then."""
-        self._parked = parked
+        self._parked = parked | self._parked_lately
+        self._parked_lately = set()
+        self._parked_unknown = False
         self._reader.asynchronous |= asynchronous
 
     def stop(self) -> None:
         """Read no more; ``run`` returns when what is under way is acknowledged."""
         self._stopping = True
+        self._stop_asked.set()
         self._idler.wake()
 
     async def run(self) -> None:
@@ -222,14 +229,16 @@ class Pump:
             ack = work.seal()
             if self._history.documents:
                 ack.documents = _documents(work)
-            ack.unpark = not self._parked.isdisjoint(work.touched)
+            ack.unpark = self._parked_unknown or not self._parked.isdisjoint(work.touched)
             whole.merge(ack)
         if whole.seqs:
             held = await self._source.acknowledge(
                 whole, grace=self._settings.grace, history=self._history.keep is not None
             )
             await self._refused(works, whole.leases.keys() - held)
-            self._parked |= {entity for entity, _ in whole.rejected}
+            parked = {entity for entity, _ in whole.rejected}
+            self._parked |= parked
+            self._parked_lately |= parked
         for work in works:
             if work.failure is None:
                 self._succeeded(work)
@@ -270,6 +279,8 @@ class Pump:
             plan, report = self._plans[entity], work.reports.get(entity, Report())
             present, absent = work.counts.get(entity, (0, 0))
             rejected = [rejection for one, rejection in work.ack.rejected if one == entity]
+            for rejection in rejected:
+                self._reader.poisoned.pop((entity, rejection.key), None)
             self._conflicts.settled(entity, [key for key in touched.hints if (entity, key) not in work.waiting])
             self.totals["applied"] += present
             self.totals["deleted"] += absent
@@ -307,7 +318,9 @@ class Pump:
         assert error is not None  # noqa: S101  the caller has looked
         pause = self._backoff.next()
         self._observer.unavailable("target", error, pause)
-        await self._idler.sleep(pause.total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause.total_seconds()):
+                await self._stop_asked.wait()  # nothing else ends the pause: neither writers nor failed batches
         try:
             await self._target.probe()
         except TargetError as unavailable:
@@ -317,12 +330,15 @@ class Pump:
         self._down = None
         culprit = self._poison.guilty()
         self._reader.shrink = self._poison.shrink
+        if self._poison.shrink and self._poison.suspect is None:
+            self._backoff.reset()  # the search for the record goes on at once
         if culprit is not None:
             entity, key = culprit
             self._observer.notice("PoisonRecord", "warning", f"{self._plans[entity].name}/{key}: {error.message}")
             self._reader.poisoned[culprit] = Rejection(key, "poison", error.message)
 
     def _lanes_changed(self) -> None:
+        self._parked_unknown = True
         self._reader.restart(lanes_changed=True)
         self._idler.wake()
 

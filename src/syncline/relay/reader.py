@@ -65,7 +65,7 @@ class Reader:
         self.insert_backfills: dict[int, bool] = {}
         """Entities whose backfilled records are tried as inserts first; false once they were found to be there."""
         self.poisoned: dict[tuple[int, str], Rejection] = {}
-        """Records that the target cannot stand: parked when they are met."""
+        """Records that the target cannot stand: parked when they are met, and forgotten when that is acknowledged."""
         self._read_something = False
         self._source = source
         self._plans = plans
@@ -118,7 +118,11 @@ class Reader:
         for entity, touched in work.touched.items():
             plan = self._plans[entity]
             keys = self._without_poisoned(work, plan, list(touched.hints))
-            states = await self._states(work, plan, keys)
+            states, bad = await self._states(plan, keys)
+            if bad:
+                work.reject(plan, bad)
+                unreadable = {rejection.key for rejection in bad}
+                keys = [key for key in keys if key not in unreadable]  # not absent: nobody knows
             twice = ambiguous(states)
             if twice:
                 work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
@@ -146,7 +150,7 @@ class Reader:
     def _without_poisoned(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
         if not self.poisoned:
             return keys
-        bad = [self.poisoned.pop((plan.id, key)) for key in keys if (plan.id, key) in self.poisoned]
+        bad = [self.poisoned[plan.id, key] for key in keys if (plan.id, key) in self.poisoned]
         work.reject(plan, bad)
         return [key for key in keys if key not in {rejection.key for rejection in bad}]
 
@@ -202,28 +206,26 @@ class Reader:
             marks=taken,
         )
 
-    async def _states(self, work: Work, plan: Plan, keys: list[str]) -> States:
+    async def _states(self, plan: Plan, keys: list[str]) -> tuple[States, list[Rejection]]:
         """Read states; a key whose row cannot be read is rejected alone."""
         try:
-            return await self._source.read_states(plan, keys)
+            return await self._source.read_states(plan, keys), []
         except KeyFormatError:
             good, bad = _sift(plan, keys)
+            states, more = await self._states(plan, good) if good else (_nothing(plan), [])
+            return states, bad + more
         except (SourceError, PrivilegeError) as error:
             if error.retryable:
                 raise
             if not _concerns_data(error):
                 raise StalePlanError(f"entity {plan.name}: {error.message}", plan) from error
             if len(keys) == 1:
-                good, bad = [], [Rejection(keys[0], "mapping", error.message)]
-            else:
-                half = len(keys) // 2
-                first, second = await self._states(work, plan, keys[:half]), await self._states(work, plan, keys[half:])
-                children = [[*a, *b] for a, b in zip(first.children, second.children, strict=True)]
-                return States(plan, [*first.rows, *second.rows], children)
-        work.reject(plan, bad)
-        for rejection in bad:
-            keys.remove(rejection.key)
-        return await self._states(work, plan, good) if good else States(plan, [], [[] for _ in plan.embeds])
+                return _nothing(plan), [Rejection(keys[0], "mapping", error.message)]
+        half = len(keys) // 2
+        first, bad = await self._states(plan, keys[:half])
+        second, more = await self._states(plan, keys[half:])
+        children = [[*a, *b] for a, b in zip(first.children, second.children, strict=True)]
+        return States(plan, [*first.rows, *second.rows], children), bad + more
 
     async def _begin_pass(self) -> None:
         now = time.monotonic()
@@ -237,7 +239,8 @@ class Reader:
 
     def _adapt(self, *, full: bool) -> None:
         low, high = self._range
-        self._size = min(high, self._size * 2) if full else low
+        if not self.shrink:
+            self._size = min(high, self._size * 2) if full else low
 
     def _weigh(self, work: Work, states: States) -> None:
         """Estimate bytes from a few rows, to keep the next batches within the memory bound."""
@@ -262,6 +265,10 @@ def _mask(lanes: Mapping[int, int]) -> int:
     for lane in lanes:
         mask |= 1 << lane
     return mask - (1 << 64) if mask >= 1 << 63 else mask
+
+
+def _nothing(plan: Plan) -> States:
+    return States(plan, [], [[] for _ in plan.embeds])
 
 
 def _sift(plan: Plan, keys: list[str]) -> tuple[list[str], list[Rejection]]:

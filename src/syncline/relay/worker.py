@@ -23,8 +23,10 @@ from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
 from syncline.telemetry.observer import Observer
 
-STOP_SECONDS = 4.0
+STOP_SECONDS = 3.0
 """How long a stop waits for what is under way."""
+LAST_BEAT_SECONDS = 1.0
+"""How long it then waits for a renewal: one that is cut off takes along the connection that gives lanes back."""
 
 Compile = Callable[[PostgresSource], Awaitable[Plans]]
 """Compiles the entities against the tables as they are now."""
@@ -145,27 +147,48 @@ class Worker:
             return
         self._pump = pump
         async with asyncio.TaskGroup() as tasks:
-            await keeper.start()
-            backoff.reset()
-            helpers = [tasks.create_task(keeper.run()), tasks.create_task(source.listen(pump.wake))]
-            if self._background is not None:
-                helpers.append(tasks.create_task(self._background(source, plans)))
-            with suppress(TimeoutError):
+            starting = tasks.create_task(keeper.start())
+            if await self._unless_stopped(starting):
+                backoff.reset()
+                keeping = tasks.create_task(keeper.run())
+                helpers = [tasks.create_task(source.listen(pump.wake))]
+                if self._background is not None:
+                    helpers.append(tasks.create_task(self._background(source, plans)))
                 await self._pumping(pump)
-            for helper in helpers:
-                helper.cancel()
+                keeper.stop()
+                await asyncio.wait({keeping}, timeout=LAST_BEAT_SECONDS)
+                await _end(keeping, *helpers)
+            await _end(starting)
         await leases.release_all()
+
+    async def _unless_stopped(self, task: asyncio.Future[None]) -> bool:
+        """Wait for a task or for the stop; tell whether the task has ended well."""
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        return task.done() and not task.cancelled() and task.exception() is None
 
     async def _pumping(self, pump: Pump) -> None:
         """Pump; after a stop, wait only so long for what is under way."""
         running = asyncio.ensure_future(pump.run())
-        stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait_for(running, STOP_SECONDS)
+            if not await self._unless_stopped(running):
+                await asyncio.wait({running}, timeout=STOP_SECONDS)
+            if running.done():
+                running.result()
         finally:
-            stopping.cancel()
-            running.cancel()
+            await _end(running)
+
+
+async def _end(*tasks: asyncio.Future[None] | asyncio.Task[None]) -> None:
+    """Cancel tasks until they have ended: a driver may lose a cancellation that comes at an unlucky moment."""
+    pending: set[asyncio.Future[None]] = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)
 
 
 class Strikes:
