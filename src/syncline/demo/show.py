@@ -17,7 +17,7 @@ from syncline.demo.words import duration
 from syncline.errors import SynclineError
 
 BURST_ROWS = 20_000
-BURSTS = (0.2, 0.5)
+BURSTS = (0.2, 0.45)
 """When, as parts of the traffic's time; the worker is killed in the last one."""
 DEAD_SECONDS = 1.0
 """How long there is no worker at all."""
