@@ -75,7 +75,7 @@ DECLARE
 BEGIN
     FOR one IN SELECT oid::regprocedure FROM pg_proc
                WHERE pronamespace = 'pg_catalog'::regnamespace
-                 AND proname ~ '^(pg_notify|pg_listening_channels|pg_current_xact_id.*|pg_current_snapshot|pg_snapshot_.*|pg_xact_.*|txid_.*|pg_control_.*|pg_walfile_.*|pg_current_wal_.*|pg_wal_.*|pg_export_snapshot|pg_postmaster_start_time|hashtext.*|crc32.*|pg_(try_)?advisory_.*)$'
+                 AND proname ~ '^(pg_notify|pg_listening_channels|pg_current_xact_id.*|pg_current_snapshot|pg_snapshot_.*|pg_xact_.*|txid_.*|pg_control_.*|pg_walfile_.*|pg_current_wal_.*|pg_wal_.*|pg_export_snapshot|pg_postmaster_start_time|crc32.*|pg_(try_)?advisory_.*)$'
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', one);
     END LOOP;

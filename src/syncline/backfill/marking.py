@@ -9,6 +9,7 @@ from syncline.backfill.tasks import Task, Tasks
 from syncline.model.mark import Hint
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.key_sql import KeyStatements, key_statements
+from syncline.outbox.retrying import in_transaction
 from syncline.outbox.states import Plan
 
 COUNTED = 100_000
@@ -63,16 +64,19 @@ class Backfill:
         until = await self._key(boundary, *(start or ()), *last, size - 1)
         end = codec.parse(until) if until is not None else last
         mark = statements.mark if start is None else statements.mark_after
+
+        async def marked() -> None:
+            cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))
+            task.progress = progress | {
+                "after": until if until is not None else progress["last"],
+                "done": progress["done"] + size,
+                "marked": progress["marked"] + cursor.rowcount,
+            }
+            await self._connection.execute("/* syncline */ SELECT syncline.wake()")
+            await self._tasks.advance(task)
+
         with translated():
-            async with self._connection.transaction():
-                cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))
-                task.progress = progress | {
-                    "after": until if until is not None else progress["last"],
-                    "done": progress["done"] + size,
-                    "marked": progress["marked"] + cursor.rowcount,
-                }
-                await self._connection.execute("/* syncline */ SELECT syncline.wake()")
-                await self._tasks.advance(task)
+            await in_transaction(self._connection, marked)
 
     async def _key(self, statement: object, *parameters: object) -> str | None:
         with translated():

@@ -15,6 +15,7 @@ from syncline.errors import TargetUnavailableError
 from syncline.model.mark import Hint
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.key_sql import absent_keys, key_statements
+from syncline.outbox.retrying import in_transaction
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
 from syncline.ports import Document, Target
@@ -90,12 +91,15 @@ class Sweep:
             "marked": progress["marked"] + len(found.keys),
             "foreign": progress["foreign"] + len(page) - len(keys) + len(found.impossible),
         }
+
+        async def marked() -> None:
+            if found.keys:
+                values = {"entity": self._plan.id, "keys": found.keys, "hint": Hint.REPAIR.value}
+                await self._connection.execute(blocks("queries.sql")["mark"], values)
+            await self._tasks.advance(task)
+
         with translated():
-            async with self._connection.transaction():
-                if found.keys:
-                    values = {"entity": self._plan.id, "keys": found.keys, "hint": Hint.REPAIR.value}
-                    await self._connection.execute(blocks("queries.sql")["mark"], values)
-                await self._tasks.advance(task)
+            await in_transaction(self._connection, marked)
 
 
 def id_to_text(document_id: Any) -> str:

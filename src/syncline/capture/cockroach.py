@@ -127,6 +127,16 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
     return plan
 
 
+async def missing_triggers(conn: AsyncConnection[Any]) -> list[str]:
+    """List the triggers that were installed and are not there, or do not fire."""
+    missing = []
+    for row in await _rows(conn, "captured"):
+        table = TableName.parse(row["source_table"])
+        if row["name"] not in (await _triggers(conn, table) or ()):
+            missing.append(f"{row['name']} on {table}")
+    return missing
+
+
 def key_function(entity: int, columns: Sequence[Column]) -> sql.Composed:
     """``syncline.key_<id>(column, …)``: the entity's key text."""
     types = [key_type(column).sql for column in columns]

@@ -12,11 +12,12 @@ import psycopg
 from syncline.config import Settings
 from syncline.errors import MappingError, NotInstalledError, SourceUnavailableError, SynclineError, VersionError
 from syncline.insight import reach
-from syncline.insight.checks import capture, server, target, work
+from syncline.insight.checks import capture, cockroach, server, target, work
 from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok, warning
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.outbox.catalog import read_shape
 from syncline.outbox.connection import Connection
+from syncline.outbox.dialect import on_cockroach
 from syncline.outbox.registry import SCHEMA_VERSION
 from syncline.targets.mongo import MongoTarget
 
@@ -57,8 +58,11 @@ async def _source(settings: Settings, connection: Connection) -> tuple[str | Non
     shapes = await _shapes(connection, settings.entities)
     patient = Patient(settings, connection, installation is not None, settings.entities, shapes)
     checks: list[Check] = [*server.CHECKS, *capture.CHECKS]
+    installed: list[Check] = [*capture.INSTALLED_CHECKS, *work.CHECKS]
+    if on_cockroach(connection):
+        checks, installed = [*cockroach.CHECKS], [*cockroach.INSTALLED_CHECKS]
     if patient.installed:
-        checks += [*capture.INSTALLED_CHECKS, *work.CHECKS]
+        checks += installed
     for check in checks:
         findings += await _run(check, patient)
     return installation, findings

@@ -192,6 +192,12 @@ CREATE OR REPLACE FUNCTION syncline.mark(p_entity smallint, p_keys text[], p_hin
     SELECT coalesce(array_length(p_keys, 1), 0)::bigint;
 $$;
 
+-- name: event_name
+CREATE OR REPLACE FUNCTION syncline.event_name(p_entity text, p_hint text, p_event_type text) RETURNS text
+    LANGUAGE SQL IMMUTABLE
+    AS $$ SELECT coalesce(p_event_type, p_entity || CASE p_hint WHEN 'I' THEN '.created' WHEN 'U' THEN '.updated' WHEN 'D' THEN '.deleted'
+                                                     WHEN 'B' THEN '.backfilled' WHEN 'R' THEN '.repaired' ELSE '.changed' END) $$;
+
 -- name: outbox_view
 CREATE OR REPLACE VIEW syncline."Outbox" AS
 WITH every AS (
@@ -205,9 +211,7 @@ WITH every AS (
     SELECT seq, entity, hint, event_type, key, payload, created_at, 0, NULL::text, true, processed_at
     FROM syncline.history
 )
-SELECT o.seq AS id,
-       coalesce(o.event_type, e.name || CASE o.hint WHEN 'I' THEN '.created' WHEN 'U' THEN '.updated' WHEN 'D' THEN '.deleted'
-                                        WHEN 'B' THEN '.backfilled' WHEN 'R' THEN '.repaired' ELSE '.changed' END) AS event_type,
+SELECT o.seq AS id, syncline.event_name(e.name, o.hint, o.event_type) AS event_type,
        e.name AS aggregate_type, o.key AS aggregate_id, o.payload, o.created_at, o.retry_count, o.last_error, o.processed,
        o.processed_at
 FROM every AS o JOIN syncline.entity AS e ON e.id = o.entity;

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from syncline.model.key_types import key_type
 from syncline.outbox.connection import Connection, translated
+from syncline.outbox.dialect import Dialect
 from syncline.outbox.projection_sql import bound, column_of, commas, condition_of, type_of, where_of
 from syncline.outbox.states import Plan
 
@@ -43,7 +44,7 @@ class KeyStatements:
     """Keys of random rows inside the filter. Parameters: percentage of the table, limit."""
 
 
-def key_statements(plan: Plan) -> KeyStatements:
+def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL) -> KeyStatements:
     """Compose the statements of an entity."""
     projection = plan.projection
     table = projection.shape.table
@@ -69,6 +70,10 @@ def key_statements(plan: Plan) -> KeyStatements:
         SELECT {id}, syncline.lane_of({id}::smallint, q.k), %s::text::"char", q.k
         FROM (SELECT {key} AS k FROM {table}{where}) AS q"""
     sample = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s){where} ORDER BY random() LIMIT %s"
+    chance = []
+    if dialect is Dialect.COCKROACHDB:  # which has no TABLESAMPLE
+        sample = "SELECT {key} FROM {table}{where} ORDER BY random() LIMIT %s"
+        chance = [sql.SQL("random() * 100 < %s::float8")]
     return KeyStatements(
         last=compose("SELECT {key} FROM {table} ORDER BY {backwards} LIMIT 1"),
         page=compose(page, *inside),
@@ -79,7 +84,7 @@ def key_statements(plan: Plan) -> KeyStatements:
         mark_after=compose(mark, after, until, *inside),
         absent=compose("{absent}"),
         size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS counted"),
-        sample=compose(sample, *inside),
+        sample=compose(sample, *chance, *inside),
     )
 
 

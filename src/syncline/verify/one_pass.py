@@ -14,6 +14,7 @@ from typing import Any
 from syncline.model.canonical import differences
 from syncline.model.mark import BATCH_BITS, epoch_of
 from syncline.outbox.connection import Connection, fetch_one, translated
+from syncline.outbox.dialect import dialect_of
 from syncline.outbox.key_sql import absent_keys, key_statements
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan, read_states
@@ -63,8 +64,12 @@ class Sides:
     looks: Connection
     """Second looks and probes."""
     inspection: Inspection
-    source_name: str = "postgresql"
     told: Callable[[Step], None] = field(default=lambda _: None)
+
+    @property
+    def source_name(self) -> str:
+        """What documents say of where they are from."""
+        return dialect_of(self.looks).value
 
 
 class Pass:
@@ -76,7 +81,7 @@ class Pass:
         self._options = options
         self._inspection = sides.inspection
         self._queries = blocks("verify.sql", "syncline.verify")
-        self._statements = key_statements(plan)
+        self._statements = key_statements(plan, dialect_of(sides.looks))
         self._digest = hashlib.blake2b(digest_size=32)
         self._pages = SourcePages(sides.pages, plan, sides.source_name)
         self._epochs: dict[int, int] = {}
@@ -145,7 +150,7 @@ class Pass:
         result.suspects |= page.twice
         if result.tickets:
             result.suspects |= await self._unissued(result.tickets)
-        self._suspects.add(result.suspects)
+        self._suspects.add(key for key in page.keys if key in result.suspects)
         self._report.records += len(page.keys)
         if len(self._report.sample) < 3:
             self._report.sample += [key for key in page.keys if key not in result.suspects][:3]

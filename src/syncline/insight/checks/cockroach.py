@@ -1,0 +1,45 @@
+"""What ``syncline doctor`` looks at in CockroachDB. Much that can go wrong with PostgreSQL does not exist there."""
+
+from __future__ import annotations
+
+from syncline.capture.cockroach import missing_triggers
+from syncline.insight.checks import capture, server, work
+from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.outbox.connection import fetch_one, translated
+
+BIG = 1_000_000
+
+
+async def triggers(patient: Patient) -> list[Finding]:
+    """Every trigger that was installed is there and fires."""
+    with translated():
+        missing = await missing_triggers(patient.connection)
+    if not missing:
+        return [ok("triggers", "all there")]
+    return [
+        critical(
+            "triggers",
+            f"missing or switched off: {', '.join(missing)}",
+            why="changes of these tables are not captured",
+            fix="syncline install (it also has the gap marked)",
+        )
+    ]
+
+
+async def history(patient: Patient) -> list[Finding]:
+    """History is one table there, and its old rows are deleted, not dropped with a partition."""
+    count = (await fetch_one(patient.connection, f"SELECT count(*) FROM (SELECT 1 FROM syncline.history LIMIT {BIG}) AS h"))[0]  # noqa: S608
+    if count < BIG:
+        return [ok("history", f"{count} rows")]
+    return [
+        warning(
+            "history",
+            f"{BIG} rows or more",
+            why="every change is written once more, and deleted again",
+            fix='keep it for a shorter time: [history] keep = "1d", or "off"',
+        )
+    ]
+
+
+CHECKS = (server.clock, capture.mapping, capture.configuration)
+INSTALLED_CHECKS = (triggers, history, work.workers, work.second_deletes, work.parked)
