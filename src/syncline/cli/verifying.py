@@ -30,7 +30,7 @@ async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> Asyn
         opened_source(settings, keyed=True) as looks,
     ):
         plans = await open_plans(settings, looks)
-        yield Sides(pages, looks, MongoInspection(target), settings.source.name, told), plans
+        yield Sides(pages, looks, MongoInspection(target), told), plans
 
 
 def chosen(plans: Plans, names: Sequence[str]) -> list[Plan]:

@@ -28,7 +28,7 @@ async def prove(settings: Settings, told: Callable[[Step], None]) -> VerifyRepor
         register_loaders(pages.adapters)
         register_loaders(looks.adapters)
         plans = await open_plans(settings, looks)
-        sides = Sides(pages, looks, MongoInspection(target), settings.source.name, told)
+        sides = Sides(pages, looks, MongoInspection(target), told)
         return await verify(sides, list(plans.by_id.values()))
 
 
