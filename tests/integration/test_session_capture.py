@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import ForeignKey, create_engine, event, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
@@ -15,7 +18,7 @@ from syncline.capture.events import record
 from syncline.capture.session import SessionCapture
 from syncline.errors import CaptureError, NotInstalledError, UnseenWriteError
 from syncline.model.entity import Embed, Entity, TableName
-from tests.integration.capture_case import Case, assert_captured, entity
+from tests.integration.capture_case import Case, assert_captured, changed, entity
 from tests.integration.session_case import Comment, Page, Todo, driver_url, session_case
 
 ANN, BOB = UUID(int=1), UUID(int=2)
@@ -94,6 +97,23 @@ def test_a_child_that_somebody_moved_and_that_moves_on(case: Case, sessions: ses
         comment.todo_id = 3
         session.commit()
     assert {("todo", "2"), ("todo", "3")} <= assert_captured(case, before)
+
+
+def test_a_child_that_somebody_is_just_moving(case: Case, sessions: sessionmaker[Session]) -> None:
+    before = case.contents()
+    with sessions() as session, psycopg.connect(case.url) as other:
+        comment = session.get_one(Comment, 1)
+        other.execute("UPDATE comment SET todo_id = 2 WHERE id = 1")
+        comment.todo_id = 3
+        with ThreadPoolExecutor(1) as thread:
+            flushed = thread.submit(session.commit)
+            time.sleep(0.5)
+            assert not flushed.done()
+            other.commit()
+            flushed.result()
+    # Who moved it to 2 marked nothing here; where it was taken from is marked.
+    assert {("todo", "2", "U"), ("todo", "3", "U")} <= set(case.marks())
+    assert ("todo", "2") not in changed(before, case.contents())
 
 
 def test_a_key_that_somebody_changed(case: Case, sessions: sessionmaker[Session]) -> None:
