@@ -212,7 +212,7 @@ class Relay:
         assert self.mongo is not None
         url, name = self.mongo
         lines = ["[source]", f"url = {json.dumps(self.url)}", "[target]", f"url = {json.dumps(url)}"]
-        lines += [f"database = {json.dumps(name)}", "[worker]"]
+        lines += [f"database = {json.dumps(name)}", "timeout_seconds = 2", "[worker]"]
         for option, value in self.worker_options.items():
             named, plain = (
                 (f"{option}_seconds", value.total_seconds()) if isinstance(value, timedelta) else (option, value)

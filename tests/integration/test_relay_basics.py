@@ -309,6 +309,16 @@ async def test_wide_rows_keep_within_the_memory_bound(memory: Relay) -> None:
     assert 0 < most < 3 * bound, "the first batch is read before the width of a row is known"
 
 
+async def test_a_slow_target_gets_smaller_batches(memory: Relay) -> None:
+    """A batch that cannot be sent before its states are too old must not be read in the same size for ever."""
+    memory.worker_options |= {"max_batch_age": timedelta(seconds=0.3)}
+    memory.target.delay_seconds = 0.2
+    memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 12000) AS n")
+    async with memory.worker():
+        await memory.equal(seconds=20)
+    assert memory.seen.drops, "it was too slow"
+
+
 # -- history
 
 

@@ -91,6 +91,7 @@ class Keeper:
         await self._leases.renew()
         if await self._source.promote_deferred():
             self._pump.wake()
+            await self._source.notify()  # they are of other workers' lanes, too
         now = time.monotonic()
         if now >= self._tables_due:
             self._tables_due = now + TABLES_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -274,7 +275,11 @@ class Pump:
     def _succeeded(self, work: Work) -> None:
         self._backoff.reset()
         self._reader.shrink = self._poison.succeeded()
+        self._reader.in_time()
         took = timedelta(seconds=time.monotonic() - work.begun)
+        marks = (
+            Counter(mark[2] for mark in work.marks) if len(work.touched) > 1 else defaultdict(lambda: len(work.seqs))
+        )
         for entity, touched in work.touched.items():
             plan, report = self._plans[entity], work.reports.get(entity, Report())
             present, absent = work.counts.get(entity, (0, 0))
@@ -290,7 +295,7 @@ class Pump:
                 BatchDone(
                     plan.name,
                     plan.entity.collection,
-                    marks=len(work.seqs),
+                    marks=marks[entity],
                     applied=present,
                     deleted=absent,
                     stale=report.stale,
@@ -304,7 +309,9 @@ class Pump:
 
     def _failed(self, work: Work) -> None:
         """Nothing of this batch is known; its marks stay and are read again."""
-        if isinstance(work.failure, TargetError) and not isinstance(work.failure, TooOldError):
+        if isinstance(work.failure, TooOldError):
+            self._reader.too_slow(work)
+        elif isinstance(work.failure, TargetError):
             self._down = work.failure
             keys = list(itertools.islice(work.keys(), 2))
             self._poison.suspect = keys[0] if len(keys) == 1 else None

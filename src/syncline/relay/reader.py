@@ -72,6 +72,7 @@ class Reader:
         self._leases = leases
         self._range = range_
         self._size = range_[0]
+        self._most = range_[1]
         self._number = 0
         self._cursor = 0
         self._floor = Floor(source)
@@ -79,6 +80,16 @@ class Reader:
         self._floor_moved = 0.0
         self._width = 0.0
         self._bytes = bytes_in_flight
+
+    def too_slow(self, work: Work) -> None:
+        """Read smaller batches: this one could not be written before its states were too old."""
+        self._most = max(1, min(self._most, len(work.seqs)) // 2)
+        self._size = min(self._size, self._most)
+
+    def in_time(self) -> None:
+        """Let batches grow again, slowly."""
+        if self._most < self._range[1]:
+            self._most = min(self._range[1], self._most + self._most // 8 + 1)
 
     def restart(self, *, lanes_changed: bool = False) -> None:
         """Start the next pass now."""
@@ -238,9 +249,8 @@ class Reader:
             await self._floor.advance()
 
     def _adapt(self, *, full: bool) -> None:
-        low, high = self._range
         if not self.shrink:
-            self._size = min(high, self._size * 2) if full else low
+            self._size = min(self._most, self._size * 2 if full else self._range[0])
 
     def _weigh(self, work: Work, states: States) -> None:
         """Estimate bytes from a few rows, to keep the next batches within the memory bound."""

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from syncline.config.settings import Settings
 from syncline.errors import SourceChangedError, SynclineError
@@ -161,9 +162,9 @@ class Worker:
             await _end(starting)
         await leases.release_all()
 
-    async def _unless_stopped(self, task: asyncio.Future[None]) -> bool:
+    async def _unless_stopped(self, task: asyncio.Future[Any]) -> bool:
         """Wait for a task or for the stop; tell whether the task has ended well."""
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -182,9 +183,9 @@ class Worker:
             await _end(running)
 
 
-async def _end(*tasks: asyncio.Future[None] | asyncio.Task[None]) -> None:
+async def _end(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks until they have ended: a driver may lose a cancellation that comes at an unlucky moment."""
-    pending: set[asyncio.Future[None]] = {task for task in tasks if not task.done()}
+    pending: set[asyncio.Future[Any]] = {task for task in tasks if not task.done()}
     while pending:
         for task in pending:
             task.cancel()
