@@ -226,13 +226,16 @@ class Pump:
         for work in works:
             if work.failure is not None:
                 self._failed(work)
+                # Parts of it may have been written, or yet be. If its lanes are another worker's by now, no mark of
+                # this batch is left to make that good: its keys are marked again.
+                whole.leases |= work.leases
                 continue
             ack = work.seal()
             if self._history.documents:
                 ack.documents = _documents(work)
             ack.unpark = self._parked_unknown or not self._parked.isdisjoint(work.touched)
             whole.merge(ack)
-        if whole.seqs:
+        if whole.leases:
             held = await self._source.acknowledge(
                 whole, grace=self._settings.grace, history=self._history.keep is not None
             )
