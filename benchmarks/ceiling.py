@@ -90,7 +90,8 @@ def poller(on: Stage, count: int) -> float:
         conn.execute("DROP TABLE IF EXISTS poller_outbox")
         conn.execute(
             "CREATE TABLE poller_outbox AS"
-            " SELECT row_number() OVER () AS id, to_jsonb(t) AS payload, false AS processed FROM (SELECT * FROM todo LIMIT %s) AS t",
+            " SELECT row_number() OVER () AS id, to_jsonb(t) AS payload, false AS processed"
+            " FROM (SELECT * FROM todo LIMIT %s) AS t",
             (count,),
         )
         conn.execute("CREATE INDEX ON poller_outbox (id) WHERE NOT processed")

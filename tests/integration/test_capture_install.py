@@ -16,6 +16,7 @@ from syncline.capture.install import InstallOptions, install, plan, render
 from syncline.embedded.postgres import PrivatePostgres, find_binaries
 from syncline.errors import MappingError, NotInstalledError, PrivilegeError, SourceError, VersionError
 from syncline.model.entity import Embed, Entity, Fields, TableName
+from syncline.outbox.connection import connect
 from syncline.outbox.registry import check, installed
 from tests import engines
 from tests.integration.capture_case import Case, assert_captured, entity
@@ -483,3 +484,18 @@ def test_a_writer_role_may_mark_and_nothing_else(roles: Case) -> None:
 
 def test_options_have_safe_defaults() -> None:
     assert InstallOptions() == InstallOptions(capture="triggers", wake=True, view_schema="public", worker_role=None)
+
+
+async def test_the_backfills_that_it_makes_necessary_stand_with_the_installation(database):
+    conn = await connect(database)
+    try:
+        await conn.execute("CREATE TABLE thing (id int PRIMARY KEY)")
+        things = Entity("thing", TableName("public", "thing"), "things")
+        wanted = await plan(conn, [things], InstallOptions(backfill=True))
+        await install(conn, wanted)
+        tasks = await (await conn.execute("SELECT kind, reason FROM syncline.task")).fetchall()
+        again = await plan(conn, [things], InstallOptions(backfill=True))
+    finally:
+        await conn.close()
+    assert tasks == [("backfill", "install")]
+    assert again.statements == []

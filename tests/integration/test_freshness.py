@@ -198,13 +198,25 @@ def test_a_parked_change_is_false_at_once(case: Case, sessions: sessionmaker[Ses
     with sessions() as session:
         token = write(session, 1)
     case.sql(
-        "INSERT INTO syncline.parked (tx, seq, entity, lane, hint, key, created_at, code, error) "
-        "SELECT tx, seq, entity, lane, hint, key, at, 'too_large', 'x' FROM syncline.outbox"
+        "INSERT INTO syncline.parked (first_tx, tx, seq, entity, lane, hint, key, created_at, code, error) "
+        "SELECT tx, tx, seq, entity, lane, hint, key, at, 'too_large', 'x' FROM syncline.outbox"
     )
     case.forget()
     started = time.monotonic()
     assert asked(Freshness(case.url), token, 5) is False
     assert time.monotonic() - started < 1
+
+
+def test_an_older_change_of_a_parked_record_is_false_too(case: Case, sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        older = write(session, 1)
+    case.sql(
+        "INSERT INTO syncline.parked (first_tx, tx, seq, entity, lane, hint, key, created_at, code, error) "
+        "SELECT tx, (tx::text::bigint + 10)::text::xid8, seq, entity, lane, hint, key, at, 'too_large', 'x' "
+        "FROM syncline.outbox"
+    )
+    case.forget()
+    assert asked(Freshness(case.url), older, 0) is False
 
 
 def test_every_transaction_of_a_merged_token_counts(case: Case, sessions: sessionmaker[Session]) -> None:

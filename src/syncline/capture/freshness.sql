@@ -8,7 +8,9 @@ WITH recent AS MATERIALIZED (
 )
 SELECT (SELECT left(installation::text, 8) FROM syncline.meta) AS installation,
        pg_catalog.pg_is_in_recovery() AS standby,
-       EXISTS (SELECT FROM syncline.parked WHERE tx = ANY(CAST(%(txs)s AS xid8[]))) AS parked,
+       EXISTS (
+           SELECT FROM syncline.parked AS p, unnest(CAST(%(txs)s AS xid8[])) AS t (tx) WHERE t.tx BETWEEN p.first_tx AND p.tx
+       ) AS parked,
        EXISTS (SELECT FROM syncline.task WHERE tx = ANY(CAST(%(txs)s AS xid8[])))
        OR EXISTS (SELECT FROM recent WHERE tx = ANY(CAST(%(txs)s AS xid8[])))
        OR (SELECT count(*) FROM recent) >= %(depth)s AS pending

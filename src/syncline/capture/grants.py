@@ -11,6 +11,9 @@ from syncline.capture.plan import InstallPlan
 from syncline.capture.state import Facts, read, read_role
 from syncline.errors import PrivilegeError
 
+READ_BY_WRITERS = ("syncline.meta", "syncline.entity", "syncline.outbox", "syncline.parked", "syncline.task")
+_SELECT = f"SELECT ON {', '.join(READ_BY_WRITERS)}"
+
 
 async def plan_grants(
     conn: AsyncConnection[Any],
@@ -24,7 +27,8 @@ async def plan_grants(
     """Add what the roles lack.
 
     A worker gets USAGE on our schema, SELECT, INSERT, UPDATE and DELETE on our tables, and SELECT on the synced ones.
-    A writer gets USAGE on our schema, where it may call ``mark()`` and touch nothing else.
+    A writer gets USAGE on our schema, where it may call ``mark()``, and SELECT on what the session hook and
+    read-your-writes look at; it may change nothing.
 
     Raises:
         PrivilegeError: there is no such role.
@@ -42,14 +46,16 @@ async def plan_grants(
                 _grant("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA syncline", role),
                 _grant("SELECT, USAGE ON ALL SEQUENCES IN SCHEMA syncline", role),
             )
+        if role == writer and lacks["reads"]:
+            plan.add(f"grant {role} to read {', '.join(READ_BY_WRITERS)}", _grant(_SELECT, role))
     if worker is not None:
         await _grant_tables(conn, plan, tables, worker)
 
 
 async def _lacks(conn: AsyncConnection[Any], facts: Facts, role: str) -> dict[str, Any]:
     if facts.owns_schema is None:
-        return {"schema": True, "own": True}
-    return (await read(conn, "grants", {"role": role}))[0]
+        return {"schema": True, "own": True, "reads": True}
+    return (await read(conn, "grants", {"role": role, "read": list(READ_BY_WRITERS)}))[0]
 
 
 async def _grant_tables(conn: AsyncConnection[Any], plan: InstallPlan, tables: Sequence[int], role: str) -> None:

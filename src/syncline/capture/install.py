@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, sql
 
 from syncline.capture import cockroach
 from syncline.capture.grants import plan_grants
-from syncline.capture.plan import InstallPlan, arms, plan_entities, plan_triggers
+from syncline.capture.plan import InstallPlan, arms, plan_backfills, plan_entities, plan_triggers
 from syncline.capture.preflight import examine, examine_server, wanted_entities
 from syncline.capture.removal import plan_removal
 from syncline.capture.schema import plan_schema, plan_view
@@ -46,6 +46,8 @@ class InstallOptions:
     """A role that gets what a worker needs: our schema and tables, SELECT on the synced tables, no more."""
     writer_role: str | None = None
     """A role that may call ``syncline.mark()``: for session capture and explicit events. Triggers need no grant."""
+    backfill: bool = False
+    """Also request the backfills that the installation makes necessary; they stand or fall with it."""
     package: str | None = None
     """Version to write into ``meta``; by default that of this package."""
 
@@ -85,6 +87,8 @@ async def plan(
         await plan_view(conn, result, options.view_schema)
         roots = [family[0].oid for family in families.values()]
         await plan_grants(conn, result, facts, roots, worker=options.worker_role, writer=options.writer_role)
+        if options.backfill:
+            plan_backfills(result, wanted, present)
     result.tables = {str(m.table): m.oid for family in families.values() for m in family}
     return result
 
@@ -164,6 +168,7 @@ async def _plan_cockroach(
             view_schema=options.view_schema,
             worker_role=options.worker_role,
             writer_role=options.writer_role,
+            backfill=options.backfill,
         )
 
 

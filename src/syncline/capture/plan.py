@@ -217,6 +217,20 @@ def plan_entities(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[
             plan.add(f"{old.name}: removed; its documents stay in {old.collection}", *forget_entity(old.id), gone)
 
 
+def plan_backfills(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[str, InstalledEntity]) -> None:
+    """Request, with the installation itself, what it makes necessary: backfills and sweeps."""
+    ids = {one.entity.name: one.id for one in wanted}
+    for name in plan.backfill:
+        kinds = ["backfill", "sweep"] if name in present else ["backfill"]
+        plan.add(f"{name}: the worker will mark its records", *(_request(kind, ids[name]) for kind in kinds))
+
+
+def _request(kind: str, id_: int) -> sql.Composed:
+    return sql.SQL(
+        "/* syncline */ INSERT INTO syncline.task (kind, entity, reason) VALUES ({kind}, {id}, 'install')"
+    ).format(kind=sql.Literal(kind), id=sql.Literal(id_))
+
+
 def _values(one: Wanted) -> tuple[str, str, list[str], list[str], str, Jsonb]:
     entity, key = one.entity, one.projection.key
     return (

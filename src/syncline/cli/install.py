@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
-from syncline.backfill.tasks import TaskKind, Tasks
 from syncline.capture.install import InstallOptions, InstallPlan, plan, render
 from syncline.capture.install import install as carry_out
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.config import Settings
-from syncline.errors import ConfigError, NotInstalledError
+from syncline.errors import ConfigError
 from syncline.insight import reach
-from syncline.outbox.connection import Connection
-from syncline.outbox.registry import installed
 
 
 def install(
@@ -39,11 +34,16 @@ def install(
     if not settings.entities:
         raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")
     options = InstallOptions(
-        capture=settings.source.capture, wake=settings.source.wake, worker_role=worker_role, writer_role=writer_role
+        capture=settings.source.capture,
+        wake=settings.source.wake,
+        worker_role=worker_role,
+        writer_role=writer_role,
+        backfill=backfill,
     )
     only_look = as_sql or dry_run
-    run(_install(settings, options, only_look=only_look, ask=not yes, show=(as_sql, as_json), backfill=backfill,
-                 lock_timeout=timedelta(seconds=lock_timeout)))  # fmt: skip
+    show = (as_sql, as_json)
+    limit = timedelta(seconds=lock_timeout)
+    run(_install(settings, options, only_look=only_look, ask=not yes, show=show, lock_timeout=limit))
 
 
 async def _install(
@@ -53,12 +53,10 @@ async def _install(
     only_look: bool,
     ask: bool,
     show: tuple[bool, bool],
-    backfill: bool,
     lock_timeout: timedelta,
 ) -> None:
     as_sql, as_json = show
     async with reach.source(settings.source.url, purpose="install", installed=False) as source:
-        before = await _known(source)
         wanted = await plan(source, settings.entities, options)
         if as_sql:
             sys.stdout.write(render(wanted, lock_timeout=lock_timeout))
@@ -68,30 +66,12 @@ async def _install(
         if wanted.statements and not only_look:
             confirm(f"Change {settings.source.name}?", yes=not ask)
             await carry_out(source, wanted, lock_timeout=lock_timeout)
-        marked = wanted.backfill if backfill and not only_look else []
-        await _request(source, marked, before)
+        marked = wanted.backfill if options.backfill and not only_look else []
     if as_json:
         done = bool(wanted.statements) and not only_look
         print_json({"installed": done, "changes": wanted.summary, "warnings": wanted.warnings, "backfill": marked})
     elif not only_look:
         _conclude(wanted, marked)
-
-
-async def _known(source: Connection) -> frozenset[str]:
-    try:
-        return frozenset(await installed(source))
-    except NotInstalledError:
-        return frozenset()
-
-
-async def _request(source: Connection, names: Iterable[str], before: frozenset[str]) -> None:
-    """Ask for the records to be marked; where there was a target before, also for what must leave it."""
-    tasks = Tasks(source, str(uuid4()))
-    ids = {name: entity.id for name, entity in (await installed(source)).items()} if names else {}
-    for name in names:
-        await tasks.request(TaskKind.BACKFILL, ids[name], "install")
-        if name in before:
-            await tasks.request(TaskKind.SWEEP, ids[name], "install")
 
 
 def _show(wanted: InstallPlan) -> None:

@@ -11,14 +11,14 @@ bad AS (
     WHERE NOT EXISTS (SELECT FROM bad AS b WHERE b.entity = d.entity AND b.key = d.key)
 ), park AS (
     INSERT INTO syncline.parked AS p
-        (seq, tx, entity, lane, hint, key, event_type, payload, created_at, changes, code, error)
-    SELECT max(d.seq), (array_agg(d.tx ORDER BY d.seq DESC))[1], d.entity, d.lane,
+        (seq, first_tx, tx, entity, lane, hint, key, event_type, payload, created_at, changes, code, error)
+    SELECT max(d.seq), (array_agg(d.tx ORDER BY d.tx))[1], (array_agg(d.tx ORDER BY d.tx DESC))[1], d.entity, d.lane,
            (array_agg(d.hint ORDER BY d.seq DESC))[1], d.key, (array_agg(d.event_type ORDER BY d.seq DESC))[1],
            (array_agg(d.payload ORDER BY d.seq DESC))[1], min(d.at), count(*), b.code, b.message
     FROM done AS d JOIN bad AS b ON b.entity = d.entity AND b.key = d.key
     GROUP BY d.entity, d.lane, d.key, b.code, b.message
     ON CONFLICT (entity, key) DO UPDATE
-    SET seq = excluded.seq, tx = excluded.tx, hint = excluded.hint, event_type = excluded.event_type,
+    SET seq = excluded.seq, tx = greatest(p.tx, excluded.tx), hint = excluded.hint, event_type = excluded.event_type,
         payload = excluded.payload, changes = p.changes + excluded.changes, retry_count = p.retry_count + 1,
         code = excluded.code, error = excluded.error, tried_at = clock_timestamp()
 )

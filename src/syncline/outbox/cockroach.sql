@@ -66,6 +66,7 @@ CREATE INDEX IF NOT EXISTS deferred_due ON syncline.deferred (due);
 -- name: parked
 CREATE TABLE IF NOT EXISTS syncline.parked (
     id          bigint PRIMARY KEY DEFAULT unique_rowid(),
+    first_tx    text,
     tx          text,
     seq         bigint NOT NULL,
     entity      smallint NOT NULL,
@@ -167,7 +168,8 @@ CREATE TABLE IF NOT EXISTS syncline.certificate (
 CREATE TABLE IF NOT EXISTS syncline.capture (
     name         text PRIMARY KEY,
     entity       smallint NOT NULL,
-    source_table text NOT NULL
+    source_table text NOT NULL,
+    complete     boolean NOT NULL DEFAULT false
 );
 
 -- name: lane_of

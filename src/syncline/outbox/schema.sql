@@ -66,6 +66,7 @@ COMMENT ON TABLE syncline.deferred IS 'Deletes that are done a second time, when
 
 CREATE TABLE syncline.parked (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    first_tx    xid8,
     tx          xid8,
     seq         bigint NOT NULL,
     entity      smallint NOT NULL,
@@ -83,6 +84,8 @@ CREATE TABLE syncline.parked (
     tried_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE UNIQUE INDEX parked_key ON syncline.parked (entity, md5(key));
+COMMENT ON COLUMN syncline.parked.tx IS
+    'With first_tx a range that holds every transaction whose change is parked here: a token in it is not synced.';
 COMMENT ON TABLE syncline.parked IS 'Records that the target rejects, one row a key, with the newest error.';
 
 CREATE TABLE syncline.history (
