@@ -46,8 +46,10 @@ WRITES = {
     ),
     "rolled back": ("BEGIN; UPDATE parent SET v = 5; ROLLBACK", set()),
     "savepoint rolled back": (
-        "BEGIN; UPDATE parent SET v = 5 WHERE id = 1; SAVEPOINT s; UPDATE parent SET v = 5 WHERE id = 2; "
-        "ROLLBACK TO s; COMMIT",
+        (
+            "BEGIN; UPDATE parent SET v = 5 WHERE id = 1; SAVEPOINT s; UPDATE parent SET v = 5 WHERE id = 2; "
+            "ROLLBACK TO s; COMMIT"
+        ),
         {"1:U"},
     ),
 }

@@ -36,6 +36,8 @@ async def synced(cockroach: Simulator, mongo: tuple[str, str] | None = None) -> 
     async with relayed(cockroach.url, mongo, ddl=TABLES, entities=[ITEM, PAIR], **POLL) as relay:
         relay.conn.close()
         relay.conn = psycopg.connect(cockroach.postgres_url, autocommit=True)
+        relay.sql("SET search_path = public, crdb_sim, pg_catalog")
+        relay.sql("SET crdb.retry_p = 0")
         yield relay
 
 
@@ -165,16 +167,13 @@ async def test_nothing_is_lost_under_retries_with_killed_workers(
 async def test_a_worker_does_its_whole_work_under_retries(cockroach: Simulator, memory: Relay) -> None:
     cockroach.retry(0.3)
     async with memory.worker(), memory.worker():
-        with psycopg.connect(cockroach.postgres_url, autocommit=True) as behind:
-            behind.execute("SET search_path = public, crdb_sim, pg_catalog")
-            behind.execute("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 3000) AS n")
-            behind.execute("DELETE FROM item WHERE id % 2 = 0")
+        memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 3000) AS n")
+        memory.sql("DELETE FROM item WHERE id % 2 = 0")
         await memory.equal(seconds=40, deferred=True)
     assert memory.owners() == {}
 
 
 async def test_states_are_as_old_as_their_marks(memory: Relay, source: CockroachSource) -> None:
-    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
     plan = (await compile_plans(source.control, [ITEM])).named("item")
     memory.sql("INSERT INTO item VALUES (1, 'old')")
     await past()
@@ -190,7 +189,6 @@ async def test_states_are_as_old_as_their_marks(memory: Relay, source: Cockroach
 
 async def test_nothing_is_read_from_before_the_lease(memory: Relay, source: CockroachSource) -> None:
     """Else the new owner would write the state of a mark that the old owner has acknowledged since."""
-    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
     memory.sql("INSERT INTO item VALUES (1, 'old')")
     await past()
     memory.sql("DELETE FROM syncline.outbox")  # the old owner's acknowledgement
@@ -202,7 +200,6 @@ async def test_nothing_is_read_from_before_the_lease(memory: Relay, source: Cock
 
 
 async def test_acknowledged_marks_are_not_met_again(memory: Relay, source: CockroachSource) -> None:
-    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
     memory.sql("INSERT INTO item SELECT n FROM generate_series(1, 30) AS n")
     leases = await source.acquire(LANES, above=0)
     await past()
@@ -214,7 +211,6 @@ async def test_acknowledged_marks_are_not_met_again(memory: Relay, source: Cockr
 
 
 async def test_parks_and_clears_in_one_acknowledgement(memory: Relay, source: CockroachSource) -> None:
-    memory.sql("SET search_path = public, crdb_sim, pg_catalog")
     leases = await source.acquire(LANES, above=0)
 
     async def acknowledged(*bad: str) -> dict[str, str]:

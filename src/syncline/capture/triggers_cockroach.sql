@@ -47,7 +47,10 @@ CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {table}
 SHOW TRIGGERS FROM {table}
 
 -- name: captured
-SELECT name, entity, source_table FROM syncline.capture ORDER BY name
+SELECT name, entity, source_table, complete FROM syncline.capture ORDER BY name
+
+-- name: present
+SELECT pg_catalog.to_regnamespace('syncline') IS NOT NULL AS present
 
 -- name: functions
 SELECT p.proname::text AS name FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace

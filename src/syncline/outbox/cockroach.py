@@ -32,7 +32,7 @@ from syncline.outbox.states import Plan, States, as_of, read_states_within
 STALENESS = timedelta(milliseconds=500)
 """How far in the past marks are read. Writers that take longer from first to last write may still be pushed."""
 MARGIN_SECONDS = 5.0
-"""How long acknowledged marks are remembered beyond that: ten times the clock offset that CockroachDB's nodes tolerate."""
+"""How long acknowledged marks are remembered beyond that: ten times the clock offset that its nodes tolerate."""
 FORGET = 10_000
 """Rows of history that one statement deletes."""
 

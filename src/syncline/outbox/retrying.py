@@ -33,7 +33,7 @@ async def pause(attempt: int) -> None:
 
 
 class RetryingCursor(psycopg.AsyncCursor[Any]):
-    """A cursor that repeats a statement which is a transaction of its own. Inside of a transaction it repeats nothing."""
+    """A cursor that repeats a statement which is a transaction of its own, and nothing inside of a transaction."""
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         """Run a statement, again and again where it must be."""
