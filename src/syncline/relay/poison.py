@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from syncline.relay.work import Touched
+
 TRIES = 3
 """Failures, each followed by a probe that succeeds, before a batch is suspected or a lone record convicted."""
 CALM = 200
@@ -30,9 +34,12 @@ class Poison:
         self._failures = 0
         self._lone = (None, 0)
 
-    def succeeded(self) -> int:
-        """A batch went through; return how often to halve the next one."""
+    def succeeded(self, touched: Mapping[int, Touched]) -> int:
+        """A batch went through, and with it these records; return how often to halve the next one."""
         self._failures = 0
+        lone = self._lone[0]
+        if lone is not None and lone[0] in touched and lone[1] in touched[lone[0]].hints:
+            self._lone = (None, 0)  # it can be written: what had failed was something else
         if self.shrink:
             self._successes += 1
             if self._successes > CALM:

@@ -277,7 +277,7 @@ class Pump:
 
     def _succeeded(self, work: Work) -> None:
         self._backoff.reset()
-        self._reader.shrink = self._poison.succeeded()
+        self._reader.shrink = self._poison.succeeded(work.touched)
         self._reader.in_time()
         took = timedelta(seconds=time.monotonic() - work.begun)
         marks = (
