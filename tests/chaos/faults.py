@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.chaos.points import LEASE_POINTS, MAIN_POINTS, POINTS
 from tests.chaos.proxy import Weather
@@ -17,7 +17,8 @@ TIMEOUT_SECONDS = 2.0
 LONGEST_FREEZE = 5.0
 LONGEST_TARGET_FREEZE = 2.5
 """What is read is executed before grace ends: 2 (age) + 5 (worker frozen) + 2.5 (target frozen) < 14, with room for a busy
-machine. A worker that is frozen for longer than grace, and then dies, is the one hole that the design leaves."""
+machine. A worker that is frozen for longer than grace just before it sends, and then dies, is the one hole that the design
+leaves: such a freeze comes alone, and ends in waking up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ _KINDS = {
     "freeze": 16,
     "freeze postgres": 3,
     "freeze mongo": 4,
+    "freeze beyond grace": 1.5,
     "source network": 7,
     "target network": 10,
 }
@@ -74,19 +76,16 @@ def plan(seed: int, *, workers: int) -> Iterator[Fault]:
         then_kill = dice.random() < 0.25
         weather: Weather = dice.choice(("slow", "refuse", "swallow", "lose", "lose", "cut"))
         if kind in SIGNALS and named:
-            fault = _with(fault, point=point, times=times)
+            fault = replace(fault, point=point, times=times)
         if kind == "freeze":
-            fault = _with(fault, seconds=freeze, then_kill=then_kill)
+            fault = replace(fault, seconds=freeze, then_kill=then_kill)
+        elif kind == "freeze beyond grace":
+            late = dice.choice(("apply.before", "insert.before", "upsert.before"))
+            fault = replace(fault, seconds=GRACE_SECONDS + 3, point=late, weather=dice.choice(("fine", "lose")))
         elif kind.endswith("network"):
-            fault = _with(fault, seconds=seconds * 1.5, weather=weather)
+            fault = replace(fault, seconds=seconds * 1.5, weather=weather)
         elif kind.startswith("freeze"):
-            fault = _with(fault, seconds=min(seconds * 2, LONGEST_TARGET_FREEZE))
+            fault = replace(fault, seconds=min(seconds * 2, LONGEST_TARGET_FREEZE))
         elif kind.startswith("kill "):
-            fault = _with(fault, seconds=seconds / 2)
+            fault = replace(fault, seconds=seconds / 2)
         yield fault
-
-
-def _with(fault: Fault, **changes: object) -> Fault:
-    from dataclasses import replace
-
-    return replace(fault, **changes)  # type: ignore[arg-type]

@@ -272,7 +272,7 @@ format = "json"
             other = self._slots[(slot.number + 1) % len(self._slots)]
 
             def take_away() -> None:
-                self.outcome.kills += other.send(signal.SIGKILL)
+                self.outcome.kills += not other.frozen and other.send(signal.SIGKILL)
 
             return take_away
         if fault.point in points.LEAVING_POINTS:
@@ -293,6 +293,19 @@ format = "json"
             slot.send(number)
 
         self._later(fault.seconds, go_on)
+        return True
+
+    def _freeze_beyond_grace(self, fault: Fault) -> bool:
+        """Nothing else happens meanwhile; the others have done the work twice when it wakes up and sends."""
+        slot = self._signal(fault, signal.SIGSTOP)
+        if slot is None:
+            return False
+        time.sleep(fault.seconds)
+        self.target_net.weather = fault.weather
+        self.journal.note(f"SIGCONT worker {slot.number}, frozen beyond grace; network of the target: {fault.weather}")
+        slot.send(signal.SIGCONT)
+        time.sleep(2)
+        self.target_net.weather = "fine"
         return True
 
     def _terminate(self, fault: Fault) -> bool:
