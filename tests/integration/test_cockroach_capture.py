@@ -125,17 +125,30 @@ def test_a_missing_trigger_is_made_again_and_the_gap_is_told(case: Case) -> None
 
 
 def test_an_installation_that_broke_off_goes_on(cockroach: Simulator) -> None:
-    with Case(cockroach.url, ENTITIES) as case:
+    with Case(cockroach.url, ENTITIES, backfill=True) as case:
         case.sql(*TABLES)
-        total = len(case.plan().statements)
-        for done in (1, 5, total - 12, total - 4, total - 1):
-            plan = case.plan()
-            for statement in plan.statements[:done]:
+        for part in (0.1, 0.4, 0.7, 0.9, 0.99):
+            statements = case.plan().statements
+            for statement in statements[: round(len(statements) * part)]:
                 case.conn.execute(statement)
         case.install()
         assert case.plan().statements == []
+        assert {("backfill", "pair"), ("backfill", "parent")} <= set(case.tasks())
         case.sql("INSERT INTO parent VALUES (1, 1)")
         assert marks(case) == {"1:I"}
+
+
+def test_a_repair_that_broke_off_still_tells_the_gap(case: Case) -> None:
+    case.options = {"backfill": True}
+    (name,) = (n for n, _ in case.sql("SHOW TRIGGERS FROM pair"))
+    case.sql(f"DROP TRIGGER {name} ON pair")
+    for statement in case.plan().statements[:-1]:
+        case.conn.execute(statement)
+    case.forget()
+    plan = case.install()
+    assert plan.backfill == ["pair"]
+    assert ("backfill", "pair") in case.tasks()
+    assert case.plan().statements == []
 
 
 def test_an_installation_survives_retries(cockroach: Simulator) -> None:

@@ -15,11 +15,16 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from syncline import wiring
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.cockroach import STALENESS, CockroachSource
 from syncline.outbox.plans import compile_plans
 from syncline.outbox.source import PostgresSource
 from syncline.ports import Rejection
+from syncline.targets.mongo_inspect import MongoInspection
+from syncline.verify.one_pass import Sides
+from syncline.verify.report import Verdict
+from syncline.verify.verifier import verify
 from tests.cockroach.server import Simulator
 from tests.relay import ITEM, ITEMS, Relay, entity, relayed
 
@@ -171,6 +176,33 @@ async def test_a_worker_does_its_whole_work_under_retries(cockroach: Simulator, 
         memory.sql("DELETE FROM item WHERE id % 2 = 0")
         await memory.equal(seconds=40, deferred=True)
     assert memory.owners() == {}
+
+
+async def test_verify_finds_what_a_truncate_removed_and_a_sweep_mends_it(cockroach: Simulator, relay: Relay) -> None:
+    cockroach.retry(0.2)
+    relay.worker_options |= {"grace": timedelta(seconds=30)}
+    async with relay.worker() as worker:
+        relay.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 50) AS n")
+        await relay.equal()
+        relay.sql("TRUNCATE item")
+        relay.sql("INSERT INTO item VALUES (7, 'again')")
+        await relay.drained()
+        assert await verdict(relay) == (Verdict.DIVERGENT, 49)
+        assert worker._pump is not None
+        await worker._pump._source.request_task("sweep", 1, "test")
+        await relay.equal(tasks=True, seconds=30)
+        assert await verdict(relay) == (Verdict.EQUAL, 0)
+
+
+async def verdict(relay: Relay) -> tuple[Verdict, int]:
+    async with (
+        wiring.opened_target(relay.settings) as target,
+        wiring.opened_source(relay.settings, keyed=True) as pages,
+        wiring.opened_source(relay.settings, keyed=True) as looks,
+    ):
+        plans = await wiring.open_plans(relay.settings, looks)
+        report = await verify(Sides(pages, looks, MongoInspection(target)), [plans.named("item")])
+        return report.entities[0].verdict, sum(report.entities[0].counts.values())
 
 
 async def test_states_are_as_old_as_their_marks(memory: Relay, source: CockroachSource) -> None:
