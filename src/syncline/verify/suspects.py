@@ -42,6 +42,8 @@ class Suspects:
         self._report = report
         self._connection = connection
         self._patience = patience.total_seconds()
+        self._budget = self._patience
+        """Seconds that the pass may still wait for room: a target far behind is not waited for again and again."""
         self._keys_only = keys_only
         self._open: dict[str, Suspect] = {}
         self._alone = 0
@@ -62,13 +64,14 @@ class Suspects:
         if len(self._open) < BATCH:
             return
         await self._look_at_due()
-        until = time.monotonic() + self._patience
         while len(self._open) > CAPACITY:
-            if time.monotonic() > until or await self._nobody_drains():
+            if self._budget <= 0 or await self._nobody_drains():
                 self._give_up()
                 return
+            began = time.monotonic()
             await asyncio.sleep(SOON)
             await self._look_at_due()
+            self._budget -= time.monotonic() - began
 
     async def settle(self) -> None:
         """Look until all are decided, or patience has run out; what remains is hot or lagging."""

@@ -4,13 +4,16 @@
 SELECT clock_timestamp()
 
 -- name: unsettled
--- Why a difference of these keys may be only lag: marks (also second deletes, due or not) and parked entries. Both tables
--- are small, or verification has to wait anyway.
-SELECT key, 'mark' FROM syncline.outbox WHERE entity = %(entity)s AND key = ANY(%(keys)s::text[])
+-- Why a difference of these keys may be only lag: marks (also second deletes, due or not) and parked entries. None of the
+-- tables has an index on keys: each is read once, in the form (IN … IS TRUE) that looks keys up in a hash table.
+SELECT key, 'mark' FROM syncline.outbox
+WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
 UNION
-SELECT key, 'deferred' FROM syncline.deferred WHERE entity = %(entity)s AND key = ANY(%(keys)s::text[])
+SELECT key, 'deferred' FROM syncline.deferred
+WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
 UNION
-SELECT key, 'parked' FROM syncline.parked WHERE entity = %(entity)s AND key = ANY(%(keys)s::text[])
+SELECT key, 'parked' FROM syncline.parked
+WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
 
 -- name: task
 -- A task may be about to mark any key of its entity.
