@@ -217,9 +217,11 @@ async def test_a_worker_whose_source_cannot_be_reached_says_so(memory: Relay) ->
 
 
 async def test_an_uninstallation_under_way_ends_the_worker(memory: Relay) -> None:
-    with pytest.raises((SynclineError, AssertionError)):
-        async with memory.worker() as worker:
+    async def uninstalled() -> None:
+        async with memory.worker(ready=False) as worker:
+            await until(lambda: memory._owns(worker))
             await memory.uninstall()
-            await until(lambda: worker._pump is None, seconds=5)
-            await asyncio.sleep(1)
-            assert worker._pump is None
+            await until(lambda: worker._pump is None)
+
+    with pytest.raises(SynclineError):
+        await uninstalled()

@@ -116,6 +116,9 @@ class Leases:
                 verdict = "reinstalled"
             if verdict is not None:
                 await self._restores.reconcile(verdict)
+                # What the target remembers of the lanes says the same once more: it is dealt with.
+                stored = await self._target.lane_epochs()
+                await self._source.acquire([], above=max(stored.values(), default=0))
                 if found and verdict == "source behind":
                     await self._source.raise_beat(found.count)
                 await self._drop_all()
