@@ -45,6 +45,7 @@ async def plan_grants(
                 f"grant our tables to {role}",
                 _grant("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA syncline", role),
                 _grant("SELECT, USAGE ON ALL SEQUENCES IN SCHEMA syncline", role),
+                _grant("EXECUTE ON FUNCTION syncline.rotate_history(interval)", role),
             )
         if role == writer and lacks["reads"]:
             plan.add(f"grant {role} to read {', '.join(READ_BY_WRITERS)}", _grant(_SELECT, role))

@@ -110,7 +110,8 @@ SELECT NOT pg_catalog.has_schema_privilege(%(role)s, 'syncline', 'USAGE') AS sch
                           AND pg_catalog.has_table_privilege(%(role)s, c.oid, 'UPDATE') AND pg_catalog.has_table_privilege(%(role)s, c.oid, 'DELETE')))
        OR EXISTS (SELECT FROM pg_catalog.pg_class AS c
                WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind = 'S'
-                 AND NOT (pg_catalog.has_sequence_privilege(%(role)s, c.oid, 'SELECT') AND pg_catalog.has_sequence_privilege(%(role)s, c.oid, 'USAGE'))) AS own,
+                 AND NOT (pg_catalog.has_sequence_privilege(%(role)s, c.oid, 'SELECT') AND pg_catalog.has_sequence_privilege(%(role)s, c.oid, 'USAGE')))
+       OR NOT pg_catalog.has_function_privilege(%(role)s, 'syncline.rotate_history(interval)', 'EXECUTE') AS own,
        EXISTS (SELECT FROM unnest(%(read)s::text[]) AS t (name)
                WHERE NOT pg_catalog.has_table_privilege(%(role)s, t.name, 'SELECT')) AS reads
 

@@ -190,31 +190,40 @@ BEGIN
     RETURN marked;
 END $$;
 
--- Makes the history's partitions for today and tomorrow (UTC) and drops the ones older than `keep`.
+-- Makes the history's partitions for today and tomorrow (UTC) and drops the ones older than `keep`. Whoever reads the view
+-- for long (a dump, a report) must not hold every acknowledgement up behind this: then another time; until then rows go to
+-- the default partition. A day that has rows there stays there.
 CREATE FUNCTION syncline.rotate_history(keep interval) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '200ms'
     AS $$
 DECLARE
     day date;
-    part record;
-    dropped integer := 0;
+    old text[] := ARRAY(SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+                        WHERE i.inhparent = 'syncline.history'::regclass AND c.relname ~ '^history_[0-9]{8}$'
+                          AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamptz < now() - keep);
+    part text;
 BEGIN
+    DELETE FROM syncline.history_other WHERE processed_at < now() - keep;
+    IF old = '{}' AND to_regclass(format('syncline.history_%s', to_char(current_date, 'YYYYMMDD'))) IS NOT NULL
+       AND to_regclass(format('syncline.history_%s', to_char(current_date + 1, 'YYYYMMDD'))) IS NOT NULL THEN
+        RETURN 0;
+    END IF;
+    LOCK TABLE syncline.history IN ACCESS EXCLUSIVE MODE;
     FOREACH day IN ARRAY ARRAY[current_date, current_date + 1] LOOP
-        IF to_regclass(format('syncline.history_%s', to_char(day, 'YYYYMMDD'))) IS NULL THEN
+        IF to_regclass(format('syncline.history_%s', to_char(day, 'YYYYMMDD'))) IS NULL AND NOT EXISTS
+           (SELECT FROM syncline.history_other WHERE processed_at >= day::timestamptz AND processed_at < (day + 1)::timestamptz) THEN
             EXECUTE format('CREATE TABLE syncline.history_%s PARTITION OF syncline.history FOR VALUES FROM (%L) TO (%L)',
                            to_char(day, 'YYYYMMDD'), day::timestamptz, (day + 1)::timestamptz);
         END IF;
     END LOOP;
-    FOR part IN SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-                WHERE i.inhparent = 'syncline.history'::regclass AND c.relname ~ '^history_[0-9]{8}$'
-                  AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamptz < now() - keep
-    LOOP
-        EXECUTE format('DROP TABLE syncline.%I', part.relname);
-        dropped := dropped + 1;
+    FOREACH part IN ARRAY old LOOP
+        EXECUTE format('DROP TABLE IF EXISTS syncline.%I', part);
     END LOOP;
-    DELETE FROM syncline.history_other WHERE processed_at < now() - keep;
-    RETURN dropped;
+    RETURN cardinality(old);
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END $$;
+REVOKE ALL ON FUNCTION syncline.rotate_history(interval) FROM PUBLIC;
 
 CREATE FUNCTION syncline.event_name(entity text, hint "char", event_type text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
