@@ -58,7 +58,7 @@ def translated() -> Iterator[None]:
         raise PrivilegeError(f"PostgreSQL: {first_line(error)}", hint="grant it, or run as the owner") from error
     except psycopg.errors.QueryCanceled as error:
         raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
     except psycopg.Error as error:
         raise SourceError(f"PostgreSQL: {first_line(error)}") from error
@@ -110,7 +110,7 @@ async def identify(connection: Connection) -> Identity:
     """Ask the server who it is.
 
     Raises:
-        SourceError: it is a standby; states must come from the primary.
+        SourceUnavailableError: it is a standby; states must come from the primary.
 
     """
     with translated():
@@ -118,7 +118,7 @@ async def identify(connection: Connection) -> Identity:
     assert row is not None  # noqa: S101  a SELECT without FROM has one row
     system, timeline, started, standby = row
     if standby:
-        raise SourceError(
+        raise SourceUnavailableError(  # after a failover the address may lead here for a while
             "this PostgreSQL is a standby; Syncline reads states from the primary only",
             hint="point the source URL at the primary (libpq: target_session_attrs=read-write)",
         )

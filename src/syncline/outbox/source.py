@@ -101,6 +101,9 @@ class PostgresSource:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
             for connection in connections[:3]:
                 register_loaders(connection.adapters)
+            if kind is cls:
+                with translated():  # it joins thousands of marks with what became of them
+                    await connections[1].execute("SELECT set_config('enable_hashjoin', 'on', false)")
         except BaseException:
             for connection in connections:
                 await connection.close()

@@ -7,9 +7,12 @@ import time
 from datetime import timedelta
 
 
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second; it counts sleep there
+
+
 def boottime() -> float:
     """Seconds on a clock that also counts while the machine (or this process) is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(_BOOTTIME)
 
 
 class Backoff:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -30,6 +31,7 @@ from syncline.telemetry.observer import BatchDone, Observer
 DEPTH = 4
 """Batches under way: one being read, two being written, one being acknowledged."""
 HOLD_BACK_SECONDS = 0.02
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class TooOldError(TargetError):
@@ -364,8 +366,15 @@ def _documents(work: Work) -> dict[tuple[int, str], str]:
     """Give the applied documents as JSON, for a history that keeps them."""
     from bson import json_util
 
+    not_applied = {(entity, rejection.key) for entity, rejection in work.ack.rejected} | work.waiting
     return {
-        (plan.id, document["_originalId"]): json_util.dumps(document).replace("\\u0000", "")
+        (plan.id, key): _without_nul(json_util.dumps(document))
         for plan, batch in work.writes
         for document in (*batch.inserts, *batch.upserts)
+        if (plan.id, key := document["_originalId"]) not in not_applied
     }
+
+
+def _without_nul(text: str) -> str:
+    """Leave NUL out of JSON, which jsonb has no place for; a backslash that is text itself is doubled there."""
+    return _NUL.sub(r"\1", text) if "\\u0000" in text else text

@@ -34,6 +34,12 @@ class StalePlanError(SynclineError):
         """The entity whose records could not be read."""
 
 
+class SpentEpochError(SynclineError):
+    """The batch numbers of this session are used up: the next one has new epochs, and counts from 1."""
+
+    retryable = True
+
+
 class Reader:
     """Reads marks in passes over the outbox, and the states of what they mark.
 
@@ -204,7 +210,7 @@ class Reader:
         for entity, keys in touched.items():
             self.busy[entity].update(keys.hints)
         if self._number == MAX_BATCH:
-            raise OverflowError("the batch numbers of this session are used up")
+            raise SpentEpochError
         self._number += 1
         lanes = {mark[1] for mark in taken}
         return Work(
