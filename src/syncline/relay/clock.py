@@ -6,7 +6,6 @@ import random
 import time
 from datetime import timedelta
 
-
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second; it counts sleep there
 
 
