@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 
 from tests.chaos.run import ROUND_KILLS, ChaosError, run
+from tests.chaos.sabotage import SABOTEURS
 
 
 def main() -> int:
@@ -19,7 +21,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="stop after so long, however many were killed")
     parser.add_argument("--round", type=int, default=ROUND_KILLS, help="kills until everything is compared")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
+    parser.add_argument("--sabotage", choices=SABOTEURS, help="take a mechanism out of the workers: the run must fail")
     wanted = parser.parse_args()
+    if wanted.sabotage:
+        os.environ["SYNCLINE_CHAOS_SABOTAGE"] = wanted.sabotage
     print(f"seed {wanted.seed}", flush=True)  # noqa: T201
     try:
         run(wanted.seed, kills=wanted.kills, minutes=wanted.minutes, round_kills=wanted.round, aloud=wanted.verbose)

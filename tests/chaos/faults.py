@@ -41,9 +41,14 @@ class Fault:
     @property
     def kills(self) -> int:
         """Processes (a server counts as one) that end."""
-        return {"kill": 1, "terminate": 1, "kill postgres": 1, "kill mongo": 1, "kill all": 3}.get(self.kind, 0) + (
-            self.then_kill
-        )
+        return {
+            "kill": 1,
+            "terminate": 1,
+            "send late and die": 1,
+            "kill postgres": 1,
+            "kill mongo": 1,
+            "kill all": 3,
+        }.get(self.kind, 0) + (self.then_kill)
 
 
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
@@ -54,6 +59,7 @@ _KINDS = {
     "kill mongo": 9,
     "kill all": 1,
     "freeze": 16,
+    "send late and die": 8,
     "freeze postgres": 3,
     "freeze mongo": 4,
     "freeze beyond grace": 1.5,
@@ -79,6 +85,9 @@ def plan(seed: int, *, workers: int) -> Iterator[Fault]:
             fault = replace(fault, point=point, times=times)
         if kind == "freeze":
             fault = replace(fault, seconds=freeze, then_kill=then_kill)
+        elif kind == "send late and die":
+            late = dice.choice(("apply.before", "insert.before", "upsert.before", "delete.before"))
+            fault = replace(fault, seconds=freeze, point=late)
         elif kind == "freeze beyond grace":
             late = dice.choice(("apply.before", "insert.before", "upsert.before"))
             fault = replace(fault, seconds=GRACE_SECONDS + 3, point=late, weather=dice.choice(("fine", "lose")))

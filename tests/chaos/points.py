@@ -17,6 +17,7 @@ from typing import Any
 
 from syncline.outbox.source import PostgresSource
 from syncline.targets.mongo import MongoTarget
+from tests.chaos.sabotage import SABOTEURS
 
 STEPS: dict[type, tuple[str, ...]] = {
     PostgresSource: (
@@ -95,6 +96,8 @@ def main() -> None:
     from syncline.cli.main import main as command
 
     file = Path(sys.argv.pop(1))
+    if saboteur := os.environ.get("SYNCLINE_CHAOS_SABOTAGE"):
+        SABOTEURS[saboteur]()
     set_traps(Trap(file))
     command()
 

@@ -295,6 +295,21 @@ format = "json"
         self._later(fault.seconds, go_on)
         return True
 
+    def _send_late_and_die(self, fault: Fault) -> bool:
+        """Wake up when another worker has the lane, write what was read before, and never get to say so."""
+        slot = self._signal(fault, signal.SIGSTOP)
+        if slot is None:
+            return False
+
+        def go_on() -> None:
+            self.journal.note(f"SIGCONT worker {slot.number}, frozen for {fault.seconds:.1f} s: it sends, and dies")
+            slot.arm(signal.SIGKILL, "apply.after", 1, patience=POINT_PATIENCE)
+            slot.send(signal.SIGCONT)
+            self._later(POINT_PATIENCE, lambda: slot.send(signal.SIGKILL))
+
+        self._later(fault.seconds, go_on)
+        return True
+
     def _freeze_beyond_grace(self, fault: Fault) -> bool:
         """Nothing else happens meanwhile; the others have done the work twice when it wakes up and sends."""
         slot = self._signal(fault, signal.SIGSTOP)
@@ -393,8 +408,8 @@ format = "json"
     def _settle(self) -> None:
         """End all trouble and wait until nothing is waiting any more."""
         self.journal.note("the trouble ends")
-        for timer in self._timers:
-            timer.join()
+        while self._timers:
+            self._timers.pop().join()
         self._thaw_all()
         for writer in self._writers:
             writer.pause()

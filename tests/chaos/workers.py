@@ -104,17 +104,21 @@ class WorkerSlot:
         self.slowest_stop = max(self.slowest_stop, took)
         return took
 
+    def arm(self, number: signal.Signals, point: str, times: int, *, patience: float) -> None:
+        """Have it send itself a signal at a named step, if it comes there in time."""
+        if number == signal.SIGKILL:
+            self._expected.add(-number)
+        draft = self._file.with_suffix(".draft")
+        draft.write_text(f"{point} {times} {int(number)} {time.monotonic() + patience - 0.05}")
+        draft.replace(self._file)
+
     def send_at(
         self, number: signal.Signals, point: str, times: int, *, patience: float, provoke: Callable[[], object]
     ) -> bool:
         """Have it send itself a signal at a named step; false when it does not come there in time."""
         fired = self._file.with_suffix(".fired")
         fired.unlink(missing_ok=True)
-        draft = self._file.with_suffix(".draft")
-        draft.write_text(f"{point} {times} {int(number)} {time.monotonic() + patience - 0.05}")
-        if number == signal.SIGKILL:
-            self._expected.add(-number)
-        draft.replace(self._file)
+        self.arm(number, point, times, patience=patience)
         provoke()
         until = time.monotonic() + patience
         while time.monotonic() < until:

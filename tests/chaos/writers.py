@@ -117,6 +117,11 @@ class Writer(threading.Thread):
         key = self._any()
         return key - key % self._of + self._number
 
+    def _owned(self) -> list[int]:
+        """Give the keys of the window that only this writer puts and takes away."""
+        first = self._own()
+        return list(range(first, first + WINDOW // 2, self._of))
+
     # -- accounts
 
     def account_put(self, session: Session) -> None:
@@ -152,6 +157,28 @@ class Writer(threading.Thread):
         for key in range(first, first + 40):
             self._note("account", str(key), "bulk update")
         session.execute("UPDATE account SET balance = balance * 1.01 WHERE id BETWEEN %s AND %s", (first, first + 39))
+
+    def account_bulk_put(self, session: Session) -> None:
+        keys = self._owned()
+        for key in keys:
+            self._note("account", str(key), "bulk put")
+        session.execute(
+            "INSERT INTO account (id, email, balance) SELECT k, 'bulk ' || gen_random_uuid(), k FROM unnest(%s::bigint[]) AS k"
+            " ON CONFLICT (id) DO NOTHING",
+            (keys,),
+        )
+
+    def account_purge(self, session: Session) -> None:
+        keys = self._owned()
+        for key in keys:
+            self._note("account", str(key), "purge", removes=True)
+        session.execute("DELETE FROM account WHERE id = ANY(%s)", (keys,))
+
+    def order_purge(self, session: Session) -> None:
+        keys = [uuid.UUID(int=key) for key in self._owned()]
+        for key in keys:
+            self._note("orders", str(key), "purge", removes=True)
+        session.execute("DELETE FROM orders WHERE id = ANY(%s)", (keys,))
 
     def account_rename(self, session: Session) -> None:
         old, new = self._own(), self._own()
@@ -298,6 +325,9 @@ _OPERATIONS: list[tuple[Callable[[Writer, Session], None], float]] = [
     (Writer.account_replace, 1),
     (Writer.account_hide, 1),
     (Writer.account_bulk, 0.5),
+    (Writer.account_bulk_put, 0.5),
+    (Writer.account_purge, 0.3),
+    (Writer.order_purge, 0.2),
     (Writer.account_rename, 1),
     (Writer.account_move_email, 1),
     (Writer.account_swap_email, 1),
