@@ -32,7 +32,7 @@ class CommitTokens:
     """Asks for the transaction's id immediately before the COMMIT, when all flushes and handlers are through.
 
     A database without Syncline (or one whose role may not read ``syncline.meta``) never breaks a commit: its tokens
-    are of an unknown installation, so that no reader takes anything for applied.
+    are of an unknown installation, so that no reader takes anything for applied. So are all tokens on CockroachDB.
     """
 
     def __init__(self) -> None:
@@ -49,14 +49,19 @@ class CommitTokens:
 
     def _before_commit(self, connection: Connection, *_: object) -> None:
         sessions = self._connections.sessions(connection)
-        if not sessions or connection.dialect.name != "postgresql":
+        token = self._token(connection) if sessions else None
+        if token is None:
             return
-        transaction = _scalar(connection, _TRANSACTION)
-        if transaction is None:
-            return
-        token = make(self._installation(connection), [int(transaction)])
         for session in sessions:
             self._pending[session] = merge(self._pending.get(session), token) or token
+
+    def _token(self, connection: Connection) -> str | None:
+        if connection.dialect.name == "cockroachdb":  # it has no transaction ids to ask for: no reader shall be sure
+            return make(UNKNOWN, [1])
+        if connection.dialect.name != "postgresql":
+            return None
+        transaction = _scalar(connection, _TRANSACTION)
+        return None if transaction is None else make(self._installation(connection), [int(transaction)])
 
     def _installation(self, connection: Connection) -> str:
         pool = connection.engine.pool
