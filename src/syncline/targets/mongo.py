@@ -158,7 +158,8 @@ class MongoTarget:
 
         """
         return await self._database.command(
-            {name: collection.name, field: operations, "ordered": False, "writeConcern": DURABLE.document}
+            {name: collection.name, field: operations, "ordered": False, "writeConcern": DURABLE.document},
+            codec_options=CODEC,  # a command takes the driver's defaults, not the database's
         )
 
     async def _delete(

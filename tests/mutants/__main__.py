@@ -1,0 +1,134 @@
+# ruff: noqa: T201  (a command prints)
+"""``python -m tests.mutants [NAME …]``: make each mutant, run the tests that must notice, say which did."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.catalogue import MUTANTS, DoesNotApplyError, Mutant
+
+ROOT = Path(__file__).parents[2]
+LIMIT_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant."""
+
+    mutant: Mutant
+    red: Mapping[str, str]
+    """Test to its first error."""
+    green: Sequence[str]
+    seconds: float
+    trouble: str = ""
+
+    @property
+    def caught(self) -> bool:
+        """Every test that names it has turned red."""
+        return not self.trouble and not self.green and bool(self.red)
+
+
+def check_applies(mutant: Mutant) -> None:
+    """See that the source still has the text that the mutant changes.
+
+    Raises:
+        DoesNotApplyError: it has not.
+
+    """
+    for file in mutant.files:
+        mutant.applied(file, (ROOT / "src" / file).read_text("utf-8"))
+
+
+def run(mutant: Mutant) -> Outcome:
+    """Run the tests of a mutant in a process of their own."""
+    began = time.monotonic()
+    try:
+        check_applies(mutant)
+    except DoesNotApplyError as error:
+        return Outcome(mutant, {}, mutant.tests, 0, str(error))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.mutants.plugin",
+        "-q",
+        "--tb=short",
+        "-rA",
+        "-p",
+        "no:cacheprovider",
+    ]
+    environment = os.environ | {"SYNCLINE_MUTANT": mutant.name, "COLUMNS": "400"}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    environment.pop("PYTEST_ADDOPTS", None)
+    try:
+        done = subprocess.run(
+            [*command, *mutant.tests],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(mutant, dict.fromkeys(mutant.tests, "it never ends"), [], time.monotonic() - began)
+    verdicts = _verdicts(done.stdout)
+    red = {test: verdicts[test] for test in mutant.tests if verdicts.get(test)}
+    green = [test for test in mutant.tests if test not in red]
+    trouble = "" if done.returncode in (0, 1) else done.stdout[-2000:] + done.stderr[-2000:]
+    return Outcome(mutant, red, green, time.monotonic() - began, trouble)
+
+
+def _verdicts(output: str) -> dict[str, str]:
+    """Read each test's error from pytest's summary; a parametrised test is red when one of its cases is."""
+    found: dict[str, str] = {}
+    for word, test, error in re.findall(
+        r"^(FAILED|ERROR|PASSED) ([^\s\[]+)(?:\[.*?\])?(?: - (.*))?$", output, re.MULTILINE
+    ):
+        found[test] = found.get(test) or ("" if word == "PASSED" else error or word)
+    return found
+
+
+def main() -> int:
+    """Run mutants; 1 if any survives."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
+    parser.add_argument("--list", action="store_true", help="list them")
+    options = parser.parse_args()
+    if unknown := set(options.names) - {mutant.name for mutant in MUTANTS}:
+        parser.error(f"there is no mutant {', '.join(sorted(unknown))}")
+    chosen = [mutant for mutant in MUTANTS if not options.names or mutant.name in options.names]
+    if options.list:
+        print("\n".join(f"{mutant.name:40} {mutant.says}" for mutant in chosen))
+        return 0
+    survived = 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for outcome in pool.map(run, chosen):
+            survived += not outcome.caught
+            print(
+                f"{'caught' if outcome.caught else 'SURVIVED':9} {outcome.mutant.name:40} {outcome.seconds:4.0f} s",
+                flush=True,
+            )
+            for test, error in outcome.red.items():
+                print(f"{'':10}red   {test.split('::')[-1]}: {error[:150]}")
+            for test in outcome.green:
+                print(f"{'':10}GREEN {test.split('::')[-1]}")
+            if outcome.trouble:
+                print(outcome.trouble)
+    print(f"{len(chosen) - survived} of {len(chosen)} mutants caught")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,431 @@
+# ruff: noqa: ISC004
+"""The mutants: which mechanism is taken out, how, and which tests must notice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+RELAY, OUTBOX, TARGETS = "syncline/relay", "syncline/outbox", "syncline/targets"
+TESTS = "tests/integration"
+PROTOCOL = f"{TESTS}/test_relay_protocol.py"
+BASICS = f"{TESTS}/test_relay_basics.py"
+BAD = f"{TESTS}/test_relay_rejections.py"
+UNIQUE = f"{TESTS}/test_relay_unique.py"
+OUTAGES = f"{TESTS}/test_relay_outages.py"
+RESTORES = f"{TESTS}/test_relay_restores.py"
+WORKERS = f"{TESTS}/test_relay_workers.py"
+CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
+
+
+class DoesNotApplyError(Exception):
+    """The source text has changed; the mutant must be written again."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mechanism taken out."""
+
+    name: str
+    says: str
+    """What is done wrong."""
+    patches: Sequence[tuple[str, str, str]]
+    """(file below src, text, text instead); the text must occur exactly once."""
+    tests: Sequence[str]
+    """Each of these must turn red."""
+    quick: bool = False
+    """Part of ``make test``."""
+
+    @property
+    def files(self) -> set[str]:
+        """The files that it changes."""
+        return {file for file, _, _ in self.patches}
+
+    def applied(self, file: str, text: str) -> str:
+        """Change a file's text.
+
+        Raises:
+            DoesNotApplyError: the text to be replaced is not there exactly once.
+
+        """
+        for where, old, new in self.patches:
+            if where == file:
+                if text.count(old) != 1:
+                    raise DoesNotApplyError(f"mutant {self.name}: {text.count(old)} times in {file}: {old!r}")
+                text = text.replace(old, new)
+        return text
+
+
+MUTANTS: Sequence[Mutant] = (
+    # -- the order of a batch: marks, ticket, state, write, acknowledgement
+    Mutant(
+        "state-before-mark",
+        "marks that came after the state was read are acknowledged with it",
+        [
+            (
+                f"{RELAY}/reader.py",
+                "            states, bad = await self._states(plan, keys)\n",
+                "            states, bad = await self._states(plan, keys)\n"
+                "            late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
+                "            late = [mark[0] for mark in late if mark[2] == entity and mark[3] in touched.hints]\n"
+                "            work.seqs = sorted({*work.seqs, *late})\n",
+            )
+        ],
+        [f"{PROTOCOL}::test_g2_a_change_after_the_states_were_read_is_not_lost"],
+        quick=True,
+    ),
+    Mutant(
+        "acknowledged-by-key",
+        "every mark of a written key is removed, also those that were not read",
+        [
+            (
+                f"{OUTBOX}/acknowledge.sql",
+                "WHERE o.seq = ANY(%(seqs)s::bigint[]) AND",
+                "WHERE (o.entity, o.key) IN (SELECT x.entity, x.key FROM syncline.outbox AS x"
+                " WHERE x.seq = ANY(%(seqs)s::bigint[])) AND",
+            )
+        ],
+        [
+            f"{PROTOCOL}::test_g2_a_change_after_the_states_were_read_is_not_lost",
+            f"{PROTOCOL}::test_g2_a_change_while_the_batch_is_written_is_not_lost",
+        ],
+    ),
+    Mutant(
+        "ticket-after-state",
+        "the ticket is drawn after the state was read",
+        [
+            (
+                f"{RELAY}/reader.py",
+                "            states, bad = await self._states(plan, keys)\n",
+                "            states, bad = await self._states(plan, keys)\n"
+                "            work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}\n",
+            )
+        ],
+        [f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_it_back"],
+        quick=True,
+    ),
+    Mutant(
+        "acknowledged-before-written",
+        "the marks go before the target has the states",
+        [
+            (
+                f"{RELAY}/pump.py",
+                "            tasks.create_task(self._write_all(work))\n",
+                "            tasks.create_task(self._write_all(work))\n            self._done.put_nowait(work)\n",
+            ),
+            (
+                f"{RELAY}/pump.py",
+                "            await self._settle_conflicts(work)\n        self._done.put_nowait(work)\n",
+                "            await self._settle_conflicts(work)\n",
+            ),
+        ],
+        [f"{PROTOCOL}::test_g2_marks_stay_until_the_target_has_the_state"],
+    ),
+    Mutant(
+        "two-writes-of-one-key",
+        "a key that is under way is read again",
+        [(f"{RELAY}/reader.py", "key in busy[entity] or", "False or")],
+        [f"{PROTOCOL}::test_g4_a_key_is_in_one_write_at_a_time"],
+        quick=True,
+    ),
+    Mutant(
+        "new-state-under-old-ticket",
+        "every batch has the same number",
+        [(f"{RELAY}/reader.py", "        self._number += 1\n", "        self._number = 1\n")],
+        [f"{PROTOCOL}::test_g3_a_retry_reads_again_under_a_new_ticket"],
+    ),
+    Mutant(
+        "batch-age-not-checked",
+        "states are sent however old they are",
+        [
+            (
+                f"{RELAY}/pump.py",
+                "if boottime() - work.started > self._settings.max_batch_age.total_seconds():",
+                "if boottime() < work.started:",
+            )
+        ],
+        [f"{PROTOCOL}::test_a_batch_that_waited_too_long_is_not_sent"],
+    ),
+    # -- lanes, leases, epochs
+    Mutant(
+        "acknowledged-without-epoch",
+        "who holds the lease is not asked",
+        [
+            (f"{OUTBOX}/acknowledge.sql", "ON l.lane = mine.lane AND l.epoch = mine.epoch", "ON l.lane = mine.lane"),
+            (f"{OUTBOX}/acknowledge.sql", "    WHERE l.owner = %(worker)s\n", "    WHERE %(worker)s IS NOT NULL\n"),
+        ],
+        [
+            f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing",
+            f"{PROTOCOL}::test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover",
+        ],
+        quick=True,
+    ),
+    Mutant(
+        "lease-not-locked",
+        "the acknowledgement reads the lease without locking it",
+        [(f"{OUTBOX}/acknowledge.sql", "    FOR SHARE OF l\n", "")],
+        [f"{PROTOCOL}::test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover"],
+    ),
+    Mutant(
+        "lease-key-locked",
+        "FOR KEY SHARE: it conflicts with no takeover",
+        [(f"{OUTBOX}/acknowledge.sql", "    FOR SHARE OF l\n", "    FOR KEY SHARE OF l\n")],
+        [f"{PROTOCOL}::test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover"],
+    ),
+    Mutant(
+        "refused-not-marked-again",
+        "what was written without the lease is not marked again",
+        [
+            (
+                f"{RELAY}/pump.py",
+                "            await self._source.mark(entity, keys, Hint.REPAIR)\n",
+                "            pass\n",
+            )
+        ],
+        [f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing"],
+    ),
+    Mutant(
+        "epoch-not-above-target",
+        "a new epoch is only higher than the source's",
+        [
+            (
+                f"{RELAY}/leases.py",
+                "above=max(stored.values(), default=0))\n        if not taken",
+                "above=0)\n        if not taken",
+            ),
+            (f"{RELAY}/leases.py", "verdict = judge_lanes(stored, renewal)", "verdict = None"),
+        ],
+        [f"{PROTOCOL}::test_epochs_are_above_what_the_target_has_seen"],
+    ),
+    Mutant(
+        "announcement-not-heeded",
+        "a lane is held though the target was not told its epoch",
+        [(f"{RELAY}/leases.py", "{lane: taken[lane] for lane in announced}", "taken")],
+        [f"{PROTOCOL}::test_nothing_is_written_before_the_epoch_stands_in_the_target"],
+    ),
+    Mutant(
+        "busy-lanes-given-away",
+        "a lane changes hands while its batch is under way",
+        [(f"{RELAY}/leases.py", "busy = set(self.in_flight())", "busy = set()")],
+        [f"{WORKERS}::test_lanes_move_only_when_nothing_of_them_is_under_way"],
+    ),
+    # -- deletes are done twice
+    Mutant(
+        "no-second-delete",
+        "a delete is done once",
+        [(f"{RELAY}/work.py", "for key in absent if key not in touched.again]", "for key in absent if False]")],
+        [
+            f"{PROTOCOL}::test_g3_a_late_write_of_a_deleted_record_is_removed",
+            f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_back_a_deleted_record",
+        ],
+        quick=True,
+    ),
+    Mutant(
+        "second-delete-too-early",
+        "the second delete does not wait for the grace time",
+        [
+            (
+                f"{OUTBOX}/acknowledge.sql",
+                "SELECT clock_timestamp() + %(grace)s,",
+                "SELECT clock_timestamp() + 0 * %(grace)s,",
+            )
+        ],
+        [f"{PROTOCOL}::test_g3_a_late_write_of_a_deleted_record_is_removed"],
+    ),
+    # -- reading
+    Mutant(
+        "cursor",
+        "reading goes on after the last number seen and never starts over",
+        [
+            (
+                f"{RELAY}/reader.py",
+                "self._cursor = marks[-1][0] if full else self._floor.value",
+                "self._cursor = marks[-1][0] if marks else self._cursor",
+            ),
+            (f"{RELAY}/reader.py", "        self._cursor = self._floor.value\n", "        pass\n"),
+        ],
+        [f"{BASICS}::test_a_commit_that_drew_its_number_early_arrives_late"],
+    ),
+    Mutant(
+        "floor-without-waiting",
+        "the floor is raised to a number though transactions that drew a lower one are open",
+        [(f"{RELAY}/floor.py", "elif await self._source.oldest_transaction() >= candidate[1] and", "elif")],
+        [f"{PROTOCOL}::test_g2_the_floor_waits_for_open_transactions"],
+    ),
+    Mutant(
+        "wake-without-second-look",
+        "whoever takes the wake lock sleeps at once",
+        [
+            (
+                f"{RELAY}/idle.py",
+                "                return  # read once more",
+                "                await self.sleep(self._poll)  #",
+            )
+        ],
+        [f"{PROTOCOL}::test_a_commit_between_the_last_look_and_the_wake_lock_is_seen"],
+    ),
+    Mutant(
+        "wake-lock-given-back-silently",
+        "workers that relied on a busy one's wake lock are not told",
+        [(f"{RELAY}/idle.py", "                await self._source.notify()", "                pass")],
+        [f"{BASICS}::test_every_worker_is_woken_while_another_one_is_busy"],
+    ),
+    Mutant(
+        "key-under-way-forgotten",
+        "a mark that was passed over is not looked for again",
+        [(f"{RELAY}/reader.py", "            self.skipped = True\n            gone =", "            gone =")],
+        [f"{PROTOCOL}::test_a_key_under_way_is_found_again"],
+    ),
+    Mutant(
+        "asynchronous-commit-not-awaited",
+        "changes that a crash could take back are applied",
+        [(f"{RELAY}/reader.py", "        if self.asynchronous:\n", "        if False:\n")],
+        [f"{BASICS}::test_marks_of_asynchronous_commits_wait_for_the_flush"],
+    ),
+    # -- writing
+    Mutant(
+        "no-fence",
+        "any state overwrites any other",
+        [
+            (
+                f"{TARGETS}/mongo.py",
+                '{"$lt": [{"$ifNull": ["$_v", -1]}, document["_v"]]}',
+                '{"$ne": [1, document["_v"]]}',
+            )
+        ],
+        [
+            f"{CONTRACT}::test_a_lower_ticket_never_overwrites_a_higher_one",
+            f"{CONTRACT}::test_the_same_ticket_twice_changes_nothing",
+        ],
+    ),
+    Mutant(
+        "no-delete-fence",
+        "a late delete removes a newer record",
+        [(f"{TARGETS}/mongo.py", '"_v": {"$not": {"$gte": gone.ticket}}', '"_v": {"$ne": "x"}')],
+        [f"{CONTRACT}::test_a_delete_with_a_lower_ticket_does_not_delete"],
+    ),
+    Mutant(
+        "delete-misses-records-without-ticket",
+        "the delete's filter only knows records with a lower ticket",
+        [(f"{TARGETS}/mongo.py", '"_v": {"$not": {"$gte": gone.ticket}}', '"_v": {"$lt": gone.ticket}')],
+        [f"{CONTRACT}::test_a_record_without_ticket_is_deleted"],
+    ),
+    Mutant(
+        "values-are-expressions",
+        "values that begin with $ are evaluated",
+        [
+            (
+                f"{TARGETS}/mongo.py",
+                '"u": NEWER_WINS, "c": {"new": d}',
+                '"u": [{"$replaceWith": {"$cond": [{"$lt": [{"$ifNull": ["$_v", -1]}, d["_v"]]}, d, "$$ROOT"]}}]',
+            )
+        ],
+        [f"{CONTRACT}::test_values_that_look_like_operators_are_values"],
+    ),
+    Mutant(
+        "write-not-durable",
+        "write concern 1, without the journal",
+        [(f"{TARGETS}/mongo.py", 'WriteConcern(w="majority", j=True)', "WriteConcern(w=1, j=False)")],
+        [f"{OUTAGES}::test_g2_what_is_acknowledged_survives_a_kill_of_mongodb"],
+    ),
+    # -- trouble
+    Mutant(
+        "rejection-dropped",
+        "a rejected record's mark goes, and nothing is parked",
+        [
+            (
+                f"{RELAY}/pump.py",
+                "        if report.rejected:\n            work.reject(plan, report.rejected)\n",
+                "",
+            )
+        ],
+        [f"{BAD}::test_g5_a_rejected_record_is_parked_alone"],
+    ),
+    Mutant(
+        "parked-marks-stay",
+        "the marks of parked records stay in the reader's way",
+        [
+            (
+                f"{OUTBOX}/acknowledge.sql",
+                "), good AS (\n    SELECT d.* FROM done AS d\n    WHERE",
+                "), stay AS (\n    INSERT INTO syncline.outbox (entity, lane, hint, key)"
+                " SELECT d.entity, d.lane, 'R', d.key FROM done AS d JOIN bad AS b USING (entity, key)\n"
+                "), good AS (\n    SELECT d.* FROM done AS d\n    WHERE",
+            )
+        ],
+        [f"{BAD}::test_parked_marks_are_out_of_the_readers_way"],
+    ),
+    Mutant(
+        "unreadable-is-absent",
+        "a row that cannot be read is taken for a deleted one",
+        [(f"{RELAY}/reader.py", "keys = [key for key in keys if key not in unreadable]", "keys = list(keys)")],
+        [f"{BAD}::test_a_row_that_cannot_be_read_is_parked_and_its_document_stays"],
+    ),
+    Mutant(
+        "outage-counts-as-failure",
+        "attempts during an outage are counted, and records given up",
+        [
+            (
+                f"{RELAY}/pump.py",
+                "            self._down = unavailable\n            self._poison.innocent()\n            return\n",
+                "            error = unavailable\n",
+            )
+        ],
+        [f"{OUTAGES}::test_g5_an_outage_consumes_nothing_however_long"],
+    ),
+    Mutant(
+        "poison-not-searched",
+        "a batch that the target cannot stand is tried for ever",
+        [(f"{RELAY}/poison.py", "if self.shrink or self._failures >= TRIES:", "if self._failures < 0:")],
+        [f"{BAD}::test_g5_a_record_that_the_target_cannot_stand_is_found_by_halving"],
+    ),
+    Mutant(
+        "conflict-is-rejection",
+        "a unique value that another record still has is parked at once",
+        [
+            (
+                f"{RELAY}/conflicts.py",
+                "if rightful and self._seen_again(plan.id, conflict.key) >= PATIENCE:\n                rejections.append(rightful)",
+                'if holder:\n                rejections.append(self._rejection(plan, conflict, "?", "?"))',
+            )
+        ],
+        [f"{UNIQUE}::test_two_records_swap_their_values", f"{UNIQUE}::test_three_records_rotate_their_values"],
+    ),
+    Mutant(
+        "no-displacement",
+        "records that exchange values wait for each other",
+        [(f"{RELAY}/conflicts.py", "self._tried(plan.id, conflict.key) >= 2", "False")],
+        [f"{UNIQUE}::test_two_records_swap_their_values"],
+    ),
+    # -- restores
+    Mutant(
+        "beats-not-compared",
+        "neither side notices that the other was restored",
+        [
+            (
+                f"{RELAY}/restores.py",
+                '    if found is None:\n        return "target empty" if confirmed else None\n',
+                "    return None\n",
+            )
+        ],
+        [
+            f"{RESTORES}::test_g3_a_target_restored_to_an_earlier_copy_is_reconciled",
+            f"{RESTORES}::test_a_reinstallation_is_noticed_and_reconciled",
+            f"{RESTORES}::test_a_target_of_another_source_is_refused",
+        ],
+    ),
+    Mutant(
+        "source-restore-not-noticed",
+        "a source that is older than the target's memory of it is taken as it is",
+        [
+            (f"{RELAY}/restores.py", "    if found.count > mine.count:\n", "    if False:\n"),
+            (f"{RELAY}/restores.py", "    if max(stored.values(), default=0) > renewal.epoch:\n", "    if False:\n"),
+        ],
+        [f"{RESTORES}::test_g3_a_source_restored_to_an_earlier_time_is_reconciled"],
+    ),
+)
+
+
+def named(name: str) -> Mutant:
+    """Find a mutant by its name."""
+    return next(mutant for mutant in MUTANTS if mutant.name == name)
