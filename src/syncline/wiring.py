@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from syncline.backfill.runner import Runner
 from syncline.config import Settings
-from syncline.errors import TargetUnavailableError
+from syncline.errors import SynclineError, TargetUnavailableError
 from syncline.outbox.connection import Connection, connect
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import Plans, compile_plans
@@ -72,12 +72,17 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
 
     async def tasks(source: PostgresSource, plans: Plans) -> None:
         async with opened_source(settings, keyed=True) as connection:
-            runner = Runner(connection, source.worker, plans.by_id, target)
+            runner = Runner(connection, source.worker, plans.by_id, target, grace=settings.worker.grace)
             while True:
                 try:
                     ran = await runner.run_next()
                 except TargetUnavailableError:
                     ran = None  # the task stays; the pump says what the trouble is
+                except SynclineError as error:
+                    if error.retryable:
+                        raise
+                    ran = None  # it concerns one entity: the others go on
+                    await source.notice("TaskFailed", "critical", f"a backfill or sweep failed: {error.message}")
                 if ran is None:
                     await asyncio.sleep(TASK_SECONDS)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import psycopg
 
@@ -16,6 +18,8 @@ from syncline.errors import SynclineError
 from syncline.outbox.connection import Connection
 from syncline.outbox.states import Plan
 from syncline.ports import Target
+
+STAND_BACK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Runner:
         target: walked by sweeps.
         pace: limits; a task's own options win.
         told: called after each step with the progress; must be quick.
+        grace: the worker's: how long a write may be on its way.
 
     """
 
@@ -59,6 +64,7 @@ class Runner:
         *,
         pace: Pace | None = None,
         told: Callable[[Progress], None] | None = None,
+        grace: timedelta = timedelta(seconds=30),
     ) -> None:
         self.tasks = Tasks(connection, worker)
         self.plans = plans
@@ -67,16 +73,28 @@ class Runner:
         self._target = target
         self._pace = pace or Pace()
         self._told = told or (lambda _: None)
+        self._grace = grace
+        self._struck: dict[int, float] = {}
+        """Entities whose last task failed for good, and until when (monotonic) theirs stand back."""
 
     async def run_next(self) -> Progress | None:
         """Claim the oldest waiting task and run it to its end; ``None``: there is none, or it was taken away.
 
         Raises:
-            SynclineError: the task stays, claimed for some more seconds at most; call again later.
+            SynclineError: the task stays; call again later. (After one that is not retryable the entity's tasks stand
+                back for a while, so that those of others have their turn.)
 
         """
-        task = await self.tasks.claim(self.plans)
-        return None if task is None else await self._run(task)
+        now = time.monotonic()
+        task = await self.tasks.claim([entity for entity in self.plans if self._struck.get(entity, now) <= now])
+        if task is None:
+            return None
+        try:
+            return await self._run(task)
+        except SynclineError as error:
+            if not error.retryable:
+                self._struck[task.entity] = time.monotonic() + STAND_BACK_SECONDS
+            raise
 
     async def run(self, task_id: int) -> Progress | None:
         """Claim this task, or go on with it when it is ours; ``None``: somebody else runs it, or it is gone."""
@@ -105,7 +123,7 @@ class Runner:
         if task.kind is TaskKind.BACKFILL:
             await Backfill(self._connection, self.tasks, pacer, plan, told).run(task)
         else:
-            await Sweep(self._connection, self.tasks, pacer, plan, self._target, told).run(task)
+            await Sweep(self._connection, self.tasks, pacer, plan, self._target, told, grace=self._grace).run(task)
 
     async def _give_back(self, task: Task) -> None:
         """Let others go on at once; when that fails the claim expires."""

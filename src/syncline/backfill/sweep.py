@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import bson
@@ -22,6 +24,7 @@ from syncline.ports import Document, Target
 
 PAGE = 2000
 MAX_PAUSE_SECONDS = 10.0
+LOOK_SECONDS = 0.2
 
 
 class Sweep:
@@ -29,6 +32,9 @@ class Sweep:
 
     A record that is inserted meanwhile has a mark of its own, and wins: a mark never says what the state is. Documents
     whose ``_id`` no row can have are counted and never touched.
+
+    A write that is on its way may bring a record that is gone by now, behind the place where the sweep has been. Its
+    mark still stands: the sweep first waits until the marks that it finds are gone, at most for ``grace``.
     """
 
     def __init__(
@@ -39,6 +45,8 @@ class Sweep:
         plan: Plan,
         target: Target,
         told: Callable[[str], None],
+        *,
+        grace: timedelta,
     ) -> None:
         self._connection = connection
         self._tasks = tasks
@@ -46,6 +54,7 @@ class Sweep:
         self._plan = plan
         self._target = target
         self._told = told
+        self._grace = grace
         self._statements = key_statements(plan)
 
     async def run(self, task: Task) -> None:
@@ -56,6 +65,7 @@ class Sweep:
 
         """
         if not task.progress:
+            await self._writes_landed(task)
             task.progress = {"done": 0, "marked": 0, "foreign": 0}
         pause = 0.2
         while True:
@@ -69,6 +79,16 @@ class Sweep:
                 await asyncio.sleep(pause)
             else:
                 return
+
+    async def _writes_landed(self, task: Task) -> None:
+        newest = await self._tasks.newest_mark(self._plan.id)
+        until = time.monotonic() + self._grace.total_seconds()
+        while newest is not None and await self._tasks.marks_up_to(self._plan.id, newest):
+            if time.monotonic() > until:
+                return
+            self._told("waits for writes that are on their way")
+            await self._tasks.advance(task)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _walk(self, task: Task) -> None:
         after = task.progress.get("after")

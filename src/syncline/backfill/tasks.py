@@ -97,6 +97,16 @@ class Tasks:
         assert row is not None  # noqa: S101  a SELECT without FROM
         return int(row[0]), float(row[1]), int(row[2])
 
+    async def newest_mark(self, entity: int) -> int | None:
+        """Give the highest ``seq`` among an entity's marks; ``None``: there are none."""
+        row = await self._one("newest_mark", entity=entity)
+        return None if row is None or row[0] is None else int(row[0])
+
+    async def marks_up_to(self, entity: int, seq: int) -> bool:
+        """Tell whether marks of an entity up to ``seq`` still wait or are under way."""
+        row = await self._one("marks_up_to", entity=entity, seq=seq)
+        return bool(row and row[0])
+
     async def _one(self, name: str, **values: Any) -> Any:
         values |= {"worker": self._worker, "ttl": self._ttl}
         with translated():

@@ -38,3 +38,9 @@ UPDATE syncline.task SET claimed_by = NULL, claimed_until = NULL WHERE id = %(id
 
 -- name: finish
 DELETE FROM syncline.task WHERE id = %(id)s AND claimed_by = %(worker)s RETURNING id
+
+-- name: newest_mark
+SELECT max(seq) FROM syncline.outbox WHERE entity = %(entity)s
+
+-- name: marks_up_to
+SELECT EXISTS (SELECT FROM syncline.outbox WHERE entity = %(entity)s AND seq <= %(seq)s)

@@ -87,7 +87,9 @@ async def _opened(
     async with opened_target(settings) as target, opened_source(settings, keyed=True) as source:
         plans = await open_plans(settings, source)
         pace = Pace(patience=timedelta(seconds=60))
-        yield Runner(source, str(uuid4()), plans.by_id, target, pace=pace, told=told), chosen(plans, names)
+        grace = settings.worker.grace
+        runner = Runner(source, str(uuid4()), plans.by_id, target, pace=pace, told=told, grace=grace)
+        yield runner, chosen(plans, names)
 
 
 def _print(found: Sequence[Step], queue: int, workers: int) -> None:
