@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from syncline.ports import Absence, Batch, Conflict, Document, Rejection, Target
 
 PATIENCE = 3
 """Times that a value must be found with the same rightful holder before the conflict counts as real."""
+STUCK_SECONDS = 60.0
+"""How long a record waits for one that is not found, or that cannot be written: longer than most backlogs last."""
 MOST = 100_000
 
 
@@ -22,8 +25,8 @@ class Conflicts:
 
     A value that moves from A to B may arrive at B first: then A's record is out of date, is marked, and B waits.
     Where records exchange values, waiting does not help: each takes its own outdated record away and comes back as an
-    insert. (For that moment the record is absent for readers.) Only when the holder has the value in the source too is
-    it a violation, and parked.
+    insert. (For that moment the record is absent for readers.) When the holder has the value in the source too it is
+    a violation, and parked; so is a record that has waited for too long.
     """
 
     def __init__(self, source: PostgresSource, target: Target) -> None:
@@ -31,6 +34,7 @@ class Conflicts:
         self._target = target
         self._attempts: dict[tuple[int, str], int] = {}
         self._violations: dict[tuple[int, str], int] = {}
+        self._since: dict[tuple[int, str], float] = {}
 
     async def settle(
         self, plan: Plan, conflicts: Sequence[Conflict], tickets: Mapping[str, int]
@@ -56,6 +60,10 @@ class Conflicts:
                 rejections.append(rightful)
                 self.settled(plan.id, [conflict.key])
                 continue
+            if not rightful and self._is_stuck(plan.id, conflict.key):
+                rejections.append(_stuck(plan, conflict, holder))
+                self.settled(plan.id, [conflict.key])
+                continue
             waiting.add(conflict.key)
             if holder and not rightful and self._tried(plan.id, conflict.key) >= 2:
                 id_ = plan.projection.codec.document_id(conflict.key)
@@ -66,10 +74,15 @@ class Conflicts:
 
     def settled(self, entity: int, keys: Sequence[str]) -> None:
         """Forget the attempts of these keys."""
-        if self._attempts or self._violations:
+        if self._since:
             for key in keys:
+                self._since.pop((entity, key), None)
                 self._attempts.pop((entity, key), None)
                 self._violations.pop((entity, key), None)
+
+    def _is_stuck(self, entity: int, key: str) -> bool:
+        now = time.monotonic()
+        return now - self._since.setdefault((entity, key), now) > STUCK_SECONDS
 
     def _tried(self, entity: int, key: str) -> int:
         if len(self._attempts) > MOST:
@@ -78,6 +91,7 @@ class Conflicts:
         return count
 
     def _seen_again(self, entity: int, key: str) -> int:
+        self._since.setdefault((entity, key), time.monotonic())
         count = self._violations[entity, key] = self._violations.get((entity, key), 0) + 1
         return count
 
@@ -85,29 +99,38 @@ class Conflicts:
         """Say that the holder has the value in the source too; when it has not, mark it, and ``None``."""
         key = plan.projection.codec.key_text(holder["_id"])
         if key is None:
-            return self._rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
+            return _rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
         try:
             states = await self._source.read_states(plan, [key])
         except SourceError as error:
             if error.retryable:
                 raise
-            return self._rejection(plan, conflict, key, "whose row cannot be read")
+            return _rejection(plan, conflict, key, "whose row cannot be read")
         now = states.documents(source="", synced_at=holder.get("_syncedAt"), ticket=0)  # type: ignore[arg-type]
         # Its fields, not the value: the index of an array has a key for each element.
         if now and not any(differences({"": _at(now[0], path)}, {"": _at(holder, path)}) for path in conflict.value):
-            return self._rejection(plan, conflict, key, "in the source too")
+            return _rejection(plan, conflict, key, "in the source too")
         await self._source.mark(plan.id, [key], Hint.REPAIR)
         self._violations.pop((plan.id, conflict.key), None)
         return None
 
-    @staticmethod
-    def _rejection(plan: Plan, conflict: Conflict, holder: str, why: str) -> Rejection:
-        value = ", ".join(f"{name} = {value!r}" for name, value in conflict.value.items())
-        return Rejection(
-            conflict.key,
-            "unique_value",
-            f"unique index {conflict.index}: {value} belongs to {plan.entity.collection}/{holder}, {why}",
-        )
+
+def _stuck(plan: Plan, conflict: Conflict, holder: Document | None) -> Rejection:
+    if holder is None:
+        where, why = "?", "which is not found"
+    else:
+        where = str(plan.projection.codec.key_text(holder["_id"]))
+        why = "which has another one in the source, but cannot be written"
+    return _rejection(plan, conflict, where, why)
+
+
+def _rejection(plan: Plan, conflict: Conflict, holder: str, why: str) -> Rejection:
+    value = ", ".join(f"{name} = {value!r}" for name, value in conflict.value.items())
+    return Rejection(
+        conflict.key,
+        "unique_value",
+        f"unique index {conflict.index}: {value} belongs to {plan.entity.collection}/{holder}, {why}",
+    )
 
 
 def _at(document: Document, path: str) -> Any:

@@ -19,7 +19,7 @@ from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors
-from syncline.targets.mongo_indexes import ensure_indexes, missing_indexes
+from syncline.targets.mongo_indexes import ensure_indexes, holder, missing_indexes, unique_indexes
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ class MongoTarget:
             if mongo_errors.is_duplicate_id(error):
                 present.append(document)
             else:
-                self._note(report, document["_originalId"], error)
+                self._note(report, document["_originalId"], error, document)
         return present
 
     async def _upsert(
@@ -139,7 +139,8 @@ class MongoTarget:
             return
         report.stale += reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]
         for error in mongo_errors.of(reply):
-            self._note(report, documents[error["index"]]["_originalId"], error)
+            document = documents[error["index"]]
+            self._note(report, document["_originalId"], error, document)
 
     async def _upsert_sifted(
         self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
@@ -172,11 +173,10 @@ class MongoTarget:
             self._note(report, absences[error["index"]].key, error)
 
     @staticmethod
-    def _note(report: Report, key: str, write_error: Mapping[str, Any]) -> None:
+    def _note(report: Report, key: str, write_error: Mapping[str, Any], document: Document | None = None) -> None:
         if mongo_errors.is_conflict(write_error):
-            report.conflicts.append(
-                Conflict(key, mongo_errors.index_name(write_error), dict(write_error.get("keyValue") or {}))
-            )
+            value = mongo_errors.unique_value(write_error, document or {})
+            report.conflicts.append(Conflict(key, mongo_errors.index_name(write_error), value))
         else:
             report.rejected.append(
                 Rejection(key, mongo_errors.rejection_code(write_error), str(write_error.get("errmsg", "")))
@@ -186,7 +186,8 @@ class MongoTarget:
         """Find, for each unique value, the record that has it now."""
         collection = self._database[entity.collection]
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            return [await collection.find_one(dict(value)) if value else None for value in values]
+            unique = await unique_indexes(collection)
+            return [await holder(collection, unique, value) if value else None for value in values]
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read what each lane announced here."""

@@ -82,6 +82,23 @@ def index_name(error: Mapping[str, Any]) -> str:
     return "_id_" if " index: _id_ " in str(error.get("errmsg", "")) else "unknown"
 
 
+def unique_value(error: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the indexed fields of a duplicate key error with the value in question.
+
+    Under a collation the server tells the index's key, which is not the value: that is in the document.
+    """
+    value: Mapping[str, Any] = error.get("keyValue") or {}
+    if "collation" not in error:
+        return dict(value)
+    return {path: _at(document, path) for path in value}
+
+
+def _at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 def rejection_code(error: Mapping[str, Any]) -> str:
     """Give the short, stable code of a rejection."""
     return REJECTIONS.get(error["code"], str(error["code"]))

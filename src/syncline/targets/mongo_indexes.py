@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import IndexModel
@@ -54,3 +55,21 @@ async def missing_indexes(collection: AsyncCollection[dict[str, Any]], entity: E
     """List declared indexes that the collection does not have."""
     present = [tuple(info["key"]) for info in (await collection.index_information()).values()]
     return [index for index in entity.indexes if tuple(index.keys) not in present]
+
+
+async def unique_indexes(collection: AsyncCollection[dict[str, Any]]) -> list[Mapping[str, Any]]:
+    """Read the collection's unique indexes."""
+    return [info for info in (await collection.index_information()).values() if info.get("unique")]
+
+
+async def holder(
+    collection: AsyncCollection[dict[str, Any]], unique: Sequence[Mapping[str, Any]], value: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Find the document that has a unique value, as its index compares: with its collation, among what it covers."""
+    index: Mapping[str, Any] = next((one for one in unique if {name for name, _ in one["key"]} == set(value)), {})
+    same: list[Mapping[str, Any]] = [
+        {path: {"$eq": one}} for path, one in value.items()
+    ]  # a value may look like a query
+    if covered := index.get("partialFilterExpression"):
+        same.append(covered)
+    return await collection.find_one({"$and": same}, collation=index.get("collation"))
