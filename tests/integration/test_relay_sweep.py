@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from syncline.relay.keeper import Keeper
 from tests.relay import ITEM, ITEMS, Relay, entity, relayed, until
 
 NARROW = entity("narrow", where="qty < 100")
@@ -40,3 +41,37 @@ async def test_g5_a_task_that_cannot_be_done_stops_its_own_entity_only(relay: Re
         await until(lambda: not relay.value("SELECT count(*) FROM syncline.task WHERE entity = 1"))
         relay.sql("ALTER TABLE narrow ADD COLUMN qty int NOT NULL DEFAULT 0")
         await relay.equal(tasks=True, seconds=30)
+
+
+async def test_g3_a_worker_that_notices_a_new_column_late_writes_its_records_again(relay: Relay, monkeypatch) -> None:
+    look = Keeper._look_at_tables
+    unaware: set[str] = set()
+
+    async def look_unless_unaware(keeper: Keeper) -> None:
+        if keeper._source.worker not in unaware:
+            await look(keeper)
+
+    monkeypatch.setattr(Keeper, "_look_at_tables", look_unless_unaware)
+    async with relay.worker(), relay.worker() as late:
+        await until(lambda: len(relay.owners()) == 2)
+        relay.sql("INSERT INTO item SELECT n FROM generate_series(1, 100) AS n")
+        await relay.equal()
+        unaware.add(late.id)
+        relay.sql("ALTER TABLE item ADD COLUMN colour text NOT NULL DEFAULT 'red'")
+        await until(lambda: "MappingChanged" in relay.notices())
+        await relay.drained(tasks=True)
+        assert 0 < sum("colour" in document for document in relay.raw()) < 100
+        unaware.clear()
+        await until(lambda: all("colour" in document for document in relay.raw()), seconds=20)
+        await relay.equal(tasks=True)
+
+
+async def test_records_that_a_narrower_filter_leaves_out_are_removed(relay: Relay) -> None:
+    relay.sql("INSERT INTO narrow VALUES (1, 'a', 70), (2, 'b', 20)")
+    async with relay.worker():
+        await relay.drained()
+        assert len(relay.raw(NARROW)) == 2
+    relay.entities = [ITEM, entity("narrow", where="qty < 50")]
+    async with relay.worker():
+        await until(lambda: len(relay.raw(NARROW)) == 1)
+        await relay.drained(tasks=True)

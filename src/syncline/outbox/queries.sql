@@ -124,14 +124,15 @@ WITH waiting AS (
 SELECT id FROM waiting UNION ALL SELECT id FROM new
 
 -- name: note_fingerprint
--- Remember what an entity was compiled from; when that has changed since, ask for every record to be marked.
+-- Remember what an entity was compiled from; when that has changed since, ask for every record to be marked, and for those
+-- that a narrower filter leaves out.
 WITH old AS (
     SELECT id, name, fingerprint FROM syncline.entity WHERE id = %(entity)s AND fingerprint IS DISTINCT FROM %(fingerprint)s FOR UPDATE
 ), new AS (
     UPDATE syncline.entity AS e SET fingerprint = %(fingerprint)s FROM old WHERE e.id = old.id
 ), again AS (
     INSERT INTO syncline.task (kind, entity, reason)
-    SELECT 'backfill', id, 'its table or its mapping has changed' FROM old WHERE fingerprint IS NOT NULL
+    SELECT kind, id, 'its table or its mapping has changed' FROM old, unnest(ARRAY['backfill', 'sweep']) AS kind WHERE fingerprint IS NOT NULL
 )
 SELECT name FROM old WHERE fingerprint IS NOT NULL
 

@@ -24,6 +24,9 @@ TABLES_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 600.0
 
 
+CHANGED = "its table or its mapping has changed"
+
+
 class Keeper:
     """Renews the leases and does the small periodic duties of a session."""
 
@@ -36,6 +39,7 @@ class Keeper:
         pump: Pump,
         *,
         settings: Settings,
+        compiled: dict[int, str],
     ) -> None:
         self._source = source
         self._target = target
@@ -43,6 +47,8 @@ class Keeper:
         self._leases = leases
         self._pump = pump
         self._settings = settings
+        self._compiled = compiled
+        """From what this worker has compiled its entities last, in this session or an earlier one."""
         self._prepared = False
         self._stopping = asyncio.Event()
         self._tables_due = 0.0
@@ -62,6 +68,10 @@ class Keeper:
         if await self._source.note_fingerprint(plan):
             message = f"entity {plan.name}: its table or its mapping has changed; every record is being marked"
             await self._source.notice("MappingChanged", "info", message)
+        elif self._compiled.get(plan.id, plan.projection.fingerprint) != plan.projection.fingerprint:
+            # Another worker was first to notice; until now this one has written what it made of the old table.
+            await self._source.request_task("backfill", plan.id, CHANGED)
+        self._compiled[plan.id] = plan.projection.fingerprint
         if plan.projection.unmapped:
             columns = ", ".join(plan.projection.unmapped)
             message = f"entity {plan.name}: columns that are neither included nor excluded: {columns}"

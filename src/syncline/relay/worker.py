@@ -73,6 +73,7 @@ class Worker:
         self._known: Identity | None = None
         self._connected = False
         self._strikes = Strikes()
+        self._compiled: dict[int, str] = {}
 
     def stop(self) -> None:
         """Finish what is under way, give the lanes back, return from ``run``; for a signal handler of the loop."""
@@ -143,7 +144,7 @@ class Worker:
             history=self._settings.history,
             stopped=self._strikes.stopped(),
         )
-        keeper = Keeper(source, self._target, plans, leases, pump, settings=self._settings)
+        keeper = Keeper(source, self._target, plans, leases, pump, settings=self._settings, compiled=self._compiled)
         if self._stopping.is_set():
             return
         self._pump = pump
