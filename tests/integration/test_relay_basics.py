@@ -311,7 +311,7 @@ async def test_wide_rows_keep_within_the_memory_bound(memory: Relay) -> None:
 
 async def test_a_slow_target_gets_smaller_batches(memory: Relay) -> None:
     """A batch that cannot be sent before its states are too old must not be read in the same size for ever."""
-    memory.worker_options |= {"max_batch_age": timedelta(seconds=0.3)}
+    memory.worker_options |= {"max_batch_age": timedelta(seconds=0.3), "batch_size": 5000}
     memory.target.delay_seconds = 0.2
     memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 12000) AS n")
     async with memory.worker():

@@ -212,9 +212,13 @@ async def test_g3_a_worker_frozen_with_a_state_cannot_bring_back_a_deleted_recor
         async with relay.worker():
             relay.sql("DELETE FROM item")
             await relay.drained()
+            acknowledging = steps.stop(first, "before acknowledge")
             pump.resume()
+            await acknowledging.wait_reached()
+            assert relay.document(1), "the late write is there"
+            await relay.equal(deferred=True)
+            acknowledging.resume()
             keeper.resume()
-            await until(lambda: relay.document(1), what="the late write is there")
             await relay.equal(deferred=True)
 
 

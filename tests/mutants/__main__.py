@@ -62,7 +62,7 @@ def run(mutant: Mutant) -> Outcome:
         "-p",
         "tests.mutants.plugin",
         "-q",
-        "--tb=short",
+        "--tb=line",
         "-rA",
         "-p",
         "no:cacheprovider",

@@ -102,7 +102,6 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_it_back"],
-        quick=True,
     ),
     Mutant(
         "acknowledged-before-written",
@@ -218,7 +217,6 @@ MUTANTS: Sequence[Mutant] = (
             f"{PROTOCOL}::test_g3_a_late_write_of_a_deleted_record_is_removed",
             f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_back_a_deleted_record",
         ],
-        quick=True,
     ),
     Mutant(
         "second-delete-too-early",
@@ -289,8 +287,8 @@ MUTANTS: Sequence[Mutant] = (
         [
             (
                 f"{TARGETS}/mongo.py",
-                '{"$lt": [{"$ifNull": ["$_v", -1]}, document["_v"]]}',
-                '{"$ne": [1, document["_v"]]}',
+                '{"$lt": [{"$ifNull": ["$_v", -1]}, "$$new._v"]}',
+                '{"$ne": [1, "$$new._v"]}',
             )
         ],
         [
@@ -374,6 +372,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{OUTAGES}::test_g5_an_outage_consumes_nothing_however_long"],
     ),
     Mutant(
+        "slow-batches-stay-large",
+        "a batch that could not be sent in time is read again as large as it was",
+        [(f"{RELAY}/pump.py", "            self._reader.too_slow(work)\n", "            pass\n")],
+        [f"{BASICS}::test_a_slow_target_gets_smaller_batches"],
+    ),
+    Mutant(
         "poison-not-searched",
         "a batch that the target cannot stand is tried for ever",
         [(f"{RELAY}/poison.py", "if self.shrink or self._failures >= TRIES:", "if self._failures < 0:")],
@@ -386,10 +390,16 @@ MUTANTS: Sequence[Mutant] = (
             (
                 f"{RELAY}/conflicts.py",
                 "if rightful and self._seen_again(plan.id, conflict.key) >= PATIENCE:\n                rejections.append(rightful)",
-                'if holder:\n                rejections.append(self._rejection(plan, conflict, "?", "?"))',
+                'if holder:\n                rejections.append(_rejection(plan, conflict, "?", "?"))',
             )
         ],
         [f"{UNIQUE}::test_two_records_swap_their_values", f"{UNIQUE}::test_three_records_rotate_their_values"],
+    ),
+    Mutant(
+        "violation-loses-its-document",
+        "a record whose value is rightfully another's is taken away, too",
+        [(f"{RELAY}/conflicts.py", "if holder and not rightful and self._tried", "if holder and self._tried")],
+        [f"{UNIQUE}::test_a_violation_is_parked_and_names_the_holder"],
     ),
     Mutant(
         "no-displacement",
