@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import psycopg
@@ -98,3 +99,13 @@ async def test_used_up_batch_numbers_only_end_a_session(relay: Relay, monkeypatc
     tickets = [document["_v"] for document in relay.raw()]
     assert tickets == sorted(tickets)
     assert len(set(tickets)) == 8
+
+
+async def test_a_key_whose_text_no_index_holds(database: str) -> None:
+    async with relayed(database, ddl="CREATE TABLE item (id bytea PRIMARY KEY, name text)") as relay:
+        relay.history = HistorySettings(keep=timedelta(days=7))
+        relay.sql("INSERT INTO item VALUES (%s, 'long'), (%s, 'short')", os.urandom(2000), b"short")
+        async with relay.worker():
+            await relay.drained(seconds=5)
+        assert {document["name"] for document in relay.raw()} == {"long", "short"}
+        assert relay.value('SELECT count(*) FROM syncline."Outbox" WHERE processed') == 2

@@ -66,7 +66,9 @@ FROM syncline.parked WHERE entity = %(entity)s AND md5(key) = md5(%(key)s) AND k
 
 -- name: newest_events
 SELECT seq, created_at, processed_at, syncline.event_name(%(name)s, hint, event_type) AS event_type
-FROM syncline.history WHERE key = %(key)s AND entity = %(entity)s
+FROM (SELECT * FROM syncline.history WHERE key = %(key)s AND entity = %(entity)s AND octet_length(key) <= 2000
+      UNION ALL
+      SELECT * FROM syncline.history WHERE key = %(key)s AND entity = %(entity)s AND octet_length(key) > 2000) AS h
 ORDER BY created_at DESC LIMIT %(limit)s
 
 -- name: lane_of_key

@@ -98,7 +98,9 @@ CREATE TABLE syncline.history (
     event_type   text,
     payload      jsonb
 ) PARTITION BY RANGE (processed_at);
-CREATE INDEX history_key ON syncline.history (key, entity, created_at);
+-- An entry of an index has 2,704 bytes at most. A key that fits its own table's index may be longer as text.
+CREATE INDEX history_key ON syncline.history (key, entity, created_at) WHERE octet_length(key) <= 2000;
+CREATE INDEX history_long_key ON syncline.history (entity, created_at) WHERE octet_length(key) > 2000;
 CREATE TABLE syncline.history_other PARTITION OF syncline.history DEFAULT;
 COMMENT ON TABLE syncline.history IS 'Applied marks, a partition per UTC day, dropped whole when older than the configured time.';
 
@@ -242,5 +244,9 @@ FROM syncline.parked AS p JOIN syncline.entity AS e ON e.id = p.entity
 UNION ALL
 SELECT h.seq, syncline.event_name(e.name, h.hint, h.event_type), e.name, h.key, h.payload, h.created_at, 0, NULL::text,
        true, h.processed_at
-FROM syncline.history AS h JOIN syncline.entity AS e ON e.id = h.entity;
+FROM syncline.history AS h JOIN syncline.entity AS e ON e.id = h.entity WHERE octet_length(h.key) <= 2000
+UNION ALL
+SELECT h.seq, syncline.event_name(e.name, h.hint, h.event_type), e.name, h.key, h.payload, h.created_at, 0, NULL::text,
+       true, h.processed_at
+FROM syncline.history AS h JOIN syncline.entity AS e ON e.id = h.entity WHERE octet_length(h.key) > 2000;
 COMMENT ON VIEW syncline."Outbox" IS 'Every change: waiting, parked and applied. Read only.';
