@@ -73,6 +73,10 @@ class TargetUnavailableError(TargetError):
     retryable = True
 
 
+class TargetRefusedError(TargetUnavailableError):
+    """The target refuses to work, whatever it is given: a missing privilege, a full disk, no primary."""
+
+
 class ForeignTargetError(TargetError):
     """The target belongs to another source."""
 

@@ -139,6 +139,18 @@ async def _write_until_killed(target: MongoTarget, server, round_: int) -> set[i
     return written
 
 
+async def test_a_refusal_of_the_server_convicts_no_record(memory: Relay, monkeypatch) -> None:
+    """The control collection may be written, the entity's may not: the probe succeeds, and no record is at fault."""
+    monkeypatch.setattr("syncline.relay.clock.Backoff.next", lambda _self: timedelta(milliseconds=3))
+    memory.target.refuses = True
+    async with memory.worker():
+        memory.sql("INSERT INTO item VALUES (1, 'x')")
+        await until(lambda: len(memory.target.writes) > 30)
+        untouched(memory, 1)
+        memory.target.refuses = False
+        await memory.equal()
+
+
 async def test_a_wrong_password_parks_nothing(database) -> None:
     """Nor does anything else that is the server's."""
     async with relayed(database, ("mongodb://u:wrong@127.0.0.1:1/x", "x")) as relay, relay.worker(ready=False):

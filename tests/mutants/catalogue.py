@@ -372,6 +372,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{OUTAGES}::test_g5_an_outage_consumes_nothing_however_long"],
     ),
     Mutant(
+        "refusal-convicts",
+        "records are found guilty of the server's refusals",
+        [(f"{RELAY}/pump.py", "if isinstance(error, TargetRefusedError):", "if False:")],
+        [f"{OUTAGES}::test_a_refusal_of_the_server_convicts_no_record"],
+    ),
+    Mutant(
         "slow-batches-stay-large",
         "a batch that could not be sent in time is read again as large as it was",
         [(f"{RELAY}/pump.py", "            self._reader.too_slow(work)\n", "            pass\n")],

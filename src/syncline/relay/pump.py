@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
-from syncline.errors import TargetError
+from syncline.errors import TargetError, TargetRefusedError
 from syncline.model.mark import Hint
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
@@ -340,6 +340,9 @@ class Pump:
             self._poison.innocent()
             return
         self._down = None
+        if isinstance(error, TargetRefusedError):
+            self._poison.innocent()
+            return  # no record is to blame, whatever the probe says
         culprit = self._poison.guilty()
         self._reader.shrink = self._poison.shrink
         if self._poison.shrink and self._poison.suspect is None:

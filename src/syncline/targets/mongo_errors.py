@@ -16,7 +16,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from syncline.errors import TargetError, TargetUnavailableError
+from syncline.errors import TargetError, TargetRefusedError, TargetUnavailableError
 from syncline.ports import Document, Rejection, Report
 
 DUPLICATE_KEY = 11000
@@ -44,8 +44,16 @@ REJECTIONS = {
 """Errors of one document that will be the same tomorrow. Everything else is the server's trouble and parks nothing."""
 
 
+REFUSALS = {13, 18, 64, 91, 100, 189, 8000, 10058, 10107, 11600, 11602, 13435, 13436, 14031}
+"""Errors that no record is to blame for: privileges, credentials, missing members or primaries, a full disk."""
+
+
 class _UnlistedWriteError(PyMongoError):
     """A write error that is neither a rejection nor a conflict."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def of(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -56,11 +64,11 @@ def of(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
     """
     if concern := reply.get("writeConcernError"):
-        raise _UnlistedWriteError(f"write concern not met: {concern.get('errmsg')}")
+        raise _UnlistedWriteError(f"write concern not met: {concern.get('errmsg')}", concern.get("code"))
     errors: list[Mapping[str, Any]] = reply.get("writeErrors", [])
     for one in errors:
         if one["code"] != DUPLICATE_KEY and one["code"] not in REJECTIONS:
-            raise _UnlistedWriteError(f"{one.get('errmsg')} (code {one['code']})")
+            raise _UnlistedWriteError(f"{one.get('errmsg')} (code {one['code']})", one["code"])
     return errors
 
 
@@ -160,9 +168,13 @@ def translated() -> Iterator[None]:
         raise TargetError(f"MongoDB cannot be used like this: {error}") from error
     except OperationFailure as error:
         hint = "check user and password in the target's URL" if error.code == 18 else None
-        raise TargetUnavailableError(f"MongoDB refused: {error._message} (code {error.code})", hint=hint) from error  # noqa: SLF001
+        raise _kind(error)(f"MongoDB refused: {error._message} (code {error.code})", hint=hint) from error  # noqa: SLF001
     except PyMongoError as error:
-        raise TargetUnavailableError(f"MongoDB: {_short(error)}") from error
+        raise _kind(error)(f"MongoDB: {_short(error)}") from error
+
+
+def _kind(error: PyMongoError) -> type[TargetUnavailableError]:
+    return TargetRefusedError if getattr(error, "code", None) in REFUSALS else TargetUnavailableError
 
 
 def _short(error: Exception) -> str:

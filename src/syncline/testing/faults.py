@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from syncline.errors import TargetUnavailableError
+from syncline.errors import TargetRefusedError, TargetUnavailableError
 from syncline.model.entity import Entity
 from syncline.ports import Batch, Beat, Document, Report, Target
 
@@ -41,6 +41,8 @@ class FaultyTarget:
         self.delay_seconds = 0.0
         self.cannot_stand: Callable[[Document], bool] = lambda document: False  # noqa: ARG005
         """A batch with such a document fails as if the server broke down under it."""
+        self.refuses = False
+        """Writes of records are refused, as for a missing privilege; a probe goes through."""
         self.before_apply: Callable[[Batch], Awaitable[None]] | None = None
         """Awaited before each write reaches the target: freeze here, or look."""
         self.after_apply: Callable[[Batch], Awaitable[None]] | None = None
@@ -69,6 +71,8 @@ class FaultyTarget:
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
         self._check()
+        if self.refuses:
+            raise TargetRefusedError("not authorised to write here")
         if any(self.cannot_stand(document) for document in (*batch.inserts, *batch.upserts)):
             raise TargetUnavailableError("the connection broke while the batch was written")
         if self.hold_writes:
