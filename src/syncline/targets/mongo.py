@@ -193,6 +193,10 @@ class MongoTarget:
         """Read what each lane announced here."""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             control = await self._consistent(self._control)
+            if self._replica_set:
+                # After a failover a majority read may miss what was acknowledged before; once the new primary has
+                # confirmed a linearizable read it has everything. (An old epoch looks like a restored target.)
+                await (await self._consistent(self._control, single=True)).find_one({"_id": "source"})
             return {record["lane"]: record["epoch"] async for record in control.find({"lane": {"$exists": True}})}
 
     async def announce(self, epochs: Mapping[int, int]) -> set[int]:
@@ -223,7 +227,7 @@ class MongoTarget:
     async def read_beat(self) -> Beat | None:
         """Read the heartbeat record without touching it."""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            record = await (await self._consistent(self._control)).find_one({"_id": "source"})
+            record = await (await self._consistent(self._control, single=True)).find_one({"_id": "source"})
         return Beat(record["installation"], record["system"], record["count"]) if record else None
 
     async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
