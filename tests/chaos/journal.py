@@ -31,6 +31,8 @@ class Journal:
     writes: dict[Key, list[Write]] = field(default_factory=lambda: defaultdict(list))
     sights: dict[Key, list[tuple[float, Any]]] = field(default_factory=lambda: defaultdict(list))
     """What readers saw of a key, each time that it had changed."""
+    retired: set[Key] = field(default_factory=set)
+    """Keys that writers shall not put again in this round."""
     power_cuts: list[float] = field(default_factory=list)
     """When the target lost its power: what it had shown but not made durable is gone."""
     aloud: bool = False

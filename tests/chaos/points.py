@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from pymongo.asynchronous import pool
+
 from syncline.outbox.source import PostgresSource
 from syncline.targets.mongo import MongoTarget
 from tests.chaos.sabotage import SABOTEURS
@@ -28,7 +30,7 @@ STEPS: dict[type, tuple[str, ...]] = {
 POINTS = [f"{step.strip('_')}.{when}" for steps in STEPS.values() for step in steps for when in ("before", "after")]
 MAIN_POINTS = [
     f"{step}.{when}"
-    for step in ("read_marks", "read_states", "apply", "acknowledge", "insert", "upsert", "delete")
+    for step in ("read_marks", "read_states", "apply", "acknowledge", "insert", "upsert", "delete", "send")
     for when in ("before", "after")
 ]
 """The way of every batch."""
@@ -75,6 +77,7 @@ class Trap:
 
 def set_traps(trap: Trap) -> None:
     """Put a point before and after each step."""
+    pool.async_sendall = _trapped(pool.async_sendall, "send", trap)  # type: ignore[attr-defined]
     for owner, steps in STEPS.items():
         for step in steps:
             setattr(owner, step, _trapped(getattr(owner, step), step.strip("_"), trap))

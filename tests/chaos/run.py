@@ -93,7 +93,7 @@ def run(
         round_kills: kills until everything is compared.
         workers: how many; by default two or three, by the seed.
         aloud: print every fault.
-        hurry: above 1, the faults follow each other faster.
+        hurry: above 1, the faults follow each other faster, and those that take long are left out.
 
     Raises:
         ChaosError: a record is lost, different, parked or went back; with the seed, the timeline and the record's history.
@@ -201,7 +201,7 @@ format = "json"
         """Carry out the plan, in rounds."""
         outcome = self.outcome
         until = None if minutes is None else time.monotonic() + minutes * 60
-        coming = faults.plan(self._seed, workers=len(self._slots))
+        coming = faults.plan(self._seed, workers=len(self._slots), quick=self._hurry > 1)
         try:
             while outcome.kills < kills and (until is None or time.monotonic() < until):
                 goal = min(outcome.kills + round_kills, kills)
@@ -211,6 +211,7 @@ format = "json"
                 self._judge()
                 outcome.rounds += 1
                 self._report()
+                self.journal.retired.clear()
                 for writer in self._writers:
                     writer.resume()
         except ChaosError:
@@ -295,11 +296,25 @@ format = "json"
         self._later(fault.seconds, go_on)
         return True
 
+    def _purge_newest(self) -> None:
+        """Delete for good what was written just now: some of it is in the hands of the worker that has just been frozen."""
+        with psycopg.connect(self._postgres.url, autocommit=True, connect_timeout=3) as connection:
+            for collection, key in schema.KEY_TEXTS.items():
+                newest = f"SELECT {key} FROM {collection} WHERE version > (SELECT last_value - 30 FROM versions)"
+                keys = [text for (text,) in connection.execute(newest)]
+                self.journal.retired |= {(collection, text) for text in keys}
+                for text in keys:
+                    self.journal.wrote((collection, text), "delete for good", removes=True)
+                connection.execute(f"DELETE FROM {collection} WHERE {key} = ANY(%s)", (keys,))
+                for text in keys:
+                    self.journal.wrote((collection, text), "deleted for good", removes=True)
+
     def _send_late_and_die(self, fault: Fault) -> bool:
         """Wake up when another worker has the lane, write what was read before, and never get to say so."""
         slot = self._signal(fault, signal.SIGSTOP)
         if slot is None:
             return False
+        self._purge_newest()
 
         def go_on() -> None:
             self.journal.note(f"SIGCONT worker {slot.number}, frozen for {fault.seconds:.1f} s: it sends, and dies")
@@ -315,6 +330,7 @@ format = "json"
         slot = self._signal(fault, signal.SIGSTOP)
         if slot is None:
             return False
+        self._purge_newest()
         time.sleep(fault.seconds)
         self.target_net.weather = fault.weather
         self.journal.note(f"SIGCONT worker {slot.number}, frozen beyond grace; network of the target: {fault.weather}")

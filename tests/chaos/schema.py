@@ -67,6 +67,7 @@ on = "order_id"
 """
 
 DATABASE = "chaos"
+KEY_TEXTS = {"account": "id::text", "orders": "id::text", "membership": "jsonb_build_array(team::text, member)::text"}
 COLLECTIONS = ("account", "orders", "membership")
 
 

@@ -105,6 +105,8 @@ class Writer(threading.Thread):
             self._journal.wrote((collection, key), f"{stage} {self.name}: {what}", removes=removes)
 
     def _note(self, collection: str, key: str, what: str, *, removes: bool = False) -> None:
+        if not removes and (collection, key) in self._journal.retired:
+            raise RolledBackError
         self._touched.append((collection, key, what, removes))
 
     # -- keys
