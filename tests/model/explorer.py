@@ -1,0 +1,243 @@
+"""Breadth-first search over all states, so that the first counterexample is a shortest one."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.model import actions_faults, actions_leases, actions_relay, actions_source, actions_target, actions_verify
+from tests.model.invariants import quiescent, violation
+from tests.model.scope import Action, Scope, Step
+from tests.model.state import (
+    NOBODY,
+    Budget,
+    Document,
+    Lease,
+    Row,
+    Source,
+    State,
+    Target,
+    Verifier,
+    Worker,
+)
+
+
+def first(scope: Scope) -> State:
+    """Make the state at the start: both sides equal, worker 0 has every lane (or nobody has one)."""
+    contents = scope.begin_with or (0,) * scope.keys
+    version = 1 if any(contents) else 0
+    rows = tuple(Row(version if value else 0, value) for value in contents)
+    documents = tuple(Document((1, 0), version, value) if value else None for value in contents)
+    epoch, lanes = int(scope.owner), (0,) * scope.lanes
+    lease = Lease(0, 1, 1) if scope.owner else Lease(NOBODY, 0, 0)
+    beat = int(scope.owner and scope.restores_matter)
+    source = Source(
+        rows=rows,
+        outbox=(),
+        next_seq=1,
+        deferred=(),
+        parked=(0,) * scope.keys,
+        tasks=(),
+        leases=(lease,) * scope.lanes,
+        alive=tuple(scope.owner and number == 0 for number in range(scope.workers)),
+        epoch=epoch,
+        beat=beat,
+        confirmed_beat=beat,
+    )
+    target = Target(documents, (epoch,) * scope.lanes, beat, 0, tuple(row.version for row in rows), (False,) * scope.keys)
+    idle = Worker(0, lanes, tries=(0,) * scope.keys)
+    owner = idle._replace(held=(1,) * scope.lanes, confirmed=beat) if scope.owner else idle
+    state = State(
+        begun=0,
+        open=(),
+        source=source,
+        target=target,
+        messages=(),
+        workers=(owner, *(idle,) * (scope.workers - 1)),
+        verifier=Verifier(),
+        budget=Budget(scope.faults, scope.damage, scope.renewals, scope.verifies),
+        commits=version,
+        life=0,
+        tampered=(False,) * scope.keys,
+    )
+    for kind in scope.tasks:
+        state = state._replace(source=actions_source.with_task(scope, state.source, state, kind, (0, 0)))
+    return state
+
+
+def actions(scope: Scope) -> list[Action]:
+    """List what can happen at all."""
+    chosen: list[Action] = [
+        actions_source.transactions,
+        actions_source.promotions,
+        actions_relay.read_marks,
+        actions_relay.read_states,
+        actions_relay.send,
+        actions_target.execute,
+        actions_relay.settle,
+        actions_relay.acknowledge,
+        actions_relay.give_up,
+        actions_target.drop,
+        actions_leases.renew,
+    ]
+    if scope.tasks or scope.restore or any(one[0][0] < 0 for one in scope.script):
+        chosen.append(actions_source.tasks)
+    if scope.faults:
+        chosen += [actions_faults.expire, actions_faults.crash]
+    elif scope.restore:
+        chosen.append(actions_faults.expire)
+    if scope.restore:
+        chosen.append(actions_faults.restore)
+    if scope.damage:
+        chosen.append(actions_faults.tamper)
+    if scope.verifies:
+        chosen.append(actions_verify.verify)
+    if scope.broken == "second delete after the acknowledgement":
+        chosen.append(actions_source.late_second_deletes)
+    return chosen
+
+
+def canonical(state: State) -> State:
+    """Two workers with their names exchanged are the same state (unless one holds what only names tell apart)."""
+    workers = state.workers
+    if len(workers) != 2 or not workers[1] < workers[0]:
+        return state
+    source = state.source
+    leases = tuple(
+        lease if lease.owner == NOBODY else lease._replace(owner=1 - lease.owner) for lease in source.leases
+    )
+    swapped = source._replace(leases=leases, alive=source.alive[::-1])
+    backup = state.backup
+    if isinstance(backup, Source):
+        there = tuple(l if l.owner == NOBODY else l._replace(owner=1 - l.owner) for l in backup.leases)
+        backup = backup._replace(leases=there, alive=backup.alive[::-1])
+    return state._replace(source=swapped, workers=workers[::-1], backup=backup)
+
+
+def steps(scope: Scope, chosen: list[Action], state: State) -> Iterator[Step]:
+    """Everything that can happen next."""
+    for action in chosen:
+        for told, after in action(scope, state):
+            yield told, actions_verify.watched(state, after) if scope.verifies else after
+
+
+@dataclass
+class Result:
+    """What an exploration found."""
+
+    scope: Scope
+    states: int = 0
+    depth: int = 0
+    quiet: int = 0
+    seconds: float = 0.0
+    complete: bool = False
+    broken: str = ""
+    """The invariant that does not hold, in words."""
+    trace: list[str] = field(default_factory=list)
+    """The shortest way to it."""
+
+
+def explore(scope: Scope, *, symmetric: bool = True) -> Result:
+    """Visit every state that can be reached."""
+    began = time.perf_counter()
+    chosen = actions(scope)
+    normal = canonical if symmetric and scope.workers == 2 else _same
+    start = normal(first(scope))
+    parents: dict[int, int] = {hash(start): 0}
+    forward: dict[int, list[int]] = {}
+    quiet: set[int] = set()
+    frontier = [start]
+    result = Result(scope)
+    while frontier and not result.broken and len(parents) < scope.limit:
+        following: list[State] = []
+        for state in frontier:
+            here = hash(state)
+            nexts = forward.setdefault(here, []) if scope.livelocks else None
+            if scope.livelocks and quiescent(scope, state):
+                quiet.add(here)
+            for _, reached in steps(scope, chosen, state):
+                after = normal(reached)
+                name = hash(after)
+                if nexts is not None and after.budget == state.budget:
+                    nexts.append(name)
+                said = violation(scope, state, reached)
+                new = name not in parents
+                if new:
+                    parents[name] = here
+                    following.append(after)
+                if said:
+                    result.broken = said
+                    result.trace = _trace(scope, chosen, normal, parents, here, name)
+                    break
+            if result.broken:
+                break
+        result.depth += 1
+        frontier = following
+    result.complete = not frontier and not result.broken
+    if result.complete and scope.livelocks:
+        stuck = _stuck(forward, quiet)
+        if stuck is not None:
+            result.broken = "from here nothing leads to an end, unless something else goes wrong"
+            result.trace = _trace(scope, chosen, normal, parents, parents[stuck], stuck)
+    result.states, result.quiet = len(parents), len(quiet)
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+def _same(state: State) -> State:
+    return state
+
+
+def _stuck(forward: dict[int, list[int]], quiet: set[int]) -> int | None:
+    """Find a state from which no end can be reached; the first that was visited."""
+    backward: dict[int, list[int]] = {}
+    for before, nexts in forward.items():
+        for after in nexts:
+            backward.setdefault(after, []).append(before)
+    good, waiting = set(quiet), list(quiet)
+    while waiting:
+        for before in backward.get(waiting.pop(), ()):
+            if before not in good:
+                good.add(before)
+                waiting.append(before)
+    return next((state for state in forward if state not in good), None)
+
+
+def path_to(
+    scope: Scope, chosen: list[Action], normal, parents: dict[int, int], here: int, last: int
+) -> list[tuple[tuple[object, ...], State]]:
+    """Walk the way again, from the start."""
+    names = [last, here]
+    while parents[names[-1]]:
+        names.append(parents[names[-1]])
+    names.reverse()
+    state, way = first(scope), []
+    if last == here:
+        names.pop()
+    for name in names[1:]:
+        # The states themselves, not their normal forms: a worker keeps its name all the way.
+        told, state = next((t, s) for t, s in steps(scope, chosen, state) if hash(normal(s)) == name)
+        way.append((told, state))
+    return way
+
+
+def _trace(scope: Scope, chosen: list[Action], normal, parents: dict[int, int], here: int, last: int) -> list[str]:
+    return [in_words(told) for told, _ in path_to(scope, chosen, normal, parents, here, last)]
+
+
+def in_words(told: tuple[object, ...]) -> str:
+    """Put a step into words."""
+    return str(told[0]).format(*told[1:])
+
+
+def walk(scope: Scope, seed: int, length: int = 60) -> Iterator[Step]:
+    """Walk at random, not exchanging names; for tests of the code."""
+    chance, chosen, state = random.Random(seed), actions(scope), first(scope)
+    for _ in range(length):
+        choices = list(steps(scope, chosen, state))
+        if not choices:
+            return
+        told, state = chance.choice(choices)
+        yield told, state
