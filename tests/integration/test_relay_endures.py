@@ -109,3 +109,15 @@ async def test_a_key_whose_text_no_index_holds(database: str) -> None:
             await relay.drained(seconds=5)
         assert {document["name"] for document in relay.raw()} == {"long", "short"}
         assert relay.value('SELECT count(*) FROM syncline."Outbox" WHERE processed') == 2
+
+
+async def test_an_idle_worker_that_lost_its_wake_lock_notices(relay: Relay) -> None:
+    readers = "FROM pg_stat_activity WHERE application_name = 'syncline reader' AND datname = current_database()"
+    async with relay.worker():
+        await until(
+            lambda: relay.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1398361667")
+        )
+        (old,) = relay.sql(f"SELECT pid {readers}")
+        relay.sql("SELECT pg_terminate_backend(%s, 5000)", *old)
+        relay.sql("INSERT INTO item VALUES (1, 'nobody is told of it')")
+        await relay.equal(seconds=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -208,6 +209,14 @@ class PostgresSource:
             self.holds_wake_lock = False
             with translated():
                 await self.reader.execute("SELECT pg_advisory_unlock(%s, %s)", _WAKE_LOCK)
+
+    def has_lost_reader(self) -> bool:
+        """Tell whether something has come in on an idle reader: that it was cut off, and its wake lock is gone."""
+        if self.reader.closed:
+            return True
+        poll = select.poll()
+        poll.register(self.reader.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     async def another_is_idle(self) -> bool:
         """Tell whether another worker holds the wake lock; its wake wakes us too."""

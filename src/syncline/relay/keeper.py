@@ -99,6 +99,8 @@ class Keeper:
         await self._prepare_target()
         self._leases.report = self._report()
         await self._leases.renew()
+        if self._source.has_lost_reader():
+            self._pump.wake()  # without the wake lock no writer wakes it; its next read ends the session
         if await self._source.promote_deferred():
             self._pump.wake()
             await self._source.notify()  # they are of other workers' lanes, too
