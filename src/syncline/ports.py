@@ -78,6 +78,8 @@ class Beat:
     """The source server's own identity: system identifier and database."""
     count: int
     """Number of the newest renewal that reached the target."""
+    timeline: str = ""
+    """The source's history of promotions, as far as it tells; another one may have lost what was committed last."""
 
 
 class Target(Protocol):

@@ -21,6 +21,7 @@ done AS (
 )
 
 -- name: bad
+-- Explicit events go to the history even of a parked record: they have happened.
 bad AS (
     SELECT *
     FROM unnest(%(bad_entities)s::smallint[], %(bad_keys)s::text[], %(bad_codes)s::text[], %(bad_messages)s::text[])
@@ -28,6 +29,10 @@ bad AS (
 ), good AS (
     SELECT d.* FROM done AS d
     WHERE NOT EXISTS (SELECT FROM bad AS b WHERE b.entity = d.entity AND b.key = d.key)
+), kept AS (
+    SELECT * FROM good
+    UNION ALL
+    SELECT d.* FROM done AS d JOIN bad AS b ON b.entity = d.entity AND b.key = d.key WHERE d.event_type IS NOT NULL
 ), park AS (
     INSERT INTO syncline.parked AS p
         (seq, first_tx, tx, entity, lane, hint, key, event_type, payload, created_at, changes, code, error)
@@ -43,7 +48,7 @@ bad AS (
 )
 
 -- name: all_good
-good AS (SELECT d.* FROM done AS d)
+good AS (SELECT d.* FROM done AS d), kept AS (SELECT * FROM good)
 
 -- name: clear
 clear AS (
@@ -63,14 +68,14 @@ again AS (
 remember AS (
     INSERT INTO syncline.history (seq, created_at, processed_at, entity, hint, key, event_type, payload)
     SELECT d.seq, d.at, clock_timestamp(), d.entity, d.hint, d.key, d.event_type, d.payload
-    FROM good AS d WHERE d.hint <> 'G'
+    FROM kept AS d WHERE d.hint <> 'G'
 )
 
 -- name: remember_documents
 remember AS (
     INSERT INTO syncline.history (seq, created_at, processed_at, entity, hint, key, event_type, payload)
     SELECT d.seq, d.at, clock_timestamp(), d.entity, d.hint, d.key, d.event_type, coalesce(d.payload, s.document)
-    FROM good AS d
+    FROM kept AS d
     LEFT JOIN unnest(%(doc_entities)s::smallint[], %(doc_keys)s::text[], %(doc_bodies)s::jsonb[])
         AS s (entity, key, document) ON s.entity = d.entity AND s.key = d.key
     WHERE d.hint <> 'G'

@@ -2,6 +2,7 @@
 -- every transaction is serializable.)
 
 -- name: bad
+-- Explicit events go to the history even of a parked record: they have happened.
 bad AS (
     SELECT *
     FROM unnest(%(bad_entities)s::smallint[], %(bad_keys)s::text[], %(bad_codes)s::text[], %(bad_messages)s::text[])
@@ -9,6 +10,10 @@ bad AS (
 ), good AS (
     SELECT d.* FROM done AS d
     WHERE NOT EXISTS (SELECT FROM bad AS b WHERE b.entity = d.entity AND b.key = d.key)
+), kept AS (
+    SELECT * FROM good
+    UNION ALL
+    SELECT d.* FROM done AS d JOIN bad AS b ON b.entity = d.entity AND b.key = d.key WHERE d.event_type IS NOT NULL
 ), park AS (
     INSERT INTO syncline.parked AS p
         (seq, first_tx, tx, entity, lane, hint, key, event_type, payload, created_at, changes, code, error)

@@ -56,6 +56,8 @@ def translated() -> Iterator[None]:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(f"PostgreSQL: {first_line(error)}", hint="grant it, or run as the owner") from error
+    except psycopg.errors.LockNotAvailable as error:  # somebody alters the table: its entity waits, not the others
+        raise SourceError(f"PostgreSQL: {first_line(error)}") from error
     except psycopg.errors.QueryCanceled as error:
         raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:

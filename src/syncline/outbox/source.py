@@ -98,6 +98,8 @@ class PostgresSource:
             with translated():
                 require_version(await schema_version(connections[2]))
             identity = await identify(connections[2])
+            # States are read from users' tables: one that is being altered must not hold up the others for long.
+            await connections[0].execute("SELECT set_config('lock_timeout', '5s', false)")
             if known is not None and identity != known:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
             for connection in connections[:3]:
@@ -303,6 +305,12 @@ class PostgresSource:
         with translated():
             cursor = await self.control.execute(self._queries["note_fingerprint"], values)
             return await cursor.fetchone() is not None
+
+    async def fingerprints(self) -> dict[int, str]:
+        """Read from what each entity was last compiled, by whichever worker."""
+        query = "/* syncline */ SELECT id, fingerprint FROM syncline.entity WHERE fingerprint IS NOT NULL"
+        with translated():
+            return dict(await (await self.control.execute(query)).fetchall())
 
     async def request_task(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
         """Ask for a backfill or a sweep; whichever worker is free does it. Returns the task's id."""

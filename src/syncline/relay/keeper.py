@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from syncline.config.settings import Settings
-from syncline.errors import TargetUnavailableError
+from syncline.errors import ConfigError, TargetUnavailableError
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
 from syncline.outbox.plans import Plans
@@ -133,6 +133,25 @@ class Keeper:
             catalog = await fingerprint(self._source.control, self._plans.tables)
         if catalog != self._plans.catalog:
             raise StalePlanError("the synced tables have changed")
+        await self._look_for_newer_mappings()
+
+    async def _look_for_newer_mappings(self) -> None:
+        """End when another worker compiles an entity otherwise: it has the newer configuration, it started later.
+
+        What this worker may have written of the newer one's backfill is marked again.
+
+        Raises:
+            ConfigError: such an entity.
+
+        """
+        noted = await self._source.fingerprints()
+        for plan in self._plans.by_id.values():
+            if noted.get(plan.id, plan.projection.fingerprint) != plan.projection.fingerprint:
+                await self._source.request_task("backfill", plan.id, CHANGED)
+                raise ConfigError(
+                    f"entity {plan.name}: another worker was started with another mapping; this one ends",
+                    hint="start it again with the same configuration and the same version of Syncline",
+                )
 
     async def _housekeeping(self) -> None:
         await self._source.bury_workers()

@@ -101,7 +101,8 @@ class Leases:
         It is judged before it is overwritten, so that a crash in between judges again; and what was overwritten is
         judged too, in case the target was restored between the two.
         """
-        mine = Beat(renewal.installation, self._source.identity.system, renewal.beat)
+        identity = self._source.identity
+        mine = Beat(renewal.installation, identity.system, renewal.beat, identity.timeline)
         for exchange in (self._target.read_beat, lambda: self._target.beat(mine)):
             found = await exchange()
             verdict = judge_beat(found, mine, renewal.confirmed_beat)

@@ -29,6 +29,11 @@ class Poison:
         self._lone: tuple[tuple[int, str] | None, int] = (None, 0)
         self._successes = 0
 
+    @property
+    def suspects(self) -> bool:
+        """Whether a lone record has failed already: the next tries are further apart, it may still be the server."""
+        return self._lone[1] > 0
+
     def innocent(self) -> None:
         """The server itself is in trouble."""
         self._failures = 0

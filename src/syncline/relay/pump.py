@@ -31,6 +31,8 @@ from syncline.telemetry.observer import BatchDone, Observer
 DEPTH = 4
 """Batches under way: one being read, two being written, one being acknowledged."""
 HOLD_BACK_SECONDS = 0.02
+SUSPECT_PAUSE = timedelta(seconds=0.5)
+"""Between tries of a record that is suspected to bring the target down: a server that stumbles gets over it."""
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -329,6 +331,8 @@ class Pump:
         error = self._down
         assert error is not None  # noqa: S101  the caller has looked
         pause = self._backoff.next()
+        if self._poison.suspects:
+            pause = max(pause, SUSPECT_PAUSE)
         self._observer.unavailable("target", error, pause)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause.total_seconds()):

@@ -19,6 +19,10 @@ from syncline.relay.work import Touched, Work
 
 _DATA_EXCEPTION = "22"
 GRACE = Hint.GRACE.value
+SLICE = 1000
+"""Keys of one read of states: large enough to amortise the round trip, small enough to notice wide rows."""
+FIRST_SLICE = 250
+"""The same, while nothing is known of the rows' width."""
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
 
@@ -132,29 +136,45 @@ class Reader:
         """
         now = datetime.now(UTC).replace(tzinfo=None)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        for entity, touched in work.touched.items():
+        left = {entity: list(touched.hints) for entity, touched in work.touched.items()}
+        for entity in list(left):
             plan = self._plans[entity]
-            keys = self._without_poisoned(work, plan, list(touched.hints))
-            states, bad = await self._states(plan, keys)
-            if bad:
-                work.reject(plan, bad)
-                unreadable = {rejection.key for rejection in bad}
-                keys = [key for key in keys if key not in unreadable]  # not absent: nobody knows
-            twice = ambiguous(states)
-            if twice:
-                work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
-                keys = [key for key in keys if key not in twice]
-                states = States(plan, [row for row in states.rows if row[-1] not in twice], states.children)
-            work.plan_writes(
-                states,
-                keys,
-                source=self._source.source_name,
-                now=now,
-                insert_backfills=self.insert_backfills.get(entity, True),
-            )
-            self._weigh(work, states)
+            left[entity] = self._without_poisoned(work, plan, left[entity])
+            while left[entity] and work.bytes <= self._bytes / 2:
+                most = min(SLICE, int(self._bytes / 4 / self._width) or 1) if self._width else FIRST_SLICE
+                keys, left[entity] = left[entity][:most], left[entity][most:]
+                await self._fill(work, plan, keys, now)
+        if any(left.values()):
+            self._put_back(work, left)
         if self.asynchronous:
             await self._source.wait_flushed()
+
+    async def _fill(self, work: Work, plan: Plan, keys: list[str], now: datetime) -> None:
+        states, bad = await self._states(plan, keys)
+        if bad:
+            work.reject(plan, bad)
+            unreadable = {rejection.key for rejection in bad}
+            keys = [key for key in keys if key not in unreadable]  # not absent: nobody knows
+        twice = ambiguous(states)
+        if twice:
+            work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
+            keys = [key for key in keys if key not in twice]
+            states = States(plan, [row for row in states.rows if row[-1] not in twice], states.children)
+        work.plan_writes(
+            states,
+            keys,
+            source=self._source.source_name,
+            now=now,
+            insert_backfills=self.insert_backfills.get(plan.id, True),
+        )
+        self._weigh(work, states)
+
+    def _put_back(self, work: Work, left: Mapping[int, list[str]]) -> None:
+        """Leave keys to a later batch: the rows of this one are wider than those before."""
+        for entity, keys in left.items():
+            self.busy[entity].difference_update(keys)
+        work.leave_out(left)
+        self.skipped = True
 
     def release(self, work: Work) -> None:
         """Free a batch's keys."""

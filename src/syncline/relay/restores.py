@@ -10,12 +10,13 @@ from syncline.outbox.states import Plan
 from syncline.ports import Beat
 from syncline.telemetry.observer import Observer
 
-Verdict = Literal["source behind", "target behind", "target empty", "reinstalled"]
+Verdict = Literal["source behind", "target behind", "target empty", "reinstalled", "promoted"]
 
 _MESSAGES: Mapping[Verdict, str] = {
     "source behind": "the source is older than what the target has seen of it: it was restored to an earlier time",
     "target behind": "the target has forgotten what it had confirmed: it was restored to an earlier time",
     "target empty": "the target has forgotten everything that it had confirmed: it was replaced or dropped",
+    "promoted": "the source is on another timeline: a standby was promoted, and may lack what was committed last",
     "reinstalled": "Syncline was installed anew in the source: changes made in between were not captured",
 }
 
@@ -37,6 +38,8 @@ def judge_beat(found: Beat | None, mine: Beat, confirmed: int) -> Verdict | Lite
         return "target behind"
     if found.count > mine.count:
         return "source behind"
+    if found.timeline and mine.timeline and found.timeline != mine.timeline:
+        return "promoted"
     return None
 
 

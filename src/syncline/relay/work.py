@@ -81,7 +81,8 @@ class Work:
         if len(documents) < len(keys):
             absent = sorted(set(keys).difference(document["_originalId"] for document in documents))
             self._add_absences(plan, touched, absent)
-        self.counts[plan.id] = (len(documents), len(absent))
+        present, gone = self.counts.get(plan.id, (0, 0))
+        self.counts[plan.id] = (present + len(documents), gone + len(absent))
 
     def _add_documents(
         self, plan: Plan, hints: Mapping[str, str], documents: Sequence[Document], *, insert_backfills: bool
@@ -100,6 +101,16 @@ class Work:
         for part in _chunks(gone):
             self.writes.append((plan, Batch(plan.entity, deletes=part)))
         self.ack.absent += [(plan.id, touched.lanes[key], key) for key in absent if key not in touched.again]
+
+    def leave_out(self, left: Mapping[int, Collection[str]]) -> None:
+        """Forget keys whose states were not read; their marks stay."""
+        gone = {(entity, key) for entity, keys in left.items() for key in keys}
+        for entity, key in gone:
+            touched = self.touched[entity]
+            del touched.hints[key], touched.lanes[key]
+            touched.again.discard(key)
+        self.marks = [mark for mark in self.marks if (mark[2], mark[3]) not in gone]
+        self.seqs = [mark[0] for mark in self.marks]
 
     def reject(self, plan: Plan, rejections: Sequence[Rejection]) -> None:
         """File rejections of an entity."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -213,7 +214,7 @@ class MongoTarget:
 
     async def beat(self, beat: Beat) -> Beat | None:
         """Advance the heartbeat record."""
-        record = {"_id": "source", "installation": beat.installation, "system": beat.system, "count": beat.count}
+        record = {"_id": "source", **dataclasses.asdict(beat)}
         higher = {"$and": [{"$eq": ["$installation", beat.installation]}, {"$gt": ["$count", beat.count]}]}
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             before = await self._control.find_one_and_update(
@@ -222,13 +223,13 @@ class MongoTarget:
                 upsert=True,
                 return_document=pymongo.ReturnDocument.BEFORE,
             )
-        return Beat(before["installation"], before["system"], before["count"]) if before else None
+        return _beat(before)
 
     async def read_beat(self) -> Beat | None:
         """Read the heartbeat record without touching it."""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             record = await (await self._consistent(self._control, single=True)).find_one({"_id": "source"})
-        return Beat(record["installation"], record["system"], record["count"]) if record else None
+        return _beat(record)
 
     async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
         """Read by ``_id``; a single record linearizably where the server has replicas."""
@@ -313,6 +314,12 @@ class MongoTarget:
 def _same_id(left: Any, right: Any) -> bool:
     """Compare ids as the index does: Python takes True for 1."""
     return bool(bson.encode({"": left}, codec_options=CODEC) == bson.encode({"": right}, codec_options=CODEC))
+
+
+def _beat(record: Mapping[str, Any] | None) -> Beat | None:
+    if not record:
+        return None
+    return Beat(record["installation"], record["system"], record["count"], record.get("timeline", ""))
 
 
 def _chunks(items: list[T]) -> Iterable[list[T]]:
