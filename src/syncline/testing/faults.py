@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ class Held:
 
     def __init__(self, target: Target, batch: Batch) -> None:
         self.batch = batch
+        self.since = time.monotonic()
+        """When its sender gave it up."""
         self._target = target
 
     async def deliver(self) -> Report:
