@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.scope import Scope, Step
-from tests.model.state import ABSENT, EDITED, NOBODY, Document, Source, State, Target, Worker, put, with_worker
+from tests.model.state import EDITED, NOBODY, Document, Source, State, Target, Worker, put, with_worker
 
 
 def expire(scope: Scope, state: State) -> Iterator[Step]:
@@ -51,17 +51,21 @@ def restore(scope: Scope, state: State) -> Iterator[Step]:
     """A side is set back to an earlier moment."""
     if not scope.restore or state.restored:
         return
+    renewed = state.budget._replace(renewals=scope.renewals_after)
     if state.backup is None:
         side = state.source if scope.restore == "source" else state.target
         yield ("-- a backup of the {} is made", scope.restore), state._replace(backup=side)
     elif isinstance(state.backup, Source):
         if state.target.beat - state.backup.beat >= scope.lost_beats:
-            yield ("-- the source is restored",), _restored_source(scope, state, state.backup)
+            yield ("-- the source is restored",), _restored_source(scope, state._replace(budget=renewed), state.backup)
     elif isinstance(state.backup, Target) and state.source.confirmed_beat - state.backup.beat >= scope.lost_beats:
         back = state.backup._replace(reached=state.target.reached)
+        if scope.restore_cuts:  # renewals under way fail
+            workers = tuple(worker._replace(stage="", memo=()) for worker in state.workers)
+            state = state._replace(workers=workers)
         yield (
             ("-- the target is restored",),
-            state._replace(target=back, restored="target", backup=(), verifier=state.verifier._replace(stage="")),
+            state._replace(target=back, restored="target", backup=(), budget=renewed),
         )
 
 
@@ -76,7 +80,6 @@ def _restored_source(scope: Scope, state: State, backup: Source) -> State:
         open=(),
         restored="source",
         backup=(),
-        verifier=state.verifier._replace(stage=""),
     )
 
 
@@ -88,12 +91,12 @@ def tamper(scope: Scope, state: State) -> Iterator[Step]:
     for key, document in enumerate(state.target.documents):
         choices: list[tuple[str, Document | None]] = []
         if document is None:
-            choices = [("somebody inserts key {} by hand, with a ticket of his own", Document((9, 1), EDITED, 1))]
-            choices += [("somebody inserts key {} by hand, without a ticket", Document((0, 0), EDITED, 1))]
+            choices = [("somebody inserts key {} by hand, with a ticket of his own", Document((9, 1), EDITED, EDITED))]
+            choices += [("somebody inserts key {} by hand, without a ticket", Document((0, 0), EDITED, EDITED))]
         else:
             choices = [
                 ("somebody removes key {} by hand", None),
-                ("somebody edits key {} by hand", document._replace(version=EDITED)),
+                ("somebody edits key {} by hand", document._replace(version=EDITED, value=EDITED)),
                 ("somebody gives key {} a ticket that nobody has issued", document._replace(ticket=(9, 1))),
             ]
         for told, new in choices:
@@ -103,5 +106,3 @@ def tamper(scope: Scope, state: State) -> Iterator[Step]:
                 state._replace(target=target, budget=budget, tampered=put(state.tampered, key, True)),
             )
 
-
-__all__ = ["ABSENT", "crash", "expire", "restore", "tamper"]

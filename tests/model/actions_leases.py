@@ -77,12 +77,16 @@ def _begin(scope: Scope, state: State, number: int, worker: Worker) -> Iterator[
     if scope.broken == "beat confirmed in advance":
         confirmed = max(confirmed, beat)
     renewed = source._replace(alive=alive, beat=beat, confirmed_beat=confirmed, base=base)
-    memo = (beat, confirmed, source.epoch, *(lease.confirmed for lease in source.leases))
+    free = sum(1 << lane for lane in free_lanes(renewed, number, worker._replace(held=kept)))
+    memo = (beat, confirmed, source.epoch, free, *(lease.confirmed for lease in source.leases))
     budget = state.budget._replace(renewals=state.budget.renewals - 1)
     yield (
         ("worker {} renews: beat {} (confirmed: {})", number, beat, confirmed),
         with_worker(
-            state._replace(source=renewed, budget=budget), number, worker._replace(held=kept, stage="beat read", memo=memo)
+            state._replace(source=renewed, budget=budget),
+            number,
+            worker._replace(held=kept, stage="beat read", memo=memo, witness=bool(state.restored)),
+        
         ),
     )
 
@@ -146,7 +150,8 @@ def _reconcile(scope: Scope, state: State, number: int, worker: Worker, verdict:
     state = _alarm(scope, state)
     source = state.source
     if verdict == "source":
-        source = source._replace(beat=max(source.beat, found))
+        base = (state.life, max(source.base[1], found)) if scope.exact_beats else source.base
+        source = source._replace(beat=max(source.beat, found), base=base)
     leases = tuple(
         lease._replace(owner=NOBODY) if epoch and (lease.owner, lease.epoch) == (number, epoch) else lease
         for lease, epoch in zip(source.leases, worker.held, strict=True)
@@ -169,14 +174,14 @@ def _alarm(scope: Scope, state: State) -> State:
 def _look(scope: Scope, state: State, number: int, worker: Worker) -> Iterator[Step]:
     """Are lanes free? Then read the target's records of the lanes, and judge them."""
     done = worker._replace(stage="", memo=())
-    if not free_lanes(state.source, number, worker):
+    if not worker.memo[3]:  # as it was at the renewal
         yield ("worker {} has its lanes", number), with_worker(state, number, done)
         return
     stored = state.target.epochs
     told = ("worker {} reads the lanes' records in the target: {}", number, list(stored))
     changed = state
     if scope.restores_matter:
-        epoch, confirmed = worker.memo[2], worker.memo[3:]
+        epoch, confirmed = worker.memo[2], worker.memo[4:]
         if any(s < c for s, c in zip(stored, confirmed, strict=True)):
             changed = _alarm(scope, state)
             told = (told[0] + "; it concludes that the target was restored", *told[1:])

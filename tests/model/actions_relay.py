@@ -230,6 +230,8 @@ def _look_for_holders(state: State, number: int, worker: Worker, place: int, bat
 
 def _decide(scope: Scope, state: State, number: int, worker: Worker, place: int, batch: Batch) -> Step:
     source, tries = state.source, worker.tries
+    refused = {write.key for write in batch.writes if write.status.startswith("held")}
+    taken = {mark for one in worker.batches for mark in one.marks if mark.key not in refused}
     messages, writes, waiting = list(state.messages), [], []
     for write in batch.writes:
         if not write.status.startswith("held"):
@@ -241,13 +243,14 @@ def _decide(scope: Scope, state: State, number: int, worker: Worker, place: int,
         found, tried = divmod(tries[write.key], 3)
         found = found + 1 if rightful else 0 if outdated else found
         tried = min(tried + outdated, 2)
-        if found >= RIGHTFUL or rightful and scope.broken == "taken is taken":
+        if found >= RIGHTFUL:
             tries = put(tries, write.key, 0)
             writes.append(write._replace(status="bad"))
             continue
         waiting.append(write.key)
         tries = put(tries, write.key, 3 * found + tried)
-        if outdated:
+        # (The relay marks every time; a second mark that waits would change nothing but the number of states.)
+        if outdated and not any(m.key == holder and not m.made and m not in taken for m in source.outbox):
             source = with_marks(source, (holder, "R", 0))
         if outdated and tried >= 2 and scope.broken != "nobody gives way":
             ticket = batch.ticket(lane_of(state, write.key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.scope import Scope, Step
-from tests.model.state import ABSENT, Document, Row, State, Verifier, equal, lane_of, put, with_marks
+from tests.model.state import ABSENT, Document, Row, State, Verifier, lane_of, put, with_marks
 
 KEY = 0
 """The key that the pass looks at."""
@@ -40,6 +40,11 @@ def issued(state: State, document: Document, epochs: tuple[int, ...]) -> bool:
     return document.ticket[0] <= epochs[lane_of(state, KEY)]
 
 
+def alike(row: Row, document: Document | None) -> bool:
+    """Compare contents, as verification does: a record that changes and changes back is the same."""
+    return row.value == (ABSENT if document is None else document.value)
+
+
 def _begin(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tuple, object]]:
     if state.budget.verifies:
         budget = state.budget._replace(verifies=state.budget.verifies - 1)
@@ -59,11 +64,11 @@ def _fetch(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tup
     """The first look: the row of the page against the document that is there now."""
     document = state.target.documents[KEY]
     assert verifier.row is not None
-    alike = equal(verifier.row, document) and (
+    same = alike(verifier.row, document) and (
         document is None or issued(state, document, verifier.epochs) or issued(state, document, state.target.epochs)
     )
-    told = "verify finds the document equal" if alike else "verify finds the document different, and suspects it"
-    yield (told,), verifier._replace(stage="walk" if alike else "view", row=None)
+    told = "verify finds the document equal" if same else "verify finds the document different, and suspects it"
+    yield (told,), verifier._replace(stage="walk" if same else "view", row=None)
 
 
 def _walk(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tuple, object]]:
@@ -92,8 +97,6 @@ def _view(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tupl
 def _stored(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tuple, object]]:
     """Second look, 2: the document."""
     document = state.target.documents[KEY]
-    if scope.broken == "document before row" and verifier.document is not None:
-        document = verifier.document
     told = ("second look: the document is {}", _words(document))
     yield told, verifier._replace(document=document, stage="records")
 
@@ -103,7 +106,7 @@ def _records(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[t
     row, document = verifier.row, verifier.document
     assert row is not None
     wrong = ""
-    if not equal(row, document):
+    if not alike(row, document):
         wrong = "extra" if row.value == ABSENT else "missing" if document is None else "different"
     if document is not None and row.value != ABSENT and not issued(state, document, state.target.epochs):
         wrong = "unissued"
@@ -123,7 +126,8 @@ def _records(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[t
 def _again(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tuple, object]]:
     """Second look, 3: the source again."""
     row, pending = state.source.rows[KEY], unsettled(state, KEY, broken=scope.broken)
-    moved = row != verifier.row or pending
+    assert verifier.row is not None
+    moved = row.value != verifier.row.value or pending
     if scope.broken == "the row is not looked at again":
         moved = False
     told = "second look: the row or its marks have moved" if moved else "second look: the row has not moved"
@@ -186,7 +190,7 @@ def _words(document: Document | None) -> str:
 def damaged(state: State) -> bool:
     """Tell whether both sides differ and nothing is under way that would change that."""
     row, document = state.source.rows[KEY], state.target.documents[KEY]
-    if equal(row, document) and (document is None or issued(state, document, state.target.epochs)):
+    if alike(row, document) and (document is None or issued(state, document, state.target.epochs)):
         return False
     return not (
         unsettled(state, KEY)
@@ -223,4 +227,3 @@ _STEPS = {
     "finding": _finding,
     "mark": _mark,
 }
-__all__ = ["Row", "damaged", "verify", "watched"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.model import actions_faults, actions_leases, actions_relay, actions_source, actions_target, actions_verify
@@ -17,8 +17,10 @@ from tests.model.state import (
     Lease,
     Row,
     Source,
+    Mark,
     State,
     Target,
+    Ticket,
     Verifier,
     Worker,
 )
@@ -29,7 +31,9 @@ def first(scope: Scope) -> State:
     contents = scope.begin_with or (0,) * scope.keys
     version = 1 if any(contents) else 0
     rows = tuple(Row(version if value else 0, value) for value in contents)
-    documents = tuple(Document((1, 0), version, value) if value else None for value in contents)
+    documents = tuple(
+        Document((1, 0), version, value) if value else None for value in scope.target_begins_with or contents
+    )
     epoch, lanes = int(scope.owner), (0,) * scope.lanes
     lease = Lease(0, 1, 1) if scope.owner else Lease(NOBODY, 0, 0)
     beat = int(scope.owner and scope.restores_matter)
@@ -100,20 +104,67 @@ def actions(scope: Scope) -> list[Action]:
 
 
 def canonical(state: State) -> State:
-    """Two workers with their names exchanged are the same state (unless one holds what only names tell apart)."""
+    """Two workers with their names exchanged are the same state: choose the smaller one of the two."""
     workers = state.workers
-    if len(workers) != 2 or not workers[1] < workers[0]:
+    if workers[0] < workers[1]:
         return state
-    source = state.source
+    source, backup = state.source, state.backup
+    swapped = _renamed(source)
+    if isinstance(backup, Source):
+        backup = _renamed(backup)
+    if workers[0] == workers[1]:
+        here = (source.leases, source.alive, state.backup if isinstance(backup, Source) else ())
+        if here <= (swapped.leases, swapped.alive, backup if isinstance(backup, Source) else ()):
+            return state
+    return state._replace(source=swapped, workers=workers[::-1], backup=backup)
+
+
+def _renamed(source: Source) -> Source:
     leases = tuple(
         lease if lease.owner == NOBODY else lease._replace(owner=1 - lease.owner) for lease in source.leases
     )
-    swapped = source._replace(leases=leases, alive=source.alive[::-1])
-    backup = state.backup
-    if isinstance(backup, Source):
-        there = tuple(l if l.owner == NOBODY else l._replace(owner=1 - l.owner) for l in backup.leases)
-        backup = backup._replace(leases=there, alive=backup.alive[::-1])
-    return state._replace(source=swapped, workers=workers[::-1], backup=backup)
+    return source._replace(leases=leases, alive=source.alive[::-1])
+
+
+def renumbered(state: State) -> State:
+    """Only the order of batch numbers and of sequence numbers matters: count them anew, so that retries come back to
+    the same state and do not go on for ever."""
+    source, target = state.source, state.target
+    numbers = {document.ticket[1] for document in target.documents if document is not None}
+    numbers.update(message.ticket[1] for message in state.messages)
+    numbers.update(deferred.bound[1] for deferred in source.deferred)
+    seqs = {mark.seq for mark in source.outbox}
+    for worker in state.workers:
+        for batch in worker.batches:
+            numbers.add(batch.number)
+            seqs.update(mark.seq for mark in batch.marks)
+    number = {old: new for new, old in enumerate(sorted(numbers | {0}))}
+    seq = {old: new for new, old in enumerate(sorted(seqs), 1)}
+
+    def ticket(old: Ticket) -> Ticket:
+        return (old[0], number[old[1]])
+
+    def marks(old: tuple[Mark, ...]) -> tuple[Mark, ...]:
+        return tuple(Mark(seq[mark.seq], *mark[1:]) for mark in old)
+
+    return state._replace(
+        source=source._replace(
+            outbox=marks(source.outbox),
+            next_seq=len(seq) + 1,
+            deferred=tuple(one._replace(bound=ticket(one.bound)) for one in source.deferred),
+        ),
+        target=target._replace(
+            documents=tuple(one and one._replace(ticket=ticket(one.ticket)) for one in target.documents)
+        ),
+        messages=tuple(one._replace(ticket=ticket(one.ticket)) for one in state.messages),
+        workers=tuple(
+            worker._replace(
+                number=len(number) - 1,
+                batches=tuple(b._replace(number=number[b.number], marks=marks(b.marks)) for b in worker.batches),
+            )
+            for worker in state.workers
+        ),
+    )
 
 
 def steps(scope: Scope, chosen: list[Action], state: State) -> Iterator[Step]:
@@ -139,11 +190,11 @@ class Result:
     """The shortest way to it."""
 
 
-def explore(scope: Scope, *, symmetric: bool = True) -> Result:
+def explore(scope: Scope) -> Result:
     """Visit every state that can be reached."""
     began = time.perf_counter()
     chosen = actions(scope)
-    normal = canonical if symmetric and scope.workers == 2 else _same
+    normal = _normal(scope)
     start = normal(first(scope))
     parents: dict[int, int] = {hash(start): 0}
     forward: dict[int, list[int]] = {}
@@ -186,8 +237,10 @@ def explore(scope: Scope, *, symmetric: bool = True) -> Result:
     return result
 
 
-def _same(state: State) -> State:
-    return state
+def _normal(scope: Scope) -> Callable[[State], State]:
+    plain = not (scope.restore or scope.two_steps or scope.tasks or scope.broken == "cursor")
+    count = renumbered if plain and scope.compress else lambda state: state
+    return count if scope.workers == 1 else lambda state: canonical(count(state))
 
 
 def _stuck(forward: dict[int, list[int]], quiet: set[int]) -> int | None:

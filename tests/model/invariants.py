@@ -28,11 +28,13 @@ def violation(scope: Scope, before: State, after: State) -> str:
 
 def marks_removed_only_if_reached(scope: Scope, before: State, after: State) -> str:
     """No loss, step by step: a mark goes only when the target has reached the state that it stands for, or it is parked."""
+    if scope.damage:
+        return ""  # a forged ticket may well keep a state out, until the repair
     if before.source.outbox is after.source.outbox or after.life != before.life or after.restored != before.restored:
         return ""
     left = {mark.seq for mark in after.source.outbox}
     for mark in before.source.outbox:
-        if mark.seq in left or after.tampered[mark.key] or after.restored:
+        if mark.seq in left or after.restored:
             continue
         if after.target.reached[mark.key] < mark.made and after.source.parked[mark.key] < mark.made:
             return f"mark {mark.seq} of key {mark.key} is gone, but the target never reached version {mark.made}"
@@ -104,16 +106,9 @@ def restores_are_noticed(scope: Scope, before: State, after: State) -> str:
     if not after.restored or after.noticed or not scope.restores_matter:
         return ""
     for old, new in zip(before.workers, after.workers, strict=True):
-        ended = old.stage == "balance" and new.stage in {"", "looked"} and new.life == old.life == after.life
-        began = old.memo and (scope.restore == "source" or old.memo[1] >= 0)
-        if ended and began and _began_after(after, old.memo):
-            return f"the {after.restored} was restored, and a renewal after that has noticed nothing"
+        if old.stage == "balance" and new.stage in {"", "looked"} and new.witness and new.life == after.life:
+            return f"the {after.restored} was restored, and a whole renewal after that has noticed nothing"
     return ""
-
-
-def _began_after(state: State, memo: tuple[int, ...]) -> bool:
-    """The source's sessions begin anew by a restore; of the target's, only renewals that found the old beat count."""
-    return state.restored == "source"
 
 
 def quiescent(scope: Scope, state: State) -> bool:
@@ -127,7 +122,7 @@ def quiescent(scope: Scope, state: State) -> bool:
         or state.open
         or state.unmarked
         or any(worker.batches or worker.debt for worker in state.workers)
-        or (state.restored and not state.noticed and state.budget.renewals)
+        or (state.restored and not state.noticed)
         or (state.restored and any(worker.life != state.life or worker.stage for worker in state.workers))
     )
 

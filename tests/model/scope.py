@@ -26,6 +26,8 @@ class Scope:
     workers: int = 2
     begin_with: tuple[int, ...] = ()
     """Contents of the keys that stand on both sides at the start."""
+    target_begins_with: tuple[int, ...] = ()
+    """… or in the target, where it is not equal."""
     script: tuple[tuple[Write, ...], ...] = ()
     """Transactions; the next may begin when the one before has begun."""
     two_steps: bool = False
@@ -49,7 +51,11 @@ class Scope:
     """Which side may be restored once to a backup that is made at any moment: source, target."""
     lost_beats: int = 0
     """A restore loses at least so many beats (otherwise it could not be told)."""
+    restore_cuts: bool = True
+    """A restore of the target ends the renewals that are under way."""
     renewals: int = 0
+    """Before the restore (or in all)."""
+    renewals_after: int = 3
     damage: int = 0
     """How many documents somebody changes by hand."""
     # -- duties
@@ -69,4 +75,6 @@ class Scope:
     # -- exploration
     livelocks: bool = False
     """Also see that from every state quiescence can be reached without a fault."""
+    compress: bool = False
+    """Count numbers anew where only their order matters."""
     limit: int = 3_000_000

@@ -14,7 +14,7 @@ ABSENT = 0
 POISON = 9
 """Content that the target rejects."""
 EDITED = -1
-"""Version of a document that somebody changed by hand."""
+"""Version and content of a document that somebody changed by hand."""
 
 Ticket = tuple[int, int]
 """Epoch and batch number."""
@@ -158,6 +158,8 @@ class Worker(NamedTuple):
     """Where its renewal stands."""
     memo: tuple[int, ...] = ()
     """What that renewal has read so far."""
+    witness: bool = False
+    """Ghost: that renewal began after the restore."""
     confirmed: int = 0
     """The beat that it knows to have reached the target."""
     tries: tuple[int, ...] = ()
