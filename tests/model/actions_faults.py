@@ -105,4 +105,3 @@ def tamper(scope: Scope, state: State) -> Iterator[Step]:
                 (told, key),
                 state._replace(target=target, budget=budget, tampered=put(state.tampered, key, True)),
             )
-

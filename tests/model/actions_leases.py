@@ -86,7 +86,6 @@ def _begin(scope: Scope, state: State, number: int, worker: Worker) -> Iterator[
             state._replace(source=renewed, budget=budget),
             number,
             worker._replace(held=kept, stage="beat read", memo=memo, witness=bool(state.restored)),
-        
         ),
     )
 
@@ -97,9 +96,8 @@ def _exchange(scope: Scope, state: State, number: int, worker: Worker) -> Iterat
     found, life = state.target.beat, state.target.beat_life
     first = worker.stage == "beat read"
     target = state.target
-    if not first or scope.broken == "beat told unjudged":
-        if found <= mine:
-            target = target._replace(beat=mine, beat_life=state.life)
+    if (not first or scope.broken == "beat told unjudged") and found <= mine:
+        target = target._replace(beat=mine, beat_life=state.life)
     told = (
         ("worker {} reads beat {} in the target", number, found)
         if first
@@ -157,7 +155,11 @@ def _reconcile(scope: Scope, state: State, number: int, worker: Worker, verdict:
         for lease, epoch in zip(source.leases, worker.held, strict=True)
     )
     new = worker._replace(held=(0,) * len(worker.held))
-    words = (told[0] + "; it concludes that the {} was restored, and asks for a backfill and a sweep", *told[1:], verdict)
+    words = (
+        told[0] + "; it concludes that the {} was restored, and asks for a backfill and a sweep",
+        *told[1:],
+        verdict,
+    )
     return state._replace(source=source._replace(leases=leases)), new, words
 
 
@@ -185,7 +187,9 @@ def _look(scope: Scope, state: State, number: int, worker: Worker) -> Iterator[S
         if any(s < c for s, c in zip(stored, confirmed, strict=True)):
             changed = _alarm(scope, state)
             told = (told[0] + "; it concludes that the target was restored", *told[1:])
-        elif max(stored) > epoch and (max(stored) > state.source.epoch or scope.broken == "later epochs are not excused"):
+        elif max(stored) > epoch and (
+            max(stored) > state.source.epoch or scope.broken == "later epochs are not excused"
+        ):
             changed = _alarm(scope, state)
             told = (told[0] + "; it concludes that the source was restored", *told[1:])
     yield told, with_worker(changed, number, worker._replace(stage="looked", memo=(max(stored),)))
@@ -198,7 +202,10 @@ def _acquire(scope: Scope, state: State, number: int, worker: Worker) -> Iterato
     epoch = max(source.epoch, above) + 1
     free = free_lanes(source, number, worker)
     if not free:
-        yield ("worker {} finds the lanes taken", number), with_worker(state, number, worker._replace(stage="", memo=()))
+        yield (
+            ("worker {} finds the lanes taken", number),
+            with_worker(state, number, worker._replace(stage="", memo=())),
+        )
     for count in range(1, len(free) + 1):
         for lanes in combinations(free, count):
             leases = tuple(
@@ -219,7 +226,10 @@ def _announce(scope: Scope, state: State, number: int, worker: Worker) -> Iterat
     raised = [lane for lane in lanes if epochs[lane] <= epoch]
     stored = tuple(epoch if lane in raised else one for lane, one in enumerate(epochs))
     if scope.broken == "confirmed before it is announced":
-        yield ("worker {} skips the announcement", number), with_worker(state, number, worker._replace(stage="announced"))
+        yield (
+            ("worker {} skips the announcement", number),
+            with_worker(state, number, worker._replace(stage="announced")),
+        )
         return
     new = worker._replace(stage="announced", memo=(epoch, *raised))
     announced = with_worker(state._replace(target=state.target._replace(epochs=stored)), number, new)

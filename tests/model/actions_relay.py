@@ -153,9 +153,7 @@ def send(scope: Scope, state: State) -> Iterator[Step]:
                     if not all(h for h, b in zip(worker.held, batch.leases, strict=True) if b):
                         continue
                     drawn = batch._replace(number=worker.number + 1, leases=worker.held)
-                    fresh = worker._replace(
-                        number=worker.number + 1, batches=put(worker.batches, place, drawn)
-                    )
+                    fresh = worker._replace(number=worker.number + 1, batches=put(worker.batches, place, drawn))
                     new = _sent(with_worker(state, number, fresh), number, place)
                     yield ("worker {} draws ticket {} and sends {}", number, _tickets(drawn), _contents(batch)), new
                     continue
@@ -173,7 +171,10 @@ def give_up(scope: Scope, state: State) -> Iterator[Step]:
             if batch.stage == "ready" and scope.split_sends and state.budget.faults and "t" in scope.fault_kinds:
                 dropped = state._replace(budget=state.budget._replace(faults=state.budget.faults - 1))
                 new = batch._replace(stage="failed")
-                yield ("worker {} drops a batch that is too old", number), _with_batch(dropped, number, worker, place, new)
+                yield (
+                    ("worker {} drops a batch that is too old", number),
+                    _with_batch(dropped, number, worker, place, new),
+                )
             if batch.stage not in {"sent", "clearing"} or not any(write.status == "sent" for write in batch.writes):
                 continue
             slow = any(_under_way(state, batch, write) for write in batch.writes)
@@ -186,7 +187,10 @@ def give_up(scope: Scope, state: State) -> Iterator[Step]:
                 marks = tuple(mark for mark in state.source.outbox if mark.key in keys)
                 again = batch._replace(stage="ready", writes=writes, marks=marks)
                 anew = _sent(_with_batch(given, number, worker, place, again), number, place)
-                yield ("worker {} waits in vain, reads {} and sends it under the same ticket", number, _contents(again)), anew
+                yield (
+                    ("worker {} waits in vain, reads {} and sends it under the same ticket", number, _contents(again)),
+                    anew,
+                )
                 continue
             new = batch._replace(stage="failed")
             yield (
@@ -211,7 +215,10 @@ def settle(scope: Scope, state: State) -> Iterator[Step]:
                 yield _decide(scope, state, number, worker, place, batch)
             elif batch.stage == "clearing" and not any(write.status == "sent" for write in batch.writes):
                 new = batch._replace(stage="sent")
-                yield ("worker {} has its outdated records away", number), _with_batch(state, number, worker, place, new)
+                yield (
+                    ("worker {} has its outdated records away", number),
+                    _with_batch(state, number, worker, place, new),
+                )
 
 
 def _look_for_holders(state: State, number: int, worker: Worker, place: int, batch: Batch) -> Step:
@@ -294,8 +301,10 @@ def _acknowledged(
     if scope.broken == "acknowledgement without the lease" or (scope.broken == "one lane speaks for all" and held):
         held = mine
     lost = sorted({mark.key for mark in batch.marks if lane_of(state, mark.key) not in held})
-    done = () if failed else tuple(
-        mark for mark in batch.marks if lane_of(state, mark.key) in held and mark.key not in batch.waiting
+    done = (
+        ()
+        if failed
+        else tuple(mark for mark in batch.marks if lane_of(state, mark.key) in held and mark.key not in batch.waiting)
     )
     source, worker = _removed(scope, state, worker, batch, done)
     if lost and scope.broken != "refused and silent":
@@ -303,7 +312,10 @@ def _acknowledged(
     keys = {write.key for write in batch.writes} - set(batch.waiting)
     kept = worker._replace(
         batches=without(worker.batches, batch),
-        held=tuple(0 if lane in mine - held and epoch == batch.leases[lane] else epoch for lane, epoch in enumerate(worker.held)),
+        held=tuple(
+            0 if lane in mine - held and epoch == batch.leases[lane] else epoch
+            for lane, epoch in enumerate(worker.held)
+        ),
         tries=worker.tries if failed else tuple(0 if key in keys else n for key, n in enumerate(worker.tries)),
     )
     told = ("worker {} acknowledges marks {}", number, _seqs(done))

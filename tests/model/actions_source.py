@@ -126,8 +126,7 @@ def over(scope: Scope, state: State, key: int, bound: Ticket) -> bool:
     return not any(
         batch.ticket(lane) < bound
         and (
-            batch.stage == "marks"
-            and any(mark.key == key for mark in batch.marks)
+            (batch.stage == "marks" and any(mark.key == key for mark in batch.marks))
             or any(write.key == key and write.status in {"", "sent", "again"} for write in batch.writes)
         )
         for worker in state.workers

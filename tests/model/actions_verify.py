@@ -81,7 +81,10 @@ def _walk(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tupl
 
 def _orphan(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tuple, object]]:
     if state.source.rows[KEY].value == ABSENT:
-        yield ("verify does not find the key in the source, and suspects it",), verifier._replace(stage="view", row=None)
+        yield (
+            ("verify does not find the key in the source, and suspects it",),
+            verifier._replace(stage="view", row=None),
+        )
     else:
         yield ("verify finds the key in the source",), _end(verifier, "equal")
 
@@ -89,7 +92,11 @@ def _orphan(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tu
 def _view(scope: Scope, state: State, verifier: Verifier) -> Iterator[tuple[tuple, object]]:
     """Second look, 1: one snapshot of the source."""
     row, pending = state.source.rows[KEY], unsettled(state, KEY, broken=scope.broken)
-    told = ("second look: the row is version {}{}", row.version if row.value else "absent", f", pending: {pending}" if pending else "")
+    told = (
+        "second look: the row is version {}{}",
+        row.version if row.value else "absent",
+        f", pending: {pending}" if pending else "",
+    )
     new = verifier._replace(row=row, pending=pending, stage="stored")
     yield told, new
 
@@ -184,7 +191,11 @@ def _end(verifier: Verifier, verdict: str) -> Verifier:
 
 
 def _words(document: Document | None) -> str:
-    return "absent" if document is None else f"version {document.version} (ticket {document.ticket[0]}.{document.ticket[1]})"
+    return (
+        "absent"
+        if document is None
+        else f"version {document.version} (ticket {document.ticket[0]}.{document.ticket[1]})"
+    )
 
 
 def damaged(state: State) -> bool:

@@ -15,9 +15,9 @@ from tests.model.state import (
     Budget,
     Document,
     Lease,
+    Mark,
     Row,
     Source,
-    Mark,
     State,
     Target,
     Ticket,
@@ -50,7 +50,9 @@ def first(scope: Scope) -> State:
         beat=beat,
         confirmed_beat=beat,
     )
-    target = Target(documents, (epoch,) * scope.lanes, beat, 0, tuple(row.version for row in rows), (False,) * scope.keys)
+    target = Target(
+        documents, (epoch,) * scope.lanes, beat, 0, tuple(row.version for row in rows), (False,) * scope.keys
+    )
     idle = Worker(0, lanes, tries=(0,) * scope.keys)
     owner = idle._replace(held=(1,) * scope.lanes, confirmed=beat) if scope.owner else idle
     state = State(
@@ -120,9 +122,7 @@ def canonical(state: State) -> State:
 
 
 def _renamed(source: Source) -> Source:
-    leases = tuple(
-        lease if lease.owner == NOBODY else lease._replace(owner=1 - lease.owner) for lease in source.leases
-    )
+    leases = tuple(lease if lease.owner == NOBODY else lease._replace(owner=1 - lease.owner) for lease in source.leases)
     return source._replace(leases=leases, alive=source.alive[::-1])
 
 

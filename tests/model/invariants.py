@@ -47,7 +47,7 @@ def readers_only_see_progress(scope: Scope, before: State, after: State) -> str:
     if before.target.documents is after.target.documents or after.restored:
         return ""
     for key, (old, new) in enumerate(zip(before.target.documents, after.target.documents, strict=True)):
-        if old is new or after.tampered[key] or before.target.by_stale[key] and scope.former_owners:
+        if old is new or after.tampered[key] or (before.target.by_stale[key] and scope.former_owners):
             continue
         if old is not None and new is not None and new.version < old.version:
             return f"readers see key {key} go back from version {old.version} to {new.version}"
@@ -55,7 +55,12 @@ def readers_only_see_progress(scope: Scope, before: State, after: State) -> str:
             (message,) = [m for m in before.messages if (m.key, m.ticket) == (key, new.ticket) and m.kind != "delete"]
             if not late(before, message):
                 return f"a write of key {key} that is not late brings back version {new.version}"
-        if old is not None and new is None and not scope.unique and after.target.reached[key] > _deleted(before, after, key):
+        if (
+            old is not None
+            and new is None
+            and not scope.unique
+            and after.target.reached[key] > _deleted(before, after, key)
+        ):
             return f"readers see key {key} vanish although version {old.version} is newer"
     return ""
 
@@ -74,7 +79,9 @@ def one_state_under_a_ticket(scope: Scope, before: State, after: State) -> str:
         if message.kind == "away" or message in before.messages:
             continue
         document = after.target.documents[message.key]
-        others = [m.version for m in after.messages if (m.key, m.ticket) == (message.key, message.ticket) and m.kind != "away"]
+        others = [
+            m.version for m in after.messages if (m.key, m.ticket) == (message.key, message.ticket) and m.kind != "away"
+        ]
         if document is not None and document.ticket == message.ticket and not after.tampered[message.key]:
             others.append(document.version)
         if any(version != message.version for version in others):
@@ -140,4 +147,3 @@ def converged(scope: Scope, state: State) -> str:
         if parked and same and row.value != POISON:
             return f"nothing is left to do, key {key} is equal, and still parked"
     return ""
-

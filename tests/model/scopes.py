@@ -11,7 +11,9 @@ BOTH = ((0, 1), (1, 1))
 RESTORES = Scope(restores_matter=True, begin_with=(1,), script=(CHANGE,), renewals=2, workers=1)
 
 SMALL: dict[str, Scope] = {
-    "late": Scope(about="insert and delete; late and lost writes, lost replies, crash, takeover", script=(PUT, CUT), faults=1),
+    "late": Scope(
+        about="insert and delete; late and lost writes, lost replies, crash, takeover", script=(PUT, CUT), faults=1
+    ),
     "late again": Scope(about="delete and insert again, likewise", begin_with=(1,), script=(CUT, PUT), faults=1),
     "frozen": Scope(
         about="a worker is frozen before it sends, for longer than grace",
@@ -30,10 +32,18 @@ SMALL: dict[str, Scope] = {
         two_steps=True,
     ),
     "batches": Scope(
-        about="batches of several keys, split anywhere; a lost reply", keys=2, workers=1, script=(BOTH, CUT), faults=1,
-        fault_kinds="t", split_batches=True, compress=True,
+        about="batches of several keys, split anywhere; a lost reply",
+        keys=2,
+        workers=1,
+        script=(BOTH, CUT),
+        faults=1,
+        fault_kinds="t",
+        split_batches=True,
+        compress=True,
     ),
-    "lanes": Scope(about="a batch over two lanes, one of which is lost", keys=2, lanes=2, script=(BOTH,), faults=1, fault_kinds="e"),
+    "lanes": Scope(
+        about="a batch over two lanes, one of which is lost", keys=2, lanes=2, script=(BOTH,), faults=1, fault_kinds="e"
+    ),
     "parking": Scope(about="a rejected state, then a good one", begin_with=(1,), script=(((0, 9),), PUT), faults=1),
     "backfill and sweep": Scope(
         about="one key only in the source, one only in the target, while both change",
@@ -84,7 +94,9 @@ SMALL: dict[str, Scope] = {
         faults=1,
         fault_kinds="e",
     ),
-    "verify, insert": Scope(about="beside an insert and a delete", workers=1, script=(PUT, CUT), verifies=1, faults=1, fault_kinds="t"),
+    "verify, insert": Scope(
+        about="beside an insert and a delete", workers=1, script=(PUT, CUT), verifies=1, faults=1, fault_kinds="t"
+    ),
     "verify, to and fro": Scope(
         about="beside a record that changes and changes back",
         workers=1,
@@ -96,12 +108,23 @@ SMALL: dict[str, Scope] = {
         about="damage by hand, verification, repair", workers=1, script=(PUT, CUT), verifies=1, damage=1, repair=True
     ),
     "damage, change": Scope(
-        about="likewise, of a record that changes", workers=1, begin_with=(1,), script=(CHANGE,), verifies=1, damage=1, repair=True
+        about="likewise, of a record that changes",
+        workers=1,
+        begin_with=(1,),
+        script=(CHANGE,),
+        verifies=1,
+        damage=1,
+        repair=True,
     ),
     "restored source": replace(RESTORES, about="the source is restored", restore="source", lost_beats=1),
     "restored target": replace(RESTORES, about="the target is restored", restore="target", lost_beats=1),
     "no restore": replace(
-        RESTORES, about="beats of two workers, takeovers: no false alarm", workers=2, renewals=3, faults=1, fault_kinds="ec"
+        RESTORES,
+        about="beats of two workers, takeovers: no false alarm",
+        workers=2,
+        renewals=3,
+        faults=1,
+        fault_kinds="ec",
     ),
     "no livelock": Scope(
         about="an end can be reached from everywhere", script=(PUT, CUT), faults=1, fault_kinds="ec", livelocks=True
@@ -110,20 +133,28 @@ SMALL: dict[str, Scope] = {
 LARGE: dict[str, Scope] = {
     "late 2": replace(SMALL["late"], about="two faults", faults=2),
     "late, 3 changes": replace(SMALL["late"], about="insert, delete, insert", script=(PUT, CUT, PUT)),
-    "late, 3 faults": replace(SMALL["late"], about="a single delete, three faults", begin_with=(1,), script=(CUT,), faults=3),
+    "late, 3 faults": replace(
+        SMALL["late"], about="a single delete, three faults", begin_with=(1,), script=(CUT,), faults=3
+    ),
     "frozen, 3 changes": replace(SMALL["frozen"], about="three changes", script=(PUT, CUT, PUT)),
     "frozen, strong": replace(SMALL["frozen"], about="two faults, strong grace", grace="strong", faults=2),
-    "commit order, takeover": replace(SMALL["commit order"], about="with a takeover", workers=2, faults=1, fault_kinds="e"),
+    "commit order, takeover": replace(
+        SMALL["commit order"], about="with a takeover", workers=2, faults=1, fault_kinds="e"
+    ),
     "batches, 2 workers": replace(
         SMALL["batches"], about="with a takeover or a crash", workers=2, fault_kinds="ec", split_batches=False
     ),
     "lanes, delete": replace(SMALL["lanes"], about="with a delete", script=(BOTH, CUT)),
     "start 2": replace(SMALL["start"], about="two faults", script=(PUT, CUT), faults=2, fault_kinds="ec"),
-    "backfill and sweep, 2 changes": replace(SMALL["backfill and sweep"], about="two transactions", script=(CUT, ((1, 1),))),
+    "backfill and sweep, 2 changes": replace(
+        SMALL["backfill and sweep"], about="two transactions", script=(CUT, ((1, 1),))
+    ),
     "truncate 2": replace(SMALL["truncate"], about="insert, TRUNCATE, insert", script=(PUT, TRUNCATE, PUT)),
     "swap, split": replace(SMALL["swap"], about="in batches of one, any number under way", split_batches=True),
     "verify 2": replace(SMALL["verify"], about="two changes, any fault", script=(PUT, CUT), fault_kinds="ect"),
-    "damage, takeover": replace(SMALL["damage, change"], about="with a takeover", workers=2, faults=1, fault_kinds="ec"),
+    "damage, takeover": replace(
+        SMALL["damage, change"], about="with a takeover", workers=2, faults=1, fault_kinds="ec"
+    ),
     "restored source, 2 workers": replace(SMALL["restored source"], about="two workers", workers=2),
     "restored source, delete": replace(SMALL["restored source"], about="a delete, a crash", script=(CUT,), faults=1),
     "restored target, 2 workers": replace(SMALL["restored target"], about="two workers", workers=2),
@@ -138,15 +169,21 @@ FOUND: dict[str, Scope] = {
     "as built: sweep after a restore": replace(
         SMALL["restored source"], about="likewise, after a restore", begin_with=(0,), script=(PUT,), patient_sweep=False
     ),
-    "as built: beats": replace(
-        SMALL["restored source"], about="a restore that loses one beat", exact_beats=False
-    ),
+    "as built: beats": replace(SMALL["restored source"], about="a restore that loses one beat", exact_beats=False),
     "as built: beats of 2 workers": replace(
-        SMALL["restored source"], about="a restore that loses two beats, two workers", exact_beats=False, workers=2, lost_beats=2
+        SMALL["restored source"],
+        about="a restore that loses two beats, two workers",
+        exact_beats=False,
+        workers=2,
+        lost_beats=2,
     ),
     "no beat lost": replace(SMALL["restored source"], about="a restore that loses no beat", lost_beats=0),
     "beat under way": replace(
-        SMALL["restored target"], about="a frozen renewal goes on after the target's restore", workers=2, restore_cuts=False, renewals=3
+        SMALL["restored target"],
+        about="a frozen renewal goes on after the target's restore",
+        workers=2,
+        restore_cuts=False,
+        renewals=3,
     ),
     "former owner": replace(
         SMALL["late"], about="readers see what a worker without lease has written vanish again", former_owners=False

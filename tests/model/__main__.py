@@ -1,0 +1,58 @@
+# ruff: noqa: T201  it is a command
+"""Explore: ``python -m tests.model [--large] [--mutants] [--found] [--trace] [SCOPE…]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tests.model.explorer import Result, explore
+from tests.model.mutants import MUTANTS, mutant
+from tests.model.scope import Scope
+from tests.model.scopes import FOUND, LARGE, SMALL
+
+
+def main() -> int:
+    """Explore what is asked for; exit status 1 when the design fails, or a mutant does not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="SCOPE", help="only these (scopes, mutants, known limits)")
+    parser.add_argument("--small", action="store_true", help="leave out the large scopes")
+    parser.add_argument("--large", action="store_true", help="only the large scopes")
+    parser.add_argument("--limit", type=int, default=0, help="give up after so many states")
+    parser.add_argument("--trace", action="store_true", help="print every counterexample, also those that are expected")
+    options = parser.parse_args()
+    unexpected = 0
+    for name, scope, holds in _chosen(options.names, small=not options.large, large=not options.small):
+        result = explore(replace(scope, limit=options.limit) if options.limit else scope)
+        expected = result.complete if holds else bool(result.broken)
+        expected = expected and holds != bool(result.broken)
+        unexpected += not expected
+        print(line(name, result), "" if expected else "  <-- UNEXPECTED", flush=True)
+        if result.broken and (options.trace or holds):
+            print("\n".join(f"    {number:2} {step}" for number, step in enumerate(result.trace, 1)))
+            print(f"    => {result.broken}", flush=True)
+    return int(unexpected > 0)
+
+
+def _chosen(names: list[str], *, small: bool, large: bool) -> Iterator[tuple[str, Scope, bool]]:
+    groups: list[tuple[dict[str, Scope], bool]] = []
+    if small or names:
+        groups += [(SMALL, True), ({name: mutant(name) for name in MUTANTS}, False), (FOUND, False)]
+    if large or names:
+        groups.append((LARGE, True))
+    for group, holds in groups:
+        for name, scope in group.items():
+            if not names or name in names:
+                yield name, scope, holds
+
+
+def line(name: str, result: Result) -> str:
+    """Sum up an exploration."""
+    how = "holds" if result.complete and not result.broken else "FAILS" if result.broken else "cut short"
+    return f"{how:9} {name:42} {result.states:>9} states  depth {result.depth:3}  {result.seconds:7.1f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The design holds in every small scope; each mechanism, taken out, has a counterexample."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.model.explorer import Result, explore
+from tests.model.mutants import MUTANTS, mutant
+from tests.model.scopes import FOUND, SMALL
+
+
+def story(result: Result) -> str:
+    return "\n".join([*(f"{number:2} {step}" for number, step in enumerate(result.trace, 1)), f"=> {result.broken}"])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_design_holds(name):
+    result = explore(SMALL[name])
+    assert not result.broken, story(result)
+    assert result.complete
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_no_mechanism_can_be_left_out(name):
+    result = explore(mutant(name))
+    assert result.broken, f"nothing breaks in {result.states} states"
+    assert result.broken == "from here nothing leads to an end, unless something else goes wrong" or result.trace
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND if name != "frozen, then dead"])
+def test_what_is_known_not_to_hold_does_not(name):
+    assert explore(FOUND[name]).broken
