@@ -67,6 +67,13 @@ class Report:
     rejected: list[Rejection] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
 
+    def add(self, part: Report) -> None:
+        """Take in the report on another part of the batch."""
+        self.stale += part.stale
+        self.present += part.present
+        self.rejected += part.rejected
+        self.conflicts += part.conflicts
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -33,7 +32,6 @@ DEPTH = 4
 HOLD_BACK_SECONDS = 0.02
 SUSPECT_PAUSE = timedelta(seconds=0.5)
 """Between tries of a record that is suspected to bring the target down: a server that stumbles gets over it."""
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class TooOldError(TargetError):
@@ -189,7 +187,7 @@ class Pump:
             except TargetError as error:
                 work.failure = error
                 return
-        _add(work.reports.setdefault(plan.id, Report()), report)
+        work.reports.setdefault(plan.id, Report()).add(report)
         if report.rejected:
             work.reject(plan, report.rejected)
         if batch.inserts and report.present:
@@ -236,7 +234,7 @@ class Pump:
                 continue
             ack = work.seal()
             if self._history.documents:
-                ack.documents = _documents(work)
+                ack.documents = work.applied()
             ack.unpark = self._parked_unknown or not self._parked.isdisjoint(work.touched)
             whole.merge(ack)
         if whole.leases:
@@ -360,28 +358,3 @@ class Pump:
         self._parked_unknown = True
         self._reader.restart(lanes_changed=True)
         self._idler.wake()
-
-
-def _add(whole: Report, part: Report) -> None:
-    whole.stale += part.stale
-    whole.present += part.present
-    whole.rejected += part.rejected
-    whole.conflicts += part.conflicts
-
-
-def _documents(work: Work) -> dict[tuple[int, str], str]:
-    """Give the applied documents as JSON, for a history that keeps them."""
-    from bson import json_util
-
-    not_applied = {(entity, rejection.key) for entity, rejection in work.ack.rejected} | work.waiting
-    return {
-        (plan.id, key): _without_nul(json_util.dumps(document))
-        for plan, batch in work.writes
-        for document in (*batch.inserts, *batch.upserts)
-        if (plan.id, key := document["_originalId"]) not in not_applied
-    }
-
-
-def _without_nul(text: str) -> str:
-    """Leave NUL out of JSON, which jsonb has no place for; a backslash that is text itself is doubled there."""
-    return _NUL.sub(r"\1", text) if "\\u0000" in text else text

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from bson import json_util
 
 from syncline.model.mark import Hint, Mark, ticket
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.states import Plan, States
 from syncline.ports import Absence, Batch, Document, Rejection, Report
 
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 CHUNK = 1000
 """Records of one write: large enough to amortise the round trip, small enough that writers overlap."""
 
@@ -119,6 +123,16 @@ class Work:
             bad = {rejection.key for rejection in rejections}
             self.ack.absent = [one for one in self.ack.absent if one[0] != plan.id or one[2] not in bad]
 
+    def applied(self) -> dict[tuple[int, str], str]:
+        """Give the applied documents as JSON, by entity and key, for a history that keeps them."""
+        not_applied = {(entity, rejection.key) for entity, rejection in self.ack.rejected} | self.waiting
+        return {
+            (plan.id, key): _without_nul(json_util.dumps(document))
+            for plan, batch in self.writes
+            for document in (*batch.inserts, *batch.upserts)
+            if (plan.id, key := document["_originalId"]) not in not_applied
+        }
+
     def seal(self) -> Acknowledgement:
         """Complete the acknowledgement: every mark but those of waiting keys."""
         if self.waiting:
@@ -129,6 +143,11 @@ class Work:
             self.ack.seqs = self.seqs
         self.ack.leases = self.leases
         return self.ack
+
+
+def _without_nul(text: str) -> str:
+    """Leave NUL out of JSON, which jsonb has no place for; a backslash that is text itself is doubled there."""
+    return _NUL.sub(r"\1", text) if "\\u0000" in text else text
 
 
 def _chunks(items: list) -> Iterator[list]:  # type: ignore[type-arg]
