@@ -224,13 +224,13 @@ async def test_a_change_takes_three_statements(memory: Relay, monkeypatch) -> No
     assert counts["marks"] <= 3, "the one that finds it, and those that find nothing more"
 
 
-async def test_batches_take_three_statements(memory: Relay, monkeypatch) -> None:
+async def test_batches_take_few_statements(memory: Relay, monkeypatch) -> None:
     memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 20000) AS n")
     counting = Counting(monkeypatch)
     async with memory.worker():
         await memory.drained()
     batches = len(memory.seen.batches)
-    assert counting.counts["states"] == batches
+    assert counting.counts["states"] <= batches + 20 + 4, "one a batch, of at most 1,000 keys; fewer keys at the start"
     assert counting.counts["ack"] <= batches
     assert counting.counts["marks"] <= 4 * batches + 8
 
