@@ -64,11 +64,11 @@ MUTANTS: Sequence[Mutant] = (
         [
             (
                 f"{RELAY}/reader.py",
-                "            states, bad = await self._states(plan, keys)\n",
-                "            states, bad = await self._states(plan, keys)\n"
-                "            late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
-                "            late = [mark[0] for mark in late if mark[2] == entity and mark[3] in touched.hints]\n"
-                "            work.seqs = sorted({*work.seqs, *late})\n",
+                "        states, bad = await self._states(plan, keys)\n",
+                "        states, bad = await self._states(plan, keys)\n"
+                "        late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
+                "        late = [mark[0] for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
+                "        work.seqs = sorted({*work.seqs, *late})\n",
             )
         ],
         [f"{PROTOCOL}::test_g2_a_change_after_the_states_were_read_is_not_lost"],
@@ -96,9 +96,9 @@ MUTANTS: Sequence[Mutant] = (
         [
             (
                 f"{RELAY}/reader.py",
-                "            states, bad = await self._states(plan, keys)\n",
-                "            states, bad = await self._states(plan, keys)\n"
-                "            work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}\n",
+                "        states, bad = await self._states(plan, keys)\n",
+                "        states, bad = await self._states(plan, keys)\n"
+                "        work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}\n",
             )
         ],
         [f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_it_back"],
