@@ -201,10 +201,11 @@ def _acquire(scope: Scope, state: State, number: int, worker: Worker) -> Iterato
     above = 0 if scope.broken == "epochs not above the target's" else worker.memo[0]
     epoch = max(source.epoch, above) + 1
     free = free_lanes(source, number, worker)
-    if not free:
+    if not free:  # the number is used up all the same
+        spent = state._replace(source=source._replace(epoch=epoch))
         yield (
             ("worker {} finds the lanes taken", number),
-            with_worker(state, number, worker._replace(stage="", memo=())),
+            with_worker(spent, number, worker._replace(stage="", memo=())),
         )
     for count in range(1, len(free) + 1):
         for lanes in combinations(free, count):

@@ -186,8 +186,13 @@ class Result:
     complete: bool = False
     broken: str = ""
     """The invariant that does not hold, in words."""
-    trace: list[str] = field(default_factory=list)
+    way: list[Step] = field(default_factory=list)
     """The shortest way to it."""
+
+    @property
+    def trace(self) -> list[str]:
+        """The way in words."""
+        return [in_words(told) for told, _ in self.way]
 
 
 def explore(scope: Scope) -> Result:
@@ -220,7 +225,7 @@ def explore(scope: Scope) -> Result:
                     following.append(after)
                 if said:
                     result.broken = said
-                    result.trace = _trace(scope, chosen, normal, parents, here, name)
+                    result.way = path_to(scope, chosen, normal, parents, here, name)
                     break
             if result.broken:
                 break
@@ -231,7 +236,7 @@ def explore(scope: Scope) -> Result:
         stuck = _stuck(forward, quiet)
         if stuck is not None:
             result.broken = "from here nothing leads to an end, unless something else goes wrong"
-            result.trace = _trace(scope, chosen, normal, parents, parents[stuck], stuck)
+            result.way = path_to(scope, chosen, normal, parents, parents[stuck], stuck)
     result.states, result.quiet = len(parents), len(quiet)
     result.seconds = time.perf_counter() - began
     return result
@@ -274,10 +279,6 @@ def path_to(
         told, state = next((t, s) for t, s in steps(scope, chosen, state) if hash(normal(s)) == name)
         way.append((told, state))
     return way
-
-
-def _trace(scope: Scope, chosen: list[Action], normal, parents: dict[int, int], here: int, last: int) -> list[str]:
-    return [in_words(told) for told, _ in path_to(scope, chosen, normal, parents, here, last)]
 
 
 def in_words(told: tuple[object, ...]) -> str:

@@ -186,7 +186,11 @@ FOUND: dict[str, Scope] = {
         renewals=3,
     ),
     "former owner": replace(
-        SMALL["late"], about="readers see what a worker without lease has written vanish again", former_owners=False
+        SMALL["late"],
+        about="readers see what a worker without lease has written vanish again",
+        begin_with=(1,),
+        script=(CHANGE, CUT),
+        former_owners=False,
     ),
     "frozen, then dead": replace(SMALL["frozen"], about="frozen for longer than grace, sends, dies", faults=2),
 }
