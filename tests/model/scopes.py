@@ -139,7 +139,12 @@ LARGE: dict[str, Scope] = {
     "frozen, 3 changes": replace(SMALL["frozen"], about="three changes", script=(PUT, CUT, PUT)),
     "frozen, strong": replace(SMALL["frozen"], about="two faults, strong grace", grace="strong", faults=2),
     "commit order, takeover": replace(
-        SMALL["commit order"], about="with a takeover", workers=2, faults=1, fault_kinds="e"
+        SMALL["commit order"],
+        about="with a takeover",
+        workers=2,
+        script=(((0, 1),), ((1, 1),)),
+        faults=1,
+        fault_kinds="e",
     ),
     "batches, 2 workers": replace(
         SMALL["batches"], about="with a takeover or a crash", workers=2, fault_kinds="ec", split_batches=False
