@@ -7,10 +7,10 @@ counterexample must come to a step at which the code does something else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ from tests.model.mutants import mutant
 from tests.model.scope import Scope, Step
 from tests.model.scopes import SMALL
 from tests.model.state import Message, State
-from tests.relay import ITEM, ITEMS, Relay, relayed
+from tests.relay import ITEM, ITEMS, Relay, relayed, until
 
 HOUR = timedelta(hours=1)
 BATCH_MASK = (1 << 31) - 1
@@ -347,7 +347,7 @@ def _gone(before: State, after: State) -> Message:
 @pytest.fixture
 async def pieces(database):
     relay = Relay(database, [ITEM], MemoryTarget())
-    with closing(relay.conn):
+    with contextlib.closing(relay.conn):
         relay.sql(ITEMS)
         await relay.install()
         sources = [await PostgresSource.open(database, worker=str(uuid4())) for _ in range(2)]
@@ -380,8 +380,8 @@ WALKED = {
 
 async def test_walks_of_the_model_are_what_the_code_does(pieces):
     for name, scope in WALKED.items():
-        seed, until = 0, time.monotonic() + SECONDS
-        while seed < WALKS and (seed < 2 or time.monotonic() < until):
+        seed, end = 0, time.monotonic() + SECONDS
+        while seed < WALKS and (seed < 2 or time.monotonic() < end):
             try:
                 await replayed(pieces, MemoryTarget(), scope, list(walk(scope, seed)))
             except Exception as error:
@@ -416,7 +416,9 @@ async def test_a_write_from_before_a_truncate_is_swept(database):
         relay.sql("INSERT INTO item VALUES (1)")
         await asyncio.wait_for(held.wait(), 10)
         relay.sql("TRUNCATE item")
-        asyncio.get_running_loop().call_later(1.5, go.set)  # a sweep that does not wait is done by then
+        with contextlib.suppress(AssertionError):  # a sweep that waits is not done now
+            await until(lambda: relay.counts()["task"] == 0, seconds=10)
+        go.set()
         await relay.drained(tasks=True, deferred=True)
         assert relay.raw() == []
 
