@@ -423,6 +423,38 @@ async def test_a_write_from_before_a_truncate_is_swept(database):
         assert relay.raw() == []
 
 
+class Verdicts:
+    """In place of ``Restores``: only remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    async def reconcile(self, verdict: str) -> None:
+        self.said.append(verdict)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(
+            1, marks=pytest.mark.xfail(strict=True, reason="found by the model: one lost beat is not noticed")
+        ),
+        2,
+    ],
+)
+async def test_a_source_that_lost_beats_is_noticed(lost, pieces):
+    relay, (source, _), _ = pieces
+    target, verdicts = MemoryTarget(), Verdicts()
+    leases = Leases(source, target, verdicts, NullObserver(), name="player", ttl=HOUR)  # type: ignore[arg-type]
+    for _ in range(5):
+        await leases.renew()
+    relay.sql("UPDATE syncline.meta SET beat = beat - %s, confirmed_beat = confirmed_beat - %s", lost, lost)
+    after = Leases(source, target, verdicts, NullObserver(), name="player", ttl=HOUR)  # type: ignore[arg-type]
+    await after.renew()
+    await after.renew()
+    assert verdicts.said
+
+
 MISTAKES = (
     "update without fence",
     "delete without fence",
