@@ -99,6 +99,7 @@ async def test_g2_marks_stay_until_the_target_has_the_state(relay: Relay) -> Non
 
 
 async def test_g4_a_key_is_in_one_write_at_a_time(relay: Relay) -> None:
+    relay.worker_options |= {"writers": 8}
     gate = asyncio.Event()
 
     async def wait(_batch) -> None:
