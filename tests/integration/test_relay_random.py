@@ -61,6 +61,7 @@ class History:
         self.running: dict[int, tuple[contextlib.AsyncExitStack, Any]] = {}
         self.frozen: dict[int, list[Stop]] = {0: [], 1: []}
         self.version = 0
+        self.failures_left = 2  # one more, of the same record in a row, and it would be suspected of poison
         self.newest: dict[int, int] = {}
         self.deleted: set[int] = set()
 
@@ -102,9 +103,11 @@ class History:
                 await self.end(worker, kill=True)
             case "start", (worker,) if worker not in self.running:
                 await self.begin(worker)
-            case "lose reply", ():
+            case "lose reply", () if self.failures_left:
+                self.failures_left -= 1
                 relay.target.lose_replies = 1
-            case "hold", ():
+            case "hold", () if self.failures_left:
+                self.failures_left -= 1
                 relay.target.hold_writes = 1
             case "deliver", () if relay.target.held:
                 await self.deliver(relay.target.held.pop(0))
