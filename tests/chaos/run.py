@@ -6,6 +6,8 @@ import contextlib
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -144,7 +146,7 @@ class Chaos:
             sockets = Path(self._postgres.url.partition("host=")[2].partition("&")[0])
             self.source_net = stack.enter_context(Proxy(sockets / ".s.PGSQL.5432", seed=self._seed))
             self.target_net = stack.enter_context(Proxy(self._mongo._socket, seed=self._seed))
-            config = self._configure()
+            self._config = config = self._configure()
             with psycopg.connect(self._postgres.url, autocommit=True) as connection:
                 connection.execute(schema.TABLES)
             _install(config, self._postgres.url)
@@ -462,6 +464,9 @@ format = "json"
         if found:
             keys = [(one.collection, one.key) for one in found[:5]]
             raise ChaosError(self._story(f"{len(found)} records differ", [*map(str, found[:5])], keys))
+        said = self._verify()
+        if said is not None:
+            raise ChaosError(self._story("our own comparison finds nothing, `syncline verify` does", [said]))
         if parked:
             raise ChaosError(
                 self._story(f"{len(parked)} records are parked", [*map(str, parked[:5])], [p[:2] for p in parked[:5]])
@@ -480,6 +485,12 @@ format = "json"
         complaints = [complaint for slot in self._slots for complaint in slot.complaints]
         if complaints:
             raise ChaosError(self._story("workers misbehaved", complaints))
+
+    def _verify(self) -> str | None:
+        """Have the product prove it too; returns what it says when it does not."""
+        command = [sys.executable, "-m", "syncline.cli.main", "verify", "--json", "-c", str(self._config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return None if done.returncode == 0 else f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
 
     def _story(self, what: str, details: list[str] | None = None, keys: list[tuple[str, str]] | None = None) -> str:
         lines = [f"{what} (seed {self._seed}; logs in {self._folder})", *(details or ())]
