@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from syncline.relay.poison import TRIES, Poison
+from syncline.relay.poison import LONE_TRIES as TRIES
+from syncline.relay.poison import Poison
 from syncline.relay.work import Touched
 
 KEY = (1, "a")

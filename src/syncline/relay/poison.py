@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from syncline.relay.work import Touched
 
 TRIES = 3
-"""Failures, each followed by a probe that succeeds, before a batch is suspected or a lone record convicted."""
+"""Failures, each followed by a probe that succeeds, before a batch is suspected."""
+LONE_TRIES = 5
+"""The same, before a lone record is convicted: a bad network may fail it several times in a row."""
 CALM = 200
 """Batches that succeed in a row before the search is given up."""
 MOST_HALVINGS = 16
@@ -58,7 +60,7 @@ class Poison:
         if self.suspect is not None:
             known, count = self._lone
             self._lone = (self.suspect, count + 1 if known == self.suspect else 1)
-            if self._lone[1] < TRIES:
+            if self._lone[1] < LONE_TRIES:
                 return None
             culprit, self.shrink, self._lone, self._failures = self.suspect, 0, (None, 0), 0
             return culprit
