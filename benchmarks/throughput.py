@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import ceiling
 from benchmarks.report import Line, median
-from benchmarks.stage import SQL, Stage, resident_megabytes, worker
+from benchmarks.stage import SQL, Stage, Worker, resident_megabytes, worker
 
 
 def inserts(on: Stage, *, rows: int, rounds: int) -> list[Line]:
@@ -18,7 +18,7 @@ def inserts(on: Stage, *, rows: int, rounds: int) -> list[Line]:
     for _ in range(rounds):
         on.reset(rows=rows)
         with worker(on) as running:
-            done = running.drained()
+            done = _drained(on, running)
         relay.append(_rate(done, rows))
         best.append(max(ceiling.inserts(on, min(rows, 100_000)).values()))
         poll.append(ceiling.poller(on, min(rows, 5_000)))
@@ -40,7 +40,7 @@ def updates(on: Stage, *, rows: int, rounds: int) -> list[Line]:
     for _ in range(rounds):
         on.reset(rows=rows)
         with worker(on) as first:
-            first.drained()
+            _drained(on, first)
         one.append(_touch_and_drain(on, rows, 1))
         two.append(_touch_and_drain(on, rows, 2))
         best.append(max(ceiling.updates(on, min(rows, 50_000)).values()))
@@ -67,8 +67,7 @@ def _touch_and_drain(on: Stage, rows: int, workers: int) -> float:
         for one in running:
             one.drained()
         conn.execute(SQL["touch"])
-        while conn.execute(SQL["waiting"]).fetchone() != (False,):
-            time.sleep(0.05)
+        _wait_until_empty(conn)
         done = [one.drained() for one in running]
     assert sum(one["marks"] for one in done) >= rows
     return float(rows / (max(one["last"] for one in done) - min(one["first"] for one in done)))
@@ -89,7 +88,7 @@ def backlog(on: Stage, *, small: int, large: int) -> list[Line]:
 
             watcher = threading.Thread(target=watch)
             watcher.start()
-            rates.append(_rate(running.drained(), rows))
+            rates.append(_rate(_drained(on, running), rows))
             over.set()
             watcher.join()
             peak, early = max(sizes), max(sizes[: len(sizes) // 4] or sizes)
@@ -103,6 +102,17 @@ def backlog(on: Stage, *, small: int, large: int) -> list[Line]:
         ),
         Line(f"worker memory while draining {large:,}, MB", peak, "<", 250, f"first quarter: {early:.0f} MB"),
     ]
+
+
+def _drained(on: Stage, running: Worker) -> dict[str, Any]:
+    with on.sql() as conn:
+        _wait_until_empty(conn)
+    return running.drained()
+
+
+def _wait_until_empty(conn: Any) -> None:
+    while conn.execute(SQL["waiting"]).fetchone() != (False,):
+        time.sleep(0.05)
 
 
 def _rate(done: dict[str, Any], rows: int) -> float:

@@ -30,6 +30,7 @@ class Clock(NullObserver):
 
     def clear(self) -> None:
         self.marks = self.batches = 0
+        self.pause = 0.0
         self.first = self.last = 0.0
         self.seen: dict[str, float] = {}
 
@@ -37,6 +38,7 @@ class Clock(NullObserver):
         now = time.monotonic()
         if not self.first:
             self.first = now - done.took.total_seconds()
+        self.pause = max(self.pause, now - self.last if self.last else 0.0)
         self.last = now
         self.marks += done.marks
         self.batches += 1
@@ -87,6 +89,7 @@ async def report(clock: Clock) -> None:
                 "marks": clock.marks,
                 "batches": clock.batches,
                 "seconds": seconds,
+                "longest_pause": clock.pause,
                 "first": clock.first,
                 "last": clock.last,
                 "seen": clock.seen,
