@@ -26,10 +26,8 @@ def main() -> int:
     unexpected = 0
     for name, scope, holds in _chosen(options.names, small=not options.large, large=not options.small):
         result = explore(replace(scope, limit=options.limit) if options.limit else scope)
-        if holds:
-            expected = not result.broken and (result.complete or bool(options.limit))
-        else:
-            expected = bool(result.broken)
+        cut = not result.complete and bool(options.limit)
+        expected = not result.broken and (result.complete or cut) if holds else bool(result.broken)
         unexpected += not expected
         print(line(name, result), "" if expected else "  <-- UNEXPECTED", flush=True)
         if result.broken and (options.trace or holds):
