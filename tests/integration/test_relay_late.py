@@ -52,6 +52,42 @@ async def test_a_write_that_failed_after_the_lane_was_lost_is_made_good(database
     relay.conn.close()
 
 
+class OrphaningTarget(MemoryTarget):
+    """Sends its first batch, and is cancelled before the reply: the write may be executed whenever it pleases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived, self.orphans = asyncio.Event(), []
+
+    async def apply(self, batch: Batch) -> Report:
+        if not self.arrived.is_set():
+            self.arrived.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.orphans.append(batch)
+                raise
+        return await super().apply(batch)
+
+
+async def test_a_write_that_was_under_way_when_the_session_was_lost_is_made_good(database):
+    target = OrphaningTarget()
+    relay = Relay(database, [ITEM], target)
+    relay.sql(ITEMS)
+    await relay.install()
+    async with relay.worker():
+        relay.sql("INSERT INTO item VALUES (1, 'old')")
+        await asyncio.wait_for(target.arrived.wait(), 10)
+        # Another worker has done its work with this record, twice; then the source's connections are lost.
+        relay.sql("DELETE FROM item")
+        relay.sql("DELETE FROM syncline.outbox")
+        relay.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'syncline %%'")
+        await until(lambda: target.orphans, what="the session has ended")
+        await MemoryTarget.apply(target, target.orphans[0])
+        await until(lambda: not relay.raw() and relay.is_drained(deferred=True), what="the late document is gone")
+    relay.conn.close()
+
+
 @pytest.fixture
 async def source(database):
     nested = entity("item", embeds=(Embed("parts", TableName("public", "part"), ("item",)),))

@@ -109,6 +109,14 @@ class Pump:
         """List the lanes that have batches under way."""
         return {lane for work in self._under_way for lane in work.leases}
 
+    def unfinished(self) -> dict[int, set[str]]:
+        """List the keys, by entity, whose writes may be on their way to the target without anybody waiting for them."""
+        keys: dict[int, set[str]] = {}
+        for work in self._under_way:
+            for entity, touched in work.touched.items():
+                keys.setdefault(entity, set()).update(touched.hints)
+        return keys
+
     def refresh(self, *, parked: set[int], asynchronous: bool) -> None:
         """Take in what the keeper reads now and then."""
         self._parked = parked | self._parked_lately

@@ -12,6 +12,7 @@ from typing import Any
 
 from syncline.config.settings import Settings
 from syncline.errors import SourceChangedError, SynclineError
+from syncline.model.mark import Hint
 from syncline.outbox.connection import Identity
 from syncline.outbox.plans import Plans
 from syncline.outbox.source import PostgresSource
@@ -73,6 +74,8 @@ class Worker:
         self._known: Identity | None = None
         self._connected = False
         self._strikes = Strikes()
+        self._unfinished: dict[int, set[str]] = {}
+        """What the session before left under way: a write that was sent may yet be executed."""
         self._compiled: dict[int, str] = {}
 
     def stop(self) -> None:
@@ -148,6 +151,22 @@ class Worker:
         if self._stopping.is_set():
             return
         self._pump = pump
+        await self._mark_unfinished(source)
+        try:
+            await self._run_session(source, plans, pump, keeper, backoff)
+        finally:
+            self._unfinished = pump.unfinished()
+        await self._mark_unfinished(source)
+        await leases.release_all()
+
+    async def _mark_unfinished(self, source: PostgresSource) -> None:
+        for entity, keys in self._unfinished.items():
+            await source.mark(entity, sorted(keys), Hint.REPAIR)
+        self._unfinished = {}
+
+    async def _run_session(
+        self, source: PostgresSource, plans: Plans, pump: Pump, keeper: Keeper, backoff: Backoff
+    ) -> None:
         async with asyncio.TaskGroup() as tasks:
             starting = tasks.create_task(keeper.start())
             if await self._unless_stopped(starting):
@@ -161,7 +180,6 @@ class Worker:
                 await asyncio.wait({keeping}, timeout=LAST_BEAT_SECONDS)
                 await _end(keeping, *helpers)
             await _end(starting)
-        await leases.release_all()
 
     async def _unless_stopped(self, task: asyncio.Future[Any]) -> bool:
         """Wait for a task or for the stop; tell whether the task has ended well."""
