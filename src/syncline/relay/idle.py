@@ -61,6 +61,17 @@ class Idler:
             await self.sleep(self._look)
             self._look = min(self._look * 2, LAST_LOOK if self.wakes else self._poll)
 
+    async def settle(self) -> None:
+        """Wait for writers instead of looking again, after a read that took everything that was there.
+
+        Sound only while this worker holds the wake lock: it held it before that read, so whoever was not seen by the
+        read notifies.
+        """
+        if self._armed and self._source.holds_wake_lock:
+            if not self._event.is_set():
+                self._busy_reads = 0
+            await self.sleep(self._poll)
+
     async def before_read(self) -> None:
         """Give the lock back when there is so much to do that nobody needs to wake us."""
         if self._busy_reads >= BUSY_READS and self._armed:

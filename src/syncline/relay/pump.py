@@ -167,6 +167,8 @@ class Pump:
             while self._bytes > self._settings.bytes_in_flight and self._under_way:
                 self._freed.clear()
                 await self._freed.wait()
+            if not more and not self._reader.held_back:
+                await self._idler.settle()
 
     async def _all_done(self) -> None:
         while self._under_way:
