@@ -25,6 +25,8 @@ from syncline.ports import Document, Target
 PAGE = 2000
 MAX_PAUSE_SECONDS = 10.0
 LOOK_SECONDS = 0.2
+PATIENCE = 20
+"""Times the grace that a sweep waits for writes of live workers; an entity that is not served must not stop others."""
 
 
 class Sweep:
@@ -34,7 +36,8 @@ class Sweep:
     whose ``_id`` no row can have are counted and never touched.
 
     A write that is on its way may bring a record that is gone by now, behind the place where the sweep has been. Its
-    mark still stands: the sweep first waits until the marks that it finds are gone, at most for ``grace``.
+    mark still stands: the sweep first waits until the marks that it finds are gone: while
+    a worker lives for many times the grace, else once.
     """
 
     def __init__(
@@ -82,9 +85,10 @@ class Sweep:
 
     async def _writes_landed(self, task: Task) -> None:
         newest = await self._tasks.newest_mark(self._plan.id)
-        until = time.monotonic() + self._grace.total_seconds()
+        began, grace = time.monotonic(), self._grace.total_seconds()
         while newest is not None and await self._tasks.marks_up_to(self._plan.id, newest):
-            if time.monotonic() > until:
+            _, _, workers = await self._tasks.pressure(1)
+            if time.monotonic() - began > (PATIENCE * grace if workers else grace):
                 return
             self._told("waits for writes that are on their way")
             await self._tasks.advance(task)
