@@ -103,7 +103,7 @@ class Writer(threading.Thread):
                         connection.commit()
                         self.commits += 1
                         break
-                    except psycopg.errors.SerializationFailure:
+                    except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
                         connection.rollback()
                         self.retries += 1
                     except psycopg.errors.UniqueViolation:
@@ -187,7 +187,7 @@ async def test_verify_finds_what_a_truncate_removed_and_a_sweep_mends_it(cockroa
         relay.sql("TRUNCATE item")
         relay.sql("INSERT INTO item VALUES (7, 'again')")
         await relay.drained()
-        assert await verdict(relay) == (Verdict.DIVERGENT, 49)
+        assert await verdict(relay) == (Verdict.DIVERGENT, 49), (relay.notices(), relay.counts(), relay.seen.notices)
         assert worker._pump is not None
         await worker._pump._source.request_task("sweep", 1, "test")
         await relay.equal(tasks=True, seconds=30)

@@ -113,7 +113,7 @@ class Pump:
         """List the keys, by entity, whose writes may be on their way to the target without anybody waiting for them."""
         keys: dict[int, set[str]] = {}
         for work in self._under_way:
-            for entity, touched in work.touched.items():
+            for entity, touched in work.touched.items() if work.sent else ():
                 keys.setdefault(entity, set()).update(touched.hints)
         return keys
 
@@ -192,6 +192,7 @@ class Pump:
             if boottime() - work.started > self._settings.max_batch_age.total_seconds():
                 work.failure = TooOldError()
                 return
+            work.sent = True
             try:
                 report = await self._target.apply(batch)
             except TargetError as error:

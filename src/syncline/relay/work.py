@@ -56,6 +56,8 @@ class Work:
     """Keys whose marks stay: their unique value belongs to another record for now."""
     marks: list[Mark] = field(default_factory=list)
     bytes: int = 0
+    sent: bool = False
+    """Something of it may have reached the target."""
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Entity to (present, absent) records."""
 
