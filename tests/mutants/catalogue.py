@@ -91,6 +91,20 @@ MUTANTS: Sequence[Mutant] = (
         ],
     ),
     Mutant(
+        "lost-session-forgotten",
+        "what a lost session had sent is not marked again",
+        [(f"{RELAY}/worker.py", "self._unfinished = pump.unfinished()", "self._unfinished = {}")],
+        [
+            "tests/integration/test_relay_late.py::test_a_write_that_was_under_way_when_the_session_was_lost_is_made_good"
+        ],
+    ),
+    Mutant(
+        "promotion-not-noticed",
+        "a source on another timeline is taken for the one that was known",
+        [(f"{RELAY}/restores.py", '        return "promoted"\n', "        return None\n")],
+        ["tests/integration/test_relay_rollout.py::test_a_promoted_source_is_reconciled"],
+    ),
+    Mutant(
         "ticket-after-state",
         "the ticket is drawn after the state was read",
         [

@@ -112,7 +112,7 @@ class Leases:
                 if not self._adopt:
                     raise ForeignTargetError(
                         f"the target database is the copy of another source ({found and found.system})",
-                        hint="point [target] at another database, or take it over: syncline worker --adopt-target",
+                        hint="point [target] at another database, or take it over: syncline worker --adopt",
                     )
                 verdict = "reinstalled"
             if verdict is not None:
