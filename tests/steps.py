@@ -41,6 +41,7 @@ class Steps:
         self.hooks: dict[str, Callable[[PostgresSource], None]] = {}
         for step in STEPS:
             monkeypatch.setattr(PostgresSource, step, self._wrapped(step, getattr(PostgresSource, step)))
+        monkeypatch.setattr(PostgresSource, "read_together", self._both(PostgresSource.read_together))
 
     def stop(self, worker: Any, step: str, *, wanted: Callable[[Any], bool] = bool) -> Stop:
         """Stop a worker the next time it comes to ``before read_marks``, ``after read_states``, …
@@ -57,6 +58,18 @@ class Steps:
             result = await original(source, *args, **options)
             await self._at(source, f"after {step}", result)
             return result
+
+        return call
+
+    def _both(self, original: Any) -> Any:
+        """Marks and states in one statement: the two steps with nothing between them."""
+
+        async def call(source: PostgresSource, *args: Any, **options: Any) -> Any:
+            await self._at(source, "before read_marks", True)
+            marks, states = await original(source, *args, **options)
+            await self._at(source, "after read_marks", marks)
+            await self._at(source, "after read_states", states)
+            return marks, states
 
         return call
 

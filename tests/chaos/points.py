@@ -23,14 +23,24 @@ from tests.chaos.sabotage import SABOTEURS
 
 STEPS: dict[type, tuple[str, ...]] = {
     PostgresSource: (
-        "read_marks", "read_states", "acknowledge", "acquire", "confirm", "release", "renew", "promote_deferred", "mark", "leave",
+        "read_marks", "read_states", "read_together", "acknowledge", "acquire", "confirm", "release", "renew", "promote_deferred", "mark", "leave",
     ),
     MongoTarget: ("apply", "_insert", "_upsert", "_delete", "announce", "lane_epochs", "beat", "read_beat", "holders", "probe"),
 }  # fmt: skip
 POINTS = [f"{step.strip('_')}.{when}" for steps in STEPS.values() for step in steps for when in ("before", "after")]
 MAIN_POINTS = [
     f"{step}.{when}"
-    for step in ("read_marks", "read_states", "apply", "acknowledge", "insert", "upsert", "delete", "send")
+    for step in (
+        "read_marks",
+        "read_states",
+        "read_together",
+        "apply",
+        "acknowledge",
+        "insert",
+        "upsert",
+        "delete",
+        "send",
+    )
     for when in ("before", "after")
 ]
 """The way of every batch."""
@@ -53,7 +63,7 @@ class Trap:
 
     def pass_by(self, point: str) -> None:
         """Stop or die here, if that is what is wanted."""
-        if point == "read_marks.before" and not self._working:
+        if point in ("read_marks.before", "read_together.before") and not self._working:
             self._working = True
             self._file.with_suffix(".working").touch()
         if self._armed is None:

@@ -10,7 +10,9 @@ import pytest
 
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.outbox.acknowledge import statement
+from syncline.outbox.connection import connect
 from syncline.outbox.dialect import Dialect
+from syncline.outbox.plans import compile_plans
 from syncline.outbox.sql import blocks
 from tests import engines
 from tests.integration.capture_case import Case, entity
@@ -64,6 +66,18 @@ def test_marks_are_read_in_the_order_of_the_index(large: Case) -> None:
     assert scans(plan) == {("Index Scan", "outbox")}
     assert plan["Node Type"] == "Limit"
     assert buffers(plan) < 60
+
+
+async def test_marks_and_states_together_are_two_index_scans(large: Case) -> None:
+    async with await connect(large.url) as conn:
+        plan = (await compile_plans(conn, large.entities)).by_id[1]
+    values = {"after": 0, "lanes": EVERY_LANE, "limit": 100, "except": []}
+    for setting in ("force_custom_plan", "force_generic_plan"):
+        large.sql(f"SET plan_cache_mode = {setting}")
+        found = explain(large.conn, plan.together, values)
+        assert scans(found) == {("Index Scan", "outbox"), ("Index Scan", "todo")}, setting
+        assert buffers(found) < 450, setting
+    large.sql("RESET plan_cache_mode")
 
 
 def test_a_lane_out_of_many_needs_no_sort(large: Case) -> None:

@@ -128,8 +128,8 @@ MUTANTS: Sequence[Mutant] = (
             ),
             (
                 f"{RELAY}/pump.py",
-                "            await self._settle_conflicts(work)\n        self._done.put_nowait(work)\n",
-                "            await self._settle_conflicts(work)\n",
+                "        self._freed.set()\n        self._done.put_nowait(work)\n",
+                "        self._freed.set()\n",
             ),
         ],
         [f"{PROTOCOL}::test_g2_marks_stay_until_the_target_has_the_state"],
@@ -144,7 +144,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "new-state-under-old-ticket",
         "every batch has the same number",
-        [(f"{RELAY}/reader.py", "        self._number += 1\n", "        self._number = 1\n")],
+        [(f"{RELAY}/reader.py", "            self._number = number\n", "            self._number = 0\n")],
         [f"{PROTOCOL}::test_g3_a_retry_reads_again_under_a_new_ticket"],
     ),
     Mutant(

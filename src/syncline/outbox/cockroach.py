@@ -42,6 +42,7 @@ class CockroachSource(PostgresSource):
 
     source_name = "cockroachdb"
     can_wake = False
+    reads_together = False
 
     def __init__(self, *args: Any) -> None:
         """Take what ``PostgresSource`` takes."""

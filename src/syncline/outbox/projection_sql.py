@@ -33,6 +33,35 @@ def state_query(projection: Projection, key_function: sql.Composable) -> sql.Com
     return _select(projection, key_function, join, [match, *condition_of(projection.entity.where)])
 
 
+def together_query(
+    projection: Projection, key_function: sql.Composable, *, entity: int, marks: sql.Composable
+) -> sql.Composed | None:
+    """Marks, each beside its record's state (nulls: no row, or another entity's mark); of single keys only.
+
+    Args:
+        projection: what is selected.
+        key_function: makes the key text.
+        entity: id of the entity whose states are wanted.
+        marks: the statement that reads marks; it names ``seq``, ``entity`` and ``key``, and its parameters stay.
+
+    """
+    if len(projection.key) > 1 or projection.embeds:
+        return None
+    key = projection.key[0]
+    # Other entities' keys need not have this one's type: the cast must not see them.
+    ours = sql.SQL("CASE WHEN _syncline_mark.entity = {} THEN _syncline_mark.key END").format(sql.Literal(entity))
+    match = sql.SQL("{column} = ({ours})::{cast}").format(
+        column=column_of(projection.shape.table, key.name),
+        ours=ours,
+        cast=type_of(key_type(key).sql),
+    )
+    state = _select(projection, key_function, sql.SQL(""), [match, *condition_of(projection.entity.where)])
+    return sql.SQL(
+        "SELECT _syncline_mark.*, _syncline_state.* FROM ({marks}) AS _syncline_mark "
+        "LEFT JOIN LATERAL ({state}) AS _syncline_state ON true ORDER BY _syncline_mark.seq"
+    ).format(marks=marks, state=state)
+
+
 def range_query(
     projection: Projection, key_function: sql.Composable, *, after: bool = True, until: bool = True
 ) -> sql.Composed:

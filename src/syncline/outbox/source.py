@@ -19,7 +19,7 @@ from syncline.outbox.connection import Connection, Identity, connect, identify, 
 from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.registry import require_version, schema_version
-from syncline.outbox.states import Plan, States, read_states
+from syncline.outbox.states import Plan, States, read_states, read_together
 
 _WAKE_LOCK = (1398361667, 1)
 
@@ -58,6 +58,8 @@ class PostgresSource:
     source_name = "postgresql"
     can_wake = True
     """Whether writers can wake an idle relay."""
+    reads_together = True
+    """Whether marks and states can be had in one statement."""
 
     def __init__(self, url: str, worker: str, identity: Identity, connections: Sequence[Connection]) -> None:
         self.url = url
@@ -135,6 +137,14 @@ class PostgresSource:
             async with self._reading, self.reader.cursor(binary=True) as cursor:
                 await cursor.execute(query, {"after": after, "lanes": lanes, "limit": limit, "except": list(without)})
                 return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
+
+    async def read_together(
+        self, plan: Plan, *, after: int, lanes: int, limit: int, without: Sequence[int] = ()
+    ) -> tuple[list[Mark], States]:
+        """Read waiting marks and, in the same snapshot, one entity's states; see ``read_marks``, ``read_states``."""
+        values = {"after": after, "lanes": lanes, "limit": limit, "except": list(without)}
+        async with self._reading:
+            return await read_together(self.reader, plan, values)
 
     async def read_states(self, plan: Plan, keys: Sequence[str]) -> States:
         """Read records as they now are; see ``states.read_states``."""

@@ -10,12 +10,15 @@ from typing import Any
 
 from psycopg import sql
 
+from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection, Row
+from syncline.model.mark import Mark
 from syncline.outbox.arrays import texts
 from syncline.outbox.connection import Connection, translated
+from syncline.outbox.dialect import dialect_of, statements
 from syncline.outbox.loaders import fetch_rows
-from syncline.outbox.projection_sql import embed_query, range_query, state_query
+from syncline.outbox.projection_sql import embed_query, range_query, state_query, together_query
 from syncline.ports import Document
 
 Query = str
@@ -32,6 +35,8 @@ class Plan:
     embeds: tuple[Query, ...]
     ranges: Mapping[tuple[bool, bool], Query]
     """Statements for (after, until): is there a lower, an upper bound?"""
+    together: Query | None
+    """Reads marks and states at once; ``None`` for composite keys and embedded rows."""
 
     @property
     def name(self) -> str:
@@ -69,6 +74,8 @@ def compile_plan(
     def text(query: sql.Composed) -> Query:
         return query.as_string(context)
 
+    marks = sql.SQL(statements("queries.sql", dialect_of(context))["read_marks"])
+    together = together_query(projection, key_function, entity=entity_id, marks=marks)
     return Plan(
         entity_id,
         entity,
@@ -80,6 +87,7 @@ def compile_plan(
             for after in (False, True)
             for until in (False, True)
         },
+        None if together is None else text(together),
     )
 
 
@@ -106,6 +114,33 @@ async def read_states_within(connection: Connection, plan: Plan, keys: Sequence[
     with translated():
         rows = await _fetch(connection, plan.by_key, parameters)
         return States(plan, rows, [await _fetch(connection, query, parameters) for query in plan.embeds])
+
+
+async def read_together(connection: Connection, plan: Plan, values: Mapping[str, Any]) -> tuple[list[Mark], States]:
+    """Read marks, and in the same statement the states of those of one entity.
+
+    Args:
+        connection: to the source.
+        plan: the entity; it has a statement for this.
+        values: the parameters of ``read_marks``.
+
+    Raises:
+        KeyFormatError: a key text is none of this entity.
+        SourceError: a record cannot be read, or more than one row has its key.
+
+    """
+    assert plan.together is not None  # noqa: S101  the caller has looked
+    with translated():
+        async with connection.cursor(binary=True) as cursor:
+            await cursor.execute(plan.together, values)
+            found = await fetch_rows(cursor)
+    width = len(Mark._fields)
+    marks = [Mark._make(row[:width]) for row in found]
+    if len({mark.seq for mark in marks}) < len(marks):
+        raise SourceError(f"entity {plan.name}: more than one row has a key")
+    plan.projection.codec.parameters([mark.key for mark in marks if mark.entity == plan.id])
+    rows = {row[-1]: row[width:] for row in found if row[-1] is not None}
+    return marks, States(plan, list(rows.values()), ())
 
 
 async def read_range(connection: Connection, plan: Plan, *, after: str | None, until: str | None, limit: int) -> States:

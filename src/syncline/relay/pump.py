@@ -30,6 +30,8 @@ from syncline.telemetry.observer import BatchDone, Observer
 DEPTH = 4
 """Batches under way: one being read, two being written, one being acknowledged."""
 HOLD_BACK_SECONDS = 0.02
+GATHER_SECONDS = 0.005
+"""After so long another batch is begun although a small one is being written: the target is far away."""
 SUSPECT_PAUSE = timedelta(seconds=0.5)
 """Between tries of a record that is suspected to bring the target down: a server that stumbles gets over it."""
 
@@ -82,6 +84,7 @@ class Pump:
         self._under_way: set[Work] = set()
         self._done: asyncio.Queue[Work | None] = asyncio.Queue()
         self._bytes = 0
+        self._writing = 0
         self._freed = asyncio.Event()
         self._stopping = False
         self._stop_asked = asyncio.Event()
@@ -145,6 +148,7 @@ class Pump:
             self._done.put_nowait(None)
 
     async def _read_all(self, tasks: asyncio.TaskGroup) -> None:
+        more = True
         while not self._stopping:
             if self._down is not None:
                 await self._recover()
@@ -153,7 +157,7 @@ class Pump:
                 await self._all_done()  # one at a time, to see which one the target cannot stand
             await self._idler.before_read()
             await self._slots.acquire()
-            work, more = await self._reader.next()
+            work, more = await self._reader.next(few=not more)
             if work is None:
                 self._slots.release()
                 if not more:
@@ -163,12 +167,23 @@ class Pump:
             self._under_way.add(work)
             await self._reader.fill(work)
             self._bytes += work.bytes
+            self._writing += 1
             tasks.create_task(self._write_all(work))
             while self._bytes > self._settings.bytes_in_flight and self._under_way:
                 self._freed.clear()
                 await self._freed.wait()
-            if not more and not self._reader.held_back:
-                await self._idler.settle()
+            if not more:
+                await self._gather()
+                if not self._reader.held_back:
+                    await self._idler.settle()
+
+    async def _gather(self) -> None:
+        """Let changes come together while a small batch is written: many batches cost more than large ones."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                while self._writing:
+                    self._freed.clear()
+                    await self._freed.wait()
 
     async def _all_done(self) -> None:
         while self._under_way:
@@ -183,6 +198,8 @@ class Pump:
             await asyncio.gather(*(self._write(work, plan, batch) for plan, batch in work.writes))
         if work.failure is None:
             await self._settle_conflicts(work)
+        self._writing -= 1
+        self._freed.set()
         self._done.put_nowait(work)
 
     async def _write(self, work: Work, plan: Plan, batch: Batch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
@@ -85,6 +85,7 @@ class Reader:
         self._most = range_[1]
         self._number = 0
         self._cursor = 0
+        self._latest = -1  # entity of the last mark
         self._floor = Floor(source)
         self._pass_began = time.monotonic()
         self._floor_moved = 0.0
@@ -107,25 +108,52 @@ class Reader:
             self._floor.reset()
         self._cursor = self._floor.value
 
-    async def next(self) -> tuple[Work | None, bool]:
-        """Read the next batch of marks; return it and whether there may be more behind it."""
+    async def next(self, *, few: bool = False) -> tuple[Work | None, bool]:
+        """Read the next batch of marks; return it and whether there may be more behind it.
+
+        Args:
+            few: no more than a handful is expected: read their states along with them, and save a round trip.
+
+        """
         held = dict(self._leases.held)
         if not held:
             return None, False
         await self._begin_pass()
+        number, started = self._next_number(), boottime()  # both before any state is read
         size = max(1, self._size >> self.shrink)
         if self._width:
             size = max(1, min(size, int(self._bytes / 4 / self._width)))
         from_floor = self._cursor == self._floor.value
-        mask = _mask(held)
-        marks = await self._source.read_marks(after=self._cursor, lanes=mask, limit=size, without=[*self.stopped])
+        marks, states = await self._read(_mask(held), size, few=few)
         if from_floor:
             self._floor.seen(marks[0][0] if marks else None)
         full = len(marks) == size
         self._adapt(full=full)
         self._cursor = marks[-1][0] if full else self._floor.value
-        work = self._take(marks, held)
+        work = self._take(marks, held, number, started)
+        if work is not None:
+            self._number = number
+            self._latest = next(reversed(work.touched))
+            work.states = states
         return work, full
+
+    async def _read(self, lanes: int, size: int, *, few: bool) -> tuple[list[Mark], States | None]:
+        """Read marks; a few with the states of the entity that changed last, where that is possible."""
+        plan = self._plans.get(self._latest)
+        if few and self._width and plan is not None and plan.together and self._source.reads_together:
+            try:
+                return await self._source.read_together(
+                    plan, after=self._cursor, lanes=lanes, limit=size, without=[*self.stopped]
+                )
+            except (KeyFormatError, SourceError, PrivilegeError) as error:
+                if error.retryable:
+                    raise  # else one after the other, which finds out what it is
+        return await self._source.read_marks(after=self._cursor, lanes=lanes, limit=size, without=[*self.stopped]), None
+
+    def _next_number(self) -> int:
+        if self._number == MAX_BATCH:
+            raise SpentEpochError
+        return self._number + 1
 
     async def fill(self, work: Work) -> None:
         """Read the states of a batch's keys and plan the writes.
@@ -140,6 +168,11 @@ class Reader:
         for entity in list(left):
             plan = self._plans[entity]
             left[entity] = self._without_poisoned(work, plan, left[entity])
+            if work.states is not None and work.states.plan is plan:
+                wanted = set(left.pop(entity))
+                rows = [row for row in work.states.rows if row[-1] in wanted]  # others are under way
+                self._plan(work, States(plan, rows, ()), wanted, now)
+                continue
             while left[entity] and work.bytes <= self._bytes / 2:
                 most = min(SLICE, int(self._bytes / 4 / self._width) or 1) if self._width else FIRST_SLICE
                 keys, left[entity] = left[entity][:most], left[entity][most:]
@@ -160,12 +193,15 @@ class Reader:
             work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
             keys = [key for key in keys if key not in twice]
             states = States(plan, [row for row in states.rows if row[-1] not in twice], states.children)
+        self._plan(work, states, keys, now)
+
+    def _plan(self, work: Work, states: States, keys: Collection[str], now: datetime) -> None:
         work.plan_writes(
             states,
             keys,
             source=self._source.source_name,
             now=now,
-            insert_backfills=self.insert_backfills.get(plan.id, True),
+            insert_backfills=self.insert_backfills.get(states.plan.id, True),
         )
         self._weigh(work, states)
 
@@ -191,8 +227,8 @@ class Reader:
         work.reject(plan, bad)
         return [key for key in keys if key not in {rejection.key for rejection in bad}]
 
-    def _take(self, marks: list[Mark], held: Mapping[int, int]) -> Work | None:
-        """Group marks by entity and key, leaving out keys that are under way; draw the batch's number."""
+    def _take(self, marks: list[Mark], held: Mapping[int, int], number: int, started: float) -> Work | None:
+        """Group marks by entity and key, leaving out keys that are under way."""
         touched: dict[int, Touched] = {}
         taken = marks
         self._release_held_back()
@@ -229,13 +265,10 @@ class Reader:
         self._read_something = True
         for entity, keys in touched.items():
             self.busy[entity].update(keys.hints)
-        if self._number == MAX_BATCH:
-            raise SpentEpochError
-        self._number += 1
         lanes = {mark[1] for mark in taken}
         return Work(
-            self._number,
-            boottime(),
+            number,
+            started,
             time.monotonic(),
             {lane: held[lane] for lane in lanes},
             touched,

@@ -55,6 +55,8 @@ class Work:
     waiting: set[tuple[int, str]] = field(default_factory=set)
     """Keys whose marks stay: their unique value belongs to another record for now."""
     marks: list[Mark] = field(default_factory=list)
+    states: States | None = None
+    """Of one entity, where they came with the marks."""
     bytes: int = 0
     sent: bool = False
     """Something of it may have reached the target."""
