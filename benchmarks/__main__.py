@@ -17,7 +17,7 @@ def suites(*, quick: bool) -> dict[str, Callable[[Stage], list[Line]]]:
     return {
         "inserts": lambda on: throughput.inserts(on, rows=rows, rounds=rounds),
         "updates": lambda on: throughput.updates(on, rows=rows, rounds=rounds),
-        "latency": lambda on: latency.lines(on, seconds=seconds),
+        "latency": lambda on: latency.lines(on, seconds=seconds / 1.5, rounds=rounds),
         "single": lambda on: capture.single(on, rows=rows // 100, rounds=rounds),
         "bulk": lambda on: capture.bulk(on, rows=100_000, rounds=rounds),
         "backlog": lambda on: throughput.backlog(on, small=rows, large=rows * 10),
