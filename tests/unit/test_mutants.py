@@ -27,7 +27,7 @@ def test_a_mutants_tests_exist(mutant: Mutant) -> None:
         file, *_, name = test.split("::")
         text = (ROOT / file).read_text("utf-8")
         if "Contract" in text:
-            text += (ROOT / "src/syncline/testing/contract.py").read_text("utf-8")
+            text += "".join(part.read_text("utf-8") for part in (ROOT / "src/syncline/testing/contract").glob("*.py"))
         assert f"def {name}(" in text
 
 

@@ -1,0 +1,84 @@
+"""Reading by key, and walking a whole collection."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+
+from syncline.ports import Target
+from syncline.testing.contract.calls import THINGS, Calls, absence, document
+
+
+class Reading(Calls):
+    """A walk misses nothing, whatever the ids are made of."""
+
+    async def test_reading_gives_what_is_there(self, target: Target) -> None:
+        """In any order, without the others."""
+        await self.insert(target, *(document(n, 1) for n in range(5)))
+        assert await target.read(THINGS, []) == []
+        assert sorted(found["_id"] for found in await target.read(THINGS, [4, 1, 9])) == [1, 4]
+
+    async def test_a_composite_key_is_an_id(self, target: Target) -> None:
+        """Its fields are in the order of the key."""
+        ids: list[Any] = [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 2, "b": "a"}]
+        await self.insert(target, *(document(id_, 1) for id_ in reversed(ids)))
+        await self.upsert(target, document(ids[1], 2, name="new"))
+        await self.delete(target, absence(ids[2], 2))
+        assert await self.everything(target) == ids[:2]
+        assert (await self.stored(target, ids[1]) or {})["name"] == "new"
+
+    MIXED: Sequence[Any] = (
+        None,
+        -5,
+        Decimal128("1.5"),
+        2,
+        2.5,
+        Int64(2**40),
+        "",
+        "B",
+        "a",
+        "ä",
+        {"a": 1},
+        {"a": 2},
+        b"zz",
+        b"aaa",
+        uuid.UUID(int=1),
+        False,
+        True,
+        datetime(2020, 1, 1),  # noqa: DTZ001
+    )
+    """Ids of every type, in the order of the walk."""
+
+    @pytest.mark.parametrize("size", [1, 2, 1000])
+    async def test_a_walk_crosses_types(self, target: Target, size: int) -> None:
+        """A range over ids that is bounded by a value must not end at its type's border."""
+        await self.insert(target, *(document(id_, 1) for id_ in self.MIXED[::-1]))
+        assert await self.everything(target, size=size) == list(self.MIXED)
+
+    async def test_a_walk_goes_on_after_any_id(self, target: Target) -> None:
+        """Also after null, and after one that is gone."""
+        await self.insert(target, *(document(id_, 1) for id_ in self.MIXED))
+        for position, id_ in enumerate(self.MIXED):
+            rest = await self.everything(target, after=id_, resume=True, size=4)
+            assert rest == list(self.MIXED[position + 1 :])
+        assert await self.everything(target, after=2.25, resume=True) == list(self.MIXED[4:])
+
+    async def test_a_walk_carries_tickets(self, target: Target) -> None:
+        """Nothing else: it is for whole collections."""
+        await self.insert(target, document(1, 5, name="x"))
+        assert [page async for page in target.walk(THINGS)] == [[{"_id": 1, "_v": 5}]]
+
+    async def test_a_walk_over_nothing_ends(self, target: Target) -> None:
+        """Also over a collection that does not exist."""
+        assert [page async for page in target.walk(THINGS)] == []
+
+    async def test_pages_have_the_size_that_was_asked_for(self, target: Target) -> None:
+        """The last one what is left."""
+        await self.insert(target, *(document(n, 1) for n in range(25)))
+        assert [len(page) async for page in target.walk(THINGS, size=10)] == [10, 10, 5]
