@@ -1,0 +1,33 @@
+"""The names that applications use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import syncline
+
+
+@pytest.mark.parametrize("name", syncline.__all__)
+def test_each_public_name_is_there(name: str) -> None:
+    assert getattr(syncline, name).__name__ == name
+
+
+def test_the_list_and_the_places_agree() -> None:
+    assert sorted(syncline._PLACES) == sorted(syncline.__all__)
+    for name, module in syncline._PLACES.items():
+        assert getattr(import_module(f"syncline.{module}"), name) is getattr(syncline, name)
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = syncline.nothing
+
+
+def test_importing_the_package_imports_no_optional_one() -> None:
+    script = "import syncline, sys; print({'sqlalchemy', 'fastapi', 'redis', 'pymongo'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
