@@ -12,6 +12,7 @@ from syncline.errors import NotInstalledError, PrivilegeError, SourceUnavailable
 from syncline.insight import reach
 from syncline.insight.reach import DEADLINE, DatabaseState
 from syncline.model.thresholds import Alert, Health, Severity, Thresholds, health
+from syncline.outbox.connection import Connection
 from syncline.ports import Target
 
 Rows = Sequence[Mapping[str, Any]]
@@ -103,14 +104,46 @@ async def read_status(
     state, (source_state, facts) = await asyncio.gather(
         _target(target, deadline), _source(url, deadline.total_seconds())
     )
+    sides = {source_name: source_state} | ({target_name: state} if state else {})
+    return judge(sides, facts, thresholds=thresholds, values=values)
+
+
+def judge(
+    databases: Mapping[str, DatabaseState],
+    facts: Mapping[str, Any],
+    *,
+    thresholds: Thresholds | None = None,
+    values: Mapping[str, float] | None = None,
+    alerts: Sequence[Alert] = (),
+) -> Status:
+    """Draw the conclusions from what was read.
+
+    Args:
+        databases: the source first, then the target where there is one.
+        facts: from ``read_facts``; empty while the source is down.
+        thresholds: the bounds in force.
+        values: further measures to judge, such as ``api_p95_ms``.
+        alerts: raised by the caller.
+
+    """
     measures = facts.get("measures")
     judged = dict(values or {})
     if measures:
         judged |= {name: getattr(measures, name) for name in ("lag_seconds", "queue_size", "failed_events")}
-    alerts = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ()))]
-    databases = {source_name: source_state} | ({target_name: state} if state else {})
-    word = health(source_up=source_state.connected, target_up=state is None or state.connected, alerts=alerts)
-    return Status(databases, word, alerts, **facts)
+    found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
+    source, *target = databases.values()
+    up = all(state.connected for state in target)
+    return Status(databases, health(source_up=source.connected, target_up=up, alerts=found), found, **facts)
+
+
+async def read_facts(connection: Connection) -> dict[str, Any]:
+    """Read what the source knows of the synchronisation: the parts of a ``Status`` by name."""
+    facts: dict[str, Any] = {"measures": Measures(**await reach.one(connection, "measures"))}
+    lanes = await reach.one(connection, "lane_counts")
+    facts["lanes"] = {"owned": lanes["owned"], "free": lanes["total"] - lanes["owned"], "total": lanes["total"]}
+    for name in ("workers", "tasks", "notices", "certificates"):
+        facts[name] = await reach.rows(connection, name)
+    return facts
 
 
 async def _target(target: Target | None, deadline: timedelta) -> DatabaseState | None:
@@ -121,11 +154,7 @@ async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dic
     try:
         async with asyncio.timeout(deadline_seconds), reach.source(url, purpose="status") as connection:
             state = await reach.ping_source(connection)
-            facts: dict[str, Any] = {"measures": Measures(**await reach.one(connection, "measures"))}
-            lanes = await reach.one(connection, "lane_counts")
-            facts["lanes"] = {"owned": lanes["owned"], "free": lanes["total"] - lanes["owned"], "total": lanes["total"]}
-            for name in ("workers", "tasks", "notices", "certificates"):
-                facts[name] = await reach.rows(connection, name)
+            facts = await read_facts(connection)
     except TimeoutError:
         return DatabaseState(connected=False, error=f"no answer within {deadline_seconds:g} s"), {}
     except (NotInstalledError, VersionError, PrivilegeError):
