@@ -7,10 +7,14 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from syncline.backfill.runner import Runner
 from syncline.config import Settings
 from syncline.errors import SynclineError, TargetUnavailableError
+from syncline.insight.health import DEADLINE, HealthReader
 from syncline.outbox.connection import Connection, connect
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import Plans, compile_plans
@@ -58,6 +62,16 @@ async def opened_source(settings: Settings, *, keyed: bool = False) -> AsyncIter
 async def open_plans(settings: Settings, connection: Connection) -> Plans:
     """Compile the configured entities against the tables."""
     return await compile_plans(connection, settings.entities)
+
+
+def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:
+    """Make what tells the health; ``options`` are those of ``HealthReader``. Close it when done."""
+
+    def open_(limit: timedelta) -> MongoTarget:
+        brief = settings.target.model_copy(update={"timeout": limit, "connect_timeout": limit / 2})
+        return open_target(replace(settings, target=brief))
+
+    return HealthReader(settings, open_, deadline=deadline, **options)
 
 
 TASK_SECONDS = 1.0
