@@ -415,7 +415,8 @@ class TestDoctor:
         installed.sql(f'ALTER TABLE users {state} TRIGGER "{name}"')
         finding = self.report(installed)["triggers"]
         assert finding["level"] == "critical"
-        installed.sql(finding["fix"])
+        assert finding["fix"] == "syncline install && syncline backfill users"
+        installed.run("install", "--yes")
         assert self.report(installed)["triggers"]["level"] == "ok"
 
     def test_a_trigger_that_is_gone(self, installed):

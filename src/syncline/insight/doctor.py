@@ -1,27 +1,23 @@
-"""``syncline doctor``: look everywhere for what goes wrong in practice, before it does."""
+"""``syncline doctor``: look everywhere for what goes wrong in practice, before it does. It reads only."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-
-import psycopg
 
 from syncline.config import Settings
 from syncline.errors import MappingError, NotInstalledError, SourceUnavailableError, SynclineError, VersionError
 from syncline.insight import reach
-from syncline.insight.checks import capture, cockroach, server, target, work
-from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok, warning
-from syncline.model.entity import Entity, Shape, TableName
+from syncline.insight.checks import capture, cockroach, indexes, server, sides, target, work
+from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
+from syncline.insight.examination import Check, Examination, examination, lost
+from syncline.model.entity import Shape, TableName
 from syncline.outbox.catalog import read_shape
-from syncline.outbox.connection import Connection
+from syncline.outbox.connection import translated
 from syncline.outbox.dialect import on_cockroach
 from syncline.outbox.registry import SCHEMA_VERSION
 from syncline.targets.mongo import MongoTarget
-
-Check = Callable[[Patient], Awaitable[list[Finding]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,62 +37,57 @@ class Diagnosis:
 
 
 async def diagnose(settings: Settings, target_: MongoTarget) -> Diagnosis:
-    """Run every check that can be run; what cannot be reached is itself a finding."""
-    try:
-        async with reach.source(settings.source.url, purpose="doctor", installed=False) as connection:
-            installation, found = await _source(settings, connection)
-    except SourceUnavailableError as error:
-        installation = None
-        why = "nothing is captured or applied while the source is down"
-        found = [critical("source", error.message, why=why, fix=error.hint or "check `url` of [source]")]
-    found += await target.examine(target_, settings.entities, installation)
+    """Run every check that can be run; what cannot be reached is itself a finding. Neither side is changed."""
+    reached, at_target = await target.examine(target_, settings)
+    both: list[Check] = sides.checks(target_) if reached else []
+    found = await _source(settings, both) + at_target
     return Diagnosis(sorted(found, key=lambda finding: -finding.level))
 
 
-async def _source(settings: Settings, connection: Connection) -> tuple[str | None, list[Finding]]:
-    installation, findings = await _installed(connection)
-    shapes = await _shapes(connection, settings.entities)
-    patient = Patient(settings, connection, installation is not None, settings.entities, shapes)
-    checks: list[Check] = [*server.CHECKS, *capture.CHECKS]
-    installed: list[Check] = [*capture.INSTALLED_CHECKS, *work.CHECKS]
-    if on_cockroach(connection):
-        checks, installed = [*cockroach.CHECKS], [*cockroach.INSTALLED_CHECKS]
-    if patient.installed:
-        checks += installed
-    for check in checks:
-        findings += await _run(check, patient)
-    return installation, findings
+async def _source(settings: Settings, both: Sequence[Check]) -> list[Finding]:
+    try:
+        async with examination(settings) as examined:
+            return await _examine(examined, both)
+    except SourceUnavailableError as error:
+        return [lost(error)]
 
 
-async def _installed(connection: Connection) -> tuple[str | None, list[Finding]]:
+async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding]:
+    async def shapes(patient: Patient) -> list[Finding]:
+        examined.patient = replace(patient, shapes=await _shapes(patient))
+        return []
+
+    cockroachdb = on_cockroach(examined.patient.connection)
+    found = await examined.run([installation, shapes])
+    found += await examined.run(cockroach.CHECKS if cockroachdb else [*server.CHECKS, *capture.CHECKS, *indexes.CHECKS])
+    if any(one.check == "installation" and one.level is Level.OK for one in found):
+        installed = cockroach.INSTALLED_CHECKS if cockroachdb else [*capture.INSTALLED_CHECKS, *work.CHECKS]
+        found += await examined.run([*installed, *both])
+    return found
+
+
+async def installation(patient: Patient) -> list[Finding]:
+    """See that our tables are there, of this package's version."""
     why = "changes are not captured"
     try:
-        await reach.check_installed(connection)
+        await reach.check_installed(patient.connection)
     except NotInstalledError as error:
-        return None, [critical("installation", error.message, why=why, fix="syncline install")]
+        return [critical("installation", error.message, why=why, fix="syncline install")]
     except VersionError as error:
-        return None, [critical("installation", error.message, why=why, fix=error.hint or "syncline install")]
+        return [critical("installation", error.message, why=why, fix=error.hint or "syncline install")]
+    except SourceUnavailableError:
+        raise
     except SynclineError as error:
-        return None, [critical("installation", error.message, why=why, fix="syncline install --worker-role ROLE")]
-    row = await reach.query(connection, "SELECT installation::text AS installation FROM syncline.meta")
-    return row[0]["installation"], [ok("installation", f"installed, schema {SCHEMA_VERSION}")]
+        return [critical("installation", error.message, why=why, fix="syncline install --worker-role ROLE")]
+    return [ok("installation", f"installed, schema {SCHEMA_VERSION}")]
 
 
-async def _shapes(connection: Connection, entities: Sequence[Entity]) -> dict[TableName, Shape]:
+async def _shapes(patient: Patient) -> dict[TableName, Shape]:
     shapes: dict[TableName, Shape] = {}
-    for table in {t: None for e in entities for t in (e.table, *(embed.table for embed in e.embeds))}:
+    for table in {t: None for e in patient.entities for t in (e.table, *(embed.table for embed in e.embeds))}:
         try:
-            shapes[table] = await read_shape(connection, table)
+            with translated():
+                shapes[table] = await read_shape(patient.connection, table)
         except MappingError:
             continue  # the check of the mapping says so
     return shapes
-
-
-async def _run(check: Check, patient: Patient) -> list[Finding]:
-    name = check.__name__.replace("_", " ")
-    try:
-        async with asyncio.timeout(20):
-            return await check(patient)
-    except (SynclineError, psycopg.Error, TimeoutError) as error:
-        reason = (str(error).strip() or "it took too long").splitlines()[0]
-        return [warning(name, f"could not be checked: {reason}", why="something may hide here", fix="see the reason")]

@@ -162,9 +162,30 @@ LEFT JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
 WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
   AND EXISTS (SELECT FROM unnest(s.setconfig) AS c WHERE lower(c) IN ('synchronous_commit=off', 'synchronous_commit=false', 'synchronous_commit=0', 'synchronous_commit=no'))
 UNION ALL
-SELECT 'the whole server', 'ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf();'
-FROM pg_catalog.pg_settings
-WHERE name = 'synchronous_commit' AND reset_val = 'off' AND source IN ('configuration file', 'command line', 'default')
+SELECT 'the whole server', 'ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf();'
+FROM pg_catalog.pg_settings AS s
+WHERE s.name = 'synchronous_commit' AND s.reset_val = 'off' AND NOT EXISTS (
+    -- What this session would fall back to may be its role's or its database's setting.
+    SELECT FROM pg_catalog.pg_db_role_setting AS own, unnest(own.setconfig) AS c
+    WHERE own.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
+      AND own.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+      AND lower(c) LIKE 'synchronous_commit=%%')
+
+-- name: unsafe_settings
+SELECT name FROM pg_catalog.pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY 1
+
+-- name: index_over
+-- Is there an index that finds rows by these columns, whatever follows them in it?
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_index AS i
+    WHERE i.indrelid = %(table)s::bigint AND i.indisvalid AND i.indpred IS NULL
+      AND cardinality(%(columns)s::text[]) = (
+          SELECT count(*) FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+          JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+          WHERE k.place <= cardinality(%(columns)s::text[]) AND a.attname = ANY(%(columns)s::text[]))) AS found
+
+-- name: package
+SELECT package FROM syncline.meta
 
 -- name: prepared_allowed
 SELECT setting::int AS allowed,
@@ -211,12 +232,12 @@ GROUP BY 1, 2, 3, 4 ORDER BY 1
 -- name: own_tables
 SELECT relname AS name, n_live_tup AS live, n_dead_tup AS dead, pg_catalog.pg_total_relation_size(relid) AS bytes,
        last_autovacuum, last_vacuum
-FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'syncline' AND relname IN ('outbox', 'deferred', 'lane', 'worker', 'meta')
+FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'syncline' AND relname IN ('outbox', 'deferred', 'parked', 'task', 'lane', 'worker', 'meta')
 
 -- name: autovacuum_off
-SELECT current_setting('autovacuum')::boolean AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass('syncline.outbox')
-    AND EXISTS (SELECT FROM unnest(c.reloptions) AS o WHERE o IN ('autovacuum_enabled=false', 'autovacuum_enabled=off'))) AS running
+SELECT NOT current_setting('autovacuum')::boolean AS server, EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c, unnest(c.reloptions) AS o
+    WHERE c.oid = to_regclass('syncline.outbox') AND o IN ('autovacuum_enabled=false', 'autovacuum_enabled=off')) AS outbox
 
 -- name: overdue_deletes
 SELECT count(*) AS overdue FROM (SELECT FROM syncline.deferred WHERE due < clock_timestamp() - interval '5 minutes' LIMIT 1000) AS few

@@ -20,7 +20,7 @@ from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors
-from syncline.targets.mongo_indexes import ensure_indexes, holder, missing_indexes, unique_indexes
+from syncline.targets.mongo_indexes import ensure_indexes, holders, missing_indexes
 
 T = TypeVar("T")
 
@@ -187,8 +187,7 @@ class MongoTarget:
         """Find, for each unique value, the record that has it now."""
         collection = self._database[entity.collection]
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            unique = await unique_indexes(collection)
-            return [await holder(collection, unique, value) if value else None for value in values]
+            return await holders(collection, values)
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read what each lane announced here."""
@@ -291,6 +290,11 @@ class MongoTarget:
             "replica_set": hello.get("setName"),
             "max_document_bytes": hello["maxBsonObjectSize"],
         }
+
+    async def ask(self, command: Mapping[str, Any], *, admin: bool = False) -> Mapping[str, Any]:
+        """Run a command and return the reply as it is; for who examines the server."""
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+            return await (self._client.admin if admin else self._database).command(dict(command))
 
     async def close(self) -> None:
         """Close the pool."""

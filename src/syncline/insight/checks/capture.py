@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from psycopg import sql
+
 from syncline.capture.install import InstallOptions, plan
 from syncline.errors import MappingError, PrivilegeError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.keys import choose_key
 from syncline.model.mapping import Projection
 from syncline.outbox.registry import check, installed
 
@@ -27,17 +33,60 @@ async def mapping(patient: Patient) -> list[Finding]:
                     fix=f"correct [entities.{entity.name}] in the configuration",
                 )
             )
-            continue
-        try:
-            projection = Projection(entity, patient.shapes[entity.table], patient.shapes)
-        except MappingError as error:
-            fix = error.hint or f"correct [entities.{entity.name}] in the configuration"
-            found.append(critical("mapping", error.message, why="no record of it can be synced", fix=fix))
-            continue
-        found += _unmapped(entity.name, str(entity.table), projection.unmapped)
-        for embed in projection.embeds:
-            found += _unmapped(f"{entity.name}.embed.{embed.embed.field}", str(embed.embed.table), embed.unmapped)
+        elif not _keyless(entity, patient.shapes[entity.table]):  # the check of the key says so
+            found += _compiled(entity, patient.shapes)
     return found or [ok("mapping", f"{len(patient.entities)} entities fit their tables, every column is mapped")]
+
+
+def _compiled(entity: Entity, shapes: Mapping[TableName, Shape]) -> list[Finding]:
+    try:
+        projection = Projection(entity, shapes[entity.table], shapes)
+    except MappingError as error:
+        fix = error.hint or f"correct [entities.{entity.name}] in the configuration"
+        return [critical("mapping", error.message, why="no record of it can be synced", fix=fix)]
+    found = _unmapped(entity.name, str(entity.table), projection.unmapped)
+    for embed in projection.embeds:
+        found += _unmapped(f"{entity.name}.embed.{embed.embed.field}", str(embed.embed.table), embed.unmapped)
+    return found
+
+
+def _keyless(entity: Entity, shape: Shape) -> MappingError | None:
+    try:
+        choose_key(entity, shape)
+    except MappingError as error:
+        return error
+    return None
+
+
+async def key(patient: Patient) -> list[Finding]:
+    """See that each table still has the key that its records are found by."""
+    found: list[Finding] = []
+    for entity in patient.entities:
+        shape = patient.shapes.get(entity.table)
+        error = _keyless(entity, shape) if shape else None
+        if shape and error:
+            known = await reach.query(
+                patient.connection,
+                "SELECT key_columns FROM syncline.entity WHERE name = %(name)s",
+                {"name": entity.name},
+            )
+            columns = entity.key or tuple(known[0]["key_columns"] if known else ())
+            why = "its records cannot be told apart: the worker leaves the entity alone, changes wait"
+            fix = _rekey(entity.table, columns, shape) or error.hint or "ALTER TABLE … ADD PRIMARY KEY (…);"
+            found.append(critical("key", error.message, why=why, fix=fix))
+    return found or [ok("key", "every table has its key")]
+
+
+def _rekey(table: TableName, columns: Sequence[str], shape: Shape) -> str | None:
+    """Compose what gives the key back; ``None`` when a column of it is gone."""
+    if not columns or any(shape.column(name) is None for name in columns):
+        return None
+    name = sql.Identifier(table.schema, table.name).as_string(None)
+    listed = sql.SQL(", ").join(map(sql.Identifier, columns)).as_string(None)
+    if not shape.primary_key:
+        return f"ALTER TABLE {name} ADD PRIMARY KEY ({listed});"
+    required = [f"ALTER COLUMN {sql.Identifier(column).as_string(None)} SET NOT NULL" for column in columns]
+    return f"ALTER TABLE {name} {', '.join(required)}, ADD UNIQUE ({listed});"
 
 
 def _unmapped(path: str, table: str, columns: tuple[str, ...]) -> list[Finding]:
@@ -62,15 +111,15 @@ async def triggers(patient: Patient) -> list[Finding]:
         lacking = [name for bit, name in _EVENTS.items() if not row["events"] & bit]
         if not row["partition"] and not row["events"] & _TRUNCATE:
             lacking.append("TRUNCATE")
+        fix = f"syncline install && syncline backfill {' '.join(_entities_on(patient, row['root']))}"
         if row["asleep"]:
             found.append(
                 critical(
                     "triggers",
                     f"{row['name']}: {reach.names(row['asleep'])} not enabled ALWAYS",
-                    why="changes under session_replication_role = replica (restores, replication) are not captured",
-                    fix=" ".join(
-                        f'ALTER TABLE {row["name"]} ENABLE ALWAYS TRIGGER "{name}";' for name in row["asleep"]
-                    ),
+                    why="what was written meanwhile (a restored dump switches them off), and what replication writes, "
+                    "is not captured",
+                    fix=fix,
                 )
             )
         elif lacking:
@@ -79,10 +128,16 @@ async def triggers(patient: Patient) -> list[Finding]:
                     "triggers",
                     f"{row['name']}: {', '.join(lacking)} is not captured",
                     why="such changes never reach the target",
-                    fix="syncline install, then syncline verify",
+                    fix=fix,
                 )
             )
     return found or [ok("triggers", f"present and always enabled on {len(patient.shapes)} tables")]
+
+
+def _entities_on(patient: Patient, oid: int) -> list[str]:
+    """Name the entities that a table belongs to."""
+    tables = {table for table, shape in patient.shapes.items() if shape.oid == oid}
+    return [e.name for e in patient.entities if tables & {e.table, *(embed.table for embed in e.embeds)}]
 
 
 async def privileges(patient: Patient) -> list[Finding]:
@@ -130,10 +185,16 @@ async def configuration(patient: Patient) -> list[Finding]:
         )
     except PrivilegeError:
         return [ok("configuration", "is what is installed (this role may not look at triggers and functions)")]
-    if drift.statements:
-        return [warning("configuration", f"`syncline install` would: {reach.names(drift.summary)}", why=why, fix=fix)]
-    return [ok("configuration", "is what is installed")]
+    except MappingError:
+        return []  # the checks of mapping and key say so
+    if not drift.statements:
+        return [ok("configuration", "is what is installed")]
+    text = f"`syncline install` would: {reach.names(drift.summary)}"
+    if drift.backfill:
+        why = f"changes of {reach.names(drift.backfill)} may not have been captured; installing has them marked"
+        return [critical("configuration", text, why=why, fix=fix)]
+    return [warning("configuration", text, why=why, fix=fix)]
 
 
 CHECKS = (mapping, privileges, row_security)
-INSTALLED_CHECKS = (configuration, triggers)
+INSTALLED_CHECKS = (key, configuration, triggers)

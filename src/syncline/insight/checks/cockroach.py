@@ -21,7 +21,7 @@ async def triggers(patient: Patient) -> list[Finding]:
             "triggers",
             f"missing or switched off: {', '.join(missing)}",
             why="changes of these tables are not captured",
-            fix="syncline install (it also has the gap marked)",
+            fix="syncline install  # it also has what was missed marked",
         )
     ]
 
@@ -37,10 +37,20 @@ async def history(patient: Patient) -> list[Finding]:
             "history",
             f"{BIG} rows or more",
             why="every change is written once more, and deleted again",
-            fix='keep it for a shorter time: [history] keep = "1d", or "off"',
+            fix='set [history] keep = "1d" (or "off") in the configuration, then: syncline worker',
         )
     ]
 
 
-CHECKS = (server.clock, capture.mapping, capture.configuration)
-INSTALLED_CHECKS = (triggers, history, work.workers, work.second_deletes, work.parked)
+CHECKS = (server.clock, capture.mapping)
+INSTALLED_CHECKS = (
+    capture.key,
+    capture.configuration,
+    triggers,
+    history,
+    work.workers,
+    work.version,
+    work.notices,
+    work.second_deletes,
+    work.parked,
+)

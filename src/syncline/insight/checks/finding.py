@@ -42,10 +42,13 @@ class Patient:
 
     settings: Settings
     connection: Connection
-    installed: bool
-    entities: tuple[Entity, ...]
     shapes: dict[TableName, Shape]
     """Shapes of the tables that exist, those of embedded children too."""
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """The configured entities."""
+        return self.settings.entities
 
     @property
     def table_oids(self) -> list[int]:

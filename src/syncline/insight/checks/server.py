@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 from syncline.config.urls import host_of
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
-from syncline.outbox.connection import connect
+from syncline.outbox.connection import Connection, translated
 
 OLD_SECONDS = 300.0
 VERY_OLD_SECONDS = 3600.0
@@ -17,7 +18,7 @@ RETAINED_BYTES = 1 << 30
 OLD_XMIN = 1_000_000
 
 
-async def standby(patient: Patient) -> list[Finding]:
+async def primary(patient: Patient) -> list[Finding]:
     """Find a replica in the place of the primary."""
     server = await reach.one(patient.connection, "server")
     version = str(server["server_version"]).split(" ")[0]
@@ -56,7 +57,7 @@ async def replication_slots(patient: Patient) -> list[Finding]:
     slots = [
         s
         for s in await reach.rows(patient.connection, "replication_slots")
-        if s["retained_bytes"] > RETAINED_BYTES or s["xmin_age"] > 1_000_000
+        if s["retained_bytes"] > RETAINED_BYTES or s["xmin_age"] > OLD_XMIN
     ]
     if not slots:
         return [ok("replication slots", "none holds back much")]
@@ -73,18 +74,25 @@ async def replication_slots(patient: Patient) -> list[Finding]:
 
 async def asynchronous_commit(patient: Patient) -> list[Finding]:
     """Find who commits without waiting for the disk."""
-    found = await reach.rows(patient.connection, "asynchronous_commits")
-    if not found:
-        return [ok("synchronous_commit", "on by default for every role")]
-    return [
+    found = [
         warning(
             "synchronous_commit",
             f"off for {row['who']}",
             why="a crash may take such changes back after they were seen; the worker therefore waits for the disk",
             fix=row["fix"],
         )
-        for row in found
+        for row in await reach.rows(patient.connection, "asynchronous_commits")
     ]
+    found += [
+        critical(
+            "synchronous_commit",
+            f"{row['name']} is off for the whole server",
+            why="after a crash of its host the source may be damaged, or older than what the target has seen",
+            fix=f"ALTER SYSTEM SET {row['name']} = on; SELECT pg_reload_conf();",
+        )
+        for row in await reach.rows(patient.connection, "unsafe_settings")
+    ]
+    return found or [ok("synchronous_commit", "on by default for every role")]
 
 
 async def two_phase(patient: Patient) -> list[Finding]:
@@ -115,19 +123,23 @@ async def clock(patient: Patient) -> list[Finding]:
             "clock",
             f"this host is {abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the source",
             why="leases do not mind, but `_syncedAt` and logs do not fit the source's times",
-            fix="synchronise the clock: timedatectl set-ntp true",
+            fix="timedatectl set-ntp true  # on both hosts",
         )
     ]
 
 
 async def pooler(patient: Patient) -> list[Finding]:
     """Find a pooler in between: it answers with a process number of its own, and shares servers between clients."""
-    connection = patient.connection
-    pid = next(iter((await reach.one(connection, "backend")).values()))
-    if connection.info.backend_pid == pid:
-        return [ok("pooler", "none: this is a direct connection")]
-    if not await _shares_servers(patient):
-        return [ok("pooler", "a pooler in session mode")]
+    url = patient.settings.source.url
+    async with AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(reach.source(url, purpose="doctor", installed=False)) for _ in range(2)
+        ]
+        pid = next(iter((await reach.one(first, "backend")).values()))
+        if first.info.backend_pid == pid:
+            return [ok("pooler", "none: this is a direct connection")]
+        if not await _share_servers(first, second):
+            return [ok("pooler", "a pooler in session mode")]
     return [
         critical(
             "pooler",
@@ -138,19 +150,18 @@ async def pooler(patient: Patient) -> list[Finding]:
     ]
 
 
-async def _shares_servers(patient: Patient) -> bool:
+async def _share_servers(first: Connection, second: Connection) -> bool:
     """See whether a setting of one session is gone, or met by another, when both take turns."""
     token = uuid4().hex
-    first = patient.connection
-    second = await connect(patient.settings.source.url, application="syncline doctor")
-    try:
+    with translated():
         await first.execute("SELECT set_config('syncline.probe', %s, false)", (token,))
-        async with second.transaction():
-            met = await (await second.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
-            kept = await (await first.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
-    finally:
-        await second.close()
+        try:
+            async with second.transaction():
+                met = await (await second.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
+                kept = await (await first.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
+        finally:
+            await first.execute("RESET syncline.probe")
     return met == (token,) or kept != (token,)
 
 
-CHECKS = (standby, old_transactions, replication_slots, asynchronous_commit, two_phase, clock, pooler)
+CHECKS = (primary, old_transactions, replication_slots, asynchronous_commit, two_phase, clock, pooler)

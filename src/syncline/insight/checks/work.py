@@ -2,64 +2,116 @@
 
 from __future__ import annotations
 
+from syncline import __version__
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
 
 BLOATED_BYTES = 1 << 30
 DEAD_ROWS = 1_000_000
+FEW_ROWS = 100_000
+_RESOLVE = (
+    "UPDATE syncline.notice SET resolved_at = clock_timestamp() WHERE id = {};  -- once `syncline verify` is clean"
+)
 
 
 async def workers(patient: Patient) -> list[Finding]:
-    """See that somebody works, and that every lane has an owner."""
+    """See that somebody works, that every lane has an owner, and that workers reach the target."""
     alive = [w for w in await reach.rows(patient.connection, "workers") if w["alive"]]
     lanes = await reach.one(patient.connection, "lane_counts")
-    measures = await reach.one(patient.connection, "measures")
+    waiting = (await reach.one(patient.connection, "measures"))["queue_size"]
     free = lanes["total"] - lanes["owned"]
     if not alive:
-        level = critical if measures["queue_size"] else warning
-        return [
-            level(
-                "workers",
-                f"no worker is running, {measures['queue_size']} changes are waiting",
-                why="nothing reaches the target; nothing is lost either",
-                fix="syncline worker",
-            )
-        ]
-    if free:
-        return [
-            warning(
-                "workers",
-                f"{free} of {lanes['total']} lanes have no owner",
-                why="their changes wait; a worker takes free lanes within seconds, so look again",
-                fix="syncline status --watch 1",
-            )
-        ]
-    return [ok("workers", f"{len(alive)} running, all {lanes['total']} lanes owned")]
-
-
-async def own_tables(patient: Patient) -> list[Finding]:
-    """Look for dead rows and bloat in the outbox."""
+        why = "nothing reaches the target; nothing is lost either"
+        text = f"no worker is running, {waiting} changes are waiting"
+        return [(critical if waiting else warning)("workers", text, why=why, fix="syncline worker")]
     found = [
-        warning(
-            "bloat",
-            f"syncline.{t['name']}: {t['dead']} dead rows, {t['bytes'] >> 20} MiB for {t['live']} live rows",
-            why="reading it becomes slower",
-            fix=f"VACUUM (ANALYZE) syncline.{t['name']};  -- look for old transactions first",
+        critical(
+            "workers",
+            f"{worker['name']} cannot reach the target: {worker['report']['target_error']}",
+            why="changes wait in the outbox until it can",
+            fix="syncline doctor  # on the host of that worker, with its configuration",
         )
-        for t in await reach.rows(patient.connection, "own_tables")
-        if t["dead"] > max(DEAD_ROWS, t["live"]) or (t["bytes"] > BLOATED_BYTES and t["live"] < 100_000)
+        for worker in alive
+        if worker["report"].get("target_error")
     ]
-    running = (await reach.one(patient.connection, "autovacuum_off"))["running"]
-    if not running:
+    if free:
+        text = f"{free} of {lanes['total']} lanes have no owner"
+        why = "their changes wait; a running worker takes free lanes within seconds, so look again"
+        found.append(warning("workers", text, why=why, fix="syncline worker"))
+    return found or [ok("workers", f"{len(alive)} running, all {lanes['total']} lanes owned")]
+
+
+async def version(patient: Patient) -> list[Finding]:
+    """Compare the package here with the one that installed and those that run."""
+    found: list[Finding] = []
+    package = (await reach.one(patient.connection, "package"))["package"]
+    if package != __version__:
         found.append(
-            critical(
-                "bloat",
-                "autovacuum is off for syncline.outbox",
-                why="applied marks are never removed: reading the outbox becomes slower and slower",
-                fix="ALTER TABLE syncline.outbox RESET (autovacuum_enabled); and autovacuum = on in postgresql.conf",
+            warning(
+                "version",
+                f"Syncline {package} installed, this is {__version__}",
+                why="triggers and functions are those of the other version",
+                fix="syncline install",
             )
         )
-    return found or [ok("bloat", "our tables are in good shape, autovacuum works")]
+    others = sorted(
+        f"{w['name']} ({w['version']})"
+        for w in await reach.rows(patient.connection, "workers")
+        if w["alive"] and w["version"] != __version__
+    )
+    if others:
+        found.append(
+            warning(
+                "version",
+                f"workers of another version than {__version__}: {reach.names(others)}",
+                why="two versions may turn the same row into different documents",
+                fix="syncline worker  # with this version, in place of each of them",
+            )
+        )
+    return found or [ok("version", f"{__version__} installed, running and here")]
+
+
+async def notices(patient: Patient) -> list[Finding]:
+    """Repeat what workers noticed and nobody has dealt with."""
+    return [
+        (critical if notice["severity"] == "critical" else warning)(
+            "notices",
+            f"{notice['at']:%Y-%m-%d %H:%M} {notice['name']}: {notice['message']}",
+            why="a worker saw it; it stays open until somebody has looked",
+            fix=_RESOLVE.format(notice["id"]),
+        )
+        for notice in await reach.rows(patient.connection, "notices")
+        if not notice["resolved"] and notice["severity"] != "info"
+    ] or [ok("notices", "none is open")]
+
+
+async def bloat(patient: Patient) -> list[Finding]:
+    """Look for dead rows and bloat in the outbox."""
+    found = []
+    for t in await reach.rows(patient.connection, "own_tables"):
+        name, mebibytes = f"syncline.{t['name']}", t["bytes"] >> 20
+        fix = None
+        if t["dead"] > max(DEAD_ROWS, t["live"]):
+            fix = f"VACUUM (ANALYZE) {name};  -- look for old transactions first"
+        elif t["bytes"] > BLOATED_BYTES and t["live"] < FEW_ROWS:
+            fix = f"VACUUM (TRUNCATE, ANALYZE) {name}; REINDEX TABLE CONCURRENTLY {name};"
+        if fix:
+            text = f"{name}: {t['dead']} dead rows, {mebibytes} MiB for {t['live']} live rows"
+            found.append(warning("bloat", text, why="reading it becomes slower and slower", fix=fix))
+    return [*found, *await _autovacuum(patient)] or [ok("bloat", "our tables are in good shape, autovacuum works")]
+
+
+async def _autovacuum(patient: Patient) -> list[Finding]:
+    why = "applied marks are never removed: reading the outbox becomes slower and slower"
+    off = await reach.one(patient.connection, "autovacuum_off")
+    found = []
+    if off["server"]:
+        fix = "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
+        found.append(critical("bloat", "autovacuum is off for the whole server", why=why, fix=fix))
+    if off["outbox"]:
+        fix = "ALTER TABLE syncline.outbox RESET (autovacuum_enabled);"
+        found.append(critical("bloat", "autovacuum is off for syncline.outbox", why=why, fix=fix))
+    return found
 
 
 async def second_deletes(patient: Patient) -> list[Finding]:
@@ -92,4 +144,4 @@ async def parked(patient: Patient) -> list[Finding]:
     ]
 
 
-CHECKS = (workers, own_tables, second_deletes, parked)
+CHECKS = (workers, version, notices, bloat, second_deletes, parked)

@@ -1,0 +1,38 @@
+"""Indexes in the source: a document with embedded rows is read by the columns that lead to its parent."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from syncline.insight import reach
+from syncline.insight.checks.finding import Finding, Patient, ok, warning
+from syncline.model.entity import Embed, Shape
+
+
+async def source_indexes(patient: Patient) -> list[Finding]:
+    """See that each embedded table has an index over the columns that lead to its parent."""
+    embeds = {(e.table, e.on): (entity.name, e) for entity in patient.entities for e in entity.embeds}
+    found: list[Finding] = []
+    for name, embed in embeds.values():
+        shape = patient.shapes.get(embed.table)
+        if shape is None or all(shape.column(column) is None for column in embed.on):
+            continue  # the check of the mapping says so
+        answer = await reach.one(patient.connection, "index_over", table=shape.oid, columns=list(embed.on))
+        if not answer["found"]:
+            found.append(_missing(name, embed, shape))
+    return found or [ok("source indexes", f"{len(embeds)} embedded tables are found by index" if embeds else "no need")]
+
+
+def _missing(entity: str, embed: Embed, shape: Shape) -> Finding:
+    concurrently = "" if shape.kind == "p" else " CONCURRENTLY"
+    table = sql.Identifier(embed.table.schema, embed.table.name).as_string(None)
+    columns = sql.SQL(", ").join(map(sql.Identifier, embed.on)).as_string(None)
+    return warning(
+        "source indexes",
+        f"{embed.table} has no index over ({', '.join(embed.on)}), by which {entity} embeds it",
+        why="every change of a parent or of its rows reads the whole table",
+        fix=f"CREATE INDEX{concurrently} ON {table} ({columns});",
+    )
+
+
+CHECKS = (source_indexes,)
