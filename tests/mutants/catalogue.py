@@ -285,8 +285,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "key-under-way-forgotten",
         "a mark that was passed over is not looked for again",
-        [(f"{RELAY}/reader.py", "            self.skipped = True\n            gone =", "            gone =")],
+        [(f"{RELAY}/reader.py", "            self.skipped = self.skipped or not gone <= self._seqs\n", "")],
         [f"{PROTOCOL}::test_a_key_under_way_is_found_again"],
+    ),
+    Mutant(
+        "key-freed-while-its-mark-is-read",
+        "a mark that is acknowledged while marks are read is taken once more",
+        [(f"{RELAY}/reader.py", "        if self._reading:\n", "        if False:\n")],
+        ["tests/integration/test_backfill_relay.py::test_a_mark_acknowledged_while_it_is_read_is_not_written_again"],
     ),
     Mutant(
         "asynchronous-commit-not-awaited",

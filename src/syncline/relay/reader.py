@@ -77,6 +77,11 @@ class Reader:
         self.poisoned: dict[tuple[int, str], Rejection] = {}
         """Records that the target cannot stand: parked when they are met, and forgotten when that is acknowledged."""
         self._read_something = False
+        self._reading = False
+        self._seqs: set[int] = set()
+        """Marks under way."""
+        self._done_meanwhile: list[Work] = []
+        """Batches that ended while marks were being read."""
         self._source = source
         self._plans = plans
         self._leases = leases
@@ -124,18 +129,23 @@ class Reader:
         if self._width:
             size = max(1, min(size, int(self._bytes / 4 / self._width)))
         from_floor = self._cursor == self._floor.value
-        marks, states = await self._read(_mask(held), size, few=few)
-        if from_floor:
-            self._floor.seen(marks[0][0] if marks else None)
-        full = len(marks) == size
-        self._adapt(full=full)
-        self._cursor = marks[-1][0] if full else self._floor.value
-        work = self._take(marks, held, number, started)
+        self._reading = True
+        try:
+            marks, states = await self._read(_mask(held), size, few=few)
+            if from_floor:
+                self._floor.seen(marks[0][0] if marks else None)
+            full = len(marks) == size
+            self._adapt(full=full)
+            self._cursor = marks[-1][0] if full else self._floor.value
+            work = self._take(marks, held, number, started)
+        finally:
+            self._reading = False
+            again = self._release_done()
         if work is not None:
             self._number = number
             self._latest = next(reversed(work.touched))
             work.states = states
-        return work, full
+        return work, full or again
 
     async def _read(self, lanes: int, size: int, *, few: bool) -> tuple[list[Mark], States | None]:
         """Read marks; a few with the states of the entity that changed last, where that is possible."""
@@ -209,16 +219,30 @@ class Reader:
         """Leave keys to a later batch: the rows of this one are wider than those before."""
         for entity, keys in left.items():
             self.busy[entity].difference_update(keys)
+        self._seqs.difference_update(work.seqs)
         work.leave_out(left)
+        self._seqs.update(work.seqs)
         self.skipped = True
 
     def release(self, work: Work) -> None:
-        """Free a batch's keys."""
+        """Free a batch's keys; not while marks are being read, for these may be its own, acknowledged by now."""
+        if self._reading:
+            self._done_meanwhile.append(work)
+            return
         for entity, touched in work.touched.items():
             self.busy[entity].difference_update(touched.hints)
+        self._seqs.difference_update(work.seqs)
         if self.skipped:
             self.skipped = False
             self.restart()
+
+    def _release_done(self) -> bool:
+        """Free what ended meanwhile; true when marks were passed over for it, and the next read finds them."""
+        done, self._done_meanwhile = self._done_meanwhile, []
+        again = bool(done) and self.skipped
+        for work in done:
+            self.release(work)
+        return again
 
     def _without_poisoned(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
         if not self.poisoned:
@@ -256,8 +280,8 @@ class Reader:
             if not durable:
                 self.asynchronous = True
         if passed_over:
-            self.skipped = True
             gone = {mark[0] for mark in passed_over}
+            self.skipped = self.skipped or not gone <= self._seqs
             taken = [mark for mark in marks if mark[0] not in gone]
             touched = {entity: group for entity, group in touched.items() if group.hints}
         if not taken:
@@ -265,6 +289,7 @@ class Reader:
         self._read_something = True
         for entity, keys in touched.items():
             self.busy[entity].update(keys.hints)
+        self._seqs.update([mark[0] for mark in taken])
         lanes = {mark[1] for mark in taken}
         return Work(
             number,
