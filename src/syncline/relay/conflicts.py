@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from syncline.errors import SourceError
@@ -18,6 +20,9 @@ PATIENCE = 3
 STUCK_SECONDS = 60.0
 """How long a record waits for one that is not found, or that cannot be written: longer than most backlogs last."""
 MOST = 100_000
+CHUNK = 1000
+"""Rows of holders that are read at a time."""
+NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class Conflicts:
@@ -54,8 +59,8 @@ class Conflicts:
         waiting: set[str] = set()
         displaced: list[Absence] = []
         holders = await self._target.holders(plan.entity, [conflict.value for conflict in conflicts])
-        for conflict, holder in zip(conflicts, holders, strict=True):
-            rightful = holder and await self._rightful(plan, conflict, holder)
+        verdicts = await self._rightful(plan, conflicts, holders)
+        for conflict, holder, rightful in zip(conflicts, holders, verdicts, strict=True):
             if rightful and self._seen_again(plan.id, conflict.key) >= PATIENCE:
                 rejections.append(rightful)
                 self.settled(plan.id, [conflict.key])
@@ -95,24 +100,71 @@ class Conflicts:
         count = self._violations[entity, key] = self._violations.get((entity, key), 0) + 1
         return count
 
-    async def _rightful(self, plan: Plan, conflict: Conflict, holder: Document) -> Rejection | None:
-        """Say that the holder has the value in the source too; when it has not, mark it, and ``None``."""
-        key = plan.projection.codec.key_text(holder["_id"])
-        if key is None:
-            return _rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
+    async def _rightful(
+        self, plan: Plan, conflicts: Sequence[Conflict], holders: Sequence[Document | None]
+    ) -> list[Rejection | None]:
+        """Say, for each, that the holder has the value in the source too; holders that have not are marked."""
+        key_text = plan.projection.codec.key_text
+        keys = [None if holder is None else key_text(holder["_id"]) for holder in holders]
+        rows = await self._rows(plan, [key for key in dict.fromkeys(keys) if key is not None])
+        verdicts: list[Rejection | None] = []
+        outdated: dict[str, None] = {}
+        for conflict, holder, key in zip(conflicts, holders, keys, strict=True):
+            why = None
+            if holder is not None and key is None:
+                why = _rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
+            elif holder is not None and key is not None and key in rows.unreadable:
+                why = _rejection(plan, conflict, key, "whose row cannot be read")
+            elif holder is not None and key is not None and rows.have(key, holder, conflict.value):
+                why = _rejection(plan, conflict, key, "in the source too")
+            elif key is not None:
+                outdated[key] = None
+                self._violations.pop((plan.id, conflict.key), None)
+            verdicts.append(why)
+        if outdated:
+            await self._source.mark(plan.id, list(outdated), Hint.REPAIR)
+        return verdicts
+
+    async def _rows(self, plan: Plan, keys: Sequence[str]) -> _Rows:
+        """Read the rows as they are now; if that fails, one by one, to see which one cannot be read."""
+        rows = _Rows()
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            try:
+                await self._read(plan, chunk, rows)
+            except SourceError as error:
+                if error.retryable:
+                    raise
+                for key in chunk:
+                    await self._read_one(plan, key, rows)
+        return rows
+
+    async def _read_one(self, plan: Plan, key: str, rows: _Rows) -> None:
         try:
-            states = await self._source.read_states(plan, [key])
+            await self._read(plan, [key], rows)
         except SourceError as error:
             if error.retryable:
                 raise
-            return _rejection(plan, conflict, key, "whose row cannot be read")
-        now = states.documents(source="", synced_at=holder.get("_syncedAt"), ticket=0)  # type: ignore[arg-type]
+            rows.unreadable.add(key)
+
+    async def _read(self, plan: Plan, keys: Sequence[str], rows: _Rows) -> None:
+        states = await self._source.read_states(plan, keys)
+        documents = states.documents(source="", synced_at=NEVER, ticket=0)
+        rows.documents |= {document["_originalId"]: document for document in documents}
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Records as the source has them."""
+
+    documents: dict[str, Document] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+
+    def have(self, key: str, holder: Document, paths: Iterable[str]) -> bool:
+        """Tell whether a record is there, and in these fields what its document is."""
+        row = self.documents.get(key)
         # Its fields, not the value: the index of an array has a key for each element.
-        if now and not any(differences({"": _at(now[0], path)}, {"": _at(holder, path)}) for path in conflict.value):
-            return _rejection(plan, conflict, key, "in the source too")
-        await self._source.mark(plan.id, [key], Hint.REPAIR)
-        self._violations.pop((plan.id, conflict.key), None)
-        return None
+        return row is not None and not any(differences({"": _at(row, path)}, {"": _at(holder, path)}) for path in paths)
 
 
 def _stuck(plan: Plan, conflict: Conflict, holder: Document | None) -> Rejection:

@@ -14,6 +14,8 @@ from syncline.model.entity import Entity, Index
 
 _CONFLICTS = {85, 86}
 """IndexOptionsConflict, IndexKeySpecsConflict."""
+LOOKUPS = 200
+"""Values of one command; a pipeline may have a thousand stages."""
 
 
 def model_of(index: Index) -> IndexModel:
@@ -62,14 +64,35 @@ async def unique_indexes(collection: AsyncCollection[dict[str, Any]]) -> list[Ma
     return [info for info in (await collection.index_information()).values() if info.get("unique")]
 
 
-async def holder(
-    collection: AsyncCollection[dict[str, Any]], unique: Sequence[Mapping[str, Any]], value: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Find the document that has a unique value, as its index compares: with its collation, among what it covers."""
-    index: Mapping[str, Any] = next((one for one in unique if {name for name, _ in one["key"]} == set(value)), {})
-    same: list[Mapping[str, Any]] = [
-        {path: {"$eq": one}} for path, one in value.items()
-    ]  # a value may look like a query
+async def holders(
+    collection: AsyncCollection[dict[str, Any]], values: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any] | None]:
+    """Find the documents that have unique values, as their index compares: with its collation, among what it covers.
+
+    One command looks up many values of one index. Which document has which value only the server can say (under a
+    collation, in an array), so each value is a pipeline of its own.
+    """
+    unique = await unique_indexes(collection)
+    places: dict[frozenset[str], list[int]] = {}
+    for place, value in enumerate(values):
+        if value:
+            places.setdefault(frozenset(value), []).append(place)
+    found: list[dict[str, Any] | None] = [None] * len(values)
+    for paths, same_index in places.items():
+        index = next((one for one in unique if {name for name, _ in one["key"]} == paths), {})
+        for start in range(0, len(same_index), LOOKUPS):
+            first, *rest = [_lookup(index, values[place], place) for place in same_index[start : start + LOOKUPS]]
+            unions = [{"$unionWith": {"coll": collection.name, "pipeline": one}} for one in rest]
+            cursor = await collection.aggregate([*first, *unions], collation=index.get("collation"))
+            async for one in cursor:
+                found[one["place"]] = one["holder"]
+    return found
+
+
+def _lookup(index: Mapping[str, Any], value: Mapping[str, Any], place: int) -> list[dict[str, Any]]:
+    """Look up one value; ``place`` comes back with what is found."""
+    same: list[Mapping[str, Any]] = [{path: {"$eq": one}} for path, one in value.items()]  # it may look like a query
     if covered := index.get("partialFilterExpression"):
         same.append(covered)
-    return await collection.find_one({"$and": same}, collation=index.get("collation"))
+    known = {"place": {"$literal": place}, "holder": "$$ROOT"}
+    return [{"$match": {"$and": same}}, {"$limit": 1}, {"$replaceWith": known}]

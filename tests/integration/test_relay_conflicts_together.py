@@ -1,0 +1,113 @@
+"""Thousands of unique conflicts are settled together: a target that is far away is not asked for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient, monitoring
+
+from syncline.model.entity import Computed, Fields, Index
+from syncline.outbox.source import PostgresSource
+from syncline.relay.conflicts import CHUNK, Conflicts
+from syncline.targets.mongo_indexes import LOOKUPS, holders
+from tests.relay import entity, relayed
+
+PERSON = entity("person", indexes=(Index((("email", 1),), unique=True),))
+PEOPLE = "CREATE TABLE person (id int PRIMARY KEY, email text, UNIQUE (email) DEFERRABLE INITIALLY DEFERRED)"
+MANY = 1500
+
+
+class Settled:
+    """Counts what each settlement asks of the source."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.all: list[tuple[int, Counter[str]]] = []
+        self._now: ContextVar[Counter[str] | None] = ContextVar("now", default=None)
+        settle = Conflicts.settle
+
+        async def counted(conflicts: Conflicts, plan: Any, found: Any, tickets: Any) -> Any:
+            self._now.set(Counter())
+            self.all.append((len(found), self._now.get() or Counter()))
+            try:
+                return await settle(conflicts, plan, found, tickets)
+            finally:
+                self._now.set(None)
+
+        monkeypatch.setattr(Conflicts, "settle", counted)
+        for name in ("read_states", "mark"):
+            monkeypatch.setattr(PostgresSource, name, self._counting(name, getattr(PostgresSource, name)))
+
+    def _counting(self, name: str, original: Any) -> Any:
+        async def call(*args: Any, **options: Any) -> Any:
+            counter = self._now.get()
+            if counter is not None:
+                counter[name] += 1
+            return await original(*args, **options)
+
+        return call
+
+
+async def test_the_source_is_asked_once_for_many_conflicts(database, mongo_url, mongo_db, monkeypatch) -> None:
+    settled = Settled(monkeypatch)
+    async with relayed(database, (mongo_url, mongo_db), ddl=PEOPLE, entities=[PERSON]) as relay, relay.worker():
+        relay.sql("INSERT INTO person SELECT n, 'e' || n FROM generate_series(1, %s) AS n", MANY)
+        await relay.drained(seconds=30)
+        relay.sql("UPDATE person SET email = 'e' || (id %% %s + 1)", MANY)
+        await relay.equal(seconds=60)
+    most = max(count for count, _ in settled.all)
+    assert most > 100
+    assert all(asked["mark"] <= 1 for _, asked in settled.all)
+    assert all(asked["read_states"] <= -(-count // CHUNK) for count, asked in settled.all)
+
+
+async def test_a_row_that_cannot_be_read_does_not_hide_the_others(database, mongo_url, mongo_db) -> None:
+    """The rows of all holders are read together; one of them fails, and is found."""
+    table = "CREATE TABLE person (id int PRIMARY KEY, email text, n int NOT NULL DEFAULT 1)"
+    person = entity("person", fields=Fields(computed={"share": Computed("100 / n")}), indexes=PERSON.indexes)
+    async with relayed(database, (mongo_url, mongo_db), ddl=table, entities=[person]) as relay, relay.worker():
+        relay.sql("INSERT INTO person SELECT i, 'e' || i FROM generate_series(1, 6) AS i")
+        await relay.drained()
+        with relay.conn.transaction():
+            relay.sql("UPDATE person SET email = 'e' || (7 - id) WHERE id > 1 AND id < 6")
+            relay.sql("UPDATE person SET n = 0, email = 'gone' WHERE id = 1")
+            relay.sql("UPDATE person SET email = 'e1' WHERE id = 6")
+        await relay.drained(seconds=30)
+        assert set(relay.parked()) == {"1", "6"}
+        assert {d["_id"]: d["email"] for d in relay.raw(person) if d["_id"] not in {1, 6}} == {
+            2: "e5", 3: "e4", 4: "e3", 5: "e2"
+        }  # fmt: skip
+
+
+class Commands(monitoring.CommandListener):
+    """Counts commands."""
+
+    def __init__(self) -> None:
+        self.names: Counter[str] = Counter()
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.names[event.command_name] += 1
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+
+async def test_the_target_is_asked_once_for_many_values(mongo_url, mongo_db) -> None:
+    commands = Commands()
+    async with AsyncMongoClient[dict[str, Any]](mongo_url, event_listeners=[commands]) as client:
+        people = client[mongo_db]["person"]
+        await people.create_index("email", unique=True, collation={"locale": "en", "strength": 2})
+        await people.create_index("tags", unique=True, sparse=True)
+        wanted = 2 * LOOKUPS + 50
+        await people.insert_many(
+            [{"_id": n, "email": f"E{n}", **({"tags": [n, -n]} if n else {})} for n in range(wanted)]
+        )
+        commands.names.clear()
+        values: list[dict[str, Any]] = [{"email": f"e{n}"} for n in range(wanted)]
+        values += [{}, {"tags": -7}, {"tags": "nobody"}, {"email": {"$gt": ""}}]
+        found = await holders(people, values)
+        assert [one and one["_id"] for one in found] == [*range(wanted), None, 7, None, None]
+        assert commands.names == {"listIndexes": 1, "aggregate": 4, "getMore": commands.names["getMore"]}
