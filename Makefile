@@ -23,7 +23,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: install demo test test-unit check format bench mutants chaos model lock clean help
+.PHONY: install demo test test-unit check format bench mutants chaos damage model lock clean help
 
 install: $(STAMP) ## Create .venv with the pinned requirements
 
@@ -49,7 +49,7 @@ format: $(STAMP) ## Format and apply the safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench mutants chaos: export SYNCLINE_ACCEPT_SSPL ?= 1
+bench mutants chaos damage: export SYNCLINE_ACCEPT_SSPL ?= 1
 bench: $(STAMP) ## Measure (results depend on the machine; the MongoDB engine is under the SSPL)
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -61,6 +61,10 @@ mutants: $(STAMP) ## Take out each mechanism and see that a test fails
 chaos: $(STAMP) ## Kill everything at random, for as long as you like (ARGS)
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+damage: $(STAMP) ## Damage the target by hand: found exactly, and mended (ARGS="--rows 1000000")
+	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
+	@$(BIN)/python -m tests.damage $(ARGS)
 
 model: $(STAMP) ## Check the design's model exhaustively
 	@$(BIN)/python -m tests.model $(ARGS)
