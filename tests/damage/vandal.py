@@ -29,6 +29,7 @@ class Harm:
     """The paths that differ; ``None``: not looked at."""
     blocked: bool = False
     """Neither a write nor a delete of the relay gets past the fence."""
+    note: str = ""
 
 
 def foreign_key(entity: str, id_: Any) -> Key:
@@ -111,7 +112,7 @@ class Vandal:
         fields = self._dice.choice(EDITS[entity])(document, self._dice) if edit else ""
         forge(document, ticket)
         self._replace(entity, document)
-        self.book[self._key(entity, number)] = Harm("unissued", frozenset(fields.split()), blocked)
+        self.book[self._key(entity, number)] = Harm("unissued", frozenset(fields.split()), blocked, repr(ticket))
 
     def _forge_and_edit(self) -> None:
         self._forge(edit=True)
@@ -170,7 +171,7 @@ class Vandal:
         ticket, blocked = self._dice.choice(FORGED) if self._dice.random() < 0.5 else (document["_v"], False)
         forge(document, ticket)
         self._stage.docs[entity].insert_one(document)
-        self.book[key] = Harm("extra", blocked=blocked)
+        self.book[key] = Harm("extra", blocked=blocked, note=repr(ticket))
 
     def _insert(self) -> None:
         entity, number = self._cold()
@@ -261,7 +262,7 @@ class Vandal:
             ticket, blocked = self._dice.choice(FORGED)
             forge(document, ticket)
             replaced = self._stage.docs[entity].replace_one({"_id": document["_id"]}, document).matched_count
-            self._note_hot(key, Harm("unissued", blocked=blocked and bool(replaced)))
+            self._note_hot(key, Harm("unissued", blocked=blocked and bool(replaced), note=repr(ticket)))
 
     def _note_hot(self, key: Key, harm: Harm) -> None:
         self.hot.add(key)
