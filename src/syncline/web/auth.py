@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import Security
@@ -54,6 +55,10 @@ class AdminCredential:
         """Compare in constant time; nothing is accepted while no credential is set."""
         given = _digest(presented or "")
         return self._digest is not None and hmac.compare_digest(given, self._digest)
+
+    def key(self, purpose: str) -> bytes:
+        """Derive a key for signing: the same in every process with this credential; random while there is none."""
+        return hmac.new(self._digest or secrets.token_bytes(32), purpose.encode(), hashlib.sha256).digest()
 
     def require(self, presented: str | None) -> None:
         """Let the caller pass.
