@@ -1,0 +1,71 @@
+"""What is done for every request: its correlation id, its line in the log, a bound on its size, safe headers."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from studybuddy import correlation, problems
+
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+class Requests:
+    """Gives each request its correlation id, and the log its line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        chosen = correlation.begin(Headers(scope=scope).get(correlation.HEADER))
+        status = 500
+
+        async def with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update({correlation.HEADER: chosen, **SAFE})
+            await send(message)
+
+        try:
+            await self._app(scope, receive, with_headers)
+        finally:
+            route = getattr(scope.get("route"), "path", None)  # the template: ids stay out of the log
+            milliseconds = round((time.perf_counter() - began) * 1000, 1)
+            structlog.get_logger().info("request", method=scope["method"], route=route, status=status, ms=milliseconds)
+
+
+class BodyLimit:
+    """Refuses bodies that are too large, whatever their headers say, without reading them to their end."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdecimal() or int(declared[:20]) > self._limit:
+            refusal = problems.answer(413, f"the body is larger than {self._limit} bytes", {"Connection": "close"})
+            await refusal(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                raise problems.Problem(413, f"the body is larger than {self._limit} bytes")
+            return message
+
+        await self._app(scope, counted, send)
