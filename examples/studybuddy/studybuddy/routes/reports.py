@@ -82,7 +82,7 @@ async def analytics(
     if mine:
         rows = await _own_figures(reading, caller.id)
     else:
-        stages = [
+        stages: list[dict[str, Any]] = [
             {"$group": SUMS},
             {"$sort": {"totalHours": -1, "_id": 1}},
             {"$lookup": OWNER},
