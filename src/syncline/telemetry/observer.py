@@ -146,3 +146,46 @@ class LoggingObserver:
     def stopped(self, reason: str) -> None:
         """Log it."""
         self._log.info("worker stopped", reason=reason)
+
+
+class Observers:
+    """Tells several observers."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._all = observers
+        self.wants_keys = any(one.wants_keys for one in observers)
+
+    def started(self, worker: str, settings: Mapping[str, Any]) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.started(worker, settings)
+
+    def lanes(self, owned: int, total: int) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.lanes(owned, total)
+
+    def batch(self, done: BatchDone) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.batch(done)
+
+    def dropped(self, reason: str, marks: int) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.dropped(reason, marks)
+
+    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.unavailable(side, error, retry_in)
+
+    def notice(self, name: str, severity: str, message: str) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.notice(name, severity, message)
+
+    def stopped(self, reason: str) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.stopped(reason)

@@ -1,0 +1,106 @@
+"""Every metric that Syncline has: one list behind code, reference page, alert rules and dashboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a metric behaves."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Where(StrEnum):
+    """Which process has it."""
+
+    WORKER = "worker"
+    APPLICATION = "application"
+    BOTH = "both"
+    """Read from the databases at each scrape, whoever is scraped: take ``max`` over instances, not ``sum``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One metric. The labels' values are bounded by what is declared: never keys, users or messages."""
+
+    name: str
+    kind: Kind
+    where: Where
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+API_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
+"""Seconds; the thresholds 0.2, 0.5 and 1 are bounds, so that no interpolation stands between them and an alert."""
+QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+BATCH_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SIZE_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+
+SPECS = (
+    Spec("syncline_queue_size", Kind.GAUGE, Where.BOTH, "Changes captured, not applied, not parked."),
+    Spec("syncline_lag_seconds", Kind.GAUGE, Where.BOTH, "Age of the oldest waiting change; 0 when there is none."),
+    Spec(
+        "syncline_failed_events", Kind.GAUGE, Where.BOTH, "Parked changes, those that wait behind them included."
+    ),
+    Spec("syncline_deferred_deletes", Kind.GAUGE, Where.BOTH, "Deletes that wait to be done a second time."),
+    Spec(
+        "syncline_status", Kind.GAUGE, Where.BOTH, "1 for the status of the whole, 0 for the other two.", ("status",)
+    ),
+    Spec("syncline_database_up", Kind.GAUGE, Where.BOTH, "1 while the database answers.", ("database",)),
+    Spec(
+        "syncline_database_latency_seconds", Kind.GAUGE, Where.BOTH, "Duration of one round trip.", ("database",)
+    ),
+    Spec("syncline_workers", Kind.GAUGE, Where.BOTH, "Workers that live."),
+    Spec("syncline_lanes", Kind.GAUGE, Where.BOTH, "Lanes with and without a live owner.", ("state",)),
+    Spec("syncline_worker_up", Kind.GAUGE, Where.WORKER, "1 while this process works."),
+    Spec("syncline_lanes_owned", Kind.GAUGE, Where.WORKER, "Lanes that this worker owns."),
+    Spec("syncline_batches_total", Kind.COUNTER, Where.WORKER, "Batches applied and acknowledged.", ("entity",)),
+    Spec(
+        "syncline_batch_duration_seconds", Kind.HISTOGRAM, Where.WORKER,
+        "From reading a batch's marks to their acknowledgement.", ("entity",), BATCH_BUCKETS,
+    ),
+    Spec("syncline_batch_records", Kind.HISTOGRAM, Where.WORKER, "Records in a batch.", (), SIZE_BUCKETS),
+    Spec("syncline_events_total", Kind.COUNTER, Where.WORKER, "Changes acknowledged.", ("entity",)),
+    Spec(
+        "syncline_records_total", Kind.COUNTER, Where.WORKER,
+        "Records by outcome: applied, deleted (second deletes included), stale, rejected (parked).",
+        ("entity", "outcome"),
+    ),
+    Spec(
+        "syncline_retries_total", Kind.COUNTER, Where.WORKER,
+        "Batches given up and read again: lease_lost, or failed (target away, too old).", ("reason",),
+    ),
+    Spec("syncline_retried_events_total", Kind.COUNTER, Where.WORKER, "Changes in these batches."),
+    Spec(
+        "syncline_unavailable_total", Kind.COUNTER, Where.WORKER, "Pauses because a side was away.", ("side",)
+    ),
+    Spec("syncline_notices_total", Kind.COUNTER, Where.WORKER, "Notices to operators.", ("name", "severity")),
+    Spec(
+        "syncline_api_request_duration_seconds", Kind.HISTOGRAM, Where.APPLICATION,
+        "Requests by route; probes and metrics left out.", ("method", "route", "status"), API_BUCKETS,
+    ),
+    Spec(
+        "syncline_database_query_duration_seconds", Kind.HISTOGRAM, Where.BOTH,
+        "Statements and commands, by database, as this process saw them.", ("database",), QUERY_BUCKETS,
+    ),
+    Spec(
+        "syncline_cache_events_total", Kind.COUNTER, Where.APPLICATION,
+        "Reads through a cache: hit, miss, stale; and load, error.", ("cache", "event"),
+    ),
+    Spec(
+        "syncline_tokens_total", Kind.COUNTER, Where.APPLICATION,
+        "Read-your-writes tokens: synced, not_synced, bad.", ("result",),
+    ),
+)  # fmt: skip
+
+NAMES = frozenset(spec.name for spec in SPECS)
+
+
+def spec(name: str) -> Spec:
+    """Find a metric by its name."""
+    return next(one for one in SPECS if one.name == name)
