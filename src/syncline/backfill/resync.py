@@ -1,0 +1,165 @@
+"""A full resync: every record marked again and every stray document removed, as one thing that can be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from syncline.errors import SynclineError
+from syncline.outbox.connection import Connection, translated
+from syncline.outbox.retrying import in_transaction
+from syncline.outbox.sql import blocks
+
+
+class ResyncState(StrEnum):
+    """How far it is."""
+
+    RUNNING = "running"
+    """Records are being marked; or wait for a worker to mark them."""
+    APPLYING = "applying"
+    """All are marked; the worker still writes them."""
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (ResyncState.FINISHED, ResyncState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One task that is left."""
+
+    kind: str
+    entity: str
+    done: int
+    total: int | None
+    """About so many there are; ``None``: not known yet."""
+    marked: int
+    running: bool
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """A full resync as it stands."""
+
+    id: int
+    state: ResyncState
+    requested_at: datetime
+    finished_at: datetime | None
+    message: str
+    left: Sequence[Part]
+    """What is still to be marked."""
+    tasks: int
+    """Number of tasks in all; 0 when none of them is left to say so."""
+    queue_size: int
+    workers: int
+
+    @property
+    def progress(self) -> float:
+        """How much is marked, from 0 to 1."""
+        if not self.left:
+            return 0.0 if self.state is ResyncState.CANCELLED else 1.0
+        done = max(self.tasks - len(self.left), 0) + sum(part.share for part in self.left)
+        return round(min(done / max(self.tasks, len(self.left)), 0.999), 3)
+
+
+async def start(connection: Connection, options: Mapping[str, Any] | None = None) -> Resync:
+    """Ask for a full resync; any worker does it. One that is not over yet is given instead of a second one.
+
+    Args:
+        connection: to the source.
+        options: of its tasks, such as ``max_queue``.
+
+    Raises:
+        SynclineError: there is nothing to sync.
+
+    """
+
+    async def begin() -> int:
+        await _rows(connection, "only_one")
+        for row in await _rows(connection, "unfinished_resync"):
+            known = await look(connection, row["id"])
+            if known is not None and not known.state.is_over:
+                return known.id
+        rows = await _rows(connection, "begin")
+        if not rows:
+            raise SynclineError("no entity is installed: there is nothing to sync", hint="run `syncline install`")
+        id_ = int(rows[0]["id"])
+        await _rows(connection, "request_all", reason=_reason(id_), options=Jsonb(dict(options or {})))
+        return id_
+
+    found = await look(connection, await in_transaction(connection, begin))
+    assert found is not None  # noqa: S101  it was there or was made just now
+    return found
+
+
+async def look(connection: Connection, id_: int) -> Resync | None:
+    """Tell how far a resync is; ``None``: there is no such one. The first look that finds it finished notes it down."""
+    rows = await _rows(connection, "resync", id=id_)
+    if not rows:
+        return None
+    row = rows[0]
+    tasks = await _rows(connection, "resync_tasks", reason=_reason(id_))
+    state = _state(row, bool(tasks))
+    finished = row["resolved_at"]
+    if state is ResyncState.FINISHED and finished is None:
+        await _rows(connection, "end", id=id_, name="ResyncFinished")
+        finished = (await _rows(connection, "resync", id=id_))[0]["resolved_at"]
+    total = max((int(task["options"].get("resync_tasks", 0)) for task in tasks), default=0)
+    return Resync(
+        id_, state, row["at"], finished, row["message"], [_part(t) for t in tasks], total,
+        row["queue_size"], row["workers"],
+    )  # fmt: skip
+
+
+async def cancel(connection: Connection, id_: int) -> Resync | None:
+    """Drop what is left of a resync: what is marked already is still written. ``None``: there is no such one."""
+
+    async def end() -> None:
+        if await _rows(connection, "end", id=id_, name="ResyncCancelled"):
+            await _rows(connection, "drop_tasks", reason=_reason(id_))
+
+    await in_transaction(connection, end)
+    return await look(connection, id_)
+
+
+def _state(row: Mapping[str, Any], tasks_left: bool) -> ResyncState:
+    if row["name"] == "ResyncCancelled":
+        return ResyncState.CANCELLED
+    if row["name"] == "ResyncFinished":
+        return ResyncState.FINISHED
+    if tasks_left:
+        return ResyncState.RUNNING
+    return ResyncState.APPLYING if row["applying"] else ResyncState.FINISHED
+
+
+def _part(task: Mapping[str, Any]) -> Part:
+    progress = task["progress"]
+    return Part(
+        task["kind"], task["entity"], int(progress.get("done") or 0), progress.get("total"),
+        int(progress.get("marked") or 0), task["running"],
+    )  # fmt: skip
+
+
+def _reason(id_: int) -> str:
+    return f"resync {id_}"
+
+
+async def _rows(connection: Connection, block: str, /, **values: Any) -> list[dict[str, Any]]:
+    with translated():
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(blocks("resync.sql", "syncline.backfill")[block], values)
+            return await cursor.fetchall() if cursor.description else []
