@@ -1,0 +1,1 @@
+"""Syncline in other people's frameworks."""
