@@ -165,7 +165,7 @@ MUTANTS: Sequence[Mutant] = (
         "who holds the lease is not asked",
         [
             (f"{OUTBOX}/acknowledge.sql", "ON l.lane = mine.lane AND l.epoch = mine.epoch", "ON l.lane = mine.lane"),
-            (f"{OUTBOX}/acknowledge.sql", "    WHERE l.owner = %(worker)s\n", "    WHERE %(worker)s IS NOT NULL\n"),
+            (f"{OUTBOX}/acknowledge.sql", "    WHERE l.owner = %(worker)s\n", "    WHERE %(worker)s::text IS NOT NULL\n"),
         ],
         [
             f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing",
