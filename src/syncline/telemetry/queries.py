@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-_UNASKED = frozenset({"hello", "isMaster", "ping", "endSessions"})
+_UNASKED = frozenset({"hello", "isMaster", "ping", "buildInfo", "endSessions"})
 
 
 class Stopwatch(Protocol):

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import structlog
+from pymongo import monitoring
+
+from syncline.config import Settings
 from syncline.errors import SynclineError
+from syncline.telemetry.metrics import QueryMetrics, WorkerMetrics
+from syncline.telemetry.observer import LoggingObserver, Observers
+from syncline.telemetry.queries import MongoTimer
+from syncline.web.exposition import CONTENT_TYPE, Exposition
+from syncline.wiring import make_health
 
 REQUEST_SECONDS = 5.0
 AT_ONCE = 16
@@ -18,7 +27,32 @@ Page = Callable[[], Awaitable[bytes]]
 
 
 @contextlib.asynccontextmanager
-async def exporting(pages: dict[str, tuple[str, Page]], *, host: str, port: int) -> AsyncIterator[int]:
+async def observed(settings: Settings, *, host: str, port: int) -> AsyncIterator[Observers]:
+    """Give a worker's observer, and serve what it counts at ``/metrics`` and a probe at ``/health``.
+
+    To be called before the worker's clients are made: what it asks of MongoDB is timed too.
+
+    Raises:
+        SynclineError: the port cannot be had.
+
+    """
+    metrics = WorkerMetrics()
+    monitoring.register(MongoTimer(QueryMetrics(metrics.registry)))
+    health = make_health(settings)
+    pages = {
+        "/metrics": (CONTENT_TYPE, Exposition(metrics.registry, health).text),
+        "/health": ("application/json", _alive),
+    }
+    try:
+        async with exporting(pages, host=host, port=port) as bound:
+            structlog.get_logger("syncline").info("metrics", host=host, port=bound, path="/metrics")
+            yield Observers(LoggingObserver(wants_keys=settings.log.level == "debug"), metrics)
+    finally:
+        await health.close()
+
+
+@contextlib.asynccontextmanager
+async def exporting(pages: Mapping[str, tuple[str, Page]], *, host: str, port: int) -> AsyncIterator[int]:
     """Serve pages by path, each with its content type, during a block; give the port (``port`` 0: any free one).
 
     Raises:
@@ -54,7 +88,11 @@ async def exporting(pages: dict[str, tuple[str, Page]], *, host: str, port: int)
         server.close()
 
 
-async def _answer(head: bytes, pages: dict[str, tuple[str, Page]]) -> bytes:
+async def _alive() -> bytes:
+    return b'{"status":"healthy"}'
+
+
+async def _answer(head: bytes, pages: Mapping[str, tuple[str, Page]]) -> bytes:
     method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
     path = rest.partition(" ")[0].partition("?")[0]
     if method not in ("GET", "HEAD"):

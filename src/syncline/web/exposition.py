@@ -18,11 +18,16 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 class Exposition:
     """Writes the metrics of a process as text.
 
-    Several processes of one application (``PROMETHEUS_MULTIPROC_DIR``) show their counts together.
+    Args:
+        registry: what the process counted.
+        reader: looks at the databases.
+        shared: several processes of one application (``PROMETHEUS_MULTIPROC_DIR``) show their counts together.
+
     """
 
-    def __init__(self, registry: CollectorRegistry, reader: HealthReader) -> None:
+    def __init__(self, registry: CollectorRegistry, reader: HealthReader, *, shared: bool = False) -> None:
         self._registry = registry
+        self._shared = shared and "PROMETHEUS_MULTIPROC_DIR" in os.environ
         self._reader = reader
         self._looks = CollectorRegistry()
         self._collector = SnapshotCollector(self._looks)
@@ -33,7 +38,7 @@ class Exposition:
         return generate_latest(self._counted()) + generate_latest(self._looks)
 
     def _counted(self) -> CollectorRegistry:
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if not self._shared:
             return self._registry
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]

@@ -108,7 +108,7 @@ class Syncline:
 
     def metrics_router(self) -> APIRouter:
         """Make ``/metrics``."""
-        exposition = Exposition(self.metrics.registry, self.health)
+        exposition = Exposition(self.metrics.registry, self.health, shared=True)
         return metrics_router(exposition, credential=self.credential if self._guard_metrics else None)
 
     def fresh(self, request: Request, response: Response) -> Fresh:
