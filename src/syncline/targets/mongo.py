@@ -257,7 +257,7 @@ class MongoTarget:
                     cursor = cursor.min([("_id", after)])
                 page = await cursor.to_list()
             full = len(page) == size + started
-            if started and page and _same_id(page[0]["_id"], after):
+            if started and page and same_id(page[0]["_id"], after):
                 page = page[1:]
             if page:
                 yield page
@@ -302,7 +302,8 @@ class MongoTarget:
 
     async def reading(self, entity: Entity) -> AsyncCollection[dict[str, Any]]:
         """Give an entity's collection, to be read at the strongest concern that this server has for many records."""
-        return await self._consistent(self._database[entity.collection])
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+            return await self._consistent(self._database[entity.collection])
 
     async def _consistent(
         self, collection: AsyncCollection[dict[str, Any]] | Any, *, single: bool = False
@@ -315,7 +316,7 @@ class MongoTarget:
         return collection.with_options(read_concern=ReadConcern("linearizable" if single else "majority"))
 
 
-def _same_id(left: Any, right: Any) -> bool:
+def same_id(left: Any, right: Any) -> bool:
     """Compare ids as the index does: Python takes True for 1."""
     return bool(bson.encode({"": left}, codec_options=CODEC) == bson.encode({"": right}, codec_options=CODEC))
 
