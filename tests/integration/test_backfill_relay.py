@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,32 @@ async def test_a_newer_mark_of_a_key_that_ends_meanwhile_is_found(relay: Relay, 
         await until(lambda: relay.counts()["outbox"] == 1 and not worker._pump._under_way, what="it is acknowledged")
         stop.resume()
         await relay.equal(seconds=30)
+
+
+WIDE = """
+CREATE TABLE item (id bigint PRIMARY KEY, name text, qty int NOT NULL DEFAULT 0);
+ALTER TABLE item ALTER name SET STORAGE EXTERNAL;
+INSERT INTO item SELECT n, 'narrow' FROM generate_series(1, 2000) AS n;
+"""
+SLOW = {"bytes_in_flight": 8 * 1024 * 1024, "grace": timedelta(seconds=20), "max_batch_age": timedelta(seconds=10)}
+
+
+async def test_a_worker_holds_few_of_a_backfills_wide_rows_at_a_time(database, mongo_url, mongo_db, tmp_path) -> None:
+    """It has seen narrow rows only, and reads a thousand at a time."""
+    async with relayed(database, (mongo_url, mongo_db), ddl=WIDE, **SLOW) as relay:
+        with relay.process(tmp_path) as process:
+            await relay.drained(seconds=30, tasks=True)
+            before = peak(process.pid)
+            relay.sql("ALTER TABLE item DISABLE TRIGGER ALL")
+            relay.sql("INSERT INTO item SELECT n, repeat(n::text, 200000) FROM generate_series(10001, 10150) AS n")
+            relay.sql("INSERT INTO syncline.task (kind, entity, reason) VALUES ('backfill', 1, 'test')")
+            await relay.drained(seconds=60, tasks=True)
+            assert peak(process.pid) - before < 200
+        assert len(relay.raw()) == 2150
+        assert {len(document["name"]) for document in relay.raw() if document["_id"] > 10000} == {1_000_000}
+
+
+def peak(pid: int) -> float:
+    """Highest resident memory of a process, in megabytes."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024

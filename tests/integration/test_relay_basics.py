@@ -199,6 +199,13 @@ class Counting:
             return await original(cursor, query, *args, **options)
 
         monkeypatch.setattr(psycopg.AsyncCursor, "execute", execute)
+        streaming = psycopg.AsyncCursor.stream
+
+        def stream(cursor, query, *args, **options):
+            self.counts[self.kind(query)] += 1
+            return streaming(cursor, query, *args, **options)
+
+        monkeypatch.setattr(psycopg.AsyncCursor, "stream", stream)
 
     @staticmethod
     def kind(text: str) -> str:

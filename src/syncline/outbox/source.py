@@ -15,6 +15,7 @@ from syncline.errors import NotInstalledError, SourceChangedError
 from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
 from syncline.outbox.acknowledge import Acknowledgement
+from syncline.outbox.bounded import Bound
 from syncline.outbox.connection import Connection, Identity, connect, identify, translated
 from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
@@ -69,6 +70,8 @@ class PostgresSource:
         self.dialect = dialect_of(self.control)
         self._queries = statements("queries.sql", self.dialect)
         self.holds_wake_lock = False
+        self.bound: Bound | None = None
+        """On the states that are read at a time."""
         self._reading = asyncio.Lock()  # a snapshot of parent and children spans statements: nothing comes between
 
     @classmethod
@@ -147,9 +150,11 @@ class PostgresSource:
             return await read_together(self.reader, plan, values)
 
     async def read_states(self, plan: Plan, keys: Sequence[str]) -> States:
-        """Read records as they now are; see ``states.read_states``."""
+        """Read records as they now are; see ``states.read_states``, and ``Bound`` where there is one."""
         async with self._reading:
-            return await read_states(self.reader, plan, keys)
+            if self.bound is None:
+                return await read_states(self.reader, plan, keys)
+            return await self.bound.read(self.reader, plan, keys)
 
     async def wait_flushed(self) -> None:
         """Wait until everything written so far would survive a crash of the source."""

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
-from syncline.model.mapping import Row
 from syncline.model.mark import MAX_BATCH, Hint, Mark
+from syncline.outbox.bounded import Bound, Excerpt, width
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan, States, ambiguous
 from syncline.ports import Rejection
@@ -23,6 +23,8 @@ SLICE = 1000
 """Keys of one read of states: large enough to amortise the round trip, small enough to notice wide rows."""
 FIRST_SLICE = 250
 """The same, while nothing is known of the rows' width."""
+FEW = 100
+"""Marks of one read that brings their states along: nobody knows yet how wide these are."""
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
 
@@ -96,6 +98,7 @@ class Reader:
         self._floor_moved = 0.0
         self._width = 0.0
         self._bytes = bytes_in_flight
+        source.bound = Bound(bytes_in_flight // 4)
 
     def too_slow(self, work: Work) -> None:
         """Read smaller batches: this one could not be written before its states were too old."""
@@ -128,6 +131,8 @@ class Reader:
         size = max(1, self._size >> self.shrink)
         if self._width:
             size = max(1, min(size, int(self._bytes / 4 / self._width)))
+        if few:
+            size = min(size, FEW)
         from_floor = self._cursor == self._floor.value
         self._reading = True
         try:
@@ -186,24 +191,30 @@ class Reader:
             while left[entity] and work.bytes <= self._bytes / 2:
                 most = min(SLICE, int(self._bytes / 4 / self._width) or 1) if self._width else FIRST_SLICE
                 keys, left[entity] = left[entity][:most], left[entity][most:]
-                await self._fill(work, plan, keys, now)
+                left[entity] = await self._fill(work, plan, keys, now) + left[entity]
         if any(left.values()):
             self._put_back(work, left)
         if self.asynchronous:
             await self._source.wait_flushed()
 
-    async def _fill(self, work: Work, plan: Plan, keys: list[str], now: datetime) -> None:
+    async def _fill(self, work: Work, plan: Plan, keys: list[str], now: datetime) -> list[str]:
+        """Read states of keys; return those for which there was no room."""
         states, bad = await self._states(plan, keys)
         if bad:
             work.reject(plan, bad)
             unreadable = {rejection.key for rejection in bad}
             keys = [key for key in keys if key not in unreadable]  # not absent: nobody knows
+        unread: list[str] = []
+        if isinstance(states, Excerpt):
+            found = {row[-1] for row in states.rows}
+            keys, unread = [key for key in keys if key in found], [key for key in keys if key not in found]
         twice = ambiguous(states)
         if twice:
             work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
             keys = [key for key in keys if key not in twice]
             states = States(plan, [row for row in states.rows if row[-1] not in twice], states.children)
         self._plan(work, states, keys, now)
+        return unread
 
     def _plan(self, work: Work, states: States, keys: Collection[str], now: datetime) -> None:
         work.plan_writes(
@@ -320,7 +331,8 @@ class Reader:
         first, bad = await self._states(plan, keys[:half])
         second, more = await self._states(plan, keys[half:])
         children = [[*a, *b] for a, b in zip(first.children, second.children, strict=True)]
-        return States(plan, [*first.rows, *second.rows], children), bad + more
+        kind = Excerpt if isinstance(first, Excerpt) or isinstance(second, Excerpt) else States
+        return kind(plan, [*first.rows, *second.rows], children), bad + more
 
     async def _begin_pass(self) -> None:
         now = time.monotonic()
@@ -341,11 +353,11 @@ class Reader:
         rows = states.rows[:: max(1, len(states.rows) // 4)]
         if rows:
             children = (
-                sum(map(_width, (row for rows in states.children for row in rows[:100]))) if states.children else 0
+                sum(map(width, (row for rows in states.children for row in rows[:100]))) if states.children else 0
             )
-            width = sum(map(_width, rows)) / len(rows) + children
-            self._width = max(width, 0.9 * self._width)
-            work.bytes += int(width * len(states.rows))
+            mean = sum(map(width, rows)) / len(rows) + children
+            self._width = max(mean, 0.9 * self._width)
+            work.bytes += int(mean * len(states.rows))
 
     def _release_held_back(self) -> None:
         if self.held_back:
@@ -379,13 +391,3 @@ def _sift(plan: Plan, keys: list[str]) -> tuple[list[str], list[Rejection]]:
 def _concerns_data(error: SynclineError) -> bool:
     state = getattr(error.__cause__, "sqlstate", None) or ""
     return state.startswith(_DATA_EXCEPTION)
-
-
-def _width(row: Row) -> int:
-    """Bytes of a row's values, roughly."""
-    return 64 + sum(
-        len(value) if isinstance(value, (str, bytes)) else 16 if value.__class__ in _SMALL else 500 for value in row
-    )
-
-
-_SMALL = {int, float, bool, type(None), datetime}

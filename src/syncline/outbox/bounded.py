@@ -1,0 +1,80 @@
+"""Reading states within a bound on memory: rows may be wider than any that were seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg import capabilities
+
+from syncline.model.mapping import Row
+from syncline.outbox.arrays import texts
+from syncline.outbox.connection import Connection, translated
+from syncline.outbox.states import Plan, States, read_states
+
+SAMPLED = 16
+"""One row in so many is weighed, and so many are received at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt(States):
+    """States of some of the keys: more did not fit. Of a key without a row nothing is known."""
+
+
+class Bound:
+    """About so many bytes of states are read at a time.
+
+    Embedded rows are read in the same snapshot as their parents, and not bounded here.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._unstreamed: set[int] = set()
+        """Entities with times that psycopg's own loader does not know."""
+
+    async def read(self, connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
+        """Read records of keys like ``read_states``, and keep no more than there is room for.
+
+        Raises:
+            KeyFormatError: a key text is none of this entity.
+            SourceUnavailableError: the source cannot be reached.
+
+        """
+        if plan.embeds or plan.id in self._unstreamed:
+            return await read_states(connection, plan, keys)
+        parameters = [texts(column) for column in plan.projection.codec.parameters(keys)]
+        with translated():
+            try:
+                return await self._stream(connection, plan, parameters)
+            except psycopg.DataError as error:
+                if error.sqlstate is not None:
+                    raise
+        self._unstreamed.add(plan.id)
+        return await read_states(connection, plan, keys)
+
+    async def _stream(self, connection: Connection, plan: Plan, parameters: Sequence[object]) -> States:
+        rows: list[Row] = []
+        size = 0
+        async with connection.cursor(binary=True) as cursor:
+            async for row in cursor.stream(plan.by_key, parameters, size=SAMPLED if _CHUNKS else 1):
+                if size > self._most:
+                    continue  # received and forgotten: cancelling might hit the next statement
+                rows.append(row)
+                if len(rows) % SAMPLED == 1:
+                    size += SAMPLED * width(row)
+        return (Excerpt if size > self._most else States)(plan, rows, ())
+
+
+_CHUNKS = capabilities.has_stream_chunked()
+
+
+def width(row: Row) -> int:
+    """Bytes of a row's values, roughly."""
+    return 64 + sum(
+        len(value) if isinstance(value, (str, bytes)) else 16 if value.__class__ in _SMALL else 500 for value in row
+    )
+
+
+_SMALL = {int, float, bool, type(None), datetime}
