@@ -17,6 +17,7 @@ from syncline.cli import (
     install,
     parked,
     repair,
+    serve,
     status,
     uninstall,
     verify,
@@ -55,6 +56,7 @@ app.command("install")(install.install)
 app.command("uninstall")(uninstall.uninstall)
 app.command("worker")(worker.worker)
 app.command("backfill")(backfill.backfill)
+app.command("serve")(serve.serve)
 app.command("status")(status.status)
 app.command("verify")(verify.verify)
 app.command("repair")(repair.repair)

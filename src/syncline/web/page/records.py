@@ -1,0 +1,93 @@
+"""Parked records in hand: a list, one in detail, retry and discard with a trace of who asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import structlog
+
+from syncline.config import Settings, redact
+from syncline.errors import SynclineError
+from syncline.insight import parked, reach
+from syncline.insight.explain import explain
+from syncline.insight.status import plain
+from syncline.outbox.connection import Connection
+from syncline.outbox.sql import blocks
+from syncline.ports import Target
+from syncline.verify.render import extended
+
+PAGE = 50
+MOST = 500
+"""Records that one action may name."""
+ACTIONS = {"retry": parked.retry_parked, "discard": parked.discard_parked}
+SECONDS = 5.0
+
+_log = structlog.get_logger("syncline")
+
+
+def statements() -> Any:
+    """Give the page's statements by name."""
+    return blocks("page.sql", "syncline.web.page")
+
+
+class Records:
+    """Asks over a connection of its own each time: people are rare.
+
+    Args:
+        settings: which source, and the entities as declared.
+        open_target: makes the target's client for a block.
+
+    """
+
+    def __init__(self, settings: Settings, open_target: Callable[[], AbstractAsyncContextManager[Target]]) -> None:
+        self._settings = settings
+        self._open_target = open_target
+
+    async def page(self, after: int) -> list[dict[str, Any]]:
+        """List the records that follow this id."""
+        async with asyncio.timeout(SECONDS), self._source() as source:
+            rows: list[dict[str, Any]] = plain(
+                await reach.query(source, statements()["parked"], {"after": after, "limit": PAGE})
+            )
+            return rows
+
+    async def one(self, record: int) -> dict[str, Any] | None:
+        """Tell everything about a parked record: the event's payload, the row and the document as they now are."""
+        async with asyncio.timeout(SECONDS), self._source() as source:
+            found = await reach.query(source, statements()["parked_one"], {"id": record})
+            if not found:
+                return None
+            result: dict[str, Any] = plain(found[0])
+            return result | await self._sides(source, result["entity"], result["key"])
+
+    async def act(self, action: str, ids: Sequence[int], who: str) -> int:
+        """Retry or discard records, and leave a notice that says who asked; return how many there were."""
+        async with asyncio.timeout(SECONDS), self._source() as source, source.transaction():
+            done = 0
+            for group in await reach.query(source, statements()["parked_keys"], {"ids": list(ids)}):
+                entity, keys = group["entity"], group["keys"]
+                done += await ACTIONS[action](source, entity=entity, keys=keys)
+                shown = ", ".join(keys[:20]) + (" …" if len(keys) > 20 else "")
+                message = f"{who} asked to {action} {len(keys)} parked records of {entity}: {shown}"
+                await reach.query(source, statements()["audit"], {"message": message[:2000]})
+                _log.info("parked records", action=action, entity=entity, records=len(keys), who=who)
+            return done
+
+    async def _sides(self, source: Connection, entity: str, key: str) -> dict[str, Any]:
+        declared = self._settings.entity(entity)
+        if declared is None:
+            return {"note": "the configuration of this page does not declare the entity: its row cannot be shown"}
+        try:
+            async with self._open_target() as target:
+                found = await explain(source, target, declared, key, events=0)
+        except SynclineError as error:
+            return {"note": redact(error.message)}
+        sides: dict[str, Any] = plain({"row": found.row, "included": found.included, "verdict": found.verdict})
+        trouble = found.target_error and redact(found.target_error)
+        return sides | {"document": extended(found.document), "targetError": trouble}
+
+    def _source(self) -> AbstractAsyncContextManager[Connection]:
+        return reach.source(self._settings.source.url, purpose="page")

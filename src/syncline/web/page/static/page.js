@@ -1,0 +1,236 @@
+// Puts each new state into the page.
+
+import { announce, byId, classes, list, make, show, text } from "./dom.js";
+import { follow, send } from "./feed.js";
+import { parked, prepare } from "./parked.js";
+import { Plot } from "./plot.js";
+import { ago, duration, moment, number, plural, ranges, short, timeOfDay } from "./words.js";
+
+const plots = {
+  queue: new Plot({ column: "queue", title: "Queue", what: "Changes", kind: "queue", unit: short, format: number, least: 4 }),
+  lag: new Plot({ column: "lag", title: "Lag", what: "Seconds", kind: "lag", unit: (v) => `${short(v)} s`, format: duration, least: 1 }),
+  rate: new Plot({ column: "rate", title: "Throughput", what: "Records per second", kind: "rate", unit: short, format: (v) => `${short(v)}/s`, least: 4 }),
+};
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const names = { postgresql: "PostgreSQL", cockroachdb: "CockroachDB", mongodb: "MongoDB" };
+let past = null;
+let before = null;
+
+function keep(point) {
+  const last = past.points.at(-1);
+  if (last && last[0] === point[0]) past.points[past.points.length - 1] = point;
+  else past.points.push(point);
+  while (past.points.length && past.points[0][0] < point[0] - past.span) past.points.shift();
+}
+
+function health(state) {
+  classes(byId("health"), `pill ${state.status}`);
+  text(byId("health"), state.status);
+  document.title = `${state.status === "healthy" ? "" : `${state.status}: `}Syncline operations`;
+  const told = [`${state.status}`, ...Object.entries(state.databases).filter(([, d]) => d.state !== "connected").map(([name]) => `${names[name] ?? name} is disconnected`),
+    ...state.alerts.map((alert) => alert.message)].join("; ");
+  if (before !== null && before !== told) announce(`Status: ${told}`);
+  before = told;
+}
+
+function alerts(state) {
+  show(byId("alerts"), state.alerts.length > 0);
+  list(byId("alert-list"), state.alerts, (alert) => `${alert.name} ${alert.severity} ${alert.threshold ? "" : alert.message}`, () => {
+    const severity = make("strong");
+    const name = make("span", { class: "code" });
+    const message = make("span");
+    const element = make("li", {}, severity, " ", name, " ", message);
+    element.update = (alert) => {
+      classes(element, `alert ${alert.severity}`);
+      text(severity, alert.severity);
+      text(name, alert.name);
+      text(message, alert.message);
+    };
+    return element;
+  });
+}
+
+function databases(state) {
+  const role = ["source of truth", "kept equal to it"];
+  const found = Object.entries(state.databases).map(([name, database], place) => ({ name, ...database, role: role[place] ?? "" }));
+  list(byId("databases"), found, (d) => d.name, (d) => {
+    const pill = make("span", { class: "pill" });
+    const detail = make("p", { class: "muted detail" });
+    const element = make("article", { class: "card database" }, make("div", { class: "title" }, make("h3", {}, names[d.name] ?? d.name), pill), make("p", { class: "muted" }, d.role), detail);
+    element.update = (newest) => {
+      const up = newest.state === "connected";
+      classes(pill, `pill ${up ? "healthy" : "unhealthy"}`);
+      text(pill, newest.state);
+      classes(detail, up ? "muted detail" : "problem detail");
+      text(detail, up ? [newest.version && `version ${newest.version}`, newest.latencyMs !== null && `${newest.latencyMs} ms`].filter(Boolean).join(" · ") : newest.error);
+    };
+    return element;
+  });
+}
+
+function curves(state) {
+  if (state.point) keep(state.point);
+  const sync = state.sync;
+  const common = { history: past, now: state.time };
+  plots.queue.show({ ...common, bounds: state.thresholds.queue, current: sync.queueSize, note: sync.deferredDeletes ? `and ${plural(sync.deferredDeletes, "second delete")} not yet due` : "changes on their way" });
+  plots.lag.show({ ...common, bounds: state.thresholds.lag, current: sync.syncLagSeconds, note: "age of the oldest of them" });
+  plots.rate.show({ ...common, current: state.rate, note: "records written to MongoDB" });
+  const watched = state.time - state.watchedSince;
+  text(byId("since"), watched < past.span ? `watched since this page's server started, ${duration(watched)} ago` : "");
+}
+
+function workers(state) {
+  const found = state.workers;
+  const owners = state.laneOwners ?? [];
+  const letter = new Map(found.map((worker, place) => [worker.id, letters[place % letters.length]]));
+  const known = state.lanes.total !== undefined;
+  show(byId("workers-scroll"), found.length > 0);
+  show(byId("workers-empty"), !found.length);
+  text(byId("workers-empty"), known ? "None is running. Changes wait; start one with: syncline worker" : "Not known at present.");
+  text(byId("lanes-summary"), known ? `${number(state.lanes.owned)} of ${number(state.lanes.total)} lanes are owned` : "");
+  list(byId("lanes"), owners.map((owner, lane) => ({ owner, lane })), (one) => one.lane, (one) => {
+    const element = make("li");
+    element.update = ({ owner }) => {
+      const sign = letter.get(owner) ?? "";
+      classes(element, sign ? `lane w${letters.indexOf(sign) % 6}` : "lane free");
+      text(element, sign);
+      element.title = `lane ${one.lane}: ${found.find((worker) => worker.id === owner)?.name ?? "free"}`;
+    };
+    return element;
+  });
+  list(byId("workers"), found, (worker) => worker.id, () => {
+    const sign = make("span", { class: "lane", "aria-hidden": "true" });
+    const name = make("span");
+    const version = make("span", { class: "muted" });
+    const pill = make("span", { class: "pill" });
+    const trouble = make("span", { class: "error" });
+    const cells = ["Lanes", "Records/s", "Applied", "Stale", "Parked"].map((label, place) => make("td", { "data-label": label, class: place ? "number" : "" }));
+    const since = make("time");
+    const element = make("tr", {}, make("th", { scope: "row" }, sign, " ", name, " ", version), make("td", { "data-label": "State" }, pill, " ", trouble), ...cells, make("td", { "data-label": "Started" }, since));
+    element.update = (worker) => {
+      const own = owners.flatMap((owner, lane) => (owner === worker.id ? [lane] : []));
+      const report = worker.report;
+      classes(sign, `lane w${letters.indexOf(letter.get(worker.id)) % 6}`);
+      text(sign, letter.get(worker.id));
+      text(name, worker.name);
+      text(version, worker.version);
+      classes(pill, `pill ${worker.alive ? "healthy" : "unhealthy"}`);
+      text(pill, worker.alive ? "alive" : "gone");
+      text(trouble, report.target_error ?? "");
+      text(cells[0], own.length ? `${own.length} (${ranges(own)})` : "none");
+      text(cells[1], short(report.rate));
+      text(cells[2], number((report.applied ?? 0) + (report.deleted ?? 0)));
+      text(cells[3], number(report.stale));
+      text(cells[4], number(report.rejected));
+      stamp(since, worker.started_at, state.time);
+    };
+    return element;
+  });
+}
+
+function tasks(state) {
+  show(byId("tasks-empty"), !state.tasks.length);
+  text(byId("tasks-empty"), state.sync.queueSize === null ? "Not known at present." : "None is running.");
+  list(byId("tasks"), state.tasks, (task) => task.id, (task) => {
+    const name = `${task.kind === "backfill" ? "Backfill" : "Sweep"} of ${task.entity}`;
+    const bar = make("progress", { "aria-label": name });
+    const told = make("span", { class: "muted" });
+    const pill = make("span", { class: "pill" });
+    const element = make("li", { class: "card task" }, make("strong", {}, name), " ", make("span", { class: "muted" }, `(${task.reason})`), " ", pill, bar, told);
+    element.update = ({ progress, running, created_at: created }) => {
+      const { done = 0, total = null, marked = 0 } = progress;
+      classes(pill, `pill ${running ? "healthy" : "waiting"}`);
+      text(pill, running ? "running" : "waiting for a worker");
+      if (total) {
+        bar.max = Math.max(total, done);
+        bar.value = done;
+      } else bar.removeAttribute("value");
+      const share = total ? ` of about ${number(total)}, ${Math.min(100, Math.floor((100 * done) / total))} %` : "";
+      text(told, `${number(done)}${share} · ${number(marked)} marked · asked for ${ago(created, state.time)}`);
+    };
+    return element;
+  });
+}
+
+function entities(state) {
+  const found = state.entities ?? [];
+  const proofs = new Map(state.certificates.map((certificate) => [certificate.entity, certificate]));
+  show(byId("entities-scroll"), found.length > 0);
+  show(byId("entities-empty"), !found.length);
+  text(byId("entities-empty"), state.entities ? "None is installed: syncline install" : "Not known at present.");
+  text(byId("verified"), state.entities ? proved(found, state.certificates) : "");
+  list(byId("entities"), found, (entity) => entity.name, () => {
+    const cells = ["Entity", "From → to", "Capture", "Waiting", "Parked"].map((label, place) => make(place ? "td" : "th", place ? { "data-label": label, class: place > 2 ? "number" : "" } : { scope: "row" }));
+    const pill = make("span", { class: "pill" });
+    const when = make("span", { class: "muted" });
+    const element = make("tr", {}, ...cells, make("td", { "data-label": "Verified" }, pill, " ", when));
+    element.update = (entity) => {
+      const proof = proofs.get(entity.name);
+      const values = [entity.name, `${entity.table} → ${entity.collection}`, entity.capture, number(entity.waiting), number(entity.parked)];
+      values.forEach((value, place) => text(cells[place], value));
+      classes(pill, `pill ${{ equal: "healthy", divergent: "unhealthy" }[proof?.verdict] ?? "waiting"}`);
+      text(pill, proof?.verdict ?? "never");
+      const since = proof?.verdict === "equal" && entity.parked ? `; ${number(entity.parked)} parked since` : "";
+      text(when, proof ? `${plural(proof.records, "record")}, as of ${ago(proof.as_of, state.time)}${since}` : "");
+      when.title = proof ? moment(proof.as_of) : "";
+    };
+    return element;
+  });
+}
+
+function proved(found, certificates) {
+  if (!found.length) return "";
+  const equal = certificates.filter((certificate) => certificate.verdict === "equal");
+  if (equal.length < found.length) return `${equal.length} of ${found.length} proved equal; prove it with: syncline verify`;
+  const oldest = equal.reduce((least, one) => (one.as_of < least ? one.as_of : least), equal[0].as_of);
+  return `all proved equal: ${plural(equal.reduce((sum, one) => sum + one.records, 0), "record")}, as of ${moment(oldest)}`;
+}
+
+function notices(state) {
+  show(byId("notices-empty"), !state.notices.length);
+  text(byId("notices-empty"), state.sync.queueSize === null ? "Not known at present." : "None.");
+  list(byId("notices"), state.notices, (notice) => notice.id, (notice) => {
+    const when = make("time");
+    const element = make("li", { class: notice.severity }, when, " ", make("strong", {}, notice.name), " ", make("span", {}, notice.message));
+    element.update = () => stamp(when, notice.at, state.time);
+    return element;
+  });
+}
+
+function stamp(element, iso, now) {
+  text(element, ago(iso, now));
+  if (element.dateTime !== iso) {
+    element.dateTime = iso;
+    element.title = moment(iso);
+  }
+}
+
+function feed(way) {
+  const told = { live: "live", polling: "looking every 5 s", lost: "no connection, trying again" }[way];
+  classes(byId("feed"), `feed ${way}`);
+  if (byId("feed-text").textContent.split(",")[0] !== told.split(",")[0] && way === "lost") announce("The connection to the page's server is lost");
+  text(byId("feed-text"), told);
+}
+
+byId("plots").append(...Object.values(plots).map((plot) => plot.element));
+byId("logout").addEventListener("click", async () => {
+  await send("logout", {}).catch(() => null);
+  location.assign("login");
+});
+prepare();
+follow({
+  feed,
+  history: (found) => {
+    past = found;
+  },
+  state: (state) => {
+    for (const part of [health, alerts, databases, curves, parked, workers, tasks, entities, notices]) {
+      try {
+        part(state);
+      } catch (problem) {
+        reportError(problem); // one part that cannot be shown does not hide the others
+      }
+    }
+    document.body.dataset.seen = timeOfDay(state.time);
+  },
+});

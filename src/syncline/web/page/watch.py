@@ -1,0 +1,185 @@
+"""Looks at both databases every other second, keeps the last hour, and tells everybody who has the page open."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+
+from syncline.config import redact
+from syncline.errors import SynclineError
+from syncline.insight import reach
+from syncline.insight.health import HealthReader
+from syncline.insight.patience import Patience
+from syncline.insight.status import Status, plain
+from syncline.model.thresholds import Thresholds
+from syncline.outbox.connection import Connection, connect
+from syncline.web.page.history import History, Rates, Sample
+from syncline.web.page.records import PAGE, statements
+
+PAUSE_SECONDS = 2.0
+DEADLINE_SECONDS = 2.0
+
+
+class Watch:
+    """The state of everything, renewed in the background for as long as it runs.
+
+    Args:
+        health: reads both databases; closed with this.
+        url: the source's.
+        thresholds: the bounds in force, for the plots.
+        pause: seconds between two looks.
+
+    """
+
+    def __init__(
+        self, health: HealthReader, url: str, *, thresholds: Thresholds | None = None, pause: float = PAUSE_SECONDS
+    ) -> None:
+        self.history = History()
+        self.began = time.time()
+        self._health, self._url, self._pause = health, url, pause
+        self._bounds = _bounds(thresholds or Thresholds())
+        self._rates = Rates(time.monotonic)
+        self._patience = Patience[dict[str, Any]](DEADLINE_SECONDS)
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Condition()
+        self._state: bytes | None = None
+        self._number = 0
+        self._closing = False
+
+    # -- running
+
+    def start(self) -> None:
+        """Begin to look, unless it does already."""
+        if self._task is None or self._task.done():
+            self._closing = False
+            self._task = asyncio.create_task(self._run(), name="syncline page")
+
+    async def end_streams(self) -> None:
+        """Let go of everybody who listens, so that the server can stop."""
+        async with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """Stop, and close the connections."""
+        await self.end_streams()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self._patience.settle()
+        await self._health.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def soon(self) -> None:
+        """Look now, because something was done; the others are told as well."""
+        await self._look()
+
+    # -- telling
+
+    async def current(self) -> bytes:
+        """Give the state as JSON; waits for the first look."""
+        self.start()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._state is not None or self._closing)
+        return self._state or b"{}"
+
+    async def states(self, seconds: float) -> AsyncIterator[bytes]:
+        """Give the state, then each new one, for so long."""
+        self.start()
+        seen = 0
+        end = time.monotonic() + seconds
+        while not self._closing and time.monotonic() < end:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._number > seen or self._closing)  # noqa: B023  it ends here
+                seen, state = self._number, self._state
+            if state is not None:
+                yield state
+
+    # -- looking
+
+    async def _run(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(self._pause)
+
+    async def _look(self) -> None:
+        status = await self._health.read()
+        source_up, *target_up = (state.connected for state in status.databases.values())
+        details = await self._details() if source_up else {}
+        measures = status.measures
+        rate = self._rates.step(_totals(status)) if measures else None
+        sample = Sample(
+            time.time(),
+            measures.queue_size if measures else None,
+            measures.lag_seconds if measures else None,
+            rate,
+            measures.failed_events if measures else None,
+            source_up,
+            all(target_up),
+        )
+        self.history.add(sample)
+        state = status.as_dict() | details | {
+            "time": sample.at,
+            "watchedSince": self.began,
+            "rate": None if rate is None else round(rate, 1),
+            "point": self.history.newest(),
+            "thresholds": self._bounds,
+        }  # fmt: skip
+        async with self._changed:
+            self._state = orjson.dumps(state, default=str)
+            self._number += 1
+            self._changed.notify_all()
+
+    async def _details(self) -> dict[str, Any]:
+        try:
+            return await self._patience.within(self._ask)
+        except TimeoutError:
+            return {"detailsError": f"no answer within {DEADLINE_SECONDS:g} s"}
+        except SynclineError as error:
+            return {"detailsError": redact(error.message)}
+
+    async def _ask(self) -> dict[str, Any]:
+        """Ask over the kept connection; one that failed is not kept."""
+        connection, self._connection = self._connection, None
+        if connection is None or connection.closed:
+            connection = await connect(self._url, application="syncline page", timeout_seconds=round(DEADLINE_SECONDS))
+            connection.prepare_threshold = None  # behind a pooler the next statement may meet another server session
+        try:
+            found = await _read(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+        return found
+
+
+async def _read(connection: Connection) -> dict[str, Any]:
+    sql = statements()
+    entities = await reach.query(connection, sql["entities"])
+    owners = await reach.query(connection, sql["lane_owners"])
+    total = (await reach.query(connection, sql["parked_total"]))[0]
+    rows = await reach.query(connection, sql["parked"], {"after": 0, "limit": PAGE})
+    return {
+        "entities": plain(entities),
+        "laneOwners": [row["worker"] for row in owners],
+        "parked": plain({"records": total["records"], "changes": total["changes"], "rows": rows}),
+    }
+
+
+def _totals(status: Status) -> dict[str, float]:
+    """Give the records that each worker has written so far."""
+    return {w["id"]: w["report"].get("applied", 0) + w["report"].get("deleted", 0) for w in status.workers}
+
+
+def _bounds(thresholds: Thresholds) -> dict[str, list[float]]:
+    """Give warning and critical bound of what is plotted."""
+    names = {"queue": "queue_size", "lag": "lag_seconds", "failed": "failed_events"}
+    known = {plot: thresholds.measures[name] for plot, name in names.items() if name in thresholds.measures}
+    return {plot: [bound.warning, bound.critical] for plot, bound in known.items()}
