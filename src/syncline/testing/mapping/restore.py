@@ -1,0 +1,127 @@
+"""From a document back to PostgreSQL: each value as the SQL text that would store it.
+
+This is the mapping's inverse, written on its own: a field is lossless when PostgreSQL reads the restored text as the
+value that it has. Nothing here comes from the mapping or from verification.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson.binary import Binary
+from bson.datetime_ms import DatetimeMS
+from bson.decimal128 import Decimal128
+
+from syncline.testing.mapping.tables import Type
+from syncline.testing.mapping.values import array_literal
+
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  documents hold UTC without a zone
+FIRST = datetime(1, 1, 1)  # noqa: DTZ001
+DAY = 86_400 * 10**6
+INFINITE = {2**63 - 1: "infinity", -(2**63): "-infinity"}
+_CYCLE = 146_097
+"""Days in 400 years, after which the calendar repeats itself."""
+
+
+def restored(value: Any, type_: Type, kind: str | None = None) -> str | None:
+    """Write a document's value as SQL text of a type; ``None`` is NULL.
+
+    Args:
+        value: as decoded, dates as ``datetime`` or ``DatetimeMS``.
+        type_: the column's.
+        kind: what ``types`` made of the column, where that is not the default.
+
+    Raises:
+        TypeError: no mapping of this type produces such a value.
+
+    """
+    if value is None:
+        return None
+    if kind == "json" or type_.innermost in {"json", "jsonb"}:
+        return json_text(value)
+    if kind == "text":
+        return str(_only(str, value))
+    if kind == "micros":
+        return instant(INFINITE.get(value, value), type_)
+    if isinstance(value, list) and type_.kind == "m":
+        return "{" + ",".join(_range(item, type_) for item in value) + "}"
+    if isinstance(value, list):
+        return array_literal([_element(item, type_) for item in value])
+    if isinstance(value, dict):
+        return _range(value, type_)
+    return _scalar(value, type_)
+
+
+def json_text(value: Any) -> str:
+    """Write JSON with every digit."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json_text(name)}: {json_text(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(json_text, value)) + "]"
+    if isinstance(value, Decimal128):
+        return str(value.to_decimal())
+    if value is None or isinstance(value, bool | str | int | float):
+        return json.dumps(value, ensure_ascii=False)
+    raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def instant(micros: int | str, type_: Type) -> str:
+    """Write microseconds since 1970 as PostgreSQL does, whatever the year."""
+    if isinstance(micros, str):
+        return micros
+    days, rest = divmod(micros, DAY)
+    year, month, day = _civil(days)
+    clock = (FIRST + timedelta(microseconds=rest)).time().isoformat("microseconds")
+    zone = "+00" if type_.innermost == "timestamptz" else ""
+    era = "" if year > 0 else " BC"
+    return f"{year if year > 0 else 1 - year:04}-{month:02}-{day:02} {clock}{zone}{era}"
+
+
+def _civil(days: int) -> tuple[int, int, int]:
+    """Year (0 is 1 BC), month and day of a number of days since 1970."""
+    cycles, within = divmod(days + 719_162, _CYCLE)  # 719,162 days from 0001-01-01 to 1970-01-01
+    date = FIRST + timedelta(days=within)
+    return date.year + 400 * cycles, date.month, date.day
+
+
+def _scalar(value: Any, type_: Type) -> str:
+    if isinstance(value, DatetimeMS):
+        return instant(INFINITE.get(int(value), int(value) * 1000), type_)
+    if isinstance(value, datetime):
+        return instant((value - EPOCH) // timedelta(microseconds=1), type_)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, Binary) and value.subtype == 4:
+        return str(uuid.UUID(bytes=bytes(value)))
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    if isinstance(value, Decimal128):
+        return str(value.to_decimal())
+    if isinstance(value, str | int):
+        return str(value)
+    return repr(_only(float, value))
+
+
+def _element(value: Any, type_: Type) -> Any:
+    if isinstance(value, list):
+        return [_element(item, type_) for item in value]
+    return restored(value, type_.element or type_)
+
+
+def _range(value: Any, type_: Type) -> str:
+    if _only(dict, value).get("empty"):
+        return "empty"
+    bounds = [restored(value[side], type_.element or type_) for side in ("lower", "upper")]
+    low, high = ("" if bound is None else '"' + bound + '"' for bound in bounds)
+    return f"{value['bounds'][0]}{low},{high}{value['bounds'][1]}"
+
+
+def _only(type_: type, value: Any) -> Any:
+    if not isinstance(value, type_):
+        raise TypeError(f"{type(value).__name__} {value!r:.60} instead of {type_.__name__}")
+    return value

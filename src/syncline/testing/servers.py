@@ -1,0 +1,118 @@
+"""Database servers for the harness: those named by the environment, else private ones that start and end with us.
+
+Nothing that exists is touched: every database is made under a name of its own, and dropped afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from pymongo import MongoClient
+
+from syncline.embedded import PrivateMongo, PrivatePostgres
+from syncline.errors import EngineError
+
+POSTGRES_VARIABLE = "SYNCLINE_TEST_POSTGRES_URL"
+MONGO_VARIABLE = "SYNCLINE_TEST_MONGODB_URL"
+SETTINGS: Mapping[str, str | int] = {
+    "shared_buffers": "32MB",
+    "max_connections": 60,
+    "max_wal_size": "256MB",
+    "max_parallel_workers_per_gather": 0,
+    "jit": "off",
+    "fsync": "off",
+}
+"""A small footprint, and no waiting for the disk: nobody here cuts the server's power."""
+SELECTION_MS = 10_000
+_DISCONNECT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where databases can be made."""
+
+    postgres: str
+    """URL of a server whose role may create databases."""
+    mongo: str
+
+    @contextlib.contextmanager
+    def database(self, template: str | None = None) -> Iterator[str]:
+        """Create a PostgreSQL database, empty or as a copy, and yield its URL; drop it at the end."""
+        name = _name()
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(template or "template0")
+        )
+        with psycopg.connect(self.postgres, autocommit=True) as connection:
+            if template is not None:  # the user's own pool may still be connected
+                connection.execute(_DISCONNECT, [template])
+            _create(connection, statement)
+        try:
+            yield urlsplit(self.postgres)._replace(path=f"/{name}").geturl()
+        finally:
+            with psycopg.connect(self.postgres, autocommit=True) as connection:
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    @contextlib.contextmanager
+    def collections(self) -> Iterator[str]:
+        """Yield the name of a MongoDB database that nobody has; drop it at the end."""
+        name = _name()
+        try:
+            yield name
+        finally:
+            with MongoClient[dict[str, Any]](self.mongo, serverSelectionTimeoutMS=SELECTION_MS) as client:
+                client.drop_database(name)
+
+
+@contextlib.contextmanager
+def running_servers(env: Mapping[str, str] = os.environ) -> Iterator[Servers]:
+    """Provide both servers.
+
+    Raises:
+        EngineError: one is missing; the message says what would help.
+
+    """
+    with contextlib.ExitStack() as stack:
+        postgres, mongo = env.get(POSTGRES_VARIABLE), env.get(MONGO_VARIABLE)
+        folder = Path(tempfile.mkdtemp(prefix="syncline-testing-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if not postgres:
+            private_postgres = PrivatePostgres(folder / "postgres", settings=SETTINGS)
+            stack.callback(private_postgres.kill)
+            postgres = private_postgres.start().url
+        if not mongo:
+            private_mongo = PrivateMongo(folder / "mongo")
+            stack.callback(private_mongo.kill)
+            mongo = private_mongo.start().url
+        yield Servers(postgres, mongo)
+
+
+def database_name(url: str) -> str:
+    """Name the database of a URL."""
+    return urlsplit(url).path.lstrip("/")
+
+
+def _create(connection: psycopg.Connection[Any], statement: sql.Composed) -> None:
+    try:
+        connection.execute(statement)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise EngineError(
+            "The role of the test server may not create databases.",
+            hint=f"ALTER ROLE … CREATEDB, or leave {POSTGRES_VARIABLE} out: a private server is started then.",
+        ) from error
+
+
+def _name() -> str:
+    return f"syncline_test_{uuid4().hex[:12]}"
