@@ -206,7 +206,7 @@ class TestStatus:
         assert json.loads(installed.run("status", "--json", ok=2))["alerts"][0]["name"] == "TargetRestored"
 
     def test_target_down_is_degraded(self, installed):
-        env = {"MONGODB_URL": "mongodb://127.0.0.1:1/x", "SYNCLINE_TARGET__CONNECT_TIMEOUT_SECONDS": "0.5"}
+        env = {"MONGODB_URL": "mongodb://%2Fnobody%2Fhere.sock/x", "SYNCLINE_TARGET__CONNECT_TIMEOUT_SECONDS": "0.5"}
         report = json.loads(installed.run("status", "--json", ok=1, **env))
         assert report["databases"]["mongodb"]["state"] == "disconnected"
         assert report["status"] == "degraded"
@@ -483,7 +483,7 @@ class TestDoctor:
             assert self.report(installed, DATABASE_URL=url)["pooler"]["level"] == "critical"
 
     def test_target_down(self, installed):
-        env = {"MONGODB_URL": "mongodb://127.0.0.1:1/x", "SYNCLINE_TARGET__CONNECT_TIMEOUT_SECONDS": "0.5"}
+        env = {"MONGODB_URL": "mongodb://%2Fnobody%2Fhere.sock/x", "SYNCLINE_TARGET__CONNECT_TIMEOUT_SECONDS": "0.5"}
         assert self.report(installed, **env)["target"]["level"] == "critical"
 
     def test_a_foreign_target(self, installed):

@@ -78,7 +78,8 @@ async def installation(patient: Patient) -> list[Finding]:
     except SourceUnavailableError:
         raise
     except SynclineError as error:
-        return [critical("installation", error.message, why=why, fix="syncline install --worker-role ROLE")]
+        fix = f"syncline install --worker-role {patient.connection.info.user}  # as the role that installed before"
+        return [critical("installation", error.message, why="a worker under this role would stop", fix=fix)]
     return [ok("installation", f"installed, schema {SCHEMA_VERSION}")]
 
 

@@ -63,9 +63,10 @@ class Examination:
         if on_cockroach(connection):  # some of its answers are errors, which would end a transaction
             return await check(self.patient)
         await connection.set_read_only(True)
-        limit = sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(int(CHECK_SECONDS * 800)))
+        limits = sql.SQL("SELECT set_config('statement_timeout', {}, true), set_config('lock_timeout', {}, true)")
+        milliseconds = [sql.Literal(str(int(CHECK_SECONDS * part))) for part in (800, 200)]
         async with connection.transaction():
-            await connection.execute(limit)
+            await connection.execute(limits.format(*milliseconds))
             return await check(self.patient)
 
     async def _reconnected(self) -> None:

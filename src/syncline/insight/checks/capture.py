@@ -150,7 +150,7 @@ async def privileges(patient: Patient) -> list[Finding]:
             "privileges",
             f"this role lacks {reach.names([row['lacks'] for row in lacking])}",
             why="a worker under this role would stop",
-            fix="syncline install --worker-role ROLE, or: " + " ".join(row["fix"] for row in lacking[:5]),
+            fix=f"syncline install --worker-role {patient.connection.info.user}  # as the role that installed before",
         )
     ]
 

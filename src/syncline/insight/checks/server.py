@@ -105,7 +105,7 @@ async def two_phase(patient: Patient) -> list[Finding]:
             "two-phase commit",
             f"max_prepared_transactions is {found['allowed']} and writers wake the worker by NOTIFY",
             why="PostgreSQL refuses PREPARE TRANSACTION after a NOTIFY: prepared writes would fail now and then",
-            fix="syncline install  -- it turns wake-ups off while transactions can be prepared; the worker polls",
+            fix="syncline install  # it turns wake-ups off while transactions can be prepared; the worker polls",
         )
     ]
 
