@@ -80,6 +80,45 @@ def test_the_demo_proves_and_leaves_nothing(environment, tmp_path):
     assert nothing_left(tmp_path)
 
 
+def test_the_demo_plays_the_reference_application(environment, tmp_path):
+    app = Path(__file__).parents[2] / "examples" / "studybuddy"
+    run = subprocess.run(
+        [*COMMAND, "--seconds", "6", "--app", str(app)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=MOST_SECONDS,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    (line,) = [line for line in run.stdout.splitlines() if "proved equal as of" in line]
+    found = re.search(r": ([\d,]+) records in 8 collections, 0 differences, after ([\d,]+) commits", line)
+    assert found is not None, line
+    records, commits = (int(text.replace(",", "")) for text in found.groups())
+    assert records > 10_000  # two bursts
+    assert commits > 60
+    assert run.stdout.count("burst: 5,000 rows") == 2
+    assert re.search(r"Page: http://127\.0\.0\.1:\d+/ +credential: \w{32}", run.stdout)
+    assert re.search(r"API: http://127\.0\.0\.1:\d+/docs", run.stdout)
+    assert nothing_left(tmp_path)
+
+
+def test_a_folder_without_a_script_is_told(environment, tmp_path):
+    run = subprocess.run(
+        [*COMMAND, "--app", str(tmp_path)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 3
+    assert "demo.toml" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_however_it_ends_nothing_is_left(environment, tmp_path, number, status):
     with subprocess.Popen(COMMAND, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as run:

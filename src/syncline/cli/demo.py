@@ -16,6 +16,9 @@ from syncline.demo.run import DemoOptions, run_demo
 
 def demo(
     seconds: Annotated[float, typer.Option(help="How long there is traffic.", min=4)] = 25,
+    app: Annotated[
+        Path | None, typer.Option(help="Play the application in this folder, as its demo.toml says.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
     yes: YesOption = False,
     record: Annotated[Path | None, typer.Option(help="Write a picture of the run (SVG).", hidden=True)] = None,
@@ -28,5 +31,5 @@ def demo(
     Exit status: that of `syncline verify`.
     """
     consent.settle(accepted=yes, ask=typer.confirm if sys.stdin.isatty() else None)
-    options = DemoOptions(seconds=seconds, keep=keep, accept=True, record=record)
+    options = DemoOptions(seconds=seconds, app=app, keep=keep, accept=True, record=record)
     raise typer.Exit(run_demo(options, Console(highlight=False)))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncline.demo.children import Child, Lines
 from syncline.demo.picture import Picture, WorkerState
+from syncline.demo.piece import Service
 from syncline.demo.place import Place
 from syncline.demo.words import duration, number
+from syncline.embedded.paths import LOOPBACK
 
 CALM_PAUSE_SECONDS = 0.1
 """Mean pause of a user when the show is over and the traffic goes on."""
@@ -24,6 +28,7 @@ class Cast:
         self._children: list[Child] = []
         self._workers: list[Child] = []
         self._traffic: Child | None = None
+        self._services: dict[Service, Child] = {}
         self.in_charge = False
         """Whether the newest worker has lanes."""
         self.bursts = 0
@@ -37,6 +42,16 @@ class Cast:
         worker = self._start("worker", arguments, f"worker-{len(self._workers) + 1}.log")
         self._workers.append(worker)
         self._picture.worker_pid = worker.pid
+
+    def start_services(self) -> None:
+        """Start the processes beside the worker; ``serving`` when all of them answer."""
+        for service in self._place.furniture.services:
+            self._services[service] = self._start(service.name, service.arguments, f"{service.name}.log")
+
+    @property
+    def serving(self) -> bool:
+        """Whether all services take connections."""
+        return all(_answers(service.port) for service in self._services)
 
     def kill_worker(self) -> int:
         """SIGKILL for the worker; return which process it was."""
@@ -58,10 +73,9 @@ class Cast:
     def start_traffic(self, seconds: float, *, bursts: Sequence[float] = (), rows: int = 0) -> None:
         """Start the traffic: for so long with these bursts, or calm and until the end for 0."""
         self.stopped = False
-        urls = ["--postgres", self._place.postgres_url, "--mongo", self._place.mongo_url]
         length = ["--seconds", f"{seconds}"] if seconds else ["--pause", f"{CALM_PAUSE_SECONDS}"]
         when = [f"--burst-at={second}" for second in bursts]
-        arguments = ["syncline.demo.traffic", *urls, *length, *when, f"--burst-rows={rows}"]
+        arguments = [*self._place.furniture.traffic, *length, *when, f"--burst-rows={rows}"]
         self._picture.restart(time.monotonic(), seconds)
         self._traffic = self._start("traffic", arguments, f"traffic-{len(self._children)}.log")
 
@@ -81,6 +95,8 @@ class Cast:
             SynclineError: a process has ended on its own.
 
         """
+        for service in self._services.values():
+            service.check()
         if self._workers and self._picture.worker is not WorkerState.KILLED:
             self._workers[-1].check()
         self.check_traffic()
@@ -101,7 +117,9 @@ class Cast:
             child.end()
 
     def _start(self, name: str, arguments: Sequence[str], log: str) -> Child:
-        child = Child(name, arguments, folder=self._place.folder, lines=Lines(self._place.folder / log))
+        place = self._place
+        lines = Lines(place.folder / log)
+        child = Child(name, arguments, folder=place.folder, lines=lines, environment=place.furniture.environment)
         self._children.append(child)
         return child
 
@@ -113,7 +131,8 @@ class Cast:
             case "burst":
                 self.bursts += 1
                 took = duration(report["took"])
-                self._picture.note(f"burst: {number(report['rows'])} rows in one transaction, committed in {took}")
+                where = report.get("where", "in one transaction")
+                self._picture.note(f"burst: {number(report['rows'])} rows {where}, committed in {took}")
             case "stopped":
                 self.stopped = True
             case _:
@@ -128,3 +147,9 @@ class Cast:
                 self._picture.worker = WorkerState.WORKING
             case _:
                 pass
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=0.2):
+        return True
+    return False

@@ -20,7 +20,9 @@ KEPT_VARIABLES = frozenset({"SYNCLINE_CACHE", "SYNCLINE_ACCEPT_SSPL"})
 class Child:
     """A Python module of ours that runs in a process of its own and ends with the demo, however that ends."""
 
-    def __init__(self, name: str, arguments: Sequence[str], *, folder: Path, lines: Lines) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, folder: Path, lines: Lines, environment: Mapping[str, str]
+    ) -> None:
         """Start ``python -m`` with ``arguments``; what it prints can be read from ``lines``."""
         self.name = name
         self.lines = lines
@@ -29,6 +31,7 @@ class Child:
                 [sys.executable, "-m", *arguments],
                 log=lines.path,
                 stop_signal=signal.SIGTERM,
+                environment=environment,
                 private_folder=folder,
             )
 

@@ -129,7 +129,3 @@ INSERT INTO messages (body) SELECT 'Announcement ' || n FROM generate_series(1, 
 -- name: probe
 -- In autocommit: when it returns, it is committed.
 INSERT INTO messages (body) VALUES ('probe') RETURNING id
-
--- name: counts
-SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM todos) AS todos,
-       (SELECT count(*) FROM messages) AS messages

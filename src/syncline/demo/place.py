@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,9 +19,9 @@ from pymongo import AsyncMongoClient
 
 from syncline.capture.install import InstallOptions, install, plan
 from syncline.config import Settings, load
+from syncline.demo.piece import Furniture, Piece
 from syncline.embedded import PrivateMongo, PrivatePostgres
-from syncline.outbox.connection import connect, translated
-from syncline.outbox.sql import blocks
+from syncline.outbox.connection import connect
 
 DATABASE = "demo"
 POSTGRES_SETTINGS: dict[str, str | int] = {
@@ -46,32 +45,46 @@ class Place:
     """The server's name and version."""
     mongo: str
     settings: Settings
+    piece: Piece
+    furniture: Furniture
 
     @property
     def config(self) -> Path:
         """The configuration of the demo's worker."""
-        return self.folder / "syncline.toml"
+        return self.furniture.config
 
     def ways_in(self, *, brief: bool = False) -> list[tuple[str, str]]:
         """Say how to connect to what runs here; ``brief``: without this machine's paths, for a picture."""
-        foreign = [name for name in ("DATABASE_URL", "MONGODB_URL") if name in os.environ]
-        without = "".join(f"-u {name} " for name in foreign)
-        prefix = f"env {without}" if without else ""
-        command, config = (
-            (f"{prefix}{shlex.quote(_command())}", self.config) if not brief else ("syncline", self.config.name)
-        )
+        services = [(one.name, f"{one.url}{one.show}{self._credential(one.name)}") for one in self.furniture.services]
         return [
+            *services,
             ("PostgreSQL", f"psql {self.postgres_url}"),
             ("MongoDB", f'mongosh "{self.mongo_url}"'),
-            ("Syncline", f"{command} status --watch 1 -c {config}"),
+            ("Syncline", self._status(brief=brief)),
         ]
+
+    def _credential(self, service: str) -> str:
+        told = self.furniture.secrets_to_tell.get(service)
+        return f"   credential: {told}" if told else ""
+
+    def _status(self, *, brief: bool) -> str:
+        if brief:
+            return f"syncline status --watch 1 -c {self.config.name}"
+        urls = {"DATABASE_URL": self.postgres_url, "MONGODB_URL": self.mongo_url}
+        if self.furniture.environment:
+            prefix = " ".join(f"{name}={shlex.quote(url)}" for name, url in urls.items()) + " "
+        else:
+            foreign = [name for name in urls if name in os.environ]
+            prefix = "env " + "".join(f"-u {name} " for name in foreign) if foreign else ""
+        return f"{prefix}{shlex.quote(_command())} status --watch 1 -c {self.config}"
 
 
 @contextlib.contextmanager
-def opened(told: Callable[[str], None], *, accept: bool) -> Iterator[Place]:
-    """Start both servers, create the schema, write the configuration, install; end and remove all of it afterwards.
+def opened(piece: Piece, told: Callable[[str], None], *, accept: bool) -> Iterator[Place]:
+    """Start both servers, create the schema, install; end and remove all of it afterwards.
 
     Args:
+        piece: what is played.
         told: is called with each step.
         accept: the user accepts the MongoDB engine's licence.
 
@@ -90,32 +103,27 @@ def opened(told: Callable[[str], None], *, accept: bool) -> Iterator[Place]:
             postgres.start()
             told(f"starting a private MongoDB ({'mongod' if mongo.kind == 'mongod' else 'its engine'})")
             mongo.start()
-            told("creating users, todos with steps, messages; installing capture")
-            yield asyncio.run(_furnish(folder, postgres.tcp_url, mongo.tcp_url, mongo.kind))
+            told(f"creating {piece.what}; installing capture")
+            yield asyncio.run(_furnish(piece, folder, postgres.tcp_url, mongo.tcp_url, mongo.kind))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _furnish(folder: Path, server_url: str, mongo_server_url: str, kind: str) -> Place:
+async def _furnish(piece: Piece, folder: Path, server_url: str, mongo_server_url: str, kind: str) -> Place:
     postgres_url = urlsplit(server_url)._replace(path=f"/{DATABASE}").geturl()
     mongo_url = urlsplit(mongo_server_url)._replace(path=f"/{DATABASE}").geturl()
     async with await connect(server_url, application="syncline demo") as connection:
         await connection.execute(f"CREATE DATABASE {DATABASE}".encode())
-    config = folder / "syncline.toml"
-    template = files("syncline.demo").joinpath("demo.toml").read_text("utf-8")
-    config.write_text(template.replace("{postgres}", postgres_url).replace("{mongo}", mongo_url), "utf-8")
-    settings = load(config, env={})
+    furniture = await piece.furnish(folder, postgres_url, mongo_url)
+    settings = load(furniture.config, env=furniture.environment)
     async with await connect(postgres_url, application="syncline demo") as connection:
-        statements = blocks("demo.sql", "syncline.demo")
-        with translated():
-            await connection.execute(statements["schema"].encode())
         await install(connection, await plan(connection, settings.entities, InstallOptions()))
-        with translated():  # after the installation: what is there already is captured too
-            await connection.execute(statements["seed"].encode())
         version = connection.info.parameter_status("server_version") or ""
     async with AsyncMongoClient[Mapping[str, Any]](mongo_url) as client:
         mongo = f"MongoDB {(await client.server_info())['version']}{'' if kind == 'mongod' else ' (engine)'}"
-    return Place(folder, postgres_url, mongo_url, f"PostgreSQL {version.split(' ')[0]}", mongo, settings)
+    await piece.seed(postgres_url)
+    postgres = f"PostgreSQL {version.split(' ')[0]}"
+    return Place(folder, postgres_url, mongo_url, postgres, mongo, settings, piece, furniture)
 
 
 def _command() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from syncline.demo import record
+from syncline.demo.piece import Application, BuiltIn
 from syncline.demo.place import Place, opened
 from syncline.demo.proof import measured, prove, proved
 from syncline.demo.show import Show
@@ -31,6 +32,8 @@ class DemoOptions:
     """Go on with calm traffic after the verification, until Ctrl-C."""
     accept: bool = False
     """The user accepts the licence of the MongoDB engine."""
+    app: Path | None = None
+    """Folder of the application that is played; ``None``: the demo's own small schema."""
     record: Path | None = None
     """Write a picture of the run there, as SVG."""
 
@@ -46,10 +49,11 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         KeyboardInterrupt: Ctrl-C, SIGTERM or a closed terminal.
 
     """
+    piece = BuiltIn() if options.app is None else Application(options.app)
     stage = stage_for(console)
     with _interruptible(), contextlib.ExitStack() as cleaning:
         cleaning.callback(stage.end)
-        place = cleaning.enter_context(opened(stage.preparing, accept=options.accept))
+        place = cleaning.enter_context(opened(piece, stage.preparing, accept=options.accept))
         cleaning.callback(stage.end)
         cleaning.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the cleaning
         stage.begin(place)

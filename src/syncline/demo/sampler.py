@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg.rows import dict_row
+from psycopg import sql
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from syncline.config import Settings
 from syncline.insight import reach
 from syncline.outbox.connection import Connection
-from syncline.outbox.sql import blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +41,17 @@ class Sampler:
         self._entities = settings.entities
         self._connection = connection
         self._database = database
+        tables = [sql.Identifier(entity.table.schema, entity.table.name) for entity in settings.entities]
+        counts = [sql.SQL("(SELECT count(*) FROM {})").format(table) for table in tables]
+        self._counts = sql.SQL("SELECT ") + sql.SQL(", ").join(counts)
 
     async def look(self) -> Sample:
         """Take a sample."""
         measures = await reach.one(self._connection, "measures")
         lanes = await reach.one(self._connection, "lane_counts")
         workers = await reach.rows(self._connection, "workers")
-        async with self._connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(blocks("demo.sql", "syncline.demo")["counts"].encode())
-            rows = await cursor.fetchone() or {}
+        counted = await (await self._connection.execute(self._counts)).fetchone()
+        rows = dict(zip((entity.name for entity in self._entities), counted or (), strict=True))
         documents = {
             entity.name: await self._database[entity.collection].estimated_document_count() for entity in self._entities
         }

@@ -16,7 +16,6 @@ from syncline.demo.stage import Stage
 from syncline.demo.words import duration
 from syncline.errors import SynclineError
 
-BURST_ROWS = 20_000
 BURSTS = (0.2, 0.45)
 """When, as parts of the traffic's time; the worker is killed in the last one."""
 DEAD_SECONDS = 1.0
@@ -53,11 +52,13 @@ class Show:
 
     async def perform(self) -> None:
         """Traffic, bursts, and a worker that is killed in the middle."""
-        cast, picture = self._cast, self.picture
+        cast, picture, piece = self._cast, self.picture, self._place.piece
+        cast.start_services()
         cast.start_worker()
         await self._until(lambda: cast.in_charge, "the worker did not get its lanes")
-        cast.start_traffic(self._seconds, bursts=[part * self._seconds for part in BURSTS], rows=BURST_ROWS)
-        picture.note("traffic from four connections, the worker applies it")
+        await self._until(lambda: cast.serving, "the application does not answer")
+        cast.start_traffic(self._seconds, bursts=[part * self._seconds for part in BURSTS], rows=piece.burst_rows)
+        picture.note(f"traffic from {piece.who}, the worker applies it")
         await self._until(lambda: cast.bursts == len(BURSTS) or cast.stopped, "the traffic did not get on")
         await self._kill_the_worker()
         await self._until(lambda: cast.stopped, "the traffic did not stop")
@@ -74,7 +75,8 @@ class Show:
         await self._until(lambda: cast.in_charge, "the new worker got no lanes")
         took = time.monotonic() - picture.killed
         picture.note(f"it has taken over, {duration(took)} after the kill")
-        await self._until(lambda: picture.sample.queue < BURST_ROWS // 100, "the queue did not drain")
+        few = self._place.piece.burst_rows // 100
+        await self._until(lambda: picture.sample.queue < few, "the queue did not drain")
         picture.recovered = time.monotonic()
 
     async def drain(self) -> None:

@@ -38,6 +38,12 @@ class Traffic:
         self._commits = 0
         self._rollbacks = 0
         self.stop = asyncio.Event()
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Stop now, without the bursts that are still to come."""
+        self._interrupted = True
+        self.stop.set()
 
     async def run(self, *, bursts: Sequence[float], rows: int) -> None:
         """Run, with bursts of so many rows at the given seconds; return when everything has stopped."""
@@ -73,7 +79,7 @@ class Traffic:
             for second in at:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.stop.wait(), max(0.0, started + second - time.monotonic()))
-                if self.stop.is_set():
+                if self._interrupted:
                     return
                 begun = time.monotonic()
                 await connection.execute(blocks("demo.sql", "syncline.demo")["burst"].encode(), {"rows": rows})
@@ -105,7 +111,7 @@ async def _main(options: argparse.Namespace) -> None:
         probe = Probe(connection, client.get_default_database()["messages"])
         traffic = Traffic(options.postgres, probe, pause_seconds=options.pause)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, traffic.stop.set)
+        loop.add_signal_handler(signal.SIGTERM, traffic.interrupt)
         if options.seconds:
             loop.call_later(options.seconds, traffic.stop.set)
         await traffic.run(bursts=options.burst_at, rows=options.burst_rows)
