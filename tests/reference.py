@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from syncline.cli.main import command
 from syncline.config.entities import ComputedConfig, EmbedConfig, EntityConfig, IndexConfig
 from syncline.config.load import File
+from tests.metrics_reference import metrics
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 RENEW = "<!-- Written by `python -m tests.reference`; edit the docstrings in src/syncline instead. -->\n"
@@ -140,7 +141,7 @@ def _text(text: str | None) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).replace("|", "\\|")
 
 
-PAGES = {"configuration.md": configuration, "commands.md": commands}
+PAGES = {"configuration.md": configuration, "commands.md": commands, "metrics.md": metrics}
 
 if __name__ == "__main__":
     for name, write in PAGES.items():

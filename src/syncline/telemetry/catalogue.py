@@ -19,7 +19,9 @@ class Where(StrEnum):
 
     WORKER = "worker"
     APPLICATION = "application"
-    BOTH = "both"
+    EITHER = "either"
+    """Each counts its own."""
+    SCRAPE = "scrape"
     """Read from the databases at each scrape, whoever is scraped: take ``max`` over instances, not ``sum``."""
 
 
@@ -42,21 +44,21 @@ BATCH_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 SIZE_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 
 SPECS = (
-    Spec("syncline_queue_size", Kind.GAUGE, Where.BOTH, "Changes captured, not applied, not parked."),
-    Spec("syncline_lag_seconds", Kind.GAUGE, Where.BOTH, "Age of the oldest waiting change; 0 when there is none."),
+    Spec("syncline_queue_size", Kind.GAUGE, Where.SCRAPE, "Changes captured, not applied, not parked."),
+    Spec("syncline_lag_seconds", Kind.GAUGE, Where.SCRAPE, "Age of the oldest waiting change; 0 when there is none."),
     Spec(
-        "syncline_failed_events", Kind.GAUGE, Where.BOTH, "Parked changes, those that wait behind them included."
+        "syncline_failed_events", Kind.GAUGE, Where.SCRAPE, "Parked changes, those that wait behind them included."
     ),
-    Spec("syncline_deferred_deletes", Kind.GAUGE, Where.BOTH, "Deletes that wait to be done a second time."),
+    Spec("syncline_deferred_deletes", Kind.GAUGE, Where.SCRAPE, "Deletes that wait to be done a second time."),
     Spec(
-        "syncline_status", Kind.GAUGE, Where.BOTH, "1 for the status of the whole, 0 for the other two.", ("status",)
+        "syncline_status", Kind.GAUGE, Where.SCRAPE, "1 for the status of the whole, 0 for the other two.", ("status",)
     ),
-    Spec("syncline_database_up", Kind.GAUGE, Where.BOTH, "1 while the database answers.", ("database",)),
+    Spec("syncline_database_up", Kind.GAUGE, Where.SCRAPE, "1 while the database answers.", ("database",)),
     Spec(
-        "syncline_database_latency_seconds", Kind.GAUGE, Where.BOTH, "Duration of one round trip.", ("database",)
+        "syncline_database_latency_seconds", Kind.GAUGE, Where.SCRAPE, "Duration of one round trip.", ("database",)
     ),
-    Spec("syncline_workers", Kind.GAUGE, Where.BOTH, "Workers that live."),
-    Spec("syncline_lanes", Kind.GAUGE, Where.BOTH, "Lanes with and without a live owner.", ("state",)),
+    Spec("syncline_workers", Kind.GAUGE, Where.SCRAPE, "Workers that live."),
+    Spec("syncline_lanes", Kind.GAUGE, Where.SCRAPE, "Lanes with and without a live owner.", ("state",)),
     Spec("syncline_worker_up", Kind.GAUGE, Where.WORKER, "1 while this process works."),
     Spec("syncline_lanes_owned", Kind.GAUGE, Where.WORKER, "Lanes that this worker owns."),
     Spec("syncline_batches_total", Kind.COUNTER, Where.WORKER, "Batches applied and acknowledged.", ("entity",)),
@@ -85,7 +87,7 @@ SPECS = (
         "Requests by route; probes and metrics left out.", ("method", "route", "status"), API_BUCKETS,
     ),
     Spec(
-        "syncline_database_query_duration_seconds", Kind.HISTOGRAM, Where.BOTH,
+        "syncline_database_query_duration_seconds", Kind.HISTOGRAM, Where.EITHER,
         "Statements and commands, by database, as this process saw them.", ("database",), QUERY_BUCKETS,
     ),
     Spec(
