@@ -1,32 +1,22 @@
-"""Correlation ids: one per request, in its response, in every line of the log and in the events that it records."""
+"""Correlation ids: one per request, in its response, in every line of the log and in the events that it records.
+
+``Syncline.mount`` gives each request its id: the header ``X-Request-ID``, and ``request_id`` in structlog's context.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syncline import arecord
 
-HEADER = "X-Correlation-ID"
-_ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-def begin(proposed: str | None) -> str:
-    """Begin a request: take the caller's id if it is one, else make one."""
-    chosen = proposed if proposed and _ACCEPTABLE.fullmatch(proposed) else uuid4().hex
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(correlation_id=chosen)
-    return chosen
-
 
 def correlation_id() -> str:
     """Give the present request's id."""
-    return str(structlog.contextvars.get_contextvars().get("correlation_id", ""))
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 async def tell(session: AsyncSession, event: str, key: int, payload: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What is done for every request: its correlation id, its line in the log, a bound on its size, safe headers."""
+"""What is done for every request: its line in the log, safe headers, a bound on its size."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from studybuddy import correlation, problems
+from studybuddy import problems
 
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 class Requests:
-    """Gives each request its correlation id, and the log its line."""
+    """Gives the log a line for each request, and each response headers that keep browsers from guessing and storing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,14 +24,13 @@ class Requests:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        chosen = correlation.begin(Headers(scope=scope).get(correlation.HEADER))
         status = 500
 
         async def with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update({correlation.HEADER: chosen, **SAFE})
+                MutableHeaders(scope=message).update(SAFE)
             await send(message)
 
         try:

@@ -134,6 +134,9 @@ async def _secondary_away(_: Request, error: Any) -> Response:
     return answer(503, "these figures are not to be had at the moment", RETRY_AFTER)
 
 
-async def _unexpected(_: Request, error: Exception) -> Response:
-    structlog.get_logger().error("unexpected error", exc_info=error)
-    return answer(500, "something went wrong; it has been written down under the correlation id")
+async def _unexpected(request: Request, error: Exception) -> Response:
+    id_ = request.state.request_id  # the context of the log is left already
+    with structlog.contextvars.bound_contextvars(request_id=id_):
+        structlog.get_logger().error("unexpected error", exc_info=error)
+        detail = "something went wrong; it has been written down under the correlation id"
+        return answer(500, detail, {"X-Request-ID": id_})

@@ -19,9 +19,9 @@ from fastapi import Depends, Header, Response
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from studybuddy.problems import Problem
-from studybuddy.services import TOKEN_HEADER, Services, Serving
-from syncline import Secondary, SynclineError, TargetUnavailableError, TokenError
+from studybuddy.services import Services, Serving, Tokens
+from syncline import Secondary, SynclineError, TargetUnavailableError
+from syncline.contrib.fastapi import Fresh
 
 T = TypeVar("T")
 Rows = list[dict[str, Any]]
@@ -48,10 +48,10 @@ HEADERS: dict[str, Any] = {
 class Reads:
     """The reads of one request."""
 
-    def __init__(self, services: Services, response: Response, token: str | None) -> None:
+    def __init__(self, services: Services, response: Response, tokens: Fresh) -> None:
         self._services = services
         self._response = response
-        self._token = token
+        self._tokens = tokens
 
     async def rows(self, secondary: FromSecondary, primary: FromPrimary | None = None) -> Rows:
         """Read from MongoDB when it has what the caller wrote, else from PostgreSQL.
@@ -75,7 +75,7 @@ class Reads:
         self, key: str, secondary: FromSecondary, primary: FromPrimary | None = None, *, ttl: timedelta, tag: str
     ) -> Rows:
         """Read like ``rows``, once for all who ask at the same time, and keep the answer for ``ttl``."""
-        if self._token:  # what is kept may be older than what the caller wrote
+        if self._tokens.token:  # what is kept may be older than what the caller wrote
             try:
                 return await self.rows(secondary, primary)
             except TargetUnavailableError:
@@ -101,12 +101,8 @@ class Reads:
 
     async def _synced(self) -> bool:
         """Tell whether MongoDB has what the caller wrote; waits for it a little."""
-        if not self._token:
-            return True
         try:
-            return await self._services.freshness.synced(self._token, self._services.settings.synced_seconds)
-        except TokenError:
-            raise Problem(400, f"{TOKEN_HEADER} is not a token: send it as it came, or leave it out") from None
+            return await self._tokens.synced(self._services.settings.synced_seconds)
         except SynclineError as error:  # not installed, or no right to ask: PostgreSQL is always right
             structlog.get_logger().warning("cannot tell whether MongoDB is up to date", error=error.message)
             return False
@@ -115,12 +111,13 @@ class Reads:
 def _reads(
     services: Serving,
     response: Response,
+    tokens: Tokens,
     syncline_token: Annotated[
-        str | None,
-        Header(description="The token of your last write: the answer has what you wrote.", max_length=1024),
+        str | None, Header(description="From your last writes: the answer has what you wrote.", max_length=1024)
     ] = None,
 ) -> Reads:
-    return Reads(services, response, syncline_token)
+    del syncline_token  # `tokens` has read it; here it is described
+    return Reads(services, response, tokens)
 
 
 Reading = Annotated[Reads, Depends(_reads)]

@@ -86,7 +86,7 @@ def _claimed(token: str, settings: Settings) -> Account:
 async def count_attempt(session: AsyncSession, request: Request, email: str, settings: Settings) -> str:
     """Count an attempt to log in, and refuse it when there were too many: for the account, from the address, or both.
 
-    It is counted before the password is looked at, so that attempts at the same time count too.
+    It is counted before the password is looked at.
 
     Returns:
         What ``forget_attempts`` takes.
@@ -97,10 +97,11 @@ async def count_attempt(session: AsyncSession, request: Request, email: str, set
     limits = {_key(address, email): one, _key(address): one * 10, _key(email): one * 20}
     await session.execute(delete(LoginAttempt).where(LoginAttempt.at < func.now() - WINDOW))
     await session.execute(insert(LoginAttempt), [{"key": key} for key in sorted(limits)])
+    await session.commit()  # first: those who try at the same time must see each other
     counted = await session.execute(
         select(LoginAttempt.key, func.count()).where(LoginAttempt.key.in_(limits)).group_by(LoginAttempt.key)
     )
-    counts = dict(counted.tuples().all())
+    counts = dict(counted.all())
     await session.commit()
     if any(counts.get(key, 0) > limit for key, limit in limits.items()):
         wait = {"Retry-After": str(int(WINDOW.total_seconds()))}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Self
 
 from fastapi import Depends, Request, Response
@@ -12,10 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from studybuddy.passwords import Passwords
 from studybuddy.settings import Settings
-from syncline import Freshness, Secondary, attach_tokens
+from syncline import Secondary, attach_tokens
 from syncline.cache import Cache, open_cache
+from syncline.config import load
+from syncline.contrib.fastapi import Fresh, Syncline
+from syncline.telemetry.queries import MongoPool, MongoTimer
 
-TOKEN_HEADER = "Syncline-Token"  # noqa: S105  no secret: it names a transaction
+CONFIG = Path(__file__).parents[1] / "syncline.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Services:
     settings: Settings
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
-    freshness: Freshness
+    syncline: Syncline
     secondary: Secondary
     cache: Cache
     passwords: Passwords
@@ -42,23 +47,37 @@ class Services:
         )
         sessions = async_sessionmaker(engine, expire_on_commit=False)
         attach_tokens(sessions)
-        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+        mongodb_url = settings.mongodb_url.get_secret_value()
+        environment = {
+            **os.environ,
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+            "MONGODB_URL": mongodb_url,
+        }
+        pool = MongoPool()
+        syncline = Syncline(load(CONFIG, environment), engine=engine, mongo_pool=pool)
         return cls(
             settings=settings,
             engine=engine,
             sessions=sessions,
-            freshness=Freshness(engine),
+            syncline=syncline,
             secondary=Secondary(
-                settings.mongodb_url.get_secret_value(), timeout=timedelta(seconds=settings.mongodb_seconds)
+                mongodb_url,
+                timeout=timedelta(seconds=settings.mongodb_seconds),
+                listeners=[MongoTimer(syncline.queries), pool],
             ),
-            cache=open_cache(redis_url, name="studybuddy", stale=timedelta(hours=1)),
+            cache=open_cache(
+                settings.redis_url.get_secret_value() if settings.redis_url else None,
+                name="studybuddy",
+                stale=timedelta(hours=1),
+                observer=syncline.metrics,
+            ),
             passwords=Passwords(settings.hash_memory_kib),
         )
 
     async def close(self) -> None:
         """Close what was opened."""
         await self.cache.close()
-        await self.freshness.close()
+        await self.syncline.close()
         await self.secondary.close()
         await self.engine.dispose()
 
@@ -81,9 +100,15 @@ Session = Annotated[AsyncSession, Depends(_session)]
 """A session with the primary. It takes a connection with its first statement and gives it back at the commit."""
 
 
-async def commit(session: AsyncSession, response: Response) -> None:
+def _tokens(request: Request, response: Response, services: Serving) -> Fresh:
+    return services.syncline.fresh(request, response)
+
+
+Tokens = Annotated[Fresh, Depends(_tokens)]
+"""The read-your-writes tokens of a request and its response: the header ``Syncline-Token``."""
+
+
+async def commit(session: AsyncSession, tokens: Fresh) -> None:
     """Commit, and give the caller the token with which later reads will see what was written."""
     await session.commit()
-    token = session.info.get("syncline_token")
-    if token:
-        response.headers[TOKEN_HEADER] = token
+    tokens.wrote(session)

@@ -30,7 +30,7 @@ class Settings(BaseModel):
     secret: SecretStr = Field(min_length=32)
     """Signs the access tokens. 32 random characters or more; the same for all processes."""
     token_hours: float = Field(default=12, gt=0)
-    synced_seconds: float = Field(default=0.2, ge=0, le=10)
+    synced_seconds: float = Field(default=0.2, ge=0, le=30)
     """How long a read waits for the caller's own writes to arrive in MongoDB before it asks PostgreSQL."""
     mongodb_seconds: float = Field(default=1, gt=0)
     """How long a read waits for MongoDB."""

@@ -45,6 +45,7 @@ class Secondary:
         database: by default the one that the URL names.
         timeout: limit for one read, finding the server included.
         rest: how long to leave a server alone that could not be reached.
+        listeners: PyMongo's, such as ``telemetry.queries.MongoTimer`` and ``MongoPool``.
 
     Raises:
         TargetError: the URL is not usable or names no database.
@@ -58,12 +59,14 @@ class Secondary:
         *,
         timeout: timedelta = timedelta(seconds=1),
         rest: timedelta = timedelta(seconds=1),
+        listeners: Sequence[Any] = (),
     ) -> None:
         milliseconds = int(timeout.total_seconds() * 1000)
         with mongo_errors.translated():
             self._client: AsyncMongoClient[Document] = AsyncMongoClient(
                 url,
                 appname="syncline reads",
+                event_listeners=list(listeners),
                 timeoutMS=milliseconds,
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,18 +11,18 @@ from studybuddy.paging import Before, Limit, PathId, page_of
 from studybuddy.problems import Problem, documented, missing
 from studybuddy.reads import HEADERS, Reading, Rows, selected
 from studybuddy.security import Caller
-from studybuddy.services import Session, commit
+from studybuddy.services import Session, Tokens, commit
 from syncline import Secondary
 
 router = APIRouter(prefix="/api/forms", tags=["forms"])
 
 
 @router.post("", status_code=201, responses=documented(401, 422))
-async def create(new: schemas.NewForm, caller: Caller, session: Session, response: Response) -> schemas.Form:
+async def create(new: schemas.NewForm, caller: Caller, session: Session, tokens: Tokens) -> schemas.Form:
     """Make one."""
     form = models.Form(user_id=caller.id, **new.model_dump())
     session.add(form)
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.Form.model_validate(form)
 
 
@@ -34,25 +34,25 @@ async def get(form_id: PathId, _: Caller, session: Session) -> schemas.Form:
 
 @router.patch("/{form_id}", responses=documented(401, 404, 422))
 async def change(
-    form_id: PathId, change: schemas.FormChange, caller: Caller, session: Session, response: Response
+    form_id: PathId, change: schemas.FormChange, caller: Caller, session: Session, tokens: Tokens
 ) -> schemas.Form:
     """Change the title of one of the caller's own."""
     form = await _form(session, form_id, owner=caller.id)
     form.title = change.title
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.Form.model_validate(form)
 
 
 @router.delete("/{form_id}", status_code=204, responses=documented(401, 404, 422))
-async def delete(form_id: PathId, caller: Caller, session: Session, response: Response) -> None:
+async def delete(form_id: PathId, caller: Caller, session: Session, tokens: Tokens) -> None:
     """Delete one of the caller's own, with its responses."""
     await session.delete(await _form(session, form_id, owner=caller.id))
-    await commit(session, response)
+    await commit(session, tokens)
 
 
 @router.post("/{form_id}/responses", status_code=201, responses=documented(401, 404, 409, 422))
 async def respond(
-    form_id: PathId, new: schemas.NewResponse, caller: Caller, session: Session, response: Response
+    form_id: PathId, new: schemas.NewResponse, caller: Caller, session: Session, tokens: Tokens
 ) -> schemas.FormResponse:
     """Answer a form, once."""
     form = await _form(session, form_id)
@@ -60,7 +60,7 @@ async def respond(
         raise Problem(422, f"the form has {len(form.questions)} questions")
     given = models.Response(form_id=form.id, user_id=caller.id, answers=new.answers)
     session.add(given)
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.FormResponse.model_validate(given)
 
 

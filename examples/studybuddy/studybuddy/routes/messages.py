@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +15,7 @@ from studybuddy.paging import Before, Limit, PathId, page_of
 from studybuddy.problems import Problem, documented, missing
 from studybuddy.reads import HEADERS, Reading, Rows, selected
 from studybuddy.security import Caller
-from studybuddy.services import Session, commit
+from studybuddy.services import Session, Tokens, commit
 from syncline import Secondary
 
 router = APIRouter(prefix="/api/messages", tags=["messages"])
@@ -24,11 +24,11 @@ With = Annotated[int, Query(alias="with", ge=1, le=schemas.MAX_ID, description="
 
 
 @router.post("", status_code=201, responses=documented(401, 404, 422))
-async def send(new: schemas.NewMessage, caller: Caller, session: Session, response: Response) -> schemas.Message:
+async def send(new: schemas.NewMessage, caller: Caller, session: Session, tokens: Tokens) -> schemas.Message:
     """Send one."""
     message = Message(sender_id=caller.id, receiver_id=new.receiver_id, body=new.body)
     session.add(message)
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.Message.model_validate(message)
 
 
@@ -82,7 +82,7 @@ async def search(
 
 
 @router.delete("/{message_id}", status_code=204, responses=documented(401, 403, 404, 422))
-async def delete(message_id: PathId, caller: Caller, session: Session, response: Response) -> None:
+async def delete(message_id: PathId, caller: Caller, session: Session, tokens: Tokens) -> None:
     """Delete one, for both; only its sender can."""
     message = await session.get(Message, message_id)
     if message is None or caller.id not in (message.sender_id, message.receiver_id):
@@ -90,4 +90,4 @@ async def delete(message_id: PathId, caller: Caller, session: Session, response:
     if message.sender_id != caller.id:
         raise Problem(403, "only its sender can delete a message")
     await session.delete(message)
-    await commit(session, response)
+    await commit(session, tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from sqlalchemy import Numeric, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +15,7 @@ from studybuddy.paging import Before, Limit, page_of
 from studybuddy.problems import documented
 from studybuddy.reads import HEADERS, Reading, Rows, selected
 from studybuddy.security import Caller
-from studybuddy.services import Session, commit
+from studybuddy.services import Session, Tokens, commit
 from syncline import Secondary
 
 router = APIRouter(prefix="/api/reports", tags=["reports"])
@@ -42,11 +42,11 @@ SHAPE: dict[str, Any] = {
 
 
 @router.post("", status_code=201, responses=documented(401, 409, 422))
-async def create(new: schemas.NewReport, caller: Caller, session: Session, response: Response) -> schemas.Report:
+async def create(new: schemas.NewReport, caller: Caller, session: Session, tokens: Tokens) -> schemas.Report:
     """Report a day; one report for each."""
     report = Report(user_id=caller.id, **new.model_dump())
     session.add(report)
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.Report.model_validate(report)
 
 

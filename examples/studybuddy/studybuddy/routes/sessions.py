@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from fastapi import APIRouter
+from sqlalchemy import cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from studybuddy import schemas
-from studybuddy.models import StudySession
+from studybuddy.models import MOMENT, StudySession
 from studybuddy.paging import Before, Limit, PathId, page_of
 from studybuddy.problems import Problem, documented, missing
 from studybuddy.reads import HEADERS, Reading, Rows, selected
 from studybuddy.security import Caller
-from studybuddy.services import Session, commit
+from studybuddy.services import Session, Tokens, commit
 from syncline import Secondary
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"])
 
 
 @router.post("", status_code=201, responses=documented(401, 409, 422))
-async def start(new: schemas.NewSession, caller: Caller, session: Session, response: Response) -> schemas.StudySession:
+async def start(new: schemas.NewSession, caller: Caller, session: Session, tokens: Tokens) -> schemas.StudySession:
     """Start the timer; one can run."""
     timer = StudySession(user_id=caller.id, subject=new.subject)
     session.add(timer)
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.StudySession.model_validate(timer)
 
 
 @router.post("/{session_id}/stop", responses=documented(401, 404, 409, 422))
-async def stop(session_id: PathId, caller: Caller, session: Session, response: Response) -> schemas.StudySession:
+async def stop(session_id: PathId, caller: Caller, session: Session, tokens: Tokens) -> schemas.StudySession:
     """Stop the timer."""
     timer = await session.get(StudySession, session_id, with_for_update=True)
     if timer is None or timer.user_id != caller.id:
         raise missing("session")
     if timer.ended is not None:
         raise Problem(409, "it is stopped already")
-    timer.ended = await session.scalar(select(func.now()))
-    await commit(session, response)
+    timer.ended = await session.scalar(select(cast(func.now(), MOMENT)))
+    await commit(session, tokens)
     return schemas.StudySession.model_validate(timer)
 
 

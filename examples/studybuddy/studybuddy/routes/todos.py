@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,29 +16,27 @@ from studybuddy.problems import documented, missing
 from studybuddy.reads import HEADERS, Reading, Rows, selected
 from studybuddy.routes.users import LEADERBOARD, award, profile_of
 from studybuddy.security import Caller
-from studybuddy.services import Serving, Session, commit
+from studybuddy.services import Serving, Session, Tokens, commit
 from syncline import Secondary
 
 router = APIRouter(prefix="/api/todos", tags=["todos"])
 
 
 @router.post("", status_code=201, responses=documented(401, 422))
-async def create(new: schemas.NewTodo, caller: Caller, session: Session, response: Response) -> schemas.Todo:
+async def create(new: schemas.NewTodo, caller: Caller, session: Session, tokens: Tokens) -> schemas.Todo:
     """Write one down."""
     todo = Todo(user_id=caller.id, **new.model_dump())
     session.add(todo)
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.Todo.model_validate(todo)
 
 
 @router.post("/bulk", status_code=201, responses=documented(401, 422))
-async def create_many(
-    new: schemas.NewTodos, caller: Caller, session: Session, response: Response
-) -> list[schemas.Todo]:
+async def create_many(new: schemas.NewTodos, caller: Caller, session: Session, tokens: Tokens) -> list[schemas.Todo]:
     """Write several down, all or none."""
     todos = [Todo(user_id=caller.id, **one.model_dump()) for one in new.todos]
     session.add_all(todos)
-    await commit(session, response)
+    await commit(session, tokens)
     return [schemas.Todo.model_validate(todo) for todo in todos]
 
 
@@ -80,7 +78,7 @@ async def change(
     caller: Caller,
     services: Serving,
     session: Session,
-    response: Response,
+    tokens: Tokens,
 ) -> schemas.Todo:
     """Change one. When that completes it, the user gets a point; when it takes that back, loses it."""
     todo = await _own(session, todo_id, caller.id, lock=True)
@@ -92,17 +90,17 @@ async def change(
         await session.flush()
         await award(session, caller.id, points)
         await tell(session, "todo.completed" if points > 0 else "todo.reopened", todo.id, {"userId": caller.id})
-    await commit(session, response)
+    await commit(session, tokens)
     if points:
         await services.cache.invalidate(LEADERBOARD, profile_of(caller.id))
     return schemas.Todo.model_validate(todo)
 
 
 @router.delete("/{todo_id}", status_code=204, responses=documented(401, 404, 422))
-async def delete(todo_id: PathId, caller: Caller, session: Session, response: Response) -> None:
+async def delete(todo_id: PathId, caller: Caller, session: Session, tokens: Tokens) -> None:
     """Delete one; its point stays."""
     await session.delete(await _own(session, todo_id, caller.id))
-    await commit(session, response)
+    await commit(session, tokens)
 
 
 async def _own(session: AsyncSession, todo_id: int, user_id: int, *, lock: bool = False) -> Todo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +14,7 @@ from studybuddy.models import Login, User
 from studybuddy.problems import Problem, documented, missing
 from studybuddy.reads import HEADERS, Reading, Rows, selected
 from studybuddy.security import Caller
-from studybuddy.services import Serving, Session, commit
+from studybuddy.services import Serving, Session, Tokens, commit
 from syncline import Secondary
 
 router = APIRouter(prefix="/api/users", tags=["users"])
@@ -33,7 +33,7 @@ def profile_of(user_id: int) -> str:
 
 
 @router.post("", status_code=201, responses=documented(409, 422))
-async def register(new: schemas.Registration, services: Serving, session: Session, response: Response) -> schemas.Own:
+async def register(new: schemas.Registration, services: Serving, session: Session, tokens: Tokens) -> schemas.Own:
     """Open an account."""
     user = User(
         email=new.email,
@@ -43,7 +43,7 @@ async def register(new: schemas.Registration, services: Serving, session: Sessio
         show_profile=new.show_profile,
     )
     session.add(user)
-    await commit(session, response)
+    await commit(session, tokens)
     return schemas.Own.model_validate(user)
 
 
@@ -55,7 +55,7 @@ async def own_profile(caller: Caller, session: Session) -> schemas.Own:
 
 @router.patch("/me", responses=documented(401, 403, 409, 422))
 async def change_profile(
-    change: schemas.ProfileChange, caller: Caller, services: Serving, session: Session, response: Response
+    change: schemas.ProfileChange, caller: Caller, services: Serving, session: Session, tokens: Tokens
 ) -> schemas.Own:
     """Change the caller's account. A new password ends all other log-ins."""
     user = await _account(session, caller.id)
@@ -71,16 +71,16 @@ async def change_profile(
     if change.password is not None:
         user.password_hash = await services.passwords.hash(change.password.get_secret_value())
         await session.execute(delete(Login).where(Login.user_id == caller.id, Login.id != caller.login))
-    await commit(session, response)
+    await commit(session, tokens)
     await services.cache.remove(profile_of(caller.id), LEADERBOARD)  # not to be shown again: it may be hidden now
     return schemas.Own.model_validate(user)
 
 
 @router.delete("/me", status_code=204, responses=documented(401))
-async def close_account(caller: Caller, services: Serving, session: Session, response: Response) -> None:
+async def close_account(caller: Caller, services: Serving, session: Session, tokens: Tokens) -> None:
     """Delete the caller's account and everything that belongs to it."""
     await session.execute(delete(User).where(User.id == caller.id))
-    await commit(session, response)
+    await commit(session, tokens)
     await services.cache.remove(profile_of(caller.id), LEADERBOARD)
 
 

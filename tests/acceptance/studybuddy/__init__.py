@@ -1,0 +1,1 @@
+"""The reference application, end to end through HTTP, on real engines with a real worker."""
