@@ -12,6 +12,7 @@ from syncline.capture.state import Facts, Member, read_role
 from syncline.errors import MappingError, PrivilegeError, SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection
+from syncline.model.masks import check_mask
 from syncline.outbox.catalog import read_shape
 from syncline.outbox.registry import InstalledEntity
 
@@ -58,7 +59,9 @@ async def wanted_entities(
         known = present.get(entity.name)
         if known is None:
             next_id += 1
-        wanted.append(Wanted(known.id if known else next_id, Projection(entity, shape, children), capture))
+        projection = Projection(entity, shape, children)
+        check_mask(projection)
+        wanted.append(Wanted(known.id if known else next_id, projection, capture))
     return wanted
 
 

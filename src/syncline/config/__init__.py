@@ -8,6 +8,7 @@ from syncline.config.settings import (
     Settings,
     SourceSettings,
     TargetSettings,
+    VerifySettings,
     WorkerSettings,
 )
 
@@ -18,6 +19,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "TargetSettings",
+    "VerifySettings",
     "WorkerSettings",
     "load",
     "passwords",

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from syncline.config.settings import Section
 from syncline.model.entity import Computed, Embed, Entity, Fields, Index, TableName
+from syncline.model.masks import mask_problem
 
 
 def _shorthand(value: object) -> object:
@@ -139,6 +140,16 @@ class EntityConfig(FieldsConfig):
     """Child tables as arrays: `[entities.NAME.embed.FIELD]`."""
     indexes: tuple[IndexConfig, ...] = ()
     """Indexes of the collection: `[[entities.NAME.indexes]]`."""
+    mask: Names = ()
+    """Fields of the documents whose values no report of `verify` shows, such as `["passwordHash", "profile.email"]`."""
+
+    @field_validator("mask")
+    @classmethod
+    def _possible_mask(cls, mask: tuple[str, ...]) -> tuple[str, ...]:
+        for path in mask:
+            if problem := mask_problem(path):
+                raise ValueError(f"{path!r}: {problem}")
+        return mask
 
     @field_validator("collection")
     @classmethod
@@ -158,6 +169,7 @@ class EntityConfig(FieldsConfig):
             fields=self.to_fields(),
             embeds=tuple(embed.to_embed(field) for field, embed in self.embed.items()),
             indexes=tuple(index.to_index() for index in self.indexes),
+            mask=self.mask,
         )
 
 

@@ -22,6 +22,7 @@ from syncline.config.settings import (
     Settings,
     SourceSettings,
     TargetSettings,
+    VerifySettings,
     WorkerSettings,
 )
 from syncline.errors import ConfigError
@@ -38,6 +39,7 @@ class File(Section):
     worker: WorkerSettings = WorkerSettings()
     history: HistorySettings = HistorySettings()
     log: LogSettings = LogSettings()
+    verify: VerifySettings = VerifySettings()
     entities: dict[str, EntityConfig] = Field(default_factory=dict)
 
 
@@ -193,6 +195,7 @@ def _settings(config: File, file: Path | None) -> Settings:
         worker=config.worker,
         history=config.history,
         log=config.log,
+        verify=config.verify,
         entities=tuple(entity.to_entity(name) for name, entity in config.entities.items()),
         file=file,
     )

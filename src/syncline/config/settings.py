@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from syncline.config.secrets import redact
 from syncline.model.entity import Entity
@@ -131,6 +131,24 @@ class HistorySettings(Section):
     """Keep the applied document with each entry, as the payload of the view `syncline."Outbox"`."""
 
 
+class VerifySettings(Section):
+    """How workers verify by themselves."""
+
+    continuously: bool = False
+    """Verify every entity again and again, one worker at a time; so does `syncline worker --verify continuously`."""
+    period: Duration = timedelta(days=1)
+    """How often each entity is verified, such as `24h`. Passes are spread over this time."""
+    rate: int = Field(default=2000, ge=10, le=1_000_000)
+    """Records a second that are compared at most; what does not fit into the period takes longer."""
+
+    @field_validator("period")
+    @classmethod
+    def _some_period(cls, period: timedelta | None) -> timedelta:
+        if period is None or not period:
+            raise ValueError("a duration above 0 is expected; `continuously = false` turns it off")
+        return period
+
+
 class LogSettings(Section):
     """What the worker writes to standard error."""
 
@@ -149,6 +167,7 @@ class Settings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     log: LogSettings = field(default_factory=LogSettings)
+    verify: VerifySettings = field(default_factory=VerifySettings)
     entities: tuple[Entity, ...] = ()
     file: Path | None = None
     """Where it was read from."""
@@ -160,7 +179,7 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """List the settings for people, with secrets masked; entities by name."""
         sections: dict[str, Any] = {}
-        for name in ("source", "target", "worker", "history", "log"):
+        for name in ("source", "target", "worker", "history", "verify", "log"):
             section: Section = getattr(self, name)
             sections[name] = {key: _plain(getattr(section, key)) for key in type(section).model_fields}
         for side in ("source", "target"):

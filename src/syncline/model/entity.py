@@ -87,6 +87,8 @@ class Entity:
     fields: Fields = default(default_factory=Fields)
     embeds: tuple[Embed, ...] = ()
     indexes: tuple[Index, ...] = ()
+    mask: tuple[str, ...] = ()
+    """Fields whose values no report shows: dotted paths, without the numbers of arrays' elements."""
 
 
 @dataclass(frozen=True, slots=True)
