@@ -22,7 +22,10 @@ from syncline.outbox.source import PostgresSource
 from syncline.ports import Target
 from syncline.relay.worker import Worker
 from syncline.targets.mongo import MongoTarget
+from syncline.targets.mongo_inspect import MongoInspection
 from syncline.telemetry.observer import LoggingObserver, Observer
+from syncline.verify.continuous import Continuous
+from syncline.verify.sides import Sides
 
 
 def open_target(settings: Settings) -> MongoTarget:
@@ -100,14 +103,33 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
                 if ran is None:
                     await asyncio.sleep(TASK_SECONDS)
 
+    async def background(source: PostgresSource, plans: Plans) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(tasks(source, plans))
+            if settings.verify.continuously and isinstance(target, MongoTarget):
+                group.create_task(make_continuous(settings, target, plans, source.worker).run())
+
     return Worker(
         settings,
         target,
         compile_,
         observer or LoggingObserver(wants_keys=settings.log.level == "debug"),
-        background=tasks,
+        background=background,
         adopt=adopt,
     )
+
+
+def make_continuous(settings: Settings, target: MongoTarget, plans: Plans, worker: str) -> Continuous:
+    """Put the verification of a worker together; it has connections of its own."""
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Sides]:
+        async with opened_source(settings, keyed=True) as pages, opened_source(settings, keyed=True) as looks:
+            yield Sides(pages, looks, MongoInspection(target))
+
+    period = settings.verify.period
+    assert period is not None  # noqa: S101  the settings are checked
+    return Continuous(plans.by_id, owner=worker, opened=opened, period=period, rate=settings.verify.rate)
 
 
 async def run_worker(settings: Settings, *, observer: Observer | None = None, adopt: bool = False) -> None:

@@ -13,11 +13,13 @@ import pytest
 from bson import Int64
 
 from syncline.backfill.tasks import TaskKind
+from syncline.errors import SynclineError
 from syncline.model.mark import ticket
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import as_dict
-from syncline.verify.repair import keys_of, repair
+from syncline.verify.repair import repair
+from syncline.verify.spool import keys_in
 from tests.pairs import entity, kinds, paired
 from tests.relay import until
 
@@ -70,7 +72,7 @@ async def test_everything_that_diverges_is_mended_through_marks(items):
     await items.drain()
     assert (await items.verify()).exit_status == 0
     assert items.sql("SELECT name, message FROM syncline.notice") == [
-        ("Repair", "items: 10 records marked for repair, 0 left alone")
+        ("Repair", "items: 10 records marked for repair, 0 left alone, by postgres")
     ]
 
 
@@ -107,19 +109,21 @@ async def test_foreign_documents_are_only_reported(items):
     assert items.docs.items.count_documents({"_id": "mine"}) == 1
 
 
-async def test_a_report_from_a_file_names_keys_and_they_are_looked_at_again(items):
+async def test_a_report_from_a_file_names_keys_and_they_are_looked_at_again(items, tmp_path):
     items.docs.items.delete_many({"_id": {"$in": [7, 8]}})
     written = json.loads(json.dumps(as_dict(await items.verify())))
     items.sql("UPDATE items SET v = v WHERE id = 7")
     await items.drain()
-    keys = keys_of(written)
-    assert keys == {"items": ["7", "8"]}
-    assert kinds(await items.verify(keys=keys["items"])) == {"8": "missing"}
+    (file := tmp_path / "report.json").write_text(json.dumps(written))
+    assert list(keys_in(file)) == [("items", "7"), ("items", "8")]
+    assert kinds(await items.verify(keys=["7", "8"])) == {"8": "missing"}
 
 
-async def test_a_file_that_is_no_report_is_refused(items):
-    with pytest.raises(Exception, match="not the report of a verification"):
-        keys_of([1, 2])
+@pytest.mark.parametrize("text", ["[1, 2]", '{"entities": 1}', '{"finding": {}}\n', '{"finding": 1}\n'])
+def test_a_file_that_is_no_report_is_refused(tmp_path, text):
+    (file := tmp_path / "report.json").write_text(text)
+    with pytest.raises(SynclineError, match="not the report of a verification"):
+        list(keys_in(file))
 
 
 # -- with a worker and writers

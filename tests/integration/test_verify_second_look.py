@@ -28,13 +28,13 @@ async def items(database, mongo_url, mongo_db, monkeypatch):
             "INSERT INTO syncline.worker (id, name, version, expires_at)"
             " VALUES (gen_random_uuid(), 'w', '1', now() + interval '1 h')"
         )
-        target = Pass._target
+        source = Pass._source
 
         async def suspicious(self):
-            await target(self)
+            await source(self)
             self._suspects.add(["3", "700"])
 
-        monkeypatch.setattr(Pass, "_target", suspicious)
+        monkeypatch.setattr(Pass, "_source", suspicious)
         yield pair
 
 

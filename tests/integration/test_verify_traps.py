@@ -12,6 +12,7 @@ from bson.datetime_ms import DatetimeMS
 
 from syncline.backfill.tasks import TaskKind
 from syncline.model.mark import ticket
+from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Pass
 from syncline.verify.report import Kind
 from syncline.verify.second_look import SecondLook
@@ -130,15 +131,20 @@ async def test_a_key_that_changes_all_the_time_is_hot_and_not_damaged(items, mon
 async def test_a_writer_that_commits_after_its_range_was_read_is_no_difference(items, monkeypatch):
     with psycopg.connect(items.url) as writer:
         writer.execute("UPDATE items SET v = 'late' WHERE id = 2")
-        target = Pass._target
+        read = MongoInspection.read_between
+        late = []
 
-        async def committed_after_the_source_was_read(self):
-            writer.commit()
-            await items.drain()
-            await target(self)
+        async def committed_after_the_source_was_read(self, *arguments, **options):
+            if not late:
+                writer.commit()
+                late.append(await items.drain())
+            async for found in read(self, *arguments, **options):
+                yield found
 
-        monkeypatch.setattr(Pass, "_target", committed_after_the_source_was_read)
-        assert (await items.verify()).exit_status == 0
+        monkeypatch.setattr(MongoInspection, "read_between", committed_after_the_source_was_read)
+        report = await items.verify()
+        assert (late, report.exit_status) == ([1], 0)
+        assert report.entities[0].looks == 1  # the first look saw a difference
 
 
 async def test_a_key_deleted_and_inserted_again_is_equal(items):

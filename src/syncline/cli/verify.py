@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,19 +18,34 @@ from syncline.errors import SynclineError
 from syncline.verify.one_pass import Options
 from syncline.verify.render import as_dict, sentence
 from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
+from syncline.verify.spool import ReportFile
 from syncline.verify.verifier import verify as verify_entities
+from syncline.wiring import tune_garbage_collection
 
 STYLES = {Verdict.EQUAL: "bold green", Verdict.DIVERGENT: "bold red", Verdict.UNDECIDED: "bold yellow"}
 
 
+RATE = 20_000
+"""Records a second by default."""
+
+
 def verify(
-    entity: Annotated[str | None, typer.Argument(help="Only this entity.")] = None,
-    key: Annotated[str | None, typer.Argument(help='Only this record: 5, "1,x" or ["1", "x"].')] = None,
+    entities: Annotated[
+        list[str] | None,
+        typer.Argument(help='The entities; all by default. `todos 5` is the record 5 of todos (or "1,x", ["1", "x"]).'),
+    ] = None,
+    key: Annotated[list[str] | None, typer.Option("--key", help="Only this record; may be repeated.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="Only records from this key on; it is included.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only records before this key; it is not included.")] = None,
     keys_only: Annotated[bool, typer.Option("--keys-only", help="Compare keys, not contents: cheap.")] = False,
     sample: Annotated[int | None, typer.Option(help="Compare so many records, chosen at random.", min=1)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a verification that was interrupted.")] = False,
+    rate: Annotated[
+        int, typer.Option(help="Records a second at most, so that the application feels little; 0: no limit.", min=0)
+    ] = RATE,
     patience: Annotated[float, typer.Option(help="Seconds to wait for what may be only lag.", min=0)] = 60,
     report: Annotated[
-        Path | None, typer.Option(help="Write the report (JSON) to this file, for `repair --from`.")
+        Path | None, typer.Option(help="Write every finding to this file as it is made (a line of JSON each).")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -39,39 +55,81 @@ def verify(
     A difference counts when it stays after a second look with no change on its way.
 
     Exit status: 0 proved equal by a full pass; 1 divergent, or records are parked; 2 undecided (lag, keys that change
-    all the time, no worker), or no difference in a part (a sample, keys only); 3 could not run.
+    all the time, no worker), or no difference in a part (a sample, a range, keys only); 3 could not run.
     """
-    if keys_only and (sample or key):
-        raise SynclineError("--keys-only goes with neither a sample nor a key", hint="leave one of them out")
-    mode = Mode.KEYS if keys_only else Mode.SAMPLE if sample or key else Mode.FULL
-    options = Options(mode, sample or 1000, patience=timedelta(seconds=patience))
-    found = run(_verify(settings_from(config), entity, key, options, quiet=as_json))
-    if report is not None:
-        report.write_text(json.dumps(as_dict(found), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    print_json(as_dict(found)) if as_json else _print(found)
+    settings = settings_from(config)
+    names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
+    asked = Asked(names, keys, first, end, keys_only=keys_only, sample=sample, resume=resume)
+    asked.check()
+    file = ReportFile(report, resume=resume) if report else None
+    mode = Mode.KEYS if keys_only else Mode.SAMPLE if sample or keys else Mode.FULL
+    options = Options(mode, sample or 1000, patience=timedelta(seconds=patience), rate=rate or None, taker=file)
+    tune_garbage_collection()
+    found = run(_verify(settings, asked, options, quiet=as_json))
+    if file is not None:
+        file.end(as_dict(found, findings=0))
+    print_json(as_dict(found)) if as_json else _print(found, report)
     raise typer.Exit(found.exit_status)
 
 
-async def _verify(
-    settings: Settings, entity: str | None, key: str | None, options: Options, *, quiet: bool
-) -> VerifyReport:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for."""
+
+    names: Sequence[str]
+    keys: Sequence[str]
+    first: str | None
+    end: str | None
+    keys_only: bool
+    sample: int | None
+    resume: bool
+
+    def check(self) -> None:
+        """Refuse what contradicts itself."""
+        ranged = self.first is not None or self.end is not None
+        parts = [
+            name for name, given in (("a key", self.keys), ("a range", ranged), ("--sample", self.sample)) if given
+        ]
+        if len(parts) > 1:
+            raise SynclineError(f"{parts[0]} does not go with {parts[1]}", hint="leave one of them out")
+        if self.keys_only and (self.keys or self.sample):
+            raise SynclineError(f"--keys-only does not go with {parts[0]}", hint="leave one of them out")
+        if self.resume and (self.keys or self.sample):
+            raise SynclineError(f"--resume does not go with {parts[0]}", hint="it is quick: start it again")
+        if (self.keys or ranged) and len(self.names) != 1:
+            raise SynclineError(f"{parts[0]} needs one entity", hint="name it: syncline verify ENTITY …")
+
+
+def _names_and_keys(settings: Settings, words: list[str], keys: list[str]) -> tuple[list[str], list[str]]:
+    """Read `todos 5` as a record of an entity, `todos users` as two entities."""
+    if len(words) == 2 and not keys and settings.entity(words[0]) and not settings.entity(words[1]):
+        return words[:1], words[1:]
+    return words, keys
+
+
+async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: bool) -> VerifyReport:
     with progress_bar(quiet=quiet) as told:
         async with opened_sides(settings, told) as (sides, plans):
-            plan_list = chosen(plans, [entity] if entity else [])
-            if key is not None:
-                codec = plan_list[0].projection.codec
-                options = Options(options.mode, keys=(codec.parse_operator(key),), patience=options.patience)
-            return await verify_entities(sides, plan_list, options)
+            plan_list = chosen(plans, asked.names)
+            if asked.keys or asked.first is not None or asked.end is not None:
+                key_of = plan_list[0].projection.codec.parse_operator
+                options = replace(
+                    options,
+                    keys=[key_of(key) for key in asked.keys],
+                    first=None if asked.first is None else key_of(asked.first),
+                    end=None if asked.end is None else key_of(asked.end),
+                )
+            return await verify_entities(sides, plan_list, options, resume=asked.resume)
 
 
-def _print(report: VerifyReport) -> None:
+def _print(report: VerifyReport, file: Path | None) -> None:
     headings = ("entity", "records", "documents", "divergent", "parked", "undecided", "seconds", "verdict")
     print_table(headings, [_row(one) for one in report.entities])
     findings = [finding for one in report.entities for finding in one.findings]
     print_findings(findings)
     total = sum(one.counts.total() for one in report.entities)
     if total > SHOWN:
-        say(f"{total - SHOWN} more; all of them: --json or --report FILE")
+        say(f"{total - SHOWN:,} more; all of them: {file or '--report FILE'}")
     for one in report.entities:
         if one.hot:
             say(f"{one.entity}: these keys change all the time: {', '.join(one.hot[:SHOWN])}", "yellow")

@@ -17,7 +17,7 @@ from syncline.verify.report import Finding
 from syncline.wiring import open_plans, opened_source, opened_target
 
 SHOWN = 20
-"""Findings on the terminal; `--json` has all."""
+"""Findings on the terminal; a report file has all."""
 _PHASES = {"source": "comparing", "target": "looking for extra documents", "again": "looking again"}
 
 

@@ -163,6 +163,23 @@ CREATE TABLE IF NOT EXISTS syncline.certificate (
     report      jsonb NOT NULL
 );
 
+-- name: verification
+CREATE TABLE IF NOT EXISTS syncline.verification (
+    id            bigint PRIMARY KEY DEFAULT unique_rowid(),
+    origin        text NOT NULL CHECK (origin IN ('command', 'worker')),
+    entity        smallint NOT NULL,
+    scope         text NOT NULL,
+    state         jsonb NOT NULL DEFAULT '{}',
+    findings      text NOT NULL DEFAULT '[]',
+    started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    claimed_by    uuid,
+    claimed_until timestamptz
+);
+
+-- name: verification_worker
+CREATE UNIQUE INDEX IF NOT EXISTS verification_worker ON syncline.verification (origin) WHERE origin = 'worker';
+
 -- name: capture
 -- Which triggers there must be; CockroachDB's catalog says little about them.
 CREATE TABLE IF NOT EXISTS syncline.capture (

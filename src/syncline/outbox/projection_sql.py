@@ -63,17 +63,24 @@ def together_query(
 
 
 def range_query(
-    projection: Projection, key_function: sql.Composable, *, after: bool = True, until: bool = True
+    projection: Projection,
+    key_function: sql.Composable,
+    *,
+    after: bool = True,
+    until: bool = True,
+    lower: str = ">",
+    upper: str = "<=",
 ) -> sql.Composed:
     """Rows of a range of keys in the order of the key.
 
     Parameters: the column texts of the key to start after (``after``), of the last key (``until``), then the limit.
+    With ``lower`` ``>=`` the first key belongs to the range, with ``upper`` ``<`` the last one does not.
     """
     table = projection.shape.table
     columns = [column_of(table, column.name) for column in projection.key]
     casts = [key_type(column).sql for column in projection.key]
-    bounds = [bound(columns, casts, ">")] if after else []
-    bounds += [bound(columns, casts, "<=")] if until else []
+    bounds = [bound(columns, casts, lower)] if after else []
+    bounds += [bound(columns, casts, upper)] if until else []
     query = _select(projection, key_function, sql.SQL(""), [*bounds, *condition_of(projection.entity.where)])
     return sql.SQL("{query} ORDER BY {columns} LIMIT %s").format(query=query, columns=commas(columns))
 

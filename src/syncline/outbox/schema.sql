@@ -158,6 +158,22 @@ CREATE TABLE syncline.certificate (
 );
 COMMENT ON TABLE syncline.certificate IS 'Verification passes: what was proved, as of when.';
 
+CREATE TABLE syncline.verification (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    origin        text NOT NULL CHECK (origin IN ('command', 'worker')),
+    entity        smallint NOT NULL,
+    scope         text NOT NULL,
+    state         jsonb NOT NULL DEFAULT '{}',
+    findings      text NOT NULL DEFAULT '[]',
+    started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    claimed_by    uuid,
+    claimed_until timestamptz
+) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX verification_worker ON syncline.verification (origin) WHERE origin = 'worker';
+COMMENT ON TABLE syncline.verification IS
+    'Passes under way: how far each has come, so that another run goes on. One row for all workers: who has it verifies.';
+
 CREATE FUNCTION syncline.lane_of(entity smallint, key text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
     AS $$ SELECT (pg_catalog.hashtextextended(key, entity::bigint) & 63)::smallint $$;

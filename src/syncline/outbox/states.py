@@ -148,11 +148,15 @@ async def read_range(connection: Connection, plan: Plan, *, after: str | None, u
 
     A caller that needs several pages from one snapshot opens ``snapshot`` around them.
     """
-    codec = plan.projection.codec
-    bounds = [text for bound in (after, until) if bound is not None for text in codec.parse(bound)]
     query = plan.ranges[after is not None, until is not None]
+    return await read_page(connection, plan, query, [key for key in (after, until) if key is not None], limit)
+
+
+async def read_page(connection: Connection, plan: Plan, query: Query, keys: Sequence[str], limit: int) -> States:
+    """Read records by a statement of ``range_query``, whose bounds are these key texts, with their children."""
+    codec = plan.projection.codec
     with translated():
-        rows = await _fetch(connection, query, [*bounds, limit])
+        rows = await _fetch(connection, query, [*(text for key in keys for text in codec.parse(key)), limit])
         if not plan.embeds:
             return States(plan, rows, ())
         parameters = [texts(column) for column in codec.parameters([row[-1] for row in rows])]

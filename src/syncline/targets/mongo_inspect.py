@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import bson
 import pymongo
+from bson.binary import UuidRepresentation
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from syncline.model.entity import Entity
 from syncline.ports import Document
 from syncline.targets import mongo_errors
-from syncline.targets.mongo import CODEC, MongoTarget
+from syncline.targets.mongo import CODEC, MongoTarget, same_id
 
 LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")
 """Anybody may have written what is looked at here."""
 RAW = bson.CodecOptions(document_class=RawBSONDocument)
+IDS = LENIENT.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
+"""Ids are compared as they are stored."""
+_BATCH = b"\x04firstBatch\0"
+_ID = b"\x12id\0"
+_INT32, _INT64 = struct.Struct("<i").unpack_from, struct.Struct("<q").unpack_from
+
+
+def batch_of(cursor: bytes) -> tuple[list[bytes], int]:
+    """Cut the documents out of the ``cursor`` of a reply to ``find``; give also its id (0: it has no more)."""
+    batch = cursor.index(_BATCH) + len(_BATCH)
+    end = batch + _INT32(cursor, batch)[0] - 1
+    found, at = [], batch + 4
+    while at < end:
+        at = cursor.index(b"\0", at) + 1  # an element of an array: a type, its number as text, a NUL, the value
+        size = _INT32(cursor, at)[0]
+        found.append(cursor[at : at + size])
+        at += size
+    return found, _INT64(cursor, cursor.index(_ID, end) + len(_ID))[0]
+
+
+def _id_of(document: bytes) -> Any:
+    return bson.decode(document, codec_options=IDS)["_id"]
 
 
 class MongoInspection:
@@ -57,9 +81,46 @@ class MongoInspection:
             await self._target.read(entity, [ids[0]])
         return found
 
-    async def walk_ids(self, entity: Entity, *, size: int = 2000) -> AsyncIterator[list[Any]]:
-        """Walk every ``_id`` of the collection, whatever its type."""
-        async for page in self._target.walk(entity, size=size, tickets=False):
+    async def read_between(
+        self, entity: Entity, first: tuple[Any] | None, end: tuple[Any] | None, *, size: int
+    ) -> AsyncIterator[list[bytes]]:
+        """Read the documents from one ``_id`` up to another in the order of the index, whatever their types."""
+        after = None
+        while True:
+            reply = await self._find(entity, RAW, after or first, end, limit=size)
+            found, rest = batch_of(bytes(reply.raw))
+            more = await self._close(entity, rest) or len(found) == size
+            if after and found and same_id(_id_of(found[0]), after[0]):
+                del found[0]
+            after = (_id_of(found[-1]),) if found else after
+            if found:
+                yield found
+            if not more:
+                return
+
+    async def ids_between(
+        self, entity: Entity, first: tuple[Any] | None, end: tuple[Any] | None, *, size: int
+    ) -> AsyncIterator[list[Any]]:
+        """Read the ``_id``s of such a range, by the index alone."""
+        after = None
+        while True:
+            reply = await self._find(entity, IDS, after or first, end, limit=size, projection={"_id": 1})
+            found = [document["_id"] for document in reply["firstBatch"]]
+            more = await self._close(entity, reply["id"]) or len(found) == size
+            if after and found and same_id(found[0], after[0]):
+                del found[0]
+            after = (found[-1],) if found else after
+            if found:
+                yield found
+            if not more:
+                return
+
+    async def walk_ids(
+        self, entity: Entity, *, size: int = 2000, after: tuple[Any] | None = None
+    ) -> AsyncIterator[list[Any]]:
+        """Walk every ``_id`` of the collection, whatever its type, or those after one."""
+        last, resume = (None, False) if after is None else (after[0], True)
+        async for page in self._target.walk(entity, size=size, tickets=False, after=last, resume=resume):
             yield [document["_id"] for document in page]
 
     async def sample_ids(self, entity: Entity, size: int) -> list[Any]:
@@ -68,6 +129,43 @@ class MongoInspection:
             collection = await self._target.reading(entity)
             cursor = await collection.aggregate([{"$sample": {"size": size}}, {"$project": {"_id": 1}}])
             return [document["_id"] async for document in cursor]
+
+    async def _find(
+        self,
+        entity: Entity,
+        codec: bson.CodecOptions[Any],
+        first: tuple[Any] | None,
+        end: tuple[Any] | None,
+        *,
+        limit: int,
+        projection: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Ask for one reply; give its ``cursor``.
+
+        Bounds of the index itself cut no type off, as a filter on ``_id`` would. The command is sent as it is: the
+        driver's cursors make an object of every document, which costs more than comparing it does.
+        """
+        collection = await self._target.reading(entity)
+        command: dict[str, Any] = {"find": collection.name, "hint": {"_id": 1}, "limit": limit, "batchSize": limit}
+        if projection:
+            command["projection"] = projection
+        if first is not None:
+            command["min"] = {"_id": first[0]}
+        if end is not None:
+            command["max"] = {"_id": end[0]}
+        if collection.read_concern.document:
+            command["readConcern"] = collection.read_concern.document
+        with mongo_errors.translated(), pymongo.timeout(self._target.timeout_seconds):
+            reply: Any = await collection.database.command(command, codec_options=codec)
+        return reply["cursor"]
+
+    async def _close(self, entity: Entity, cursor: int) -> bool:
+        """Close a cursor that has more, and tell whether it had: a reply has 16 MB at most."""
+        if cursor:
+            with mongo_errors.translated(), pymongo.timeout(self._target.timeout_seconds):
+                collection = await self._target.reading(entity)
+                await collection.database.command({"killCursors": collection.name, "cursors": [Int64(cursor)]})
+        return bool(cursor)
 
     async def release(self, entity: Entity, seen: Mapping[str, Any]) -> bool:
         """Set the ticket of a document to zero if it still is the one seen: the fence lets the next state pass.

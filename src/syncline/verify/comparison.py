@@ -1,17 +1,21 @@
-"""Comparing a page of the source with the documents of its keys. The hot loop of verification; pure."""
+"""Comparing a page of the source with the documents that the target has in its place. The hot loop; pure."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from bson.decimal128 import Decimal128
 
-from syncline.model.canonical import encoded_body
+from syncline.model.canonical import TAIL
 from syncline.model.mark import BATCH_BITS
 from syncline.ports import Document
+
+_TAIL = cast("Callable[[bytes, int], tuple[bytes, int, bytes, int]]", struct.Struct("<11sq4sQx").unpack_from)
+_SYNCED_AT, _VERSION = b"\x09_syncedAt\x00", b"\x12_v\x00"
 
 
 @dataclass(slots=True)
@@ -35,6 +39,10 @@ class Comparison:
     """Keys that need a second look."""
     tickets: list[tuple[str, int]] = field(default_factory=list)
     """Keys that are equal, with a ticket above the bound that was given."""
+    extra: list[str] = field(default_factory=list)
+    """Keys of documents that are not on the page."""
+    foreign: list[Any] = field(default_factory=list)
+    """Ids of documents that no row can have."""
 
 
 def encode_page(
@@ -50,74 +58,97 @@ def encode_page(
             page.suspects.add(keys[place])
             continue
         size += len(encoded)
-        body = encoded if keys_only else encoded_body(encoded)
-        if body is None or bodies.setdefault(body, place) != place:
+        # Records of a Projection end with the two fields that are left out here.
+        if bodies.setdefault(encoded if keys_only else encoded[:-TAIL], place) != place:
             page.suspects.add(keys[place])
     page.bytes = size
     return page
 
 
-def compare_page(
-    page: EncodedPage,
-    found: Sequence[bytes],
-    *,
-    decode: Callable[[bytes], Document],
-    key_text: Callable[[Any], str | None],
-    same: Callable[[Document, Document], bool],
-    bound: int,
-    keys_only: bool = False,
-) -> Comparison:
-    """Compare a page with the documents that the target has for its keys.
+class PageComparison:
+    """Compares a page with documents as they come, in any order.
 
     Equal documents have equal bytes, nearly always: those are recognised without being decoded. The rest is decoded and
     compared value by value.
 
     Args:
         page: the records.
-        found: the documents, in any order.
-        decode: decodes one.
-        key_text: turns an ``_id`` into the key text.
+        decode: decodes a document.
+        key_text: turns an ``_id`` into the key text; ``None``: no row can have it.
         same: compares a record and a document by value.
         bound: tickets below it have been issued in every lane.
         keys_only: whether only keys are compared.
 
     """
-    result = Comparison(set(page.suspects))
-    waiting = dict(page.bodies)
-    unlike: list[bytes] = []
-    if keys_only:
-        unlike = [document for document in found if waiting.pop(document, None) is None]
-    else:
+
+    def __init__(
+        self,
+        page: EncodedPage,
+        *,
+        decode: Callable[[bytes], Document],
+        key_text: Callable[[Any], str | None],
+        same: Callable[[Document, Document], bool],
+        bound: int,
+        keys_only: bool = False,
+    ) -> None:
+        self._page = page
+        self._decode, self._key_text, self._same = decode, key_text, same
+        self._bound = bound
+        self._keys_only = keys_only
+        self._waiting = dict(page.bodies)
+        self._places: dict[str, int] = {}
+        self._bodies: dict[int, bytes] = {}
+        self.result = Comparison(set(page.suspects))
+
+    def take(self, found: Sequence[bytes]) -> None:
+        """Take in documents."""
+        if self._keys_only:
+            for document in found:
+                if self._waiting.pop(document, None) is None:
+                    self._take_unlike(document)
+            return
+        pop, bound, tail = self._waiting.pop, self._bound, _TAIL
         for document in found:
-            body = encoded_body(document)
-            place = None if body is None else waiting.pop(body, None)
+            place = None
+            if len(document) >= TAIL:
+                synced_at, _, version, ticket = tail(document, -TAIL)
+                if synced_at == _SYNCED_AT and version == _VERSION:
+                    place = pop(document[:-TAIL], None)
             if place is None:
-                unlike.append(document)
-            elif (ticket := int.from_bytes(document[-9:-1], "little", signed=True)) >= bound:
-                result.tickets.append((page.keys[place], ticket))
-    if waiting or unlike:
-        _compare_values(
-            page, waiting, {key_text(d["_id"]): d for d in map(decode, unlike)}, same, bound, result, keys_only
-        )
-    return result
+                self._take_unlike(document)
+            elif ticket >= bound:
+                self.result.tickets.append((self._page.keys[place], ticket))
+
+    def finish(self) -> Comparison:
+        """Suspect what no document was found for."""
+        self.result.suspects.update(self._page.keys[place] for place in self._waiting.values())
+        return self.result
+
+    def _take_unlike(self, encoded: bytes) -> None:
+        page, result = self._page, self.result
+        document = self._decode(encoded)
+        key = self._key_text(document["_id"])
+        if not self._places:
+            self._places = {one: place for place, one in enumerate(page.keys)}
+            self._bodies = {place: body for body, place in page.bodies.items()}
+        place = None if key is None else self._places.get(key)
+        if key is None:
+            result.foreign.append(document["_id"])
+        elif place is None:
+            result.extra.append(key)
+        elif self._keys_only or self._is_same(place, document):
+            self._waiting.pop(self._bodies.get(place, b""), None)
+
+    def _is_same(self, place: int, document: Document) -> bool:
+        epoch = (self._bound >> BATCH_BITS) - 1
+        return self._same(self._page.documents[place], document) and issued(document, epoch)
 
 
-def _compare_values(
-    page: EncodedPage,
-    waiting: Mapping[bytes, int],
-    found: Mapping[str | None, Document],
-    same: Callable[[Document, Document], bool],
-    bound: int,
-    result: Comparison,
-    keys_only: bool,
-) -> None:
-    epoch = (bound >> BATCH_BITS) - 1
-    for place in waiting.values():
-        document = found.get(page.keys[place])
-        if document is not None and keys_only:
-            continue
-        if document is None or not (same(page.documents[place], document) and issued(document, epoch)):
-            result.suspects.add(page.keys[place])
+def compare_page(page: EncodedPage, found: Sequence[bytes], **options: Any) -> Comparison:
+    """Compare a page with documents that are all there; see ``PageComparison``."""
+    comparing = PageComparison(page, **options)
+    comparing.take(found)
+    return comparing.finish()
 
 
 def issued(document: Mapping[str, Any], epoch: int) -> bool:

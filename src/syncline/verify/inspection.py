@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from syncline.model.entity import Entity
 from syncline.ports import Document
 
+Place = tuple[Any] | None
+"""An ``_id`` as a bound of a range, the lower one included, the upper one not; ``None``: there is no bound."""
+
 
 class Inspection(Protocol):
     """Reads for comparison. Documents travel as BSON, so that the many equal ones are never decoded."""
@@ -28,8 +31,16 @@ class Inspection(Protocol):
         """Read documents by ``_id`` so that no acknowledged write is missed: from the primary, linearizably."""
         ...
 
-    def walk_ids(self, entity: Entity, *, size: int = 2000) -> AsyncIterator[list[Any]]:
-        """Walk every ``_id``, whatever its type."""
+    def read_between(self, entity: Entity, first: Place, end: Place, *, size: int) -> AsyncIterator[list[bytes]]:
+        """Read the documents of a part of the ``_id``s' order, whatever their types, in batches of about ``size``."""
+        ...
+
+    def ids_between(self, entity: Entity, first: Place, end: Place, *, size: int) -> AsyncIterator[list[Any]]:
+        """Read the ``_id``s of a part of their order, by the index alone; UUIDs as ``Binary``."""
+        ...
+
+    def walk_ids(self, entity: Entity, *, size: int = 2000, after: Place = None) -> AsyncIterator[list[Any]]:
+        """Walk every ``_id``, whatever its type, or those after one."""
         ...
 
     async def sample_ids(self, entity: Entity, size: int) -> list[Any]:

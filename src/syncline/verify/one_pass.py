@@ -1,186 +1,221 @@
-"""One pass over one entity: every record of the source against the target, then every id of the target."""
+"""One pass over one entity: every record of the source against the target, and every id of the target."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from syncline.model.canonical import differences
-from syncline.model.mark import BATCH_BITS, epoch_of
-from syncline.outbox.connection import Connection, fetch_one, translated
+from syncline.outbox.connection import fetch_one, translated
 from syncline.outbox.dialect import dialect_of
 from syncline.outbox.key_sql import absent_keys, key_statements
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan, read_states
-from syncline.verify.comparison import compare_page, encode_page
-from syncline.verify.inspection import Inspection
-from syncline.verify.pages import BYTES, ROWS, Page, SourcePages, ahead, documents_of
+from syncline.verify.comparison import Comparison, EncodedPage
+from syncline.verify.first_look import FirstLook, Prefetch
+from syncline.verify.masking import Mask
+from syncline.verify.pace import Pace
+from syncline.verify.pages import BYTES, KEYS, ROWS, IdPage, Page, SourcePages, Stretch, ahead, documents_of
+from syncline.verify.progress import Phase, Place, Recorder, restore_report
 from syncline.verify.report import EntityReport, Finding, Kind, Mode
-from syncline.verify.second_look import SecondLook, lanes_of
+from syncline.verify.second_look import SecondLook
+from syncline.verify.sides import Options, Sides, Step
+from syncline.verify.statements import inside, ordered, page_statements
 from syncline.verify.suspects import Suspects
 
-LANES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to verify."""
-
-    mode: Mode = Mode.FULL
-    sample: int = 1000
-    """Records of a sample, from each side."""
-    keys: Sequence[str] = ()
-    """Only these (key texts); then the mode is ``SAMPLE``."""
-    patience: timedelta = timedelta(seconds=60)
-    """How long differences that may be lag are looked at again, after the pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """How far a verification has come."""
-
-    entity: str
-    phase: str
-    """``source`` (contents are compared), ``target`` (ids are looked up), ``again`` (second looks)."""
-    done: int
-    total: int | None = None
-
-
-@dataclass(slots=True)
-class Sides:
-    """Where to read: two connections to the source (``connect(url, keyed=True)``, with our loaders), and the target.
-
-    They stay the caller's.
-    """
-
-    pages: Connection
-    """Reads ahead."""
-    looks: Connection
-    """Second looks and probes."""
-    inspection: Inspection
-    told: Callable[[Step], None] = field(default=lambda _: None)
-
-    @property
-    def source_name(self) -> str:
-        """What documents say of where they are from."""
-        return dialect_of(self.looks).value
+__all__ = ["Options", "Pass", "Sides", "Step"]
 
 
 class Pass:
-    """One pass over one entity."""
+    """One pass over one entity.
 
-    def __init__(self, sides: Sides, plan: Plan, options: Options) -> None:
+    Where both sides sort keys alike, they are walked side by side, and one walk sees everything. Elsewhere documents
+    are looked up by the source's keys, and then the target's ids in the source.
+
+    Args:
+        sides: where to read.
+        plan: the entity.
+        options: how.
+        recorder: keeps how far it has come; a checkpoint that it has is where the pass begins.
+
+    """
+
+    def __init__(self, sides: Sides, plan: Plan, options: Options, *, recorder: Recorder | None = None) -> None:
         self._sides = sides
         self._plan = plan
         self._options = options
+        self._mode = options.scope
+        self._keys_only = self._mode is Mode.KEYS
         self._inspection = sides.inspection
         self._queries = blocks("verify.sql", "syncline.verify")
         self._statements = key_statements(plan, dialect_of(sides.looks))
-        self._digest = hashlib.blake2b(digest_size=32)
-        self._pages = SourcePages(sides.pages, plan, sides.source_name)
-        self._epochs: dict[int, int] = {}
+        self._pages = page_statements(plan, sides.looks)
+        self._pace = Pace(options.rate)
+        self._recorder = recorder or Recorder(None, plan, "", None, options.taker)
+        self._first_look = FirstLook(sides, plan, keys_only=self._keys_only)
 
     async def run(self) -> EntityReport:
-        """Do it."""
-        began = time.monotonic()
+        """Do it.
+
+        Raises:
+            PassLostError: another process goes on with it.
+
+        """
+        self._began = time.monotonic()
+        await self._begin()
+        try:
+            if self._mode is Mode.SAMPLE:
+                await self._some()
+            if self._place.phase is Phase.SOURCE:
+                await self._source()
+            if self._place.phase is Phase.TARGET:
+                await self._target()
+            self._tell("again", len(self._suspects))
+            await self._suspects.settle()
+            await self._conclude()
+        except BaseException:
+            await self._recorder.release()
+            raise
+        self._report.seconds += time.monotonic() - self._began
+        return self._report
+
+    async def _begin(self) -> None:
+        """Start from nothing, or from where another run ended."""
         options = self._options
-        mode = Mode.SAMPLE if options.keys else options.mode
         (as_of,) = await fetch_one(self._sides.looks, self._queries["clock"])
-        report = self._report = EntityReport(self._plan.name, mode, as_of)
+        self._report = EntityReport(self._plan.name, self._mode, as_of, options.first, options.end)
         self._suspects = Suspects(
-            SecondLook(self._sides.looks, self._inspection, self._plan, self._sides.source_name),
-            report,
+            SecondLook(
+                self._sides.looks,
+                self._inspection,
+                self._plan,
+                self._sides.source_name,
+                mask=Mask(self._plan.entity.mask),
+            ),
+            self._report,
             self._sides.looks,
+            found=self._found,
+            pulse=self._recorder.hold,
             patience=options.patience,
-            keys_only=mode is Mode.KEYS,
+            keys_only=self._keys_only,
         )
-        self._epochs = await self._inspection.lane_epochs()
-        if mode is Mode.SAMPLE:
-            await self._some()
-        else:
-            await self._source(keys_only=mode is Mode.KEYS)
-            await self._target()
-        self._tell("again", len(self._suspects))
-        await self._suspects.settle()
-        await self._conclude()
-        report.seconds = time.monotonic() - began
-        return report
+        self._place = Place(Stretch(options.first, options.end))
+        if self._mode is Mode.SAMPLE:
+            self._place.phase = Phase.AGAIN
+        checkpoint = self._recorder.checkpoint
+        if checkpoint is not None and checkpoint.state:
+            restore_report(self._report, checkpoint)
+            self._suspects.restore(checkpoint.state["suspects"])
+            self._place = Place.of(checkpoint.state, options.end)
+        await self._first_look.begin()
+
+    async def _found(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self._report.add(finding)
+        if self._options.taker is not None:
+            await self._options.taker.take(findings)
+
+    async def _passed(self, records: int) -> None:
+        """Look again at what is due, keep how far it has come, and keep the pace."""
+        await self._suspects.tend()
+        seconds = time.monotonic() - self._began
+        await self._recorder.save(self._place, self._report, self._suspects, seconds=seconds)
+        await self._pace.passed(records)
 
     # -- the source's side
 
-    async def _source(self, *, keys_only: bool) -> None:
-        pages = self._pages.keys(self._statements) if keys_only else self._pages.contents()
-        estimated = self._plan.projection.shape.estimated_rows
-        async with aclosing(ahead(self._fetching(pages, keys_only=keys_only))) as fetched:
-            async for page, fetch in fetched:
-                await self._compare(page, fetch, keys_only=keys_only)
-                await self._suspects.tend()
-                self._tell("source", self._report.records, estimated if estimated > 0 else None)
-        self._report.digest = self._digest.hexdigest()
+    async def _source(self) -> None:
+        both = ordered(self._plan)
+        pages = SourcePages(
+            self._sides.pages, self._plan, self._sides.source_name, self._pages, done=self._report.records
+        )
+        pages.size = self._pace.page(KEYS if self._keys_only else ROWS)
+        left = self._place.stretch
+        if both and self._keys_only and len(self._plan.projection.key) == 1:
+            await self._ids(pages.id_stretches(left))
+        elif self._keys_only:
+            await self._records(pages, pages.keys(left), both=False)
+            both = False
+        elif both:
+            await self._records(pages, pages.stretches(left), both=True)
+        else:
+            await self._records(pages, pages.contents(left), both=False)
+        if not self._keys_only:
+            self._report.digest = self._place.digest.final()
+        self._place.phase = Phase.AGAIN if both else Phase.TARGET
+        self._place.stretch = Stretch(None, self._options.end)
+
+    async def _records(self, pages: SourcePages, found: AsyncIterator[Page], *, both: bool) -> None:
+        async with aclosing(ahead(self._fetching(found, both=both))) as fetched:
+            async for page, documents in fetched:
+                encoded = self._first_look.encode(page)
+                result, number = await self._first_look.compare(page, encoded, documents)
+                if not self._keys_only:
+                    self._place.digest.take(encoded.bodies, len(page.keys))
+                    pages.size = self._pace.page(max(20, min(ROWS, BYTES * len(page.keys) // (encoded.bytes + 1))))
+                if both:
+                    self._report.documents += number
+                    self._place.stretch = page.stretch.rest(self._options.end)
+                else:
+                    self._place.stretch = Stretch(page.keys[-1], self._options.end, passed=True)
+                await self._note(page.keys, result)
+                await self._passed(len(page.keys))
 
     async def _fetching(
-        self, pages: AsyncIterator[Page], *, keys_only: bool
-    ) -> AsyncIterator[tuple[Page, asyncio.Task[list[bytes]]]]:
+        self, pages: AsyncIterator[Page], *, both: bool
+    ) -> AsyncIterator[tuple[Page, Prefetch[list[bytes]]]]:
         """Ask the target for a page's documents while the source reads the next page."""
         async for page in pages:
-            ids = [document["_id"] for document in page.documents]
-            read = self._inspection.read_encoded(self._plan.entity, ids, keys_only=keys_only)
-            yield page, asyncio.create_task(read)
+            look = self._first_look
+            yield page, look.documents(page.stretch, len(page.keys)) if both else look.looked_up(page)
 
-    async def _compare(self, page: Page, fetch: asyncio.Task[list[bytes]], *, keys_only: bool) -> None:
-        encoded = encode_page(page.documents, page.keys, self._inspection.encode, keys_only=keys_only)
-        self._digest.update(b"".join(encoded.bodies))
-        self._pages.size = max(20, min(ROWS, BYTES * len(page.keys) // (encoded.bytes + 1)))
-        bound = (min(self._epochs.get(lane, 0) for lane in range(LANES)) + 1) << BATCH_BITS
-        result = compare_page(
-            encoded,
-            await fetch,
-            decode=self._inspection.decode,
-            key_text=self._plan.projection.codec.key_text,
-            same=lambda record, document: not differences(record, document),
-            bound=bound,
-            keys_only=keys_only,
-        )
-        result.suspects |= page.twice
-        if result.tickets:
-            result.suspects |= await self._unissued(result.tickets)
-        self._suspects.add(key for key in page.keys if key in result.suspects)
-        self._report.records += len(page.keys)
+    async def _ids(self, pages: AsyncIterator[IdPage]) -> None:
+        """Compare ids of one key column, side by side."""
+
+        async def fetching() -> AsyncIterator[tuple[IdPage, Prefetch[list[Any]]]]:
+            async for page in pages:
+                yield page, self._first_look.ids(page.stretch, len(page.ids))
+
+        async with aclosing(ahead(fetching())) as fetched:
+            async for page, found in fetched:
+                result, number = await self._first_look.compare_ids(page, found)
+                self._report.documents += number
+                self._place.stretch = page.stretch.rest(self._options.end)
+                key_text = self._plan.projection.codec.key_text
+                sample = [str(key_text(id_)) for id_ in page.ids[:3]]
+                await self._note(sample, result, records=len(page.ids))
+                await self._passed(len(page.ids))
+
+    async def _note(self, keys: Sequence[str], result: Comparison, *, records: int | None = None) -> None:
+        """Take in what the first look says."""
+        self._suspects.add(sorted(result.suspects))
+        self._suspects.add(result.extra)
+        if result.foreign:
+            await self._report_foreign(result.foreign)
+        self._report.records += len(keys) if records is None else records
         if len(self._report.sample) < 3:
-            self._report.sample += [key for key in page.keys if key not in result.suspects][:3]
-
-    async def _unissued(self, tickets: Sequence[tuple[str, int]]) -> set[str]:
-        """Compare tickets with their own lane's epoch; a lane may have been taken over since its record was read."""
-        lanes = await lanes_of(self._sides.looks, self._plan, [key for key, _ in tickets])
-        for refreshed in (False, True):
-            if refreshed:
-                self._epochs = await self._inspection.lane_epochs()
-            above = {
-                key
-                for (key, ticket), lane in zip(tickets, lanes, strict=True)
-                if epoch_of(ticket) > self._epochs.get(lane, 0)
-            }
-            if not above:
-                break
-        return above
+            self._report.sample += [key for key in keys if key not in result.suspects][:3]
+        estimated = self._plan.projection.shape.estimated_rows
+        self._tell("source", self._report.records, estimated if estimated > 0 else None)
 
     # -- the target's side
 
     async def _target(self) -> None:
-        async with aclosing(ahead(self._inspection.walk_ids(self._plan.entity))) as pages:
+        place = self._place
+        after = None if place.last_id is None else (self._inspection.decode(place.last_id)["_id"],)
+        async with aclosing(ahead(self._inspection.walk_ids(self._plan.entity, after=after))) as pages:
             async for ids in pages:
-                await self._orphans(ids)
-                await self._suspects.tend()
+                self._report.documents += await self._orphans(ids)
+                place.last_id = self._inspection.encode({"_id": ids[-1]})
+                await self._passed(len(ids))
                 self._tell("target", self._report.documents, self._report.records)
+        place.phase = Phase.AGAIN
 
-    async def _orphans(self, ids: Sequence[Any]) -> None:
-        """Suspect the ids that no row has; report those that no row can have."""
+    async def _orphans(self, ids: Sequence[Any]) -> int:
+        """Suspect the ids that no row has; report those that no row can have. Return how many were of the range."""
         key_text = self._plan.projection.codec.key_text
         keys: dict[str, Any] = {}
         foreign: list[Any] = []
@@ -190,22 +225,31 @@ class Pass:
                 foreign.append(id_)
             else:
                 keys[key] = id_
-        absent = await absent_keys(self._sides.looks, self._plan, self._statements, list(keys))
+        chosen = list(keys)
+        impossible: list[str] = []
+        if self._mode is Mode.RANGE:
+            chosen, impossible = await inside(
+                self._sides.looks, self._plan, self._pages, chosen, self._options.first, self._options.end
+            )
+        absent = await absent_keys(self._sides.looks, self._plan, self._statements, chosen)
         self._suspects.add(absent.keys)
-        foreign += [keys[key] for key in absent.impossible]
+        foreign += [keys[key] for key in (*impossible, *absent.impossible)]
         if foreign:
             await self._report_foreign(foreign)
-        self._report.documents += len(ids)
+        return len(ids) - len(keys) + len(chosen)
 
     async def _report_foreign(self, ids: Sequence[Any]) -> None:
         """Nothing of ours ever has such an id: one more look tells whether it is there still."""
         first = datetime.now(UTC)
-        for encoded in await self._inspection.read_confirmed(self._plan.entity, ids):
-            document = self._inspection.decode(encoded)
-            self._report.add(
-                Finding(
-                    self._plan.name, Kind.FOREIGN, None, document["_id"], first_seen=first, confirmed=datetime.now(UTC)
-                )
+        for start in range(0, len(ids), 500):
+            found = await self._inspection.read_confirmed(self._plan.entity, ids[start : start + 500])
+            documents = map(self._inspection.decode, found)
+            now = datetime.now(UTC)
+            await self._found(
+                [
+                    Finding(self._plan.name, Kind.FOREIGN, None, one["_id"], first_seen=first, confirmed=now)
+                    for one in documents
+                ]
             )
 
     # -- some records only
@@ -214,17 +258,22 @@ class Pass:
         keys = list(self._options.keys)
         if not keys:
             keys = await self._sample_of_source()
-            await self._orphans(await self._inspection.sample_ids(self._plan.entity, self._options.sample))
+            await self._orphans_of_sample()
         for start in range(0, len(keys), ROWS):
             chosen = keys[start : start + ROWS]
             states = await read_states(self._sides.looks, self._plan, chosen)
             found = [row[-1] for row in states.rows]
             page = Page(documents_of(states, self._sides.source_name), found, set())
-            ids = [document["_id"] for document in page.documents]
-            fetch = asyncio.create_task(self._inspection.read_encoded(self._plan.entity, ids))
-            await self._compare(page, fetch, keys_only=False)
-            self._suspects.add(set(chosen) - set(found))
-        self._report.digest = ""
+            encoded: EncodedPage = self._first_look.encode(page)
+            result, _ = await self._first_look.compare(page, encoded, self._first_look.looked_up(page))
+            await self._note(found, result)
+            present = set(found)
+            self._suspects.add([key for key in chosen if key not in present])
+            await self._suspects.tend()
+
+    async def _orphans_of_sample(self) -> None:
+        ids = await self._inspection.sample_ids(self._plan.entity, self._options.sample)
+        self._report.documents += await self._orphans(ids)
 
     async def _sample_of_source(self) -> list[str]:
         size = self._options.sample
@@ -248,6 +297,7 @@ class Pass:
             looks += 1
             if not (marks or tasks) or time.monotonic() > until or (not workers and looks >= 3):
                 break
+            await self._recorder.hold()
             await asyncio.sleep(0.2)
         if tasks:
             report.obstacles.append(f"{tasks} tasks (backfill, sweep) are not finished")

@@ -4,26 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.key_sql import KeyStatements
-from syncline.outbox.states import Plan, States, ambiguous, read_range, snapshot
+from syncline.outbox.states import Plan, States, ambiguous, read_page, snapshot
 from syncline.ports import Document
+from syncline.verify.digest import BLOCK
+from syncline.verify.statements import PageStatements
 
 T = TypeVar("T")
 
 ROWS = 2000
 """Rows of a page, at most."""
+KEYS = 10_000
+"""Keys of a page that has nothing else."""
 BYTES = 4 * 1024 * 1024
 """About so much of a page's documents at most, encoded: pages of wide rows have fewer."""
 TICKET = ticket(1, 0)
 """In place of the ticket: any that takes 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the order of keys, by key texts: from ``first`` (included) up to ``end`` (not included)."""
+
+    first: str | None = None
+    """``None``: from the beginning."""
+    end: str | None = None
+    """``None``: to the end."""
+    passed: bool = False
+    """``first`` itself has been dealt with."""
+
+    @property
+    def lower(self) -> str:
+        """The operator that the first key takes."""
+        return "" if self.first is None else ">" if self.passed else ">="
+
+    def rest(self, end: str | None) -> Stretch:
+        """Give what comes after it, up to ``end``."""
+        return Stretch(self.end, end)
+
+    @property
+    def bounds(self) -> list[str]:
+        """The key texts for a statement."""
+        return [key for key in (self.first, self.end) if key is not None]
 
 
 @dataclass(slots=True)
@@ -34,68 +63,132 @@ class Page:
     keys: list[str]
     twice: set[str]
     """Keys that several rows have."""
+    stretch: Stretch = Stretch()
+    """Where they were looked for: there are no others in it."""
+
+
+@dataclass(slots=True)
+class IdPage:
+    """Ids of the source, nothing else."""
+
+    ids: list[Any]
+    stretch: Stretch
 
 
 class SourcePages:
     """Reads one entity's records page by page, each in a snapshot of its own.
 
-    ``size`` may be changed while it runs.
+    ``size`` may be changed while it runs. Pages end where the digest's blocks end, so that a pass can stop there.
     """
 
-    def __init__(self, connection: Connection, plan: Plan, source_name: str) -> None:
+    def __init__(
+        self, connection: Connection, plan: Plan, source_name: str, statements: PageStatements, *, done: int = 0
+    ) -> None:
         self._connection = connection
         self._plan = plan
         self._source = source_name
-        self._duplicates = plan.projection.shape.has_children
+        self._statements = statements
+        self._done = done
         self.size = ROWS
 
-    async def contents(self) -> AsyncGenerator[Page, None]:
-        """Read whole records."""
-        after: str | None = None
+    async def contents(self, stretch: Stretch) -> AsyncGenerator[Page, None]:
+        """Read whole records, each page up to its last key."""
+        several = self._plan.projection.shape.has_children
         while True:
-            size = self.size
-            states = await self._read(after, size)
+            size = self._next_size()
+            states = await self._read(stretch, size)
             keys: list[str] = [row[-1] for row in states.rows]
             full = len(keys) == size
-            if self._duplicates and full:
-                states, keys = self._without_last_key(states, keys)
+            if several and full:
+                states, keys = _without_last_key(states, keys)
             if keys:
+                self._done += len(keys)
                 yield Page(documents_of(states, self._source), keys, ambiguous(states))
             if not full:
                 return
-            after = keys[-1]
+            stretch = Stretch(keys[-1], stretch.end, passed=True)
 
-    async def keys(self, statements: KeyStatements) -> AsyncGenerator[Page, None]:
+    async def stretches(self, stretch: Stretch) -> AsyncGenerator[Page, None]:
+        """Read whole records together with the stretch that they fill; the stretches follow each other without a gap.
+
+        The last row of a page tells where its stretch ends, and belongs to the next one.
+        """
+        after, first = stretch, stretch.first
+        documents: list[Document] = []
+        keys: list[str] = []
+        while True:
+            size = self._next_size() + 1 - len(keys)
+            states = await self._read(after, size)
+            documents += documents_of(states, self._source)
+            keys += [row[-1] for row in states.rows]
+            full = len(states.rows) == size
+            end = keys[-1] if full else stretch.end
+            carried = ([documents.pop()], [keys.pop()]) if full else ([], [])
+            self._done += len(keys)
+            yield Page(documents, keys, set(), Stretch(first, end))
+            if not full:
+                return
+            documents, keys = carried
+            first, after = end, Stretch(end, stretch.end, passed=True)
+
+    async def id_stretches(self, stretch: Stretch) -> AsyncGenerator[IdPage, None]:
+        """Read the ids of an entity with one key column, and the stretches that they fill."""
+        key_text = self._plan.projection.codec.key_text
+        carried: list[Any] = []
+        after, first = stretch, stretch.first
+        while True:
+            size = min(KEYS, 5 * self.size)
+            rows = await self._few(self._statements.ids[after.lower, after.end is not None], after, size)
+            ids = [*carried, *(id_ for (id_,) in rows)]
+            full = len(rows) == size
+            carried = [ids.pop()] if full else []
+            end = key_text(carried[0]) if carried else stretch.end
+            yield IdPage(ids, Stretch(first, end))
+            if not full:
+                return
+            first = end
+            after = Stretch(end, stretch.end, passed=True)
+
+    async def keys(self, stretch: Stretch) -> AsyncGenerator[Page, None]:
         """Read keys alone; the documents have nothing but their ``_id``."""
         codec = self._plan.projection.codec
-        after: str | None = None
         while True:
-            with translated():
-                if after is None:
-                    cursor = await self._connection.execute(statements.page, (ROWS,))
-                else:
-                    cursor = await self._connection.execute(statements.page_after, (*codec.parse(after), ROWS))
-                keys = [key for (key,) in await cursor.fetchall()]
+            size = self.size
+            rows = await self._few(self._statements.keys[stretch.lower, stretch.end is not None], stretch, size)
+            keys = [key for (key,) in rows]
             if keys:
                 yield Page([{"_id": codec.document_id(key)} for key in keys], keys, set())
-            if len(keys) < ROWS:
+            if len(keys) < size:
                 return
-            after = keys[-1]
+            stretch = Stretch(keys[-1], stretch.end, passed=True)
 
-    async def _read(self, after: str | None, size: int) -> States:
+    def _next_size(self) -> int:
+        room = BLOCK - self._done % BLOCK
+        return min(self.size, room) if self.size < room else room + (self.size - room) // BLOCK * BLOCK
+
+    async def _few(self, query: str, stretch: Stretch, limit: int) -> Sequence[tuple[Any, ...]]:
+        codec = self._plan.projection.codec
+        values = [text for key in stretch.bounds for text in codec.parse(key)]
+        with translated():
+            async with self._connection.cursor(binary=True) as cursor:
+                await cursor.execute(query, (*values, limit))
+                return await cursor.fetchall()
+
+    async def _read(self, stretch: Stretch, size: int) -> States:
+        query = self._statements.contents[stretch.lower, stretch.end is not None]
         if not self._plan.embeds:
-            return await read_range(self._connection, self._plan, after=after, until=None, limit=size)
+            return await read_page(self._connection, self._plan, query, stretch.bounds, size)
         with translated():
             async with snapshot(self._connection):
-                return await read_range(self._connection, self._plan, after=after, until=None, limit=size)
+                return await read_page(self._connection, self._plan, query, stretch.bounds, size)
 
-    @staticmethod
-    def _without_last_key(states: States, keys: list[str]) -> tuple[States, list[str]]:
-        """Leave the last key to the next page: more rows of it may follow."""
-        end = next((place for place, key in enumerate(keys) if key == keys[-1]), 0)
-        if end == 0:  # one key fills the page
-            return states, keys
-        return States(states.plan, states.rows[:end], states.children), keys[:end]
+
+def _without_last_key(states: States, keys: list[str]) -> tuple[States, list[str]]:
+    """Leave the last key to the next page: more rows of it may follow."""
+    end = next((place for place, key in enumerate(keys) if key == keys[-1]), 0)
+    if end == 0:  # one key fills the page
+        return states, keys
+    return States(states.plan, states.rows[:end], states.children), keys[:end]
 
 
 def documents_of(states: States, source_name: str) -> list[Document]:

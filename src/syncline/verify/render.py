@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from bson import json_util
 
 from syncline.model.canonical import MISSING
 from syncline.model.values import Unrepresentable
-from syncline.verify.report import KEPT, EntityReport, Finding, Mode, Verdict, VerifyReport
+from syncline.verify.masking import MASKED
+from syncline.verify.report import KEPT, Difference, EntityReport, Finding, Kind, Mode, Verdict, VerifyReport
 
 
 def sentence(report: VerifyReport) -> str:
@@ -29,7 +31,12 @@ def sentence(report: VerifyReport) -> str:
     if why:
         return f"Undecided: {'; '.join(why)}. No damage was found in {what}."
     modes = {entity.mode for entity in report.entities}
-    scope = "keys only; contents were not compared" if Mode.KEYS in modes else "a sample; only a full pass proves"
+    if Mode.KEYS in modes:
+        scope = "keys only; contents were not compared"
+    elif Mode.RANGE in modes:
+        scope = "a range of keys; only a full pass proves"
+    else:
+        scope = "a sample; only a full pass proves"
     return f"No difference in {what} ({scope})."
 
 
@@ -44,8 +51,8 @@ def reasons(report: VerifyReport) -> list[str]:
     return found
 
 
-def as_dict(report: VerifyReport) -> dict[str, Any]:
-    """Give the report as JSON."""
+def as_dict(report: VerifyReport, *, findings: int = KEPT) -> dict[str, Any]:
+    """Give the report as JSON, with so many findings of each entity."""
     return {
         "verdict": report.verdict.value,
         "exit_status": report.exit_status,
@@ -53,7 +60,7 @@ def as_dict(report: VerifyReport) -> dict[str, Any]:
         "queue": report.queue,
         "lag_seconds": round(report.lag_seconds, 3),
         "workers": report.workers,
-        "entities": [entity_as_dict(entity) for entity in report.entities],
+        "entities": [entity_as_dict(entity, findings=findings) for entity in report.entities],
     }
 
 
@@ -64,12 +71,15 @@ def entity_as_dict(report: EntityReport, *, findings: int = KEPT) -> dict[str, A
         "verdict": report.verdict.value,
         "mode": report.mode.value,
         "as_of": report.as_of.isoformat(),
+        "from": report.first,
+        "to": report.end,
+        "resumed": [moment.isoformat() for moment in report.resumed],
         "records": report.records,
         "documents": report.documents,
         "divergent": {kind.value: count for kind, count in sorted(report.counts.items())},
         "parked": report.parked,
         "lagging": report.lagging,
-        "hot": report.hot[:findings],
+        "hot": report.hot[:KEPT],
         "obstacles": report.obstacles,
         "digest": report.digest,
         "sample": report.sample,
@@ -100,6 +110,8 @@ def extended(value: Any) -> Any:
     """Turn a value into MongoDB's extended JSON; what a side lacks, or BSON cannot hold, is an object that says so."""
     if value is MISSING:
         return {"$missing": True}
+    if value is MASKED:
+        return {"$masked": True}
     if isinstance(value, Unrepresentable):
         return {"$unrepresentable": value.reason}
     if isinstance(value, Mapping):
@@ -108,7 +120,50 @@ def extended(value: Any) -> Any:
         return [extended(item) for item in value]
     if isinstance(value, (str, bool)) or value is None:
         return value
-    return json_util.default(value) if not isinstance(value, (int, float)) else _number(value)
+    if isinstance(value, (int, float)):
+        return _number(value)
+    try:
+        return json_util.default(value)
+    except TypeError:
+        return {"$unknown": type(value).__name__}
+
+
+def finding_of(found: Mapping[str, Any]) -> Finding:
+    """Read a finding that ``finding_as_dict`` gave; its values are those that JSON keeps."""
+    return Finding(
+        entity=found["entity"],
+        kind=Kind(found["kind"]),
+        key=found["key"],
+        id=_plain(found["id"]),
+        differences=tuple(
+            Difference(one["field"], _plain(one["source"]), _plain(one["target"])) for one in found["differences"]
+        ),
+        ticket=_plain(found["ticket"]),
+        first_seen=_moment(found["first_seen"]),
+        confirmed=_moment(found["confirmed"]),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    match dict(value):
+        case {"$missing": True}:
+            return MISSING
+        case {"$masked": True}:
+            return MASKED
+        case {"$unrepresentable": str(reason)}:
+            return Unrepresentable(reason)
+    try:
+        return json_util.object_hook({name: _plain(item) for name, item in value.items()})
+    except (TypeError, ValueError):  # a document that only looks like extended JSON
+        return value
 
 
 def _number(value: float) -> Any:

@@ -5,12 +5,11 @@ A repair is not a verification: whether all is well again, the next pass says.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncline.errors import SynclineError
 from syncline.model.canonical import MISSING
 from syncline.model.mark import Hint
 from syncline.outbox.connection import translated
@@ -19,7 +18,7 @@ from syncline.outbox.states import Plan
 from syncline.verify.comparison import issued
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import finding_as_dict
-from syncline.verify.report import Finding, Kind
+from syncline.verify.report import KEPT, Finding, Kind
 from syncline.verify.second_look import lanes_of
 
 CHUNK = 1000
@@ -35,25 +34,87 @@ class RepairReport:
 
     dry_run: bool = False
     marked: list[Finding] = field(default_factory=list)
-    """Marked: the relay makes them equal."""
+    """Marked: the relay makes them equal. The first ones, ``KEPT`` at most."""
     released: int = 0
     """Documents whose ticket was taken away, so that the fence lets the relay's write pass."""
     left: list[tuple[Finding, str]] = field(default_factory=list)
-    """Left alone, and why."""
+    """Left alone, and why. The first ones, ``KEPT`` at most."""
+    marked_by: Counter[str] = field(default_factory=Counter)
+    """Entity to the number that was marked."""
+    left_by: Counter[str] = field(default_factory=Counter)
+    """Entity to the number that was left alone."""
+
+    def mark(self, finding: Finding) -> None:
+        """Note a record that was marked."""
+        self.marked_by[finding.entity] += 1
+        if len(self.marked) < KEPT:
+            self.marked.append(finding)
+
+    def leave(self, finding: Finding, why: str) -> None:
+        """Note a record that was left alone."""
+        self.left_by[finding.entity] += 1
+        if len(self.left) < KEPT:
+            self.left.append((finding, why))
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as JSON."""
         return {
             "dry_run": self.dry_run,
-            "marked": len(self.marked),
+            "marked": self.marked_by.total(),
             "released": self.released,
             "records": [finding_as_dict(finding) for finding in self.marked],
+            "left_alone": self.left_by.total(),
             "left": [finding_as_dict(finding) | {"why": why} for finding, why in self.left],
         }
 
 
+class Repairer:
+    """Repairs what a verification finds, while it goes on: give it to ``Options`` as ``taker``.
+
+    Args:
+        sides: as for ``verify``.
+        plans: the compiled entities by name.
+        dry_run: only say what would be done.
+
+    """
+
+    def __init__(self, sides: Sides, plans: Mapping[str, Plan], *, dry_run: bool = False) -> None:
+        self._sides, self._plans = sides, plans
+        self.report = RepairReport(dry_run)
+
+    async def take(self, findings: Sequence[Finding]) -> None:
+        """Repair what was just found."""
+        by_entity: dict[str, list[Finding]] = defaultdict(list)
+        for finding in findings:
+            why = _UNTOUCHED.get(finding.kind)
+            if why is None:
+                by_entity[finding.entity].append(finding)
+            else:
+                self.report.leave(finding, why)
+        for name, found in by_entity.items():
+            for start in range(0, len(found), CHUNK):
+                await _repair(self._sides, self._plans[name], found[start : start + CHUNK], self.report)
+
+    def position(self) -> int:
+        """Nothing is kept: a repair that was interrupted is begun again."""
+        return 0
+
+    def rewind(self, position: int) -> None:
+        """Nothing is kept."""
+
+    async def audit(self) -> None:
+        """Leave a trace in the source: operators see who did what for a day, the history has each mark."""
+        report = self.report
+        if report.dry_run:
+            return
+        for entity in sorted(report.marked_by.keys() | report.left_by.keys()):
+            values = {"entity": entity, "marked": report.marked_by[entity], "left": report.left_by[entity]}
+            with translated():
+                await self._sides.looks.execute(blocks("verify.sql", "syncline.verify")["audit"], values)
+
+
 async def repair(
-    sides: Sides, plans: Mapping[str, Plan], findings: Iterable[Finding], *, dry_run: bool = False
+    sides: Sides, plans: Mapping[str, Plan], findings: Sequence[Finding], *, dry_run: bool = False
 ) -> RepairReport:
     """Repair what was found.
 
@@ -64,20 +125,10 @@ async def repair(
         dry_run: only say what would be done.
 
     """
-    report = RepairReport(dry_run)
-    by_entity: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        why = _UNTOUCHED.get(finding.kind)
-        if why is not None:
-            report.left.append((finding, why))
-        else:
-            by_entity[finding.entity].append(finding)
-    for name, found in by_entity.items():
-        for start in range(0, len(found), CHUNK):
-            await _repair(sides, plans[name], found[start : start + CHUNK], report)
-        if not dry_run:
-            await _audit(sides, name, report)
-    return report
+    repairer = Repairer(sides, plans, dry_run=dry_run)
+    await repairer.take(findings)
+    await repairer.audit()
+    return repairer.report
 
 
 async def _repair(sides: Sides, plan: Plan, findings: Sequence[Finding], report: RepairReport) -> None:
@@ -86,11 +137,11 @@ async def _repair(sides: Sides, plan: Plan, findings: Sequence[Finding], report:
     for finding in findings:
         if finding.key in fenced:
             if not report.dry_run and not await sides.inspection.release(plan.entity, _seen(finding)):
-                report.left.append((finding, "the document changed since it was looked at: verify again"))
+                report.leave(finding, "the document changed since it was looked at: verify again")
                 continue
             report.released += 1
         keys.append(finding.key)
-        report.marked.append(finding)
+        report.mark(finding)
     if keys and not report.dry_run:
         values = {"entity": plan.id, "keys": keys, "hint": Hint.REPAIR.value}
         with translated():
@@ -113,30 +164,3 @@ async def _fenced(sides: Sides, plan: Plan, findings: Sequence[Finding]) -> set[
 
 def _seen(finding: Finding) -> dict[str, Any]:
     return {"_id": finding.id, "_v": finding.ticket}
-
-
-async def _audit(sides: Sides, entity: str, report: RepairReport) -> None:
-    """Leave a trace in the source: operators see it for a day."""
-    marked = sum(finding.entity == entity for finding in report.marked)
-    left = sum(finding.entity == entity for finding, _ in report.left)
-    message = f"{entity}: {marked} records marked for repair, {left} left alone"
-    with translated():
-        await sides.looks.execute(blocks("verify.sql", "syncline.verify")["audit"], {"message": message})
-
-
-def keys_of(report: Any) -> dict[str, list[str]]:
-    """Read the divergent keys, by entity, out of the JSON of a ``VerifyReport``.
-
-    Raises:
-        SynclineError: it is no such report.
-
-    """
-    try:
-        return {
-            one["entity"]: [finding["key"] for finding in one["findings"] if finding["key"] is not None]
-            for one in report["entities"]
-        }
-    except (TypeError, KeyError) as error:
-        raise SynclineError(
-            "this is not the report of a verification", hint="make one: syncline verify --json > report.json"
-        ) from error

@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-KEPT = 10_000
-"""Findings of one entity that are kept with their fields; more are only counted."""
+KEPT = 1000
+"""Findings of one entity that are kept with their fields; more are counted and go to the report file only."""
+KEPT_BYTES = 16 * 1024 * 1024
+"""About so much memory at most the values of kept findings take."""
 
 
 class Mode(StrEnum):
@@ -20,6 +22,8 @@ class Mode(StrEnum):
     """Every record, contents and all."""
     KEYS = "keys"
     """Every key, no contents."""
+    RANGE = "range"
+    """Every record of a range of keys, contents and all."""
     SAMPLE = "sample"
     """Some records."""
 
@@ -54,7 +58,7 @@ EXIT_STATUS = {Verdict.EQUAL: 0, Verdict.DIVERGENT: 1, Verdict.UNDECIDED: 2}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field with both its values; ``MISSING`` (of ``model.canonical``) where a side has none."""
+    """A field with both its values: ``MISSING`` (``model.canonical``) where a side has none, ``MASKED`` for secrets."""
 
     field: str
     source: Any
@@ -76,6 +80,10 @@ class Finding:
     first_seen: datetime | None = None
     confirmed: datetime | None = None
 
+    def size(self) -> int:
+        """Estimate the memory that its values take, in bytes."""
+        return sum(len(repr(one.source)) + len(repr(one.target)) for one in self.differences)
+
 
 @dataclass(slots=True)
 class EntityReport:
@@ -85,13 +93,20 @@ class EntityReport:
     mode: Mode
     as_of: datetime
     """The source's clock when the pass began: the proof holds for everything committed before."""
+    first: str | None = None
+    """Of a range: its first key."""
+    end: str | None = None
+    """Of a range: the key before which it ends."""
+    resumed: list[datetime] = field(default_factory=list)
+    """When an interrupted pass went on."""
     records: int = 0
     """Records of the source that were compared."""
     documents: int = 0
     """Documents of the target whose ids were looked at."""
     counts: Counter[Kind] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
-    """At most ``KEPT``."""
+    """The first ones, ``KEPT`` at most."""
+    kept_bytes: int = 0
     parked: int = 0
     """Records that the target rejects."""
     hot: list[str] = field(default_factory=list)
@@ -111,8 +126,9 @@ class EntityReport:
     def add(self, finding: Finding) -> None:
         """Take in a finding."""
         self.counts[finding.kind] += 1
-        if len(self.findings) < KEPT:
+        if len(self.findings) < KEPT and self.kept_bytes < KEPT_BYTES:
             self.findings.append(finding)
+            self.kept_bytes += finding.size()
 
     @property
     def verdict(self) -> Verdict:

@@ -27,6 +27,7 @@ from syncline.outbox.states import Plan, read_states_within, snapshot
 from syncline.ports import Document
 from syncline.verify.comparison import issued
 from syncline.verify.inspection import Inspection
+from syncline.verify.masking import Mask
 from syncline.verify.pages import documents_of
 from syncline.verify.report import Difference, Finding, Kind
 
@@ -72,11 +73,14 @@ class Stored:
 class SecondLook:
     """Looks again at keys of one entity, on a connection that nobody else uses meanwhile."""
 
-    def __init__(self, connection: Connection, inspection: Inspection, plan: Plan, source_name: str) -> None:
+    def __init__(
+        self, connection: Connection, inspection: Inspection, plan: Plan, source_name: str, *, mask: Mask | None = None
+    ) -> None:
         self._connection = connection
         self._inspection = inspection
         self._plan = plan
         self._source = source_name
+        self._mask = mask or Mask(())
         self._queries = blocks("verify.sql", "syncline.verify")
 
     async def look(self, suspects: Mapping[str, datetime], *, keys_only: bool = False) -> Looked:
@@ -134,7 +138,7 @@ class SecondLook:
             kind=kind,
             key=key,
             id=self._plan.projection.codec.document_id(key),
-            differences=tuple(Difference(*one) for one in unlike),
+            differences=tuple(Difference(path, *self._mask.pair(path, *values)) for path, *values in unlike),
             ticket=MISSING if document is None else document.get("_v", MISSING),
             first_seen=first,
             confirmed=now,

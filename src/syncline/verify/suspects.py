@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from syncline.outbox.connection import Connection, fetch_one
 from syncline.outbox.sql import blocks
-from syncline.verify.report import EntityReport
+from syncline.verify.report import EntityReport, Finding
 from syncline.verify.second_look import SecondLook, Why
 
 BATCH = 500
@@ -33,14 +33,35 @@ class Suspect:
 
 
 class Suspects:
-    """Holds the suspects of one entity and decides them into its report."""
+    """Holds the suspects of one entity and decides them.
+
+    Args:
+        look: takes second looks.
+        report: what stays undecided is noted there.
+        connection: to the source.
+        found: is given what was found.
+        pulse: is called while it waits.
+        patience: how long ``settle`` waits.
+        keys_only: whether contents matter.
+
+    """
 
     def __init__(
-        self, look: SecondLook, report: EntityReport, connection: Connection, *, patience: timedelta, keys_only: bool
+        self,
+        look: SecondLook,
+        report: EntityReport,
+        connection: Connection,
+        *,
+        found: Callable[[Sequence[Finding]], Awaitable[None]],
+        pulse: Callable[[], Awaitable[None]],
+        patience: timedelta,
+        keys_only: bool,
     ) -> None:
         self._look = look
         self._report = report
         self._connection = connection
+        self._found = found
+        self._pulse = pulse
         self._patience = patience.total_seconds()
         self._budget = self._patience
         """Seconds that the pass may still wait for room: a target far behind is not waited for again and again."""
@@ -59,6 +80,15 @@ class Suspects:
         for key in keys:
             self._open.setdefault(key, Suspect(now, due))
 
+    def as_state(self) -> dict[str, str]:
+        """Give those under suspicion, with the time since when, in JSON's types."""
+        return {key: suspect.first_seen.isoformat() for key, suspect in self._open.items()}
+
+    def restore(self, state: Mapping[str, str]) -> None:
+        """Put back what ``as_state`` gave; all are looked at again."""
+        due = time.monotonic()
+        self._open |= {key: Suspect(datetime.fromisoformat(seen), due) for key, seen in state.items()}
+
     async def tend(self) -> None:
         """Look at those that are due, when it is worth a look; wait while there are too many."""
         if len(self._open) < BATCH:
@@ -69,6 +99,7 @@ class Suspects:
                 self._give_up()
                 return
             began = time.monotonic()
+            await self._pulse()
             await asyncio.sleep(SOON)
             await self._look_at_due()
             self._budget -= time.monotonic() - began
@@ -83,6 +114,7 @@ class Suspects:
             if time.monotonic() > until or (self._only_waiting() and await self._nobody_drains()):
                 self._give_up()
                 return
+            await self._pulse()
             await asyncio.sleep(min(SOON, max(0.0, min(s.due for s in self._open.values()) - time.monotonic())) + 0.01)
 
     async def _look_at_due(self) -> None:
@@ -90,12 +122,13 @@ class Suspects:
         due = [key for key, suspect in self._open.items() if suspect.due <= now]
         for start in range(0, len(due), BATCH):
             await self._decide(due[start : start + BATCH])
+            await self._pulse()
 
     async def _decide(self, keys: list[str]) -> None:
         looked = await self._look.look({key: self._open[key].first_seen for key in keys}, keys_only=self._keys_only)
         self._report.looks += 1
-        for finding in looked.findings:
-            self._report.add(finding)
+        if looked.findings:
+            await self._found(looked.findings)
         now = time.monotonic()
         for key in keys:
             why = looked.later.get(key)

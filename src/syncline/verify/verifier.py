@@ -2,56 +2,148 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from psycopg.types.json import Jsonb
 
 from syncline.errors import ForeignTargetError
+from syncline.model.masks import check_mask
 from syncline.outbox.connection import fetch_one, translated
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
+from syncline.verify.journal import Checkpoint, Journal
 from syncline.verify.one_pass import Options, Pass, Sides
+from syncline.verify.progress import Phase, Recorder, restore_report
 from syncline.verify.render import entity_as_dict
-from syncline.verify.report import EntityReport, Mode, VerifyReport
+from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
 
 _QUERIES = "verify.sql", "syncline.verify"
+KEEP = 1000
+"""Certificates of an entity that are kept."""
 
 
-async def verify(sides: Sides, plans: Sequence[Plan], options: Options | None = None) -> VerifyReport:
+async def verify(
+    sides: Sides, plans: Sequence[Plan], options: Options | None = None, *, resume: bool = False
+) -> VerifyReport:
     """Verify entities; full passes leave a certificate in the source.
+
+    Args:
+        sides: where to read.
+        plans: the entities.
+        options: how.
+        resume: go on with the passes that an earlier call of the same kind left unfinished; entities that it had done
+            with are not looked at again.
 
     Raises:
         ForeignTargetError: the target is a copy of something else.
+        MappingError: a masked field is none.
         SourceUnavailableError, TargetUnavailableError: a side cannot be reached; nothing is known.
+        SynclineError: another process is at the pass that was to be resumed.
 
     """
     options = options or Options()
-    await _check_belongs(sides)
+    for plan in plans:
+        check_mask(plan.projection)
+    await check_belongs(sides)
+    run = Run(sides, options)
+    await run.prepare(plans, resume=resume)
     report = VerifyReport()
     for plan in plans:
-        one = await Pass(sides, plan, options).run()
-        if one.mode is Mode.FULL:
-            await _certify(sides, plan, one)
-        report.entities.append(one)
+        report.entities.append(await run.verify(plan))
+    await run.end()
     row = await fetch_one(sides.looks, blocks(*_QUERIES)["situation"])
     report.queue, report.lag_seconds, report.workers = row
     return report
 
 
-async def _certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
+class Run:
+    """Passes over several entities, one after the other, each of which can be resumed.
+
+    The row of an entity that is done stays until the whole run is: whoever resumes need not do it again.
+    """
+
+    def __init__(self, sides: Sides, options: Options) -> None:
+        self._sides, self._options = sides, options
+        self._journal = None if options.scope is Mode.SAMPLE else Journal(sides.looks)
+        self._guard = ""
+        self._resume = False
+        self._several = False
+        self._spooled = 0
+        self._done: list[Checkpoint] = []
+
+    async def prepare(self, plans: Sequence[Plan], *, resume: bool) -> None:
+        """Look at what there is to be resumed, or forget it."""
+        self._resume, self._several = resume, len(plans) > 1
+        if self._journal is None:
+            return
+        self._guard = await self._journal.guard()
+        if not resume:
+            await self._journal.forget(plans)
+
+    async def verify(self, plan: Plan) -> EntityReport:
+        """Verify one entity, from where it was left or from the beginning."""
+        journal, options = self._journal, self._options
+        scope = scope_text(plan, options, self._guard)
+        checkpoint = await journal.resume(plan, scope) if journal and self._resume else None
+        if self._resume and options.taker is not None:
+            options.taker.rewind(checkpoint.state["spooled"] if checkpoint else self._spooled)
+        recorder = Recorder(journal, plan, scope, checkpoint, options.taker)
+        if checkpoint is not None and checkpoint.state["phase"] == Phase.DONE:
+            report = EntityReport(plan.name, options.scope, datetime.now(UTC), options.first, options.end)
+            restore_report(report, checkpoint)
+        else:
+            report = await Pass(self._sides, plan, options, recorder=recorder).run()
+            if report.mode is Mode.FULL:
+                await certify(self._sides, plan, report)
+            if self._several:
+                await recorder.finish(report)
+            else:
+                await recorder.end()
+        if options.taker is not None:
+            self._spooled = options.taker.position()
+        if recorder.checkpoint is not None:
+            self._done.append(recorder.checkpoint)
+        return report
+
+    async def end(self) -> None:
+        """Forget the rows of a run that is done."""
+        if self._journal is not None:
+            for checkpoint in self._done:
+                await self._journal.end(checkpoint)
+
+
+def scope_text(plan: Plan, options: Options, guard: str) -> str:
+    """Say what a pass is about: only one about the same can go on with it."""
+    return json.dumps([options.scope.value, options.first, options.end, plan.projection.fingerprint, guard])
+
+
+async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
+    """Leave the certificate of a full pass; one that proves equality settles the notice of one that did not."""
     facts = entity_as_dict(report, findings=20) | {"mapping": plan.projection.fingerprint}
     values = {
         "entity": plan.id,
         "as_of": report.as_of,
         "records": report.records,
         "verdict": report.verdict.value,
-        "report": Jsonb(facts),
+        "report": Jsonb(facts, dumps=_storable),
+        "keep": KEEP,
     }
+    queries = blocks(*_QUERIES)
     with translated():
-        await sides.looks.execute(blocks(*_QUERIES)["certify"], values)
+        await sides.looks.execute(queries["certify"], values)
+        await sides.looks.execute(queries["forget_certificates"], values)
+        equal = report.verdict is Verdict.EQUAL
+        await sides.looks.execute(queries["settled"], {"entity": plan.name, "equal": equal})
 
 
-async def _check_belongs(sides: Sides) -> None:
+def _storable(facts: object) -> str:
+    """Write JSON that ``jsonb`` takes: it has no NUL character, and a document in the target may."""
+    return json.dumps(facts, ensure_ascii=True).replace("\\u0000", "\\ufffd")
+
+
+async def check_belongs(sides: Sides) -> None:
     """See that the target is this source's copy, before everything is called damage."""
     (_, _, ours, *_) = await fetch_one(sides.looks, blocks("queries.sql")["installation"])
     theirs = await sides.inspection.installation()

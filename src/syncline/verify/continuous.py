@@ -1,0 +1,176 @@
+"""Verification that never ends: one worker at a time, entity after entity, slowly. It repairs nothing.
+
+The one row of origin ``worker`` in ``syncline.verification`` says whose turn it is and how far that pass has come.
+Whoever claims it verifies; when that worker dies, another one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+
+from syncline.errors import SynclineError
+from syncline.model.masks import check_mask
+from syncline.outbox.connection import translated
+from syncline.outbox.sql import blocks
+from syncline.outbox.states import Plan
+from syncline.verify.journal import Checkpoint, Journal
+from syncline.verify.one_pass import Options, Pass, Sides
+from syncline.verify.progress import Recorder
+from syncline.verify.report import EntityReport
+from syncline.verify.verifier import certify, check_belongs, scope_text
+
+IDLE_SECONDS = 2.0
+"""Between two looks whether something is to be done."""
+TROUBLE_SECONDS = 5.0
+STAND_BACK_SECONDS = 300.0
+"""How long an entity that cannot be verified stands back."""
+SLOWEST = 50.0
+"""Records a second at least, however long the period is."""
+SHARE = 0.8
+"""Part of the period that passes are spread over; the rest is for what comes between."""
+
+Open = Callable[[], AbstractAsyncContextManager[Sides]]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The claimed row."""
+
+    checkpoint: Checkpoint
+    entity: int
+    """Whose pass is under way; 0: nobody's."""
+    scope: str
+
+
+class Continuous:
+    """Verifies every entity once in a period, until cancelled.
+
+    Args:
+        plans: the compiled entities by id.
+        owner: id of the worker (a UUID as text).
+        opened: opens both sides, on connections of its own.
+        period: how often each entity is verified.
+        rate: records a second at most.
+
+    """
+
+    def __init__(self, plans: Mapping[int, Plan], *, owner: str, opened: Open, period: timedelta, rate: float) -> None:
+        self._plans = plans
+        self._owner = owner
+        self._opened = opened
+        self._period = period.total_seconds()
+        self._rate = rate
+        self._struck: dict[int, float] = {}
+
+    async def run(self) -> None:
+        """Verify; trouble with either side is waited out, the worker's own work goes on meanwhile."""
+        while True:
+            try:
+                async with self._opened() as sides:
+                    await check_belongs(sides)
+                    rounds = Rounds(sides, self._owner)
+                    while True:
+                        if not await self._turn(sides, rounds):
+                            await asyncio.sleep(IDLE_SECONDS)
+            except (SynclineError, psycopg.Error):
+                await asyncio.sleep(TROUBLE_SECONDS)
+
+    async def _turn(self, sides: Sides, rounds: Rounds) -> bool:
+        """Do the next pass; false: another worker does, or there is none to do yet."""
+        turn = await rounds.claim()
+        if turn is None:
+            return False
+        guard = await rounds.journal.guard()
+        plan = self._plans.get(turn.entity)
+        if plan is None or turn.scope != scope_text(plan, Options(), guard) or self._stands_back(plan):
+            plan = await self._due(rounds)
+            if plan is None:
+                return False
+            turn = await rounds.begin(turn, plan, scope_text(plan, Options(), guard))
+        try:
+            await self._verify(sides, rounds, plan, turn)
+        except SynclineError as error:
+            if error.retryable:
+                raise
+            self._struck[plan.id] = time.monotonic() + STAND_BACK_SECONDS
+            await rounds.failed(plan, error)
+        return True
+
+    async def _verify(self, sides: Sides, rounds: Rounds, plan: Plan, turn: Turn) -> None:
+        check_mask(plan.projection)
+        options = Options(rate=self._pace())
+        recorder = Recorder(rounds.journal, plan, turn.scope, turn.checkpoint, None)
+        report = await Pass(sides, plan, options, recorder=recorder).run()
+        await certify(sides, plan, report)
+        if report.counts:
+            await rounds.diverged(plan, report)
+        await rounds.done(turn)
+
+    async def _due(self, rounds: Rounds) -> Plan | None:
+        """Choose the entity that was not verified for the longest time, and for a period at least."""
+        ages = await rounds.ages()
+        waiting = [plan for plan in self._plans.values() if not self._stands_back(plan)]
+        oldest = max(waiting, key=lambda plan: ages.get(plan.id, float("inf")), default=None)
+        if oldest is None or ages.get(oldest.id, float("inf")) < self._period:
+            return None
+        return oldest
+
+    def _stands_back(self, plan: Plan) -> bool:
+        return self._struck.get(plan.id, 0.0) > time.monotonic()
+
+    def _pace(self) -> float:
+        """Spread all records over the period, as far as the rate allows."""
+        records = sum(max(0, plan.projection.shape.estimated_rows) for plan in self._plans.values())
+        return min(self._rate, max(SLOWEST, records / (SHARE * self._period)))
+
+
+class Rounds:
+    """The statements on whose turn it is."""
+
+    def __init__(self, sides: Sides, owner: str) -> None:
+        self.journal = Journal(sides.looks, owner=owner)
+        self._sides = sides
+        self._queries = blocks("verify.sql", "syncline.verify")
+
+    async def claim(self) -> Turn | None:
+        """Take the row, or keep it; ``None``: another worker has it."""
+        row = await self.journal.one("round_claim")
+        if row is None:
+            await self.journal.run("round_create")
+            row = await self.journal.one("round_claim")
+        return None if row is None else Turn(Checkpoint(row[0], row[3], json.loads(row[4])), row[1], row[2])
+
+    async def begin(self, turn: Turn, plan: Plan, scope: str) -> Turn:
+        """Give the turn to an entity."""
+        await self.journal.one("round_turn", id=turn.checkpoint.id, entity=plan.id, scope=scope)
+        return Turn(Checkpoint(turn.checkpoint.id), plan.id, scope)
+
+    async def done(self, turn: Turn) -> None:
+        """Give the turn to nobody."""
+        await self.journal.one("round_turn", id=turn.checkpoint.id, entity=0, scope="")
+
+    async def ages(self) -> dict[int, float]:
+        """Tell how many seconds ago each entity's newest full pass began."""
+        with translated():
+            cursor = await self._sides.looks.execute(self._queries["last_passes"])
+            return dict(await cursor.fetchall())
+
+    async def diverged(self, plan: Plan, report: EntityReport) -> None:
+        """Tell operators; the notice stays open until a full pass proves the entity equal."""
+        kinds = ", ".join(f"{count:,} {kind.value}" for kind, count in sorted(report.counts.items()))
+        when = f"{report.as_of:%Y-%m-%d %H:%M:%S %Z}"
+        message = f"{plan.name}: {kinds}, as of {when}; see `syncline verify {plan.name}`, mend with `syncline repair`"
+        await self.journal.run("notice", kind="Diverged", entity=plan.name, message=message)
+
+    async def failed(self, plan: Plan, error: SynclineError) -> None:
+        """Tell operators that an entity cannot be verified."""
+        message = f"{plan.name}: cannot be verified: {error.message}"
+        await self.journal.run("notice", kind="VerifyFailed", entity=plan.name, message=message)

@@ -1,0 +1,174 @@
+"""How far a pass has come, as one serialisable value; and when it is kept."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from syncline.outbox.states import Plan
+from syncline.verify.digest import Digest
+from syncline.verify.journal import SAVE_SECONDS, Checkpoint, Journal
+from syncline.verify.pages import Stretch
+from syncline.verify.render import finding_as_dict, finding_of
+from syncline.verify.report import EntityReport, Kind
+from syncline.verify.spool import Taker
+from syncline.verify.suspects import Suspects
+
+HOLD_SECONDS = 3.0
+
+
+class Phase(StrEnum):
+    """What a pass does."""
+
+    SOURCE = "source"
+    """Records of the source are compared."""
+    TARGET = "target"
+    """Ids of the target are looked up in the source."""
+    AGAIN = "again"
+    """Suspects are looked at again."""
+    DONE = "done"
+    """Only the run that it belongs to is not over yet."""
+
+
+@dataclass(slots=True)
+class Place:
+    """From where a pass goes on."""
+
+    stretch: Stretch
+    """What is left of the source."""
+    phase: Phase = Phase.SOURCE
+    last_id: bytes | None = None
+    """Of the target's walk: the last ``_id`` that was looked up, encoded as a document."""
+    digest: Digest = field(default_factory=Digest)
+
+    def as_state(self) -> dict[str, Any]:
+        """Give it in JSON's types; only valid while the digest is ``resumable``."""
+        last = None if self.last_id is None else base64.b64encode(self.last_id).decode()
+        return {
+            "phase": self.phase.value,
+            "at": self.stretch.first,
+            "passed": self.stretch.passed,
+            "last_id": last,
+            "digest": self.digest.state,
+        }
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], end: str | None) -> Place:
+        """Read what ``as_state`` gave."""
+        last = state["last_id"]
+        return cls(
+            Stretch(state["at"], end, passed=state["passed"]),
+            Phase(state["phase"]),
+            None if last is None else base64.b64decode(last),
+            Digest(state["digest"]),
+        )
+
+
+def report_as_state(report: EntityReport, suspects: Mapping[str, str]) -> dict[str, Any]:
+    """Give what was found so far in JSON's types, but for the findings."""
+    return {
+        "as_of": report.as_of.isoformat(),
+        "records": report.records,
+        "documents": report.documents,
+        "counts": {kind.value: count for kind, count in report.counts.items()},
+        "hot": report.hot,
+        "lagging": report.lagging,
+        "sample": report.sample,
+        "digest_final": report.digest,
+        "looks": report.looks,
+        "resumed": [moment.isoformat() for moment in report.resumed],
+        "seconds": report.seconds,
+        "parked": report.parked,
+        "obstacles": report.obstacles,
+        "suspects": dict(suspects),
+    }
+
+
+def restore_report(report: EntityReport, checkpoint: Checkpoint) -> None:
+    """Put back what was found before."""
+    state = checkpoint.state
+    report.as_of = datetime.fromisoformat(state["as_of"])
+    report.records, report.documents = state["records"], state["documents"]
+    report.counts = Counter({Kind(kind): count for kind, count in state["counts"].items()})
+    report.findings = [finding_of(found) for found in checkpoint.findings]
+    report.kept_bytes = sum(finding.size() for finding in report.findings)
+    report.hot, report.lagging = list(state["hot"]), state["lagging"]
+    report.sample, report.digest, report.looks = list(state["sample"]), state["digest_final"], state["looks"]
+    report.resumed = [*map(datetime.fromisoformat, state["resumed"]), datetime.now(UTC)]
+    report.parked, report.obstacles = state["parked"], list(state["obstacles"])
+    report.seconds = state["seconds"]
+
+
+class Recorder:
+    """Keeps how far a pass has come, now and then. Short passes leave no trace.
+
+    Args:
+        journal: where it is kept; ``None``: nowhere.
+        plan: the entity.
+        scope: what the pass is about, as text.
+        checkpoint: the row that it has; ``None``: it has none yet.
+        taker: takes findings; where it stands is kept too.
+
+    """
+
+    def __init__(
+        self, journal: Journal | None, plan: Plan, scope: str, checkpoint: Checkpoint | None, taker: Taker | None
+    ) -> None:
+        self._journal, self._plan, self._scope = journal, plan, scope
+        self._taker = taker
+        self.checkpoint = checkpoint
+        self._kept = len(checkpoint.findings) if checkpoint else 0
+        self._held = self._saved = time.monotonic()
+        self._pause = SAVE_SECONDS
+
+    async def save(
+        self, place: Place, report: EntityReport, suspects: Suspects, *, seconds: float, now: bool = False
+    ) -> None:
+        """Keep it, when it is time and it can be resumed from here; otherwise keep the claim."""
+        journal, began = self._journal, time.monotonic()
+        if journal is None:
+            return
+        if not place.digest.resumable or (began - self._saved < self._pause and not now):
+            await self.hold()
+            return
+        state = {**place.as_state(), **report_as_state(report, suspects.as_state())}
+        state["seconds"] = report.seconds + seconds
+        await self._write(journal, state, report)
+        self._held = self._saved = time.monotonic()
+        self._pause = max(SAVE_SECONDS, 20 * (self._saved - began))
+
+    async def finish(self, report: EntityReport) -> None:
+        """Keep the result while other entities of the same run are verified."""
+        if self._journal is not None:
+            await self._write(self._journal, {"phase": Phase.DONE.value, **report_as_state(report, {})}, report)
+
+    async def _write(self, journal: Journal, state: dict[str, Any], report: EntityReport) -> None:
+        state["spooled"] = self._taker.position() if self._taker else 0
+        if self.checkpoint is None:
+            self.checkpoint = await journal.begin(self._plan, self._scope, state)
+        changed = len(report.findings) != self._kept
+        found = [finding_as_dict(finding) for finding in report.findings] if changed else None
+        await journal.save(self.checkpoint, state, found)
+        self._kept = len(report.findings)
+
+    async def hold(self) -> None:
+        """Keep the claim while there is nothing to keep."""
+        if self._journal and self.checkpoint and time.monotonic() - self._held > HOLD_SECONDS:
+            await self._journal.hold(self.checkpoint)
+            self._held = time.monotonic()
+
+    async def end(self) -> None:
+        """Remove the row: the pass is over."""
+        if self._journal and self.checkpoint:
+            await self._journal.end(self.checkpoint)
+
+    async def release(self) -> None:
+        """Let others go on."""
+        if self._journal and self.checkpoint:
+            await self._journal.release(self.checkpoint)

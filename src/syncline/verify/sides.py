@@ -1,0 +1,73 @@
+"""What a verification is given: two sides to read, and how much to compare, how fast, how patiently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from syncline.outbox.connection import Connection
+from syncline.outbox.dialect import dialect_of
+from syncline.verify.inspection import Inspection
+from syncline.verify.report import Mode
+from syncline.verify.spool import Taker
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to verify."""
+
+    mode: Mode = Mode.FULL
+    sample: int = 1000
+    """Records of a sample, from each side."""
+    keys: Sequence[str] = ()
+    """Only these (key texts); then the mode is ``SAMPLE``."""
+    first: str | None = None
+    """Only records from this key on (a key text); then the mode is ``RANGE``."""
+    end: str | None = None
+    """Only records before this key, which is not among them; then the mode is ``RANGE``."""
+    patience: timedelta = timedelta(seconds=60)
+    """How long differences that may be lag are looked at again, after the pass."""
+    rate: float | None = None
+    """Records a second at most; ``None``: as fast as it goes."""
+    taker: Taker | None = None
+    """Is given every finding; a report keeps the first ones only."""
+
+    @property
+    def scope(self) -> Mode:
+        """How much is compared."""
+        if self.keys:
+            return Mode.SAMPLE
+        ranged = self.first is not None or self.end is not None
+        return Mode.RANGE if ranged and self.mode is Mode.FULL else self.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a verification has come."""
+
+    entity: str
+    phase: str
+    """``source`` (contents are compared), ``target`` (ids are looked up), ``again`` (second looks)."""
+    done: int
+    total: int | None = None
+
+
+@dataclass(slots=True)
+class Sides:
+    """Where to read: two connections to the source (``connect(url, keyed=True)``, with our loaders), and the target.
+
+    They stay the caller's.
+    """
+
+    pages: Connection
+    """Reads ahead."""
+    looks: Connection
+    """Second looks and probes."""
+    inspection: Inspection
+    told: Callable[[Step], None] = field(default=lambda _: None)
+
+    @property
+    def source_name(self) -> str:
+        """What documents say of where they are from."""
+        return dialect_of(self.looks).value

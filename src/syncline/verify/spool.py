@@ -1,0 +1,121 @@
+"""Findings written to a file as they are made, so that a million of them need no memory; and read back by ``repair``.
+
+The file has a line of JSON for each finding, ``{"finding": {…}}``, and a last one for the whole, ``{"report": {…}}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from syncline.errors import SynclineError
+from syncline.verify.render import finding_as_dict
+from syncline.verify.report import Finding
+
+
+class Taker(Protocol):
+    """Whoever takes findings as they are made."""
+
+    async def take(self, findings: Sequence[Finding]) -> None:
+        """Take in some."""
+        ...
+
+    def position(self) -> int:
+        """Say how much was taken durably, for a pass that goes on later."""
+        ...
+
+    def rewind(self, position: int) -> None:
+        """Forget what was taken after that."""
+        ...
+
+
+class ReportFile:
+    """Takes findings into a file.
+
+    Args:
+        path: the file; it is replaced, or with ``resume`` gone on with.
+        resume: keep what is there until ``rewind`` says up to where.
+
+    Raises:
+        SynclineError: it cannot be written.
+
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        self.path = path
+        try:
+            self._file = path.open("r+b" if resume and path.exists() else "wb")
+        except OSError as error:
+            raise SynclineError(f"{path} cannot be written: {error.strerror}") from error
+
+    async def take(self, findings: Sequence[Finding]) -> None:
+        """Write some, a line each."""
+        self._write([{"finding": finding_as_dict(finding)} for finding in findings])
+
+    def position(self) -> int:
+        """Bring what was written to the disk; give the file's length."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def rewind(self, position: int) -> None:
+        """Cut off what was written after that, perhaps by a pass that was killed."""
+        self._file.truncate(position)
+        self._file.seek(position)
+
+    def end(self, report: Mapping[str, Any]) -> None:
+        """Write the last line and close the file."""
+        self._write([{"report": report}])
+        self._file.close()
+
+    def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            self._file.writelines(
+                json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for line in lines
+            )
+        except OSError as error:
+            raise SynclineError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def keys_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Read entity and key of each divergent record out of a report: a file of ``--report``, or ``--json``'s output.
+
+    Findings without a key (foreign ids) are left out.
+
+    Raises:
+        SynclineError: it is no such report, or cannot be read.
+
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline()
+            if first.startswith(('{"finding"', '{"report"')):
+                yield from _of_lines(first)
+                for line in file:
+                    yield from _of_lines(line)
+            else:
+                yield from _of_report(json.loads(first + file.read()))
+    except (OSError, ValueError) as error:
+        raise SynclineError(f"{path} cannot be read: {error}") from error
+    except (TypeError, KeyError, AttributeError) as error:
+        raise SynclineError(
+            "this is not the report of a verification", hint="make one: syncline verify --report report.jsonl"
+        ) from error
+
+
+def _of_lines(line: str) -> Iterator[tuple[str, str]]:
+    if not line.endswith("\n"):  # of a verification that was killed
+        return
+    finding = json.loads(line).get("finding")
+    if finding is not None and finding["key"] is not None:
+        yield finding["entity"], finding["key"]
+
+
+def _of_report(report: Any) -> Iterator[tuple[str, str]]:
+    for one in report["entities"]:
+        for finding in one["findings"]:
+            if finding["key"] is not None:
+                yield one["entity"], finding["key"]
