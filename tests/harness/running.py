@@ -32,8 +32,10 @@ def run(folder: Path, file: str, postgres: str, mongo: str, *, select: Sequence[
         shutil.copy(ours, folder / file)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SYNCLINE"))}
     environment |= {"SYNCLINE_TEST_POSTGRES_URL": postgres, "SYNCLINE_TEST_MONGODB_URL": mongo}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     tests = [f"{file}::{test}" for test in select] or [file]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "--junitxml=report.xml"]
+    plugins = ["-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin"]
+    command = [sys.executable, "-m", "pytest", *plugins, "-W", "error", "--junitxml=report.xml"]
     done = subprocess.run(
         [*command, f"--syncline-seed={seed}", *tests],
         cwd=folder,
