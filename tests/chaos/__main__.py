@@ -20,6 +20,8 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, help="stop after so long, however many were killed")
     parser.add_argument("--round", type=int, default=ROUND_KILLS, help="kills until everything is compared")
+    parser.add_argument("--operators", type=int, default=2, help="who backfill, verify and repair (default: 2)")
+    parser.add_argument("--rows", type=int, default=20_000, help="of the large table (default: 20,000)")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
     parser.add_argument("--sabotage", choices=SABOTEURS, help="take a mechanism out of the workers: the run must fail")
     wanted = parser.parse_args()
@@ -27,7 +29,15 @@ def main() -> int:
         os.environ["SYNCLINE_CHAOS_SABOTAGE"] = wanted.sabotage
     print(f"seed {wanted.seed}", flush=True)  # noqa: T201
     try:
-        run(wanted.seed, kills=wanted.kills, minutes=wanted.minutes, round_kills=wanted.round, aloud=wanted.verbose)
+        run(
+            wanted.seed,
+            kills=wanted.kills,
+            minutes=wanted.minutes,
+            round_kills=wanted.round,
+            aloud=wanted.verbose,
+            operators=wanted.operators,
+            rows=wanted.rows,
+        )
     except ChaosError as error:
         print(error)  # noqa: T201
         return 1

@@ -1,8 +1,9 @@
-"""A chaos run: everything is killed, frozen and cut off while an application writes; at the end nothing is missing."""
+"""A chaos run: everything is killed, frozen and cut off while an application writes and operators verify and repair."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import shutil
 import signal
@@ -26,9 +27,11 @@ from syncline.config import load
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
 from tests import engines
-from tests.chaos import faults, points, schema
+from tests.chaos import archive, faults, points, schema
+from tests.chaos.archive import Vandal
 from tests.chaos.faults import Fault
 from tests.chaos.journal import Journal
+from tests.chaos.operators import Operator
 from tests.chaos.proxy import Proxy
 from tests.chaos.readers import Reader, regressions
 from tests.chaos.workers import Supervisor, WorkerSlot
@@ -37,6 +40,8 @@ from tests.chaos.writers import Writer
 ROUND_KILLS = 40
 """After so many kills everything may settle, and is compared."""
 SETTLE_SECONDS = 150.0
+ROWS_PER_SECOND = 2000
+"""Rows of the archive that may be on their way add so much to it."""
 POINT_PATIENCE = 2.0
 UP_PATIENCE = 15.0
 
@@ -62,6 +67,13 @@ class Outcome:
     records: int = 0
     turned_away: int = 0
     """Workers that found no source at their start, and ended."""
+    commands: Counter[str] = field(default_factory=Counter)
+    """What operators ran, with how it ended."""
+    damaged: int = 0
+    found: int = 0
+    """Damage done by hand, and how much of it operators saw while everything was in trouble."""
+    judged: int = 0
+    """Damage that was still there when all was calm: found exactly, and mended."""
 
     def __str__(self) -> str:
         named = sum(self.points.values())
@@ -71,6 +83,14 @@ class Outcome:
             f" {len(self.points)} named steps), {self.commits} commits, {self.looks} looks at the target,"
             f" {self.rounds} rounds, settled in {max(self.settled, default=0):.1f} s at most,"
             f" slowest stop {self.slowest_stop:.1f} s, {self.turned_away} starts without a source, {self.records} records at the end"
+            + (self._operated() if self.commands else "")
+        )
+
+    def _operated(self) -> str:
+        ended = ", ".join(f"{n} {what}" for what, n in sorted(self.commands.items()))
+        return (
+            f"; operators: {ended}; {self.damaged} times damage by hand, {self.found} of it seen under way,"
+            f" {self.judged} found exactly at the end of a round and mended"
         )
 
 
@@ -84,6 +104,8 @@ def run(
     workers: int | None = None,
     hurry: float = 1.0,
     aloud: bool = False,
+    operators: int = 0,
+    rows: int = 1000,
 ) -> Outcome:
     """Run until so many processes were killed, or the time is over.
 
@@ -96,14 +118,20 @@ def run(
         workers: how many; by default two or three, by the seed.
         aloud: print every fault.
         hurry: above 1, the faults follow each other faster, and those that take long are left out.
+        operators: how many backfill, verify and repair all the time; with any, somebody damages the target by hand.
+        rows: of the large table.
 
     Raises:
-        ChaosError: a record is lost, different, parked or went back; with the seed, the timeline and the record's history.
+        ChaosError: a record is lost, different, parked or went back, or a verification told something wrong; with the
+            seed, the timeline and the record's history.
 
     """
     folder = Path(tempfile.mkdtemp(prefix="syncline-chaos-", dir="/tmp"))
-    with engines.running_postgres() as postgres, engines.running_mongo() as mongo:
-        chaos = Chaos(seed, folder, postgres, mongo, say=say, workers=workers, hurry=hurry)
+    size = {"shared_buffers": "128MB", "max_wal_size": "1GB"} if rows > 100_000 else {}
+    with engines.running_postgres(settings=size) as postgres, engines.running_mongo() as mongo:
+        chaos = Chaos(
+            seed, folder, postgres, mongo, say=say, workers=workers, hurry=hurry, operators=operators, rows=rows
+        )
         chaos.journal.aloud = aloud
         with chaos.everything():
             outcome = chaos.run(kills, minutes, round_kills)
@@ -124,6 +152,8 @@ class Chaos:
         say: bool,
         workers: int | None,
         hurry: float,
+        operators: int,
+        rows: int,
     ) -> None:
         self.outcome = Outcome(seed)
         self.journal = Journal()
@@ -138,6 +168,10 @@ class Chaos:
         self._timers: list[threading.Timer] = []
         self._slots: list[WorkerSlot] = []
         self._writers: list[Writer] = []
+        self._operators: list[Operator] = []
+        self._vandals: list[Vandal] = []
+        self._operator_count = operators
+        self._rows = rows
 
     @contextlib.contextmanager
     def everything(self) -> Iterator[None]:
@@ -149,20 +183,43 @@ class Chaos:
             self._config = config = self._configure()
             with psycopg.connect(self._postgres.url, autocommit=True) as connection:
                 connection.execute(schema.TABLES)
+                connection.execute(archive.TABLE)
+                connection.execute(archive.FILL, (self._rows,))
             _install(config, self._postgres.url)
             self._slots = [WorkerSlot(n, config, self.journal) for n in range(self._workers)]
             self._supervisor = Supervisor(self._slots)
             self._supervisor.start()
             stack.callback(self._supervisor.stop)
-            self._writers = [
-                Writer(self._postgres.url, self.journal, number=n, of=3, seed=self._seed) for n in range(3)
-            ]
-            self._reader = Reader(self._mongo.url, self.journal)
-            for thread in (*self._writers, self._reader):
-                thread.start()
-                stack.callback(thread.stop)
+            self._command("backfill", archive.NAME)
+            self._wait_settled()
+            self._begin_traffic(stack)
             stack.callback(self._thaw_all)
             yield
+
+    def _begin_traffic(self, stack: contextlib.ExitStack) -> None:
+        self._writers = [
+            Writer(self._postgres.url, self.journal, number=n, of=3, seed=self._seed, rows=self._rows) for n in range(3)
+        ]
+        self._reader = Reader(self._mongo.url, self.journal)
+        for number in range(self._operator_count):
+            self._operators.append(
+                Operator(
+                    number, self._config, self.journal, seed=self._seed, damaged=self._was_damaged, hurry=self._hurry
+                )
+            )
+        if self._operators:
+            url, database, pause = self._mongo.url, schema.DATABASE, 0.5 / self._hurry
+            self._vandals = [Vandal(url, database, self.journal, self._rows, seed=self._seed, pause=pause)]
+        for thread in self._threads():
+            thread.start()
+            stack.callback(thread.stop)
+
+    def _threads(self) -> list[Writer | Reader | Operator | Vandal]:
+        return [*self._writers, self._reader, *self._operators, *self._vandals]
+
+    def _was_damaged(self, finding: tuple[str, str]) -> bool:
+        entity, key = finding
+        return entity == archive.NAME and any(key in vandal.book for vandal in self._vandals)
 
     def _configure(self) -> Path:
         pick = self._dice.choice
@@ -193,6 +250,7 @@ documents = {documents}
 [log]
 format = "json"
 {schema.ENTITIES}
+[entities.{archive.NAME}]
 """
         )
         return config
@@ -214,8 +272,8 @@ format = "json"
                 outcome.rounds += 1
                 self._report()
                 self.journal.retired.clear()
-                for writer in self._writers:
-                    writer.resume()
+                for thread in (*self._writers, *self._operators, *self._vandals):
+                    thread.resume()
         except ChaosError:
             raise
         except BaseException as error:
@@ -229,6 +287,9 @@ format = "json"
         outcome.looks = self._reader.looks
         outcome.slowest_stop = max(slot.slowest_stop for slot in self._slots)
         outcome.turned_away = sum(slot.turned_away for slot in self._slots)
+        outcome.commands = sum((one.done for one in self._operators), Counter[str]())
+        outcome.found = len(set[Any]().union(*(one.found for one in self._operators)))
+        outcome.damaged = sum(vandal.acts for vandal in self._vandals)
         if self._say:
             print(outcome, flush=True)  # noqa: T201
 
@@ -429,26 +490,31 @@ format = "json"
         while self._timers:
             self._timers.pop().join()
         self._thaw_all()
-        for writer in self._writers:
-            writer.pause()
-        began = time.monotonic()
-        calm = 0
-        waiting: Any = None
-        while calm < 2:
-            if time.monotonic() - began > SETTLE_SECONDS:
-                raise ChaosError(self._story(f"not settled after {SETTLE_SECONDS:g} s: {waiting}"))
-            time.sleep(0.25)
-            with psycopg.connect(self._postgres.url, autocommit=True) as connection:
-                waiting = connection.execute(
-                    "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred)"
-                ).fetchone()
-            calm = calm + 1 if waiting == (0, 0) else 0
-        self.outcome.settled.append(time.monotonic() - began)
+        for thread in (*self._vandals, *self._operators, *self._writers):
+            thread.pause()
+        self.outcome.settled.append(self._wait_settled())
         self.journal.note(f"settled after {self.outcome.settled[-1]:.1f} s")
         time.sleep(0.5)  # the reader takes a last look
 
+    def _wait_settled(self) -> float:
+        began = time.monotonic()
+        limit = SETTLE_SECONDS + self._rows / ROWS_PER_SECOND
+        calm = 0
+        waiting: Any = None
+        while calm < 2:
+            if time.monotonic() - began > limit:
+                raise ChaosError(self._story(f"not settled after {limit:g} s: {waiting}"))
+            time.sleep(0.25)
+            with psycopg.connect(self._postgres.url, autocommit=True) as connection:
+                waiting = connection.execute(
+                    "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred),"
+                    " (SELECT count(*) FROM syncline.task)"
+                ).fetchone()
+            calm = calm + 1 if waiting == (0, 0, 0) else 0
+        return time.monotonic() - began
+
     def _judge(self) -> None:
-        for thread in (*self._writers, self._reader):
+        for thread in self._threads():
             if thread.crash is not None:
                 raise ChaosError(self._story(f"{thread.name} failed: {thread.crash!r}"))
         with (
@@ -457,16 +523,18 @@ format = "json"
         ):
             found = schema.differences(connection, client)
             self.outcome.records = sum(map(len, schema.expected(connection).values()))
+            damage = set(archive.unlike(connection, client, schema.DATABASE))
             parked = connection.execute(
                 "SELECT e.collection, p.key, p.code, p.error FROM syncline.parked AS p JOIN syncline.entity AS e ON e.id = p.entity"
             ).fetchall()
-            notices = connection.execute("SELECT name, severity, message FROM syncline.notice").fetchall()
+            notices = connection.execute(
+                "SELECT name, severity, message FROM syncline.notice WHERE NOT (%s AND name = 'Repair')",
+                [bool(self._vandals)],
+            ).fetchall()
         if found:
             keys = [(one.collection, one.key) for one in found[:5]]
             raise ChaosError(self._story(f"{len(found)} records differ", [*map(str, found[:5])], keys))
-        said = self._verify()
-        if said is not None:
-            raise ChaosError(self._story("our own comparison finds nothing, `syncline verify` does", [said]))
+        self._judge_damage(damage)
         if parked:
             raise ChaosError(
                 self._story(f"{len(parked)} records are parked", [*map(str, parked[:5])], [p[:2] for p in parked[:5]])
@@ -482,15 +550,45 @@ format = "json"
                     [key for key, _ in back[:5]],
                 )
             )
-        complaints = [complaint for slot in self._slots for complaint in slot.complaints]
+        complaints = [complaint for one in (*self._slots, *self._operators) for complaint in one.complaints]
         if complaints:
-            raise ChaosError(self._story("workers misbehaved", complaints))
+            raise ChaosError(self._story("workers or operators misbehaved", complaints))
 
-    def _verify(self) -> str | None:
-        """Have the product prove it too; returns what it says when it does not."""
-        command = [sys.executable, "-m", "syncline.cli.main", "verify", "--json", "-c", str(self._config)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        return None if done.returncode == 0 else f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    def _judge_damage(self, damage: set[str]) -> None:
+        """Have the product say the same: exactly this damage, and none when it is repaired."""
+        surplus = [key for key in damage if not self._was_damaged((archive.NAME, key))]
+        if surplus:
+            raise ChaosError(self._story(f"{len(surplus)} records of the archive differ", sorted(surplus)[:20]))
+        if damage:
+            self._verify({(archive.NAME, key) for key in damage})
+            self._command("repair")
+            self._wait_settled()
+        self._verify(set())
+        with (
+            psycopg.connect(self._postgres.url, autocommit=True) as connection,
+            MongoClient[dict[str, Any]](self._mongo.url) as client,
+        ):
+            left = sorted(archive.unlike(connection, client, schema.DATABASE))
+        if left:
+            raise ChaosError(self._story(f"{len(left)} records were not mended", left[:20]))
+        self.outcome.judged += len(damage)
+        for vandal in self._vandals:
+            vandal.book.clear()
+
+    def _verify(self, wanted: set[tuple[str, str]]) -> None:
+        status, said = self._command("verify", ok=(0, 1, 2))
+        found = {(one["entity"], str(one["key"])) for entity in said["entities"] for one in entity["findings"]}
+        if found != wanted or status != bool(wanted):
+            details = [f"only here: {wanted - found}", f"only there: {found - wanted}", json.dumps(said)[:5000]]
+            raise ChaosError(self._story(f"`syncline verify` ends with {status}, and says something else", details))
+
+    def _command(self, *words: str, ok: tuple[int, ...] = (0,)) -> tuple[int, Any]:
+        """Run a command while all is calm."""
+        command = [sys.executable, "-m", "syncline.cli.main", *words, "--json", "-c", str(self._config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode not in ok:
+            raise ChaosError(self._story(f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"))
+        return done.returncode, json.loads(done.stdout)
 
     def _story(self, what: str, details: list[str] | None = None, keys: list[tuple[str, str]] | None = None) -> str:
         lines = [f"{what} (seed {self._seed}; logs in {self._folder})", *(details or ())]

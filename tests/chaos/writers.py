@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from tests.chaos import archive
 from tests.chaos.journal import Journal
 from tests.chaos.schema import KEYS
 
@@ -30,12 +31,15 @@ class RolledBackError(Exception):
 class Writer(threading.Thread):
     """One connection. Keys come and go by the hand of one writer only; everybody changes what is there."""
 
-    def __init__(self, url: str, journal: Journal, *, number: int, of: int, seed: int, pause: float = 0.02) -> None:
+    def __init__(
+        self, url: str, journal: Journal, *, number: int, of: int, seed: int, pause: float = 0.02, rows: int
+    ) -> None:
         super().__init__(name=f"writer {number}", daemon=True)
         self._url = url
         self._journal = journal
         self._number = number
         self._of = of
+        self._rows = rows
         self._pause = pause
         self._random = random.Random(f"{seed} writer {number}")
         self._ended = threading.Event()
@@ -313,6 +317,9 @@ class Writer(threading.Thread):
             (team_2, member_2, team, member),
         )
 
+    def archive_write(self, session: Session) -> None:
+        archive.write(session, self._random, self._rows)
+
     def _text(self) -> str:
         return self._random.choice(("", "$set", "äöü", "\U0001f600", "x" * 200)) + str(self._random.randrange(10_000))
 
@@ -346,4 +353,5 @@ _OPERATIONS: list[tuple[Callable[[Writer, Session], None], float]] = [
     (Writer.membership_update, 4),
     (Writer.membership_delete, 2),
     (Writer.membership_rename, 1),
+    (Writer.archive_write, 4),
 ]

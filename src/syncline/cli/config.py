@@ -31,7 +31,15 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("check")
-def check(config: ConfigOption = None) -> None:
-    """Check the configuration without connecting to anything."""
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check the configuration without connecting to anything.
+
+    With --json the report has `valid`, `file` (null: the environment alone) and `entities` (name, table, collection). A
+    configuration that is not valid is an error: exit status 3, and what to mend on standard error.
+    """
     settings = settings_from(config)
+    if as_json:
+        entities = [{"name": e.name, "table": str(e.table), "collection": e.collection} for e in settings.entities]
+        print_json({"valid": True, "file": str(settings.file) if settings.file else None, "entities": entities})
+        return
     say(f"{settings.file or 'the environment'}: valid, {len(settings.entities)} entities")

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from syncline.cli.common import keep_secret, run, say
+from syncline.cli.common import JsonOption, keep_secret, print_json, run, say
 from syncline.config import DEFAULT_FILE
 from syncline.config.urls import database_of, source_url
 from syncline.errors import ConfigError
 from syncline.insight import reach
-from syncline.insight.proposal import propose
+from syncline.insight.proposal import Proposal, propose
 
 
 def init(
@@ -25,8 +25,13 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print it instead of writing it.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Look at a PostgreSQL database and write a commented syncline.toml for it."""
+    """Look at a PostgreSQL or CockroachDB database and write a commented syncline.toml for it.
+
+    With --json the report has `file` (null with --stdout), `source`, `entities` (name, table, key), `left_out` (table,
+    reason) and the `text`.
+    """
     given = url or os.environ.get("DATABASE_URL")
     if not given:
         raise ConfigError(
@@ -35,15 +40,22 @@ def init(
     keep_secret(given)
     if not stdout and config.exists() and not force:
         raise ConfigError(f"{config} is there already", hint="--force overwrites it, --stdout prints instead")
-    text = run(_propose(_checked(given), schema))
-    if stdout:
-        sys.stdout.write(text)
-        return
+    found = run(_propose(_checked(given), schema))
+    if not stdout:
+        _write(config, found.text)
+    if as_json:
+        print_json({"file": None if stdout else str(config), **found.as_dict()})
+    elif stdout:
+        sys.stdout.write(found.text)
+    else:
+        say(f"wrote {config}: check it, set DATABASE_URL and MONGODB_URL, then run `syncline install`")
+
+
+def _write(config: Path, text: str) -> None:
     try:
         config.write_text(text, "utf-8")
     except OSError as error:
         raise ConfigError(f"{config}: {error.strerror}", hint="choose another place with --config") from None
-    say(f"wrote {config}: check it, set DATABASE_URL and MONGODB_URL, then run `syncline install`")
 
 
 def _checked(url: str) -> str:
@@ -53,6 +65,6 @@ def _checked(url: str) -> str:
         raise ConfigError(str(error)) from None
 
 
-async def _propose(url: str, schemas: list[str] | None) -> str:
+async def _propose(url: str, schemas: list[str] | None) -> Proposal:
     async with reach.source(url, purpose="init", installed=False) as source:
         return await propose(source, schemas, target=database_of(os.environ.get("MONGODB_URL", "")))

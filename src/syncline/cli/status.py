@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from syncline.cli.common import ConfigOption, JsonOption, out, print_json, run, settings_from
@@ -34,7 +35,7 @@ def status(
     settings = settings_from(config)
     found = run(_watch(settings, watch, as_json) if watch else _once(settings))
     if not watch:
-        print_json(found.as_dict()) if as_json else out.print(_view(found))
+        print_json(found.as_dict()) if as_json else out.print(_view(found), soft_wrap=False)
     raise typer.Exit(EXIT[found.health])
 
 
@@ -53,46 +54,66 @@ async def _watch(settings: Settings, pause: float, as_json: bool) -> Status:
 
 
 def _view(found: Status) -> Group:
-    parts: list[Any] = [Text(found.health.value, STYLES[found.health])]
+    return Group(
+        Text(found.health.value, STYLES[found.health]), *(Padding(part, (0, 0, 0, 2)) for part in _parts(found))
+    )
+
+
+def _parts(found: Status) -> Iterator[Text]:
+    """Say everything in lines that begin with what they are about; long ones are wrapped to the terminal."""
+    width = max(map(len, found.databases))
     for name, state in found.databases.items():
         detail = f"{state.version or ''}, {state.latency_ms} ms" if state.connected else state.error or ""
-        parts.append(Text(f"  {name}: {state.word}  {detail}", "" if state.connected else "red"))
+        yield Text(f"{name:{width}}  {state.word}  {detail}", "" if state.connected else "red")
     if found.measures:
         m = found.measures
-        parts.append(
-            Text(
-                f"  queue {m.queue_size}, lag {m.lag_seconds:.1f} s, failed {m.failed_events}, "
-                f"second deletes {m.deferred_deletes}; lanes {found.lanes['owned']} of {found.lanes['total']} owned"
-            )
+        yield Text(
+            f"queue {m.queue_size:,}, lag {m.lag_seconds:.1f} s, failed {m.failed_events:,}, "
+            f"second deletes {m.deferred_deletes:,}"
         )
-    parts += [
-        Text(f"  {alert.name}: {alert.message}", "red" if alert.severity == "critical" else "yellow")
-        for alert in found.alerts
-    ]
-    return Group(*parts, *_details(found))
+        yield Text(f"lanes {found.lanes['owned']} of {found.lanes['total']} owned")
+    for alert in found.alerts:
+        yield Text(f"{alert.name}: {alert.message}", "red" if alert.severity == "critical" else "yellow")
+    yield from _work(found, datetime.now(UTC))
+    for notice in found.notices:
+        yield Text(f"notice {notice['at']:%Y-%m-%d %H:%M} {notice['name']}: {notice['message']}", "dim")
 
 
-def _details(found: Status) -> list[Any]:
-    now = datetime.now(UTC)
-    parts: list[Any] = []
-    if found.workers:
-        table = Table("worker", "version", "lanes", "since", "state", "report")
-        for w in found.workers:
-            report = ", ".join(f"{key} {value}" for key, value in w["report"].items())
-            since = f"{(now - w['started_at']).total_seconds():.0f} s"
-            table.add_row(Text(w["name"]), w["version"], str(w["lanes"]), since, _alive(w["alive"]), Text(report))
-        parts.append(table)
-    elif found.measures:
-        parts.append(Text("  no worker is running: start one with `syncline worker`", "yellow"))
+def _work(found: Status, now: datetime) -> Iterator[Text]:
+    """Say who works, at what, and what was proved."""
+    for worker in found.workers:
+        age, report = _for(now - worker["started_at"]), worker["report"]
+        rate = f"{report.get('rate', 0):,} marks/s"
+        line = f"worker {worker['name']}: {worker['version']}, {worker['lanes']} lanes, {rate}, "
+        yield Text.assemble(line, (f"alive for {age}", "green") if worker["alive"] else ("gone", "red"))
+        if report.get("target_error"):
+            yield Text(f"worker {worker['name']}: {report['target_error']}", "red")
+    if found.measures and not found.workers:
+        yield Text("no worker is running: start one with `syncline worker`", "yellow")
     for task in found.tasks:
         state = "running" if task["running"] else "waiting"
-        parts.append(Text(f"  {task['kind']} of {task['entity']} ({task['reason']}): {state} {task['progress'] or ''}"))
-    parts += [Text(f"  {n['at']:%Y-%m-%d %H:%M} {n['name']}: {n['message']}", "dim") for n in found.notices]
-    return parts + [
-        Text(f"  verified {c['entity']}: {c['verdict']}, {c['records']} records, as of {c['as_of']}")
-        for c in found.certificates
-    ]
+        yield Text(f"{task['kind']} of {task['entity']} ({task['reason']}): {state}{_progress(task['progress'])}")
+    for proof in found.certificates:
+        age = _for(now - proof["as_of"])
+        yield Text(
+            f"verified {proof['entity']}: {proof['verdict']}, {proof['records']:,} records, "
+            f"as of {proof['as_of']:%Y-%m-%d %H:%M:%S} ({age} ago)"
+        )
 
 
-def _alive(alive: bool) -> Text:
-    return Text("alive", "green") if alive else Text("gone", "red")
+def _progress(progress: Mapping[str, Any]) -> str:
+    done, total = progress.get("done"), progress.get("total")
+    if done is None:
+        return ""
+    if not total:
+        return f", {done:,} passed"
+    return f", {min(done / total, 1):.0%}, {min(done, total):,} of about {total:,}"
+
+
+def _for(age: timedelta) -> str:
+    """Say an age in one unit."""
+    seconds = max(age.total_seconds(), 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

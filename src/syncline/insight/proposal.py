@@ -15,6 +15,7 @@ from syncline.model.keys import choose_key
 from syncline.model.types import default_reading
 from syncline.outbox.catalog import read_shapes
 from syncline.outbox.connection import Connection
+from syncline.outbox.dialect import Dialect, dialect_of
 
 _BOOKKEEPING = frozenset(
     {"alembic_version", "django_migrations", "schema_migrations", "flyway_schema_history", "spatial_ref_sys"}
@@ -28,7 +29,7 @@ _HEAD = """\
 
 [source]
 url = "${{DATABASE_URL}}"
-# capture = "triggers"        # sees every write, raw SQL too; "session": only those of the SQLAlchemy session
+{source}# capture = "triggers"        # sees every write, raw SQL too; "session": only those of the SQLAlchemy session
 
 [target]
 url = "${{MONGODB_URL}}"
@@ -37,6 +38,29 @@ database = {quoted}
 # [history]
 # keep = "7d"                 # applied changes in the view syncline."Outbox"; "off" is the fastest
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A configuration for a database."""
+
+    text: str
+    """As TOML; every line that decides something says why."""
+    source: str
+    """What kind of database it is: ``postgresql`` or ``cockroachdb``."""
+    entities: Mapping[str, tuple[TableName, tuple[str, ...]]]
+    """By name: the table and the key."""
+    left_out: Mapping[TableName, str]
+    """Tables that are not synced, and why."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the form that goes over the wire."""
+        return {
+            "source": self.source,
+            "entities": [{"name": n, "table": str(t), "key": list(key)} for n, (t, key) in self.entities.items()],
+            "left_out": [{"table": str(table), "reason": reason} for table, reason in self.left_out.items()],
+            "text": self.text,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +73,7 @@ class Reference:
     refers_to: tuple[str, ...]
 
 
-async def propose(connection: Connection, schemas: Sequence[str] | None = None, *, target: str = "") -> str:
+async def propose(connection: Connection, schemas: Sequence[str] | None = None, *, target: str = "") -> Proposal:
     """Look at a database and write a configuration for it.
 
     Args:
@@ -60,29 +84,45 @@ async def propose(connection: Connection, schemas: Sequence[str] | None = None, 
     """
     shapes = await read_shapes(connection, schemas)
     references = [_reference(row) for row in await reach.rows(connection, "foreign_keys")]
-    return compose(connection.info.dbname, shapes, references, target=target)
+    dialect = dialect_of(connection)
+    return compose(connection.info.dbname, shapes, references, target=target, source=dialect.value)
 
 
-def compose(database: str, shapes: Iterable[Shape], references: Sequence[Reference], *, target: str = "") -> str:
-    """Write the configuration as TOML; every line that decides something says why."""
-    parts = [_HEAD.format(database=_plain(database), quoted=_text(target or database))]
+def compose(
+    database: str,
+    shapes: Iterable[Shape],
+    references: Sequence[Reference],
+    *,
+    target: str = "",
+    source: str = Dialect.POSTGRESQL.value,
+) -> Proposal:
+    """Write the configuration for these tables."""
+    kind = "" if source == Dialect.POSTGRESQL.value else f"name = {_text(source)}\n"
+    parts = [_HEAD.format(database=_plain(database), quoted=_text(target or database), source=kind)]
     names: set[str] = set()
-    left_out: list[str] = []
+    entities: dict[str, tuple[TableName, tuple[str, ...]]] = {}
+    left_out: dict[TableName, str] = {}
     for shape in shapes:
         reason = _reason(shape)
         if reason is None:
-            lines = list(_entity(shape, _name(shape.table, names), references))
-            parts.append("\n".join(lines) + "\n")
-        elif not shape.is_partition:
-            left_out.append(f"# {_plain(str(shape.table))}: {_plain(reason)}")
+            name = _name(shape.table, names)
+            entities[name] = shape.table, _key(shape)
+            parts.append("\n".join(_entity(shape, name, references)) + "\n")
+        elif not shape.is_partition and not _ours(shape):
+            left_out[shape.table] = _plain(reason)
     if left_out:
-        parts.append("# Not synced:\n" + "\n".join(left_out) + "\n")
-    return "\n".join(parts)
+        lines = (f"# {_plain(str(table))}: {reason}\n" for table, reason in left_out.items())
+        parts.append("# Not synced:\n" + "".join(lines))
+    return Proposal("\n".join(parts), source, entities, left_out)
 
 
 def _reference(row: Mapping[str, Any]) -> Reference:
     child, parent = TableName(row["child_schema"], row["child"]), TableName(row["parent_schema"], row["parent"])
     return Reference(child, tuple(row["columns"]), parent, tuple(row["refers_to"]))
+
+
+def _ours(shape: Shape) -> bool:
+    return shape.kind == "v" and shape.table.name == "Outbox"
 
 
 def _reason(shape: Shape) -> str | None:

@@ -17,6 +17,7 @@ from syncline.config import redact
 from syncline.config.urls import host_of
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.outbox.connection import Connection, connect, translated
+from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.registry import require_version, schema_version
 from syncline.outbox.sql import blocks
 from syncline.ports import Target
@@ -144,7 +145,14 @@ async def ping_source(connection: Connection) -> DatabaseState:
         await (await connection.execute(blocks("queries.sql", __package__ or "")["server"])).fetchall()
     )[0]
     latency = round((time.perf_counter() - started) * 1000, 1)
-    return DatabaseState(True, latency, str(version).split(" ")[0], details={"standby": standby})
+    details = {"standby": standby, "dialect": dialect_of(connection).value}
+    return DatabaseState(True, latency, str(version).split(" ")[0], details=details)
+
+
+def name_of(state: DatabaseState, configured: str) -> str:
+    """Name the source as it is configured; CockroachDB goes by its own name where nobody chose one."""
+    dialect = (state.details or {}).get("dialect", configured)
+    return str(dialect) if configured == Dialect.POSTGRESQL.value else configured
 
 
 def names(items: Sequence[object]) -> str:

@@ -91,7 +91,7 @@ async def read_status(
     Args:
         url: the source's URL.
         target: ``None`` leaves it out.
-        source_name: the source's name in the report.
+        source_name: the source's name in the report; CockroachDB goes by its own where this is the default.
         target_name: the target's.
         thresholds: the bounds in force.
         values: further measures to judge, such as ``api_p95_ms``.
@@ -104,7 +104,7 @@ async def read_status(
     state, (source_state, facts) = await asyncio.gather(
         _target(target, deadline), _source(url, deadline.total_seconds())
     )
-    sides = {source_name: source_state} | ({target_name: state} if state else {})
+    sides = {reach.name_of(source_state, source_name): source_state} | ({target_name: state} if state else {})
     return judge(sides, facts, thresholds=thresholds, values=values)
 
 

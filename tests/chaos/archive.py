@@ -1,0 +1,144 @@
+"""The large table of a chaos run: as many rows as one likes, some of which nobody but the vandal touches."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from bson.decimal128 import Decimal128
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from tests.chaos.journal import Journal
+
+NAME = "archive"
+UNTOUCHED = 97
+"""Every so many rows there is one that no writer touches."""
+NOBODY = 10**12
+"""Keys from here on have no row."""
+
+TABLE = "CREATE TABLE archive (id bigint PRIMARY KEY, name text NOT NULL, amount numeric(12, 2) NOT NULL)"
+FILL = "INSERT INTO archive SELECT i, 'name ' || i, i / 100.0 FROM generate_series(0, %s - 1) AS i"
+DELETES = "DELETE FROM archive WHERE id = %s"
+PUTS = "INSERT INTO archive VALUES (%(id)s, %(name)s, 1) ON CONFLICT (id) DO UPDATE SET name = excluded.name"
+UPDATES = "UPDATE archive SET amount = amount + 0.01 WHERE id = %s"
+RANGES = "UPDATE archive SET amount = -amount WHERE id BETWEEN %s AND %s AND id %% 97 > 0"
+
+
+def write(session: psycopg.Connection[Any], dice: random.Random, rows: int) -> None:
+    """Change something, anywhere."""
+    key = dice.randrange(rows)
+    key += key % UNTOUCHED == 0
+    kind = dice.random()
+    if kind < 0.15:
+        session.execute(DELETES, (key,))
+    elif kind < 0.5:
+        session.execute(PUTS, {"id": key, "name": f"again {dice.randrange(10**9)}"})
+    elif kind < 0.95:
+        session.execute(UPDATES, (key,))
+    else:
+        session.execute(RANGES, (key, key + 50))
+
+
+def unlike(connection: psycopg.Connection[Any], client: MongoClient[dict[str, Any]], database: str) -> Iterator[str]:
+    """Compare both sides row by row; nobody may be writing. Yields the keys of those that differ, on either side."""
+    there = {
+        document["_id"]: document
+        for document in client[database][NAME].find({"_id": {"$gte": NOBODY}})  # few: the vandal's
+    }
+    yield from map(str, there)
+    documents = client[database][NAME].find({"_id": {"$lt": NOBODY}}).sort("_id", 1).batch_size(10_000)
+    document = next(documents, None)
+    with connection.transaction(), connection.cursor("archive") as rows:
+        rows.itersize = 10_000
+        for id_, name, amount in rows.execute("SELECT id, name, amount FROM archive ORDER BY id"):
+            while document is not None and document["_id"] < id_:
+                yield str(document["_id"])
+                document = next(documents, None)
+            if document is None or document["_id"] != id_:
+                yield str(id_)
+                continue
+            ours = {"_originalId": str(id_), "_source": "postgresql", "name": name, "amount": Decimal128(amount)}
+            if ours | {n: document.get(n) for n in ("_id", "_v", "_syncedAt")} != document or "_v" not in document:
+                yield str(id_)
+            document = next(documents, None)
+    while document is not None:
+        yield str(document["_id"])
+        document = next(documents, None)
+
+
+class Vandal(threading.Thread):
+    """Damages documents of rows that no writer touches, and adds some that have no row; keeps a book of it."""
+
+    def __init__(self, url: str, database: str, journal: Journal, rows: int, *, seed: int, pause: float) -> None:
+        super().__init__(name="vandal", daemon=True)
+        self._url = url
+        self._database = database
+        self._journal = journal
+        self._rows = rows
+        self._pause = pause
+        self._random = random.Random(f"{seed} vandal")
+        self._running = threading.Event()
+        self._resting = threading.Event()
+        self._ended = threading.Event()
+        self.book: set[str] = set()
+        """Key texts of what was damaged, or may have been, ever."""
+        self.acts = 0
+        self.crash: BaseException | None = None
+        self._running.set()
+
+    def pause(self) -> None:
+        """Do no more until ``resume``; returns when nothing is under way."""
+        self._resting.clear()
+        self._running.clear()
+        self._resting.wait(60)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._running.set()
+
+    def stop(self) -> None:
+        """End it."""
+        self._ended.set()
+        self._running.set()
+        self.join(30)
+
+    def run(self) -> None:
+        with MongoClient[dict[str, Any]](self._url, serverSelectionTimeoutMS=500, socketTimeoutMS=4000) as client:
+            documents = client[self._database][NAME]
+            while not self._ended.is_set():
+                if not self._running.is_set():
+                    self._resting.set()
+                    self._running.wait()
+                    continue
+                try:
+                    self._act(documents)
+                    self.acts += 1
+                except PyMongoError:
+                    time.sleep(0.1)
+                except BaseException as error:
+                    self.crash = error
+                    raise
+                self._ended.wait(self._random.expovariate(1 / self._pause))
+
+    def _act(self, documents: Any) -> None:
+        key = self._random.randrange(self._rows // UNTOUCHED) * UNTOUCHED
+        kind = self._random.choice(("edit", "type", "delete", "ticket", "extra"))
+        if kind == "extra":
+            key = NOBODY + self._random.randrange(10**9)
+        self.book.add(str(key))
+        self._journal.note(f"vandal: {kind} of archive/{key}")
+        if kind == "edit":
+            documents.update_one({"_id": key}, {"$set": {"name": "by hand"}})
+        elif kind == "type":
+            documents.update_one({"_id": key}, {"$set": {"amount": 1}})
+        elif kind == "delete":
+            documents.delete_one({"_id": key})
+        elif kind == "ticket":
+            documents.update_one({"_id": key}, {"$unset": {"_v": 1}})
+        else:
+            documents.insert_one({"_id": key, "name": "nobody", "_v": 1})

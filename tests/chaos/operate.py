@@ -1,0 +1,56 @@
+"""A command of an operator that dawdles: `python -m tests.chaos.operate verify -c …`.
+
+Between what it asks of the target it sleeps now and then, so that the world has time to change between its looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from syncline.targets.mongo_inspect import MongoInspection
+from tests.chaos.sabotage import SABOTEURS
+
+STEPS = ("lane_epochs", "read_encoded", "read_confirmed", "release")
+SELDOM = 0.15
+LONGEST = 0.6
+
+
+def dawdle() -> None:
+    """Put a pause before and after each step, by the dice."""
+    dice = random.Random()
+    for step in STEPS:
+        setattr(MongoInspection, step, _slowed(getattr(MongoInspection, step), dice))
+
+
+def _slowed(method: Callable[..., Awaitable[Any]], dice: random.Random) -> Callable[..., Awaitable[Any]]:
+    async def pause() -> None:
+        if dice.random() < SELDOM:
+            await asyncio.sleep(dice.uniform(0, LONGEST))
+
+    @functools.wraps(method)
+    async def slowed(*args: Any, **options: Any) -> Any:
+        await pause()
+        result = await method(*args, **options)
+        await pause()
+        return result
+
+    return slowed
+
+
+def main() -> None:
+    """Be the command."""
+    from syncline.cli.main import main as command
+
+    if saboteur := os.environ.get("SYNCLINE_CHAOS_SABOTAGE"):
+        SABOTEURS[saboteur]()
+    dawdle()
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Operators of a run: they backfill, verify and repair all the time, and are killed and frozen as everything is."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.journal import Journal
+
+LONGEST_SECONDS = 240.0
+"""A command that takes longer hangs."""
+STATUSES = {"verify": {0, 1, 2, 3}, "repair": {0, 1, 2, 3}, "backfill": {0, 3}}
+Finding = tuple[str, str]
+"""(entity, key text)."""
+
+
+class Operator(threading.Thread):
+    """Runs one command after the other, each in a process of its own.
+
+    Whatever a report calls divergent has to be in the book of damage that was done by hand: anything else is a false
+    alarm, or a hole in the relay, and a complaint.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        config: Path,
+        journal: Journal,
+        *,
+        seed: int,
+        damaged: Callable[[Finding], bool],
+        hurry: float,
+    ) -> None:
+        super().__init__(name=f"operator {number}", daemon=True)
+        self._config = config
+        self._journal = journal
+        self._damaged = damaged
+        self._hurry = hurry
+        self._random = random.Random(f"{seed} operator {number}")
+        self._log = config.parent / f"operator-{number}.log"
+        self._report = config.parent / f"operator-{number}.json"
+        self._running = threading.Event()
+        self._resting = threading.Event()
+        self._ended = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._running.set()
+        self.complaints: list[str] = []
+        self.done: Counter[str] = Counter()
+        self.found: set[Finding] = set()
+        self.crash: BaseException | None = None
+
+    def pause(self) -> None:
+        """Begin no more commands until ``resume``; returns when the one that runs has ended."""
+        self._resting.clear()
+        self._running.clear()
+        self._resting.wait(LONGEST_SECONDS + 10)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._running.set()
+
+    def stop(self) -> None:
+        """End it and its process."""
+        self._ended.set()
+        self._running.set()
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+        self.join(30)
+
+    def run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                if not self._running.is_set():
+                    self._resting.set()
+                    self._running.wait()
+                    continue
+                self._operate()
+                self._ended.wait(self._random.expovariate(1.0) / self._hurry)
+        except BaseException as error:
+            self.crash = error
+            raise
+
+    def _words(self) -> list[str]:
+        entity = self._random.choice(([], [], ["account"], ["orders"], ["membership"], ["archive"]))
+        kind = self._random.choices(
+            ("verify", "keys", "repair", "from", "backfill", "no sweep", "cancel"), (10, 1, 4, 1, 3, 1, 0.5)
+        )[0]
+        patience = ["--patience", str(self._random.choice((2, 20)))]
+        if kind == "verify":
+            return ["verify", *entity, *patience, "--report", str(self._report)]
+        if kind == "keys":
+            return ["verify", *entity, *patience, "--keys-only"]
+        if kind == "from" and self._report.exists():
+            return ["repair", "--from", str(self._report)]
+        if kind in ("repair", "from"):
+            return ["repair", *entity]
+        options = {"no sweep": ["--no-sweep"], "cancel": ["--cancel"]}.get(kind, [])
+        return ["backfill", *entity, *options]
+
+    def _operate(self) -> None:
+        words = self._words()
+        began = time.monotonic()
+        process = self._start(words)
+        self._journal.note(f"{self.name}: {' '.join(words)}")
+        sent = self._trouble(process)
+        try:
+            out, _ = process.communicate(timeout=LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            self._complain(f"{words} did not end in {LONGEST_SECONDS:g} s")
+            return
+        status = process.returncode
+        took = time.monotonic() - began
+        self._journal.note(f"{self.name}: {words[0]} ended with {status} after {took:.1f} s")
+        if self._ended.is_set() or (sent is not None and status in (-sent, 130, 128 + sent)):
+            self.done[f"{words[0]} {'stopped' if sent != signal.SIGKILL else 'killed'}"] += 1
+            return
+        self.done[f"{words[0]} {status}"] += 1
+        self._judge(words, status, out)
+
+    def _start(self, words: list[str]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.chaos.operate", *words, "--json", "-c", str(self._config)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=Path(__file__).parents[2],
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        return self._process
+
+    def _trouble(self, process: subprocess.Popen[bytes]) -> signal.Signals | None:
+        """Freeze it now and then; perhaps kill it. Returns the signal that was to end it."""
+        startup = 1.0
+        fate = self._random.random()
+        for _ in range(self._random.choice((0, 0, 1, 1, 2))):
+            self._ended.wait(startup + self._random.uniform(0, 2))
+            process.send_signal(signal.SIGSTOP)
+            self._ended.wait(self._random.uniform(0.1, 3))
+            process.send_signal(signal.SIGCONT)
+            startup = 0
+        if fate > 0.35:
+            return None
+        self._ended.wait(startup + self._random.expovariate(0.5))
+        number = self._random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
+        process.send_signal(number)
+        return number
+
+    def _judge(self, words: list[str], status: int, out: bytes) -> None:
+        if status not in STATUSES[words[0]]:
+            self._complain(f"{words} ended with {status}; see {self._log}")
+            return
+        if status == 3:
+            return
+        try:
+            report = json.loads(out)
+        except ValueError:
+            self._complain(f"{words} ended with {status} and printed {out[:300]!r}")
+            return
+        for one in _findings(report):
+            self.found.add((one["entity"], str(one["key"])))
+            if not self._damaged((one["entity"], str(one["key"]))):
+                self._complain(f"{words}: a false alarm: {json.dumps(one)}")
+        for entity in _entities(report):
+            if entity["parked"]:
+                self._complain(f"{words}: {entity['parked']} records of {entity['entity']} are parked")
+
+    def _complain(self, what: str) -> None:
+        self.complaints.append(f"{self.name}: {what}")
+        self._journal.note(self.complaints[-1])
+
+
+def _entities(report: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = report.get("verify", report).get("entities", [])
+    return found
+
+
+def _findings(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [finding for entity in _entities(report) for finding in entity["findings"]]
