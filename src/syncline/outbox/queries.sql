@@ -100,6 +100,16 @@ WHERE l.lane = mine.lane AND l.epoch = mine.epoch AND l.owner = %(worker)s
 -- name: leave
 DELETE FROM syncline.worker WHERE id = %(worker)s
 
+-- name: trim_leases
+-- Whoever would live for longer than a lease lives by a clock that was ahead of this one: it has one more lease from now. Else
+-- the lanes of the dead would stay theirs for as long as the source's clock has been set back.
+UPDATE syncline.worker SET expires_at = clock_timestamp() + (report->>'lease_seconds')::float8 * interval '1 second'
+WHERE id IN (
+    SELECT id FROM syncline.worker
+    WHERE expires_at > clock_timestamp() + ((report->>'lease_seconds')::float8 + 1) * interval '1 second'
+    FOR UPDATE SKIP LOCKED
+)
+
 -- name: bury_workers
 -- Rows of workers that are long gone.
 DELETE FROM syncline.worker WHERE expires_at < clock_timestamp() - interval '1 hour'

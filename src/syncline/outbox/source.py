@@ -257,7 +257,8 @@ class PostgresSource:
         self, *, name: str, version: str, ttl: timedelta, confirmed: int, report: Mapping[str, Any]
     ) -> Renewal:
         """Renew this worker's leases, advance the beat, and read who holds what."""
-        values = {"name": name, "version": version, "ttl": ttl, "confirmed": confirmed, "report": Jsonb(dict(report))}
+        told = Jsonb({**report, "lease_seconds": ttl.total_seconds()})
+        values = {"name": name, "version": version, "ttl": ttl, "confirmed": confirmed, "report": told}
         beat, confirmed_beat, installation, epoch = await self._one(self.control, "renew", **values)
         with translated():
             lanes = await (await self.control.execute(self._queries["lanes"])).fetchall()
@@ -298,6 +299,10 @@ class PostgresSource:
     async def leave(self) -> None:
         """Take this worker off the list."""
         await self._run("leave", worker=self.worker)
+
+    async def trim_leases(self) -> None:
+        """End leases in time that were given before the source's clock was set back."""
+        await self._run("trim_leases")
 
     async def bury_workers(self) -> None:
         """Remove the rows of workers that are long gone."""

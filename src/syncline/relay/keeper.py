@@ -121,7 +121,8 @@ class Keeper:
                 pass  # the pump says so when it has something to write
 
     async def _look_at_tables(self) -> None:
-        """Pick up what has changed about the tables; say what cannot be served."""
+        """Pick up what has changed about the tables (and the clock); say what cannot be served."""
+        await self._source.trim_leases()
         self._pump.refresh(
             parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
         )
