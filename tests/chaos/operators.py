@@ -18,7 +18,7 @@ from typing import Any
 from tests.chaos.journal import Journal
 
 LONGEST_SECONDS = 240.0
-"""A command that takes longer hangs."""
+"""A command that takes longer hangs; so much for every half a million rows more."""
 STATUSES = {"verify": {0, 1, 2, 3}, "repair": {0, 1, 2, 3}, "backfill": {0, 3}}
 Finding = tuple[str, str]
 """(entity, key text)."""
@@ -40,12 +40,14 @@ class Operator(threading.Thread):
         seed: int,
         damaged: Callable[[Finding], bool],
         hurry: float,
+        rows: int,
     ) -> None:
         super().__init__(name=f"operator {number}", daemon=True)
         self._config = config
         self._journal = journal
         self._damaged = damaged
         self._hurry = hurry
+        self._longest = LONGEST_SECONDS * (1 + rows / 500_000)
         self._random = random.Random(f"{seed} operator {number}")
         self._log = config.parent / f"operator-{number}.log"
         self._report = config.parent / f"operator-{number}.json"
@@ -63,7 +65,7 @@ class Operator(threading.Thread):
         """Begin no more commands until ``resume``; returns when the one that runs has ended."""
         self._resting.clear()
         self._running.clear()
-        self._resting.wait(LONGEST_SECONDS + 10)
+        self._resting.wait(self._longest + 10)
 
     def resume(self) -> None:
         """Go on."""
@@ -114,11 +116,11 @@ class Operator(threading.Thread):
         self._journal.note(f"{self.name}: {' '.join(words)}")
         sent = self._trouble(process)
         try:
-            out, _ = process.communicate(timeout=LONGEST_SECONDS)
+            out, _ = process.communicate(timeout=self._longest)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            self._complain(f"{words} did not end in {LONGEST_SECONDS:g} s")
+            self._complain(f"{words} did not end in {self._longest:g} s")
             return
         status = process.returncode
         took = time.monotonic() - began

@@ -204,7 +204,13 @@ class Chaos:
         for number in range(self._operator_count):
             self._operators.append(
                 Operator(
-                    number, self._config, self.journal, seed=self._seed, damaged=self._was_damaged, hurry=self._hurry
+                    number,
+                    self._config,
+                    self.journal,
+                    seed=self._seed,
+                    damaged=self._was_damaged,
+                    hurry=self._hurry,
+                    rows=self._rows,
                 )
             )
         if self._operators:

@@ -107,17 +107,21 @@ def _round(made: Stage, vandal: Vandal, writers: list[Writer], damage: int, outc
     vandal.rampage(damage)
     report = made.folder / "report.json"
     _, found = made.command("verify", "--report", str(report), ok=(0, 1, 2))
-    mendable = vandal.hot & (waiting | set[Key]().union(*(writer.touched(began) for writer in writers)))
     findings = _findings(found)
-    _judge(vandal, mendable, findings, found, outcome)
+    _judge(vandal, _mendable(vandal, waiting, writers, began), findings, found, outcome)
     whole = outcome.rounds % 2 == 0
     _, repaired = made.command(*(["repair"] if whole else ["repair", "--from", str(report)]), ok=(0, 1))
-    _judge_repair(vandal, mendable, findings, repaired)
+    _judge_repair(vandal, _mendable(vandal, waiting, writers, began), findings, repaired)
     vandal.clean_up()
     status, again = made.command("verify", ok=(0, 1, 2))
     if status != 0:
         raise DamageError(f"not equal after the repair: {json.dumps(again, indent=1)[:6000]}\nbefore: {vandal.book}")
     outcome.verify_seconds += [sum(one["seconds"] for one in one_["entities"]) for one_ in (found, again)]
+
+
+def _mendable(vandal: Vandal, waiting: set[Key], writers: list[Writer], began: float) -> set[Key]:
+    """List the damaged keys that the relay may have written since: writers changed them, or their change waited."""
+    return vandal.hot & (waiting | set[Key]().union(*(writer.touched(began) for writer in writers)))
 
 
 def _waiting(made: Stage) -> set[Key]:
