@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -82,21 +83,24 @@ class History:
 
 
 class Rates:
-    """Turns the workers' totals into records per second."""
+    """Turns the workers' totals, which they tell once a second, into records per second."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._last: tuple[float, dict[str, float]] | None = None
+        self._last: tuple[float, Mapping[str, float]] | None = None
+        self._rate: float | None = None
 
-    def step(self, totals: dict[str, float]) -> float | None:
-        """Compare with the last time; ``None`` at the first."""
+    def step(self, totals: Mapping[str, float]) -> float | None:
+        """Compare with the last time; ``None`` at the first. Within a second nothing new can be told."""
         now, last = self._clock(), self._last
-        self._last = now, totals
-        if last is None or now <= last[0]:
-            return None
-        # A worker that is new here began after the last look, with nothing.
-        grown = (max(0.0, total - last[1].get(worker, 0.0)) for worker, total in totals.items())
-        return sum(grown) / (now - last[0])
+        if last is None:
+            self._last = now, totals
+        elif now - last[0] >= 1:
+            # A worker that is new here began after the last look, with nothing.
+            grown = (max(0.0, total - last[1].get(worker, 0.0)) for worker, total in totals.items())
+            self._rate = sum(grown) / (now - last[0])
+            self._last = now, totals
+        return self._rate
 
 
 def _most(one: N | None, other: N | None) -> N | None:

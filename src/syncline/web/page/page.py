@@ -85,7 +85,7 @@ class OperationsPage:
             Route("/login", guard.login_form),
             Route("/login", guard.log_in, methods=["POST"]),
             Route("/logout", guard.posts(guard.log_out), methods=["POST"]),
-            Route("/state", guard.reads(self._state)),
+            Route("/state", guard.reads(told(self._state))),
             Route("/events", guard.reads(self._events)),
             Route("/parked", guard.reads(told(self._parked))),
             Route("/parked/{record:int}", guard.reads(told(self._record))),
@@ -145,7 +145,7 @@ def told(handle: Handler) -> Handler:
         except Problem as problem:
             return problem.response()
         except TimeoutError:
-            return problem_of(SourceUnavailableError("the source does not answer in time")).response()
+            return problem_of(SourceUnavailableError("there is no answer in time", hint="try again")).response()
         except SynclineError as error:
             return problem_of(error).response()
 

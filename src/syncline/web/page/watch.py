@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+import structlog
 
 from syncline.config import redact
 from syncline.errors import SynclineError
@@ -22,6 +23,9 @@ from syncline.web.page.records import PAGE, statements
 
 PAUSE_SECONDS = 2.0
 DEADLINE_SECONDS = 2.0
+FIRST_SECONDS = 10.0
+
+_log = structlog.get_logger("syncline")
 
 
 class Watch:
@@ -42,10 +46,11 @@ class Watch:
         self.began = time.time()
         self._health, self._url, self._pause = health, url, pause
         self._bounds = _bounds(thresholds or Thresholds())
-        self._rates = Rates(time.monotonic)
+        self._rates = Rates()
         self._patience = Patience[dict[str, Any]](DEADLINE_SECONDS)
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
         self._changed = asyncio.Condition()
         self._state: bytes | None = None
         self._number = 0
@@ -84,9 +89,14 @@ class Watch:
     # -- telling
 
     async def current(self) -> bytes:
-        """Give the state as JSON; waits for the first look."""
+        """Give the state as JSON; waits for the first look.
+
+        Raises:
+            TimeoutError: it does not come to an end.
+
+        """
         self.start()
-        async with self._changed:
+        async with asyncio.timeout(FIRST_SECONDS), self._changed:
             await self._changed.wait_for(lambda: self._state is not None or self._closing)
         return self._state or b"{}"
 
@@ -106,10 +116,21 @@ class Watch:
 
     async def _run(self) -> None:
         while True:
-            await self._look()
+            try:
+                await self._look()
+            except Exception as error:  # noqa: BLE001  whatever it is, the next look may succeed
+                _log.error("the operations page could not look", error=redact(f"{type(error).__name__}: {error}"))
             await asyncio.sleep(self._pause)
 
     async def _look(self) -> None:
+        async with self._looking:
+            state = await self._read()
+        async with self._changed:
+            self._state = orjson.dumps(state, default=str)
+            self._number += 1
+            self._changed.notify_all()
+
+    async def _read(self) -> dict[str, Any]:
         status = await self._health.read()
         source_up, *target_up = (state.connected for state in status.databases.values())
         details = await self._details() if source_up else {}
@@ -125,17 +146,13 @@ class Watch:
             all(target_up),
         )
         self.history.add(sample)
-        state = status.as_dict() | details | {
+        return status.as_dict() | details | {
             "time": sample.at,
             "watchedSince": self.began,
             "rate": None if rate is None else round(rate, 1),
             "point": self.history.newest(),
             "thresholds": self._bounds,
         }  # fmt: skip
-        async with self._changed:
-            self._state = orjson.dumps(state, default=str)
-            self._number += 1
-            self._changed.notify_all()
 
     async def _details(self) -> dict[str, Any]:
         try:
@@ -152,7 +169,7 @@ class Watch:
             connection = await connect(self._url, application="syncline page", timeout_seconds=round(DEADLINE_SECONDS))
             connection.prepare_threshold = None  # behind a pooler the next statement may meet another server session
         try:
-            found = await _read(connection)
+            found = await _gather(connection)
         except BaseException:
             await connection.close()
             raise
@@ -160,7 +177,7 @@ class Watch:
         return found
 
 
-async def _read(connection: Connection) -> dict[str, Any]:
+async def _gather(connection: Connection) -> dict[str, Any]:
     sql = statements()
     entities = await reach.query(connection, sql["entities"])
     owners = await reach.query(connection, sql["lane_owners"])

@@ -21,7 +21,7 @@ export function parked(state) {
   show(byId("parked-scroll"), Boolean(found?.records));
   show(byId("parked-tools"), Boolean(found?.records));
   show(byId("parked-empty"), !found?.records);
-  text(byId("parked-empty"), found ? "None. Every record that changed is in MongoDB or on its way." : "Not known at present.");
+  text(byId("parked-empty"), found ? "None. Every record that changed is in MongoDB or on its way." : `Not known at present${state.detailsError ? `: ${state.detailsError}` : ""}.`);
   text(byId("parked-summary"), found?.records ? `${plural(found.records, "record")}, ${plural(found.changes, "change")} behind them` : "");
   first = found?.rows ?? [];
   if (!found?.records) further = [];
