@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from syncline.cli.main import app
 from syncline.config import load
 from tests import engines
-from tests.pooler import transaction_pooler
 
 TABLES = """
 CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, password_hash text, total_points int DEFAULT 0);
@@ -386,112 +385,6 @@ def test_a_wrong_url_is_refused_before_anything_happens(configured, url):
     text = configured.run("status", ok=3, DATABASE_URL=url)
     assert "environment variable DATABASE_URL" in text
     assert "s3cr3t" not in text
-
-
-class TestDoctor:
-    def report(self, installed, **env):
-        result = CliRunner().invoke(app, ["doctor", "--json"], env=env or None)
-        assert result.exit_code in {0, 1, 2}, result.output
-        report = json.loads(result.stdout)
-        assert result.exit_code == {"ok": 0, "warning": 1, "critical": 2}[report["level"]]
-        return {f["check"]: f for f in reversed(report["findings"])}
-
-    def test_after_an_installation_only_the_worker_and_indexes_are_missing(self, installed):
-        wrong = {name for name, f in self.report(installed).items() if f["level"] != "ok"}
-        assert wrong == {"workers", "indexes"}
-
-    def test_every_finding_says_why_and_what_to_do(self, configured):
-        for finding in self.report(configured).values():
-            assert finding["level"] == "ok" or (finding["why"] and finding["fix"])
-
-    def test_not_installed_is_critical(self, configured):
-        assert self.report(configured)["installation"]["level"] == "critical"
-
-    @pytest.mark.parametrize("state", ["DISABLE", "ENABLE"])
-    def test_a_trigger_that_sleeps(self, installed, state):
-        name = installed.sql(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'users'::regclass AND NOT tgisinternal LIMIT 1"
-        ).fetchone()[0]
-        installed.sql(f'ALTER TABLE users {state} TRIGGER "{name}"')
-        finding = self.report(installed)["triggers"]
-        assert finding["level"] == "critical"
-        assert finding["fix"] == "syncline install && syncline backfill users"
-        installed.run("install", "--yes")
-        assert self.report(installed)["triggers"]["level"] == "ok"
-
-    def test_a_trigger_that_is_gone(self, installed):
-        for (name,) in installed.sql(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'users'::regclass AND NOT tgisinternal"
-        ).fetchall():
-            installed.sql(f'DROP TRIGGER "{name}" ON users')
-        assert "INSERT" in self.report(installed)["triggers"]["message"]
-
-    def test_a_function_that_somebody_changed(self, installed):
-        installed.sql("DROP TRIGGER syncline_1_moved ON users")
-        assert "create trigger syncline_1_moved" in self.report(installed)["configuration"]["message"]
-
-    def test_partitions_are_watched(self, installed):
-        installed.sql("CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)")
-        installed.sql("CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100)")
-        with Path("syncline.toml").open("a") as file:
-            file.write('\n[entities.parts]\ntable = "parts"\n')
-        installed.run("install", "--yes")
-        assert self.report(installed)["triggers"]["level"] == "ok"
-        installed.sql("ALTER TABLE parts_1 DISABLE TRIGGER USER")
-        assert "parts_1" in self.report(installed)["triggers"]["message"]
-
-    def test_an_unmapped_column(self, installed):
-        path = Path("syncline.toml")
-        path.write_text(path.read_text().replace('naming = "camel"', 'include = ["email"]'))
-        finding = self.report(installed)["mapping"]
-        assert "password_hash, total_points" in finding["message"]
-        assert "configuration" in self.report(installed)
-
-    def test_an_old_prepared_or_open_transaction(self, installed, database, monkeypatch):
-        monkeypatch.setattr("syncline.insight.checks.server.OLD_SECONDS", -1)
-        with psycopg.connect(database) as other:
-            other.execute("INSERT INTO users VALUES (50, 'x')")
-            finding = self.report(installed)["old transactions"]
-            assert finding["level"] == "warning"
-            assert str(other.info.backend_pid) in finding["fix"]
-
-    def test_a_role_that_commits_asynchronously(self, installed):
-        installed.sql("CREATE ROLE hasty; ALTER ROLE hasty SET synchronous_commit = off")
-        try:
-            finding = self.report(installed)["synchronous_commit"]
-            assert "hasty" in finding["message"]
-            installed.sql(finding["fix"])
-            assert self.report(installed)["synchronous_commit"]["level"] == "ok"
-        finally:
-            installed.sql("DROP ROLE hasty")
-
-    def test_row_security_and_missing_privileges(self, installed, database):
-        installed.sql("CREATE ROLE worker_x LOGIN; ALTER TABLE users ENABLE ROW LEVEL SECURITY")
-        env = {"DATABASE_URL": as_user(database, "worker_x")}
-        try:
-            assert self.report(installed, **env)["privileges"]["level"] == "critical"
-            installed.run("install", "--worker-role", "worker_x", "--yes")
-            report = self.report(installed, **env)
-            assert report["privileges"]["level"] == "ok"
-            assert report["row security"]["level"] == "critical"
-        finally:
-            installed.sql("DROP OWNED BY worker_x; DROP ROLE worker_x")
-
-    def test_a_pooler_in_transaction_mode(self, installed, database):
-        assert self.report(installed)["pooler"]["level"] == "ok"
-        with transaction_pooler(database) as url:
-            assert self.report(installed, DATABASE_URL=url)["pooler"]["level"] == "critical"
-
-    def test_target_down(self, installed):
-        env = {"MONGODB_URL": "mongodb://%2Fnobody%2Fhere.sock/x", "SYNCLINE_TARGET__CONNECT_TIMEOUT_SECONDS": "0.5"}
-        assert self.report(installed, **env)["target"]["level"] == "critical"
-
-    def test_a_foreign_target(self, installed):
-        installed.documents["_syncline"].insert_one({"_id": "source", "installation": "x", "system": "y", "count": 1})
-        assert self.report(installed)["owner"]["level"] == "critical"
-
-    def test_source_down(self, installed):
-        assert self.report(installed, DATABASE_URL="postgresql://h.invalid/x")["source"]["level"] == "critical"
 
 
 def test_the_entry_point_as_a_process(tmp_path):

@@ -267,7 +267,7 @@ class TestScripted:
         found = await looked(
             "target_privileges", connectionStatus={"authInfo": user | {"authenticatedUserPrivileges": read}}
         )
-        assert found.level is Level.CRITICAL
+        assert (found.check, found.level) == ("target privileges", Level.CRITICAL)
         assert "insert on x._syncline" in found.message
         assert "remove on x.item" in found.message
         assert 'db.grantRolesToUser("sync", [{role: "readWrite", db: "x"}])' in found.fix

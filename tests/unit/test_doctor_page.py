@@ -1,0 +1,81 @@
+"""The page on the doctor lists every check with its levels and cures, as the code has them; each has its test."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+INSIGHT = ROOT / "src" / "syncline" / "insight"
+PAGE = ROOT / "docs" / "how-to" / "doctor.md"
+SOURCES = [INSIGHT / "doctor.py", INSIGHT / "examination.py", *sorted((INSIGHT / "checks").glob("*.py"))]
+MAKERS = {"warning", "critical"}
+CHOSEN = {"level": MAKERS}
+"""Makers that were chosen before: ``level = critical if … else warning``."""
+
+
+@cache
+def trees() -> list[ast.Module]:
+    return [ast.parse(path.read_text("utf-8")) for path in SOURCES]
+
+
+def findings() -> dict[str, set[str]]:
+    """Read from the code: each check and the levels of its findings."""
+    found: dict[str, set[str]] = {}
+    for tree in trees():
+        names = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args):
+            name = call.args[0]
+            check = names.get(name.id) if isinstance(name, ast.Name) else getattr(name, "value", None)
+            for maker in _makers(call.func) if isinstance(check, str) else ():
+                found.setdefault(check, set()).add(maker)
+    return found
+
+
+def _makers(function: ast.expr) -> Iterator[str]:
+    if isinstance(function, ast.IfExp):
+        yield from (*_makers(function.body), *_makers(function.orelse))
+    elif isinstance(function, ast.Name):
+        yield from CHOSEN.get(function.id, {function.id} & MAKERS)
+
+
+def rows() -> dict[str, tuple[set[str], str]]:
+    """Read from the page: check, levels, cures."""
+    lines = re.findall(r"^\| `([^`]+)` \| ([a-z, ]+) \| .+? \| (.+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    return {name: (set(levels.split(", ")), fix) for name, levels, fix in lines}
+
+
+def test_every_check_is_on_the_page_with_its_levels():
+    assert {name: levels for name, (levels, _) in rows().items()} == findings()
+
+
+def test_the_cures_are_those_of_the_code():
+    queries = (INSIGHT / "queries.sql").read_text("utf-8")
+    texts = "\n".join(
+        [queries]
+        + [
+            n.value
+            for tree in trees()
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
+    )
+    for name, (_, fix) in rows().items():
+        cures = re.findall(r"`([^`]+)`", fix)
+        assert cures, name
+        for part in (part for cure in cures for part in cure.split("…")):
+            assert part.strip(" ;") in texts, (name, part)
+
+
+def test_every_check_has_a_test_that_makes_its_defect():
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "integration").glob("test_doctor_*.py"))
+    assert [name for name in findings() if f'"{name}"' not in tests] == []
