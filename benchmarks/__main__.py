@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import capture, latency, throughput
+from benchmarks import application, capture, latency, throughput
 from benchmarks.report import Line, machine
 from benchmarks.stage import Stage, stage
 
@@ -21,6 +21,7 @@ def suites(*, quick: bool) -> dict[str, Callable[[Stage], list[Line]]]:
         "single": lambda on: capture.single(on, rows=rows // 100, rounds=rounds),
         "bulk": lambda on: capture.bulk(on, rows=100_000, rounds=rounds),
         "backlog": lambda on: throughput.backlog(on, small=rows, large=rows * 10),
+        "application": lambda on: application.lines(on, seconds=seconds / 1.5, rounds=rounds, reports=rows * 5),
         "idle": lambda on: latency.idle(on, seconds=seconds),
     }
 
