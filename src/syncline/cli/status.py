@@ -55,7 +55,8 @@ async def _watch(settings: Settings, pause: float, as_json: bool) -> Status:
 
 def _view(found: Status) -> Group:
     return Group(
-        Text(found.health.value, STYLES[found.health]), *(Padding(part, (0, 0, 0, 2)) for part in _parts(found))
+        Text(found.health.value, STYLES[found.health]),
+        *(Padding(part, (0, 0, 0, 2), expand=False) for part in _parts(found)),
     )
 
 
@@ -84,10 +85,11 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
     for worker in found.workers:
         age, report = _for(now - worker["started_at"]), worker["report"]
         rate = f"{report.get('rate', 0):,} marks/s"
-        line = f"worker {worker['name']}: {worker['version']}, {worker['lanes']} lanes, {rate}, "
+        name = f"worker {worker['name'].removeprefix('worker ')}"
+        line = f"{name}: {worker['version']}, {worker['lanes']} lanes, {rate}, "
         yield Text.assemble(line, (f"alive for {age}", "green") if worker["alive"] else ("gone", "red"))
         if report.get("target_error"):
-            yield Text(f"worker {worker['name']}: {report['target_error']}", "red")
+            yield Text(f"{name}: {report['target_error']}", "red")
     if found.measures and not found.workers:
         yield Text("no worker is running: start one with `syncline worker`", "yellow")
     for task in found.tasks:
