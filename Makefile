@@ -74,8 +74,11 @@ lock: $(STAMP) ## Pin the newest allowed requirements again (ARGS="--upgrade")
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --all-extras --group dev $(ARGS) \
 	    pyproject.toml requirements/build.in -o requirements/dev.txt
-	@if grep -nE '://|^--(extra-)?index|^--find-links' requirements/dev.txt; \
-	    then echo "requirements/dev.txt must not name a host" >&2; exit 1; fi
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links --extra sqlalchemy --extra web --extra metrics --extra tracing --extra redis \
+	    --group studybuddy --constraint requirements/dev.txt pyproject.toml requirements/build.in -o requirements/app.txt
+	@if grep -nE '://|^--(extra-)?index|^--find-links' requirements/dev.txt requirements/app.txt; \
+	    then echo "requirements must not name a host" >&2; exit 1; fi
 
 clean: ## Remove what the targets above created in this folder
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
