@@ -45,7 +45,6 @@ async def app(system: System) -> AsyncIterator[FastAPI]:
     """The application."""
     async with serving(system.app()) as app:
         yield app
-    await system.freshness.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

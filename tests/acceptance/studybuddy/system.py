@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -68,7 +69,6 @@ class System:
         }
         migrate(database_url, "head")
         self.syncline("install", "--yes")
-        self.freshness = Freshness(database_url)
 
     def syncline(self, *arguments: str) -> str:
         """Run a command as an operator would, in the application's folder."""
@@ -129,7 +129,10 @@ class System:
 
     async def synced(self, token: str) -> None:
         """Wait until MongoDB has what this token's transaction wrote."""
-        assert await self.freshness.synced(token, 30), self.sql("SELECT * FROM syncline.outbox LIMIT 10")
+        freshness = Freshness(self.database_url)
+        synced = await freshness.synced(token, 60)
+        await freshness.close()
+        assert synced, self.sql("SELECT * FROM syncline.outbox LIMIT 10")
 
     async def drained(self) -> None:
         """Wait until nothing is left to be applied."""
@@ -180,7 +183,10 @@ class Person:
 
     async def send(self, method: str, path: str, body: Any = None, *, status: int, **options: Any) -> httpx.Response:
         """Send a request; it must be answered with this status. A write's token is kept."""
-        response = await self.client.request(method, path, json=body, **options)
+        if body is not None:  # json= would not send half a surrogate pair
+            options["content"] = json.dumps(body)
+            options["headers"] = {"Content-Type": "application/json", **options.get("headers", {})}
+        response = await self.client.request(method, path, **options)
         assert response.status_code == status, f"{method} {path}: {response.status_code} {response.text}"
         self.token = response.headers.get("Syncline-Token", self.token)
         return response
