@@ -19,6 +19,7 @@ from syncline.cli import (
     repair,
     serve,
     status,
+    tracing,
     uninstall,
     verify,
     worker,
@@ -63,6 +64,7 @@ app.command("repair")(repair.repair)
 app.command("explain")(explain.explain)
 app.add_typer(parked.app, name="parked")
 app.command("doctor")(doctor.doctor)
+app.command("tracing")(tracing.tracing)
 app.command("demo")(demo.demo)
 app.add_typer(config.app, name="config")
 

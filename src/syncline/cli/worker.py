@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from syncline.cli.common import ConfigOption, run, settings_from
 from syncline.config import Settings, passwords
 from syncline.telemetry import logs
+from syncline.telemetry.observer import LoggingObserver, Observer, Observers
 from syncline.wiring import run_worker
 
 
@@ -34,20 +36,27 @@ def worker(
         Verify | None,
         typer.Option("--verify", help="Also verify every entity again and again; see [verify] in the configuration."),
     ] = None,
+    tracing: Annotated[
+        bool, typer.Option("--tracing", help="Make OpenTelemetry spans (see `syncline tracing`).")
+    ] = False,
 ) -> None:
     """Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work."""
     settings = settings_from(config)
     if verify is not None:
         settings = replace(settings, verify=settings.verify.model_copy(update={"continuously": True}))
     logs.setup(settings.log, secrets=passwords(settings.source.url) | passwords(settings.target.url))
-    if metrics_port is None:
-        run(run_worker(settings, adopt=adopt))
-    else:
-        run(_observed(settings, metrics_host, metrics_port, adopt=adopt))
+    run(_worker(settings, adopt=adopt, host=metrics_host, port=metrics_port, tracing=tracing))
 
 
-async def _observed(settings: Settings, host: str, port: int, *, adopt: bool) -> None:
-    from syncline.web.exporter import observed  # needs the extra [metrics]
+async def _worker(settings: Settings, *, adopt: bool, host: str, port: int | None, tracing: bool) -> None:
+    observers: list[Observer] = [LoggingObserver(wants_keys=settings.log.level == "debug")]
+    async with contextlib.AsyncExitStack() as stack:
+        if port is not None:
+            from syncline.web.exporter import counting  # needs the extra [metrics]
 
-    async with observed(settings, host=host, port=port) as observer:
-        await run_worker(settings, observer=observer, adopt=adopt)
+            observers.append(await stack.enter_async_context(counting(settings, host=host, port=port)))
+        if tracing:
+            from syncline.telemetry.tracing import TracingObserver, exporting_traces  # needs the extra [tracing]
+
+            observers.append(TracingObserver(stack.enter_context(exporting_traces("syncline-worker"))))
+        await run_worker(settings, observer=Observers(*observers), adopt=adopt)

@@ -24,6 +24,7 @@ from syncline.relay.idle import Idler
 from syncline.relay.leases import Leases
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
+from syncline.relay.traces import Traces
 from syncline.relay.work import Work
 from syncline.telemetry.observer import BatchDone, Observer
 
@@ -77,6 +78,7 @@ class Pump:
             bytes_in_flight=settings.bytes_in_flight,
         )
         self._conflicts = Conflicts(source, target)
+        self._traces = Traces(source, observer)
         self._idler = Idler(source, poll=settings.poll.total_seconds())
         self._idler.wakes = source.can_wake
         self._writers = asyncio.Semaphore(settings.writers)
@@ -266,10 +268,14 @@ class Pump:
             ack.unpark = self._parked_unknown or not self._parked.isdisjoint(work.touched)
             whole.merge(ack)
         if whole.leases:
+            traced = await self._traces.of(whole.seqs)
             held = await self._source.acknowledge(
                 whole, grace=self._settings.grace, history=self._history.keep is not None
             )
             await self._refused(works, whole.leases.keys() - held)
+            if traced and held >= whole.leases.keys():
+                self._traces.delivered(traced, timedelta(seconds=time.monotonic() - works[0].begun))
+                await self._traces.tidy()
             parked = {entity for entity, _ in whole.rejected}
             self._parked |= parked
             self._parked_lately |= parked

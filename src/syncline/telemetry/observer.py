@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -33,11 +33,26 @@ class BatchDone:
     """The keys, only for an observer that wants them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A traced transaction of whose changes some, usually all, have just been applied (or parked)."""
+
+    traceparent: str
+    """W3C trace context of the span that wrote."""
+    transaction: str
+    captured_at: datetime
+    """When the first of these changes was captured, by the source's clock."""
+    entities: Sequence[str]
+    marks: int
+
+
 class Observer(Protocol):
     """Sees the worker's life."""
 
     wants_keys: bool
     """Whether ``BatchDone.keys`` is to be filled."""
+    wants_traces: bool
+    """Whether ``delivered`` is to be told; it costs a statement per acknowledgement."""
 
     def started(self, worker: str, settings: Mapping[str, Any]) -> None:
         """A worker starts, with these settings (secrets masked)."""
@@ -49,6 +64,10 @@ class Observer(Protocol):
 
     def batch(self, done: BatchDone) -> None:
         """A batch is in the target, durably, and acknowledged."""
+        ...
+
+    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
+        """Traced changes are acknowledged; ``took``: their batch, from reading the marks on."""
         ...
 
     def dropped(self, reason: str, marks: int) -> None:
@@ -72,6 +91,7 @@ class NullObserver:
     """Sees nothing. A base for observers that care for some events only."""
 
     wants_keys = False
+    wants_traces = False
 
     def started(self, worker: str, settings: Mapping[str, Any]) -> None:
         """Ignore it."""
@@ -80,6 +100,9 @@ class NullObserver:
         """Ignore it."""
 
     def batch(self, done: BatchDone) -> None:
+        """Ignore it."""
+
+    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
         """Ignore it."""
 
     def dropped(self, reason: str, marks: int) -> None:
@@ -97,6 +120,8 @@ class NullObserver:
 
 class LoggingObserver:
     """Writes the log of ``syncline worker``: its settings, a line per batch, at debug a line per record."""
+
+    wants_traces = False
 
     def __init__(self, log: Any | None = None, *, wants_keys: bool = False) -> None:
         self._log = log or structlog.get_logger("syncline")
@@ -130,6 +155,12 @@ class LoggingObserver:
         for key in done.keys:
             self._log.debug(f"synced {done.collection}/{key} in {took:.0f} ms")
 
+    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
+        """Log each with its trace, at debug."""
+        del took
+        for one in deliveries:
+            self._log.debug("delivered", trace=one.traceparent, transaction=one.transaction, marks=one.marks)
+
     def dropped(self, reason: str, marks: int) -> None:
         """Log it."""
         self._log.warning("batch dropped, its records will be read again", reason=reason, marks=marks)
@@ -154,6 +185,7 @@ class Observers:
     def __init__(self, *observers: Observer) -> None:
         self._all = observers
         self.wants_keys = any(one.wants_keys for one in observers)
+        self.wants_traces = any(one.wants_traces for one in observers)
 
     def started(self, worker: str, settings: Mapping[str, Any]) -> None:
         """Tell all."""
@@ -169,6 +201,11 @@ class Observers:
         """Tell all."""
         for one in self._all:
             one.batch(done)
+
+    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.delivered(deliveries, took)
 
     def dropped(self, reason: str, marks: int) -> None:
         """Tell all."""

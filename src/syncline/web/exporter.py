@@ -12,7 +12,6 @@ from pymongo import monitoring
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.telemetry.metrics import QueryMetrics, WorkerMetrics
-from syncline.telemetry.observer import LoggingObserver, Observers
 from syncline.telemetry.queries import MongoTimer
 from syncline.web.exposition import CONTENT_TYPE, Exposition
 from syncline.wiring import make_health
@@ -27,8 +26,8 @@ Page = Callable[[], Awaitable[bytes]]
 
 
 @contextlib.asynccontextmanager
-async def observed(settings: Settings, *, host: str, port: int) -> AsyncIterator[Observers]:
-    """Give a worker's observer, and serve what it counts at ``/metrics`` and a probe at ``/health``.
+async def counting(settings: Settings, *, host: str, port: int) -> AsyncIterator[WorkerMetrics]:
+    """Give an observer that counts, and serve what it counts at ``/metrics`` and a probe at ``/health``.
 
     To be called before the worker's clients are made: what it asks of MongoDB is timed too.
 
@@ -46,7 +45,7 @@ async def observed(settings: Settings, *, host: str, port: int) -> AsyncIterator
     try:
         async with exporting(pages, host=host, port=port) as bound:
             structlog.get_logger("syncline").info("metrics", host=host, port=bound, path="/metrics")
-            yield Observers(LoggingObserver(wants_keys=settings.log.level == "debug"), metrics)
+            yield metrics
     finally:
         await health.close()
 

@@ -45,6 +45,7 @@ class Syncline:
         admin_token: guards the admin routes; by default ``SYNCLINE_ADMIN_TOKEN``. While there is none they refuse.
         guard_metrics: ask for the credential at ``/metrics`` too.
         mongo_pool: tells the pool of the application's MongoDB client (``telemetry.queries.MongoPool``).
+        tracing: give each request an OpenTelemetry span (with ``attach_traces`` its changes are linked to it).
         deadline: within which health answers.
         metrics: where requests are counted.
 
@@ -58,6 +59,7 @@ class Syncline:
         admin_token: str | None = None,
         guard_metrics: bool = False,
         mongo_pool: Pool | None = None,
+        tracing: bool = False,
         deadline: timedelta = DEADLINE,
         metrics: AppMetrics | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class Syncline:
         self.freshness = Freshness(engine if engine is not None else self.settings.source.url)
         self._calls = SourceCalls(self.settings)
         self._guard_metrics = guard_metrics
+        self._tracing = tracing
         self._pools: dict[str, Pool] = {}
         if engine is not None:
             time_engine(engine, self.queries)
@@ -77,10 +80,14 @@ class Syncline:
             self._pools["mongodb"] = mongo_pool
 
     def mount(self, app: FastAPI) -> None:
-        """Mount every router, time every request and give each an id."""
+        """Mount every router, time every request and give each an id (and a span, where asked for)."""
         for router in self.routers():
             app.include_router(router)
         app.add_middleware(RequestTimes, metrics=self.metrics)
+        if self._tracing:
+            from syncline.contrib.fastapi.tracing import RequestSpans  # needs the extra [tracing]
+
+            app.add_middleware(RequestSpans)
         app.add_middleware(Correlation)
 
     def routers(self) -> list[APIRouter]:

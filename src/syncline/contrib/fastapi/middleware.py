@@ -49,7 +49,7 @@ class RequestTimes:
             await self._app(scope, receive, sending)
         finally:
             seconds = (ended or time.perf_counter()) - began
-            self._metrics.request(scope["method"], _template(scope), status, seconds)
+            self._metrics.request(scope["method"], template(scope), status, seconds)
 
 
 class Correlation:
@@ -79,7 +79,7 @@ class Correlation:
             await self._app(scope, receive, sending)
 
 
-def _template(scope: Scope) -> str:
+def template(scope: Scope) -> str:
     """Find the template of the route that took the request; mounted applications count under their place."""
     route = scope.get("route")
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
