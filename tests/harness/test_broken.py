@@ -22,7 +22,6 @@ class Shop(MappingContract):
     config = "syncline.toml"
     schema = "schema.sql"
     rows_per_table = 6
-    patience_seconds = 15
     target_class: type[MongoTarget] = MongoTarget
 
     def row(self, table, number, random):
@@ -79,6 +78,18 @@ class Rounding(MongoTarget):
 
 class TestRounds(Shop):
     target_class = Rounding
+
+
+class Floating(MongoTarget):
+    async def apply(self, batch):
+        for document in (*batch.inserts, *batch.upserts):
+            for line in document.get("lines", ()):
+                line["number"] = float(line["number"])
+        return await super().apply(batch)
+
+
+class TestChangesTypes(Shop):
+    target_class = Floating
 
 
 class TestForgetsAColumn(Shop):

@@ -42,6 +42,8 @@ rename = { free = "nested.free", at = "nested.deep.at" }
 [entities.other.computed]
 "nested.sum" = { sql = "number + coalesce(near, 0)", type = "decimal" }
 plain = { sql = "tenant || '%'" }
+plus = { sql = "number + 1" }
+both = { sql = "ARRAY[number, 2]" }
 [entities.keyed]
 [entities.by_id]
 table = "keyed"

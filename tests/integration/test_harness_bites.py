@@ -11,6 +11,7 @@ BROKEN = {
     "TestDropsDeletes::test_deletes_arrive": ("(no row)",),
     "TestNoFence::test_late_writes_change_nothing": ("differences between PostgreSQL and MongoDB",),
     "TestRounds::test_every_value_comes_back_or_is_rejected_by_name": ("field credit", "look at:    include, exclude"),
+    "TestChangesTypes::test_inserts_arrive": (".number", "(cannot be read as int4: float"),
     "TestForgetsAColumn::test_every_column_is_mapped_or_excluded": (
         "public.customer.settings: neither included nor excluded",
         "[entities.customer]",

@@ -12,7 +12,7 @@ from typing import Any
 
 from syncline import wiring
 from syncline.config import Settings
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, SynclineError
 from syncline.ports import Target
 from syncline.testing.mapping.pair import Pair, opened_pair
 from syncline.testing.mapping.prepare import Prepared, prepared, run_files
@@ -64,6 +64,8 @@ class MappingCase:
         async def whole() -> None:
             try:
                 await scenario(pair)
+            except SynclineError as error:
+                pair.fail(str(error))
             finally:
                 await pair.close()
 

@@ -17,7 +17,7 @@ from psycopg import sql
 from pymongo.database import Database
 
 from syncline.model.entity import Embed, Entity, TableName
-from syncline.testing.mapping.declared import Mapped, fields_of, same, select
+from syncline.testing.mapping.declared import TIMES, Mapped, fields_of, same, select
 from syncline.testing.mapping.restore import restored
 from syncline.testing.mapping.tables import Table, find
 
@@ -27,6 +27,7 @@ SET timezone = 'UTC'; SET datestyle = 'ISO, MDY'; SET intervalstyle = 'iso_8601'
 SET extra_float_digits = 1; SET lc_monetary = 'C'; SET xmloption = 'content'
 """
 ABSENT = "(no such field)"
+UNREADABLE = "(cannot be read as"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ class _Comparison:
             if value is ABSENT or not same(mapped, source, text):
                 name = prefix + ".".join(mapped.path)
                 target = ABSENT if value is ABSENT else repr(value)
+                if text is not None and text.startswith(UNREADABLE):
+                    target += f" {text}"
                 yield Difference(self._entity.name, key, name, repr(source), target, mapped.place)
 
     def _printed(self, fields: Sequence[Mapped], values: Sequence[Any]) -> Sequence[str | None]:
@@ -136,7 +139,7 @@ class _Comparison:
         try:
             return self._print([mapped], [_restored(mapped, value)])[0]
         except (psycopg.DataError, TypeError) as error:
-            return f"(not a {mapped.type.name}: {str(error).splitlines()[0]})"
+            return f"{UNREADABLE} {mapped.type.name}: {str(error).splitlines()[0]})"
 
     def _print(self, fields: Sequence[Mapped], texts: Sequence[str | None]) -> Sequence[str | None]:
         if not fields:
@@ -168,7 +171,10 @@ class _Comparison:
             return None
         casts = [sql.SQL("%s::text::{}::text").format(sql.SQL(column.sql_type)) for column in self._key]
         try:
-            texts = [restored(part, column.type) for part, column in zip(parts, self._key, strict=True)]
+            texts = [
+                restored(part, column.type, "text" if column.type.name in TIMES else None)
+                for part, column in zip(parts, self._key, strict=True)
+            ]
             row = self._conn.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(casts)), texts).fetchone()
         except (psycopg.DataError, TypeError):
             return None

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from syncline.model.entity import Fields
-from syncline.testing.mapping.tables import Table, Type
+from syncline.testing.mapping.tables import Table, Type, read_type
 
 TIMES = frozenset({"date", "timestamp", "timestamptz"})
 
@@ -52,8 +52,7 @@ def fields_of(
         found.append(_mapped(name, value, column.sql_type, column.type, kind, place, required=required))
     for name, computed in fields.computed.items():
         value = sql.SQL("({}\n)").format(sql.SQL(computed.sql.replace("%", "%%")))
-        sql_type = _type_of(conn, table, value)
-        type_ = Type(sql_type.partition("(")[0], "b")
+        type_, sql_type = _type_of(conn, table, value)
         found.append(_mapped(name, value, sql_type, type_, computed.type, f"computed {name} in [{section}]"))
     return found
 
@@ -109,11 +108,10 @@ def select(items: Sequence[sql.Composable], table: Table, conditions: Sequence[s
     )
 
 
-def _type_of(conn: psycopg.Connection[Any], table: Table, value: sql.Composable) -> str:
+def _type_of(conn: psycopg.Connection[Any], table: Table, value: sql.Composable) -> tuple[Type, str]:
     cursor = conn.execute(select([value], table, []) + sql.SQL(" LIMIT 0"), ())
     description = cursor.description or []
-    found = conn.execute("SELECT format_type(%s, -1)", [description[0].type_code]).fetchone()
-    return str(found[0]) if found else "text"
+    return read_type(conn, description[0].type_code)
 
 
 def camel(name: str) -> str:

@@ -71,20 +71,15 @@ class FaultTests(MappingCase):
         async def scenario(pair: Pair) -> None:
             async with pair.worker():
                 pair.rows.fill(self.rows_per_table)
-                await pair.applied()
-                for number in range(LATE):
-                    pair.target.hold_writes = 1
-                    table = pair.rows.table_of(pair.entities[number % len(pair.entities)])
-                    if pair.rows.change(table):
-                        await pair.until(lambda: not pair.target.hold_writes, "a write is held back")
-                await pair.applied()
-                for table in reversed(pair.rows.synced):
-                    for place in pair.rows.all(table):
-                        (pair.rows.delete if pair.random.random() < 0.5 else pair.rows.update)(table, place)
-                await pair.applied()
-                for held in pair.target.held:
-                    await held.deliver()
-                await pair.settled()
+                for change in (pair.rows.update, pair.rows.delete):
+                    await _hold_back(pair)
+                    for table in reversed(pair.rows.synced):
+                        for place in pair.rows.all(table):
+                            change(table, place)
+                    await pair.applied()
+                    while pair.target.held:
+                        await pair.target.held.pop().deliver()
+                    await pair.settled()
 
         self.play(syncline_pair, scenario)
 
@@ -101,3 +96,13 @@ class FaultTests(MappingCase):
                 await pair.settled()
 
         self.play(syncline_pair, scenario)
+
+
+async def _hold_back(pair: Pair) -> None:
+    """Have some writes fail that are executed later."""
+    await pair.applied()
+    for number in range(LATE):
+        pair.target.hold_writes = 1
+        if pair.rows.change(pair.rows.table_of(pair.entities[number % len(pair.entities)])):
+            await pair.until(lambda: not pair.target.hold_writes, "a write is held back")
+        await pair.applied()

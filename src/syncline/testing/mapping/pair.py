@@ -38,6 +38,7 @@ from syncline.wiring import make_worker
 STEP_SECONDS = 0.02
 STOP_SECONDS = 30
 KILLED = -9
+VERIFY_PATIENCE = timedelta(seconds=5)
 _WAITING = """
 SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred),
        (SELECT count(*) FROM syncline.task)
@@ -170,7 +171,7 @@ class Pair:
                 if worker.done():
                     worker.result()
             if time.monotonic() > end:
-                self._fail(f"after {self._patience:g} s still not: {what}\n{self._trouble()}")
+                self.fail(f"after {self._patience:g} s still not: {what}\n{self._trouble()}")
             await asyncio.sleep(STEP_SECONDS)
 
     async def applied(self) -> None:
@@ -216,8 +217,8 @@ class Pair:
         return self.mongo[entity.collection]
 
     async def verify(self) -> VerifyReport:
-        """Verify as ``syncline verify`` does."""
-        return await prove(self.settings, timedelta(seconds=self._patience))
+        """Verify as ``syncline verify`` does; not for long, because nothing is on its way when it matters."""
+        return await prove(self.settings, VERIFY_PATIENCE)
 
     async def repair(self, report: VerifyReport) -> None:
         """Repair as ``syncline repair`` does."""
@@ -236,9 +237,10 @@ class Pair:
         """Fail when there is a problem: with all of them, and the seed that repeats them."""
         found = [problem for problem in problems if problem]
         if found:
-            self._fail("\n".join(found))
+            self.fail("\n".join(found))
 
-    def _fail(self, message: str) -> NoReturn:
+    def fail(self, message: str) -> NoReturn:
+        """Fail without a traceback, with the seed."""
         pytest.fail(f"{message}\n  seed: {self.seed} (--syncline-seed={self.seed} repeats it)", pytrace=False)
 
     def _trouble(self) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from bson.binary import Binary
@@ -24,6 +26,30 @@ DAY = 86_400 * 10**6
 INFINITE = {2**63 - 1: "infinity", -(2**63): "-infinity"}
 _CYCLE = 146_097
 """Days in 400 years, after which the calendar repeats itself."""
+_OF_KIND: Mapping[str | None, tuple[type, ...]] = MappingProxyType(
+    {
+        "long": (int,),
+        "double": (float,),
+        "decimal": (Decimal128,),
+        "text": (str,),
+        "boolean": (bool,),
+        "binary": (bytes,),
+        "uuid": (uuid.UUID, Binary),
+        "date": (datetime, DatetimeMS),
+    }
+)
+_OF_TYPE: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(("int2", "int4", "int8", "oid"), _OF_KIND["long"]),
+        **dict.fromkeys(("float4", "float8"), _OF_KIND["double"]),
+        **dict.fromkeys(("date", "timestamp", "timestamptz"), _OF_KIND["date"]),
+        "numeric": _OF_KIND["decimal"],
+        "bool": _OF_KIND["boolean"],
+        "bytea": _OF_KIND["binary"],
+        "uuid": _OF_KIND["uuid"],
+    }
+)
+"""What a document holds for a column of each type; text for all others."""
 
 
 def restored(value: Any, type_: Type, kind: str | None = None) -> str | None:
@@ -42,17 +68,18 @@ def restored(value: Any, type_: Type, kind: str | None = None) -> str | None:
         return None
     if kind == "json" or type_.innermost in {"json", "jsonb"}:
         return json_text(value)
-    if kind == "text":
-        return str(_only(str, value))
     if kind == "micros":
-        return instant(INFINITE.get(value, value), type_)
+        number = _only((int,), value)
+        return instant(INFINITE.get(number, number), type_)
+    if kind in _OF_KIND:
+        return _scalar(_only(_OF_KIND[kind], value), type_)
     if isinstance(value, list) and type_.kind == "m":
         return "{" + ",".join(_range(item, type_) for item in value) + "}"
     if isinstance(value, list):
         return array_literal([_element(item, type_) for item in value])
-    if isinstance(value, dict):
+    if type_.kind == "r":
         return _range(value, type_)
-    return _scalar(value, type_)
+    return _scalar(_only(_OF_TYPE.get(type_.name, (str,)), value), type_)
 
 
 def json_text(value: Any) -> str:
@@ -102,9 +129,7 @@ def _scalar(value: Any, type_: Type) -> str:
         return "\\x" + value.hex()
     if isinstance(value, Decimal128):
         return str(value.to_decimal())
-    if isinstance(value, str | int):
-        return str(value)
-    return repr(_only(float, value))
+    return str(value) if isinstance(value, str | int) else repr(value)
 
 
 def _element(value: Any, type_: Type) -> Any:
@@ -114,14 +139,15 @@ def _element(value: Any, type_: Type) -> Any:
 
 
 def _range(value: Any, type_: Type) -> str:
-    if _only(dict, value).get("empty"):
+    if _only((dict,), value).get("empty"):
         return "empty"
     bounds = [restored(value[side], type_.element or type_) for side in ("lower", "upper")]
     low, high = ("" if bound is None else '"' + bound + '"' for bound in bounds)
     return f"{value['bounds'][0]}{low},{high}{value['bounds'][1]}"
 
 
-def _only(type_: type, value: Any) -> Any:
-    if not isinstance(value, type_):
-        raise TypeError(f"{type(value).__name__} {value!r:.60} instead of {type_.__name__}")
+def _only(wanted: tuple[type, ...], value: Any) -> Any:
+    """A document's 1 is not its 1.0, nor its "1"."""
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted != (bool,)):
+        raise TypeError(f"{type(value).__name__} {value!r:.60} instead of {wanted[0].__name__}")
     return value

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from syncline.errors import SynclineError
 from syncline.model.entity import Entity, TableName
+from syncline.testing.mapping.demands import conditions_of, kinds_of, parents_first
 from syncline.testing.mapping.tables import Column, ForeignKey, Table, find
 from syncline.testing.mapping.values import random_text
 
@@ -59,10 +60,11 @@ class Rows:
         self._conn, self._tables, self._random, self._decide = conn, tables, random, decide
         self._number = 0
         self._making: list[TableName] = []
-        self._kinds = _kinds(entities)
+        self._kinds = kinds_of(entities)
+        self._filtering = conditions_of(entities)
         self._keys = {entity.table: entity.key for entity in entities if entity.key}
         wanted = dict.fromkeys(t for e in entities for t in (e.table, *(embed.table for embed in e.embeds)))
-        self.synced = [find(tables, name) for name in _parents_first(tables, list(wanted))]
+        self.synced = [find(tables, name) for name in parents_first(tables, list(wanted))]
         """The tables behind the entities, parents before children."""
 
     # -- one row
@@ -191,7 +193,7 @@ class Rows:
         left_out = column.has_default and (column.name in self.key_of(table) or self._random.random() < 0.3)
         if left_out and column.name not in wanted:
             return
-        if not column.not_null and self._random.random() < 0.15:
+        if not column.not_null and self._random.random() < self._share_of_nulls(table, column):
             values[column.name] = None
             return
         text = self._value(table, column)
@@ -202,6 +204,11 @@ class Rows:
             )
         if text is not None or not column.not_null:
             values[column.name] = text
+
+    def _share_of_nulls(self, table: Table, column: Column) -> float:
+        """A column that a ``where`` looks at decides whether the record is there: as often as not."""
+        named = any(column.name in condition for condition in self._filtering.get(table.name, ()))
+        return 0.5 if named else 0.15
 
     def _value(self, table: Table, column: Column) -> str | None:
         if column.name in table.choices:
@@ -313,29 +320,6 @@ def _adapted(table: Table, values: Values) -> list[Any]:
 
 def _identifier(table: Table) -> sql.Identifier:
     return sql.Identifier(table.name.schema, table.name.name)
-
-
-def _kinds(entities: Sequence[Entity]) -> dict[tuple[TableName, str], str]:
-    found = {(e.table, column): kind for e in entities for column, kind in e.fields.types.items()}
-    for embed in (embed for entity in entities for embed in entity.embeds):
-        found |= {(embed.table, column): kind for column, kind in embed.fields.types.items()}
-    return found
-
-
-def _parents_first(tables: Mapping[TableName, Table], names: list[TableName]) -> list[TableName]:
-    ordered: dict[TableName, None] = {}
-
-    def visit(name: TableName, above: tuple[TableName, ...]) -> None:
-        if name in ordered or name in above:
-            return
-        for key in find(tables, name).foreign_keys:
-            if key.parent in names:
-                visit(key.parent, (*above, name))
-        ordered[name] = None
-
-    for name in names:
-        visit(name, ())
-    return list(ordered)
 
 
 def _advice(table: Table, column: str) -> str:

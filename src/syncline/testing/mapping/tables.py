@@ -95,6 +95,13 @@ def read_tables(conn: psycopg.Connection[Any]) -> dict[TableName, Table]:
     return {name: _table(oid, names, columns, constraints[oid]) for oid, name in names.items()}
 
 
+def read_type(conn: psycopg.Connection[Any], oid: int) -> tuple[Type, str]:
+    """Read one type, and its name in SQL."""
+    types = {row[0]: row for row in conn.execute(blocks("tables.sql", "syncline.testing.mapping")["types"])}
+    found = conn.execute("SELECT format_type(%s, -1)", [oid]).fetchone() or ("text",)
+    return _resolved(types, oid, -1), str(found[0])
+
+
 def find(tables: Mapping[TableName, Table], name: TableName) -> Table:
     """Find a table.
 
