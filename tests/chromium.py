@@ -24,7 +24,8 @@ from syncline.embedded.paths import cache_dir
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 PACKAGE = "chromium-headless-shell"
-SECONDS = 30.0
+SECONDS = 60.0
+"""An upper bound for whatever a quiet machine does at once."""
 
 
 class UnavailableError(Exception):

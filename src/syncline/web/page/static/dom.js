@@ -32,10 +32,11 @@ export function show(element, shown) {
 }
 
 // Keeps the children of `parent` in step with `items`, by key: what stays is changed in place, so that focus, choice and
-// selection stay too. `create` makes a child with a function `update`. Returns whether the focus was in what went away.
+// selection stay too. `create` makes a child with a function `update`, which is given the item and the `state` each time
+// (what `create` sees itself is soon old). Returns whether the focus was in what went away.
 const children = new WeakMap();
 
-export function list(parent, items, key, create) {
+export function list(parent, items, key, create, state) {
   const known = children.get(parent) ?? new Map();
   children.set(parent, known);
   const wanted = new Set(items.map(key));
@@ -53,7 +54,7 @@ export function list(parent, items, key, create) {
       child = create(item);
       known.set(id, child);
     }
-    child.update(item);
+    child.update(item, state);
     if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
   });
   return lost;

@@ -82,7 +82,8 @@ function curves(state) {
 function workers(state) {
   const found = state.workers;
   const owners = state.laneOwners ?? [];
-  const letter = new Map(found.map((worker, place) => [worker.id, letters[place % letters.length]]));
+  const signs = new Map(found.map((worker, place) => [worker.id, letters[place % letters.length]]));
+  const context = { found, owners, signs, now: state.time };
   const known = state.lanes.total !== undefined;
   show(byId("workers-scroll"), found.length > 0);
   show(byId("workers-empty"), !found.length);
@@ -90,14 +91,14 @@ function workers(state) {
   text(byId("lanes-summary"), known ? `${number(state.lanes.owned)} of ${number(state.lanes.total)} lanes are owned` : "");
   list(byId("lanes"), owners.map((owner, lane) => ({ owner, lane })), (one) => one.lane, (one) => {
     const element = make("li");
-    element.update = ({ owner }) => {
-      const sign = letter.get(owner) ?? "";
+    element.update = ({ owner }, { signs, found }) => {
+      const sign = signs.get(owner) ?? "";
       classes(element, sign ? `lane w${letters.indexOf(sign) % 6}` : "lane free");
       text(element, sign);
       element.title = `lane ${one.lane}: ${found.find((worker) => worker.id === owner)?.name ?? "free"}`;
     };
     return element;
-  });
+  }, context);
   list(byId("workers"), found, (worker) => worker.id, () => {
     const sign = make("span", { class: "lane", "aria-hidden": "true" });
     const name = make("span");
@@ -107,11 +108,11 @@ function workers(state) {
     const cells = ["Lanes", "Records/s", "Applied", "Stale", "Parked"].map((label, place) => make("td", { "data-label": label, class: place ? "number" : "" }));
     const since = make("time");
     const element = make("tr", {}, make("th", { scope: "row" }, sign, " ", name, " ", version), make("td", { "data-label": "State" }, pill, " ", trouble), ...cells, make("td", { "data-label": "Started" }, since));
-    element.update = (worker) => {
+    element.update = (worker, { owners, signs, now }) => {
       const own = owners.flatMap((owner, lane) => (owner === worker.id ? [lane] : []));
       const report = worker.report;
-      classes(sign, `lane w${letters.indexOf(letter.get(worker.id)) % 6}`);
-      text(sign, letter.get(worker.id));
+      classes(sign, `lane w${letters.indexOf(signs.get(worker.id)) % 6}`);
+      text(sign, signs.get(worker.id));
       text(name, worker.name);
       text(version, worker.version);
       classes(pill, `pill ${worker.alive ? "healthy" : "unhealthy"}`);
@@ -122,10 +123,10 @@ function workers(state) {
       text(cells[2], number((report.applied ?? 0) + (report.deleted ?? 0)));
       text(cells[3], number(report.stale));
       text(cells[4], number(report.rejected));
-      stamp(since, worker.started_at, state.time);
+      stamp(since, worker.started_at, now);
     };
     return element;
-  });
+  }, context);
 }
 
 function tasks(state) {
@@ -137,7 +138,7 @@ function tasks(state) {
     const told = make("span", { class: "muted" });
     const pill = make("span", { class: "pill" });
     const element = make("li", { class: "card task" }, make("strong", {}, name), " ", make("span", { class: "muted" }, `(${task.reason})`), " ", pill, bar, told);
-    element.update = ({ progress, running, created_at: created }) => {
+    element.update = ({ progress, running, created_at: created }, { time }) => {
       const { done = 0, total = null, marked = 0 } = progress;
       classes(pill, `pill ${running ? "healthy" : "waiting"}`);
       text(pill, running ? "running" : "waiting for a worker");
@@ -146,10 +147,10 @@ function tasks(state) {
         bar.value = done;
       } else bar.removeAttribute("value");
       const share = total ? ` of about ${number(total)}, ${Math.min(100, Math.floor((100 * done) / total))} %` : "";
-      text(told, `${number(done)}${share} · ${number(marked)} marked · asked for ${ago(created, state.time)}`);
+      text(told, `${number(done)}${share} · ${number(marked)} marked · asked for ${ago(created, time)}`);
     };
     return element;
-  });
+  }, state);
 }
 
 function entities(state) {
@@ -164,18 +165,18 @@ function entities(state) {
     const pill = make("span", { class: "pill" });
     const when = make("span", { class: "muted" });
     const element = make("tr", {}, ...cells, make("td", { "data-label": "Verified" }, pill, " ", when));
-    element.update = (entity) => {
+    element.update = (entity, { proofs, now }) => {
       const proof = proofs.get(entity.name);
       const values = [entity.name, `${entity.table} → ${entity.collection}`, entity.capture, number(entity.waiting), number(entity.parked)];
       values.forEach((value, place) => text(cells[place], value));
       classes(pill, `pill ${{ equal: "healthy", divergent: "unhealthy" }[proof?.verdict] ?? "waiting"}`);
       text(pill, proof?.verdict ?? "never");
       const since = proof?.verdict === "equal" && entity.parked ? `; ${number(entity.parked)} parked since` : "";
-      text(when, proof ? `${plural(proof.records, "record")}, as of ${ago(proof.as_of, state.time)}${since}` : "");
+      text(when, proof ? `${plural(proof.records, "record")}, as of ${ago(proof.as_of, now)}${since}` : "");
       when.title = proof ? moment(proof.as_of) : "";
     };
     return element;
-  });
+  }, { proofs, now: state.time });
 }
 
 function proved(found, certificates) {
@@ -192,9 +193,9 @@ function notices(state) {
   list(byId("notices"), state.notices, (notice) => notice.id, (notice) => {
     const when = make("time");
     const element = make("li", { class: notice.severity }, when, " ", make("strong", {}, notice.name), " ", make("span", {}, notice.message));
-    element.update = () => stamp(when, notice.at, state.time);
+    element.update = (_, { time }) => stamp(when, notice.at, time);
     return element;
-  });
+  }, state);
 }
 
 function stamp(element, iso, now) {

@@ -1,0 +1,283 @@
+"""The operations page in a real browser: live, safe against script in data, usable by keyboard and on a telephone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from syncline.embedded.postgres import PrivatePostgres
+from tests import chromium
+from tests.chromium import Tab
+from tests.pages import EVIL, Served, park, serving
+from tests.relay import Relay, relayed
+
+CONTRASTS = Path(__file__).with_name("contrasts.js").read_text("utf-8")
+NAMES = """[...document.querySelectorAll("button, input, summary, [tabindex='0'], dialog, table")]
+  .filter(e => e.type !== "hidden" && !e.hidden).filter(e => {
+    const label = e.getAttribute("aria-label") || document.getElementById(e.getAttribute("aria-labelledby"))?.textContent
+      || e.querySelector(":scope > caption")?.textContent || (e.labels?.[0] ?? e).innerText || e.textContent;
+    return !label.trim() }).map(e => e.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _browser() -> None:
+    try:
+        chromium.command()
+    except chromium.UnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+async def relay(database: str, mongo_url: str, mongo_db: str) -> AsyncIterator[Relay]:
+    async with relayed(database, (mongo_url, mongo_db), grace=timedelta(seconds=60)) as relay:
+        yield relay
+
+
+@asynccontextmanager
+async def visited(served: Served) -> AsyncIterator[Tab]:
+    """Log in through the printed link, and wait until the page lives."""
+    async with chromium.browser() as tab:
+        await tab.look()
+        await tab.open(served.way_in)
+        await tab.until("document.body.dataset.seen")
+        yield tab
+
+
+async def shows(tab: Tab, selector: str, text: str) -> None:
+    await tab.until(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
+
+
+def working(relay: Relay, name: str = "cedar", lanes: int = 10) -> None:
+    """Have a worker that looks alive, as its row in the source tells it."""
+    relay.sql(
+        "WITH w AS (INSERT INTO syncline.worker (id, name, version, expires_at, report) VALUES (gen_random_uuid(), %s,"
+        " '0.1.0', now() + interval '1 hour', '{\"applied\": 1234, \"rate\": 5}') RETURNING id)"
+        " UPDATE syncline.lane SET owner = w.id FROM w WHERE lane < %s",
+        name, lanes,
+    )  # fmt: skip
+
+
+async def test_what_happens_shows_without_a_reload(relay: Relay, tmp_path: Path):
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            await tab.run("window.mark = 1")
+            assert await tab.text("#health") == "healthy"
+            for part, text in {"#feed": "live", "#workers-empty": "None is running", "#parked-empty": "None."}.items():
+                await shows(tab, part, text)
+            working(relay)
+            park(relay, "1")
+            relay.sql("INSERT INTO item SELECT g, 'x' FROM generate_series(1, 1500) AS g")
+            relay.sql(
+                "INSERT INTO syncline.task (kind, entity, reason, progress) SELECT 'backfill', id, 'asked for',"
+                ' \'{"done": 250, "total": 1000, "marked": 240}\' FROM syncline.entity'
+            )
+            relay.sql(
+                "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report)"
+                " SELECT id, now(), 77, 'equal', '{}' FROM syncline.entity"
+            )
+            shown = {
+                "#workers": "cedar", "#lanes-summary": "10 of 64 lanes are owned", ".plot.queue .value": "1,500",
+                "#alert-list": "QueueSizeHigh", "#parked-rows": "too large", "#entities": "77 records",
+                "#tasks": "250 of about 1,000, 25 % · 240 marked", "#verified": "all proved equal",
+            }  # fmt: skip
+            for part, text in shown.items():
+                await shows(tab, part, text)
+            assert await tab.text("#health") in {"degraded", "unhealthy"}
+            relay.sql("TRUNCATE syncline.outbox")
+            relay.sql("UPDATE syncline.lane SET owner = NULL WHERE lane > 4")
+            relay.sql("UPDATE syncline.certificate SET records = 78")
+            relay.sql("UPDATE syncline.task SET progress = progress || '{\"done\": 500}'")
+            changed = {
+                "#health.healthy": "healthy",
+                "#workers": "5 (0\N{EN DASH}4)",
+                "#entities": "78 records",
+                "#tasks": "500 of",
+            }
+            for part, text in changed.items():
+                await shows(tab, part, text)
+            assert await tab.run("document.querySelectorAll('.plot .line').length") >= 3
+            assert await tab.run("window.mark") == 1, "it was never loaded again"
+            assert tab.errors == []
+
+
+async def test_script_in_data_is_text(relay: Relay, tmp_path: Path):
+    relay.sql("CREATE TABLE evil (id text PRIMARY KEY)")
+    relay.sql(
+        "INSERT INTO syncline.entity (id, name, source_table, collection, key_columns, key_types, capture, definition)"
+        " VALUES (99, %s, %s, %s, '{id}', '{text}', 'triggers', '{}')",
+        EVIL, EVIL, EVIL,
+    )  # fmt: skip
+    park(relay, EVIL, error=EVIL, payload=json.dumps({EVIL: EVIL}), entity=EVIL)
+    park(relay, f"{EVIL}2", error=EVIL)
+    working(relay, EVIL)
+    relay.sql(
+        "UPDATE syncline.worker SET version = %s, report = jsonb_build_object('target_error', %s::text)", EVIL, EVIL
+    )
+    relay.sql("INSERT INTO syncline.notice (name, severity, message) VALUES (%s, 'critical', %s)", EVIL, EVIL)
+    relay.sql("INSERT INTO syncline.task (kind, entity, reason) VALUES ('sweep', 99, %s)", EVIL)
+    relay.sql(
+        "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report) VALUES (99, now(), 1, %s, '{}')",
+        EVIL,
+    )
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            for part in ("#alert-list", "#parked-rows", "#workers", "#tasks", "#entities", "#notices"):
+                await shows(tab, part, EVIL)
+            await tab.click("#parked-rows .link")
+            await shows(tab, "#record-parts pre", "onerror")
+            await shows(tab, "#record-title", EVIL)
+            await tab.press("Escape")
+            await tab.click("#parked-rows .danger")
+            await shows(tab, "#sure-title", EVIL)
+            assert await tab.run("window.pwned") is None
+            assert await tab.run("document.querySelectorAll('script').length") == 1
+            assert await tab.run("document.querySelectorAll('img').length") == 1
+            assert tab.errors == []
+
+
+async def test_parked_records_are_handled_by_keyboard_and_the_focus_is_kept(relay: Relay, tmp_path: Path):
+    for key in ("1", "2", "3", "4"):
+        park(relay, key)
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            await shows(tab, "#parked-summary", "4 records")
+            await tab.run("document.querySelector('[aria-label=\"Retry item 1\"]').focus()")
+            await tab.press("Enter")
+            await shows(tab, "#announce", "item 1: a worker tries again")
+            assert relay.sql("SELECT key FROM syncline.outbox") == [("1",)]
+            focused = "document.activeElement.getAttribute('aria-label')"
+            assert await tab.run(focused) == "Retry item 1", "a new state took nothing from under the finger"
+
+            await tab.press("Tab")
+            assert await tab.run(focused) == "Discard item 1"
+            await tab.press("Enter")
+            await tab.until("document.getElementById('sure').open")
+            assert await tab.run("document.activeElement.innerText") == "Keep"
+            await tab.press("Escape")
+            await tab.until("!document.getElementById('sure').open")
+            assert len(relay.parked()) == 4, "Escape means no"
+
+            await tab.press("Enter")
+            await tab.until("document.getElementById('sure').open")
+            await tab.press("Tab")
+            await tab.press("Enter")
+            await shows(tab, "#announce", "item 1: discarded")
+            await shows(tab, "#parked-summary", "3 records")
+            assert await tab.run("document.activeElement.id") == "parked-title", "the focus is not lost with its row"
+
+            await tab.run("document.querySelector('[aria-label=\"Choose item 2\"]').focus()")
+            await tab.press(" ")
+            await tab.run("document.querySelector('[aria-label=\"Choose item 4\"]').focus()")
+            await tab.press(" ")
+            await shows(tab, "#chosen", "2 chosen")
+            await tab.click("#discard-chosen")
+            await shows(tab, "#sure-title", "Discard 2 records?")
+            await tab.click("#sure .danger")
+            await shows(tab, "#parked-summary", "1 record")
+            assert set(relay.parked()) == {"3"}
+            await shows(tab, "#notices", "asked to discard 2 parked records of item: 2, 4")
+            assert tab.errors == []
+
+
+async def test_it_can_be_read_by_everybody_and_on_a_telephone(relay: Relay, tmp_path: Path):
+    park(relay, "1", error="a long error " * 40)
+    park(relay, "an-endless-key-" * 30)
+    working(relay)
+    relay.sql("INSERT INTO item SELECT g, 'x' FROM generate_series(1, 1100) AS g")
+    relay.sql(
+        "INSERT INTO syncline.notice (name, severity, message) VALUES ('TargetRestored', 'critical', %s)", "x" * 300
+    )
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            await shows(tab, "#workers", "cedar")
+            await shows(tab, "#alert-list", "TargetRestored")
+            assert await tab.run(NAMES) == [], "everything that can be used has a name"
+            assert await tab.run("['header', 'main', 'h1'].map(t => document.querySelectorAll(t).length)") == [1, 1, 1]
+            assert await tab.run("document.getElementById('announce').getAttribute('aria-live')") == "polite"
+            for dark in (False, True):
+                await tab.look(dark=dark)
+                assert await tab.run(CONTRASTS) == [], "every text stands out from its ground"
+            for width in (320, 390, 800):
+                await tab.look(width=width, height=800)
+                await tab.until(f"innerWidth === {width}")
+                assert await tab.run("document.documentElement.scrollWidth") == width, "nothing is cut off at the side"
+            await tab.look()
+            await tab.run("document.activeElement.blur()")
+            await tab.press("Tab")
+            assert await tab.run("document.activeElement.innerText") == "Skip to the content"
+            await tab.run("document.querySelector('.plot.queue .area').focus()")
+            await tab.press("End")
+            await shows(tab, ".plot.queue .readout", "1,100")
+            label = "document.querySelector('.plot.queue svg').getAttribute('aria-label')"
+            await tab.until(f"{label}.startsWith('Queue over the last hour: now 1,100, highest 1,100 at ')")
+            await tab.run("document.querySelector('.plot.queue details').open = true")
+            await shows(tab, ".plot.queue details tbody", "1,100")
+            assert tab.errors == []
+
+
+async def test_a_database_and_the_server_itself_may_go_and_come_back(
+    private_postgres: PrivatePostgres, mongo_url: str, mongo_db: str, tmp_path: Path
+):
+    async with relayed(private_postgres.url, (mongo_url, mongo_db), grace=timedelta(seconds=60)) as relay:
+        with serving(tmp_path, relay.toml()) as served:
+            async with visited(served) as tab:
+                await shows(tab, "#databases", "version")
+                private_postgres.kill()
+                await shows(tab, "#health", "unhealthy")
+                await shows(tab, "#databases", "disconnected")
+                assert await tab.run("[...document.querySelectorAll('.database .pill')].map(e => e.innerText)") == [
+                    "disconnected",
+                    "connected",
+                ]
+                await shows(tab, "#announce", "PostgreSQL is disconnected")
+                await shows(tab, "#entities-empty", "Not known at present")
+                private_postgres.start()
+                await shows(tab, "#health.healthy", "healthy")
+                await shows(tab, "#entities", "item")
+                assert await tab.run("document.querySelectorAll('.plot .down-source').length") > 0
+                served.process.kill()
+                served.process.wait()
+                await shows(tab, "#feed", "no connection")
+                with serving(tmp_path, relay.toml(), port=served.port):
+                    await tab.until("document.getElementById('feed').classList.contains('live')")
+                    await shows(tab, "#since", "watched since this page's server started")
+                    assert await tab.run("location.pathname") == "/", "the session outlives the server"
+                with serving(tmp_path, relay.toml(), port=served.port, token="another-horse-battery-staple"):
+                    await tab.until("location.pathname === '/login'")
+
+
+async def test_where_events_do_not_come_through_it_polls(relay: Relay, tmp_path: Path):
+    with serving(tmp_path, relay.toml()) as served:
+        async with chromium.browser() as tab:
+            await tab.call("Network.enable")
+            await tab.call("Network.setBlockedURLs", urls=["*/events"])
+            await tab.open(served.way_in)
+            await shows(tab, "#feed", "looking every 5 s")
+            park(relay, "1")
+            await shows(tab, "#parked-rows", "too large")
+
+
+async def test_a_wrong_credential_is_told_and_log_out_leads_back(relay: Relay, tmp_path: Path):
+    with serving(tmp_path, relay.toml()) as served:
+        async with chromium.browser() as tab:
+            await tab.look()
+            await tab.open(served.url)
+            await tab.until("location.pathname === '/login'")
+            await tab.until("document.activeElement.id === 'credential'")
+            await tab.type("wrong-wrong-wrong-wrong")
+            await tab.press("Enter")
+            await shows(tab, "#problem", "This is not the admin credential.")
+            assert await tab.run(CONTRASTS) == []
+            await tab.open(served.way_in)
+            await tab.until("document.body.dataset.seen")
+            assert await tab.run("document.cookie") == "", "script cannot read the session"
+            assert "correct-horse" not in await tab.run("location.href + document.documentElement.outerHTML")
+            await tab.click("#logout")
+            await tab.until("location.pathname === '/login'")
+            await tab.open(served.url)
+            await tab.until("location.pathname === '/login'")
