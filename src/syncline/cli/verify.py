@@ -65,9 +65,13 @@ def verify(
     mode = Mode.KEYS if keys_only else Mode.SAMPLE if sample or keys else Mode.FULL
     options = Options(mode, sample or 1000, patience=timedelta(seconds=patience), rate=rate or None, taker=file)
     tune_garbage_collection()
-    found = run(_verify(settings, asked, options, quiet=as_json))
-    if file is not None:
-        file.end(as_dict(found, findings=0))
+    try:
+        found = run(_verify(settings, asked, options, quiet=as_json))
+        if file is not None:
+            file.end(as_dict(found, findings=0))
+    finally:
+        if file is not None:
+            file.close()
     print_json(as_dict(found)) if as_json else _print(found, report)
     raise typer.Exit(found.exit_status)
 

@@ -15,6 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from syncline.model.entity import Entity
 from syncline.ports import Document
 from syncline.targets import mongo_errors
+from syncline.targets.bson_order import order
 from syncline.targets.mongo import CODEC, MongoTarget, same_id
 
 LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")
@@ -38,6 +39,11 @@ def batch_of(cursor: bytes) -> tuple[list[bytes], int]:
         found.append(cursor[at : at + size])
         at += size
     return found, _INT64(cursor, cursor.index(_ID, end) + len(_ID))[0]
+
+
+def _empty(first: tuple[Any] | None, end: tuple[Any] | None) -> bool:
+    """Tell whether there is nothing between two bounds; the server takes that for a mistake."""
+    return first is not None and end is not None and order(first[0]) >= order(end[0])
 
 
 def _id_of(document: bytes) -> Any:
@@ -85,6 +91,8 @@ class MongoInspection:
         self, entity: Entity, first: tuple[Any] | None, end: tuple[Any] | None, *, size: int
     ) -> AsyncIterator[list[bytes]]:
         """Read the documents from one ``_id`` up to another in the order of the index, whatever their types."""
+        if _empty(first, end):
+            return
         after = None
         while True:
             reply = await self._find(entity, RAW, after or first, end, limit=size)
@@ -102,6 +110,8 @@ class MongoInspection:
         self, entity: Entity, first: tuple[Any] | None, end: tuple[Any] | None, *, size: int
     ) -> AsyncIterator[list[Any]]:
         """Read the ``_id``s of such a range, by the index alone."""
+        if _empty(first, end):
+            return
         after = None
         while True:
             reply = await self._find(entity, IDS, after or first, end, limit=size, projection={"_id": 1})

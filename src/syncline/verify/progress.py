@@ -21,6 +21,8 @@ from syncline.verify.spool import Taker
 from syncline.verify.suspects import Suspects
 
 HOLD_SECONDS = 3.0
+SAVE_SHARE = 20
+"""A pass works at least so many times as long as it saves."""
 
 
 class Phase(StrEnum):
@@ -141,7 +143,7 @@ class Recorder:
         state["seconds"] = report.seconds + seconds
         await self._write(journal, state, report)
         self._held = self._saved = time.monotonic()
-        self._pause = max(SAVE_SECONDS, 20 * (self._saved - began))
+        self._pause = max(SAVE_SECONDS, SAVE_SHARE * (self._saved - began))
 
     async def finish(self, report: EntityReport) -> None:
         """Keep the result while other entities of the same run are verified."""

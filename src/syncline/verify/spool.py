@@ -69,6 +69,10 @@ class ReportFile:
     def end(self, report: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""
         self._write([{"report": report}])
+        self.close()
+
+    def close(self) -> None:
+        """Close the file as it is."""
         self._file.close()
 
     def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
