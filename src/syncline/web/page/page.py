@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from html import escape
 
@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from syncline.config import Settings
 from syncline.errors import SourceUnavailableError, SynclineError
-from syncline.insight.health import HealthReader
 from syncline.model.thresholds import Thresholds
 from syncline.web.auth import AdminCredential
 from syncline.web.page.guard import Guard, Handler, read_body, template
@@ -26,7 +25,7 @@ from syncline.web.page.records import ACTIONS, MOST, Records
 from syncline.web.page.session import Session
 from syncline.web.page.watch import PAUSE_SECONDS, Watch
 from syncline.web.problems import Problem, problem_of
-from syncline.wiring import open_target, opened_target
+from syncline.wiring import make_health, opened_target
 
 STREAM_SECONDS = 600.0
 """A stream ends after so long; the browser asks for a new one, which renews its session."""
@@ -45,6 +44,7 @@ class OperationsPage:
         settings: which databases and entities.
         credential: lets people in; while it is not set nobody gets in.
         thresholds: the bounds in force.
+        values: gives further measures to judge, such as ``api_p95_ms``.
         pause: seconds between two looks at the databases.
 
     """
@@ -55,9 +55,10 @@ class OperationsPage:
         credential: AdminCredential,
         *,
         thresholds: Thresholds | None = None,
+        values: Callable[[], Mapping[str, float]] = dict,
         pause: float = PAUSE_SECONDS,
     ) -> None:
-        health = HealthReader(settings, lambda _: open_target(settings), thresholds=thresholds)
+        health = make_health(settings, thresholds=thresholds, values=values)
         self.watch = Watch(health, settings.source.url, thresholds=thresholds, pause=pause)
         self._records = Records(settings, lambda: opened_target(settings))
         self._guard = Guard(credential)
