@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--operators", type=int, default=2, help="who backfill, verify and repair (default: 2)")
     parser.add_argument("--rows", type=int, default=20_000, help="of the large table (default: 20,000)")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
-    parser.add_argument("--sabotage", choices=SABOTEURS, help="take a mechanism out of the workers: the run must fail")
+    parser.add_argument("--sabotage", choices=SABOTEURS, help="take a mechanism out: the run must fail")
     wanted = parser.parse_args()
     if wanted.sabotage:
         os.environ["SYNCLINE_CHAOS_SABOTAGE"] = wanted.sabotage

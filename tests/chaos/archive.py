@@ -6,10 +6,12 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from bson.decimal128 import Decimal128
+from bson.int64 import Int64
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
@@ -27,6 +29,17 @@ DELETES = "DELETE FROM archive WHERE id = %s"
 PUTS = "INSERT INTO archive VALUES (%(id)s, %(name)s, 1) ON CONFLICT (id) DO UPDATE SET name = excluded.name"
 UPDATES = "UPDATE archive SET amount = amount + 0.01 WHERE id = %s"
 RANGES = "UPDATE archive SET amount = -amount WHERE id BETWEEN %s AND %s AND id %% 97 > 0"
+
+
+def copy(database: Any, rows: int) -> None:
+    """Put the documents there as if the relay had written them long ago: the way of so many through it takes its time."""
+    ours = {"_source": "postgresql", "_syncedAt": datetime(2020, 1, 1, tzinfo=UTC), "_v": Int64(1)}
+    for start in range(0, rows, 10_000):
+        documents = [
+            {"_id": i, "_originalId": str(i), "name": f"name {i}", "amount": Decimal128(f"{i / 100:.2f}"), **ours}
+            for i in range(start, min(rows, start + 10_000))
+        ]
+        database[NAME].insert_many(documents, ordered=False)
 
 
 def write(session: psycopg.Connection[Any], dice: random.Random, rows: int) -> None:

@@ -190,8 +190,9 @@ class Chaos:
             self._supervisor = Supervisor(self._slots)
             self._supervisor.start()
             stack.callback(self._supervisor.stop)
-            self._command("backfill", archive.NAME)
-            self._wait_settled()
+            with MongoClient[dict[str, Any]](self._mongo.url) as client:
+                archive.copy(client[schema.DATABASE], self._rows)
+            self._verify(set())
             self._begin_traffic(stack)
             stack.callback(self._thaw_all)
             yield
@@ -210,7 +211,6 @@ class Chaos:
                     seed=self._seed,
                     damaged=self._was_damaged,
                     hurry=self._hurry,
-                    rows=self._rows,
                 )
             )
         if self._operators:
@@ -496,13 +496,14 @@ format = "json"
         while self._timers:
             self._timers.pop().join()
         self._thaw_all()
-        for thread in (*self._vandals, *self._operators, *self._writers):
+        for thread in (*self._writers, *self._vandals, *self._operators):
             thread.pause()
         self.outcome.settled.append(self._wait_settled())
         self.journal.note(f"settled after {self.outcome.settled[-1]:.1f} s")
         time.sleep(0.5)  # the reader takes a last look
 
-    def _wait_settled(self) -> float:
+    def _wait_settled(self, *, deferred: bool = True) -> float:
+        """Wait until every mark is applied (``deferred``: every delete twice) and every task has ended."""
         began = time.monotonic()
         limit = SETTLE_SECONDS + self._rows / ROWS_PER_SECOND
         calm = 0
@@ -513,8 +514,9 @@ format = "json"
             time.sleep(0.25)
             with psycopg.connect(self._postgres.url, autocommit=True) as connection:
                 waiting = connection.execute(
-                    "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred),"
-                    " (SELECT count(*) FROM syncline.task)"
+                    "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred WHERE %s),"
+                    " (SELECT count(*) FROM syncline.task)",
+                    [deferred],
                 ).fetchone()
             calm = calm + 1 if waiting == (0, 0, 0) else 0
         return time.monotonic() - began
@@ -568,7 +570,7 @@ format = "json"
         if damage:
             self._verify({(archive.NAME, key) for key in damage})
             self._command("repair")
-            self._wait_settled()
+            self._wait_settled(deferred=False)
         self._verify(set())
         with (
             psycopg.connect(self._postgres.url, autocommit=True) as connection,
@@ -591,7 +593,7 @@ format = "json"
     def _command(self, *words: str, ok: tuple[int, ...] = (0,)) -> tuple[int, Any]:
         """Run a command while all is calm."""
         command = [sys.executable, "-m", "syncline.cli.main", *words, "--json", "-c", str(self._config)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
         if done.returncode not in ok:
             raise ChaosError(self._story(f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"))
         return done.returncode, json.loads(done.stdout)

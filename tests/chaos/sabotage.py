@@ -1,4 +1,4 @@
-"""Workers with a mechanism taken out: does a run notice? `python -m tests.chaos --round 15 --sabotage NAME`.
+"""Workers and verifications with a mechanism taken out: does a run notice? `python -m tests.chaos --round 15 --sabotage NAME`.
 
 Each of these is found within a few rounds. Mechanisms whose loss shows only in a window of microseconds are the business
 of `tests.mutants`, which opens that window by force.
@@ -6,7 +6,8 @@ of `tests.mutants`, which opens that window by force.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from syncline.outbox.acknowledge import Acknowledgement
@@ -14,6 +15,8 @@ from syncline.outbox.source import PostgresSource
 from syncline.ports import Batch, Report
 from syncline.targets import mongo
 from syncline.targets.mongo import MongoTarget
+from syncline.verify import second_look
+from syncline.verify.second_look import SecondLook, SourceView
 
 
 def no_fence() -> None:
@@ -45,4 +48,22 @@ def believed() -> None:
     MongoTarget.apply = optimistic  # type: ignore[method-assign]
 
 
-SABOTEURS: dict[str, Callable[[], None]] = {one.__name__: one for one in (no_fence, no_second_delete, believed)}
+def marks_unseen() -> None:
+    """Verify without a look at what is on its way."""
+    view = SecondLook._view
+
+    async def blind(self: SecondLook, keys: Sequence[str]) -> SourceView:
+        return replace(await view(self, keys), unsettled={})
+
+    SecondLook._view = blind  # type: ignore[method-assign]
+
+
+def moves_unseen() -> None:
+    """Verify without asking whether the record changed meanwhile."""
+    second_look._same_rows = lambda *_: True
+    second_look._same_bytes = lambda *_: True
+
+
+SABOTEURS: dict[str, Callable[[], None]] = {
+    one.__name__: one for one in (no_fence, no_second_delete, believed, marks_unseen, moves_unseen)
+}

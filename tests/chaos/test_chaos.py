@@ -9,7 +9,8 @@ from tests.chaos.run import run
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 
-def test_nothing_is_lost_parked_or_seen_going_back_over_20_kills():
-    outcome = run(20_260, kills=20, say=False, workers=3, hurry=4)
+def test_nothing_is_lost_parked_seen_going_back_or_called_damage_over_20_kills():
+    outcome = run(20_260, kills=20, say=False, workers=3, hurry=4, operators=1)
     assert outcome.kills >= 20
     assert outcome.commits > 100
+    assert outcome.damaged > 0
