@@ -39,7 +39,7 @@ database = {name}
 timeout_seconds = 1.5
 connect_timeout_seconds = 2
 [worker]
-lease_seconds = 2
+lease_seconds = 15
 renew_seconds = 0.25
 max_batch_age_seconds = 0.5
 grace_seconds = 2.1
@@ -115,6 +115,12 @@ class Clinic:
         """Give what is not well: check and message."""
         return {name: one["message"] for name, one in self.report().items() if one["level"] != "ok"}
 
+    def well(self) -> None:
+        """Wait until nothing is wrong: a worker's lanes may change hands for a moment."""
+        end = time.monotonic() + 60
+        while wrong := self.wrong():
+            assert time.monotonic() < end, wrong
+
     def found(self, check: str, level: str, *texts: str) -> dict[str, str]:
         """Run the doctor; this must be found, with these words in the message."""
         one = self.report()[check]
@@ -128,7 +134,7 @@ class Clinic:
         self.cure(finding["fix"])
         check = finding["check"]
         after = self.report().get(check, {"level": "ok"})
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while after["level"] != "ok" and time.monotonic() < deadline:
             after = self.report()[check]  # a worker that was started needs its time
         assert after["level"] == "ok", after
@@ -166,7 +172,7 @@ class Clinic:
             process.wait()
         self._workers.clear()
 
-    def until(self, query: str, *, seconds: float = 30) -> None:
+    def until(self, query: str, *, seconds: float = 60) -> None:
         """Wait until a query says true."""
         end = time.monotonic() + seconds
         while not self.sql(query)[0][0]:

@@ -20,7 +20,7 @@ def case(database, mongo_url, mongo_db, tmp_path):
 def test_with_a_worker_everything_is_well(case: Case) -> None:
     case.start()
     case.settled()
-    assert case.wrong() == {}
+    case.well()
     assert "all 64 lanes owned" in case.run("doctor")
     assert case.run("doctor", "--quiet").strip() == ""
     assert json.loads(case.run("doctor", "--json"))["level"] == "ok"
@@ -30,7 +30,7 @@ def test_right_after_an_installation_only_the_worker_is_missing(case: Case) -> N
     assert case.wrong().keys() == UNTOUCHED
     case.cured(case.found("indexes", "warning", "album(title)"))
     case.settled()
-    assert case.wrong() == {}
+    case.well()
 
 
 def test_a_database_without_an_installation(database, mongo_url, mongo_db, tmp_path) -> None:

@@ -41,7 +41,7 @@ def test_a_prepared_transaction_that_was_forgotten(case: Case, monkeypatch) -> N
 def test_wake_ups_beside_two_phase_commit(case: Case) -> None:
     """As when the server's setting was raised after the installation."""
     case.sql(wake_function())
-    case.cured(case.found("two-phase commit", "warning", "max_prepared_transactions is 5"))
+    case.cured(case.found("two phase commit", "warning", "max_prepared_transactions is 5"))
 
 
 def test_a_replication_slot_that_nobody_reads(case: Case, monkeypatch) -> None:
@@ -76,9 +76,9 @@ def test_a_table_that_became_a_subscriber(case: Case, server) -> None:
 @pytest.mark.parametrize(
     ("setting", "check", "level", "text"),
     [
-        ("synchronous_commit", "synchronous_commit", "warning", "off for the whole server"),
-        ("full_page_writes", "synchronous_commit", "critical", "full_page_writes is off for the whole server"),
-        ("fsync", "synchronous_commit", "critical", "fsync is off for the whole server"),
+        ("synchronous_commit", "synchronous commit", "warning", "off for the whole server"),
+        ("full_page_writes", "synchronous commit", "critical", "full_page_writes is off for the whole server"),
+        ("fsync", "synchronous commit", "critical", "fsync is off for the whole server"),
         ("autovacuum", "bloat", "critical", "autovacuum is off for the whole server"),
     ],
 )

@@ -106,7 +106,7 @@ class TestMemories:
         case.settled()
         assert case.sql("SELECT count(*) FROM person")[0][0] == case.documents["person"].count_documents({})
         case.cured(case.report()["notices"])
-        assert case.wrong() == {}
+        case.well()
 
 
 class TestIndexes:

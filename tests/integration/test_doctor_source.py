@@ -169,11 +169,11 @@ class TestServer:
     def test_a_database_that_commits_asynchronously(self, case: Case) -> None:
         name = case.conn.info.dbname
         case.sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
-        case.cured(case.found("synchronous_commit", "warning", f"database {name}"))
+        case.cured(case.found("synchronous commit", "warning", f"database {name}"))
 
     def test_a_role_that_commits_asynchronously(self, case: Case, stranger: str) -> None:
         case.sql(f"ALTER ROLE {stranger} SET synchronous_commit = off")
-        case.cured(case.found("synchronous_commit", "warning", stranger))
+        case.cured(case.found("synchronous commit", "warning", stranger))
 
     def test_a_pooler_in_transaction_mode(self, case: Case) -> None:
         with transaction_pooler(case.url) as url:
@@ -195,13 +195,13 @@ class TestOutbox:
     def test_dead_rows(self, case: Case, monkeypatch) -> None:
         monkeypatch.setattr("syncline.insight.checks.work.DEAD_ROWS", 500)
         self._fill_and_empty(case, 2000)
-        case.cured(case.found("bloat", "warning", "syncline.outbox: 2000 dead rows"))
+        case.cured(case.found("bloat", "warning", "syncline.outbox: ", "dead rows"))
 
     def test_a_file_that_stays_large(self, case: Case, monkeypatch) -> None:
         monkeypatch.setattr("syncline.insight.checks.work.BLOATED_BYTES", 512 * 1024)
         self._fill_and_empty(case, 10_000)
         case.sql("VACUUM (ANALYZE) syncline.outbox")
-        case.cured(case.found("bloat", "warning", "syncline.outbox: 0 dead rows"))
+        case.cured(case.found("bloat", "warning", "syncline.outbox: "))
 
     def _fill_and_empty(self, case: Case, rows: int) -> None:
         case.sql("VACUUM syncline.outbox")
@@ -220,9 +220,12 @@ class TestOutbox:
 
 class TestWork:
     def test_workers_that_died(self, case: Case) -> None:
-        case.start().kill()
+        worker = case.start()
+        case.settled()
+        worker.kill()
+        worker.wait()
         case.sql("UPDATE person SET name = 'new' WHERE id = 1")
-        case.until("SELECT NOT EXISTS (SELECT FROM syncline.worker WHERE expires_at > clock_timestamp())")
+        case.sql("UPDATE syncline.worker SET expires_at = clock_timestamp()")
         case.cured(case.found("workers", "critical", "no worker is running, 1 changes are waiting"))
 
     def test_lanes_without_an_owner(self, case: Case) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from syncline.insight.checks import capture, cockroach, indexes, server, sides, target, work
+from syncline.targets.memory import MemoryTarget
+
 ROOT = Path(__file__).parents[2]
 INSIGHT = ROOT / "src" / "syncline" / "insight"
 PAGE = ROOT / "docs" / "how-to" / "doctor.md"
@@ -74,6 +77,13 @@ def test_the_cures_are_those_of_the_code():
         assert cures, name
         for part in (part for cure in cures for part in cure.split("…")):
             assert part.strip(" ;") in texts, (name, part)
+
+
+def test_a_check_is_called_as_its_findings_are():
+    """So that one which could not be made is found under the same name."""
+    made = [*server.CHECKS, *capture.CHECKS, *capture.INSTALLED_CHECKS, *indexes.CHECKS, *work.CHECKS, *target.CHECKS]
+    made += [*cockroach.CHECKS, *cockroach.INSTALLED_CHECKS, *sides.checks(MemoryTarget())]
+    assert {check.__name__.replace("_", " ") for check in made} <= findings().keys()
 
 
 def test_every_check_has_a_test_that_makes_its_defect():

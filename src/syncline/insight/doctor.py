@@ -53,12 +53,12 @@ async def _source(settings: Settings, both: Sequence[Check]) -> list[Finding]:
 
 
 async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding]:
-    async def shapes(patient: Patient) -> list[Finding]:
+    async def mapping(patient: Patient) -> list[Finding]:
         examined.patient = replace(patient, shapes=await _shapes(patient))
         return []
 
     cockroachdb = on_cockroach(examined.patient.connection)
-    found = await examined.run([installation, shapes])
+    found = await examined.run([installation, mapping])
     found += await examined.run(cockroach.CHECKS if cockroachdb else [*server.CHECKS, *capture.CHECKS, *indexes.CHECKS])
     if any(one.check == "installation" and one.level is Level.OK for one in found):
         installed = cockroach.INSTALLED_CHECKS if cockroachdb else [*capture.INSTALLED_CHECKS, *work.CHECKS]

@@ -39,12 +39,22 @@ WHERE resolved_at IS NULL OR resolved_at > clock_timestamp() - interval '1 day'
 ORDER BY resolved_at IS NOT NULL, id DESC LIMIT 50
 
 -- name: certificates
--- The newest of each entity.
-SELECT e.name AS entity, c.as_of, c.finished_at, c.records, c.verdict
+-- The newest of each entity, and how many there were.
+SELECT e.name AS entity, c.as_of, c.finished_at, c.records, c.verdict, c.report -> 'divergent' AS divergent,
+       c.report ->> 'digest' AS digest, n.passes, n.equal_passes
 FROM syncline.entity AS e
-CROSS JOIN LATERAL (SELECT as_of, finished_at, records, verdict FROM syncline.certificate
+CROSS JOIN LATERAL (SELECT as_of, finished_at, records, verdict, report FROM syncline.certificate
                     WHERE entity = e.id ORDER BY id DESC LIMIT 1) AS c
+CROSS JOIN LATERAL (SELECT count(*) AS passes, count(*) FILTER (WHERE verdict = 'equal') AS equal_passes
+                    FROM syncline.certificate WHERE entity = e.id) AS n
 ORDER BY e.name
+
+-- name: verifying
+-- Full passes under way, and how far they have come.
+SELECT e.name AS entity, v.origin, v.started_at, coalesce((v.state ->> 'records')::bigint, 0) AS records,
+       coalesce(v.claimed_until > clock_timestamp(), false) AS running
+FROM syncline.verification AS v JOIN syncline.entity AS e ON e.id = v.entity
+ORDER BY v.id LIMIT 100
 
 -- name: entities
 SELECT id, name, source_table, collection, key_columns, key_types, capture, definition FROM syncline.entity ORDER BY name

@@ -46,6 +46,9 @@ class Status:
     tasks: Rows = ()
     notices: Rows = ()
     certificates: Rows = ()
+    """The newest proof of each entity."""
+    verifying: Rows = ()
+    """Verifications under way."""
 
     def summary(self) -> dict[str, Any]:
         """Give the body of ``GET /api/health/sync``."""
@@ -72,6 +75,7 @@ class Status:
             "tasks": self.tasks,
             "notices": self.notices,
             "certificates": self.certificates,
+            "verifying": self.verifying,
         }
         return {**summary, **{name: plain(value) for name, value in detail.items()}}
 
@@ -141,7 +145,7 @@ async def read_facts(connection: Connection) -> dict[str, Any]:
     facts: dict[str, Any] = {"measures": Measures(**await reach.one(connection, "measures"))}
     lanes = await reach.one(connection, "lane_counts")
     facts["lanes"] = {"owned": lanes["owned"], "free": lanes["total"] - lanes["owned"], "total": lanes["total"]}
-    for name in ("workers", "tasks", "notices", "certificates"):
+    for name in ("workers", "tasks", "notices", "certificates", "verifying"):
         facts[name] = await reach.rows(connection, name)
     return facts
 

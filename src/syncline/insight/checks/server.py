@@ -72,11 +72,11 @@ async def replication_slots(patient: Patient) -> list[Finding]:
     ]
 
 
-async def asynchronous_commit(patient: Patient) -> list[Finding]:
+async def synchronous_commit(patient: Patient) -> list[Finding]:
     """Find who commits without waiting for the disk."""
     found = [
         warning(
-            "synchronous_commit",
+            "synchronous commit",
             f"off for {row['who']}",
             why="a crash may take such changes back after they were seen; the worker therefore waits for the disk",
             fix=row["fix"],
@@ -85,24 +85,24 @@ async def asynchronous_commit(patient: Patient) -> list[Finding]:
     ]
     found += [
         critical(
-            "synchronous_commit",
+            "synchronous commit",
             f"{row['name']} is off for the whole server",
             why="after a crash of its host the source may be damaged, or older than what the target has seen",
             fix=f"ALTER SYSTEM SET {row['name']} = on; SELECT pg_reload_conf();",
         )
         for row in await reach.rows(patient.connection, "unsafe_settings")
     ]
-    return found or [ok("synchronous_commit", "on by default for every role")]
+    return found or [ok("synchronous commit", "on by default for every role")]
 
 
-async def two_phase(patient: Patient) -> list[Finding]:
+async def two_phase_commit(patient: Patient) -> list[Finding]:
     """Find two-phase commit together with wake-ups."""
     found = await reach.one(patient.connection, "prepared_allowed")
     if not (found["allowed"] and found["wakes"]):
-        return [ok("two-phase commit", "not in the way of wake-ups")]
+        return [ok("two phase commit", "not in the way of wake-ups")]
     return [
         warning(
-            "two-phase commit",
+            "two phase commit",
             f"max_prepared_transactions is {found['allowed']} and writers wake the worker by NOTIFY",
             why="PostgreSQL refuses PREPARE TRANSACTION after a NOTIFY: prepared writes would fail now and then",
             fix="syncline install  # it turns wake-ups off while transactions can be prepared; the worker polls",
@@ -164,4 +164,4 @@ async def _share_servers(first: Connection, second: Connection) -> bool:
     return met == (token,) or kept != (token,)
 
 
-CHECKS = (primary, old_transactions, replication_slots, asynchronous_commit, two_phase, clock, pooler)
+CHECKS = (primary, old_transactions, replication_slots, synchronous_commit, two_phase_commit, clock, pooler)
