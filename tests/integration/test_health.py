@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -23,7 +22,7 @@ from syncline.model.thresholds import Health
 from tests.cockroach.server import Simulator
 from tests.relay import ITEM, ITEMS
 
-NOT_A_CLOCK = 15.0
+NOT_A_CLOCK = 30.0
 """Seconds. Without a deadline of its own a look at a silent server lasts a minute and more."""
 
 
@@ -96,9 +95,8 @@ async def test_what_waits_is_counted_and_alerts_above_the_threshold(
 async def test_a_source_that_accepts_and_never_answers_is_disconnected_in_time(mongo_url: str, mongo_db: str) -> None:
     with silent_server() as port:
         async with reader(f"postgresql://me:hunter2@127.0.0.1:{port}/app", mongo_url, mongo_db) as health:
-            began = time.monotonic()
-            status = await health.read()
-            assert time.monotonic() - began < NOT_A_CLOCK
+            async with asyncio.timeout(NOT_A_CLOCK):
+                status = await health.read()
     assert status.health is Health.UNHEALTHY
     assert status.summary()["databases"] == {"postgresql": "disconnected", "mongodb": "connected"}
     assert status.summary()["sync"] == {"queueSize": None, "syncLagSeconds": None, "failedEvents": None}
@@ -109,9 +107,8 @@ async def test_a_target_that_accepts_and_never_answers_is_disconnected_and_hides
     await install_item(database)
     with silent_server() as port:
         async with reader(database, f"mongodb://127.0.0.1:{port}/app") as health:
-            began = time.monotonic()
-            status = await health.read()
-            assert time.monotonic() - began < NOT_A_CLOCK
+            async with asyncio.timeout(NOT_A_CLOCK):
+                status = await health.read()
     assert status.health is Health.DEGRADED
     assert status.summary()["databases"] == {"postgresql": "connected", "mongodb": "disconnected"}
     assert status.summary()["sync"]["queueSize"] == 0
@@ -126,10 +123,9 @@ async def test_a_server_that_freezes_after_it_was_connected_is_noticed_and_so_is
         private_postgres.freeze()
         private_mongo.freeze()
         try:
-            began = time.monotonic()
-            frozen = await health.read()
-            again = [await health.read() for _ in range(4)]
-            assert time.monotonic() - began < NOT_A_CLOCK
+            async with asyncio.timeout(NOT_A_CLOCK):
+                frozen = await health.read()
+                again = [await health.read() for _ in range(4)]
         finally:
             private_postgres.thaw()
             private_mongo.thaw()
