@@ -36,8 +36,13 @@ def busy(case: Case) -> None:
         " claimed_until = clock_timestamp() + interval '1 hour' WHERE id = 1"
     )
     case.sql(
-        "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report)"
-        " SELECT id, clock_timestamp() - interval '3 hours', 20, 'equal', '{}' FROM syncline.entity WHERE name = 'album'"
+        "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report) SELECT id, clock_timestamp()"
+        """ - interval '3 hours', 20, 'divergent', '{"divergent": {"missing": 2}, "digest": "ab"}' FROM syncline.entity"""
+        " WHERE name = 'album'"
+    )
+    case.sql(
+        "INSERT INTO syncline.verification (origin, entity, scope) SELECT 'command', id, '' FROM syncline.entity"
+        " WHERE name = 'person'"
     )
     case.sql(
         "INSERT INTO syncline.notice (name, severity, message) VALUES ('Restored', 'critical',"
@@ -53,7 +58,7 @@ class TestStatus:
         flat = re.sub(r"\s+", " ", text)
         assert "backfill of album (install): running, 45%, 4,500 of about 10,000" in flat
         assert "backfill of person (install): waiting" in flat
-        assert "verified album: equal, 20 records, as of" in flat
+        assert "verified album: divergent, 20 records" in flat
         assert "(3 h ago)" in flat
         assert "1,234.5 marks/s, alive" in flat
         assert "MongoDB: no primary is found among three members" in flat
@@ -85,8 +90,8 @@ def _shape(value: object) -> object:
     if isinstance(value, dict):
         if "report" in value and "lanes" in value:
             value = value | {"report": {}}
-        if "progress" in value:
-            value = value | {"progress": {}}
+        for free in {"progress", "divergent"} & value.keys():
+            value = value | {free: {}}
         return {name: _shape(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_shape(value[0])] if value else []
