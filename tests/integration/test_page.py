@@ -240,28 +240,28 @@ async def test_it_can_be_mounted_below_a_path(relay: Relay):
         await page.watch.close()
 
 
-async def test_the_page_answers_while_databases_are_down_and_says_which(
-    private_postgres: PrivatePostgres, mongo_url: str, mongo_db: str
+@pytest.mark.parametrize("trouble", ["killed", "frozen"])
+async def test_the_page_answers_while_a_database_is_down_and_says_which(
+    private_postgres: PrivatePostgres, mongo_url: str, mongo_db: str, trouble: str
 ):
     async with relayed(private_postgres.url, (mongo_url, mongo_db), grace=timedelta(seconds=60)) as relay:
         page = OperationsPage(relay.settings, AdminCredential(TOKEN), pause=0.1)
         async with page.running(), visitor(page) as client:
             token = await log_in(client)
             assert await states(client) == {"postgresql": "connected", "mongodb": "connected"}
-            private_postgres.kill()
+            private_postgres.kill() if trouble == "killed" else private_postgres.freeze()
             await until_state(client, {"postgresql": "disconnected", "mongodb": "connected"})
             assert (await client.get("/")).status_code == 200
             state = (await client.get("/state")).json()
             assert state["state"]["status"] == "unhealthy"
             assert state["state"]["sync"]["queueSize"] is None
             assert state["history"]["points"][-1][-2] is False
-            for answer in (
-                await client.get("/parked"),
-                await client.post("/parked/retry", json={"ids": [1]}, headers={"X-Syncline-Form": token}),
-            ):
+            mine = {"X-Syncline-Form": token}
+            acting = client.post("/parked/retry", json={"ids": [1]}, headers=mine)
+            for answer in await asyncio.gather(client.get("/parked"), acting):
                 assert answer.status_code == 503
                 assert answer.json()["hint"]
-            private_postgres.start()
+            private_postgres.start() if trouble == "killed" else private_postgres.thaw()
             await until_state(client, {"postgresql": "connected", "mongodb": "connected"})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -13,6 +12,7 @@ from syncline.config import Settings, redact
 from syncline.errors import SynclineError
 from syncline.insight import parked, reach
 from syncline.insight.explain import explain
+from syncline.insight.patience import Patience
 from syncline.insight.status import plain
 from syncline.outbox.connection import Connection
 from syncline.outbox.sql import blocks
@@ -34,7 +34,7 @@ def statements() -> Any:
 
 
 class Records:
-    """Asks over a connection of its own each time: people are rare.
+    """Asks over a connection of its own each time: people are rare. Raises ``TimeoutError`` when there is no answer.
 
     Args:
         settings: which source, and the entities as declared.
@@ -45,27 +45,40 @@ class Records:
     def __init__(self, settings: Settings, open_target: Callable[[], AbstractAsyncContextManager[Target]]) -> None:
         self._settings = settings
         self._open_target = open_target
+        self._patience = Patience[Any](SECONDS)
 
     async def page(self, after: int) -> list[dict[str, Any]]:
         """List the records that follow this id."""
-        async with asyncio.timeout(SECONDS), self._source() as source:
+        rows: list[dict[str, Any]] = await self._patience.within(lambda: self._page(after))
+        return rows
+
+    async def one(self, record: int) -> dict[str, Any] | None:
+        """Tell everything about a parked record: the event's payload, the row and the document as they now are."""
+        found: dict[str, Any] | None = await self._patience.within(lambda: self._one(record))
+        return found
+
+    async def act(self, action: str, ids: Sequence[int], who: str) -> int:
+        """Retry or discard records, and leave a notice that says who asked; return how many there were."""
+        done: int = await self._patience.within(lambda: self._act(action, ids, who))
+        return done
+
+    async def _page(self, after: int) -> list[dict[str, Any]]:
+        async with self._source() as source:
             rows: list[dict[str, Any]] = plain(
                 await reach.query(source, statements()["parked"], {"after": after, "limit": PAGE})
             )
             return rows
 
-    async def one(self, record: int) -> dict[str, Any] | None:
-        """Tell everything about a parked record: the event's payload, the row and the document as they now are."""
-        async with asyncio.timeout(SECONDS), self._source() as source:
+    async def _one(self, record: int) -> dict[str, Any] | None:
+        async with self._source() as source:
             found = await reach.query(source, statements()["parked_one"], {"id": record})
             if not found:
                 return None
             result: dict[str, Any] = plain(found[0])
             return result | await self._sides(source, result["entity"], result["key"])
 
-    async def act(self, action: str, ids: Sequence[int], who: str) -> int:
-        """Retry or discard records, and leave a notice that says who asked; return how many there were."""
-        async with asyncio.timeout(SECONDS), self._source() as source, source.transaction():
+    async def _act(self, action: str, ids: Sequence[int], who: str) -> int:
+        async with self._source() as source, source.transaction():
             done = 0
             for group in await reach.query(source, statements()["parked_keys"], {"ids": list(ids)}):
                 entity, keys = group["entity"], group["keys"]
