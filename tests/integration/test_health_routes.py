@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import structlog
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from syncline.capture.commits import attach_tokens
@@ -295,6 +297,30 @@ async def test_the_token_goes_out_comes_back_and_tells_whether_the_secondary_is_
     assert 'syncline_tokens_total{result="not_synced"} 1.0' in shown
     assert 'syncline_tokens_total{result="bad"} 1.0' in shown
     await syncline.close()
+    await engine.dispose()
+
+
+async def test_metrics_show_what_was_asked_what_is_open_and_what_failed(relay: Relay) -> None:
+    engine = create_async_engine(relay.url.replace("postgresql://", "postgresql+psycopg://", 1))
+    relay.sql("INSERT INTO syncline.notice (name, severity, message) VALUES ('EntityStopped', 'critical', 'item')")
+    relay.sql("INSERT INTO item (id) VALUES (1)")
+    async with served(relay, engine=engine) as client:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            with pytest.raises(DBAPIError):
+                await connection.execute(text("SELECT 1 / 0"))
+        await client.get("/nowhere")
+        shown = (await client.get("/metrics")).text
+        assert 'syncline_open_notices{name="EntityStopped",severity="critical"} 1.0' in shown
+        assert "syncline_queue_size 1.0" in shown
+        assert 'syncline_status{status="unhealthy"} 1.0' in shown
+        assert 'route="unmatched"' in shown
+        counted = re.search(r'duration_seconds_count\{database="postgresql"\} (\d+)', shown)
+        assert counted is not None
+        assert int(counted[1]) >= 2
+    async with served(relay, guard_metrics=True) as client:
+        assert (await client.get("/metrics")).status_code == 401
+        assert (await client.get("/metrics", headers=ADMIN)).status_code == 200
     await engine.dispose()
 
 

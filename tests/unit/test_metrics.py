@@ -27,6 +27,7 @@ SNAPSHOT = Snapshot(
     {"postgresql": 0.001},
     {"queue_size": 5.0, "lag_seconds": 2.5, "failed_events": 1.0, "deferred_deletes": 3.0, "workers": 2.0},
     {"owned": 60, "free": 4},
+    {("EntityStopped", "critical"): 1},
 )
 
 
@@ -99,6 +100,7 @@ def test_a_look_at_the_databases_is_shown_and_what_is_not_known_is_left_out() ->
     assert found["syncline_queue_size"] == 5
     assert found["syncline_database_up|mongodb"] == 0
     assert found["syncline_lanes|free"] == 4
+    assert found["syncline_open_notices|EntityStopped|critical"] == 1
     assert [found[f"syncline_status|{word}"] for word in ("healthy", "degraded", "unhealthy")] == [0, 1, 0]
     assert "syncline_database_latency_seconds|mongodb" not in found
     collector.snapshot = Snapshot("unhealthy", {"postgresql": False, "mongodb": True})

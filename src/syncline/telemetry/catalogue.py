@@ -59,6 +59,11 @@ SPECS = (
     ),
     Spec("syncline_workers", Kind.GAUGE, Where.SCRAPE, "Workers that live."),
     Spec("syncline_lanes", Kind.GAUGE, Where.SCRAPE, "Lanes with and without a live owner.", ("state",)),
+    Spec(
+        "syncline_open_notices", Kind.GAUGE, Where.SCRAPE,
+        "Notices that somebody must act on, such as EntityStopped; nothing of theirs is resolved yet.",
+        ("name", "severity"),
+    ),
     Spec("syncline_worker_up", Kind.GAUGE, Where.WORKER, "1 while this process works."),
     Spec("syncline_lanes_owned", Kind.GAUGE, Where.WORKER, "Lanes that this worker owns."),
     Spec("syncline_batches_total", Kind.COUNTER, Where.WORKER, "Batches applied and acknowledged.", ("entity",)),

@@ -35,6 +35,8 @@ class Snapshot:
     measures: Mapping[str, float] = field(default_factory=dict)
     """By metric, without ``syncline_``: ``queue_size``, ``lag_seconds``, ``failed_events``, …"""
     lanes: Mapping[str, int] = field(default_factory=dict)
+    notices: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Open ones, by name and severity."""
 
 
 class SnapshotCollector:
@@ -56,6 +58,7 @@ class SnapshotCollector:
         yield _gauge("syncline_database_latency_seconds", {(n,): value for n, value in found.latency_seconds.items()})
         if found.lanes:
             yield _gauge("syncline_lanes", {(state,): float(count) for state, count in found.lanes.items()})
+        yield _gauge("syncline_open_notices", {labels: float(count) for labels, count in found.notices.items()})
 
 
 class WorkerMetrics(NullObserver):

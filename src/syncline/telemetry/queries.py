@@ -29,7 +29,7 @@ class Stopwatch(Protocol):
 
 
 def time_engine(engine: Engine | AsyncEngine, watch: Stopwatch, *, database: str | None = None) -> None:
-    """Time every statement of a SQLAlchemy engine; by default under the name of its dialect."""
+    """Time every statement of a SQLAlchemy engine, failed ones too; by default under the name of its dialect."""
     from sqlalchemy import event
 
     sync = getattr(engine, "sync_engine", engine)
@@ -38,11 +38,21 @@ def time_engine(engine: Engine | AsyncEngine, watch: Stopwatch, *, database: str
     def before(_: Any, __: Any, ___: Any, ____: Any, context: Any, _____: Any) -> None:
         context._syncline_began = time.perf_counter()  # noqa: SLF001  the context is the statement's own
 
+    def ended(context: Any) -> None:
+        began = getattr(context, "_syncline_began", None)
+        if began is not None:
+            context._syncline_began = None  # noqa: SLF001
+            watch.took(name, time.perf_counter() - began)
+
     def after(_: Any, __: Any, ___: Any, ____: Any, context: Any, _____: Any) -> None:
-        watch.took(name, time.perf_counter() - context._syncline_began)  # noqa: SLF001
+        ended(context)
+
+    def failed(failure: Any) -> None:
+        ended(failure.execution_context)
 
     event.listen(sync, "before_cursor_execute", before)
     event.listen(sync, "after_cursor_execute", after)
+    event.listen(sync, "handle_error", failed)
 
 
 class MongoTimer(CommandListener):

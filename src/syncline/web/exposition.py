@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -56,4 +57,6 @@ def snapshot_of(status: Status) -> Snapshot:
     latencies = {n: s.latency_ms / 1000 for n, s in status.databases.items() if s.latency_ms is not None}
     lanes = {state: status.lanes[state] for state in ("owned", "free") if state in status.lanes}
     up = {name: state.connected for name, state in status.databases.items()}
-    return Snapshot(status.health.value, up, latencies, measures, lanes)
+    open_ones = (one for one in status.notices if not one["resolved"] and one["severity"] != "info")
+    notices = Counter((str(one["name"]), str(one["severity"])) for one in open_ones)
+    return Snapshot(status.health.value, up, latencies, measures, lanes, notices)
