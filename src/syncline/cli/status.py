@@ -95,10 +95,14 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
     for task in found.tasks:
         state = "running" if task["running"] else "waiting"
         yield Text(f"{task['kind']} of {task['entity']} ({task['reason']}): {state}{_progress(task['progress'])}")
+    for one in found.verifying:
+        state = "running" if one["running"] else "interrupted"
+        yield Text(f"verification of {one['entity']} ({one['origin']}): {state}, {one['records']:,} records compared")
     for proof in found.certificates:
         age = _for(now - proof["as_of"])
+        kinds = "".join(f", {count:,} {kind}" for kind, count in (proof["divergent"] or {}).items())
         yield Text(
-            f"verified {proof['entity']}: {proof['verdict']}, {proof['records']:,} records, "
+            f"verified {proof['entity']}: {proof['verdict']}, {proof['records']:,} records{kinds}, "
             f"as of {proof['as_of']:%Y-%m-%d %H:%M:%S} ({age} ago)"
         )
 
