@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -233,3 +237,37 @@ def test_a_few_requests_make_no_alert_and_very_slow_ones_make_one() -> None:
     assert recent.measures() == {}
     recent.add(60)
     assert recent.measures() == {"api_p95_ms": 10_000}
+
+
+# --- several processes of one application ---
+
+_ONE_PROCESS = """
+import asyncio
+from syncline.insight.reach import DatabaseState
+from syncline.insight.status import judge
+from syncline.telemetry.metrics import AppMetrics
+from syncline.web.exposition import Exposition
+
+class Reader:
+    async def read(self):
+        return judge({"postgresql": DatabaseState(True, 1.0), "mongodb": DatabaseState(False)}, {})
+
+metrics = AppMetrics()
+metrics.token("synced")
+print(asyncio.run(Exposition(metrics.registry, Reader(), shared=True).text()).decode())
+"""
+
+
+def test_several_processes_show_their_counts_together(tmp_path: Path) -> None:
+    shown = ""
+    for _ in range(2):
+        shown = subprocess.run(
+            [sys.executable, "-c", _ONE_PROCESS],
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        ).stdout
+    assert 'syncline_tokens_total{result="synced"} 2.0' in shown
+    assert 'syncline_status{status="degraded"} 1.0' in shown
