@@ -1,0 +1,125 @@
+"""What operators see and do: health, metrics, sync now, full resync; a shared cache; indexes that are used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from pydantic import SecretStr
+from pymongo import MongoClient
+
+from tests.acceptance.studybuddy.system import Person, System, client, serving
+from tests.valkey import running_valkey
+
+ADMIN = "an admin credential for these tests"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def operated(system: System, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    """The application with an admin credential."""
+    monkeypatch.setenv("SYNCLINE_ADMIN_TOKEN", ADMIN)
+    async with serving(system.app()) as app:
+        yield app
+
+
+async def test_health(system: System, ann: Person) -> None:
+    await ann.get("/api/todos", fresh=True)
+    await system.drained()
+    found = await ann.get("/api/health/sync")
+    assert list(found) == ["status", "databases", "sync", "alerts"]
+    assert found["databases"] == {"postgresql": "connected", "mongodb": "connected"}
+    assert set(found["sync"]) == {"queueSize", "syncLagSeconds", "failedEvents"}
+    assert found["sync"]["failedEvents"] == 0
+    assert await ann.get("/health") == {"status": "healthy"}
+    databases = (await ann.get("/api/health/databases"))["databases"]
+    assert set(databases) == {"postgresql", "mongodb"}
+    assert all(database["pool"]["size"] >= 1 for database in databases.values())
+
+
+async def test_metrics_of_requests_queries_cache_and_tokens(ann: Person) -> None:
+    for _ in range(2):
+        await ann.get(f"/api/users/{ann.id}")
+    await ann.get("/api/todos", fresh=True)
+    text = (await ann.look("/metrics")).text
+    for wanted in (
+        'syncline_api_request_duration_seconds_bucket{le="0.005",method="GET",route="/api/users/{user_id}",status="2xx"}',
+        'syncline_database_query_duration_seconds_count{database="mongodb"}',
+        'syncline_database_query_duration_seconds_count{database="postgresql"}',
+        'syncline_cache_events_total{cache="studybuddy",event="hit"}',
+        'syncline_tokens_total{result="synced"}',
+    ):
+        assert wanted in text, [line for line in text.splitlines() if line.startswith(wanted.partition("{")[0])]
+
+
+async def test_sync_now(operated: FastAPI) -> None:
+    async with client(operated) as operator:
+        path = "/api/admin/sync/trigger"
+        assert (await operator.post(path)).status_code in (401, 403)
+        wrong = {"Authorization": "Bearer a wrong credential, quite long"}
+        assert (await operator.post(path, headers=wrong)).status_code in (401, 403)
+        answer = await operator.post(path, headers={"Authorization": f"Bearer {ADMIN}"})
+        assert answer.status_code == 202, answer.text
+
+
+async def test_a_full_resync_mends_what_was_broken_by_hand(operated: FastAPI, system: System) -> None:
+    ann = await Person(operated).join()
+    todo = await ann.post("/api/todos", {"title": "a", "subject": "b"})
+    await system.synced(ann.token)
+    with MongoClient[dict[str, Any]](system.mongo_url) as mongodb:
+        todos = mongodb.get_default_database().todos
+        todos.update_one({"_id": todo["id"]}, {"$set": {"title": "broken"}})
+        todos.insert_one({"_id": 10**15, "title": "nobody's", "userId": ann.id})
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    async with client(operated) as operator, asyncio.timeout(90):
+        started = await operator.post("/api/backup/full", headers=headers)
+        assert started.status_code == 202, started.text
+        while (await operator.get(started.headers["Location"], headers=headers)).json()["state"] == "running":
+            await asyncio.sleep(0.1)
+        await system.drained()
+    listed = await ann.look("/api/todos", fresh=True)
+    assert listed.headers["Data-Source"] == "mongodb"
+    assert listed.json()["items"] == [todo]
+
+
+async def test_processes_share_a_cache(system: System) -> None:
+    with running_valkey() as server:
+        url = SecretStr(server.url)
+        async with serving(system.app(redis_url=url)) as one, serving(system.app(redis_url=url)) as two:
+            ann, bob = await Person(one).join(), await Person(two).join()
+            await system.synced(ann.token)
+            path = f"/api/users/{ann.id}"
+            first = await bob.get(path)
+            assert (await bob.use(one).look(path)).json() == first
+            assert two.state.services.cache.counts.miss == 1
+            assert one.state.services.cache.counts.hit == 1
+            await ann.patch("/api/users/me", {"showProfile": False})
+            await system.synced(ann.token)
+            await bob.get(path, status=404)
+
+
+PLANS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
+    ("users", {"showProfile": True}, {"totalPoints": -1, "usernameKey": 1}),
+    ("users", {"usernameKey": {"$gte": "a", "$lt": "b"}, "showProfile": True}, {"usernameKey": 1}),
+    ("todos", {"userId": 1, "_id": {"$lt": 9}}, {"_id": -1}),
+    ("messages", {"conversation": "1:2", "_id": {"$lt": 9}}, {"_id": -1}),
+    ("reports", {"userId": 1}, {"_id": -1}),
+    ("sessions", {"userId": 1}, {"_id": -1}),
+    ("responses", {"formId": 1, "_id": {"$lt": 9}}, {"_id": -1}),
+]
+
+
+@pytest.mark.parametrize(("collection", "where", "sort"), PLANS)
+async def test_lists_come_from_an_index_in_order(
+    system: System, ann: Person, collection: str, where: dict[str, Any], sort: dict[str, int]
+) -> None:
+    await system.synced(ann.token)
+    with MongoClient[dict[str, Any]](system.mongo_url) as mongodb:
+        plan = mongodb.get_default_database()[collection].find(where).sort(sort).limit(50).explain()
+    stages = str(plan["queryPlanner"]["winningPlan"])
+    assert "IXSCAN" in stages
+    assert "COLLSCAN" not in stages
+    assert "'SORT'" not in stages
