@@ -175,6 +175,25 @@ async def test_a_locked_outbox_leaves_the_source_connected_and_the_queue_unknown
         assert (await health.read()).health is Health.HEALTHY
 
 
+async def test_a_role_that_may_not_look_leaves_the_source_connected_and_says_what_it_lacks(
+    database: str, mongo_url: str, mongo_db: str
+) -> None:
+    await install_item(database)
+    role = f"blind_{mongo_db}"
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            async with reader(database.replace("postgres@", f"{role}@", 1), mongo_url, mongo_db) as health:
+                summaries = [(await health.read()).summary() for _ in range(2)]
+        finally:
+            conn.execute(f"DROP ROLE {role}")
+    for summary in summaries:
+        assert summary["databases"]["postgresql"] == "connected"
+        assert summary["status"] == "degraded"
+        assert [alert["name"] for alert in summary["alerts"]] == [module.UNKNOWN]
+        assert "permission denied" in summary["alerts"][0]["message"]
+
+
 async def test_many_who_ask_share_one_look(database: str, mongo_url: str, mongo_db: str) -> None:
     await install_item(database)
     async with reader(database, mongo_url, mongo_db, keep=timedelta(seconds=60)) as health:

@@ -19,10 +19,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
+from syncline.backfill import resync
 from syncline.capture.commits import attach_tokens
 from syncline.contrib.fastapi import HEADER, Fresh, Syncline, problem_details, routers
+from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import SourceUnavailableError
 from syncline.targets.mongo import MongoTarget
+from syncline.web import admin
+from syncline.web.source import SourceCalls
 from tests.integration.test_health import NOT_A_CLOCK, silent_server
 from tests.relay import ITEM, ITEMS, Relay, until
 
@@ -250,6 +254,25 @@ async def test_events_follow_a_resync_to_its_end_over_a_real_server(relay: Relay
     assert seen[-1][1]["state"] == "finished"
     shares = [resync["progress"] for _, resync in seen]
     assert shares == sorted(shares)
+
+
+async def test_whoever_follows_is_told_of_an_outage_and_follows_on(
+    private_postgres: PrivatePostgres, mongo_url: str, mongo_db: str
+) -> None:
+    async with installed(private_postgres.url, mongo_url, mongo_db) as relay:
+        calls = SourceCalls(relay.settings)
+        begun = await calls.run(resync.start)
+        following = admin._follow(calls, begun.id)
+        heard = [await anext(following) for _ in range(2)]
+        private_postgres.kill()
+        heard.append(await anext(following))
+        private_postgres.start()
+        heard.append(await anext(following))
+        await calls.run(lambda connection: resync.cancel(connection, begun.id))
+        heard += [part async for part in following]
+    names = [part.partition(b"\n")[0].decode() for part in heard]
+    assert names == ["retry: 2000", "event: progress", "event: problem", "event: progress", "event: end"]
+    assert b'"state":"cancelled"' in heard[-1]
 
 
 async def test_a_source_that_is_away_is_503_with_retry_after(relay: Relay) -> None:
