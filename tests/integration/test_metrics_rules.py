@@ -109,6 +109,13 @@ def test_the_rules_have_the_names_the_bounds_and_the_severities_of_the_threshold
         assert re.search(rf"> {high}(?![\d.])", critical["expr"])
 
 
+def test_the_runbook_takes_each_alert_from_symptom_to_command() -> None:
+    runbook = (MONITORING.parents[1] / "docs" / "how-to" / "runbook.md").read_text("utf-8")
+    for name, rule in rules().items():
+        assert rule["annotations"]["runbook"] == f"docs/how-to/runbook.md#{name.lower()}"
+        assert f"\n## {name}\n" in runbook
+
+
 def test_rules_and_dashboard_name_only_metrics_and_labels_that_exist() -> None:
     expressions = [*(rule["expr"] for rule in rules().values()), *(expression for _, expression in panels())]
     for expression in expressions:
