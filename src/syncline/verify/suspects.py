@@ -105,13 +105,14 @@ class Suspects:
             self._budget -= time.monotonic() - began
 
     async def settle(self) -> None:
-        """Look until all are decided, or patience has run out; what remains is hot or lagging."""
+        """Look until all are decided, or patience has run out and each was looked at; the rest is hot or lagging."""
         until = time.monotonic() + self._patience
         while self._open:
             await self._look_at_due()
             if not self._open:
                 return
-            if time.monotonic() > until or (self._only_waiting() and await self._nobody_drains()):
+            seen = all(suspect.looks for suspect in self._open.values())
+            if seen and (time.monotonic() > until or (self._only_waiting() and await self._nobody_drains())):
                 self._give_up()
                 return
             await self._pulse()
