@@ -24,14 +24,22 @@ class Run:
     output: str
 
 
-def run(folder: Path, file: str, postgres: str, mongo: str, *, select: Sequence[str] = (), seed: int = 7) -> Run:
-    """Copy the example (and a file of ours beside it) into the folder and run the file's tests on these servers."""
+def run(
+    folder: Path, file: str, servers: tuple[str, str] | None, *, select: Sequence[str] = (), seed: int | str = 7
+) -> Run:
+    """Copy the example (and a file of ours beside it) into the folder and run the file's tests.
+
+    ``servers`` are the URLs of PostgreSQL and MongoDB; without them the harness starts its own.
+    """
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     ours = Path(__file__).parent / file
     if ours.is_file():
         shutil.copy(ours, folder / file)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SYNCLINE"))}
-    environment |= {"SYNCLINE_TEST_POSTGRES_URL": postgres, "SYNCLINE_TEST_MONGODB_URL": mongo}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SYNCLINE_TEST"))
+    }
+    if servers is not None:
+        environment |= {"SYNCLINE_TEST_POSTGRES_URL": servers[0], "SYNCLINE_TEST_MONGODB_URL": servers[1]}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     tests = [f"{file}::{test}" for test in select] or [file]
     plugins = ["-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin"]

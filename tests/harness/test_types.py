@@ -27,6 +27,7 @@ CREATE TABLE other (
     PRIMARY KEY (tenant, number), FOREIGN KEY (parent_tenant, parent_number) REFERENCES other ON DELETE SET NULL
 );
 CREATE TABLE keyed (id uuid UNIQUE NOT NULL, at timestamptz PRIMARY KEY, note text NOT NULL CHECK (length(note) BETWEEN 1 AND 200));
+INSERT INTO keyed SELECT gen_random_uuid(), '2026-01-01'::timestamptz + i * interval '1 us', 'from the schema' FROM generate_series(1, 3) AS i;
 """
 ENTITIES = """
 [source]

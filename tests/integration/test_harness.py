@@ -15,15 +15,26 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "test-your-mapping.md"
 
 
 def test_the_example_is_green(postgres, mongo, tmp_path):
-    done = run(tmp_path, "test_mapping.py", postgres.url, mongo.url)
+    done = run(tmp_path, "test_mapping.py", (postgres.url, mongo.url))
     assert done.status == 0, done.output
     tests = {name for name, _ in inspect.getmembers(MappingContract, inspect.isfunction) if name.startswith("test_")}
     assert done.passed == {f"TestShop::{name}" for name in tests}
     assert "syncline seed: 7" in done.output
 
 
+def test_private_servers_are_started_when_none_are_named(tmp_path):
+    done = run(tmp_path, "test_mapping.py", None, select=["TestShop::test_every_column_is_mapped_or_excluded"])
+    assert done.status == 0, done.output
+    assert len(done.passed) == 1
+
+
+def test_a_seed_that_is_no_number_is_refused(tmp_path):
+    done = run(tmp_path, "test_mapping.py", None, select=["TestShop::test_inserts_arrive"], seed="x")
+    assert "--syncline-seed x: a number is expected, or 'random'" in done.failures["TestShop::test_inserts_arrive"]
+
+
 def test_the_example_of_a_target_is_green(postgres, mongo, tmp_path):
-    done = run(tmp_path, "test_target.py", postgres.url, mongo.url)
+    done = run(tmp_path, "test_target.py", (postgres.url, mongo.url))
     assert done.status == 0, done.output
     assert not done.skipped
     tests = {name for name, _ in inspect.getmembers(TargetContract, inspect.isfunction) if name.startswith("test_")}
@@ -31,7 +42,7 @@ def test_the_example_of_a_target_is_green(postgres, mongo, tmp_path):
 
 
 def test_every_type_is_generated_and_comes_back(postgres, mongo, tmp_path):
-    done = run(tmp_path, "test_types.py", postgres.url, mongo.url)
+    done = run(tmp_path, "test_types.py", (postgres.url, mongo.url))
     assert done.status == 0, done.output
     assert not done.skipped
 

@@ -63,7 +63,7 @@ def syncline_mapping(request: pytest.FixtureRequest, syncline_servers: Servers) 
 
 
 @pytest.fixture
-def syncline_pair(request: pytest.FixtureRequest, syncline_mapping: Prepared, syncline_seed: int) -> Iterator[Pair]:
+def syncline_pair(request: pytest.FixtureRequest, syncline_seed: int, syncline_mapping: Prepared) -> Iterator[Pair]:
     """Both databases of one test."""
     with stopped_at_errors(), request.instance.opened(syncline_mapping, syncline_seed, request.node.name) as pair:
         yield pair

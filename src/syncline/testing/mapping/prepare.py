@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from syncline.capture.install import InstallOptions, install, plan
 from syncline.config import Settings, load
@@ -80,7 +82,8 @@ def prepared(
         schema(url)
         with psycopg.connect(url, autocommit=True) as conn:
             tables = read_tables(conn)
-        asyncio.run(_install(settings))
+            filled = any(_has_rows(conn, name) for name in tables)
+        asyncio.run(_install(settings, filled=filled))
         yield Prepared(servers, database_name(url), config, settings, tables)
 
 
@@ -117,7 +120,14 @@ def run_files(url: str, files: Sequence[Path]) -> None:
                 ) from error
 
 
-async def _install(settings: Settings) -> None:
+def _has_rows(conn: psycopg.Connection[Any], table: TableName) -> bool:
+    """Whether the schema itself brought rows: those of a lookup table, say."""
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(table.schema, table.name))
+    row = conn.execute(query).fetchone()
+    return bool(row and row[0])
+
+
+async def _install(settings: Settings, *, filled: bool) -> None:
     async with opened_source(settings) as conn:
-        options = InstallOptions(capture="triggers", wake=True)
+        options = InstallOptions(capture="triggers", wake=True, backfill=filled)
         await install(conn, await plan(conn, settings.entities, options))
