@@ -11,7 +11,8 @@ from studybuddy import logs, problems
 from studybuddy.middleware import BodyLimit, Requests
 from studybuddy.routes import auth, forms, friendships, messages, reports, sessions, todos, users
 from studybuddy.services import Services
-from studybuddy.settings import Settings
+from studybuddy.settings import Settings, SettingsError
+from syncline import SynclineError
 
 DESCRIPTION = """
 Study together: todos, messages, reports, a timer.
@@ -26,7 +27,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings is None:
         settings = Settings.from_environment()
         logs.setup()
-    services = Services.open(settings)
+    try:
+        services = Services.open(settings)
+    except SynclineError as error:  # a URL without a database, a mistake in syncline.toml
+        raise SettingsError(f"studybuddy cannot start:\n{error}") from None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

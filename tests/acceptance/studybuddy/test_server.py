@@ -19,7 +19,9 @@ import httpx
 import hypothesis
 import pytest
 import schemathesis
+from pydantic import SecretStr
 from schemathesis.specs.openapi import checks
+from studybuddy.settings import SettingsError
 
 from tests.acceptance.studybuddy.system import HOME, PASSWORD, System
 
@@ -98,6 +100,13 @@ def test_without_settings_it_says_what_is_missing(system: System) -> None:
     assert "DATABASE_URL: field required" in done.stderr
     assert "STUDYBUDDY_SECRET: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["mongodb://localhost", "mongodb://", "postgresql://localhost/x"])
+def test_a_wrong_url_is_said_in_a_line(system: System, url: str) -> None:
+    with pytest.raises(SettingsError, match="cannot start") as raised:
+        system.app(mongodb_url=SecretStr(url))
+    assert len(str(raised.value).splitlines()) <= 4
 
 
 def test_every_operation_is_described_with_examples(server: str) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 from studybuddy.routes import todos
 
 from tests.acceptance.studybuddy.system import Person, System
+from tests.relay import until
 
+WAITING = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'studybuddy' AND wait_event_type = 'Lock'"""
 NEW = {"title": "Integrals", "subject": "maths", "difficulty": "hard", "questionsTarget": 20}
 
 
@@ -55,9 +59,14 @@ async def test_completing_gives_a_point_in_the_same_transaction(system: System, 
     assert [event for event, _ in system.events("user", ann.id)] == ["user.created", "user.updated"]
 
 
-async def test_a_point_is_given_once_however_many_ask_at_once(ann: Person) -> None:
-    path = f"/api/todos/{(await ann.post('/api/todos', NEW))['id']}"
-    await asyncio.gather(*(ann.patch(path, {"completed": True}) for _ in range(8)))
+async def test_a_point_is_given_once_however_many_ask_at_once(system: System, ann: Person) -> None:
+    todo = await ann.post("/api/todos", NEW)
+    with psycopg.connect(system.database_url) as holder:
+        holder.execute("SELECT FROM todos WHERE id = %s FOR UPDATE", [todo["id"]])
+        asked = asyncio.gather(*(ann.patch(f"/api/todos/{todo['id']}", {"completed": True}) for _ in range(4)))
+        await until(lambda: system.sql(WAITING) == [(4,)], seconds=30)  # they are as far as they can get
+        holder.rollback()
+        await asked
     assert (await ann.get("/api/users/me"))["totalPoints"] == 1
 
 

@@ -13,6 +13,7 @@ from studybuddy import schemas
 from studybuddy.models import Login, User
 from studybuddy.problems import Problem, documented, missing
 from studybuddy.reads import HEADERS, Reading, Rows, selected
+from studybuddy.routes.reports import ANALYTICS
 from studybuddy.security import Caller
 from studybuddy.services import Serving, Session, Tokens, commit
 from syncline import Secondary
@@ -57,7 +58,10 @@ async def own_profile(caller: Caller, session: Session) -> schemas.Own:
 async def change_profile(
     change: schemas.ProfileChange, caller: Caller, services: Serving, session: Session, tokens: Tokens
 ) -> schemas.Own:
-    """Change the caller's account. A new password ends all other log-ins."""
+    """Change the caller's account. A new password ends all other log-ins.
+
+    What the cache has of it is removed, not only outdated: it must not be shown as an old answer when it is hidden now.
+    """
     user = await _account(session, caller.id)
     if change.email is not None or change.password is not None:
         given = change.current_password.get_secret_value() if change.current_password else ""
@@ -72,7 +76,7 @@ async def change_profile(
         user.password_hash = await services.passwords.hash(change.password.get_secret_value())
         await session.execute(delete(Login).where(Login.user_id == caller.id, Login.id != caller.login))
     await commit(session, tokens)
-    await services.cache.remove(profile_of(caller.id), LEADERBOARD)  # not to be shown again: it may be hidden now
+    await services.cache.remove(profile_of(caller.id), LEADERBOARD, *([] if user.show_profile else [ANALYTICS]))
     return schemas.Own.model_validate(user)
 
 
@@ -81,7 +85,7 @@ async def close_account(caller: Caller, services: Serving, session: Session, tok
     """Delete the caller's account and everything that belongs to it."""
     await session.execute(delete(User).where(User.id == caller.id))
     await commit(session, tokens)
-    await services.cache.remove(profile_of(caller.id), LEADERBOARD)
+    await services.cache.remove(profile_of(caller.id), LEADERBOARD, ANALYTICS)
 
 
 @router.get("/leaderboard", responses={200: {"headers": HEADERS}, **documented(400, 401, 422)})
