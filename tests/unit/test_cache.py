@@ -11,6 +11,7 @@ import pytest
 from syncline.cache import Cache, Counts, Event, LoadCancelledError, MemoryStore, open_cache
 from syncline.cache.memory import TAGS_PER_ENTRY, Versions
 from syncline.errors import ConfigError
+from tests.integration.test_docs_capture import run
 
 SOON = 15
 
@@ -248,3 +249,8 @@ async def test_closing_cancels_what_is_under_way():
 def test_a_url_that_is_none_is_refused():
     with pytest.raises(ConfigError, match="URL is not valid"):
         open_cache("ftp://localhost")
+
+
+def test_the_how_to_runs_as_it_stands():
+    names = run("cache.md", {})
+    assert names["reading"].value == [{"username": "ann", "totalPoints": 12}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from syncline.web.auth import AdminCredential
 from syncline.web.page.headers import POLICY
 from syncline.web.page.history import History, Rates, Sample
 from syncline.web.page.session import Session, Sessions
+from tests.integration.test_docs_capture import run
 
 TOKEN = "correct-horse-battery-staple"
 FOLDER = files("syncline.web.page")
@@ -166,3 +168,12 @@ def test_the_scripts_never_make_markup_of_data():
                 file
             )
             assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), file
+
+
+def test_the_how_to_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "syncline.toml").write_text('[source]\nurl = "postgresql://h/d"\n[target]\nurl = "mongodb://h/d"\n')
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "MONGODB_URL", "SYNCLINE_ADMIN_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    names = run("operations-page.md", {})
+    assert "/ops" in [route.path for route in names["app"].routes if hasattr(route, "path")]
