@@ -16,7 +16,7 @@ from syncline.backfill.tasks import TaskKind
 from syncline.errors import TargetUnavailableError
 from tests.pairs import entity, paired
 
-SMALL = Pace(chunk=100, max_queue=10**9)
+SMALL = Pace(chunk=100, max_queue=10**9, heeds_source=False)
 KEYS = {
     "bigint": ("id bigint PRIMARY KEY", "(random() * 1e15)::bigint * (n % 2 * 2 - 1) + n"),
     "uuid": ("id uuid PRIMARY KEY", "md5(n::text)::uuid"),
@@ -156,7 +156,7 @@ async def test_a_task_taken_over_stops_marking(items):
 
 
 async def test_it_waits_while_the_queue_is_full_and_goes_on_when_it_is_not(items):
-    pace = Pace(chunk=100, max_queue=300, pause=timedelta(milliseconds=10))
+    pace = Pace(chunk=100, max_queue=300, pause=timedelta(milliseconds=10), heeds_source=False)
     running = asyncio.create_task(items.backfill("items", pace=pace))
     for _ in range(50):
         await asyncio.sleep(0.02)

@@ -3,30 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
+from syncline.backfill.condition import check_condition
 from syncline.backfill.runner import Progress, Runner, progress_of
-from syncline.backfill.tasks import Task, TaskKind
+from syncline.backfill.tasks import KEYS, WHERE, Task, TaskKind
+from syncline.outbox.connection import translated
+from syncline.outbox.retrying import in_transaction
 from syncline.outbox.states import Plan
 
 REASON = "command"
 LOOK_SECONDS = 0.5
+LISTED = 20_000
+"""Keys of one task."""
 
 
 async def request(
-    runner: Runner, plans: Sequence[Plan], *, sweep: bool = True, options: Mapping[str, Any] | None = None
+    runner: Runner,
+    plans: Sequence[Plan],
+    *,
+    sweep: bool = True,
+    where: str | None = None,
+    pace: Mapping[str, Any] | None = None,
 ) -> list[Task]:
-    """Ask for the backfill of entities, each followed by a sweep; what an earlier command left is resumed."""
+    """Ask for the backfill of entities, each followed by a sweep; what an earlier command left is resumed.
+
+    Args:
+        runner: whose connection is used.
+        plans: the entities.
+        sweep: also look for documents that have no row.
+        where: only rows for which this SQL condition holds; never with a sweep.
+        pace: see ``Pace.asked``; given for a task that is there already, it changes that one's.
+
+    Raises:
+        ConditionError: the condition is none.
+
+    """
+    kinds = (TaskKind.BACKFILL, TaskKind.SWEEP) if sweep and where is None else (TaskKind.BACKFILL,)
+    options = dict(pace or {})
+    if where is not None:
+        for plan in plans:
+            await check_condition(runner.connection, plan, where)
+        options[WHERE] = where
     found: list[Task] = []
     for plan in plans:
-        begun = {task.kind: task for task in await runner.tasks.find(entity=plan.id) if task.reason == REASON}
-        for kind in (TaskKind.BACKFILL, TaskKind.SWEEP) if sweep else (TaskKind.BACKFILL,):
+        begun = {task.kind: task for task in await unfinished(runner, plan) if _same(task, where)}
+        for kind in kinds:
             if kind not in begun:
                 id_ = await runner.tasks.request(kind, plan.id, REASON, options)
-                begun[kind] = Task(id_, kind, plan.id, REASON)
+                begun[kind] = Task(id_, kind, plan.id, REASON, options)
+            elif pace:
+                await runner.tasks.change(begun[kind], pace)
             found.append(begun[kind])
     return found
+
+
+async def request_keys(
+    runner: Runner, plan: Plan, keys: Iterable[str], *, pace: Mapping[str, Any] | None = None
+) -> list[Task]:
+    """Ask for the records of these key texts to be marked; all of them or, when this fails, none."""
+
+    async def requested() -> list[Task]:
+        found: list[Task] = []
+        left = iter(keys)
+        while part := list(islice(left, LISTED)):
+            options = {**(pace or {}), KEYS: part}
+            id_ = await runner.tasks.request(TaskKind.BACKFILL, plan.id, REASON, options)
+            found.append(Task(id_, TaskKind.BACKFILL, plan.id, REASON, {**options, KEYS: len(part)}))
+        return found
+
+    with translated():
+        return await in_transaction(runner.connection, requested)
 
 
 async def complete(runner: Runner, tasks: Sequence[Task], told: Callable[[Progress], None]) -> list[Progress]:
@@ -51,8 +100,14 @@ async def _complete(runner: Runner, task: Task, told: Callable[[Progress], None]
 
 async def cancel(runner: Runner, plans: Sequence[Plan]) -> list[Task]:
     """Drop what earlier commands asked for and is not finished."""
-    dropped: list[Task] = []
-    for plan in plans:
-        ours = [task for task in await runner.tasks.find(entity=plan.id) if task.reason == REASON]
-        dropped += [task for task in ours if await runner.tasks.cancel(task.id)]
-    return dropped
+    return [task for plan in plans for task in await unfinished(runner, plan) if await runner.tasks.cancel(task.id)]
+
+
+async def unfinished(runner: Runner, plan: Plan) -> list[Task]:
+    """List what earlier commands asked for."""
+    return [task for task in await runner.tasks.find(entity=plan.id) if task.reason == REASON]
+
+
+def _same(task: Task, where: str | None) -> bool:
+    """Whether a task marks the same records."""
+    return KEYS not in task.options and task.options.get(WHERE) == where

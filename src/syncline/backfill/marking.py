@@ -1,15 +1,17 @@
-"""Backfill: mark the rows of a table, range by range, in the order of its key's index."""
+"""Backfill: mark the rows of a table, range by range, in the order of its key's index; or the keys of a list."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from syncline.backfill.pace import Pacer
-from syncline.backfill.tasks import Task, Tasks
+from syncline.backfill.tasks import KEYS, WHERE, Task, Tasks
 from syncline.model.mark import Hint
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.key_sql import KeyStatements, key_statements
 from syncline.outbox.retrying import in_transaction
+from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
 
 COUNTED = 100_000
@@ -23,6 +25,8 @@ class Backfill:
     the filter later; one that is outside needs none: what the target should not have is the sweep's business (to mark
     every row of a table of which the filter takes one in a hundred would mean a hundred deletes for each write).
     Each chunk is one transaction of the marks and of the task's progress.
+
+    A task may ask for less: rows for which a condition holds, or the keys of a list.
     """
 
     def __init__(
@@ -33,7 +37,7 @@ class Backfill:
         self._pacer = pacer
         self._plan = plan
         self._told = told
-        self._statements: KeyStatements = key_statements(plan)
+        self._statements: KeyStatements
 
     async def run(self, task: Task) -> None:
         """Mark to the end, from where the task's progress stands.
@@ -42,6 +46,10 @@ class Backfill:
             ClaimLostError: somebody else has the task, or it was cancelled.
 
         """
+        if KEYS in task.options:
+            await self._listed(task, task.options[KEYS])
+            return
+        self._statements = key_statements(self._plan, where=task.options.get(WHERE))
         if "last" not in task.progress:
             await self._begin(task)
         while task.progress.get("after") != task.progress["last"]:
@@ -56,27 +64,49 @@ class Backfill:
 
     async def _chunk(self, task: Task) -> None:
         progress, codec, statements = task.progress, self._plan.projection.codec, self._statements
-        last = codec.parse(progress["last"])
+        last = statements.bounds(codec.parse(progress["last"]))
         after = progress.get("after")
-        start = codec.parse(after) if after is not None else None
-        size = self._pacer.pace.chunk
+        start = statements.bounds(codec.parse(after)) if after is not None else None
+        size = self._pacer.size()
         boundary = statements.boundary if start is None else statements.boundary_after
         until = await self._key(boundary, *(start or ()), *last, size - 1)
-        end = codec.parse(until) if until is not None else last
+        end = statements.bounds(codec.parse(until)) if until is not None else last
         mark = statements.mark if start is None else statements.mark_after
 
         async def marked() -> None:
             cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))
-            task.progress = progress | {
-                "after": until if until is not None else progress["last"],
-                "done": progress["done"] + size,
-                "marked": progress["marked"] + cursor.rowcount,
-            }
             await self._connection.execute("/* syncline */ SELECT syncline.wake()")
-            await self._tasks.advance(task)
+            await self._advance(task, progress | {"after": until or progress["last"]}, size, cursor.rowcount)
 
         with translated():
             await in_transaction(self._connection, marked)
+        self._pacer.took()
+
+    async def _listed(self, task: Task, keys: Sequence[str]) -> None:
+        """Mark the keys of a list, whether they have rows or not: what has none is to go."""
+        if not task.progress:
+            task.progress = {"done": 0, "marked": 0, "total": len(keys)}
+        while (done := task.progress["done"]) < len(keys):
+            await self._pacer.ready(task, self._told)
+            await self._listed_chunk(task, keys[done : done + self._pacer.size()])
+            self._told("")
+
+    async def _listed_chunk(self, task: Task, keys: Sequence[str]) -> None:
+        progress = task.progress
+
+        async def marked() -> None:
+            values = {"entity": self._plan.id, "keys": list(keys), "hint": Hint.BACKFILL.value}
+            await self._connection.execute(blocks("queries.sql")["mark"], values)
+            await self._advance(task, progress, len(keys), len(keys))
+
+        with translated():
+            await in_transaction(self._connection, marked)
+        self._pacer.took()
+
+    async def _advance(self, task: Task, progress: dict[str, Any], done: int, marked: int) -> None:
+        counts = {"done": progress["done"] + done, "marked": progress["marked"] + marked}
+        task.progress = progress | counts | await self._pacer.turn(marked)
+        await self._tasks.advance(task)
 
     async def _key(self, statement: object, *parameters: object) -> str | None:
         with translated():

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from syncline.backfill.tasks import Task, Tasks
+from syncline.backfill.latency import Latency
+from syncline.backfill.tasks import Pressure, Task, Tasks
 from syncline.errors import SynclineError
+
+HOLD_SECONDS = 2.0
+"""How often the claim is renewed while a task waits."""
+PROBES = 3
+FIRST_LOOKS = 5
+LONGEST_STRAIN_SECONDS = 1.0
+"""A source that is always slow is marked slowly, not never."""
+
+LONGEST_TURN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +29,38 @@ class Pace:
     """The limits of marking. The defaults keep a change of the application behind less than half a second of marks."""
 
     chunk: int = 4000
-    """Keys per transaction."""
+    """Most keys per transaction."""
+    smallest: int = 500
+    """Keys per transaction while the source is slow."""
+    chunk_time: timedelta = timedelta(milliseconds=100)
+    """A transaction that takes longer is followed by a smaller one."""
     max_queue: int = 20_000
     """Wait while so many marks wait."""
     max_lag: timedelta = timedelta(seconds=30)
     """Wait while the oldest of them is older."""
+    rate: int | None = None
+    """Records a second at most."""
+    heeds_source: bool = True
+    """Stand back while the source takes longer than usual."""
     pause: timedelta = timedelta(milliseconds=100)
     """Between two looks at a full queue."""
     patience: timedelta | None = None
     """Give up when no worker lives for so long and the queue is full; ``None``: wait for ever."""
 
     def asked(self, options: Mapping[str, Any]) -> Pace:
-        """Apply what a task asks for: ``max_queue``, ``max_lag_seconds``."""
-        lag = options.get("max_lag_seconds")
+        """Apply what a task asks for: ``max_queue``, ``max_lag_seconds``, ``rate``, ``full_throttle``."""
+        pace = self
+        if options.get("full_throttle"):
+            pace = replace(
+                self, chunk=20_000, chunk_time=timedelta(seconds=1), max_queue=200_000, max_lag=timedelta(hours=1),
+                heeds_source=False,
+            )  # fmt: skip
+        lag, rate = options.get("max_lag_seconds"), options.get("rate")
         return replace(
-            self,
-            max_queue=int(options.get("max_queue", self.max_queue)),
-            max_lag=self.max_lag if lag is None else timedelta(seconds=float(lag)),
+            pace,
+            max_queue=int(options.get("max_queue") or pace.max_queue),
+            max_lag=pace.max_lag if lag is None else timedelta(seconds=float(lag)),
+            rate=pace.rate if rate is None else max(1, int(rate)),
         )
 
 
@@ -43,17 +69,23 @@ class NobodyDrainsError(SynclineError):
 
 
 class Pacer:
-    """Holds a task back while the queue is full or old."""
+    """Holds a task back: while the queue is full or old, while the source is slow, and to the rate that was given."""
 
-    def __init__(self, tasks: Tasks, pace: Pace) -> None:
+    def __init__(self, tasks: Tasks, pace: Pace, options: Mapping[str, Any] | None = None) -> None:
         self._tasks = tasks
-        self.pace = pace
+        self._asked = pace
+        self.pace = pace.asked(options or {})
+        """As the task asks for it now."""
+        self._size = self.pace.chunk
+        self._latency = Latency()
+        self._looked = False
+        self._began = 0.0
 
     async def ready(self, task: Task, waiting: Callable[[str], None]) -> None:
         """Return when the next chunk may be marked; the claim is kept meanwhile.
 
         Args:
-            task: the task that wants to go on.
+            task: the task that wants to go on; its options may have changed.
             waiting: told why it waits.
 
         Raises:
@@ -61,22 +93,86 @@ class Pacer:
             NobodyDrainsError: patience has run out.
 
         """
+        await self._has_room(task, waiting)
+        if self.pace.heeds_source:
+            await self._has_recovered(task, waiting)
+        await self._has_turn(task, waiting)
+        self._began = time.monotonic()
+
+    def size(self, most: int | None = None) -> int:
+        """Give the size of the next chunk: never more than half a second of the rate."""
+        size = min(self._size, self.pace.chunk) if most is None else most
+        return size if self.pace.rate is None else min(size, max(1, self.pace.rate // 2))
+
+    async def turn(self, count: int) -> dict[str, float]:
+        """Give what to note in the task's progress after marking: no next chunk before this time of the source."""
+        if self.pace.rate is None:
+            return {}
+        return {"not_before": (await self._tasks.pressure(1)).now + count / self.pace.rate}
+
+    def took(self) -> None:
+        """Fit the next chunk's size to the time that this one took."""
+        most = self.pace.chunk_time.total_seconds()
+        took = max(time.monotonic() - self._began, 1e-6)
+        self._resize(min(1.25, max(0.5, most / took)))
+
+    def _resize(self, factor: float) -> None:
         pace = self.pace
+        self._size = min(pace.chunk, max(min(pace.smallest, pace.chunk), int(self._size * factor) + 1))
+
+    async def _has_room(self, task: Task, waiting: Callable[[str], None]) -> None:
         alone_since: float | None = None
         held = time.monotonic()
         while True:
-            queue, age, workers = await self._tasks.pressure(pace.max_queue)
-            if queue < pace.max_queue and (age <= pace.max_lag.total_seconds() or queue == 0):
+            pace = self.pace = self._asked.asked(task.options)
+            found = await self._tasks.pressure(pace.max_queue)
+            if found.queue < pace.max_queue and (found.age <= pace.max_lag.total_seconds() or found.queue == 0):
                 return
             now = time.monotonic()
-            alone_since = None if workers else alone_since or now
+            alone_since = None if found.workers else alone_since or now
             if alone_since and pace.patience and now - alone_since > pace.patience.total_seconds():
-                raise NobodyDrainsError(
-                    f"{queue} marks wait and no worker is running",
-                    hint=f"start one with `syncline worker`; task {task.id} stays and is resumed",
-                )
-            waiting("waits for a worker to start" if not workers else "waits for the queue")
-            if now - held > 2:
+                raise _nobody_drains(found, task)
+            waiting("waits for the queue" if found.workers else "waits for a worker to start")
+            if now - held > HOLD_SECONDS:
                 await self._tasks.advance(task)
                 held = now
             await asyncio.sleep(pace.pause.total_seconds())
+
+    async def _has_recovered(self, task: Task, waiting: Callable[[str], None]) -> None:
+        for _ in range(0 if self._looked else FIRST_LOOKS):
+            await self._look(task)
+        self._looked = True
+        await self._look(task)
+        began, pause = time.monotonic(), self.pace.pause.total_seconds()
+        if self._latency.strained:
+            self._resize(0.5)
+        while self._latency.strained and time.monotonic() - began < LONGEST_STRAIN_SECONDS:
+            waiting("lets the source recover")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+            await self._look(task)
+
+    async def _look(self, task: Task) -> None:
+        """Take a sample: a commit of one row, as durable as the application's."""
+        took = []
+        for _ in range(PROBES):
+            began = time.monotonic()
+            await self._tasks.advance(task)
+            took.append(time.monotonic() - began)
+        self._latency.note(statistics.median(took), at=time.monotonic())
+
+    async def _has_turn(self, task: Task, waiting: Callable[[str], None]) -> None:
+        if self.pace.rate is None:
+            return
+        until = float(task.progress.get("not_before", 0.0))
+        left = until - (await self._tasks.pressure(1)).now
+        if (left := min(left, LONGEST_TURN_SECONDS)) > 0:  # the clock may have been set back
+            waiting(f"keeps to {self.pace.rate} a second")
+            await asyncio.sleep(left)
+
+
+def _nobody_drains(found: Pressure, task: Task) -> NobodyDrainsError:
+    return NobodyDrainsError(
+        f"{found.queue} marks wait and no worker is running",
+        hint=f"start one with `syncline worker`; task {task.id} stays and is resumed",
+    )

@@ -13,8 +13,8 @@ import psycopg
 from syncline.backfill.marking import Backfill
 from syncline.backfill.pace import Pace, Pacer
 from syncline.backfill.sweep import Sweep
-from syncline.backfill.tasks import ClaimLostError, Task, TaskKind, Tasks
-from syncline.errors import SynclineError
+from syncline.backfill.tasks import WHERE, ClaimLostError, Task, TaskKind, Tasks
+from syncline.errors import SourceError, SynclineError
 from syncline.outbox.connection import Connection
 from syncline.outbox.states import Plan
 from syncline.ports import Target
@@ -69,7 +69,7 @@ class Runner:
         self.tasks = Tasks(connection, worker)
         self.plans = plans
         """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
-        self._connection = connection
+        self.connection = connection
         self._target = target
         self._pace = pace or Pace()
         self._told = told or (lambda _: None)
@@ -108,6 +108,15 @@ class Runner:
             await self.tasks.finish(task)
         except ClaimLostError:
             return None
+        except SourceError as error:
+            if error.retryable or WHERE not in task.options:
+                await self._give_back(task)
+                raise
+            await self.tasks.finish(task)  # it would fail again, at the same record
+            raise SynclineError(
+                f"{plan.name}: the condition ({task.options[WHERE]}) failed: {error.message}",
+                hint="the task is dropped; records that it has marked stay marked",
+            ) from error
         except BaseException:
             await self._give_back(task)
             raise
@@ -119,11 +128,11 @@ class Runner:
         def told(waiting: str) -> None:
             self._told(progress_of(task, plan, waiting=waiting))
 
-        pacer = Pacer(self.tasks, self._pace.asked(task.options))
+        pacer = Pacer(self.tasks, self._pace, task.options)
         if task.kind is TaskKind.BACKFILL:
-            await Backfill(self._connection, self.tasks, pacer, plan, told).run(task)
+            await Backfill(self.connection, self.tasks, pacer, plan, told).run(task)
         else:
-            await Sweep(self._connection, self.tasks, pacer, plan, self._target, told, grace=self._grace).run(task)
+            await Sweep(self.connection, self.tasks, pacer, plan, self._target, told, grace=self._grace).run(task)
 
     async def _give_back(self, task: Task) -> None:
         """Let others go on at once; when that fails the claim expires."""

@@ -87,8 +87,8 @@ class Sweep:
         newest = await self._tasks.newest_mark(self._plan.id)
         began, grace = time.monotonic(), self._grace.total_seconds()
         while newest is not None and await self._tasks.marks_up_to(self._plan.id, newest):
-            _, _, workers = await self._tasks.pressure(1)
-            if time.monotonic() - began > (PATIENCE * grace if workers else grace):
+            found = await self._tasks.pressure(1)
+            if time.monotonic() - began > (PATIENCE * grace if found.workers else grace):
                 return
             self._told("waits for writes that are on their way")
             await self._tasks.advance(task)
@@ -96,9 +96,9 @@ class Sweep:
 
     async def _walk(self, task: Task) -> None:
         after = task.progress.get("after")
-        pages = self._target.walk(
-            self._plan.entity, after=None if after is None else id_from_text(after), size=PAGE, resume=after is not None
-        )
+        first = None if after is None else id_from_text(after)
+        size = self._pacer.size(PAGE)
+        pages = self._target.walk(self._plan.entity, after=first, size=size, resume=after is not None)
         async for page in pages:
             await self._pacer.ready(task, self._told)
             await self._page(task, page)
@@ -114,6 +114,7 @@ class Sweep:
             "done": progress["done"] + len(page),
             "marked": progress["marked"] + len(found.keys),
             "foreign": progress["foreign"] + len(page) - len(keys) + len(found.impossible),
+            **await self._pacer.turn(len(page)),
         }
 
         async def marked() -> None:

@@ -6,12 +6,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.sql import blocks
+
+KEYS = "keys"
+"""The option of a task that marks a list of keys."""
+WHERE = "where"
+"""The option of a task that marks the rows for which a condition holds."""
 
 
 class TaskKind(StrEnum):
@@ -35,6 +40,19 @@ class Task:
     progress: dict[str, Any] = field(default_factory=dict)
     claimed: bool = True
     """Somebody is at it."""
+
+
+class Pressure(NamedTuple):
+    """How full the queue is."""
+
+    queue: int
+    """Marks that wait, counted up to a limit."""
+    age: float
+    """Of the oldest, in seconds."""
+    workers: int
+    """Live ones."""
+    now: float
+    """Seconds since 1970, by the source's clock."""
 
 
 class ClaimLostError(Exception):
@@ -63,20 +81,22 @@ class Tasks:
         return row and Task(row[0], TaskKind(row[1]), *row[2:])
 
     async def find(self, *, entity: int | None = None, task: int | None = None) -> list[Task]:
-        """List the unfinished tasks."""
+        """List the unfinished tasks; of a list of keys only its length."""
         with translated():
             cursor = await self._connection.execute(self._queries["unfinished"], {"entity": entity, "id": task})
             return [Task(row[0], TaskKind(row[1]), *row[2:]) for row in await cursor.fetchall()]
 
     async def advance(self, task: Task) -> None:
-        """Store the progress and hold the claim for longer.
+        """Store the progress, hold the claim for longer, and take in options that were changed meanwhile.
 
         Raises:
             ClaimLostError: it is held by somebody else.
 
         """
-        if await self._one("advance", id=task.id, progress=Jsonb(task.progress)) is None:
+        row = await self._one("advance", id=task.id, progress=Jsonb(task.progress))
+        if row is None:
             raise ClaimLostError
+        task.options = row[0] | ({KEYS: task.options[KEYS]} if KEYS in task.options else {})
 
     async def finish(self, task: Task) -> None:
         """Remove a task that is done."""
@@ -87,15 +107,19 @@ class Tasks:
         with translated():
             await self._connection.execute(self._queries["give_back"], {"id": task.id, "worker": self._worker})
 
+    async def change(self, task: Task, options: Mapping[str, Any]) -> None:
+        """Change a task's pace; whoever runs it takes that in with its next chunk."""
+        await self._one("change", id=task.id, options=Jsonb(dict(options)))
+
     async def cancel(self, task: int) -> bool:
         """Drop a task; whoever runs it stops at its next chunk."""
         return await self._one("cancel", id=task) is not None
 
-    async def pressure(self, limit: int) -> tuple[int, float, int]:
-        """Measure the queue: marks (counted up to ``limit``), age of the oldest in seconds, live workers."""
+    async def pressure(self, limit: int) -> Pressure:
+        """Measure the queue; marks are counted up to ``limit``."""
         row = await self._one("pressure", limit=limit)
         assert row is not None  # noqa: S101  a SELECT without FROM
-        return int(row[0]), float(row[1]), int(row[2])
+        return Pressure(int(row[0]), float(row[1]), int(row[2]), float(row[3]))
 
     async def newest_mark(self, entity: int) -> int | None:
         """Give the highest ``seq`` among an entity's marks; ``None``: there are none."""

@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 from uuid import uuid4
 
 import typer
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Task as BarTask
 from rich.text import Text
 
 from syncline.backfill import command
+from syncline.backfill.key_file import KeyFile
 from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Progress as Step
 from syncline.backfill.runner import Runner
 from syncline.backfill.tasks import Task, TaskKind
+from syncline.cli.backfilling import bars, lines, step_as_dict
 from syncline.cli.common import ConfigOption, JsonOption, err, print_json, run, say, settings_from
 from syncline.cli.verifying import chosen
 from syncline.config import Settings
+from syncline.errors import SynclineError
 from syncline.outbox.states import Plan
 from syncline.wiring import open_plans, opened_source, opened_target
 
 INTERRUPTED = 130
-_VERBS = {TaskKind.BACKFILL: "marking", TaskKind.SWEEP: "sweeping"}
+TERMINATED = 143
+LATER = "interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here"
+
+
+@dataclass
+class Wish:
+    """What was asked for."""
+
+    entities: Sequence[str]
+    sweep: bool
+    where: str | None
+    keys: str | None
+    pace: dict[str, Any]
+    """Only what was said: a task that is there already keeps the rest."""
+    as_json: bool
+    seen: dict[int, Step] = field(default_factory=dict)
+    """The newest step of each task."""
 
 
 def backfill(
     entities: Annotated[list[str] | None, typer.Argument(metavar="[ENTITY]…", help="Only these.")] = None,
-    max_queue: Annotated[int, typer.Option(help="Wait while so many changes wait to be applied.", min=1)] = 20_000,
-    max_lag: Annotated[float, typer.Option(help="Wait while the oldest of them is older (seconds).", min=0)] = 30,
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="Only rows of ENTITY for which this condition holds.")
+    ] = None,
+    keys: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Only these keys of ENTITY, one a line; - is standard input.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option(help="Mark so many records a second at most.", min=1)] = None,
+    max_queue: Annotated[
+        int | None, typer.Option(help="Wait while so many changes wait to be applied. [default: 20000]", min=1)
+    ] = None,
+    max_lag: Annotated[
+        float | None, typer.Option(help="Wait while the oldest of them is older (seconds). [default: 30]", min=0)
+    ] = None,
+    full_throttle: Annotated[
+        bool, typer.Option("--full-throttle", help="As fast as it goes, whatever the source's users feel of it.")
+    ] = False,
     sweep: Annotated[bool, typer.Option(help="Also remove documents that have no row any more.")] = True,
     cancel: Annotated[bool, typer.Option("--cancel", help="Drop what an earlier call left unfinished.")] = False,
     config: ConfigOption = None,
@@ -40,39 +76,97 @@ def backfill(
     """Bring in what was there before: mark every record, for the worker to write it.
 
     Safe at any time and any number of times, beside traffic and workers. Interrupted, it goes on where it was: with the
-    next call, or by a running worker.
+    next call, or by a running worker. It stands back while changes wait long, and while the source takes longer than
+    usual. With --json the progress is a line of JSON a second on standard error.
 
-    Exit status: 0 everything is marked; 130 interrupted; 3 could not run.
+    Exit status: 0 everything is marked; 130 interrupted (143: by SIGTERM); 3 could not run.
     """
+    pace = _pace(rate, max_queue, max_lag, full_throttle=full_throttle)
+    wish = Wish(entities or [], sweep, where, keys, pace, as_json)
+    _check(wish)
     settings = settings_from(config)
     if cancel:
-        dropped = run(_cancel(settings, entities or []))
+        dropped = run(_cancel(settings, wish.entities))
         print_json({"cancelled": len(dropped)}) if as_json else say(f"{len(dropped)} unfinished tasks dropped")
         return
-    pace = {"max_queue": max_queue, "max_lag_seconds": max_lag}
+    interrupted = _Terminated()
     try:
-        found, queue, workers = run(_backfill(settings, entities or [], pace, sweep=sweep, quiet=as_json))
-    except KeyboardInterrupt:
-        err.print(
-            Text("interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here")
-        )
-        err.print(Text("(`syncline backfill --cancel` drops it)"))
-        raise typer.Exit(INTERRUPTED) from None
+        found, queue, workers = run(interrupted.unless(_backfill(settings, wish)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _print_interrupted(wish)
+        raise typer.Exit(TERMINATED if interrupted.asked else INTERRUPTED) from None
     if as_json:
-        print_json({"tasks": [_as_dict(step) for step in found], "queue": queue, "workers": workers})
+        print_json({"tasks": [step_as_dict(step) for step in found], "queue": queue, "workers": workers})
     else:
         _print(found, queue, workers)
 
 
-async def _backfill(
-    settings: Settings, names: Sequence[str], pace: dict[str, Any], *, sweep: bool, quiet: bool
-) -> tuple[list[Step], int, int]:
-    with _bars(quiet=quiet) as told:
-        async with _opened(settings, names, told) as (runner, plans):
-            tasks = await command.request(runner, plans, sweep=sweep, options=pace)
+def _pace(rate: int | None, max_queue: int | None, max_lag: float | None, *, full_throttle: bool) -> dict[str, Any]:
+    """Only what was said; full throttle ends every limit that an earlier call has set."""
+    said = {"rate": rate, "max_queue": max_queue, "max_lag_seconds": max_lag}
+    if full_throttle:
+        return {**said, "full_throttle": True}
+    said = {name: value for name, value in said.items() if value is not None}
+    return {**said, "full_throttle": False} if said else {}
+
+
+def _check(wish: Wish) -> None:
+    if wish.where is not None and wish.keys is not None:
+        raise SynclineError("--where and --keys do not go together", hint="name the keys, or the condition")
+    option = "--where" if wish.where is not None else "--keys" if wish.keys is not None else None
+    if option and len(wish.entities) != 1:
+        raise SynclineError(f"{option} needs one entity", hint=f"syncline backfill ENTITY {option} …")
+
+
+class _Terminated:
+    """Ends the work in order at SIGTERM, as Ctrl-C does."""
+
+    asked = False
+
+    async def unless(self, work: Any) -> Any:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._ask, task)
+        return await task
+
+    def _ask(self, task: asyncio.Task[Any]) -> None:
+        self.asked = True
+        task.cancel()
+
+
+async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, int]:
+    with (lines if wish.as_json else bars)() as show:
+
+        def told(step: Step) -> None:
+            wish.seen[step.task] = step
+            show(step)
+
+        async with _opened(settings, wish.entities, told) as (runner, plans):
+            tasks = await _requested(runner, plans, wish)
             found = await command.complete(runner, tasks, told)
-            queue, _, workers = await runner.tasks.pressure(1_000_000)
-            return found, queue, workers
+            left = await runner.tasks.pressure(1_000_000)
+            return found, left.queue, left.workers
+
+
+async def _requested(runner: Runner, plans: Sequence[Plan], wish: Wish) -> list[Task]:
+    if wish.keys is None:
+        return await command.request(runner, plans, sweep=wish.sweep, where=wish.where, pace=wish.pace)
+    (plan,) = plans
+    name = "standard input" if wish.keys == "-" else wish.keys
+    with _opened_file(wish.keys) as file, KeyFile(file, plan.projection.codec, name=name) as keys:
+        return await command.request_keys(runner, plan, keys, pace=wish.pace)
+
+
+@contextlib.contextmanager
+def _opened_file(name: str) -> Iterator[BinaryIO]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115  closed below
+    except OSError as error:
+        raise SynclineError(f"{name} cannot be read: {error.strerror}", hint="--keys takes a file, or -") from error
+    with file:
+        yield file
 
 
 async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:
@@ -92,11 +186,23 @@ async def _opened(
         yield runner, chosen(plans, names)
 
 
+def _print_interrupted(wish: Wish) -> None:
+    if wish.as_json:
+        print_json({"interrupted": True, "tasks": [step_as_dict(step) for step in wish.seen.values()]})
+    else:
+        err.print(Text(LATER))
+        err.print(Text("(`syncline backfill --cancel` drops it)"))
+
+
 def _print(found: Sequence[Step], queue: int, workers: int) -> None:
+    marked: dict[str, int] = {}
     for step in found:
         if step.kind is TaskKind.BACKFILL:
-            say(f"{step.entity}: {step.marked} records marked")
-        elif step.marked or step.foreign:
+            marked[step.entity] = marked.get(step.entity, 0) + step.marked
+    for entity, count in marked.items():
+        say(f"{entity}: {count} records marked")
+    for step in found:
+        if step.kind is TaskKind.SWEEP and (step.marked or step.foreign):
             foreign = f"; {step.foreign} documents have an _id that no row can have, left alone" if step.foreign else ""
             say(f"{step.entity}: {step.marked} documents without a row marked for removal{foreign}")
     if queue and not workers:
@@ -105,48 +211,3 @@ def _print(found: Sequence[Step], queue: int, workers: int) -> None:
         say(
             f"{queue} changes are being applied by {workers} workers; then `syncline verify` tells whether all is equal"
         )
-
-
-def _as_dict(step: Step) -> dict[str, Any]:
-    return {
-        "task": step.task,
-        "kind": step.kind.value,
-        "entity": step.entity,
-        "marked": step.marked,
-        "looked_at": step.done,
-        "foreign": step.foreign,
-        "finished": step.finished,
-    }
-
-
-class _Rate(ProgressColumn):
-    """Records per second."""
-
-    def render(self, task: BarTask) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s")
-
-
-@contextlib.contextmanager
-def _bars(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
-    """Show the tasks on standard error, with rate and time left; nothing where nobody looks."""
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}"),
-        _Rate(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[waiting]}", style="yellow"),
-        console=err,
-        disable=quiet or not err.is_terminal,
-    )
-    shown: dict[int, TaskID] = {}
-
-    def told(step: Step) -> None:
-        if step.task not in shown:
-            shown[step.task] = bars.add_task(f"{step.entity}: {_VERBS[step.kind]}", waiting="", total=step.total)
-        total = step.done if step.finished else None if step.total is None else max(step.total, step.done)
-        bars.update(shown[step.task], completed=step.done, total=total, waiting=step.waiting)
-
-    with bars:
-        yield told

@@ -20,8 +20,10 @@ from syncline.outbox.states import Plan
 
 @dataclass(frozen=True, slots=True)
 class KeyStatements:
-    """The statements for one entity; parameters are positional, a key is one text per column."""
+    """The statements for one entity; parameters are positional, a key is one text per column (``bounds``)."""
 
+    order: tuple[int, ...]
+    """The key's columns in the order of its index, for ``bounds``."""
     last: sql.Composed
     """The highest key. No parameters."""
     page: sql.Composed
@@ -43,29 +45,43 @@ class KeyStatements:
     sample: sql.Composed
     """Keys of random rows inside the filter. Parameters: percentage of the table, limit."""
 
+    def bounds(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Put the texts of a key's columns in the order in which ``boundary``, ``mark`` and their kin take them."""
+        return tuple(texts[place] for place in self.order)
 
-def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL) -> KeyStatements:
-    """Compose the statements of an entity."""
+
+def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: str | None = None) -> KeyStatements:
+    """Compose the statements of an entity.
+
+    Args:
+        plan: the entity.
+        dialect: of its database.
+        where: marks only rows for which this SQL condition holds too; see ``backfill.condition``.
+
+    """
     projection = plan.projection
     table = projection.shape.table
     columns = [column_of(table, column.name) for column in projection.key]
     casts = [key_type(column).sql for column in projection.key]
+    order = _index_order(plan)
     parts = {
         "table": sql.Identifier(table.schema, table.name),
         "columns": commas(columns),
-        "backwards": commas([sql.SQL("{} DESC").format(column) for column in columns]),
+        "ordered": commas([columns[place] for place in order]),
+        "backwards": commas([sql.SQL("{} DESC").format(columns[place]) for place in order]),
         "key": sql.SQL("{}({})").format(sql.Identifier("syncline", f"key_{plan.id}"), commas(columns)),
         "id": sql.Literal(plan.id),
         "absent": _absent(plan, columns, casts),
     }
-    after, until = bound(columns, casts, ">"), bound(columns, casts, "<=")
+    in_order = [columns[place] for place in order], [casts[place] for place in order]
+    after, until = bound(*in_order, ">"), bound(*in_order, "<=")
     inside = condition_of(plan.entity.where)
 
     def compose(text: str, *conditions: sql.Composable) -> sql.Composed:
         return sql.SQL("/* syncline: keys */ " + text).format(**parts, where=where_of(conditions))
 
     page = "SELECT {key} FROM {table}{where} ORDER BY {columns} LIMIT %s"
-    boundary = "SELECT {key} FROM {table}{where} ORDER BY {columns} OFFSET %s LIMIT 1"
+    boundary = "SELECT {key} FROM {table}{where} ORDER BY {ordered} OFFSET %s LIMIT 1"
     mark = """INSERT INTO syncline.outbox (entity, lane, hint, key)
         SELECT {id}, syncline.lane_of({id}::smallint, q.k), %s::text::"char", q.k
         FROM (SELECT {key} AS k FROM {table}{where}) AS q"""
@@ -74,18 +90,30 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL) -> KeyStat
     if dialect is Dialect.COCKROACHDB:  # which has no TABLESAMPLE
         sample = "SELECT {key} FROM {table}{where} ORDER BY random() LIMIT %s"
         chance = [sql.SQL("random() * 100 < %s::float8")]
+    marked = [*inside, *condition_of(where)]
     return KeyStatements(
+        order,
         last=compose("SELECT {key} FROM {table} ORDER BY {backwards} LIMIT 1"),
         page=compose(page, *inside),
-        page_after=compose(page, after, *inside),
+        page_after=compose(page, bound(columns, casts, ">"), *inside),
         boundary=compose(boundary, until),
         boundary_after=compose(boundary, after, until),
-        mark=compose(mark, until, *inside),
-        mark_after=compose(mark, after, until, *inside),
+        mark=compose(mark, until, *marked),
+        mark_after=compose(mark, after, until, *marked),
         absent=compose("{absent}"),
         size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS counted"),
         sample=compose(sample, *chance, *inside),
     )
+
+
+def _index_order(plan: Plan) -> tuple[int, ...]:
+    """The key as its index has it: in another order every chunk would sort the whole table."""
+    names = [column.name for column in plan.projection.key]
+    known = plan.projection.shape.unique_keys
+    if tuple(names) not in known:
+        index = next((unique for unique in known if set(unique) == set(names)), names)
+        return tuple(names.index(name) for name in index)
+    return tuple(range(len(names)))
 
 
 def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str]) -> sql.Composed:

@@ -1,0 +1,271 @@
+"""What a backfill may be asked for: a condition, a list of keys, a rate; kept with the task, whoever runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from syncline.backfill import command
+from syncline.backfill.condition import ConditionError
+from syncline.backfill.pace import Pace, Pacer
+from syncline.backfill.tasks import KEYS, WHERE, Pressure, Task, TaskKind
+from syncline.errors import SynclineError
+from tests.pairs import entity, paired
+
+SMALL = Pace(chunk=100, max_queue=10**9, heeds_source=False)
+ITEMS = """
+CREATE TABLE items (id int PRIMARY KEY, name text, v int, kept bool NOT NULL);
+INSERT INTO items SELECT n, 'it''s ' || n || '%', n, n % 2 = 0 FROM generate_series(1, 1000) n;
+"""
+
+
+@pytest.fixture
+async def items(database, mongo_url, mongo_db):
+    async with paired(database, mongo_url, mongo_db, ITEMS, [entity("items", where="kept")]) as pair:
+        yield pair
+
+
+async def asked(pair, pace: Pace = SMALL, **options):
+    runner = pair.runner(pace=pace)
+    tasks = await command.request(runner, [pair.plan("items")], **options)
+    return await command.complete(runner, tasks, lambda _: None)
+
+
+def marked(pair) -> list[int]:
+    return [int(key) for (key,) in pair.sql("SELECT key FROM syncline.outbox ORDER BY seq")]
+
+
+class Killed(BaseException):
+    """As good as ``kill -9`` for what runs in this process."""
+
+
+def dying(after: int):
+    def told(step) -> None:
+        if step.marked >= after:
+            raise Killed
+
+    return told
+
+
+# -- a condition
+
+
+async def test_a_condition_narrows_what_the_entitys_filter_lets_through(items):
+    (done,) = await asked(items, where="v > 900 OR name LIKE 'it''s 1%'")
+    assert done.kind is TaskKind.BACKFILL, "no sweep: it would look at everything"
+    expected = items.sql("SELECT id FROM items WHERE kept AND (v > 900 OR name LIKE 'it''s 1%') ORDER BY id")
+    assert marked(items) == [id_ for (id_,) in expected]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "v >",
+        "nonesuch = 1",
+        "v",
+        "count(*) > 1",
+        "true) OR (true",
+        "true THEN true ELSE false END OR CASE WHEN true",
+        "true; DELETE FROM items",
+        "v = $1",
+        "v = %s",
+        "",
+        "/* v > 1",
+        "v > 'x'",
+    ],
+)
+async def test_what_is_no_condition_is_refused_before_anything_is_marked(items, where):
+    with pytest.raises(ConditionError, match=r"does not fit public\.items") as caught:
+        await asked(items, where=where)
+    assert caught.value.hint is not None
+    counts = "SELECT (SELECT count(*) FROM syncline.task), (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM items)"
+    assert items.sql(counts) == [(0, 0, 1000)]
+
+
+async def test_a_comment_ends_with_its_line(items):
+    (done,) = await asked(items, where="v > 990 -- the newest")
+    assert done.marked == 5
+
+
+async def test_a_condition_that_fails_on_a_record_says_so_and_its_task_is_dropped(items):
+    with pytest.raises(SynclineError, match=r"items: the condition \(1 / \(v - 500\) < 2\) failed: .*division by zero"):
+        await asked(items, where="1 / (v - 500) < 2")
+    assert items.sql("SELECT count(*) FROM syncline.task") == [(0,)]
+    assert max(marked(items)) == 400, "the chunks before it"
+
+
+async def test_the_condition_is_kept_when_a_worker_goes_on(items):
+    runner = items.runner(pace=SMALL, told=dying(100))
+    (task,) = await command.request(runner, [items.plan("items")], where="v % 4 = 0")
+    with pytest.raises(Killed):
+        await runner.run(task.id)
+    assert (await items.runner(pace=SMALL).run_next()).marked == 250
+    assert marked(items) == list(range(4, 1001, 4))
+
+
+async def test_a_command_goes_on_with_what_marks_the_same_and_with_nothing_else(items):
+    runner, plan = items.runner(), items.plan("items")
+    (narrow,) = await command.request(runner, [plan], where="v > 5")
+    (listed,) = await command.request_keys(runner, plan, ["2"])
+    whole, _ = await command.request(runner, [plan])
+    assert len({narrow.id, listed.id, whole.id}) == 3
+    assert [task.id for task in await command.request(runner, [plan], where="v > 5")] == [narrow.id]
+    assert (await command.request(runner, [plan]))[0].id == whole.id
+    assert len(await command.cancel(runner, [plan])) == 4
+
+
+# -- a list of keys
+
+
+async def test_exactly_the_listed_keys_are_marked(items):
+    runner = items.runner(pace=SMALL)
+    tasks = await command.request_keys(runner, items.plan("items"), ["7", "2", "4000"])
+    (done,) = await command.complete(runner, tasks, lambda _: None)
+    assert (done.marked, done.total, done.finished) == (3, 3, True)
+    assert marked(items) == [7, 2, 4000]
+    items.docs.items.insert_many({"_id": n, "_originalId": str(n), "_v": 1} for n in (7, 4000))
+    await items.drain()
+    assert [document["_id"] for document in items.docs.items.find()] == [2], "what has no row is removed"
+
+
+async def test_a_long_list_is_several_tasks_and_goes_on_after_a_kill(items, monkeypatch):
+    monkeypatch.setattr(command, "LISTED", 400)
+    keys = [str(n) for n in range(1, 1001)]
+    tasks = await command.request_keys(items.runner(), items.plan("items"), iter(keys))
+    assert len(tasks) == 3
+    assert {task.options[KEYS] for task in await items.runner().tasks.find()} == {400, 200}
+    with pytest.raises(Killed):
+        await command.complete(items.runner(pace=SMALL, told=dying(200)), tasks, lambda _: None)
+    while await items.runner(pace=SMALL).run_next() is not None:
+        pass
+    assert marked(items) == list(range(1, 1001))
+
+
+async def test_a_list_is_asked_for_whole_or_not_at_all(items, monkeypatch):
+    monkeypatch.setattr(command, "LISTED", 2)
+
+    def keys():
+        yield from ("1", "2", "3")
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        await command.request_keys(items.runner(), items.plan("items"), keys())
+    assert items.sql("SELECT count(*) FROM syncline.task") == [(0,)]
+
+
+# -- a rate
+
+
+def pairs_of_chunks(pair) -> list[tuple[float, int]]:
+    """When each transaction marked, and how many."""
+    rows = pair.sql("SELECT extract(epoch FROM min(at))::float8, count(*) FROM syncline.outbox GROUP BY tx ORDER BY 1")
+    return [(float(at), count) for at, count in rows]
+
+
+async def test_a_rate_is_kept_chunk_by_chunk_and_across_a_kill(items):
+    runner = items.runner(pace=SMALL, told=dying(200))
+    tasks = await command.request(runner, [items.plan("items")], sweep=False, pace={"rate": 200})
+    with pytest.raises(Killed):
+        await runner.run(tasks[0].id)
+    assert (await items.runner(pace=SMALL).run_next()).marked == 500
+    chunks = pairs_of_chunks(items)
+    assert len(marked(items)) == len(set(marked(items))) == 500
+    for (before, count), (after, _) in itertools.pairwise(chunks):
+        assert after - before >= count / 200 * 0.9, chunks
+
+
+async def test_a_rate_holds_for_the_sweep_too(items):
+    items.docs.items.insert_many({"_id": n} for n in range(2001, 2101))
+    runner, steps = items.runner(), []
+    id_ = await runner.tasks.request(TaskKind.SWEEP, items.plan("items").id, "test", {"rate": 100})
+    runner._told = steps.append
+    done = await runner.run(id_)
+    assert (done.marked, done.done) == (100, 100)
+    assert [step.done for step in steps if not step.waiting and not step.finished] == [50, 100]
+
+
+async def test_a_rate_that_is_changed_applies_to_a_task_that_runs(items):
+    runner = items.runner(pace=SMALL)
+    tasks = await command.request(runner, [items.plan("items")], sweep=False, pace={"rate": 1})
+    running = asyncio.create_task(runner.run(tasks[0].id))
+    async with asyncio.timeout(30):
+        while not items.sql("SELECT 1 FROM syncline.outbox"):
+            await asyncio.sleep(0.02)
+    async with asyncio.timeout(120):  # at one a second it would take eight minutes
+        other = items.runner()
+        other.connection = items.looks
+        other.tasks._connection = items.looks
+        await command.request(other, [items.plan("items")], sweep=False, pace={"rate": 100_000})
+        assert (await running).marked == 500
+
+
+# -- the source's latency
+
+
+class Tasks:
+    """Tasks of a source whose commits take as long as the test says."""
+
+    def __init__(self) -> None:
+        self.commit = 0.0
+        self.commits = 0
+
+    async def pressure(self, _limit: int) -> Pressure:
+        return Pressure(0, 0.0, 1, 0.0)
+
+    async def advance(self, _task: Task) -> None:
+        self.commits += 1
+        await asyncio.sleep(self.commit)
+
+
+async def test_it_stands_back_and_marks_less_at_a_time_while_commits_are_slow():
+    tasks, waits = Tasks(), []
+    pacer = Pacer(tasks, Pace())
+    task = Task(1, TaskKind.BACKFILL, 1, "test")
+    await pacer.ready(task, waits.append)
+    pacer.took()
+    usual = pacer.size()
+    assert waits == []
+    tasks.commit = 0.1
+    for _ in range(4):
+        await pacer.ready(task, waits.append)
+    assert set(waits) == {"lets the source recover"}
+    assert Pace().smallest <= pacer.size() < usual / 4
+    tasks.commit = 0.0
+    waits.clear()
+    for _ in range(40):
+        await pacer.ready(task, waits.append)
+        pacer.took()
+    assert pacer.size() == Pace().chunk
+
+
+async def test_a_source_that_stays_slow_is_marked_slowly_and_not_never():
+    tasks = Tasks()
+    pacer = Pacer(tasks, Pace())
+    task = Task(1, TaskKind.BACKFILL, 1, "test")
+    await pacer.ready(task, lambda _: None)
+    tasks.commit = 0.2
+    async with asyncio.timeout(60):
+        await pacer.ready(task, lambda _: None)
+
+
+async def test_at_full_throttle_nobody_looks():
+    tasks = Tasks()
+    await Pacer(tasks, Pace()).ready(Task(1, TaskKind.BACKFILL, 1, "test", {"full_throttle": True}), lambda _: None)
+    assert tasks.commits == 0
+
+
+async def test_a_chunk_that_takes_long_is_followed_by_a_smaller_one(monkeypatch):
+    clock = iter(range(1, 1000))
+    pacer = Pacer(Tasks(), Pace())
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    pacer._began = 0.0
+    before = pacer.size()
+    pacer.took()
+    assert pacer.size() in (before // 2, before // 2 + 1)
+
+
+def test_the_options_of_a_task_have_names_that_last():
+    """They are in databases: a worker of the next version must know them."""
+    assert (KEYS, WHERE) == ("keys", "where")
