@@ -85,6 +85,7 @@ def test_it_ends_while_a_table_is_locked(case: Case, monkeypatch) -> None:
     assert "no worker is running" in case.report()["workers"]["message"]
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_frozen_source(private_postgres, mongo_url, mongo_db, tmp_path, monkeypatch) -> None:
     async def freezes(_patient: Patient) -> list[Finding]:
         private_postgres.freeze()

@@ -75,6 +75,10 @@ class TestTriggers:
         assert case.report()["triggers"]["level"] == "ok"
         case.sql("ALTER TABLE part ATTACH PARTITION part_2 FOR VALUES FROM (100) TO (200)")
         case.cured(case.found("configuration", "critical", "part_2"))
+        tasks = (
+            "SELECT t.kind FROM syncline.task AS t JOIN syncline.entity AS e ON e.id = t.entity WHERE e.name = 'part'"
+        )
+        assert ("sweep",) in case.sql(tasks), "the rows that came with it are marked, what was left is swept"
         case.sql("ALTER TABLE part DETACH PARTITION part_1")
         case.cured(case.found("configuration", "warning", "part_1"))
         case.sql("ALTER TABLE part_2 DISABLE TRIGGER USER")
