@@ -115,7 +115,7 @@ async def test_a_stop_waits_only_so_long_for_a_stuck_target(memory: Relay) -> No
 
 async def test_a_stop_while_the_target_is_away_at_the_start(relay: Relay) -> None:
     """The worker has not even begun."""
-    relay.mongo = ("mongodb://127.0.0.1:1", "nowhere")
+    relay.mongo = ("mongodb://%2Fnobody%2Fhere.sock", "nowhere")
     relay.target = open_target(relay.settings)
     async with relay.worker(ready=False) as worker:
         await asyncio.sleep(0.7)
