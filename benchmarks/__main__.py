@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import application, capture, latency, throughput, verify
+from benchmarks import application, backfill, capture, latency, throughput, verify
 from benchmarks.report import Line, machine
 from benchmarks.stage import Stage, stage
 
@@ -24,6 +24,8 @@ def suites(*, quick: bool) -> dict[str, Callable[[Stage], list[Line]]]:
         "application": lambda on: application.lines(on, seconds=seconds / 1.5, rounds=rounds, reports=rows * 5),
         "verify": lambda on: verify.lines(on, rows=100_000 if quick else 1_000_000, rounds=rounds),
         "beside": lambda on: verify.beside(on, rows=rows, seconds=seconds, rounds=rounds),
+        "backfill": lambda on: backfill.lines(on, rows=200_000 if quick else 1_000_000, rounds=rounds),
+        "backfill-beside": lambda on: backfill.beside(on, rows=rows * 4, seconds=seconds, rounds=rounds),
         "idle": lambda on: latency.idle(on, seconds=seconds),
     }
 

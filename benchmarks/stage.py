@@ -52,14 +52,14 @@ class Stage:
             conn.execute("DROP TABLE IF EXISTS todo CASCADE")
             conn.execute(SQL["table"])
             if captured:
-                asyncio.run(_install(self.postgres.url))
+                asyncio.run(install_todo(self.postgres.url))
             if rows:
                 conn.execute(SQL["fill"], {"first": 1, "last": rows})
             conn.execute("VACUUM ANALYZE")
             conn.execute("CHECKPOINT")
 
 
-async def _install(url: str) -> None:
+async def install_todo(url: str) -> None:
     conn = await connect(url)
     try:
         await install.install(conn, await install.plan(conn, [TODO]))
