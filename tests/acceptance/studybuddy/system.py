@@ -99,7 +99,7 @@ class System:
         with contextlib.ExitStack() as end:
             end.callback(process.wait)
             end.callback(process.kill)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not self.sql("SELECT 1 FROM syncline.lane WHERE owner IS NOT NULL LIMIT 1"):
                 assert process.poll() is None, self.worker_log()
                 assert time.monotonic() < deadline, f"the worker got no lanes: {self.worker_log()}"
@@ -136,7 +136,7 @@ class System:
 
     async def drained(self) -> None:
         """Wait until nothing is left to be applied."""
-        await until(lambda: not self.sql("SELECT 1 FROM syncline.outbox LIMIT 1"), seconds=30, what="drained")
+        await until(lambda: not self.sql("SELECT 1 FROM syncline.outbox LIMIT 1"), seconds=60, what="drained")
 
     def events(self, entity: str, key: int) -> list[tuple[str, Any]]:
         """List the events of one record, oldest first."""

@@ -102,9 +102,11 @@ async def read_all(ann: Person, names: dict[str, int], *, fresh: bool) -> set[st
 
 
 async def comes(ann: Person, path: str, source: str, *, fresh: bool = True) -> httpx.Response:
-    """Wait until a read is answered by this database."""
+    """Wait until a read is answered by this database; a busy machine may need several tries."""
+    headers = {"Syncline-Token": ann.token} if fresh else {}
     async with asyncio.timeout(60):
-        while (answer := await ann.look(path, fresh=fresh)).headers.get("Data-Source") != source:
+        while (answer := await ann.client.get(path, headers=headers)).headers.get("Data-Source") != source:
+            assert answer.status_code in (200, 503)
             await asyncio.sleep(0.05)
     return answer
 
@@ -123,21 +125,23 @@ async def test_mongodb_stopped(app: FastAPI, place: System, mongodb: PrivateMong
         ann, _ = await every_write(app)
         await place.synced(ann.token)
         await comes(ann, HEAVY, "mongodb", fresh=False)  # is in the cache now
+        await place.drained()
         mongodb.kill()
+        status, found = await health(app)
+        assert (status, found["status"], found["databases"]["mongodb"]) == (200, "degraded", "disconnected")
+        assert (await client(app).get("/health")).status_code == 200
 
         ben, names = await every_write(app)
         assert await read_all(ben, names, fresh=False) == {"postgresql"}
         assert await read_all(ben, names, fresh=True) == {"postgresql"}
-        status, found = await health(app)
-        assert (status, found["status"], found["databases"]["mongodb"]) == (200, "degraded", "disconnected")
-        assert found["sync"]["queueSize"] > 0
-        assert (await client(app).get("/health")).status_code == 200
+        assert (await health(app))[1]["sync"]["queueSize"] > 0
 
         await app.state.services.cache.invalidate("analytics")  # as if its half minute were over
         for fresh in (False, True):
             old = await ben.look(HEAVY, fresh=fresh)
             assert (old.headers["Data-Stale"], old.headers["Data-Source"]) == ("true", "mongodb")
-            assert [one["userId"] for one in old.json()] == [ann.id]
+            assert ann.id in [one["userId"] for one in old.json()]
+            assert ben.id not in [one["userId"] for one in old.json()]
             assert int(old.headers["Age"]) >= 0
         never_asked = await ben.look(f"{HEAVY}?limit=3", status=503)
         assert never_asked.headers["Content-Type"] == "application/problem+json"
@@ -170,9 +174,8 @@ async def test_the_worker_stopped_for_an_hour(app: FastAPI, place: System) -> No
     ann, names = await every_write(app)
     assert await read_all(ann, names, fresh=True) == {"postgresql"}
     await comes(ann, "/api/todos", "mongodb", fresh=False)
-    await ann.look("/api/users/leaderboard")
-    sums = await ann.look(f"{HEAVY}?limit=1000", fresh=True)
-    assert (sums.headers["Data-Source"], sums.headers["Data-Stale"]) == ("mongodb", "true")
+    sums = await comes(ann, f"{HEAVY}?limit=1000", "mongodb")
+    assert sums.headers["Data-Stale"] == "true"
     assert ann.id not in [one["userId"] for one in sums.json()]
     status, found = await health(app)
     assert (status, found["status"]) == (503, "unhealthy")

@@ -70,8 +70,8 @@ def joined(url: str, name: str) -> dict[str, str]:
     """Make a user; give the header that says who calls."""
     email = f"{name}@example.org"
     new = {"email": email, "username": name, "password": PASSWORD}
-    assert httpx.post(f"{url}/api/users", json=new).status_code == 201
-    answer = httpx.post(f"{url}/api/auth/login", json={"email": email, "password": PASSWORD})
+    assert httpx.post(f"{url}/api/users", json=new, timeout=60).status_code == 201
+    answer = httpx.post(f"{url}/api/auth/login", json={"email": email, "password": PASSWORD}, timeout=60)
     return {"Authorization": f"Bearer {answer.json()['accessToken']}"}
 
 
@@ -79,10 +79,10 @@ def test_it_serves_logs_and_stops_in_order(system: System, tmp_path: Path) -> No
     log = tmp_path / "log"
     with serving(system, log) as (url, process):
         headers = joined(url, f"server-{os.getpid()}") | {"X-Request-ID": "my-request-1"}
-        made = httpx.post(f"{url}/api/todos", json={"title": "a", "subject": "b"}, headers=headers)
+        made = httpx.post(f"{url}/api/todos", json={"title": "a", "subject": "b"}, headers=headers, timeout=60)
         assert made.status_code == 201
         assert made.headers["Syncline-Token"]
-        metrics = httpx.get(f"{url}/metrics").text
+        metrics = httpx.get(f"{url}/metrics", timeout=60).text
         assert re.search(r'syncline_api_request_duration_seconds_count\{[^}]*route="/api/todos"[^}]*\} 1', metrics)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) in (0, -signal.SIGTERM)
@@ -95,7 +95,7 @@ def test_it_serves_logs_and_stops_in_order(system: System, tmp_path: Path) -> No
 def test_without_settings_it_says_what_is_missing(system: System) -> None:
     environment = {**system.environment, "STUDYBUDDY_SECRET": "short"}
     del environment["DATABASE_URL"]
-    done = subprocess.run(COMMAND, cwd=HOME, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(COMMAND, cwd=HOME, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     assert "DATABASE_URL: field required" in done.stderr
     assert "STUDYBUDDY_SECRET: " in done.stderr
@@ -110,7 +110,7 @@ def test_a_wrong_url_is_said_in_a_line(system: System, url: str) -> None:
 
 
 def test_every_operation_is_described_with_examples(server: str) -> None:
-    document = httpx.get(f"{server}/openapi.json").json()
+    document = httpx.get(f"{server}/openapi.json", timeout=60).json()
     schemas = document["components"]["schemas"]
     for path, operations in document["paths"].items():
         if path.startswith(OURS):
@@ -149,6 +149,6 @@ def try_operation(operation: Any, headers: dict[str, str]) -> None:
     )
     @hypothesis.given(case=operation.as_strategy())
     def tried(case: Any) -> None:
-        case.call_and_validate(headers=headers, checks=CHECKS)
+        case.call_and_validate(headers=headers, checks=CHECKS, timeout=60)
 
     tried()

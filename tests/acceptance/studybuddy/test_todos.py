@@ -83,14 +83,15 @@ async def test_a_point_goes_when_it_is_taken_back(system: System, ann: Person) -
     assert (await ann.get("/api/users/me"))["totalPoints"] == 1
 
 
-async def test_both_or_neither(system: System, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["award", "tell", "commit"])
+async def test_all_or_nothing(system: System, ann: Person, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     todo = await ann.post("/api/todos", NEW)
     path = f"/api/todos/{todo['id']}"
 
     async def broken(*_: Any) -> None:
-        raise RuntimeError("between the todo and the point")
+        raise RuntimeError(f"instead of {step}")
 
-    monkeypatch.setattr(todos, "award", broken)
+    monkeypatch.setattr(todos, step, broken)
     with capture_logs() as lines:
         problem = await ann.patch(path, {"completed": True}, status=500)
     assert "RuntimeError" not in str(problem)
@@ -98,6 +99,7 @@ async def test_both_or_neither(system: System, ann: Person, monkeypatch: pytest.
     assert isinstance(logged["exc_info"], RuntimeError)
     monkeypatch.undo()
     assert (await ann.get(path))["completed"] is False
+    assert (await ann.get("/api/users/me"))["totalPoints"] == 0
     await system.synced(ann.token)
     assert [event for event, _ in system.events("todo", todo["id"])] == ["todo.created"]
 
