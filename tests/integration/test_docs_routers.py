@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
+from syncline import wiring
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from tests.integration.capture_case import Case, entity
 from tests.integration.test_docs_capture import run
+from tests.integration.test_health import PATIENT
 
 
-def test_mount_the_routers(database: str, mongo_url: str, mongo_db: str) -> None:
+def test_mount_the_routers(database: str, mongo_url: str, mongo_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = wiring.make_health
+    monkeypatch.setattr(
+        wiring, "make_health", lambda settings, **given: made(settings, **given | {"deadline": PATIENT})
+    )
     todo = entity("todo", "todo")
     with Case(database, [todo]) as case:
         case.sql("CREATE TABLE todo (id integer PRIMARY KEY, title text NOT NULL)")

@@ -24,6 +24,10 @@ from tests.relay import ITEM, ITEMS
 
 NOT_A_CLOCK = 30.0
 """Seconds. Without a deadline of its own a look at a silent server lasts a minute and more."""
+PATIENT = timedelta(seconds=20)
+"""Where both sides answer; a busy machine is not what is tested."""
+BRIEF = timedelta(seconds=3)
+"""Where one side never answers; the other one must within this time."""
 
 
 def settings(url: str, mongo_url: str, name: str = "app") -> Settings:
@@ -32,7 +36,7 @@ def settings(url: str, mongo_url: str, name: str = "app") -> Settings:
 
 @asynccontextmanager
 async def reader(url: str, mongo_url: str, name: str = "app", **options: Any) -> AsyncIterator[HealthReader]:
-    options = {"deadline": timedelta(seconds=1), "keep": timedelta(0)} | options
+    options = {"deadline": PATIENT, "keep": timedelta(0)} | options
     one = wiring.make_health(settings(url, mongo_url, name), **options)
     try:
         yield one
@@ -94,7 +98,9 @@ async def test_what_waits_is_counted_and_alerts_above_the_threshold(
 
 async def test_a_source_that_accepts_and_never_answers_is_disconnected_in_time(mongo_url: str, mongo_db: str) -> None:
     with silent_server() as port:
-        async with reader(f"postgresql://me:hunter2@127.0.0.1:{port}/app", mongo_url, mongo_db) as health:
+        async with reader(
+            f"postgresql://me:hunter2@127.0.0.1:{port}/app", mongo_url, mongo_db, deadline=BRIEF
+        ) as health:
             async with asyncio.timeout(NOT_A_CLOCK):
                 status = await health.read()
     assert status.health is Health.UNHEALTHY
@@ -106,7 +112,7 @@ async def test_a_source_that_accepts_and_never_answers_is_disconnected_in_time(m
 async def test_a_target_that_accepts_and_never_answers_is_disconnected_and_hides_nothing(database: str) -> None:
     await install_item(database)
     with silent_server() as port:
-        async with reader(database, f"mongodb://127.0.0.1:{port}/app") as health:
+        async with reader(database, f"mongodb://127.0.0.1:{port}/app", deadline=BRIEF) as health:
             async with asyncio.timeout(NOT_A_CLOCK):
                 status = await health.read()
     assert status.health is Health.DEGRADED
@@ -118,7 +124,7 @@ async def test_a_server_that_freezes_after_it_was_connected_is_noticed_and_so_is
     private_postgres: PrivatePostgres, private_mongo: PrivateMongo
 ) -> None:
     await install_item(private_postgres.url)
-    async with reader(private_postgres.url, private_mongo.url) as health:
+    async with reader(private_postgres.url, private_mongo.url, deadline=BRIEF) as health:
         assert (await health.read()).health is Health.HEALTHY
         private_postgres.freeze()
         private_mongo.freeze()
@@ -164,7 +170,7 @@ async def test_a_locked_outbox_leaves_the_source_connected_and_the_queue_unknown
     database: str, mongo_url: str, mongo_db: str
 ) -> None:
     await install_item(database)
-    async with reader(database, mongo_url, mongo_db) as health:
+    async with reader(database, mongo_url, mongo_db, deadline=BRIEF) as health:
         with psycopg.connect(database) as conn:
             conn.execute("LOCK TABLE syncline.outbox IN ACCESS EXCLUSIVE MODE")
             summary = (await health.read()).summary()
@@ -230,7 +236,7 @@ async def test_cockroachdb_is_called_by_its_name(cockroach: Simulator, mongo_url
 
 def test_a_reader_serves_one_event_loop_after_the_other(database: str, mongo_url: str, mongo_db: str) -> None:
     asyncio.run(install_item(database))
-    health = wiring.make_health(settings(database, mongo_url, mongo_db))
+    health = wiring.make_health(settings(database, mongo_url, mongo_db), deadline=PATIENT)
 
     async def look() -> Health:
         try:

@@ -27,7 +27,7 @@ from syncline.errors import SourceUnavailableError
 from syncline.targets.mongo import MongoTarget
 from syncline.web import admin
 from syncline.web.source import SourceCalls
-from tests.integration.test_health import NOT_A_CLOCK, silent_server
+from tests.integration.test_health import BRIEF, NOT_A_CLOCK, PATIENT, silent_server
 from tests.relay import ITEM, ITEMS, Relay, until
 
 SECRET = "correct horse battery staple"
@@ -50,7 +50,7 @@ async def installed(database: str, mongo_url: str, mongo_db: str) -> AsyncIterat
 @asynccontextmanager
 async def served(relay: Relay, app: FastAPI | None = None, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     app = app or FastAPI()
-    syncline = Syncline(relay.settings, **{"admin_token": SECRET} | options)
+    syncline = Syncline(relay.settings, **{"admin_token": SECRET, "deadline": PATIENT} | options)
     syncline.mount(app)
     try:
         async with httpx.AsyncClient(
@@ -106,7 +106,7 @@ async def test_a_critical_alert_is_503_and_the_process_still_serves(relay: Relay
 async def test_a_silent_primary_is_503_in_time_and_only_the_admin_is_told_why(relay: Relay) -> None:
     with silent_server() as port:
         relay.url = f"postgresql://me@127.0.0.1:{port}/app"
-        async with served(relay) as client:
+        async with served(relay, deadline=BRIEF) as client:
             began = time.monotonic()
             sync, databases = await asyncio.gather(client.get("/api/health/sync"), client.get("/api/health/databases"))
             told = await client.get("/api/health/databases", headers=ADMIN)
@@ -228,7 +228,7 @@ async def test_a_resync_that_never_was_is_a_problem(client: httpx.AsyncClient, i
 async def test_events_follow_a_resync_to_its_end_over_a_real_server(relay: Relay) -> None:
     relay.sql("INSERT INTO item (id) SELECT generate_series(1, 50)")
     app = FastAPI()
-    for router in routers(relay.settings, admin_token=SECRET):
+    for router in routers(relay.settings, admin_token=SECRET, deadline=PATIENT):
         app.include_router(router)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
     serving = asyncio.create_task(server.serve())
@@ -289,7 +289,7 @@ async def test_the_token_goes_out_comes_back_and_tells_whether_the_secondary_is_
     sessions = async_sessionmaker(engine)
     attach_tokens(sessions)
     app = FastAPI()
-    syncline = Syncline(relay.settings, engine=engine, admin_token=SECRET)
+    syncline = Syncline(relay.settings, engine=engine, admin_token=SECRET, deadline=PATIENT)
     syncline.mount(app)
 
     needed = Depends(syncline.fresh)  # as a default: a name of this function is unknown to the annotations

@@ -15,7 +15,7 @@ from syncline.outbox.connection import Connection
 
 T = TypeVar("T")
 
-DEADLINE = timedelta(seconds=5)
+DEADLINE = timedelta(seconds=10)
 
 
 class SourceCalls:
