@@ -26,6 +26,7 @@ from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import SourceUnavailableError
 from syncline.targets.mongo import MongoTarget
 from syncline.web import admin
+from syncline.web.shapes import DatabasesHealth, ResyncShape, SyncHealth, Triggered
 from syncline.web.source import SourceCalls
 from tests.integration.test_health import BRIEF, NOT_A_CLOCK, PATIENT, silent_server
 from tests.relay import ITEM, ITEMS, Relay, until
@@ -385,5 +386,10 @@ async def test_the_openapi_document_shows_every_route_with_its_guard_and_example
     assert {"get", "delete"} == set(paths["/api/backup/{number}"])
     assert paths["/api/backup/full"]["post"]["security"] == [{"SynclineAdmin": []}]
     assert {"202", "401", "403", "503"} <= set(paths["/api/backup/full"]["post"]["responses"])
-    example = document["components"]["schemas"]["SyncHealth"]["examples"][0]
+    schemas = document["components"]["schemas"]
+    for shape in (SyncHealth, DatabasesHealth, ResyncShape, Triggered):
+        assert len(schemas[shape.__name__]["examples"]) == 1  # without its nulls, which FastAPI leaves out
+        (example,) = shape.model_config["json_schema_extra"]["examples"]
+        assert shape.model_validate(example).model_dump(mode="json", by_alias=True) == example
+    example = schemas["SyncHealth"]["examples"][0]
     assert example["sync"] == {"queueSize": 45, "syncLagSeconds": 2, "failedEvents": 0}

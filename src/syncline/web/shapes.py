@@ -32,6 +32,42 @@ UNHEALTHY: dict[str, Any] = {
     ],
 }
 
+DATABASES: dict[str, Any] = {
+    "status": "degraded",
+    "databases": {
+        "postgresql": {
+            "state": "connected",
+            "latencyMs": 0.4,
+            "version": "18.1",
+            "error": None,
+            "pool": {"size": 5, "inUse": 2, "idle": 3},
+        },
+        "mongodb": {
+            "state": "disconnected",
+            "latencyMs": None,
+            "version": None,
+            "error": "no answer; the admin credential shows why",
+            "pool": None,
+        },
+    },
+}
+RESYNC: dict[str, Any] = {
+    "id": "12",
+    "state": "running",
+    "progress": 0.31,
+    "message": "full resync of todo, user",
+    "requestedAt": "2026-01-31T12:00:00Z",
+    "finishedAt": None,
+    "tasks": 4,
+    "left": [
+        {"kind": "sweep", "entity": "todo", "done": 4000, "total": None, "marked": 0, "running": True},
+        {"kind": "backfill", "entity": "user", "done": 250, "total": 1000, "marked": 250, "running": False},
+        {"kind": "sweep", "entity": "user", "done": 0, "total": None, "marked": 0, "running": False},
+    ],
+    "queueSize": 1730,
+    "workers": 2,
+}
+
 
 class Shape(BaseModel):
     """A body in camelCase."""
@@ -93,12 +129,16 @@ class DatabaseShape(Shape):
 class DatabasesHealth(Shape):
     """Each database."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [DATABASES]})
+
     status: StatusWord
     databases: dict[str, DatabaseShape]
 
 
 class Triggered(Shape):
     """The workers were told to look at once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queueSize": 45, "workers": 2}]})
 
     queue_size: int
     """Changes that wait for them."""
@@ -119,6 +159,8 @@ class PartShape(Shape):
 
 class ResyncShape(Shape):
     """A full resync."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [RESYNC]})
 
     id: Annotated[str, BeforeValidator(str)]
     state: Literal["running", "applying", "finished", "cancelled"]
