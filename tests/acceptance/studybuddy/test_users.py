@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import psycopg
 import pytest
 from fastapi import FastAPI
+from studybuddy.routes import users
 
 from tests.acceptance.studybuddy.conftest import Join
-from tests.acceptance.studybuddy.system import PASSWORD, Person, System, client
+from tests.acceptance.studybuddy.system import PASSWORD, Person, System, client, serving
 
 
 async def test_register_log_in_and_out(app: FastAPI) -> None:
@@ -168,14 +170,27 @@ async def test_search_by_the_begin_of_a_name(ann: Person, bob: Person) -> None:
     assert await bob.get(f"/api/users/search?q={ann.username}x", fresh=True) == []
 
 
-async def test_the_cache_answers_and_is_told_of_changes(join: Join) -> None:
+async def test_the_cache_is_told_of_changes(system: System, join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "FRESH", timedelta(hours=1))
     ann, bob = await join(), await join()
     path = f"/api/users/{ann.id}"
     await ann.get(path, fresh=True)
-    await bob.get(path)
-    again = await bob.look(path)
-    assert "Age" in again.headers
+    assert "Age" in (await bob.look(path)).headers
     todo = await ann.post("/api/todos", {"title": "a", "subject": "b"})
     await ann.patch(f"/api/todos/{todo['id']}", {"completed": True})
-    bob.token = ann.token
-    assert (await bob.get(path, fresh=True))["totalPoints"] == 1
+    await system.synced(ann.token)
+    assert (await bob.get(path))["totalPoints"] == 1
+
+
+async def test_a_token_reads_past_the_cache(system: System, join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "FRESH", timedelta(hours=1))
+    ann, bob = await join(), await join()
+    path = f"/api/users/{ann.id}"
+    await ann.get(path, fresh=True)
+    before = await bob.get(path)
+    async with serving(system.app()) as elsewhere:  # with a cache of its own
+        other = ann.use(elsewhere)
+        await other.patch("/api/users/me", {"avatar": "https://example.org/new.png"})
+    assert await bob.get(path) == before
+    bob.token = other.token
+    assert (await bob.get(path, fresh=True))["avatar"] == "https://example.org/new.png"
