@@ -19,6 +19,8 @@ from syncline.errors import ConfigError, SynclineError
 from syncline.telemetry import logs
 
 PORT = 8737
+WAITING = 128
+"""Connections that may wait until the server runs: the address is told before."""
 
 
 def serve(
@@ -95,6 +97,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(WAITING)
     except OSError as error:
         listening.close()
         raise SynclineError(
