@@ -67,6 +67,18 @@ def test_promtool_takes_the_rules() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+def test_promtool_takes_the_configuration_and_it_scrapes_what_the_compose_file_starts() -> None:
+    checked = run("check", "config", "prometheus.yml")
+    assert checked.returncode == 0, checked.stderr
+    jobs = yaml.safe_load((MONITORING / "prometheus.yml").read_text())["scrape_configs"]
+    services = yaml.safe_load((MONITORING.parent / "compose.yaml").read_text())["services"]
+    (target,) = jobs[0]["static_configs"][0]["targets"]
+    (found,) = jobs[1]["dns_sd_configs"]
+    assert services[target.partition(":")[0]]["ports"] == [f"127.0.0.1:8000:{target.partition(':')[2]}"]
+    command = services[found["names"][0]]["command"]
+    assert command[command.index("--metrics-port") + 1] == str(found["port"])
+
+
 def test_every_alert_fires_when_it_should_and_not_when_it_should_not() -> None:
     tested = run("test", "rules", "alerts_test.yml")
     assert tested.returncode == 0, tested.stderr + tested.stdout
@@ -107,13 +119,6 @@ def test_the_rules_have_the_names_the_bounds_and_the_severities_of_the_threshold
         low, high = f"{threshold.warning / scale:g}", f"{threshold.critical / scale:g}"
         assert f"> {low} <= {high}" in warning["expr"]
         assert re.search(rf"> {high}(?![\d.])", critical["expr"])
-
-
-def test_the_runbook_takes_each_alert_from_symptom_to_command() -> None:
-    runbook = (MONITORING.parents[1] / "docs" / "how-to" / "runbook.md").read_text("utf-8")
-    for name, rule in rules().items():
-        assert rule["annotations"]["runbook"] == f"docs/how-to/runbook.md#{name.lower()}"
-        assert f"\n## {name}\n" in runbook
 
 
 def test_rules_and_dashboard_name_only_metrics_and_labels_that_exist() -> None:
