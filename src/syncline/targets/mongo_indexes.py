@@ -55,8 +55,22 @@ async def ensure_indexes(collection: AsyncCollection[dict[str, Any]], entity: En
 
 async def missing_indexes(collection: AsyncCollection[dict[str, Any]], entity: Entity) -> list[Index]:
     """List declared indexes that the collection does not have."""
-    present = [tuple(info["key"]) for info in (await collection.index_information()).values()]
-    return [index for index in entity.indexes if tuple(index.keys) not in present]
+    present = [
+        (tuple(info["key"]), frozenset(info.get("weights", ())))
+        for info in (await collection.index_information()).values()
+    ]
+    return [index for index in entity.indexes if _stored(index) not in present]
+
+
+def _stored(index: Index) -> tuple[tuple[tuple[str, Any], ...], frozenset[str]]:
+    """Give a declaration's keys as the server lists them: all text fields are one pair of keys, and have weights."""
+    keys: list[tuple[str, Any]] = []
+    for field, direction in index.keys:
+        if direction != "text":
+            keys.append((field, direction))
+        elif ("_fts", "text") not in keys:
+            keys += [("_fts", "text"), ("_ftsx", 1)]
+    return tuple(keys), frozenset(field for field, direction in index.keys if direction == "text")
 
 
 async def unique_indexes(collection: AsyncCollection[dict[str, Any]]) -> list[Mapping[str, Any]]:
