@@ -188,7 +188,7 @@ class Todo(Record):
 class NewMessage(Input):
     """To one other user."""
 
-    receiver_id: Id
+    receiver_id: Id = Field(examples=[8])
     body: Body = Field(examples=["Shall we learn together?"])
 
 
@@ -203,7 +203,7 @@ class Message(Record):
 class NewFriendship(Input):
     """A request."""
 
-    addressee_id: Id
+    addressee_id: Id = Field(examples=[8])
 
 
 class Friendship(Record):
@@ -264,7 +264,7 @@ class NewForm(Input):
 class FormChange(Input):
     """The title can change; the questions cannot, they have answers."""
 
-    title: Line
+    title: Line = Field(examples=["How do you learn best?"])
 
 
 class Form(Record):

@@ -55,11 +55,11 @@ async def _caller(
     async with (
         services.sessions() as session
     ):  # its own: the connection is free again before the route waits for MongoDB
-        good = select(Login.id).where(
-            Login.id == account.login, Login.user_id == account.id, Login.expires_at > func.now()
+        owner = await session.scalar(
+            select(Login.user_id).where(Login.id == account.login, Login.expires_at > func.now())
         )
-        if await session.scalar(good) is None:
-            raise Problem(401, "this log-in has ended; log in again", CHALLENGE)
+    if owner != account.id:
+        raise Problem(401, "this log-in has ended; log in again", CHALLENGE)
     structlog.contextvars.bind_contextvars(user_id=account.id)
     return account
 
