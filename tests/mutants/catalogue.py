@@ -165,7 +165,11 @@ MUTANTS: Sequence[Mutant] = (
         "who holds the lease is not asked",
         [
             (f"{OUTBOX}/acknowledge.sql", "ON l.lane = mine.lane AND l.epoch = mine.epoch", "ON l.lane = mine.lane"),
-            (f"{OUTBOX}/acknowledge.sql", "    WHERE l.owner = %(worker)s\n", "    WHERE %(worker)s::text IS NOT NULL\n"),
+            (
+                f"{OUTBOX}/acknowledge.sql",
+                "    WHERE l.owner = %(worker)s\n",
+                "    WHERE %(worker)s::text IS NOT NULL\n",
+            ),
         ],
         [
             f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing",
@@ -458,6 +462,62 @@ MUTANTS: Sequence[Mutant] = (
             (f"{RELAY}/restores.py", "    if max(stored.values(), default=0) > renewal.epoch:\n", "    if False:\n"),
         ],
         [f"{RESTORES}::test_g3_a_source_restored_to_an_earlier_time_is_reconciled"],
+    ),
+    # -- backfill
+    Mutant(
+        "chunk-apart-from-its-progress",
+        "the marks of a chunk are committed before the progress that counts them",
+        [
+            (
+                "syncline/backfill/marking.py",
+                "            cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))\n",
+                "            cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))\n"
+                "            await self._connection.execute('COMMIT')\n            await self._connection.execute('BEGIN')\n",
+            )
+        ],
+        [f"{TESTS}/test_backfill.py::test_a_task_taken_over_stops_marking"],
+    ),
+    Mutant(
+        "walk-against-its-index",
+        "a key is walked in the order of its declaration, whatever its index has",
+        [("syncline/outbox/key_sql.py", "    if tuple(names) not in known:\n", "    if False:\n")],
+        [f"{TESTS}/test_backfill_keys.py::test_a_chunk_in_the_middle_of_a_large_table_is_a_range_of_its_index"],
+    ),
+    Mutant(
+        "rate-forgotten",
+        "chunks follow each other at once",
+        [
+            (
+                "syncline/backfill/pace.py",
+                "        if self.pace.rate is None:\n            return {}\n",
+                "        return {}\n",
+            )
+        ],
+        [f"{TESTS}/test_backfill_options.py::test_a_rate_is_kept_chunk_by_chunk_and_across_a_kill"],
+    ),
+    Mutant(
+        "condition-half-checked",
+        "what is no whole expression gets past the entity's filter",
+        [
+            (
+                "syncline/backfill/condition.py",
+                '    "/* syncline */ EXPLAIN SELECT FROM {} WHERE CASE WHEN {} THEN true END",\n',
+                "",
+            )
+        ],
+        [f"{TESTS}/test_backfill_options.py::test_what_is_no_condition_is_refused_before_anything_is_marked"],
+    ),
+    Mutant(
+        "states-without-bound",
+        "as many wide rows are read at a time as narrow ones",
+        [
+            (
+                "syncline/outbox/bounded.py",
+                "                if size > self._most:\n                    continue",
+                "                if False:\n                    continue",
+            )
+        ],
+        [f"{TESTS}/test_backfill_relay.py::test_a_worker_holds_few_of_a_backfills_wide_rows_at_a_time"],
     ),
 )
 
