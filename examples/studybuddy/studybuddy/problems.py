@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -93,6 +94,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(IntegrityError, _conflict)
+    app.add_exception_handler(StaleDataError, _gone)
     for away in (OperationalError, NoConnectionError):
         app.add_exception_handler(away, _primary_away)
     app.add_exception_handler(DBAPIError, _database)
@@ -118,6 +120,10 @@ async def _conflict(request: Request, error: Any) -> Response:
     if constraint not in CONFLICTS:
         return await _unexpected(request, error)
     return answer(409, CONFLICTS[constraint])
+
+
+async def _gone(_: Request, __: Any) -> Response:
+    return answer(404, "it was deleted meanwhile")
 
 
 async def _primary_away(_: Request, error: Any) -> Response:

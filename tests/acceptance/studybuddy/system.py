@@ -30,6 +30,9 @@ from tests.relay import until
 HOME = Path(__file__).parents[3] / "examples/studybuddy"
 PASSWORD = "correct horse battery"
 SECRET = "a secret that only these tests know, 40 characters"
+WAITING = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'studybuddy' AND wait_event_type = 'Lock'"""
+"""Requests that wait for a row that somebody holds."""
 _numbers = itertools.count(1)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 from uuid import uuid4
 
 import jwt
+import psycopg
 import pytest
 from fastapi import FastAPI
 
 from tests.acceptance.studybuddy.conftest import Join
-from tests.acceptance.studybuddy.system import PASSWORD, SECRET, Person, System, client
+from tests.acceptance.studybuddy.system import PASSWORD, SECRET, WAITING, Person, System, client
+from tests.relay import until
 
 OPERATORS = [{"$gt": ""}, {"$ne": None}, {"$where": "1"}, [{"$gt": ""}], {"$regex": ".*"}]
 SCRIPT = "<script>alert(document.cookie)</script>"
@@ -327,3 +329,31 @@ async def test_somebody_who_has_gone_cannot_do_anything(join: Join) -> None:
         ("DELETE", "/api/users/me", None),
     ]:
         await ann.send(method, path, body, status=401)
+
+
+async def test_two_delete_the_same_at_once(system: System, ann: Person, bob: Person) -> None:
+    todo = await ann.post("/api/todos", TODO)
+    message = await ann.post("/api/messages", {"receiverId": bob.id, "body": "x"})
+    form = await ann.post("/api/forms", {"title": "x", "questions": ["?"]})
+    friendship = await ann.post("/api/friendships", {"addresseeId": bob.id})
+    for table, record in (("todos", todo), ("messages", message), ("forms", form), ("friendships", friendship)):
+        with psycopg.connect(system.database_url) as holder:
+            holder.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE", [record["id"]])
+            asked = asyncio.gather(*(ann.client.delete(f"/api/{table}/{record['id']}") for _ in range(2)))
+            await until(lambda: system.sql(WAITING) == [(2,)], seconds=30)
+            holder.rollback()
+            assert sorted(answer.status_code for answer in await asked) == [204, 404]
+
+
+async def test_what_goes_while_it_is_changed_is_gone(
+    app: FastAPI, system: System, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await join()
+
+    async def meanwhile(_: str) -> str:
+        system.sql("DELETE FROM users WHERE id = %s", ann.id)
+        return "a hash"
+
+    monkeypatch.setattr(app.state.services.passwords, "hash", meanwhile)
+    change = {"password": "another long password", "currentPassword": PASSWORD}
+    assert_problem(await ann.client.patch("/api/users/me", json=change), 404)

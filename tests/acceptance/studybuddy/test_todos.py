@@ -10,11 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 from studybuddy.routes import todos
 
-from tests.acceptance.studybuddy.system import Person, System
+from tests.acceptance.studybuddy.system import WAITING, Person, System
 from tests.relay import until
 
-WAITING = """SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'studybuddy' AND wait_event_type = 'Lock'"""
 NEW = {"title": "Integrals", "subject": "maths", "difficulty": "hard", "questionsTarget": 20}
 
 

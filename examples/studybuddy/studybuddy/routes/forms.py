@@ -37,7 +37,7 @@ async def change(
     form_id: PathId, change: schemas.FormChange, caller: Caller, session: Session, tokens: Tokens
 ) -> schemas.Form:
     """Change the title of one of the caller's own."""
-    form = await _form(session, form_id, owner=caller.id)
+    form = await _form(session, form_id, owner=caller.id, lock=True)
     form.title = change.title
     await commit(session, tokens)
     return schemas.Form.model_validate(form)
@@ -46,7 +46,7 @@ async def change(
 @router.delete("/{form_id}", status_code=204, responses=documented(401, 404, 422))
 async def delete(form_id: PathId, caller: Caller, session: Session, tokens: Tokens) -> None:
     """Delete one of the caller's own, with its responses."""
-    await session.delete(await _form(session, form_id, owner=caller.id))
+    await session.delete(await _form(session, form_id, owner=caller.id, lock=True))
     await commit(session, tokens)
 
 
@@ -84,8 +84,8 @@ async def responses(
     return page_of(schemas.FormResponse, await reading.rows(secondary, primary), limit)
 
 
-async def _form(session: AsyncSession, form_id: int, owner: int | None = None) -> models.Form:
-    form = await session.get(models.Form, form_id)
+async def _form(session: AsyncSession, form_id: int, owner: int | None = None, *, lock: bool = False) -> models.Form:
+    form = await session.get(models.Form, form_id, with_for_update=lock)
     if form is None or (owner is not None and form.user_id != owner):
         raise missing("form")
     return form

@@ -84,7 +84,7 @@ async def search(
 @router.delete("/{message_id}", status_code=204, responses=documented(401, 403, 404, 422))
 async def delete(message_id: PathId, caller: Caller, session: Session, tokens: Tokens) -> None:
     """Delete one, for both; only its sender can."""
-    message = await session.get(Message, message_id)
+    message = await session.get(Message, message_id, with_for_update=True)
     if message is None or caller.id not in (message.sender_id, message.receiver_id):
         raise missing("message")
     if message.sender_id != caller.id:

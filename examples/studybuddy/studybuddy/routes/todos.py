@@ -99,7 +99,7 @@ async def change(
 @router.delete("/{todo_id}", status_code=204, responses=documented(401, 404, 422))
 async def delete(todo_id: PathId, caller: Caller, session: Session, tokens: Tokens) -> None:
     """Delete one; its point stays."""
-    await session.delete(await _own(session, todo_id, caller.id))
+    await session.delete(await _own(session, todo_id, caller.id, lock=True))
     await commit(session, tokens)
 
 
