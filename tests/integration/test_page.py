@@ -25,7 +25,7 @@ from tests.pages import EVIL, TOKEN, park, serving
 from tests.relay import Relay, relayed
 
 SITE = "http://page.example"
-SOON = 20
+SOON = 60
 
 
 @contextlib.asynccontextmanager
@@ -51,7 +51,8 @@ async def relay(database: str, mongo_url: str, mongo_db: str) -> AsyncIterator[R
 
 @pytest.fixture
 async def page(relay: Relay) -> AsyncIterator[OperationsPage]:
-    page = OperationsPage(relay.settings, AdminCredential(TOKEN), pause=0.1)
+    page = OperationsPage(relay.settings, AdminCredential(TOKEN), pause=0.1, deadline=timedelta(seconds=SOON))
+    page._records._patience.seconds = SOON
     async with page.running():
         yield page
 
@@ -173,7 +174,7 @@ async def test_a_record_is_retried_or_discarded_and_a_notice_says_who_asked(rela
         "discard 1 parked records of item: 3",
     ]
     state = (await client.get("/state")).json()["state"]
-    assert [row["key"] for row in state["parked"]["rows"]] == ["0", "1", "2"], "the page knows at once"
+    assert [row["key"] for row in state["parked"]["rows"]] == ["0", "1", "2"], "the page knows it at once"
 
 
 BODIES = [
@@ -234,8 +235,7 @@ async def test_it_can_be_mounted_below_a_path(relay: Relay):
         await log_in(client, "/admin/ops/")
         assert "Path=/admin/ops/" in (await client.get("/admin/ops/")).headers["set-cookie"]
         assert (await client.get("/admin/ops/static/page.js")).status_code == 200
-        state = (await asyncio.wait_for(client.get("/admin/ops/state"), SOON)).json()["state"]
-        assert state["status"] == "healthy"
+        await until_state(client, {"postgresql": "connected", "mongodb": "connected"}, "/admin/ops/")
         (page,) = (route.app for route in app.routes if getattr(route, "path", "") == "/admin/ops")
         await page.watch.close()
 
@@ -248,7 +248,8 @@ async def test_the_page_answers_while_a_database_is_down_and_says_which(
         page = OperationsPage(relay.settings, AdminCredential(TOKEN), pause=0.1)
         async with page.running(), visitor(page) as client:
             token = await log_in(client)
-            assert await states(client) == {"postgresql": "connected", "mongodb": "connected"}
+            page._records._patience.seconds = 3
+            await until_state(client, {"postgresql": "connected", "mongodb": "connected"})
             private_postgres.kill() if trouble == "killed" else private_postgres.freeze()
             await until_state(client, {"postgresql": "disconnected", "mongodb": "connected"})
             assert (await client.get("/")).status_code == 200
@@ -269,17 +270,17 @@ async def test_with_nothing_to_be_reached_the_page_still_answers():
     page = OperationsPage(nowhere(), AdminCredential(TOKEN), pause=0.1)
     async with page.running(), visitor(page) as client:
         await log_in(client)
-        assert await states(client) == {"postgresql": "disconnected", "mongodb": "disconnected"}
+        await until_state(client, {"postgresql": "disconnected", "mongodb": "disconnected"})
 
 
-async def states(client: httpx.AsyncClient) -> dict[str, str]:
-    state = (await asyncio.wait_for(client.get("/state"), SOON)).json()["state"]
-    return {name: database["state"] for name, database in state["databases"].items()}
+async def states(client: httpx.AsyncClient, base: str = "/") -> dict[str, str]:
+    databases = (await client.get(f"{base}state")).json().get("state", {}).get("databases", {})
+    return {name: database["state"] for name, database in databases.items()}
 
 
-async def until_state(client: httpx.AsyncClient, wanted: dict[str, str]) -> None:
+async def until_state(client: httpx.AsyncClient, wanted: dict[str, str], base: str = "/") -> None:
     async with asyncio.timeout(SOON):
-        while await states(client) != wanted:
+        while await states(client, base) != wanted:
             await asyncio.sleep(0.05)
 
 
@@ -318,7 +319,7 @@ def test_serve_says_why_it_cannot_begin(tmp_path: Path, options: list[str], toke
         command = [str(Path(sys.executable).with_name("syncline")), "serve"]
         command += [option.format(taken=taken) for option in options]
         done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False, env=environment
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False, env=environment
         )
     assert done.returncode == 3
     assert done.stderr.splitlines()[0] == f"error: {told.format(taken=taken)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from html import escape
 
 import orjson
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from syncline.config import Settings
 from syncline.errors import SourceUnavailableError, SynclineError
+from syncline.insight.health import DEADLINE
 from syncline.model.thresholds import Thresholds
 from syncline.web.auth import AdminCredential
 from syncline.web.page.guard import Guard, Handler, read_body, template
@@ -46,6 +48,7 @@ class OperationsPage:
         thresholds: the bounds in force.
         values: gives further measures to judge, such as ``api_p95_ms``.
         pause: seconds between two looks at the databases.
+        deadline: limit for a look.
 
     """
 
@@ -57,9 +60,10 @@ class OperationsPage:
         thresholds: Thresholds | None = None,
         values: Callable[[], Mapping[str, float]] = dict,
         pause: float = PAUSE_SECONDS,
+        deadline: timedelta = DEADLINE,
     ) -> None:
-        health = make_health(settings, thresholds=thresholds, values=values)
-        self.watch = Watch(health, settings.source.url, thresholds=thresholds, pause=pause)
+        health = make_health(settings, deadline=deadline, thresholds=thresholds, values=values)
+        self.watch = Watch(health, settings.source.url, thresholds=thresholds, pause=pause, deadline=deadline)
         self._records = Records(settings, lambda: opened_target(settings))
         self._guard = Guard(credential)
         self._page = template("page.html")

@@ -23,7 +23,7 @@ PAGE = 50
 MOST = 500
 """Records that one action may name."""
 ACTIONS = {"retry": parked.retry_parked, "discard": parked.discard_parked}
-SECONDS = 5.0
+SECONDS = 10.0
 
 _log = structlog.get_logger("syncline")
 

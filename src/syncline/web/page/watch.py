@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ import structlog
 from syncline.config import redact
 from syncline.errors import SynclineError
 from syncline.insight import reach
-from syncline.insight.health import HealthReader
+from syncline.insight.health import DEADLINE, HealthReader
 from syncline.insight.patience import Patience
 from syncline.insight.status import Status, plain
 from syncline.model.thresholds import Thresholds
@@ -22,7 +23,6 @@ from syncline.web.page.history import History, Rates, Sample
 from syncline.web.page.records import PAGE, statements
 
 PAUSE_SECONDS = 2.0
-DEADLINE_SECONDS = 2.0
 FIRST_SECONDS = 10.0
 
 _log = structlog.get_logger("syncline")
@@ -36,18 +36,25 @@ class Watch:
         url: the source's.
         thresholds: the bounds in force, for the plots.
         pause: seconds between two looks.
+        deadline: limit for what the page asks beside the health.
 
     """
 
     def __init__(
-        self, health: HealthReader, url: str, *, thresholds: Thresholds | None = None, pause: float = PAUSE_SECONDS
+        self,
+        health: HealthReader,
+        url: str,
+        *,
+        thresholds: Thresholds | None = None,
+        pause: float = PAUSE_SECONDS,
+        deadline: timedelta = DEADLINE,
     ) -> None:
         self.history = History()
         self.began = time.time()
         self._health, self._url, self._pause = health, url, pause
         self._bounds = _bounds(thresholds or Thresholds())
         self._rates = Rates()
-        self._patience = Patience[dict[str, Any]](DEADLINE_SECONDS)
+        self._patience = Patience[dict[str, Any]](deadline.total_seconds())
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
@@ -158,7 +165,7 @@ class Watch:
         try:
             return await self._patience.within(self._ask)
         except TimeoutError:
-            return {"detailsError": f"no answer within {DEADLINE_SECONDS:g} s"}
+            return {"detailsError": f"no answer within {self._patience.seconds:g} s"}
         except SynclineError as error:
             return {"detailsError": redact(error.message)}
 
@@ -166,7 +173,9 @@ class Watch:
         """Ask over the kept connection; one that failed is not kept."""
         connection, self._connection = self._connection, None
         if connection is None or connection.closed:
-            connection = await connect(self._url, application="syncline page", timeout_seconds=round(DEADLINE_SECONDS))
+            connection = await connect(
+                self._url, application="syncline page", timeout_seconds=max(1, round(self._patience.seconds))
+            )
             connection.prepare_threshold = None  # behind a pooler the next statement may meet another server session
         try:
             found = await _gather(connection)

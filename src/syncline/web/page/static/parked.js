@@ -2,7 +2,7 @@
 
 import { announce, byId, list, make, show, text } from "./dom.js";
 import { read, send } from "./feed.js";
-import { ago, moment, number, plural } from "./words.js";
+import { ago, moment, number, plural, timeOfDay } from "./words.js";
 
 const chosen = new Set();
 let first = []; // the newest state's rows
@@ -15,9 +15,16 @@ const shown = () => {
   return [...first, ...further.filter((row) => !ids.has(row.id))];
 };
 
+let seen = 0;
+
 export function parked(state) {
   now = state.time;
   const found = state.parked;
+  if (!found && seen) { // what is in somebody's hands stays there, and says how old it is
+    text(byId("parked-summary"), `not known at present; as of ${timeOfDay(seen)}`);
+    return;
+  }
+  if (found) seen = now;
   show(byId("parked-scroll"), Boolean(found?.records));
   show(byId("parked-tools"), Boolean(found?.records));
   show(byId("parked-empty"), !found?.records);
