@@ -15,6 +15,8 @@ from syncline.cache import Cache, MemoryStore, RedisStore
 from tests.unit.test_cache import SOON, Loads
 from tests.valkey import PrivateValkey, running_valkey
 
+HOUR = timedelta(hours=1)
+
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[PrivateValkey]:
@@ -30,7 +32,7 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
         with redis.from_url(server.url) as client:
             client.flushall()
         store = patient(server)
-    async with closing(Cache(store)) as opened:
+    async with closing(Cache(store, ttl=HOUR)) as opened:
         yield opened
 
 
@@ -143,7 +145,7 @@ async def test_random_reads_and_writes_never_show_what_was_invalidated(cache: Ca
 
 
 async def test_what_one_process_writes_the_other_one_reads_and_invalidates(valkey: PrivateValkey):
-    async with closing(Cache(patient(valkey))) as one, closing(Cache(patient(valkey))) as two:
+    async with closing(Cache(patient(valkey), ttl=HOUR)) as one, closing(Cache(patient(valkey), ttl=HOUR)) as two:
         load = Loads([1, 2])
         await one.get("k", load)
         assert (await two.get("k", load)).value == [1, 2]
@@ -154,7 +156,7 @@ async def test_what_one_process_writes_the_other_one_reads_and_invalidates(valke
 
 
 async def test_a_load_of_another_process_that_began_before_an_invalidation_is_not_kept(valkey: PrivateValkey):
-    async with closing(Cache(patient(valkey))) as one, closing(Cache(patient(valkey))) as two:
+    async with closing(Cache(patient(valkey), ttl=HOUR)) as one, closing(Cache(patient(valkey), ttl=HOUR)) as two:
         load = Loads("before")
         load.hold()
         early = asyncio.create_task(one.get("race", load))
@@ -168,7 +170,7 @@ async def test_a_load_of_another_process_that_began_before_an_invalidation_is_no
 
 
 async def test_versions_that_the_server_dropped_make_a_value_outdated(valkey: PrivateValkey):
-    async with closing(Cache(patient(valkey))) as cache:
+    async with closing(Cache(patient(valkey), ttl=HOUR)) as cache:
         load = Loads("a")
         await cache.get("evicted", load, tags=["t"])
         with redis.from_url(valkey.url) as client:
@@ -181,7 +183,7 @@ async def test_versions_that_the_server_dropped_make_a_value_outdated(valkey: Pr
 async def test_a_server_that_is_down_breaks_no_read_and_loses_no_invalidation(trouble: str):
     with running_valkey() as server:
         store = patient(server, seconds=1)
-        async with closing(Cache(store)) as cache, closing(Cache(patient(server))) as other:
+        async with closing(Cache(store, ttl=HOUR)) as cache, closing(Cache(patient(server), ttl=HOUR)) as other:
             load = Loads("old")
             await cache.get("k", load)
             server.kill() if trouble == "killed" else server.freeze()
@@ -199,7 +201,7 @@ async def test_a_server_that_is_down_breaks_no_read_and_loses_no_invalidation(tr
 
 
 async def test_a_value_that_json_cannot_say_is_given_and_not_kept(valkey: PrivateValkey):
-    async with closing(Cache(patient(valkey))) as cache:
+    async with closing(Cache(patient(valkey), ttl=HOUR)) as cache:
         load = Loads({1, 2})
         assert (await cache.get("set", load)).value == {1, 2}
         assert (await cache.get("set", load)).value == {1, 2}

@@ -13,7 +13,7 @@ from syncline.cache.memory import TAGS_PER_ENTRY, Versions
 from syncline.errors import ConfigError
 from tests.integration.test_docs_capture import run
 
-SOON = 15
+SOON = 60
 
 
 class Clock:
@@ -168,7 +168,8 @@ async def test_a_load_that_cancels_itself_is_an_error_not_a_cancelled_reader():
 
 async def test_an_old_value_is_given_marked_stale_when_the_load_fails():
     clock, load = Clock(), Loads("old")
-    cache = Cache(MemoryStore(clock=clock), ttl=timedelta(seconds=1), stale=timedelta(seconds=60))
+    life = {"ttl": timedelta(seconds=1), "stale": timedelta(seconds=60)}
+    cache = Cache(MemoryStore(clock=clock), pause=timedelta(hours=1), **life)
     await cache.get("k", load)
     clock.now += 30
     load.value = RuntimeError("MongoDB is down")
