@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 
@@ -21,8 +22,9 @@ from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.web.auth import AdminCredential
 from syncline.web.page import OperationsPage
+from tests.cockroach.server import Simulator
 from tests.pages import EVIL, TOKEN, park, serving
-from tests.relay import Relay, relayed
+from tests.relay import Relay, relayed, until
 
 SITE = "http://page.example"
 SOON = 60
@@ -224,6 +226,42 @@ async def test_a_parked_record_is_shown_with_its_payload_its_row_and_its_documen
     assert found["row"] == {"id": 7, "name": EVIL, "qty": 3}
     assert found["document"] is None
     assert found["verdict"].startswith("Parked after 1 tries")
+
+
+async def test_a_retry_reaches_a_worker(database: str, mongo_url: str, mongo_db: str):
+    numbers = "CREATE TABLE item (id bigint PRIMARY KEY, name text, qty numeric)"
+    async with relayed(database, (mongo_url, mongo_db), ddl=numbers, grace=timedelta(seconds=60)) as relay:
+        page = OperationsPage(relay.settings, AdminCredential(TOKEN), deadline=timedelta(seconds=SOON))
+        async with relay.worker(), page.running(), visitor(page) as client:
+            relay.sql("INSERT INTO item VALUES (1, 'x', %s::numeric)", "9" * 40)
+            await until(lambda: relay.parked() == {"1": "mapping"}, seconds=SOON)
+            mine = {"X-Syncline-Form": await log_in(client)}
+            await client.post(
+                "/parked/retry", json={"ids": relay.sql("SELECT id FROM syncline.parked")[0]}, headers=mine
+            )
+            await until(lambda: relay.value("SELECT retry_count FROM syncline.parked") == 2, seconds=SOON)
+
+
+async def test_it_shows_a_source_that_behaves_like_cockroachdb(cockroach: Simulator, mongo_url: str, mongo_db: str):
+    async with relayed(cockroach.url, (mongo_url, mongo_db), grace=timedelta(seconds=60)) as relay:
+        with psycopg.connect(cockroach.postgres_url, autocommit=True) as behind:
+            behind.execute("SET search_path = public, crdb_sim, pg_catalog")
+            behind.execute("SET crdb.retry_p = 0")
+            relay.conn.close()
+            relay.conn = behind
+            record = park(relay, "7")
+            page = OperationsPage(relay.settings, AdminCredential(TOKEN), deadline=timedelta(seconds=SOON))
+            page._records._patience.seconds = SOON
+            async with page.running(), visitor(page) as client:
+                mine = {"X-Syncline-Form": await log_in(client)}
+                await until_state(client, {"cockroachdb": "connected", "mongodb": "connected"})
+                state = (await client.get("/state")).json()["state"]
+                assert [entity["name"] for entity in state["entities"]] == ["item"]
+                assert [row["key"] for row in state["parked"]["rows"]] == ["7"]
+                assert (await client.get(f"/parked/{record}")).json()["error"] == "too large"
+                answer = await client.post("/parked/discard", json={"ids": [record]}, headers=mine)
+                assert answer.json() == {"records": 1}
+                assert relay.parked() == {}
 
 
 async def test_it_can_be_mounted_below_a_path(relay: Relay):
