@@ -11,12 +11,14 @@ from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
 from syncline.backfill.tasks import TaskKind
+from syncline.model.entity import Index
 from syncline.model.mark import ticket
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Pass
 from syncline.verify.report import Kind
 from syncline.verify.second_look import SecondLook
 from tests.pairs import entity, kinds, paired
+from tests.relay import until
 
 ITEMS = """
 CREATE TABLE items (id int PRIMARY KEY, v text);
@@ -153,6 +155,57 @@ async def test_a_key_deleted_and_inserted_again_is_equal(items):
     items.sql("INSERT INTO items VALUES (4, 'back')")
     await items.drain()
     assert (await items.verify()).exit_status == 0
+
+
+async def test_a_snapshot_that_is_pinned_for_long_changes_nothing(items):
+    with psycopg.connect(items.url) as old:
+        old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old.execute("SELECT count(*) FROM items")
+        items.sql("UPDATE items SET v = 'new ' || id", "DELETE FROM items WHERE id > 200")
+        await items.drain()
+        assert (await items.verify()).exit_status == 0
+        items.docs.items.delete_one({"_id": 3})
+        assert kinds(await items.verify()) == {"3": "missing"}
+        assert old.execute("SELECT count(*) FROM items").fetchone() == (300,)
+
+
+async def test_no_snapshot_is_held_between_two_pages(items, monkeypatch):
+    """Else a pass over a large table would keep vacuum from its work."""
+    read = MongoInspection.read_between
+    held = []
+
+    async def looked_at(self, *arguments, **options):
+        for connection in (items.pages, items.looks):
+            state = connection.info.transaction_status
+            held.append(state is psycopg.pq.TransactionStatus.INTRANS)
+        async for found in read(self, *arguments, **options):
+            yield found
+
+    monkeypatch.setattr(MongoInspection, "read_between", looked_at)
+    assert (await items.verify()).exit_status == 0
+    assert held
+    assert not any(held)
+
+
+async def test_a_unique_value_that_moves_is_no_damage(database, mongo_url, mongo_db):
+    ddl = "CREATE TABLE items (id int PRIMARY KEY, v text); INSERT INTO items SELECT n, n::text FROM generate_series(1, 20) n"
+    unique = entity("items", indexes=(Index((("v", 1),), unique=True),))
+    async with paired(database, mongo_url, mongo_db, ddl, [unique]) as pair:
+        await pair.backfill("items")
+        async with pair.worker() as relay:
+            await until(lambda: relay.value("SELECT count(*) FROM syncline.outbox") == 0, seconds=30)
+            pair.sql("UPDATE items SET v = (id % 20 + 1)::text")
+            report = await pair.verify(patience=timedelta(seconds=60))
+    assert (report.exit_status, kinds(report)) == (0, {})
+
+
+@pytest.mark.parametrize("mode", ["full", "keys"])
+async def test_an_id_of_another_number_type_is_another_id(items, mode):
+    items.docs.items.delete_many({"_id": {"$in": [1, 20]}})
+    items.docs.items.insert_many([{"_id": 1.0, "v": "v1"}, {"_id": Decimal128("20.0"), "v": "v20"}])
+    assert kinds(await items.verify(mode=mode)) == {
+        "1": "missing", "1.0": "foreign", "20": "missing", "20.0": "foreign",
+    }  # fmt: skip
 
 
 # -- tickets
