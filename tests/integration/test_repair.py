@@ -93,13 +93,17 @@ async def test_a_dry_run_changes_nothing(items):
 
 
 async def test_a_document_that_changed_since_it_was_seen_is_left_alone(items):
-    items.docs.items.update_one({"_id": 3}, {"$set": {"_v": Int64(ticket(900, 1))}})
+    for id_ in (3, 4, 5):
+        items.docs.items.update_one({"_id": id_}, {"$set": {"_v": Int64(ticket(900, 1))}})
     report = await items.verify()
     items.docs.items.update_one({"_id": 3}, {"$set": {"_v": Int64(ticket(901, 1))}})
+    items.docs.items.delete_one({"_id": 4})
     repaired = await mend(items, report)
-    assert repaired.marked == []
-    assert [why for _, why in repaired.left] == ["the document changed since it was looked at: verify again"]
-    assert items.docs.items.find_one({"_id": 3})["_v"] == ticket(901, 1)
+    assert ([finding.key for finding in repaired.marked], repaired.released) == (["5"], 1)
+    assert [(finding.key, why) for finding, why in repaired.left] == [
+        (key, "the document changed since it was looked at: verify again") for key in ("3", "4")
+    ]
+    assert [items.docs.items.find_one({"_id": id_})["_v"] for id_ in (3, 5)] == [ticket(901, 1), 0]
 
 
 async def test_foreign_documents_are_only_reported(items):

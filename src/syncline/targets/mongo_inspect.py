@@ -16,7 +16,7 @@ from syncline.model.entity import Entity
 from syncline.ports import Document
 from syncline.targets import mongo_errors
 from syncline.targets.bson_order import order
-from syncline.targets.mongo import CODEC, MongoTarget, same_id
+from syncline.targets.mongo import CODEC, DURABLE, MongoTarget, same_id
 
 LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")
 """Anybody may have written what is looked at here."""
@@ -39,6 +39,12 @@ def batch_of(cursor: bytes) -> tuple[list[bytes], int]:
         found.append(cursor[at : at + size])
         at += size
     return found, _INT64(cursor, cursor.index(_ID, end) + len(_ID))[0]
+
+
+def _still(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Select a document while it has the ticket that was seen, whatever that is."""
+    ticket = {"$expr": {"$eq": ["$_v", {"$literal": seen["_v"]}]}} if "_v" in seen else {"_v": {"$exists": False}}
+    return {"_id": {"$eq": seen["_id"]}, **ticket}
 
 
 def _empty(first: tuple[Any] | None, end: tuple[Any] | None) -> bool:
@@ -177,21 +183,30 @@ class MongoInspection:
                 await collection.database.command({"killCursors": collection.name, "cursors": [Int64(cursor)]})
         return bool(cursor)
 
-    async def release(self, entity: Entity, seen: Mapping[str, Any]) -> bool:
-        """Set the ticket of a document to zero if it still is the one seen: the fence lets the next state pass.
+    async def release(self, entity: Entity, seen: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Set the ticket of each document to zero if it still is the one seen: the fence lets the next state pass.
 
         Args:
-            entity: whose document it is.
-            seen: the document as it was looked at: its ``_id``, and its ``_v`` if it has one.
+            entity: whose documents they are.
+            seen: the documents as they were looked at: their ``_id``, and their ``_v`` if they have one.
+
+        Returns:
+            for each, whether it was.
 
         """
-        same: dict[str, Any] = {"$expr": {"$eq": ["$_v", {"$literal": seen["_v"]}]}} if "_v" in seen else {}
-        ticket = same or {"_v": {"$exists": False}}
+        updates = [{"q": _still(one), "u": {"$set": {"_v": Int64(0)}}} for one in seen]
+        ids = [one["_id"] for one in seen]
         with mongo_errors.translated(), pymongo.timeout(self._target.timeout_seconds):
             collection = await self._target.reading(entity)
-            seen_still = {"_id": {"$eq": seen["_id"]}, **ticket}
-            result = await collection.update_one(seen_still, {"$set": {"_v": Int64(0)}})
-            return bool(result.matched_count)
+            command = {"update": collection.name, "updates": updates, "ordered": False}
+            reply = await collection.database.command(
+                {**command, "writeConcern": DURABLE.document}, codec_options=CODEC
+            )
+            if reply["n"] == len(seen):
+                return [True] * len(seen)
+            released = collection.find({"_id": {"$in": ids}, "_v": 0}, {"_id": 1})
+            done = {bson.encode({"": one["_id"]}, codec_options=CODEC) for one in await released.to_list()}
+        return [bson.encode({"": id_}, codec_options=CODEC) in done for id_ in ids]
 
     def decode(self, document: bytes) -> Document:
         """Decode a document, whoever wrote it."""

@@ -47,8 +47,8 @@ class Inspection(Protocol):
         """Choose ids at random."""
         ...
 
-    async def release(self, entity: Entity, seen: Mapping[str, Any]) -> bool:
-        """Set a document's ticket to zero if it still has the one seen; tell whether it had."""
+    async def release(self, entity: Entity, seen: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Set the ticket of each document to zero if it still has the one seen; tell of each whether it had."""
         ...
 
     def decode(self, document: bytes) -> Document:

@@ -133,13 +133,17 @@ async def repair(
 
 async def _repair(sides: Sides, plan: Plan, findings: Sequence[Finding], report: RepairReport) -> None:
     fenced = await _fenced(sides, plan, findings)
+    barred = [finding for finding in findings if finding.key in fenced]
+    changed: set[str | None] = set()
+    if barred and not report.dry_run:
+        released = await sides.inspection.release(plan.entity, [_seen(finding) for finding in barred])
+        changed = {finding.key for finding, done in zip(barred, released, strict=True) if not done}
+    report.released += len(barred) - len(changed)
     keys = []
     for finding in findings:
-        if finding.key in fenced:
-            if not report.dry_run and not await sides.inspection.release(plan.entity, _seen(finding)):
-                report.leave(finding, "the document changed since it was looked at: verify again")
-                continue
-            report.released += 1
+        if finding.key in changed:
+            report.leave(finding, "the document changed since it was looked at: verify again")
+            continue
         keys.append(finding.key)
         report.mark(finding)
     if keys and not report.dry_run:
