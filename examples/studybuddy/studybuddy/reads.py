@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import structlog
 from fastapi import Depends, Header, Response
@@ -23,7 +23,6 @@ from studybuddy.services import Services, Serving, Tokens
 from syncline import Secondary, SynclineError, TargetUnavailableError
 from syncline.contrib.fastapi import Fresh
 
-T = TypeVar("T")
 Rows = list[dict[str, Any]]
 
 SOURCE_HEADER = "Data-Source"
@@ -78,9 +77,12 @@ class Reads:
         if self._tokens.token:  # what is kept may be older than what the caller wrote
             try:
                 return await self.rows(secondary, primary)
-            except TargetUnavailableError:
-                pass  # an old answer, marked stale, is better than none
-        load = lambda: self._load(secondary, primary, synced=True)  # noqa: E731
+            except TargetUnavailableError:  # then an old answer, marked stale, is better than none
+                self._response.headers[STALE_HEADER] = "true"
+
+        async def load() -> tuple[str, Rows]:
+            return await self._load(secondary, primary, synced=True)
+
         reading = await self._services.cache.get(key, load, ttl=ttl, tags=[tag])
         source, rows = reading.value
         self._response.headers[SOURCE_HEADER] = source

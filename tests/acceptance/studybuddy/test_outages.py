@@ -85,9 +85,16 @@ def rows(answer: Any) -> list[Any]:
     return answer if isinstance(answer, list) else answer.get("items", [answer])
 
 
-async def health(app: FastAPI) -> tuple[int, dict[str, Any]]:
-    response = await client(app).get("/api/health/sync")
-    return response.status_code, response.json()
+async def health_says(app: FastAPI, status: int, word: str, least_lag: float = 0) -> dict[str, Any]:
+    """Wait until health says so; it keeps its own deadline, which a busy machine may miss."""
+    async with asyncio.timeout(60), client(app) as probe:
+        while True:
+            response = await probe.get("/api/health/sync")
+            found = response.json()
+            lag = found["sync"]["syncLagSeconds"]
+            if (response.status_code, found["status"]) == (status, word) and lag is not None and lag >= least_lag:
+                return found
+            await asyncio.sleep(0.05)
 
 
 async def read_all(ann: Person, names: dict[str, int], *, fresh: bool) -> set[str]:
@@ -127,14 +134,14 @@ async def test_mongodb_stopped(app: FastAPI, place: System, mongodb: PrivateMong
         await comes(ann, HEAVY, "mongodb", fresh=False)  # is in the cache now
         await place.drained()
         mongodb.kill()
-        status, found = await health(app)
-        assert (status, found["status"], found["databases"]["mongodb"]) == (200, "degraded", "disconnected")
+        found = await health_says(app, 200, "degraded")
+        assert found["databases"] == {"postgresql": "connected", "mongodb": "disconnected"}
         assert (await client(app).get("/health")).status_code == 200
 
         ben, names = await every_write(app)
         assert await read_all(ben, names, fresh=False) == {"postgresql"}
         assert await read_all(ben, names, fresh=True) == {"postgresql"}
-        assert (await health(app))[1]["sync"]["queueSize"] > 0
+        assert place.sql("SELECT count(*) > 0 FROM syncline.outbox") == [(True,)]
 
         await app.state.services.cache.invalidate("analytics")  # as if its half minute were over
         for fresh in (False, True):
@@ -143,9 +150,10 @@ async def test_mongodb_stopped(app: FastAPI, place: System, mongodb: PrivateMong
             assert ann.id in [one["userId"] for one in old.json()]
             assert ben.id not in [one["userId"] for one in old.json()]
             assert int(old.headers["Age"]) >= 0
-        never_asked = await ben.look(f"{HEAVY}?limit=3", status=503)
-        assert never_asked.headers["Content-Type"] == "application/problem+json"
-        assert int(never_asked.headers["Retry-After"]) > 0
+        await app.state.services.cache.remove("analytics")
+        refused = await ben.look(HEAVY, status=503)
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert int(refused.headers["Retry-After"]) > 0
 
         mongodb.start()
         await place.synced(ben.token)
@@ -162,7 +170,7 @@ async def test_mongodb_frozen(app: FastAPI, mongodb: PrivateMongo) -> None:
     try:
         async with asyncio.timeout(60):
             assert await read_all(ann, names, fresh=False) == {"postgresql"}
-            await ann.look(f"{HEAVY}?limit=4", status=503)
+            await ann.look(HEAVY, status=503)
             ann, names = await every_write(app)
     finally:
         mongodb.thaw()
@@ -177,9 +185,7 @@ async def test_the_worker_stopped_for_an_hour(app: FastAPI, place: System) -> No
     sums = await comes(ann, f"{HEAVY}?limit=1000", "mongodb")
     assert sums.headers["Data-Stale"] == "true"
     assert ann.id not in [one["userId"] for one in sums.json()]
-    status, found = await health(app)
-    assert (status, found["status"]) == (503, "unhealthy")
-    assert found["sync"]["syncLagSeconds"] >= 3600
+    found = await health_says(app, 503, "unhealthy", least_lag=3600)
     assert "SyncLagCritical" in [alert["name"] for alert in found["alerts"]]
 
     with place.worker():

@@ -23,6 +23,7 @@ router = APIRouter(prefix="/api/reports", tags=["reports"])
 ANALYTICS = "analytics"
 FRESH = dt.timedelta(seconds=30)
 PATIENCE = dt.timedelta(seconds=10)
+MOST = 1000
 
 SUMS: dict[str, Any] = {
     "_id": "$userId",
@@ -72,7 +73,7 @@ async def analytics(
     caller: Caller,
     reading: Reading,
     mine: Annotated[bool, Query(description="Only the caller's own figures.")] = False,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> list[schemas.Analytics]:
     """Sum up hours and average completion for each user who shows their profile, most hours first.
 
@@ -87,15 +88,15 @@ async def analytics(
             {"$sort": {"totalHours": -1, "_id": 1}},
             {"$lookup": OWNER},
             {"$match": {"user.showProfile": True}},
-            {"$limit": limit},
+            {"$limit": MOST},
             {"$project": SHAPE},
         ]
 
         async def secondary(mongodb: Secondary) -> Rows:
             return await mongodb.aggregate("reports", stages, timeout=PATIENCE)
 
-        rows = await reading.cached(f"{ANALYTICS}:{limit}", secondary, ttl=FRESH, tag=ANALYTICS)
-    return [schemas.Analytics.model_validate(row) for row in rows]
+        rows = await reading.cached(ANALYTICS, secondary, ttl=FRESH, tag=ANALYTICS)
+    return [schemas.Analytics.model_validate(row) for row in rows[:limit]]
 
 
 async def _own_figures(reading: Reading, user_id: int) -> Rows:

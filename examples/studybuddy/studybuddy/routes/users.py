@@ -22,10 +22,11 @@ router = APIRouter(prefix="/api/users", tags=["users"])
 
 LEADERBOARD = "leaderboard"
 FRESH = timedelta(seconds=5)
+MOST = 100
 LAST = "\U0010ffff"
 PUBLIC = {"username": 1, "totalPoints": 1, "avatar": 1}
 
-Limit = Annotated[int, Query(ge=1, le=100)]
+Limit = Annotated[int, Query(ge=1, le=MOST)]
 
 
 def profile_of(user_id: int) -> str:
@@ -94,14 +95,14 @@ async def leaderboard(_: Caller, reading: Reading, limit: Limit = 10) -> list[sc
 
     async def secondary(mongodb: Secondary) -> Rows:
         best = [("totalPoints", -1), ("usernameKey", 1)]
-        return await mongodb.query("users", {"showProfile": True}, sort=best, limit=limit, projection=PUBLIC)
+        return await mongodb.query("users", {"showProfile": True}, sort=best, limit=MOST, projection=PUBLIC)
 
     async def primary(session: AsyncSession) -> Rows:
         best = (User.total_points.desc(), User.username_key)
-        return await selected(session, _public().where(User.show_profile).order_by(*best).limit(limit))
+        return await selected(session, _public().where(User.show_profile).order_by(*best).limit(MOST))
 
-    rows = await reading.cached(f"{LEADERBOARD}:{limit}", secondary, primary, ttl=FRESH, tag=LEADERBOARD)
-    return [schemas.LeaderboardEntry.model_validate(row) for row in rows]
+    rows = await reading.cached(LEADERBOARD, secondary, primary, ttl=FRESH, tag=LEADERBOARD)
+    return [schemas.LeaderboardEntry.model_validate(row) for row in rows[:limit]]
 
 
 @router.get("/search", responses={200: {"headers": HEADERS}, **documented(400, 401, 422)})
