@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from syncline.outbox.bounded import Bound, Excerpt
+from syncline.outbox.connection import connect
+from syncline.outbox.loaders import register_loaders
+from syncline.outbox.plans import compile_plans
 from tests.relay import Relay, relayed, until
 from tests.steps import Steps
 
@@ -73,21 +77,47 @@ SLOW = {"bytes_in_flight": 8 * 1024 * 1024, "grace": timedelta(seconds=20), "max
 
 
 async def test_a_worker_holds_few_of_a_backfills_wide_rows_at_a_time(database, mongo_url, mongo_db, tmp_path) -> None:
-    """It has seen narrow rows only, and reads a thousand at a time."""
+    """It has seen narrow rows only when it comes to them, and reads a thousand at a time."""
     async with relayed(database, (mongo_url, mongo_db), ddl=WIDE, **SLOW) as relay:
         with relay.process(tmp_path) as process:
             await relay.drained(seconds=30, tasks=True)
             before = peak(process.pid)
             relay.sql("ALTER TABLE item DISABLE TRIGGER ALL")
-            relay.sql("INSERT INTO item SELECT n, repeat(n::text, 200000) FROM generate_series(10001, 10150) AS n")
+            relay.sql("INSERT INTO item SELECT n, 'narrow' FROM generate_series(2001, 5000) AS n")
+            relay.sql("INSERT INTO item SELECT n, repeat(n::text, 200000) FROM generate_series(10001, 10250) AS n")
             relay.sql("INSERT INTO syncline.task (kind, entity, reason) VALUES ('backfill', 1, 'test')")
             await relay.drained(seconds=60, tasks=True)
-            assert peak(process.pid) - before < 200
-        assert len(relay.raw()) == 2150
-        assert {len(document["name"]) for document in relay.raw() if document["_id"] > 10000} == {1_000_000}
+            assert (grown := peak(process.pid) - before) < 180, grown
+        found = relay.raw()
+        assert len(found) == 5250
+        assert {len(document["name"]) for document in found if document["_id"] > 10000} == {1_000_000}
 
 
 def peak(pid: int) -> float:
     """Highest resident memory of a process, in megabytes."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
+
+
+async def test_states_that_do_not_fit_are_left_for_the_next_read(database):
+    async with relayed(database, ddl=WIDE) as relay:
+        relay.sql("INSERT INTO item SELECT n, repeat(n::text, 20000) FROM generate_series(10001, 10100) AS n")
+        connection = await connect(database, keyed=True)
+        try:
+            register_loaders(connection.adapters)
+            plan = (await compile_plans(connection, relay.entities)).by_id[1]
+            bound = Bound(2_000_000)
+            left = [str(n) for n in (*range(1, 41), *range(10001, 10101), 99999)]
+            reads = []
+            while left:
+                states = await bound.read(connection, plan, left)
+                found = {row[-1] for row in states.rows}
+                assert found
+                assert sum(len(str(row)) for row in states.rows) < 4_000_000
+                reads.append(type(states))
+                left = [key for key in left if key not in found] if isinstance(states, Excerpt) else []
+            assert reads[0] is Excerpt
+            assert reads[-1] is not Excerpt
+            assert len(reads) > 4
+        finally:
+            await connection.close()

@@ -517,7 +517,7 @@ MUTANTS: Sequence[Mutant] = (
                 "                if False:\n                    continue",
             )
         ],
-        [f"{TESTS}/test_backfill_relay.py::test_a_worker_holds_few_of_a_backfills_wide_rows_at_a_time"],
+        [f"{TESTS}/test_backfill_relay.py::test_states_that_do_not_fit_are_left_for_the_next_read"],
     ),
 )
 
