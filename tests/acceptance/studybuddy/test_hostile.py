@@ -287,13 +287,14 @@ async def test_huge_bodies_are_refused_whatever_they_say_of_their_size(app: Fast
 
     async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
-        while True:
+        while sent < 200:
             sent += 1
             yield b'{"title": "' + b"x" * 65_536
 
     as_json = {"Content-Type": "application/json"}
     assert_problem(await ann.client.post("/api/todos", content=endless(), headers=as_json), 413)
     assert sent < 10
+    sent = 0
     assert_problem(await client(app).post("/api/auth/login", content=endless(), headers=as_json), 413)
     todos = {"todos": [{"title": "x" * 200, "subject": "b"}] * 501}
     assert_problem(await ann.client.post("/api/todos/bulk", json=todos), 422)
