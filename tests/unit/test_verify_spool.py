@@ -32,7 +32,7 @@ async def test_what_was_written_after_the_position_is_written_again(tmp_path):
     file = ReportFile(path := tmp_path / "report.jsonl")
     await file.take([finding("1")])
     position = file.position()
-    await file.take([finding("2")])
+    await file.take([finding("2"), finding("4")])
     file.close()
     again = ReportFile(path, resume=True)
     again.rewind(position)
