@@ -194,6 +194,20 @@ async def test_parked_records_are_handled_by_keyboard_and_the_focus_is_kept(rela
             assert tab.errors == []
 
 
+async def test_a_question_that_follows_at_once_gets_its_own_answer(relay: Relay, tmp_path: Path):
+    """The browser tells late that a dialog was closed: the next one may be open by then."""
+    park(relay, "1")
+    park(relay, "2")
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            await shows(tab, "#parked-summary", "2 records")
+            button = "document.querySelector('[aria-label=\"Discard item {}\"]').click()"
+            await tab.run(f"{button.format(1)}; document.getElementById('sure').close('no'); {button.format(2)}")
+            await tab.click("#sure .danger")
+            await shows(tab, "#parked-summary", "1 record")
+            assert set(relay.parked()) == {"1"}
+
+
 async def test_it_can_be_read_by_everybody_and_on_a_telephone(relay: Relay, tmp_path: Path):
     park(relay, "1", error="a long error " * 40)
     park(relay, "an-endless-key-" * 30)

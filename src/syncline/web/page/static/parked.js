@@ -8,7 +8,7 @@ const chosen = new Set();
 let first = []; // the newest state's rows
 let further = []; // those that were asked for by hand
 let now = 0;
-let busy = false;
+let busy = 0; // actions under way
 
 const shown = () => {
   const ids = new Set(first.map((row) => row.id));
@@ -46,7 +46,7 @@ function render() {
 
 function count(rows) {
   text(byId("chosen"), chosen.size ? `${number(chosen.size)} chosen` : "none chosen");
-  for (const id of ["retry-chosen", "discard-chosen"]) byId(id).disabled = !chosen.size || busy;
+  for (const id of ["retry-chosen", "discard-chosen"]) byId(id).disabled = !chosen.size || busy > 0;
   byId("choose-all").checked = rows.length > 0 && chosen.size === rows.length;
   byId("choose-all").indeterminate = chosen.size > 0 && chosen.size < rows.length;
 }
@@ -84,8 +84,7 @@ function create(row) {
 }
 
 async function act(action, ids, name) {
-  if (busy) return;
-  busy = true;
+  busy += 1;
   count(shown());
   try {
     const { records } = await send(`parked/${action}`, { ids });
@@ -98,21 +97,35 @@ async function act(action, ids, name) {
     announce(`Not done: ${problem.message}`);
     toast(`Not done: ${problem.message}`, true);
   } finally {
-    busy = false;
+    busy -= 1;
     render();
   }
 }
+
+let asked = null;
 
 function sure(ids, name) {
   const dialog = byId("sure");
   text(byId("sure-title"), `Discard ${name ?? plural(ids.length, "record")}?`);
   text(byId("sure-text"), "MongoDB keeps what it has; the two databases will not be equal there until the next change. A notice stays as a trace.");
   dialog.returnValue = "no";
-  dialog.addEventListener("close", () => dialog.returnValue === "yes" && act("discard", ids, name), { once: true });
+  asked = { ids, name };
   dialog.showModal();
 }
 
+// The event comes some time after the dialog was closed: it may be open again by then, for another question.
+function answer() {
+  const dialog = byId("sure");
+  if (dialog.open || !asked) return;
+  const { ids, name } = asked;
+  asked = null;
+  if (dialog.returnValue === "yes") act("discard", ids, name);
+}
+
+let looked = 0;
+
 async function look(row) {
+  const mine = ++looked;
   const dialog = byId("record");
   text(byId("record-title"), `${row.entity} ${row.key}`);
   const facts = byId("record-facts");
@@ -122,6 +135,7 @@ async function look(row) {
   dialog.showModal();
   try {
     const one = await read(`parked/${row.id}`);
+    if (mine !== looked) return; // somebody looks at another one by now
     const tell = [["Entity", one.entity], ["Key", one.key], ["What", one.verdict ?? one.note], ["Error", `${one.code}: ${one.error}`],
       ["Event", one.event_type], ["Tries", number(one.retry_count)], ["Changed", moment(one.created_at)], ["Parked", moment(one.parked_at)], ["Last tried", moment(one.tried_at)]];
     facts.replaceChildren(...tell.filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, String(value))]));
@@ -129,7 +143,7 @@ async function look(row) {
       ...("row" in one ? part("Row in the source", one.row && pretty(one.row), "there is no such row any more") : []),
       ...("row" in one ? part("Document in MongoDB", one.document && pretty(one.document), one.targetError ?? "there is none") : []));
   } catch (problem) {
-    parts.replaceChildren(make("p", { class: "problem" }, problem.message));
+    if (mine === looked) parts.replaceChildren(make("p", { class: "problem" }, problem.message));
   }
 }
 
@@ -154,6 +168,7 @@ function toast(message, bad = false) {
 }
 
 export function prepare() {
+  byId("sure").addEventListener("close", answer);
   byId("choose-all").addEventListener("change", (event) => {
     chosen.clear();
     if (event.target.checked) for (const row of shown()) chosen.add(row.id);
