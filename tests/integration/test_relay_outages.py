@@ -153,7 +153,10 @@ async def test_a_refusal_of_the_server_convicts_no_record(memory: Relay, monkeyp
 
 async def test_a_wrong_password_parks_nothing(database) -> None:
     """Nor does anything else that is the server's."""
-    async with relayed(database, ("mongodb://u:wrong@%2Fnobody%2Fhere.sock/x", "x")) as relay, relay.worker(ready=False):
+    async with (
+        relayed(database, ("mongodb://u:wrong@%2Fnobody%2Fhere.sock/x", "x")) as relay,
+        relay.worker(ready=False),
+    ):
         relay.sql("INSERT INTO item VALUES (1, 'x')")
         await asyncio.sleep(1.5)
         untouched(relay, 1)
