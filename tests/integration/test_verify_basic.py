@@ -29,6 +29,24 @@ async def test_equal_sides_are_proved_equal(items):
     assert items.sql("SELECT verdict, records FROM syncline.certificate") == [("equal", 5000)]
 
 
+async def test_a_restore_is_over_when_every_entity_is_proved_equal(database, mongo_url, mongo_db):
+    ddl = "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1)"
+    open_notices = "SELECT name FROM syncline.notice WHERE resolved_at IS NULL ORDER BY name"
+    async with paired(database, mongo_url, mongo_db, ddl, [entity("a"), entity("b")]) as pair:
+        await pair.backfill("a")
+        await pair.drain()
+        assert (await pair.verify()).exit_status == 0
+        pair.sql("INSERT INTO syncline.notice (name, severity, message) VALUES ('Restored', 'warning', 'the source'), ('Other', 'warning', 'x')")
+        await pair.verify("a")
+        assert pair.sql(open_notices) == [("Other",), ("Restored",)], "b was proved before that"
+        pair.docs.b.insert_one({"_id": 7})
+        assert (await pair.verify("b")).exit_status == 1
+        assert ("Restored",) in pair.sql(open_notices)
+        pair.docs.b.delete_one({"_id": 7})
+        assert (await pair.verify("b")).exit_status == 0
+        assert pair.sql(open_notices) == [("Other",)]
+
+
 async def test_each_kind_of_damage_is_found_and_nothing_else(items):
     docs = items.docs.items
     docs.delete_one({"_id": 17})

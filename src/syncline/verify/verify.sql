@@ -120,10 +120,15 @@ INSERT INTO syncline.notice (name, severity, message)
 SELECT %(kind)s, 'warning', %(message)s WHERE NOT EXISTS (SELECT FROM known)
 
 -- name: settled
--- A full pass went through; what an earlier one said of divergences is over when this one proves equality.
-UPDATE syncline.notice SET resolved_at = clock_timestamp()
-WHERE resolved_at IS NULL AND starts_with(message, %(entity)s || ': ')
-  AND (name = 'VerifyFailed' OR name = 'Diverged' AND %(equal)s)
+-- A full pass went through; what an earlier one said of divergences is over when this one proves equality. A restore
+-- is over when every entity has been proved equal since.
+UPDATE syncline.notice AS n SET resolved_at = clock_timestamp()
+WHERE resolved_at IS NULL
+  AND (starts_with(message, %(entity)s || ': ') AND (name = 'VerifyFailed' OR name = 'Diverged' AND %(equal)s)
+       OR name IN ('Restored', 'Reinstalled') AND %(equal)s AND NOT EXISTS (
+           SELECT FROM syncline.entity AS e
+           WHERE NOT EXISTS (SELECT FROM syncline.certificate AS c
+                             WHERE c.entity = e.id AND c.verdict = 'equal' AND c.as_of > n.at)))
 
 -- name: forget_certificates
 DELETE FROM syncline.certificate
