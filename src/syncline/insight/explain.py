@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from psycopg import sql
@@ -30,7 +32,7 @@ class Explanation:
     table: str
     collection: str
     row: Mapping[str, Any] | None
-    """The source's row as JSON; ``None`` when there is none."""
+    """The source's row as JSON, numbers that a float would round as text; ``None`` when there is none."""
     included: bool
     """The row meets the entity's ``where``."""
     pending: Rows
@@ -121,11 +123,17 @@ async def _row(connection: Connection, projection: Projection, key: str) -> tupl
     ]
     table = sql.Identifier(entity.table.schema, entity.table.name)
     statement = sql.SQL(
-        "/* syncline */ SELECT to_jsonb(r) AS row, EXISTS (SELECT FROM {table} WHERE ctid = r.ctid AND tableoid ="
+        "/* syncline */ SELECT to_jsonb(r)::text AS row, EXISTS (SELECT FROM {table} WHERE ctid = r.ctid AND tableoid ="
         " r.tableoid AND ({where})) AS included FROM {table} AS r WHERE {condition}"
     ).format(table=table, where=_raw(entity.where or "true"), condition=sql.SQL(" AND ").join(parts))
     found = await reach.query(connection, statement)
-    return (found[0]["row"], found[0]["included"]) if found else (None, False)
+    return (json.loads(found[0]["row"], parse_float=_exact), found[0]["included"]) if found else (None, False)
+
+
+def _exact(text: str) -> float | str:
+    """Read a number; as text what a float would round."""
+    number = float(text)
+    return number if Decimal(repr(number)) == Decimal(text) else text
 
 
 def _raw(text: str) -> sql.SQL:
@@ -147,7 +155,7 @@ def _waiting(e: Explanation) -> str | None:
     """Say what it waits for, if for anything."""
     if e.parked:
         return (
-            f"Parked after {e.parked['retry_count']} tries, last at {e.parked['tried_at']:%Y-%m-%d %H:%M:%S}: "
+            f"Parked after {_tries(e.parked['retry_count'])}, last at {e.parked['tried_at']:%Y-%m-%d %H:%M:%S}: "
             f"{e.parked['code']}: {e.parked['error']}. Correct the record (its next change is tried by itself) or the "
             f"mapping, then `syncline parked retry {e.entity} {e.key}`."
         )
@@ -158,6 +166,10 @@ def _waiting(e: Explanation) -> str | None:
     if e.target_error:
         return f"Nothing is waiting; the target could not be read: {e.target_error}."
     return None
+
+
+def _tries(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"
 
 
 def _changes(e: Explanation) -> str:
