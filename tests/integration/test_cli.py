@@ -237,7 +237,7 @@ class TestExplain:
     def test_parked(self, installed):
         park(installed, "1")
         text = installed.run("explain", "users", "1")
-        assert "Parked after 1 tries" in text
+        assert "Parked after 1 try, last at" in text
         assert "syncline parked retry users 1" in text
 
     def test_document_with_its_ticket(self, installed):
