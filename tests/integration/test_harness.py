@@ -42,7 +42,7 @@ def test_the_example_of_a_target_is_green(postgres, mongo, tmp_path):
 
 
 def test_every_type_is_generated_and_comes_back(postgres, mongo, tmp_path):
-    done = run(tmp_path, "test_types.py", (postgres.url, mongo.url))
+    done = run(tmp_path, "every_type.py", (postgres.url, mongo.url))
     assert done.status == 0, done.output
     assert not done.skipped
 

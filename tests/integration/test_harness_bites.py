@@ -31,7 +31,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def broken(postgres, mongo, tmp_path_factory) -> Run:
-    return run(tmp_path_factory.mktemp("broken"), "test_broken.py", (postgres.url, mongo.url), select=list(BROKEN))
+    return run(tmp_path_factory.mktemp("broken"), "broken.py", (postgres.url, mongo.url), select=list(BROKEN))
 
 
 @pytest.mark.parametrize("test", BROKEN)
