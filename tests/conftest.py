@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,11 @@ from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
 from tests import engines
 from tests.cockroach.server import Simulator, simulator
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # a shell's background job: commands under test would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ENGINE_FIXTURES = frozenset(
     {"postgres", "mongo", "database", "mongo_url", "mongo_db", "private_postgres", "private_mongo"}

@@ -80,27 +80,32 @@ def test_the_demo_proves_and_leaves_nothing(environment, tmp_path):
     assert nothing_left(tmp_path)
 
 
-def test_the_demo_plays_the_reference_application(environment, tmp_path):
+def test_the_demo_plays_the_reference_application_and_goes_on(environment, tmp_path):
+    """With ``--keep``: students go on working after the proof, until Ctrl-C."""
     app = Path(__file__).parents[2] / "examples" / "studybuddy"
-    run = subprocess.run(
-        [*COMMAND, "--seconds", "6", "--app", str(app)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=MOST_SECONDS,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    (line,) = [line for line in run.stdout.splitlines() if "proved equal as of" in line]
+    command = [*COMMAND, "--seconds", "6", "--keep", "--app", str(app)]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            rate = re.search(r"commits/s (\d+)", line)
+            if any("everything keeps running" in one for one in said) and rate and int(rate[1]):
+                break
+        run.send_signal(signal.SIGINT)
+        said += run.stdout.readlines()
+        assert run.wait(60) == 0, "".join(said)
+    output = "".join(said)
+    line = next(line for line in said if "proved equal as of" in line)
     found = re.search(r": ([\d,]+) records in 8 collections, 0 differences, after ([\d,]+) commits", line)
     assert found is not None, line
     records, commits = (int(text.replace(",", "")) for text in found.groups())
     assert records > 10_000  # two bursts
     assert commits > 60
-    assert run.stdout.count("burst: 5,000 rows") == 2
-    assert re.search(r"Page: http://127\.0\.0\.1:\d+/ +credential: \w{32}", run.stdout)
-    assert re.search(r"API: http://127\.0\.0\.1:\d+/docs", run.stdout)
+    assert output.count("burst: 5,000 rows") == 2
+    assert re.search(r"Page: http://127\.0\.0\.1:\d+/ +credential: \w{32}", output)
+    assert re.search(r"API: http://127\.0\.0\.1:\d+/docs", output)
+    assert "proved equal as of" in said[-2]
     assert nothing_left(tmp_path)
 
 

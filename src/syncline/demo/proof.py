@@ -49,10 +49,11 @@ def proved(report: VerifyReport, picture: Picture) -> str:
 def measured(picture: Picture) -> str:
     """Say how long commits took to be visible, with and without the time of the kill."""
     calm = [v.seconds for v in picture.visible if not _hurt(v, picture)]
-    worst = max((v.seconds for v in picture.visible), default=None)
+    worst = max((v.seconds for v in picture.visible if _hurt(v, picture)), default=None)
     return (
         f"commit to visible: p50 {duration(percentile(calm, 50))}, p99 {duration(percentile(calm, 99))} "
-        f"({several(len(calm), 'probe')}, bursts included); {duration(worst)} at most while the worker was dead"
+        f"({several(len(calm), 'probe')}, bursts included)"
+        + ("" if worst is None else f"; {duration(worst)} at most while the worker was dead")
     )
 
 

@@ -71,9 +71,9 @@ async def _run(place: Place, stage: Stage, options: DemoOptions) -> int:
         report = await _prove(place, show)
         lines = [(proved(report, show.picture), _style(report)), (measured(show.picture), "dim")]
         if options.keep:
-            await _keep(show, stage, lines)
+            await _keep(show, lines)
     stage.end()
-    for text, style in [] if options.keep else lines:
+    for text, style in lines:
         stage.say(text, style)
     if options.record:
         record.save(options.record, frozen, lines)
@@ -92,9 +92,9 @@ async def _prove(place: Place, show: Show) -> VerifyReport:
     return await prove(place.settings, told)
 
 
-async def _keep(show: Show, stage: Stage, lines: list[tuple[str, str]]) -> None:
-    for text, style in lines:
-        stage.say(text, style)
+async def _keep(show: Show, lines: list[tuple[str, str]]) -> None:
+    for text, _ in lines:
+        show.picture.note(text)
     show.picture.note("everything keeps running, with calm traffic, until Ctrl-C")
     await show.go_on()
 

@@ -104,7 +104,8 @@ class PostgresSource:
                 require_version(await schema_version(connections[2]))
             identity = await identify(connections[2])
             # States are read from users' tables: one that is being altered must not hold up the others for long.
-            await connections[0].execute("SELECT set_config('lock_timeout', '5s', false)")
+            with translated():
+                await connections[0].execute("SELECT set_config('lock_timeout', '5s', false)")
             if known is not None and identity != known:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
             for connection in connections[:3]:
