@@ -111,7 +111,16 @@ def rows_scanned(connection):
 async def test_our_own_reports_do_not_scan_the_history(filled):
     before = rows_scanned(filled[0])
     connection = await connect(filled[1])
-    values = {"name": "user", "entity": 1, "key": "42", "limit": 10, "after": 0, "tables": [], "table": 0, "columns": []}
+    values = {
+        "name": "user",
+        "entity": 1,
+        "key": "42",
+        "limit": 10,
+        "after": 0,
+        "tables": [],
+        "table": 0,
+        "columns": [],
+    }
     for name in blocks("queries.sql", "syncline.insight"):
         if name not in {"retry_parked", "discard_parked", "parked", "parked_total"}:  # an entity's name, not its id
             await reach.rows(connection, name, **values)

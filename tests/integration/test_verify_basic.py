@@ -36,7 +36,9 @@ async def test_a_restore_is_over_when_every_entity_is_proved_equal(database, mon
         await pair.backfill("a")
         await pair.drain()
         assert (await pair.verify()).exit_status == 0
-        pair.sql("INSERT INTO syncline.notice (name, severity, message) VALUES ('Restored', 'warning', 'the source'), ('Other', 'warning', 'x')")
+        pair.sql(
+            "INSERT INTO syncline.notice (name, severity, message) VALUES ('Restored', 'warning', 'the source'), ('Other', 'warning', 'x')"
+        )
         await pair.verify("a")
         assert pair.sql(open_notices) == [("Other",), ("Restored",)], "b was proved before that"
         pair.docs.b.insert_one({"_id": 7})

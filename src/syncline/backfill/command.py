@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -90,7 +91,7 @@ async def _complete(runner: Runner, task: Task, told: Callable[[Progress], None]
             return progress
         rows = await runner.tasks.find(task=task.id)
         if not rows:
-            progress = progress_of(task, plan, finished=True)
+            progress = replace(progress_of(task, plan, finished=True), by_worker=True)
             told(progress)
             return progress
         task = rows[0]

@@ -39,6 +39,8 @@ class Progress:
     waiting: str = ""
     """Why it does not go on at the moment."""
     finished: bool = False
+    by_worker: bool = False
+    """A worker has finished it; how many it marked is not known."""
 
 
 class Runner:

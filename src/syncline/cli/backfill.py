@@ -60,7 +60,7 @@ def backfill(
     ] = None,
     rate: Annotated[int | None, typer.Option(help="Mark so many records a second at most.", min=1)] = None,
     max_queue: Annotated[
-        int | None, typer.Option(help="Wait while so many changes wait to be applied. [default: 20000]", min=1)
+        int | None, typer.Option(help="Wait while so many changes wait to be applied. [default: 5000]", min=1)
     ] = None,
     max_lag: Annotated[
         float | None, typer.Option(help="Wait while the oldest of them is older (seconds). [default: 30]", min=0)
@@ -196,11 +196,17 @@ def _print_interrupted(wish: Wish) -> None:
 
 def _print(found: Sequence[Step], queue: int, workers: int) -> None:
     marked: dict[str, int] = {}
+    shared: set[str] = set()
     for step in found:
         if step.kind is TaskKind.BACKFILL:
             marked[step.entity] = marked.get(step.entity, 0) + step.marked
+            shared |= {step.entity} if step.by_worker else set()
     for entity, count in marked.items():
-        say(f"{entity}: {count} records marked")
+        say(
+            f"{entity}: every record is marked, the last ones by a worker"
+            if entity in shared
+            else f"{entity}: {count} records marked"
+        )
     for step in found:
         if step.kind is TaskKind.SWEEP and (step.marked or step.foreign):
             foreign = f"; {step.foreign} documents have an _id that no row can have, left alone" if step.foreign else ""

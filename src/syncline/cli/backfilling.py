@@ -54,7 +54,7 @@ def step_as_dict(step: Step) -> dict[str, Any]:
         "task": step.task,
         "kind": step.kind.value,
         "entity": step.entity,
-        "marked": step.marked,
+        "marked": None if step.by_worker else step.marked,
         "looked_at": step.done,
         "total": step.total,
         "foreign": step.foreign,
