@@ -34,8 +34,8 @@ class Pace:
     """Keys per transaction while the source is slow."""
     chunk_time: timedelta = timedelta(milliseconds=100)
     """A transaction that takes longer is followed by a smaller one."""
-    max_queue: int = 5000
-    """Wait while so many marks wait. With a chunk more it is still below what counts as critical."""
+    max_queue: int = 20_000
+    """Wait while so many marks wait."""
     max_lag: timedelta = timedelta(seconds=30)
     """Wait while the oldest of them is older."""
     rate: int | None = None

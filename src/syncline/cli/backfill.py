@@ -60,7 +60,7 @@ def backfill(
     ] = None,
     rate: Annotated[int | None, typer.Option(help="Mark so many records a second at most.", min=1)] = None,
     max_queue: Annotated[
-        int | None, typer.Option(help="Wait while so many changes wait to be applied. [default: 5000]", min=1)
+        int | None, typer.Option(help="Wait while so many changes wait to be applied. [default: 20000]", min=1)
     ] = None,
     max_lag: Annotated[
         float | None, typer.Option(help="Wait while the oldest of them is older (seconds). [default: 30]", min=0)
