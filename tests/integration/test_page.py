@@ -220,7 +220,7 @@ async def test_a_parked_record_is_shown_with_its_payload_its_row_and_its_documen
     assert (found["payload"], found["error"]) == ('{"title": "x"}', EVIL)
     assert found["row"] == {"id": 7, "name": EVIL, "qty": 3}
     assert found["document"] is None
-    assert found["verdict"].startswith("Parked after 1 tries")
+    assert found["verdict"].startswith("Parked after 1 try,")
 
 
 async def test_a_retry_reaches_a_worker(database: str, mongo_url: str, mongo_db: str):
