@@ -11,13 +11,15 @@ from pymongo import AsyncMongoClient, monitoring
 
 from syncline.model.entity import Computed, Fields, Index
 from syncline.outbox.source import PostgresSource
-from syncline.relay.conflicts import CHUNK, Conflicts
+from syncline.ports import Conflict
+from syncline.relay.conflicts import CHUNK, PATIENCE, Conflicts
 from syncline.targets.mongo_indexes import LOOKUPS, holders
 from tests.relay import entity, relayed
 
 PERSON = entity("person", indexes=(Index((("email", 1),), unique=True),))
 PEOPLE = "CREATE TABLE person (id int PRIMARY KEY, email text, UNIQUE (email) DEFERRABLE INITIALLY DEFERRED)"
 MANY = 1500
+MEGABYTE = 1024 * 1024
 
 
 class Settled:
@@ -61,6 +63,26 @@ async def test_the_source_is_asked_once_for_many_conflicts(database, mongo_url, 
     assert most > 100
     assert all(asked["mark"] <= 1 for _, asked in settled.all)
     assert all(asked["read_states"] <= -(-count // CHUNK) for count, asked in settled.all)
+
+
+async def test_holders_whose_rows_are_wide_are_no_less_rightful(database, mongo_url, mongo_db) -> None:
+    """A batch's states are read within a bound on memory; of a holder's row that were not to be had nothing would be known."""
+    table = "CREATE TABLE person (id int PRIMARY KEY, email text, life text)"
+    async with (
+        relayed(database, (mongo_url, mongo_db), ddl=table, entities=[PERSON], bytes_in_flight=MEGABYTE) as relay,
+        relay.worker() as worker,
+    ):
+        relay.sql("INSERT INTO person SELECT n, 'e' || n, repeat('x', 60000) FROM generate_series(1, 20) AS n")
+        await relay.drained()
+        pump = worker._pump
+        assert pump is not None
+        conflicts = [Conflict(str(100 + n), "email_1", {"email": f"e{n}"}) for n in range(1, 21)]
+        tickets = {conflict.key: 1 << 40 for conflict in conflicts}
+        for _ in range(PATIENCE):
+            rejections, waiting = await pump._conflicts.settle(pump._plans[1], conflicts, tickets)
+        assert {rejection.key for rejection in rejections} == {conflict.key for conflict in conflicts}
+        assert waiting == set()
+        assert relay.sql("SELECT count(*) FROM syncline.outbox WHERE hint = 'R'") == [(0,)]
 
 
 async def test_a_row_that_cannot_be_read_does_not_hide_the_others(database, mongo_url, mongo_db) -> None:

@@ -32,9 +32,9 @@ class Reads:
                 self.together.append(found)
             return found
 
-        async def read_states(source: PostgresSource, plan: Any, keys: Any) -> Any:
+        async def read_states(source: PostgresSource, plan: Any, keys: Any, **options: Any) -> Any:
             self.apart.append(list(keys))
-            return await apart(source, plan, keys)
+            return await apart(source, plan, keys, **options)
 
         monkeypatch.setattr(PostgresSource, "read_together", read_together)
         monkeypatch.setattr(PostgresSource, "read_states", read_states)

@@ -25,6 +25,7 @@ from typing import Any
 from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
 from syncline.outbox.acknowledge import Acknowledgement
+from syncline.outbox.bounded import Bound
 from syncline.outbox.connection import translated
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan, States, as_of, read_states_within
@@ -70,8 +71,8 @@ class CockroachSource(PostgresSource):
                         return found[:limit]
                     values["after"] = rows[-1][0]
 
-    async def read_states(self, plan: Plan, keys: Sequence[str]) -> States:
-        """Read records as of the time at which marks were read last."""
+    async def read_states(self, plan: Plan, keys: Sequence[str], *, bound: Bound | None = None) -> States:  # noqa: ARG002
+        """Read records as of the time at which marks were read last; all of them, whatever the bound."""
         with translated():
             async with self._reading, as_of(self.reader, self._read_at):
                 return await read_states_within(self.reader, plan, keys)

@@ -70,8 +70,6 @@ class PostgresSource:
         self.dialect = dialect_of(self.control)
         self._queries = statements("queries.sql", self.dialect)
         self.holds_wake_lock = False
-        self.bound: Bound | None = None
-        """On the states that are read at a time."""
         self._reading = asyncio.Lock()  # a snapshot of parent and children spans statements: nothing comes between
 
     @classmethod
@@ -150,12 +148,12 @@ class PostgresSource:
         async with self._reading:
             return await read_together(self.reader, plan, values)
 
-    async def read_states(self, plan: Plan, keys: Sequence[str]) -> States:
-        """Read records as they now are; see ``states.read_states``, and ``Bound`` where there is one."""
+    async def read_states(self, plan: Plan, keys: Sequence[str], *, bound: Bound | None = None) -> States:
+        """Read records as they now are; see ``states.read_states``. Within a ``bound`` it may be an ``Excerpt``."""
         async with self._reading:
-            if self.bound is None:
+            if bound is None:
                 return await read_states(self.reader, plan, keys)
-            return await self.bound.read(self.reader, plan, keys)
+            return await bound.read(self.reader, plan, keys)
 
     async def wait_flushed(self) -> None:
         """Wait until everything written so far would survive a crash of the source."""

@@ -98,7 +98,7 @@ class Reader:
         self._floor_moved = 0.0
         self._width = 0.0
         self._bytes = bytes_in_flight
-        source.bound = Bound(bytes_in_flight // 4)
+        self._bound = Bound(bytes_in_flight // 4)
 
     def too_slow(self, work: Work) -> None:
         """Read smaller batches: this one could not be written before its states were too old."""
@@ -315,7 +315,7 @@ class Reader:
     async def _states(self, plan: Plan, keys: list[str]) -> tuple[States, list[Rejection]]:
         """Read states; a key whose row cannot be read is rejected alone."""
         try:
-            return await self._source.read_states(plan, keys), []
+            return await self._source.read_states(plan, keys, bound=self._bound), []
         except KeyFormatError:
             good, bad = _sift(plan, keys)
             states, more = await self._states(plan, good) if good else (_nothing(plan), [])
