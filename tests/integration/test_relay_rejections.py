@@ -172,6 +172,26 @@ async def test_g5_a_record_that_the_target_cannot_stand_is_found_by_halving(memo
         await until(lambda: "333" not in memory.parked())
 
 
+async def test_a_known_poison_that_changes_holds_nobody_up(memory: Relay) -> None:
+    """The search stops everybody for seconds; what it found out is not searched for again with every change."""
+    memory.target.cannot_stand = lambda document: document["name"] == "poison"
+    async with memory.worker():
+        memory.sql("INSERT INTO item VALUES (1, 'poison')")
+        await until(memory.parked, seconds=25)
+        memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(2, 100) AS n")
+        await memory.drained()
+        before = len(memory.seen.outages)
+        memory.sql("UPDATE item SET qty = 5")
+        await memory.drained()
+        assert len(memory.seen.outages) == before + 1, "one failure was enough"
+        assert memory.parked() == {"1": "poison"}
+        memory.assert_equal(without=["1"])
+        failed = [batch for batch in memory.target.writes if any(d["name"] == "poison" for d in batch.upserts)]
+        assert len(failed[-1].upserts) == 1, "it is written alone"
+        memory.sql("UPDATE item SET name = 'cured' WHERE id = 1")
+        await memory.equal()
+
+
 async def test_the_application_does_not_notice_a_bad_record(memory: Relay) -> None:
     """G6: writes never wait for the target."""
     stuck = asyncio.Event()

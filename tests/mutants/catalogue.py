@@ -137,7 +137,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "two-writes-of-one-key",
         "a key that is under way is read again",
-        [(f"{RELAY}/reader.py", "key in busy[entity] or", "False or")],
+        [(f"{RELAY}/underway.py", "key in busy[entity] or", "False or")],
         [f"{PROTOCOL}::test_g4_a_key_is_in_one_write_at_a_time"],
         quick=True,
     ),
@@ -289,13 +289,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "key-under-way-forgotten",
         "a mark that was passed over is not looked for again",
-        [(f"{RELAY}/reader.py", "            self.skipped = self.skipped or not gone <= self._seqs\n", "")],
+        [(f"{RELAY}/underway.py", "            self.skipped = self.skipped or not gone <= self._seqs\n", "")],
         [f"{PROTOCOL}::test_a_key_under_way_is_found_again"],
     ),
     Mutant(
         "key-freed-while-its-mark-is-read",
         "a mark that is acknowledged while marks are read is taken once more",
-        [(f"{RELAY}/reader.py", "        if self._reading:\n", "        if False:\n")],
+        [(f"{RELAY}/underway.py", "        if self.reading:\n", "        if False:\n")],
         ["tests/integration/test_backfill_relay.py::test_a_mark_acknowledged_while_it_is_read_is_not_written_again"],
     ),
     Mutant(
@@ -412,6 +412,18 @@ MUTANTS: Sequence[Mutant] = (
         "a batch that the target cannot stand is tried for ever",
         [(f"{RELAY}/poison.py", "if self.shrink or self._failures >= TRIES:", "if self._failures < 0:")],
         [f"{BAD}::test_g5_a_record_that_the_target_cannot_stand_is_found_by_halving"],
+    ),
+    Mutant(
+        "poison-searched-again",
+        "a record that the target could not stand is searched for anew when it changes",
+        [(f"{RELAY}/poison.py", "        if self.suspect in self.known:\n", "        if False:\n")],
+        [f"{BAD}::test_a_known_poison_that_changes_holds_nobody_up"],
+    ),
+    Mutant(
+        "poison-among-others",
+        "a record that the target could not stand is written together with others again",
+        [(f"{RELAY}/work.py", "        if alone:\n", "        if False:\n")],
+        [f"{BAD}::test_a_known_poison_that_changes_holds_nobody_up"],
     ),
     Mutant(
         "conflict-is-rejection",

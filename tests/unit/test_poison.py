@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from syncline.relay.poison import LONE_TRIES as TRIES
 from syncline.relay.poison import Poison
-from syncline.relay.work import Touched
 
 KEY = (1, "a")
 
 
-def batch(*keys: str) -> dict[int, Touched]:
-    return {1: Touched(hints=dict.fromkeys(keys, "U"))}
+def batch(*keys: str) -> list[tuple[int, str]]:
+    return [(1, key) for key in keys]
 
 
 def fails(poison: Poison) -> tuple[int, str] | None:
     poison.suspect = KEY
-    return poison.guilty()
+    return poison.guilty("it broke down")
 
 
 def test_a_record_that_fails_again_and_again_is_convicted():
@@ -43,3 +42,44 @@ def test_trouble_of_the_server_convicts_nobody():
     for _ in range(3 * TRIES):
         assert fails(poison) is None
         poison.innocent()
+
+
+def convicted() -> Poison:
+    poison = Poison()
+    assert [fails(poison) for _ in range(TRIES)][-1] == KEY
+    return poison
+
+
+def test_a_sentence_holds_until_the_record_is_parked():
+    poison = convicted()
+    assert [rejection.key for rejection in poison.sentences(1, ["a", "b"])] == ["a"]
+    assert poison.sentences(2, ["a"]) == []
+    assert poison.sentences(1, ["a"])[0].message == "it broke down"
+    poison.parked(KEY)
+    assert poison.sentences(1, ["a"]) == []
+
+
+def test_a_known_record_needs_no_second_trial():
+    poison = convicted()
+    poison.parked(KEY)
+    poison.succeeded(batch("b", "c"))
+    assert fails(poison) == KEY
+
+
+def test_a_record_that_was_written_is_known_no_more():
+    poison = convicted()
+    poison.parked(KEY)
+    poison.succeeded(batch("a"))
+    assert poison.known == set()
+    assert fails(poison) is None
+
+
+def test_a_known_record_does_not_disturb_the_search_for_another():
+    poison = convicted()
+    poison.suspect = None
+    for _ in range(4):
+        poison.guilty("it broke down")
+    shrink = poison.shrink
+    assert shrink > 0
+    assert fails(poison) == KEY
+    assert poison.shrink == shrink

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from syncline.relay.work import Touched
+from syncline.ports import Rejection
 
 TRIES = 3
 """Failures, each followed by a probe that succeeds, before a batch is suspected."""
@@ -20,13 +20,18 @@ class Poison:
 
     The server fails with a batch, a small write of our own succeeds, and this happens again: then something in the
     batch is at fault. The batch is halved (``shrink`` times) until a lone record fails; that one is convicted. Trouble
-    of the server convicts nobody, however long it lasts.
+    of the server convicts nobody, however long it lasts. From then on the record is written alone, after the others of
+    its batch, and one failure convicts it again: its next changes cost no search.
     """
 
     def __init__(self) -> None:
         self.shrink = 0
         self.suspect: tuple[int, str] | None = None
-        """The only key of the batch that failed last, if it had only one."""
+        """The only key of the write that failed last, if it had only one."""
+        self.sentenced: dict[tuple[int, str], Rejection] = {}
+        """Convicted records that are yet to be parked: when they are met next, without a write."""
+        self.known: set[tuple[int, str]] = set()
+        """Records that were convicted, and have not been written since."""
         self._failures = 0
         self._lone: tuple[tuple[int, str] | None, int] = (None, 0)
         self._successes = 0
@@ -41,20 +46,40 @@ class Poison:
         self._failures = 0
         self._lone = (None, 0)
 
-    def succeeded(self, touched: Mapping[int, Touched]) -> int:
-        """A batch went through, and with it these records; return how often to halve the next one."""
+    def sentences(self, entity: int, keys: Iterable[str]) -> list[Rejection]:
+        """List the rejections that are due among the keys of an entity."""
+        if not self.sentenced:
+            return []
+        return [self.sentenced[entity, key] for key in keys if (entity, key) in self.sentenced]
+
+    def parked(self, record: tuple[int, str]) -> None:
+        """Forget the sentence: the record was rejected, for this reason or another."""
+        self.sentenced.pop(record, None)
+
+    def succeeded(self, written: Iterable[tuple[int, str]]) -> None:
+        """Take in that a batch went through, and which of its records were written."""
         self._failures = 0
-        lone = self._lone[0]
-        if lone is not None and lone[0] in touched and lone[1] in touched[lone[0]].hints:
-            self._lone = (None, 0)  # it can be written: what had failed was something else
+        if self.known or self._lone[0] is not None:
+            records = set(written)
+            self.known -= records
+            if self._lone[0] in records:
+                self._lone = (None, 0)  # it can be written: what had failed was something else
         if self.shrink:
             self._successes += 1
             if self._successes > CALM:
                 self.shrink = 0
-        return self.shrink
 
-    def guilty(self) -> tuple[int, str] | None:
+    def guilty(self, reason: str) -> tuple[int, str] | None:
         """A batch failed although the server takes writes; return the record to park once it is found."""
+        culprit = self._search()
+        if culprit is not None:
+            self.known.add(culprit)
+            self.sentenced[culprit] = Rejection(culprit[1], "poison", reason)
+        return culprit
+
+    def _search(self) -> tuple[int, str] | None:
+        if self.suspect in self.known:
+            return self.suspect
         self._failures += 1
         self._successes = 0
         if self.suspect is not None:

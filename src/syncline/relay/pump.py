@@ -17,7 +17,7 @@ from syncline.model.mark import Hint
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
-from syncline.ports import Batch, Rejection, Report, Target
+from syncline.ports import Batch, Report, Target
 from syncline.relay.clock import Backoff, boottime
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
@@ -69,11 +69,13 @@ class Pump:
         self._observer = observer
         self._settings = settings
         self._history = history
+        self._poison = Poison()
         self._reader = Reader(
             source,
             plans,
             leases,
             stopped=stopped,
+            poison=self._poison,
             range_=settings.batch_range,
             bytes_in_flight=settings.bytes_in_flight,
         )
@@ -92,7 +94,6 @@ class Pump:
         self._stop_asked = asyncio.Event()
         self._backoff = Backoff()
         self._down: TargetError | None = None
-        self._poison = Poison()
         self._parked: set[int] = set()
         self._parked_lately: set[int] = set()
         self._parked_unknown = True  # new lanes may have records that their last owner parked
@@ -155,7 +156,7 @@ class Pump:
             if self._down is not None:
                 await self._recover()
                 continue
-            if self._reader.shrink:
+            if self._poison.shrink:
                 await self._all_done()  # one at a time, to see which one the target cannot stand
             await self._idler.before_read()
             await self._slots.acquire()
@@ -163,7 +164,7 @@ class Pump:
             if work is None:
                 self._slots.release()
                 if not more:
-                    await self._idler.rest(retry=bool(self._reader.held_back))
+                    await self._idler.rest(retry=bool(self._reader.under_way.held_back))
                 continue
             self._idler.stirred()
             self._under_way.add(work)
@@ -176,7 +177,7 @@ class Pump:
                 await self._freed.wait()
             if not more:
                 await self._gather()
-                if not self._reader.held_back:
+                if not self._reader.under_way.held_back:
                     await self._idler.settle()
 
     async def _gather(self) -> None:
@@ -198,6 +199,11 @@ class Pump:
             await self._write(work, *work.writes[0])
         elif work.writes:
             await asyncio.gather(*(self._write(work, plan, batch) for plan, batch in work.writes))
+        for plan, batch in work.lone:
+            if work.failure is None:
+                await self._write(work, plan, batch)
+                if work.failure is not None:
+                    work.suspect = (plan.id, batch.upserts[0]["_originalId"])
         if work.failure is None:
             await self._settle_conflicts(work)
         self._writing -= 1
@@ -301,10 +307,8 @@ class Pump:
         self._under_way.discard(work)
         self._bytes -= work.bytes
         if work.waiting:
-            until = time.monotonic() + HOLD_BACK_SECONDS
-            self._reader.held_back |= dict.fromkeys(work.waiting, until)
-            self._reader.skipped = True
-        skipped = self._reader.skipped
+            self._reader.under_way.hold_back(work.waiting, HOLD_BACK_SECONDS)
+        skipped = self._reader.under_way.skipped
         self._reader.release(work)
         self._slots.release()
         self._freed.set()
@@ -313,7 +317,8 @@ class Pump:
 
     def _succeeded(self, work: Work) -> None:
         self._backoff.reset()
-        self._reader.shrink = self._poison.succeeded(work.touched)
+        rejected = {(entity, rejection.key) for entity, rejection in work.ack.rejected}
+        self._poison.succeeded(one for one in work.records() if one not in rejected and one not in work.waiting)
         self._reader.in_time()
         took = timedelta(seconds=time.monotonic() - work.begun)
         marks = (
@@ -322,14 +327,14 @@ class Pump:
         for entity, touched in work.touched.items():
             plan, report = self._plans[entity], work.reports.get(entity, Report())
             present, absent = work.counts.get(entity, (0, 0))
-            rejected = [rejection for one, rejection in work.ack.rejected if one == entity]
-            for rejection in rejected:
-                self._reader.poisoned.pop((entity, rejection.key), None)
+            rejections = [rejection for one, rejection in work.ack.rejected if one == entity]
+            for rejection in rejections:
+                self._poison.parked((entity, rejection.key))
             self._conflicts.settled(entity, [key for key in touched.hints if (entity, key) not in work.waiting])
             self.totals["applied"] += present
             self.totals["deleted"] += absent
             self.totals["stale"] += report.stale
-            self.totals["rejected"] += len(rejected)
+            self.totals["rejected"] += len(rejections)
             self._observer.batch(
                 BatchDone(
                     plan.name,
@@ -338,7 +343,7 @@ class Pump:
                     applied=present,
                     deleted=absent,
                     stale=report.stale,
-                    rejected=rejected,
+                    rejected=rejections,
                     took=took,
                     keys=list(touched.hints) if self._observer.wants_keys else (),
                 )
@@ -352,8 +357,8 @@ class Pump:
             self._reader.too_slow(work)
         elif isinstance(work.failure, TargetError):
             self._down = work.failure
-            keys = list(itertools.islice(work.keys(), 2))
-            self._poison.suspect = keys[0] if len(keys) == 1 else None
+            keys = list(itertools.islice(work.records(), 2))
+            self._poison.suspect = work.suspect or (keys[0] if len(keys) == 1 else None)
         self._observer.dropped(str(work.failure), len(work.seqs))
         self._reader.restart()
 
@@ -379,14 +384,12 @@ class Pump:
         if isinstance(error, TargetRefusedError):
             self._poison.innocent()
             return  # no record is to blame, whatever the probe says
-        culprit = self._poison.guilty()
-        self._reader.shrink = self._poison.shrink
+        culprit = self._poison.guilty(error.message)
         if self._poison.shrink and self._poison.suspect is None:
             self._backoff.reset()  # the search for the record goes on at once
         if culprit is not None:
             entity, key = culprit
             self._observer.notice("PoisonRecord", "warning", f"{self._plans[entity].name}/{key}: {error.message}")
-            self._reader.poisoned[culprit] = Rejection(key, "poison", error.message)
 
     def _lanes_changed(self) -> None:
         self._parked_unknown = True

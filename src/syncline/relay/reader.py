@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
-from syncline.model.mark import MAX_BATCH, Hint, Mark
+from syncline.model.mark import MAX_BATCH, Mark
 from syncline.outbox.bounded import Bound, Excerpt, width
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan, States, ambiguous
@@ -15,16 +15,17 @@ from syncline.ports import Rejection
 from syncline.relay.clock import boottime
 from syncline.relay.floor import Floor
 from syncline.relay.leases import Leases
-from syncline.relay.work import Touched, Work
+from syncline.relay.poison import Poison
+from syncline.relay.underway import UnderWay
+from syncline.relay.work import Work
 
 _DATA_EXCEPTION = "22"
-GRACE = Hint.GRACE.value
 SLICE = 1000
 """Keys of one read of states: large enough to amortise the round trip, small enough to notice wide rows."""
 FIRST_SLICE = 250
 """The same, while nothing is known of the rows' width."""
-FEW = 100
-"""Marks of one read that brings their states along: nobody knows yet how wide these are."""
+FEW = 25
+"""Marks of one read that brings their states along: nobody knows yet how wide these are, and no bound applies."""
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
 
@@ -61,29 +62,18 @@ class Reader:
         leases: Leases,
         *,
         stopped: Mapping[int, str],
+        poison: Poison,
         range_: tuple[int, int],
         bytes_in_flight: int,
     ) -> None:
-        self.busy: dict[int, set[str]] = {}
-        self.held_back: dict[tuple[int, str], float] = {}
-        """Keys that wait for another key's unique value, and until when (monotonic)."""
-        self.skipped = False
-        """Marks were passed over because their key was under way."""
-        self.shrink = 0
-        """How often to halve the batch: there is a record in it that the target cannot stand."""
+        self.under_way = UnderWay()
         self.asynchronous = False
         self.stopped: dict[int, str] = dict(stopped)
         """Entities that cannot be served, and why."""
         self.insert_backfills: dict[int, bool] = {}
         """Entities whose backfilled records are tried as inserts first; false once they were found to be there."""
-        self.poisoned: dict[tuple[int, str], Rejection] = {}
-        """Records that the target cannot stand: parked when they are met, and forgotten when that is acknowledged."""
         self._read_something = False
-        self._reading = False
-        self._seqs: set[int] = set()
-        """Marks under way."""
-        self._done_meanwhile: list[Work] = []
-        """Batches that ended while marks were being read."""
+        self._poison = poison
         self._source = source
         self._plans = plans
         self._leases = leases
@@ -128,13 +118,14 @@ class Reader:
             return None, False
         await self._begin_pass()
         number, started = self._next_number(), boottime()  # both before any state is read
-        size = max(1, self._size >> self.shrink)
+        size = max(1, self._size >> self._poison.shrink)
         if self._width:
             size = max(1, min(size, int(self._bytes / 4 / self._width)))
         if few:
             size = min(size, FEW)
         from_floor = self._cursor == self._floor.value
-        self._reading = True
+        again = False
+        self.under_way.reading = True
         try:
             marks, states = await self._read(_mask(held), size, few=few)
             if from_floor:
@@ -144,8 +135,9 @@ class Reader:
             self._cursor = marks[-1][0] if full else self._floor.value
             work = self._take(marks, held, number, started)
         finally:
-            self._reading = False
-            again = self._release_done()
+            if self.under_way.read():
+                again = True
+                self.restart()
         if work is not None:
             self._number = number
             self._latest = next(reversed(work.touched))
@@ -182,7 +174,8 @@ class Reader:
         left = {entity: list(touched.hints) for entity, touched in work.touched.items()}
         for entity in list(left):
             plan = self._plans[entity]
-            left[entity] = self._without_poisoned(work, plan, left[entity])
+            work.reject(plan, self._poison.sentences(entity, left[entity]))
+            left[entity] = [key for key in left[entity] if (entity, key) not in self._poison.sentenced]
             if work.states is not None and work.states.plan is plan:
                 wanted = set(left.pop(entity))
                 rows = [row for row in work.states.rows if row[-1] in wanted]  # others are under way
@@ -193,7 +186,7 @@ class Reader:
                 keys, left[entity] = left[entity][:most], left[entity][most:]
                 left[entity] = await self._fill(work, plan, keys, now) + left[entity]
         if any(left.values()):
-            self._put_back(work, left)
+            self.under_way.put_back(work, left)  # the rows of this batch are wider than those before
         if self.asynchronous:
             await self._source.wait_flushed()
 
@@ -223,84 +216,24 @@ class Reader:
             source=self._source.source_name,
             now=now,
             insert_backfills=self.insert_backfills.get(states.plan.id, True),
+            alone=self._poison.known,
         )
         self._weigh(work, states)
 
-    def _put_back(self, work: Work, left: Mapping[int, list[str]]) -> None:
-        """Leave keys to a later batch: the rows of this one are wider than those before."""
-        for entity, keys in left.items():
-            self.busy[entity].difference_update(keys)
-        self._seqs.difference_update(work.seqs)
-        work.leave_out(left)
-        self._seqs.update(work.seqs)
-        self.skipped = True
-
     def release(self, work: Work) -> None:
-        """Free a batch's keys; not while marks are being read, for these may be its own, acknowledged by now."""
-        if self._reading:
-            self._done_meanwhile.append(work)
-            return
-        for entity, touched in work.touched.items():
-            self.busy[entity].difference_update(touched.hints)
-        self._seqs.difference_update(work.seqs)
-        if self.skipped:
-            self.skipped = False
+        """Free a batch's keys; marks that were passed over for them are found by a new pass."""
+        if self.under_way.release(work):
             self.restart()
 
-    def _release_done(self) -> bool:
-        """Free what ended meanwhile; true when marks were passed over for it, and the next read finds them."""
-        done, self._done_meanwhile = self._done_meanwhile, []
-        again = bool(done) and self.skipped
-        for work in done:
-            self.release(work)
-        return again
-
-    def _without_poisoned(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
-        if not self.poisoned:
-            return keys
-        bad = [self.poisoned[plan.id, key] for key in keys if (plan.id, key) in self.poisoned]
-        work.reject(plan, bad)
-        return [key for key in keys if key not in {rejection.key for rejection in bad}]
-
     def _take(self, marks: list[Mark], held: Mapping[int, int], number: int, started: float) -> Work | None:
-        """Group marks by entity and key, leaving out keys that are under way."""
-        touched: dict[int, Touched] = {}
-        taken = marks
-        self._release_held_back()
-        busy, held_back = self.busy, self.held_back
-        for entity in {mark[2] for mark in marks}:
-            if entity in self._plans:
-                touched[entity] = Touched()
-                busy.setdefault(entity, set())
-            else:
-                self.stopped[entity] = "it is installed, but not in the configuration"
-        passed_over = []
-        for mark in marks:
-            _, lane, entity, key, hint, durable = mark
-            group = touched.get(entity)
-            if group is None or key in busy[entity] or (held_back and (entity, key) in held_back):
-                passed_over.append(mark)
-                continue
-            if key in group.hints:
-                group.add_again(key, hint)
-            else:
-                group.hints[key] = hint
-                group.lanes[key] = lane
-                if hint == GRACE:
-                    group.again.add(key)
-            if not durable:
-                self.asynchronous = True
-        if passed_over:
-            gone = {mark[0] for mark in passed_over}
-            self.skipped = self.skipped or not gone <= self._seqs
-            taken = [mark for mark in marks if mark[0] not in gone]
-            touched = {entity: group for entity, group in touched.items() if group.hints}
+        """Make a batch of those marks that no other batch has."""
+        strangers = {mark[2] for mark in marks} - self._plans.keys()
+        self.stopped |= dict.fromkeys(strangers, "it is installed, but not in the configuration")
+        touched, taken = self.under_way.take(marks, self._plans.keys())
         if not taken:
             return None
         self._read_something = True
-        for entity, keys in touched.items():
-            self.busy[entity].update(keys.hints)
-        self._seqs.update([mark[0] for mark in taken])
+        self.asynchronous = self.asynchronous or not all(mark[5] for mark in taken)
         lanes = {mark[1] for mark in taken}
         return Work(
             number,
@@ -345,7 +278,7 @@ class Reader:
             await self._floor.advance()
 
     def _adapt(self, *, full: bool) -> None:
-        if not self.shrink:
+        if not self._poison.shrink:
             self._size = min(self._most, self._size * 2 if full else self._range[0])
 
     def _weigh(self, work: Work, states: States) -> None:
@@ -358,12 +291,6 @@ class Reader:
             mean = sum(map(width, rows)) / len(rows) + children
             self._width = max(mean, 0.9 * self._width)
             work.bytes += int(mean * len(states.rows))
-
-    def _release_held_back(self) -> None:
-        if self.held_back:
-            now = time.monotonic()
-            for key in [key for key, until in self.held_back.items() if until <= now]:
-                del self.held_back[key]
 
 
 def _mask(lanes: Mapping[int, int]) -> int:

@@ -51,7 +51,11 @@ class Work:
     ack: Acknowledgement = field(default_factory=Acknowledgement)
     reports: dict[int, Report] = field(default_factory=dict)
     writes: list[tuple[Plan, Batch]] = field(default_factory=list)
+    lone: list[tuple[Plan, Batch]] = field(default_factory=list)
+    """Writes of one record each, to be sent when the others are through: the target could not stand these before."""
     failure: BaseException | None = None
+    suspect: tuple[int, str] | None = None
+    """The record whose lone write failed."""
     waiting: set[tuple[int, str]] = field(default_factory=set)
     """Keys whose marks stay: their unique value belongs to another record for now."""
     marks: list[Mark] = field(default_factory=list)
@@ -67,16 +71,33 @@ class Work:
         """Compute this batch's ticket in a lane."""
         return ticket(self.leases[lane], self.number)
 
-    def keys(self) -> Iterator[tuple[int, str]]:
+    def records(self) -> Iterator[tuple[int, str]]:
         """Iterate over (entity, key)."""
         for entity, touched in self.touched.items():
             for key in touched.hints:
                 yield entity, key
 
     def plan_writes(
-        self, states: States, keys: Collection[str], *, source: str, now: datetime, insert_backfills: bool
+        self,
+        states: States,
+        keys: Collection[str],
+        *,
+        source: str,
+        now: datetime,
+        insert_backfills: bool,
+        alone: Collection[tuple[int, str]] = (),
     ) -> None:
-        """Turn the states of one entity's keys into writes; keys without a row are absent."""
+        """Turn the states of one entity's keys into writes; keys without a row are absent.
+
+        Args:
+            states: of one entity.
+            keys: whose states these are.
+            source: name of the source, for the documents.
+            now: time of the synchronisation, for the documents.
+            insert_backfills: try backfilled records as inserts first.
+            alone: records, by entity and key, that get a write of their own.
+
+        """
         plan = states.plan
         touched = self.touched[plan.id]
         epochs = {self.leases[lane] for lane in set(touched.lanes.values())}
@@ -84,7 +105,12 @@ class Work:
         if len(epochs) > 1:
             for document in documents:
                 document["_v"] = self.ticket_of(touched.lanes[document["_originalId"]])
-        self._add_documents(plan, touched.hints, documents, insert_backfills=insert_backfills)
+        together = documents
+        if alone:
+            together = [document for document in documents if (plan.id, document["_originalId"]) not in alone]
+            apart = [document for document in documents if (plan.id, document["_originalId"]) in alone]
+            self.lone += [(plan, Batch(plan.entity, upserts=[document])) for document in apart]
+        self._add_documents(plan, touched.hints, together, insert_backfills=insert_backfills)
         absent: list[str] = []
         if len(documents) < len(keys):
             absent = sorted(set(keys).difference(document["_originalId"] for document in documents))
@@ -132,7 +158,7 @@ class Work:
         not_applied = {(entity, rejection.key) for entity, rejection in self.ack.rejected} | self.waiting
         return {
             (plan.id, key): _without_nul(json_util.dumps(document))
-            for plan, batch in self.writes
+            for plan, batch in (*self.writes, *self.lone)
             for document in (*batch.inserts, *batch.upserts)
             if (plan.id, key := document["_originalId"]) not in not_applied
         }
