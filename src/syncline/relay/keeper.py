@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from syncline.config.settings import Settings
-from syncline.errors import ConfigError, TargetUnavailableError
+from syncline.errors import ConfigError
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
 from syncline.outbox.plans import Plans
@@ -50,6 +50,7 @@ class Keeper:
         self._compiled = compiled
         """From what this worker has compiled its entities last, in this session or an earlier one."""
         self._prepared = False
+        leases.prepare = self._prepare_target
         self._stopping = asyncio.Event()
         self._tables_due = 0.0
         self._housekeeping_due = 0.0
@@ -96,7 +97,6 @@ class Keeper:
         return self._stopping.is_set()
 
     async def _beat(self) -> None:
-        await self._prepare_target()
         self._leases.report = self._report()
         await self._leases.renew()
         if self._source.has_lost_reader():
@@ -113,12 +113,10 @@ class Keeper:
             await self._housekeeping()
 
     async def _prepare_target(self) -> None:
+        """Create what is declared, once, before a lane is taken: the first write must find the unique indexes."""
         if not self._prepared:
-            try:
-                await self._target.prepare([plan.entity for plan in self._plans.by_id.values()])
-                self._prepared = True
-            except TargetUnavailableError:
-                pass  # the pump says so when it has something to write
+            await self._target.prepare([plan.entity for plan in self._plans.by_id.values()])
+            self._prepared = True
 
     async def _look_at_tables(self) -> None:
         """Pick up what has changed about the tables (and the clock); say what cannot be served."""

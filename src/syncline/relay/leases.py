@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -42,6 +42,8 @@ class Leases:
         """Set by the pump: lanes that have batches under way."""
         self.changed: Callable[[], None] = lambda: None
         """Set by the pump: called when ``held`` has grown."""
+        self.prepare: Callable[[], Awaitable[None]] = _nothing
+        """Set by the keeper: makes the target ready for lanes."""
         self._source = source
         self._target = target
         self._restores = restores
@@ -55,6 +57,8 @@ class Leases:
     async def renew(self) -> None:
         """Renew, look for restores, take or give back lanes. Called every second or so.
 
+        The source is told first that this worker lives, however long the target takes to answer.
+
         Raises:
             SourceUnavailableError: the session is over.
             ForeignTargetError: the target is another source's copy.
@@ -65,6 +69,7 @@ class Leases:
         )
         self._forget_lost(renewal)
         try:
+            await self.prepare()
             await self._exchange_beats(renewal)
             await self._balance(renewal)
             self.target_error = None
@@ -175,6 +180,10 @@ class Leases:
         self.held.update({lane: taken[lane] for lane in sure})
         self._observer.lanes(len(self.held), LANES)
         self.changed()
+
+
+async def _nothing() -> None:
+    """Do so."""
 
 
 def _share(workers: list[str] | Any, me: str) -> int:
