@@ -74,6 +74,45 @@ async def test_a_value_is_loaded_once_and_kept_until_its_time_is_over():
     assert load.count == 2
 
 
+async def test_a_value_that_is_soon_too_old_is_loaded_anew_behind_the_readers_backs():
+    clock, load = Clock(), Loads("a")
+    cache = Cache(MemoryStore(clock=clock), ttl=timedelta(seconds=30))
+    await cache.get("k", load)
+    load.value = "b"
+    load.hold()
+    clock.now += 14
+    await cache.get("k", load, ahead=timedelta(seconds=15))
+    assert load.count == 1, "there is time"
+    clock.now += 2
+    for _ in range(5):
+        reading = await cache.get("k", load, ahead=timedelta(seconds=15))
+        assert (reading.value, reading.stale) == ("a", False)
+    async with asyncio.timeout(SOON):
+        await load.began.wait()
+        load.go.set()
+        while (await cache.get("k", load, ahead=timedelta(seconds=15))).value != "b":
+            await asyncio.sleep(0)
+    assert load.count == 2, "one load for all of them"
+
+
+async def test_a_load_ahead_that_fails_is_not_tried_with_every_reader():
+    clock, load = Clock(), Loads("a")
+    cache = Cache(MemoryStore(clock=clock), ttl=timedelta(seconds=30), pause=timedelta(hours=1))
+    await cache.get("k", load)
+    load.value = RuntimeError("MongoDB is down")
+    clock.now += 20
+    async with asyncio.timeout(SOON):
+        while not cache._resting("k"):
+            assert (await cache.get("k", load, ahead=timedelta(seconds=15))).value == "a"
+            await asyncio.sleep(0)
+    for _ in range(5):
+        assert not (await cache.get("k", load, ahead=timedelta(seconds=15))).stale
+    await asyncio.sleep(0)
+    assert load.count == 2
+    clock.now += 20
+    assert (await cache.get("k", load, ahead=timedelta(seconds=15))).stale, "now it is too old"
+
+
 async def test_none_is_a_value():
     cache, load = Cache(MemoryStore()), Loads(None)
     await cache.get("k", load)

@@ -71,9 +71,19 @@ class Reads:
         return rows
 
     async def cached(
-        self, key: str, secondary: FromSecondary, primary: FromPrimary | None = None, *, ttl: timedelta, tag: str
+        self,
+        key: str,
+        secondary: FromSecondary,
+        primary: FromPrimary | None = None,
+        *,
+        ttl: timedelta,
+        tag: str,
+        ahead: timedelta = timedelta(),
     ) -> Rows:
-        """Read like ``rows``, once for all who ask at the same time, and keep the answer for ``ttl``."""
+        """Read like ``rows``, once for all who ask at the same time, and keep the answer for ``ttl``.
+
+        In the part of it that is ``ahead`` of its end a new answer is made while the old one is given.
+        """
         if self._tokens.token:  # what is kept may be older than what the caller wrote
             try:
                 return await self.rows(secondary, primary)
@@ -83,7 +93,7 @@ class Reads:
         async def load() -> tuple[str, Rows]:
             return await self._load(secondary, primary, synced=True)
 
-        reading = await self._services.cache.get(key, load, ttl=ttl, tags=[tag])
+        reading = await self._services.cache.get(key, load, ttl=ttl, tags=[tag], ahead=ahead)
         source, rows = reading.value
         self._response.headers[SOURCE_HEADER] = source
         self._response.headers["Age"] = str(int(reading.age.total_seconds()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
@@ -83,6 +83,7 @@ class Cache:
         *,
         tags: Sequence[str] = (),
         ttl: timedelta | None = None,
+        ahead: timedelta = timedelta(),
     ) -> Reading[T]:
         """Give the value of a key: kept, or loaded once for all who ask for it now.
 
@@ -92,6 +93,8 @@ class Cache:
                 connection or session, not the request's.
             tags: what invalidates it, besides its key. The same for every call with this key.
             ttl: instead of the cache's own.
+            ahead: in this last part of its time a value that is asked for is loaded anew behind the readers' backs, so
+                that nobody waits for a load that takes long as long as somebody asks often enough.
 
         Raises:
             Exception: whatever ``load`` raises, when there is no old value to fall back to.
@@ -100,14 +103,19 @@ class Cache:
         named = tuple(dict.fromkeys((key, *tags)))
         look = await self._look(key, named)
         entry = look.entry if look else None
+        stamp = look.stamp if look else None
+        life = self._life if ttl is None else Lifetime(ttl, self._life.stale)
+        run = self._loading(key, named, stamp, load, life)
+        # Whoever comes after an invalidation has another stamp, and never joins a load from before it.
+        flight = (key, stamp or self._invalidations)
         if entry and entry.fresh:
+            if entry.age > life.fresh - ahead and not self._resting(key):
+                self._flights.begin(flight, run, failed=lambda failure: self._rest(key, failure))
             return self._read(Event.HIT, entry)
         if entry and (error := self._resting(key)):
             return self._read(Event.STALE, entry, error)
-        stamp = look.stamp if look else None
-        life = self._life if ttl is None else Lifetime(ttl, self._life.stale)
         try:
-            value = await self._loaded(key, named, stamp, load, life, self._patience if entry else None)
+            value = await self._loaded(flight, run, self._patience if entry else None)
         except Exception as failure:
             if not entry:
                 self._tell(Event.MISS)
@@ -141,15 +149,9 @@ class Cache:
             self._tell(Event.ERROR)
             return None
 
-    async def _loaded(
-        self,
-        key: str,
-        tags: Sequence[str],
-        stamp: Stamp | None,
-        load: Callable[[], Awaitable[T]],
-        life: Lifetime,
-        patience: float | None,
-    ) -> T:
+    def _loading(
+        self, key: str, tags: Sequence[str], stamp: Stamp | None, load: Callable[[], Awaitable[T]], life: Lifetime
+    ) -> Callable[[], Awaitable[T]]:
         async def run() -> T:
             self._tell(Event.LOAD)
             began = time.monotonic()
@@ -159,8 +161,10 @@ class Cache:
                 await self._keep(key, tags, stamp, value, Lifetime(life.fresh - took, life.stale))
             return value
 
-        # Whoever comes after an invalidation has another stamp, and never joins a load from before it.
-        task = await self._flights.wait((key, stamp or self._invalidations), run, patience)
+        return run
+
+    async def _loaded(self, flight: Hashable, run: Callable[[], Awaitable[T]], patience: float | None) -> T:
+        task = await self._flights.wait(flight, run, patience)
         if not task.done():
             raise TimeoutError(f"the load takes longer than {patience:g} s")
         if task.cancelled():
@@ -188,7 +192,7 @@ class Cache:
         until, error = self._failed.get(key, (0.0, None))
         return error if until > time.monotonic() else None
 
-    def _rest(self, key: str, failure: Exception) -> str:
+    def _rest(self, key: str, failure: BaseException) -> str:
         error = str(failure) or type(failure).__name__
         self._failed[key] = (time.monotonic() + self._pause, error)
         self._failed.move_to_end(key)

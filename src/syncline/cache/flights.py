@@ -46,6 +46,28 @@ class Flights:
             flight.waiting -= 1
         return flight.task
 
+    def begin(
+        self, key: Hashable, load: Callable[[], Awaitable[Any]], *, failed: Callable[[BaseException], Any]
+    ) -> None:
+        """Start the load of this key, if it is not under way, for nobody in particular: it goes on to its end.
+
+        Args:
+            key: what is loaded.
+            load: makes the value.
+            failed: called with the error when it fails.
+
+        """
+        if key in self._flights:
+            return
+
+        def landed(task: asyncio.Task[Any]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                failed(error)
+
+        flight = self._start(key, load)
+        flight.waiting += 1
+        flight.task.add_done_callback(landed)
+
     async def close(self) -> None:
         """Cancel what is under way."""
         tasks = [flight.task for flight in self._flights.values()]

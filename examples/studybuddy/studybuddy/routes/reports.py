@@ -22,6 +22,7 @@ router = APIRouter(prefix="/api/reports", tags=["reports"])
 
 ANALYTICS = "analytics"
 FRESH = dt.timedelta(seconds=30)
+AHEAD = dt.timedelta(seconds=15)
 PATIENCE = dt.timedelta(seconds=10)
 MOST = 1000
 
@@ -95,7 +96,7 @@ async def analytics(
         async def secondary(mongodb: Secondary) -> Rows:
             return await mongodb.aggregate("reports", stages, timeout=PATIENCE)
 
-        rows = await reading.cached(ANALYTICS, secondary, ttl=FRESH, tag=ANALYTICS)
+        rows = await reading.cached(ANALYTICS, secondary, ttl=FRESH, tag=ANALYTICS, ahead=AHEAD)
     return [schemas.Analytics.model_validate(row) for row in rows[:limit]]
 
 
