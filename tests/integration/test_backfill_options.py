@@ -221,8 +221,9 @@ class Tasks:
 
 async def test_it_stands_back_and_marks_less_at_a_time_while_commits_are_slow(monkeypatch):
     monkeypatch.setattr("syncline.backfill.latency.SLACK_SECONDS", 0.05)  # this machine may stumble
+    monkeypatch.setattr("syncline.backfill.pace.LOOK_SECONDS", 0.0)
     tasks, waits = Tasks(), []
-    pacer = Pacer(tasks, Pace())
+    pacer = Pacer(tasks, Pace(rate=None))
     task = Task(1, TaskKind.BACKFILL, 1, "test")
     await pacer.ready(task, waits.append)
     usual = pacer.size()
@@ -239,7 +240,8 @@ async def test_it_stands_back_and_marks_less_at_a_time_while_commits_are_slow(mo
             pacer.took()
 
 
-async def test_a_source_that_stays_slow_is_marked_slowly_and_not_never():
+async def test_a_source_that_stays_slow_is_marked_slowly_and_not_never(monkeypatch):
+    monkeypatch.setattr("syncline.backfill.pace.LOOK_SECONDS", 0.0)
     tasks = Tasks()
     pacer = Pacer(tasks, Pace())
     task = Task(1, TaskKind.BACKFILL, 1, "test")
@@ -257,12 +259,28 @@ async def test_at_full_throttle_nobody_looks():
 
 async def test_a_chunk_that_takes_long_is_followed_by_a_smaller_one(monkeypatch):
     clock = iter(range(1, 1000))
-    pacer = Pacer(Tasks(), Pace())
+    pacer = Pacer(Tasks(), Pace(rate=None))
     monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     pacer._began = 0.0
     before = pacer.size()
     pacer.took()
     assert pacer.size() in (before // 2, before // 2 + 1)
+
+
+def test_by_default_there_is_a_rate_in_small_chunks():
+    pacer = Pacer(Tasks(), Pace())
+    assert (pacer.pace.rate, pacer.size()) == (10_000, 200)
+    assert Pacer(Tasks(), Pace(), {"rate": 0}).pace.rate is None
+    assert Pacer(Tasks(), Pace(), {"rate": 40}).size() == 20, "half a second's worth at most"
+    assert Pacer(Tasks(), Pace(), {"full_throttle": True}).size() > 200
+
+
+async def test_a_calm_source_is_looked_at_now_and_then():
+    tasks = Tasks()
+    pacer = Pacer(tasks, Pace(rate=None))
+    for _ in range(20):
+        await pacer.ready(Task(1, TaskKind.BACKFILL, 1, "test"), lambda _: None)
+    assert 0 < tasks.commits < 20 * 3
 
 
 def test_the_options_of_a_task_have_names_that_last():

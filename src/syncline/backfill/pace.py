@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -17,11 +18,19 @@ from syncline.errors import SynclineError
 HOLD_SECONDS = 2.0
 """How often the claim is renewed while a task waits."""
 PROBES = 3
+LOOK_SECONDS = 0.25
+"""Between two looks at how long the source takes."""
 FIRST_LOOKS = 5
 LONGEST_STRAIN_SECONDS = 1.0
 """A source that is always slow is marked slowly, not never."""
 
 LONGEST_TURN_SECONDS = 1.0
+TURNS = 50
+"""Chunks a second while there is a rate: many small ones are felt less than a few large ones."""
+FEW = 50
+"""Keys in so small a chunk that nobody feels it."""
+RATE = 10_000
+"""Records a second by default: a machine that has room for the application has room for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +47,8 @@ class Pace:
     """Wait while so many marks wait."""
     max_lag: timedelta = timedelta(seconds=30)
     """Wait while the oldest of them is older."""
-    rate: int | None = None
-    """Records a second at most."""
+    rate: int | None = RATE
+    """Records a second at most; ``None``: no limit."""
     heeds_source: bool = True
     """Stand back while the source takes longer than usual."""
     pause: timedelta = timedelta(milliseconds=100)
@@ -53,14 +62,14 @@ class Pace:
         if options.get("full_throttle"):
             pace = replace(
                 self, chunk=20_000, chunk_time=timedelta(seconds=1), max_queue=200_000, max_lag=timedelta(hours=1),
-                heeds_source=False,
+                heeds_source=False, rate=None,
             )  # fmt: skip
         lag, rate = options.get("max_lag_seconds"), options.get("rate")
         return replace(
             pace,
             max_queue=int(options.get("max_queue") or pace.max_queue),
             max_lag=pace.max_lag if lag is None else timedelta(seconds=float(lag)),
-            rate=pace.rate if rate is None else max(1, int(rate)),
+            rate=pace.rate if rate is None else int(rate) or None,
         )
 
 
@@ -78,7 +87,7 @@ class Pacer:
         """As the task asks for it now."""
         self._size = self.pace.chunk
         self._latency = Latency()
-        self._looked = False
+        self._looked = -math.inf
         self._began = 0.0
 
     async def ready(self, task: Task, waiting: Callable[[str], None]) -> None:
@@ -100,9 +109,10 @@ class Pacer:
         self._began = time.monotonic()
 
     def size(self, most: int | None = None) -> int:
-        """Give the size of the next chunk: never more than half a second of the rate."""
+        """Give the size of the next chunk: never more than the part of the rate that a turn has."""
         size = min(self._size, self.pace.chunk) if most is None else most
-        return size if self.pace.rate is None else min(size, max(1, self.pace.rate // 2))
+        rate = self.pace.rate
+        return size if rate is None else min(size, max(1, rate // TURNS, min(FEW, rate // 2)))
 
     async def turn(self, count: int) -> dict[str, float]:
         """Give what to note in the task's progress after marking: no next chunk before this time of the source."""
@@ -139,10 +149,11 @@ class Pacer:
             await asyncio.sleep(pace.pause.total_seconds())
 
     async def _has_recovered(self, task: Task, waiting: Callable[[str], None]) -> None:
-        for _ in range(0 if self._looked else FIRST_LOOKS):
+        if not self._latency.strained and time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        for _ in range(FIRST_LOOKS if self._looked < 0 else 1):
             await self._look(task)
-        self._looked = True
-        await self._look(task)
+        self._looked = time.monotonic()
         began, pause = time.monotonic(), self.pace.pause.total_seconds()
         if self._latency.strained:
             self._resize(0.5)
