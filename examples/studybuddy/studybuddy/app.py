@@ -44,5 +44,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     for one in (auth, users, todos, messages, friendships, reports, sessions, forms):
         app.include_router(one.router)
-    services.syncline.mount(app)  # health, metrics, admin; times requests and gives each an id
+    services.syncline.mount(app, page="/ops")  # health, metrics, admin, the page; times requests, gives each an id
     return app

@@ -72,6 +72,18 @@ async def test_sync_now(operated: FastAPI) -> None:
         assert answer.status_code in (202, 503), answer.text  # 503: it keeps its deadline on a busy machine
 
 
+async def test_the_operations_page_is_part_of_the_application(operated: FastAPI) -> None:
+    async with client(operated) as operator:
+        away = await operator.get("/ops/")
+        assert (away.status_code, away.headers["location"]) == (303, "/ops/login")
+        assert (await operator.get("/ops/state")).status_code == 401
+        entered = await operator.post("/ops/login", data={"credential": ADMIN})
+        assert (entered.status_code, entered.headers["location"]) == (303, "/ops/")
+        state = (await operator.get("/ops/state")).json()["state"]
+        assert {"user", "todo"} <= {entity["name"] for entity in state["entities"]}
+        assert "/ops" not in (await operator.get("/metrics")).text, "it is none of the application's routes"
+
+
 async def test_a_full_resync_mends_what_was_broken_by_hand(operated: FastAPI, system: System) -> None:
     ann = await Person(operated).join()
     todo = await ann.post("/api/todos", {"title": "a", "subject": "b"})

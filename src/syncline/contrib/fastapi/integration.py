@@ -24,6 +24,7 @@ from syncline.web.auth import VARIABLE, AdminCredential
 from syncline.web.exposition import Exposition
 from syncline.web.health import health_router
 from syncline.web.metrics import metrics_router
+from syncline.web.page import OperationsPage
 from syncline.web.source import SourceCalls
 
 if TYPE_CHECKING:
@@ -73,17 +74,26 @@ class Syncline:
         self._guard_metrics = guard_metrics
         self._tracing = tracing
         self._pools: dict[str, Pool] = {}
+        self._page: OperationsPage | None = None
         if engine is not None:
             time_engine(engine, self.queries)
             self._pools[engine.dialect.name] = lambda: engine_pool(engine)
         if mongo_pool is not None:
             self._pools["mongodb"] = mongo_pool
 
-    def mount(self, app: FastAPI) -> None:
-        """Mount every router, time every request and give each an id (and a span, where asked for)."""
+    def mount(self, app: FastAPI, *, page: str | None = None) -> None:
+        """Mount every router, time every request and give each an id (and a span, where asked for).
+
+        Args:
+            app: the application.
+            page: where to mount the operations page, such as ``/ops``; nowhere by default.
+
+        """
         for router in self.routers():
             app.include_router(router)
-        app.add_middleware(RequestTimes, metrics=self.metrics)
+        if page is not None:
+            app.mount(page, self.page())
+        app.add_middleware(RequestTimes, metrics=self.metrics, beside=page)
         if self._tracing:
             from syncline.contrib.fastapi.tracing import RequestSpans  # needs the extra [tracing]
 
@@ -118,12 +128,20 @@ class Syncline:
         exposition = Exposition(self.metrics.registry, self.health, shared=True)
         return metrics_router(exposition, credential=self.credential if self._guard_metrics else None)
 
+    def page(self) -> OperationsPage:
+        """Make the operations page; it begins to watch when it is first looked at."""
+        if self._page is None:
+            self._page = OperationsPage(self.settings, self.credential, values=self.metrics.recent.measures)
+        return self._page
+
     def fresh(self, request: Request, response: Response) -> Fresh:
         """Give a route its read-your-writes helper; a dependency."""
         return Fresh(request, response, self.freshness, self.metrics.token)
 
     async def close(self) -> None:
         """Close what was opened; mounted routers do it by themselves when the application ends."""
+        if self._page is not None:
+            await self._page.watch.close()
         await asyncio.gather(self.health.close(), self.freshness.close())
 
     @asynccontextmanager

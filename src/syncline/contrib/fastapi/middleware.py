@@ -23,15 +23,22 @@ class RequestTimes:
     """Times requests by their route's template. What matches no route counts as ``unmatched``.
 
     A stream of events is timed to its first byte, everything else to its last.
+
+    Args:
+        app: what answers.
+        metrics: where requests are counted.
+        beside: path of the operations page; it is none of the application's routes.
+
     """
 
-    def __init__(self, app: ASGIApp, metrics: AppMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: AppMetrics, beside: str | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._beside = f"{beside}/" if beside else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] != "http" or scope["path"] in UNTIMED:
+        if scope["type"] != "http" or self._is_untimed(scope["path"]):
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
@@ -50,6 +57,9 @@ class RequestTimes:
         finally:
             seconds = (ended or time.perf_counter()) - began
             self._metrics.request(scope["method"], template(scope), status, seconds)
+
+    def _is_untimed(self, path: str) -> bool:
+        return path in UNTIMED or (self._beside is not None and f"{path}/".startswith(self._beside))
 
 
 class Correlation:
