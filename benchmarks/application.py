@@ -39,6 +39,8 @@ SECRET = "a secret of the benchmark, long enough"  # noqa: S105
 TODO = {"title": "Integrals, chapter {n}", "subject": "maths", "questionsTarget": 20}
 ACCOUNT = {"email": "user{n}@bench.org", "username": "user{n}", "password": PASSWORD}
 UNBOUND = float("inf")
+REFRESHED = 20
+"""Seconds in which every cached answer is made anew at least once."""
 
 REPORTS = """
 INSERT INTO users (email, username, password_hash, total_points)
@@ -87,7 +89,7 @@ class Running:
         file = folder / "plan.json"
         file.write_text(json.dumps(plan), "utf-8")
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.http_client", str(file)], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "benchmarks.http_client", str(file)], stdout=subprocess.PIPE, text=True, check=True
         )
         found = json.loads(done.stdout)
         assert clients or not found["bad"], found["bad"][:3]
@@ -163,15 +165,12 @@ def _routes(on: Stage, app: Running, url: str, *, seconds: float, reports: int) 
         "POST /api/todos": (app.ask("POST", "/api/todos", TODO), 50),
         "POST /api/users without the password's hash": (["POST", "/api/users", {}, ACCOUNT], 80),
     }
-    found = [
-        Line(
-            f"{name} at {RATE}/s, P95 ms",
-            percentile(app.drive(on.folder, [request], seconds=seconds), 0.95),
-            "<=",
-            bound,
-        )
-        for name, (request, bound) in read.items()
-    ]
+    found = []
+    for name, (request, bound) in read.items():
+        (first,) = app.drive(on.folder, [request], seconds=1 / RATE)
+        took = app.drive(on.folder, [request], seconds=max(seconds, REFRESHED))
+        told = f"the first one {first:.0f} ms, the longest of the others {max(took):.0f} ms"
+        found.append(Line(f"{name} at {RATE}/s, P95 ms", percentile(took, 0.95), "<=", bound, told))
     mixed = [request for request, _ in read.values()] + [app.ask("GET", "/api/todos"), app.ask("GET", "/api/users/me")]
     took = app.drive(on.folder, mixed, seconds=seconds)
     found.append(Line(f"all of them mixed at {RATE}/s, P95 ms", percentile(took, 0.95), "<=", 200))
@@ -285,7 +284,9 @@ def _application(url: str, mongo_url: str, *, dual: bool = False) -> Iterator[Ru
         str(port),
     ]
     process = subprocess.Popen(
-        [*command, "--log-level", "error", "--no-access-log"], env=environment, stdout=subprocess.DEVNULL
+        [*command, "--log-level", "error", "--no-access-log", "--timeout-keep-alive", "120"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
     )
     try:
         yield _logged_in(f"http://127.0.0.1:{port}", process)

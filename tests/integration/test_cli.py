@@ -155,6 +155,7 @@ class TestInstall:
         assert "add --yes" in installed.run("uninstall", ok=3)
         installed.run("uninstall", "--yes")
         assert installed.sql("SELECT to_regnamespace('syncline')").fetchone() == (None,)
+        assert "nothing to remove" in installed.run("uninstall", "--yes")
 
 
 class TestStatus:
@@ -170,8 +171,9 @@ class TestStatus:
 
     def test_counts_what_waits(self, installed):
         installed.sql("UPDATE users SET email = 'new' WHERE id = 1")
-        report = json.loads(installed.run("status", "--json"))
+        report = json.loads(installed.run("status", "--json", ok=1))
         assert report["sync"]["queueSize"] == 1
+        assert (report["status"], [alert["name"] for alert in report["alerts"]]) == ("degraded", ["NoWorker"])
         assert report["sync"]["syncLagSeconds"] >= 0
         assert [task["kind"] for task in report["tasks"]] == ["backfill", "backfill"]
 
@@ -219,6 +221,24 @@ class TestStatus:
 
     def test_for_people(self, installed):
         assert "no worker is running" in installed.run("status")
+
+
+class TestNotices:
+    def test_list_resolve_and_list_again(self, installed):
+        assert "no notice is open" in installed.run("notices", "list")
+        for name in ("Restored", "EntityStopped"):
+            installed.sql(f"INSERT INTO syncline.notice (name, severity, message) VALUES ('{name}', 'critical', 'x')")
+        found = json.loads(installed.run("notices", "list", "--json"))["notices"]
+        assert [one["name"] for one in found] == ["EntityStopped", "Restored"]
+        assert "1 notice resolved" in installed.run("notices", "resolve", str(found[0]["id"]))
+        assert "EntityStopped" not in installed.run("notices", "list")
+        assert "EntityStopped" in installed.run("notices", "list", "--all")
+        assert json.loads(installed.run("notices", "resolve", "--all", "--json")) == {"resolved": [found[1]["id"]]}
+        assert json.loads(installed.run("status", "--json"))["alerts"] == []
+
+    def test_resolve_says_what_to_name(self, installed):
+        assert "notices list" in installed.run("notices", "resolve", ok=3)
+        assert "not open: 999" in installed.run("notices", "resolve", "999", ok=3)
 
 
 class TestExplain:

@@ -85,7 +85,7 @@ def test_from_nothing_to_proved_equal_to_damaged_to_mended(command, tmp_path):
         command.documents.users.insert_one({"_id": "foreign"})
         text = command("verify", "users", "--report", tmp_path / "report.json", status=1)
         assert "user6@example.org" in text
-        assert "Not equal: 3 records diverge, of 500 records of 1 entities compared." in text
+        assert "Not equal: 3 records diverge, of 500 records of entity users compared." in text
         assert command.json("verify", "users", "6", status=1)["entities"][0]["divergent"] == {"different": 1}
         assert command.json("verify", "todos", "--sample", "50", status=2)["verdict"] == "undecided"
         assert command.json("verify", "users", "--keys-only", status=1)["entities"][0]["divergent"] == {

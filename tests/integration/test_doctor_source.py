@@ -230,7 +230,7 @@ class TestWork:
         worker.wait()
         case.sql("UPDATE person SET name = 'new' WHERE id = 1")
         case.sql("UPDATE syncline.worker SET expires_at = clock_timestamp()")
-        case.cured(case.found("workers", "critical", "no worker is running, 1 changes are waiting"))
+        case.cured(case.found("workers", "critical", "no worker is running, 1 change waiting"))
 
     def test_lanes_without_an_owner(self, case: Case) -> None:
         case.sql(

@@ -10,7 +10,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from syncline.errors import NotInstalledError, SourceUnavailableError, SynclineError
+from syncline.errors import NotInstalledError, SourceUnavailableError
 from syncline.wiring import open_target
 from tests.relay import Relay, relayed, until
 
@@ -223,5 +223,5 @@ async def test_an_uninstallation_under_way_ends_the_worker(memory: Relay) -> Non
             await memory.uninstall()
             await until(lambda: worker._pump is None)
 
-    with pytest.raises(SynclineError):
+    with pytest.raises(NotInstalledError, match="gone"):
         await uninstalled()

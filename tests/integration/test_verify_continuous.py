@@ -196,6 +196,7 @@ async def test_trouble_with_the_source_is_waited_out(pair, monkeypatch):
     monkeypatch.setattr(Rounds, "claim", cut_off)
     async with running(verifier(pair)):
         await certificates(pair, 2)
+    assert len(calls) >= 3, "it was cut off twice, and went on"
 
 
 async def test_passes_are_spread_over_the_period(pair, monkeypatch):

@@ -148,6 +148,7 @@ class TestEnvironment:
 ERRORS = {
     "unknown setting": ("[worker]\nbach_size = 5", 2, "did you mean 'batch_size'?"),
     "unknown section": ("\n[workers]\nbatch_size = 5", 2, "did you mean 'worker'?"),
+    "unknown table of tables": ("[log]\n[entites.x]\ntable = 't'", 2, "did you mean 'entities'?"),
     "nothing like it": ("[log]\nxyz = 5", 2, "it has level, format"),
     "wrong type": ('[worker]\n\nwriters = "many"', 3, "writers = 'many': it must be a valid integer"),
     "out of bounds": ("[worker]\nbatch_size = 0", 2, "greater than or equal to 1"),

@@ -151,7 +151,7 @@ def test_the_proof_is_one_line():
 
 def test_a_divergence_is_no_proof():
     text = proved(report(Finding("users", Kind.MISSING, "1", 1)), picture())
-    assert text.startswith("Not equal: 1 records diverge")
+    assert text.startswith("Not equal: 1 record diverges")
     assert "proved" not in text
 
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from syncline.config import Settings, load, passwords, redact
 from syncline.config.secrets import MASK
-from syncline.errors import SynclineError
+from syncline.errors import SourceUnavailableError, SynclineError, TargetUnavailableError
 from syncline.model.entity import Entity
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Boundary(typer.core.TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except SynclineError as error:
-            _complain(error.message, error.hint)
+            _complain(error.message, error.hint or _advice(error))
             raise typer.Exit(COULD_NOT_RUN) from None
         except BrokenPipeError:
             raise typer.Exit(1) from None
@@ -77,6 +77,15 @@ class Boundary(typer.core.TyperGroup):
                 "this is a defect of Syncline; `syncline --debug …` shows where",
             )
             raise typer.Exit(UNEXPECTED) from None
+
+
+def _advice(error: SynclineError) -> str | None:
+    """Say what to do about a database that does not answer, where nobody has said it better."""
+    if isinstance(error, SourceUnavailableError):
+        return "nothing is lost; `syncline doctor` says what keeps the source away"
+    if isinstance(error, TargetUnavailableError):
+        return "nothing is lost, changes wait in the source; `syncline doctor` says what keeps the target away"
+    return None
 
 
 def _complain(message: str, hint: str | None) -> None:

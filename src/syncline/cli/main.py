@@ -15,6 +15,7 @@ from syncline.cli import (
     explain,
     init,
     install,
+    notices,
     parked,
     repair,
     serve,
@@ -63,6 +64,7 @@ app.command("verify")(verify.verify)
 app.command("repair")(repair.repair)
 app.command("explain")(explain.explain)
 app.add_typer(parked.app, name="parked")
+app.add_typer(notices.app, name="notices")
 app.command("doctor")(doctor.doctor)
 app.command("tracing")(tracing.tracing)
 app.command("demo")(demo.demo)

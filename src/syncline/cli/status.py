@@ -90,7 +90,8 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
         yield Text.assemble(line, (f"alive for {age}", "green") if worker["alive"] else ("gone", "red"))
         if report.get("target_error"):
             yield Text(f"{name}: {report['target_error']}", "red")
-    if found.measures and not found.workers:
+    unattended = any(alert.name == "NoWorker" for alert in found.alerts)
+    if found.measures and not found.workers and not unattended:
         yield Text("no worker is running: start one with `syncline worker`", "yellow")
     for task in found.tasks:
         state = "running" if task["running"] else "waiting"

@@ -9,8 +9,10 @@ import typer
 
 from syncline.capture.install import install as carry_out
 from syncline.capture.install import plan_uninstall, render
+from syncline.capture.plan import InstallPlan
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.config import Settings
+from syncline.errors import NotInstalledError
 from syncline.insight import reach
 
 
@@ -28,7 +30,11 @@ def uninstall(
 
 async def _uninstall(settings: Settings, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     async with reach.source(settings.source.url, purpose="uninstall", installed=False) as source:
-        removal = await plan_uninstall(source)
+        try:
+            removal = await plan_uninstall(source)
+        except NotInstalledError:
+            removal = InstallPlan(summary=["nothing to remove: Syncline is not installed in this database"])
+            dry_run = True
         if as_sql:
             sys.stdout.write(render(removal))
             return

@@ -15,6 +15,7 @@ from syncline.cli.common import ConfigOption, JsonOption, out, print_json, print
 from syncline.cli.verifying import SHOWN, chosen, opened_sides, print_findings, progress_bar
 from syncline.config import Settings
 from syncline.errors import SynclineError
+from syncline.model.words import counted
 from syncline.verify.one_pass import Options
 from syncline.verify.render import as_dict, sentence
 from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
@@ -139,7 +140,7 @@ def _print(report: VerifyReport, file: Path | None) -> None:
             say(f"{one.entity}: these keys change all the time: {', '.join(one.hot[:SHOWN])}", "yellow")
         if one.sample and one.verdict is Verdict.EQUAL:
             say(f"{one.entity}: among the equal ones {', '.join(one.sample)}", "dim")
-    workers = f"{report.workers} workers" if report.workers else "no worker is running"
+    workers = counted(report.workers, "worker") if report.workers else "no worker is running"
     say(f"queue {report.queue}, lag {report.lag_seconds:.1f} s, {workers}", "dim")
     out.print(Text(sentence(report), STYLES[report.verdict]))
     if report.verdict is Verdict.DIVERGENT:
@@ -154,5 +155,6 @@ def _row(one: EntityReport) -> tuple[object, ...]:
         for part in (f"{len(one.hot)} hot" if one.hot else "", f"{one.lagging} lagging" if one.lagging else "")
         if part
     )
-    verdict = Text(one.verdict.value, STYLES[one.verdict])
+    clean_part = one.verdict is Verdict.UNDECIDED and not (one.hot or one.lagging or one.obstacles)
+    verdict = Text("no difference", "green") if clean_part else Text(one.verdict.value, STYLES[one.verdict])
     return (one.entity, one.records, one.documents, kinds, one.parked or "", undecided, f"{one.seconds:.1f}", verdict)

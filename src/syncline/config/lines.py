@@ -23,7 +23,7 @@ class _Entry:
 
 
 def find(text: str, path: Sequence[str | int]) -> int:
-    """Return the number of the line that sets ``path``, or of the nearest table around it.
+    """Return the number of the line that sets ``path`` or begins to, or of the nearest table around it.
 
     Args:
         text: a valid TOML document.
@@ -34,7 +34,7 @@ def find(text: str, path: Sequence[str | int]) -> int:
     best, shared = _Entry((), 1, 1), -1
     for entry in _entries(lines):
         common = _common(entry.path, path)
-        if common == len(entry.path) and common > shared:
+        if common == min(len(entry.path), len(path)) and common > shared:
             best, shared = entry, common
     rest = path[max(shared, 0) :]
     return _within(lines, best, rest) if best.last > best.first else best.first

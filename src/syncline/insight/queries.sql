@@ -26,7 +26,9 @@ FROM syncline.lane AS l
 LEFT JOIN syncline.worker AS w ON w.id = l.owner AND w.expires_at > clock_timestamp()
 
 -- name: workers
-SELECT w.id::text AS id, w.name, w.version, w.started_at, w.expires_at > clock_timestamp() AS alive,
+-- One that waits for a target which does not answer renews late, and is alive all the same.
+SELECT w.id::text AS id, w.name, w.version, w.started_at,
+       w.expires_at > clock_timestamp() - interval '5 seconds' AS alive,
        (SELECT count(*) FROM syncline.lane AS l WHERE l.owner = w.id) AS lanes, w.report
 FROM syncline.worker AS w
 ORDER BY alive DESC, w.started_at LIMIT 100
@@ -125,6 +127,17 @@ WITH gone AS (
     FROM gone GROUP BY entity
 )
 SELECT count(*) FROM gone
+
+-- name: notices_all
+SELECT id, at, name, severity, message, resolved_at
+FROM syncline.notice
+WHERE %(closed)s OR resolved_at IS NULL
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: resolve_notices
+UPDATE syncline.notice SET resolved_at = clock_timestamp()
+WHERE resolved_at IS NULL AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]))
+RETURNING id
 
 -- name: backend
 SELECT pg_catalog.pg_backend_pid()

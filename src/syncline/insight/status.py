@@ -12,6 +12,7 @@ from syncline.errors import NotInstalledError, PrivilegeError, SourceUnavailable
 from syncline.insight import reach
 from syncline.insight.reach import DEADLINE, DatabaseState
 from syncline.model.thresholds import Alert, Health, Severity, Thresholds, health
+from syncline.model.words import counted
 from syncline.outbox.connection import Connection
 from syncline.ports import Target
 
@@ -135,6 +136,8 @@ def judge(
     if measures:
         judged |= {name: getattr(measures, name) for name in ("lag_seconds", "queue_size", "failed_events")}
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
+    if measures and measures.queue_size and not any(worker["alive"] for worker in facts.get("workers", ())):
+        found.append(_unattended(measures.queue_size))
     source, *target = databases.values()
     up = all(state.connected for state in target)
     return Status(databases, health(source_up=source.connected, target_up=up, alerts=found), found, **facts)
@@ -168,6 +171,12 @@ async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dic
     except SynclineError as error:
         return DatabaseState(connected=False, error=error.message), {}
     return state, facts
+
+
+def _unattended(waiting: int) -> Alert:
+    changes = f"{counted(waiting, 'change')} {'is' if waiting == 1 else 'are'}"
+    message = f"no worker is running, and {changes} waiting: start one with `syncline worker`"
+    return Alert("NoWorker", Severity.WARNING, 0, 1, message)
 
 
 def _noticed(notices: Rows) -> list[Alert]:

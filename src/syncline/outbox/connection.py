@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
+from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError
 from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden, statements
 from syncline.outbox.retrying import RetryingCursor
 
@@ -56,6 +56,13 @@ def translated() -> Iterator[None]:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(f"PostgreSQL: {first_line(error)}", hint="grant it, or run as the owner") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        message = first_line(error)
+        if '"syncline' not in message:
+            raise SourceError(f"PostgreSQL: {message}") from error
+        raise NotInstalledError(
+            f"Syncline's tables are gone ({message})", hint="was it uninstalled? `syncline install` puts it back"
+        ) from error
     except psycopg.errors.LockNotAvailable as error:  # somebody alters the table: its entity waits, not the others
         raise SourceError(f"PostgreSQL: {first_line(error)}") from error
     except psycopg.errors.QueryCanceled as error:

@@ -265,7 +265,8 @@ class Pass:
             found = [row[-1] for row in states.rows]
             page = Page(documents_of(states, self._sides.source_name), found, set())
             encoded: EncodedPage = self._first_look.encode(page)
-            result, _ = await self._first_look.compare(page, encoded, self._first_look.looked_up(page))
+            result, number = await self._first_look.compare(page, encoded, self._first_look.looked_up(page))
+            self._report.documents += number
             await self._note(found, result)
             present = set(found)
             self._suspects.add([key for key in chosen if key not in present])

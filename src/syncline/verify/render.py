@@ -10,6 +10,7 @@ from bson import json_util
 
 from syncline.model.canonical import MISSING
 from syncline.model.values import Unrepresentable
+from syncline.model.words import counted
 from syncline.verify.masking import MASKED
 from syncline.verify.report import KEPT, Difference, EntityReport, Finding, Kind, Mode, Verdict, VerifyReport
 
@@ -17,15 +18,17 @@ from syncline.verify.report import KEPT, Difference, EntityReport, Finding, Kind
 def sentence(report: VerifyReport) -> str:
     """Say in one sentence what was proved."""
     records = sum(entity.records for entity in report.entities)
-    what = f"{records:,} records of {len(report.entities)} entities"
+    entities = len(report.entities)
+    of = f"entity {report.entities[0].entity}" if entities == 1 else f"{entities} entities"
+    what = f"{counted(records, 'record')} of {of}"
     if report.verdict is Verdict.EQUAL:
         as_of = min(entity.as_of for entity in report.entities)
         return f"Proved equal: {what}, as of {as_of:%Y-%m-%d %H:%M:%S %Z}."
     if report.verdict is Verdict.DIVERGENT:
         wrong = sum(entity.counts.total() for entity in report.entities)
         parked = sum(entity.parked for entity in report.entities)
-        parts = [f"{wrong:,} records diverge"] if wrong else []
-        parts += [f"{parked:,} records are parked"] if parked else []
+        parts = [f"{counted(wrong, 'record')} {'diverges' if wrong == 1 else 'diverge'}"] if wrong else []
+        parts += [f"{counted(parked, 'record')} {'is' if parked == 1 else 'are'} parked"] if parked else []
         return f"Not equal: {' and '.join(parts)}, of {what} compared."
     why = reasons(report)
     if why:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from syncline import __version__
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.model.words import counted
 
 BLOATED_BYTES = 1 << 30
 DEAD_ROWS = 1_000_000
 FEW_ROWS = 100_000
-_RESOLVE = (
-    "UPDATE syncline.notice SET resolved_at = clock_timestamp() WHERE id = {};  -- once `syncline verify` is clean"
-)
+_RESOLVE = "syncline notices resolve {}  # once `syncline verify` is clean"
 
 
 async def workers(patient: Patient) -> list[Finding]:
@@ -22,7 +21,7 @@ async def workers(patient: Patient) -> list[Finding]:
     free = lanes["total"] - lanes["owned"]
     if not alive:
         why = "nothing reaches the target; nothing is lost either"
-        text = f"no worker is running, {waiting} changes are waiting"
+        text = f"no worker is running, {counted(waiting, 'change')} waiting"
         return [(critical if waiting else warning)("workers", text, why=why, fix="syncline worker")]
     found = [
         critical(
