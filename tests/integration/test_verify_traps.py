@@ -199,6 +199,55 @@ async def test_a_unique_value_that_moves_is_no_damage(database, mongo_url, mongo
     assert (report.exit_status, kinds(report)) == (0, {})
 
 
+async def test_a_row_that_is_away_when_its_place_is_walked_is_compared_all_the_same(
+    database, mongo_url, mongo_db, monkeypatch
+):
+    """Text keys are walked side after side; the row comes back between, and somebody forged its document's ticket."""
+    ddl = (
+        "CREATE TABLE items (id text PRIMARY KEY, v text); INSERT INTO items SELECT n, n FROM generate_series(1, 50) n"
+    )
+    async with paired(database, mongo_url, mongo_db, ddl, [entity("items")]) as pair:
+        await pair.backfill("items")
+        await pair.drain()
+        forged = pair.docs.items.find_one({"_id": "1"})["_v"] | 0x7FFFFFFF
+        pair.docs.items.update_one({"_id": "7"}, {"$set": {"v": "by hand", "_v": forged}})
+        pair.sql("DELETE FROM items WHERE id = '7'", "DELETE FROM syncline.outbox")
+        walk = Pass._target
+
+        async def back(self):
+            pair.sql("INSERT INTO items VALUES ('7', '7')", "DELETE FROM syncline.outbox")
+            await walk(self)
+
+        monkeypatch.setattr(Pass, "_target", back)
+        report = await pair.verify(patience=QUICK)
+    assert (report.exit_status, kinds(report)) == (1, {"7": "different"})
+
+
+async def test_a_row_of_a_long_transaction_is_compared_too(database, mongo_url, mongo_db, monkeypatch):
+    """Its number is lower than that of the pass, and yet the walk of the source did not see it."""
+    ddl = (
+        "CREATE TABLE items (id text PRIMARY KEY, v text); INSERT INTO items SELECT n, n FROM generate_series(1, 50) n"
+    )
+    async with paired(database, mongo_url, mongo_db, ddl, [entity("items")]) as pair:
+        await pair.backfill("items")
+        await pair.drain()
+        forged = pair.docs.items.find_one({"_id": "1"})["_v"] | 0x7FFFFFFF
+        pair.docs.items.insert_one({"_id": "99", "_originalId": "99", "v": "by hand", "_v": forged})
+        walk = Pass._target
+        with psycopg.connect(database) as long:
+            long.execute("INSERT INTO items VALUES ('99', '99')")
+            pair.sql("INSERT INTO items VALUES ('0', '0')", "DELETE FROM items WHERE id = '0'")
+
+            async def committed(self):
+                long.commit()
+                pair.sql("DELETE FROM syncline.outbox")
+                await walk(self)
+
+            monkeypatch.setattr(Pass, "_target", committed)
+            report = await pair.verify(patience=QUICK)
+    assert kinds(report) == {"99": "different"}
+
+
 @pytest.mark.parametrize("mode", ["full", "keys"])
 async def test_an_id_of_another_number_type_is_another_id(items, mode):
     items.docs.items.delete_one({"_id": 1})

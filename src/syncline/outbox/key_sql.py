@@ -40,6 +40,8 @@ class KeyStatements:
     """The same after a key. Parameters: hint, key, last key."""
     absent: sql.Composed
     """Which of some keys have no row inside the filter. Parameters: an array per column. Gives positions, from 1."""
+    unproven: sql.Composed
+    """Like ``absent``, and those whose row is newer than a transaction (PostgreSQL). Parameters: arrays, its number."""
     size: sql.Composed
     """Number of rows, counted up to a limit. Parameters: limit."""
     sample: sql.Composed
@@ -72,6 +74,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         "key": sql.SQL("{}({})").format(sql.Identifier("syncline", f"key_{plan.id}"), commas(columns)),
         "id": sql.Literal(plan.id),
         "absent": _absent(plan, columns, casts),
+        "unproven": _absent(plan, columns, casts, _OLDER),
     }
     in_order = [columns[place] for place in order], [casts[place] for place in order]
     after, until = bound(*in_order, ">"), bound(*in_order, "<=")
@@ -101,6 +104,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         mark=compose(mark, until, *marked),
         mark_after=compose(mark, after, until, *marked),
         absent=compose("{absent}"),
+        unproven=compose("{unproven}"),
         size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS counted"),
         sample=compose(sample, *chance, *inside),
     )
@@ -116,7 +120,11 @@ def _index_order(plan: Plan) -> tuple[int, ...]:
     return tuple(range(len(names)))
 
 
-def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str]) -> sql.Composed:
+# A negative age is that of a row that was frozen long ago: no row is newer than the statement that sees it.
+_OLDER = sql.SQL("(age({row}.xmin) > age(%s::text::xid) OR age({row}.xmin) < 0)")
+
+
+def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str], *which: sql.SQL) -> sql.Composed:
     names = [sql.Identifier(f"_syncline_{number}") for number in range(len(columns))]
     table = plan.projection.shape.table
     equal = [sql.SQL("{} = _syncline_keys.{}").format(c, n) for c, n in zip(columns, names, strict=True)]
@@ -127,7 +135,9 @@ def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str])
         arrays=commas([sql.SQL("%s::text[]::{}[]").format(type_of(cast)) for cast in casts]),
         names=commas(names),
         table=sql.Identifier(table.schema, table.name),
-        where=where_of([*equal, *condition_of(plan.entity.where)]),
+        where=where_of(
+            [*equal, *condition_of(plan.entity.where), *(one.format(row=sql.Identifier(table.name)) for one in which)]
+        ),
     )
 
 
@@ -141,23 +151,36 @@ class Absent:
     """No value of the column's type has this text (no such enum label, no such day)."""
 
 
-async def absent_keys(connection: Connection, plan: Plan, statements: KeyStatements, keys: Sequence[str]) -> Absent:
+async def absent_keys(
+    connection: Connection, plan: Plan, statements: KeyStatements, keys: Sequence[str], *, newer: str | None = None
+) -> Absent:
     """Find the keys that have no row inside the entity's filter.
+
+    Args:
+        connection: to the source.
+        plan: the entity.
+        statements: of this entity.
+        keys: their texts.
+        newer: number of a transaction: also those whose row was written by this one or a later one.
 
     The keys come from documents that anybody may have written: a text that looks like a key and still cannot be cast
     fails the whole statement, so the list is halved until it stands alone.
+
     """
     if not keys:
         return Absent([], [])
     parameters = plan.projection.codec.parameters(keys)
     with translated():
         try:
-            cursor = await connection.execute(statements.absent, parameters)
+            if newer is None:
+                cursor = await connection.execute(statements.absent, parameters)
+            else:
+                cursor = await connection.execute(statements.unproven, [*parameters, newer])
         except psycopg.DataError:
             if len(keys) == 1:
                 return Absent([], list(keys))
             middle = len(keys) // 2
-            left = await absent_keys(connection, plan, statements, keys[:middle])
-            right = await absent_keys(connection, plan, statements, keys[middle:])
+            left = await absent_keys(connection, plan, statements, keys[:middle], newer=newer)
+            right = await absent_keys(connection, plan, statements, keys[middle:], newer=newer)
             return Absent(left.keys + right.keys, left.impossible + right.impossible)
         return Absent([keys[position - 1] for (position,) in await cursor.fetchall()], [])

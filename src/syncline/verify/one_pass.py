@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncline.outbox.connection import fetch_one, translated
-from syncline.outbox.dialect import dialect_of
+from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.key_sql import absent_keys, key_statements
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan, read_states
@@ -105,6 +105,8 @@ class Pass:
         self._place = Place(Stretch(options.first, options.end))
         if self._mode is Mode.SAMPLE:
             self._place.phase = Phase.AGAIN
+        elif dialect_of(self._sides.looks) is Dialect.POSTGRESQL:
+            (self._place.horizon,) = await fetch_one(self._sides.looks, self._queries["horizon"])
         checkpoint = self._recorder.checkpoint
         if checkpoint is not None and checkpoint.state:
             restore_report(self._report, checkpoint)
@@ -215,7 +217,10 @@ class Pass:
         place.phase = Phase.AGAIN
 
     async def _orphans(self, ids: Sequence[Any]) -> int:
-        """Suspect the ids that no row has; report those that no row can have. Return how many were of the range."""
+        """Suspect the ids that no row has; report those that no row can have. Return how many were of the range.
+
+        A row that is newer than the pass may have been away when its place in the source was walked: it is looked at.
+        """
         key_text = self._plan.projection.codec.key_text
         keys: dict[str, Any] = {}
         foreign: list[Any] = []
@@ -231,7 +236,8 @@ class Pass:
             chosen, impossible = await inside(
                 self._sides.looks, self._plan, self._pages, chosen, self._options.first, self._options.end
             )
-        absent = await absent_keys(self._sides.looks, self._plan, self._statements, chosen)
+        newer = self._place.horizon
+        absent = await absent_keys(self._sides.looks, self._plan, self._statements, chosen, newer=newer)
         self._suspects.add(absent.keys)
         foreign += [keys[key] for key in (*impossible, *absent.impossible)]
         if foreign:

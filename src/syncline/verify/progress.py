@@ -48,6 +48,8 @@ class Place:
     last_id: bytes | None = None
     """Of the target's walk: the last ``_id`` that was looked up, encoded as a document."""
     digest: Digest = field(default_factory=Digest)
+    horizon: str | None = None
+    """Number of a transaction: rows that were there when the pass began are older. ``None``: not known."""
 
     def as_state(self) -> dict[str, Any]:
         """Give it in JSON's types; only valid while the digest is ``resumable``."""
@@ -58,6 +60,7 @@ class Place:
             "passed": self.stretch.passed,
             "last_id": last,
             "digest": self.digest.state,
+            "horizon": self.horizon,
         }
 
     @classmethod
@@ -69,6 +72,7 @@ class Place:
             Phase(state["phase"]),
             None if last is None else base64.b64decode(last),
             Digest(state["digest"]),
+            state.get("horizon"),
         )
 
 
