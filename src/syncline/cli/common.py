@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import typer.core
 from bson import json_util
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -143,11 +144,22 @@ def _extended(value: Any) -> Any:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print a table; the cells are plain text, whatever they contain."""
-    table = Table(*headings, title=title, title_justify="left", title_style="bold", header_style="bold")
+    """Print a table; the cells are plain text, whatever they contain. A column in which nothing stands is left out."""
+    shown = [place for place in range(len(headings)) if not rows or any(row[place] not in ("", None) for row in rows)]
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for place in shown:
+        table.add_column(headings[place], overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(_cell(row[place]) for place in shown))
     out.print(table)
+
+
+def _cell(value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
+    return Text("" if value is None else str(value))
 
 
 def say(text: str, style: str = "") -> None:

@@ -128,7 +128,7 @@ async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: 
 
 
 def _print(report: VerifyReport, file: Path | None) -> None:
-    headings = ("entity", "records", "documents", "divergent", "parked", "undecided", "seconds", "verdict")
+    headings = ("entity", "records", "documents", "found", "seconds", "verdict")
     print_table(headings, [_row(one) for one in report.entities])
     findings = [finding for one in report.entities for finding in one.findings]
     print_findings(findings)
@@ -149,12 +149,10 @@ def _print(report: VerifyReport, file: Path | None) -> None:
 
 
 def _row(one: EntityReport) -> tuple[object, ...]:
-    kinds = ", ".join(f"{count} {kind.value}" for kind, count in sorted(one.counts.items()))
-    undecided = ", ".join(
-        part
-        for part in (f"{len(one.hot)} hot" if one.hot else "", f"{one.lagging} lagging" if one.lagging else "")
-        if part
-    )
+    found = [f"{count:,} {kind.value}" for kind, count in sorted(one.counts.items())]
+    others = {"parked": one.parked, "hot": len(one.hot), "lagging": one.lagging}
+    found += [f"{count:,} {what}" for what, count in others.items() if count]
     clean_part = one.verdict is Verdict.UNDECIDED and not (one.hot or one.lagging or one.obstacles)
     verdict = Text("no difference", "green") if clean_part else Text(one.verdict.value, STYLES[one.verdict])
-    return (one.entity, one.records, one.documents, kinds, one.parked or "", undecided, f"{one.seconds:.1f}", verdict)
+    numbers = (f"{number:,}" for number in (one.records, one.documents))
+    return (one.entity, *numbers, ", ".join(found), f"{one.seconds:.1f}", verdict)
