@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from syncline.demo import consent, record
+from syncline.demo import consent, place, record
 from syncline.demo.children import Lines
 from syncline.demo.picture import Picture, Rate, Visible, WorkerState, percentile
 from syncline.demo.proof import measured, proved
 from syncline.demo.sampler import Sample
 from syncline.demo.view import plain_line, view
-from syncline.demo.words import duration, number, several, sparkline
+from syncline.demo.words import duration, number, sparkline
 from syncline.errors import ConsentError
 from syncline.verify.report import EntityReport, Finding, Kind, Mode, VerifyReport
 
@@ -49,11 +50,7 @@ def test_durations_have_three_digits_and_a_unit():
 
 
 def test_numbers_are_separated():
-    assert (number(1234567.4), several(1, "commit"), several(1200, "commit")) == (
-        "1,234,567",
-        "1 commit",
-        "1,200 commits",
-    )
+    assert number(1234567.4) == "1,234,567"
 
 
 def test_a_curve_is_as_high_as_its_highest_value():
@@ -216,3 +213,14 @@ def test_the_picture_asks_no_other_host_and_has_no_path(tmp_path: Path):
     assert "proved" in text
     assert "url(http" not in text
     assert "/tmp/" not in text
+
+
+def test_the_command_that_is_shown_needs_nothing_of_the_shells_environment(tmp_path, monkeypatch):
+    config = tmp_path / "a place" / "syncline.toml"
+    config.parent.mkdir()
+    config.write_text("")
+    place._write_command(tmp_path / "syncline", config, "postgresql://p@127.0.0.1:1/demo", "mongodb://127.0.0.1:1/demo")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://somebody@elsewhere/real")
+    done = subprocess.run([tmp_path / "syncline", "config", "show"], capture_output=True, text=True, check=True)
+    assert "127.0.0.1:1/demo" in done.stdout
+    assert "elsewhere" not in done.stdout

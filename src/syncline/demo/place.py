@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shlex
 import shutil
 import sys
@@ -68,15 +67,8 @@ class Place:
         return f"   credential: {told}" if told else ""
 
     def _status(self, *, brief: bool) -> str:
-        if brief:
-            return f"syncline status --watch 1 -c {self.config.name}"
-        urls = {"DATABASE_URL": self.postgres_url, "MONGODB_URL": self.mongo_url}
-        if self.furniture.environment:
-            prefix = " ".join(f"{name}={shlex.quote(url)}" for name, url in urls.items()) + " "
-        else:
-            foreign = [name for name in urls if name in os.environ]
-            prefix = "env " + "".join(f"-u {name} " for name in foreign) if foreign else ""
-        return f"{prefix}{shlex.quote(_command())} status --watch 1 -c {self.config}"
+        command = "syncline" if brief else str(self.folder / "syncline")
+        return f"{command} status --watch 1   (or verify, explain, doctor …)"
 
 
 @contextlib.contextmanager
@@ -123,15 +115,14 @@ async def _furnish(piece: Piece, folder: Path, server_url: str, mongo_server_url
         mongo = f"MongoDB {(await client.server_info())['version']}{'' if kind == 'mongod' else ' (engine)'}"
     await piece.seed(postgres_url)
     postgres = f"PostgreSQL {version.split(' ')[0]}"
+    _write_command(folder / "syncline", furniture.config, postgres_url, mongo_url)
     return Place(folder, postgres_url, mongo_url, postgres, mongo, settings, piece, furniture)
 
 
-def _command() -> str:
-    """Name the command as it can be typed: shortly where PATH or this folder allow it."""
-    beside = Path(sys.executable).parent / "syncline"
-    found = shutil.which("syncline")
-    if found and Path(found).resolve() == beside.resolve():
-        return "syncline"
-    with contextlib.suppress(ValueError):
-        return str(beside.relative_to(Path.cwd()))
-    return str(beside)
+def _write_command(file: Path, config: Path, postgres_url: str, mongo_url: str) -> None:
+    """Write a ``syncline`` that works on the demo's databases, whatever the shell's environment says."""
+    values = {"DATABASE_URL": postgres_url, "MONGODB_URL": mongo_url, "SYNCLINE_CONFIG": str(config)}
+    lines = ["#!/bin/sh", *(f"export {name}={shlex.quote(value)}" for name, value in values.items())]
+    lines.append(f'exec {shlex.quote(str(Path(sys.executable).parent / "syncline"))} "$@"')
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    file.chmod(0o700)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from syncline.config import Settings
 from syncline.demo.picture import Picture, Visible, percentile
-from syncline.demo.words import duration, number, several
+from syncline.demo.words import duration, number
+from syncline.model.words import counted
 from syncline.outbox.connection import connect
 from syncline.outbox.loaders import register_loaders
 from syncline.targets.mongo_inspect import MongoInspection
@@ -35,14 +36,14 @@ async def prove(settings: Settings, told: Callable[[Step], None]) -> VerifyRepor
 def proved(report: VerifyReport, picture: Picture) -> str:
     """Say in one line what was proved, and after what."""
     after = (
-        f"after {several(picture.commits.total, 'commit')}, {several(picture.rollbacks, 'rollback')}, "
+        f"after {counted(picture.commits.total, 'commit')}, {counted(picture.rollbacks, 'rollback')}, "
         f"{picture.kills} kill -9"
     )
     if report.verdict is not Verdict.EQUAL:
         return f"{sentence(report).rstrip('.')}; {after}"
     as_of = min(entity.as_of for entity in report.entities)
     records = sum(entity.records for entity in report.entities)
-    where = several(len(report.entities), "collection")
+    where = counted(len(report.entities), "collection")
     return f"proved equal as of {as_of:%H:%M:%S %Z}: {number(records)} records in {where}, 0 differences, {after}"
 
 
@@ -52,7 +53,7 @@ def measured(picture: Picture) -> str:
     worst = max((v.seconds for v in picture.visible if _hurt(v, picture)), default=None)
     return (
         f"commit to visible: p50 {duration(percentile(calm, 50))}, p99 {duration(percentile(calm, 99))} "
-        f"({several(len(calm), 'probe')}, bursts included)"
+        f"({counted(len(calm), 'probe')}, bursts included)"
         + ("" if worst is None else f"; {duration(worst)} at most while the worker was dead")
     )
 

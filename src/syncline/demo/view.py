@@ -54,7 +54,8 @@ def view(
 
 def _clock(picture: Picture, engines: tuple[str, str], width: int) -> Text:
     left = Text.assemble((engines[0], "bold"), (" → ", "dim"), (engines[1], "bold"))
-    plan = f" of {picture.seconds:.0f} s" if picture.seconds else " s"
+    over = bool(picture.seconds) and picture.elapsed > picture.seconds
+    plan = f" of {picture.seconds:.0f} s" if picture.seconds and not over else " s"
     right = f"{max(0.0, picture.elapsed):.1f}{plan}"
     left.append(right.rjust(max(1, width - left.cell_len)), "cyan")
     return left

@@ -44,8 +44,3 @@ def _heights(values: Sequence[float], *, logarithmic: bool) -> list[int]:
     if top <= 0:
         return [0 for _ in values]
     return [min(len(BARS) - 1, math.ceil(value / top * (len(BARS) - 1))) for value in values]
-
-
-def several(count: int, one: str, many: str | None = None) -> str:
-    """Write a count with its noun."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
