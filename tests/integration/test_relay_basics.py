@@ -12,7 +12,7 @@ import pytest
 
 from syncline.config.settings import HistorySettings
 from syncline.model.entity import Embed, Fields, TableName
-from syncline.outbox.source import PostgresSource
+from syncline.outbox.source import _WAKE_LOCK, PostgresSource
 from tests.relay import ITEM, ITEMS, Relay, entity, relayed, until
 
 TWO = ITEMS + "; CREATE TABLE pair (a int, b text, note text, PRIMARY KEY (a, b))"
@@ -161,6 +161,18 @@ async def test_a_commit_that_drew_its_number_early_arrives_late(memory: Relay) -
             early.commit()
             await until(lambda: memory.document(1), seconds=3)
             await memory.equal()
+
+
+async def test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died(memory: Relay) -> None:
+    """Nobody says so; where the dead one had no lanes any more, nothing else changes either."""
+    with psycopg.connect(memory.url, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", _WAKE_LOCK)
+        async with memory.worker() as worker:
+            await until(lambda: worker._pump.relies_on_another, what="it relies on the other")
+            holder.close()
+            await until(lambda: worker._pump._source.holds_wake_lock, what="it has the lock itself")
+            memory.sql("INSERT INTO item VALUES (1, 'x')")
+            await memory.drained()
 
 
 async def test_every_worker_is_woken_while_another_one_is_busy(memory: Relay) -> None:

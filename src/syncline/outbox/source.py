@@ -236,7 +236,7 @@ class PostgresSource:
 
     async def another_is_idle(self) -> bool:
         """Tell whether another worker holds the wake lock; its wake wakes us too."""
-        return bool((await self._one(self.reader, "wake_lock_held"))[0])
+        return bool((await self._one(self.control, "wake_lock_held"))[0])
 
     async def listen(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` at every notification, until the session ends."""

@@ -32,6 +32,11 @@ class Idler:
         self.wakes = True
         """False where the source cannot wake anybody: then only polling."""
 
+    @property
+    def relies_on_another(self) -> bool:
+        """Whether it is another worker's wake lock that makes writers notify."""
+        return self._armed and not self._source.holds_wake_lock
+
     def wake(self) -> None:
         """End the rest."""
         self._event.set()

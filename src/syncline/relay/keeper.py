@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from syncline.config.settings import Settings
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, TargetUnavailableError
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
 from syncline.outbox.plans import Plans
@@ -63,6 +63,8 @@ class Keeper:
             await self._source.notice("EntityStopped", "critical", f"entity {name} is not served: {problem}")
         for plan in self._plans.by_id.values():
             await self._look_at(plan)
+        with suppress(TargetUnavailableError):
+            await self._prepare_target()  # a worker that cannot is none, and takes no lanes from the others
         await self._beat()
 
     async def _look_at(self, plan: Plan) -> None:
@@ -99,8 +101,8 @@ class Keeper:
     async def _beat(self) -> None:
         self._leases.report = self._report()
         await self._leases.renew()
-        if self._source.has_lost_reader():
-            self._pump.wake()  # without the wake lock no writer wakes it; its next read ends the session
+        if self._source.has_lost_reader() or await self._is_forsaken():
+            self._pump.wake()  # no writer wakes it any more; its next read ends the session, or takes the wake lock
         if await self._source.promote_deferred():
             self._pump.wake()
             await self._source.notify()  # they are of other workers' lanes, too
@@ -111,6 +113,10 @@ class Keeper:
         if now >= self._housekeeping_due:
             self._housekeeping_due = now + HOUSEKEEPING_SECONDS
             await self._housekeeping()
+
+    async def _is_forsaken(self) -> bool:
+        """Tell whether the worker on whose wake lock this one relies has died, which wakes nobody."""
+        return self._pump.relies_on_another and not await self._source.another_is_idle()
 
     async def _prepare_target(self) -> None:
         """Create what is declared, once, before a lane is taken: the first write must find the unique indexes."""
