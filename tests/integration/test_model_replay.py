@@ -25,6 +25,7 @@ from syncline.outbox.source import PostgresSource, Renewal
 from syncline.outbox.states import Plan
 from syncline.ports import Absence, Batch, Beat, Target
 from syncline.relay.leases import Leases
+from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
 from syncline.relay.restores import judge_beat
 from syncline.relay.work import Work
@@ -59,7 +60,13 @@ class Player:
         """Lose all memory."""
         self.leases = Leases(self.source, self.target, None, NullObserver(), name="player", ttl=HOUR)  # type: ignore[arg-type]
         self.reader = Reader(
-            self.source, {self.plan.id: self.plan}, self.leases, stopped={}, range_=(100, 100), bytes_in_flight=1 << 20
+            self.source,
+            {self.plan.id: self.plan},
+            self.leases,
+            stopped={},
+            poison=Poison(),
+            range_=(100, 100),
+            bytes_in_flight=1 << 20,
         )
         self.works: dict[int, Work] = {}
         self.failed: set[int] = set()

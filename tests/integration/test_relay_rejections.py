@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from syncline.insight.parked import discard_parked, retry_parked
 from syncline.model.entity import Computed, Fields
 from syncline.outbox.connection import connect
+from syncline.relay.poison import KNOWN_TRIES
 from tests.relay import ITEM, Relay, entity, relayed, until
 
 PRICED = entity("item", fields=Fields(computed={"share": Computed("100 / qty")}))
@@ -172,22 +175,51 @@ async def test_g5_a_record_that_the_target_cannot_stand_is_found_by_halving(memo
         await until(lambda: "333" not in memory.parked())
 
 
+@contextlib.asynccontextmanager
+async def with_known_poison(memory: Relay, count: int = 1) -> AsyncIterator[None]:
+    """A worker that has found out which records the target cannot stand: those with the lowest ids."""
+    memory.target.cannot_stand = lambda document: document["name"] == "poison"
+    async with memory.worker() as worker:
+        for n in range(1, count + 1):
+            memory.sql("INSERT INTO item VALUES (%s, 'poison')", n)
+            await until(lambda n=n: str(n) in memory.parked(), seconds=25)
+        memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(100, 200) AS n")
+        await memory.drained()
+        assert worker._pump is not None
+        assert len(worker._pump._poison.known) == count
+        yield
+
+
 async def test_a_known_poison_that_changes_holds_nobody_up(memory: Relay) -> None:
     """The search stops everybody for seconds; what it found out is not searched for again with every change."""
-    memory.target.cannot_stand = lambda document: document["name"] == "poison"
-    async with memory.worker():
-        memory.sql("INSERT INTO item VALUES (1, 'poison')")
-        await until(memory.parked, seconds=25)
-        memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(2, 100) AS n")
-        await memory.drained()
-        before = len(memory.seen.outages)
+    async with with_known_poison(memory, 3):
+        outages, writes = len(memory.seen.outages), len(memory.target.writes)
         memory.sql("UPDATE item SET qty = 5")
         await memory.drained()
-        assert len(memory.seen.outages) == before + 1, "one failure was enough"
-        assert memory.parked() == {"1": "poison"}
-        memory.assert_equal(without=["1"])
-        failed = [batch for batch in memory.target.writes if any(d["name"] == "poison" for d in batch.upserts)]
-        assert len(failed[-1].upserts) == 1, "it is written alone"
+        assert memory.parked() == dict.fromkeys(("1", "2", "3"), "poison")
+        memory.assert_equal(without=["1", "2", "3"])
+        assert len(memory.seen.outages) == outages, "nobody else noticed"
+        tried = [batch.upserts for batch in memory.target.writes[writes:] if batch.upserts]
+        bad = [len(documents) for documents in tried if any(one["name"] == "poison" for one in documents)]
+        assert bad == [1] * 3 * KNOWN_TRIES, "each alone"
+        memory.sql("UPDATE item SET name = 'cured'")
+        await memory.equal()
+
+
+@pytest.mark.parametrize("change", ["UPDATE item SET name = 'cured' WHERE id = 1", "DELETE FROM item WHERE id = 1"])
+async def test_g5_an_outage_convicts_no_known_poison(memory: Relay, change: str) -> None:
+    """It was convicted before; that the target is away now is not its fault."""
+    async with with_known_poison(memory):
+        memory.target.unavailable = True
+        memory.sql(change)
+        await until(lambda: memory.target.attempts > 5)
+        memory.target.unavailable = False
+        await memory.equal(seconds=25)
+
+
+async def test_g5_a_lost_reply_convicts_no_known_poison(memory: Relay) -> None:
+    async with with_known_poison(memory):
+        memory.target.lose_replies = 1
         memory.sql("UPDATE item SET name = 'cured' WHERE id = 1")
         await memory.equal()
 

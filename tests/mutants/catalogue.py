@@ -287,6 +287,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BASICS}::test_every_worker_is_woken_while_another_one_is_busy"],
     ),
     Mutant(
+        "dead-holder-trusted",
+        "a worker relies on the wake lock of one that has died",
+        [(f"{RELAY}/keeper.py", " or await self._is_forsaken()", "")],
+        [f"{BASICS}::test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died"],
+    ),
+    Mutant(
         "key-under-way-forgotten",
         "a mark that was passed over is not looked for again",
         [(f"{RELAY}/underway.py", "            self.skipped = self.skipped or not gone <= self._seqs\n", "")],
@@ -416,8 +422,20 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "poison-searched-again",
         "a record that the target could not stand is searched for anew when it changes",
-        [(f"{RELAY}/poison.py", "        if self.suspect in self.known:\n", "        if False:\n")],
+        [(f"{RELAY}/poison.py", "            self.known[culprit] = 0\n", "")],
         [f"{BAD}::test_a_known_poison_that_changes_holds_nobody_up"],
+    ),
+    Mutant(
+        "known-poison-convicted-by-an-outage",
+        "a record that was convicted before is parked because the target is away",
+        [(f"{RELAY}/pump.py", "isinstance(error, TargetRefusedError) or not await self._is_well()", "False")],
+        [f"{BAD}::test_g5_an_outage_convicts_no_known_poison"],
+    ),
+    Mutant(
+        "known-poison-convicted-by-a-lost-reply",
+        "one failure convicts a record that was convicted before",
+        [(f"{RELAY}/poison.py", "KNOWN_TRIES = 2\n", "KNOWN_TRIES = 1\n")],
+        [f"{BAD}::test_g5_a_lost_reply_convicts_no_known_poison"],
     ),
     Mutant(
         "poison-among-others",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from syncline.relay.poison import KNOWN_TRIES, Poison
 from syncline.relay.poison import LONE_TRIES as TRIES
-from syncline.relay.poison import Poison
 
 KEY = (1, "a")
 
@@ -59,27 +59,30 @@ def test_a_sentence_holds_until_the_record_is_parked():
     assert poison.sentences(1, ["a"]) == []
 
 
-def test_a_known_record_needs_no_second_trial():
+def test_a_known_record_is_convicted_sooner():
     poison = convicted()
-    poison.parked(KEY)
-    poison.succeeded(batch("b", "c"))
-    assert fails(poison) == KEY
+    assert [poison.failed_alone(KEY) for _ in range(2 * KNOWN_TRIES)] == ([False] * (KNOWN_TRIES - 1) + [True]) * 2
+
+
+def test_trouble_of_the_server_convicts_no_known_record_either():
+    poison = convicted()
+    for _ in range(5):
+        assert not poison.failed_alone(KEY)
+        poison.innocent()
 
 
 def test_a_record_that_was_written_is_known_no_more():
     poison = convicted()
     poison.parked(KEY)
+    poison.succeeded(batch("b"))
+    assert poison.known == {KEY: 0}
     poison.succeeded(batch("a"))
-    assert poison.known == set()
+    assert poison.known == {}
     assert fails(poison) is None
 
 
-def test_a_known_record_does_not_disturb_the_search_for_another():
+def test_a_sentence_is_forgotten_when_others_may_have_written_the_record():
     poison = convicted()
-    poison.suspect = None
-    for _ in range(4):
-        poison.guilty("it broke down")
-    shrink = poison.shrink
-    assert shrink > 0
-    assert fails(poison) == KEY
-    assert poison.shrink == shrink
+    poison.forget_sentences()
+    assert poison.sentences(1, ["a"]) == []
+    assert poison.known == {KEY: 0}

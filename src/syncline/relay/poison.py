@@ -10,9 +10,14 @@ TRIES = 3
 """Failures, each followed by a probe that succeeds, before a batch is suspected."""
 LONE_TRIES = 5
 """The same, before a lone record is convicted: a bad network may fail it several times in a row."""
+KNOWN_TRIES = 2
+"""The same, for a record that was convicted before."""
 CALM = 200
 """Batches that succeed in a row before the search is given up."""
 MOST_HALVINGS = 16
+
+Record = tuple[int, str]
+"""Entity and key."""
 
 
 class Poison:
@@ -20,20 +25,22 @@ class Poison:
 
     The server fails with a batch, a small write of our own succeeds, and this happens again: then something in the
     batch is at fault. The batch is halved (``shrink`` times) until a lone record fails; that one is convicted. Trouble
-    of the server convicts nobody, however long it lasts. From then on the record is written alone, after the others of
-    its batch, and one failure convicts it again: its next changes cost no search.
+    of the server convicts nobody, however long it lasts.
+
+    The search stops everybody. A record that was convicted is therefore known from then on: it is written alone, after
+    the others of its batch, and its failures concern nobody else.
     """
 
     def __init__(self) -> None:
         self.shrink = 0
-        self.suspect: tuple[int, str] | None = None
-        """The only key of the write that failed last, if it had only one."""
-        self.sentenced: dict[tuple[int, str], Rejection] = {}
+        self.suspect: Record | None = None
+        """The only key of the batch that failed last, if it had only one."""
+        self.sentenced: dict[Record, Rejection] = {}
         """Convicted records that are yet to be parked: when they are met next, without a write."""
-        self.known: set[tuple[int, str]] = set()
-        """Records that were convicted, and have not been written since."""
+        self.known: dict[Record, int] = {}
+        """Records that were convicted and have not been written since; how often each failed alone since."""
         self._failures = 0
-        self._lone: tuple[tuple[int, str] | None, int] = (None, 0)
+        self._lone: tuple[Record | None, int] = (None, 0)
         self._successes = 0
 
     @property
@@ -45,6 +52,11 @@ class Poison:
         """The server itself is in trouble."""
         self._failures = 0
         self._lone = (None, 0)
+        self.known = dict.fromkeys(self.known, 0)
+
+    def forget_sentences(self) -> None:
+        """Other workers may have written these records meanwhile."""
+        self.sentenced.clear()
 
     def sentences(self, entity: int, keys: Iterable[str]) -> list[Rejection]:
         """List the rejections that are due among the keys of an entity."""
@@ -52,42 +64,41 @@ class Poison:
             return []
         return [self.sentenced[entity, key] for key in keys if (entity, key) in self.sentenced]
 
-    def parked(self, record: tuple[int, str]) -> None:
+    def parked(self, record: Record) -> None:
         """Forget the sentence: the record was rejected, for this reason or another."""
         self.sentenced.pop(record, None)
 
-    def succeeded(self, written: Iterable[tuple[int, str]]) -> None:
+    def succeeded(self, written: Iterable[Record]) -> None:
         """Take in that a batch went through, and which of its records were written."""
         self._failures = 0
         if self.known or self._lone[0] is not None:
-            records = set(written)
-            self.known -= records
-            if self._lone[0] in records:
-                self._lone = (None, 0)  # it can be written: what had failed was something else
+            for record in written:
+                self.known.pop(record, None)
+                if record == self._lone[0]:
+                    self._lone = (None, 0)  # it can be written: what had failed was something else
         if self.shrink:
             self._successes += 1
             if self._successes > CALM:
                 self.shrink = 0
 
-    def guilty(self, reason: str) -> tuple[int, str] | None:
-        """A batch failed although the server takes writes; return the record to park once it is found."""
-        culprit = self._search()
-        if culprit is not None:
-            self.known.add(culprit)
-            self.sentenced[culprit] = Rejection(culprit[1], "poison", reason)
-        return culprit
+    def failed_alone(self, record: Record) -> bool:
+        """Count a failure of a known record though the server takes writes; true when it is convicted again."""
+        count = self.known.get(record, 0) + 1
+        self.known[record] = count % KNOWN_TRIES
+        return count >= KNOWN_TRIES
 
-    def _search(self) -> tuple[int, str] | None:
-        if self.suspect in self.known:
-            return self.suspect
+    def guilty(self, reason: str) -> Record | None:
+        """A batch failed although the server takes writes; return the record to park once it is found."""
         self._failures += 1
         self._successes = 0
         if self.suspect is not None:
-            known, count = self._lone
-            self._lone = (self.suspect, count + 1 if known == self.suspect else 1)
+            suspect, count = self._lone
+            self._lone = (self.suspect, count + 1 if suspect == self.suspect else 1)
             if self._lone[1] < LONE_TRIES:
                 return None
             culprit, self.shrink, self._lone, self._failures = self.suspect, 0, (None, 0), 0
+            self.known[culprit] = 0
+            self.sentenced[culprit] = Rejection(culprit[1], "poison", reason)
             return culprit
         if self.shrink or self._failures >= TRIES:
             self.shrink = min(self.shrink + 1, MOST_HALVINGS)

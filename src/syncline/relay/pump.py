@@ -17,7 +17,7 @@ from syncline.model.mark import Hint
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
-from syncline.ports import Batch, Report, Target
+from syncline.ports import Batch, Rejection, Report, Target
 from syncline.relay.clock import Backoff, boottime
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
@@ -105,6 +105,11 @@ class Pump:
     def wake(self) -> Any:
         """Call this to make an idle pump look again."""
         return self._idler.wake
+
+    @property
+    def relies_on_another(self) -> bool:
+        """Whether it sleeps for as long as another worker holds the wake lock."""
+        return self._idler.relies_on_another
 
     @property
     def stopped_entities(self) -> Mapping[int, str]:
@@ -201,9 +206,7 @@ class Pump:
             await asyncio.gather(*(self._write(work, plan, batch) for plan, batch in work.writes))
         for plan, batch in work.lone:
             if work.failure is None:
-                await self._write(work, plan, batch)
-                if work.failure is not None:
-                    work.suspect = (plan.id, batch.upserts[0]["_originalId"])
+                await self._write_alone(work, plan, batch)
         if work.failure is None:
             await self._settle_conflicts(work)
         self._writing -= 1
@@ -214,15 +217,45 @@ class Pump:
         async with self._writers:
             if work.failure is not None:
                 return
-            if boottime() - work.started > self._settings.max_batch_age.total_seconds():
-                work.failure = TooOldError()
-                return
-            work.sent = True
             try:
-                report = await self._target.apply(batch)
+                report = await self._apply(work, batch)
             except TargetError as error:
                 work.failure = error
                 return
+        self._written(work, plan, batch, report)
+
+    async def _write_alone(self, work: Work, plan: Plan, batch: Batch) -> None:
+        """Write a record that the target could not stand before. Its failure is its own, while the target is well."""
+        record = plan.id, str(batch.upserts[0]["_originalId"])
+        try:
+            async with self._writers:
+                report = await self._apply(work, batch)
+        except TooOldError:
+            work.waiting.add(record)
+        except TargetError as error:
+            if isinstance(error, TargetRefusedError) or not await self._is_well():
+                work.failure = error
+            elif self._poison.failed_alone(record):
+                work.reject(plan, [Rejection(record[1], "poison", error.message)])
+            else:
+                work.waiting.add(record)
+        else:
+            self._written(work, plan, batch, report)
+
+    async def _apply(self, work: Work, batch: Batch) -> Report:
+        if boottime() - work.started > self._settings.max_batch_age.total_seconds():
+            raise TooOldError
+        work.sent = True
+        return await self._target.apply(batch)
+
+    async def _is_well(self) -> bool:
+        try:
+            await self._target.probe()
+        except TargetError:
+            return False
+        return True
+
+    def _written(self, work: Work, plan: Plan, batch: Batch, report: Report) -> None:
         work.reports.setdefault(plan.id, Report()).add(report)
         if report.rejected:
             work.reject(plan, report.rejected)
@@ -358,7 +391,7 @@ class Pump:
         elif isinstance(work.failure, TargetError):
             self._down = work.failure
             keys = list(itertools.islice(work.records(), 2))
-            self._poison.suspect = work.suspect or (keys[0] if len(keys) == 1 else None)
+            self._poison.suspect = keys[0] if len(keys) == 1 else None
         self._observer.dropped(str(work.failure), len(work.seqs))
         self._reader.restart()
 
@@ -392,6 +425,7 @@ class Pump:
             self._observer.notice("PoisonRecord", "warning", f"{self._plans[entity].name}/{key}: {error.message}")
 
     def _lanes_changed(self) -> None:
+        self._poison.forget_sentences()
         self._parked_unknown = True
         self._reader.restart(lanes_changed=True)
         self._idler.wake()

@@ -54,10 +54,8 @@ class Work:
     lone: list[tuple[Plan, Batch]] = field(default_factory=list)
     """Writes of one record each, to be sent when the others are through: the target could not stand these before."""
     failure: BaseException | None = None
-    suspect: tuple[int, str] | None = None
-    """The record whose lone write failed."""
     waiting: set[tuple[int, str]] = field(default_factory=set)
-    """Keys whose marks stay: their unique value belongs to another record for now."""
+    """Keys whose marks stay: their unique value belongs to another record for now, or they are to be tried again."""
     marks: list[Mark] = field(default_factory=list)
     states: States | None = None
     """Of one entity, where they came with the marks."""

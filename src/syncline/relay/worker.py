@@ -203,12 +203,15 @@ class Worker:
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks until they have ended: a driver may lose a cancellation that comes at an unlucky moment."""
+    """Cancel tasks until they have ended: a driver may lose a cancellation that comes at an unlucky moment.
+
+    What they do on their way out (a claim is given back) has a second before it is cut off.
+    """
     pending: set[asyncio.Future[Any]] = {task for task in tasks if not task.done()}
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.2)
+        _, pending = await asyncio.wait(pending, timeout=1.0)
 
 
 class Strikes:
