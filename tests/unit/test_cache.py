@@ -95,6 +95,45 @@ async def test_a_value_that_is_soon_too_old_is_loaded_anew_behind_the_readers_ba
     assert load.count == 2, "one load for all of them"
 
 
+async def test_a_load_that_takes_long_is_begun_ahead_all_the_same():
+    """A value is fresh for its time to live less the time that its load took: its age says nothing of what is left."""
+    clock = Clock()
+    loads = 0
+
+    async def slow() -> int:
+        nonlocal loads
+        loads += 1
+        clock.now += 20
+        return loads
+
+    cache = Cache(MemoryStore(clock=clock), ttl=timedelta(seconds=30))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("syncline.cache.cache.time.monotonic", clock)
+        assert (await cache.get("k", slow, ahead=timedelta(seconds=15))).value == 1
+        assert (await cache.get("k", slow, ahead=timedelta(seconds=15))).value == 1
+        async with asyncio.timeout(SOON):
+            while loads < 2:
+                await asyncio.sleep(0)
+
+
+async def test_a_load_ahead_that_hangs_is_given_up_when_nobody_waits_for_it():
+    clock, load = Clock(), Loads("a")
+    cache = Cache(MemoryStore(clock=clock), ttl=timedelta(seconds=30), stale=timedelta())
+    await cache.get("k", load)
+    load.hold()
+    clock.now += 20
+    await cache.get("k", load, ahead=timedelta(seconds=15))
+    async with asyncio.timeout(SOON):
+        await load.began.wait()
+        clock.now += 20
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(cache.get("k", load), 0.05)
+        load.go.set()
+        assert (await cache.get("k", load)).value == "a"
+    assert load.cancelled == 1
+    assert load.count == 3
+
+
 async def test_a_load_ahead_that_fails_is_not_tried_with_every_reader():
     clock, load = Clock(), Loads("a")
     cache = Cache(MemoryStore(clock=clock), ttl=timedelta(seconds=30), pause=timedelta(hours=1))

@@ -109,7 +109,7 @@ class Cache:
         # Whoever comes after an invalidation has another stamp, and never joins a load from before it.
         flight = (key, stamp or self._invalidations)
         if entry and entry.fresh:
-            if entry.age > life.fresh - ahead and not self._resting(key):
+            if entry.left < ahead and not self._resting(key):
                 self._flights.begin(flight, run, failed=lambda failure: self._rest(key, failure))
             return self._read(Event.HIT, entry)
         if entry and (error := self._resting(key)):

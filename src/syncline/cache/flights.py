@@ -49,7 +49,7 @@ class Flights:
     def begin(
         self, key: Hashable, load: Callable[[], Awaitable[Any]], *, failed: Callable[[BaseException], Any]
     ) -> None:
-        """Start the load of this key, if it is not under way, for nobody in particular: it goes on to its end.
+        """Start the load of this key, if it is not under way, for nobody in particular; who comes may join.
 
         Args:
             key: what is loaded.
@@ -64,9 +64,7 @@ class Flights:
             if not task.cancelled() and (error := task.exception()) is not None:
                 failed(error)
 
-        flight = self._start(key, load)
-        flight.waiting += 1
-        flight.task.add_done_callback(landed)
+        self._start(key, load).task.add_done_callback(landed)
 
     async def close(self) -> None:
         """Cancel what is under way."""

@@ -81,7 +81,8 @@ class MemoryStore:
             return Look(stamp)
         self._kept.move_to_end(key)
         fresh = now < kept.fresh_until and kept.stamp.current == stamp.current
-        return Look(stamp, Entry(kept.value, timedelta(seconds=now - kept.began), fresh))
+        left = timedelta(seconds=kept.fresh_until - now)
+        return Look(stamp, Entry(kept.value, timedelta(seconds=now - kept.began), fresh, left))
 
     async def write(self, key: str, tags: Sequence[str], stamp: Stamp, value: Any, life: Lifetime) -> None:
         """Keep a value, unless its tags were invalidated while it was loaded."""

@@ -150,7 +150,7 @@ class RedisStore:
         except ValueError:
             return None  # another program's, or another version's: load it again
         fresh = left > stale and current == _texts(stamp.current)
-        return Entry(value, timedelta(milliseconds=total - left), fresh)
+        return Entry(value, timedelta(milliseconds=total - left), fresh, timedelta(milliseconds=left - stale))
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:

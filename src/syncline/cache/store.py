@@ -35,6 +35,8 @@ class Entry:
     """Since it was loaded."""
     fresh: bool
     """Within its time to live, and not invalidated. Otherwise it may be shown, marked stale, when a load fails."""
+    left: timedelta = timedelta()
+    """Of its time to live."""
 
 
 @dataclass(frozen=True, slots=True)
