@@ -105,7 +105,7 @@ class Backfill:
 
     async def _advance(self, task: Task, progress: dict[str, Any], done: int, marked: int) -> None:
         counts = {"done": progress["done"] + done, "marked": progress["marked"] + marked}
-        task.progress = progress | counts | await self._pacer.turn(marked)
+        task.progress = progress | counts | self._pacer.turn(marked)
         await self._tasks.advance(task)
 
     async def _key(self, statement: object, *parameters: object) -> str | None:

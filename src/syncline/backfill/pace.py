@@ -25,6 +25,8 @@ LONGEST_STRAIN_SECONDS = 1.0
 """A source that is always slow is marked slowly, not never."""
 
 LONGEST_TURN_SECONDS = 1.0
+MOST_BEHIND_SECONDS = 0.5
+"""A source that is far away makes each turn late: the next chunk is larger by as much as this allows."""
 TURNS = 50
 """Chunks a second while there is a rate: many small ones are felt less than a few large ones."""
 FEW = 50
@@ -89,6 +91,10 @@ class Pacer:
         self._latency = Latency()
         self._looked = -math.inf
         self._began = 0.0
+        self._going = False
+        """A chunk was marked here: what is behind since is made up for; a restart gives no extra chunk."""
+        self._due = 0.0
+        self._behind = 0.0
 
     async def ready(self, task: Task, waiting: Callable[[str], None]) -> None:
         """Return when the next chunk may be marked; the claim is kept meanwhile.
@@ -112,13 +118,14 @@ class Pacer:
         """Give the size of the next chunk: never more than the part of the rate that a turn has."""
         size = min(self._size, self.pace.chunk) if most is None else most
         rate = self.pace.rate
-        return size if rate is None else min(size, max(1, rate // TURNS, min(FEW, rate // 2)))
+        return size if rate is None else min(size, max(1, int(rate * (1 / TURNS + self._behind)), min(FEW, rate // 2)))
 
-    async def turn(self, count: int) -> dict[str, float]:
+    def turn(self, count: int) -> dict[str, float]:
         """Give what to note in the task's progress after marking: no next chunk before this time of the source."""
         if self.pace.rate is None:
             return {}
-        return {"not_before": (await self._tasks.pressure(1)).now + count / self.pace.rate}
+        self._going = True
+        return {"not_before": self._due + count / self.pace.rate}
 
     def took(self) -> None:
         """Fit the next chunk's size to the time that this one took."""
@@ -175,10 +182,13 @@ class Pacer:
     async def _has_turn(self, task: Task, waiting: Callable[[str], None]) -> None:
         if self.pace.rate is None:
             return
-        until = float(task.progress.get("not_before", 0.0))
-        left = until - (await self._tasks.pressure(1)).now
-        if (left := min(left, LONGEST_TURN_SECONDS)) > 0:  # the clock may have been set back
-            waiting(f"keeps to {self.pace.rate} a second")
+        now = (await self._tasks.pressure(1)).now
+        due = float(task.progress.get("not_before", now))
+        left = min(due - now, LONGEST_TURN_SECONDS)  # the clock may have been set back
+        self._behind = min(max(-left, 0.0), MOST_BEHIND_SECONDS) if self._going else 0.0
+        self._due = now + left if left > 0 else now - self._behind
+        if left > 0:
+            waiting(f"keeps to {self.pace.rate:,} a second")
             await asyncio.sleep(left)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import psycopg
@@ -41,6 +41,10 @@ class Progress:
     finished: bool = False
     by_worker: bool = False
     """A worker has finished it; how many it marked is not known."""
+
+
+SWEPT = 10
+"""Documents that are looked up at the price of one record that is marked."""
 
 
 class Runner:
@@ -130,7 +134,10 @@ class Runner:
         def told(waiting: str) -> None:
             self._told(progress_of(task, plan, waiting=waiting))
 
-        pacer = Pacer(self.tasks, self._pace, task.options)
+        pace = self._pace
+        if task.kind is TaskKind.SWEEP and pace.rate is not None:
+            pace = replace(pace, rate=SWEPT * pace.rate)
+        pacer = Pacer(self.tasks, pace, task.options)
         if task.kind is TaskKind.BACKFILL:
             await Backfill(self.connection, self.tasks, pacer, plan, told).run(task)
         else:

@@ -114,7 +114,7 @@ class Sweep:
             "done": progress["done"] + len(page),
             "marked": progress["marked"] + len(found.keys),
             "foreign": progress["foreign"] + len(page) - len(keys) + len(found.impossible),
-            **await self._pacer.turn(len(page)),
+            **self._pacer.turn(len(page)),
         }
 
         async def marked() -> None:
