@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from opentelemetry import trace
 
 from studybuddy import logs, problems
 from studybuddy.middleware import BodyLimit, Requests
@@ -13,6 +15,7 @@ from studybuddy.routes import auth, forms, friendships, messages, reports, sessi
 from studybuddy.services import Services
 from studybuddy.settings import Settings, SettingsError
 from syncline import SynclineError
+from syncline.telemetry.tracing import exporting_traces
 
 DESCRIPTION = """
 Study together: todos, messages, reports, a timer.
@@ -27,15 +30,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings is None:
         settings = Settings.from_environment()
         logs.setup()
+    exporting = contextlib.ExitStack()
     try:
+        if settings.tracing:
+            trace.set_tracer_provider(exporting.enter_context(exporting_traces("studybuddy")))
         services = Services.open(settings)
-    except SynclineError as error:  # a URL without a database, a mistake in syncline.toml
+    except SynclineError as error:  # a URL without a database, a mistake in syncline.toml, no exporter
+        exporting.close()
         raise SettingsError(f"studybuddy cannot start:\n{error}") from None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await services.close()
+        with exporting:
+            yield
+            await services.close()
 
     app = FastAPI(title="studybuddy", version="1.0", description=DESCRIPTION, lifespan=lifespan)
     app.state.services = services

@@ -16,6 +16,7 @@ from studybuddy.passwords import Passwords
 from studybuddy.settings import Settings
 from syncline import Secondary, attach_tokens
 from syncline.cache import Cache, open_cache
+from syncline.capture.traces import attach_traces
 from syncline.config import load
 from syncline.contrib.fastapi import Fresh, Syncline
 from syncline.telemetry.queries import MongoPool, MongoTimer
@@ -47,6 +48,8 @@ class Services:
         )
         sessions = async_sessionmaker(engine, expire_on_commit=False)
         attach_tokens(sessions)
+        if settings.tracing:
+            attach_traces(sessions)
         mongodb_url = settings.mongodb_url.get_secret_value()
         environment = {
             **os.environ,
@@ -54,7 +57,7 @@ class Services:
             "MONGODB_URL": mongodb_url,
         }
         pool = MongoPool()
-        syncline = Syncline(load(CONFIG, environment), engine=engine, mongo_pool=pool)
+        syncline = Syncline(load(CONFIG, environment), engine=engine, mongo_pool=pool, tracing=settings.tracing)
         return cls(
             settings=settings,
             engine=engine,

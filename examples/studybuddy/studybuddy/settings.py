@@ -40,6 +40,8 @@ class Settings(BaseModel):
     """For one account from one address, in five minutes."""
     hash_memory_kib: int = Field(default=64 * 1024, ge=8)
     """Memory of one argon2 hash."""
+    tracing: bool = False
+    """Give each request an OpenTelemetry span, and its changes the trace; ``OTEL_…`` variables say where it goes."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Self:

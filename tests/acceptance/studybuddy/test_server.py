@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import hypothesis
+import psycopg
 import pytest
 import schemathesis
 from pydantic import SecretStr
@@ -37,11 +38,11 @@ CHECKS = [
 
 
 @contextlib.contextmanager
-def serving(system: System, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serving(system: System, log: Path, **variables: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run uvicorn on a socket of ours; give the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as out:
         port, number = listener.getsockname()[1], listener.fileno()
-        environment = system.environment | {"STUDYBUDDY_HASH_MEMORY_KIB": "32"}
+        environment = system.environment | {"STUDYBUDDY_HASH_MEMORY_KIB": "32"} | variables
         process = subprocess.Popen(
             [*COMMAND, "--fd", str(number)], cwd=HOME, env=environment, stdout=out, stderr=out, pass_fds=[number]
         )
@@ -90,6 +91,38 @@ def test_it_serves_logs_and_stops_in_order(system: System, tmp_path: Path) -> No
     line = next(line for line in lines if line.get("request_id") == "my-request-1")
     assert (line["method"], line["route"], line["status"]) == ("POST", "/api/todos", 201)
     assert PASSWORD not in log.read_text()
+
+
+def test_its_spans_and_its_changes_belong_to_the_callers_trace(system: System, tmp_path: Path) -> None:
+    caller = f"{os.getpid():032x}"
+    system.syncline("tracing", "on")
+    try:
+        with serving(system, tmp_path / "log", STUDYBUDDY_TRACING="1", OTEL_TRACES_EXPORTER="console") as (
+            url,
+            process,
+        ):
+            headers = joined(url, f"traced-{os.getpid()}") | {"traceparent": f"00-{caller}-00f067aa0ba902b7-01"}
+            made = httpx.post(f"{url}/api/todos", json={"title": "a", "subject": "b"}, headers=headers, timeout=60)
+            assert made.status_code == 201, made.text
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        with psycopg.connect(system.database_url) as conn:
+            remembered = conn.execute("SELECT traceparent FROM syncline.trace").fetchall()
+    finally:
+        system.syncline("tracing", "off")
+    log = (tmp_path / "log").read_text()
+    assert '"name": "POST /api/todos"' in log
+    assert f'"trace_id": "0x{caller}"' in log, "the span that was exported"
+    assert f'"trace_id": "{caller}"' in log, "the line in the log"
+    assert [parent for (parent,) in remembered if parent.split("-")[1] == caller]
+
+
+def test_tracing_without_an_exporter_is_said_in_a_line(system: System) -> None:
+    environment = {**system.environment, "STUDYBUDDY_TRACING": "1", "OTEL_TRACES_EXPORTER": "nothing"}
+    done = subprocess.run(COMMAND, cwd=HOME, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert "there is no exporter of traces called 'nothing'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_settings_it_says_what_is_missing(system: System) -> None:

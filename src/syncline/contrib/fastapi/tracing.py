@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import structlog
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -16,7 +18,7 @@ from syncline.contrib.fastapi.middleware import template
 class RequestSpans:
     """Gives each request a span, continues the caller's trace, and puts ``trace_id`` into every structlog line.
 
-    Where a span is current already (OpenTelemetry's own instrumentation made one) that one is kept.
+    Where a span is current already (FastAPI or OpenTelemetry's own instrumentation made one) that one is kept.
     """
 
     def __init__(self, app: ASGIApp, provider: TracerProvider | None = None) -> None:
@@ -25,15 +27,18 @@ class RequestSpans:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] != "http" or trace.get_current_span().get_span_context().is_valid:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        present = trace.get_current_span()
+        if present.get_span_context().is_valid:
+            with _logged(present):
+                await self._app(scope, receive, send)
             return
         outer = contexts.attach(extract(Headers(scope=scope)))
         try:
-            with self._tracer.start_as_current_span(scope["method"], kind=SpanKind.SERVER) as span:
-                id_ = trace.format_trace_id(span.get_span_context().trace_id)
-                with structlog.contextvars.bound_contextvars(trace_id=id_):
-                    await self._within(span, scope, receive, send)
+            with self._tracer.start_as_current_span(scope["method"], kind=SpanKind.SERVER) as span, _logged(span):
+                await self._within(span, scope, receive, send)
         finally:
             contexts.detach(outer)
 
@@ -54,3 +59,8 @@ class RequestSpans:
             route = template(scope)
             span.set_attribute("http.route", route)
             span.update_name(f"{scope['method']} {route}")
+
+
+def _logged(span: Span) -> AbstractContextManager[None]:
+    """Put the span's trace into the log lines of a block."""
+    return structlog.contextvars.bound_contextvars(trace_id=trace.format_trace_id(span.get_span_context().trace_id))
