@@ -99,8 +99,11 @@ def test_from_nothing_to_proved_equal_to_damaged_to_mended(command, tmp_path):
         text = command("repair", "users", status=1)
         assert "left alone: users _id 'foreign'" in text
         assert "A repair is not a verification" in text
-        command.documents.users.delete_one({"_id": "foreign"})
         command.drain()
+        text = command("verify", "users", status=1)
+        assert "whose document it is, only you know; then verify again" in text
+        assert "syncline repair" not in text, "it would not help"
+        command.documents.users.delete_one({"_id": "foreign"})
         assert "Proved equal" in command("verify")
         assert "0 records marked" in command("repair")
 

@@ -229,7 +229,7 @@ class TestWork:
         worker.kill()
         worker.wait()
         case.sql("UPDATE person SET name = 'new' WHERE id = 1")
-        case.sql("UPDATE syncline.worker SET expires_at = clock_timestamp()")
+        case.sql("UPDATE syncline.worker SET expires_at = clock_timestamp() - interval '1 minute'")
         case.cured(case.found("workers", "critical", "no worker is running, 1 change waiting"))
 
     def test_lanes_without_an_owner(self, case: Case) -> None:

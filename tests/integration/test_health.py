@@ -85,7 +85,7 @@ async def test_what_waits_is_counted_and_alerts_above_the_threshold(
     assert summary["sync"]["queueSize"] == 1001
     assert summary["sync"]["syncLagSeconds"] >= 90
     alerts = {alert["name"]: alert for alert in summary["alerts"]}
-    assert set(alerts) == {"SyncLagCritical", "QueueSizeHigh"}
+    assert set(alerts) == {"SyncLagCritical", "QueueSizeHigh", "NoWorker"}
     assert alerts["QueueSizeHigh"].keys() == {"name", "severity", "value", "threshold", "message"}
     assert alerts["QueueSizeHigh"] | {"message": ""} == {
         "name": "QueueSizeHigh",

@@ -99,7 +99,7 @@ async def test_a_critical_alert_is_503_and_the_process_still_serves(relay: Relay
     relay.sql("UPDATE syncline.outbox SET at = at - interval '2 minutes'")
     answer = await client.get("/api/health/sync")
     assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
-    assert [alert["name"] for alert in answer.json()["alerts"]] == ["SyncLagCritical"]
+    assert [alert["name"] for alert in answer.json()["alerts"]] == ["SyncLagCritical", "NoWorker"]
     assert (await client.get("/health")).status_code == 200
     assert (await client.get("/api/health/databases")).status_code == 200  # both are there
 

@@ -120,10 +120,12 @@ async def test_our_own_reports_do_not_scan_the_history(filled):
         "tables": [],
         "table": 0,
         "columns": [],
+        "closed": True,
+        "ids": [],
     }
-    for name in blocks("queries.sql", "syncline.insight"):
-        if name not in {"retry_parked", "discard_parked", "parked", "parked_total"}:  # an entity's name, not its id
-            await reach.rows(connection, name, **values)
-    await connection.execute("SELECT pg_stat_force_next_flush()")
-    await connection.close()
+    async with connection:
+        for name in blocks("queries.sql", "syncline.insight"):
+            if name not in {"retry_parked", "discard_parked", "parked", "parked_total"}:  # an entity's name, not its id
+                await reach.rows(connection, name, **values)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
     assert rows_scanned(filled[0]) == before

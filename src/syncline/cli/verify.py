@@ -18,6 +18,7 @@ from syncline.errors import SynclineError
 from syncline.model.words import counted
 from syncline.verify.one_pass import Options
 from syncline.verify.render import as_dict, sentence
+from syncline.verify.repair import UNTOUCHED
 from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
 from syncline.verify.spool import ReportFile
 from syncline.verify.verifier import verify as verify_entities
@@ -144,8 +145,17 @@ def _print(report: VerifyReport, file: Path | None) -> None:
     say(f"queue {report.queue}, lag {report.lag_seconds:.1f} s, {workers}", "dim")
     out.print(Text(sentence(report), STYLES[report.verdict]))
     if report.verdict is Verdict.DIVERGENT:
-        mend = "`syncline repair` marks what diverges" if total else "`syncline parked list` shows what is parked"
-        say(f"{mend}; then verify again")
+        say(f"{_mend(report)}; then verify again")
+
+
+def _mend(report: VerifyReport) -> str:
+    """Say what to do about what was found, the easiest first."""
+    kinds = {kind for one in report.entities for kind, count in one.counts.items() if count}
+    if kinds - UNTOUCHED.keys():
+        return "`syncline repair` marks what diverges"
+    ways = [f"{kind.value}: {UNTOUCHED[kind]}" for kind in sorted(kinds)]
+    ways += ["`syncline parked list` shows what is parked"] if any(one.parked for one in report.entities) else []
+    return "; ".join(ways)
 
 
 def _row(one: EntityReport) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ SELECT set_config('enable_seqscan', 'off', false), set_config('enable_sort', 'of
 """
 
 
+_OURS = re.compile(r'"syncline[".]')
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Which server a connection leads to; another answer after a reconnect means: not the server that we knew."""
@@ -58,7 +62,7 @@ def translated() -> Iterator[None]:
         raise PrivilegeError(f"PostgreSQL: {first_line(error)}", hint="grant it, or run as the owner") from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         message = first_line(error)
-        if '"syncline' not in message:
+        if not _OURS.search(message):
             raise SourceError(f"PostgreSQL: {message}") from error
         raise NotInstalledError(
             f"Syncline's tables are gone ({message})", hint="was it uninstalled? `syncline install` puts it back"

@@ -236,7 +236,7 @@ class Pass:
             chosen, impossible = await inside(
                 self._sides.looks, self._plan, self._pages, chosen, self._options.first, self._options.end
             )
-        newer = self._place.horizon
+        newer = None if self._keys_only else self._place.horizon
         absent = await absent_keys(self._sides.looks, self._plan, self._statements, chosen, newer=newer)
         self._suspects.add(absent.keys)
         foreign += [keys[key] for key in (*impossible, *absent.impossible)]

@@ -22,10 +22,11 @@ from syncline.verify.report import KEPT, Finding, Kind
 from syncline.verify.second_look import lanes_of
 
 CHUNK = 1000
-_UNTOUCHED = {
+UNTOUCHED = {
     Kind.FOREIGN: "no row can have this _id: whose document it is, only you know",
     Kind.AMBIGUOUS: "several rows have this key: make it unique in the source",
 }
+"""What no mark can mend, and why."""
 
 
 @dataclass(slots=True)
@@ -86,7 +87,7 @@ class Repairer:
         """Repair what was just found."""
         by_entity: dict[str, list[Finding]] = defaultdict(list)
         for finding in findings:
-            why = _UNTOUCHED.get(finding.kind)
+            why = UNTOUCHED.get(finding.kind)
             if why is None:
                 by_entity[finding.entity].append(finding)
             else:
