@@ -118,7 +118,7 @@ def stage(rows: int) -> Iterator[Stage]:
         worker = subprocess.Popen(made.line("worker"), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         stack.callback(worker.wait)
         stack.callback(worker.terminate)
-        made.command("backfill")
+        made.command("backfill", "--full-throttle")
         yield made
 
 

@@ -15,7 +15,7 @@ from studybuddy.routes import auth, forms, friendships, messages, reports, sessi
 from studybuddy.services import Services
 from studybuddy.settings import Settings, SettingsError
 from syncline import SynclineError
-from syncline.telemetry.tracing import exporting_traces
+from syncline.contrib.opentelemetry import exporting_traces
 
 DESCRIPTION = """
 Study together: todos, messages, reports, a timer.

@@ -16,9 +16,9 @@ from studybuddy.passwords import Passwords
 from studybuddy.settings import Settings
 from syncline import Secondary, attach_tokens
 from syncline.cache import Cache, open_cache
-from syncline.capture.traces import attach_traces
 from syncline.config import load
 from syncline.contrib.fastapi import Fresh, Syncline
+from syncline.contrib.opentelemetry import attach_traces
 from syncline.telemetry.queries import MongoPool, MongoTimer
 
 CONFIG = Path(__file__).parents[1] / "syncline.toml"
