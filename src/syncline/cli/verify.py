@@ -27,7 +27,7 @@ from syncline.wiring import tune_garbage_collection
 STYLES = {Verdict.EQUAL: "bold green", Verdict.DIVERGENT: "bold red", Verdict.UNDECIDED: "bold yellow"}
 
 
-RATE = 20_000
+RATE = 10_000
 """Records a second by default."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-PAGES_PER_SECOND = 20
+PAGES_PER_SECOND = 50
 """A limited rate is spread over so many pages, so that no single one holds the databases up for long."""
 SMALLEST = 20
 
