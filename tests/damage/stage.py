@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,13 @@ class Stage:
         assert done.returncode in ok, f"{words} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr}"
         return done.returncode, json.loads(done.stdout)
 
+    def settled(self) -> None:
+        """Wait until nothing is on its way, the backfill of the installation included: it would mend damage done meanwhile."""
+        waiting = "SELECT EXISTS (SELECT FROM syncline.outbox) OR EXISTS (SELECT FROM syncline.task)"
+        with self.connect() as connection:
+            while connection.execute(waiting).fetchone() != (False,):
+                time.sleep(0.1)
+
     def line(self, *words: str) -> list[str]:
         """Give the command line."""
         return [sys.executable, "-m", "syncline.cli.main", *words, "-c", str(self.folder / "syncline.toml")]
@@ -119,6 +127,7 @@ def stage(rows: int) -> Iterator[Stage]:
         stack.callback(worker.wait)
         stack.callback(worker.terminate)
         made.command("backfill", "--full-throttle")
+        made.settled()
         yield made
 
 
