@@ -549,6 +549,12 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{TESTS}/test_backfill_relay.py::test_states_that_do_not_fit_are_left_for_the_next_read"],
     ),
+    Mutant(
+        "rows-newer-than-the-pass-trusted",
+        "a row that was away when its place was walked is not compared when its document is met",
+        [("syncline/verify/one_pass.py", "newer = None if self._keys_only else self._place.horizon", "newer = None")],
+        [f"{TESTS}/test_verify_traps.py::test_a_row_that_is_away_when_its_place_is_walked_is_compared_all_the_same"],
+    ),
 )
 
 
