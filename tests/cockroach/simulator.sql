@@ -110,6 +110,7 @@ END $$;
 -- known-limitations, "Triggers": no statement-level triggers, no INSTEAD OF, no REFERENCING, functions in use are not replaced.
 -- TRUNCATE triggers are statement-level. create-function, synopsis: no SET, no PARALLEL. known-limitations, "PL/pgSQL": no
 -- PERFORM, GET DIAGNOSTICS, FOUND; members of rows in parentheses. create-table: partitions are not tables; no inheritance.
+-- The collations C and POSIX: in expressions, not for columns (cockroachdb/cockroach#96828).
 CREATE FUNCTION crdb_internal.look_at_ddl() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     command record;
@@ -146,6 +147,8 @@ BEGIN
             PERFORM crdb_internal.refuse('INHERITS is') FROM pg_inherits WHERE inhrelid = command.objid;
             PERFORM crdb_internal.refuse('the type of column ' || attname || ' is') FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
             WHERE attrelid = command.objid AND attnum > 0 AND (typname IN ('xid8', 'money', 'xml', 'cidr', 'macaddr') OR typtype IN ('r', 'm', 'd'));
+            PERFORM crdb_internal.refuse('the collation of column ' || attname || ' is') FROM pg_attribute
+            WHERE attrelid = command.objid AND atttypid <> 'name'::regtype AND attcollation IN ('"C"'::regcollation, '"POSIX"'::regcollation);
             PERFORM crdb_internal.arm(command.objid::regclass) WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = command.objid AND tgname = 'crdb_retry');
         END IF;
     END LOOP;

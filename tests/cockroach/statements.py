@@ -13,12 +13,14 @@ _NOT_THERE = re.compile(
     re.IGNORECASE,
 )
 _CLAUSES = re.compile(r"\b(tablesample|on\s+conflict\s*\([^)]*\(|for\s+key\s+share\s+skip)", re.IGNORECASE)
-_TYPES = re.compile(r"\bxid8\b", re.IGNORECASE)
+_TYPES = re.compile(r"\b(xid8|regconfig)\b", re.IGNORECASE)
 _FUNCTIONS = re.compile(
     r"\b(pg_notify|pg_current_xact_id\w*|pg_current_snapshot|pg_snapshot_\w+|txid_\w+|pg_control_\w+|pg_walfile_name"
     r"|pg_current_wal_\w+|hashtextextended)\s*\(",
     re.IGNORECASE,
 )
+_COMPUTED = re.compile(r"(?<!\balways )\bas( \([^()]*(?:\([^()]*\)[^()]*)*\) stored)\b", re.IGNORECASE)
+"""``AS (…) STORED``, to which PostgreSQL wants ``GENERATED ALWAYS``."""
 _VERSION = re.compile(r"\bversion\(\)", re.IGNORECASE)
 _SHOW_TRIGGERS = re.compile(r"^\s*show\s+triggers\s+from\s+(\S+?);?\s*$", re.IGNORECASE)
 _PAST = re.compile(r"^\s*begin\s+as\s+of\s+system\s+time\s+('?)(-?[\d.]+)(ms|s)?\1\s*;?\s*$", re.IGNORECASE)
@@ -32,7 +34,9 @@ def rewritten(sql: str) -> str:
     if found := _SHOW_TRIGGERS.match(plain):
         return _show_triggers(found[1])
     refusal = _refusal(plain)
-    return _raise(*refusal) if refusal else _VERSION.sub(f"'{VERSION}'::text", sql)
+    if refusal:
+        return _raise(*refusal)
+    return _COMPUTED.sub(r"GENERATED ALWAYS AS\1", _VERSION.sub(f"'{VERSION}'::text", sql))
 
 
 def past(sql: str) -> tuple[str, str] | None:

@@ -24,6 +24,8 @@ REFUSED = {
     "log position": ("SELECT pg_walfile_name(pg_current_wal_lsn())", "42883"),
     "hashes of PostgreSQL": ("SELECT hashtextextended('a', 0)", "42883"),
     "xid8": ("CREATE TABLE u (tx xid8)", "42704"),
+    "text search configurations as a type": ("SELECT to_tsvector('simple'::regconfig, 'a')", "42704"),
+    "columns with the collation C": ('CREATE TABLE u (v text COLLATE "C")', "0A000"),
     "domains": ("CREATE DOMAIN positive AS int CHECK (value > 0)", "0A000"),
     "ranges": ("CREATE TABLE u (r int4range)", "0A000"),
     "partitioning": ("CREATE TABLE u (id int) PARTITION BY RANGE (id)", "0A000"),
@@ -144,6 +146,12 @@ def test_fails_with_40001_at_commit(cockroach: Simulator, conn: psycopg.Connecti
                 failed += 1
     assert 5 < failed < 35
     assert one(conn, "SELECT count(*) FROM t") == (40 - failed) * 100
+
+
+def test_knows_computed_columns_in_both_ways_of_writing_them(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("CREATE TABLE u (v text, a text AS (lower(v)) STORED, b text GENERATED ALWAYS AS (upper(v)) STORED)")
+    conn.execute("INSERT INTO u VALUES ('Ann')")
+    assert conn.execute("SELECT a, b FROM u").fetchone() == ("ann", "ANN")
 
 
 def test_refuses_write_skew(cockroach: Simulator, conn: psycopg.Connection[Any]) -> None:

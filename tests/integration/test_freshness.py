@@ -25,6 +25,7 @@ from syncline.capture.freshness import Freshness
 from syncline.capture.token import INFO, TokenError, make, merge, parse
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import NotInstalledError
+from tests.cockroach.server import Simulator
 from tests.integration.capture_case import Case, entity
 
 
@@ -385,3 +386,42 @@ def test_events_tokens_and_freshness_do_not_need_sqlalchemy() -> None:
         "import syncline, syncline.capture.events, syncline.capture.token, syncline.capture.freshness"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- CockroachDB: no token is ever synced, and none is an error ---
+
+
+@pytest.fixture
+def cockroach_url(cockroach: Simulator) -> str:
+    with psycopg.connect(cockroach.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE todo (id bigint PRIMARY KEY)")
+    return cockroach.url.replace("postgresql://", "cockroachdb+psycopg://", 1)
+
+
+def test_on_cockroachdb_a_commit_has_a_token_that_asks_for_nothing_that_is_applied(cockroach_url: str) -> None:
+    async def main() -> None:
+        engine = create_async_engine(cockroach_url)
+        factory = async_sessionmaker(engine)
+        attach_tokens(factory)
+        async with factory() as session:
+            await session.execute(text("INSERT INTO todo VALUES (1)"))
+            await session.commit()
+            assert not await Freshness(engine).synced(session.info[INFO], 5)
+        await engine.dispose()
+
+    started = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - started < 4, "there is nothing to wait for"
+
+
+@pytest.mark.parametrize("through", ["url", "engine", "pool"])
+def test_on_cockroachdb_the_token_of_another_installation_is_false(
+    cockroach: Simulator, cockroach_url: str, through: str
+) -> None:
+    @asynccontextmanager
+    async def pool() -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        async with await psycopg.AsyncConnection.connect(cockroach.url) as connection:
+            yield connection
+
+    source: Any = {"url": cockroach.url, "pool": pool, "engine": create_async_engine(cockroach_url)}[through]
+    assert asked(Freshness(source), make("00000001", [5]), 1) is False

@@ -142,7 +142,8 @@ class TestEnvironment:
         assert settings("", SYNCLINE_CONFIG=str(tmp_path / "else.toml")).worker.writers == 4
 
     def test_an_sqlalchemy_url_loses_its_driver(self, settings):
-        assert settings(DATABASE_URL="postgresql+asyncpg://u@h/d").source.url == "postgresql://u@h/d"
+        for scheme in ("postgresql+asyncpg", "cockroachdb", "cockroachdb+psycopg"):
+            assert settings(DATABASE_URL=f"{scheme}://u@h/d").source.url == "postgresql://u@h/d"
 
 
 ERRORS = {

@@ -6,6 +6,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine
 from studybuddy.models import Base
+from studybuddy.settings import sqlalchemy_url
 
 
 def migrate(connection: Connection) -> None:
@@ -21,7 +22,6 @@ if given is not None:
 elif "DATABASE_URL" not in os.environ:
     raise SystemExit("set DATABASE_URL: postgresql://user:password@host/database")
 else:
-    url = "postgresql+psycopg://" + os.environ["DATABASE_URL"].partition("://")[2]
-    with create_engine(url).connect() as opened:
+    with create_engine(sqlalchemy_url(os.environ["DATABASE_URL"])).connect() as opened:
         migrate(opened)
         opened.commit()

@@ -20,7 +20,7 @@ from syncline.contrib.opentelemetry import exporting_traces
 DESCRIPTION = """
 Study together: todos, messages, reports, a timer.
 
-Writes go to PostgreSQL and answer with `Syncline-Token`. Send it with the next reads, and they have what you wrote;
+Writes go to the primary and answer with `Syncline-Token`. Send it with the next reads, and they have what you wrote;
 `Data-Source` and `Data-Stale` say where an answer comes from. Errors are problem details (RFC 9457).
 """
 

@@ -25,6 +25,10 @@ MOMENT = TIMESTAMP(timezone=True, precision=3)
 """Milliseconds, as in MongoDB: both sides give the same answer."""
 
 
+ORDERED = Text(collation="C").with_variant(Text(), "cockroachdb")
+"""Ordered as MongoDB orders it. CockroachDB does that by itself, and has no columns with this collation."""
+
+
 class Base(DeclarativeBase):
     """Names every constraint, so that migrations can drop it and errors can be told apart."""
 
@@ -59,10 +63,8 @@ class User(Numbered, Base):
 
     email: Mapped[str] = mapped_column(unique=True)
     username: Mapped[str]
-    username_key: Mapped[str] = mapped_column(
-        Text(collation="C"), Computed("lower(username)", persisted=True), unique=True
-    )
-    """Names are compared without case, and ordered as MongoDB orders them."""
+    username_key: Mapped[str] = mapped_column(ORDERED, Computed("lower(username)", persisted=True), unique=True)
+    """Names are compared without case."""
     password_hash: Mapped[str]
     avatar: Mapped[str | None]
     total_points: Mapped[int] = mapped_column(default=0, server_default=text("0"))

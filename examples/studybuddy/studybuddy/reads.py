@@ -34,7 +34,7 @@ FromPrimary = Callable[[AsyncSession], Awaitable[Rows]]
 HEADERS: dict[str, Any] = {
     SOURCE_HEADER: {
         "description": "Which database answered.",
-        "schema": {"type": "string", "enum": ["mongodb", "postgresql"]},
+        "schema": {"type": "string", "enum": ["mongodb", "postgresql", "cockroachdb"]},
     },
     "Age": {"description": "How old the answer is, when it comes from the cache.", "schema": {"type": "integer"}},
     STALE_HEADER: {
@@ -109,7 +109,7 @@ class Reads:
                 if primary is None:
                     raise
         async with self._services.sessions() as session:
-            return "postgresql", await primary(session)
+            return self._services.engine.dialect.name, await primary(session)
 
     async def _synced(self) -> bool:
         """Tell whether MongoDB has what the caller wrote; waits for it a little."""

@@ -41,6 +41,7 @@ class Services:
         """Prepare; nothing connects before it is needed, so the application starts whatever is down."""
         engine = create_async_engine(
             settings.sqlalchemy_url,
+            isolation_level="READ COMMITTED",  # on CockroachDB too, whose default leaves retries to the application
             pool_size=10,
             pool_timeout=5,
             pool_pre_ping=True,

@@ -22,7 +22,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database_url: SecretStr
-    """PostgreSQL, the source of truth: ``postgresql://user:password@host/database``."""
+    """The source of truth: ``postgresql://user:password@host/database``, or ``cockroachdb://…``."""
     mongodb_url: SecretStr
     """MongoDB, kept in step by ``syncline worker``: ``mongodb://host/database``."""
     redis_url: SecretStr | None = None
@@ -55,5 +55,12 @@ class Settings(BaseModel):
 
     @property
     def sqlalchemy_url(self) -> str:
-        """The database's URL as SQLAlchemy wants it, with the driver's name."""
-        return "postgresql+psycopg://" + self.database_url.get_secret_value().partition("://")[2]
+        """The database's URL as SQLAlchemy wants it."""
+        return sqlalchemy_url(self.database_url.get_secret_value())
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Name the driver in a database's URL, and the dialect: SQLAlchemy's own for PostgreSQL refuses CockroachDB."""
+    scheme, _, rest = url.partition("://")
+    dialect = "cockroachdb" if scheme.partition("+")[0] == "cockroachdb" else "postgresql"
+    return f"{dialect}+psycopg://{rest}"

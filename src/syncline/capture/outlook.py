@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from syncline.errors import NotInstalledError, PrivilegeError
+from syncline.outbox.dialect import Dialect, on_cockroach
 from syncline.outbox.sql import blocks
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class Answer(NamedTuple):
     standby: bool
     parked: bool
     pending: bool
+
+
+_CANNOT_TELL = Answer(installation="", standby=False, parked=False, pending=True)
+"""CockroachDB has no transaction ids to ask for: no token is of such an installation."""
 
 
 class Outlook:
@@ -54,8 +59,12 @@ class Outlook:
             if isinstance(self._source, str) or callable(self._source):
                 connect = self._own.connection if self._own is not None else cast("Pool", self._source)
                 async with connect() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+                    if on_cockroach(connection):
+                        return _CANNOT_TELL
                     await cursor.execute(_statement(), values)
                     row = await cursor.fetchone()
+            elif self._source.dialect.name == Dialect.COCKROACHDB:
+                return _CANNOT_TELL
             else:
                 row = await _ask_engine(self._source, values)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:

@@ -56,7 +56,10 @@ class SourceSettings(Section):
     """Where the truth is: the PostgreSQL database whose changes are followed."""
 
     url: str = Field(repr=False)
-    """URL of the database, `postgresql://user:password@host/database`. `DATABASE_URL` wins over a URL written here."""
+    """URL of the database, `postgresql://user:password@host/database`; `cockroachdb://…` means the same.
+
+    `DATABASE_URL` wins over a URL written here.
+    """
     capture: Literal["triggers", "session"] = "triggers"
     """How changes are captured: `triggers` see every write, raw SQL too; `session` sees what SQLAlchemy writes."""
     wake: bool = True

@@ -9,14 +9,16 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def source_url(url: str) -> str:
-    """Check a PostgreSQL URL and return it as libpq knows it: SQLAlchemy's ``+driver`` is taken off.
+    """Check a URL of PostgreSQL or CockroachDB and return it as libpq knows it.
+
+    SQLAlchemy's ``+driver`` is taken off, and its name for CockroachDB: a connection knows by itself what it leads to.
 
     Raises:
         ValueError: it says what to write instead.
 
     """
     scheme, separator, rest = url.strip().partition("://")
-    if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
+    if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres", "cockroachdb"):
         raise ValueError("a PostgreSQL URL is expected: postgresql://user:password@host:5432/database")
     _check(rest)
     return f"postgresql://{rest}"

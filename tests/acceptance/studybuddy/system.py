@@ -22,7 +22,7 @@ from fastapi import FastAPI
 from pymongo import MongoClient
 from sqlalchemy import create_engine
 from studybuddy.app import create_app
-from studybuddy.settings import Settings
+from studybuddy.settings import Settings, sqlalchemy_url
 
 from syncline import Freshness
 from tests.relay import until
@@ -38,7 +38,7 @@ _numbers = itertools.count(1)
 
 def migrate(url: str, *steps: str) -> None:
     """Run migrations: ``"head"`` up, ``"base"`` down."""
-    engine = create_engine(f"postgresql+psycopg://{url.partition('://')[2]}")
+    engine = create_engine(sqlalchemy_url(url))
     with engine.begin() as connection:
         config = Config(str(HOME / "alembic.ini"))
         config.attributes["connection"] = connection
@@ -48,14 +48,20 @@ def migrate(url: str, *steps: str) -> None:
 
 
 class System:
-    """Both databases and what runs on them."""
+    """Both databases and what runs on them.
 
-    def __init__(self, database_url: str, mongo_url: str, mongo_database: str, folder: Path) -> None:
+    ``database_url`` is libpq's; the application, Alembic and Syncline get it with the name of ``dialect`` in front.
+    """
+
+    def __init__(
+        self, database_url: str, mongo_url: str, mongo_database: str, folder: Path, dialect: str = "postgresql"
+    ) -> None:
         self.database_url = database_url
+        url = f"{dialect}://{database_url.partition('://')[2]}"
         self.log = folder / "worker.log"
         self.mongo_url = urlsplit(mongo_url)._replace(path=f"/{mongo_database}").geturl()
         self.settings = Settings(
-            database_url=database_url,
+            database_url=url,
             mongodb_url=self.mongo_url,
             secret=SECRET,
             synced_seconds=30,
@@ -64,13 +70,13 @@ class System:
         )
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SYNCLINE_")},
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": url,
             "MONGODB_URL": self.mongo_url,
             "STUDYBUDDY_SECRET": SECRET,
             "SYNCLINE_WORKER__LEASE_SECONDS": "2",
             "SYNCLINE_WORKER__RENEW_SECONDS": "0.5",
         }
-        migrate(database_url, "head")
+        migrate(url, "head")
         self.syncline("install", "--yes")
 
     def syncline(self, *arguments: str) -> str:

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 MOMENT = TIMESTAMP(timezone=True, precision=3)
+ORDERED = sa.Text(collation="C").with_variant(sa.Text(), "cockroachdb")
 
 
 def upgrade() -> None:
@@ -28,9 +29,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("username", sa.Text(), nullable=False),
-        sa.Column(
-            "username_key", sa.Text(collation="C"), sa.Computed("lower(username)", persisted=True), nullable=False
-        ),
+        sa.Column("username_key", ORDERED, sa.Computed("lower(username)", persisted=True), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
         sa.Column("avatar", sa.Text(), nullable=True),
         sa.Column("total_points", sa.BigInteger(), server_default=sa.text("0"), nullable=False),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from studybuddy import schemas
@@ -19,6 +19,9 @@ from studybuddy.services import Session, Tokens, commit
 from syncline import Secondary
 
 router = APIRouter(prefix="/api/messages", tags=["messages"])
+
+SIMPLE: Any = literal_column("'simple'")
+"""The text search configuration. A parameter would be cast to ``regconfig``, which CockroachDB does not know."""
 
 With = Annotated[int, Query(alias="with", ge=1, le=schemas.MAX_ID, description="Id of the other user.")]
 
@@ -74,7 +77,7 @@ async def search(
 
     async def primary(session: AsyncSession) -> Rows:
         own = or_(Message.sender_id == caller.id, Message.receiver_id == caller.id)
-        found = func.to_tsvector("simple", Message.body).op("@@")(func.plainto_tsquery("simple", " ".join(words)))
+        found = func.to_tsvector(SIMPLE, Message.body).op("@@")(func.plainto_tsquery(SIMPLE, " ".join(words)))
         columns = select(*Message.__table__.columns)
         return await selected(session, columns.where(own, found).order_by(Message.id.desc()).limit(limit))
 
