@@ -103,7 +103,7 @@ def test_the_demo_plays_the_reference_application_and_goes_on(environment, tmp_p
     assert records > 10_000  # two bursts
     assert commits > 60
     assert output.count("burst: 5,000 rows") == 2
-    assert re.search(r"Page: http://127\.0\.0\.1:\d+/ +credential: \w{32}", output)
+    assert re.search(r"Page: http://127\.0\.0\.1:\d+/login#\w{32}", output)
     assert re.search(r"API: http://127\.0\.0\.1:\d+/docs", output)
     assert "proved equal as of" in said[-2]
     assert nothing_left(tmp_path)

@@ -129,7 +129,7 @@ class Vandal:
         (entity, one), (_, other) = (first := self._cold()), self._cold(first[0])
         a, b = self._document(entity, one), self._document(entity, other)
         keep = ("_id",) if self._dice.random() < 0.5 else ("_id", "_originalId", "_v")
-        for name in (*a.keys(),):
+        for name in [name for name in a if name in b]:  # a harmless edit may have taken `_syncedAt` away
             if name not in keep:
                 a[name], b[name] = b[name], a[name]
         self._exchange(entity, a, b)

@@ -55,6 +55,8 @@ unique = true
 table = "person"
 include = ["name"]
 exclude = ["secret"]
+[[entities.person.indexes]]
+keys = { name = "text" }
 """
 UNTOUCHED = {"workers", "indexes"}
 """What is wrong right after an installation: no worker has run yet."""

@@ -71,6 +71,9 @@ def command(relay, mongo_url, mongo_db, tmp_path, monkeypatch):
 def test_from_nothing_to_proved_equal_to_damaged_to_mended(command, tmp_path):
     text = command("verify", status=1)
     assert "700 records diverge" in text
+    warned = [one["message"] for one in command.json("status", status=1)["alerts"] if one["name"] == "Divergent"]
+    assert [text.partition(":")[0] for text in warned] == ["todos", "users"]
+    assert "the last verification was not clean (500 missing)" in warned[1]
     with command.relay.process(tmp_path):
         text = command("backfill")
         assert "users: 500 records marked" in text
@@ -105,6 +108,7 @@ def test_from_nothing_to_proved_equal_to_damaged_to_mended(command, tmp_path):
         assert "syncline repair" not in text, "it would not help"
         command.documents.users.delete_one({"_id": "foreign"})
         assert "Proved equal" in command("verify")
+        assert command.json("status")["alerts"] == []
         assert "0 records marked" in command("repair")
 
 

@@ -104,6 +104,31 @@ def test_the_view_fits_its_terminal(width):
     assert max(len(line) for line in drawn(width)) <= width
 
 
+def test_many_entities_leave_room_for_the_ways_in():
+    shown = picture()
+    names = [f"entity{n}" for n in range(10)]
+    shown.sample = Sample(rows={name: n for n, name in enumerate(names)}, documents={})
+    lines = drawn(80, 24, shown)
+    assert len(lines) < 24
+    assert WAYS_IN[-1][1] in lines[-1]
+    assert any("more" in line for line in lines)
+    assert any("entity9" in line for line in lines), "the largest"
+
+
+def test_a_second_traffic_process_goes_on_counting():
+    shown = picture()
+    report = {"commits": 10, "rollbacks": 1, "seen": [], "waiting": []}
+    shown.restart(200.0, 0.0)
+    shown.traffic(report)
+    assert (shown.commits.total, shown.rollbacks) == (3010, 121)
+
+
+def test_what_is_applied_is_told_by_entity():
+    shown = Picture(now=1.0, names={"todos": "todo"})
+    shown.batch({"collection": "todos", "applied": 3, "deleted": 1})
+    assert shown.applied_by_entity["todo"].total == 4
+
+
 def test_the_view_fits_24_lines():
     shown = picture()
     for n in range(20):

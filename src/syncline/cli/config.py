@@ -7,6 +7,7 @@ import json
 import typer
 
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say, settings_from
+from syncline.model.words import counted
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configuration as it is understood.")
 
@@ -42,4 +43,4 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         entities = [{"name": e.name, "table": str(e.table), "collection": e.collection} for e in settings.entities]
         print_json({"valid": True, "file": str(settings.file) if settings.file else None, "entities": entities})
         return
-    say(f"{settings.file or 'the environment'}: valid, {len(settings.entities)} entities")
+    say(f"{settings.file or 'the environment'}: valid, {counted(len(settings.entities), 'entity', 'entities')}")

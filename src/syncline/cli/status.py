@@ -84,7 +84,7 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
     """Say who works, at what, and what was proved."""
     for worker in found.workers:
         age, report = _for(now - worker["started_at"]), worker["report"]
-        rate = f"{report.get('rate', 0):,} marks/s"
+        rate = f"{report.get('rate', 0) if worker['alive'] else 0:,} marks/s"
         name = f"worker {worker['name'].removeprefix('worker ')}"
         line = f"{name}: {worker['version']}, {worker['lanes']} lanes, {rate}, "
         yield Text.assemble(line, (f"alive for {age}", "green") if worker["alive"] else ("gone", "red"))

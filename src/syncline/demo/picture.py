@@ -73,8 +73,12 @@ class Picture:
     sample: Sample = field(default_factory=Sample)
     commits: Rate = field(default_factory=Rate)
     rollbacks: int = 0
+    before: tuple[float, int] = (0, 0)
+    """Commits and rollbacks of the traffic processes that have ended."""
     applied: Rate = field(default_factory=Rate)
     applied_by_entity: dict[str, Rate] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Collection to entity."""
     visible: list[Visible] = field(default_factory=list)
     waiting: Sequence[float] = ()
     events: list[tuple[float, str]] = field(default_factory=list)
@@ -91,9 +95,9 @@ class Picture:
         return self.now - self.began if self.began else 0.0
 
     def restart(self, now: float, seconds: float) -> None:
-        """A traffic process begins; its counts begin at zero."""
+        """A traffic process begins; it counts from zero."""
         self.began, self.seconds = self.began or now, seconds
-        self.commits, self.rollbacks, self.waiting = Rate(), 0, ()
+        self.before, self.waiting = (self.commits.total, self.rollbacks), ()
 
     def note(self, text: str) -> None:
         """Something has happened that people should see."""
@@ -101,8 +105,9 @@ class Picture:
 
     def traffic(self, report: Mapping[str, Any]) -> None:
         """Take in a line of the traffic."""
-        self.commits.total = report["commits"]
-        self.rollbacks = report["rollbacks"]
+        commits, rollbacks = self.before
+        self.commits.total = commits + report["commits"]
+        self.rollbacks = rollbacks + report["rollbacks"]
         self.visible += [Visible(committed, seconds) for committed, seconds in report["seen"]]
         self.waiting = report["waiting"]
 
@@ -110,7 +115,8 @@ class Picture:
         """Take in a batch of the worker's log: it was acknowledged."""
         records = line["applied"] + line["deleted"]
         self.applied.total += records
-        self.applied_by_entity.setdefault(line["collection"], Rate()).total += records
+        name = self.names.get(line["collection"], line["collection"])
+        self.applied_by_entity.setdefault(name, Rate()).total += records
 
     def draw(self) -> None:
         """Add a point to each curve; called a few times a second."""

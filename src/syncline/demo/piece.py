@@ -54,8 +54,6 @@ class Furniture:
     """After ``python -m``; the demo adds ``--seconds``, ``--pause``, ``--burst-at``, ``--burst-rows``."""
     environment: Mapping[str, str] = field(default_factory=dict)
     services: Sequence[Service] = ()
-    secrets_to_tell: Mapping[str, str] = field(default_factory=dict)
-    """What people need to get in, by the name of the service."""
 
 
 class Piece(Protocol):
@@ -108,7 +106,7 @@ class _Service(BaseModel):
 
     arguments: list[str]
     show: str = "/"
-    credential: str = ""
+    """Path to tell; it may have what people need to get in."""
 
 
 class _Script(BaseModel):
@@ -169,11 +167,15 @@ class Application:
         environment |= {"DATABASE_URL": postgres_url, "MONGODB_URL": mongo_url, "PYTHONPATH": str(self._app)}
         await asyncio.to_thread(self._migrate, environment)
         services = [
-            Service(name, [_filled(one, known | {"port": str(port)}) for one in service.arguments], port, service.show)
+            Service(
+                name,
+                [_filled(one, known | {"port": str(port)}) for one in service.arguments],
+                port,
+                _filled(service.show, known),
+            )
             for (name, service), port in zip(script.services.items(), ports, strict=True)
         ]
-        told = {name: _filled(one.credential, known) for name, one in script.services.items() if one.credential}
-        return Furniture(config, [_filled(one, known) for one in script.traffic], environment, services, told)
+        return Furniture(config, [_filled(one, known) for one in script.traffic], environment, services)
 
     async def seed(self, postgres_url: str) -> None:
         """Leave that to the traffic."""

@@ -54,17 +54,13 @@ class Place:
 
     def ways_in(self, *, brief: bool = False) -> list[tuple[str, str]]:
         """Say how to connect to what runs here; ``brief``: without this machine's paths, for a picture."""
-        services = [(one.name, f"{one.url}{one.show}{self._credential(one.name)}") for one in self.furniture.services]
+        services = [(one.name, f"{one.url}{one.show}") for one in self.furniture.services]
         return [
             *services,
             ("PostgreSQL", f"psql {self.postgres_url}"),
             ("MongoDB", f'mongosh "{self.mongo_url}"'),
             ("Syncline", self._status(brief=brief)),
         ]
-
-    def _credential(self, service: str) -> str:
-        told = self.furniture.secrets_to_tell.get(service)
-        return f"   credential: {told}" if told else ""
 
     def _status(self, *, brief: bool) -> str:
         command = "syncline" if brief else str(self.folder / "syncline")

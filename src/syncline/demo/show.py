@@ -32,7 +32,7 @@ class Show:
         self._place = place
         self._stage = stage
         self._seconds = seconds
-        self.picture = Picture(time.monotonic())
+        self.picture = Picture(time.monotonic(), names={e.collection: e.name for e in place.settings.entities})
         self._cast = Cast(place, self.picture)
         self._sampled = 0
 

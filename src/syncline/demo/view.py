@@ -16,8 +16,9 @@ from syncline.demo.words import duration, number, sparkline
 LABEL, VALUE, NOTE = 15, 24, 26
 WIDEST = 110
 MOST_EVENTS = 7
-OTHER_LINES = 17
-"""Height of everything but the events and the ways in, with a line for the cursor."""
+OTHER_LINES = 14
+"""Height of everything but the entities, the events and the ways in, with a line for the cursor."""
+LEAST_EVENTS = 2
 CURVE = 140
 """Values that a curve should show: 35 seconds."""
 NOTES_FROM = 96
@@ -37,16 +38,18 @@ def view(
     ways = [Text.assemble((name.ljust(LABEL + 2), "dim"), command) for name, command in ways_in]
     below = sum(1 + text.cell_len // width for text in ways)
     inside = min(width, WIDEST) - 4
+    room = height - OTHER_LINES - below
+    entities = max(1, room - LEAST_EVENTS)
     parts: list[RenderableType] = [
         _clock(picture, engines, inside),
         Text(),
         _meters(picture, inside),
         Text(),
-        _entities(picture, inside),
+        _entities(picture, inside, entities),
         Text(),
         _worker(picture),
         Rule(style="dim"),
-        *_events(picture, min(MOST_EVENTS, max(1, height - OTHER_LINES - below))),
+        *_events(picture, min(MOST_EVENTS, max(1, room - min(entities, len(picture.sample.rows))))),
     ]
     panel = Panel(Group(*parts), title="[bold]syncline demo[/]", width=inside + 4, border_style="blue")
     return Group(panel, *ways)  # the ways in have no frame, so that they can be copied
@@ -93,8 +96,13 @@ def _meters(picture: Picture, width: int) -> Table:
     return table
 
 
-def _entities(picture: Picture, width: int) -> Table:
+def _entities(picture: Picture, width: int, most: int) -> Table:
+    """Show as many as there is room for, those with the most records."""
     rows, documents = picture.sample.rows, picture.sample.documents
+    left_out = max(0, len(rows) - most)
+    if left_out:
+        largest = sorted(rows, key=lambda name: -rows[name])[: max(1, most - 1)]
+        rows = {name: count for name, count in rows.items() if name in largest}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=min(width, 70))
     table.add_column("records of", ratio=2)
     for heading in ("PostgreSQL", "MongoDB", "applied/s"):
@@ -108,6 +116,8 @@ def _entities(picture: Picture, width: int) -> Table:
             Text(number(there), "green" if there == count else "yellow"),
             Text(number(rate.per_second) if rate else "0"),
         )
+    if left_out and most > 1:
+        table.add_row(Text(f"and {left_out + 1} more", "dim"))
     return table
 
 

@@ -138,6 +138,7 @@ def judge(
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
     if measures and measures.queue_size and not any(worker["alive"] for worker in facts.get("workers", ())):
         found.append(_unattended(measures.queue_size))
+    found += [_divergent(one) for one in facts.get("certificates", ()) if one["verdict"] == "divergent"]
     source, *target = databases.values()
     up = all(state.connected for state in target)
     return Status(databases, health(source_up=source.connected, target_up=up, alerts=found), found, **facts)
@@ -177,6 +178,13 @@ def _unattended(waiting: int) -> Alert:
     changes = f"{counted(waiting, 'change')} {'is' if waiting == 1 else 'are'}"
     message = f"no worker is running, and {changes} waiting: start one with `syncline worker`"
     return Alert("NoWorker", Severity.WARNING, 0, 1, message)
+
+
+def _divergent(proof: Mapping[str, Any]) -> Alert:
+    kinds = proof["divergent"] or {}
+    what = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "records are parked"
+    message = f"{proof['entity']}: the last verification was not clean ({what}): mend it, then `syncline verify` again"
+    return Alert("Divergent", Severity.WARNING, sum(kinds.values()), 0, message)
 
 
 def _noticed(notices: Rows) -> list[Alert]:

@@ -59,10 +59,13 @@ async def missing_indexes(collection: AsyncCollection[dict[str, Any]], entity: E
         (tuple(info["key"]), frozenset(info.get("weights", ())))
         for info in (await collection.index_information()).values()
     ]
-    return [index for index in entity.indexes if _stored(index) not in present]
+    return [index for index in entity.indexes if stored_keys(index) not in present]
 
 
-def _stored(index: Index) -> tuple[tuple[tuple[str, Any], ...], frozenset[str]]:
+StoredKeys = tuple[tuple[tuple[str, Any], ...], frozenset[str]]
+
+
+def stored_keys(index: Index) -> StoredKeys:
     """Give a declaration's keys as the server lists them: all text fields are one pair of keys, and have weights."""
     keys: list[tuple[str, Any]] = []
     for field, direction in index.keys:

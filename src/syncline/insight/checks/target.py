@@ -18,6 +18,7 @@ from syncline.insight.examination import CHECK_SECONDS, unchecked
 from syncline.insight.reach import names, ping_target
 from syncline.model.entity import Index
 from syncline.ports import Target
+from syncline.targets.mongo_indexes import StoredKeys, stored_keys
 
 MAJORITY_MILLISECONDS = 3000
 NEEDED = ("find", "insert", "update", "remove", "createIndex")
@@ -202,7 +203,7 @@ async def indexes(target: Server, settings: Settings) -> list[Finding]:
     for entity in settings.entities:
         present = await _present(target, entity.collection) if entity.indexes else {}
         for index in entity.indexes:
-            known = present.get(tuple(index.keys))
+            known = present.get(stored_keys(index))
             if known is None:
                 missing.append(_named(entity.collection, index))
             elif index.unique and not known.get("unique"):
@@ -223,14 +224,15 @@ async def indexes(target: Server, settings: Settings) -> list[Finding]:
     return found or [ok("indexes", "every declared index exists")]
 
 
-async def _present(target: Server, collection: str) -> Mapping[tuple[Any, ...], Mapping[str, Any]]:
+async def _present(target: Server, collection: str) -> Mapping[StoredKeys, Mapping[str, Any]]:
     try:
         reply = await target.ask({"listIndexes": collection, "cursor": {"batchSize": 1000}})
     except SynclineError as error:
         if _code(error) == _NO_SUCH_COLLECTION:
             return {}
         raise
-    return {tuple(index["key"].items()): index for index in reply["cursor"]["firstBatch"]}
+    present = reply["cursor"]["firstBatch"]
+    return {(tuple(index["key"].items()), frozenset(index.get("weights", ()))): index for index in present}
 
 
 def _named(collection: str, index: Index) -> str:

@@ -119,7 +119,7 @@ function workers(state) {
       text(pill, worker.alive ? "alive" : "gone");
       text(trouble, report.target_error ?? "");
       text(cells[0], own.length ? `${own.length} (${ranges(own)})` : "none");
-      text(cells[1], short(report.rate));
+      text(cells[1], worker.alive ? short(report.rate) : "");
       text(cells[2], number((report.applied ?? 0) + (report.deleted ?? 0)));
       text(cells[3], number(report.stale));
       text(cells[4], number(report.rejected));
