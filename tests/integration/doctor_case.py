@@ -56,7 +56,7 @@ table = "person"
 include = ["name"]
 exclude = ["secret"]
 [[entities.person.indexes]]
-keys = { name = "text" }
+keys = {{ name = "text" }}
 """
 UNTOUCHED = {"workers", "indexes"}
 """What is wrong right after an installation: no worker has run yet."""
