@@ -98,7 +98,8 @@ class TestTables:
         case.sql("DROP TABLE person")
         finding = case.found("mapping", "critical", "there is no table public.person")
         assert "[entities.person]" in finding["fix"]
-        case.edit('[entities.person]\ntable = "person"\ninclude = ["name"]\nexclude = ["secret"]\n', "")
+        config = case.config.read_text("utf-8")
+        case.edit(config[config.index("[entities.person]") :], "")
         case.run("install", "--yes")
         assert case.report()["mapping"]["level"] == "ok"
 

@@ -138,7 +138,7 @@ def judge(
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
     if measures and measures.queue_size and not any(worker["alive"] for worker in facts.get("workers", ())):
         found.append(_unattended(measures.queue_size))
-    found += [_divergent(one) for one in facts.get("certificates", ()) if one["verdict"] == "divergent"]
+    found += _divergent(facts.get("certificates", ()), facts.get("notices", ()))
     source, *target = databases.values()
     up = all(state.connected for state in target)
     return Status(databases, health(source_up=source.connected, target_up=up, alerts=found), found, **facts)
@@ -180,11 +180,17 @@ def _unattended(waiting: int) -> Alert:
     return Alert("NoWorker", Severity.WARNING, 0, 1, message)
 
 
-def _divergent(proof: Mapping[str, Any]) -> Alert:
-    kinds = proof["divergent"] or {}
-    what = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "records are parked"
-    message = f"{proof['entity']}: the last verification was not clean ({what}): mend it, then `syncline verify` again"
-    return Alert("Divergent", Severity.WARNING, sum(kinds.values()), 0, message)
+def _divergent(certificates: Rows, notices: Rows) -> list[Alert]:
+    """Alert on entities whose last verification was not clean, unless a worker that verifies says so already."""
+    told = {one["message"].partition(":")[0] for one in notices if one["name"] == "Diverged" and not one["resolved"]}
+    found = []
+    for proof in certificates:
+        if proof["verdict"] == "divergent" and proof["entity"] not in told:
+            kinds = proof["divergent"] or {}
+            what = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "records are parked"
+            message = f"the last verification was not clean ({what}): mend it, then `syncline verify` again"
+            found.append(Alert("Divergent", Severity.WARNING, sum(kinds.values()), 0, f"{proof['entity']}: {message}"))
+    return found
 
 
 def _noticed(notices: Rows) -> list[Alert]:
