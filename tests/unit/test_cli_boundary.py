@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
+from syncline.cli.boundary import invocation
 from syncline.cli.main import app
 from syncline.config import Settings
 from syncline.errors import SynclineError
@@ -19,8 +22,10 @@ def check(monkeypatch, tmp_path):
     """Run a command whose work ends in an error."""
     monkeypatch.chdir(tmp_path)
 
-    def run(error, *options):
+    def run(error, *options, resume=None):
         def fail(**_):
+            if isinstance(error, KeyboardInterrupt):
+                invocation.get().resume = resume
             raise error
 
         monkeypatch.setattr(Settings, "as_dict", lambda _: fail())
@@ -75,3 +80,36 @@ def test_every_command_has_help(monkeypatch):
         result = CliRunner().invoke(app, [*path, "--help"])
         assert result.exit_code == 0
         assert re.search(r"\w{3,}", result.stdout), path
+
+
+def test_the_help_says_what_each_command_says_of_itself():
+    from syncline.cli.main import SUMMARIES, command
+
+    commands = command().commands
+    assert {name: " ".join(one.help.split("\n\n")[0].split()) for name, one in commands.items()} == SUMMARIES
+
+
+def test_help_is_whole_at_80_columns(monkeypatch):
+    from syncline.cli.main import command
+
+    monkeypatch.setenv("COLUMNS", "80")
+    for path in [(), *_commands(command())]:
+        shown = CliRunner().invoke(app, [*path, "--help"]).stdout
+        assert not re.search(r"\w\.\.\.$", shown, re.MULTILINE), path
+        assert max(map(len, shown.splitlines())) <= 80, path
+
+
+def test_help_and_usage_errors_import_no_driver():
+    code = (
+        "import sys\nfrom syncline.cli.main import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'psycopg', 'pymongo', 'fastapi', 'syncline.config'} & sys.modules.keys()), file=sys.stderr)"
+    )
+    for arguments in (["--help"], ["--version"], ["nonsense"]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        assert done.stderr.splitlines()[-1] == "[]", arguments
+
+
+def test_an_interrupt_says_how_to_go_on(check):
+    result = check(KeyboardInterrupt(), resume="`syncline verify --resume` goes on")
+    assert (result.exit_code, result.stderr) == (130, "interrupted; `syncline verify --resume` goes on\n")

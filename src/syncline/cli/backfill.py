@@ -23,14 +23,14 @@ from syncline.backfill.runner import Progress as Step
 from syncline.backfill.runner import Runner
 from syncline.backfill.tasks import Task, TaskKind
 from syncline.cli.backfilling import bars, lines, step_as_dict
-from syncline.cli.common import ConfigOption, JsonOption, err, print_json, run, say, settings_from
+from syncline.cli.boundary import INTERRUPTED, err
+from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say, settings_from
 from syncline.cli.verifying import chosen
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.outbox.states import Plan
 from syncline.wiring import open_plans, opened_source, opened_target
 
-INTERRUPTED = 130
 TERMINATED = 143
 LATER = "interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here"
 

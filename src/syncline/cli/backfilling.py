@@ -15,7 +15,7 @@ from rich.text import Text
 
 from syncline.backfill.runner import Progress as Step
 from syncline.backfill.tasks import TaskKind
-from syncline.cli.common import err
+from syncline.cli.boundary import err
 
 TOLD_SECONDS = 1.0
 WINDOW_SECONDS = 30.0

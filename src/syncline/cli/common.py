@@ -1,35 +1,27 @@
-"""What the commands share: their options, the settings, the error boundary, and how things are printed."""
+"""What the commands share: their options, the settings, and how things are printed."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-import traceback
 from collections.abc import Coroutine, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-import typer.core
 from bson import json_util
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from syncline.config import Settings, load, passwords, redact
-from syncline.config.secrets import MASK
-from syncline.errors import SourceUnavailableError, SynclineError, TargetUnavailableError
+from syncline.cli.boundary import invocation
+from syncline.config import Settings, load, passwords
+from syncline.errors import SynclineError
 from syncline.model.entity import Entity
 
 T = TypeVar("T")
-
-COULD_NOT_RUN = 3
-"""Exit status: the command could not do what it was asked to do."""
-UNEXPECTED = 70
 
 ConfigOption = Annotated[
     Path | None,
@@ -40,67 +32,6 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 EntityOption = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity.")]
 
 out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
-
-
-@dataclass
-class Invocation:
-    """What is true for one run of the command."""
-
-    debug: bool = False
-    secrets: set[str] = field(default_factory=set)
-
-
-invocation: ContextVar[Invocation] = ContextVar("invocation")
-
-
-class Boundary(typer.core.TyperGroup):
-    """Turns errors into one clear line and an exit status; no traceback unless asked for, no secret ever."""
-
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer.Context is click's
-        """Run the command inside of the boundary."""
-        try:
-            return super().invoke(ctx)
-        except typer.Abort:
-            raise
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        except SynclineError as error:
-            _complain(error.message, error.hint or _advice(error))
-            raise typer.Exit(COULD_NOT_RUN) from None
-        except BrokenPipeError:
-            raise typer.Exit(1) from None
-        except Exception as error:
-            if hasattr(error, "exit_code"):  # Typer's own: wrong usage, or the end
-                raise
-            _complain(
-                f"unexpected {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
-                "this is a defect of Syncline; `syncline --debug …` shows where",
-            )
-            raise typer.Exit(UNEXPECTED) from None
-
-
-def _advice(error: SynclineError) -> str | None:
-    """Say what to do about a database that does not answer, where nobody has said it better."""
-    if isinstance(error, SourceUnavailableError):
-        return "nothing is lost; `syncline doctor` says what keeps the source away"
-    if isinstance(error, TargetUnavailableError):
-        return "nothing is lost, changes wait in the source; `syncline doctor` says what keeps the target away"
-    return None
-
-
-def _complain(message: str, hint: str | None) -> None:
-    if invocation.get().debug:
-        err.print(Text(_masked(traceback.format_exc()), "dim"))
-    err.print(Text("error: ", "bold red"), Text(_masked(message)), sep="")
-    if hint:
-        err.print(Text(f"  {_masked(hint)}", "yellow"))
-
-
-def _masked(text: str) -> str:
-    for secret in invocation.get().secrets:
-        text = text.replace(secret, MASK)
-    return redact(text)
 
 
 def keep_secret(url: str) -> None:

@@ -6,10 +6,17 @@ import json
 
 import typer
 
+from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say, settings_from
 from syncline.model.words import counted
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configuration as it is understood.")
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The configuration as it is understood.",
+)
 
 
 @app.command("show")

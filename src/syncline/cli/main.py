@@ -1,34 +1,100 @@
-"""The ``syncline`` command: its parts, put together."""
+"""The ``syncline`` command: its parts, each imported when it is asked for: help and usage errors come at once."""
 
 from __future__ import annotations
 
-from importlib.metadata import version as installed_version
+import sys
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from syncline.cli import (
-    backfill,
-    config,
-    demo,
-    doctor,
-    explain,
-    init,
-    install,
-    notices,
-    parked,
-    repair,
-    serve,
-    status,
-    tracing,
-    uninstall,
-    verify,
-    worker,
-)
-from syncline.cli.common import Boundary, Invocation, invocation
+from syncline.cli.boundary import INTERRUPTED, Boundary, Invocation, invocation
+
+SUMMARIES = {
+    "init": "Look at a PostgreSQL or CockroachDB database and write a commented syncline.toml for it.",
+    "install": "Create Syncline's tables and triggers, or bring them up to date. Running it again does nothing.",
+    "uninstall": "Remove triggers, tables and history from the source. The target's documents stay.",
+    "worker": "Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work.",
+    "backfill": "Bring in what was there before: mark every record, for the worker to write it.",
+    "serve": "Serve the operations page until told to stop (SIGTERM, Ctrl-C).",
+    "status": "Show how the synchronisation stands.",
+    "verify": "Compare both databases, record by record, while they are in use.",
+    "repair": "Verify, then mark what diverges, so that the worker writes it again.",
+    "explain": "Show everything that is known of one record, on both sides, and what it waits for.",
+    "parked": "Records that the target rejects.",
+    "notices": "What workers noticed and somebody must know.",
+    "doctor": "Look for what goes wrong in practice, and say how to mend it.",
+    "tracing": "Link the request that wrote to the apply that delivered: remember each transaction's trace, or stop.",
+    "demo": "Try it all: private databases, live traffic, a worker that is killed, and the proof.",
+    "config": "The configuration as it is understood.",
+}
+"""The commands in their order, with the first paragraph of their help (a test compares)."""
+
+
+class Commands(MutableMapping[str, Any]):
+    """The commands by name; ``syncline.cli.NAME`` is imported when it is looked up.
+
+    The module has a function of its name, or an ``app`` of several commands.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Load a command."""
+        if name not in SUMMARIES:
+            raise KeyError(name)
+        if name not in self._loaded:
+            self._loaded[name] = _load(name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        """Put another command in its place."""
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        """Forget a loaded command."""
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """List the names in the order of the help."""
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(SUMMARIES)
+
+
+def _load(name: str) -> Any:
+    module = import_module(f"syncline.cli.{name}")
+    part = getattr(module, "app", None)
+    if part is None:
+        part = typer.Typer(add_completion=False, rich_markup_mode=None)
+        part.command(name)(getattr(module, name))
+    command = typer.main.get_command(part)
+    command.name = name
+    return command
+
+
+class Root(Boundary):
+    """The whole command."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Commands()
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click's signature
+        """List the names without loading anything."""
+        return list(self.commands)
+
+    def summary(self, name: str) -> str:
+        """Say what a command does without loading it."""
+        return SUMMARIES[name]
+
 
 app = typer.Typer(
-    cls=Boundary,
+    cls=Root,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,7 +106,9 @@ app = typer.Typer(
 
 def _version(show: bool) -> None:
     if show:
-        typer.echo(f"syncline {installed_version('syncline')}")
+        from importlib.metadata import version
+
+        typer.echo(f"syncline {version('syncline')}")
         raise typer.Exit
 
 
@@ -53,27 +121,12 @@ def _main(
     invocation.set(Invocation(debug=debug))
 
 
-app.command("init")(init.init)
-app.command("install")(install.install)
-app.command("uninstall")(uninstall.uninstall)
-app.command("worker")(worker.worker)
-app.command("backfill")(backfill.backfill)
-app.command("serve")(serve.serve)
-app.command("status")(status.status)
-app.command("verify")(verify.verify)
-app.command("repair")(repair.repair)
-app.command("explain")(explain.explain)
-app.add_typer(parked.app, name="parked")
-app.add_typer(notices.app, name="notices")
-app.command("doctor")(doctor.doctor)
-app.command("tracing")(tracing.tracing)
-app.command("demo")(demo.demo)
-app.add_typer(config.app, name="config")
-
-
 def main() -> None:
     """Run the command; the entry point of the package."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # before or after the command itself, where the boundary does not reach
+        sys.exit(INTERRUPTED)
 
 
 def command() -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, print_table, run, say, settings_from
 from syncline.config import Settings
 from syncline.errors import SynclineError
@@ -15,7 +16,13 @@ from syncline.insight import notices, reach
 from syncline.insight.status import plain
 from syncline.model.words import counted
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What workers noticed and somebody must know.")
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="What workers noticed and somebody must know.",
+)
 
 STYLES = {"critical": "red", "warning": "yellow"}
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from syncline.cli.boundary import Group
 from syncline.cli.common import (
     ConfigOption,
     EntityOption,
@@ -25,7 +26,13 @@ from syncline.insight import parked as records
 from syncline.insight import reach
 from syncline.insight.parked import ParkedRecord
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Records that the target rejects.")
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Records that the target rejects.",
+)
 
 EntityArgument = Annotated[str | None, typer.Argument(help="The entity.")]
 KeysArgument = Annotated[list[str] | None, typer.Argument(help="Keys, as `parked list` shows them.")]

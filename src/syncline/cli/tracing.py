@@ -17,7 +17,7 @@ def tracing(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Link the request that wrote to the apply that delivered: remember each transaction's trace, or stop doing so.
+    """Link the request that wrote to the apply that delivered: remember each transaction's trace, or stop.
 
     Off by default. Needs an application that tells its traces, and workers started with `--tracing`.
     """

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from syncline.cli.common import err, print_table
+from syncline.cli.boundary import err
+from syncline.cli.common import print_table
 from syncline.config import Settings
 from syncline.outbox.plans import Plans
 from syncline.outbox.states import Plan
