@@ -67,6 +67,23 @@ class Resync:
     queue_size: int
     workers: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """Give the form that ``syncline resync --json`` prints; times in ISO 8601."""
+        return {
+            "id": self.id,
+            "state": self.state.value,
+            "progress": self.progress,
+            "message": self.message,
+            "requested_at": self.requested_at.isoformat(),
+            "finished_at": self.finished_at and self.finished_at.isoformat(),
+            "left": [
+                {"kind": p.kind, "entity": p.entity, "done": p.done, "total": p.total, "marked": p.marked}
+                for p in self.left
+            ],
+            "queue_size": self.queue_size,
+            "workers": self.workers,
+        }
+
     @property
     def progress(self) -> float:
         """How much is marked, from 0 to 1."""
@@ -76,34 +93,54 @@ class Resync:
         return round(min(done / max(self.tasks, len(self.left)), 0.999), 3)
 
 
-async def start(connection: Connection, options: Mapping[str, Any] | None = None) -> Resync:
+async def start(
+    connection: Connection, options: Mapping[str, Any] | None = None, *, names: Sequence[str] | None = None
+) -> Resync:
     """Ask for a full resync; any worker does it. One that is not over yet is given instead of a second one.
 
     Args:
         connection: to the source.
         options: of its tasks, such as ``max_queue``.
+        names: only these entities; all when it is ``None``.
 
     Raises:
-        SynclineError: there is nothing to sync.
+        SynclineError: there is nothing to sync, or an entity is not installed.
 
     """
+    chosen = None if names is None else list(names)
 
     async def begin() -> int:
         await _rows(connection, "only_one")
-        for row in await _rows(connection, "unfinished_resync"):
-            known = await look(connection, row["id"])
-            if known is not None and not known.state.is_over:
-                return known.id
-        rows = await _rows(connection, "begin")
-        if not rows:
-            raise SynclineError("no entity is installed: there is nothing to sync", hint="run `syncline install`")
-        id_ = int(rows[0]["id"])
-        await _rows(connection, "request_all", reason=_reason(id_), options=Jsonb(dict(options or {})))
+        if (running := await current(connection)) is not None:
+            return running.id
+        entities = await _rows(connection, "entities", names=chosen)
+        _check(entities, chosen)
+        message = f"full resync of {', '.join(entity['name'] for entity in entities)}"
+        id_ = int((await _rows(connection, "begin", message=message))[0]["id"])
+        ids = [entity["id"] for entity in entities]
+        await _rows(connection, "request_all", reason=_reason(id_), options=Jsonb(dict(options or {})), entities=ids)
         return id_
 
     found = await look(connection, await in_transaction(connection, begin))
     assert found is not None  # noqa: S101  it was there or was made just now
     return found
+
+
+async def current(connection: Connection) -> Resync | None:
+    """Find the resync that is not over yet; ``None``: there is none."""
+    for row in await _rows(connection, "unfinished_resync"):
+        found = await look(connection, row["id"])
+        if found is not None and not found.state.is_over:
+            return found
+    return None
+
+
+def _check(entities: Sequence[Mapping[str, Any]], names: Sequence[str] | None) -> None:
+    unknown = sorted(set(names or ()) - {entity["name"] for entity in entities})
+    if unknown:
+        raise SynclineError(f"not installed: {', '.join(unknown)}", hint="`syncline install` installs what is declared")
+    if not entities:
+        raise SynclineError("no entity is installed: there is nothing to sync", hint="run `syncline install`")
 
 
 async def look(connection: Connection, id_: int) -> Resync | None:

@@ -7,16 +7,18 @@ SELECT FROM syncline.meta FOR UPDATE
 -- name: unfinished_resync
 SELECT id FROM syncline.notice WHERE name = 'ResyncRunning' AND resolved_at IS NULL ORDER BY id DESC LIMIT 1
 
+-- name: entities
+-- All that are installed, or those of them that are named.
+SELECT id, name FROM syncline.entity WHERE %(names)s::text[] IS NULL OR name = ANY(%(names)s::text[]) ORDER BY name
+
 -- name: begin
-INSERT INTO syncline.notice (name, severity, message)
-SELECT 'ResyncRunning', 'info', 'full resync of ' || string_agg(e.name, ', ' ORDER BY e.name) FROM syncline.entity AS e
-HAVING count(*) > 0
-RETURNING id
+INSERT INTO syncline.notice (name, severity, message) VALUES ('ResyncRunning', 'info', %(message)s) RETURNING id
 
 -- name: request_all
 INSERT INTO syncline.task (kind, entity, reason, options)
 SELECT k.kind, e.id, %(reason)s, %(options)s || jsonb_build_object('resync_tasks', count(*) OVER ())
 FROM syncline.entity AS e CROSS JOIN unnest(ARRAY['backfill', 'sweep']) WITH ORDINALITY AS k (kind, place)
+WHERE e.id = ANY(%(entities)s::smallint[])
 ORDER BY e.id, k.place
 
 -- name: resync

@@ -22,12 +22,14 @@ from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Progress as Step
 from syncline.backfill.runner import Runner
 from syncline.backfill.tasks import Task, TaskKind
-from syncline.cli.backfilling import bars, lines, step_as_dict
+from syncline.cli.backfilling import bars, lines, print_tasks, step_as_dict
 from syncline.cli.boundary import INTERRUPTED, err
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say, settings_from
 from syncline.cli.verifying import chosen
 from syncline.config import Settings
 from syncline.errors import SynclineError
+from syncline.insight import reach
+from syncline.insight.status import plain
 from syncline.outbox.states import Plan
 from syncline.wiring import open_plans, opened_source, opened_target
 
@@ -72,6 +74,7 @@ def backfill(
     ] = False,
     sweep: Annotated[bool, typer.Option(help="Also remove documents that have no row any more.")] = True,
     cancel: Annotated[bool, typer.Option("--cancel", help="Drop what an earlier call left unfinished.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only say what is unfinished, and mark nothing.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -87,6 +90,10 @@ def backfill(
     wish = Wish(entities or [], sweep, where, keys, pace, as_json)
     _check(wish)
     settings = settings_from(config)
+    if status:
+        tasks = run(_unfinished(settings))
+        print_json({"tasks": tasks}) if as_json else print_tasks(tasks)
+        return
     if cancel:
         dropped = run(_cancel(settings, wish.entities))
         print_json({"cancelled": len(dropped)}) if as_json else say(f"{len(dropped)} unfinished tasks dropped")
@@ -169,6 +176,11 @@ def _opened_file(name: str) -> Iterator[BinaryIO]:
         raise SynclineError(f"{name} cannot be read: {error.strerror}", hint="--keys takes a file, or -") from error
     with file:
         yield file
+
+
+async def _unfinished(settings: Settings) -> list[dict[str, Any]]:
+    async with reach.source(settings.source.url, purpose="backfill") as source:
+        return [plain(task) for task in await reach.rows(source, "tasks")]
 
 
 async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -16,6 +16,7 @@ from rich.text import Text
 from syncline.backfill.runner import Progress as Step
 from syncline.backfill.tasks import TaskKind
 from syncline.cli.boundary import err
+from syncline.cli.common import print_table, say
 
 TOLD_SECONDS = 1.0
 WINDOW_SECONDS = 30.0
@@ -60,6 +61,36 @@ def step_as_dict(step: Step) -> dict[str, Any]:
         "foreign": step.foreign,
         "finished": step.finished,
     }
+
+
+def print_tasks(tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Print what is left to mark, as ``syncline backfill --status`` shows it."""
+    if not tasks:
+        say("nothing is left to be marked")
+        return
+    rows = [
+        (
+            task["entity"],
+            task["kind"],
+            task["reason"],
+            "running" if task["running"] else "waiting",
+            share(task["progress"]),
+        )
+        for task in tasks
+    ]
+    print_table(("entity", "kind", "asked for by", "state", "progress"), rows)
+    if not any(task["running"] for task in tasks):
+        say("a running worker goes on with it, or the next `syncline backfill` for its own", "dim")
+
+
+def share(progress: Mapping[str, Any]) -> str:
+    """Say how far a task is, in records and percent."""
+    done, total = progress.get("done"), progress.get("total")
+    if done is None:
+        return "not begun"
+    if not total:
+        return f"{done:,} passed"
+    return f"{min(done / total, 1):.0%}, {min(done, total):,} of about {total:,}"
 
 
 @contextlib.contextmanager

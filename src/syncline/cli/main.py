@@ -17,6 +17,7 @@ SUMMARIES = {
     "uninstall": "Remove triggers, tables and history from the source. The target's documents stay.",
     "worker": "Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work.",
     "backfill": "Bring in what was there before: mark every record, for the worker to write it.",
+    "resync": "Write every record again and remove every stray document: a full resync, done by the workers.",
     "serve": "Serve the operations page until told to stop (SIGTERM, Ctrl-C).",
     "status": "Show how the synchronisation stands.",
     "verify": "Compare both databases, record by record, while they are in use.",

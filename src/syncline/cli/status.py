@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group
@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.text import Text
 
+from syncline.cli.backfilling import share
 from syncline.cli.common import ConfigOption, JsonOption, out, print_json, run, settings_from
 from syncline.config import Settings
 from syncline.insight.status import Status, read_status
@@ -95,7 +96,8 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
         yield Text("no worker is running: start one with `syncline worker`", "yellow")
     for task in found.tasks:
         state = "running" if task["running"] else "waiting"
-        yield Text(f"{task['kind']} of {task['entity']} ({task['reason']}): {state}{_progress(task['progress'])}")
+        progress = f", {share(task['progress'])}" if "done" in task["progress"] else ""
+        yield Text(f"{task['kind']} of {task['entity']} ({task['reason']}): {state}{progress}")
     for one in found.verifying:
         state = "running" if one["running"] else "interrupted"
         yield Text(f"verification of {one['entity']} ({one['origin']}): {state}, {one['records']:,} records compared")
@@ -106,15 +108,6 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
             f"verified {proof['entity']}: {proof['verdict']}, {proof['records']:,} records{kinds}, "
             f"as of {proof['as_of']:%Y-%m-%d %H:%M:%S} ({age} ago)"
         )
-
-
-def _progress(progress: Mapping[str, Any]) -> str:
-    done, total = progress.get("done"), progress.get("total")
-    if done is None:
-        return ""
-    if not total:
-        return f", {done:,} passed"
-    return f", {min(done / total, 1):.0%}, {min(done, total):,} of about {total:,}"
 
 
 def _for(age: timedelta) -> str:
