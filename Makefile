@@ -39,11 +39,12 @@ test: $(STAMP) ## Run all tests (make test ARGS="-k fence")
 test-unit: $(STAMP) ## Run the tests that need no database engine
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not engines" tests/unit $(ARGS)
 
-check: $(STAMP) ## Formatting, lint, types, layers
+check: $(STAMP) ## Formatting, lint, types, layers, mutants that fit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.mutants --check
 
 format: $(STAMP) ## Format and apply the safe fixes
 	$(BIN)/ruff format .
@@ -54,7 +55,7 @@ bench: $(STAMP) ## Measure (results depend on the machine; the MongoDB engine is
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-mutants: $(STAMP) ## Take out each mechanism and see that a test fails
+mutants: $(STAMP) ## Take out each mechanism and see that a test fails (ARGS="--only NAME")
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
 	@$(BIN)/python -m tests.mutants $(ARGS)
 

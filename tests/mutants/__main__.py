@@ -1,20 +1,22 @@
 # ruff: noqa: T201  (a command prints)
-"""``python -m tests.mutants [NAME …]``: make each mutant, run the tests that must notice, say which did."""
+"""``python -m tests.mutants [--only NAME]``: make each mutant, run the tests that must notice, say which did."""
 
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.catalogue import MUTANTS, DoesNotApplyError, Mutant
+from tests.mutants.anchor import DoesNotApplyError
+from tests.mutants.catalogue import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 180
@@ -37,22 +39,38 @@ class Outcome:
         return not self.trouble and not self.green and bool(self.red)
 
 
-def check_applies(mutant: Mutant) -> None:
-    """See that the source still has the text that the mutant changes.
+def check(mutant: Mutant) -> None:
+    """See that what the mutant changes is in the source, that the change is Python, and that its tests exist.
 
     Raises:
-        DoesNotApplyError: it has not.
+        DoesNotApplyError: something of it is missing.
 
     """
     for file in mutant.files:
-        mutant.applied(file, (ROOT / "src" / file).read_text("utf-8"))
+        if not (ROOT / "src" / file).exists():
+            raise DoesNotApplyError(f"mutant {mutant.name}: there is no {file}")
+        text = mutant.applied(file, (ROOT / "src" / file).read_text("utf-8"))
+        if file.endswith(".py"):
+            ast.parse(text)
+    for test in mutant.tests:
+        file, *_, name = test.split("::")
+        if not any(f"def {name}(" in text for text in _texts(file)):
+            raise DoesNotApplyError(f"mutant {mutant.name}: there is no test {test}")
+
+
+def _texts(file: str) -> Iterator[str]:
+    """Give the text of a file of tests, and of the contract that it may inherit."""
+    if (ROOT / file).exists():
+        yield (text := (ROOT / file).read_text("utf-8"))
+        if "Contract" in text:
+            yield from (part.read_text("utf-8") for part in (ROOT / "src/syncline/testing/contract").glob("*.py"))
 
 
 def run(mutant: Mutant) -> Outcome:
     """Run the tests of a mutant in a process of their own."""
     began = time.monotonic()
     try:
-        check_applies(mutant)
+        check(mutant)
     except DoesNotApplyError as error:
         return Outcome(mutant, {}, mutant.tests, 0, str(error))
     command = [
@@ -102,18 +120,35 @@ def _verdicts(output: str) -> dict[str, str]:
 def main() -> int:
     """Run mutants; 1 if any survives."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these")
+    parser.add_argument("--only", metavar="NAME", action="append", help="only this one (may be repeated)")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
     parser.add_argument("--list", action="store_true", help="list them")
+    parser.add_argument("--check", action="store_true", help="only see that they fit the source; runs nothing")
     options = parser.parse_args()
-    if unknown := set(options.names) - {mutant.name for mutant in MUTANTS}:
+    if unknown := set(options.only or ()) - {mutant.name for mutant in MUTANTS}:
         parser.error(f"there is no mutant {', '.join(sorted(unknown))}")
-    chosen = [mutant for mutant in MUTANTS if not options.names or mutant.name in options.names]
+    chosen = [mutant for mutant in MUTANTS if not options.only or mutant.name in options.only]
     if options.list:
         print("\n".join(f"{mutant.name:40} {mutant.says}" for mutant in chosen))
         return 0
+    return _check(chosen) if options.check else _run(chosen, options.jobs)
+
+
+def _check(chosen: Sequence[Mutant]) -> int:
+    wrong = 0
+    for mutant in chosen:
+        try:
+            check(mutant)
+        except (DoesNotApplyError, SyntaxError) as error:
+            print(error)
+            wrong += 1
+    print(f"{len(chosen) - wrong} of {len(chosen)} mutants fit the source")
+    return 1 if wrong else 0
+
+
+def _run(chosen: Sequence[Mutant], jobs: int) -> int:
     survived = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         for outcome in pool.map(run, chosen):
             survived += not outcome.caught
             print(

@@ -1,10 +1,11 @@
-# ruff: noqa: ISC004
 """The mutants: which mechanism is taken out, how, and which tests must notice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tests.mutants.anchor import DoesNotApplyError, Swap
 
 RELAY, OUTBOX, TARGETS = "syncline/relay", "syncline/outbox", "syncline/targets"
 TESTS = "tests/integration"
@@ -18,10 +19,6 @@ WORKERS = f"{TESTS}/test_relay_workers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 
 
-class DoesNotApplyError(Exception):
-    """The source text has changed; the mutant must be written again."""
-
-
 @dataclass(frozen=True)
 class Mutant:
     """A mechanism taken out."""
@@ -29,8 +26,7 @@ class Mutant:
     name: str
     says: str
     """What is done wrong."""
-    patches: Sequence[tuple[str, str, str]]
-    """(file below src, text, text instead); the text must occur exactly once."""
+    swaps: Sequence[Swap]
     tests: Sequence[str]
     """Each of these must turn red."""
     quick: bool = False
@@ -39,20 +35,21 @@ class Mutant:
     @property
     def files(self) -> set[str]:
         """The files that it changes."""
-        return {file for file, _, _ in self.patches}
+        return {swap.file for swap in self.swaps}
 
     def applied(self, file: str, text: str) -> str:
         """Change a file's text.
 
         Raises:
-            DoesNotApplyError: the text to be replaced is not there exactly once.
+            DoesNotApplyError: a place is not there exactly once.
 
         """
-        for where, old, new in self.patches:
-            if where == file:
-                if text.count(old) != 1:
-                    raise DoesNotApplyError(f"mutant {self.name}: {text.count(old)} times in {file}: {old!r}")
-                text = text.replace(old, new)
+        for swap in self.swaps:
+            if swap.file == file:
+                try:
+                    text = swap.applied(text)
+                except DoesNotApplyError as error:
+                    raise DoesNotApplyError(f"mutant {self.name}: {error}") from None
         return text
 
 
@@ -62,13 +59,14 @@ MUTANTS: Sequence[Mutant] = (
         "state-before-mark",
         "marks that came after the state was read are acknowledged with it",
         [
-            (
+            Swap(
                 f"{RELAY}/reader.py",
-                "        states, bad = await self._states(plan, keys)\n",
-                "        states, bad = await self._states(plan, keys)\n"
-                "        late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
-                "        late = [mark[0] for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
-                "        work.seqs = sorted({*work.seqs, *late})\n",
+                "Reader._fill",
+                "states, bad = await self._states(plan, keys)",
+                "states, bad = await self._states(plan, keys)\n"
+                "late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
+                "late = [mark[0] for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
+                "work.seqs = sorted({*work.seqs, *late})",
             )
         ],
         [f"{PROTOCOL}::test_g2_a_change_after_the_states_were_read_is_not_lost"],
@@ -78,8 +76,9 @@ MUTANTS: Sequence[Mutant] = (
         "acknowledged-by-key",
         "every mark of a written key is removed, also those that were not read",
         [
-            (
+            Swap(
                 f"{OUTBOX}/acknowledge.sql",
+                "done",
                 "WHERE o.seq = ANY(%(seqs)s::bigint[]) AND",
                 "WHERE (o.entity, o.key) IN (SELECT x.entity, x.key FROM syncline.outbox AS x"
                 " WHERE x.seq = ANY(%(seqs)s::bigint[])) AND",
@@ -93,7 +92,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "lost-session-forgotten",
         "what a lost session had sent is not marked again",
-        [(f"{RELAY}/worker.py", "self._unfinished = pump.unfinished()", "self._unfinished = {}")],
+        [Swap(f"{RELAY}/worker.py", "Worker._serve", "pump.unfinished()", "{}")],
         [
             "tests/integration/test_relay_late.py::test_a_write_that_was_under_way_when_the_session_was_lost_is_made_good"
         ],
@@ -101,18 +100,19 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "promotion-not-noticed",
         "a source on another timeline is taken for the one that was known",
-        [(f"{RELAY}/restores.py", '        return "promoted"\n', "        return None\n")],
+        [Swap(f"{RELAY}/restores.py", "judge_beat", "return 'promoted'", "return None")],
         ["tests/integration/test_relay_rollout.py::test_a_promoted_source_is_reconciled"],
     ),
     Mutant(
         "ticket-after-state",
         "the ticket is drawn after the state was read",
         [
-            (
+            Swap(
                 f"{RELAY}/reader.py",
-                "        states, bad = await self._states(plan, keys)\n",
-                "        states, bad = await self._states(plan, keys)\n"
-                "        work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}\n",
+                "Reader._fill",
+                "states, bad = await self._states(plan, keys)",
+                "states, bad = await self._states(plan, keys)\n"
+                "work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}",
             )
         ],
         [f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_it_back"],
@@ -121,40 +121,38 @@ MUTANTS: Sequence[Mutant] = (
         "acknowledged-before-written",
         "the marks go before the target has the states",
         [
-            (
+            Swap(
                 f"{RELAY}/pump.py",
-                "            tasks.create_task(self._write_all(work))\n",
-                "            tasks.create_task(self._write_all(work))\n            self._done.put_nowait(work)\n",
+                "Pump._read_all",
+                "tasks.create_task(self._write_all(work))",
+                "tasks.create_task(self._write_all(work)); self._done.put_nowait(work)",
             ),
-            (
-                f"{RELAY}/pump.py",
-                "        self._freed.set()\n        self._done.put_nowait(work)\n",
-                "        self._freed.set()\n",
-            ),
+            Swap(f"{RELAY}/pump.py", "Pump._write_all", "self._done.put_nowait(work)", ""),
         ],
         [f"{PROTOCOL}::test_g2_marks_stay_until_the_target_has_the_state"],
     ),
     Mutant(
         "two-writes-of-one-key",
         "a key that is under way is read again",
-        [(f"{RELAY}/underway.py", "key in busy[entity] or", "False or")],
+        [Swap(f"{RELAY}/underway.py", "UnderWay.take", "key in busy[entity]", "False")],
         [f"{PROTOCOL}::test_g4_a_key_is_in_one_write_at_a_time"],
         quick=True,
     ),
     Mutant(
         "new-state-under-old-ticket",
         "every batch has the same number",
-        [(f"{RELAY}/reader.py", "            self._number = number\n", "            self._number = 0\n")],
+        [Swap(f"{RELAY}/reader.py", "Reader.next", "self._number = number", "self._number = 0")],
         [f"{PROTOCOL}::test_g3_a_retry_reads_again_under_a_new_ticket"],
     ),
     Mutant(
         "batch-age-not-checked",
         "states are sent however old they are",
         [
-            (
+            Swap(
                 f"{RELAY}/pump.py",
-                "if boottime() - work.started > self._settings.max_batch_age.total_seconds():",
-                "if boottime() < work.started:",
+                "Pump._apply",
+                "boottime() - work.started > self._settings.max_batch_age.total_seconds()",
+                "boottime() < work.started",
             )
         ],
         [f"{PROTOCOL}::test_a_batch_that_waited_too_long_is_not_sent"],
@@ -164,12 +162,8 @@ MUTANTS: Sequence[Mutant] = (
         "acknowledged-without-epoch",
         "who holds the lease is not asked",
         [
-            (f"{OUTBOX}/acknowledge.sql", "ON l.lane = mine.lane AND l.epoch = mine.epoch", "ON l.lane = mine.lane"),
-            (
-                f"{OUTBOX}/acknowledge.sql",
-                "    WHERE l.owner = %(worker)s\n",
-                "    WHERE %(worker)s::text IS NOT NULL\n",
-            ),
+            Swap(f"{OUTBOX}/acknowledge.sql", "held", "AND l.epoch = mine.epoch", ""),
+            Swap(f"{OUTBOX}/acknowledge.sql", "held", "l.owner = %(worker)s", "%(worker)s::text IS NOT NULL"),
         ],
         [
             f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing",
@@ -180,57 +174,52 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "lease-not-locked",
         "the acknowledgement reads the lease without locking it",
-        [(f"{OUTBOX}/acknowledge.sql", "    FOR SHARE OF l\n", "")],
+        [Swap(f"{OUTBOX}/acknowledge.sql", "held", "FOR SHARE OF l", "")],
         [f"{PROTOCOL}::test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover"],
     ),
     Mutant(
         "lease-key-locked",
         "FOR KEY SHARE: it conflicts with no takeover",
-        [(f"{OUTBOX}/acknowledge.sql", "    FOR SHARE OF l\n", "    FOR KEY SHARE OF l\n")],
+        [Swap(f"{OUTBOX}/acknowledge.sql", "held", "FOR SHARE OF l", "FOR KEY SHARE OF l")],
         [f"{PROTOCOL}::test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover"],
     ),
     Mutant(
         "refused-not-marked-again",
         "what was written without the lease is not marked again",
-        [
-            (
-                f"{RELAY}/pump.py",
-                "            await self._source.mark(entity, keys, Hint.REPAIR)\n",
-                "            pass\n",
-            )
-        ],
+        [Swap(f"{RELAY}/pump.py", "Pump._refused", "await self._source.mark(entity, keys, Hint.REPAIR)", "")],
         [f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing"],
     ),
     Mutant(
         "epoch-not-above-target",
         "a new epoch is only higher than the source's",
         [
-            (
+            Swap(
                 f"{RELAY}/leases.py",
-                "above=max(stored.values(), default=0))\n        if not taken",
-                "above=0)\n        if not taken",
+                "Leases._acquire",
+                "self._source.acquire(lanes, above=max(stored.values(), default=0))",
+                "self._source.acquire(lanes, above=0)",
             ),
-            (f"{RELAY}/leases.py", "verdict = judge_lanes(stored, renewal)", "verdict = None"),
+            Swap(f"{RELAY}/leases.py", "Leases._acquire", "judge_lanes(stored, renewal)", "None"),
         ],
         [f"{PROTOCOL}::test_epochs_are_above_what_the_target_has_seen"],
     ),
     Mutant(
         "announcement-not-heeded",
         "a lane is held though the target was not told its epoch",
-        [(f"{RELAY}/leases.py", "{lane: taken[lane] for lane in announced}", "taken")],
+        [Swap(f"{RELAY}/leases.py", "Leases._acquire", "{lane: taken[lane] for lane in announced}", "taken")],
         [f"{PROTOCOL}::test_nothing_is_written_before_the_epoch_stands_in_the_target"],
     ),
     Mutant(
         "busy-lanes-given-away",
         "a lane changes hands while its batch is under way",
-        [(f"{RELAY}/leases.py", "busy = set(self.in_flight())", "busy = set()")],
+        [Swap(f"{RELAY}/leases.py", "Leases._give_back", "set(self.in_flight())", "set()")],
         [f"{WORKERS}::test_lanes_move_only_when_nothing_of_them_is_under_way"],
     ),
     # -- deletes are done twice
     Mutant(
         "no-second-delete",
         "a delete is done once",
-        [(f"{RELAY}/work.py", "for key in absent if key not in touched.again]", "for key in absent if False]")],
+        [Swap(f"{RELAY}/work.py", "Work._add_absences", "key not in touched.again", "False")],
         [
             f"{PROTOCOL}::test_g3_a_late_write_of_a_deleted_record_is_removed",
             f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_back_a_deleted_record",
@@ -240,10 +229,11 @@ MUTANTS: Sequence[Mutant] = (
         "second-delete-too-early",
         "the second delete does not wait for the grace time",
         [
-            (
+            Swap(
                 f"{OUTBOX}/acknowledge.sql",
-                "SELECT clock_timestamp() + %(grace)s,",
-                "SELECT clock_timestamp() + 0 * %(grace)s,",
+                "again",
+                "clock_timestamp() + %(grace)s",
+                "clock_timestamp() + 0 * %(grace)s",
             )
         ],
         [f"{PROTOCOL}::test_g3_a_late_write_of_a_deleted_record_is_removed"],
@@ -253,61 +243,56 @@ MUTANTS: Sequence[Mutant] = (
         "cursor",
         "reading goes on after the last number seen and never starts over",
         [
-            (
+            Swap(
                 f"{RELAY}/reader.py",
-                "self._cursor = marks[-1][0] if full else self._floor.value",
-                "self._cursor = marks[-1][0] if marks else self._cursor",
+                "Reader.next",
+                "marks[-1][0] if full else self._floor.value",
+                "marks[-1][0] if marks else self._cursor",
             ),
-            (f"{RELAY}/reader.py", "        self._cursor = self._floor.value\n", "        pass\n"),
+            Swap(f"{RELAY}/reader.py", "Reader.restart", "self._cursor = self._floor.value", ""),
         ],
         [f"{BASICS}::test_a_commit_that_drew_its_number_early_arrives_late"],
     ),
     Mutant(
         "floor-without-waiting",
         "the floor is raised to a number though transactions that drew a lower one are open",
-        [(f"{RELAY}/floor.py", "elif await self._source.oldest_transaction() >= candidate[1] and", "elif")],
+        [Swap(f"{RELAY}/floor.py", "Floor.advance", "await self._source.oldest_transaction() >= candidate[1]", "True")],
         [f"{PROTOCOL}::test_g2_the_floor_waits_for_open_transactions"],
     ),
     Mutant(
         "wake-without-second-look",
         "whoever takes the wake lock sleeps at once",
-        [
-            (
-                f"{RELAY}/idle.py",
-                "                return  # read once more",
-                "                await self.sleep(self._poll)  #",
-            )
-        ],
+        [Swap(f"{RELAY}/idle.py", "Idler.rest", "return", "await self.sleep(self._poll)")],
         [f"{PROTOCOL}::test_a_commit_between_the_last_look_and_the_wake_lock_is_seen"],
     ),
     Mutant(
         "wake-lock-given-back-silently",
         "workers that relied on a busy one's wake lock are not told",
-        [(f"{RELAY}/idle.py", "                await self._source.notify()", "                pass")],
+        [Swap(f"{RELAY}/idle.py", "Idler.before_read", "await self._source.notify()", "")],
         [f"{BASICS}::test_every_worker_is_woken_while_another_one_is_busy"],
     ),
     Mutant(
         "dead-holder-trusted",
         "a worker relies on the wake lock of one that has died",
-        [(f"{RELAY}/keeper.py", " or await self._is_forsaken()", "")],
+        [Swap(f"{RELAY}/keeper.py", "Keeper._beat", "await self._is_forsaken()", "False")],
         [f"{BASICS}::test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died"],
     ),
     Mutant(
         "key-under-way-forgotten",
         "a mark that was passed over is not looked for again",
-        [(f"{RELAY}/underway.py", "            self.skipped = self.skipped or not gone <= self._seqs\n", "")],
+        [Swap(f"{RELAY}/underway.py", "UnderWay.take", "self.skipped = self.skipped or not gone <= self._seqs", "")],
         [f"{PROTOCOL}::test_a_key_under_way_is_found_again"],
     ),
     Mutant(
         "key-freed-while-its-mark-is-read",
         "a mark that is acknowledged while marks are read is taken once more",
-        [(f"{RELAY}/underway.py", "        if self.reading:\n", "        if False:\n")],
+        [Swap(f"{RELAY}/underway.py", "UnderWay.release", "if self.reading: ...", "if False: ...")],
         ["tests/integration/test_backfill_relay.py::test_a_mark_acknowledged_while_it_is_read_is_not_written_again"],
     ),
     Mutant(
         "asynchronous-commit-not-awaited",
         "changes that a crash could take back are applied",
-        [(f"{RELAY}/reader.py", "        if self.asynchronous:\n", "        if False:\n")],
+        [Swap(f"{RELAY}/reader.py", "Reader.fill", "if self.asynchronous: ...", "if False: ...")],
         [f"{BASICS}::test_marks_of_asynchronous_commits_wait_for_the_flush"],
     ),
     # -- writing
@@ -315,10 +300,8 @@ MUTANTS: Sequence[Mutant] = (
         "no-fence",
         "any state overwrites any other",
         [
-            (
-                f"{TARGETS}/mongo.py",
-                '{"$lt": [{"$ifNull": ["$_v", -1]}, "$$new._v"]}',
-                '{"$ne": [1, "$$new._v"]}',
+            Swap(
+                f"{TARGETS}/mongo.py", "", "{'$lt': [{'$ifNull': ['$_v', -1]}, '$$new._v']}", "{'$ne': [1, '$$new._v']}"
             )
         ],
         [
@@ -329,23 +312,24 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "no-delete-fence",
         "a late delete removes a newer record",
-        [(f"{TARGETS}/mongo.py", '"_v": {"$not": {"$gte": gone.ticket}}', '"_v": {"$ne": "x"}')],
+        [Swap(f"{TARGETS}/mongo.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$ne': 'x'}")],
         [f"{CONTRACT}::test_a_delete_with_a_lower_ticket_does_not_delete"],
     ),
     Mutant(
         "delete-misses-records-without-ticket",
         "the delete's filter only knows records with a lower ticket",
-        [(f"{TARGETS}/mongo.py", '"_v": {"$not": {"$gte": gone.ticket}}', '"_v": {"$lt": gone.ticket}')],
+        [Swap(f"{TARGETS}/mongo.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$lt': gone.ticket}")],
         [f"{CONTRACT}::test_a_record_without_ticket_is_deleted"],
     ),
     Mutant(
         "values-are-expressions",
         "values that begin with $ are evaluated",
         [
-            (
+            Swap(
                 f"{TARGETS}/mongo.py",
-                '"u": NEWER_WINS, "c": {"new": d}',
-                '"u": [{"$replaceWith": {"$cond": [{"$lt": [{"$ifNull": ["$_v", -1]}, d["_v"]]}, d, "$$ROOT"]}}]',
+                "MongoTarget._upsert",
+                "{'q': {'_id': d['_id']}, 'u': NEWER_WINS, 'c': {'new': d}, 'upsert': True}",
+                "{'q': {'_id': d['_id']}, 'u': [{'$replaceWith': {'$cond': [{'$lt': [{'$ifNull': ['$_v', -1]}, d['_v']]}, d, '$$ROOT']}}], 'upsert': True}",
             )
         ],
         [f"{CONTRACT}::test_values_that_look_like_operators_are_values"],
@@ -353,32 +337,26 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "write-not-durable",
         "write concern 1, without the journal",
-        [(f"{TARGETS}/mongo.py", 'WriteConcern(w="majority", j=True)', "WriteConcern(w=1, j=False)")],
+        [Swap(f"{TARGETS}/mongo.py", "", "WriteConcern(w='majority', j=True)", "WriteConcern(w=1, j=False)")],
         [f"{OUTAGES}::test_g2_what_is_acknowledged_survives_a_kill_of_mongodb"],
     ),
     # -- trouble
     Mutant(
         "rejection-dropped",
         "a rejected record's mark goes, and nothing is parked",
-        [
-            (
-                f"{RELAY}/pump.py",
-                "        if report.rejected:\n            work.reject(plan, report.rejected)\n",
-                "",
-            )
-        ],
+        [Swap(f"{RELAY}/pump.py", "Pump._written", "if report.rejected: ...", "if False: ...")],
         [f"{BAD}::test_g5_a_rejected_record_is_parked_alone"],
     ),
     Mutant(
         "parked-marks-stay",
         "the marks of parked records stay in the reader's way",
         [
-            (
+            Swap(
                 f"{OUTBOX}/acknowledge.sql",
-                "), good AS (\n    SELECT d.* FROM done AS d\n    WHERE",
-                "), stay AS (\n    INSERT INTO syncline.outbox (entity, lane, hint, key)"
-                " SELECT d.entity, d.lane, 'R', d.key FROM done AS d JOIN bad AS b USING (entity, key)\n"
-                "), good AS (\n    SELECT d.* FROM done AS d\n    WHERE",
+                "bad",
+                "), good AS (",
+                "), stay AS (INSERT INTO syncline.outbox (entity, lane, hint, key)"
+                " SELECT d.entity, d.lane, 'R', d.key FROM done AS d JOIN bad AS b USING (entity, key)), good AS (",
             )
         ],
         [f"{BAD}::test_parked_marks_are_out_of_the_readers_way"],
@@ -386,17 +364,18 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "unreadable-is-absent",
         "a row that cannot be read is taken for a deleted one",
-        [(f"{RELAY}/reader.py", "keys = [key for key in keys if key not in unreadable]", "keys = list(keys)")],
+        [Swap(f"{RELAY}/reader.py", "Reader._fill", "[key for key in keys if key not in unreadable]", "list(keys)")],
         [f"{BAD}::test_a_row_that_cannot_be_read_is_parked_and_its_document_stays"],
     ),
     Mutant(
         "outage-counts-as-failure",
         "attempts during an outage are counted, and records given up",
         [
-            (
+            Swap(
                 f"{RELAY}/pump.py",
-                "            self._down = unavailable\n            self._poison.innocent()\n            return\n",
-                "            error = unavailable\n",
+                "Pump._recover",
+                "self._down = unavailable\nself._poison.innocent()\nreturn",
+                "error = unavailable",
             )
         ],
         [f"{OUTAGES}::test_g5_an_outage_consumes_nothing_however_long"],
@@ -404,67 +383,88 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "refusal-convicts",
         "records are found guilty of the server's refusals",
-        [(f"{RELAY}/pump.py", "if isinstance(error, TargetRefusedError):", "if False:")],
+        [Swap(f"{RELAY}/pump.py", "Pump._recover", "if isinstance(error, TargetRefusedError): ...", "if False: ...")],
         [f"{OUTAGES}::test_a_refusal_of_the_server_convicts_no_record"],
     ),
     Mutant(
         "slow-batches-stay-large",
         "a batch that could not be sent in time is read again as large as it was",
-        [(f"{RELAY}/pump.py", "            self._reader.too_slow(work)\n", "            pass\n")],
+        [Swap(f"{RELAY}/pump.py", "Pump._failed", "self._reader.too_slow(work)", "")],
         [f"{BASICS}::test_a_slow_target_gets_smaller_batches"],
     ),
     Mutant(
         "poison-not-searched",
         "a batch that the target cannot stand is tried for ever",
-        [(f"{RELAY}/poison.py", "if self.shrink or self._failures >= TRIES:", "if self._failures < 0:")],
+        [Swap(f"{RELAY}/poison.py", "Poison.guilty", "self.shrink or self._failures >= TRIES", "self._failures < 0")],
         [f"{BAD}::test_g5_a_record_that_the_target_cannot_stand_is_found_by_halving"],
     ),
     Mutant(
         "poison-searched-again",
         "a record that the target could not stand is searched for anew when it changes",
-        [(f"{RELAY}/poison.py", "            self.known[culprit] = 0\n", "")],
+        [Swap(f"{RELAY}/poison.py", "Poison.guilty", "self.known[culprit] = 0", "")],
         [f"{BAD}::test_a_known_poison_that_changes_holds_nobody_up"],
     ),
     Mutant(
         "known-poison-convicted-by-an-outage",
         "a record that was convicted before is parked because the target is away",
-        [(f"{RELAY}/pump.py", "isinstance(error, TargetRefusedError) or not await self._is_well()", "False")],
+        [
+            Swap(
+                f"{RELAY}/pump.py",
+                "Pump._write_alone",
+                "isinstance(error, TargetRefusedError) or not await self._is_well()",
+                "False",
+            )
+        ],
         [f"{BAD}::test_g5_an_outage_convicts_no_known_poison"],
     ),
     Mutant(
         "known-poison-convicted-by-a-lost-reply",
         "one failure convicts a record that was convicted before",
-        [(f"{RELAY}/poison.py", "KNOWN_TRIES = 2\n", "KNOWN_TRIES = 1\n")],
+        [Swap(f"{RELAY}/poison.py", "", "KNOWN_TRIES = 2", "KNOWN_TRIES = 1")],
         [f"{BAD}::test_g5_a_lost_reply_convicts_no_known_poison"],
     ),
     Mutant(
         "poison-among-others",
         "a record that the target could not stand is written together with others again",
-        [(f"{RELAY}/work.py", "        if alone:\n", "        if False:\n")],
+        [Swap(f"{RELAY}/work.py", "Work.plan_writes", "if alone: ...", "if False: ...")],
         [f"{BAD}::test_a_known_poison_that_changes_holds_nobody_up"],
     ),
     Mutant(
         "conflict-is-rejection",
         "a unique value that another record still has is parked at once",
         [
-            (
+            Swap(
                 f"{RELAY}/conflicts.py",
-                "if rightful and self._seen_again(plan.id, conflict.key) >= PATIENCE:\n                rejections.append(rightful)",
-                'if holder:\n                rejections.append(_rejection(plan, conflict, "?", "?"))',
-            )
+                "Conflicts.settle",
+                "rightful and self._seen_again(plan.id, conflict.key) >= PATIENCE",
+                "holder",
+            ),
+            Swap(
+                f"{RELAY}/conflicts.py",
+                "Conflicts.settle",
+                "rejections.append(rightful)",
+                "rejections.append(_rejection(plan, conflict, '?', '?'))",
+            ),
         ],
         [f"{UNIQUE}::test_two_records_swap_their_values", f"{UNIQUE}::test_three_records_rotate_their_values"],
     ),
     Mutant(
         "violation-loses-its-document",
         "a record whose value is rightfully another's is taken away, too",
-        [(f"{RELAY}/conflicts.py", "if holder and not rightful and self._tried", "if holder and self._tried")],
+        [
+            Swap(
+                f"{RELAY}/conflicts.py",
+                "Conflicts.settle",
+                "holder and not rightful and self._tried(plan.id, conflict.key) >= 2",
+                "holder and self._tried(plan.id, conflict.key) >= 2",
+            )
+        ],
         [f"{UNIQUE}::test_a_violation_is_parked_and_names_the_holder"],
     ),
     Mutant(
         "no-displacement",
         "records that exchange values wait for each other",
-        [(f"{RELAY}/conflicts.py", "self._tried(plan.id, conflict.key) >= 2", "False")],
+        [Swap(f"{RELAY}/conflicts.py", "Conflicts.settle", "self._tried(plan.id, conflict.key) >= 2", "False")],
         [f"{UNIQUE}::test_two_records_swap_their_values"],
     ),
     # -- restores
@@ -472,10 +472,11 @@ MUTANTS: Sequence[Mutant] = (
         "beats-not-compared",
         "neither side notices that the other was restored",
         [
-            (
+            Swap(
                 f"{RELAY}/restores.py",
-                '    if found is None:\n        return "target empty" if confirmed else None\n',
-                "    return None\n",
+                "judge_beat",
+                "if found is None:\n    return 'target empty' if confirmed else None",
+                "return None",
             )
         ],
         [
@@ -488,8 +489,8 @@ MUTANTS: Sequence[Mutant] = (
         "source-restore-not-noticed",
         "a source that is older than the target's memory of it is taken as it is",
         [
-            (f"{RELAY}/restores.py", "    if found.count > mine.count:\n", "    if False:\n"),
-            (f"{RELAY}/restores.py", "    if max(stored.values(), default=0) > renewal.epoch:\n", "    if False:\n"),
+            Swap(f"{RELAY}/restores.py", "judge_beat", "found.count > mine.count", "False"),
+            Swap(f"{RELAY}/restores.py", "judge_lanes", "max(stored.values(), default=0) > renewal.epoch", "False"),
         ],
         [f"{RESTORES}::test_g3_a_source_restored_to_an_earlier_time_is_reconciled"],
     ),
@@ -498,11 +499,13 @@ MUTANTS: Sequence[Mutant] = (
         "chunk-apart-from-its-progress",
         "the marks of a chunk are committed before the progress that counts them",
         [
-            (
+            Swap(
                 "syncline/backfill/marking.py",
-                "            cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))\n",
-                "            cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))\n"
-                "            await self._connection.execute('COMMIT')\n            await self._connection.execute('BEGIN')\n",
+                "Backfill._chunk.marked",
+                "cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))",
+                "cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))\n"
+                "await self._connection.execute('COMMIT')\n"
+                "await self._connection.execute('BEGIN')",
             )
         ],
         [f"{TESTS}/test_backfill.py::test_a_task_taken_over_stops_marking"],
@@ -510,29 +513,24 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "walk-against-its-index",
         "a key is walked in the order of its declaration, whatever its index has",
-        [("syncline/outbox/key_sql.py", "    if tuple(names) not in known:\n", "    if False:\n")],
+        [Swap("syncline/outbox/key_sql.py", "_index_order", "tuple(names) not in known", "False")],
         [f"{TESTS}/test_backfill_keys.py::test_a_chunk_in_the_middle_of_a_large_table_is_a_range_of_its_index"],
     ),
     Mutant(
         "rate-forgotten",
         "chunks follow each other at once",
-        [
-            (
-                "syncline/backfill/pace.py",
-                "        if self.pace.rate is None:\n            return {}\n",
-                "        return {}\n",
-            )
-        ],
+        [Swap("syncline/backfill/pace.py", "Pacer.turn", "if self.pace.rate is None:\n    return {}", "return {}")],
         [f"{TESTS}/test_backfill_options.py::test_a_rate_is_kept_chunk_by_chunk_and_across_a_kill"],
     ),
     Mutant(
         "condition-half-checked",
         "what is no whole expression gets past the entity's filter",
         [
-            (
+            Swap(
                 "syncline/backfill/condition.py",
-                '    "/* syncline */ EXPLAIN SELECT FROM {} WHERE CASE WHEN {} THEN true END",\n',
                 "",
+                "'/* syncline */ EXPLAIN SELECT FROM {} WHERE CASE WHEN {} THEN true END'",
+                "'/* syncline */ EXPLAIN SELECT FROM {} WHERE ({})'",
             )
         ],
         [f"{TESTS}/test_backfill_options.py::test_what_is_no_condition_is_refused_before_anything_is_marked"],
@@ -540,19 +538,20 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "states-without-bound",
         "as many wide rows are read at a time as narrow ones",
-        [
-            (
-                "syncline/outbox/bounded.py",
-                "                if size > self._most:\n                    continue",
-                "                if False:\n                    continue",
-            )
-        ],
+        [Swap("syncline/outbox/bounded.py", "Bound._stream", "if size > self._most: ...", "if False: ...")],
         [f"{TESTS}/test_backfill_relay.py::test_states_that_do_not_fit_are_left_for_the_next_read"],
     ),
     Mutant(
         "rows-newer-than-the-pass-trusted",
         "a row that was away when its place was walked is not compared when its document is met",
-        [("syncline/verify/one_pass.py", "newer = None if self._keys_only else self._place.horizon", "newer = None")],
+        [
+            Swap(
+                "syncline/verify/one_pass.py",
+                "Pass._orphans",
+                "None if self._keys_only else self._place.horizon",
+                "None",
+            )
+        ],
         [f"{TESTS}/test_verify_traps.py::test_a_row_that_is_away_when_its_place_is_walked_is_compared_all_the_same"],
     ),
 )
