@@ -16,12 +16,14 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
 from syncline.capture.cockroach_triggers import KEY_TYPES, Capture, capture, drop, key_function, table_of, template
+from syncline.capture.migrate import plan_migrations, record_all
 from syncline.capture.plan import InstallPlan, Wanted, forget_entity, gap, plan_backfills, plan_entities
 from syncline.errors import MappingError, NotInstalledError, SourceError
 from syncline.model.entity import TableName
 from syncline.outbox.connection import translated
-from syncline.outbox.dialect import OLDEST_COCKROACH, cockroach_version
-from syncline.outbox.registry import SCHEMA_VERSION, InstalledEntity, installed
+from syncline.outbox.dialect import OLDEST_COCKROACH, Dialect, cockroach_version
+from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
+from syncline.outbox.registry import InstalledEntity
 from syncline.outbox.retrying import alone
 from syncline.outbox.sql import blocks
 
@@ -39,6 +41,8 @@ async def plan_cockroach(
     worker_role: str | None,
     writer_role: str | None,
     backfill: bool,
+    version: SchemaVersion | None,
+    finish: bool,
 ) -> InstallPlan:
     """Compare a cluster with the configuration; nothing is changed.
 
@@ -51,8 +55,10 @@ async def plan_cockroach(
         raise SourceError("this CockroachDB has no triggers", hint="Syncline needs version 24.3 or newer")
     _refuse_keys(wanted)
     plan = InstallPlan(one_by_one=True)
-    if not await _complete(conn):
+    if version is None:
         await _plan_schema(conn, plan, package)
+    else:
+        plan_migrations(plan, version, Dialect.COCKROACHDB, finish=finish)
     needed = [capture(watch) for one in wanted if one.capture == "triggers" for watch in one.watches]
     recorded = {row["name"]: row for row in await _recorded(conn)}
     captured = {e.id: e.name for e in present.values() if e.capture == "triggers"}
@@ -151,7 +157,7 @@ async def _plan_schema(conn: AsyncConnection[Any], plan: InstallPlan, package: s
         "ON CONFLICT (only_row) DO NOTHING"
     ).format(*map(sql.Literal, (SCHEMA_VERSION, package, await _cluster(conn))))
     statements = [sql.Composed([sql.SQL(text)]) for text in texts]  # our own file
-    plan.add("create schema syncline with its tables", *statements, meta)
+    plan.add("create schema syncline with its tables", *statements, record_all(), meta)
 
 
 async def _plan_triggers(
@@ -216,14 +222,6 @@ def _plan_grants(plan: InstallPlan, tables: Sequence[TableName], worker: str | N
 
 def _grant(what: str, role: str) -> sql.Composed:
     return sql.SQL("/* syncline */ GRANT {} TO {}").format(sql.SQL(what), sql.Identifier(role))
-
-
-async def _complete(conn: AsyncConnection[Any]) -> bool:
-    try:
-        await installed(conn)
-    except NotInstalledError:
-        return False
-    return True
 
 
 async def _cluster(conn: AsyncConnection[Any]) -> str:

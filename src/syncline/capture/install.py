@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version as package_version
@@ -13,16 +13,19 @@ from psycopg import AsyncConnection, sql
 
 from syncline.capture import cockroach
 from syncline.capture.grants import plan_grants
+from syncline.capture.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
+from syncline.capture.migrate import migrate, plan_migrations
 from syncline.capture.plan import InstallPlan, arms, plan_backfills, plan_entities, plan_triggers
 from syncline.capture.preflight import examine, examine_server, wanted_entities
 from syncline.capture.removal import plan_removal
 from syncline.capture.schema import plan_schema, plan_view
 from syncline.capture.state import read, read_facts, read_functions, read_members, read_triggers
-from syncline.errors import NotInstalledError, SourceError
+from syncline.errors import NotInstalledError, SourceError, VersionError
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
-from syncline.outbox.dialect import on_cockroach
-from syncline.outbox.registry import InstalledEntity, installed
+from syncline.outbox.dialect import Dialect, on_cockroach
+from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
+from syncline.outbox.registry import InstalledEntity, installed, schema_version
 
 __all__ = ["InstallOptions", "InstallPlan", "install", "plan", "plan_uninstall", "render", "uninstall"]
 
@@ -48,6 +51,8 @@ class InstallOptions:
     """A role that may call ``syncline.mark()``: for session capture and explicit events. Triggers need no grant."""
     backfill: bool = False
     """Also request the backfills that the installation makes necessary; they stand or fall with it."""
+    finish: bool = False
+    """Also take away what only the previous release needs; it no longer works here afterwards."""
     package: str | None = None
     """Version to write into ``meta``; by default that of this package."""
 
@@ -70,13 +75,15 @@ async def plan(
     with translated():
         facts = await read_facts(conn)
         examine_server(facts)
-        present, last, old_package = await _present(conn)
+        version, present, last, old_package = await _present(conn)
         package = options.package or package_version("syncline")
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
         tables = list(dict.fromkeys(watch.table for one in wanted for watch in one.watches))
         families = _families(tables, await read_members(conn, tables))
         result = InstallPlan()
         await examine(conn, facts, families, options.worker_role, result)
+        if version is not None:
+            plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
         plan_schema(result, facts, wake=options.wake, package=package, old_package=old_package)
         plan_entities(result, wanted, present)
         captured = {e.id: e.name for e in present.values() if e.capture == "triggers"}
@@ -96,6 +103,8 @@ async def plan(
 async def install(conn: AsyncConnection[Any], plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
     """Carry out a plan, in one transaction: all of it or nothing. (On CockroachDB see ``capture.cockroach``.)
 
+    Before it come the migrations of our own tables, step by step; see ``capture.migrate``.
+
     Each table is locked against writers for a moment; a lock that is not had within ``lock_timeout`` ends the attempt,
     so that the application does not queue behind it.
 
@@ -105,8 +114,10 @@ async def install(conn: AsyncConnection[Any], plan: InstallPlan, *, lock_timeout
 
     """
     if plan.one_by_one:
-        await cockroach.carry_out(conn, plan.statements)
-    if plan.one_by_one or not plan.statements:
+        await cockroach.carry_out(conn, [*plan.migrations, *plan.statements])
+        return
+    await migrate(conn, plan.migrations, _prologue)
+    if not plan.statements:
         return
     try:
         with translated():
@@ -119,15 +130,21 @@ async def install(conn: AsyncConnection[Any], plan: InstallPlan, *, lock_timeout
 
 def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:
     """Write the plan as SQL that psql runs: for review, for a DBA, for a migration."""
-    if not plan.statements:
+    if not plan.changes:
         return "-- nothing to do\n"
     lines = ["-- " + line for line in (*plan.summary, *(f"Warning: {w}" for w in plan.warnings))]
-    prologue = [] if plan.one_by_one else _prologue(lock_timeout)
-    texts = [s.as_string(None).strip() for s in (*prologue, *plan.statements)]
-    body = [text if text.endswith(";") else f"{text};" for text in texts]
     if plan.one_by_one:
-        return "\n".join([*lines, "", *body, ""])
-    return "\n".join([*lines, "", "BEGIN;", *body, "COMMIT;", ""])
+        return "\n".join([*lines, "", *_texts([*plan.migrations, *plan.statements]), ""])
+    for step in plan.migrations:
+        lines += ["", "BEGIN;", *_texts([*_prologue(MIGRATION_LOCK_TIMEOUT), step]), "COMMIT;"]
+    if plan.statements:
+        lines += ["", "BEGIN;", *_texts([*_prologue(lock_timeout), *plan.statements]), "COMMIT;"]
+    return "\n".join([*lines, ""])
+
+
+def _texts(statements: Iterable[sql.Composed]) -> list[str]:
+    texts = [statement.as_string(None).strip() for statement in statements]
+    return [text if text.endswith(";") else f"{text};" for text in texts]
 
 
 async def plan_uninstall(conn: AsyncConnection[Any]) -> InstallPlan:
@@ -158,7 +175,7 @@ async def _plan_cockroach(
     conn: AsyncConnection[Any], entities: Sequence[Entity], options: InstallOptions
 ) -> InstallPlan:
     with translated():
-        present, last, _ = await _present(conn)
+        version, present, last, _ = await _present(conn)
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
         return await cockroach.plan_cockroach(
             conn,
@@ -169,16 +186,27 @@ async def _plan_cockroach(
             worker_role=options.worker_role,
             writer_role=options.writer_role,
             backfill=options.backfill,
+            version=version,
+            finish=options.finish,
         )
 
 
-async def _present(conn: AsyncConnection[Any]) -> tuple[Mapping[str, InstalledEntity], int, str | None]:
+async def _present(
+    conn: AsyncConnection[Any],
+) -> tuple[SchemaVersion | None, Mapping[str, InstalledEntity], int, str | None]:
+    """Read what is installed, by this release or one before."""
     try:
-        present = await installed(conn)
+        present = await installed(conn, older=True)
     except NotInstalledError:
-        return {}, 0, None
+        return None, {}, 0, None
+    version = await schema_version(conn)
+    if version is not None and version.newest > SCHEMA_VERSION:
+        raise VersionError(
+            f"the database has schema version {version.newest}, this Syncline knows {SCHEMA_VERSION}",
+            hint="install with the newest package that was here; workers of this one may run until `--finish`",
+        )
     meta = (await read(conn, "meta"))[0]
-    return present, meta["last_entity"], meta["package"]
+    return version, present, meta["last_entity"], meta["package"]
 
 
 def _families(tables: Sequence[TableName], members: Sequence[Any]) -> dict[TableName, list[Any]]:

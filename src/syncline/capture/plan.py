@@ -31,6 +31,8 @@ from syncline.outbox.registry import InstalledEntity, definition, differences
 class InstallPlan:
     """Statements that bring the database to what the configuration says; none: nothing to do."""
 
+    migrations: list[sql.Composed] = field(default_factory=list)
+    """What brings our schema to this package's version first: each is a transaction of its own, and may be repeated."""
     statements: list[sql.Composed] = field(default_factory=list)
     summary: list[str] = field(default_factory=list)
     """What they do, a line each, for people."""
@@ -41,6 +43,11 @@ class InstallPlan:
     """Entities whose records are to be marked afterwards: new, changed, or not captured for some time."""
     one_by_one: bool = False
     """The statements are no transaction (CockroachDB): each stands alone, in this order."""
+
+    @property
+    def changes(self) -> bool:
+        """Say whether there is anything to do."""
+        return bool(self.migrations or self.statements)
 
     def add(self, summary: str | None, *statements: sql.Composed) -> None:
         """Append statements and, if there is something to say, what they do."""

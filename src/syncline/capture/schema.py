@@ -7,9 +7,10 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from syncline.capture.migrate import record_all
 from syncline.capture.plan import InstallPlan
 from syncline.capture.state import Facts, read, read_view
-from syncline.outbox.registry import SCHEMA_VERSION
+from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.sql import blocks, script
 
 _WAKE = re.compile(r"^CREATE FUNCTION (syncline\.wake\(\).*?^END \$\$);", re.MULTILINE | re.DOTALL)
@@ -23,6 +24,7 @@ def plan_schema(plan: InstallPlan, facts: Facts, *, wake: bool, package: str, ol
             "create schema syncline with its tables",
             sql.Composed([_trusted(script("schema.sql"))]),
             meta.format(sql.Literal(SCHEMA_VERSION), sql.Literal(package)),
+            record_all(),
         )
     elif old_package != package:
         meta = sql.SQL("/* syncline */ UPDATE syncline.meta SET package = {}")

@@ -26,6 +26,9 @@ def install(
         bool, typer.Option(help="Have the records of new and changed entities marked by the worker.")
     ] = True,
     lock_timeout: Annotated[float, typer.Option(help="Seconds to wait for a table's lock.", min=0.1)] = 5,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="After an upgrade: take away what only the previous release needs.")
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,6 +42,7 @@ def install(
         worker_role=worker_role,
         writer_role=writer_role,
         backfill=backfill,
+        finish=finish,
     )
     only_look = as_sql or dry_run
     show = (as_sql, as_json)
@@ -63,12 +67,12 @@ async def _install(
             return
         if not as_json:
             _show(wanted)
-        if wanted.statements and not only_look:
+        if wanted.changes and not only_look:
             confirm(f"Change {settings.source.name}?", yes=not ask)
             await carry_out(source, wanted, lock_timeout=lock_timeout)
         marked = wanted.backfill if options.backfill and not only_look else []
     if as_json:
-        done = bool(wanted.statements) and not only_look
+        done = bool(wanted.changes) and not only_look
         print_json({"installed": done, "changes": wanted.summary, "warnings": wanted.warnings, "backfill": marked})
     elif not only_look:
         _conclude(wanted, marked)
@@ -79,12 +83,12 @@ def _show(wanted: InstallPlan) -> None:
         say(f"  {line}")
     for line in wanted.warnings:
         say(f"  warning: {line}", "yellow")
-    if not wanted.statements:
+    if not wanted.changes:
         say("nothing to do: what is installed is what is configured")
 
 
 def _conclude(wanted: InstallPlan, marked: list[str]) -> None:
-    if wanted.statements:
+    if wanted.changes:
         say("installed", "green")
     if marked:
         say(f"the worker will sync what is there already of: {', '.join(marked)}")

@@ -16,7 +16,7 @@ from syncline.model.entity import Shape, TableName
 from syncline.outbox.catalog import read_shape
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import on_cockroach
-from syncline.outbox.registry import SCHEMA_VERSION
+from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.targets.mongo import MongoTarget
 
 

@@ -23,6 +23,13 @@ CREATE TABLE IF NOT EXISTS syncline.meta (
     installed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- name: migration
+CREATE TABLE IF NOT EXISTS syncline.migration (
+    number     integer PRIMARY KEY,
+    name       text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- name: entity
 CREATE TABLE IF NOT EXISTS syncline.entity (
     id           smallint PRIMARY KEY,

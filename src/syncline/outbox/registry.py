@@ -12,9 +12,8 @@ from psycopg.rows import dict_row
 from syncline.errors import NotInstalledError, VersionError
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
+from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.sql import blocks
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,12 @@ class InstalledEntity:
     """What ``definition`` made of the configured entity then."""
 
 
-async def installed(conn: AsyncConnection[Any]) -> dict[str, InstalledEntity]:
+async def installed(conn: AsyncConnection[Any], *, older: bool = False) -> dict[str, InstalledEntity]:
     """Read the installed entities by name.
+
+    Args:
+        conn: to the source.
+        older: also from a schema that is still to be migrated, from version 1 on.
 
     Raises:
         NotInstalledError: this database has no outbox.
@@ -42,41 +45,45 @@ async def installed(conn: AsyncConnection[Any]) -> dict[str, InstalledEntity]:
 
     """
     with translated():
-        version = await schema_version(conn)
-        require_version(version)
+        require_version(await schema_version(conn), older=older)
         async with conn.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(_sql("entities"))
             return {row["name"]: _entity(row) for row in await cursor.fetchall()}
 
 
-async def schema_version(conn: AsyncConnection[Any]) -> int | None:
+async def schema_version(conn: AsyncConnection[Any]) -> SchemaVersion | None:
     """Read the version of our schema; ``None`` when there is none."""
     async with conn.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(_sql("present"))).fetchone()
-        if row is None or not row["present"]:
+        there = await (await cursor.execute(_sql("present"))).fetchone()
+        if there is None or not there["present"]:
             return None
         row = await (await cursor.execute(_sql("version"))).fetchone()
-    return row["schema_version"] if row else None
+        if row is None:
+            return None
+        applied = await (await cursor.execute(_sql("migrations"))).fetchall() if there["numbered"] else []
+    return SchemaVersion(row["schema_version"], frozenset(found["number"] for found in applied))
 
 
-def require_version(version: int | None) -> None:
-    """Let only our own version pass.
+def require_version(version: SchemaVersion | None, *, older: bool = False) -> None:
+    """Let pass what this package can work with: everything that it knows is there, nothing that it needs is gone.
+
+    A newer package that has been here does no harm until its ``syncline install --finish``.
 
     Raises:
         NotInstalledError: there is no schema.
-        VersionError: it is older or newer.
+        VersionError: it is too new or, unless ``older`` may be, too old.
 
     """
     if version is None:
         raise NotInstalledError(hint="run `syncline install`")
-    if version > SCHEMA_VERSION:
+    if version.oldest > SCHEMA_VERSION:
         raise VersionError(
-            f"the database has schema version {version}, this Syncline knows {SCHEMA_VERSION}",
+            f"the database has schema version {version.oldest}, this Syncline knows {SCHEMA_VERSION}",
             hint="upgrade the syncline package here; a newer one has been at this database",
         )
-    if version < SCHEMA_VERSION:
+    if version.missing and not older:
         raise VersionError(
-            f"the database has schema version {version}, this Syncline needs {SCHEMA_VERSION}",
+            f"the database has schema version {version.newest}, this Syncline needs {SCHEMA_VERSION}",
             hint="run `syncline install` to migrate it",
         )
 

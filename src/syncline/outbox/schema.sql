@@ -19,6 +19,13 @@ COMMENT ON COLUMN syncline.meta.epoch IS 'Highest epoch ever given out; one coun
 COMMENT ON COLUMN syncline.meta.last_entity IS 'Highest entity id ever given out, so that none is used twice.';
 COMMENT ON COLUMN syncline.meta.beat IS 'Advanced by every renewal of every worker, here and in the target: shows a restore of either side.';
 
+CREATE TABLE syncline.migration (
+    number     integer PRIMARY KEY,
+    name       text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE syncline.migration IS 'Syncline: which changes of these tables have been made; `syncline install` makes the others.';
+
 CREATE TABLE syncline.entity (
     id           smallint PRIMARY KEY,
     name         text NOT NULL UNIQUE,

@@ -187,7 +187,7 @@ async def configuration(patient: Patient) -> list[Finding]:
         return [ok("configuration", "is what is installed (this role may not look at triggers and functions)")]
     except MappingError:
         return []  # the checks of mapping and key say so
-    if not drift.statements:
+    if not drift.changes:
         return [ok("configuration", "is what is installed")]
     text = f"`syncline install` would: {reach.names(drift.summary)}"
     if drift.backfill:

@@ -1,0 +1,111 @@
+"""Our schema's migrations in the plan, and how they are carried out: step by step, each for a moment only."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from syncline.capture.plan import InstallPlan
+from syncline.errors import SourceError
+from syncline.outbox.connection import translated
+from syncline.outbox.dialect import Dialect
+from syncline.outbox.migration import SCHEMA_VERSION, Migration, SchemaVersion, migrations, pending
+from syncline.outbox.sql import blocks
+
+LOCK_TIMEOUT = timedelta(milliseconds=200)
+"""How long one attempt may make others wait behind it."""
+PATIENCE = timedelta(seconds=60)
+PAUSE_SECONDS = 0.3
+
+
+def plan_migrations(plan: InstallPlan, version: SchemaVersion, dialect: Dialect, *, finish: bool) -> None:
+    """Add the migrations that the database lacks; with ``finish`` also what ends the previous release's time."""
+    for migration in pending(dialect, version.missing):
+        plan.migrations += _statements(migration, together=dialect is Dialect.POSTGRESQL)
+        plan.summary.append(f"migrate syncline's tables: {migration.title}")
+    if plan.migrations and dialect is Dialect.POSTGRESQL:
+        plan.migrations.append(_trusted(_block("grants")))
+    if version.oldest >= SCHEMA_VERSION:
+        return
+    if not finish:
+        plan.warnings.append(
+            "the previous release of Syncline still works here; when nothing of it runs any more: "
+            "`syncline install --finish`"
+        )
+        return
+    for migration in migrations(dialect, finish=True):
+        if version.oldest < migration.number:
+            plan.migrations += [_trusted(step) for step in migration.steps]
+    plan.migrations.append(sql.SQL(_block("finish")).format(version=sql.Literal(SCHEMA_VERSION)))
+    if dialect is Dialect.POSTGRESQL:
+        plan.migrations.append(_trusted(_block("end_sessions")))
+    plan.summary.append(f"end the previous release's time here: schema version {SCHEMA_VERSION}")
+
+
+def record_all() -> sql.Composed:
+    """Compose the note that a new schema needs no migration."""
+    known = [(one.number, one.name) for one in migrations(Dialect.POSTGRESQL)]
+    rows = sql.SQL(", ").join(
+        sql.SQL("({}, {})").format(sql.Literal(number), sql.Literal(name)) for number, name in known
+    )
+    return sql.SQL(_block("record")).format(rows=rows)
+
+
+async def migrate(
+    conn: AsyncConnection[Any],
+    steps: Sequence[sql.Composed],
+    prologue: Callable[[timedelta], Iterable[sql.Composed]],
+) -> None:
+    """Carry the steps out, each in a transaction of its own that waits for a lock only briefly, and again.
+
+    Raises:
+        SourceError: a lock was not to be had for a minute; what was done stays, and the next run goes on from there.
+
+    """
+    for step in steps:
+        await _patiently(lambda step=step: _one(conn, [*prologue(LOCK_TIMEOUT), step]))  # type: ignore[misc]
+
+
+async def _one(conn: AsyncConnection[Any], statements: Iterable[sql.Composed]) -> None:
+    with translated():
+        async with conn.transaction():
+            for statement in statements:
+                await conn.execute(statement)
+
+
+async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
+    until = time.monotonic() + PATIENCE.total_seconds()
+    while True:
+        try:
+            return await act()
+        except SourceError as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise
+            if time.monotonic() > until:
+                raise SourceError(
+                    f"a lock was not to be had for {PATIENCE.total_seconds():.0f} s: {error.message}",
+                    hint="`syncline install` goes on from here; end the long transaction first",
+                ) from error
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _statements(migration: Migration, *, together: bool) -> list[sql.Composed]:
+    """Compose its steps and then the note that it is done, in the last one's transaction where that can be."""
+    row = sql.SQL("({}, {})").format(sql.Literal(migration.number), sql.Literal(migration.name))
+    steps = [_trusted(step.removesuffix(";")) for step in migration.steps]
+    steps.append(sql.SQL(_block("record")).format(rows=row))
+    return [*steps[:-2], sql.SQL(";\n").join(steps[-2:])] if together else steps
+
+
+def _block(name: str) -> Any:
+    return blocks("migrate.sql", "syncline.capture")[name]
+
+
+def _trusted(text: str) -> sql.Composed:
+    return sql.Composed([sql.SQL(text)])  # our own files
