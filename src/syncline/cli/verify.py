@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.text import Text
 
+from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, out, print_json, print_table, run, say, settings_from
+from syncline.cli.sync_check import Check, SyncReport, judged, look_at_sides, print_sync
 from syncline.cli.verifying import SHOWN, chosen, opened_sides, print_findings, progress_bar
 from syncline.config import Settings
 from syncline.errors import SynclineError
@@ -49,6 +51,13 @@ def verify(
     report: Annotated[
         Path | None, typer.Option(help="Write every finding to this file as it is made (a line of JSON each).")
     ] = None,
+    sync: Annotated[
+        bool,
+        typer.Option(
+            "--sync",
+            help="Answer all there is to ask: outbox, secondary, counts, contents, a sample, lag, failed events.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,10 +72,13 @@ def verify(
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
     asked = Asked(names, keys, first, end, keys_only=keys_only, sample=sample, resume=resume)
     asked.check()
+    sides = _looked_at(settings, asked, as_json=as_json) if sync else None
     file = ReportFile(report, resume=resume) if report else None
     mode = Mode.KEYS if keys_only else Mode.SAMPLE if sample or keys else Mode.FULL
     options = Options(mode, sample or 1000, patience=timedelta(seconds=patience), rate=rate or None, taker=file)
     tune_garbage_collection()
+    if mode is not Mode.SAMPLE:
+        invocation.get().resume = "`syncline verify --resume` goes on where it was"
     try:
         found = run(_verify(settings, asked, options, quiet=as_json))
         if file is not None:
@@ -74,8 +86,38 @@ def verify(
     finally:
         if file is not None:
             file.close()
-    print_json(as_dict(found)) if as_json else _print(found, report)
+    if sides is not None:
+        _end(judged(sides, found), as_json=as_json)
+    nobody = _nobodys(found, asked)
+    if as_json:
+        print_json(as_dict(found) | ({"summary": nobody} if nobody else {}))
+    elif nobody:
+        say(nobody, "bold yellow")
+    else:
+        _print(found, report)
     raise typer.Exit(found.exit_status)
+
+
+def _nobodys(found: VerifyReport, asked: Asked) -> str | None:
+    """Say that the records asked for exist on neither side; ``None``: one of them does."""
+    if not asked.keys or any(one.records or one.documents or one.counts or one.parked for one in found.entities):
+        return None
+    return f"Neither side has {asked.names[0]} {', '.join(asked.keys)}."
+
+
+def _looked_at(settings: Settings, asked: Asked, *, as_json: bool) -> tuple[Check, Check]:
+    """Look at both sides; end here when one is missing."""
+    if asked.names or asked.keys or asked.keys_only or asked.first or asked.end:
+        raise SynclineError("--sync looks at everything", hint="leave the entities, keys and ranges out")
+    sides = look_at_sides(settings)
+    if not all(side.ok for side in sides):
+        _end(judged(sides, None), as_json=as_json)
+    return sides
+
+
+def _end(report: SyncReport, *, as_json: bool) -> NoReturn:
+    print_json(report.as_dict()) if as_json else print_sync(report)
+    raise typer.Exit(report.exit_status)
 
 
 @dataclass(frozen=True, slots=True)
