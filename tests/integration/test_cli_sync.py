@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from typer.testing import CliRunner
+
+from syncline.cli.main import app
 from tests.integration.test_cli_verify import Command, _stderr, command, relay  # noqa: F401  fixtures
 
 QUESTIONS = [
@@ -92,3 +95,10 @@ def test_ctrl_c_says_how_to_go_on(command: Command):  # noqa: F811
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=15)[1]
     assert (process.returncode, errors) == (130, "interrupted; `syncline verify --resume` goes on where it was\n")
+
+
+def test_a_key_may_begin_with_a_minus(command: Command):  # noqa: F811
+    command.sql("INSERT INTO users VALUES (-5, 'minus')")
+    for arguments in (("users", "-5"), ("users", "--", "-5")):
+        assert command.json("explain", *arguments)["row"]["email"] == "minus"
+    assert "Missing" in CliRunner().invoke(app, ["explain", "users"]).output

@@ -65,13 +65,37 @@ async def _grant_tables(conn: AsyncConnection[Any], plan: InstallPlan, tables: S
         if row["usage"] and row["schema"] not in schemas:
             schemas.add(row["schema"])
             grant = sql.SQL("/* syncline */ GRANT USAGE ON SCHEMA {} TO {}")
-            plan.add(None, grant.format(sql.Identifier(row["schema"]), sql.Identifier(role)))
+            note = _note(role, row["schema"])
+            plan.add(None, grant.format(sql.Identifier(row["schema"]), sql.Identifier(role)), note)
         if row["read"]:
             grant = sql.SQL("/* syncline */ GRANT SELECT ON {} TO {}")
             table = sql.Identifier(row["schema"], row["name"])
             plan.add(
-                f"grant select on {row['schema']}.{row['name']} to {role}", grant.format(table, sql.Identifier(role))
+                f"grant select on {row['schema']}.{row['name']} to {role}",
+                grant.format(table, sql.Identifier(role)),
+                _note(role, row["schema"], row["name"]),
             )
+
+
+def _note(role: str, schema: str, name: str = "") -> sql.Composed:
+    """Compose what remembers a grant for ``uninstall``."""
+    values = sql.SQL(", ").join(map(sql.Literal, (role, schema, name)))
+    return sql.SQL(
+        "/* syncline */ INSERT INTO syncline.granted (role, schema, name) VALUES ({}) ON CONFLICT DO NOTHING"
+    ).format(values)
+
+
+async def plan_revokes(conn: AsyncConnection[Any], plan: InstallPlan) -> None:
+    """Add the revocation of what ``install`` granted outside of our schema, where role and object are still there."""
+    for row in await read(conn, "granted"):
+        role, schema = sql.Identifier(row["role"]), sql.Identifier(row["schema"])
+        if row["name"]:
+            what = f"select on {row['schema']}.{row['name']}"
+            object_ = sql.SQL("SELECT ON {}").format(sql.Identifier(row["schema"], row["name"]))
+        else:
+            what = f"usage of schema {row['schema']}"
+            object_ = sql.SQL("USAGE ON SCHEMA {}").format(schema)
+        plan.add(f"revoke {what} from {row['role']}", sql.SQL("/* syncline */ REVOKE {} FROM {}").format(object_, role))
 
 
 def _grant(what: str, role: str) -> sql.Composed:

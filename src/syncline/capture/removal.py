@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from syncline.capture.grants import plan_revokes
 from syncline.capture.plan import InstallPlan
 from syncline.capture.schema import drop_view
 from syncline.capture.state import read, read_triggers
@@ -30,5 +31,7 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
             plan.add(f"{trigger.table}: drop trigger {trigger.name}", drop_trigger(trigger.table, trigger.name))
     for row in await read(conn, "other_views"):
         plan.add(f'drop view {row["schema"]}."Outbox"', drop_view(row["schema"]))
+    if (await read(conn, "remembers_grants"))[0]["yes"]:
+        await plan_revokes(conn, plan)
     plan.add("drop schema syncline", sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())
     return plan

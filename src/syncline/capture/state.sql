@@ -122,3 +122,15 @@ SELECT n.nspname::text AS schema, c.relname::text AS name,
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.oid = ANY(%(tables)s::bigint[])
 ORDER BY 1, 2
+
+-- name: granted
+-- Grants of ours whose role and object are still there. (No such table: an installation that was never migrated.)
+SELECT g.role, g.schema, g.name
+FROM syncline.granted AS g
+JOIN pg_catalog.pg_roles AS r ON r.rolname = g.role
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = g.schema
+WHERE g.name = '' OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relname = g.name)
+ORDER BY g.name = '', 1, 2, 3
+
+-- name: remembers_grants
+SELECT to_regclass('syncline.granted') IS NOT NULL AS yes

@@ -25,6 +25,9 @@ from syncline.insight.explain import Explanation
 from syncline.insight.explain import explain as explain_record
 from syncline.wiring import opened_target
 
+CONTEXT = {"ignore_unknown_options": True}
+"""A key may begin with a minus."""
+
 
 def explain(
     entity: Annotated[str, typer.Argument(help="The entity's name.")],

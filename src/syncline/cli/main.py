@@ -36,7 +36,7 @@ SUMMARIES = {
 class Commands(MutableMapping[str, Any]):
     """The commands by name; ``syncline.cli.NAME`` is imported when it is looked up.
 
-    The module has a function of its name, or an ``app`` of several commands.
+    The module has a function of its name (and perhaps a CONTEXT, click's settings for it), or an ``app`` of commands.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,8 @@ def _load(name: str) -> Any:
     part = getattr(module, "app", None)
     if part is None:
         part = typer.Typer(add_completion=False, rich_markup_mode=None)
-        part.command(name)(getattr(module, name))
+        options = getattr(module, "CONTEXT", None)
+        part.command(name, context_settings=options)(getattr(module, name))
     command = typer.main.get_command(part)
     command.name = name
     return command

@@ -144,6 +144,15 @@ CREATE TABLE syncline.task (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE syncline.task IS 'Marking of many records: backfill (keys of the source), sweep (keys that only the target has). Resumable.';
 
+CREATE TABLE syncline.granted (
+    role   text NOT NULL,
+    schema text NOT NULL,
+    name   text NOT NULL DEFAULT '',
+    PRIMARY KEY (role, schema, name)
+);
+COMMENT ON TABLE syncline.granted IS
+    'What `syncline install` granted outside of this schema: SELECT on a table, or (no name) USAGE of a schema. `uninstall` revokes it.';
+
 CREATE TABLE syncline.notice (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at          timestamptz NOT NULL DEFAULT clock_timestamp(),
