@@ -62,7 +62,7 @@ class TestTriggers:
         case.cured(case.found("triggers", "critical", "person: INSERT, DELETE, UPDATE, TRUNCATE"))
 
     def test_one_that_is_gone(self, case: Case) -> None:
-        (name,) = case.sql("SELECT tgname FROM pg_trigger WHERE tgrelid = 'track'::regclass AND tgname ~ 'moved'")[0]
+        (name,) = case.sql("SELECT tgname FROM pg_trigger WHERE tgrelid = 'track'::regclass AND tgname ~ 'update'")[0]
         case.sql(f"DROP TRIGGER {name} ON track")
         assert "may not have been captured" in case.found("configuration", "critical", name)["why"]
         case.cured(case.report()["configuration"])

@@ -143,7 +143,7 @@ def plan_triggers(
         triggers: what is there.
         captured: names by id of the entities that should have been captured until now; where a trigger of theirs
             is missing or off, changes may have been lost.
-        upgraded: another version of Syncline wrote the functions; they may well differ.
+        upgraded: another version of Syncline wrote functions and triggers; they may well differ.
 
     """
     present = {(t.table, t.name): t for t in triggers if not t.copy}
@@ -157,7 +157,8 @@ def plan_triggers(
             continue
         verb = "replace" if place in present else "create"
         plan.add(f"{trigger.table}: {verb} trigger {trigger.name}", *trigger.create)
-        if entity in captured:
+        replaced = upgraded and place in present and present[place].enabled == "A"
+        if entity in captured and not replaced:
             gap(plan, captured[entity], f"trigger {trigger.name} on {trigger.table} was missing or altered")
     _enable(plan, wanted, [t for t in triggers if t.copy or (t.table, t.name) in keep], captured)
 
@@ -184,8 +185,10 @@ def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger],
             continue
         plan.add(f"{trigger.table}: enable trigger {trigger.name}", enable_trigger(trigger.table, trigger.name))
         name = captured.get(entities[trigger.name])
-        if name is not None and trigger.enabled != "O":
-            gap(plan, name, f"trigger {trigger.name} on {trigger.table} was switched off")
+        if name is not None:
+            # "O" is what ENABLE TRIGGER leaves behind: it was off before that, or a dump was restored.
+            what = "is switched off" if trigger.enabled == "D" else "was switched off, or not on for replication"
+            gap(plan, name, f"trigger {trigger.name} on {trigger.table} {what}")
 
 
 def gap(plan: InstallPlan, entity: str, what: str) -> None:

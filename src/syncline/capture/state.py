@@ -66,14 +66,12 @@ class PresentTrigger:
     """``pg_trigger.tgenabled``; only ``A`` fires always."""
     copy: bool
     """PostgreSQL made it on a partition."""
-    columns: frozenset[str]
     shape: tuple[str, int, str | None, str | None, bool, bool]
     """Function, type, transition tables, whether it has a WHEN, whether it names columns."""
 
     def fits(self, wanted: Trigger) -> bool:
         """Say whether it does what it must, if it is enabled."""
-        shape = (wanted.function, wanted.type, wanted.old_table, wanted.new_table, bool(wanted.when), False)
-        return self.shape == shape and self.columns == frozenset(wanted.when)
+        return self.shape == (wanted.function, wanted.type, wanted.old_table, wanted.new_table, False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,6 @@ async def read_triggers(conn: AsyncConnection[Any]) -> list[PresentTrigger]:
             row["name"],
             row["enabled"],
             row["copy"],
-            frozenset(row["columns"]),
             (
                 row["function"],
                 row["type"],

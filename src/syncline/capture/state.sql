@@ -48,11 +48,7 @@ WHERE n.nspname = 'syncline' AND p.proname ~ '^(key|capture)_[0-9]+'
 -- Every trigger that calls one of our functions, the copies on partitions included.
 SELECT c.oid::bigint AS oid, tn.nspname::text AS schema, c.relname::text AS table, t.tgname::text AS name,
        p.proname::text AS function, t.tgtype::integer AS type, t.tgoldtable::text AS old_table, t.tgnewtable::text AS new_table,
-       t.tgenabled::text AS enabled, t.tgparentid <> 0 AS copy, t.tgqual IS NOT NULL AS conditional, t.tgattr::text <> '' AS some_columns,
-       ARRAY(SELECT DISTINCT a.attname::text FROM pg_catalog.pg_depend AS d
-             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-             WHERE d.classid = 'pg_catalog.pg_trigger'::regclass AND d.objid = t.oid
-               AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0) AS columns
+       t.tgenabled::text AS enabled, t.tgparentid <> 0 AS copy, t.tgqual IS NOT NULL AS conditional, t.tgattr::text <> '' AS some_columns
 FROM pg_catalog.pg_trigger AS t
 JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace

@@ -3,8 +3,9 @@
 Statement-level triggers read a statement's rows from transition tables, the fast form, where every way of writing a row
 is a statement on its table. Partitions, inheritance and subscriptions are written past it: there, one trigger per row.
 
-A changed key is seen by a row-level trigger whose WHEN compares old and new: half the price of keeping the old rows and
-joining them. (It makes PostgreSQL refuse to change a key column's type; that would have to be told to the target too.)
+Nothing here ties a user's column down: no WHEN and no column list, which would make PostgreSQL refuse to change its type,
+and no key function of a user's type, which would hold that type. What a function reads may be gone when it runs; it
+then lets the write go on and says that there is a gap.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ _SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
     "timestamptz": ("datestyle", "timezone"),
     "bytea": ("bytea_output",),
 }
-_STABLE_TEXT = frozenset({"enum"})
-_COLLATED = frozenset({"text", "varchar", "bpchar"})
+_ENUM = "enum"
+_ANY = ("anyelement", "anycompatible")
+"""Argument types that stand for one type each."""
 ROW, INSERT, DELETE, UPDATE, TRUNCATE = 1, 4, 8, 16, 32
 """Bits of ``pg_trigger.tgtype``."""
 
@@ -80,8 +82,6 @@ class Trigger:
     """``pg_trigger.tgtype``."""
     old_table: str | None = None
     new_table: str | None = None
-    when: tuple[str, ...] = ()
-    """The columns that its WHEN compares."""
     create: tuple[sql.Composed, ...] = ()
 
 
@@ -100,8 +100,8 @@ def key_function(entity: int, columns: Sequence[Column]) -> Function:
     """
     name = f"key_{entity}"
     settings = pinned(columns)
-    arguments = tuple(key_type(column).sql for column in columns)
-    plain = len(columns) == 1 and columns[0].base not in _STABLE_TEXT
+    arguments = _arguments(columns)
+    plain = len(columns) == 1 and columns[0].base != _ENUM
     volatility = "IMMUTABLE" if plain or settings else "STABLE"
     texts = ", ".join(f"${place}::pg_catalog.text" for place in range(1, len(columns) + 1))
     body = f"SELECT {texts}" if len(columns) == 1 else f"SELECT pg_catalog.jsonb_build_array({texts})::pg_catalog.text"
@@ -115,6 +115,13 @@ def key_function(entity: int, columns: Sequence[Column]) -> Function:
     return Function(entity, name, arguments, body, settings, volatility, definer=False, create=(create,))
 
 
+def _arguments(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Name the key function's argument types; one that names a user's type would forbid its DROP TYPE."""
+    users = list(dict.fromkeys(key_type(column).sql for column in columns if column.base == _ENUM))
+    standing = dict(zip(users, _ANY, strict=False))
+    return tuple(standing.get(name, name) for name in (key_type(column).sql for column in columns))
+
+
 def pinned(columns: Iterable[Column]) -> dict[str, str]:
     """Collect the settings that the text of these columns follows."""
     return {name: PINNED_SETTINGS[name] for column in columns for name in _SETTINGS_OF.get(column.base, ())}
@@ -123,25 +130,25 @@ def pinned(columns: Iterable[Column]) -> dict[str, str]:
 def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
     """Compose the functions that one watch needs."""
     own = not watch.embed
-    changed = sql.SQL('left(TG_OP, 1)::"char"') if own else sql.SQL("'U'::\"char\"")
-    gone = sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\"")
-    shared = {"id": sql.Literal(watch.entity)}
-    old = {"old_key": key_expression(watch.columns, "old"), "old_present": _present(watch, "old")}
-    new = {"new_key": key_expression(watch.columns, "new"), "new_present": _present(watch, "new")}
-    kind = sql.Literal("sweep" if own else "backfill")
-    truncate = _trigger_function(watch, "truncate", shared | {"kind": kind})
+    shared = {
+        "id": sql.Literal(watch.entity),
+        "hint": sql.SQL('left(TG_OP, 1)::"char"') if own else sql.SQL("'U'::\"char\""),
+        "gone": sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\""),
+        "gap": _gap(watch),
+    }
+    truncate = _trigger_function(watch, "truncate", shared | {"kind": sql.Literal("sweep" if own else "backfill")})
     if by_row:
-        return _trigger_function(watch, "row", shared | old | new | {"hint": changed, "gone": gone}), truncate
+        old = {"old_key": key_expression(watch.columns, "old"), "old_present": _present(watch, "old")}
+        new = {"new_key": key_expression(watch.columns, "new"), "new_present": _present(watch, "new")}
+        return _trigger_function(watch, "row", shared | old | new), truncate
     rows = {
         "key": key_expression(watch.columns, "r"),
         "distinct": sql.SQL("" if own else "DISTINCT "),
         "where": sql.SQL("") if own else sql.SQL(" WHERE {}").format(_present(watch, "r")),
-        "hint": changed,
     }
-    moved = {"old_key": old["old_key"], "present": old["old_present"], "hint": gone}
     return (
-        _trigger_function(watch, "statement", shared | rows),
-        _trigger_function(watch, "moved", shared | moved),
+        _statement_function(watch, "statement", shared | rows, {}),
+        _statement_function(watch, "update", shared | rows, {"enable_nestloop": "off"}),
         truncate,
     )
 
@@ -155,9 +162,8 @@ def statement_triggers(watch: Watch, table: TableName) -> tuple[Trigger, ...]:
     """Triggers for an ordinary table."""
     return (
         _trigger(watch, table, "statement", "insert", INSERT, new_table="changed"),
-        _trigger(watch, table, "statement", "update", UPDATE, new_table="changed"),
+        _trigger(watch, table, "update", "update", UPDATE, old_table="before", new_table="changed"),
         _trigger(watch, table, "statement", "delete", DELETE, old_table="changed"),
-        _trigger(watch, table, "moved", "moved", ROW | UPDATE, when=tuple(c.name for c in watch.columns)),
         truncate_trigger(watch, table),
     )
 
@@ -190,15 +196,38 @@ def dollar_quoted(body: str) -> sql.SQL:
     return sql.SQL(f"{tag}{body}{tag}")
 
 
-def _trigger_function(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> Function:
+def _statement_function(
+    watch: Watch, role: str, parts: Mapping[str, sql.Composable], settings: Mapping[str, str]
+) -> Function:
+    """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
+    keys = _template(f"keys_{role}", part=True).format(**parts)
+    return _trigger_function(watch, role, {**parts, "keys": keys}, template="statement", settings=settings)
+
+
+def _gap(watch: Watch) -> sql.Composed:
+    """Compose what notes that changes could not be marked: all records of the entity, or the parents of children."""
+    kinds = ["backfill"] if watch.embed else ["backfill", "sweep"]
+    return _template("gap", part=True).format(
+        id=sql.Literal(watch.entity), stem=sql.Literal(watch.stem), kinds=sql.Literal("{" + ",".join(kinds) + "}")
+    )
+
+
+def _trigger_function(
+    watch: Watch,
+    role: str,
+    parts: Mapping[str, sql.Composable],
+    *,
+    template: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Function:
     name = f"capture_{watch.stem}_{role}"
-    settings = _SEARCH_PATH | pinned(watch.columns)
-    body = "\n" + _template(role).format(**parts).as_string(None) + "\n"
+    set_ = _SEARCH_PATH | pinned(watch.columns) | dict(settings or {})
+    body = "\n" + _template(template or role).format(**parts).as_string(None) + "\n"
     create = _template("trigger_function").format(
-        function=_ours(name), settings=_set_clauses(settings), body=dollar_quoted(body)
+        function=_ours(name), settings=_set_clauses(set_), body=dollar_quoted(body)
     )
     revoke = _template("revoke_function").format(function=_ours(name), arguments=sql.SQL(""))
-    return Function(watch.entity, name, (), body, settings, "VOLATILE", definer=True, create=(create, revoke))
+    return Function(watch.entity, name, (), body, set_, "VOLATILE", definer=True, create=(create, revoke))
 
 
 def _trigger(
@@ -210,30 +239,18 @@ def _trigger(
     *,
     old_table: str | None = None,
     new_table: str | None = None,
-    when: tuple[str, ...] = (),
 ) -> Trigger:
     name, function = f"syncline_{watch.stem}_{suffix}", f"capture_{watch.stem}_{role}"
-    event = {INSERT: sql.SQL("INSERT"), UPDATE: sql.SQL("UPDATE"), DELETE: sql.SQL("DELETE")}.get(type_, sql.SQL(""))
+    event = {INSERT: sql.SQL("INSERT"), DELETE: sql.SQL("DELETE")}.get(type_, sql.SQL(""))
     create = _template(f"trigger_{role}").format(
         trigger=sql.Identifier(name),
         function=_ours(function),
         table=_table(table),
         event=event,
         rows=sql.SQL("NEW" if new_table else "OLD"),
-        moved=_moved(watch.columns),
     )
     always = enable_trigger(table, name)
-    return Trigger(table, name, function, type_, old_table, new_table, when, (create, always))
-
-
-def _moved(columns: Sequence[Column]) -> sql.Composed:
-    """Compare keys as their texts would; under a lax collation equal values have different texts."""
-    pairs = []
-    for column in columns:
-        collate = sql.SQL(' COLLATE pg_catalog."C"') if column.base in _COLLATED else sql.SQL("")
-        old, new = (sql.Composed([_of(row, column), collate]) for row in ("old", "new"))
-        pairs.append(sql.SQL("{} IS DISTINCT FROM {}").format(old, new))
-    return sql.SQL(" OR ").join(pairs)
+    return Trigger(table, name, function, type_, old_table, new_table, (create, always))
 
 
 def _present(watch: Watch, row: str) -> sql.Composable:
@@ -243,8 +260,9 @@ def _present(watch: Watch, row: str) -> sql.Composable:
     return sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(_of(row, column)) for column in watch.columns)
 
 
-def _template(name: str) -> sql.SQL:
-    return sql.SQL(blocks("triggers.sql", "syncline.capture")[name])
+def _template(name: str, *, part: bool = False) -> sql.SQL:
+    """Give a named block; a part of another one carries no comment with our name."""
+    return sql.SQL(blocks("triggers.sql", "syncline.capture", comment=not part)[name])
 
 
 def _set_clauses(settings: Mapping[str, str]) -> sql.Composable:

@@ -16,36 +16,90 @@ CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
 REVOKE ALL ON FUNCTION {function}({arguments}) FROM PUBLIC
 
 -- name: statement
--- One pass over the rows that a statement changed. {hint} follows TG_OP for the entity's own table.
+-- Which keys ({keys}) and what is done with them stand apart. The block before reads only, so that its subtransaction takes
+-- no transaction id: what fails there would otherwise fail the user's statement.
 DECLARE
     is_durable boolean := current_setting('synchronous_commit') <> 'off';
+    problem text;
 BEGIN
+    BEGIN
+        PERFORM {key} FROM changed AS r WHERE NOT EXISTS (SELECT FROM syncline.outbox WHERE false) LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        problem := SQLERRM;
+    END;
+    IF problem IS NOT NULL THEN
+        {gap}
+        RETURN NULL;
+    END IF;
     INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
-    SELECT {id}, syncline.lane_of({id}::smallint, q.k), {hint}, is_durable, q.k
-    FROM (SELECT {distinct}{key} AS k FROM changed AS r{where}) AS q;
+    SELECT {id}, syncline.lane_of({id}::smallint, q.k), q.hint, is_durable, q.k
+    FROM ({keys}) AS q;
     IF FOUND THEN
         PERFORM syncline.wake();
     END IF;
     RETURN NULL;
 END
 
--- name: moved
--- The row has another key now; the trigger's WHEN lets nothing else through. The statement's trigger marks the new key.
-BEGIN
-    IF {present} THEN
-        INSERT INTO syncline.outbox (entity, lane, hint, key)
-        VALUES ({id}, syncline.lane_of({id}::smallint, {old_key}), {hint}, {old_key});
-        PERFORM syncline.wake();
-    END IF;
-    RETURN NULL;
-END
+-- name: keys_statement
+SELECT q.k, {hint} AS hint FROM (SELECT {distinct}{key} AS k FROM changed AS r{where}) AS q
+
+-- name: keys_update
+-- The keys that the rows have now, in the rows' order, and those that nothing has any more. (Plans are kept for the session,
+-- whatever number of rows the first statement had: a nested loop would be quadratic, hence enable_nestloop.)
+WITH new AS MATERIALIZED (
+        SELECT {distinct}({key}) COLLATE pg_catalog."C" AS k FROM changed AS r{where}
+    )
+    SELECT n.k, {hint} AS hint FROM new AS n
+    UNION ALL
+    SELECT o.k, {gone} FROM (SELECT {distinct}({key}) COLLATE pg_catalog."C" AS k FROM before AS r{where}) AS o
+    WHERE NOT EXISTS (SELECT FROM new AS n WHERE n.k = o.k)
+
+-- name: gap
+-- Once a transaction; a savepoint that is rolled back takes the note along. Where our tables are gone nothing can be noted:
+-- `syncline install`, which puts them back, has everything marked.
+IF current_setting('syncline.gap', true) IS NULL
+           OR strpos(current_setting('syncline.gap', true), {stem} || '@' || pg_current_xact_id()::text || ' ') = 0 THEN
+            PERFORM set_config('syncline.gap', concat(current_setting('syncline.gap', true), {stem}, '@', pg_current_xact_id()::text, ' '), true);
+            IF to_regclass('syncline.task') IS NOT NULL THEN
+                INSERT INTO syncline.task (kind, entity, reason)
+                SELECT kind, {id}, 'capture gap' FROM unnest({kinds}::text[]) AS kind;
+                PERFORM syncline.wake();
+            END IF;
+            IF to_regclass('syncline.notice') IS NOT NULL THEN
+                INSERT INTO syncline.notice (name, severity, message)
+                SELECT 'CaptureGap', 'critical', told.message
+                FROM (SELECT format('%s.%s: changes cannot be marked one by one (%s), every record will be; run `syncline install`',
+                                    TG_TABLE_SCHEMA, TG_TABLE_NAME, problem) AS message) AS told
+                WHERE NOT EXISTS (SELECT FROM syncline.notice AS n
+                                  WHERE n.name = 'CaptureGap' AND n.message = told.message AND n.resolved_at IS NULL);
+            END IF;
+        END IF;
 
 -- name: row
 -- For tables whose rows can be written without a statement on them: partitions, inheritance, logical replication.
 DECLARE
-    before text := CASE WHEN TG_OP <> 'INSERT' AND {old_present} THEN {old_key} END;
-    after text := CASE WHEN TG_OP <> 'DELETE' AND {new_present} THEN {new_key} END;
+    before text;
+    after text;
+    problem text;
 BEGIN
+    BEGIN
+        IF TG_OP <> 'INSERT' THEN
+            before := CASE WHEN {old_present} THEN {old_key} END;
+        END IF;
+        IF TG_OP <> 'DELETE' THEN
+            after := CASE WHEN {new_present} THEN {new_key} END;
+        END IF;
+        PERFORM FROM syncline.outbox WHERE false;
+    EXCEPTION WHEN OTHERS THEN
+        problem := SQLERRM;
+    END;
+    IF problem IS NOT NULL THEN
+        {gap}
+        RETURN NULL;
+    END IF;
     IF after IS NOT NULL THEN
         INSERT INTO syncline.outbox (entity, lane, hint, key)
         VALUES ({id}, syncline.lane_of({id}::smallint, after), {hint}, after);
@@ -63,6 +117,9 @@ END
 -- name: truncate
 -- Once a transaction, however many partitions a TRUNCATE reaches.
 BEGIN
+    IF to_regclass('syncline.task') IS NULL THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO syncline.task (kind, entity, reason)
     SELECT {kind}, {id}, 'truncate'
     WHERE NOT EXISTS (SELECT FROM syncline.task AS t WHERE t.tx = pg_current_xact_id() AND t.entity = {id} AND t.kind = {kind});
@@ -76,9 +133,9 @@ END
 CREATE TRIGGER {trigger} AFTER {event} ON {table} REFERENCING {rows} TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION {function}()
 
--- name: trigger_moved
-CREATE TRIGGER {trigger} AFTER UPDATE ON {table}
-    FOR EACH ROW WHEN ({moved}) EXECUTE FUNCTION {function}()
+-- name: trigger_update
+CREATE TRIGGER {trigger} AFTER UPDATE ON {table} REFERENCING OLD TABLE AS before NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION {function}()
 
 -- name: trigger_row
 CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {table}

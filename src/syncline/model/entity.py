@@ -109,6 +109,8 @@ class Column:
     """Declared scale of a numeric, ``None`` when free."""
     deterministic: bool = True
     """False under a non-deterministic collation: equal values need not be equal text."""
+    virtual: bool = default(default=False, repr=False)
+    """Generated whenever it is read (PostgreSQL 18): triggers see NULL. Not part of any fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)

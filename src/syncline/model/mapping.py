@@ -205,6 +205,11 @@ def _parent_column(where: str, shape: Shape, name: str, parent: Column) -> Colum
     column = shape.column(name)
     if column is None:
         raise MappingError(f"{where}: {shape.table} has no column {name!r}", hint="check on = [...]")
+    if column.virtual:
+        raise MappingError(
+            f"{where}: {name} is a virtual generated column, which a trigger cannot read",
+            hint=f"make {name} GENERATED ALWAYS AS (…) STORED, or name a column that is stored",
+        )
     if column.array or _FAMILIES.get(column.base, column.base) != _FAMILIES.get(parent.base, parent.base):
         raise MappingError(f"{where}: {name} is {column.type}, but the parent's {parent.name} is {parent.type}")
     return column
