@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from syncline.backfill.tasks import Tasks
 from syncline.errors import MappingError
 from syncline.model.entity import Embed, TableName
+from syncline.outbox.connection import connect
 from tests.integration.capture_case import Case, entity
 
 TABLES = """
@@ -101,6 +104,25 @@ def test_a_sound_statement_takes_no_subtransaction_id(case: Case) -> None:
         assert case.sql("SELECT DISTINCT xmin::text::bigint FROM syncline.outbox") == [(first,)]
 
 
+async def test_one_task_does_for_all_gaps_that_were_committed_when_it_began(case: Case) -> None:
+    case.sql("ALTER TABLE plain RENAME id TO plain_id", *[f"INSERT INTO plain VALUES ({n})" for n in range(3, 8)])
+    entity_id = case.ids()["plain"]
+    connection = await connect(case.url)
+    try:
+        tasks = Tasks(connection, str(uuid4()))
+        first = await tasks.claim([entity_id])
+        await tasks.cover(first)
+        case.sql("INSERT INTO plain VALUES (9)")
+        await tasks.finish(first)
+        left = [task for task in await tasks.find(entity=entity_id) if task.kind is first.kind]
+        assert len(left) == 1, "the one whose transaction was committed later"
+        await tasks.cover(again := await tasks.claim([entity_id], left[0].id))
+        await tasks.finish(again)
+    finally:
+        await connection.close()
+    assert _gaps(case) == [("plain", "sweep")] * 6
+
+
 def test_a_renamed_key_is_captured_again_after_the_next_installation(case: Case) -> None:
     case.sql("ALTER TABLE plain RENAME id TO plain_id", "INSERT INTO plain VALUES (3, 'c')")
     assert "plain" in case.install().backfill
@@ -141,16 +163,22 @@ def test_a_schema_change_in_a_session_that_has_written_before(case: Case) -> Non
     """Plans are kept for the session: they must follow the table."""
     case.sql("UPDATE plain SET note = 'z'", "UPDATE parted SET note = 'z'")
     for table in ("plain", "parted"):
-        case.sql(f"ALTER TABLE {table} ADD extra int", f"ALTER TABLE {table} DROP note", f"ALTER TABLE {table} ADD note int")
+        case.sql(
+            f"ALTER TABLE {table} ADD extra int", f"ALTER TABLE {table} DROP note", f"ALTER TABLE {table} ADD note int"
+        )
     case.forget()
-    case.sql("UPDATE plain SET note = 1 WHERE id = 2", "UPDATE plain SET id = 8 WHERE id = 1", "UPDATE parted SET note = 2")
+    case.sql(
+        "UPDATE plain SET note = 1 WHERE id = 2", "UPDATE plain SET id = 8 WHERE id = 1", "UPDATE parted SET note = 2"
+    )
     assert sorted(case.marks()) == [
         ("parted", "1", "U"), ("parted", "2", "U"), ("plain", "1", "D"), ("plain", "2", "U"), ("plain", "8", "U"),
     ]  # fmt: skip
 
 
 def test_a_bulk_update_after_a_small_one_compares_keys_in_linear_time(case: Case) -> None:
-    case.sql("UPDATE plain SET note = 'z' WHERE id = 1", "INSERT INTO plain SELECT g FROM generate_series(10, 20000) AS g")
+    case.sql(
+        "UPDATE plain SET note = 'z' WHERE id = 1", "INSERT INTO plain SELECT g FROM generate_series(10, 20000) AS g"
+    )
     case.forget()
     case.sql("SET statement_timeout = '20s'", "UPDATE plain SET id = id + 1000000 WHERE id >= 10")
     assert len(case.marks()) == 2 * 19991

@@ -554,6 +554,19 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{TESTS}/test_verify_traps.py::test_a_row_that_is_away_when_its_place_is_walked_is_compared_all_the_same"],
     ),
+    # -- schema changes
+    Mutant(
+        "probe-removed",
+        "a trigger whose column is gone fails the user's write",
+        [
+            Swap("syncline/capture/triggers.sql", block, "EXCEPTION WHEN OTHERS THEN problem := SQLERRM;", "")
+            for block in ("statement", "row")
+        ],
+        [
+            "tests/cases/test_writes_go_on.py::test_a_write_that_cannot_be_marked_goes_on_and_leaves_a_note_in_its_transaction"
+        ],
+        quick=True,
+    ),
 )
 
 

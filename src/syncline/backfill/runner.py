@@ -110,6 +110,7 @@ class Runner:
     async def _run(self, task: Task) -> Progress | None:
         plan = self.plans[task.entity]
         try:
+            await self.tasks.cover(task)
             await self._work(task, plan)
             await self.tasks.finish(task)
         except ClaimLostError:

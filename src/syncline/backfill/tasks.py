@@ -18,6 +18,9 @@ KEYS = "keys"
 WHERE = "where"
 """The option of a task that marks the rows for which a condition holds."""
 
+GAP = "capture gap"
+"""The reason of tasks that triggers ask for, one a transaction."""
+
 
 class TaskKind(StrEnum):
     """What a task marks."""
@@ -98,8 +101,15 @@ class Tasks:
             raise ClaimLostError
         task.options = row[0] | ({KEYS: task.options[KEYS]} if KEYS in task.options else {})
 
+    async def cover(self, task: Task) -> None:
+        """Remember what was committed when a gap's task began: it does for the gaps of all these transactions."""
+        if task.reason == GAP and (row := await self._one("cover", id=task.id)) is not None:
+            task.options = row[0]
+
     async def finish(self, task: Task) -> None:
-        """Remove a task that is done."""
+        """Remove a task that is done, and those that it has done for."""
+        if task.reason == GAP:
+            await self._one("finish_covered", id=task.id)
         await self._one("finish", id=task.id)
 
     async def give_back(self, task: Task) -> None:

@@ -45,6 +45,19 @@ UPDATE syncline.task SET claimed_by = NULL, claimed_until = NULL WHERE id = %(id
 -- name: finish
 DELETE FROM syncline.task WHERE id = %(id)s AND claimed_by = %(worker)s RETURNING id
 
+-- name: cover
+-- One run does for every gap of the entity that was committed before it began (PostgreSQL: nobody else notes gaps).
+UPDATE syncline.task SET options = options || jsonb_build_object('snapshot', pg_current_snapshot()::text)
+WHERE id = %(id)s AND claimed_by = %(worker)s AND NOT options ? 'snapshot'
+RETURNING options
+
+-- name: finish_covered
+DELETE FROM syncline.task AS t USING syncline.task AS done
+WHERE done.id = %(id)s AND done.claimed_by = %(worker)s AND t.id <> done.id AND t.claimed_by IS NULL AND t.options = '{}'
+  AND (t.kind, t.entity, t.reason) = (done.kind, done.entity, done.reason)
+  AND pg_visible_in_snapshot(t.tx, (done.options ->> 'snapshot')::pg_snapshot)
+RETURNING t.id
+
 -- name: newest_mark
 SELECT max(seq) FROM syncline.outbox WHERE entity = %(entity)s
 
