@@ -3,9 +3,9 @@
 Statement-level triggers read a statement's rows from transition tables, the fast form, where every way of writing a row
 is a statement on its table. Partitions, inheritance and subscriptions are written past it: there, one trigger per row.
 
-Nothing here ties a user's column down: no WHEN and no column list, which would make PostgreSQL refuse to change its type,
-and no key function of a user's type, which would hold that type. What a function reads may be gone when it runs; it
-then lets the write go on and says that there is a gap.
+Nothing here ties a user's column down: no WHEN and no column list, which would make PostgreSQL refuse to change its
+type, and no key function of a user's type, which would hold that type. What a function reads may be gone when it runs:
+then it lets the write go on and says that there is a gap.
 """
 
 from __future__ import annotations
