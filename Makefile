@@ -51,8 +51,8 @@ format: $(STAMP) ## Format and apply the safe fixes
 	$(BIN)/ruff check --fix .
 
 bench mutants chaos damage: export SYNCLINE_ACCEPT_SSPL ?= 1
-bench: $(STAMP) ## Measure (results depend on the machine; the MongoDB engine is under the SSPL)
-	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
+bench: $(STAMP) ## Measure (ARGS="--against COMMIT": beside another commit); the MongoDB engine is under the SSPL
+	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL." >&2
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 mutants: $(STAMP) ## Take out each mechanism and see that a test fails (ARGS="--only NAME")

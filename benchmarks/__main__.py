@@ -1,53 +1,103 @@
-"""``python -m benchmarks [--quick] [NAME…]``: one table of ratios."""
+"""``python -m benchmarks [NAME…] [--against COMMIT]``: one table of ratios."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks import application, backfill, capture, latency, throughput, verify
+from benchmarks.against import METHOD, AgainstError, checked_out, compare
+from benchmarks.pairs import FEWEST
+from benchmarks.player import MEASURES
 from benchmarks.report import Line, machine
-from benchmarks.stage import Stage, stage
+from benchmarks.stage import QUICK, Sizes, Stage, stage
 
-
-def suites(*, quick: bool) -> dict[str, Callable[[Stage], list[Line]]]:
-    rows, rounds, seconds = (50_000, 1, 4.0) if quick else (200_000, 3, 15.0)
-    return {
-        "inserts": lambda on: throughput.inserts(on, rows=rows, rounds=rounds),
-        "updates": lambda on: throughput.updates(on, rows=rows, rounds=rounds),
-        "latency": lambda on: latency.lines(on, seconds=seconds / 1.5, rounds=rounds),
-        "single": lambda on: capture.single(on, rows=rows // 100, rounds=rounds),
-        "bulk": lambda on: capture.bulk(on, rows=100_000, rounds=rounds),
-        "backlog": lambda on: throughput.backlog(on, small=rows, large=rows * 10),
-        "application": lambda on: application.lines(on, seconds=seconds / 1.5, rounds=rounds, reports=rows * 5),
-        "verify": lambda on: verify.lines(on, rows=100_000 if quick else 1_000_000, rounds=rounds),
-        "beside": lambda on: verify.beside(on, rows=rows, seconds=seconds, rounds=rounds),
-        "backfill": lambda on: backfill.lines(on, rows=200_000 if quick else 1_000_000, rounds=rounds),
-        "backfill-beside": lambda on: backfill.beside(on, rows=rows * 4, seconds=seconds, rounds=rounds),
-        "idle": lambda on: latency.idle(on, seconds=seconds),
-    }
+SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
+    "inserts": throughput.inserts,
+    "updates": throughput.updates,
+    "latency": latency.lines,
+    "single": capture.single,
+    "bulk": capture.bulk,
+    "backlog": throughput.backlog,
+    "application": application.lines,
+    "verify": verify.lines,
+    "beside": verify.beside,
+    "backfill": backfill.lines,
+    "backfill-beside": backfill.beside,
+    "idle": latency.idle,
+}
 
 
 def main() -> int:
+    """Measure; 1 when a figure is worse than the other commit's, 2 when it cannot be measured."""
     parser = argparse.ArgumentParser(prog="benchmarks", description="Ratios measured side by side in one run.")
     parser.add_argument("--quick", action="store_true", help="small figures, one round: to see that it runs")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(suites(quick=True))}")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help=f"compare with another commit instead; {', '.join(MEASURES)}"
+    )
+    parser.add_argument("--pairs", type=int, default=FEWEST, metavar="N", help=f"pairs of runs, at least {FEWEST}")
+    parser.add_argument("--limit", type=float, default=0.95, help="missed when the interval lies below (%(default)s)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUITES)}")
     options = parser.parse_args()
-    chosen = {
-        name: suite for name, suite in suites(quick=options.quick).items() if not options.names or name in options.names
-    }
-    print(machine())
+    known = MEASURES if options.against else SUITES
+    if unknown := set(options.names) - set(known):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if options.pairs < FEWEST:
+        parser.error(f"fewer than {FEWEST} pairs say too little")
+    chosen = [name for name in known if not options.names or name in options.names]
+    sizes = QUICK if options.quick else Sizes()
+    try:
+        return _against(options, chosen, sizes) if options.against else _alone(chosen, sizes, as_json=options.json)
+    except AgainstError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _alone(chosen: Sequence[str], sizes: Sizes, *, as_json: bool) -> int:
+    out = sys.stderr if as_json else sys.stdout
+    print(machine(), file=out)
     began, lines = time.monotonic(), []
     with stage() as on:
-        for suite in chosen.values():
-            for line in suite(on):
-                print(line, flush=True)
+        for name in chosen:
+            for line in SUITES[name](on, sizes):
+                print(line, file=out, flush=True)
                 lines.append(line)
+    if as_json:
+        print(json.dumps({"machine": machine(), "lines": [line.json() for line in lines]}, indent=2))
     missed = [line for line in lines if not line.reached]
-    print(f"{len(lines) - len(missed)} of {len(lines)} reached, in {time.monotonic() - began:.0f} s")
+    print(f"{len(lines) - len(missed)} of {len(lines)} reached, in {time.monotonic() - began:.0f} s", file=out)
     return 0
+
+
+def _against(options: argparse.Namespace, chosen: Sequence[str], sizes: Sizes) -> int:
+    out = sys.stderr if options.json else sys.stdout
+    print(f"{machine()}\n{options.pairs} pairs; above 1 this tree is the better one; {METHOD}", file=out)
+    found = []
+    with checked_out(options.against) as other, stage() as on:
+        for comparison in compare(chosen, on, other, sizes, pairs=options.pairs, limit=options.limit):
+            print(comparison.told(other.name), file=out, flush=True)
+            found.append(comparison)
+    missed = [comparison for comparison in found if comparison.missed]
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    "machine": machine(),
+                    "against": other.name,
+                    "pairs": options.pairs,
+                    "method": METHOD,
+                    "limit": options.limit,
+                    "lines": [comparison.json() for comparison in found],
+                },
+                indent=2,
+            )
+        )
+    print(f"{len(missed)} of {len(found)} missed (limit {options.limit})", file=out)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ import httpx
 import psycopg
 import pymongo
 
+from benchmarks.figure import Figure, peak_megabytes
+from benchmarks.product import install_application
 from benchmarks.report import Line, median, percentile
-from benchmarks.stage import Stage
-from syncline.capture import install
-from syncline.config import load
-from syncline.outbox.connection import connect
+from benchmarks.stage import Sizes, Stage, cpu_seconds
 
 APP = Path(__file__).parents[1] / "examples" / "studybuddy"
+PATH = os.pathsep.join(filter(None, [str(APP), os.environ.get("PYTHONPATH", "")]))
 RATE = 100
 CLIENTS = 50
 FAR_MS = 20
@@ -76,6 +76,7 @@ class Running:
 
     base: str
     headers: Mapping[str, str]
+    pid: int
     first: int = 0
 
     def drive(self, folder: Path, requests: Sequence[Any], *, seconds: float, clients: int = 0) -> list[float]:
@@ -99,8 +100,34 @@ class Running:
         return [method, path, dict(self.headers), body]
 
 
-def lines(on: Stage, *, seconds: float, rounds: int, reports: int) -> list[Line]:
+def measured(on: Stage, sizes: Sizes) -> list[Figure]:
+    """The application with the outbox, MongoDB near."""
+    seconds = sizes.seconds / 1.5
+    with (
+        _databases(on) as (captured, _),
+        _far(on, 0) as mongo_url,
+        _worker(captured, mongo_url),
+        _application(captured, f"{mongo_url}/captured") as app,
+    ):
+        requests = [app.ask("POST", "/api/todos", TODO)]
+        app.drive(on.folder, requests, seconds=1)
+        used = cpu_seconds(app.pid)
+        took = app.drive(on.folder, requests, seconds=seconds)
+        paced = cpu_seconds(app.pid)
+        most = app.drive(on.folder, requests, seconds=seconds, clients=CLIENTS)
+        flat = cpu_seconds(app.pid)
+        peak = peak_megabytes(app.pid)
+    what = "POST /api/todos"
+    p50, rate = percentile(took, 0.5), len(most) / seconds
+    return [
+        Figure(f"{what} at {RATE}/s, p50", p50, "ms", (paced - used) / len(took) * 1e6, peak),
+        Figure(f"{what} by {CLIENTS} clients", rate, "/s", (flat - paced) / len(most) * 1e6, peak),
+    ]
+
+
+def lines(on: Stage, sizes: Sizes) -> list[Line]:
     """All of it."""
+    seconds, rounds, reports = sizes.seconds / 1.5, sizes.rounds, sizes.rows * 5
     found = []
     with _databases(on) as (captured, bare):
         for far in (0, FAR_MS):
@@ -210,7 +237,7 @@ def _databases(on: Stage) -> Iterator[tuple[str, str]]:
             conn.execute(f"CREATE DATABASE {name}")
             urls.append(on.postgres.url.replace("/postgres?", f"/{name}?"))
     for url in urls:
-        environment = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(APP)}
+        environment = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": PATH}
         subprocess.run(
             [sys.executable, "-m", "alembic", "upgrade", "head"],
             cwd=APP,
@@ -221,17 +248,8 @@ def _databases(on: Stage) -> Iterator[tuple[str, str]]:
     with on.client() as client:
         for name in ("captured", "alone", "dual"):
             client.drop_database(name)
-    asyncio.run(_install(urls[0]))
+    asyncio.run(install_application(urls[0], APP / "syncline.toml"))
     yield urls[0], urls[1]
-
-
-async def _install(url: str) -> None:
-    settings = load(APP / "syncline.toml", {"DATABASE_URL": url, "MONGODB_URL": "mongodb://none/none"})
-    conn = await connect(url)
-    try:
-        await install.install(conn, await install.plan(conn, settings.entities))
-    finally:
-        await conn.close()
 
 
 @contextlib.contextmanager
@@ -271,7 +289,7 @@ def _application(url: str, mongo_url: str, *, dual: bool = False) -> Iterator[Ru
         "MONGODB_URL": f"{mongo_url}?directConnection=true",
         "STUDYBUDDY_SECRET": SECRET,
         "STUDYBUDDY_HASH_MEMORY_KIB": "64",
-        "PYTHONPATH": str(APP),
+        "PYTHONPATH": PATH,
         "BENCH_DUAL": "1" if dual else "",
     }
     command = [
@@ -310,4 +328,4 @@ def _logged_in(base: str, process: subprocess.Popen[bytes]) -> Running:
                 time.sleep(0.1)
         login = http.post("/api/auth/login", json={"email": account["email"], "password": PASSWORD})
         login.raise_for_status()
-    return Running(base, {"Authorization": f"Bearer {login.json()['accessToken']}"})
+    return Running(base, {"Authorization": f"Bearer {login.json()['accessToken']}"}, process.pid)

@@ -1,8 +1,4 @@
-"""Backfill: against a bare COPY and ``insert_many``; its memory and the worker's; what a writer feels of it.
-
-``python -m benchmarks.backfill SOURCE TARGET full|default`` is the process that marks: it says ``ready``, waits for a
-line, and says in JSON what it did.
-"""
+"""Backfill: against a bare COPY and ``insert_many``; its memory and the worker's; what a writer feels of it."""
 
 from __future__ import annotations
 
@@ -15,18 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 from pymongo import WriteConcern
 
-from benchmarks.entity import TODO
+from benchmarks.figure import Figure, peak_megabytes
+from benchmarks.product import install_todo
 from benchmarks.report import Line, median, percentile
-from benchmarks.stage import SQL, Stage, install_todo, worker
-from syncline import wiring
-from syncline.backfill.runner import Runner
-from syncline.backfill.tasks import TaskKind
-from syncline.config.settings import Settings, SourceSettings, TargetSettings
-from syncline.targets.mongo import MongoTarget
+from benchmarks.stage import SQL, Sizes, Stage, cpu_seconds, worker
 
 CHUNK = 1000
 FIELDS = ["_id", "userId", "title", "subject", "difficulty", "questions", "done", "points", "due", "note", "updated"]
@@ -35,16 +26,16 @@ WRITES = 500
 """Transactions a second of the writer."""
 
 
-def lines(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+def lines(on: Stage, sizes: Sizes) -> list[Line]:
     """At full throttle into an empty collection."""
-    ours, bare, marking, working = [], [], 0.0, 0.0
-    for _ in range(rounds):
+    rows, ours, bare, marking, working = sizes.large, [], [], 0.0, 0.0
+    for _ in range(sizes.rounds):
         bare.append(rows / _bare(on, rows))
-        seconds, marker, relay = _ours(on, rows)
-        ours.append(rows / seconds)
+        figure, marker, relay = _ours(on, rows)
+        ours.append(figure.value)
         marking, working = max(marking, marker), max(working, relay)
     ratio = median([a / b for a, b in zip(ours, bare, strict=True)])
-    told = f"{median(ours):,.0f}/s, {median(bare):,.0f}/s"
+    told = f"{median(ours):,.0f}/s, {median(bare):,.0f}/s; {figure.cpu_us:.1f} µs"
     return [
         Line(f"backfill of {rows:,} rows at full throttle: against bare COPY and insert_many", ratio, ">=", 0.5, told),
         Line("… memory of the marking process, MB", marking, "<", 300),
@@ -52,10 +43,15 @@ def lines(on: Stage, *, rows: int, rounds: int) -> list[Line]:
     ]
 
 
-def beside(on: Stage, *, rows: int, seconds: float, rounds: int) -> list[Line]:
+def measured(on: Stage, sizes: Sizes) -> list[Figure]:
+    return [_ours(on, sizes.large)[0]]
+
+
+def beside(on: Stage, sizes: Sizes) -> list[Line]:
     """A writer at 500 transactions a second, without and beside a backfill at its default pace."""
+    rows, seconds = sizes.rows * 4, sizes.seconds
     ratios, told = [], []
-    for _ in range(rounds):
+    for _ in range(sizes.rounds):
         _filled(on, rows)
         with worker(on) as running:
             running.drained()
@@ -90,14 +86,14 @@ def _bare(on: Stage, rows: int) -> float:
     return took
 
 
-def _ours(on: Stage, rows: int) -> tuple[float, float, float]:
-    """Seconds until every document is there; megabytes of the marking process and of the worker."""
+def _ours(on: Stage, rows: int) -> tuple[Figure, float, float]:
+    """Rows a second until every document is there; megabytes of the marking process and of the worker."""
     _filled(on, rows)
     with on.sql() as conn, on.client() as client, worker(on) as running, _marker(on, "full") as marker:
         assert marker.stdin
         assert marker.stdout
         running.drained()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), cpu_seconds(running.process.pid)
         marker.stdin.write("go\n")
         marker.stdin.flush()
         said = json.loads(marker.stdout.readline())
@@ -106,7 +102,10 @@ def _ours(on: Stage, rows: int) -> tuple[float, float, float]:
         took = time.perf_counter() - began
         assert said["marked"] == rows
         assert client.bench.todos.count_documents({}) == rows
-        return took, said["megabytes"], _peak(running.process.pid)
+        cpu = said["cpu"] + cpu_seconds(running.process.pid) - used
+        megabytes = said["megabytes"], peak_megabytes(running.process.pid)
+    figure = Figure(f"backfill of {rows:,} rows at full throttle", rows / took, "/s", cpu / rows * 1e6, max(megabytes))
+    return figure, *megabytes
 
 
 def _filled(on: Stage, rows: int) -> None:
@@ -120,7 +119,7 @@ def _filled(on: Stage, rows: int) -> None:
 @contextlib.contextmanager
 def _marker(on: Stage, pace: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.backfill", on.postgres.url, on.mongo.url, pace],
+        [sys.executable, "-m", "benchmarks.product", on.postgres.url, on.mongo.url, pace],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -148,30 +147,3 @@ def _writing(on: Stage, seconds: float, rows: int) -> list[float]:
             conn.execute("UPDATE todo SET note = %s WHERE id = %s", (note, key))
             took.append((time.perf_counter() - at) * 1e3)
     return took
-
-
-def _peak(pid: int | str = "self") -> float:
-    """Highest resident memory of a process so far, in megabytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1e3
-
-
-async def main(source: str, target_url: str, pace: str) -> None:
-    settings = Settings(SourceSettings(url=source), TargetSettings(url=target_url, database="bench"), entities=(TODO,))
-    target = MongoTarget(target_url, "bench")
-    options = {"full_throttle": True} if pace == "full" else {}
-    async with wiring.opened_source(settings, keyed=True) as connection:
-        plans = await wiring.open_plans(settings, connection)
-        runner = Runner(connection, "00000000-0000-4000-8000-000000000001", plans.by_id, target)
-        print("ready", flush=True)
-        sys.stdin.readline()
-        began = time.perf_counter()
-        progress = await runner.run(await runner.tasks.request(TaskKind.BACKFILL, 1, "benchmark", options))
-        took = time.perf_counter() - began
-    assert progress
-    print(json.dumps({"marked": progress.marked, "seconds": took, "megabytes": _peak()}), flush=True)
-    await target.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -4,43 +4,61 @@ from __future__ import annotations
 
 import time
 
+from benchmarks.figure import Figure, peak_megabytes
 from benchmarks.report import Line, median
-from benchmarks.stage import SQL, Stage, timed
+from benchmarks.stage import SQL, Sizes, Stage, timed
+
+BULK = 100_000
 
 
-def single(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+def single(on: Stage, sizes: Sizes) -> list[Line]:
     """Single-row INSERTs, each its own transaction."""
-    ratios, details = [], []
-    for _ in range(rounds):
-        halves = {}
-        for captured in (False, True):
-            on.reset(captured=captured)
-            with on.sql() as conn:
-                took = []
-                for number in range(rows):
-                    began = time.perf_counter()
-                    conn.execute(SQL["fill"], {"first": number, "last": number})
-                    took.append(time.perf_counter() - began)
-                halves[captured] = median(took) * 1e3
-        ratios.append(halves[True] / halves[False])
-        details.append(f"{halves[True]:.2f} ms, {halves[False]:.2f} ms")
-    return [Line("single-row INSERT with capture against without, p50", median(ratios), "<=", 1.3, details[-1])]
+    ratios, told = [], ""
+    for _ in range(sizes.rounds):
+        (without,), (captured,) = [measured_single(on, sizes, captured=which) for which in (False, True)]
+        ratios.append(captured.value / without.value)
+        told = f"{captured}, {without}"
+    return [Line("single-row INSERT with capture against without, p50", median(ratios), "<=", 1.3, told)]
 
 
-def bulk(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+def measured_single(on: Stage, sizes: Sizes, *, captured: bool = True) -> list[Figure]:
+    on.reset(captured=captured)
+    rows = sizes.rows // 100
+    with on.sql() as conn:
+        took, used = [], time.process_time()
+        for number in range(rows):
+            began = time.perf_counter()
+            conn.execute(SQL["fill"], {"first": number, "last": number})
+            took.append(time.perf_counter() - began)
+    cpu = (time.process_time() - used) / rows * 1e6
+    return [Figure("single-row INSERT with capture, p50", median(took) * 1e3, "ms", cpu, peak_megabytes())]
+
+
+def bulk(on: Stage, sizes: Sizes) -> list[Line]:
     """One statement for many rows."""
-    inserts, updates = [], []
-    for _ in range(rounds):
-        took = {}
-        for captured in (False, True):
-            on.reset(captured=captured)
-            with on.sql() as conn:
-                fill = timed(conn.execute, SQL["fill"], {"first": 1, "last": rows})
-                conn.execute("CHECKPOINT")
-                took[captured] = (fill, timed(conn.execute, SQL["touch"]))
-        inserts.append(took[True][0] / took[False][0])
-        updates.append(took[True][1] / took[False][1])
+    inserts, updates, told = [], [], ["", ""]
+    for _ in range(sizes.rounds):
+        without, captured = [measured_bulk(on, sizes, captured=which) for which in (False, True)]
+        inserts.append(captured[0].value / without[0].value)
+        updates.append(captured[1].value / without[1].value)
+        told = [f"{with_}, {bare}" for with_, bare in zip(captured, without, strict=True)]
     return [
-        Line(f"bulk INSERT of {rows:,} rows with capture against without", median(inserts), "<=", 2),
-        Line(f"bulk UPDATE of {rows:,} rows with capture against without", median(updates), "<=", 2),
+        Line(f"bulk INSERT of {BULK:,} rows with capture against without", median(inserts), "<=", 2, told[0]),
+        Line(f"bulk UPDATE of {BULK:,} rows with capture against without", median(updates), "<=", 2, told[1]),
     ]
+
+
+def measured_bulk(on: Stage, _: Sizes, *, captured: bool = True) -> list[Figure]:
+    on.reset(captured=captured)
+    figures = []
+    with on.sql() as conn:
+        for what, statement, values in (
+            ("INSERT", SQL["fill"], {"first": 1, "last": BULK}),
+            ("UPDATE", SQL["touch"], None),
+        ):
+            conn.execute("CHECKPOINT")
+            used = time.process_time()
+            took = timed(conn.execute, statement, values)
+            cpu = (time.process_time() - used) / BULK * 1e6
+            figures.append(Figure(f"bulk {what} of {BULK:,} rows with capture", took, "s", cpu, peak_megabytes()))
+    return figures

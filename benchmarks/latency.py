@@ -5,14 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 
+from benchmarks.figure import Figure
 from benchmarks.report import Line, percentile
-from benchmarks.stage import SQL, Stage, cpu_seconds, worker
+from benchmarks.stage import SQL, Sizes, Stage, cpu_seconds, worker
 
 KEYS = 2000
+RATES = (200, 1500)
 
 
-def at_rate(on: Stage, *, rate: int, seconds: float) -> list[float]:
-    """Milliseconds from commit to visible, of each change of a writer at ``rate`` changes a second."""
+def at_rate(on: Stage, *, rate: int, seconds: float) -> dict[float, Figure]:
+    """From commit to visible, of each change of a writer at ``rate`` changes a second: p50 and p99."""
     on.reset(rows=KEYS)
     with worker(on, keys=True) as running, on.sql() as conn:
         running.drained()
@@ -25,43 +27,52 @@ def at_rate(on: Stage, *, rate: int, seconds: float) -> list[float]:
             key, note = 1 + number % KEYS, f"{number:012d}"
             conn.execute("UPDATE todo SET note = %s WHERE id = %s", (note, key))
             committed[f"{key}/{note}"] = time.monotonic()
-        seen = running.drained()["seen"]
+        done = running.drained()
+    seen = done["seen"]
     took = [(seen[change] - at) * 1e3 for change, at in committed.items() if change in seen]
     # A change that was overtaken by the next one of its key never shows; at these rates that is rare.
     assert len(took) > 0.95 * len(committed), (len(took), len(committed))
-    return took
-
-
-def lines(on: Stage, *, seconds: float, rounds: int) -> list[Line]:
-    """At two rates; medians of the rounds, which are named."""
-    slow, fast = [], []
-    for _ in range(rounds):
-        slow.append(at_rate(on, rate=200, seconds=seconds))
-        fast.append(at_rate(on, rate=1500, seconds=seconds))
-
-    def line(rate: str, found: list[list[float]], fraction: float, reach: float) -> Line:
-        each = [percentile(took, fraction) for took in found]
-        told = ", ".join(f"{value:.2f}" for value in each)
-        return Line(
-            f"commit to visible at {rate}, p{fraction * 100:.0f} ms", statistics.median(each), "<=", reach, told
+    return {
+        part: Figure(
+            f"commit to visible at {rate:,}/s, p{part * 100:.0f}",
+            percentile(took, part),
+            "ms",
+            done["cpu_us"],
+            done["peak_mb"],
         )
+        for part in (0.5, 0.99)
+    }
 
-    return [line("200/s", slow, 0.5, 1.5), line("200/s", slow, 0.99, 4), line("1,500/s", fast, 0.99, 6)]
+
+def measured(on: Stage, sizes: Sizes) -> list[Figure]:
+    """At two rates."""
+    slow, fast = [at_rate(on, rate=rate, seconds=sizes.seconds / 1.5) for rate in RATES]
+    return [slow[0.5], slow[0.99], fast[0.99]]
 
 
-def idle(on: Stage, *, seconds: float) -> list[Line]:
+def lines(on: Stage, sizes: Sizes) -> list[Line]:
+    """At two rates; medians of the rounds, which are named."""
+    rounds = [measured(on, sizes) for _ in range(sizes.rounds)]
+    found = []
+    for each, reach in zip(zip(*rounds, strict=True), (1.5, 4, 6), strict=True):
+        told = ", ".join(f"{figure.value:.2f}" for figure in each) + f" ({each[-1].cost})"
+        found.append(Line(f"{each[0].what} ms", statistics.median(figure.value for figure in each), "<=", reach, told))
+    return found
+
+
+def idle(on: Stage, sizes: Sizes) -> list[Line]:
     """A worker with nothing to do: its processor time, and what is written."""
     on.reset(rows=100)
     with worker(on) as running, on.sql() as conn:
         running.drained()
         before = conn.execute(SQL["written"]).fetchone()
         began, used = time.monotonic(), cpu_seconds(running.process.pid)
-        time.sleep(seconds)
+        time.sleep(sizes.seconds)
         share = (cpu_seconds(running.process.pid) - used) / (time.monotonic() - began) * 100
         after = conn.execute(SQL["written"]).fetchone()
         assert before is not None
         assert after is not None
-    rows = (after[0] - before[0]) / seconds
+    rows = (after[0] - before[0]) / sizes.seconds
     return [
         Line(
             "idle worker, % of a core",

@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
 median = statistics.median
 _COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
@@ -25,6 +26,15 @@ class Line:
     @property
     def reached(self) -> bool:
         return bool(_COMPARE[self.sign](self.value, self.bound))
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "what": self.what,
+            "value": self.value,
+            "bound": f"{self.sign} {self.bound:g}",
+            "reached": self.reached,
+            "detail": self.detail,
+        }
 
     def __str__(self) -> str:
         mark = "ok  " if self.reached else "MISS"

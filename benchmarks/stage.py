@@ -1,4 +1,4 @@
-"""The stage of every benchmark: private engines, one table of 300-byte rows, a worker in its own process."""
+"""The stage of every benchmark: two engines, one table of 300-byte rows, a worker in its own process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -16,26 +17,44 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString, Protocol
 
 import psycopg
 import pymongo
 
-from benchmarks.entity import TODO
-from syncline.capture import install
-from syncline.embedded import PrivateMongo, PrivatePostgres
-from syncline.outbox.connection import connect
-from syncline.outbox.sql import blocks
+from benchmarks.product import install_todo
 
-SQL = blocks("schema.sql", "benchmarks")
+_PARTS = re.split(r"^-- name: (\w+)\n", Path(__file__).with_name("schema.sql").read_text("utf-8"), flags=re.MULTILINE)
+SQL: dict[str, LiteralString] = dict(zip(_PARTS[1::2], _PARTS[2::2], strict=True))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    rows: int = 200_000
+    large: int = 1_000_000
+    """Rows of a table for a backfill or a verification."""
+    rounds: int = 3
+    seconds: float = 15.0
+
+
+QUICK = Sizes(50_000, 200_000, 1, 4.0)
+
+
+class Server(Protocol):
+    """A running engine."""
+
+    @property
+    def url(self) -> str: ...
 
 
 @dataclass
 class Stage:
     """Two running engines."""
 
-    postgres: PrivatePostgres
-    mongo: PrivateMongo
+    postgres: Server
+    mongo: Server
     folder: Path
 
     def sql(self) -> psycopg.Connection[Any]:
@@ -59,17 +78,11 @@ class Stage:
             conn.execute("CHECKPOINT")
 
 
-async def install_todo(url: str) -> None:
-    conn = await connect(url)
-    try:
-        await install.install(conn, await install.plan(conn, [TODO]))
-    finally:
-        await conn.close()
-
-
 @contextlib.contextmanager
 def stage() -> Iterator[Stage]:
     """Start both engines in a temporary folder."""
+    from syncline.embedded import PrivateMongo, PrivatePostgres
+
     with tempfile.TemporaryDirectory(prefix="syncline-bench-") as name:
         folder = Path(name)
         settings = {"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min"}
@@ -101,7 +114,8 @@ class Worker:
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError("the worker ended")
-        return json.loads(line)
+        done: dict[str, Any] = json.loads(line)
+        return done
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)

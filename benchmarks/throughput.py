@@ -8,18 +8,17 @@ import time
 from typing import Any
 
 from benchmarks import ceiling
+from benchmarks.figure import Figure
 from benchmarks.report import Line, median
-from benchmarks.stage import SQL, Stage, Worker, resident_megabytes, worker
+from benchmarks.stage import SQL, Sizes, Stage, Worker, resident_megabytes, worker
 
 
-def inserts(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+def inserts(on: Stage, sizes: Sizes) -> list[Line]:
     """Insert marks waiting for one worker."""
-    relay, best, poll = [], [], []
-    for _ in range(rounds):
-        on.reset(rows=rows)
-        with worker(on) as running:
-            done = _drained(on, running)
-        relay.append(_rate(done, rows))
+    rows, relay, best, poll = sizes.rows, [], [], []
+    for _ in range(sizes.rounds):
+        (figure,) = measured_inserts(on, sizes)
+        relay.append(figure.value)
         best.append(max(ceiling.inserts(on, min(rows, 100_000)).values()))
         poll.append(ceiling.poller(on, min(rows, 5_000)))
     return [
@@ -28,21 +27,27 @@ def inserts(on: Stage, *, rows: int, rounds: int) -> list[Line]:
             _ratio(relay, best),
             ">=",
             0.6,
-            _per_second(relay, best),
+            f"{_per_second(relay, best)}; {figure.cost}",
         ),
         Line("… against the hand-written poller", _ratio(relay, poll), ">=", 30, _per_second(relay, poll)),
     ]
 
 
-def updates(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+def measured_inserts(on: Stage, sizes: Sizes) -> list[Figure]:
+    on.reset(rows=sizes.rows)
+    with worker(on) as running:
+        done = _drained(on, running)
+    rate = _rate(done, sizes.rows)
+    return [Figure("relay, one worker, inserts", rate, "/s", done["cpu_us"], done["peak_mb"])]
+
+
+def updates(on: Stage, sizes: Sizes) -> list[Line]:
     """Update marks of existing keys waiting for one worker, and for two."""
-    one, two, best, poll, shared = [], [], [], [], []
-    for _ in range(rounds):
-        on.reset(rows=rows)
-        with worker(on) as first:
-            _drained(on, first)
-        one.append(_touch_and_drain(on, rows, 1))
-        two.append(_touch_and_drain(on, rows, 2))
+    rows, one, two, best, poll, shared = sizes.rows, [], [], [], [], []
+    for _ in range(sizes.rounds):
+        (figure,) = measured_updates(on, sizes)
+        one.append(figure.value)
+        two.append(_touch_and_drain(on, rows, 2).value)
         best.append(max(ceiling.updates(on, min(rows, 50_000)).values()))
         poll.append(ceiling.poller(on, min(rows, 5_000)))
         shared.append(two[-1] / one[-1])
@@ -52,14 +57,21 @@ def updates(on: Stage, *, rows: int, rounds: int) -> list[Line]:
             _ratio(one, best),
             ">=",
             0.9,
-            _per_second(one, best),
+            f"{_per_second(one, best)}; {figure.cost}",
         ),
         Line("… against the hand-written poller", _ratio(one, poll), ">=", 15, _per_second(one, poll)),
         Line("relay, two workers, updates: against one worker", median(shared), ">=", 1.0, _per_second(two, one)),
     ]
 
 
-def _touch_and_drain(on: Stage, rows: int, workers: int) -> float:
+def measured_updates(on: Stage, sizes: Sizes) -> list[Figure]:
+    on.reset(rows=sizes.rows)
+    with worker(on) as first:
+        _drained(on, first)
+    return [_touch_and_drain(on, sizes.rows, 1)]
+
+
+def _touch_and_drain(on: Stage, rows: int, workers: int) -> Figure:
     """Update every row while workers wait for it; marks a second from first read to last acknowledgement."""
     with on.sql() as conn, contextlib.ExitStack() as stack:
         running = [stack.enter_context(worker(on)) for _ in range(workers)]
@@ -70,19 +82,23 @@ def _touch_and_drain(on: Stage, rows: int, workers: int) -> float:
         _wait_until_empty(conn)
         done = [one.drained() for one in running]
     assert sum(one["marks"] for one in done) >= rows
-    return float(rows / (max(one["last"] for one in done) - min(one["first"] for one in done)))
+    seconds = max(one["last"] for one in done) - min(one["first"] for one in done)
+    return Figure("relay, one worker, updates", rows / seconds, "/s", done[0]["cpu_us"], done[0]["peak_mb"])
 
 
-def backlog(on: Stage, *, small: int, large: int) -> list[Line]:
+def backlog(on: Stage, sizes: Sizes) -> list[Line]:
     """Drain rate with many marks waiting against few; the worker's memory meanwhile."""
+    small, large = sizes.rows, sizes.rows * 10
     rates, peak, early = [], 0.0, 0.0
     for rows in (small, large):
         on.reset(rows=rows)
         with worker(on) as running:
-            sizes: list[float] = []
+            resident: list[float] = []
             over = threading.Event()
 
-            def watch(pid: int = running.process.pid, into: list[float] = sizes, end: threading.Event = over) -> None:
+            def watch(
+                pid: int = running.process.pid, into: list[float] = resident, end: threading.Event = over
+            ) -> None:
                 while not end.wait(0.2):
                     into.append(resident_megabytes(pid))
 
@@ -91,7 +107,7 @@ def backlog(on: Stage, *, small: int, large: int) -> list[Line]:
             rates.append(_rate(_drained(on, running), rows))
             over.set()
             watcher.join()
-            peak, early = max(sizes), max(sizes[: len(sizes) // 4] or sizes)
+            peak, early = max(resident), max(resident[: len(resident) // 4] or resident)
     return [
         Line(
             f"drain rate with {large:,} marks waiting against {small:,}",

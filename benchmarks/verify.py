@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,22 +10,11 @@ from typing import Any
 import psycopg
 import pymongo
 
-from benchmarks.entity import TODO
+from benchmarks import product
+from benchmarks.figure import Figure, peak_megabytes
+from benchmarks.product import VERIFY_RATE as RATE
 from benchmarks.report import Line, median, percentile
-from benchmarks.stage import SPAWN, Stage, worker
-from syncline.cli.verify import RATE
-from syncline.model.mark import ticket
-from syncline.model.values import EPOCH
-from syncline.outbox.connection import connect
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.plans import compile_plans
-from syncline.outbox.states import read_range
-from syncline.targets.mongo import CODEC, MongoTarget
-from syncline.targets.mongo_inspect import MongoInspection
-from syncline.verify.one_pass import Options, Sides
-from syncline.verify.report import Mode
-from syncline.verify.verifier import verify
-from syncline.wiring import tune_garbage_collection
+from benchmarks.stage import SPAWN, Sizes, Stage, worker
 
 FETCH = 5000
 """Rows that the bare reader fetches at a time."""
@@ -35,43 +23,56 @@ WRITES = 500
 """Transactions a second of the writer."""
 
 
-def lines(on: Stage, *, rows: int, rounds: int) -> list[Line]:
+def lines(on: Stage, sizes: Sizes) -> list[Line]:
     """Full and by keys against bare reading; with ten differences; memory."""
+    rows = sizes.large
     prepare(on, rows)
-    full, keys, damaged, peak, details = [], [], [], 0.0, []
-    for _ in range(rounds):
-        bare, _ = _apart(bare_reading, on, False)
-        ours, found = _apart(verifying, on, Mode.FULL)
-        assert found[0] == "equal", found
-        peak = max(peak, found[2])
-        bare_keys, _ = _apart(bare_reading, on, True)
-        by_keys, found = _apart(verifying, on, Mode.KEYS)
-        assert found[1] == 0, found
+    full, keys, damaged, details, peak = [], [], [], [], 0.0
+    for _ in range(sizes.rounds):
+        bare, bare_keys = [_apart(bare_reading, on, keys_only)[0] for keys_only in (False, True)]
+        ours, by_keys = [_equal(on, rows, keys_only=keys_only) for keys_only in (False, True)]
         _damage(on, rows)
-        again, found = _apart(verifying, on, Mode.FULL)
+        again, _, _, found = _apart(verifying, on, False)
         assert found[1] == DAMAGED, found
         _heal(on)
-        full.append(ours / bare)
-        keys.append(by_keys / bare_keys)
-        damaged.append(again / ours)
-        details.append((bare, ours, bare_keys, by_keys, again))
+        full.append(ours.value / bare)
+        keys.append(by_keys.value / bare_keys)
+        damaged.append(again / ours.value)
+        details.append((bare, ours.value, bare_keys, by_keys.value, again))
+        peak = max(peak, ours.peak_mb)
     shown = [f"{median(list(column)):.1f} s" for column in zip(*details, strict=True)]
     return [
         Line(f"verify {rows:,} equal records, contents: against reading both sides", median(full), "<=", 2.5,
-             f"{shown[1]}, {shown[0]}"),
-        Line("… by keys: against reading the keys of both sides", median(keys), "<=", 1.5, f"{shown[3]}, {shown[2]}"),
+             f"{shown[1]}, {shown[0]}; {ours.cost}"),
+        Line("… by keys: against reading the keys of both sides", median(keys), "<=", 1.5,
+             f"{shown[3]}, {shown[2]}; {by_keys.cost}"),
         Line(f"… with {DAMAGED} differences, all found: against equal", median(damaged), "<=", 1.2, shown[4]),
         Line("… its memory at most, MB", peak, "<", 300),
     ]  # fmt: skip
 
 
-def beside(on: Stage, *, rows: int, seconds: float, rounds: int) -> list[Line]:
+def measured(on: Stage, sizes: Sizes) -> list[Figure]:
+    """Equal sides, by contents and by keys."""
+    prepare(on, sizes.large)
+    return [_equal(on, sizes.large, keys_only=keys_only) for keys_only in (False, True)]
+
+
+def _equal(on: Stage, rows: int, *, keys_only: bool) -> Figure:
+    took, cpu, peak, found = _apart(verifying, on, keys_only)
+    assert found[1] == 0, found
+    assert keys_only or found[0] == "equal", found
+    what = f"verify {rows:,} equal records, {'keys' if keys_only else 'contents'}"
+    return Figure(what, took, "s", cpu / rows * 1e6, peak)
+
+
+def beside(on: Stage, sizes: Sizes) -> list[Line]:
     """A writer at 500 transactions a second, without and beside a verification at its default pace."""
+    rows, seconds = sizes.rows, sizes.seconds
     prepare(on, rows)
     ratios, told = [], []
     with worker(on) as running:
         running.drained()
-        for _ in range(rounds):
+        for _ in range(sizes.rounds):
             alone = percentile(writing(on, seconds, rows), 0.99)
             over = SPAWN.Event()
             verifier = SPAWN.Process(target=again_and_again, args=(on.postgres.url, on.mongo.url, over))
@@ -116,7 +117,7 @@ def again_and_again(source: str, target: str, over: Any) -> None:
 
 async def _endless(source: str, target: str) -> None:
     while True:
-        await _verifying(source, target, Mode.FULL, rate=RATE)
+        await product.verified(source, target, keys_only=False, rate=RATE)
 
 
 def prepare(on: Stage, rows: int) -> None:
@@ -124,24 +125,7 @@ def prepare(on: Stage, rows: int) -> None:
     on.reset(rows=rows)
     with on.sql() as conn:
         conn.execute("TRUNCATE syncline.outbox")
-    asyncio.run(_copy(on))
-
-
-async def _copy(on: Stage) -> None:
-    conn = await connect(on.postgres.url, keyed=True)
-    target = MongoTarget(on.mongo.url, "bench")
-    register_loaders(conn.adapters)
-    plan = next(iter((await compile_plans(conn, [TODO])).by_id.values()))
-    await target.announce(dict.fromkeys(range(64), 1))
-    after = None
-    with pymongo.MongoClient(on.mongo.url) as client:
-        todos = client.get_database("bench", codec_options=CODEC).todos
-        while (states := await read_range(conn, plan, after=after, until=None, limit=FETCH)).rows:
-            documents = states.documents(source="postgresql", synced_at=EPOCH, ticket=ticket(1, 1))
-            todos.insert_many(documents, ordered=False)
-            after = states.rows[-1][-1]
-    await conn.close()
-    await target.close()
+    asyncio.run(product.copy(on.postgres.url, on.mongo.url))
 
 
 def _damage(on: Stage, rows: int) -> None:
@@ -158,48 +142,35 @@ def _heal(on: Stage) -> None:
             )
 
 
-def _apart(work: Callable[..., Any], on: Stage, *arguments: Any) -> tuple[float, Any]:
-    """Run it in a process of its own; seconds and what it returns."""
+def _apart(work: Callable[..., Any], on: Stage, *arguments: Any) -> tuple[float, float, float, Any]:
+    """Run it in a process of its own; seconds, of processor too, peak memory in MB and what it returns."""
     with SPAWN.Pool(1) as pool:
-        return pool.apply(_timed, (work, on.postgres.url, on.mongo.url, *arguments))
+        found: tuple[float, float, float, Any] = pool.apply(_timed, (work, on.postgres.url, on.mongo.url, *arguments))
+    return found
 
 
-def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-    began = time.perf_counter()
+def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, float, float, Any]:
+    began, used = time.perf_counter(), time.process_time()
     result = work(*arguments)
-    return time.perf_counter() - began, result
+    return time.perf_counter() - began, time.process_time() - used, peak_megabytes(), result
 
 
-def bare_reading(source: str, target: str, keys: bool) -> int:
+def bare_reading(source: str, target: str, keys_only: bool) -> int:
     """Read all rows by a server-side cursor, then all documents, decoding both; nothing is compared."""
     read = 0
     with psycopg.connect(source) as conn, conn.cursor("bare", binary=True) as cursor:
-        cursor.execute("SELECT id FROM todo" if keys else "SELECT * FROM todo")
+        cursor.execute("SELECT id FROM todo" if keys_only else "SELECT * FROM todo")
         while rows := cursor.fetchmany(FETCH):
             read += len(rows)
     with pymongo.MongoClient(target) as client:
-        for _ in client.get_database("bench", codec_options=CODEC).todos.find({}, {"_id": 1} if keys else None):
+        for _ in client.get_database("bench", codec_options=product.CODEC).todos.find(
+            {}, {"_id": 1} if keys_only else None
+        ):
             read += 1
     return read
 
 
-def verifying(source: str, target: str, mode: Mode) -> tuple[str, int, float]:
-    """Verify as fast as it goes: verdict, differences, peak memory in MB."""
-    tune_garbage_collection()
-    return asyncio.run(_verifying(source, target, mode))
-
-
-async def _verifying(source: str, url: str, mode: Mode, rate: float | None = None) -> tuple[str, int, float]:
-    target = MongoTarget(url, "bench")
-    pages, looks = [await connect(source, keyed=True) for _ in range(2)]
-    for connection in (pages, looks):
-        register_loaders(connection.adapters)
-    plans = await compile_plans(looks, [TODO])
-    report = await verify(
-        Sides(pages, looks, MongoInspection(target)), list(plans.by_id.values()), Options(mode, rate=rate)
-    )
-    await pages.close()
-    await looks.close()
-    await target.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return report.verdict.value, sum(one.counts.total() for one in report.entities), peak
+def verifying(source: str, target: str, keys_only: bool) -> tuple[str, int]:
+    """Verify as fast as it goes: verdict and differences."""
+    product.tune_garbage_collection()
+    return asyncio.run(product.verified(source, target, keys_only=keys_only))

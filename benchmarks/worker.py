@@ -12,7 +12,8 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.entity import TODO
+from benchmarks.figure import peak_megabytes
+from benchmarks.product import TODO
 from syncline import wiring
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
 from syncline.ports import Batch, Report
@@ -32,12 +33,18 @@ class Clock(NullObserver):
         self.marks = self.batches = 0
         self.pause = 0.0
         self.first = self.last = 0.0
+        self.cpu_first = self.cpu_last = 0.0
+        self.cpu_marks = 0
         self.seen: dict[str, float] = {}
 
     def batch(self, done: BatchDone) -> None:
         now = time.monotonic()
         if not self.first:
             self.first = now - done.took.total_seconds()
+            self.cpu_first = time.process_time()
+        else:
+            self.cpu_marks += done.marks
+        self.cpu_last = time.process_time()
         self.pause = max(self.pause, now - self.last if self.last else 0.0)
         self.last = now
         self.marks += done.marks
@@ -92,6 +99,8 @@ async def report(clock: Clock) -> None:
                 "longest_pause": clock.pause,
                 "first": clock.first,
                 "last": clock.last,
+                "cpu_us": (clock.cpu_last - clock.cpu_first) / max(clock.cpu_marks, 1) * 1e6,
+                "peak_mb": peak_megabytes(),
                 "seen": clock.seen,
             }
         ),

@@ -1,0 +1,44 @@
+"""Measures one thing once, with the Syncline that is on the path: ``python -m benchmarks.player NAME STAGE``.
+
+NAME is one of MEASURES; STAGE is JSON with the engines' URLs, a folder and the sizes. Prints the figures as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import application, backfill, capture, latency, throughput, verify
+from benchmarks.figure import Figure
+from benchmarks.stage import Sizes, Stage
+
+MEASURES: dict[str, Callable[[Stage, Sizes], list[Figure]]] = {
+    "inserts": throughput.measured_inserts,
+    "updates": throughput.measured_updates,
+    "latency": latency.measured,
+    "single": capture.measured_single,
+    "bulk": capture.measured_bulk,
+    "application": application.measured,
+    "verify": verify.measured,
+    "backfill": backfill.measured,
+}
+
+
+@dataclass(frozen=True)
+class At:
+    """An engine that somebody else runs."""
+
+    url: str
+
+
+def main(name: str, where: str) -> None:
+    stage = json.loads(where)
+    on = Stage(At(stage["postgres"]), At(stage["mongo"]), Path(stage["folder"]))
+    print(json.dumps([asdict(figure) for figure in MEASURES[name](on, Sizes(**stage["sizes"]))]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,126 @@
+"""What the benchmarks use of Syncline itself.
+
+``--against COMMIT`` takes the commit's own version of this file, of ``worker.py`` and of ``application_app.py``, if it
+has one, so that all the rest is the same for both sides even when Syncline's inner names have changed.
+
+``python -m benchmarks.product SOURCE TARGET full|default`` marks a backfill: it says ``ready``, waits for a line, and
+says in JSON what it did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pymongo
+
+from benchmarks.figure import peak_megabytes
+from syncline import wiring
+from syncline.backfill.runner import Runner
+from syncline.backfill.tasks import TaskKind
+from syncline.capture import install
+from syncline.cli.verify import RATE as VERIFY_RATE
+from syncline.config import load
+from syncline.config.settings import Settings, SourceSettings, TargetSettings
+from syncline.model.entity import Entity, TableName
+from syncline.model.mark import ticket
+from syncline.model.values import EPOCH
+from syncline.outbox.connection import connect
+from syncline.outbox.loaders import register_loaders
+from syncline.outbox.plans import compile_plans
+from syncline.outbox.states import read_range
+from syncline.targets.mongo import CODEC, MongoTarget
+from syncline.targets.mongo_inspect import MongoInspection
+from syncline.verify.one_pass import Options, Sides
+from syncline.verify.report import Mode
+from syncline.verify.verifier import verify
+from syncline.wiring import tune_garbage_collection
+
+TODO = Entity("todo", TableName("public", "todo"), "todos")
+FETCH = 5000
+"""Rows that are copied at a time."""
+
+
+async def install_todo(url: str) -> None:
+    """Install capture of the one table."""
+    conn = await connect(url)
+    try:
+        await install.install(conn, await install.plan(conn, [TODO]))
+    finally:
+        await conn.close()
+
+
+async def install_application(url: str, file: Path) -> None:
+    """Install capture of the reference application."""
+    settings = load(file, {"DATABASE_URL": url, "MONGODB_URL": "mongodb://none/none"})
+    conn = await connect(url)
+    try:
+        await install.install(conn, await install.plan(conn, settings.entities))
+    finally:
+        await conn.close()
+
+
+async def copy(source: str, url: str) -> None:
+    """Write the documents as a worker would leave them."""
+    conn = await connect(source, keyed=True)
+    target = MongoTarget(url, "bench")
+    register_loaders(conn.adapters)
+    plan = next(iter((await compile_plans(conn, [TODO])).by_id.values()))
+    await target.announce(dict.fromkeys(range(64), 1))
+    after = None
+    client: pymongo.MongoClient[dict[str, Any]]
+    with pymongo.MongoClient(url) as client:
+        todos = client.get_database("bench", codec_options=CODEC).todos
+        while (states := await read_range(conn, plan, after=after, until=None, limit=FETCH)).rows:
+            documents = states.documents(source="postgresql", synced_at=EPOCH, ticket=ticket(1, 1))
+            todos.insert_many(documents, ordered=False)
+            after = states.rows[-1][-1]
+    await conn.close()
+    await target.close()
+
+
+async def verified(source: str, url: str, *, keys_only: bool, rate: float | None = None) -> tuple[str, int]:
+    """Verify once; verdict and number of differences."""
+    target = MongoTarget(url, "bench")
+    pages, looks = [await connect(source, keyed=True) for _ in range(2)]
+    for connection in (pages, looks):
+        register_loaders(connection.adapters)
+    plans = await compile_plans(looks, [TODO])
+    report = await verify(
+        Sides(pages, looks, MongoInspection(target)),
+        list(plans.by_id.values()),
+        Options(Mode.KEYS if keys_only else Mode.FULL, rate=rate),
+    )
+    await pages.close()
+    await looks.close()
+    await target.close()
+    return report.verdict.value, sum(one.counts.total() for one in report.entities)
+
+
+async def mark(source: str, target_url: str, pace: str) -> None:
+    """Mark every record, at full throttle or at the default pace."""
+    settings = Settings(SourceSettings(url=source), TargetSettings(url=target_url, database="bench"), entities=(TODO,))
+    target = MongoTarget(target_url, "bench")
+    options = {"full_throttle": True} if pace == "full" else {}
+    async with wiring.opened_source(settings, keyed=True) as connection:
+        plans = await wiring.open_plans(settings, connection)
+        runner = Runner(connection, "00000000-0000-4000-8000-000000000001", plans.by_id, target)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        began, used = time.perf_counter(), time.process_time()
+        progress = await runner.run(await runner.tasks.request(TaskKind.BACKFILL, 1, "benchmark", options))
+        took, cpu = time.perf_counter() - began, time.process_time() - used
+    assert progress
+    said = {"marked": progress.marked, "seconds": took, "cpu": cpu, "megabytes": peak_megabytes()}
+    print(json.dumps(said), flush=True)
+    await target.close()
+
+
+__all__ = ["CODEC", "VERIFY_RATE", "tune_garbage_collection"]
+
+if __name__ == "__main__":
+    asyncio.run(mark(*sys.argv[1:]))
