@@ -95,7 +95,6 @@ def test_converted_values_and_their_failures():
         ({"rename": {"price": "a..b"}}, "not a field name"),
         ({"rename": {"nope": "x"}}, "no column 'nope'"),
         ({"include": ("nope",)}, "no column 'nope'"),
-        ({"exclude": ("pasword",)}, "no column 'pasword'"),
         ({"types": {"full_name": "long"}}, "silent loss"),
         ({"types": {"full_name": "varchar"}}, "no kind 'varchar'"),
         ({"computed": {"x": Computed("1", "range")}}, "cannot be"),
@@ -142,6 +141,10 @@ def test_unknown_types_name_table_column_type_and_the_way_out():
 def test_columns_in_neither_list_are_reported():
     assert project(include=("price",), exclude=("user_id",)).unmapped == ("full_name",)
     assert project(exclude=("user_id",)).unmapped == ()
+
+
+def test_an_excluded_column_that_is_gone_is_named_and_stops_nothing():
+    assert project(exclude=("newsletter", "price")).gone == ("newsletter",)
 
 
 def test_the_fingerprint_follows_shape_and_mapping_and_nothing_else():

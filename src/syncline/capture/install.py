@@ -16,7 +16,7 @@ from syncline.capture.grants import plan_grants
 from syncline.capture.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
 from syncline.capture.migrate import migrate, plan_migrations
 from syncline.capture.plan import InstallPlan, arms, plan_backfills, plan_entities, plan_triggers
-from syncline.capture.preflight import examine, examine_server, wanted_entities
+from syncline.capture.preflight import examine, examine_server, wanted_entities, warn_of_excluded
 from syncline.capture.removal import plan_removal
 from syncline.capture.schema import plan_schema, plan_view
 from syncline.capture.state import read, read_facts, read_functions, read_members, read_triggers
@@ -81,6 +81,7 @@ async def plan(
         tables = list(dict.fromkeys(watch.table for one in wanted for watch in one.watches))
         families = _families(tables, await read_members(conn, tables))
         result = InstallPlan()
+        warn_of_excluded(result, wanted)
         await examine(conn, facts, families, options.worker_role, result)
         if version is not None:
             plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
@@ -177,7 +178,7 @@ async def _plan_cockroach(
     with translated():
         version, present, last, _ = await _present(conn)
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
-        return await cockroach.plan_cockroach(
+        result = await cockroach.plan_cockroach(
             conn,
             wanted,
             present,
@@ -189,6 +190,8 @@ async def _plan_cockroach(
             version=version,
             finish=options.finish,
         )
+    warn_of_excluded(result, wanted)
+    return result
 
 
 async def _present(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -61,8 +62,43 @@ async def wanted_entities(
             next_id += 1
         projection = Projection(entity, shape, children)
         check_mask(projection)
+        _check_excluded(projection, known)
         wanted.append(Wanted(known.id if known else next_id, projection, capture))
     return wanted
+
+
+def _check_excluded(projection: Projection, known: InstalledEntity | None) -> None:
+    """Refuse to exclude what never was a column: a secret would not be left out for a slip of the pen.
+
+    Raises:
+        MappingError: there is no such column, and the installation before did not exclude it.
+
+    """
+    before = _excluded(known.definition if known else {})
+    for place, shape, gone in missing_excluded(projection):
+        for name in gone:
+            if (place, name) not in before:
+                columns = [column.name for column in shape.columns]
+                close = get_close_matches(name, columns, n=1)
+                raise MappingError(
+                    f"{place}: exclude: {shape.table} has no column {name!r}",
+                    hint=f"did you mean {close[0]!r}?" if close else f"its columns: {', '.join(columns)}",
+                )
+
+
+def missing_excluded(projection: Projection) -> list[tuple[str, Shape, tuple[str, ...]]]:
+    """List where columns are excluded that are not there: path of the section, table, columns."""
+    name = projection.entity.name
+    found = [(name, projection.shape, projection.gone)]
+    found += [(f"{name}.embed.{e.embed.field}", e.shape, e.gone) for e in projection.embeds]
+    return [one for one in found if one[2]]
+
+
+def _excluded(definition: Mapping[str, Any]) -> set[tuple[str, str]]:
+    name = definition.get("name", "")
+    places = [(name, definition.get("fields", {}))]
+    places += [(f"{name}.embed.{e['field']}", e.get("fields", {})) for e in definition.get("embeds", ())]
+    return {(place, column) for place, fields in places for column in fields.get("exclude", ())}
 
 
 async def _capturable(conn: AsyncConnection[Any], where: str, table: TableName) -> Shape:
@@ -77,6 +113,15 @@ async def _capturable(conn: AsyncConnection[Any], where: str, table: TableName) 
     if table.schema == "syncline":
         raise MappingError(f"{where}: {table} is one of Syncline's own tables")
     return shape
+
+
+def warn_of_excluded(plan: InstallPlan, wanted: Sequence[Wanted]) -> None:
+    """Name the columns that are excluded and are gone."""
+    for one in wanted:
+        for place, shape, gone in missing_excluded(one.projection):
+            plan.warnings.append(
+                f"{shape.table} has no column {', '.join(gone)} any more: take it out of exclude of [entities.{place}]"
+            )
 
 
 async def examine(

@@ -52,7 +52,7 @@ class FieldsConfig(Section):
     include: Names | None = None
     """Only these columns (and the key). By default every column, also those added later."""
     exclude: Names = ()
-    """Columns to leave out."""
+    """Columns to leave out. One that is dropped later is a warning; one that never was there is refused."""
     rename: dict[str, str] = Field(default_factory=dict)
     """Column to field; a dot nests: `city = "address.city"`."""
     types: dict[str, str] = Field(default_factory=dict)
@@ -129,7 +129,7 @@ class EntityConfig(FieldsConfig):
     """A table that is kept equal to a collection."""
 
     table: str = ""
-    """The table, `table` or `schema.table`; by default the entity's name."""
+    """The table, `table` or `schema.table`; by default the entity's name. A name with a dot: `'public."my.table"'`."""
     collection: str = ""
     """The collection; by default the entity's name."""
     key: Names = ()

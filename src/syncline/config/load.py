@@ -26,9 +26,11 @@ from syncline.config.settings import (
     WorkerSettings,
 )
 from syncline.errors import ConfigError
+from syncline.model.entity import TableName
 from syncline.model.types import Kind
 
 DEFAULT_FILE = "syncline.toml"
+_TABLE = """write `table` or `schema.table`; a name with a dot in it as 'public."my.table"'"""
 
 
 class File(Section):
@@ -142,8 +144,11 @@ def _entities(config: File) -> Iterator[Problem]:
         path = ("entities", name)
         if not possible_name(name):
             yield Problem(path, f"{name!r} cannot name an entity", "use letters, digits and _, at most 40")
-        if re.search(r"^\.|\.$|\..*\.", entity.table):
-            yield Problem((*path, "table"), f"table = {entity.table!r}: not a table", "write `table` or `schema.table`")
+        tables: list[tuple[tuple[str, ...], str]] = [((*path, "table"), entity.table)] if entity.table else []
+        tables += [((*path, "embed", field, "table"), embed.table) for field, embed in entity.embed.items()]
+        for place, table in tables:
+            if not TableName.possible(table):
+                yield Problem(place, f"table = {table!r}: not a table", _TABLE)
         collection = entity.collection or name
         if collection == config.target.control_collection:
             yield Problem((*path, "collection"), f"{collection!r} is our control collection", "choose another name")

@@ -118,14 +118,16 @@ async def _row(connection: Connection, projection: Projection, key: str) -> tupl
     """Read the row as JSON, and whether the filter lets it pass."""
     entity, codec = projection.entity, projection.codec
     parts = [
-        sql.SQL("r.{} = {}::{}").format(sql.Identifier(column.name), sql.Literal(text), _raw(type_.sql))
+        sql.SQL("_syncline_row.{} = {}::{}").format(sql.Identifier(column.name), sql.Literal(text), _raw(type_.sql))
         for column, type_, text in zip(codec.columns, codec.types, codec.parse(key), strict=True)
     ]
     table = sql.Identifier(entity.table.schema, entity.table.name)
+    # A bare alias would give way to a column of that name; `alias.*` is the row whatever its columns are called.
     statement = sql.SQL(
-        "/* syncline */ SELECT to_jsonb(r)::text AS row, EXISTS (SELECT FROM {table} WHERE ctid = r.ctid AND tableoid ="
-        " r.tableoid AND ({where})) AS included FROM {table} AS r WHERE {condition}"
-    ).format(table=table, where=_raw(entity.where or "true"), condition=sql.SQL(" AND ").join(parts))
+        "/* syncline */ SELECT to_jsonb(_syncline_row.*)::text AS row, EXISTS (SELECT FROM {table} WHERE ctid = "
+        "_syncline_row.ctid AND tableoid = _syncline_row.tableoid AND ({where})) AS included "
+        "FROM {table} AS _syncline_row WHERE {condition}"
+    ).format(table=table, where=_raw(f"{entity.where or 'true'}\n"), condition=sql.SQL(" AND ").join(parts))
     found = await reach.query(connection, statement)
     return (json.loads(found[0]["row"], parse_float=_exact), found[0]["included"]) if found else (None, False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +9,24 @@ from typing import Any
 
 from syncline.errors import MappingError
 from syncline.insight import reach
+from syncline.insight.bookkeeping import migration_tool
+from syncline.insight.suggestion import (
+    Reference,
+    Wide,
+    array,
+    comment,
+    embed_lines,
+    entity_lines,
+    suggest_embeds,
+    suggest_entity,
+    text,
+)
+from syncline.insight.wide_numbers import wide_numbers
 from syncline.model.entity import Entity, Shape, TableName
-from syncline.model.keys import choose_key
-from syncline.model.types import default_reading
 from syncline.outbox.catalog import read_shapes
 from syncline.outbox.connection import Connection
 from syncline.outbox.dialect import Dialect, dialect_of
 
-_BOOKKEEPING = frozenset(
-    {"alembic_version", "django_migrations", "schema_migrations", "flyway_schema_history", "spatial_ref_sys"}
-)
 _SECRET = re.compile(r"password|passwd|secret|token|api_?key|private_?key", re.IGNORECASE)
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
@@ -63,16 +70,6 @@ class Proposal:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A foreign key."""
-
-    child: TableName
-    columns: tuple[str, ...]
-    parent: TableName
-    refers_to: tuple[str, ...]
-
-
 async def propose(connection: Connection, schemas: Sequence[str] | None = None, *, target: str = "") -> Proposal:
     """Look at a database and write a configuration for it.
 
@@ -85,7 +82,21 @@ async def propose(connection: Connection, schemas: Sequence[str] | None = None, 
     shapes = await read_shapes(connection, schemas)
     references = [_reference(row) for row in await reach.rows(connection, "foreign_keys")]
     dialect = dialect_of(connection)
-    return compose(connection.info.dbname, shapes, references, target=target, source=dialect.value)
+    extensions: dict[TableName, str] = {}
+    if dialect is Dialect.POSTGRESQL:
+        found = await reach.rows(connection, "extension_tables")
+        extensions = {TableName(row["schema"], row["name"]): row["extension"] for row in found}
+    tables = [shape for shape in shapes if _reason(shape, extensions) is None]
+    wide = {shape.table: await wide_numbers(connection, shape) for shape in tables}
+    return compose(
+        connection.info.dbname,
+        shapes,
+        references,
+        target=target,
+        source=dialect.value,
+        extensions=extensions,
+        wide=wide,
+    )
 
 
 def compose(
@@ -95,23 +106,39 @@ def compose(
     *,
     target: str = "",
     source: str = Dialect.POSTGRESQL.value,
+    extensions: Mapping[TableName, str] | None = None,
+    wide: Wide | None = None,
 ) -> Proposal:
-    """Write the configuration for these tables."""
-    kind = "" if source == Dialect.POSTGRESQL.value else f"name = {_text(source)}\n"
-    parts = [_HEAD.format(database=_plain(database), quoted=_text(target or database), source=kind)]
+    """Write the configuration for these tables.
+
+    Args:
+        database: name of the source's database.
+        shapes: its tables and views.
+        references: its foreign keys.
+        target: name of the target's database; by default the source's.
+        source: kind of the source.
+        extensions: which extension a table belongs to.
+        wide: columns that hold numbers of more digits than a Decimal128.
+
+    """
+    kind = "" if source == Dialect.POSTGRESQL.value else f"name = {text(source)}\n"
+    parts = [_HEAD.format(database=comment(database), quoted=text(target or database), source=kind)]
     names: set[str] = set()
     entities: dict[str, tuple[TableName, tuple[str, ...]]] = {}
     left_out: dict[TableName, str] = {}
+    extensions, wide = extensions or {}, wide or {}
+    shapes = list(shapes)
+    synced = {shape.table: shape for shape in shapes if _reason(shape, extensions) is None}
     for shape in shapes:
-        reason = _reason(shape)
+        reason = _reason(shape, extensions)
         if reason is None:
-            name = _name(shape.table, names)
-            entities[name] = shape.table, _key(shape)
-            parts.append("\n".join(_entity(shape, name, references)) + "\n")
+            entity = suggest_entity(_name(shape.table, names), shape, wide)
+            entities[entity.name] = shape.table, entity.key or shape.primary_key
+            parts.append("\n".join(_section(entity, shape, references, synced, wide)) + "\n")
         elif not shape.is_partition and not _ours(shape):
-            left_out[shape.table] = _plain(reason)
+            left_out[shape.table] = comment(reason)
     if left_out:
-        lines = (f"# {_plain(str(table))}: {reason}\n" for table, reason in left_out.items())
+        lines = (f"# {comment(str(table))}: {reason}\n" for table, reason in left_out.items())
         parts.append("# Not synced:\n" + "".join(lines))
     return Proposal("\n".join(parts), source, entities, left_out)
 
@@ -125,70 +152,40 @@ def _ours(shape: Shape) -> bool:
     return shape.kind == "v" and shape.table.name == "Outbox"
 
 
-def _reason(shape: Shape) -> str | None:
+def _reason(shape: Shape, extensions: Mapping[TableName, str]) -> str | None:
     """Say why a table is left out; ``None`` when it need not be."""
+    if shape.table in extensions:
+        return f"belongs to the extension {extensions[shape.table]}"
     if shape.is_partition:
         return "a partition; its parent is synced"
     if shape.kind in _KINDS:
         return f"{_KINDS[shape.kind]}; sync the tables behind it"
-    if shape.table.name in _BOOKKEEPING:
-        return "bookkeeping of a tool"
+    if tool := migration_tool(shape):
+        return f"bookkeeping of a tool ({tool})"
     try:
-        _key(shape)
+        suggest_entity("it", shape, {})
     except MappingError as error:
         return f"{error.message.partition(': ')[2] or error.message}" + (f" ({error.hint})" if error.hint else "")
     return None
 
 
-def _key(shape: Shape) -> tuple[str, ...]:
-    """Choose the key: the primary key, else the first unique one that can be."""
-    entity = Entity("it", shape.table, "it")
-    try:
-        return tuple(column.name for column in choose_key(entity, shape))
-    except MappingError:
-        for unique in shape.unique_keys:
-            try:
-                return tuple(c.name for c in choose_key(Entity("it", shape.table, "it", key=unique), shape))
-            except MappingError:
-                continue
-        raise
-
-
-def _entity(shape: Shape, name: str, references: Sequence[Reference]) -> Iterator[str]:
-    key = _key(shape)
+def _section(
+    entity: Entity, shape: Shape, references: Sequence[Reference], shapes: Mapping[TableName, Shape], wide: Wide
+) -> Iterator[str]:
+    key = entity.key or shape.primary_key
     rows = f"about {shape.estimated_rows} rows, " if shape.estimated_rows > 0 else ""
-    yield f"[entities.{name}]"
-    yield f"# {rows}key: {_plain(', '.join(key))}"
-    yield f"table = {_text(str(shape.table))}"
-    yield f"collection = {_text(name)}"
-    if key != shape.primary_key:
-        yield f"key = {_list(key)}  # the primary key cannot be one: its equality is not equality of text"
+    yield f"[entities.{entity.name}]"
+    yield f"# {rows}key: {comment(', '.join(key))}"
+    yield f"table = {text(str(shape.table))}"
+    yield f"collection = {text(entity.name)}"
     if shape.row_security:
         yield "# row security is on: the worker's role needs BYPASSRLS, or it would take hidden rows for deleted"
-    strange = [column for column in shape.columns if default_reading(column) is None]
-    if strange:
-        pairs = ", ".join(f'{_bare(column.name)} = "text"' for column in strange)
-        kinds = ", ".join(column.type for column in strange)
-        yield f"types = {{ {pairs} }}  # {_plain(kinds)}: no form of their own in documents"
+    yield from entity_lines(entity, shape, wide)
     secret = [column.name for column in shape.columns if _SECRET.search(column.name) and column.name not in key]
     if secret:
-        yield f"# exclude = {_list(secret)}  # a secret that nobody reads in the target need not be there"
-    yield from _embeds(shape, name, key, references)
-
-
-def _embeds(shape: Shape, name: str, key: tuple[str, ...], references: Sequence[Reference]) -> Iterator[str]:
-    """Suggest the tables that refer to this one as arrays in its documents."""
-    taken: set[str] = set()
-    for reference in references:
-        if reference.parent != shape.table or reference.child == shape.table or set(reference.refers_to) != set(key):
-            continue
-        child = reference.child.name
-        field = "_".join((child, *reference.columns)) if child in taken else child
-        taken.add(field)
-        column_of = dict(zip(reference.refers_to, reference.columns, strict=True))
-        yield f"# [entities.{name}.embed.{_bare(field)}]  # its rows as an array in each document (few per parent)"
-        yield f"# table = {_text(str(reference.child))}"
-        yield f"# on = {_list([column_of[column] for column in key])}"
+        yield f"# exclude = {array(secret)}  # a secret that nobody reads in the target need not be there"
+    for embed in suggest_embeds(entity, shape, references, shapes, wide):
+        yield from (f"# {line}" for line in embed_lines(entity, embed, shapes[embed.table], wide))
 
 
 def _name(table: TableName, names: set[str]) -> str:
@@ -200,20 +197,3 @@ def _name(table: TableName, names: set[str]) -> str:
             names.add(candidate)
             return candidate
     raise MappingError(f"no name is left for {table}")
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _list(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
-
-
-def _bare(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
-
-
-def _plain(text: str) -> str:
-    """Keep a comment on its line."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text)

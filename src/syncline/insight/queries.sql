@@ -276,3 +276,13 @@ JOIN pg_catalog.pg_class AS c ON c.oid = f.conrelid JOIN pg_catalog.pg_namespace
 JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
 WHERE f.contype = 'f' AND f.conparentid = 0 AND cn.nspname <> 'syncline'
 ORDER BY 3, 4, 1, 2, f.conname
+
+-- name: extension_tables
+-- Tables and views that CREATE EXTENSION made: they come and go with it.
+SELECT n.nspname::text AS schema, c.relname::text AS name, e.extname::text AS extension
+FROM pg_catalog.pg_depend AS d
+JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+JOIN pg_catalog.pg_class AS c ON c.oid = d.objid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
+
+_PART = r'("(?:[^"]|"")+"|[^".][^.]*)'
+_TABLE = re.compile(rf"(?:{_PART}\.)?{_PART}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +20,31 @@ class TableName:
 
     @classmethod
     def parse(cls, text: str) -> TableName:
-        """Read ``table`` or ``schema.table``; without a schema, ``public`` is meant."""
-        schema, dot, name = text.partition(".")
-        return cls(schema, name) if dot else cls("public", schema)
+        """Read ``table`` or ``schema.table``; without a schema, ``public`` is meant.
+
+        A name with a dot stands in double quotes: ``public."dot.ted"``.
+        """
+        found = _TABLE.fullmatch(text)
+        if found is None:
+            schema, dot, name = text.partition(".")
+            return cls(schema, name) if dot else cls("public", schema)
+        return cls(_unquoted(found[1] or "public"), _unquoted(found[2]))
+
+    @staticmethod
+    def possible(text: str) -> bool:
+        """Tell whether ``parse`` understands this."""
+        return _TABLE.fullmatch(text) is not None
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return f"{_quoted(self.schema)}.{_quoted(self.name)}"
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""')) if "." in name or name.startswith('"') else name
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +130,8 @@ class Column:
     not_null: bool = False
     scale: int | None = None
     """Declared scale of a numeric, ``None`` when free."""
+    precision: int | None = default(default=None, repr=False)
+    """Declared digits of a numeric, ``None`` when free. (Not in the fingerprint: the type says it already.)"""
     deterministic: bool = True
     """False under a non-deterministic collation: equal values need not be equal text."""
     virtual: bool = default(default=False, repr=False)

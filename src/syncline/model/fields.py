@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncline.errors import MappingError
@@ -90,8 +91,13 @@ def _computed(fields: Fields) -> list[Selected]:
     return chosen
 
 
+def gone(fields: Fields, shape: Shape) -> tuple[str, ...]:
+    """List the excluded columns that the table does not have (any more): nothing is lost with them."""
+    return tuple(name for name in fields.exclude if shape.column(name) is None)
+
+
 def _check_names(fields: Fields, shape: Shape) -> None:
-    for option in ("include", "exclude", "rename", "types"):
+    for option in ("include", "rename", "types"):
         for name in getattr(fields, option) or ():
             if shape.column(name) is None:
                 columns = ", ".join(column.name for column in shape.columns)
@@ -150,10 +156,28 @@ def _slot(child: object) -> int:
 
 
 def _check_path(path: Sequence[str], name: str, where: str, reserved: Sequence[str]) -> None:
+    shown, better = (json.dumps(text, ensure_ascii=False) for text in (name, possible_field(name)))
+    hint = f"rename = {{ {shown} = {better} }}"
     if path[0] in reserved:
-        raise MappingError(f"{where}: field {name!r} is reserved", hint='rename = { column = "other_name" }')
-    if any(not part or part.startswith("$") or "\0" in part for part in path):
-        raise MappingError(f"{where}: {name!r} is not a field name for MongoDB", hint="rename it")
+        raise MappingError(f"{where}: field {name!r} is reserved", hint=hint)
+    if not all(map(possible_part, path)):
+        raise MappingError(f"{where}: {name!r} is not a field name for MongoDB", hint=hint)
+
+
+def possible_part(part: str) -> bool:
+    """Tell whether MongoDB takes this as the name of a field, or as one part of a dotted one."""
+    return bool(part) and not part.startswith("$") and "\0" not in part
+
+
+def possible_field(name: str, taken: Collection[str] = (), *, reserved: Sequence[str] = RESERVED) -> str:
+    """Give the name, or where it cannot be that of a field, one like it that is none of ``taken``."""
+    if "." not in name and name not in reserved and possible_part(name):
+        return name
+    plain = name.replace(".", "_").lstrip("$").replace("\0", "") or "field"
+    plain = f"{plain.strip('_') or 'field'}_" if plain in reserved else plain
+    while plain in taken or plain in reserved:
+        plain += "_"
+    return plain
 
 
 def _clash(name: str, where: str) -> MappingError:

@@ -7,13 +7,25 @@ a document is one ``dict(zip(names, row + tail))``. Everything else takes the pl
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from syncline.errors import MappingError
 from syncline.model.entity import Column, Embed, Entity, Shape, TableName
-from syncline.model.fields import RESERVED, Node, Selected, field_name, plan, select_fields, unique_slots, unmapped
+from syncline.model.fields import (
+    RESERVED,
+    Node,
+    Selected,
+    field_name,
+    gone,
+    plan,
+    possible_part,
+    select_fields,
+    unique_slots,
+    unmapped,
+)
 from syncline.model.key_types import key_type
 from syncline.model.keys import KeyCodec, choose_key
 from syncline.model.types import Convert, Form, Kind, Reading, default_reading
@@ -36,7 +48,7 @@ _FAMILIES = {"int2": "int", "int4": "int", "int8": "int", "text": "text", "varch
 class EmbedProjection:
     """A child table compiled: its rows are ``(parent's key text, column…)``."""
 
-    __slots__ = ("_converts", "_node", "embed", "key_casts", "on", "order_by", "selected", "shape", "unmapped")
+    __slots__ = ("_converts", "_node", "embed", "gone", "key_casts", "on", "order_by", "selected", "shape", "unmapped")
 
     def __init__(self, entity: Entity, key: Sequence[Column], embed: Embed, shape: Shape) -> None:
         where = f"{entity.name}.{embed.field}"
@@ -47,6 +59,7 @@ class EmbedProjection:
         self.order_by = _order(where, embed, shape)
         self.selected = select_fields(embed.fields, shape, implied=embed.on)
         self.unmapped = unmapped(embed.fields, shape, embed.on)
+        self.gone = gone(embed.fields, shape)
         self._node = plan(unique_slots([s.field for s in self.selected], 1, where), where, reserved=())
         self._converts = _converts(self.selected, 1)
 
@@ -71,6 +84,7 @@ class Projection:
         "embeds",
         "entity",
         "fingerprint",
+        "gone",
         "ids",
         "key",
         "names",
@@ -90,11 +104,12 @@ class Projection:
         self.entity = entity
         self.shape = shape
         self.key = choose_key(entity, shape)
-        self.codec = KeyCodec(self.key, [_key_field(entity, column) for column in self.key])
+        self.codec = KeyCodec(self.key, _key_fields(entity, self.key))
         self.ids = tuple(_id_selected(column) for column in self.key)
-        implied = _implied(self.key)
+        implied = implied_columns(self.key)
         self.selected = select_fields(entity.fields, shape, implied=implied)
         self.unmapped = unmapped(entity.fields, shape, (column.name for column in self.key))
+        self.gone = gone(entity.fields, shape)
         self.embeds = tuple(EmbedProjection(entity, self.key, e, _child(entity, e, children)) for e in entity.embeds)
         self.names = ("_id", *(s.field for s in self.selected), *RESERVED[1:])
         self._node = self._plan()
@@ -173,7 +188,7 @@ def _id_selected(column: Column) -> Selected:
     return Selected("_id", column.name, None, Reading(kind) if plain else Reading(Kind.TEXT, Form.CAST, "text"))
 
 
-def _implied(key: Sequence[Column]) -> tuple[str, ...]:
+def implied_columns(key: Sequence[Column]) -> tuple[str, ...]:
     """A single key column whose value ``_id`` carries in full needs no field of its own."""
     if len(key) != 1:
         return ()
@@ -182,9 +197,16 @@ def _implied(key: Sequence[Column]) -> tuple[str, ...]:
     return (key[0].name,) if same else ()
 
 
-def _key_field(entity: Entity, column: Column) -> str:
-    """Name a key column inside of a composite ``_id``: flat, even when its field is nested."""
-    return field_name(entity.fields, column.name).replace(".", "_")
+def _key_fields(entity: Entity, key: Sequence[Column]) -> list[str]:
+    """Name the key columns inside of a composite ``_id``: flat, even when their fields are nested."""
+    names = [field_name(entity.fields, column.name).replace(".", "_") for column in key]
+    for name, column in zip(names, key, strict=True):
+        if len(key) > 1 and (names.count(name) > 1 or not possible_part(name)):
+            raise MappingError(
+                f"{entity.name}: {column.name!r} cannot be a field of the composite _id",
+                hint=f'rename = {{ {json.dumps(column.name, ensure_ascii=False)} = "other_name" }}',
+            )
+    return names
 
 
 def _child(entity: Entity, embed: Embed, children: Mapping[TableName, Shape]) -> Shape:
@@ -210,9 +232,22 @@ def _parent_column(where: str, shape: Shape, name: str, parent: Column) -> Colum
             f"{where}: {name} is a virtual generated column, which a trigger cannot read",
             hint=f"make {name} GENERATED ALWAYS AS (…) STORED, or name a column that is stored",
         )
-    if column.array or _FAMILIES.get(column.base, column.base) != _FAMILIES.get(parent.base, parent.base):
-        raise MappingError(f"{where}: {name} is {column.type}, but the parent's {parent.name} is {parent.type}")
+    if not _prints_alike(column, parent):
+        raise MappingError(
+            f"{where}: {name} is {column.type}, but the parent's {parent.name} is {parent.type}: "
+            "equal values must print as the same text",
+            hint=f"give {shape.table}.{name} the type {parent.type}, or sync {shape.table} as an entity of its own",
+        )
     return column
+
+
+def _prints_alike(column: Column, parent: Column) -> bool:
+    """Whether equal values of both have one text: 1.10 and 1.100 are equal, and other keys."""
+    if column.array or _FAMILIES.get(column.base, column.base) != _FAMILIES.get(parent.base, parent.base):
+        return False
+    if column.base == "enum" and column.oid != parent.oid:
+        return False
+    return column.deterministic and (column.base != "numeric" or column.scale == parent.scale)
 
 
 def _order(where: str, embed: Embed, shape: Shape) -> tuple[str, ...]:

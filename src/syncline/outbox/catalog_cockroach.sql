@@ -25,7 +25,9 @@ WITH rel AS (
         'oid', coalesce(e.oid, t.oid)::bigint,
         'array', e.oid IS NOT NULL,
         'not_null', a.attnotnull,
-        'scale', CASE WHEN coalesce(e.typname, t.typname)::text = 'numeric' AND a.atttypmod >= 4 THEN (a.atttypmod - 4) & 2047 END
+        'scale', CASE WHEN coalesce(e.typname, t.typname)::text = 'numeric' AND a.atttypmod >= 4 THEN (a.atttypmod - 4) & 2047 END,
+        'precision', CASE WHEN coalesce(e.typname, t.typname)::text = 'numeric' AND a.atttypmod >= 4
+                          THEN ((a.atttypmod - 4) >> 16) & 65535 END
     ) ORDER BY a.attnum) AS columns
     FROM visible AS a
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid

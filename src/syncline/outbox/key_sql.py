@@ -14,7 +14,16 @@ from psycopg import sql
 from syncline.model.key_types import key_type
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.dialect import Dialect
-from syncline.outbox.projection_sql import bound, column_of, commas, condition_of, type_of, where_of
+from syncline.outbox.projection_sql import (
+    bound,
+    column_of,
+    commas,
+    condition_of,
+    named,
+    table_of,
+    type_of,
+    where_of,
+)
 from syncline.outbox.states import Plan
 
 
@@ -67,7 +76,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
     casts = [key_type(column).sql for column in projection.key]
     order = _index_order(plan)
     parts = {
-        "table": sql.Identifier(table.schema, table.name),
+        "table": table_of(table),
         "columns": commas(columns),
         "ordered": commas([columns[place] for place in order]),
         "backwards": commas([sql.SQL("{} DESC").format(columns[place]) for place in order]),
@@ -134,9 +143,9 @@ def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str],
     ).format(
         arrays=commas([sql.SQL("%s::text[]::{}[]").format(type_of(cast)) for cast in casts]),
         names=commas(names),
-        table=sql.Identifier(table.schema, table.name),
+        table=table_of(table),
         where=where_of(
-            [*equal, *condition_of(plan.entity.where), *(one.format(row=sql.Identifier(table.name)) for one in which)]
+            [*equal, *condition_of(plan.entity.where), *(one.format(row=named(table.name)) for one in which)]
         ),
     )
 

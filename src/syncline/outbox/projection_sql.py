@@ -98,7 +98,7 @@ def embed_query(embed: EmbedProjection, key_function: sql.Composable) -> sql.Com
     )
     return sql.SQL("/* syncline: embed */ SELECT {items} FROM {table}{join}{where} ORDER BY {order}").format(
         items=commas([parent, *(_expression(table, item) for item in embed.selected)]),
-        table=sql.Identifier(table.schema, table.name),
+        table=table_of(table),
         join=join,
         where=where_of([match, *condition_of(embed.embed.where)]),
         order=commas([column_of(table, name) for name in embed.order_by]),
@@ -113,7 +113,7 @@ def _select(
     items = [_expression(table, item) for item in (*projection.ids, *projection.selected)]
     return sql.SQL("/* syncline: state */ SELECT {items} FROM {table}{join}{where}").format(
         items=commas([*items, sql.SQL("{}({})").format(key_function, key)]),
-        table=sql.Identifier(table.schema, table.name),
+        table=table_of(table),
         join=join,
         where=where_of(conditions),
     )
@@ -157,8 +157,17 @@ def _raw(text: str) -> sql.SQL:
     return sql.SQL(text.replace("%", "%%") + "\n")
 
 
+def named(*parts: str) -> sql.Identifier:
+    """A name in a statement that has parameters: psycopg would take its percent signs for placeholders."""
+    return sql.Identifier(*(part.replace("%", "%%") for part in parts))
+
+
+def table_of(table: TableName) -> sql.Identifier:
+    return named(table.schema, table.name)
+
+
 def column_of(table: TableName, name: str) -> sql.Identifier:
-    return sql.Identifier(table.name, name)
+    return named(table.name, name)
 
 
 def type_of(name: str) -> sql.SQL:

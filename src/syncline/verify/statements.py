@@ -11,7 +11,16 @@ from psycopg import sql
 
 from syncline.model.key_types import key_type
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.projection_sql import bound, column_of, commas, condition_of, range_query, type_of, where_of
+from syncline.outbox.projection_sql import (
+    bound,
+    column_of,
+    commas,
+    condition_of,
+    range_query,
+    table_of,
+    type_of,
+    where_of,
+)
 from syncline.outbox.states import Plan
 
 ORDERED = frozenset({"int2", "int4", "int8", "uuid"})
@@ -57,7 +66,7 @@ def page_statements(plan: Plan, context: Connection) -> PageStatements:
             sql.SQL("/* syncline: keys */ SELECT {} FROM {}{} ORDER BY {} LIMIT %s")
             .format(
                 items,
-                sql.Identifier(table.schema, table.name),
+                table_of(table),
                 where_of([*bounds, *condition_of(plan.entity.where)]),
                 commas(columns),
             )
@@ -93,7 +102,7 @@ def _inside(plan: Plan, columns: list[sql.Identifier], casts: list[str]) -> sql.
         "WHERE {lower} AND {upper}"
     ).format(
         columns=commas(columns),
-        table=sql.Identifier(table.schema, table.name),
+        table=table_of(table),
         arrays=commas([sql.SQL("%s::text[]::{}[]").format(type_of(cast)) for cast in casts]),
         names=names,
         lower=side(">="),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from syncline.capture.install import InstallOptions, plan
+from syncline.capture.preflight import missing_excluded
 from syncline.errors import MappingError, PrivilegeError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
@@ -44,10 +45,23 @@ def _compiled(entity: Entity, shapes: Mapping[TableName, Shape]) -> list[Finding
     except MappingError as error:
         fix = error.hint or f"correct [entities.{entity.name}] in the configuration"
         return [critical("mapping", error.message, why="no record of it can be synced", fix=fix)]
-    found = _unmapped(entity.name, str(entity.table), projection.unmapped)
+    found = _unmapped(entity.name, str(entity.table), projection.unmapped) + _gone(projection)
     for embed in projection.embeds:
         found += _unmapped(f"{entity.name}.embed.{embed.embed.field}", str(embed.embed.table), embed.unmapped)
     return found
+
+
+def _gone(projection: Projection) -> list[Finding]:
+    """Name the columns that are excluded and are not there: nothing keeps a new one of another name out."""
+    return [
+        warning(
+            "mapping",
+            f"{shape.table} has no column {reach.names(names)} (any more), which {place} excludes",
+            why="dropped, it is harmless; renamed, it may now go to the target under its new name",
+            fix=f"correct `exclude` of [entities.{place}], then `syncline install`",
+        )
+        for place, shape, names in missing_excluded(projection)
+    ]
 
 
 def _keyless(entity: Entity, shape: Shape) -> MappingError | None:
