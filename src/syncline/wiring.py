@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.runner import Runner
 from syncline.config import Settings
+from syncline.ending import Group
 from syncline.errors import SynclineError, TargetUnavailableError
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.outbox.connection import Connection, connect
@@ -104,7 +105,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
                     await asyncio.sleep(TASK_SECONDS)
 
     async def background(source: PostgresSource, plans: Plans) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with Group() as group:
             group.create_task(tasks(source, plans))
             if settings.verify.continuously and isinstance(target, MongoTarget):
                 group.create_task(make_continuous(settings, target, plans, source.worker).run())
@@ -132,13 +133,24 @@ def make_continuous(settings: Settings, target: MongoTarget, plans: Plans, worke
     return Continuous(plans.by_id, owner=worker, opened=opened, period=period, rate=settings.verify.rate)
 
 
-async def run_worker(settings: Settings, *, observer: Observer | None = None, adopt: bool = False) -> None:
-    """Run a worker until SIGTERM or SIGINT."""
+async def run_worker(
+    settings: Settings,
+    *,
+    observer: Observer | None = None,
+    adopt: bool = False,
+    asked: Callable[[], None] = lambda: None,
+) -> None:
+    """Run a worker until SIGTERM or SIGINT; ``asked`` is called when one of them has come."""
     async with opened_target(settings) as target:
         worker = make_worker(settings, target, observer=observer, adopt=adopt)
         loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            asked()
+            worker.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
+            loop.add_signal_handler(number, stop)
         tune_garbage_collection()
         try:
             await worker.run()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.config import Settings, redact
+from syncline.ending import end
 from syncline.errors import NotInstalledError, SourceUnavailableError, SynclineError
 from syncline.insight import reach
 from syncline.insight.patience import Patience
@@ -23,6 +24,8 @@ from syncline.ports import Target
 
 DEADLINE = timedelta(seconds=2)
 KEPT = timedelta(seconds=1)
+CLOSE_SECONDS = 0.3
+"""How long what is under way at the end is waited for: a process that is told to stop has little time."""
 UNKNOWN = "SyncStateUnknown"
 """Name of the alert for a source that answers and does not tell queue and lag."""
 
@@ -102,19 +105,16 @@ class HealthReader:
 
     async def close(self) -> None:
         """Close the connections; asking again opens them anew."""
-        if self._flight is not None and not self._flight.done():
-            self._flight.cancel()
-            await asyncio.wait({self._flight})
-        await self._source_patience.settle()
-        await self._target_patience.settle()
+        if self._flight is not None:
+            await end(self._flight, seconds=CLOSE_SECONDS, again=CLOSE_SECONDS / 4)
+        patient = self._source_patience, self._target_patience
+        await asyncio.gather(*(patience.settle(CLOSE_SECONDS) for patience in patient))
         connection, target = self._connection, self._target
         self._begin()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                if connection is not None:
-                    await connection.close()
-                if target is not None:
-                    await target.close()
+        if connection is not None:
+            await connection.close()
+        if target is not None:
+            await target.close()
 
     async def _read(self) -> Status:
         source, target = await asyncio.gather(self._ask_source(), self._ask_target())

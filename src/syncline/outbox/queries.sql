@@ -98,6 +98,12 @@ FROM unnest(%(lanes)s::smallint[], %(epochs)s::bigint[]) AS mine (lane, epoch)
 WHERE l.lane = mine.lane AND l.epoch = mine.epoch AND l.owner = %(worker)s
 
 -- name: leave
+-- What its tasks and its verification could not give back themselves goes with it.
+WITH tasks AS (
+    UPDATE syncline.task SET claimed_by = NULL, claimed_until = NULL WHERE claimed_by = %(worker)s
+), passes AS (
+    UPDATE syncline.verification SET claimed_by = NULL, claimed_until = NULL WHERE claimed_by = %(worker)s
+)
 DELETE FROM syncline.worker WHERE id = %(worker)s
 
 -- name: trim_leases

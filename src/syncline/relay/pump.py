@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
+from syncline.ending import Group
 from syncline.errors import TargetError, TargetRefusedError
 from syncline.model.mark import Hint
 from syncline.outbox.acknowledge import Acknowledgement
@@ -149,7 +150,7 @@ class Pump:
             StalePlanError: tables have changed; compile the plans again.
 
         """
-        async with asyncio.TaskGroup() as tasks:
+        async with Group() as tasks:
             tasks.create_task(self._acknowledge_all())
             await self._read_all(tasks)
             await self._all_done()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.config.settings import Settings
+from syncline.ending import Group, end
 from syncline.errors import SourceChangedError, SynclineError
 from syncline.model.mark import Hint
 from syncline.outbox.connection import Identity
@@ -25,10 +26,14 @@ from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
 from syncline.telemetry.observer import Observer
 
-STOP_SECONDS = 3.0
+STOP_SECONDS = 2.0
 """How long a stop waits for what is under way."""
-LAST_BEAT_SECONDS = 1.0
+LAST_BEAT_SECONDS = 0.5
 """How long it then waits for a renewal: one that is cut off takes along the connection that gives lanes back."""
+CUT_OFF_SECONDS = 4.0
+"""A stop that has not ended by then (a side hangs, and with it the way out) is cut off: leases and claims run out."""
+LEFT_BEHIND_SECONDS = 0.5
+"""How long tasks that were cut off are waited for."""
 
 Compile = Callable[[PostgresSource], Awaitable[Plans]]
 """Compiles the entities against the tables as they are now."""
@@ -87,22 +92,37 @@ class Worker:
     async def run(self) -> None:
         """Work until ``stop``.
 
+        After ``stop`` it returns within ``CUT_OFF_SECONDS`` and ``LEFT_BEHIND_SECONDS``, whatever hangs.
+
         Raises:
             SynclineError: something that waiting does not mend (not installed, another version, a foreign target),
                 or the source could not be reached at the start.
 
         """
         self._observer.started(self.id, self._settings.as_dict())
+        working = asyncio.ensure_future(self._work())
+        try:
+            if not await self._unless_stopped(working):
+                await asyncio.wait({working}, timeout=CUT_OFF_SECONDS)
+        finally:
+            await end(working, seconds=LEFT_BEHIND_SECONDS, again=LEFT_BEHIND_SECONDS / 5)
+        if not working.done() or working.cancelled():
+            self._observer.stopped(f"cut off {CUT_OFF_SECONDS:g} s after the stop was requested; its leases run out")
+            return
+        working.result()
+        self._observer.stopped("stop requested")
+
+    async def _work(self) -> None:
         backoff = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=2))
         while not self._stopping.is_set():
             try:
                 await self._session(backoff)
             except (BaseExceptionGroup, SynclineError) as raised:
                 error = _gravest(raised)
-                if not (isinstance(error, SynclineError) and error.retryable) or not self._connected:
+                connected = self._connected or self._stopping.is_set()
+                if not (isinstance(error, SynclineError) and error.retryable) or not connected:
                     raise error from raised
                 await self._pause(error, backoff)
-        self._observer.stopped("stop requested")
 
     async def _pause(self, error: SynclineError, backoff: Backoff) -> None:
         if isinstance(error, StalePlanError) and error.plan is not None:
@@ -156,8 +176,10 @@ class Worker:
             await self._run_session(source, plans, pump, keeper, backoff)
         finally:
             self._unfinished = pump.unfinished()
-        await self._mark_unfinished(source)
-        await leases.release_all()
+            if self._stopping.is_set():
+                with suppress(SynclineError):  # the source is away: what is not given back runs out
+                    await self._mark_unfinished(source)
+                    await leases.release_all()
 
     async def _mark_unfinished(self, source: PostgresSource) -> None:
         for entity, keys in self._unfinished.items():
@@ -167,7 +189,7 @@ class Worker:
     async def _run_session(
         self, source: PostgresSource, plans: Plans, pump: Pump, keeper: Keeper, backoff: Backoff
     ) -> None:
-        async with asyncio.TaskGroup() as tasks:
+        async with Group() as tasks:
             starting = tasks.create_task(keeper.start())
             if await self._unless_stopped(starting):
                 backoff.reset()
@@ -175,11 +197,15 @@ class Worker:
                 helpers = [tasks.create_task(source.listen(pump.wake))]
                 if self._background is not None:
                     helpers.append(tasks.create_task(self._background(source, plans)))
-                await self._pumping(pump)
+                pumping = tasks.create_task(self._pumping(pump))
+                await self._unless_stopped(pumping)
+                ending = tasks.create_task(end(*helpers, seconds=CUT_OFF_SECONDS))  # they give back what they claimed
+                await asyncio.wait({pumping})
                 keeper.stop()
                 await asyncio.wait({keeping}, timeout=LAST_BEAT_SECONDS)
-                await _end(keeping, *helpers)
-            await _end(starting)
+                await end(keeping, seconds=CUT_OFF_SECONDS)
+                await asyncio.wait({ending})
+            await end(starting, seconds=CUT_OFF_SECONDS)
 
     async def _unless_stopped(self, task: asyncio.Future[Any]) -> bool:
         """Wait for a task or for the stop; tell whether the task has ended well."""
@@ -199,19 +225,7 @@ class Worker:
             if running.done():
                 running.result()
         finally:
-            await _end(running)
-
-
-async def _end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks until they have ended: a driver may lose a cancellation that comes at an unlucky moment.
-
-    What they do on their way out (a claim is given back) has a second before it is cut off.
-    """
-    pending: set[asyncio.Future[Any]] = {task for task in tasks if not task.done()}
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=1.0)
+            await end(running, seconds=CUT_OFF_SECONDS)
 
 
 class Strikes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -16,6 +17,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from syncline.ending import end
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
@@ -42,6 +44,9 @@ CODEC = bson.CodecOptions[dict[str, Any]](
 
 CHUNK = 1000
 """Documents per command: larger ones gain nothing and hold the server's locks for longer."""
+
+
+CLOSE_SECONDS = 0.3
 
 
 class MongoTarget:
@@ -297,8 +302,14 @@ class MongoTarget:
             return await (self._client.admin if admin else self._database).command(dict(command))
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._client.close()
+        """Close the pool, in time: the driver wants to tell a server that may hang of the sessions that end."""
+        with pymongo.timeout(CLOSE_SECONDS):
+            closing = asyncio.ensure_future(self._client.close())
+        await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+        await end(closing, seconds=CLOSE_SECONDS, again=CLOSE_SECONDS / 4)
+        if closing.done() and not closing.cancelled():
+            with mongo_errors.translated():
+                closing.result()
 
     async def reading(self, entity: Entity) -> AsyncCollection[dict[str, Any]]:
         """Give an entity's collection, to be read at the strongest concern that this server has for many records."""

@@ -29,6 +29,7 @@ class Prefetch(AsyncIterator[T]):
     def __init__(self, items: AsyncIterator[T]) -> None:
         self._items = items
         self._first: asyncio.Task[T | None] | None = asyncio.create_task(_first(items))
+        self._first.add_done_callback(_seen)
 
     async def __anext__(self) -> T:
         if self._first is not None:
@@ -47,6 +48,12 @@ class Prefetch(AsyncIterator[T]):
 
 async def _first(items: AsyncIterator[T]) -> T | None:
     return await anext(items, None)
+
+
+def _seen(fetched: asyncio.Task[Any]) -> None:
+    """Nobody may want what was fetched ahead when the pass has ended: its error is nobody's then."""
+    if not fetched.cancelled():
+        fetched.exception()
 
 
 class FirstLook:

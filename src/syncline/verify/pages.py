@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from syncline.ending import end
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
 from syncline.outbox.connection import Connection, translated
@@ -25,6 +25,8 @@ KEYS = 10_000
 """Keys of a page that has nothing else."""
 BYTES = 4 * 1024 * 1024
 """About so much of a page's documents at most, encoded: pages of wide rows have fewer."""
+FILLER_SECONDS = 10.0
+"""How long reading ahead may take to end: a server that hangs delays even cancelling."""
 TICKET = ticket(1, 0)
 """In place of the ticket: any that takes 64 bits."""
 
@@ -216,6 +218,4 @@ async def ahead(pages: AsyncIterator[T], depth: int = 2) -> AsyncGenerator[T, No
                 raise page
             yield page
     finally:
-        filler.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await filler
+        await end(filler, seconds=FILLER_SECONDS)
