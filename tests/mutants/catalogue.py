@@ -16,6 +16,7 @@ UNIQUE = f"{TESTS}/test_relay_unique.py"
 OUTAGES = f"{TESTS}/test_relay_outages.py"
 RESTORES = f"{TESTS}/test_relay_restores.py"
 WORKERS = f"{TESTS}/test_relay_workers.py"
+STOP = "tests/cases/test_signals_stop.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 
 
@@ -566,6 +567,39 @@ MUTANTS: Sequence[Mutant] = (
             "tests/cases/test_writes_go_on.py::test_a_write_that_cannot_be_marked_goes_on_and_leaves_a_note_in_its_transaction"
         ],
         quick=True,
+    ),
+    # -- stops
+    Mutant(
+        "cancelled-once",
+        "a task that loses its cancellation is waited for, for ever",
+        [
+            Swap(
+                "syncline/ending.py",
+                "Group._abort",
+                "not self._exiting or any(not task.done() for task in self._tasks)",
+                "False",
+            )
+        ],
+        ["tests/unit/test_ending.py::test_a_group_that_is_cancelled_ends_though_a_task_loses_it"],
+    ),
+    Mutant(
+        "stop-without-deadline",
+        "a worker waits for its helpers, however long they take to end",
+        [Swap(f"{RELAY}/worker.py", "Worker.run", "timeout=CUT_OFF_SECONDS", "timeout=None")],
+        [f"{STOP}::test_a_helper_that_never_ends_does_not_keep_a_worker"],
+        quick=True,
+    ),
+    Mutant(
+        "no-last-resort",
+        "a process that was told to stop waits for whatever thread hangs",
+        [Swap("syncline/cli/worker.py", "_arm", "last.start()", "")],
+        [f"{STOP}::test_a_process_that_was_told_to_stop_is_gone_whatever_hangs"],
+    ),
+    Mutant(
+        "claims-stay",
+        "a worker that leaves keeps what its helpers had claimed and could not give back",
+        [Swap(f"{OUTBOX}/queries.sql", "leave", "WHERE claimed_by = %(worker)s ), passes", "WHERE false ), passes")],
+        [f"{STOP}::test_a_stopped_worker_gives_back_what_its_helpers_could_not"],
     ),
 )
 
