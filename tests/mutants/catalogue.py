@@ -585,15 +585,16 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "stop-without-deadline",
         "a worker waits for its helpers, however long they take to end",
-        [Swap(f"{RELAY}/worker.py", "Worker.run", "timeout=CUT_OFF_SECONDS", "timeout=None")],
+        [
+            Swap(
+                f"{RELAY}/worker.py",
+                "Worker.run",
+                "asyncio.wait({working}, timeout=CUT_OFF_SECONDS)",
+                "asyncio.wait({working}, timeout=9)",
+            )
+        ],
         [f"{STOP}::test_a_helper_that_never_ends_does_not_keep_a_worker"],
         quick=True,
-    ),
-    Mutant(
-        "no-last-resort",
-        "a process that was told to stop waits for whatever thread hangs",
-        [Swap("syncline/cli/worker.py", "_arm", "last.start()", "")],
-        [f"{STOP}::test_a_process_that_was_told_to_stop_is_gone_whatever_hangs"],
     ),
     Mutant(
         "claims-stay",

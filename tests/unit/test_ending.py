@@ -16,12 +16,13 @@ def soon(monkeypatch):
 
 
 async def loses(times: int, began: asyncio.Event | None = None) -> None:
-    """Work for ever, and lose so many cancellations, as a driver does whose reply comes at the same moment."""
+    """Work for long, and lose so many cancellations, as a driver does whose reply comes at the same moment."""
     while True:
         try:
             if began is not None:
                 began.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(5)
+            return
         except asyncio.CancelledError:
             if not times:
                 raise
@@ -59,29 +60,32 @@ async def test_what_has_ended_is_not_touched():
 
 
 async def test_a_group_that_is_cancelled_ends_though_a_task_loses_it():
+    losers = []
+
     async def together():
         async with Group() as tasks:
-            tasks.create_task(loses(2))
-            tasks.create_task(loses(0))
+            losers.extend(tasks.create_task(loses(times)) for times in (2, 0))
 
     task = await started(together())
     await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.wait({task}, timeout=30)
     assert task.cancelled()
+    assert [one.cancelled() for one in losers] == [True, True]
 
 
 async def test_a_group_ends_when_a_task_fails_though_another_loses_its_cancellation():
-    began = asyncio.Event()
+    began, losers = asyncio.Event(), []
 
     async def together():
         async with Group() as tasks:
-            tasks.create_task(loses(2, began))
+            losers.append(tasks.create_task(loses(2, began)))
             tasks.create_task(fails(began))
 
     task = await started(together())
     await asyncio.wait({task}, timeout=30)
     assert isinstance(task.exception(), ExceptionGroup)
+    assert losers[0].cancelled()
 
 
 async def test_a_group_ends_when_a_task_fails_though_its_body_loses_the_cancellation():
