@@ -590,7 +590,7 @@ MUTANTS: Sequence[Mutant] = (
                 f"{RELAY}/worker.py",
                 "Worker.run",
                 "asyncio.wait({working}, timeout=CUT_OFF_SECONDS)",
-                "asyncio.wait({working}, timeout=9)",
+                "asyncio.wait({working}, timeout=None)",
             )
         ],
         [f"{STOP}::test_a_helper_that_never_ends_does_not_keep_a_worker"],

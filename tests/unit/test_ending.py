@@ -22,11 +22,12 @@ async def loses(times: int, began: asyncio.Event | None = None) -> None:
             if began is not None:
                 began.set()
             await asyncio.sleep(5)
-            return
         except asyncio.CancelledError:
             if not times:
                 raise
             times -= 1
+        else:
+            return
 
 
 async def fails(began: asyncio.Event) -> None:
