@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import application, backfill, capture, latency, throughput, verify
+from benchmarks import application, backfill, capture, latency, routes, throughput, verify
 from benchmarks.against import METHOD, AgainstError, checked_out, compare
 from benchmarks.pairs import FEWEST
 from benchmarks.player import MEASURES
@@ -23,6 +23,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "bulk": capture.bulk,
     "backlog": throughput.backlog,
     "application": application.lines,
+    "routes": routes.lines,
     "verify": verify.lines,
     "beside": verify.beside,
     "backfill": backfill.lines,

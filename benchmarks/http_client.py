@@ -33,10 +33,8 @@ class Connection:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        length = next(
-            int(line.partition(":")[2]) for line in head.splitlines() if line.lower().startswith("content-length")
-        )
-        await reader.readexactly(length)
+        lengths = [line.partition(":")[2] for line in head.splitlines() if line.lower().startswith("content-length")]
+        await reader.readexactly(int(lengths[0]) if lengths else 0)  # a 204 has none
         return int(head.split(" ", 2)[1])
 
 

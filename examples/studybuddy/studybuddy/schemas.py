@@ -90,6 +90,25 @@ class Page(Output, Generic[T]):
     next_cursor: int | None = Field(description="Give it as `before` to get the next page; null: there is none.")
 
 
+class Todo(Record):
+    """Something to learn."""
+
+    title: str
+    subject: str
+    difficulty: Difficulty
+    questions_target: int
+    completed: bool
+
+
+class NewTodo(Input):
+    """Something to learn."""
+
+    title: Line = Field(examples=["Integrals, chapter 4"])
+    subject: Line = Field(examples=["maths"])
+    difficulty: Difficulty = "medium"
+    questions_target: int = Field(default=0, ge=0, le=10_000, examples=[20])
+
+
 class Registration(Input):
     """A new account."""
 
@@ -98,6 +117,7 @@ class Registration(Input):
     password: Password = Field(examples=["correct horse battery"])
     avatar: Avatar | None = Field(default=None, examples=["https://example.org/ann.png"])
     show_profile: bool = True
+    first_todo: NewTodo | None = Field(default=None, description="Written down together with the account, or neither.")
 
 
 class Credentials(Input):
@@ -150,13 +170,10 @@ class Own(Profile):
     created_at: Moment
 
 
-class NewTodo(Input):
-    """Something to learn."""
+class Registered(Own):
+    """A new account, with the todo that came with it."""
 
-    title: Line = Field(examples=["Integrals, chapter 4"])
-    subject: Line = Field(examples=["maths"])
-    difficulty: Difficulty = "medium"
-    questions_target: int = Field(default=0, ge=0, le=10_000, examples=[20])
+    first_todo: Todo | None = None
 
 
 class NewTodos(Input):
@@ -173,16 +190,6 @@ class TodoChange(Input):
     difficulty: Difficulty | None = None
     questions_target: int | None = Field(default=None, ge=0, le=10_000)
     completed: bool | None = Field(default=None, description="Completing it gives a point, taking that back takes it.")
-
-
-class Todo(Record):
-    """Something to learn."""
-
-    title: str
-    subject: str
-    difficulty: Difficulty
-    questions_target: int
-    completed: bool
 
 
 class NewMessage(Input):

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from studybuddy import schemas
-from studybuddy.models import Login, User
+from studybuddy.models import Login, Todo, User
 from studybuddy.problems import Problem, documented, missing
 from studybuddy.reads import HEADERS, Reading, Rows, selected
 from studybuddy.routes.reports import ANALYTICS
@@ -35,8 +35,10 @@ def profile_of(user_id: int) -> str:
 
 
 @router.post("", status_code=201, responses=documented(409, 422))
-async def register(new: schemas.Registration, services: Serving, session: Session, tokens: Tokens) -> schemas.Own:
-    """Open an account."""
+async def register(
+    new: schemas.Registration, services: Serving, session: Session, tokens: Tokens
+) -> schemas.Registered:
+    """Open an account, with a first todo if there is one: one transaction, so both are there or neither."""
     user = User(
         email=new.email,
         username=new.username,
@@ -45,8 +47,15 @@ async def register(new: schemas.Registration, services: Serving, session: Sessio
         show_profile=new.show_profile,
     )
     session.add(user)
+    todo = None
+    if new.first_todo is not None:
+        await session.flush()  # the todo needs the user's number
+        todo = Todo(user_id=user.id, **new.first_todo.model_dump())
+        session.add(todo)
     await commit(session, tokens)
-    return schemas.Own.model_validate(user)
+    opened = schemas.Registered.model_validate(user)
+    opened.first_todo = schemas.Todo.model_validate(todo) if todo else None
+    return opened
 
 
 @router.get("/me", responses=documented(401))
