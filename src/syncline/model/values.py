@@ -29,6 +29,9 @@ NAN = Decimal128("NaN")
 POSITIVE_INFINITY = Decimal128("Infinity")
 NEGATIVE_INFINITY = Decimal128("-Infinity")
 
+MAX_LEVELS = 180
+"""Levels of nesting that MongoDB stores, the document's own included."""
+
 _MIN_MICROS = -62135596800 * 10**6
 """Year 1."""
 _MAX_MICROS = 253402300800 * 10**6 - 1
@@ -62,6 +65,15 @@ def unrepresentable(value: Any, path: str = "") -> list[tuple[str, str]]:
         return [(path, value.reason)]
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [found for name, item in items for found in unrepresentable(item, f"{path}.{name}" if path else str(name))]
+
+
+def nesting(value: Any) -> int:
+    """Count the levels of documents and arrays; not by recursion, which ends before they do."""
+    levels, level = 0, [value]
+    while level := [one for one in level if isinstance(one, (dict, list, tuple))]:
+        levels += 1
+        level = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]
+    return levels
 
 
 def decimal128(negative: bool, coefficient: int, exponent: int) -> Decimal128 | Unrepresentable:
@@ -160,6 +172,16 @@ def json_value(text: bytes) -> Any:
 
     Integers become ints up to 64 bits, then Decimal128; ``Unrepresentable`` takes the place of what fits nowhere.
     """
+    value = _parsed(text)
+    # As deep as that takes two characters a level; brackets inside of strings only make it look twice.
+    if len(text) >= 2 * MAX_LEVELS and text.count(b"[") + text.count(b"{") >= MAX_LEVELS:
+        levels = nesting(value) + 1
+        if levels > MAX_LEVELS:
+            return Unrepresentable(f"JSON {levels - 1} levels deep: MongoDB takes {MAX_LEVELS}, the document included")
+    return value
+
+
+def _parsed(text: bytes) -> Any:
     if _RISKY.search(text) is None:
         try:
             return orjson.loads(text)

@@ -48,8 +48,10 @@ class Bound:
         with translated():
             try:
                 return await self._stream(connection, plan, parameters)
-            except psycopg.DataError as error:
-                if error.sqlstate is not None:
+            except Exception as error:
+                if isinstance(error, psycopg.Error) and getattr(error, "sqlstate", None) is not None:
+                    raise
+                if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
                     raise
         self._unstreamed.add(plan.id)
         return await read_states(connection, plan, keys)

@@ -69,6 +69,13 @@ def translated() -> Iterator[None]:
         ) from error
     except psycopg.errors.LockNotAvailable as error:  # somebody alters the table: its entity waits, not the others
         raise SourceError(f"PostgreSQL: {first_line(error)}") from error
+    except (
+        psycopg.errors.ProgramLimitExceeded,
+        psycopg.errors.StatementTooComplex,
+        psycopg.errors.TooManyColumns,
+        psycopg.errors.TooManyArguments,
+    ) as error:  # operational to the driver, but a value that is too large is so tomorrow, too
+        raise SourceError(f"PostgreSQL: {first_line(error)}") from error
     except psycopg.errors.QueryCanceled as error:
         raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:

@@ -213,10 +213,15 @@ def register_loaders(adapters: AdaptersMap) -> None:
 
 
 async def fetch_rows(cursor: AsyncCursor[Any]) -> list[Row]:
-    """Fetch all rows of a client-side binary cursor, timestamps out of Python's range included."""
+    """Fetch all rows of a client-side binary cursor, timestamps out of Python's range included.
+
+    A value that no loader can read becomes ``Unrepresentable``: it is its record's trouble, not the statement's.
+    """
     try:
         return await cursor.fetchall()
-    except DataError:
+    except Exception as error:
+        if isinstance(error, psycopg.Error) and not isinstance(error, DataError):
+            raise
         return reload_rows(cursor.connection, cursor.pgresult)
 
 
@@ -224,7 +229,25 @@ def reload_rows(connection: Connection[Any] | psycopg.AsyncConnection[Any], resu
     """Load a result that is already here again, with loaders for every instant that PostgreSQL knows."""
     transformer = Transformer(_Patient(connection))
     transformer.set_pgresult(result)
-    return [transformer.load_row(i, tuple) for i in range(result.ntuples)]
+    return [_reload_row(transformer, result, number) for number in range(result.ntuples)]
+
+
+def _reload_row(transformer: Any, result: Any, number: int) -> Row:
+    try:
+        loaded: Row = transformer.load_row(number, tuple)
+    except Exception:  # noqa: BLE001  loaders raise what Python does: UnicodeDecodeError, OverflowError, …
+        return tuple(_reload_value(transformer, result, number, place) for place in range(result.nfields))
+    return loaded
+
+
+def _reload_value(transformer: Any, result: Any, number: int, place: int) -> Any:
+    data = result.get_value(number, place)
+    if data is None:
+        return None
+    try:
+        return transformer.get_loader(result.ftype(place), result.fformat(place)).load(data)
+    except Exception as error:  # noqa: BLE001  as above
+        return Unrepresentable(f"a value that cannot be read: {error}")
 
 
 class _Patient:

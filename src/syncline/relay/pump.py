@@ -13,7 +13,7 @@ from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
-from syncline.errors import TargetError, TargetRefusedError
+from syncline.errors import SynclineError, TargetError, TargetRefusedError
 from syncline.model.mark import Hint
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
@@ -247,7 +247,12 @@ class Pump:
         if boottime() - work.started > self._settings.max_batch_age.total_seconds():
             raise TooOldError
         work.sent = True
-        return await self._target.apply(batch)
+        try:
+            return await self._target.apply(batch)
+        except SynclineError:
+            raise
+        except Exception as error:  # whatever it is, a record that brings it about is found and parked
+            raise TargetError(f"{type(error).__name__}: {error}") from error
 
     async def _is_well(self) -> bool:
         try:

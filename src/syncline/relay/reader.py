@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
 from syncline.model.mark import MAX_BATCH, Mark
 from syncline.outbox.bounded import Bound, Excerpt, width
+from syncline.outbox.narrowing import Narrowed, narrowed, nothing, unmappable, without
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan, States, ambiguous
 from syncline.ports import Rejection
@@ -19,11 +20,12 @@ from syncline.relay.poison import Poison
 from syncline.relay.underway import UnderWay
 from syncline.relay.work import Work
 
-_DATA_EXCEPTION = "22"
 SLICE = 1000
 """Keys of one read of states: large enough to amortise the round trip, small enough to notice wide rows."""
 FIRST_SLICE = 250
 """The same, while nothing is known of the rows' width."""
+TRIES = 64
+"""Statements more than usual, for an entity in one batch, to find rows that cannot be read."""
 FEW = 25
 """Marks of one read that brings their states along: nobody knows yet how wide these are, and no bound applies."""
 PASS_SECONDS = 1.0
@@ -87,6 +89,7 @@ class Reader:
         self._pass_began = time.monotonic()
         self._floor_moved = 0.0
         self._width = 0.0
+        self._tries = TRIES
         self._bytes = bytes_in_flight
         self._bound = Bound(bytes_in_flight // 4)
 
@@ -181,35 +184,47 @@ class Reader:
                 rows = [row for row in work.states.rows if row[-1] in wanted]  # others are under way
                 self._plan(work, States(plan, rows, ()), wanted, now)
                 continue
-            while left[entity] and work.bytes <= self._bytes / 2:
+            self._tries = TRIES
+            while left[entity] and work.bytes <= self._bytes / 2 and self._tries > 0:
                 most = min(SLICE, int(self._bytes / 4 / self._width) or 1) if self._width else FIRST_SLICE
                 keys, left[entity] = left[entity][:most], left[entity][most:]
                 left[entity] = await self._fill(work, plan, keys, now) + left[entity]
         if any(left.values()):
-            self.under_way.put_back(work, left)  # the rows of this batch are wider than those before
+            self.under_way.put_back(work, left)  # wider rows than before, or many that cannot be read
         if self.asynchronous:
             await self._source.wait_flushed()
 
     async def _fill(self, work: Work, plan: Plan, keys: list[str], now: datetime) -> list[str]:
-        """Read states of keys; return those for which there was no room."""
-        states, bad = await self._states(plan, keys)
-        if bad:
+        """Read states of keys; return those for which there was no room or no time."""
+        read, bad = await self._states(plan, keys)
+        states, unread = read.states, read.left
+        if bad or unread:
             work.reject(plan, bad)
-            unreadable = {rejection.key for rejection in bad}
-            keys = [key for key in keys if key not in unreadable]  # not absent: nobody knows
-        unread: list[str] = []
+            gone = {*unread, *(rejection.key for rejection in bad)}
+            keys = [key for key in keys if key not in gone]  # not absent: nobody knows
         if isinstance(states, Excerpt):
             found = {row[-1] for row in states.rows}
-            keys, unread = [key for key in keys if key in found], [key for key in keys if key not in found]
+            unread = [*unread, *(key for key in keys if key not in found)]
+            keys = [key for key in keys if key in found]
         twice = ambiguous(states)
         if twice:
             work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
             keys = [key for key in keys if key not in twice]
-            states = States(plan, [row for row in states.rows if row[-1] not in twice], states.children)
+            states = without(states, twice)
         self._plan(work, states, keys, now)
         return unread
 
     def _plan(self, work: Work, states: States, keys: Collection[str], now: datetime) -> None:
+        try:
+            self._plan_writes(work, states, keys, now)
+        except Exception:  # a value that the mapping stumbles over, whatever it raises
+            bad = unmappable(states)
+            if not bad:
+                raise
+            work.reject(states.plan, [Rejection(key, "mapping", why) for key, why in bad.items()])
+            self._plan_writes(work, without(states, bad), [key for key in keys if key not in bad], now)
+
+    def _plan_writes(self, work: Work, states: States, keys: Collection[str], now: datetime) -> None:
         work.plan_writes(
             states,
             keys,
@@ -245,27 +260,27 @@ class Reader:
             marks=taken,
         )
 
-    async def _states(self, plan: Plan, keys: list[str]) -> tuple[States, list[Rejection]]:
-        """Read states; a key whose row cannot be read is rejected alone."""
+    async def _states(self, plan: Plan, keys: list[str]) -> tuple[Narrowed, list[Rejection]]:
+        """Read states; a key whose row cannot be read is rejected alone.
+
+        Only so many statements: many rows that cannot be read are found little by little, batch after batch, and the
+        other entities' records go on in between.
+        """
+        good, bad = _sift(plan, keys)
+
+        async def read(part: list[str]) -> States:
+            return await self._source.read_states(plan, part, bound=self._bound)
+
+        if not good:
+            return Narrowed(nothing(plan)), bad
         try:
-            return await self._source.read_states(plan, keys, bound=self._bound), []
-        except KeyFormatError:
-            good, bad = _sift(plan, keys)
-            states, more = await self._states(plan, good) if good else (_nothing(plan), [])
-            return states, bad + more
+            result = await narrowed(plan, read, good, most=1 + self._tries)
         except (SourceError, PrivilegeError) as error:
             if error.retryable:
                 raise
-            if not _concerns_data(error):
-                raise StalePlanError(f"entity {plan.name}: {error.message}", plan) from error
-            if len(keys) == 1:
-                return _nothing(plan), [Rejection(keys[0], "mapping", error.message)]
-        half = len(keys) // 2
-        first, bad = await self._states(plan, keys[:half])
-        second, more = await self._states(plan, keys[half:])
-        children = [[*a, *b] for a, b in zip(first.children, second.children, strict=True)]
-        kind = Excerpt if isinstance(first, Excerpt) or isinstance(second, Excerpt) else States
-        return kind(plan, [*first.rows, *second.rows], children), bad + more
+            raise StalePlanError(f"entity {plan.name}: {error.message}", plan) from error
+        self._tries -= result.tries - 1
+        return result, bad + [Rejection(key, "mapping", why) for key, why in result.bad.items()]
 
     async def _begin_pass(self) -> None:
         now = time.monotonic()
@@ -300,21 +315,17 @@ def _mask(lanes: Mapping[int, int]) -> int:
     return mask - (1 << 64) if mask >= 1 << 63 else mask
 
 
-def _nothing(plan: Plan) -> States:
-    return States(plan, [], [[] for _ in plan.embeds])
-
-
 def _sift(plan: Plan, keys: list[str]) -> tuple[list[str], list[Rejection]]:
-    good, bad = [], []
-    for key in keys:
-        try:
-            plan.projection.codec.parse(key)
-            good.append(key)
-        except KeyFormatError as error:
-            bad.append(Rejection(key, "bad_key", error.message))
-    return good, bad
-
-
-def _concerns_data(error: SynclineError) -> bool:
-    state = getattr(error.__cause__, "sqlstate", None) or ""
-    return state.startswith(_DATA_EXCEPTION)
+    parse = plan.projection.codec.parse
+    try:
+        plan.projection.codec.parameters(keys)
+    except KeyFormatError:
+        good, bad = [], []
+        for key in keys:
+            try:
+                parse(key)
+                good.append(key)
+            except KeyFormatError as error:
+                bad.append(Rejection(key, "bad_key", error.message))
+        return good, bad
+    return keys, []

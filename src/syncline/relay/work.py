@@ -154,12 +154,13 @@ class Work:
     def applied(self) -> dict[tuple[int, str], str]:
         """Give the applied documents as JSON, by entity and key, for a history that keeps them."""
         not_applied = {(entity, rejection.key) for entity, rejection in self.ack.rejected} | self.waiting
-        return {
-            (plan.id, key): _without_nul(json_util.dumps(document))
+        documents = {
+            (plan.id, key): document
             for plan, batch in (*self.writes, *self.lone)
             for document in (*batch.inserts, *batch.upserts)
             if (plan.id, key := document["_originalId"]) not in not_applied
         }
+        return {of: text for of, document in documents.items() if (text := _json(document)) is not None}
 
     def seal(self) -> Acknowledgement:
         """Complete the acknowledgement: every mark but those of waiting keys."""
@@ -171,6 +172,14 @@ class Work:
             self.ack.seqs = self.seqs
         self.ack.leases = self.leases
         return self.ack
+
+
+def _json(document: Document) -> str | None:
+    """Write a document as JSON; ``None``: it has none (too deep for the encoder), and the history goes without it."""
+    try:
+        return _without_nul(json_util.dumps(document))
+    except Exception:  # noqa: BLE001  it is written already: nothing may stop its acknowledgement
+        return None
 
 
 def _without_nul(text: str) -> str:

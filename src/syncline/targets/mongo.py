@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import bson
 import pymongo
-from bson.errors import BSONError
 from pymongo import AsyncMongoClient, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
@@ -118,8 +117,10 @@ class MongoTarget:
         """Insert; return the documents whose ``_id`` was there already."""
         try:
             reply = await self._command("insert", collection, "documents", documents)
-        except (BSONError, OverflowError):  # one cannot be encoded, or all are too large for one message
-            await self._upsert_sifted(collection, documents, report)
+        except Exception as refusal:
+            if not mongo_errors.is_of_contents(refusal):
+                raise
+            await self._upsert_sifted(collection, documents, refusal, report)
             return []
         present = []
         for error in mongo_errors.of(reply):
@@ -136,12 +137,10 @@ class MongoTarget:
         updates = [{"q": {"_id": d["_id"]}, "u": NEWER_WINS, "c": {"new": d}, "upsert": True} for d in documents]
         try:
             reply = await self._command("update", collection, "updates", updates)
-        except (BSONError, OverflowError) as refusal:
-            if len(documents) == 1 and mongo_errors.encoding_problem(documents[0], CODEC) is None:
-                # It fits a document, but not together with the update that carries it.
-                report.rejected.append(Rejection(documents[0]["_originalId"], "too_large", str(refusal)))
-            else:
-                await self._upsert_sifted(collection, documents, report)
+        except Exception as refusal:
+            if not mongo_errors.is_of_contents(refusal):
+                raise
+            await self._upsert_sifted(collection, documents, refusal, report)
             return
         report.stale += reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]
         for error in mongo_errors.of(reply):
@@ -149,11 +148,23 @@ class MongoTarget:
             self._note(report, document["_originalId"], error, document)
 
     async def _upsert_sifted(
-        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
+        self,
+        collection: AsyncCollection[dict[str, Any]],
+        documents: list[Document],
+        refusal: Exception,
+        report: Report,
     ) -> None:
         """Write what can be written in portions that fit a message; the rest is rejected."""
+        if len(documents) == 1:
+            (document,) = documents
+            report.rejected.append(
+                Rejection(document["_originalId"], *mongo_errors.refused(document, refusal, CODEC))
+            )
+            return
         for portion in mongo_errors.portions(documents, report, CODEC):
-            await self._upsert(collection, portion, report)
+            half = (len(portion) + 1) // 2 if len(portion) == len(documents) else len(portion)
+            for part in filter(None, (portion[:half], portion[half:])):
+                await self._upsert(collection, part, report)
 
     async def _command(
         self, name: str, collection: AsyncCollection[dict[str, Any]], field: str, operations: Sequence[Any]
@@ -161,7 +172,7 @@ class MongoTarget:
         """Send a write command as it is: the driver's bulk interface costs more per operation than encoding it does.
 
         Raises:
-            BSONError, OverflowError: it cannot be encoded, or not sent as one message.
+            Exception: it cannot be encoded, or not sent as one message; the driver has many kinds.
 
         """
         return await self._database.command(
@@ -174,9 +185,31 @@ class MongoTarget:
     ) -> None:
         # `$lt` would miss documents without `_v`.
         deletes = [{"q": {"_id": gone.id, "_v": {"$not": {"$gte": gone.ticket}}}, "limit": 1} for gone in absences]
-        reply = await self._command("delete", collection, "deletes", deletes)
+        try:
+            reply = await self._command("delete", collection, "deletes", deletes)
+        except Exception as refusal:
+            if not mongo_errors.is_of_contents(refusal):
+                raise
+            await self._delete_sifted(collection, absences, refusal, report)
+            return
         for error in mongo_errors.of(reply):
             self._note(report, absences[error["index"]].key, error)
+
+    async def _delete_sifted(
+        self,
+        collection: AsyncCollection[dict[str, Any]],
+        absences: list[Absence],
+        refusal: Exception,
+        report: Report,
+    ) -> None:
+        """Find the ``_id`` that cannot be sent by halving."""
+        if len(absences) == 1:
+            (gone,) = absences
+            report.rejected.append(Rejection(gone.key, *mongo_errors.refused({"_id": gone.id}, refusal, CODEC)))
+            return
+        half = len(absences) // 2
+        await self._delete(collection, absences[:half], report)
+        await self._delete(collection, absences[half:], report)
 
     @staticmethod
     def _note(report: Report, key: str, write_error: Mapping[str, Any], document: Document | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,59 +18,100 @@ from pymongo.errors import (
 )
 
 from syncline.errors import TargetError, TargetRefusedError, TargetUnavailableError
+from syncline.model.values import MAX_LEVELS, nesting
 from syncline.ports import Document, Rejection, Report
 
 DUPLICATE_KEY = 11000
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 PORTION_BYTES = 8 * 1024 * 1024
 
-REJECTIONS = {
+NAMES = {
     2: "bad_value",
     9: "failed_to_parse",
     14: "type_mismatch",
-    15: "overflow",
+    15: "too_deep",
     22: "invalid_bson",
     28: "path_not_viable",
     52: "dollar_field",
     57: "dotted_field",
     66: "immutable_field",
     121: "validation",
+    166: "not_a_collection",
     171: "parallel_arrays",
+    510: "geo_key",
     10334: "too_large",
+    13027: "geo_key",
+    13068: "geo_key",
+    16410: "dollar_field",
     16755: "geo_key",
+    16766: "geo_key",
+    17261: "text_language",
+    17262: "text_language",
     17280: "index_key_too_long",
     17419: "too_large",
-    16410: "dollar_field",
 }
-"""Errors of one document that will be the same tomorrow. Everything else is the server's trouble and parks nothing."""
+"""Short names of errors; the others go by their number."""
+
+REFUSALS = {
+    13, 18, 391,  # privileges and credentials
+    6, 7, 70, 89, 133, 202, 384, 9001,  # a shard or a member that cannot be reached
+    189, 10058, 10107, 11602, 13435, 13436,  # no primary here
+    91, 279, 11600,  # going down
+    63, 150, 249, 13388,  # a router that has to look again
+    64, 100, 134,  # too few members
+    14031, 8000,  # no room left, the provider's quota
+}  # fmt: skip
+"""Errors that no record is to blame for."""
+TIME_LIMITS = {24, 46, 50, 107, 112, 146, 262, 290, 11601}
+"""Errors of a server that is busy; a record may be why, so these are looked into like a server that hangs."""
+LABELS = {"RetryableWriteError", "TransientTransactionError", "RetryableError", "SystemOverloadedError", "NetworkError"}
+"""What servers call errors that pass."""
+_NO_ROOM = re.compile(r"no space left|out of disk|disk full|over your (space )?quota|quota exceeded", re.IGNORECASE)
+_UNNAMED = {1, 8, 39, 96}
+"""Codes that say nothing; only then does the message count, which may hold what a document says."""
+_CONTENTS = {15, 22, 10334, 17419}
+"""Errors of a whole command that only what it carries can bring about."""
 
 
-REFUSALS = {13, 18, 64, 91, 100, 189, 8000, 10058, 10107, 11600, 11602, 13435, 13436, 14031}
-"""Errors that no record is to blame for: privileges, credentials, missing members or primaries, a full disk."""
+class _ServersOwnError(PyMongoError):
+    """The write error of one document that is the server's trouble."""
 
-
-class _UnlistedWriteError(PyMongoError):
-    """A write error that is neither a rejection nor a conflict."""
-
-    def __init__(self, message: str, code: int | None = None) -> None:
+    def __init__(self, message: str, code: int | None = None, *, refusal: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.refusal = refusal
 
 
 def of(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """List the errors in a write command's reply that concern single documents.
+    """List the errors in a write command's reply that concern single documents: each is that document's own.
 
     Raises:
         PyMongoError: at least one error says that the server, not a document, is in trouble.
 
     """
     if concern := reply.get("writeConcernError"):
-        raise _UnlistedWriteError(f"write concern not met: {concern.get('errmsg')}", concern.get("code"))
+        raise _ServersOwnError(f"write concern not met: {concern.get('errmsg')}", concern.get("code"))
     errors: list[Mapping[str, Any]] = reply.get("writeErrors", [])
+    labelled = not LABELS.isdisjoint(reply.get("errorLabels", ()))
     for one in errors:
-        if one["code"] != DUPLICATE_KEY and one["code"] not in REJECTIONS:
-            raise _UnlistedWriteError(f"{one.get('errmsg')} (code {one['code']})", one["code"])
+        if one["code"] != DUPLICATE_KEY and (labelled or _is_servers_own(one)):
+            message = f"{one.get('errmsg')} (code {one['code']})"
+            raise _ServersOwnError(message, one["code"], refusal=one["code"] not in TIME_LIMITS)
     return errors
+
+
+def _is_servers_own(error: Mapping[str, Any]) -> bool:
+    code = error["code"]
+    if code in REFUSALS or code in TIME_LIMITS or not LABELS.isdisjoint(error.get("errorLabels", ())):
+        return True
+    return code in _UNNAMED and _NO_ROOM.search(str(error.get("errmsg", ""))) is not None
+
+
+def is_of_contents(error: Exception) -> bool:
+    """Tell whether a command failed for what it carries: it could not be encoded, or the server could not read it."""
+    if isinstance(error, OperationFailure):
+        return error.code in _CONTENTS or "nested object depth" in str(error)
+    return not isinstance(error, (PyMongoError, OSError))
 
 
 def is_duplicate_id(error: Mapping[str, Any]) -> bool:
@@ -109,7 +151,7 @@ def _at(value: Any, path: str) -> Any:
 
 def rejection_code(error: Mapping[str, Any]) -> str:
     """Give the short, stable code of a rejection."""
-    return REJECTIONS.get(error["code"], str(error["code"]))
+    return NAMES.get(error["code"], str(error["code"]))
 
 
 def portions(documents: Sequence[Document], report: Report, codec: bson.CodecOptions[Any]) -> Iterator[list[Document]]:
@@ -133,13 +175,33 @@ def portions(documents: Sequence[Document], report: Report, codec: bson.CodecOpt
 
 def encoding_problem(document: Mapping[str, Any], codec: bson.CodecOptions[Any]) -> tuple[str, str] | None:
     """Say why a document can never be sent: (code, message), or ``None`` when it can."""
+    levels = nesting(document)
+    if levels > MAX_LEVELS:
+        return "too_deep", f"the document has {levels:,} levels, MongoDB takes {MAX_LEVELS}"
     try:
         size = len(bson.encode(document, codec_options=codec))
-    except (BSONError, OverflowError) as error:
-        return "mapping", _culprit(document, codec) or str(error)
+    except Exception as error:  # noqa: BLE001  the driver has many kinds, of its own and Python's
+        return "mapping", _culprit(document, codec) or str(error) or type(error).__name__
     if size > MAX_DOCUMENT_BYTES:
         return "too_large", f"the document has {size:,} bytes, MongoDB takes {MAX_DOCUMENT_BYTES:,}"
     return None
+
+
+def refused(document: Mapping[str, Any], refusal: Exception, codec: bson.CodecOptions[Any]) -> tuple[str, str]:
+    """Say why a document could not be sent alone: (code, message).
+
+    Raises:
+        Exception: what it met with, if that has nothing to do with the document.
+
+    """
+    problem = encoding_problem(document, codec)
+    if problem is not None:
+        return problem
+    if isinstance(refusal, OperationFailure):
+        return NAMES.get(refusal.code or 0, str(refusal.code)), str(refusal._message)  # noqa: SLF001
+    if isinstance(refusal, (OverflowError, BSONError)):  # it fits a document, but not together with its update
+        return "too_large", str(refusal)
+    raise refusal
 
 
 def _culprit(document: Mapping[str, Any], codec: bson.CodecOptions[Any], path: str = "") -> str | None:
@@ -147,7 +209,7 @@ def _culprit(document: Mapping[str, Any], codec: bson.CodecOptions[Any], path: s
     for name, value in document.items():
         try:
             bson.encode({name: value}, codec_options=codec)
-        except (BSONError, OverflowError) as error:
+        except Exception as error:  # noqa: BLE001  as above
             here = f"{path}{name}"
             inner = _culprit(value, codec, f"{here}.") if isinstance(value, Mapping) else None
             return inner or f"field {here}: {_reason(value, error)}"
@@ -174,7 +236,9 @@ def translated() -> Iterator[None]:
 
 
 def _kind(error: PyMongoError) -> type[TargetUnavailableError]:
-    return TargetRefusedError if getattr(error, "code", None) in REFUSALS else TargetUnavailableError
+    passing = isinstance(error, OperationFailure) and any(map(error.has_error_label, LABELS))
+    refusal = passing or getattr(error, "refusal", False) or getattr(error, "code", None) in REFUSALS
+    return TargetRefusedError if refusal else TargetUnavailableError
 
 
 def _short(error: Exception) -> str:

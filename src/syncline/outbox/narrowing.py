@@ -1,0 +1,138 @@
+"""Reading records of which some cannot be read: those are found one by one, the others are had all the same.
+
+PostgreSQL evaluates computed fields, virtual columns and filters as it reads: one row that fails them fails the
+statement for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from syncline.errors import SourceError, SynclineError
+from syncline.model.values import EPOCH
+from syncline.outbox.bounded import Excerpt
+from syncline.outbox.connection import Connection
+from syncline.outbox.states import Plan, States, read_states, read_states_within
+
+Read = Callable[[list[str]], Awaitable[States]]
+
+_STRUCTURE = ("08", "0A", "25", "26", "3D", "3F", "42", "53", "55", "57", "58")
+"""Classes of SQLSTATE that are about connections, tables, privileges and resources. The others are about a row."""
+_INTERNAL = "XX"
+DOUBTFUL = 8
+"""So many records that all fail with an internal error are no damaged rows: the catalog has changed under them."""
+
+
+def is_of_records(error: BaseException) -> bool:
+    """Tell whether a statement failed for what it read, not for what it is."""
+    if not isinstance(error, SourceError) or error.retryable:
+        return False
+    state: str | None = getattr(error.__cause__, "sqlstate", None)
+    return state is not None and not state.startswith(_STRUCTURE)
+
+
+@dataclass(slots=True)
+class Narrowed:
+    """What came of reading some keys."""
+
+    states: States
+    bad: dict[str, str] = field(default_factory=dict)
+    """Keys whose record cannot be read, and why."""
+    left: list[str] = field(default_factory=list)
+    """Keys that were not looked at: so many statements were too many."""
+    tries: int = 0
+    """Statements that it took."""
+
+
+async def narrowed(plan: Plan, read: Read, keys: Sequence[str], *, most: int | None = None) -> Narrowed:
+    """Read keys; where that fails for what a record is, halve them until it stands alone.
+
+    Args:
+        plan: the entity.
+        read: reads the states of keys, in a statement of its own.
+        keys: their texts.
+        most: statements at most; what is not read then is left.
+
+    Raises:
+        SourceError: it failed for another reason.
+
+    """
+    result = Narrowed(nothing(plan))
+    parts, found = [list(keys)], []
+    while parts:
+        part = parts.pop()
+        if most is not None and result.tries >= most:
+            result.left += part
+            continue
+        result.tries += 1
+        try:
+            found.append(await read(part))
+        except SourceError as error:
+            if not is_of_records(error):
+                raise
+            if len(part) == 1:
+                result.bad[part[0]] = error.message
+                if len(result.bad) >= DOUBTFUL and not any(one.rows for one in found) and _is_internal(error):
+                    raise
+            else:
+                parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+    result.states = joined(plan, found)
+    return result
+
+
+async def read_narrowed(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
+    """Read the records of keys on a connection that is in no transaction."""
+
+    async def read(part: list[str]) -> States:
+        return await read_states(connection, plan, part)
+
+    return await narrowed(plan, read, keys)
+
+
+async def read_narrowed_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
+    """Read the records of keys in the caller's ``snapshot``: what fails is undone to a savepoint."""
+
+    async def read(part: list[str]) -> States:
+        async with connection.transaction():
+            return await read_states_within(connection, plan, part)
+
+    return await narrowed(plan, read, keys)
+
+
+def joined(plan: Plan, parts: Sequence[States]) -> States:
+    """Put states together that were read apart."""
+    if len(parts) == 1:
+        return parts[0]
+    children: list[list[tuple[object, ...]]] = [[] for _ in plan.embeds]
+    for part in parts:
+        for place, rows in enumerate(part.children):
+            children[place] += rows
+    kind = Excerpt if any(isinstance(part, Excerpt) for part in parts) else States
+    return kind(plan, [row for part in parts for row in part.rows], children)
+
+
+def nothing(plan: Plan) -> States:
+    """Give the states of no keys."""
+    return States(plan, [], [[] for _ in plan.embeds])
+
+
+def without(states: States, keys: Collection[str]) -> States:
+    """Leave out some keys."""
+    return States(states.plan, [row for row in states.rows if row[-1] not in keys], states.children)
+
+
+def unmappable(states: States) -> dict[str, str]:
+    """Find the keys of which no document can be made, and why."""
+    bad: dict[str, str] = {}
+    for row in states.rows:
+        of_key = [[child for child in rows if child[0] == row[-1]] for rows in states.children]
+        try:
+            States(states.plan, [row], of_key).documents(source="", synced_at=EPOCH, ticket=0)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this record's
+            bad[row[-1]] = f"{type(error).__name__}: {error}"
+    return bad
+
+
+def _is_internal(error: SynclineError) -> bool:
+    return str(getattr(error.__cause__, "sqlstate", "")).startswith(_INTERNAL)

@@ -1,0 +1,292 @@
+"""A record that MongoDB, the driver or PostgreSQL cannot take is parked at once, and stops no other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from bson.errors import InvalidDocument
+from pymongo.errors import AutoReconnect, OperationFailure
+
+from syncline.errors import TargetRefusedError, TargetUnavailableError
+from syncline.model.entity import Computed, Fields, Index
+from syncline.model.values import MAX_LEVELS, Unrepresentable, json_value, nesting
+from syncline.ports import Batch
+from syncline.relay.poison import Poison
+from syncline.targets import mongo_errors
+from syncline.targets.mongo import MongoTarget
+from tests.relay import entity, relayed, until
+
+T = "CREATE TABLE t (id bigint PRIMARY KEY, j jsonb); CREATE TABLE other (id bigint PRIMARY KEY, n int)"
+
+
+def brackets(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """How often the search by halving was begun."""
+    began = []
+    monkeypatch.setattr(Poison, "guilty", lambda self, reason: began.append(reason))
+    return began
+
+
+# -- nesting: cases 31, 39
+
+
+@pytest.mark.parametrize("levels", [180, 181, 197, 250, 985, 1100], ids=lambda n: f"case 31, 39: {n} levels")
+async def test_json_that_is_too_deep_is_parked_at_once(database, mongo_url, mongo_db, searched, levels):
+    async with relayed(database, (mongo_url, mongo_db), ddl=T, entities=[entity("t")]) as relay:
+        relay.sql("INSERT INTO t SELECT n, '{}' FROM generate_series(2, 60) n")
+        relay.sql("INSERT INTO t VALUES (1, %s)", brackets(levels))
+        async with relay.worker():
+            await relay.drained()
+            assert relay.parked() == {"1": "mapping"}
+            assert ("levels deep" if levels < 1000 else "JSON") in relay.value("SELECT error FROM syncline.parked")
+            assert len(relay.raw(entity("t"))) == 59
+            relay.sql("UPDATE t SET j = %s WHERE id = 1", brackets(MAX_LEVELS - 1))
+            await until(lambda: not relay.parked())
+            assert nesting(relay.document(1, entity("t"))) == MAX_LEVELS
+    assert searched == []
+
+
+async def test_levels_that_the_mapping_adds_are_counted(database, mongo_url, mongo_db, searched):
+    """Sibling of 39: the JSON alone would do."""
+    nested = entity("t", fields=Fields(rename={"j": "a.b.c.d"}))
+    async with relayed(database, (mongo_url, mongo_db), ddl=T, entities=[nested]) as relay:
+        for id_, levels in ((1, 179), (2, 176)):
+            relay.sql("INSERT INTO t VALUES (%s, %s)", id_, brackets(levels))
+        async with relay.worker():
+            await relay.drained()
+            assert relay.parked() == {"1": "too_deep"}
+    assert searched == []
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"), [(b'"' + b"[" * 500 + b'"', 0), (b"[" * 179 + b"]" * 179, 179), (b"[]" * 0 + b"{}", 1)]
+)
+def test_brackets_inside_of_strings_are_no_levels(text, levels):
+    assert nesting(json_value(text)) == levels
+
+
+def test_a_value_that_is_too_deep_is_told_before_it_is_sent():
+    assert isinstance(json_value(brackets(180).encode()), Unrepresentable)
+
+
+# -- what the driver raises
+
+
+@pytest.mark.parametrize("raised", [RecursionError("deep"), InvalidDocument("odd"), TypeError("odd"), MemoryError()])
+@pytest.mark.parametrize("place", ["inserts", "upserts"])
+async def test_whatever_the_driver_raises_while_encoding_is_one_records(
+    mongo_url, mongo_db, monkeypatch, raised, place
+):
+    target = MongoTarget(mongo_url, mongo_db)
+    encode = mongo_errors.bson.encode
+
+    def fails(document, **options):
+        if "bad" in document or document.get("name") == "bad":
+            raise raised
+        return encode(document, **options)
+
+    command = target._command
+
+    async def refuses(name, collection, field, operations):
+        if any("bad" in str(one) for one in operations):
+            raise raised
+        return await command(name, collection, field, operations)
+
+    monkeypatch.setattr(mongo_errors.bson, "encode", fails)
+    monkeypatch.setattr(target, "_command", refuses)
+    documents = [
+        {"_id": n, "name": "bad" if n == 7 else "good", "_originalId": str(n), "_v": 1 << 32} for n in range(20)
+    ]
+    report = await target.apply(Batch(entity("t"), **{place: documents}))
+    assert [one.key for one in report.rejected] == ["7"]
+    assert await target.count(entity("t")) == 19
+    await target.close()
+
+
+async def test_a_defect_under_a_write_ends_no_worker(database, searched, monkeypatch):
+    """Sibling of 31: whatever is raised, the worker goes on and looks for the record."""
+    async with relayed(database, ddl=T, entities=[entity("other")]) as relay:
+        apply = relay.target.apply
+
+        async def fails(batch):
+            if searched:
+                return await apply(batch)
+            raise AttributeError("a defect")
+
+        monkeypatch.setattr(relay.target, "apply", fails)
+        relay.sql("INSERT INTO other VALUES (1, 1)")
+        async with relay.worker():
+            await relay.equal()
+    assert searched == ["AttributeError: a defect"]
+
+
+# -- write errors of one document: cases 34, 35
+
+
+async def test_write_errors_of_one_document_park_it_at_once(database, mongo_url, mongo_db, searched):
+    """Cases 34, 35: text indexes and languages, shapes that a 2dsphere index refuses."""
+    shapes = {
+        1: '{"type": "Polygon", "coordinates": [[[0, 0], [0, 1], [1, 1]]]}',
+        2: '{"type": "Point", "coordinates": [500, 0]}',
+        3: '{"type": "Nothing"}',
+        4: '{"type": "LineString", "coordinates": [[0, 0]]}',
+        5: '"no shape"',
+        6: '{"type": "Point", "coordinates": [1, 2]}',
+    }
+    ddl = (
+        "CREATE TABLE place (id bigint PRIMARY KEY, shape jsonb);"
+        "CREATE TABLE note (id bigint PRIMARY KEY, title text, language text);"
+        "CREATE TABLE other (id bigint PRIMARY KEY, n int)"
+    )
+    entities = [
+        entity("place", indexes=(Index((("shape", "2dsphere"),)),)),
+        entity("note", indexes=(Index((("title", "text"),)),)),
+        entity("other"),
+    ]
+    async with relayed(database, (mongo_url, mongo_db), ddl=ddl, entities=entities) as relay, relay.worker():
+        began = time.monotonic()
+        for id_, shape in shapes.items():
+            relay.sql("INSERT INTO place VALUES (%s, %s)", id_, shape)
+        relay.sql("INSERT INTO note SELECT n, 'x', NULL FROM generate_series(11, 40) n")
+        relay.sql("INSERT INTO note VALUES (41, 'x', 'en-US'), (42, 'x', 'english')")
+        relay.sql("INSERT INTO other SELECT n, n FROM generate_series(1, 100) n")
+        await relay.drained()
+        parked = relay.parked()
+        assert set(parked) == {*"12345", *map(str, range(11, 42))}
+        assert {parked["11"], parked["41"]} == {"text_language"}
+        assert parked["1"] == "geo_key"
+        assert len(relay.raw(entities[2])) == 100
+        assert time.monotonic() - began < 10
+    assert searched == []
+    assert relay.seen.outages == []
+
+
+def write_error(code: int, text: str = "x", **extra):
+    return {"n": 0, "writeErrors": [{"index": 0, "code": code, "errmsg": text, **extra}]}
+
+
+@pytest.mark.parametrize("code", [17261, 17262, 510, 16766, 13027, 13068, 166, 121, 1, 8, 20, 123456, 72, 15, 2])
+def test_any_code_of_a_write_error_is_the_records(code):
+    """Case 35 and its siblings: a list of codes would never be whole."""
+    (error,) = mongo_errors.of(write_error(code))
+    assert not mongo_errors.is_conflict(error)
+    assert mongo_errors.rejection_code(error)
+
+
+OWN = {
+    "a lost shard": write_error(6),
+    "a shard that is gone": write_error(70, "Shard not found"),
+    "the network": write_error(9001),
+    "no member of the shard": write_error(133),
+    "not primary": write_error(10107),
+    "stepped down": write_error(189),
+    "shutdown": write_error(91),
+    "shutdown in the middle": write_error(11600),
+    "disk full": write_error(14031, "not enough disk space"),
+    "disk full, unnamed": write_error(8, "28: No space left on device"),
+    "quota": write_error(8000, "you are over your space quota, using 512 MB of 512 MB"),
+    "quota, unnamed": write_error(1, "Quota exceeded"),
+    "privileges": write_error(13),
+    "retriable": write_error(99999, errorLabels=["RetryableWriteError"]),
+    "overloaded": write_error(99998) | {"errorLabels": ["SystemOverloadedError"]},
+    "stale router": write_error(13388),
+}
+"""Errors of one document that are the server's."""
+
+
+@pytest.mark.parametrize("reply", OWN.values(), ids=OWN)
+def test_the_servers_own_state_parks_nothing_and_convicts_nobody(reply):
+    with pytest.raises(TargetRefusedError), mongo_errors.translated():
+        mongo_errors.of(reply)
+
+
+@pytest.mark.parametrize("code", [50, 262, 24, 112, 11601])
+def test_a_time_limit_is_looked_into_like_a_server_that_hangs(code):
+    with pytest.raises(TargetUnavailableError) as raised, mongo_errors.translated():
+        mongo_errors.of(write_error(code))
+    assert not isinstance(raised.value, TargetRefusedError)
+
+
+def test_a_documents_own_words_are_no_full_disk():
+    """Validators show what a document says."""
+    assert mongo_errors.of(write_error(121, "failed validation: 'no space left on device'"))
+
+
+def test_a_label_of_a_whole_command_counts_but_the_networks_may_be_a_records():
+    with pytest.raises(TargetRefusedError), mongo_errors.translated():
+        raise OperationFailure("x", 4711, {"errorLabels": ["RetryableWriteError"]})
+    with pytest.raises(TargetUnavailableError) as raised, mongo_errors.translated():
+        raise AutoReconnect("the server died of it")
+    assert not isinstance(raised.value, TargetRefusedError)
+
+
+async def test_a_lost_shard_or_a_full_disk_parks_nothing(database, mongo_url, mongo_db, monkeypatch):
+    """A mutant of this: the server's own codes are not asked for."""
+    async with relayed(database, (mongo_url, mongo_db), ddl=T, entities=[entity("other")]) as relay:
+        command = relay.target._command
+        troubles = [write_error(6), write_error(14031), write_error(8, "No space left on device")] * 2
+
+        async def troubled(name, collection, field, operations):
+            if collection.name == "other" and troubles:
+                return troubles.pop()
+            return await command(name, collection, field, operations)
+
+        monkeypatch.setattr(relay.target, "_command", troubled)
+        async with relay.worker():
+            relay.sql("INSERT INTO other SELECT n, n FROM generate_series(1, 5) n")
+            while troubles:
+                assert relay.parked() == {}
+                await asyncio.sleep(0.02)
+            await relay.equal()
+
+
+# -- rows that PostgreSQL cannot read: case 16 for the worker
+
+DIVIDED = "CREATE TABLE t (id bigint PRIMARY KEY, n int); CREATE TABLE other (id bigint PRIMARY KEY, n int)"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "100 / n",
+        "(SELECT x FROM generate_series(1, 2 - sign(n)::int) AS x)",
+        "repeat('x', CASE n WHEN 0 THEN 1500000000 ELSE 1 END)",
+        "public.picky(n)",
+    ],
+    ids=["case 16", "more than one row", "a value that is too long", "an error of a function"],
+)
+async def test_rows_that_cannot_be_read_are_parked_by_themselves(database, expression):
+    ddl = DIVIDED + (
+        "; CREATE FUNCTION public.picky(n int) RETURNS int LANGUAGE plpgsql AS"
+        " 'BEGIN IF n = 0 THEN RAISE EXCEPTION ''no''; END IF; RETURN n; END'"
+    )
+    one = entity("t", fields=Fields(computed={"share": Computed(expression, "text")}))
+    async with relayed(database, ddl=ddl, entities=[one, entity("other")]) as relay, relay.worker():
+        relay.sql("INSERT INTO t SELECT i, CASE WHEN i % 50 = 0 THEN 0 ELSE 1 END FROM generate_series(1, 200) i")
+        relay.sql("INSERT INTO other SELECT i, i FROM generate_series(1, 50) i")
+        await relay.drained()
+        assert relay.parked() == dict.fromkeys(["50", "100", "150", "200"], "mapping")
+        assert len(relay.raw(one)) == 196
+        assert len(relay.raw(entity("other"))) == 50
+        relay.sql("UPDATE t SET n = 2 WHERE n = 0")
+        await until(lambda: not relay.parked())
+        await relay.drained()
+        assert len(relay.raw(one)) == 200
+    assert relay.seen.outages == []
+
+
+async def test_many_rows_that_cannot_be_read_are_all_found(database):
+    """They are found little by little: none is lost, none of the others waits for the search to end."""
+    one = entity("t", fields=Fields(computed={"share": Computed("100 / n")}))
+    async with relayed(database, ddl=DIVIDED, entities=[one, entity("other")]) as relay, relay.worker():
+        relay.sql("INSERT INTO t SELECT i, 0 FROM generate_series(1, 300) i")
+        relay.sql("INSERT INTO other VALUES (1, 1)")
+        await until(lambda: relay.document(1, entity("other")))
+        await relay.drained()
+        assert len(relay.parked()) == 300
