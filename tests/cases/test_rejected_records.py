@@ -12,8 +12,10 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from syncline.errors import TargetRefusedError, TargetUnavailableError
 from syncline.model.entity import Computed, Fields, Index
 from syncline.model.values import MAX_LEVELS, Unrepresentable, json_value, nesting
+from syncline.outbox.source import PostgresSource
 from syncline.ports import Batch
 from syncline.relay.poison import Poison
+from syncline.relay.reader import TRIES, Reader
 from syncline.targets import mongo_errors
 from syncline.targets.mongo import MongoTarget
 from tests.relay import entity, relayed, until
@@ -290,3 +292,27 @@ async def test_many_rows_that_cannot_be_read_are_all_found(database):
         await until(lambda: relay.document(1, entity("other")))
         await relay.drained()
         assert len(relay.parked()) == 300
+
+
+async def test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches(database, monkeypatch):
+    """Each batch takes a bounded number of statements; a mutant takes as many as there are rows."""
+    counts: list[int] = []
+    fill, read = Reader.fill, PostgresSource.read_states
+
+    async def counted(self, work):
+        counts.append(0)
+        await fill(self, work)
+
+    async def one(self, *args, **options):
+        counts[-1] += 1
+        return await read(self, *args, **options)
+
+    monkeypatch.setattr(Reader, "fill", counted)
+    monkeypatch.setattr(PostgresSource, "read_states", one)
+    divided = entity("t", fields=Fields(computed={"share": Computed("100 / n")}))
+    async with relayed(database, ddl=DIVIDED, entities=[divided]) as relay:
+        relay.sql("INSERT INTO t SELECT i, 0 FROM generate_series(1, 200) i")
+        async with relay.worker():
+            await relay.drained()
+        assert len(relay.parked()) == 200
+    assert max(counts) <= TRIES + 2

@@ -17,6 +17,7 @@ OUTAGES = f"{TESTS}/test_relay_outages.py"
 RESTORES = f"{TESTS}/test_relay_restores.py"
 WORKERS = f"{TESTS}/test_relay_workers.py"
 STOP = "tests/cases/test_signals_stop.py"
+REJECTED = "tests/cases/test_rejected_records.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 
 
@@ -63,8 +64,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/reader.py",
                 "Reader._fill",
-                "states, bad = await self._states(plan, keys)",
-                "states, bad = await self._states(plan, keys)\n"
+                "read, bad = await self._states(plan, keys)",
+                "read, bad = await self._states(plan, keys)\n"
                 "late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
                 "late = [mark[0] for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
                 "work.seqs = sorted({*work.seqs, *late})",
@@ -111,8 +112,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/reader.py",
                 "Reader._fill",
-                "states, bad = await self._states(plan, keys)",
-                "states, bad = await self._states(plan, keys)\n"
+                "read, bad = await self._states(plan, keys)",
+                "read, bad = await self._states(plan, keys)\n"
                 "work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}",
             )
         ],
@@ -365,7 +366,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "unreadable-is-absent",
         "a row that cannot be read is taken for a deleted one",
-        [Swap(f"{RELAY}/reader.py", "Reader._fill", "[key for key in keys if key not in unreadable]", "list(keys)")],
+        [Swap(f"{RELAY}/reader.py", "Reader._fill", "[key for key in keys if key not in gone]", "list(keys)")],
         [f"{BAD}::test_a_row_that_cannot_be_read_is_parked_and_its_document_stays"],
     ),
     Mutant(
@@ -601,6 +602,33 @@ MUTANTS: Sequence[Mutant] = (
         "a worker that leaves keeps what its helpers had claimed and could not give back",
         [Swap(f"{OUTBOX}/queries.sql", "leave", "WHERE claimed_by = %(worker)s ), passes", "WHERE false ), passes")],
         [f"{STOP}::test_a_stopped_worker_gives_back_what_its_helpers_could_not"],
+    ),
+    # -- one record never stops the others
+    Mutant(
+        "write-errors-by-a-list-of-codes",
+        "only write errors with a known code are the record's; the others stop the flow",
+        [
+            Swap(
+                f"{TARGETS}/mongo_errors.py",
+                "of",
+                "labelled or _is_servers_own(one)",
+                "labelled or _is_servers_own(one) or one['code'] not in {2, 9, 14, 121, 10334, 16755}",
+            )
+        ],
+        [f"{REJECTED}::test_write_errors_of_one_document_park_it_at_once"],
+        quick=True,
+    ),
+    Mutant(
+        "servers-state-is-the-records",
+        "a lost shard or a full disk parks the records that meet it",
+        [Swap(f"{TARGETS}/mongo_errors.py", "of", "labelled or _is_servers_own(one)", "labelled")],
+        [f"{REJECTED}::test_a_lost_shard_or_a_full_disk_parks_nothing"],
+    ),
+    Mutant(
+        "search-without-end",
+        "rows that cannot be read are all found in one batch, and the others wait for it",
+        [Swap(f"{RELAY}/reader.py", "Reader._states", "1 + self._tries", "None")],
+        [f"{REJECTED}::test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches"],
     ),
 )
 

@@ -157,9 +157,7 @@ class MongoTarget:
         """Write what can be written in portions that fit a message; the rest is rejected."""
         if len(documents) == 1:
             (document,) = documents
-            report.rejected.append(
-                Rejection(document["_originalId"], *mongo_errors.refused(document, refusal, CODEC))
-            )
+            report.rejected.append(Rejection(document["_originalId"], *mongo_errors.refused(document, refusal, CODEC)))
             return
         for portion in mongo_errors.portions(documents, report, CODEC):
             half = (len(portion) + 1) // 2 if len(portion) == len(documents) else len(portion)
