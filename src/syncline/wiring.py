@@ -26,6 +26,7 @@ from syncline.targets.mongo import MongoTarget
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.telemetry.observer import LoggingObserver, Observer
 from syncline.verify.continuous import Continuous
+from syncline.verify.one_pass import Step
 from syncline.verify.sides import Sides
 
 
@@ -66,6 +67,18 @@ async def opened_source(settings: Settings, *, keyed: bool = False) -> AsyncIter
 async def open_plans(settings: Settings, connection: Connection) -> Plans:
     """Compile the configured entities against the tables."""
     return await compile_plans(connection, settings.entities)
+
+
+@contextlib.asynccontextmanager
+async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> AsyncIterator[tuple[Sides, Plans]]:
+    """Open what a verification needs; ``told`` hears how far it is."""
+    async with (
+        opened_target(settings) as target,
+        opened_source(settings, keyed=True) as pages,
+        opened_source(settings, keyed=True) as looks,
+    ):
+        plans = await open_plans(settings, looks)
+        yield Sides(pages, looks, MongoInspection(target), told), plans
 
 
 def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:

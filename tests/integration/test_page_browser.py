@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from syncline.config import HistorySettings
 from syncline.embedded.postgres import PrivatePostgres
 from tests import chromium
 from tests.chromium import Tab
@@ -93,12 +94,17 @@ async def test_what_happens_shows_without_a_reload(relay: Relay, tmp_path: Path)
             shown = {
                 "#workers": "cedar", "#lanes-summary": "10 of 64 lanes are owned", ".plot.queue .value": "1,500",
                 "#alert-list": "QueueSizeHigh", "#parked-rows": "too large", "#entities": "77 records",
-                "#tasks": "250 of about 1,000, 25 % · 240 marked", "#verified": "all proved equal",
+                "#tasks": "250 of about 1,000, 25 % · 240 marked", "#verified": "0 of 1 proved equal",
+                "#banner": "Degraded: nothing is lost", "#alert-list a": "what to do",
             }  # fmt: skip
             for part, text in shown.items():
                 await shows(tab, part, text)
             await tab.until("['degraded', 'unhealthy'].includes(document.getElementById('health').innerText)")
+            assert "healthy" not in await tab.run("document.querySelector('#entities .pill').className"), (
+                "one is parked"
+            )
             relay.sql("TRUNCATE syncline.outbox")
+            relay.sql("DELETE FROM syncline.parked")
             relay.sql("UPDATE syncline.lane SET owner = NULL WHERE lane > 4")
             relay.sql("UPDATE syncline.certificate SET records = 78")
             relay.sql("UPDATE syncline.task SET progress = progress || '{\"done\": 500}'")
@@ -106,6 +112,7 @@ async def test_what_happens_shows_without_a_reload(relay: Relay, tmp_path: Path)
                 "#health.healthy": "healthy",
                 "#workers": "5 (0\N{EN DASH}4)",
                 "#entities": "78 records",
+                "#verified": "all proved equal",
                 "#tasks": "500 of",
             }
             for part, text in changed.items():
@@ -305,3 +312,73 @@ async def test_a_wrong_credential_is_told_and_log_out_leads_back(relay: Relay, t
             await tab.until("location.pathname === '/login'")
             await tab.open(served.url)
             await tab.until("location.pathname === '/login'")
+
+
+async def test_a_record_is_found_and_what_was_applied_lately_is_listed(relay: Relay, tmp_path: Path):
+    relay.history = HistorySettings()
+    relay.sql("INSERT INTO item VALUES (7, 'seven')")
+    async with relay.worker():
+        await relay.equal()
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            await shows(tab, "#events", "item.created")
+            assert relay.mongo[1] in await tab.run("document.querySelector('#databases').innerText")
+            await shows(tab, ".plot.lag .note", "commit to visible: p50")
+            await tab.run("document.getElementById('find-key').focus()")
+            await tab.type("7")
+            await tab.press("Enter")
+            await shows(tab, "#record-title", "item 7")
+            await shows(tab, "#record-parts", '"name": "seven"')
+            await tab.press("Escape")
+            await tab.until("!document.getElementById('record').open")
+            await tab.run("document.getElementById('find-key').value = 'x'")
+            await tab.click("#find button")
+            await shows(tab, "#record-parts .problem", "is not a key")
+            await tab.press("Escape")
+            await tab.click("#range [data-seconds='900']")
+            assert await tab.run("document.querySelector('#range [aria-pressed=true]').innerText") == "15 min"
+            assert tab.errors == []
+
+
+async def test_an_entity_is_verified_repaired_and_backfilled_from_the_page(relay: Relay, tmp_path: Path):
+    relay.sql("INSERT INTO item VALUES (7, 'seven')")
+    relay.sql("TRUNCATE syncline.outbox")
+    working(relay)
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            button = "[aria-label='{} item']"
+            await shows(tab, "#entities", "item")
+            await tab.click(button.format("verify"))
+            await shows(tab, "#jobs", "Not equal: 1 record diverges")
+            await tab.click(button.format("repair"))
+            await shows(tab, "#sure-title", "Repair item?")
+            await tab.press("Escape")
+            assert await tab.run("document.querySelectorAll('#jobs li').length") == 1, "Escape means no"
+            await tab.click(button.format("repair"))
+            await tab.click("#sure-yes")
+            await shows(tab, "#jobs", "1 records marked")
+            assert relay.sql("SELECT key, hint::text FROM syncline.outbox") == [("7", "R")]
+            await tab.click(button.format("backfill"))
+            await tab.click("#sure-yes")
+            await shows(tab, "#jobs", "a worker marks every record")
+            assert relay.sql("SELECT kind FROM syncline.task ORDER BY id") == [("backfill",), ("sweep",)]
+            relay.sql("INSERT INTO syncline.notice (name, severity, message) VALUES ('Odd', 'warning', 'x')")
+            await shows(tab, "#notices", "Odd")
+            await tab.click("#notices button:not([hidden])")
+            await says(tab, "Odd: resolved")
+            assert relay.sql("SELECT resolved_at IS NOT NULL FROM syncline.notice WHERE name = 'Odd'") == [(True,)]
+            assert tab.errors == []
+
+
+async def test_an_alert_leads_to_its_place_in_the_runbook(relay: Relay, tmp_path: Path):
+    relay.sql("INSERT INTO item SELECT g, 'x' FROM generate_series(1, 1100) AS g")
+    with serving(tmp_path, relay.toml()) as served:
+        async with visited(served) as tab:
+            await shows(tab, "#alert-list", "QueueSizeHigh")
+            await tab.click("#alert-list a")
+            await tab.until("location.pathname === '/runbook'")
+            assert await tab.run("document.querySelector(':target').innerText") == "QueueSizeHigh"
+            await tab.open(f"{served.url}runbook?for=SomethingElse")
+            await tab.until("location.hash === '#opennotice'")
+            assert await tab.run(CONTRASTS) == []
+            assert tab.errors == []

@@ -177,3 +177,42 @@ def test_the_how_to_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.delenv(name, raising=False)
     names = run("operations-page.md", {})
     assert "/ops" in [route.path for route in names["app"].routes if hasattr(route, "path")]
+
+
+def test_every_alert_has_its_place_in_the_runbook():
+    from syncline.model.thresholds import Thresholds
+    from syncline.web.page.runbook import anchor, runbook
+
+    page = runbook()
+    for bound in Thresholds().measures.values():
+        for name in (bound.warning_name, bound.critical_name):
+            assert f'id="{anchor(name)}"' in page, name
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("ages", "rate", "p50"),
+    [([], {}, None), ([1, 2, 70], {"item": 0.0}, 5.0), ([1, 2, 3, 4], {"item": 1.0}, 5.0)],
+    ids=["none", "some are older than a minute", "the blocks hold less than a minute"],
+)
+def test_the_newest_changes_are_summed_up(ages, rate, p50):
+    from datetime import UTC, datetime, timedelta
+
+    from syncline.web.page.recent import summary
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [
+        {
+            "entity": "item",
+            "event_type": "item.created",
+            "key": str(age),
+            "created_at": now - timedelta(seconds=age, milliseconds=5),
+            "processed_at": now - timedelta(seconds=age),
+            "now": now,
+        }
+        for age in ages
+    ]
+    found = summary(rows)
+    assert found["rates"] == rate
+    assert found["latencyMs"]["p50"] == p50
+    assert [event["key"] for event in found["events"]] == [str(age) for age in ages]

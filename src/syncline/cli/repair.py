@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say, settings_from
-from syncline.cli.verifying import SHOWN, chosen, opened_sides, print_findings, progress_bar
+from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 from syncline.config import Settings
 from syncline.verify.one_pass import Options
 from syncline.verify.render import as_dict, sentence
@@ -18,6 +18,7 @@ from syncline.verify.repair import Repairer, RepairReport
 from syncline.verify.report import VerifyReport
 from syncline.verify.spool import keys_in
 from syncline.verify.verifier import verify
+from syncline.wiring import opened_sides
 
 LATER = "A repair is not a verification: run `syncline verify` when the queue is empty."
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, out, print_json, print_table, run, say, settings_from
 from syncline.cli.sync_check import Check, SyncReport, judged, look_at_sides, print_sync
-from syncline.cli.verifying import SHOWN, chosen, opened_sides, print_findings, progress_bar
+from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.model.words import counted
@@ -24,7 +24,7 @@ from syncline.verify.repair import UNTOUCHED
 from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
 from syncline.verify.spool import ReportFile
 from syncline.verify.verifier import verify as verify_entities
-from syncline.wiring import tune_garbage_collection
+from syncline.wiring import opened_sides, tune_garbage_collection
 
 STYLES = {Verdict.EQUAL: "bold green", Verdict.DIVERGENT: "bold red", Verdict.UNDECIDED: "bold yellow"}
 

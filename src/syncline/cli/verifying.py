@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from syncline.cli.boundary import err
 from syncline.cli.common import print_table
-from syncline.config import Settings
 from syncline.outbox.plans import Plans
 from syncline.outbox.states import Plan
-from syncline.targets.mongo_inspect import MongoInspection
-from syncline.verify.one_pass import Sides, Step
+from syncline.verify.one_pass import Step
 from syncline.verify.report import Finding
-from syncline.wiring import open_plans, opened_source, opened_target
 
 SHOWN = 20
 """Findings on the terminal; a report file has all."""
 _PHASES = {"source": "comparing", "target": "looking for extra documents", "again": "looking again"}
-
-
-@contextlib.asynccontextmanager
-async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> AsyncIterator[tuple[Sides, Plans]]:
-    """Open what a verification needs."""
-    async with (
-        opened_target(settings) as target,
-        opened_source(settings, keyed=True) as pages,
-        opened_source(settings, keyed=True) as looks,
-    ):
-        plans = await open_plans(settings, looks)
-        yield Sides(pages, looks, MongoInspection(target), told), plans
 
 
 def chosen(plans: Plans, names: Sequence[str]) -> list[Plan]:

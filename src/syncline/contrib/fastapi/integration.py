@@ -141,7 +141,7 @@ class Syncline:
     async def close(self) -> None:
         """Close what was opened; mounted routers do it by themselves when the application ends."""
         if self._page is not None:
-            await self._page.watch.close()
+            await self._page.close()
         await asyncio.gather(self.health.close(), self.freshness.close())
 
     @asynccontextmanager

@@ -10,12 +10,13 @@ from html import escape
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from syncline.config import Settings
+from syncline.config.urls import database_of, host_of
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.insight.health import DEADLINE
 from syncline.model.thresholds import Thresholds
@@ -23,12 +24,15 @@ from syncline.web.auth import AdminCredential
 from syncline.web.page.guard import Guard, Handler, read_body, template
 from syncline.web.page.headers import WithHeaders
 from syncline.web.page.history import History
+from syncline.web.page.jobs import Jobs
 from syncline.web.page.records import ACTIONS, MOST, Records
+from syncline.web.page.runbook import OTHER_ALERTS, anchor, runbook
 from syncline.web.page.session import Session
 from syncline.web.page.watch import PAUSE_SECONDS, Watch
 from syncline.web.problems import Problem, problem_of
 from syncline.wiring import make_health, opened_target
 
+LONGEST_KEY = 8000
 STREAM_SECONDS = 600.0
 """A stream ends after so long; the browser asks for a new one, which renews its session."""
 
@@ -63,10 +67,19 @@ class OperationsPage:
         deadline: timedelta = DEADLINE,
     ) -> None:
         health = make_health(settings, deadline=deadline, thresholds=thresholds, values=values)
-        self.watch = Watch(health, settings.source.url, thresholds=thresholds, pause=pause, deadline=deadline)
+        self._jobs = Jobs(settings, self._look)
+        self.watch = Watch(
+            health,
+            settings.source.url,
+            thresholds=thresholds,
+            pause=pause,
+            deadline=deadline,
+            also=lambda: {"jobs": self._jobs.as_list(), "addresses": addresses(settings)},
+        )
         self._records = Records(settings, lambda: opened_target(settings))
         self._guard = Guard(credential)
         self._page = template("page.html")
+        self._runbook_page = runbook()
         self._app = WithHeaders(Starlette(routes=self._routes()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +93,15 @@ class OperationsPage:
         try:
             yield
         finally:
-            await self.watch.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop to watch, and cancel what was asked for here."""
+        await self._jobs.close()
+        await self.watch.close()
+
+    async def _look(self) -> None:
+        await self.watch.soon()
 
     def _routes(self) -> list[Route | Mount]:
         guard = self._guard
@@ -92,6 +113,10 @@ class OperationsPage:
             Route("/logout", guard.posts(guard.log_out), methods=["POST"]),
             Route("/state", guard.reads(told(self._state))),
             Route("/events", guard.reads(self._events)),
+            Route("/runbook", guard.people(self._runbook)),
+            Route("/explain", guard.reads(told(self._explain))),
+            Route("/entities/{action}", guard.posts(told(self._ask)), methods=["POST"]),
+            Route("/notices/resolve", guard.posts(told(self._resolve)), methods=["POST"]),
             Route("/parked", guard.reads(told(self._parked))),
             Route("/parked/{record:int}", guard.reads(told(self._record))),
             Route("/parked/{action}", guard.posts(told(self._act)), methods=["POST"]),
@@ -131,12 +156,37 @@ class OperationsPage:
             raise Problem(404, "this record is not parked (any more)")
         return Response(orjson.dumps(found, default=str), media_type="application/json")
 
+    async def _explain(self, request: Request, _: Session) -> Response:
+        entity, key = (request.query_params.get(name, "") for name in ("entity", "key"))
+        if not entity or not key or len(key) > LONGEST_KEY:
+            raise Problem(422, "an entity and a key are needed")
+        return Response(
+            orjson.dumps(await self._records.explain(entity, key), default=str), media_type="application/json"
+        )
+
+    async def _ask(self, request: Request, _: Session) -> Response:
+        body = await read_body(request)
+        job = await self._jobs.ask(request.path_params["action"], _text(body, "entity"), _who(request))
+        return JSONResponse(job.as_dict(), 202)
+
+    async def _resolve(self, request: Request, _: Session) -> Response:
+        closed = await self._records.resolve(_ids(await read_body(request)), _who(request))
+        await self.watch.soon()
+        return JSONResponse({"resolved": closed})
+
+    async def _runbook(self, request: Request, _: Session) -> Response:
+        alert = request.query_params.get("for")
+        if alert is None:
+            return HTMLResponse(self._runbook_page)
+        place = anchor(alert)
+        known = f' id="{place}"' in self._runbook_page
+        return RedirectResponse(f"runbook#{place if known else OTHER_ALERTS}", 303)
+
     async def _act(self, request: Request, _: Session) -> Response:
         action = request.path_params["action"]
         if action not in ACTIONS:
             raise Problem(404, "parked records can be retried or discarded")
-        client = request.client.host if request.client else "somebody"
-        done = await self._records.act(action, _ids(await read_body(request)), f"{client} (operations page)")
+        done = await self._records.act(action, _ids(await read_body(request)), _who(request))
         await self.watch.soon()
         return JSONResponse({"records": done})
 
@@ -155,6 +205,29 @@ def told(handle: Handler) -> Handler:
             return problem_of(error).response()
 
     return handled
+
+
+def addresses(settings: Settings) -> list[str]:
+    """Say where the source and the target are: host and database, never a password."""
+    source, target = settings.source.url, settings.target
+    return [
+        f"{host_of(source)}, database {database_of(source) or 'of the role'}",
+        f"{host_of(target.url)}, database {target.database}",
+    ]
+
+
+def _who(request: Request) -> str:
+    return f"{request.client.host if request.client else 'somebody'} (operations page)"
+
+
+def _text(body: bytes, name: str) -> str:
+    try:
+        value = orjson.loads(body)[name]
+    except (ValueError, KeyError, TypeError):
+        value = None
+    if not isinstance(value, str) or not value:
+        raise Problem(422, f"send the {name}")
+    return value
 
 
 def _ids(body: bytes) -> list[int]:

@@ -44,3 +44,28 @@ GROUP BY e.name ORDER BY e.name
 -- name: audit
 INSERT INTO syncline.notice (name, severity, message, resolved_at)
 VALUES ('OperationsPage', 'info', %(message)s, clock_timestamp())
+
+-- name: newest_part
+-- Where applied changes go at present; none when there is no history.
+SELECT coalesce(
+    (SELECT c.relname::text FROM pg_catalog.pg_class AS c
+     WHERE c.oid = to_regclass('syncline.history_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD'))),
+    (SELECT c.relname::text FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass('syncline.history_other'))
+) AS part
+
+-- name: newest
+-- The last blocks of a table that only grows hold what came last.
+SELECT e.name AS entity, syncline.event_name(e.name, h.hint, h.event_type) AS event_type, left(h.key, 200) AS key,
+       h.created_at, h.processed_at, clock_timestamp() AS now
+FROM {part} AS h JOIN syncline.entity AS e ON e.id = h.entity
+WHERE h.ctid >= format('(%%s,0)', greatest(pg_relation_size(%(part)s::regclass) / current_setting('block_size')::bigint - %(blocks)s, 0))::tid
+ORDER BY h.processed_at DESC, h.seq DESC
+
+-- name: request
+INSERT INTO syncline.task (kind, entity, reason)
+SELECT k.kind, e.id, 'operations page'
+FROM syncline.entity AS e CROSS JOIN unnest(ARRAY['backfill', 'sweep']) WITH ORDINALITY AS k (kind, place)
+WHERE e.name = %(entity)s AND NOT EXISTS
+    (SELECT FROM syncline.task AS t WHERE t.entity = e.id AND t.kind = k.kind AND t.reason = 'operations page')
+ORDER BY k.place
+RETURNING id

@@ -10,7 +10,7 @@ import structlog
 
 from syncline.config import Settings, redact
 from syncline.errors import SynclineError
-from syncline.insight import parked, reach
+from syncline.insight import notices, parked, reach
 from syncline.insight.explain import explain
 from syncline.insight.patience import Patience
 from syncline.insight.status import plain
@@ -18,12 +18,15 @@ from syncline.outbox.connection import Connection
 from syncline.outbox.sql import blocks
 from syncline.ports import Target
 from syncline.verify.render import extended
+from syncline.web.problems import Problem
 
 PAGE = 50
 MOST = 500
 """Records that one action may name."""
 ACTIONS = {"retry": parked.retry_parked, "discard": parked.discard_parked}
 SECONDS = 10.0
+EVENTS = 10
+"""Events of a record that are shown with it."""
 
 _log = structlog.get_logger("syncline")
 
@@ -61,6 +64,35 @@ class Records:
         """Retry or discard records, and leave a notice that says who asked; return how many there were."""
         done: int = await self._patience.within(lambda: self._act(action, ids, who))
         return done
+
+    async def explain(self, entity: str, key: str) -> dict[str, Any]:
+        """Tell everything that is known of a record, parked or not.
+
+        Raises:
+            SynclineError: there is no such entity, or this cannot be a key of it.
+
+        """
+        found: dict[str, Any] = await self._patience.within(lambda: self._explain(entity, key))
+        return found
+
+    async def resolve(self, ids: Sequence[int], who: str) -> list[int]:
+        """Close notices; return the ids of those that were open."""
+        closed: list[int] = await self._patience.within(lambda: self._resolve(ids, who))
+        return closed
+
+    async def _explain(self, entity: str, key: str) -> dict[str, Any]:
+        declared = self._settings.entity(entity)
+        if declared is None:
+            raise Problem(404, f"the configuration of this page declares no entity {entity!r}")
+        async with self._source() as source, self._open_target() as target:
+            found = (await explain(source, target, declared, key, events=EVENTS)).as_dict()
+        return found | {"document": extended(found["document"])}
+
+    async def _resolve(self, ids: Sequence[int], who: str) -> list[int]:
+        async with self._source() as source:
+            closed = await notices.resolve_notices(source, list(ids))
+        _log.info("notices resolved", ids=closed, who=who)
+        return closed
 
     async def _page(self, after: int) -> list[dict[str, Any]]:
         async with self._source() as source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from syncline.insight.status import Status, plain
 from syncline.model.thresholds import Thresholds
 from syncline.outbox.connection import Connection, connect
 from syncline.web.page.history import History, Rates, Sample
+from syncline.web.page.recent import read_recent
 from syncline.web.page.records import PAGE, statements
 
 PAUSE_SECONDS = 2.0
@@ -37,6 +38,7 @@ class Watch:
         thresholds: the bounds in force, for the plots.
         pause: seconds between two looks.
         deadline: limit for what the page asks beside the health.
+        also: gives what else belongs to the state.
 
     """
 
@@ -48,7 +50,9 @@ class Watch:
         thresholds: Thresholds | None = None,
         pause: float = PAUSE_SECONDS,
         deadline: timedelta = DEADLINE,
+        also: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        self._also = also
         self.history = History()
         self.began = time.time()
         self._health, self._url, self._pause = health, url, pause
@@ -153,7 +157,7 @@ class Watch:
             all(target_up),
         )
         self.history.add(sample)
-        return status.as_dict() | details | {
+        return status.as_dict() | details | dict(self._also()) | {
             "time": sample.at,
             "watchedSince": self.began,
             "rate": None if rate is None else round(rate, 1),
@@ -195,6 +199,7 @@ async def _gather(connection: Connection) -> dict[str, Any]:
     return {
         "entities": plain(entities),
         "laneOwners": [row["worker"] for row in owners],
+        **await read_recent(connection),
         "parked": plain({"records": total["records"], "changes": total["changes"], "rows": rows}),
     }
 

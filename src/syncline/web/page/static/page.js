@@ -2,14 +2,14 @@
 
 import { announce, byId, classes, list, make, show, text } from "./dom.js";
 import { follow, send } from "./feed.js";
-import { parked, prepare } from "./parked.js";
+import { explain, parked, prepare, question, toast } from "./parked.js";
 import { Plot } from "./plot.js";
-import { ago, duration, moment, number, plural, ranges, short, timeOfDay } from "./words.js";
+import { ago, duration, milliseconds, moment, number, plural, ranges, short, timeOfDay } from "./words.js";
 
 const plots = {
-  queue: new Plot({ column: "queue", title: "Queue", what: "Changes", kind: "queue", unit: short, format: number, least: 4 }),
+  queue: new Plot({ column: "queue", title: "Queue", what: "Changes", kind: "queue", unit: short, format: number, read: (v) => plural(v, "change"), least: 4 }),
   lag: new Plot({ column: "lag", title: "Lag", what: "Seconds", kind: "lag", unit: (v) => `${short(v)} s`, format: duration, least: 1 }),
-  rate: new Plot({ column: "rate", title: "Throughput", what: "Records per second", kind: "rate", unit: short, format: (v) => `${short(v)}/s`, least: 4 }),
+  rate: new Plot({ column: "rate", title: "Throughput", what: "Records per second", kind: "rate", unit: short, format: (v) => `${short(v)}/s`, read: (v) => `${short(v)} records/s`, least: 4 }),
 };
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const names = { postgresql: "PostgreSQL", cockroachdb: "CockroachDB", mongodb: "MongoDB" };
@@ -29,8 +29,18 @@ function health(state) {
   document.title = `${state.status === "healthy" ? "" : `${state.status}: `}Syncline operations`;
   const told = [`${state.status}`, ...Object.entries(state.databases).filter(([, d]) => d.state !== "connected").map(([name]) => `${names[name] ?? name} is disconnected`),
     ...state.alerts.map((alert) => alert.message)].join("; ");
+  banner(state);
   if (before !== null && before !== told) announce(`Status: ${told}`);
   before = told;
+}
+
+const meant = { degraded: "Degraded: nothing is lost; readers of MongoDB may see older data.", unhealthy: "Unhealthy: somebody must look at this now." };
+
+function banner(state) {
+  const element = byId("banner");
+  show(element, state.status !== "healthy");
+  classes(element, `banner ${state.status}`);
+  text(element, meant[state.status] ?? state.status);
 }
 
 function alerts(state) {
@@ -39,8 +49,10 @@ function alerts(state) {
     const severity = make("strong");
     const name = make("span", { class: "code" });
     const message = make("span");
-    const element = make("li", {}, severity, " ", name, " ", message);
+    const help = make("a", {}, "what to do");
+    const element = make("li", {}, severity, " ", name, " ", message, " ", help);
     element.update = (alert) => {
+      help.href = `runbook?${new URLSearchParams({ for: alert.name })}`;
       classes(element, `alert ${alert.severity}`);
       text(severity, alert.severity);
       text(name, alert.name);
@@ -52,11 +64,11 @@ function alerts(state) {
 
 function databases(state) {
   const role = ["source of truth", "kept equal to it"];
-  const found = Object.entries(state.databases).map(([name, database], place) => ({ name, ...database, role: role[place] ?? "" }));
+  const found = Object.entries(state.databases).map(([name, database], place) => ({ name, ...database, role: role[place] ?? "", address: state.addresses?.[place] ?? "" }));
   list(byId("databases"), found, (d) => d.name, (d) => {
     const pill = make("span", { class: "pill" });
     const detail = make("p", { class: "muted detail" });
-    const element = make("article", { class: "card database" }, make("div", { class: "title" }, make("h3", {}, names[d.name] ?? d.name), pill), make("p", { class: "muted" }, d.role), detail);
+    const element = make("article", { class: "card database" }, make("div", { class: "title" }, make("h3", {}, names[d.name] ?? d.name), pill), make("p", { class: "muted" }, d.role), make("p", { class: "code address" }, d.address), detail);
     element.update = (newest) => {
       const up = newest.state === "connected";
       classes(pill, `pill ${up ? "healthy" : "unhealthy"}`);
@@ -71,12 +83,60 @@ function databases(state) {
 function curves(state) {
   if (state.point) keep(state.point);
   const sync = state.sync;
-  const common = { history: past, now: state.time };
+  const common = { history: past, now: state.time, range };
   plots.queue.show({ ...common, bounds: state.thresholds.queue, current: sync.queueSize, note: sync.deferredDeletes ? `and ${plural(sync.deferredDeletes, "second delete")} not yet due` : "changes on their way" });
-  plots.lag.show({ ...common, bounds: state.thresholds.lag, current: sync.syncLagSeconds, note: "age of the oldest of them" });
+  plots.lag.show({ ...common, bounds: state.thresholds.lag, current: sync.syncLagSeconds, note: waits(state.recent?.latencyMs) });
   plots.rate.show({ ...common, current: state.rate, note: "records written to MongoDB" });
   const watched = state.time - state.watchedSince;
   text(byId("since"), watched < past.span ? `watched since this page's server started, ${duration(watched)} ago` : "");
+}
+
+// From commit to visible, of the changes of the last minute.
+function waits(latency) {
+  if (!latency?.changes) return "age of the oldest of them";
+  return `commit to visible: p50 ${milliseconds(latency.p50)}, p99 ${milliseconds(latency.p99)}`;
+}
+
+let range = 0; // seconds that the curves show; 0: what was watched
+let newest = null;
+
+function ranged() {
+  for (const button of document.querySelectorAll("#range button")) {
+    button.addEventListener("click", () => {
+      range = Number(button.dataset.seconds);
+      for (const other of document.querySelectorAll("#range button")) other.setAttribute("aria-pressed", String(other === button));
+      if (newest) curves(newest);
+    });
+  }
+}
+
+function events(state) {
+  const found = state.recent?.events ?? [];
+  show(byId("events-scroll"), found.length > 0);
+  show(byId("events-empty"), !found.length);
+  text(byId("events-empty"), state.recent === undefined ? "Not known at present." : state.recent === null ? "No history is kept: see [history] in the configuration." : "None yet.");
+  list(byId("events"), found, (event) => `${event.entity} ${event.key} ${event.event_type} ${event.created_at} ${event.processed_at}`, (event) => {
+    const when = make("time");
+    const key = make("button", { type: "button", class: "link", "aria-label": `Everything about ${event.entity} ${event.key}`, onclick: () => explain(event.entity, event.key) }, event.key);
+    const took = make("td", { class: "number", "data-label": "Took" }, milliseconds(new Date(event.processed_at) - new Date(event.created_at)));
+    const element = make("tr", {}, make("th", { scope: "row" }, event.event_type), make("td", { "data-label": "Record" }, make("span", { class: "entity" }, event.entity), " ", key), took, make("td", { "data-label": "Applied" }, when));
+    element.update = (_, { time }) => stamp(when, event.processed_at, time);
+    return element;
+  }, state);
+}
+
+function jobs(state) {
+  list(byId("jobs"), state.jobs ?? [], (job) => job.id, (job) => {
+    const pill = make("span", { class: "pill" });
+    const told = make("span");
+    const element = make("li", {}, make("strong", {}, `${job.what} ${job.entity}`), " ", pill, " ", told);
+    element.update = ({ state: how, message, done, total }) => {
+      classes(pill, `pill ${{ running: "waiting", done: "healthy" }[how] ?? "unhealthy"}`);
+      text(pill, how);
+      text(told, message || (total ? `${number(done)} of about ${number(total)}` : ""));
+    };
+    return element;
+  });
 }
 
 function workers(state) {
@@ -164,24 +224,66 @@ function entities(state) {
     const cells = ["Entity", "From → to", "Capture", "Waiting", "Parked"].map((label, place) => make(place ? "td" : "th", place ? { "data-label": label, class: place > 2 ? "number" : "" } : { scope: "row" }));
     const pill = make("span", { class: "pill" });
     const when = make("span", { class: "muted" });
-    const element = make("tr", {}, ...cells, make("td", { "data-label": "Verified" }, pill, " ", when));
-    element.update = (entity, { proofs, now }) => {
+    const rate = make("td", { "data-label": "Changes/s", class: "number" });
+    const buttons = ["verify", "repair", "backfill"].map((what) => make("button", { type: "button" }, what));
+    cells.splice(3, 0, rate);
+    const element = make("tr", {}, ...cells, make("td", { "data-label": "Verified" }, pill, " ", when), make("td", { class: "do" }, ...buttons));
+    buttons.forEach((button) => button.addEventListener("click", () => ask(button.textContent, element.dataset.entity)));
+    element.update = (entity, { proofs, now, recent, jobs }) => {
+      element.dataset.entity = entity.name;
+      const busy = (jobs ?? []).some((job) => job.entity === entity.name && job.state === "running");
+      for (const button of buttons) {
+        button.disabled = busy;
+        button.setAttribute("aria-label", `${button.textContent} ${entity.name}`);
+      }
       const proof = proofs.get(entity.name);
-      const values = [entity.name, `${entity.table} → ${entity.collection}`, entity.capture, number(entity.waiting), number(entity.parked)];
+      const values = [entity.name, `${entity.table} → ${entity.collection}`, entity.capture, recent ? short(recent.rates[entity.name] ?? 0) : "", number(entity.waiting), number(entity.parked)];
       values.forEach((value, place) => text(cells[place], value));
-      classes(pill, `pill ${{ equal: "healthy", divergent: "unhealthy" }[proof?.verdict] ?? "waiting"}`);
-      text(pill, proof?.verdict ?? "never");
-      const since = proof?.verdict === "equal" && entity.parked ? `; ${number(entity.parked)} parked since` : "";
-      text(when, proof ? `${plural(proof.records, "record")}, as of ${ago(proof.as_of, now)}${since}` : "");
+      const spoiled = proof?.verdict === "equal" && entity.parked > 0; // what is parked since is not equal any more
+      classes(pill, `pill ${spoiled ? "degraded" : { equal: "healthy", divergent: "unhealthy" }[proof?.verdict] ?? "waiting"}`);
+      text(pill, spoiled ? `${number(entity.parked)} parked since` : proof?.verdict ?? "never");
+      text(when, proof ? `${plural(proof.records, "record")}${spoiled ? " were equal" : ""}, as of ${ago(proof.as_of, now)}` : "");
       when.title = proof ? moment(proof.as_of) : "";
     };
     return element;
-  }, { proofs, now: state.time });
+  }, { proofs, now: state.time, recent: state.recent, jobs: state.jobs });
+  offer(found.map((entity) => entity.name));
+}
+
+const consequences = {
+  repair: "It is verified first; what diverges is marked, and a worker writes those records again.",
+  backfill: "Every record is marked: a worker writes them all again, and removes documents without a row.",
+};
+
+function ask(what, entity) {
+  const go = () => begin(what, entity);
+  if (consequences[what]) question(`${what === "repair" ? "Repair" : "Backfill"} ${entity}?`, consequences[what], what === "repair" ? "Repair" : "Backfill", go);
+  else go();
+}
+
+async function begin(what, entity) {
+  try {
+    await send(`entities/${what}`, { entity });
+    toast(`${what} of ${entity}: asked for`);
+    announce(`${what} of ${entity}: asked for`);
+  } catch (problem) {
+    announce(`Not done: ${problem.message}`);
+    toast(`Not done: ${problem.message}`, true);
+  }
+}
+
+function offer(wanted) {
+  const select = byId("find-entity");
+  if (wanted.join("\0") === [...select.options].map((option) => option.value).join("\0")) return;
+  const chosen = select.value;
+  select.replaceChildren(...wanted.map((name) => make("option", { value: name }, name)));
+  if (wanted.includes(chosen)) select.value = chosen;
 }
 
 function proved(found, certificates) {
   if (!found.length) return "";
-  const equal = certificates.filter((certificate) => certificate.verdict === "equal");
+  const parkedNow = new Set(found.filter((entity) => entity.parked).map((entity) => entity.name));
+  const equal = certificates.filter((certificate) => certificate.verdict === "equal" && !parkedNow.has(certificate.entity));
   if (equal.length < found.length) return `${equal.length} of ${found.length} proved equal; prove it with: syncline verify`;
   const oldest = equal.reduce((least, one) => (one.as_of < least ? one.as_of : least), equal[0].as_of);
   return `all proved equal: ${plural(equal.reduce((sum, one) => sum + one.records, 0), "record")}, as of ${moment(oldest)}`;
@@ -192,10 +294,25 @@ function notices(state) {
   text(byId("notices-empty"), state.sync.queueSize === null ? "Not known at present." : "None.");
   list(byId("notices"), state.notices, (notice) => notice.id, (notice) => {
     const when = make("time");
-    const element = make("li", { class: notice.severity }, when, " ", make("strong", {}, notice.name), " ", make("span", {}, notice.message));
-    element.update = (_, { time }) => stamp(when, notice.at, time);
+    const resolve = make("button", { type: "button", "aria-label": `Resolve ${notice.name}`, onclick: () => resolved(notice) }, "Resolve");
+    const element = make("li", { class: notice.severity }, when, " ", make("strong", {}, notice.name), " ", make("span", {}, notice.message), " ", resolve);
+    element.update = (newest, { time }) => {
+      show(resolve, !newest.resolved_at && newest.severity !== "info");
+      stamp(when, newest.at, time);
+    };
     return element;
   }, state);
+}
+
+async function resolved(notice) {
+  try {
+    await send("notices/resolve", { ids: [notice.id] });
+    announce(`${notice.name}: resolved`);
+    toast(`${notice.name}: resolved`);
+  } catch (problem) {
+    announce(`Not done: ${problem.message}`);
+    toast(`Not done: ${problem.message}`, true);
+  }
 }
 
 function stamp(element, iso, now) {
@@ -219,13 +336,19 @@ byId("logout").addEventListener("click", async () => {
   location.assign("login");
 });
 prepare();
+ranged();
+byId("find").addEventListener("submit", (event) => {
+  event.preventDefault();
+  explain(byId("find-entity").value, byId("find-key").value.trim());
+});
 follow({
   feed,
   history: (found) => {
     past = found;
   },
   state: (state) => {
-    for (const part of [health, alerts, databases, curves, parked, workers, tasks, entities, notices]) {
+    newest = state;
+    for (const part of [health, alerts, databases, curves, parked, workers, tasks, entities, jobs, events, notices]) {
       try {
         part(state);
       } catch (problem) {

@@ -104,22 +104,30 @@ async function act(action, ids, name) {
 
 let asked = null;
 
-function sure(ids, name) {
+// Asks before something; `yes` is the word on the button that does it.
+export function question(title, body, yes, act) {
   const dialog = byId("sure");
-  text(byId("sure-title"), `Discard ${name ?? plural(ids.length, "record")}?`);
-  text(byId("sure-text"), "MongoDB keeps what it has; the two databases will not be equal there until the next change. A notice stays as a trace.");
+  text(byId("sure-title"), title);
+  text(byId("sure-text"), body);
+  text(byId("sure-yes"), yes);
+  text(byId("sure-no"), yes === "Discard" ? "Keep" : "Cancel");
   dialog.returnValue = "no";
-  asked = { ids, name };
+  asked = act;
   dialog.showModal();
+}
+
+function sure(ids, name) {
+  question(`Discard ${name ?? plural(ids.length, "record")}?`, "MongoDB keeps what it has; the two databases will not be equal there until the next change. A notice stays as a trace.",
+    "Discard", () => act("discard", ids, name));
 }
 
 // The event comes some time after the dialog was closed: it may be open again by then, for another question.
 function answer() {
   const dialog = byId("sure");
   if (dialog.open || !asked) return;
-  const { ids, name } = asked;
+  const go = asked;
   asked = null;
-  if (dialog.returnValue === "yes") act("discard", ids, name);
+  if (dialog.returnValue === "yes") go();
 }
 
 let looked = 0;
@@ -147,6 +155,30 @@ async function look(row) {
   }
 }
 
+export async function explain(entity, key) {
+  if (!entity || !key) return;
+  const mine = ++looked;
+  const dialog = byId("record");
+  text(byId("record-title"), `${entity} ${key}`);
+  const facts = byId("record-facts");
+  const parts = byId("record-parts");
+  facts.replaceChildren();
+  parts.replaceChildren(make("p", { class: "muted" }, "reading …"));
+  if (!dialog.open) dialog.showModal();
+  try {
+    const one = await read(`explain?${new URLSearchParams({ entity, key })}`);
+    if (mine !== looked) return;
+    const tell = [["What", one.verdict], ["Table", one.table], ["Collection", one.collection], ["Lane", `${one.lane.lane}, ${one.lane.owner ? `owned by ${one.lane.owner}` : "no owner"}`],
+      ["Waiting", one.pending.length ? plural(one.pending.length, "change") : "nothing"], ["Error", one.parked && `${one.parked.code}: ${one.parked.error}`]];
+    facts.replaceChildren(...tell.filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, String(value))]));
+    parts.replaceChildren(...part("Row in the source", one.row && pretty(one.row), "there is no such row"),
+      ...part("Document in MongoDB", one.document && pretty(one.document), one.target_error ?? "there is none"),
+      ...part("Applied lately", one.history.length && pretty(one.history), "nothing in the history"));
+  } catch (problem) {
+    if (mine === looked) parts.replaceChildren(make("p", { class: "problem" }, problem.message));
+  }
+}
+
 const pretty = (value) => JSON.stringify(value, null, 2);
 
 function part(title, content, otherwise) {
@@ -155,7 +187,7 @@ function part(title, content, otherwise) {
 }
 
 let timer = 0;
-function toast(message, bad = false) {
+export function toast(message, bad = false) {
   let element = byId("toast");
   if (!element) {
     element = make("div", { id: "toast", "aria-hidden": "true" });

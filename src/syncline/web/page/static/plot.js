@@ -22,13 +22,13 @@ function draw(parent, tag, attributes, content) {
 function niceTop(value, least) {
   const top = Math.max(value * 1.1, least);
   const power = 10 ** Math.floor(Math.log10(top));
-  return [1, 2, 4, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= top);
+  return [1, 2, 4, 6, 8, 10].map((factor) => factor * power).find((candidate) => candidate >= top);
 }
 
 export class Plot {
-  // column: name in the history; format: for people; least: smallest top of the scale
-  constructor({ column, title, unit, format, least, kind, what }) {
-    Object.assign(this, { column, title, unit, format, least, what });
+  // column: name in the history; format: for people; read: with its unit, for the read-out; least: smallest top of the scale
+  constructor({ column, title, unit, format, read = format, least, kind, what }) {
+    Object.assign(this, { column, title, unit, format, read, least, what });
     this.points = [];
     this.chosen = null;
     this.value = make("p", { class: "value" }, "–");
@@ -53,14 +53,15 @@ export class Plot {
     this.area = area;
   }
 
-  show({ history, now, bounds, current, note }) {
+  show({ history, now, bounds, current, note, range }) {
     const at = history.names.indexOf("time");
     const column = history.names.indexOf(this.column);
     const source = history.names.indexOf("sourceUp");
     const target = history.names.indexOf("targetUp");
     this.points = history.points.map((p) => ({ at: p[at], value: p[column], down: !p[source] ? "source" : !p[target] ? "target" : "" }));
     const watched = now - (this.points[0]?.at ?? now);
-    Object.assign(this, { now, bounds: bounds ?? [], span: SPANS.find((span) => span >= watched) ?? history.span, step: history.step });
+    const least = SPANS.find((span) => span >= watched) ?? history.span;
+    Object.assign(this, { now, bounds: bounds ?? [], span: range ? Math.min(range, history.span) : least, step: history.step });
     text(this.value, this.format(current));
     text(this.note, note ?? "");
     const level = current === null || current === undefined ? "" : this.bounds.filter((bound) => current > bound).length;
@@ -178,7 +179,7 @@ export class Plot {
     if (!this.cursor) return;
     this.cursor.replaceChildren();
     const p = this.points.find((one) => one.at === this.chosen);
-    text(this.readout, p ? `${timeOfDay(p.at)}  ${p.value === null ? (p.down ? `${p.down} down` : "not known") : this.format(p.value)}` : "");
+    text(this.readout, p ? `${timeOfDay(p.at)}  ${p.value === null ? (p.down ? `${p.down} down` : "not known") : this.read(p.value)}` : "");
     if (!p) return;
     const { x, y, inner } = this.place;
     const at = x(Math.min(p.at + this.step / 2, this.now));

@@ -24,6 +24,11 @@ export function duration(seconds) {
   return `${Math.floor(seconds / 86400)} d ${Math.round((seconds % 86400) / 3600)} h`;
 }
 
+export function milliseconds(value) {
+  if (value === null || value === undefined) return unknown;
+  return value < 1000 ? `${+value.toPrecision(2)} ms` : duration(value / 1000);
+}
+
 export const timeOfDay = (seconds) => clock.format(new Date(seconds * 1000));
 export const moment = (iso) => exact.format(new Date(iso));
 
