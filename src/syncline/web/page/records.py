@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from syncline.config import Settings, redact
-from syncline.errors import SynclineError
+from syncline.errors import KeyFormatError, SynclineError
 from syncline.insight import notices, parked, reach
 from syncline.insight.explain import explain
 from syncline.insight.patience import Patience
@@ -85,7 +85,10 @@ class Records:
         if declared is None:
             raise Problem(404, f"the configuration of this page declares no entity {entity!r}")
         async with self._source() as source, self._open_target() as target:
-            found = (await explain(source, target, declared, key, events=EVENTS)).as_dict()
+            try:
+                found = (await explain(source, target, declared, key, events=EVENTS)).as_dict()
+            except KeyFormatError as error:
+                raise Problem(422, error.message, hint=error.hint) from error
         return found | {"document": extended(found["document"])}
 
     async def _resolve(self, ids: Sequence[int], who: str) -> list[int]:
