@@ -25,13 +25,20 @@ class Run:
 
 
 def run(
-    folder: Path, file: str, servers: tuple[str, str] | None, *, select: Sequence[str] = (), seed: int | str = 7
+    folder: Path,
+    file: str,
+    servers: tuple[str, str] | None,
+    *,
+    select: Sequence[str] = (),
+    seed: int | str = 7,
+    copied: bool = False,
 ) -> Run:
-    """Copy the example (and a file of ours beside it) into the folder and run the file's tests.
+    """Copy the example (and a file of ours beside it) into the folder and run the file's tests; `copied`: it is there already.
 
     ``servers`` are the URLs of PostgreSQL and MongoDB; without them the harness starts its own.
     """
-    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    if not copied:
+        shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     ours = Path(__file__).parent / file
     if ours.is_file():
         shutil.copy(ours, folder / file)

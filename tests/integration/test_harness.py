@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
+import pytest
+
+from syncline.capture.install import install, plan
+from syncline.errors import SynclineError
+from syncline.model.entity import Entity, TableName
+from syncline.outbox.connection import connect
+from syncline.testing import captured
 from syncline.testing.contract import TargetContract
 from syncline.testing.mapping import MappingContract
 from tests.harness.running import EXAMPLE, run
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "test-your-mapping.md"
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+PAGE = HOW_TO / "test-your-mapping.md"
+WRITES = HOW_TO / "test-your-writes.md"
 
 
 def test_the_example_is_green(postgres, mongo, tmp_path):
@@ -47,8 +59,51 @@ def test_every_type_is_generated_and_comes_back(postgres, mongo, tmp_path):
     assert not done.skipped
 
 
-def test_the_page_shows_the_example_as_it_is():
-    page = PAGE.read_text("utf-8")
+def test_the_example_of_writes_is_green_without_mongodb(postgres, tmp_path):
+    done = run(tmp_path, "test_writes.py", (postgres.url, "mongodb://127.0.0.1:9"))
+    assert done.status == 0, done.output
+    assert len(done.passed) == 2
+
+
+def test_a_write_that_is_not_captured_turns_the_test_red(postgres, tmp_path):
+    """Purchases left out of the configuration: their deletion leaves nothing for the worker."""
+    shutil.copytree(EXAMPLE, tmp_path / "less", ignore=shutil.ignore_patterns("__pycache__"))
+    config = tmp_path / "less" / "syncline.toml"
+    config.write_text(config.read_text("utf-8").partition("[entities.purchase]")[0], "utf-8")
+    test = "test_forgetting_a_customer_removes_the_purchases_too"
+    done = run(tmp_path / "less", "test_writes.py", (postgres.url, "mongodb://127.0.0.1:9"), copied=True)
+    assert set(done.failures) == {f"test_writes::{test}"}
+    assert "purchase.deleted" in done.failures[f"test_writes::{test}"]
+
+
+def test_what_is_captured_is_what_was_committed(postgres, database):
+    with pytest.raises(SynclineError, match="not installed"), captured(database):
+        pass
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("CREATE TABLE item (id int PRIMARY KEY, v int)")
+        asyncio.run(
+            install_entity(
+                database,
+                Entity("item", TableName("public", "item"), "items"),
+            )
+        )
+        conn.execute("INSERT INTO item VALUES (1, 1)")
+        with psycopg.connect(database) as early:
+            early.execute("INSERT INTO item VALUES (2, 1)")  # draws its number before the block, commits in it
+            with captured(database) as changes:
+                conn.execute("UPDATE item SET v = 2 WHERE id = 1")
+                early.commit()
+                early.execute("DELETE FROM item")
+                early.rollback()
+                assert changes == [], "filled at the end"
+        assert changes == [("item.created", "2"), ("item.updated", "1")]
+        conn.execute("UPDATE syncline.lane SET owner = gen_random_uuid() WHERE lane = 1")
+        with pytest.raises(SynclineError, match="worker is at work"), captured(database):
+            pass
+
+
+def test_the_pages_show_the_example_as_it_is():
+    page = PAGE.read_text("utf-8") + WRITES.read_text("utf-8")
     for file in sorted(EXAMPLE.iterdir()):
         if file.is_file():
             assert f"```{_language(file)}\n{file.read_text('utf-8')}```" in page, f"{file.name} differs from the page"
@@ -64,6 +119,12 @@ def test_the_page_names_every_test_of_a_mapping():
 def test_pytest_is_not_needed_to_use_the_package():
     code = "import sys; import syncline, syncline.testing, syncline.wiring; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def install_entity(url, entity):
+    conn = await connect(url)
+    await install(conn, await plan(conn, [entity]))
+    await conn.close()
 
 
 def _language(file: Path) -> str:

@@ -1,8 +1,9 @@
-"""For your own tests: trouble on demand, and the contract that every target keeps.
+"""For your own tests: is a write captured, trouble on demand, and the contract that every target keeps.
 
 The contract needs pytest; import it from ``syncline.testing.contract``.
 """
 
+from syncline.testing.captured import Change, captured
 from syncline.testing.faults import FaultyTarget, Held
 
-__all__ = ["FaultyTarget", "Held"]
+__all__ = ["Change", "FaultyTarget", "Held", "captured"]

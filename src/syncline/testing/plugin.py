@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from syncline.errors import SynclineError
+from syncline.errors import ConfigError, SynclineError
+from syncline.testing.captured import NOWHERE, Change, captured, prepared_source
 from syncline.testing.mapping.pair import Pair
-from syncline.testing.mapping.prepare import Prepared
-from syncline.testing.servers import Servers, running_servers
+from syncline.testing.mapping.prepare import Prepared, run_files
+from syncline.testing.servers import Servers, running_mongo, running_postgres
 
 SEED_VARIABLE = "SYNCLINE_TEST_SEED"
 DEFAULT_SEED = 1
@@ -49,10 +52,62 @@ def syncline_seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def syncline_servers() -> Iterator[Servers]:
+def syncline_postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server, for the whole run."""
+    with stopped_at_errors(), running_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def syncline_servers(syncline_postgres: str) -> Iterator[Servers]:
     """Both servers, for the whole run."""
-    with stopped_at_errors(), running_servers() as servers:
-        yield servers
+    with stopped_at_errors(), running_mongo() as mongo:
+        yield Servers(syncline_postgres, mongo)
+
+
+@pytest.fixture(scope="session")
+def syncline_config() -> str | Path:
+    """Your configuration; override it when it is elsewhere."""
+    return "syncline.toml"
+
+
+@pytest.fixture(scope="session")
+def syncline_schema() -> str | Path | Sequence[str | Path] | Callable[[str], None]:
+    """What creates your tables, to be overridden: SQL files, or a function that gets the URL of an empty database."""
+    raise ConfigError(
+        "nobody says what creates your tables",
+        hint='conftest.py: a fixture syncline_schema, scope="session", returning "schema.sql" or a function of a URL',
+    )
+
+
+@pytest.fixture(scope="session")
+def syncline_template(
+    request: pytest.FixtureRequest, syncline_postgres: str, syncline_config: str | Path
+) -> Iterator[str]:
+    """Name of a database with your tables and capture, to be copied for each test."""
+    with stopped_at_errors():
+        schema = request.getfixturevalue("syncline_schema")
+        root = request.config.rootpath
+        if not callable(schema):
+            files = [root / file for file in ([schema] if isinstance(schema, str | Path) else schema)]
+            schema = functools.partial(run_files, files=files)
+        with prepared_source(Servers(syncline_postgres, NOWHERE), root / syncline_config, schema) as template:
+            yield template
+
+
+@pytest.fixture
+def syncline_source(syncline_postgres: str, syncline_template: str) -> Iterator[str]:
+    """URL of one test's PostgreSQL database: your tables, capture installed, no worker."""
+    with stopped_at_errors(), Servers(syncline_postgres, NOWHERE).database(syncline_template) as url:
+        yield url
+
+
+@pytest.fixture
+def syncline_captured(
+    syncline_source: str,
+) -> Callable[[], contextlib.AbstractContextManager[list[Change]]]:
+    """Give a block that collects what your code leaves for the worker, as a list."""
+    return functools.partial(captured, syncline_source)
 
 
 @pytest.fixture(scope="class")

@@ -84,19 +84,45 @@ def running_servers(env: Mapping[str, str] = os.environ) -> Iterator[Servers]:
         EngineError: one is missing; the message says what would help.
 
     """
-    with contextlib.ExitStack() as stack:
-        postgres, mongo = env.get(POSTGRES_VARIABLE), env.get(MONGO_VARIABLE)
-        folder = Path(tempfile.mkdtemp(prefix="syncline-testing-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        if not postgres:
-            private_postgres = PrivatePostgres(folder / "postgres", settings=SETTINGS)
-            stack.callback(private_postgres.kill)
-            postgres = private_postgres.start().url
-        if not mongo:
-            private_mongo = PrivateMongo(folder / "mongo")
-            stack.callback(private_mongo.kill)
-            mongo = private_mongo.start().url
+    with running_postgres(env) as postgres, running_mongo(env) as mongo:
         yield Servers(postgres, mongo)
+
+
+@contextlib.contextmanager
+def running_postgres(env: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Provide a PostgreSQL server's URL."""
+    if url := env.get(POSTGRES_VARIABLE):
+        yield url
+    else:
+        with _folder() as folder:
+            server = PrivatePostgres(folder / "postgres", settings=SETTINGS)
+            try:
+                yield server.start().url
+            finally:
+                server.kill()
+
+
+@contextlib.contextmanager
+def running_mongo(env: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Provide a MongoDB server's URL."""
+    if url := env.get(MONGO_VARIABLE):
+        yield url
+    else:
+        with _folder() as folder:
+            server = PrivateMongo(folder / "mongo")
+            try:
+                yield server.start().url
+            finally:
+                server.kill()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="syncline-testing-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def database_name(url: str) -> str:
