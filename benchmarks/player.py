@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import application, backfill, capture, latency, routes, throughput, verify
+from benchmarks import application, backfill, capture, entities, latency, routes, throughput, verify
 from benchmarks.figure import Figure
 from benchmarks.stage import Sizes, Stage
 
@@ -25,6 +25,7 @@ MEASURES: dict[str, Callable[[Stage, Sizes], list[Figure]]] = {
     "routes": routes.measured,
     "verify": verify.measured,
     "backfill": backfill.measured,
+    "entities": entities.measured,
 }
 
 

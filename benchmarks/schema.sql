@@ -17,3 +17,14 @@ SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datn
 
 -- name: waiting
 SELECT EXISTS (SELECT FROM syncline.outbox)
+
+-- name: small
+CREATE TABLE {name} (
+    id bigint PRIMARY KEY, owner bigint NOT NULL, title text NOT NULL, done boolean, points numeric(10, 2), at timestamptz, tags text[]
+)
+
+-- name: small_rows
+SELECT sum(n_live_tup)::int FROM pg_stat_user_tables WHERE relname LIKE 'small!_%' ESCAPE '!'
+
+-- name: fill_small
+INSERT INTO {name} SELECT g, g %% 10, 'number ' || g, false, g * 0.5, now(), '{{a,b}}' FROM generate_series(1, %(rows)s::int) AS g

@@ -37,9 +37,10 @@ class Sizes:
     """Rows of a table for a backfill or a verification."""
     rounds: int = 3
     seconds: float = 15.0
+    entities: int = 500
 
 
-QUICK = Sizes(50_000, 200_000, 1, 4.0)
+QUICK = Sizes(50_000, 200_000, 1, 4.0, 60)
 
 
 class Server(Protocol):

@@ -14,7 +14,7 @@ from syncline.errors import MappingError, PrivilegeError, SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection
 from syncline.model.masks import check_mask
-from syncline.outbox.catalog import read_shape
+from syncline.outbox.catalog import read_named, shape_of
 from syncline.outbox.registry import InstalledEntity
 
 OLDEST_SERVER = 140_000
@@ -53,10 +53,15 @@ async def wanted_entities(
 
     """
     wanted = []
+    tables = [table for entity in entities for table in (entity.table, *(embed.table for embed in entity.embeds))]
+    shapes = await read_named(conn, tables)
     next_id = max([last, *(entity.id for entity in present.values())])
     for entity in entities:
-        shape = await _capturable(conn, entity.name, entity.table)
-        children = {e.table: await _capturable(conn, f"{entity.name}.{e.field}", e.table) for e in entity.embeds}
+        shape = _capturable(entity.name, await shape_of(conn, entity.table, shapes))
+        children = {
+            e.table: _capturable(f"{entity.name}.{e.field}", await shape_of(conn, e.table, shapes))
+            for e in entity.embeds
+        }
         known = present.get(entity.name)
         if known is None:
             next_id += 1
@@ -101,8 +106,8 @@ def _excluded(definition: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(place, column) for place, fields in places for column in fields.get("exclude", ())}
 
 
-async def _capturable(conn: AsyncConnection[Any], where: str, table: TableName) -> Shape:
-    shape = await read_shape(conn, table)
+def _capturable(where: str, shape: Shape) -> Shape:
+    table = shape.table
     if shape.kind in _KINDS:
         raise MappingError(
             f"{where}: {table} is {_KINDS[shape.kind]}; its changes cannot be captured",

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from syncline.config import Settings
-from syncline.errors import MappingError, NotInstalledError, SourceUnavailableError, SynclineError, VersionError
+from syncline.errors import NotInstalledError, SourceUnavailableError, SynclineError, VersionError
 from syncline.insight import reach
 from syncline.insight.checks import capture, cockroach, indexes, server, sides, target, work
 from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
 from syncline.insight.examination import Check, Examination, examination, lost
-from syncline.model.entity import Shape, TableName
-from syncline.outbox.catalog import read_shape
+from syncline.outbox.catalog import read_named
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import on_cockroach
 from syncline.outbox.migration import SCHEMA_VERSION
@@ -53,12 +52,14 @@ async def _source(settings: Settings, both: Sequence[Check]) -> list[Finding]:
 
 
 async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding]:
-    async def mapping(patient: Patient) -> list[Finding]:
-        examined.patient = replace(patient, shapes=await _shapes(patient))
+    async def catalog(patient: Patient) -> list[Finding]:
+        tables = [t for e in patient.entities for t in (e.table, *(embed.table for embed in e.embeds))]
+        with translated():
+            examined.patient = replace(patient, looked=await read_named(patient.connection, tables))
         return []
 
     cockroachdb = on_cockroach(examined.patient.connection)
-    found = await examined.run([installation, mapping])
+    found = await examined.run([installation, catalog])
     found += await examined.run(cockroach.CHECKS if cockroachdb else [*server.CHECKS, *capture.CHECKS, *indexes.CHECKS])
     if any(one.check == "installation" and one.level is Level.OK for one in found):
         installed = cockroach.INSTALLED_CHECKS if cockroachdb else [*capture.INSTALLED_CHECKS, *work.CHECKS]
@@ -81,14 +82,3 @@ async def installation(patient: Patient) -> list[Finding]:
         fix = f"syncline install --worker-role {patient.connection.info.user}  # as the role that installed before"
         return [critical("installation", error.message, why="a worker under this role would stop", fix=fix)]
     return [ok("installation", f"installed, schema {SCHEMA_VERSION}")]
-
-
-async def _shapes(patient: Patient) -> dict[TableName, Shape]:
-    shapes: dict[TableName, Shape] = {}
-    for table in {t: None for e in patient.entities for t in (e.table, *(embed.table for embed in e.embeds))}:
-        try:
-            with translated():
-                shapes[table] = await read_shape(patient.connection, table)
-        except MappingError:
-            continue  # the check of the mapping says so
-    return shapes

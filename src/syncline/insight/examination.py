@@ -32,7 +32,7 @@ class Examination:
     """
 
     def __init__(self, settings: Settings, stack: AsyncExitStack, connection: Connection) -> None:
-        self.patient = Patient(settings, connection, {})
+        self.patient = Patient(settings, connection, None)
         self._stack = stack
         self._lost = False
 

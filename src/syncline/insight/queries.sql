@@ -197,15 +197,17 @@ WHERE s.name = 'synchronous_commit' AND s.reset_val = 'off' AND NOT EXISTS (
 -- name: unsafe_settings
 SELECT name FROM pg_catalog.pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY 1
 
--- name: index_over
--- Is there an index that finds rows by these columns, whatever follows them in it?
+-- name: indexes_over
+-- Is there, for each table with some columns, an index that finds rows by these, whatever follows them in it?
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_index AS i
-    WHERE i.indrelid = %(table)s::bigint AND i.indisvalid AND i.indpred IS NULL
-      AND cardinality(%(columns)s::text[]) = (
+    WHERE i.indrelid = (w.one ->> 'table')::bigint AND i.indisvalid AND i.indpred IS NULL
+      AND jsonb_array_length(w.one -> 'columns') = (
           SELECT count(*) FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
           JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-          WHERE k.place <= cardinality(%(columns)s::text[]) AND a.attname = ANY(%(columns)s::text[]))) AS found
+          WHERE k.place <= jsonb_array_length(w.one -> 'columns') AND w.one -> 'columns' ? a.attname::text)) AS found
+FROM jsonb_array_elements(%(wanted)s) WITH ORDINALITY AS w (one, place)
+ORDER BY w.place
 
 -- name: package
 SELECT package FROM syncline.meta

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,10 +21,28 @@ async def read_shape(conn: AsyncConnection[Any], table: TableName) -> Shape:
         MappingError: there is no such table or view; the hint names similar ones.
 
     """
-    found = await _shapes(conn, schemas=[table.schema], names=[table.name])
-    if not found:
+    return await shape_of(conn, table, await read_named(conn, [table]))
+
+
+async def read_named(conn: AsyncConnection[Any], tables: Iterable[TableName]) -> dict[TableName, Shape]:
+    """Read the shapes of these tables in one statement; those that do not exist are left out."""
+    unique = list(dict.fromkeys(tables))
+    if not unique:
+        return {}
+    found = await _shapes(conn, schemas=[t.schema for t in unique], names=[t.name for t in unique])
+    return {shape.table: shape for shape in found}
+
+
+async def shape_of(conn: AsyncConnection[Any], table: TableName, shapes: Mapping[TableName, Shape]) -> Shape:
+    """Take a table's shape from those that have been read.
+
+    Raises:
+        MappingError: there is no such table or view; the hint names similar ones.
+
+    """
+    if table not in shapes:
         raise MappingError(f"there is no table {table}", hint=await _similar(conn, table))
-    return found[0]
+    return shapes[table]
 
 
 async def read_shapes(conn: AsyncConnection[Any], schemas: Sequence[str] | None = None) -> list[Shape]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from syncline.errors import ConfigError, MappingError
-from syncline.model.entity import Entity, Shape, TableName
-from syncline.outbox.catalog import fingerprint, read_shape
+from syncline.model.entity import Entity, TableName
+from syncline.outbox.catalog import fingerprint, read_named, shape_of
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.registry import installed
 from syncline.outbox.states import Plan, compile_plan
@@ -55,12 +55,11 @@ async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> P
     tables = sorted({t for e in entities for t in (e.table, *(embed.table for embed in e.embeds))}, key=str)
     with translated():
         plans = Plans(tables=tables, catalog=await fingerprint(connection, tables))
+        shapes = await read_named(connection, tables)
         for entity in entities:
             try:
-                shape = await read_shape(connection, entity.table)
-                children: dict[TableName, Shape] = {}
-                for embed in entity.embeds:
-                    children[embed.table] = await read_shape(connection, embed.table)
+                shape = await shape_of(connection, entity.table, shapes)
+                children = {embed.table: await shape_of(connection, embed.table, shapes) for embed in entity.embeds}
                 id_ = present[entity.name].id
                 plans.by_id[id_] = compile_plan(id_, entity, shape, children, context=connection)
             except MappingError as error:

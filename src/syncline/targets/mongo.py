@@ -21,6 +21,7 @@ from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors
+from syncline.targets.concurrently import concurrently
 from syncline.targets.mongo_indexes import ensure_indexes, holders, missing_indexes
 
 T = TypeVar("T")
@@ -90,9 +91,12 @@ class MongoTarget:
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create the declared indexes; idempotent."""
+
+        async def prepare(entity: Entity) -> None:
+            await ensure_indexes(self._database[entity.collection], entity)
+
         with mongo_errors.translated(), pymongo.timeout(None):
-            for entity in entities:
-                await ensure_indexes(self._database[entity.collection], entity)
+            await concurrently(prepare, [entity for entity in entities if entity.indexes])
 
     async def apply(self, batch: Batch) -> Report:
         """Write states; see ``syncline.ports.Target.apply``."""

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from syncline.config import Settings
+from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.outbox.connection import Connection
 
@@ -42,8 +43,23 @@ class Patient:
 
     settings: Settings
     connection: Connection
-    shapes: dict[TableName, Shape]
-    """Shapes of the tables that exist, those of embedded children too."""
+    looked: dict[TableName, Shape] | None
+    """Shapes of the tables that exist, those of embedded children too; ``None``: nobody could look yet."""
+
+    @property
+    def shapes(self) -> dict[TableName, Shape]:
+        """The same, for a check that needs them.
+
+        Raises:
+            SourceError: the tables could not be looked at; that is not to say that they are missing.
+
+        """
+        if self.looked is None:
+            raise SourceError(
+                "the tables were not looked at (see the check of the catalog)",
+                hint="mend that first, then: syncline doctor",
+            )
+        return self.looked
 
     @property
     def entities(self) -> tuple[Entity, ...]:

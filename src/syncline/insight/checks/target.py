@@ -18,6 +18,7 @@ from syncline.insight.examination import CHECK_SECONDS, unchecked
 from syncline.insight.reach import names, ping_target
 from syncline.model.entity import Index
 from syncline.ports import Target
+from syncline.targets.concurrently import concurrently
 from syncline.targets.mongo_indexes import StoredKeys, stored_keys
 
 MAJORITY_MILLISECONDS = 3000
@@ -101,7 +102,8 @@ async def target_privileges(target: Server, settings: Settings) -> list[Finding]
     if answer and who.get("authenticatedUsers"):
         lacking = lacks(who.get("authenticatedUserPrivileges", ()), settings.target.database, collections)
     else:
-        lacking = [text for name in collections for text in await _refused(target, name)]
+        refused = await concurrently(lambda name: _refused(target, name), collections)
+        lacking = [text for texts in refused for text in texts]
     if not lacking:
         return [ok("target privileges", "this user may do what a worker does")]
     user = next((one["user"] for one in who.get("authenticatedUsers", ())), "USER")
@@ -200,8 +202,9 @@ async def clock(target: Server, settings: Settings) -> list[Finding]:  # noqa: A
 async def indexes(target: Server, settings: Settings) -> list[Finding]:
     """Compare declared indexes with those that are there, and whether they are unique."""
     missing, plain = [], []
-    for entity in settings.entities:
-        present = await _present(target, entity.collection) if entity.indexes else {}
+    indexed = [entity for entity in settings.entities if entity.indexes]
+    found_there = await concurrently(lambda entity: _present(target, entity.collection), indexed)
+    for entity, present in zip(indexed, found_there, strict=True):
         for index in entity.indexes:
             known = present.get(stored_keys(index))
             if known is None:
