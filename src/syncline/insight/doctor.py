@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from syncline.config import Settings
-from syncline.errors import NotInstalledError, SourceUnavailableError, SynclineError, VersionError
+from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError, VersionError
 from syncline.insight import reach
 from syncline.insight.checks import capture, cockroach, indexes, server, sides, target, work
 from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
-from syncline.insight.examination import Check, Examination, examination, lost
+from syncline.insight.examination import Check, Examination, examination, lost, unchecked
 from syncline.outbox.catalog import read_named
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import on_cockroach
@@ -61,9 +61,13 @@ async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding
     cockroachdb = on_cockroach(examined.patient.connection)
     found = await examined.run([installation, catalog])
     found += await examined.run(cockroach.CHECKS if cockroachdb else [*server.CHECKS, *capture.CHECKS, *indexes.CHECKS])
-    if any(one.check == "installation" and one.level is Level.OK for one in found):
-        installed = cockroach.INSTALLED_CHECKS if cockroachdb else [*capture.INSTALLED_CHECKS, *work.CHECKS]
-        found += await examined.run([*installed, *both])
+    installed = [*(cockroach.INSTALLED_CHECKS if cockroachdb else (*capture.INSTALLED_CHECKS, *work.CHECKS)), *both]
+    level = max((one.level for one in found if one.check == "installation"), default=Level.CRITICAL)
+    if level is Level.OK:
+        found += await examined.run(installed)
+    elif level is Level.WARNING:  # nobody knows whether our tables are there
+        why = SourceError("Syncline's tables were not looked at", hint="see the check of the installation")
+        found += [unchecked(check.__name__.replace("_", " "), why) for check in installed]
     return found
 
 
@@ -76,9 +80,7 @@ async def installation(patient: Patient) -> list[Finding]:
         return [critical("installation", error.message, why=why, fix="syncline install")]
     except VersionError as error:
         return [critical("installation", error.message, why=why, fix=error.hint or "syncline install")]
-    except SourceUnavailableError:
-        raise
-    except SynclineError as error:
+    except PrivilegeError as error:
         fix = f"syncline install --worker-role {patient.connection.info.user}  # as the role that installed before"
         return [critical("installation", error.message, why="a worker under this role would stop", fix=fix)]
     return [ok("installation", f"installed, schema {SCHEMA_VERSION}")]
