@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from syncline.embedded.mongo import PrivateMongo
@@ -16,6 +17,10 @@ if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # a shell's background job: commands under test would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test never fails on a clock: examples may take as long as a busy machine makes them take.
+hypothesis.settings.register_profile("syncline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("syncline")
 
 ENGINE_FIXTURES = frozenset(
     {"postgres", "mongo", "database", "mongo_url", "mongo_db", "private_postgres", "private_mongo"}

@@ -330,3 +330,23 @@ m = 1
 )
 def test_lines_are_found(path, line):
     assert find(TOML, path) == line, re.escape(str(path))
+
+
+@pytest.mark.parametrize(
+    ("env", "place"),
+    [
+        ({"SYNCLINE_NOPE__X": "1"}, "environment variable SYNCLINE_NOPE__X: unknown setting 'nope'"),
+        ({"SYNCLINE_WORKER__NOPE": "1"}, "environment variable SYNCLINE_WORKER__NOPE: unknown setting 'nope'"),
+        ({"SYNCLINE_WORKER__GRACE_SECONDS": "1"}, "environment variable SYNCLINE_WORKER__GRACE_SECONDS: grace_seconds"),
+        ({"MONGODB_URL": "mongodb://h"}, "environment variable MONGODB_URL: no target database named"),
+    ],
+    ids=lambda one: next(iter(one)) if isinstance(one, dict) else "",
+)
+def test_what_a_variable_has_set_is_named_by_the_variable_and_by_no_file(tmp_path, env, place):
+    file = tmp_path / "syncline.toml"
+    file.write_text("# a file that says nothing of it\n[log]\nlevel = 'info'\n")
+    urls = {"DATABASE_URL": "postgresql://h/d", "MONGODB_URL": "mongodb://h/x"}
+    with pytest.raises(ConfigError) as raised:
+        load(file, urls | env)
+    assert raised.value.message.startswith(place)
+    assert "syncline.toml" not in raised.value.message

@@ -135,7 +135,9 @@ def _consistency(config: File) -> Iterator[Problem]:
             f"of [target] ({(worker.max_batch_age + target.timeout).total_seconds():g}), or a late write outlives it",
         )
     if not (target.database or urls.database_of(target.url)):
-        yield Problem(("target",), "no target database named", "set `database` in [target], or end the URL in /NAME")
+        yield Problem(
+            ("target", "url"), "no target database named", "set `database` in [target], or end the URL in /NAME"
+        )
 
 
 def _entities(config: File) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ class Origin:
         for end in range(len(path), 0, -1):
             if variable := self.variables.get(tuple(path[:end])):
                 return f"environment variable {variable}"
+        inside = [variable for set_, variable in self.variables.items() if set_[: len(path)] == tuple(path)]
+        if inside and not re.search(rf"\b{re.escape(str(path[-1]))}\b", self.text):
+            return f"environment variable {inside[0]}"  # a whole section that no line of the file begins
         return f"{self.file}:{lines.find(self.text, path)}" if self.text else self.file
 
 
