@@ -94,6 +94,27 @@ class TestTables:
         case.run("install", "--yes")
         assert case.report()["mapping"]["level"] == "ok"
 
+    def test_a_column_that_is_excluded_and_gone(self, case: Case) -> None:
+        case.sql("ALTER TABLE person DROP COLUMN secret")
+        finding = case.found("mapping", "warning", "public.person has no column secret")
+        assert "`exclude` of [entities.person]" in finding["fix"]
+        case.edit('exclude = ["secret"]\n', "")
+        case.run("install", "--yes")
+        assert case.report()["mapping"]["level"] == "ok"
+
+    def test_values_that_readers_cannot_have(self, case: Case) -> None:
+        case.sql("ALTER TABLE album ADD COLUMN until timestamptz, ADD COLUMN amounts numeric[]")
+        case.sql("UPDATE album SET until = 'infinity' WHERE id = 3")
+        assert case.report()["readers"]["level"] == "ok"
+        case.edit("[entities.album]\n", '[mapping]\ndates = "exact"\n[entities.album]\n')
+        finding = case.found("readers", "warning", "public.album: until hold infinity")
+        assert 'dates = "nearest"' in finding["fix"]
+        case.edit('dates = "exact"', 'dates = "text"')
+        case.sql("UPDATE album SET amounts = ARRAY[1, repeat('7', 40)::numeric] WHERE id = 3")
+        finding = case.found("readers", "warning", "public.album: amounts hold numbers of more than 34 digits")
+        case.edit('table = "album"\n', 'table = "album"\n' + finding["fix"].partition(" in [")[0] + "\n")
+        assert case.report()["readers"]["level"] == "ok"
+
     def test_a_table_that_is_gone(self, case: Case) -> None:
         case.sql("DROP TABLE person")
         finding = case.found("mapping", "critical", "there is no table public.person")

@@ -11,7 +11,7 @@ from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
 from syncline.backfill.tasks import TaskKind
-from syncline.model.entity import Index
+from syncline.model.entity import Fields, Index
 from syncline.model.mark import ticket
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Pass
@@ -323,7 +323,8 @@ INSERT INTO every (id, b, u, a) VALUES (40, '', gen_random_uuid(), '{1,NULL,3}')
 
 @pytest.fixture
 async def every(database, mongo_url, mongo_db):
-    async with paired(database, mongo_url, mongo_db, EVERY, [entity("every")]) as pair:
+    exact = entity("every", fields=Fields(dates="exact"))
+    async with paired(database, mongo_url, mongo_db, EVERY, [exact]) as pair:
         await pair.backfill("every")
         await pair.drain()
         yield pair

@@ -629,6 +629,37 @@ MUTANTS: Sequence[Mutant] = (
         "rows that cannot be read are all found in one batch, and the others wait for it",
         [Swap(f"{RELAY}/reader.py", "Reader._states", "1 + self._tries", "None")],
         [f"{REJECTED}::test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches"],
+    # -- the mapping
+    Mutant(
+        "far-dates-as-they-are",
+        "infinity becomes a date that many drivers cannot read",
+        [Swap("syncline/model/types.py", "readable", "dates == 'exact'", "True")],
+        ["tests/cases/test_far_dates.py::test_the_nearest_date_still_sorts_and_compares_as_a_date"],
+    ),
+    Mutant(
+        "new-default-unnoticed",
+        "what a changed default makes of dates is not part of the fingerprint",
+        [Swap("syncline/model/mapping.py", "Projection.__init__", "_far_dates((self, *self.embeds))", "[]")],
+        ["tests/cases/test_far_dates.py::test_installations_of_before_are_marked_again"],
+    ),
+    Mutant(
+        "references-that-print-otherwise",
+        "numeric(10,3) under numeric(10,2) is taken for the same key text",
+        [
+            Swap(
+                "syncline/model/mapping.py",
+                "_prints_alike",
+                "column.deterministic and (column.base != 'numeric' or column.scale == parent.scale)",
+                "True",
+            )
+        ],
+        ["tests/cases/test_declared.py::test_14_a_childs_reference_must_print_as_the_parents_key_does"],
+    ),
+    Mutant(
+        "percent-signs-as-placeholders",
+        "a column's percent sign is left for the driver to read",
+        [Swap("syncline/outbox/projection_sql.py", "named", "part.replace('%', '%%')", "part")],
+        ["tests/cases/test_names.py::test_18_a_key_of_any_name_and_its_children_are_followed"],
     ),
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from syncline.insight.checks import capture, cockroach, indexes, server, sides, target, work
+from syncline.insight.checks import capture, cockroach, indexes, readers, server, sides, target, work
 from syncline.targets.memory import MemoryTarget
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,15 @@ def test_the_cures_are_those_of_the_code():
 
 def test_a_check_is_called_as_its_findings_are():
     """So that one which could not be made is found under the same name."""
-    made = [*server.CHECKS, *capture.CHECKS, *capture.INSTALLED_CHECKS, *indexes.CHECKS, *work.CHECKS, *target.CHECKS]
+    made = [
+        *server.CHECKS,
+        *capture.CHECKS,
+        *capture.INSTALLED_CHECKS,
+        *indexes.CHECKS,
+        *readers.CHECKS,
+        *work.CHECKS,
+        *target.CHECKS,
+    ]
     made += [*cockroach.CHECKS, *cockroach.INSTALLED_CHECKS, *sides.checks(MemoryTarget())]
     assert {check.__name__.replace("_", " ") for check in made} <= findings().keys()
 

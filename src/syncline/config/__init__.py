@@ -5,6 +5,7 @@ from syncline.config.secrets import passwords, redact
 from syncline.config.settings import (
     HistorySettings,
     LogSettings,
+    MappingSettings,
     Settings,
     SourceSettings,
     TargetSettings,
@@ -16,6 +17,7 @@ __all__ = [
     "DEFAULT_FILE",
     "HistorySettings",
     "LogSettings",
+    "MappingSettings",
     "Settings",
     "SourceSettings",
     "TargetSettings",

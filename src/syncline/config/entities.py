@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from syncline.config.settings import Section
+from syncline.config.settings import MappingSettings, Section
 from syncline.model.entity import Computed, Embed, Entity, Fields, Index, TableName
 from syncline.model.masks import mask_problem
 
@@ -34,6 +34,8 @@ def _direction(field: str) -> tuple[str, int]:
     return (field[1:], -1) if field.startswith("-") else (field, 1)
 
 
+Defaults = MappingSettings | Fields
+"""Where a section's settings come from that it does not set: the file's, for an embed its entity's."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
@@ -62,7 +64,10 @@ class FieldsConfig(Section):
     computed: dict[str, Annotated[ComputedConfig, BeforeValidator(_shorthand)]] = Field(default_factory=dict)
     """Fields computed by SQL: `computed.fullName = "first || ' ' || last"`, or a table with `sql` and `type`."""
 
-    def to_fields(self) -> Fields:
+    dates: Literal["nearest", "text", "exact"] | None = None
+    """What `infinity` and years outside of 1 to 9999 become; by default as in [mapping]."""
+
+    def to_fields(self, defaults: Defaults) -> Fields:
         """Build the model's value."""
         return Fields(
             include=self.include,
@@ -71,6 +76,7 @@ class FieldsConfig(Section):
             types=self.types,
             naming=self.naming,
             computed={name: Computed(c.sql, c.type) for name, c in self.computed.items()},
+            dates=self.dates or defaults.dates,
         )
 
 
@@ -86,9 +92,9 @@ class EmbedConfig(FieldsConfig):
     where: str | None = None
     """SQL condition on the child's rows."""
 
-    def to_embed(self, field: str) -> Embed:
+    def to_embed(self, field: str, defaults: Defaults) -> Embed:
         """Build the model's value."""
-        return Embed(field, TableName.parse(self.table), self.on, self.order_by, self.to_fields(), self.where)
+        return Embed(field, TableName.parse(self.table), self.on, self.order_by, self.to_fields(defaults), self.where)
 
 
 class IndexConfig(Section):
@@ -158,16 +164,17 @@ class EntityConfig(FieldsConfig):
             raise ValueError("not a possible name of a collection: no $, and not beginning with system.")
         return name
 
-    def to_entity(self, name: str) -> Entity:
+    def to_entity(self, name: str, mapping: MappingSettings | None = None) -> Entity:
         """Build the model's value."""
+        fields = self.to_fields(mapping or MappingSettings())
         return Entity(
             name=name,
             table=TableName.parse(self.table or name),
             collection=self.collection or name,
             key=self.key,
             where=self.where,
-            fields=self.to_fields(),
-            embeds=tuple(embed.to_embed(field) for field, embed in self.embed.items()),
+            fields=fields,
+            embeds=tuple(embed.to_embed(field, fields) for field, embed in self.embed.items()),
             indexes=tuple(index.to_index() for index in self.indexes),
             mask=self.mask,
         )

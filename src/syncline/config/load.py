@@ -18,6 +18,7 @@ from syncline.config.secrets import redact
 from syncline.config.settings import (
     HistorySettings,
     LogSettings,
+    MappingSettings,
     Section,
     Settings,
     SourceSettings,
@@ -40,6 +41,7 @@ class File(Section):
     target: TargetSettings
     worker: WorkerSettings = WorkerSettings()
     history: HistorySettings = HistorySettings()
+    mapping: MappingSettings = MappingSettings()
     log: LogSettings = LogSettings()
     verify: VerifySettings = VerifySettings()
     entities: dict[str, EntityConfig] = Field(default_factory=dict)
@@ -201,8 +203,9 @@ def _settings(config: File, file: Path | None) -> Settings:
         target=target,
         worker=config.worker,
         history=config.history,
+        mapping=config.mapping,
         log=config.log,
         verify=config.verify,
-        entities=tuple(entity.to_entity(name) for name, entity in config.entities.items()),
+        entities=tuple(entity.to_entity(name, config.mapping) for name, entity in config.entities.items()),
         file=file,
     )

@@ -125,6 +125,16 @@ class WorkerSettings(Section):
         return self
 
 
+class MappingSettings(Section):
+    """What holds for every entity that does not say otherwise."""
+
+    dates: Literal["nearest", "text", "exact"] = "nearest"
+    """What `infinity` and years outside of 1 to 9999 become, which many drivers cannot read as dates.
+
+    `nearest`: the nearest day or millisecond of those years. `text`: a string. `exact`: a date all the same.
+    """
+
+
 class HistorySettings(Section):
     """What is remembered of applied changes."""
 
@@ -169,6 +179,7 @@ class Settings:
     target: TargetSettings
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+    mapping: MappingSettings = field(default_factory=MappingSettings)
     log: LogSettings = field(default_factory=LogSettings)
     verify: VerifySettings = field(default_factory=VerifySettings)
     entities: tuple[Entity, ...] = ()
@@ -182,7 +193,7 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """List the settings for people, with secrets masked; entities by name."""
         sections: dict[str, Any] = {}
-        for name in ("source", "target", "worker", "history", "verify", "log"):
+        for name in ("source", "target", "worker", "history", "mapping", "verify", "log"):
             section: Section = getattr(self, name)
             sections[name] = {key: _plain(getattr(section, key)) for key in type(section).model_fields}
         for side in ("source", "target"):

@@ -10,6 +10,7 @@ from typing import Any
 from syncline.errors import MappingError
 from syncline.insight import reach
 from syncline.insight.bookkeeping import migration_tool
+from syncline.insight.sampling import ROWS, wide_numbers
 from syncline.insight.suggestion import (
     Reference,
     Wide,
@@ -21,7 +22,6 @@ from syncline.insight.suggestion import (
     suggest_entity,
     text,
 )
-from syncline.insight.wide_numbers import wide_numbers
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.outbox.catalog import read_shapes
 from syncline.outbox.connection import Connection
@@ -87,7 +87,7 @@ async def propose(connection: Connection, schemas: Sequence[str] | None = None, 
         found = await reach.rows(connection, "extension_tables")
         extensions = {TableName(row["schema"], row["name"]): row["extension"] for row in found}
     tables = [shape for shape in shapes if _reason(shape, extensions) is None]
-    wide = {shape.table: await wide_numbers(connection, shape) for shape in tables}
+    wide = {shape.table: await wide_numbers(connection, shape, shape.columns, rows=ROWS) for shape in tables}
     return compose(
         connection.info.dbname,
         shapes,

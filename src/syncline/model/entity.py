@@ -80,6 +80,8 @@ class Fields:
     computed: Mapping[str, Computed] = default(default_factory=dict)
     naming: str = "same"
     """``same`` keeps the column's name, ``camel`` turns ``user_id`` into ``userId``."""
+    dates: str = default(default="nearest", repr=False)
+    """What ``infinity`` and years outside of 1 to 9999 become: ``nearest``, ``text`` or ``exact``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncline.errors import MappingError
-from syncline.model.entity import Fields, Shape
-from syncline.model.types import COMPUTED, Convert, Form, Kind, Reading, allowed_kinds, kind_named, reading_of
+from syncline.model.entity import Column, Fields, Shape
+from syncline.model.types import (
+    COMPUTED,
+    Convert,
+    Form,
+    Kind,
+    Reading,
+    allowed_kinds,
+    kind_named,
+    readable,
+    reading_of,
+)
 
 RESERVED = ("_id", "_originalId", "_source", "_syncedAt", "_v")
 Node = tuple[tuple[str, "int | Node"], ...]
@@ -56,11 +66,12 @@ def select_fields(fields: Fields, shape: Shape, *, implied: Iterable[str] = ()) 
     asked = {*(fields.include or ()), *fields.rename, *fields.types}
     hidden = set(implied) - asked
     taken = [c for c in shape.columns if c.name not in hidden and is_taken(fields, c.name, asked)]
-    columns = [
-        Selected(field_name(fields, c.name), c.name, None, reading_of(shape.table, c, fields.types.get(c.name)))
-        for c in taken
-    ]
+    columns = [Selected(field_name(fields, c.name), c.name, None, _reading(fields, shape, c)) for c in taken]
     return (*columns, *_computed(fields))
+
+
+def _reading(fields: Fields, shape: Shape, column: Column) -> Reading:
+    return readable(reading_of(shape.table, column, fields.types.get(column.name)), fields.dates, column)
 
 
 def is_taken(fields: Fields, column: str, asked: Iterable[str] = ()) -> bool:
@@ -87,7 +98,7 @@ def _computed(fields: Fields) -> list[Selected]:
             raise MappingError(
                 f"computed field {name!r} cannot be {computed.type!r}", hint=f"one of: {', '.join(COMPUTED)}"
             )
-        chosen.append(Selected(name, None, computed.sql, reading))
+        chosen.append(Selected(name, None, computed.sql, readable(reading, fields.dates)))
     return chosen
 
 

@@ -29,26 +29,51 @@ from syncline.model.fields import (
 from syncline.model.key_types import key_type
 from syncline.model.keys import KeyCodec, choose_key
 from syncline.model.types import Convert, Form, Kind, Reading, default_reading
-from syncline.model.values import decimal_from_text, double_from_text, long_from_text, micros_from_text
+from syncline.model.values import (
+    decimal_from_text,
+    double_from_text,
+    far_texts,
+    long_from_text,
+    micros_from_text,
+    near_days,
+    near_instants,
+)
 
 Row = tuple[Any, ...]
 Document = dict[str, Any]
 MAPPING_VERSION = 1
 """Raised when the same row becomes another document; part of every fingerprint."""
 
-_CONVERTERS: Mapping[Convert, Callable[[str], Any]] = {
+_CONVERTERS: Mapping[Convert, Callable[[Any], Any]] = {
     Convert.LONG: long_from_text,
     Convert.DOUBLE: double_from_text,
     Convert.DECIMAL: decimal_from_text,
     Convert.MICROS: micros_from_text,
+    Convert.NEAR_DAYS: near_days,
+    Convert.NEAR_INSTANTS: near_instants,
+    Convert.FAR_TEXTS: far_texts,
 }
+_NEAR_FORMS = frozenset({Form.NEAR_DATE, Form.NEAR_TIMESTAMP, Form.NEAR_UTC})
+_FAR_CONVERTS = frozenset({Convert.NEAR_DAYS, Convert.NEAR_INSTANTS, Convert.FAR_TEXTS})
 _FAMILIES = {"int2": "int", "int4": "int", "int8": "int", "text": "text", "varchar": "text"}
 
 
 class EmbedProjection:
     """A child table compiled: its rows are ``(parent's key text, column…)``."""
 
-    __slots__ = ("_converts", "_node", "embed", "gone", "key_casts", "on", "order_by", "selected", "shape", "unmapped")
+    __slots__ = (
+        "_converts",
+        "_node",
+        "dates",
+        "embed",
+        "gone",
+        "key_casts",
+        "on",
+        "order_by",
+        "selected",
+        "shape",
+        "unmapped",
+    )
 
     def __init__(self, entity: Entity, key: Sequence[Column], embed: Embed, shape: Shape) -> None:
         where = f"{entity.name}.{embed.field}"
@@ -60,6 +85,7 @@ class EmbedProjection:
         self.selected = select_fields(embed.fields, shape, implied=embed.on)
         self.unmapped = unmapped(embed.fields, shape, embed.on)
         self.gone = gone(embed.fields, shape)
+        self.dates = embed.fields.dates
         self._node = plan(unique_slots([s.field for s in self.selected], 1, where), where, reserved=())
         self._converts = _converts(self.selected, 1)
 
@@ -81,6 +107,7 @@ class Projection:
         "_flat",
         "_node",
         "codec",
+        "dates",
         "embeds",
         "entity",
         "fingerprint",
@@ -110,13 +137,14 @@ class Projection:
         self.selected = select_fields(entity.fields, shape, implied=implied)
         self.unmapped = unmapped(entity.fields, shape, (column.name for column in self.key))
         self.gone = gone(entity.fields, shape)
+        self.dates = entity.fields.dates
         self.embeds = tuple(EmbedProjection(entity, self.key, e, _child(entity, e, children)) for e in entity.embeds)
         self.names = ("_id", *(s.field for s in self.selected), *RESERVED[1:])
         self._node = self._plan()
         self._converts = _converts(self.selected, len(self.ids))
         nested = any(not isinstance(child, int) for _, child in self._node)
-        self._flat = not (nested or self.embeds or self._converts)
-        self.fingerprint = _fingerprint(entity, shape, [e.shape for e in self.embeds])
+        self._flat = not (nested or self.embeds)
+        self.fingerprint = _fingerprint(entity, shape, self.embeds, _far_dates((self, *self.embeds)))
 
     def documents(
         self,
@@ -133,7 +161,9 @@ class Projection:
         """
         tail = (source, synced_at, ticket)
         if self._flat:
-            names = self.names
+            names, converts = self.names, self._converts
+            if converts:
+                rows = [_converted(row, converts) for row in rows]
             return [dict(zip(names, row + tail, strict=False)) for row in rows]
         return self._planned(rows, child_rows, tail)
 
@@ -169,11 +199,11 @@ def _build(node: Node, values: Row) -> Document:
     return {name: values[child] if type(child) is int else _build(child, values) for name, child in node}  # type: ignore[arg-type]
 
 
-def _converts(selected: Sequence[Selected], first: int) -> tuple[tuple[int, Callable[[str], Any]], ...]:
+def _converts(selected: Sequence[Selected], first: int) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
     return tuple((i, _CONVERTERS[s.convert]) for i, s in enumerate(selected, first) if s.convert is not None)
 
 
-def _converted(row: Row, converts: Sequence[tuple[int, Callable[[str], Any]]]) -> Row:
+def _converted(row: Row, converts: Sequence[tuple[int, Callable[[Any], Any]]]) -> Row:
     values = list(row)
     for slot, convert in converts:
         if values[slot] is not None:
@@ -260,8 +290,19 @@ def _order(where: str, embed: Embed, shape: Shape) -> tuple[str, ...]:
     return order
 
 
-def _fingerprint(entity: Entity, shape: Shape, children: Sequence[Shape]) -> str:
-    tables = [(str(s.table), s.columns, s.primary_key) for s in (shape, *children)]
+def _far_dates(projections: Iterable[Projection | EmbedProjection]) -> list[tuple[int, str]]:
+    """Say where far dates become something else than what they were before there was a choice."""
+    return [
+        (place, one.dates)
+        for place, one in enumerate(projections)
+        if any(item.form in _NEAR_FORMS or item.convert in _FAR_CONVERTS for item in one.selected)
+    ]
+
+
+def _fingerprint(
+    entity: Entity, shape: Shape, embeds: Sequence[EmbedProjection], dates: Sequence[tuple[int, str]]
+) -> str:
+    tables = [(str(s.table), s.columns, s.primary_key) for s in (shape, *(embed.shape for embed in embeds))]
     declared = (entity.name, entity.key, entity.where, entity.fields, entity.embeds)
-    text = repr((MAPPING_VERSION, declared, tables))
+    text = repr((MAPPING_VERSION, declared, tables, *([dates] if dates else [])))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

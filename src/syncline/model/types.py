@@ -6,7 +6,7 @@ Lossless by default; the declared exceptions stand in ``docs/reference/types.md`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -56,15 +56,24 @@ class Form(StrEnum):
     """``to_jsonb(value)``"""
     EPOCH = "epoch"
     """``extract(epoch FROM value)::text``: exact seconds."""
+    NEAR_DATE = "near_date"
+    """The value, or the nearest day of the years 1 to 9999."""
+    NEAR_TIMESTAMP = "near_timestamp"
+    """The value, or the nearest instant of the years 1 to 9999."""
+    NEAR_UTC = "near_utc"
+    """The same ``AT TIME ZONE 'UTC'``."""
 
 
 class Convert(StrEnum):
-    """What is left to do in Python to a value that the SELECT list delivers as text."""
+    """What is left to do in Python to a value: that the SELECT list delivers as text, or that may hold far dates."""
 
     LONG = "long"
     DOUBLE = "double"
     DECIMAL = "decimal"
     MICROS = "micros"
+    NEAR_DAYS = "near_days"
+    NEAR_INSTANTS = "near_instants"
+    FAR_TEXTS = "far_texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +146,12 @@ COMPUTED: Mapping[Kind, Reading] = MappingProxyType(
 )
 """Readings of computed fields that name their kind."""
 
+DATES = ("nearest", "text", "exact")
+"""What ``infinity`` and years outside of 1 to 9999 may become. Many drivers cannot read them as dates."""
+_NEAR = {"date": Form.NEAR_DATE, "timestamp": Form.NEAR_TIMESTAMP, "timestamptz": Form.NEAR_UTC}
+_DAY_RANGES = frozenset((3912, 3913, 4535, 6155))
+_INSTANT_RANGES = frozenset((3908, 3909, 3910, 3911, 4533, 4534, 6152, 6153))
+
 FIRST_NORMAL_OID = 16384
 """Types below this are PostgreSQL's own."""
 RANGE_OIDS = frozenset((3904, 3906, 3908, 3910, 3912, 3926))
@@ -182,6 +197,36 @@ def reading_of(table: TableName, column: Column, override: str | None = None) ->
             )
         return _in_array(column, default) if column.array else default
     return _overridden(table, column, default, kind_named(override))
+
+
+def readable(reading: Reading, dates: str, column: Column | None = None) -> Reading:
+    """Add to a reading what makes far dates readable for every driver.
+
+    Args:
+        reading: of the column, or of an expression.
+        dates: one of ``DATES``.
+        column: ``None``: an expression, whose type nobody knows.
+
+    """
+    plain = reading.convert is None and reading.form in {Form.PLAIN, Form.UTC, Form.CAST}
+    if dates == "exact" or not plain or not _dated(reading, column):
+        return reading
+    if dates == "text":
+        return replace(reading, convert=Convert.FAR_TEXTS)
+    if column is None:
+        return replace(reading, convert=Convert.NEAR_INSTANTS)
+    if reading.kind is Kind.DATE and not column.array:
+        return replace(reading, form=_NEAR[column.base])
+    days = column.base == "date" or column.oid in _DAY_RANGES
+    return replace(reading, convert=Convert.NEAR_DAYS if days else Convert.NEAR_INSTANTS)
+
+
+def _dated(reading: Reading, column: Column | None) -> bool:
+    if column is None:
+        return reading.form is Form.PLAIN
+    return reading.kind is Kind.DATE or (
+        reading.kind in {Kind.RANGE, Kind.MULTIRANGE} and column.oid in _DAY_RANGES | _INSTANT_RANGES
+    )
 
 
 def _overridden(table: TableName, column: Column, default: Reading | None, kind: Kind) -> Reading:

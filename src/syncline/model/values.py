@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -36,6 +37,14 @@ _MIN_MICROS = -62135596800 * 10**6
 """Year 1."""
 _MAX_MICROS = 253402300800 * 10**6 - 1
 """The end of year 9999."""
+
+
+LAST_DAY = datetime(9999, 12, 31)  # noqa: DTZ001
+LAST_INSTANT = datetime(9999, 12, 31, 23, 59, 59, 999000)  # noqa: DTZ001
+FIRST_INSTANT = datetime(1, 1, 1)  # noqa: DTZ001
+_CYCLE_DAYS = 146_097
+"""Days in 400 years, after which the calendar repeats itself."""
+_DAYS_TO_1970 = 719_162
 
 
 class Unrepresentable:
@@ -126,6 +135,41 @@ def instant(micros: int) -> datetime | DatetimeMS:
     if _MIN_MICROS <= micros <= _MAX_MICROS:
         return EPOCH + timedelta(microseconds=micros)
     return DatetimeMS(micros // 1000)
+
+
+def near_days(value: Any) -> Any:
+    """Put the nearest day of the years 1 to 9999 in the place of each far date, within arrays and ranges too."""
+    return _far_replaced(value, lambda far: LAST_DAY if int(far) > 0 else FIRST_INSTANT)
+
+
+def near_instants(value: Any) -> Any:
+    """Put the nearest instant of the years 1 to 9999 in the place of each far one, within arrays and ranges too."""
+    return _far_replaced(value, lambda far: LAST_INSTANT if int(far) > 0 else FIRST_INSTANT)
+
+
+def far_texts(value: Any) -> Any:
+    """Write each far date as text, within arrays and ranges too."""
+    return _far_replaced(value, far_text)
+
+
+def _far_replaced(value: Any, replace: Callable[[DatetimeMS], Any]) -> Any:
+    if isinstance(value, DatetimeMS):
+        return replace(value)
+    if isinstance(value, list):
+        return [_far_replaced(item, replace) for item in value]
+    if isinstance(value, dict):
+        return {name: _far_replaced(item, replace) for name, item in value.items()}
+    return value
+
+
+def far_text(far: DatetimeMS) -> str:
+    """Write an instant that is no ``datetime`` in ISO 8601, with a sign and six digits of the year; ``±infinity``."""
+    if far in (INFINITY, MINUS_INFINITY):
+        return "infinity" if far == INFINITY else "-infinity"
+    days, millis = divmod(int(far), 86_400_000)
+    cycles, within = divmod(days + _DAYS_TO_1970, _CYCLE_DAYS)
+    date = FIRST_INSTANT + timedelta(days=within, milliseconds=millis)
+    return f"{date.year + 400 * cycles:+07}-{date:%m-%dT%H:%M:%S}.{date.microsecond // 1000:03}Z"
 
 
 def long_from_text(text: str) -> int | Unrepresentable:

@@ -22,6 +22,14 @@ _FORMS = {
     Form.UTC: "{value} AT TIME ZONE 'UTC'",
     Form.JSONB: "to_jsonb({value})",
     Form.EPOCH: "extract(epoch FROM {value})::text",
+    Form.NEAR_DATE: "CASE WHEN {value} > DATE '9999-12-31' THEN DATE '9999-12-31' "
+    "WHEN {value} < DATE '0001-01-01' THEN DATE '0001-01-01' ELSE {value} END",
+    Form.NEAR_TIMESTAMP: "CASE WHEN {value} > TIMESTAMP '9999-12-31 23:59:59.999999' "
+    "THEN TIMESTAMP '9999-12-31 23:59:59.999' WHEN {value} < TIMESTAMP '0001-01-01' "
+    "THEN TIMESTAMP '0001-01-01' ELSE {value} END",
+    Form.NEAR_UTC: "CASE WHEN {value} > TIMESTAMPTZ '9999-12-31 23:59:59.999999+00' "
+    "THEN TIMESTAMP '9999-12-31 23:59:59.999' WHEN {value} < TIMESTAMPTZ '0001-01-01+00' "
+    "THEN TIMESTAMP '0001-01-01' ELSE {value} AT TIME ZONE 'UTC' END",
 }
 
 

@@ -10,10 +10,12 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from syncline.errors import NotInstalledError, VersionError
-from syncline.model.entity import Entity, TableName
+from syncline.model.entity import Entity, Fields, TableName
 from syncline.outbox.connection import translated
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.sql import blocks
+
+_LATER = frozenset({"dates", "new_columns"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,13 @@ def definition(entity: Entity) -> dict[str, Any]:
 def _plain(value: object) -> Any:
     if isinstance(value, TableName):
         return str(value)
+    if isinstance(value, Fields):
+        # What came later is not written while it is the default: a new release must not take all for changed.
+        return {
+            field.name: _plain(getattr(value, field.name))
+            for field in fields(value)
+            if field.name not in _LATER or getattr(value, field.name) != field.default
+        }
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -18,8 +18,8 @@ from pymongo.database import Database
 
 from syncline.model.entity import Embed, Entity, TableName
 from syncline.testing.mapping.declared import TIMES, Mapped, fields_of, same, select
-from syncline.testing.mapping.restore import restored
-from syncline.testing.mapping.tables import Table, find
+from syncline.testing.mapping.restore import far_instant, restored
+from syncline.testing.mapping.tables import Table, find, named
 
 OURS = ("_id", "_originalId", "_source", "_syncedAt", "_v")
 PINNED = """
@@ -185,11 +185,22 @@ class _Comparison:
 
     @staticmethod
     def _column(table: Table, name: str) -> sql.Identifier:
-        return sql.Identifier(table.name.name, name)
+        return named(table.name.name, name)
 
 
 def _restored(mapped: Mapped, value: Any) -> str | None:
+    if mapped.dates == "text":
+        value = _as_instants(value)
     return None if value is ABSENT else restored(value, mapped.type, mapped.kind)
+
+
+def _as_instants(value: Any) -> Any:
+    """Read the texts of far dates back, within arrays and ranges too."""
+    if isinstance(value, dict):
+        return {name: _as_instants(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_instants(item) for item in value]
+    return far_instant(value) if isinstance(value, str) else value
 
 
 def _at(document: Any, path: Sequence[str]) -> Any:

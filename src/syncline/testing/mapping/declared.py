@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,9 @@ from psycopg import sql
 
 from syncline.model.entity import Fields
 from syncline.testing.mapping.tables import Table, Type, read_type
+from syncline.testing.mapping.tables import named as quoted
 
+_DATE = re.compile(r"-?infinity|(?P<year>\d{4,})-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?(\+00)?)?(?P<era> BC)?")
 TIMES = frozenset({"date", "timestamp", "timestamptz"})
 
 
@@ -32,6 +34,7 @@ class Mapped:
     place: str
     """Where the configuration says so."""
     required: bool = True
+    dates: str = "exact"
 
 
 def fields_of(
@@ -46,7 +49,7 @@ def fields_of(
             continue
         name = fields.rename.get(column.name) or (camel(column.name) if fields.naming == "camel" else column.name)
         kind = fields.types.get(column.name)
-        value: sql.Composable = sql.Identifier(table.name.name, column.name)
+        value: sql.Composable = quoted(table.name.name, column.name)
         place = f"include, exclude, rename, types of {column.name} in [{section}]"
         required = named or column.name not in key
         found.append(_mapped(name, value, column.sql_type, column.type, kind, place, required=required))
@@ -54,7 +57,7 @@ def fields_of(
         value = sql.SQL("({}\n)").format(sql.SQL(computed.sql.replace("%", "%%")))
         type_, sql_type = _type_of(conn, table, value)
         found.append(_mapped(name, value, sql_type, type_, computed.type, f"computed {name} in [{section}]"))
-    return found
+    return [replace(mapped, dates=fields.dates) for mapped in found]
 
 
 def _mapped(
@@ -80,7 +83,10 @@ def same(mapped: Mapped, source: str | None, target: str | None) -> bool:
     if source is None or target is None:
         return source is target
     if mapped.type.innermost in TIMES and mapped.kind not in {"micros", "text"}:
-        return _to_milliseconds(source) == _to_milliseconds(target)
+        source, target = (_to_milliseconds(text).replace('"', "") for text in (source, target))
+        if mapped.dates == "nearest":  # the target too: a column of whole seconds rounds the last millisecond up
+            source, target = _nearest(source, mapped.type), _nearest(target, mapped.type)
+        return source == target
     if mapped.type.name == "numeric" and mapped.kind is None:
         return _without_zeros(source) == _without_zeros(target)
     return source == target
@@ -95,6 +101,19 @@ def _to_milliseconds(text: str) -> str:
     return re.sub(r"\.(\d{1,3})\d*", lambda found: f".{found[1]:0<3}" if found[1].strip("0") else "", text)
 
 
+def _nearest(text: str, type_: Type) -> str:
+    """Put the limits of the years 1 to 9999 in the place of what lies outside."""
+    clock = {"date": "", "timestamp": " {}", "timestamptz": " {}+00"}[type_.innermost]
+
+    def limited(found: re.Match[str]) -> str:
+        if found[0].startswith("-infinity") or found["era"]:
+            return "0001-01-01" + clock.format("00:00:00")
+        far = found[0] == "infinity" or len(found["year"]) > 4
+        return "9999-12-31" + clock.format("23:59:59.999") if far else found[0]
+
+    return _DATE.sub(limited, text)
+
+
 def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -103,7 +122,7 @@ def select(items: Sequence[sql.Composable], table: Table, conditions: Sequence[s
     where = [sql.SQL("({}\n)").format(sql.SQL(text.replace("%", "%%"))) for text in conditions if text]
     return sql.SQL("SELECT {} FROM {} WHERE {}").format(
         sql.SQL(", ").join(items),
-        sql.Identifier(table.name.schema, table.name.name),
+        quoted(table.name.schema, table.name.name),
         sql.SQL(" AND ").join(where) if where else sql.SQL("true"),
     )
 

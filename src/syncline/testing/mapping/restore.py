@@ -7,6 +7,7 @@ value that it has. Nothing here comes from the mapping or from verification.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  documents hold UTC without a zone
 FIRST = datetime(1, 1, 1)  # noqa: DTZ001
 DAY = 86_400 * 10**6
 INFINITE = {2**63 - 1: "infinity", -(2**63): "-infinity"}
+_FAR = re.compile(r"([+-]\d{6})(-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z")
 _CYCLE = 146_097
 """Days in 400 years, after which the calendar repeats itself."""
 _OF_KIND: Mapping[str | None, tuple[type, ...]] = MappingProxyType(
@@ -105,6 +107,18 @@ def instant(micros: int | str, type_: Type) -> str:
     zone = "+00" if type_.innermost == "timestamptz" else ""
     era = "" if year > 0 else " BC"
     return f"{year if year > 0 else 1 - year:04}-{month:02}-{day:02} {clock}{zone}{era}"
+
+
+def far_instant(text: str) -> DatetimeMS | str:
+    """Read a far date as ``dates = "text"`` writes it; other texts stay as they are."""
+    if text in INFINITE.values():
+        return DatetimeMS(next(number for number, name in INFINITE.items() if name == text))
+    found = _FAR.fullmatch(text)
+    if found is None:
+        return text
+    cycles, year = divmod(int(found[1]) - 1, 400)
+    within = datetime.fromisoformat(f"{year + 1:04}{found[2]}") - EPOCH
+    return DatetimeMS(cycles * _CYCLE * 86_400_000 + within // timedelta(milliseconds=1))
 
 
 def _civil(days: int) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from syncline.errors import SynclineError
 from syncline.model.entity import Entity, TableName
 from syncline.testing.mapping.demands import conditions_of, kinds_of, parents_first
-from syncline.testing.mapping.tables import Column, ForeignKey, Table, find
+from syncline.testing.mapping.tables import Column, ForeignKey, Table, find, named
 from syncline.testing.mapping.values import random_text
 
 TRIES = 40
@@ -114,9 +114,9 @@ class Rows:
 
     def all(self, table: Table) -> list[Place]:
         """List the rows in the order of their keys."""
-        order = sql.SQL(", ").join(map(sql.Identifier, self.key_of(table) or [c.name for c in table.columns[:1]]))
+        order = sql.SQL(", ").join(map(named, self.key_of(table) or [c.name for c in table.columns[:1]]))
         query = sql.SQL("SELECT tableoid::bigint, ctid::text FROM {} ORDER BY {}").format(_identifier(table), order)
-        return [Place(*row) for row in self._conn.execute(query).fetchall()]
+        return [Place(*row) for row in self._conn.execute(query, ()).fetchall()]
 
     def any(self, table: Table) -> Place | None:
         """Choose a row; ``None``: the table is empty."""
@@ -242,11 +242,11 @@ class Rows:
 
     def _parent(self, key: ForeignKey, values: Values) -> Sequence[Any] | None:
         known = {p: values[c] for c, p in zip(key.columns, key.parent_columns, strict=True) if c in values}
-        conditions = [sql.SQL("{} = %s").format(sql.Identifier(name)) for name in known]
-        columns = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in key.parent_columns)
+        conditions = [sql.SQL("{} = %s").format(named(name)) for name in known]
+        columns = sql.SQL(", ").join(sql.SQL("{}::text").format(named(name)) for name in key.parent_columns)
         query = sql.SQL("SELECT DISTINCT {} FROM {} WHERE {} ORDER BY 1").format(
             columns,
-            sql.Identifier(key.parent.schema, key.parent.name),
+            named(key.parent.schema, key.parent.name),
             sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
         )
         found = self._conn.execute(query, list(known.values())).fetchall()
@@ -293,7 +293,7 @@ class Rows:
                 values[name] = fresh[name]
 
     def _insert(self, table: Table, values: Values) -> Place:
-        names = sql.SQL(", ").join(map(sql.Identifier, values))
+        names = sql.SQL(", ").join(map(named, values))
         marks = sql.SQL(", ").join([sql.Placeholder()] * len(values))
         what = sql.SQL("({}) VALUES ({})").format(names, marks) if values else sql.SQL("DEFAULT VALUES")
         query = sql.SQL("INSERT INTO {} {} RETURNING tableoid::bigint, ctid::text").format(_identifier(table), what)
@@ -303,7 +303,7 @@ class Rows:
         return Place(*found)
 
     def _update(self, table: Table, place: Place, values: Values) -> None:
-        settings = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values)
+        settings = sql.SQL(", ").join(sql.SQL("{} = %s").format(named(name)) for name in values)
         query = sql.SQL("UPDATE {} SET {} WHERE tableoid = %s AND ctid = %s").format(_identifier(table), settings)
         self._conn.execute(query, [*_adapted(table, values), *place])
 
@@ -319,7 +319,7 @@ def _adapted(table: Table, values: Values) -> list[Any]:
 
 
 def _identifier(table: Table) -> sql.Identifier:
-    return sql.Identifier(table.name.schema, table.name.name)
+    return named(table.name.schema, table.name.name)
 
 
 def _advice(table: Table, column: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from syncline.errors import MappingError
 from syncline.model.entity import TableName
@@ -75,6 +76,11 @@ class Table:
     def column(self, name: str) -> Column:
         """Find a column; the entity was compiled, so it is there."""
         return next(column for column in self.columns if column.name == name)
+
+
+def named(*parts: str) -> sql.Identifier:
+    """Write a name in a statement that has parameters, which would take its percent signs for placeholders."""
+    return sql.Identifier(*(part.replace("%", "%%") for part in parts))
 
 
 def read_tables(conn: psycopg.Connection[Any]) -> dict[TableName, Table]:
