@@ -629,6 +629,7 @@ MUTANTS: Sequence[Mutant] = (
         "rows that cannot be read are all found in one batch, and the others wait for it",
         [Swap(f"{RELAY}/reader.py", "Reader._states", "1 + self._tries", "None")],
         [f"{REJECTED}::test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches"],
+    ),
     # -- the mapping
     Mutant(
         "far-dates-as-they-are",
