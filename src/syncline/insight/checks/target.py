@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.insight.checks import replica_set as sets
+from syncline.insight.checks import target_use
 from syncline.insight.checks.finding import Finding, critical, ok, warning
 from syncline.insight.checks.server import SKEW_SECONDS
 from syncline.insight.examination import CHECK_SECONDS, unchecked
@@ -253,4 +254,5 @@ CHECKS: tuple[Callable[[Server, Settings], Awaitable[list[Finding]]], ...] = (
     target_url,
     clock,
     indexes,
+    *target_use.CHECKS,
 )
