@@ -15,6 +15,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from bson.decimal128 import Decimal128
@@ -26,7 +27,11 @@ from syncline import wiring
 from syncline.capture.install import InstallOptions, install, plan, uninstall
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
 from syncline.model.entity import Entity, TableName
+from syncline.outbox.registry import installed
+from syncline.outbox.source import PostgresSource
 from syncline.ports import Document, Target
+from syncline.relay.adoption import adopt as take_over
+from syncline.relay.adoption import ownership
 from syncline.relay.worker import Worker
 from syncline.targets.memory import MemoryTarget
 from syncline.targets.mongo import CODEC, MongoTarget
@@ -141,6 +146,17 @@ class Relay:
 
     # -- workers
 
+    async def adopt(self) -> None:
+        """Take the target over, as `syncline adopt` does."""
+        source = await PostgresSource.open(self.url, worker=str(uuid4()))
+        try:
+            owner = await ownership(source, self.target)
+            await take_over(
+                source, self.target, [entity.id for entity in (await installed(source.control)).values()], owner
+            )
+        finally:
+            await source.close()
+
     @property
     def settings(self) -> Settings:
         url, name = self.mongo or ("mongodb://unused", "unused")
@@ -153,11 +169,9 @@ class Relay:
         )
 
     @contextlib.asynccontextmanager
-    async def worker(
-        self, *, target: Target | None = None, adopt: bool = False, ready: bool = True
-    ) -> AsyncIterator[Worker]:
+    async def worker(self, *, target: Target | None = None, ready: bool = True) -> AsyncIterator[Worker]:
         """Run a worker in this process; at the end of the block it is stopped in order."""
-        worker = wiring.make_worker(self.settings, target or self.target, observer=self.seen, adopt=adopt)
+        worker = wiring.make_worker(self.settings, target or self.target, observer=self.seen)
         self.workers.append(worker)
         running = asyncio.create_task(worker.run())
         try:

@@ -62,6 +62,8 @@ class Report:
 
     stale: int = 0
     """Keys whose record already carried a higher ticket; nothing was changed (as far as the engine tells)."""
+    outranked: dict[str, Any] = field(default_factory=dict)
+    """Of those, key to the higher ticket that the record was seen with afterwards, whatever type that has."""
     present: int = 0
     """Inserts that met an existing record and became updates."""
     rejected: list[Rejection] = field(default_factory=list)
@@ -70,6 +72,7 @@ class Report:
     def add(self, part: Report) -> None:
         """Take in the report on another part of the batch."""
         self.stale += part.stale
+        self.outranked |= part.outranked
         self.present += part.present
         self.rejected += part.rejected
         self.conflicts += part.conflicts
@@ -87,6 +90,21 @@ class Beat:
     """Number of the newest renewal that reached the target."""
     timeline: str = ""
     """The source's history of promotions, as far as it tells; another one may have lost what was committed last."""
+    nonce: str = ""
+    """A random value that the source remembers: a copy of the source has left another one. Empty: an older release."""
+    worker: str = ""
+    """Who wrote it, for people."""
+
+
+UNREADABLE = "unknown cluster"
+"""Stands in a CockroachDB's identity when the role may not read the cluster's id: then only the database tells."""
+
+
+def same_system(one: str, other: str) -> bool:
+    """Tell whether two identities are the same cluster and database, as far as they can be read."""
+    if one.startswith(UNREADABLE) or other.startswith(UNREADABLE):
+        return one.rpartition("/")[2] == other.rpartition("/")[2]
+    return one == other
 
 
 class Target(Protocol):
@@ -117,8 +135,14 @@ class Target(Protocol):
         """Raise the record of each lane to its epoch, only where it is lower; return the lanes that were raised."""
         ...
 
-    async def beat(self, beat: Beat) -> Beat | None:
-        """Store ``beat`` unless the stored count is higher; return what was stored before."""
+    async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
+        """Store ``beat`` unless another system's is stored, or a higher count of its own; return what was there before.
+
+        Args:
+            beat: to store.
+            over: the other system whose record may be replaced.
+
+        """
         ...
 
     async def read_beat(self) -> Beat | None:

@@ -95,7 +95,7 @@ TASK_SECONDS = 1.0
 """How often a worker looks for backfills and sweeps to do."""
 
 
-def make_worker(settings: Settings, target: Target, *, observer: Observer | None = None, adopt: bool = False) -> Worker:
+def make_worker(settings: Settings, target: Target, *, observer: Observer | None = None) -> Worker:
     """Put a worker together."""
 
     async def compile_(source: PostgresSource) -> Plans:
@@ -129,7 +129,6 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         compile_,
         observer or LoggingObserver(wants_keys=settings.log.level == "debug"),
         background=background,
-        adopt=adopt,
     )
 
 
@@ -150,12 +149,11 @@ async def run_worker(
     settings: Settings,
     *,
     observer: Observer | None = None,
-    adopt: bool = False,
     asked: Callable[[], None] = lambda: None,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; ``asked`` is called when one of them has come."""
     async with opened_target(settings) as target:
-        worker = make_worker(settings, target, observer=observer, adopt=adopt)
+        worker = make_worker(settings, target, observer=observer)
         loop = asyncio.get_running_loop()
 
         def stop() -> None:

@@ -155,7 +155,7 @@ class Clinic:
         if arguments[0] == "worker":
             self.start(*arguments[1:])
         else:
-            self.run(*arguments, *(["--yes"] if arguments[0] == "install" else []))
+            self.run(*arguments, *(["--yes"] if arguments[0] in ("install", "adopt") else []))
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Run a worker in a process of its own."""

@@ -149,7 +149,8 @@ async def test_a_target_of_another_source_is_refused(memory: Relay, postgres) ->
             assert "adopt" in str(caught.value)
             assert stranger.counts()["outbox"] == 11
             assert {document["_id"] for document in stranger.raw()} == set(range(1, 11))
-            async with stranger.worker(adopt=True):
+            await stranger.adopt()
+            async with stranger.worker():
                 await settled(stranger)
                 assert {document["_id"] for document in stranger.raw(ITEM)} == set(range(100, 111))
 

@@ -18,6 +18,8 @@ RESTORES = f"{TESTS}/test_relay_restores.py"
 WORKERS = f"{TESTS}/test_relay_workers.py"
 STOP = "tests/cases/test_signals_stop.py"
 REJECTED = "tests/cases/test_rejected_records.py"
+COPIES = "tests/cases/test_copies.py"
+STALE = "tests/cases/test_stale_writes.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 
 
@@ -102,7 +104,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "promotion-not-noticed",
         "a source on another timeline is taken for the one that was known",
-        [Swap(f"{RELAY}/restores.py", "judge_beat", "return 'promoted'", "return None")],
+        [Swap(f"{RELAY}/restores.py", "judge_beat", "'forked' if lasting else 'promoted'", "None")],
         ["tests/integration/test_relay_rollout.py::test_a_promoted_source_is_reconciled"],
     ),
     Mutant(
@@ -198,7 +200,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/leases.py",
                 "Leases._acquire",
-                "self._source.acquire(lanes, above=max(stored.values(), default=0))",
+                "self._source.acquire(lanes, above=max(self._above, *stored.values(), 0))",
                 "self._source.acquire(lanes, above=0)",
             ),
             Swap(f"{RELAY}/leases.py", "Leases._acquire", "judge_lanes(stored, renewal)", "None"),
@@ -495,6 +497,73 @@ MUTANTS: Sequence[Mutant] = (
             Swap(f"{RELAY}/restores.py", "judge_lanes", "max(stored.values(), default=0) > renewal.epoch", "False"),
         ],
         [f"{RESTORES}::test_g3_a_source_restored_to_an_earlier_time_is_reconciled"],
+    ),
+    # -- whose target it is
+    Mutant(
+        "identity-ignored",
+        "a copy of the source, equal but for its cluster and database, is taken for the source",
+        [Swap(f"{RELAY}/restores.py", "judge_beat", "not same_system(found.system, mine.system)", "False")],
+        [f"{COPIES}::test_case_22_a_copy_of_the_source_is_refused_also_while_the_originals_worker_is_stopped"],
+    ),
+    Mutant(
+        "nonce-ignored",
+        "a byte-equal copy is not told from the source by what renewals left in the target",
+        [Swap(f"{RELAY}/restores.py", "judge_beat", "found.nonce not in nonces", "False")],
+        [f"{COPIES}::test_what_the_target_remembers_is_judged"],
+    ),
+    Mutant(
+        "above-taken-for-a-restore",
+        "somebody who stands above a running worker is taken for its own restored source",
+        [
+            Swap(
+                f"{RELAY}/restores.py",
+                "judge_beat",
+                "if found.count > mine.count:\n    return 'forked' if lasting else 'source behind'",
+                "if found.count > mine.count:\n    return 'source behind'",
+            )
+        ],
+        [f"{COPIES}::test_what_the_target_remembers_is_judged"],
+    ),
+    Mutant(
+        "beat-overwrites-others",
+        "the target's record of another source is overwritten by whoever comes",
+        [Swap(f"{TARGETS}/mongo.py", "MongoTarget.beat", "{'$or': [others, higher]}", "higher")],
+        [f"{CONTRACT}::test_another_systems_beat_stays_unless_it_is_named"],
+    ),
+    Mutant(
+        "cluster-as-installed",
+        "on CockroachDB the identity is what the installation noted, which a copy has too",
+        [Swap(f"{OUTBOX}/connection.py", "identify", "queries['identity']", "queries['identity_noted']")],
+        [f"{COPIES}::test_cockroachdb_another_cluster_is_refused"],
+    ),
+    Mutant(
+        "stale-acknowledged",
+        "a write that the fence refused under a lease that holds is acknowledged as done",
+        [
+            Swap(
+                f"{RELAY}/pump.py",
+                "Pump._written",
+                "if report.outranked:\n    parked, again = self._outranked.judge(plan.id, report.outranked)\n    work.reject(plan, parked)\n    work.outranked |= again\n    work.waiting |= again.keys()",
+                "pass",
+            )
+        ],
+        [
+            f"{STALE}::test_case_22_changes_arrive_although_another_source_has_written_above_them",
+            f"{STALE}::test_a_delete_that_the_fence_keeps_out_is_done_again",
+        ],
+        quick=True,
+    ),
+    Mutant(
+        "delete-not-read-back",
+        "a delete that found nothing is taken for done, whatever stands there",
+        [Swap(f"{TARGETS}/mongo.py", "MongoTarget._delete", "reply['n'] < len(absences)", "False")],
+        [f"{STALE}::test_a_delete_that_the_fence_keeps_out_is_done_again"],
+    ),
+    Mutant(
+        "no-epoch-above",
+        "what was outranked is written again under the epoch that was outranked",
+        [Swap(f"{RELAY}/leases.py", "Leases.outrank", "max(self._above, *epochs.values())", "0")],
+        [f"{STALE}::test_case_22_changes_arrive_although_another_source_has_written_above_them"],
     ),
     # -- backfill
     Mutant(

@@ -26,8 +26,8 @@ from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.registry import InstalledEntity
 from syncline.outbox.retrying import alone
 from syncline.outbox.sql import blocks
+from syncline.ports import UNREADABLE
 
-UNREADABLE = "unknown cluster"
 _WORKER = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 

@@ -16,6 +16,7 @@ SUMMARIES = {
     "install": "Create Syncline's tables and triggers, or bring them up to date. Running it again does nothing.",
     "uninstall": "Remove triggers, tables and history from the source. The target's documents stay.",
     "worker": "Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work.",
+    "adopt": "Take over a target that was another source's copy: everything is written anew, what is foreign removed.",
     "backfill": "Bring in what was there before: mark every record, for the worker to write it.",
     "resync": "Write every record again and remove every stray document: a full resync, done by the workers.",
     "serve": "Serve the operations page until told to stop (SIGTERM, Ctrl-C).",

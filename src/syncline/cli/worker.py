@@ -15,6 +15,7 @@ import typer
 
 from syncline.cli.common import ConfigOption, run, settings_from
 from syncline.config import Settings, passwords
+from syncline.errors import ConfigError
 from syncline.telemetry import logs
 from syncline.telemetry.observer import LoggingObserver, Observer, Observers
 from syncline.wiring import run_worker
@@ -32,7 +33,7 @@ class Verify(StrEnum):
 def worker(
     config: ConfigOption = None,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Take over a target that belongs to another installation.")
+        bool, typer.Option("--adopt", hidden=True, help="Use `syncline adopt`: it takes a target over once.")
     ] = False,
     metrics_port: Annotated[
         int | None,
@@ -48,14 +49,16 @@ def worker(
     ] = False,
 ) -> None:
     """Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work."""
+    if adopt:
+        raise ConfigError("a worker does not take a target over", hint="`syncline adopt` does, once, and asks first")
     settings = settings_from(config)
     if verify is not None:
         settings = replace(settings, verify=settings.verify.model_copy(update={"continuously": True}))
     logs.setup(settings.log, secrets=passwords(settings.source.url) | passwords(settings.target.url))
-    run(_worker(settings, adopt=adopt, host=metrics_host, port=metrics_port, tracing=tracing))
+    run(_worker(settings, host=metrics_host, port=metrics_port, tracing=tracing))
 
 
-async def _worker(settings: Settings, *, adopt: bool, host: str, port: int | None, tracing: bool) -> None:
+async def _worker(settings: Settings, *, host: str, port: int | None, tracing: bool) -> None:
     observers: list[Observer] = [LoggingObserver(wants_keys=settings.log.level == "debug")]
     async with contextlib.AsyncExitStack() as stack:
         if port is not None:
@@ -66,7 +69,7 @@ async def _worker(settings: Settings, *, adopt: bool, host: str, port: int | Non
             from syncline.telemetry.tracing import TracingObserver, exporting_traces  # needs the extra [tracing]
 
             observers.append(TracingObserver(stack.enter_context(exporting_traces("syncline-worker"))))
-        await run_worker(settings, observer=Observers(*observers), adopt=adopt, asked=_arm)
+        await run_worker(settings, observer=Observers(*observers), asked=_arm)
 
 
 def _arm() -> None:

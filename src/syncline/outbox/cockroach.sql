@@ -20,7 +20,9 @@ CREATE TABLE IF NOT EXISTS syncline.meta (
     last_entity    smallint NOT NULL DEFAULT 0,
     beat           bigint NOT NULL DEFAULT 0,
     confirmed_beat bigint NOT NULL DEFAULT 0,
-    installed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+    installed_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    nonces         text[] NOT NULL DEFAULT '{}',
+    contested      text
 );
 
 -- name: migration

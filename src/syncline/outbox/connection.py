@@ -133,8 +133,14 @@ async def identify(connection: Connection) -> Identity:
         SourceUnavailableError: it is a standby; states must come from the primary.
 
     """
+    queries = statements("queries.sql", dialect_of(connection))
     with translated():
-        row = await (await connection.execute(statements("queries.sql", dialect_of(connection))["identity"])).fetchone()
+        try:
+            row = await (await connection.execute(queries["identity"])).fetchone()
+        except psycopg.errors.Error:
+            if not on_cockroach(connection) or connection.broken:
+                raise
+            row = await (await connection.execute(queries["identity_noted"])).fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM has one row
     system, timeline, started, standby = row
     if standby:

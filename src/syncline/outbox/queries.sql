@@ -10,6 +10,9 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '
 -- name: installation
 SELECT schema_version, package, installation::text AS installation, epoch, beat, confirmed_beat FROM syncline.meta
 
+-- name: nonces
+SELECT nonces FROM syncline.meta
+
 -- name: read_marks
 SELECT seq, lane, entity, key, hint::text, durable
 FROM syncline.outbox
@@ -57,15 +60,34 @@ WITH due AS (
 INSERT INTO syncline.outbox (entity, lane, hint, key) SELECT entity, lane, 'G', key FROM due
 
 -- name: renew
+-- A nonce is drawn when the newest one is known to stand in the target (seen): so it is never more than a few behind,
+-- however long the target is away.
 WITH beat AS (
-    UPDATE syncline.meta SET beat = beat + 1, confirmed_beat = greatest(confirmed_beat, %(confirmed)s)
-    RETURNING beat, confirmed_beat, installation::text AS installation, epoch
+    UPDATE syncline.meta
+    SET beat = beat + 1, confirmed_beat = greatest(confirmed_beat, %(confirmed)s),
+        nonces = CASE WHEN nonces = '{}' OR nonces[1] = %(seen)s THEN (gen_random_uuid()::text || nonces)[1:16] ELSE nonces END
+    RETURNING beat, confirmed_beat, installation::text AS installation, epoch, nonces, contested, schema_version
 ), me AS (
     INSERT INTO syncline.worker AS w (id, name, version, expires_at, report)
     VALUES (%(worker)s, %(name)s, %(version)s, clock_timestamp() + %(ttl)s, %(report)s)
     ON CONFLICT (id) DO UPDATE SET expires_at = clock_timestamp() + %(ttl)s, report = excluded.report
 )
-SELECT beat, confirmed_beat, installation, epoch FROM beat
+SELECT beat, confirmed_beat, installation, epoch, nonces, contested, schema_version FROM beat
+
+-- name: contested
+SELECT contested FROM syncline.meta
+
+-- name: contest
+UPDATE syncline.meta SET contested = %(who)s
+
+-- name: adopt
+UPDATE syncline.meta
+SET beat = greatest(beat, %(count)s) + 1, epoch = greatest(epoch, %(above)s) + 1, contested = NULL,
+    nonces = (gen_random_uuid()::text || nonces)[1:16]
+RETURNING beat, installation::text, nonces[1]
+
+-- name: settle
+UPDATE syncline.notice SET resolved_at = clock_timestamp() WHERE name = %(name)s AND resolved_at IS NULL
 
 -- name: lanes
 SELECT l.lane, l.owner::text AS owner, l.epoch, l.confirmed, w.id IS NULL AS free
@@ -153,7 +175,7 @@ WITH old AS (
 SELECT name FROM old WHERE fingerprint IS NOT NULL
 
 -- name: raise_beat
-UPDATE syncline.meta SET beat = greatest(beat, %(beat)s)
+UPDATE syncline.meta SET beat = greatest(beat, %(beat)s), nonces = nonces[1:1] || %(nonce)s::text || nonces[2:15]
 
 -- name: asynchronous_writers
 -- Is there a role, a database or a server default that commits asynchronously?

@@ -1,7 +1,11 @@
 -- What is said differently to CockroachDB; the other blocks of queries.sql serve it as they are.
 
 -- name: identity
--- Restarts and failovers of its nodes are its own affair: only another cluster, or another installation's, is another source.
+-- Restarts and failovers of its nodes are its own affair: only another cluster or another database is another source.
+SELECT crdb_internal.cluster_id()::text || '/' || current_database()::text AS system, '' AS timeline, '' AS started, false AS standby
+
+-- name: identity_noted
+-- As the installation has read it: a cluster's id is not for every role to read (allow_unsafe_internals).
 SELECT cluster AS system, '' AS timeline, '' AS started, false AS standby FROM syncline.meta
 
 -- name: read_marks

@@ -13,11 +13,15 @@ CREATE TABLE syncline.meta (
     last_entity    smallint NOT NULL DEFAULT 0,
     beat           bigint NOT NULL DEFAULT 0,
     confirmed_beat bigint NOT NULL DEFAULT 0,
-    installed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+    installed_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    nonces         text[] NOT NULL DEFAULT '{}',
+    contested      text
 ) WITH (fillfactor = 10);
 COMMENT ON COLUMN syncline.meta.epoch IS 'Highest epoch ever given out; one counter for all lanes.';
 COMMENT ON COLUMN syncline.meta.last_entity IS 'Highest entity id ever given out, so that none is used twice.';
 COMMENT ON COLUMN syncline.meta.beat IS 'Advanced by every renewal of every worker, here and in the target: shows a restore of either side.';
+COMMENT ON COLUMN syncline.meta.nonces IS 'Random values that renewals have left in the target, newest first: another one there is another source''s.';
+COMMENT ON COLUMN syncline.meta.contested IS 'Who else wrote to the target; workers refuse to start until `syncline adopt`.';
 
 CREATE TABLE syncline.migration (
     number     integer PRIMARY KEY,

@@ -19,6 +19,7 @@ from syncline.outbox.bounded import Bound
 from syncline.outbox.connection import Connection, Identity, connect, identify, translated
 from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
+from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.registry import require_version, schema_version
 from syncline.outbox.states import Plan, States, read_states, read_together
 
@@ -35,6 +36,12 @@ class Renewal:
     epoch: int
     lanes: Mapping[int, LaneRow]
     workers: Sequence[str]
+    nonces: Sequence[str] = ()
+    """What renewals have left in the target, newest first."""
+    contested: str | None = None
+    """Who else was seen to write to the target."""
+    oldest: int = 0
+    """The oldest package's schema version that may work here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,17 +260,50 @@ class PostgresSource:
     # -- leases
 
     async def renew(
-        self, *, name: str, version: str, ttl: timedelta, confirmed: int, report: Mapping[str, Any]
+        self, *, name: str, version: str, ttl: timedelta, confirmed: int, report: Mapping[str, Any], seen: str = ""
     ) -> Renewal:
-        """Renew this worker's leases, advance the beat, and read who holds what."""
-        told = Jsonb({**report, "lease_seconds": ttl.total_seconds()})
-        values = {"name": name, "version": version, "ttl": ttl, "confirmed": confirmed, "report": told}
-        beat, confirmed_beat, installation, epoch = await self._one(self.control, "renew", **values)
+        """Renew this worker's leases, advance the beat, and read who holds what.
+
+        Raises:
+            SourceChangedError: the session leads to another server than at its start (a pooler may do that).
+
+        """
+        await self._still_the_same()
+        told = Jsonb({**report, "lease_seconds": ttl.total_seconds(), "schema": SCHEMA_VERSION})
+        values = {"name": name, "version": version, "ttl": ttl, "confirmed": confirmed, "report": told, "seen": seen}
+        beat, confirmed_beat, installation, epoch, *rest = await self._one(self.control, "renew", **values)
         with translated():
             lanes = await (await self.control.execute(self._queries["lanes"])).fetchall()
             workers = await (await self.control.execute(self._queries["live_workers"])).fetchall()
         rows = {lane: LaneRow(owner, at, sure, free) for lane, owner, at, sure, free in lanes}
-        return Renewal(beat, confirmed_beat, installation, epoch, rows, [worker for (worker,) in workers])
+        return Renewal(beat, confirmed_beat, installation, epoch, rows, [worker for (worker,) in workers], *rest)
+
+    async def _still_the_same(self) -> None:
+        found = await identify(self.control)
+        if found != self.identity:
+            raise SourceChangedError(f"the source is not the server it was: {_difference(self.identity, found)}")
+
+    async def nonces(self) -> Sequence[str]:
+        """Read what renewals have left in the target, as of now."""
+        return list((await self._one(self.control, "nonces"))[0])
+
+    async def contested(self) -> str | None:
+        """Tell who else was seen to write to the target."""
+        found = (await self._one(self.control, "contested"))[0]
+        return None if found is None else str(found)
+
+    async def contest(self, who: str) -> None:
+        """Note that somebody else writes to the target: no worker starts here before it is settled."""
+        await self._run("contest", who=who)
+
+    async def adopt(self, *, count: int, above: int) -> tuple[int, str, str]:
+        """Take counters above these; return beat, installation and a new nonce. Nobody contests the target any more."""
+        beat, installation, nonce = await self._one(self.control, "adopt", count=count, above=above)
+        return int(beat), str(installation), str(nonce)
+
+    async def settle(self, name: str) -> None:
+        """Resolve the notices of this name: their cause is gone."""
+        await self._run("settle", name=name)
 
     async def current_beat(self) -> int:
         """Read the beat as it stands."""
@@ -273,9 +313,9 @@ class PostgresSource:
         """Read the epoch counter as it stands."""
         return int((await self._one(self.control, "installation"))[3])
 
-    async def raise_beat(self, beat: int) -> None:
-        """Set the beat to at least this."""
-        await self._run("raise_beat", beat=beat)
+    async def raise_beat(self, beat: int, nonce: str = "") -> None:
+        """Set the beat to at least this; the nonce that came with it is ours too."""
+        await self._run("raise_beat", beat=beat, nonce=nonce)
 
     async def acquire(self, lanes: Sequence[int], *, above: int) -> dict[int, int]:
         """Take the free ones of these lanes under one new epoch higher than ``above``; return lane to epoch."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from syncline import __version__
-from syncline.errors import ForeignTargetError, TargetUnavailableError
+from syncline.errors import ForeignTargetError, TargetUnavailableError, VersionError
+from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.source import PostgresSource, Renewal
 from syncline.ports import Beat, Target
-from syncline.relay.restores import Restores, judge_beat, judge_lanes
+from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
 from syncline.telemetry.observer import Observer
 
 LANES = 64
+LOOKS = 3
+"""How often a record of the target is compared anew before it is called somebody else's."""
+FOREIGN = "ForeignTarget"
+ADOPT = "point [target] at another database; or, if the other one is gone for good, take it over: `syncline adopt`"
 
 
 class Leases:
@@ -32,7 +38,6 @@ class Leases:
         *,
         name: str,
         ttl: timedelta,
-        adopt: bool = False,
     ) -> None:
         self.held: dict[int, int] = {}
         self.report: Mapping[str, Any] = {}
@@ -50,9 +55,14 @@ class Leases:
         self._observer = observer
         self._name = name
         self._ttl = ttl
-        self._adopt = adopt
+        self._lasting = False
+        """Beats have been exchanged in this session."""
+        self._seen = ""
+        """The newest nonce that is known to stand in the target."""
         self._leaving: dict[int, int] = {}
         self._confirmed_beat = 0
+        self._above = 0
+        """Epochs that somebody else has written under; ours are higher."""
 
     async def renew(self) -> None:
         """Renew, look for restores, take or give back lanes. Called every second or so.
@@ -62,11 +72,18 @@ class Leases:
         Raises:
             SourceUnavailableError: the session is over.
             ForeignTargetError: the target is another source's copy.
+            VersionError: this release's time here is over.
 
         """
         renewal = await self._source.renew(
-            name=self._name, version=__version__, ttl=self._ttl, confirmed=self._confirmed_beat, report=self.report
+            name=self._name,
+            version=__version__,
+            ttl=self._ttl,
+            confirmed=self._confirmed_beat,
+            report=self.report,
+            seen=self._seen,
         )
+        _require(renewal)
         self._forget_lost(renewal)
         try:
             await self.prepare()
@@ -83,6 +100,13 @@ class Leases:
         """Forget lanes whose acknowledgement was refused."""
         for lane in lanes:
             self.held.pop(lane, None)
+
+    def outrank(self, epochs: Mapping[int, int]) -> None:
+        """Serve these lanes under higher epochs than these from the next renewal on, which takes them anew."""
+        self._above = max(self._above, *epochs.values())
+        for lane in epochs:
+            if lane in self.held:
+                self._leaving[lane] = self.held.pop(lane)
 
     async def release_all(self) -> None:
         """Give every lane back and leave."""
@@ -104,31 +128,61 @@ class Leases:
         """Compare both sides' memory of each other, then advance the target's.
 
         It is judged before it is overwritten, so that a crash in between judges again; and what was overwritten is
-        judged too, in case the target was restored between the two.
+        judged too, in case the target was restored, or somebody else wrote to it, between the two.
         """
         identity = self._source.identity
-        mine = Beat(renewal.installation, identity.system, renewal.beat, identity.timeline)
-        for exchange in (self._target.read_beat, lambda: self._target.beat(mine)):
-            found = await exchange()
-            verdict = judge_beat(found, mine, renewal.confirmed_beat)
-            if verdict == "source behind" and found and found.count <= await self._source.current_beat():
-                verdict = None  # another worker's renewal, newer than ours
-            if verdict == "foreign":
-                if not self._adopt:
-                    raise ForeignTargetError(
-                        f"the target database is the copy of another source ({found and found.system})",
-                        hint="point [target] at another database, or take it over: syncline worker --adopt",
-                    )
-                verdict = "reinstalled"
-            if verdict is not None:
-                await self._restores.reconcile(verdict)
-                # What the target remembers of the lanes says the same once more: it is dealt with.
-                stored = await self._target.lane_epochs()
-                await self._source.acquire([], above=max(stored.values(), default=0))
-                if found and verdict == "source behind":
-                    await self._source.raise_beat(found.count)
-                await self._drop_all()
+        nonce = renewal.nonces[0] if renewal.nonces else ""
+        mine = Beat(renewal.installation, identity.system, renewal.beat, identity.timeline, nonce, self._name)
+        found = await self._target.read_beat()
+        await self._answer(found, mine, renewal)
+        before = await self._target.beat(mine, over=found.system if found else None)
+        await self._answer(before, mine, renewal)
+        if before is None or before.installation != mine.installation or before.count <= mine.count:
+            self._seen = mine.nonce
         self._confirmed_beat = mine.count
+        if not self._lasting:
+            await self._source.settle(FOREIGN)
+            self._lasting = True
+
+    async def _answer(self, found: Beat | None, mine: Beat, renewal: Renewal) -> None:
+        """Do what the target's record asks for: nothing, a reconciliation, or to end."""
+        verdict = await self._judged(found, mine, renewal)
+        if verdict is None:
+            return
+        if verdict == "foreign" or verdict == "forked":  # noqa: PLR1714  a type checker narrows by it
+            assert found is not None  # noqa: S101  nothing is nobody's
+            await self._refuse(found, verdict)
+        await self._restores.reconcile(verdict)
+        # What the target remembers of the lanes says the same once more: it is dealt with.
+        stored = await self._target.lane_epochs()
+        await self._source.acquire([], above=max(stored.values(), default=0))
+        if found and verdict == "source behind":
+            await self._source.raise_beat(found.count, found.nonce)
+        await self._drop_all()
+
+    async def _judged(self, found: Beat | None, mine: Beat, renewal: Renewal) -> Verdict | Foreign | None:
+        """Judge; where another worker's renewal may be newer than ours, by what the source says now."""
+        verdict = judge_beat(found, mine, renewal.confirmed_beat, nonces=renewal.nonces, lasting=self._lasting)
+        for _ in range(LOOKS):
+            if verdict not in ("source behind", "forked"):
+                break
+            newest = replace(mine, count=max(mine.count, await self._source.current_beat()))
+            known = await self._source.nonces()
+            verdict = judge_beat(found, newest, renewal.confirmed_beat, nonces=known, lasting=self._lasting)
+            found = await self._target.read_beat()
+        return verdict
+
+    async def _refuse(self, found: Beat, verdict: Foreign) -> NoReturn:
+        who = f"{found.worker or 'a worker'} at {found.system}"
+        if verdict == "forked":
+            await self._source.contest(who)
+        how = "a copy of this source" if verdict == "forked" else "another source"
+        message = (
+            f"the target is written to by {how} ({who})" if self._lasting else f"the target belongs to {how} ({who})"
+        )
+        await self._source.notice(FOREIGN, "critical", f"{message}; this worker has ended")
+        self._observer.notice(FOREIGN, "critical", message)
+        raise ForeignTargetError(message, hint=ADOPT)
 
     async def _drop_all(self) -> None:
         """Start over with new epochs, which the target will be told."""
@@ -169,7 +223,7 @@ class Leases:
             verdict = None  # another worker's acquisition, newer than our renewal
         if verdict is not None:
             await self._restores.reconcile(verdict)
-        taken = await self._source.acquire(lanes, above=max(stored.values(), default=0))
+        taken = await self._source.acquire(lanes, above=max(self._above, *stored.values(), 0))
         if not taken:
             return
         announced = await self._target.announce(taken)
@@ -180,6 +234,25 @@ class Leases:
         self.held.update({lane: taken[lane] for lane in sure})
         self._observer.lanes(len(self.held), LANES)
         self.changed()
+
+
+def _require(renewal: Renewal) -> None:
+    """See that this worker may go on here.
+
+    Raises:
+        VersionError: the previous release's time is over, and this is it.
+        ForeignTargetError: somebody else was seen to write to the target.
+
+    """
+    if renewal.oldest > SCHEMA_VERSION:
+        raise VersionError(
+            f"the database has schema version {renewal.oldest}, this Syncline knows {SCHEMA_VERSION}",
+            hint="upgrade the syncline package here",
+        )
+    if renewal.contested is not None:
+        raise ForeignTargetError(
+            f"a copy of this source has written to the target too ({renewal.contested})", hint=ADOPT
+        )
 
 
 async def _nothing() -> None:

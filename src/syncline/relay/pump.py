@@ -23,6 +23,7 @@ from syncline.relay.clock import Backoff, boottime
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
 from syncline.relay.leases import Leases
+from syncline.relay.outranked import CODE, NOTICE, Outranked
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
 from syncline.relay.traces import Traces
@@ -36,6 +37,10 @@ GATHER_SECONDS = 0.005
 """After so long another batch is begun although a small one is being written: the target is far away."""
 SUSPECT_PAUSE = timedelta(seconds=0.5)
 """Between tries of a record that is suspected to bring the target down: a server that stumbles gets over it."""
+
+
+WRITTEN_AGAIN = "documents had versions above this source's; they are written again"
+PARKED = "records are parked whose documents keep versions above this source's"
 
 
 class TooOldError(TargetError):
@@ -81,6 +86,7 @@ class Pump:
             bytes_in_flight=settings.bytes_in_flight,
         )
         self._conflicts = Conflicts(source, target)
+        self._outranked = Outranked()
         self._traces = Traces(source, observer)
         self._idler = Idler(source, poll=settings.poll.total_seconds())
         self._idler.wakes = source.can_wake
@@ -265,6 +271,11 @@ class Pump:
         work.reports.setdefault(plan.id, Report()).add(report)
         if report.rejected:
             work.reject(plan, report.rejected)
+        if report.outranked:
+            parked, again = self._outranked.judge(plan.id, report.outranked)
+            work.reject(plan, parked)
+            work.outranked |= again
+            work.waiting |= again.keys()
         if batch.inserts and report.present:
             self._reader.insert_backfills[plan.id] = report.present * 2 < len(batch.inserts)
 
@@ -324,10 +335,30 @@ class Pump:
             parked = {entity for entity, _ in whole.rejected}
             self._parked |= parked
             self._parked_lately |= parked
+            await self._raise_alarm(works, held)
         for work in works:
             if work.failure is None:
                 self._succeeded(work)
             self._finish(work)
+
+    async def _raise_alarm(self, works: list[Work], held: Collection[int]) -> None:
+        """Under leases that hold, nobody else may have written: say so, and take epochs above what stands there."""
+        epochs: dict[int, int] = {}
+        entities: dict[int, str] = {}
+        for work in works:
+            for record, epoch in work.outranked.items():
+                lane = work.touched[record[0]].lanes[record[1]]
+                if lane in held:
+                    epochs[lane] = max(epoch, epochs.get(lane, 0))
+                    entities[record[0]] = WRITTEN_AGAIN
+                    self._outranked.raised([record])
+            entities |= {entity: PARKED for entity, rejection in work.ack.rejected if rejection.code == CODE}
+        for entity, what in entities.items():
+            message = f"entity {self._plans[entity].name}: somebody else writes to the target: {what}"
+            await self._source.notice(NOTICE, "critical", message)
+            self._observer.notice(NOTICE, "critical", message)
+        if epochs:
+            self._leases.outrank(epochs)
 
     async def _refused(self, works: list[Work], lanes: Collection[int]) -> None:
         """Another worker has these lanes: what was written for them is marked again, for it to read."""
@@ -357,7 +388,9 @@ class Pump:
     def _succeeded(self, work: Work) -> None:
         self._backoff.reset()
         rejected = {(entity, rejection.key) for entity, rejection in work.ack.rejected}
-        self._poison.succeeded(one for one in work.records() if one not in rejected and one not in work.waiting)
+        written = [one for one in work.records() if one not in rejected and one not in work.waiting]
+        self._poison.succeeded(written)
+        self._outranked.settled(written)
         self._reader.in_time()
         took = timedelta(seconds=time.monotonic() - work.begun)
         marks = (

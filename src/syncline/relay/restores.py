@@ -1,16 +1,17 @@
-"""Telling that one side was restored to an earlier time, and what follows: mark and sweep of everything."""
+"""Telling whose target it is, and that a side was restored to an earlier time: then everything is marked and swept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from syncline.outbox.source import PostgresSource, Renewal
 from syncline.outbox.states import Plan
-from syncline.ports import Beat
+from syncline.ports import Beat, same_system
 from syncline.telemetry.observer import Observer
 
 Verdict = Literal["source behind", "target behind", "target empty", "reinstalled", "promoted"]
+Foreign = Literal["foreign", "forked"]
 
 _MESSAGES: Mapping[Verdict, str] = {
     "source behind": "the source is older than what the target has seen of it: it was restored to an earlier time",
@@ -21,25 +22,35 @@ _MESSAGES: Mapping[Verdict, str] = {
 }
 
 
-def judge_beat(found: Beat | None, mine: Beat, confirmed: int) -> Verdict | Literal["foreign"] | None:
+def judge_beat(
+    found: Beat | None, mine: Beat, confirmed: int, *, nonces: Collection[str] = (), lasting: bool = False
+) -> Verdict | Foreign | None:
     """Compare the target's heartbeat record with the source's counters.
 
     Args:
         found: what the target has stored.
         mine: the source's newest beat.
         confirmed: the highest beat that the source knows to have reached the target.
+        nonces: what the source's renewals have left in the target.
+        lasting: this session has exchanged beats before. Since then the source was not restored, which ends sessions:
+            who has written is another one. At its start a restored source and a copy look the same; then the one that
+            runs already will see it.
 
     """
     if found is None:
         return "target empty" if confirmed else None
+    if not same_system(found.system, mine.system):
+        return "foreign"
     if found.installation != mine.installation:
-        return "reinstalled" if found.system == mine.system else "foreign"
+        return "reinstalled"
     if found.count < confirmed:
         return "target behind"
     if found.count > mine.count:
-        return "source behind"
+        return "forked" if lasting else "source behind"
     if found.timeline and mine.timeline and found.timeline != mine.timeline:
-        return "promoted"
+        return "forked" if lasting else "promoted"
+    if found.nonce and nonces and found.nonce not in nonces:
+        return "forked" if lasting else "source behind"
     return None
 
 

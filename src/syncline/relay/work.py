@@ -56,6 +56,8 @@ class Work:
     failure: BaseException | None = None
     waiting: set[tuple[int, str]] = field(default_factory=set)
     """Keys whose marks stay: their unique value belongs to another record for now, or they are to be tried again."""
+    outranked: dict[tuple[int, str], int] = field(default_factory=dict)
+    """Records that carry a version above this batch's ticket, with the epoch above which they are tried again."""
     marks: list[Mark] = field(default_factory=list)
     states: States | None = None
     """Of one entity, where they came with the marks."""

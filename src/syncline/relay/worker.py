@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -53,7 +55,6 @@ class Worker:
         compile_plans: compiles the entities at the start of each session.
         observer: is told what happens.
         background: runs beside the pump in each session.
-        adopt: take over a target that was another source's copy.
 
     """
 
@@ -65,7 +66,6 @@ class Worker:
         observer: Observer,
         *,
         background: Background | None = None,
-        adopt: bool = False,
     ) -> None:
         self.id = str(uuid.uuid4())
         self._settings = settings
@@ -73,7 +73,6 @@ class Worker:
         self._compile = compile_plans
         self._observer = observer
         self._background = background
-        self._adopt = adopt
         self._stopping = asyncio.Event()
         self._pump: Pump | None = None
         self._known: Identity | None = None
@@ -153,9 +152,8 @@ class Worker:
             self._target,
             restores,
             self._observer,
-            name=worker.name or f"worker {self.id[:8]}",
+            name=worker.name or own_name(),
             ttl=worker.lease,
-            adopt=self._adopt,
         )
         pump = Pump(
             source,
@@ -226,6 +224,11 @@ class Worker:
                 running.result()
         finally:
             await end(running, seconds=CUT_OFF_SECONDS)
+
+
+def own_name() -> str:
+    """Name this process as operators find it: by host and pid."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Strikes:

@@ -54,7 +54,7 @@ class MemoryTarget:
         for document in batch.upserts:
             self._put(records, unique, document, report)
         for absence in batch.deletes:
-            self._remove(records, absence)
+            self._remove(records, absence, report)
         return report
 
     def _put(self, records: Records, unique: Iterable[Index], document: Document, report: Report) -> None:
@@ -68,6 +68,8 @@ class MemoryTarget:
         # A ticket that is no number stands above all numbers, as the order of BSON types has it.
         if stored is not None and not order(_ticket(stored, -1)) < order(document["_v"]):
             report.stale += 1
+            if order(_ticket(stored, -1)) != order(document["_v"]):
+                report.outranked[key] = _ticket(stored, -1)
             return
         encoded = bson.encode(document, codec_options=CODEC)
         decoded = _decode(encoded)
@@ -83,13 +85,15 @@ class MemoryTarget:
         records[place] = encoded
 
     @staticmethod
-    def _remove(records: Records, absence: Absence) -> None:
+    def _remove(records: Records, absence: Absence, report: Report) -> None:
         place = order(absence.id)
         stored = records.get(place)
         if stored is None:
             return
         ticket = _ticket(stored, None)
         if isinstance(ticket, (int, float)) and ticket >= absence.ticket:
+            report.stale += 1
+            report.outranked[absence.key] = ticket
             return
         del records[place]
 
@@ -103,10 +107,11 @@ class MemoryTarget:
         self._epochs.update({lane: epochs[lane] for lane in raised})
         return raised
 
-    async def beat(self, beat: Beat) -> Beat | None:
-        """Advance the heartbeat record."""
+    async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
+        """Advance the heartbeat record; another system's stays unless it is ``over``."""
         before = self._beat
-        if before is None or before.installation != beat.installation or before.count <= beat.count:
+        ours = before is None or before.system in (beat.system, over)
+        if ours and (before is None or before.installation != beat.installation or before.count <= beat.count):
             self._beat = beat
         return before
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import bson
 import pymongo
+from bson.decimal128 import Decimal128
+from bson.min_key import MinKey
 from pymongo import AsyncMongoClient, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
@@ -21,6 +23,7 @@ from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors
+from syncline.targets.bson_order import order
 from syncline.targets.concurrently import concurrently
 from syncline.targets.mongo_indexes import ensure_indexes, holders, missing_indexes
 
@@ -146,7 +149,9 @@ class MongoTarget:
                 raise
             await self._upsert_sifted(collection, documents, refusal, report)
             return
-        report.stale += reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]
+        if stale := reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]:
+            report.stale += stale
+            await self._read_back(collection, [(d["_originalId"], d["_id"], d["_v"]) for d in documents], report)
         for error in mongo_errors.of(reply):
             document = documents[error["index"]]
             self._note(report, document["_originalId"], error, document)
@@ -196,6 +201,22 @@ class MongoTarget:
             return
         for error in mongo_errors.of(reply):
             self._note(report, absences[error["index"]].key, error)
+        if reply["n"] < len(absences):  # nothing there, or something that the ticket does not reach
+            before = len(report.outranked)
+            await self._read_back(collection, [(gone.key, gone.id, gone.ticket - 1) for gone in absences], report)
+            report.stale += len(report.outranked) - before
+
+    @staticmethod
+    async def _read_back(
+        collection: AsyncCollection[dict[str, Any]], written: Sequence[tuple[str, Any, int]], report: Report
+    ) -> None:
+        """Find the records (key, _id, ticket) that have a higher ticket; from the primary, where they were written."""
+        ids = {order(id_): (key, ticket) for key, id_, ticket in written}
+        cursor = collection.find({"_id": {"$in": [id_ for _, id_, _ in written]}}, {"_v": 1}, batch_size=len(written))
+        for found in await cursor.to_list():
+            key, ticket = ids[order(found["_id"])]
+            if _outranks(found.get("_v"), ticket):
+                report.outranked[key] = found["_v"]
 
     async def _delete_sifted(
         self,
@@ -251,14 +272,15 @@ class MongoTarget:
         stored = await self.lane_epochs()
         return {lane for lane, epoch in epochs.items() if stored.get(lane) == epoch}
 
-    async def beat(self, beat: Beat) -> Beat | None:
-        """Advance the heartbeat record."""
+    async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
+        """Advance the heartbeat record; another system's stays unless it is ``over``."""
         record = {"_id": "source", **dataclasses.asdict(beat)}
         higher = {"$and": [{"$eq": ["$installation", beat.installation]}, {"$gt": ["$count", beat.count]}]}
+        others = {"$not": {"$in": [{"$ifNull": ["$system", beat.system]}, [beat.system, over]]}}
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             before = await self._control.find_one_and_update(
                 {"_id": "source"},
-                [{"$replaceWith": {"$cond": [higher, "$$ROOT", {"$literal": record}]}}],
+                [{"$replaceWith": {"$cond": [{"$or": [others, higher]}, "$$ROOT", {"$literal": record}]}}],
                 upsert=True,
                 return_document=pymongo.ReturnDocument.BEFORE,
             )
@@ -367,10 +389,18 @@ def same_id(left: Any, right: Any) -> bool:
     return bool(bson.encode({"": left}, codec_options=CODEC) == bson.encode({"": right}, codec_options=CODEC))
 
 
+def _outranks(version: Any, ticket: int) -> bool:
+    """Tell whether the fence keeps this ticket out: by a higher number, or by what the order of types puts above."""
+    if isinstance(version, (int, float, Decimal128)) and not isinstance(version, bool):
+        return order(ticket) < order(version)
+    return version is not None and not isinstance(version, MinKey)
+
+
 def _beat(record: Mapping[str, Any] | None) -> Beat | None:
     if not record:
         return None
-    return Beat(record["installation"], record["system"], record["count"], record.get("timeline", ""))
+    said = {name: record.get(name, "") for name in ("timeline", "nonce", "worker")}
+    return Beat(record["installation"], record["system"], record["count"], **said)
 
 
 def _chunks(items: list[T]) -> Iterable[list[T]]:

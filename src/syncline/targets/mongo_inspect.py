@@ -13,7 +13,7 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from syncline.model.entity import Entity
-from syncline.ports import Document
+from syncline.ports import Beat, Document
 from syncline.targets import mongo_errors
 from syncline.targets.bson_order import order
 from syncline.targets.mongo import CODEC, DURABLE, MongoTarget, same_id
@@ -66,10 +66,9 @@ class MongoInspection:
         """Read the highest epoch that each lane has announced."""
         return await self._target.lane_epochs()
 
-    async def installation(self) -> str | None:
+    async def owner(self) -> Beat | None:
         """Tell whose copy this is; ``None``: nobody has claimed it yet."""
-        beat = await self._target.read_beat()
-        return None if beat is None else beat.installation
+        return await self._target.read_beat()
 
     async def read_encoded(self, entity: Entity, ids: Sequence[Any], *, keys_only: bool = False) -> list[bytes]:
         """Read documents by ``_id`` as BSON, in any order."""

@@ -100,10 +100,10 @@ class FaultyTarget:
         self._check()
         return await self.target.announce(epochs)
 
-    async def beat(self, beat: Beat) -> Beat | None:
+    async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
         """Store the beat."""
         self._check()
-        return await self.target.beat(beat)
+        return await self.target.beat(beat, over=over)
 
     async def read_beat(self) -> Beat | None:
         """Read the beat."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from syncline.model.entity import Entity
-from syncline.ports import Document
+from syncline.ports import Beat, Document
 
 Place = tuple[Any] | None
 """An ``_id`` as a bound of a range, the lower one included, the upper one not; ``None``: there is no bound."""
@@ -19,7 +19,7 @@ class Inspection(Protocol):
         """Read the highest epoch that each lane has announced."""
         ...
 
-    async def installation(self) -> str | None:
+    async def owner(self) -> Beat | None:
         """Tell whose copy the target is; ``None``: nobody has claimed it yet."""
         ...
 

@@ -10,9 +10,10 @@ from psycopg.types.json import Jsonb
 
 from syncline.errors import ForeignTargetError
 from syncline.model.masks import check_mask
-from syncline.outbox.connection import fetch_one, translated
+from syncline.outbox.connection import fetch_one, identify, translated
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
+from syncline.ports import same_system
 from syncline.verify.journal import Checkpoint, Journal
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.progress import Phase, Recorder, restore_report
@@ -146,9 +147,12 @@ def _storable(facts: object) -> str:
 async def check_belongs(sides: Sides) -> None:
     """See that the target is this source's copy, before everything is called damage."""
     (_, _, ours, *_) = await fetch_one(sides.looks, blocks("queries.sql")["installation"])
-    theirs = await sides.inspection.installation()
-    if theirs is not None and theirs != ours:
+    theirs = await sides.inspection.owner()
+    if theirs is None:
+        return
+    here = (await identify(sides.looks)).system
+    if theirs.installation != ours or not same_system(theirs.system, here):
         raise ForeignTargetError(
             "the target is the copy of another source (or of an earlier installation of Syncline)",
-            hint="check the target's URL; `syncline worker --adopt` takes it over",
+            hint="check the target's URL; `syncline adopt` takes it over",
         )

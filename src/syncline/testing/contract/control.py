@@ -51,6 +51,15 @@ class Control(Calls):
         assert await target.beat(Beat("new", "s", 1)) == Beat("old", "s", 500)
         assert await target.read_beat() == Beat("new", "s", 1)
 
+    async def test_another_systems_beat_stays_unless_it_is_named(self, target: Target) -> None:
+        """However high the count: a copy of the source does not take the target over by writing to it."""
+        theirs, mine = Beat("i", "theirs", 5), Beat("i", "mine", 9, nonce="n", worker="w")
+        await target.beat(theirs)
+        assert await target.beat(mine) == theirs
+        assert await target.read_beat() == theirs
+        assert await target.beat(mine, over="theirs") == theirs
+        assert await target.read_beat() == mine
+
     async def test_a_healthy_target_passes_its_probe(self, target: Target) -> None:
         """And says what it is."""
         await target.probe()

@@ -1,0 +1,54 @@
+"""``syncline adopt``."""
+
+from __future__ import annotations
+
+import uuid
+
+from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.config import Settings
+from syncline.outbox.registry import installed
+from syncline.outbox.source import PostgresSource
+from syncline.relay.adoption import Ownership, ownership
+from syncline.relay.adoption import adopt as take_over
+from syncline.wiring import opened_target
+
+
+def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOption = False) -> None:
+    """Take over a target that was another source's copy: everything is written anew, what is foreign removed.
+
+    For a source that was moved: dumped and restored, upgraded with pg_upgrade, copied on purpose. The other source's
+    workers end at their next renewal. Records of the target that this source does not have are deleted.
+    """
+    run(_adopt(settings_from(config), yes=yes, as_json=as_json))
+
+
+async def _adopt(settings: Settings, *, yes: bool, as_json: bool) -> None:
+    source = await PostgresSource.open(settings.source.url, worker=str(uuid.uuid4()))
+    try:
+        async with opened_target(settings) as target:
+            owner = await ownership(source, target)
+            if not as_json:
+                say(_described(owner))
+            if not owner.settled:
+                confirm("Take it over, overwriting and deleting what the other source wrote?", yes=yes)
+                entities = [entity.id for entity in (await installed(source.control)).values()]
+                await take_over(source, target, entities, owner)
+    finally:
+        await source.close()
+    if as_json:
+        print_json({"adopted": not owner.settled, "from": owner.found.system if owner.found else None})
+    elif not owner.settled:
+        say("taken over; the worker marks every record and sweeps the target", "green")
+
+
+def _described(owner: Ownership) -> str:
+    if owner.found is None:
+        return "nobody has written to the target yet: nothing to take over"
+    if owner.settled:
+        return "the target is this source's already: nothing to take over"
+    last = f"{owner.found.system}, last by {owner.found.worker or 'a worker of an older release'}"
+    return (
+        f"a copy of this source writes to the target too: {owner.contested}"
+        if owner.ours
+        else f"the target belongs to {last}"
+    )
