@@ -10,7 +10,9 @@ import pytest
 from pymongo import MongoClient
 
 from syncline.model.mark import MAX_EPOCH, epoch_of, ticket
-from tests.relay import ITEM, Relay, relayed, until
+from tests.integration.test_repair import mend
+from tests.pairs import paired
+from tests.relay import ITEM, ITEMS, Relay, relayed, until
 
 ABOVE = ticket(1000, 5)
 
@@ -99,6 +101,20 @@ async def test_a_version_that_no_epoch_can_stand_above_is_parked_and_alarmed(rel
 
     assert relay.parked() == {"7": "foreign_version"}
     assert relay.notices() == ["ForeignVersion"]
+
+
+@pytest.mark.parametrize("version", ["newest", 2.0**62, ticket(MAX_EPOCH, 1)], ids=["text", "double", "highest"])
+async def test_a_repair_mends_what_is_parked_for_its_version(
+    database: str, mongo_url: str, mongo_db: str, version: Any
+) -> None:
+    async with paired(database, mongo_url, mongo_db, ITEMS, [ITEM]) as pair, pair.worker() as relay:
+        pair.sql("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 10) AS n")
+        await relay.drained()
+        pair.docs["item"].update_one({"_id": 7}, {"$set": {"name": "forged", "_v": version}})
+        pair.sql("UPDATE item SET qty = 1")
+        await until(lambda: relay.parked() == {"7": "foreign_version"})
+        await mend(pair, await pair.verify())
+        await relay.equal()
 
 
 async def test_what_is_outranked_again_is_parked(relay: Relay) -> None:

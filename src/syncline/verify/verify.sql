@@ -9,7 +9,8 @@ SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 4294967296)::tex
 
 -- name: unsettled
 -- Why a difference of these keys may be only lag: marks (also second deletes, due or not) and parked entries. None of the
--- tables has an index on keys: each is read once, in the form (IN … IS TRUE) that looks keys up in a hash table.
+-- tables has an index on keys: each is read once, in the form (IN … IS TRUE) that looks keys up in a hash table. A record that
+-- is parked because of its document's version does not wait for anything: it is judged, and a repair mends it.
 SELECT key, 'mark' FROM syncline.outbox
 WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
 UNION
@@ -17,7 +18,7 @@ SELECT key, 'deferred' FROM syncline.deferred
 WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
 UNION
 SELECT key, 'parked' FROM syncline.parked
-WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
+WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE AND code <> 'foreign_version'
 
 -- name: task
 -- A task may be about to mark any key of its entity.
