@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import fcntl
 import functools
 import itertools
 import json
@@ -20,16 +19,13 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from syncline.embedded.paths import cache_dir
+from tests.debian import UnavailableError, library_path, unpacked
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 PACKAGE = "chromium-headless-shell"
+__all__ = ["UnavailableError", "browser", "command"]
 SECONDS = 60.0
 """An upper bound for whatever a quiet machine does at once."""
-
-
-class UnavailableError(Exception):
-    """There is no Chromium here, and none can be had; the message says why."""
 
 
 @functools.cache
@@ -38,41 +34,8 @@ def command() -> tuple[str, Mapping[str, str]]:
     for name in NAMES:
         if found := shutil.which(name):
             return found, {}
-    root = _fetched()
-    libraries = [str(path) for path in (root / "usr/lib").glob("*-linux-gnu*")]
-    libraries += [str(path) for path in (root / "usr/lib").glob("*-linux-gnu*/pulseaudio")]
-    return str(root / "usr/lib/chromium" / PACKAGE), {"LD_LIBRARY_PATH": ":".join(libraries)}
-
-
-def _fetched() -> Path:
-    """Unpack Debian's package and what it needs that is not installed; nothing is installed."""
-    folder = cache_dir() / "chromium"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "chromium.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-                _unpack(Path(scratch))
-                (Path(scratch) / "root").rename(folder)
-    return folder
-
-
-def _unpack(scratch: Path) -> None:
-    missing = _run(["apt-get", "install", "--simulate", "--no-install-recommends", PACKAGE], scratch)
-    names = [line.split()[1] for line in missing.splitlines() if line.startswith("Inst ")]
-    _run(["apt-get", "download", *names], scratch)
-    for package in scratch.glob("*.deb"):
-        _run(["dpkg-deb", "--extract", str(package), str(scratch / "root")], scratch)
-
-
-def _run(arguments: list[str], folder: Path) -> str:
-    try:
-        return subprocess.run(arguments, cwd=folder, check=True, capture_output=True, text=True, timeout=240).stdout
-    except FileNotFoundError:
-        raise UnavailableError(f"no Chromium on PATH, and no {arguments[0]} to fetch one") from None
-    except subprocess.SubprocessError as error:
-        told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1:]
-        raise UnavailableError(f"Chromium could not be fetched: {' '.join(told)}") from error
+    root = unpacked(PACKAGE)
+    return str(root / "usr/lib/chromium" / PACKAGE), library_path(root, "pulseaudio")
 
 
 class Tab:

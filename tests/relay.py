@@ -109,6 +109,7 @@ class Relay:
         self.url, self.entities, self.target, self.mongo = url, list(entities), target, mongo
         self.worker_options = QUICK | worker
         self.history = HistorySettings(keep=None)
+        self.wake = True
         self.conn = psycopg.connect(url, autocommit=True)
         self.seen = Recorder()
         self.workers: list[Worker] = []
@@ -124,7 +125,7 @@ class Relay:
 
     async def install(self) -> None:
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as conn:
-            await install(conn, await plan(conn, self.entities, InstallOptions()))
+            await install(conn, await plan(conn, self.entities, InstallOptions(wake=self.wake)))
 
     async def uninstall(self) -> None:
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as conn:
@@ -161,7 +162,7 @@ class Relay:
     def settings(self) -> Settings:
         url, name = self.mongo or ("mongodb://unused", "unused")
         return Settings(
-            SourceSettings(url=self.url),
+            SourceSettings(url=self.url, wake=self.wake),
             TargetSettings(url=url, database=name),
             WorkerSettings(**self.worker_options),
             history=self.history,

@@ -57,6 +57,10 @@ class SourceUnavailableError(SourceError):
     retryable = True
 
 
+class PoolerError(SourceError):
+    """A connection pooler stands between Syncline and the source, in a mode in which it cannot work."""
+
+
 class SourceChangedError(SourceError):
     """The source is no longer the server that this worker knew: restarted, failed over or restored."""
 

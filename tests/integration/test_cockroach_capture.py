@@ -201,7 +201,6 @@ def test_a_pooler_that_hides_the_cluster_is_refused(cockroach: Simulator, monkey
 
     monkeypatch.setattr(connection, "on_cockroach", lambda _: False)
     monkeypatch.setattr(connection, "dialect_of", lambda _: dialect.Dialect.POSTGRESQL)
-    monkeypatch.setattr(connection, "_SESSION", "SELECT version()")
     with pytest.raises(SourceError, match="pooler"):
         asyncio.run(connection.connect(cockroach.url))
 

@@ -204,8 +204,8 @@ class TestServer:
     def test_a_pooler_in_transaction_mode(self, case: Case) -> None:
         with transaction_pooler(case.url) as url:
             case.configure(url)
-            finding = case.found("pooler", "critical", "transaction mode")
-        assert "direct connection" in finding["fix"]
+            finding = case.found("pooler", "warning", "transaction mode")
+        assert "direct_url" in finding["fix"]
         case.configure(case.url)
         assert case.report()["pooler"]["level"] == "ok"
 

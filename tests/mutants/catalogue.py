@@ -20,6 +20,7 @@ STOP = "tests/cases/test_signals_stop.py"
 REJECTED = "tests/cases/test_rejected_records.py"
 COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
+POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 
 
@@ -730,6 +731,60 @@ MUTANTS: Sequence[Mutant] = (
         "a column's percent sign is left for the driver to read",
         [Swap("syncline/outbox/projection_sql.py", "named", "part.replace('%', '%%')", "part")],
         ["tests/cases/test_names.py::test_18_a_key_of_any_name_and_its_children_are_followed"],
+    ),
+    # -- whose session it is
+    Mutant(
+        "set-before-asked",
+        "settings are made for good on a session before it is known whose it is",
+        [
+            Swap(
+                f"{OUTBOX}/connection.py",
+                "connect",
+                "began = time.monotonic()\nconnection = await opened()",
+                "began = time.monotonic()\nconnection = await opened()\n"
+                "await connection.execute(pins.statement(pins.POSTGRESQL, local=False))",
+            )
+        ],
+        [f"{POOLERS}::TestTransactionMode::test_a_command_leaves_the_applications_sessions_as_they_were"],
+    ),
+    Mutant(
+        "every-session-ours",
+        "what a pooler lends for a transaction is taken for our own",
+        [
+            Swap(
+                f"{OUTBOX}/connection.py",
+                "connect",
+                "pooling = Pooling.TRANSACTION if declared else found or await poolers.mode_of(connection, opened)",
+                "pooling = Pooling.NONE",
+            )
+        ],
+        [f"{POOLERS}::test_a_worker_behind_a_pooler_writes_what_a_direct_one_writes"],
+    ),
+    Mutant(
+        "another-server-unseen",
+        "a pooler may lead to another server between two transactions",
+        [
+            Swap(
+                f"{OUTBOX}/lent.py",
+                "SourceConnection.begin",
+                "if self._server is not None and server != self._server: ...",
+                "if False: ...",
+            )
+        ],
+        [f"{POOLERS}::test_another_server_behind_the_pooler_ends_the_connection"],
+    ),
+    Mutant(
+        "woken-against-the-setting",
+        "a worker listens and takes the wake lock whatever `wake` says",
+        [
+            Swap(
+                f"{OUTBOX}/source.py",
+                "PostgresSource.open",
+                "if wake and not is_lent(connections[2]): ...",
+                "if True: ...",
+            )
+        ],
+        [f"{POOLERS}::test_a_worker_that_shall_not_be_woken_takes_no_lock_and_does_not_listen"],
     ),
 )
 

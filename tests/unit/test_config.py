@@ -9,7 +9,7 @@ import pytest
 
 from syncline.config import load, passwords, redact
 from syncline.config.lines import find
-from syncline.config.urls import database_of, host_of, source_url, target_url
+from syncline.config.urls import database_of, host_of, source_url, target_url, without_pooler
 from syncline.errors import ConfigError
 from syncline.model.entity import Computed, Embed, Fields, Index, TableName
 
@@ -251,6 +251,75 @@ def test_urls_that_no_driver_should_see(check, url):
 )
 def test_urls_that_libpq_knows(url):
     assert source_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kept"),
+    {
+        "connection_limit=5&pool_timeout=10&schema=public": "",
+        "schema=shop&sslmode=require": "?sslmode=require",
+        "pgbouncer=true&connection_limit=1": "?pgbouncer=true",
+        "statement_cache_size=0&prepared_statement_cache_size=0&uselibpqcompat=true": "",
+        "sslaccept=accept_invalid_certs&sslmode=require": "?sslmode=require",
+        "ssl=require": "?sslmode=require",
+        "ssl=true&application_name=me": "?ssl=true&application_name=me",
+        "host=%2Ftmp&port=6432": "?host=%2Ftmp&port=6432",
+        "": "",
+    }.items(),
+)
+def test_parameters_of_other_clients_are_taken_out(parameters, kept):
+    assert source_url(f"postgresql+asyncpg://u:p%25@h/d?{parameters}") == f"postgresql://u:p%25@h/d{kept}"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "named"),
+    [
+        ("pgbuncer=true", "'pgbuncer'"),
+        ("sslmod=require", "did you mean 'sslmode'"),
+        ("pgbouncer=maybe", "true or false"),
+        ("sslaccept=strict", "sslmode=verify-full"),
+        ("sslidentity=x", "sslcert"),
+        ("sslmode=no-verify", "verify-full"),
+        ("currentSchema=x", "with their schema"),
+        ("whatever=1", "'whatever'"),
+    ],
+)
+def test_a_parameter_that_nobody_knows_is_named(settings, parameter, named):
+    with pytest.raises(ConfigError, match=re.escape(named)) as raised:
+        settings(DATABASE_URL=f"postgresql://u:s3cr3t@h/d?{parameter}")
+    assert "DATABASE_URL" in str(raised.value)
+    assert "s3cr3t" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "clean"),
+    [
+        ("postgresql://h/d?pgbouncer=true", ("postgresql://h/d", True)),
+        ("postgresql://h/d?host=%2Fx&pgbouncer=1&port=1", ("postgresql://h/d?host=%2Fx&port=1", True)),
+        ("postgresql://h/d?pgbouncer=false", ("postgresql://h/d", False)),
+        ("postgresql://h/d", ("postgresql://h/d", False)),
+        ("host=/x dbname=pgbouncer=", ("host=/x dbname=pgbouncer=", False)),
+    ],
+)
+def test_a_url_says_that_a_pooler_is_in_between(url, clean):
+    assert without_pooler(url) == clean
+
+
+class TestDirectUrl:
+    def test_leads_past_what_the_other_one_says(self, settings):
+        loaded = settings(SYNCLINE_DIRECT_URL="postgresql://u@direct/d")
+        assert loaded.source.url == "postgresql://u@direct/d"
+
+    def test_may_stand_in_the_file_beside_a_url_that_is_none_of_ours(self, settings):
+        loaded = settings(
+            '[source]\ndirect_url = "postgresql://u:${PW}@direct/d"', DATABASE_URL="prisma://x", PW="s3cr3t"
+        )
+        assert loaded.source.url == "postgresql://u:s3cr3t@direct/d"
+        assert "s3cr3t" not in str(loaded.as_dict())
+
+    def test_is_checked(self, settings):
+        with pytest.raises(ConfigError, match="SYNCLINE_DIRECT_URL: direct_url of the source: a PostgreSQL URL"):
+            settings(SYNCLINE_DIRECT_URL="mysql://h/d")
 
 
 def test_parts_of_urls():

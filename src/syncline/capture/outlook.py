@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import psycopg
 from psycopg.rows import tuple_row
 
+from syncline.config.urls import source_url, without_pooler
 from syncline.errors import NotInstalledError, PrivilegeError
 from syncline.outbox.dialect import Dialect, on_cockroach
 from syncline.outbox.sql import blocks
@@ -87,7 +88,7 @@ class _OwnConnections:
     """A handful of connections for one event loop. More are opened when all are in use, and closed afterwards."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url, _ = without_pooler(source_url(url) if "://" in url else url)
         self._idle: list[psycopg.AsyncConnection[Any]] = []
         self._closed = False
 

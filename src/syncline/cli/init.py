@@ -11,6 +11,7 @@ import typer
 
 from syncline.cli.common import JsonOption, keep_secret, print_json, run, say
 from syncline.config import DEFAULT_FILE
+from syncline.config.environment import DIRECT
 from syncline.config.urls import database_of, source_url
 from syncline.errors import ConfigError
 from syncline.insight import reach
@@ -32,7 +33,7 @@ def init(
     With --json the report has `file` (null with --stdout), `source`, `entities` (name, table, key), `left_out` (table,
     reason) and the `text`.
     """
-    given = url or os.environ.get("DATABASE_URL")
+    given = url or os.environ.get(DIRECT) or os.environ.get("DATABASE_URL")
     if not given:
         raise ConfigError(
             "which database?", hint="set DATABASE_URL, or add --url postgresql://user:password@host/database"

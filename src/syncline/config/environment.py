@@ -11,6 +11,8 @@ Path = tuple[str | int, ...]
 
 PREFIX = "SYNCLINE_"
 URLS = {"source": "DATABASE_URL", "target": "MONGODB_URL"}
+DIRECT = "SYNCLINE_DIRECT_URL"
+"""Where Syncline itself finds the source, when ``DATABASE_URL`` leads through a pooler."""
 
 
 def overlay(data: dict[str, Any], env: Mapping[str, str]) -> dict[Path, str]:
@@ -26,6 +28,9 @@ def overlay(data: dict[str, Any], env: Mapping[str, str]) -> dict[Path, str]:
         if value and isinstance(table, dict) and "${" not in str(table.get("url", "")):
             table["url"] = value
             origin[section, "url"] = variable
+    if env.get(DIRECT) and isinstance(data["source"], dict):
+        data["source"]["direct_url"] = env[DIRECT]
+        origin["source", "direct_url"] = DIRECT
     for variable in sorted(env):
         if variable.startswith(PREFIX) and "__" in variable[len(PREFIX) :]:
             path = _set(data, variable[len(PREFIX) :].split("__"), _value(env[variable]))

@@ -108,24 +108,31 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 
 
 def _urls(data: dict[str, Any], env: Mapping[str, str], file: Path | None) -> Iterator[Problem]:
-    for side, check in (("source", urls.source_url), ("target", urls.target_url)):
+    for side, setting, check in (
+        ("source", "direct_url", urls.source_url),
+        ("source", "url", urls.source_url),
+        ("target", "url", urls.target_url),
+    ):
         table = data.get(side)
         if not isinstance(table, dict):
             continue  # pydantic says so
-        url = table.get("url")
+        if setting == "url" and (direct := table.get("direct_url")):
+            table["url"] = direct  # whatever the other one says: it is the application's
+            continue
+        url = table.get(setting)
         variable = environment.URLS[side]
-        if not url:
+        if not url and setting == "url":
             where = f"`url` in [{side}]" if file else f"{variable}, or `url` in [{side}] of {DEFAULT_FILE}"
             yield Problem((side,), f"no {side} database", f"set {variable}" if file else f"set {where}")
-        elif isinstance(url, str):
+        elif url and isinstance(url, str):
             expanded, missing = environment.expand(url, env)
             if missing:
-                yield Problem((side, "url"), f"url = {url!r}: ${missing} is not set", f"set {missing}")
+                yield Problem((side, setting), f"{setting} = {url!r}: ${missing} is not set", f"set {missing}")
                 continue
             try:
-                table["url"] = check(expanded)
+                table[setting] = check(expanded)
             except ValueError as error:
-                yield Problem((side, "url"), f"url of the {side}: {error}")
+                yield Problem((side, setting), f"{setting} of the {side}: {error}")
 
 
 def _consistency(config: File) -> Iterator[Problem]:

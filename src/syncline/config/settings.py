@@ -60,10 +60,16 @@ class SourceSettings(Section):
 
     `DATABASE_URL` wins over a URL written here.
     """
+    direct_url: str = Field(default="", repr=False)
+    """URL by which Syncline itself connects, past a pooler; `url` is then left to the application.
+
+    `SYNCLINE_DIRECT_URL` wins over a URL written here.
+    """
     capture: Literal["triggers", "session"] = "triggers"
     """How changes are captured: `triggers` see every write, raw SQL too; `session` sees what SQLAlchemy writes."""
     wake: bool = True
-    """Wake the worker at commit. Turn it off behind a pooler in transaction mode: the worker then polls."""
+    """Wake the worker at commit. Off: writers notify nobody, and workers listen to nobody: they look every
+    `poll_seconds`. Behind a pooler in transaction mode workers poll whatever this says."""
     name: str = "postgresql"
     """What documents carry as `_source`."""
     connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
@@ -198,6 +204,7 @@ class Settings:
             sections[name] = {key: _plain(getattr(section, key)) for key in type(section).model_fields}
         for side in ("source", "target"):
             sections[side]["url"] = redact(sections[side]["url"])
+        sections["source"]["direct_url"] = redact(sections["source"]["direct_url"])
         return {**sections, "entities": [entity.name for entity in self.entities]}
 
 

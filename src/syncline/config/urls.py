@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_OF_CLIENTS = frozenset(
+    {
+        *("connection_limit", "pool_timeout", "socket_timeout", "schema", "statement_cache_size"),  # Prisma
+        *("prepared_statement_cache_size", "prepared_statement_name_func"),  # SQLAlchemy with asyncpg
+        *("uselibpqcompat", "pool_size", "max_overflow", "pool", "prepared_statements"),
+    }
+)
+"""Parameters by which other clients tune themselves: an application's URL has them, and they change nothing here."""
+_INSTEAD = {
+    "sslaccept": "sslmode=verify-full (sslaccept=accept_invalid_certs may stay)",
+    "sslidentity": "sslcert and sslkey",
+    "ssl": "sslmode, such as sslmode=require",
+    "currentschema": "the tables with their schema, in the configuration",
+    "user": "the user before the host: postgresql://user:password@host/database",
+}
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def source_url(url: str) -> str:
     """Check a URL of PostgreSQL or CockroachDB and return it as libpq knows it.
 
     SQLAlchemy's ``+driver`` is taken off, and its name for CockroachDB: a connection knows by itself what it leads to.
+    What other clients' parameters mean for themselves is taken out; ``pgbouncer=true`` stays, for ``without_pooler``.
 
     Raises:
         ValueError: it says what to write instead.
@@ -21,7 +41,20 @@ def source_url(url: str) -> str:
     if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres", "cockroachdb"):
         raise ValueError("a PostgreSQL URL is expected: postgresql://user:password@host:5432/database")
     _check(rest)
-    return f"postgresql://{rest}"
+    address, question, query = rest.partition("?")
+    kept = [pair for given in query.split("&") if given and (pair := _parameter(*_pair(given), given))]
+    return f"postgresql://{address}{question if kept else ''}{'&'.join(kept)}"
+
+
+def without_pooler(url: str) -> tuple[str, bool]:
+    """Take ``pgbouncer=…`` out of a URL; tell whether it said that a pooler in transaction mode is in between."""
+    address, _, query = url.partition("?")
+    if "://" not in address or "pgbouncer=" not in query:
+        return url, False
+    pairs = query.split("&")
+    kept = [pair for pair in pairs if _pair(pair)[0] != "pgbouncer"]
+    declared = any(name == "pgbouncer" and value.lower() in _TRUE for name, value in map(_pair, pairs))
+    return address + ("?" + "&".join(kept) if kept else ""), declared
 
 
 def target_url(url: str) -> str:
@@ -52,6 +85,40 @@ def host_of(url: str) -> str:
         return host
     match = re.search(r"[?&]host=([^&]+)", url)
     return unquote(match[1]) if match else "localhost"
+
+
+def _pair(given: str) -> tuple[str, str]:
+    name, _, value = given.partition("=")
+    return unquote(name), unquote(value)
+
+
+def _parameter(name: str, value: str, given: str) -> str | None:
+    """Give a parameter as libpq takes it; ``None`` for what means nothing to it."""
+    if name == "pgbouncer":
+        if value.lower() not in (*_TRUE, *_FALSE):
+            raise ValueError(f"pgbouncer={value}: it must be true or false")
+        return given
+    if name in _OF_CLIENTS or (name, value) == ("sslaccept", "accept_invalid_certs"):
+        return None
+    if name == "ssl" and value in _SSL_MODES:  # SQLAlchemy with asyncpg
+        return f"sslmode={value}"
+    if name == "sslmode" and value not in _SSL_MODES:
+        raise ValueError(f"sslmode={value}: it must be one of {', '.join(_SSL_MODES)}")
+    if name in _libpq_parameters() or (name, value) == ("ssl", "true"):
+        return given
+    if instead := _INSTEAD.get(name.lower()):
+        raise ValueError(f"the parameter {name!r} is not known here; write {instead} instead")
+    meant = get_close_matches(name.lower(), sorted(_libpq_parameters()), n=1, cutoff=0.7)
+    raise ValueError(
+        f"the parameter {name!r} is not known here; " + (f"did you mean {meant[0]!r}?" if meant else "take it out")
+    )
+
+
+@cache
+def _libpq_parameters() -> frozenset[str]:
+    from psycopg.pq import Conninfo  # the library's own list; loaded only where a URL has parameters
+
+    return frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
 
 
 def _check(rest: str) -> None:

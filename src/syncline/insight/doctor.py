@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from syncline.config import Settings
-from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError, VersionError
+from syncline.errors import (
+    NotInstalledError,
+    PoolerError,
+    PrivilegeError,
+    SourceError,
+    SourceUnavailableError,
+    VersionError,
+)
 from syncline.insight import reach
 from syncline.insight.checks import capture, cockroach, indexes, readers, server, sides, target, work
 from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
@@ -47,6 +54,8 @@ async def _source(settings: Settings, both: Sequence[Check]) -> list[Finding]:
     try:
         async with examination(settings) as examined:
             return await _examine(examined, both)
+    except PoolerError as error:
+        return [critical("pooler", error.message, why="nothing else can be looked at", fix=error.hint or "")]
     except SourceUnavailableError as error:
         return [lost(error)]
 
@@ -59,7 +68,7 @@ async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding
         return []
 
     cockroachdb = on_cockroach(examined.patient.connection)
-    found = await examined.run([installation, catalog])
+    found = await examined.run([server.pooler, installation, catalog])
     found += await examined.run(
         cockroach.CHECKS if cockroachdb else [*server.CHECKS, *capture.CHECKS, *indexes.CHECKS, *readers.CHECKS]
     )

@@ -158,7 +158,6 @@ class HealthReader:
     async def _connect(self) -> Connection:
         seconds = max(1, round(self._deadline.total_seconds()))
         connection = await connect(self._url, application="syncline health", timeout_seconds=seconds)
-        connection.prepare_threshold = None  # behind a pooler the next statement may meet another server session
         if dialect_of(connection) is Dialect.COCKROACHDB and self._source_name == Dialect.POSTGRESQL.value:
             self._source_name = Dialect.COCKROACHDB.value
         return connection

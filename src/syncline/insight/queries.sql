@@ -139,9 +139,6 @@ UPDATE syncline.notice SET resolved_at = clock_timestamp()
 WHERE resolved_at IS NULL AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]))
 RETURNING id
 
--- name: backend
-SELECT pg_catalog.pg_backend_pid()
-
 -- name: clock
 SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8
 

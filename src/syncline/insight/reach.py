@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from syncline.config import redact
 from syncline.config.urls import host_of
-from syncline.errors import SourceUnavailableError, SynclineError
+from syncline.errors import PoolerError, SourceUnavailableError, SynclineError
 from syncline.outbox.connection import Connection, connect, translated
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.registry import require_version, schema_version
@@ -34,6 +34,7 @@ _HINTS = (
     ("Connection refused", "is the server running, and is this its port?"),
     ("could not translate host name", "check the host's name in the URL"),
     ("failed to resolve host", "check the host's name in the URL"),
+    ("unsupported startup parameter", "PgBouncer takes no such setting in a URL: take it out, or connect directly"),
     ("timeout expired", "is a firewall between here and the server?"),
     ("too many clients", "free a connection, or raise max_connections"),
     ("remaining connection slots", "free a connection, or raise max_connections"),
@@ -71,11 +72,14 @@ async def source(url: str, *, purpose: str, installed: bool = True) -> AsyncIter
 
     Raises:
         SourceUnavailableError: it cannot be reached; the hint says what to look at.
+        PoolerError: a pooler is in the way.
         NotInstalledError, VersionError: Syncline's tables are missing or of another version.
 
     """
     try:
         connection = await connect(url, application=f"syncline {purpose}", timeout_seconds=5)
+    except PoolerError:
+        raise
     except SynclineError as error:
         raise unreachable(url, error) from error
     try:

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import TupleRow
 
+from syncline.config.urls import without_pooler
 from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError
+from syncline.outbox import pins, poolers
 from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden, statements
+from syncline.outbox.lent import Pooling, SourceConnection
 from syncline.outbox.retrying import RetryingCursor
 
 Connection = psycopg.AsyncConnection[TupleRow]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
-_SESSION = """
-SELECT version(), set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY', false),
-       set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
-       set_config('extra_float_digits', '1', false), set_config('row_security', 'off', false),
-       set_config('synchronous_commit', 'on', false),
-       set_config('default_transaction_isolation', 'read committed', false),
-       set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
-       set_config('lc_monetary', 'C', false), set_config('xmloption', 'content', false), set_config('jit', 'off', false)
-"""
-# Only what CockroachDB documents among its session variables. SERIALIZABLE whatever the role's default is: there the
-# acknowledgement is right without locks (FOR SHARE takes none by default), and cluster_logical_timestamp() is allowed.
-_COCKROACH_SESSION = """
-SELECT version(), set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, MDY', false),
-       set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
-       set_config('extra_float_digits', '1', false), set_config('default_transaction_isolation', 'serializable', false),
-       set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false)
-"""
-# A keyed read of a table whose statistics are old must not become a scan of it.
-_KEYED = """
-SELECT set_config('enable_seqscan', 'off', false), set_config('enable_sort', 'off', false),
-       set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
-"""
-
-
+PREPARED_AFTER = 5
+"""Executions after which a statement is prepared, on a session that is ours."""
 _OURS = re.compile(r'"syncline[".]')
 
 
@@ -85,45 +70,104 @@ def translated() -> Iterator[None]:
 
 
 async def connect(
-    url: str, *, keyed: bool = False, application: str = "syncline", timeout_seconds: int = 5
-) -> Connection:
+    url: str,
+    *,
+    keyed: bool = False,
+    application: str = "syncline",
+    timeout_seconds: int = 5,
+    settings: Mapping[str, str] = NOTHING,
+) -> SourceConnection:
     """Open a connection in autocommit mode with everything pinned that could change what a value looks like.
 
+    On a session that is ours alone it is pinned for good, elsewhere (a pooler in transaction mode) in each transaction.
+
     Args:
-        url: a libpq connection string.
+        url: a libpq connection string; it may say ``pgbouncer=true``.
         keyed: forbid plans that scan whole tables.
         application: name shown in ``pg_stat_activity``.
         timeout_seconds: limit for establishing the connection.
+        settings: more settings to pin, on PostgreSQL.
 
     Raises:
         SourceUnavailableError: no server answers, or it does not let us in.
+        PoolerError: a pooler is in the way.
 
     """
+    address, declared = without_pooler(url)
+
+    def opened() -> Awaitable[SourceConnection]:
+        return _opened(address, application, timeout_seconds)
+
     with translated():
-        connection = await psycopg.AsyncConnection.connect(
-            url,
-            autocommit=True,
-            application_name=application,
-            connect_timeout=timeout_seconds,
-            client_encoding="utf8",
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-        )
+        began = time.monotonic()
+        connection = await opened()
         try:
-            if on_cockroach(connection):
-                connection.cursor_factory = RetryingCursor
-            row = await (
-                await connection.execute(_COCKROACH_SESSION if on_cockroach(connection) else _SESSION)
-            ).fetchone()
-            refuse_hidden(str(row[0]) if row else "", dialect_of(connection))
-            if keyed and not on_cockroach(connection):
-                await connection.execute(_KEYED)
+            version, found = await poolers.examine(connection, began)
+            refuse_hidden(version, dialect_of(connection))
+            pooling = Pooling.TRANSACTION if declared else found or await poolers.mode_of(connection, opened)
+            poolers.refuse(pooling, cockroachdb=on_cockroach(connection))
+            await _settle(connection, pooling, settings, keyed=keyed)
         except BaseException:
             await connection.close()
             raise
     return connection
+
+
+async def _opened(address: str, application: str, timeout_seconds: int) -> SourceConnection:
+    """Open a connection on which nothing is set or prepared."""
+    return await SourceConnection.connect(
+        address,
+        autocommit=True,
+        prepare_threshold=None,
+        application_name=application,
+        connect_timeout=timeout_seconds,
+        client_encoding="utf8",
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=10_000,
+    )
+
+
+async def _settle(connection: SourceConnection, pooling: Pooling, settings: Mapping[str, str], *, keyed: bool) -> None:
+    """Pin the settings: for good where the session is ours, else in each transaction."""
+    connection.pooling = pooling
+    if on_cockroach(connection):
+        connection.cursor_factory = RetryingCursor
+        wanted = dict(pins.COCKROACHDB)
+    else:
+        wanted = pins.on_postgresql(connection.info.server_version, settings, keyed=keyed)
+    if pooling is Pooling.TRANSACTION:
+        connection.lend(wanted)
+        return
+    connection.prepare_threshold = PREPARED_AFTER
+    await connection.execute(pins.statement(wanted, local=False))
+
+
+def is_lent(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Tell whether each transaction may meet another session: no wake-ups, no locks of a session."""
+    return isinstance(connection, SourceConnection) and connection.lent
+
+
+async def look_again(connection: psycopg.AsyncConnection[Any], url: str) -> Pooling:
+    """Look for a pooler by two connections that take turns, also where the first look has found none.
+
+    Raises:
+        SourceUnavailableError: the source cannot be reached.
+
+    """
+    if not isinstance(connection, SourceConnection):
+        return Pooling.NONE
+    if connection.pooling is not Pooling.NONE:
+        return connection.pooling
+    with translated():
+        found = await poolers.mode_of(connection, lambda: _opened(without_pooler(url)[0], "syncline doctor", 5))
+    return Pooling.NONE if found is Pooling.SESSION else found
+
+
+async def begin(connection: psycopg.AsyncConnection[Any], statement: sql.SQL | sql.Composed) -> None:
+    """Begin a transaction by a statement of one's own, with everything pinned as ``connect`` promises."""
+    await (connection.begin(statement) if isinstance(connection, SourceConnection) else connection.execute(statement))
 
 
 async def identify(connection: Connection) -> Identity:

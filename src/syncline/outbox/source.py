@@ -16,7 +16,7 @@ from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.bounded import Bound
-from syncline.outbox.connection import Connection, Identity, connect, identify, translated
+from syncline.outbox.connection import Connection, Identity, connect, identify, is_lent, translated
 from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.migration import SCHEMA_VERSION
@@ -24,6 +24,14 @@ from syncline.outbox.registry import require_version, schema_version
 from syncline.outbox.states import Plan, States, read_states, read_together
 
 _WAKE_LOCK = (1398361667, 1)
+_SETTINGS = {
+    # States are read from users' tables: one that is being altered must not hold up the others for long.
+    "reader": {"lock_timeout": "5s"},
+    # It joins thousands of marks with what became of them.
+    "acker": {"enable_hashjoin": "on"},
+    "control": {},
+}
+"""What each connection needs beside what all need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,8 @@ class PostgresSource:
     """A session with the source; made by ``open``.
 
     It has a connection per activity, so that none waits for another: ``reader`` (marks, then states), ``acker``,
-    ``control`` (leases and housekeeping), ``listener``. When one of them fails the session is over: whoever holds it
-    drops all batches and leases, and opens another one.
+    ``control`` (leases and housekeeping), and a ``listener`` where writers wake it. When one of them fails the session
+    is over: whoever holds it drops all batches and leases, and opens another one.
     """
 
     source_name = "postgresql"
@@ -73,23 +81,27 @@ class PostgresSource:
         self.url = url
         self.worker = worker
         self.identity = identity
-        self.reader, self.acker, self.control, self.listener = connections
+        self.reader, self.acker, self.control = connections[:3]
+        self.listener = connections[3] if len(connections) > 3 else None
+        self.can_wake = type(self).can_wake and self.listener is not None
         self.dialect = dialect_of(self.control)
         self._queries = statements("queries.sql", self.dialect)
         self.holds_wake_lock = False
         self._reading = asyncio.Lock()  # a snapshot of parent and children spans statements: nothing comes between
 
     @classmethod
-    async def open(cls, url: str, *, worker: str, known: Identity | None = None) -> PostgresSource:
+    async def open(cls, url: str, *, worker: str, known: Identity | None = None, wake: bool = True) -> PostgresSource:
         """Connect.
 
         Args:
             url: the source's connection string.
             worker: this worker's id (a UUID as text).
             known: the server of the session before.
+            wake: let writers wake an idle relay, where that can be: it takes a lock and listens, both for its session.
 
         Raises:
             SourceUnavailableError: it cannot be reached.
+            PoolerError: a pooler is in the way.
             SourceChangedError: another server answers than the known one (restart, failover, restore).
             NotInstalledError, VersionError: Syncline's tables are not there, or not of this version.
 
@@ -97,10 +109,10 @@ class PostgresSource:
         connections: list[Connection] = []
         kind = cls
         try:
-            for role in ("reader", "acker", "control", "listener"):
-                connections.append(  # noqa: PERF401  what is open must be known when one fails
-                    await connect(url, keyed=role != "listener", application=f"syncline {role}")
-                )
+            for role, settings in _SETTINGS.items():
+                connections.append(await connect(url, keyed=True, application=f"syncline {role}", settings=settings))
+            if wake and not is_lent(connections[2]):
+                connections.append(await connect(url, application="syncline listener"))
             if on_cockroach(connections[2]):
                 from syncline.outbox.cockroach import CockroachSource  # a subclass
 
@@ -108,16 +120,10 @@ class PostgresSource:
             with translated():
                 require_version(await schema_version(connections[2]))
             identity = await identify(connections[2])
-            # States are read from users' tables: one that is being altered must not hold up the others for long.
-            with translated():
-                await connections[0].execute("SELECT set_config('lock_timeout', '5s', false)")
             if known is not None and identity != known:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
             for connection in connections[:3]:
                 register_loaders(connection.adapters)
-            if kind is cls:
-                with translated():  # it joins thousands of marks with what became of them
-                    await connections[1].execute("SELECT set_config('enable_hashjoin', 'on', false)")
         except BaseException:
             for connection in connections:
                 await connection.close()
@@ -127,7 +133,8 @@ class PostgresSource:
     async def close(self) -> None:
         """Close every connection."""
         for connection in (self.reader, self.acker, self.control, self.listener):
-            await connection.close()
+            if connection is not None:
+                await connection.close()
 
     # -- marks and states
 
@@ -220,6 +227,8 @@ class PostgresSource:
 
     async def announce_idle(self) -> bool:
         """Take the wake lock: from now on writers notify. False while another worker has it or a writer is at work."""
+        if not self.can_wake:
+            return False
         if not self.holds_wake_lock:
             with translated():
                 row = await self._fetchone(self.reader, "SELECT pg_try_advisory_lock(%s, %s)", _WAKE_LOCK)
@@ -247,6 +256,9 @@ class PostgresSource:
 
     async def listen(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` at every notification, until the session ends."""
+        if self.listener is None:
+            await asyncio.Event().wait()
+            return
         with translated():
             await self.listener.execute("LISTEN syncline")
             async for _ in self.listener.notifies():

@@ -15,7 +15,7 @@ from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection, Row
 from syncline.model.mark import Mark
 from syncline.outbox.arrays import texts
-from syncline.outbox.connection import Connection, translated
+from syncline.outbox.connection import Connection, begin, translated
 from syncline.outbox.dialect import dialect_of, statements
 from syncline.outbox.loaders import fetch_rows
 from syncline.outbox.projection_sql import embed_query, range_query, state_query, together_query
@@ -175,7 +175,7 @@ class snapshot:  # noqa: N801  reads as a verb at the place of use
         self._connection = connection
 
     async def __aenter__(self) -> None:
-        await self._connection.execute(self.begin)
+        await begin(self._connection, self.begin)
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         if not self._connection.closed:

@@ -134,7 +134,8 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), pause.total_seconds())
 
     async def _session(self, backoff: Backoff) -> None:
-        source = await PostgresSource.open(self._settings.source.url, worker=self.id, known=self._known)
+        settings = self._settings.source
+        source = await PostgresSource.open(settings.url, worker=self.id, known=self._known, wake=settings.wake)
         try:
             self._known = source.identity
             self._connected = True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack
-from uuid import uuid4
 
 from syncline.config.urls import host_of
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
-from syncline.outbox.connection import Connection, translated
+from syncline.outbox.connection import look_again
+from syncline.outbox.dialect import on_cockroach
+from syncline.outbox.lent import Pooling
 
 OLD_SECONDS = 300.0
 VERY_OLD_SECONDS = 3600.0
@@ -129,39 +129,25 @@ async def clock(patient: Patient) -> list[Finding]:
 
 
 async def pooler(patient: Patient) -> list[Finding]:
-    """Find a pooler in between: it answers with a process number of its own, and shares servers between clients."""
-    url = patient.settings.source.url
-    async with AsyncExitStack() as stack:
-        first, second = [
-            await stack.enter_async_context(reach.source(url, purpose="doctor", installed=False)) for _ in range(2)
-        ]
-        pid = next(iter((await reach.one(first, "backend")).values()))
-        if first.info.backend_pid == pid:
+    """Say in which mode a pooler in between lends its sessions; `outbox.poolers` tells how it is found."""
+    source = patient.settings.source
+    wakes = source.wake and not on_cockroach(patient.connection)
+    match await look_again(patient.connection, source.url):
+        case Pooling.NONE:
             return [ok("pooler", "none: this is a direct connection")]
-        if not await _share_servers(first, second):
+        case Pooling.SESSION:
             return [ok("pooler", "a pooler in session mode")]
-    return [
-        critical(
-            "pooler",
-            "the source URL leads through a pooler in transaction mode",
-            why="session settings and LISTEN get lost there; values could be read in another format",
-            fix="give Syncline a direct connection or one in session mode; the application may keep its pooler",
-        )
-    ]
+        case _ if not wakes:
+            return [ok("pooler", "a pooler in transaction mode; the worker looks by itself, as `wake` says")]
+        case _:
+            return [
+                warning(
+                    "pooler",
+                    "the source URL leads through a pooler in transaction mode",
+                    why="nobody can wake a worker there: it looks every `poll_seconds`, in more round trips",
+                    fix="set direct_url in [source], or SYNCLINE_DIRECT_URL; or wake = false, if looking is enough",
+                )
+            ]
 
 
-async def _share_servers(first: Connection, second: Connection) -> bool:
-    """See whether a setting of one session is gone, or met by another, when both take turns."""
-    token = uuid4().hex
-    with translated():
-        await first.execute("SELECT set_config('syncline.probe', %s, false)", (token,))
-        try:
-            async with second.transaction():
-                met = await (await second.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
-                kept = await (await first.execute("SELECT current_setting('syncline.probe', true)")).fetchone()
-        finally:
-            await first.execute("RESET syncline.probe")
-    return met == (token,) or kept != (token,)
-
-
-CHECKS = (primary, old_transactions, replication_slots, synchronous_commit, two_phase_commit, clock, pooler)
+CHECKS = (primary, old_transactions, replication_slots, synchronous_commit, two_phase_commit, clock)

@@ -180,7 +180,6 @@ class Watch:
             connection = await connect(
                 self._url, application="syncline page", timeout_seconds=max(1, round(self._patience.seconds))
             )
-            connection.prepare_threshold = None  # behind a pooler the next statement may meet another server session
         try:
             found = await _gather(connection)
         except BaseException:
