@@ -14,9 +14,10 @@ from typing import Any
 from syncline.backfill.runner import Runner
 from syncline.config import Settings
 from syncline.ending import Group
-from syncline.errors import SynclineError, TargetUnavailableError
+from syncline.errors import ConfigError, SynclineError, TargetUnavailableError
 from syncline.insight.health import DEADLINE, HealthReader
-from syncline.outbox.connection import Connection, connect
+from syncline.outbox.connection import Connection, connect, fetch_one
+from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import Plans, compile_plans
 from syncline.outbox.source import PostgresSource
@@ -64,6 +65,49 @@ async def opened_source(settings: Settings, *, keyed: bool = False) -> AsyncIter
         await connection.close()
 
 
+@contextlib.asynccontextmanager
+async def opened_replica(settings: Settings) -> AsyncIterator[Connection | None]:
+    """Open one keyed connection to the replica for a block; ``None`` without ``replica_url``.
+
+    Raises:
+        ConfigError: no standby is there.
+        SourceUnavailableError: it does not answer.
+
+    """
+    if not settings.source.replica_url:
+        yield None
+        return
+    there = replace(settings, source=settings.source.model_copy(update={"url": settings.source.replica_url}))
+    async with opened_source(there, keyed=True) as connection:
+        standby = False
+        if dialect_of(connection) is Dialect.POSTGRESQL:
+            (standby,) = await fetch_one(connection, "/* syncline */ SELECT pg_is_in_recovery()")
+        if not standby:
+            raise ConfigError(
+                "replica_url in [source] leads to a server that is no standby",
+                hint="name a streaming replica of the primary there, or leave it out",
+            )
+        yield connection
+
+
+@contextlib.asynccontextmanager
+async def opened_looks(settings: Settings) -> AsyncIterator[tuple[Connection, Connection, bool]]:
+    """Open what a verification reads the source with: pages, second looks, and whether pages come from a replica."""
+    async with opened_source(settings, keyed=True) as looks, opened_replica(settings) as replica:
+        if replica is not None:
+            yield replica, looks, True
+            return
+        async with opened_source(settings, keyed=True) as pages:
+            yield pages, looks, False
+
+
+async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> Connection | None:
+    """Open the replica for finding ranges of keys; one that is away is done without."""
+    with contextlib.suppress(SynclineError):
+        return await stack.enter_async_context(opened_replica(settings))
+    return None
+
+
 async def open_plans(settings: Settings, connection: Connection) -> Plans:
     """Compile the configured entities against the tables."""
     return await compile_plans(connection, settings.entities)
@@ -72,13 +116,9 @@ async def open_plans(settings: Settings, connection: Connection) -> Plans:
 @contextlib.asynccontextmanager
 async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> AsyncIterator[tuple[Sides, Plans]]:
     """Open what a verification needs; ``told`` hears how far it is."""
-    async with (
-        opened_target(settings) as target,
-        opened_source(settings, keyed=True) as pages,
-        opened_source(settings, keyed=True) as looks,
-    ):
+    async with opened_target(settings) as target, opened_looks(settings) as (pages, looks, replica):
         plans = await open_plans(settings, looks)
-        yield Sides(pages, looks, MongoInspection(target), told), plans
+        yield Sides(pages, looks, MongoInspection(target), told, replica=replica), plans
 
 
 def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:
@@ -102,8 +142,9 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         return await compile_plans(source.control, settings.entities)
 
     async def tasks(source: PostgresSource, plans: Plans) -> None:
-        async with opened_source(settings, keyed=True) as connection:
-            runner = Runner(connection, source.worker, plans.by_id, target, grace=settings.worker.grace)
+        async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
+            ranges = await open_ranges(settings, stack)
+            runner = Runner(connection, source.worker, plans.by_id, target, grace=settings.worker.grace, ranges=ranges)
             while True:
                 try:
                     ran = await runner.run_next()
@@ -137,8 +178,8 @@ def make_continuous(settings: Settings, target: MongoTarget, plans: Plans, worke
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Sides]:
-        async with opened_source(settings, keyed=True) as pages, opened_source(settings, keyed=True) as looks:
-            yield Sides(pages, looks, MongoInspection(target))
+        async with opened_looks(settings) as (pages, looks, replica):
+            yield Sides(pages, looks, MongoInspection(target), replica=replica)
 
     period = settings.verify.period
     assert period is not None  # noqa: S101  the settings are checked

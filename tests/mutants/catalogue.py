@@ -786,6 +786,31 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{POOLERS}::test_a_worker_that_shall_not_be_woken_takes_no_lock_and_does_not_listen"],
     ),
+    # -- replicas
+    Mutant(
+        "replica-not-awaited",
+        "a replica is read before it has what was committed before the pass",
+        [Swap("syncline/verify/one_pass.py", "Pass._begin", "if self._sides.replica: ...", "if False: ...")],
+        [
+            f"{TESTS}/test_replica.py::test_a_change_that_was_lost_before_the_pass_is_found_though_the_replica_is_behind",
+            f"{TESTS}/test_replica.py::test_a_replica_that_stays_behind_is_an_error_and_leaves_nothing",
+        ],
+    ),
+    Mutant(
+        "second-look-at-the-replica",
+        "differences are looked at again where the pages come from",
+        [
+            Swap(
+                "syncline/verify/one_pass.py",
+                "Pass._begin",
+                "SecondLook(self._sides.looks, self._inspection, self._plan, self._sides.source_name, "
+                "mask=Mask(self._plan.entity.mask))",
+                "SecondLook(self._sides.pages, self._inspection, self._plan, self._sides.source_name, "
+                "mask=Mask(self._plan.entity.mask))",
+            )
+        ],
+        [f"{TESTS}/test_replica.py::test_changes_during_the_pass_that_the_replica_lacks_are_no_differences"],
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from syncline.backfill.pace import Pacer
 from syncline.backfill.tasks import KEYS, WHERE, Task, Tasks
+from syncline.errors import SourceError
 from syncline.model.mark import Hint
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.key_sql import KeyStatements, key_statements
@@ -27,11 +28,22 @@ class Backfill:
     Each chunk is one transaction of the marks and of the task's progress.
 
     A task may ask for less: rows for which a condition holds, or the keys of a list.
+
+    Where a chunk ends a replica may say: chunks follow each other without a gap whatever it says, and what lies in them
+    is looked up on the primary, where it is marked. One that fails is not asked again.
     """
 
     def __init__(
-        self, connection: Connection, tasks: Tasks, pacer: Pacer, plan: Plan, told: Callable[[str], None]
+        self,
+        connection: Connection,
+        tasks: Tasks,
+        pacer: Pacer,
+        plan: Plan,
+        told: Callable[[str], None],
+        *,
+        ranges: Connection | None = None,
     ) -> None:
+        self._ranges = ranges
         self._connection = connection
         self._tasks = tasks
         self._pacer = pacer
@@ -69,7 +81,7 @@ class Backfill:
         start = statements.bounds(codec.parse(after)) if after is not None else None
         size = self._pacer.size()
         boundary = statements.boundary if start is None else statements.boundary_after
-        until = await self._key(boundary, *(start or ()), *last, size - 1)
+        until = await self._boundary(boundary, *(start or ()), *last, size - 1)
         end = statements.bounds(codec.parse(until)) if until is not None else last
         mark = statements.mark if start is None else statements.mark_after
 
@@ -108,9 +120,19 @@ class Backfill:
         task.progress = progress | counts | self._pacer.turn(marked)
         await self._tasks.advance(task)
 
-    async def _key(self, statement: object, *parameters: object) -> str | None:
+    async def _boundary(self, statement: object, *parameters: object) -> str | None:
+        """Find where a chunk ends; ``None``: no key is left beyond it, which only the primary knows."""
+        if self._ranges is not None:
+            try:
+                if (found := await self._key(statement, *parameters, on=self._ranges)) is not None:
+                    return found
+            except SourceError:
+                self._ranges = None
+        return await self._key(statement, *parameters)
+
+    async def _key(self, statement: object, *parameters: object, on: Connection | None = None) -> str | None:
         with translated():
-            row = await (await self._connection.execute(statement, parameters)).fetchone()  # type: ignore[call-overload]
+            row = await (await (on or self._connection).execute(statement, parameters)).fetchone()  # type: ignore[call-overload]
         return None if row is None else str(row[0])
 
     async def _size(self) -> int | None:

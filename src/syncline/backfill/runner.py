@@ -58,6 +58,7 @@ class Runner:
         pace: limits; a task's own options win.
         told: called after each step with the progress; must be quick.
         grace: the worker's: how long a write may be on its way.
+        ranges: leads to a replica, where a backfill finds its ranges of keys; without it on ``connection``.
 
     """
 
@@ -71,7 +72,9 @@ class Runner:
         pace: Pace | None = None,
         told: Callable[[Progress], None] | None = None,
         grace: timedelta = timedelta(seconds=30),
+        ranges: Connection | None = None,
     ) -> None:
+        self._ranges = ranges
         self.tasks = Tasks(connection, worker)
         self.plans = plans
         """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
@@ -140,7 +143,7 @@ class Runner:
             pace = replace(pace, rate=SWEPT * pace.rate)
         pacer = Pacer(self.tasks, pace, task.options)
         if task.kind is TaskKind.BACKFILL:
-            await Backfill(self.connection, self.tasks, pacer, plan, told).run(task)
+            await Backfill(self.connection, self.tasks, pacer, plan, told, ranges=self._ranges).run(task)
         else:
             await Sweep(self.connection, self.tasks, pacer, plan, self._target, told, grace=self._grace).run(task)
 

@@ -31,7 +31,7 @@ from syncline.errors import SynclineError
 from syncline.insight import reach
 from syncline.insight.status import plain
 from syncline.outbox.states import Plan
-from syncline.wiring import open_plans, opened_source, opened_target
+from syncline.wiring import open_plans, open_ranges, opened_source, opened_target
 
 TERMINATED = 143
 LATER = "interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here"
@@ -192,11 +192,16 @@ async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:
 async def _opened(
     settings: Settings, names: Sequence[str], told: Callable[[Step], None]
 ) -> AsyncIterator[tuple[Runner, list[Plan]]]:
-    async with opened_target(settings) as target, opened_source(settings, keyed=True) as source:
+    async with (
+        opened_target(settings) as target,
+        opened_source(settings, keyed=True) as source,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        ranges = await open_ranges(settings, stack)
         plans = await open_plans(settings, source)
         pace = Pace(patience=timedelta(seconds=60))
         grace = settings.worker.grace
-        runner = Runner(source, str(uuid4()), plans.by_id, target, pace=pace, told=told, grace=grace)
+        runner = Runner(source, str(uuid4()), plans.by_id, target, pace=pace, told=told, grace=grace, ranges=ranges)
         yield runner, chosen(plans, names)
 
 

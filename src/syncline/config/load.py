@@ -110,6 +110,7 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 def _urls(data: dict[str, Any], env: Mapping[str, str], file: Path | None) -> Iterator[Problem]:
     for side, setting, check in (
         ("source", "direct_url", urls.source_url),
+        ("source", "replica_url", urls.source_url),
         ("source", "url", urls.source_url),
         ("target", "url", urls.target_url),
     ):

@@ -65,6 +65,11 @@ class SourceSettings(Section):
 
     `SYNCLINE_DIRECT_URL` wins over a URL written here.
     """
+    replica_url: str = Field(default="", repr=False)
+    """URL of a standby that takes load off the primary: verification reads it first, backfills find their ranges there.
+
+    States that go to the target and second looks always come from the primary. PostgreSQL only.
+    """
     capture: Literal["triggers", "session"] = "triggers"
     """How changes are captured: `triggers` see every write, raw SQL too; `session` sees what SQLAlchemy writes."""
     wake: bool = True
@@ -205,6 +210,7 @@ class Settings:
         for side in ("source", "target"):
             sections[side]["url"] = redact(sections[side]["url"])
         sections["source"]["direct_url"] = redact(sections["source"]["direct_url"])
+        sections["source"]["replica_url"] = redact(sections["source"]["replica_url"])
         return {**sections, "entities": [entity.name for entity in self.entities]}
 
 

@@ -14,6 +14,7 @@ from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.key_sql import absent_keys, key_statements
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan, read_states
+from syncline.verify.arrival import arrived
 from syncline.verify.comparison import Comparison, EncodedPage
 from syncline.verify.first_look import FirstLook, Prefetch
 from syncline.verify.masking import Mask
@@ -107,6 +108,8 @@ class Pass:
             self._place.phase = Phase.AGAIN
         elif dialect_of(self._sides.looks) is Dialect.POSTGRESQL:
             (self._place.horizon,) = await fetch_one(self._sides.looks, self._queries["horizon"])
+            if self._sides.replica:
+                await arrived(self._sides.looks, self._sides.pages, options.patience)
         checkpoint = self._recorder.checkpoint
         if checkpoint is not None and checkpoint.state:
             restore_report(self._report, checkpoint)

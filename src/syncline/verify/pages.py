@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+import psycopg
+
 from syncline.ending import end
+from syncline.errors import SourceUnavailableError
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
 from syncline.outbox.connection import Connection, translated
@@ -18,6 +21,7 @@ from syncline.verify.digest import BLOCK
 from syncline.verify.statements import PageStatements
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 ROWS = 2000
 """Rows of a page, at most."""
@@ -27,6 +31,8 @@ BYTES = 4 * 1024 * 1024
 """About so much of a page's documents at most, encoded: pages of wide rows have fewer."""
 FILLER_SECONDS = 10.0
 """How long reading ahead may take to end: a server that hangs delays even cancelling."""
+TRIES, AGAIN_SECONDS = 10, 0.5
+"""For pages that a standby cancels."""
 TICKET = ticket(1, 0)
 """In place of the ticket: any that takes 64 bits."""
 
@@ -171,18 +177,37 @@ class SourcePages:
     async def _few(self, query: str, stretch: Stretch, limit: int) -> Sequence[tuple[Any, ...]]:
         codec = self._plan.projection.codec
         values = [text for key in stretch.bounds for text in codec.parse(key)]
-        with translated():
-            async with self._connection.cursor(binary=True) as cursor:
-                await cursor.execute(query, (*values, limit))
-                return await cursor.fetchall()
+
+        async def read() -> Sequence[tuple[Any, ...]]:
+            with translated():
+                async with self._connection.cursor(binary=True) as cursor:
+                    await cursor.execute(query, (*values, limit))
+                    return await cursor.fetchall()
+
+        return await _again(read)
 
     async def _read(self, stretch: Stretch, size: int) -> States:
+        return await _again(lambda: self._page(stretch, size))
+
+    async def _page(self, stretch: Stretch, size: int) -> States:
         query = self._statements.contents[stretch.lower, stretch.end is not None]
         if not self._plan.embeds:
             return await read_page(self._connection, self._plan, query, stretch.bounds, size)
         with translated():
             async with snapshot(self._connection):
                 return await read_page(self._connection, self._plan, query, stretch.bounds, size)
+
+
+async def _again(read: Callable[[], Awaitable[R]]) -> R:
+    """Read a page once more when a standby has cancelled it: it replays what removes rows that the page could see."""
+    for _ in range(TRIES - 1):
+        try:
+            return await read()
+        except SourceUnavailableError as error:
+            if not isinstance(error.__cause__, psycopg.errors.SerializationFailure):
+                raise
+            await asyncio.sleep(AGAIN_SECONDS)
+    return await read()
 
 
 def _without_last_key(states: States, keys: list[str]) -> tuple[States, list[str]]:

@@ -61,11 +61,13 @@ class Sides:
     """
 
     pages: Connection
-    """Reads ahead."""
+    """Reads ahead; may lead to a replica, then say so."""
     looks: Connection
     """Second looks and probes."""
     inspection: Inspection
     told: Callable[[Step], None] = field(default=lambda _: None)
+    replica: bool = False
+    """``pages`` leads to a replica: a pass begins when it has everything from before the pass."""
 
     @property
     def source_name(self) -> str:

@@ -139,3 +139,22 @@ WHERE resolved_at IS NULL
 DELETE FROM syncline.certificate
 WHERE entity = %(entity)s AND id <= (SELECT id FROM syncline.certificate WHERE entity = %(entity)s
                                      ORDER BY id DESC OFFSET %(keep)s LIMIT 1)
+
+-- name: arrival_begin
+-- A row for a replica to show (entity 0: nobody's pass). What a process left that was killed meanwhile is removed.
+WITH left_over AS (
+    DELETE FROM syncline.verification
+    WHERE origin = 'command' AND entity = 0 AND claimed_until < clock_timestamp()
+)
+INSERT INTO syncline.verification (origin, entity, scope, claimed_until)
+VALUES ('command', 0, %(nonce)s, clock_timestamp() + interval '1 hour')
+RETURNING id
+
+-- name: arrival_there
+SELECT EXISTS (SELECT FROM syncline.verification WHERE id = %(id)s AND scope = %(nonce)s)
+
+-- name: arrival_behind
+SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
+
+-- name: arrival_end
+DELETE FROM syncline.verification WHERE id = %(id)s
