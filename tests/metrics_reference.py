@@ -17,7 +17,7 @@ METRICS = """\
 
 `syncline worker --metrics-port 9187` serves a worker's metrics at `http://127.0.0.1:9187/metrics` (`--metrics-host` for another
 address) and a probe at `/health`; an application that [mounts the routers](../how-to/mount-the-routers.md) serves its own at
-`/metrics`. Needs `pip install "syncline[metrics]"`.
+`/metrics`. Needs `pip install '.[metrics]'`.
 
 ```yaml
 scrape_configs:

@@ -1,0 +1,59 @@
+"""What the documentation names is there: links, extras, entities of the reference application, commands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from syncline.cli.main import SUMMARIES
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BY_NAME = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+ENTITIES = set(tomllib.loads((ROOT / "examples/studybuddy/syncline.toml").read_text("utf-8"))["entities"])
+WITH_ENTITY = r"syncline (?:backfill|verify|explain|repair|resync|parked (?:retry|discard)) ([a-z_]+)(?: ([a-z_]+))?\b"
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in titles}
+
+
+@BY_NAME
+def test_every_link_leads_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), target
+
+
+@BY_NAME
+def test_what_is_to_be_installed_can_be(page: Path):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    text = page.read_text("utf-8")
+    assert "pip install syncline" not in text, "it is installed from a checkout"
+    for named in re.findall(r"pip install ['\"]?\.\[([\w,]+)\]", text):
+        assert set(named.split(",")) <= set(extras), named
+
+
+@BY_NAME
+def test_commands_name_entities_of_the_reference_application(page: Path):
+    if page.name in ("commands.md", "first-table.md"):
+        return
+    for first, second in re.findall(WITH_ENTITY, page.read_text("utf-8")):
+        assert first in ENTITIES, first
+        assert second in ENTITIES | {""} or not second.isalpha(), second
+
+
+@BY_NAME
+def test_every_command_exists(page: Path):
+    blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"^(?:\$ )?syncline ([a-z-]+)", "".join(blocks), re.MULTILINE):
+        assert name in SUMMARIES, name
