@@ -65,8 +65,9 @@ def verify(
 
     A difference counts when it stays after a second look with no change on its way.
 
-    Exit status: 0 proved equal by a full pass; 1 divergent, or records are parked; 2 undecided (lag, keys that change
-    all the time, no worker), or no difference in a part (a sample, a range, keys only); 3 could not run.
+    Exit status: 0 proved equal: everything, or the range or the keys that you asked about; 1 divergent, or some of
+    these records are parked; 2 undecided (lag, keys that change all the time, no worker), or no difference in a random
+    sample or in keys alone; 3 could not run.
     """
     settings = settings_from(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))

@@ -61,6 +61,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     for finding in findings[:SHOWN]:
         key = finding.key if finding.key is not None else f"_id {finding.id!r}"
         fields = "; ".join(f"{d.field}: {_short(d.source)} ≠ {_short(d.target)}" for d in finding.differences[:4])
+        fields = fields or finding.reason
         more = len(finding.differences) - 4
         seen = f"{finding.confirmed:%H:%M:%S}" if finding.confirmed else ""
         rows.append(

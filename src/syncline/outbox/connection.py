@@ -38,6 +38,16 @@ class Identity:
     started: str
 
 
+_STRUCTURE = ("08", "0A", "25", "26", "3D", "3F", "42", "53", "55", "57", "58")
+"""Classes of SQLSTATE that are about connections, tables, privileges and resources. The others are about a row."""
+
+
+def is_of_rows(error: BaseException | None) -> bool:
+    """Tell whether a statement failed for what it read, not for what it is."""
+    state: str | None = getattr(error, "sqlstate", None)
+    return state is not None and not state.startswith(_STRUCTURE)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn psycopg's errors into ours."""

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from syncline.model.key_types import key_type
-from syncline.outbox.connection import Connection, translated
+from syncline.outbox.connection import Connection, is_of_rows, translated
 from syncline.outbox.dialect import Dialect
 from syncline.outbox.projection_sql import (
     bound,
@@ -51,6 +51,8 @@ class KeyStatements:
     """Which of some keys have no row inside the filter. Parameters: an array per column. Gives positions, from 1."""
     unproven: sql.Composed
     """Like ``absent``, and those whose row is newer than a transaction (PostgreSQL). Parameters: arrays, its number."""
+    rowless: sql.Composed
+    """Which of some keys have no row at all, whatever the filter says. As ``absent``."""
     size: sql.Composed
     """Number of rows, counted up to a limit. Parameters: limit."""
     sample: sql.Composed
@@ -84,6 +86,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         "id": sql.Literal(plan.id),
         "absent": _absent(plan, columns, casts),
         "unproven": _absent(plan, columns, casts, _OLDER),
+        "rowless": _absent(plan, columns, casts, filtered=False),
     }
     in_order = [columns[place] for place in order], [casts[place] for place in order]
     after, until = bound(*in_order, ">"), bound(*in_order, "<=")
@@ -114,6 +117,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         mark_after=compose(mark, after, until, *marked),
         absent=compose("{absent}"),
         unproven=compose("{unproven}"),
+        rowless=compose("{rowless}"),
         size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS counted"),
         sample=compose(sample, *chance, *inside),
     )
@@ -133,7 +137,9 @@ def _index_order(plan: Plan) -> tuple[int, ...]:
 _OLDER = sql.SQL("(age({row}.xmin) > age(%s::text::xid) OR age({row}.xmin) < 0)")
 
 
-def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str], *which: sql.SQL) -> sql.Composed:
+def _absent(
+    plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str], *which: sql.SQL, filtered: bool = True
+) -> sql.Composed:
     names = [sql.Identifier(f"_syncline_{number}") for number in range(len(columns))]
     table = plan.projection.shape.table
     equal = [sql.SQL("{} = _syncline_keys.{}").format(c, n) for c, n in zip(columns, names, strict=True)]
@@ -145,7 +151,11 @@ def _absent(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str],
         names=commas(names),
         table=table_of(table),
         where=where_of(
-            [*equal, *condition_of(plan.entity.where), *(one.format(row=named(table.name)) for one in which)]
+            [
+                *equal,
+                *condition_of(plan.entity.where if filtered else None),
+                *(one.format(row=named(table.name)) for one in which),
+            ]
         ),
     )
 
@@ -185,11 +195,24 @@ async def absent_keys(
                 cursor = await connection.execute(statements.absent, parameters)
             else:
                 cursor = await connection.execute(statements.unproven, [*parameters, newer])
-        except psycopg.DataError:
+        except psycopg.Error as error:
+            if not is_of_rows(error):
+                raise
             if len(keys) == 1:
-                return Absent([], list(keys))
+                return await _judged(connection, statements, keys, parameters)
             middle = len(keys) // 2
             left = await absent_keys(connection, plan, statements, keys[:middle], newer=newer)
             right = await absent_keys(connection, plan, statements, keys[middle:], newer=newer)
             return Absent(left.keys + right.keys, left.impossible + right.impossible)
         return Absent([keys[position - 1] for (position,) in await cursor.fetchall()], [])
+
+
+async def _judged(
+    connection: Connection, statements: KeyStatements, keys: Sequence[str], parameters: Sequence[object]
+) -> Absent:
+    """Tell a text that no value has from a row of which the filter cannot be asked: that one is to be looked at."""
+    try:
+        await connection.execute(statements.rowless, parameters)
+    except psycopg.DataError:
+        return Absent([], list(keys))
+    return Absent(list(keys), [])

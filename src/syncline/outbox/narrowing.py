@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from syncline.errors import SourceError, SynclineError
 from syncline.model.values import EPOCH
 from syncline.outbox.bounded import Excerpt
-from syncline.outbox.connection import Connection
+from syncline.outbox.connection import Connection, is_of_rows
 from syncline.outbox.states import Plan, States, read_states, read_states_within
 
 Read = Callable[[list[str]], Awaitable[States]]
 
-_STRUCTURE = ("08", "0A", "25", "26", "3D", "3F", "42", "53", "55", "57", "58")
-"""Classes of SQLSTATE that are about connections, tables, privileges and resources. The others are about a row."""
 _INTERNAL = "XX"
+_UNTRANSLATABLE = "22P05"
 DOUBTFUL = 8
 """So many records that all fail with an internal error are no damaged rows: the catalog has changed under them."""
 
@@ -28,8 +27,7 @@ def is_of_records(error: BaseException) -> bool:
     """Tell whether a statement failed for what it read, not for what it is."""
     if not isinstance(error, SourceError) or error.retryable:
         return False
-    state: str | None = getattr(error.__cause__, "sqlstate", None)
-    return state is not None and not state.startswith(_STRUCTURE)
+    return is_of_rows(error.__cause__)
 
 
 @dataclass(slots=True)
@@ -39,6 +37,8 @@ class Narrowed:
     states: States
     bad: dict[str, str] = field(default_factory=dict)
     """Keys whose record cannot be read, and why."""
+    impossible: list[str] = field(default_factory=list)
+    """Keys that the source's encoding has no bytes for: it can have neither a row of them nor a mark."""
     left: list[str] = field(default_factory=list)
     """Keys that were not looked at: so many statements were too many."""
     tries: int = 0
@@ -71,7 +71,9 @@ async def narrowed(plan: Plan, read: Read, keys: Sequence[str], *, most: int | N
         except SourceError as error:
             if not is_of_records(error):
                 raise
-            if len(part) == 1:
+            if len(part) == 1 and getattr(error.__cause__, "sqlstate", None) == _UNTRANSLATABLE:
+                result.impossible.append(part[0])
+            elif len(part) == 1:
                 result.bad[part[0]] = error.message
                 if len(result.bad) >= DOUBTFUL and not any(one.rows for one in found) and _is_internal(error):
                     raise

@@ -91,6 +91,7 @@ class FirstLook:
             documents += len(batch)
         result = comparing.finish()
         result.suspects |= page.twice
+        result.suspects.update(page.unreadable)
         if result.tickets:
             result.suspects |= await self._unissued(result.tickets)
         return result, documents
@@ -117,6 +118,7 @@ class FirstLook:
                     result.extra.append(key)
         left = map(key_text, page.ids) if waiting is None else waiting
         result.suspects.update(key for key in left if key is not None)
+        result.suspects.update(page.unreadable)
         return result, documents
 
     def documents(self, stretch: Stretch, records: int) -> Prefetch[list[bytes]]:

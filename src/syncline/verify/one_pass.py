@@ -12,19 +12,20 @@ from typing import Any
 from syncline.outbox.connection import fetch_one, translated
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.key_sql import absent_keys, key_statements
+from syncline.outbox.narrowing import read_narrowed
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan, read_states
+from syncline.outbox.states import Plan
 from syncline.verify.arrival import arrived
 from syncline.verify.comparison import Comparison, EncodedPage
 from syncline.verify.first_look import FirstLook, Prefetch
 from syncline.verify.masking import Mask
 from syncline.verify.pace import Pace
-from syncline.verify.pages import BYTES, KEYS, ROWS, IdPage, Page, SourcePages, Stretch, ahead, documents_of
+from syncline.verify.pages import BYTES, KEYS, ROWS, IdPage, Page, SourcePages, Stretch, ahead, mapped
 from syncline.verify.progress import Phase, Place, Recorder, restore_report
 from syncline.verify.report import EntityReport, Finding, Kind, Mode
 from syncline.verify.second_look import SecondLook
 from syncline.verify.sides import Options, Sides, Step
-from syncline.verify.statements import inside, ordered, page_statements
+from syncline.verify.statements import inside, ordered, page_statements, possible
 from syncline.verify.suspects import Suspects
 
 __all__ = ["Options", "Pass", "Sides", "Step"]
@@ -88,6 +89,7 @@ class Pass:
         options = self._options
         (as_of,) = await fetch_one(self._sides.looks, self._queries["clock"])
         self._report = EntityReport(self._plan.name, self._mode, as_of, options.first, options.end)
+        self._report.named = bool(options.keys)
         self._suspects = Suspects(
             SecondLook(
                 self._sides.looks,
@@ -165,7 +167,7 @@ class Pass:
                     self._report.documents += number
                     self._place.stretch = page.stretch.rest(self._options.end)
                 else:
-                    self._place.stretch = Stretch(page.keys[-1], self._options.end, passed=True)
+                    self._place.stretch = Stretch(page.last, self._options.end, passed=True)
                 await self._note(page.keys, result)
                 await self._passed(len(page.keys))
 
@@ -270,9 +272,10 @@ class Pass:
             await self._orphans_of_sample()
         for start in range(0, len(keys), ROWS):
             chosen = keys[start : start + ROWS]
-            states = await read_states(self._sides.looks, self._plan, chosen)
+            read = await read_narrowed(self._sides.looks, self._plan, chosen)
+            states, records, _ = mapped(read.states, self._sides.source_name)
             found = [row[-1] for row in states.rows]
-            page = Page(documents_of(states, self._sides.source_name), found, set())
+            page = Page(records, found, set())
             encoded: EncodedPage = self._first_look.encode(page)
             result, number = await self._first_look.compare(page, encoded, self._first_look.looked_up(page))
             self._report.documents += number
@@ -315,7 +318,23 @@ class Pass:
             report.obstacles.append(f"{marks} changes from before the pass wait to be applied")
         if (marks or tasks or report.lagging) and not workers:
             report.obstacles.append("no worker is running")
-        (report.parked,) = await fetch_one(self._sides.looks, self._queries["parked"], values)
+        report.parked = await self._parked()
+
+    async def _parked(self) -> int:
+        """Count the parked records that this pass is about."""
+        values = {"entity": self._plan.id}
+        options = self._options
+        if not options.keys and options.first is None and options.end is None:
+            (count,) = await fetch_one(self._sides.looks, self._queries["parked"], values)
+            return 0 if self._mode is Mode.SAMPLE else int(count)
+        with translated():
+            cursor = await self._sides.looks.execute(self._queries["parked_keys"], values)
+            parked = [key for (key,) in await cursor.fetchall()]
+        if options.keys:
+            return len(set(parked).intersection(options.keys))
+        keys = possible(self._plan, parked)
+        found, _ = await inside(self._sides.looks, self._plan, self._pages, keys, options.first, options.end)
+        return len(found)
 
     def _tell(self, phase: str, done: int, total: int | None = None) -> None:
         self._sides.told(Step(self._plan.name, phase, done, total))

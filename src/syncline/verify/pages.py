@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import psycopg
 
 from syncline.ending import end
-from syncline.errors import SourceUnavailableError
+from syncline.errors import SourceError, SourceUnavailableError
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
 from syncline.outbox.connection import Connection, translated
+from syncline.outbox.narrowing import is_of_records, read_narrowed, unmappable, without
 from syncline.outbox.states import Plan, States, ambiguous, read_page, snapshot
 from syncline.ports import Document
 from syncline.verify.digest import BLOCK
@@ -73,6 +74,25 @@ class Page:
     """Keys that several rows have."""
     stretch: Stretch = Stretch()
     """Where they were looked for: there are no others in it."""
+    last: str | None = None
+    """The last key that was walked."""
+    unreadable: Collection[str] = ()
+    """Keys whose rows cannot be read."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a read of some rows gave."""
+
+    states: States
+    documents: list[Document]
+    full: bool
+    """There may be more behind them."""
+    last: str | None
+    """The last key that was walked."""
+    unreadable: Collection[str] = ()
+    apart: bool = False
+    """Keys and rows were read one after the other, because some cannot be read."""
 
 
 @dataclass(slots=True)
@@ -81,6 +101,7 @@ class IdPage:
 
     ids: list[Any]
     stretch: Stretch
+    unreadable: Collection[str] = ()
 
 
 class SourcePages:
@@ -104,17 +125,18 @@ class SourcePages:
         several = self._plan.projection.shape.has_children
         while True:
             size = self._next_size()
-            states = await self._read(stretch, size)
+            rows = await self._read(stretch, size)
+            states, last = rows.states, rows.last
             keys: list[str] = [row[-1] for row in states.rows]
-            full = len(keys) == size
-            if several and full:
+            if several and rows.full and not rows.apart:
                 states, keys = _without_last_key(states, keys)
-            if keys:
+                last = keys[-1]
+            if keys or rows.unreadable:
                 self._done += len(keys)
-                yield Page(documents_of(states, self._source), keys, ambiguous(states))
-            if not full:
+                yield Page(rows.documents[: len(keys)], keys, ambiguous(states), last=last, unreadable=rows.unreadable)
+            if not rows.full:
                 return
-            stretch = Stretch(keys[-1], stretch.end, passed=True)
+            stretch = Stretch(last, stretch.end, passed=True)
 
     async def stretches(self, stretch: Stretch) -> AsyncGenerator[Page, None]:
         """Read whole records together with the stretch that they fill; the stretches follow each other without a gap.
@@ -126,18 +148,18 @@ class SourcePages:
         keys: list[str] = []
         while True:
             size = self._next_size() + 1 - len(keys)
-            states = await self._read(after, size)
-            documents += documents_of(states, self._source)
-            keys += [row[-1] for row in states.rows]
-            full = len(states.rows) == size
-            end = keys[-1] if full else stretch.end
-            carried = ([documents.pop()], [keys.pop()]) if full else ([], [])
+            rows = await self._read(after, size)
+            end = rows.last if rows.full else stretch.end
+            carries = rows.full and bool(rows.states.rows) and rows.states.rows[-1][-1] == end
+            documents += rows.documents
+            keys += [row[-1] for row in rows.states.rows]
+            carried = ([documents.pop()], [keys.pop()]) if carries else ([], [])
             self._done += len(keys)
-            yield Page(documents, keys, set(), Stretch(first, end))
-            if not full:
+            yield Page(documents, keys, set(), Stretch(first, end), end, [k for k in rows.unreadable if k != end])
+            if not rows.full:
                 return
             documents, keys = carried
-            first, after = end, Stretch(end, stretch.end, passed=True)
+            first, after = end, Stretch(end, stretch.end, passed=carries)
 
     async def id_stretches(self, stretch: Stretch) -> AsyncGenerator[IdPage, None]:
         """Read the ids of an entity with one key column, and the stretches that they fill."""
@@ -146,29 +168,57 @@ class SourcePages:
         after, first = stretch, stretch.first
         while True:
             size = min(KEYS, 5 * self.size)
-            rows = await self._few(self._statements.ids[after.lower, after.end is not None], after, size)
-            ids = [*carried, *(id_ for (id_,) in rows)]
-            full = len(rows) == size
-            carried = [ids.pop()] if full else []
-            end = key_text(carried[0]) if carried else stretch.end
-            yield IdPage(ids, Stretch(first, end))
+            try:
+                rows = await self._few(self._statements.ids[after.lower, after.end is not None], after, size)
+            except SourceError as error:
+                if not is_of_records(error):
+                    raise
+                page, full, passed = await self._ids_apart(carried, first, after, stretch.end, size)
+                carried = []
+            else:
+                ids = [*carried, *(id_ for (id_,) in rows)]
+                full = passed = len(rows) == size
+                carried = [ids.pop()] if full else []
+                page = IdPage(ids, Stretch(first, key_text(carried[0]) if carried else stretch.end))
+            yield page
             if not full:
                 return
-            first = end
-            after = Stretch(end, stretch.end, passed=True)
+            first = page.stretch.end
+            after = Stretch(first, stretch.end, passed=passed)
+
+    async def _ids_apart(
+        self, carried: Sequence[Any], first: str | None, after: Stretch, until: str | None, size: int
+    ) -> tuple[IdPage, bool, bool]:
+        """Read ids by whole records, where the filter cannot be asked of all; the last key is left to the next page."""
+        rows = await self._apart(after, size)
+        end = rows.last if rows.full else until
+        of = self._plan.projection.codec.document_id
+        ids = [*carried, *(of(row[-1]) for row in rows.states.rows if row[-1] != end)]
+        return IdPage(ids, Stretch(first, end), [key for key in rows.unreadable if key != end]), rows.full, False
 
     async def keys(self, stretch: Stretch) -> AsyncGenerator[Page, None]:
         """Read keys alone; the documents have nothing but their ``_id``."""
         codec = self._plan.projection.codec
         while True:
             size = self.size
-            rows = await self._few(self._statements.keys[stretch.lower, stretch.end is not None], stretch, size)
-            keys = [key for (key,) in rows]
-            if keys:
-                yield Page([{"_id": codec.document_id(key)} for key in keys], keys, set())
-            if len(keys) < size:
+            unreadable: Collection[str] = ()
+            try:
+                rows = await self._few(self._statements.keys[stretch.lower, stretch.end is not None], stretch, size)
+            except SourceError as error:
+                if not is_of_records(error):
+                    raise
+                apart = await self._apart(stretch, size)
+                keys, unreadable = [row[-1] for row in apart.states.rows], apart.unreadable
+                full, last = apart.full, apart.last
+            else:
+                keys = [key for (key,) in rows]
+                full, last = len(keys) == size, keys[-1] if keys else None
+            if keys or unreadable:
+                documents = [{"_id": codec.document_id(key)} for key in keys]
+                yield Page(documents, keys, set(), last=last, unreadable=unreadable)
+            if not full:
                 return
-            stretch = Stretch(keys[-1], stretch.end, passed=True)
+            stretch = Stretch(last, stretch.end, passed=True)
 
     def _next_size(self) -> int:
         room = BLOCK - self._done % BLOCK
@@ -186,8 +236,26 @@ class SourcePages:
 
         return await _again(read)
 
-    async def _read(self, stretch: Stretch, size: int) -> States:
-        return await _again(lambda: self._page(stretch, size))
+    async def _read(self, stretch: Stretch, size: int) -> Rows:
+        """Read rows; if one of them fails the statement, read keys, and then what can be read of them."""
+        try:
+            states = await _again(lambda: self._page(stretch, size))
+        except SourceError as error:
+            if not is_of_records(error):
+                raise
+            return await self._apart(stretch, size)
+        states_, documents, bad = mapped(states, self._source)
+        last = states.rows[-1][-1] if states.rows else None
+        return Rows(states_, documents, len(states.rows) == size, last, list(bad))
+
+    async def _apart(self, stretch: Stretch, size: int) -> Rows:
+        found = await self._few(self._statements.bare[stretch.lower, stretch.end is not None], stretch, size)
+        places = {key: place for place, (key,) in enumerate(found)}
+        read = await read_narrowed(self._connection, self._plan, list(places))
+        ordered_ = sorted(read.states.rows, key=lambda row: places[row[-1]])
+        states, documents, bad = mapped(States(self._plan, ordered_, read.states.children), self._source)
+        last = found[-1][0] if found else None
+        return Rows(states, documents, len(found) == size, last, [*read.bad, *bad], apart=True)
 
     async def _page(self, stretch: Stretch, size: int) -> States:
         query = self._statements.contents[stretch.lower, stretch.end is not None]
@@ -222,6 +290,18 @@ def documents_of(states: States, source_name: str) -> list[Document]:
     """Turn states into documents as the relay writes them, but for time and ticket."""
     when: datetime = EPOCH
     return states.documents(source=source_name, synced_at=when, ticket=TICKET)
+
+
+def mapped(states: States, source_name: str) -> tuple[States, list[Document], dict[str, str]]:
+    """Turn states into documents; those that the mapping stumbles over are left out, and named with the reason."""
+    try:
+        return states, documents_of(states, source_name), {}
+    except Exception:
+        bad = unmappable(states)
+        if not bad:
+            raise
+        states = without(states, bad)
+        return states, documents_of(states, source_name), bad
 
 
 async def ahead(pages: AsyncIterator[T], depth: int = 2) -> AsyncGenerator[T, None]:

@@ -23,7 +23,8 @@ def sentence(report: VerifyReport) -> str:
     what = f"{counted(records, 'record')} of {of}"
     if report.verdict is Verdict.EQUAL:
         as_of = min(entity.as_of for entity in report.entities)
-        return f"Proved equal: {what}, as of {as_of:%Y-%m-%d %H:%M:%S %Z}."
+        part = "" if all(entity.mode is Mode.FULL for entity in report.entities) else " (only what was asked about)"
+        return f"Proved equal: {what}{part}, as of {as_of:%Y-%m-%d %H:%M:%S %Z}."
     if report.verdict is Verdict.DIVERGENT:
         wrong = sum(entity.counts.total() for entity in report.entities)
         parked = sum(entity.parked for entity in report.entities)
@@ -34,12 +35,7 @@ def sentence(report: VerifyReport) -> str:
     if why:
         return f"Undecided: {'; '.join(why)}. No damage was found in {what}."
     modes = {entity.mode for entity in report.entities}
-    if Mode.KEYS in modes:
-        scope = "keys only; contents were not compared"
-    elif Mode.RANGE in modes:
-        scope = "a range of keys; only a full pass proves"
-    else:
-        scope = "a sample; only a full pass proves"
+    scope = "keys only; contents were not compared" if Mode.KEYS in modes else "a sample; only a full pass proves"
     return f"No difference in {what} ({scope})."
 
 
@@ -106,6 +102,7 @@ def finding_as_dict(finding: Finding) -> dict[str, Any]:
         "ticket": extended(finding.ticket),
         "first_seen": finding.first_seen and finding.first_seen.isoformat(),
         "confirmed": finding.confirmed and finding.confirmed.isoformat(),
+        **({"reason": finding.reason} if finding.reason else {}),
     }
 
 
@@ -144,6 +141,7 @@ def finding_of(found: Mapping[str, Any]) -> Finding:
         ticket=_plain(found["ticket"]),
         first_seen=_moment(found["first_seen"]),
         confirmed=_moment(found["confirmed"]),
+        reason=found.get("reason", ""),
     )
 
 

@@ -24,6 +24,7 @@ from syncline.verify.second_look import lanes_of
 CHUNK = 1000
 UNTOUCHED = {
     Kind.FOREIGN: "no row can have this _id: whose document it is, only you know",
+    Kind.UNREADABLE: "its row cannot be read: correct it in the source, or the mapping",
     Kind.AMBIGUOUS: "several rows have this key: make it unique in the source",
 }
 """What no mark can mend, and why."""

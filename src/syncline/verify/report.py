@@ -41,6 +41,8 @@ class Kind(StrEnum):
     """Its document has no ticket, or one that nobody issued: somebody else wrote it."""
     FOREIGN = "foreign"
     """A document whose ``_id`` no row can have."""
+    UNREADABLE = "unreadable"
+    """Its row cannot be read or mapped: PostgreSQL or the mapping stumbles over a value."""
     AMBIGUOUS = "ambiguous"
     """Several rows have this key (table inheritance keeps no key unique)."""
 
@@ -79,6 +81,8 @@ class Finding:
     """``_v`` of the document as seen (``MISSING``: it has none)."""
     first_seen: datetime | None = None
     confirmed: datetime | None = None
+    reason: str = ""
+    """Why a row cannot be read."""
 
     def size(self) -> int:
         """Estimate the memory that its values take, in bytes."""
@@ -117,6 +121,8 @@ class EntityReport:
     """Why nothing can be proved yet."""
     digest: str = ""
     """Of the source's records in the order of their keys, as BSON without ``_syncedAt`` and ``_v``."""
+    named: bool = False
+    """The records were named by their keys, not chosen at random."""
     sample: list[str] = field(default_factory=list)
     """Some keys that were found equal."""
     looks: int = 0
@@ -132,12 +138,11 @@ class EntityReport:
 
     @property
     def verdict(self) -> Verdict:
-        """What was proved; only a full pass proves equality."""
+        """What was proved: of everything by a full pass, else of the range or the keys that were asked about."""
         if self.counts or self.parked:
             return Verdict.DIVERGENT
-        if self.hot or self.lagging or self.obstacles or self.mode is not Mode.FULL:
-            return Verdict.UNDECIDED
-        return Verdict.EQUAL
+        whole = self.mode in {Mode.FULL, Mode.RANGE} or self.named
+        return Verdict.EQUAL if whole and not (self.hot or self.lagging or self.obstacles) else Verdict.UNDECIDED
 
 
 @dataclass(slots=True)
@@ -160,5 +165,5 @@ class VerifyReport:
 
     @property
     def exit_status(self) -> int:
-        """0 proved equal by a full pass, 1 divergent or parked, 2 undecided."""
+        """0 proved equal, 1 divergent or parked, 2 undecided."""
         return EXIT_STATUS[self.verdict]

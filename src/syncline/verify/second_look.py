@@ -16,19 +16,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from syncline.model.canonical import MISSING, differences
 from syncline.outbox.connection import Connection, fetch_one, translated
+from syncline.outbox.narrowing import read_narrowed_within
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan, read_states_within, snapshot
+from syncline.outbox.states import Plan, snapshot
 from syncline.ports import Document
 from syncline.verify.comparison import issued
 from syncline.verify.inspection import Inspection
 from syncline.verify.masking import Mask
-from syncline.verify.pages import documents_of
+from syncline.verify.pages import mapped
 from syncline.verify.report import Difference, Finding, Kind
 
 
@@ -60,6 +61,10 @@ class SourceView:
     several: Collection[str]
     """Keys of more than one row."""
     unsettled: Mapping[str, Why]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Keys whose row cannot be read, and why."""
+    impossible: Collection[str] = ()
+    """Keys that no row can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,8 @@ class SecondLook:
                 result.later[key] = Why.MOVED
             else:
                 document = stored[key].document if key in stored else None
-                result.findings.append(self._finding(key, kind, before.rows.get(key), document, suspects[key], now))
+                found = self._finding(key, kind, before.rows.get(key), document, suspects[key], now)
+                result.findings.append(replace(found, reason=before.unreadable.get(key, "")))
 
     def _finding(
         self, key: str, kind: Kind, row: Document | None, document: Document | None, first: datetime, now: datetime
@@ -151,7 +157,11 @@ class SecondLook:
         wrong: dict[str, Kind] = {}
         for key in keys:
             row, document = view.rows.get(key), stored.get(key)
-            if key in view.several:
+            if key in view.impossible:
+                wrong |= {key: Kind.FOREIGN} if document is not None else {}
+            elif key in view.unreadable:
+                wrong[key] = Kind.UNREADABLE
+            elif key in view.several:
                 wrong[key] = Kind.AMBIGUOUS
             elif row is None and document is not None:
                 wrong[key] = Kind.EXTRA
@@ -181,18 +191,18 @@ class SecondLook:
         values = {"entity": self._plan.id, "keys": list(keys)}
         with translated():
             async with snapshot(self._connection):
-                states = await read_states_within(self._connection, self._plan, keys)
+                read = await read_narrowed_within(self._connection, self._plan, keys)
+                values["keys"] = sorted(set(keys).difference(read.impossible))
                 marks = await (await self._connection.execute(self._queries["unsettled"], values)).fetchall()
                 (task,) = await fetch_one(self._connection, self._queries["task"], values)
         unsettled = dict.fromkeys(keys, Why.TASK) if task else {}
         for key, why in sorted(marks, key=lambda row: row[1] == "mark"):  # a mark outweighs what else there is
             unsettled[key] = Why(why)
+        states, documents, bad = mapped(read.states, self._source)
         counted = Counter(row[-1] for row in states.rows)
         several = {key for key, rows in counted.items() if rows > 1}
-        rows = {
-            row[-1]: document for row, document in zip(states.rows, documents_of(states, self._source), strict=True)
-        }
-        return SourceView(rows, several, unsettled)
+        rows = {row[-1]: document for row, document in zip(states.rows, documents, strict=True)}
+        return SourceView(rows, several, unsettled, read.bad | bad, read.impossible)
 
     async def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
         codec, inspection = self._plan.projection.codec, self._inspection
@@ -211,7 +221,7 @@ async def lanes_of(connection: Connection, plan: Plan, keys: Sequence[str]) -> l
 
 def _same_rows(key: str, before: SourceView, after: SourceView) -> bool:
     first, second = before.rows.get(key), after.rows.get(key)
-    if (key in before.several) != (key in after.several):
+    if (key in before.several) != (key in after.several) or (key in before.unreadable) != (key in after.unreadable):
         return False
     if first is None or second is None:
         return first is second

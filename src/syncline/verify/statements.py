@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from syncline.errors import KeyFormatError
 from syncline.model.key_types import key_type
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.projection_sql import (
@@ -40,6 +41,8 @@ class PageStatements:
     """The key columns alone."""
     keys: Mapping[Bounds, str]
     """The key texts alone."""
+    bare: Mapping[Bounds, str]
+    """The key texts of all rows, whatever the filter says of them."""
     inside: str
     """Which of some keys lie in a range: arrays of column texts, lower key, upper key (null: open). Gives positions."""
 
@@ -59,7 +62,9 @@ def page_statements(plan: Plan, context: Connection) -> PageStatements:
     casts = [key_type(column).sql for column in projection.key]
     shapes = [(lower, until) for lower in ("", ">", ">=") for until in (False, True)]
 
-    def few(items: sql.Composable, lower: str, until: bool) -> str:
+    filtered = condition_of(plan.entity.where)
+
+    def few(items: sql.Composable, lower: str, until: bool, conditions: Sequence[sql.Composable] = filtered) -> str:
         bounds = [bound(columns, casts, lower)] if lower else []
         bounds += [bound(columns, casts, "<")] if until else []
         return (
@@ -67,7 +72,7 @@ def page_statements(plan: Plan, context: Connection) -> PageStatements:
             .format(
                 items,
                 table_of(table),
-                where_of([*bounds, *condition_of(plan.entity.where)]),
+                where_of([*bounds, *conditions]),
                 commas(columns),
             )
             .as_string(context)
@@ -82,6 +87,7 @@ def page_statements(plan: Plan, context: Connection) -> PageStatements:
         {one: whole(*one) for one in shapes},
         {one: few(commas(columns), *one) for one in shapes},
         {one: few(text, *one) for one in shapes},
+        {one: few(text, *one, ()) for one in shapes},
         _inside(plan, columns, casts).as_string(context),
     )
 
@@ -108,6 +114,19 @@ def _inside(plan: Plan, columns: list[sql.Identifier], casts: list[str]) -> sql.
         lower=side(">="),
         upper=side("<"),
     )
+
+
+def possible(plan: Plan, keys: Sequence[str]) -> list[str]:
+    """Leave out what is no key of the entity: a mark by hand may have named anything."""
+
+    def fits(key: str) -> bool:
+        try:
+            plan.projection.codec.parse(key)
+        except KeyFormatError:
+            return False
+        return True
+
+    return [key for key in keys if fits(key)]
 
 
 async def inside(

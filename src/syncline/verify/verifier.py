@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from syncline.errors import ForeignTargetError
@@ -21,6 +23,7 @@ from syncline.verify.render import entity_as_dict
 from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
 
 _QUERIES = "verify.sql", "syncline.verify"
+_ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u[0-9a-f]{4}")
 KEEP = 1000
 """Certificates of an entity that are kept."""
 
@@ -133,7 +136,11 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
     }
     queries = blocks(*_QUERIES)
     with translated():
-        await sides.looks.execute(queries["certify"], values)
+        try:
+            await sides.looks.execute(queries["certify"], values)
+        except psycopg.errors.UntranslatableCharacter:  # a source in LATIN1 has no place for what a document may hold
+            plain = values | {"report": Jsonb(facts, dumps=_plain)}
+            await sides.looks.execute(queries["certify"], plain)
         await sides.looks.execute(queries["forget_certificates"], values)
         equal = report.verdict is Verdict.EQUAL
         await sides.looks.execute(queries["settled"], {"entity": plan.name, "equal": equal})
@@ -142,6 +149,11 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
 def _storable(facts: object) -> str:
     """Write JSON that ``jsonb`` takes: it has no NUL character, and a document in the target may."""
     return json.dumps(facts, ensure_ascii=True).replace("\\u0000", "\\ufffd")
+
+
+def _plain(facts: object) -> str:
+    """Write JSON without any character beyond ASCII."""
+    return _ESCAPED.sub(r"\1?", json.dumps(facts, ensure_ascii=True))
 
 
 async def check_belongs(sides: Sides) -> None:

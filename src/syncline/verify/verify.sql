@@ -42,6 +42,9 @@ SELECT (SELECT count(*) FROM syncline.outbox WHERE entity = %(entity)s AND hint 
 -- name: parked
 SELECT count(*) FROM syncline.parked WHERE entity = %(entity)s
 
+-- name: parked_keys
+SELECT key FROM syncline.parked WHERE entity = %(entity)s
+
 -- name: certify
 INSERT INTO syncline.certificate (entity, as_of, records, verdict, report)
 VALUES (%(entity)s, %(as_of)s, %(records)s, %(verdict)s, %(report)s)
