@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -323,15 +322,6 @@ def test_the_outbox_view_can_live_elsewhere(case: Case) -> None:
     assert case.sql('SELECT aggregate_type, aggregate_id, event_type FROM ops."Outbox"') == [
         ("todo", "1", "todo.created")
     ]
-
-
-def test_a_busy_table_is_not_waited_for_and_its_holder_is_named(case: Case) -> None:
-    with psycopg.connect(case.url, application_name="reporting") as holder:
-        holder.execute("UPDATE todo SET title = 'x'")
-        with pytest.raises(SourceError, match=r"todo by pid .*reporting"):
-            case.install(lock_timeout=timedelta(milliseconds=50))
-    assert case.sql("SELECT to_regnamespace('syncline')") == [(None,)]
-    case.install()
 
 
 def test_two_installations_at_once_end_in_one(case: Case) -> None:

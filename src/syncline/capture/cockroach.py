@@ -16,8 +16,9 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
 from syncline.capture.cockroach_triggers import KEY_TYPES, Capture, capture, drop, key_function, table_of, template
+from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import plan_migrations, record_all
-from syncline.capture.plan import InstallPlan, Wanted, forget_entity, gap, plan_backfills, plan_entities
+from syncline.capture.plan import Wanted, forget_entity, gap, plan_backfills, plan_entities
 from syncline.errors import MappingError, NotInstalledError, SourceError
 from syncline.model.entity import TableName
 from syncline.outbox.connection import translated
@@ -66,7 +67,7 @@ async def plan_cockroach(
     gone = [row for name, row in recorded.items() if name not in kept]
     await _plan_drops(conn, plan, [row for row in gone if row["entity"] not in captured])
     definitions = InstallPlan()
-    plan_entities(definitions, wanted, present)
+    plan_entities(definitions, wanted, present, gradually=False)
     for one in wanted:
         if one.entity.name not in present:
             plan.add(None, *forget_entity(one.id))

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
-from syncline.capture.plan import InstallPlan
+from syncline.capture.install_plan import InstallPlan
 from syncline.capture.state import Facts, read, read_role
 from syncline.errors import PrivilegeError
 
@@ -95,7 +95,8 @@ async def plan_revokes(conn: AsyncConnection[Any], plan: InstallPlan) -> None:
         else:
             what = f"usage of schema {row['schema']}"
             object_ = sql.SQL("USAGE ON SCHEMA {}").format(schema)
-        plan.add(f"revoke {what} from {row['role']}", sql.SQL("/* syncline */ REVOKE {} FROM {}").format(object_, role))
+        plan.last.append(sql.SQL("/* syncline */ REVOKE {} FROM {}").format(object_, role))
+        plan.say(f"revoke {what} from {row['role']}")
 
 
 def _grant(what: str, role: str) -> sql.Composed:

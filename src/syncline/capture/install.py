@@ -8,29 +8,38 @@ from datetime import timedelta
 from importlib.metadata import version as package_version
 from typing import Any, Literal
 
-import psycopg
 from psycopg import AsyncConnection, sql
 
 from syncline.capture import cockroach
+from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, PartlyDoneError, carry_out, prologue, texts
 from syncline.capture.grants import plan_grants
+from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
 from syncline.capture.migrate import migrate, plan_migrations
-from syncline.capture.plan import InstallPlan, arms, plan_backfills, plan_entities, plan_triggers
+from syncline.capture.plan import arms, plan_backfills, plan_entities, plan_rearming, plan_triggers
 from syncline.capture.preflight import examine, examine_server, wanted_entities, warn_of_excluded
 from syncline.capture.removal import plan_removal
 from syncline.capture.schema import plan_schema, plan_view
-from syncline.capture.state import read, read_facts, read_functions, read_members, read_triggers
-from syncline.errors import NotInstalledError, SourceError, VersionError
+from syncline.capture.state import read, read_facts, read_functions, read_locked, read_members, read_triggers
+from syncline.errors import NotInstalledError, VersionError
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import Dialect, on_cockroach
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
-from syncline.outbox.registry import InstalledEntity, installed, schema_version
+from syncline.outbox.registry import PENDING, InstalledEntity, installed, schema_version
 
-__all__ = ["InstallOptions", "InstallPlan", "install", "plan", "plan_uninstall", "render", "uninstall"]
-
-LOCK_TIMEOUT = timedelta(seconds=5)
-_INSTALL_LOCK = (1398361667, 2)
+__all__ = [
+    "LOCK_TIMEOUT",
+    "PATIENCE",
+    "InstallOptions",
+    "InstallPlan",
+    "PartlyDoneError",
+    "install",
+    "plan",
+    "plan_uninstall",
+    "render",
+    "uninstall",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +96,7 @@ async def plan(
             plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
         plan_schema(result, facts, wake=options.wake, package=package, old_package=old_package)
         plan_entities(result, wanted, present)
-        captured = {e.id: e.name for e in present.values() if e.capture == "triggers"}
+        captured = {e.id: e.name for e in present.values() if e.capture == "triggers" and e.state != PENDING}
         needed = arms(wanted, families, options.by_row)
         upgraded = old_package != package
         functions = await read_functions(conn)
@@ -95,38 +104,41 @@ async def plan(
         await plan_view(conn, result, options.view_schema)
         roots = [family[0].oid for family in families.values()]
         await plan_grants(conn, result, facts, roots, worker=options.worker_role, writer=options.writer_role)
+        plan_rearming(result, wanted, present)
         if options.backfill:
             plan_backfills(result, wanted, present)
-    result.tables = {str(m.table): m.oid for family in families.values() for m in family}
+        result.tables = await read_locked(conn, list(result.steps))
     return result
 
 
-async def install(conn: AsyncConnection[Any], plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
-    """Carry out a plan, in one transaction: all of it or nothing. (On CockroachDB see ``capture.cockroach``.)
+async def install(
+    conn: AsyncConnection[Any],
+    plan: InstallPlan,
+    *,
+    lock_timeout: timedelta = LOCK_TIMEOUT,
+    patience: timedelta = PATIENCE,
+    command: str = "syncline install",
+) -> None:
+    """Carry out a plan: one table at a time, in an order in which every prefix is harmless; see ``install_plan``.
 
-    Before it come the migrations of our own tables, step by step; see ``capture.migrate``.
-
-    Each table is locked against writers for a moment; a lock that is not had within ``lock_timeout`` ends the attempt,
-    so that the application does not queue behind it.
+    Args:
+        conn: to the source, in autocommit mode.
+        plan: what to do.
+        lock_timeout: how long one attempt waits for a table's lock; writers wait behind it.
+        patience: how long tables are tried again that others hold.
+        command: what the user calls to go on, for the message.
 
     Raises:
-        SourceError: a lock was not had (the message says who holds it), or somebody else installed meanwhile.
+        PartlyDoneError: locks were not had (the message says who holds them); what was done stays, run it again.
+        SourceError: somebody else installed meanwhile.
         PrivilegeError: the role lacks a privilege.
 
     """
     if plan.one_by_one:
         await cockroach.carry_out(conn, [*plan.migrations, *plan.statements])
         return
-    await migrate(conn, plan.migrations, _prologue)
-    if not plan.statements:
-        return
-    try:
-        with translated():
-            async with conn.transaction():
-                for statement in (*_prologue(lock_timeout), *plan.statements):
-                    await conn.execute(statement)
-    except SourceError as error:
-        raise await _explained(conn, error, plan.tables) from error.__cause__
+    await migrate(conn, plan.migrations, lambda timeout: prologue(timeout, hold=False))
+    await carry_out(conn, plan, lock_timeout=lock_timeout, patience=patience, command=command)
 
 
 def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:
@@ -136,16 +148,34 @@ def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:
     lines = ["-- " + line for line in (*plan.summary, *(f"Warning: {w}" for w in plan.warnings))]
     if plan.one_by_one:
         return "\n".join([*lines, "", *_texts([*plan.migrations, *plan.statements]), ""])
+    lines += _HOW_TO_RUN
     for step in plan.migrations:
-        lines += ["", "BEGIN;", *_texts([*_prologue(MIGRATION_LOCK_TIMEOUT), step]), "COMMIT;"]
-    if plan.statements:
-        lines += ["", "BEGIN;", *_texts([*_prologue(lock_timeout), *plan.statements]), "COMMIT;"]
+        lines += _transaction([step], MIGRATION_LOCK_TIMEOUT, hold=False)
+    for statements in (plan.statements, plan.rows):
+        lines += _transaction(statements, lock_timeout, hold=False)
+    for one in plan.steps.values():
+        lines += _transaction(one.statements, lock_timeout)
+    lines += _transaction([statement for one in plan.arming.values() for statement in one], lock_timeout, hold=False)
+    lines += _transaction(plan.last, lock_timeout, hold=False)
     return "\n".join([*lines, ""])
 
 
+_HOW_TO_RUN = (
+    "--",
+    "-- One short transaction a table, so that no writer waits long. When others hold a table psql stops;",
+    "-- what was done stays. Then have this script written anew: it goes on from there.",
+    "\\set ON_ERROR_STOP on",
+)
+
+
+def _transaction(statements: Sequence[sql.Composed], lock_timeout: timedelta, *, hold: bool = True) -> list[str]:
+    if not statements:
+        return []
+    return ["", "BEGIN;", *_texts([*prologue(lock_timeout, hold=hold), *statements]), "COMMIT;"]
+
+
 def _texts(statements: Iterable[sql.Composed]) -> list[str]:
-    texts = [statement.as_string(None).strip() for statement in statements]
-    return [text if text.endswith(";") else f"{text};" for text in texts]
+    return [f"{text};" for text in texts(statements)]
 
 
 async def plan_uninstall(conn: AsyncConnection[Any]) -> InstallPlan:
@@ -165,10 +195,17 @@ async def plan_uninstall(conn: AsyncConnection[Any]) -> InstallPlan:
         return await plan_removal(conn)
 
 
-async def uninstall(conn: AsyncConnection[Any], *, lock_timeout: timedelta = LOCK_TIMEOUT) -> InstallPlan:
-    """Remove everything, in one transaction; the targets' documents stay. Returns what was done."""
+async def uninstall(
+    conn: AsyncConnection[Any], *, lock_timeout: timedelta = LOCK_TIMEOUT, patience: timedelta = PATIENCE
+) -> InstallPlan:
+    """Remove everything, one table at a time; the targets' documents stay. Returns what was done.
+
+    Raises:
+        PartlyDoneError: locks were not had; what was removed stays so, run it again.
+
+    """
     removal = await plan_uninstall(conn)
-    await install(conn, removal, lock_timeout=lock_timeout)
+    await install(conn, removal, lock_timeout=lock_timeout, patience=patience, command="syncline uninstall")
     return removal
 
 
@@ -218,32 +255,3 @@ def _families(tables: Sequence[TableName], members: Sequence[Any]) -> dict[Table
         by_root.setdefault(member.root, []).append(member)
     roots = {family[0].table: family for family in by_root.values()}
     return {table: roots[table] for table in tables}
-
-
-def _prologue(lock_timeout: timedelta) -> list[sql.Composed]:
-    milliseconds = sql.Literal(f"{int(lock_timeout.total_seconds() * 1000)}ms")
-    return [
-        sql.SQL("/* syncline */ SET LOCAL lock_timeout = {}").format(milliseconds),
-        sql.SQL("/* syncline */ SET LOCAL statement_timeout = 0").format(),
-        sql.SQL("/* syncline */ SET LOCAL search_path = pg_catalog, pg_temp").format(),
-        sql.SQL("/* syncline */ SELECT pg_advisory_xact_lock({}, {})").format(*map(sql.Literal, _INSTALL_LOCK)),
-    ]
-
-
-async def _explained(conn: AsyncConnection[Any], error: SourceError, tables: Mapping[str, int]) -> SourceError:
-    cause = error.__cause__
-    if isinstance(cause, psycopg.errors.LockNotAvailable):
-        holders = await read(conn, "blockers", {"tables": list(tables.values())})
-        who = "; ".join(
-            f"{h['table']} by pid {h['pid']} ({h['role']}, {h['application']}, {h['state']}, for {h['seconds']} s)"
-            for h in holders
-        )
-        return SourceError(
-            f"a table is locked: {who or 'its holder has finished meanwhile'}; nothing was changed",
-            hint="try again when that transaction has ended, or with a longer lock timeout",
-        )
-    if isinstance(
-        cause, psycopg.errors.DuplicateObject | psycopg.errors.DuplicateSchema | psycopg.errors.UniqueViolation
-    ):
-        return SourceError("somebody else installed at the same time; nothing was changed", hint="run it again")
-    return error

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from syncline.capture.plan import InstallPlan
+from syncline.capture.install_plan import InstallPlan
 from syncline.errors import SourceError
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import Dialect

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from syncline.capture.install_plan import InstallPlan
 from syncline.capture.state import Member, PresentFunction, PresentTrigger
 from syncline.capture.triggers import (
     Function,
@@ -24,41 +25,7 @@ from syncline.capture.triggers import (
 )
 from syncline.model.entity import Entity, TableName
 from syncline.model.mapping import Projection
-from syncline.outbox.registry import InstalledEntity, definition, differences
-
-
-@dataclass(slots=True)
-class InstallPlan:
-    """Statements that bring the database to what the configuration says; none: nothing to do."""
-
-    migrations: list[sql.Composed] = field(default_factory=list)
-    """What brings our schema to this package's version first: each is a transaction of its own, and may be repeated."""
-    statements: list[sql.Composed] = field(default_factory=list)
-    summary: list[str] = field(default_factory=list)
-    """What they do, a line each, for people."""
-    warnings: list[str] = field(default_factory=list)
-    tables: dict[str, int] = field(default_factory=dict)
-    """Name and oid of each table that will be locked for a moment."""
-    backfill: list[str] = field(default_factory=list)
-    """Entities whose records are to be marked afterwards: new, changed, or not captured for some time."""
-    one_by_one: bool = False
-    """The statements are no transaction (CockroachDB): each stands alone, in this order."""
-
-    @property
-    def changes(self) -> bool:
-        """Say whether there is anything to do."""
-        return bool(self.migrations or self.statements)
-
-    def add(self, summary: str | None, *statements: sql.Composed) -> None:
-        """Append statements and, if there is something to say, what they do."""
-        self.statements.extend(statements)
-        if summary is not None:
-            self.summary.append(summary)
-
-    def stale(self, entity: str) -> None:
-        """Note that this entity's records have to be marked once."""
-        if entity not in self.backfill:
-            self.backfill.append(entity)
+from syncline.outbox.registry import ARMED, PENDING, REARMING, InstalledEntity, definition, differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,32 +117,43 @@ def plan_triggers(
     keep = {place for place, t in present.items() if place in wanted.triggers and t.fits(wanted.triggers[place][0])}
     for place in sorted(present.keys() - keep, key=str):
         gone = None if place in wanted.triggers else f"{place[0]}: drop trigger {place[1]}"
-        plan.add(gone, drop_trigger(*place))
-    _plan_functions(plan, wanted, functions, {} if upgraded else captured)
+        plan.on_table(place[0], present[place].entity, gone, drop_trigger(*place))
+    changed = _plan_functions(plan, wanted, functions, {} if upgraded else captured)
     for place, (trigger, entity) in wanted.triggers.items():
         if place in keep:
             continue
         verb = "replace" if place in present else "create"
-        plan.add(f"{trigger.table}: {verb} trigger {trigger.name}", *trigger.create)
+        function = changed.pop((trigger.function, ()), None)
+        if function is not None:  # the new trigger must not meet the old one for a moment
+            plan.on_table(trigger.table, entity, None, *function.create)
+        plan.on_table(trigger.table, entity, f"{trigger.table}: {verb} trigger {trigger.name}", *trigger.create)
         replaced = upgraded and place in present and present[place].enabled == "A"
         if entity in captured and not replaced:
             gap(plan, captured[entity], f"trigger {trigger.name} on {trigger.table} was missing or altered")
+    for function in changed.values():
+        plan.arm(function.entity, None, *function.create)
     _enable(plan, wanted, [t for t in triggers if t.copy or (t.table, t.name) in keep], captured)
 
 
 def _plan_functions(
     plan: InstallPlan, wanted: Arms, functions: Sequence[PresentFunction], captured: Mapping[int, str]
-) -> None:
+) -> dict[tuple[str, tuple[str, ...]], Function]:
+    """Add what makes new functions and drops old ones; return those to be replaced, which waits for the triggers."""
     present = {function.identity: function for function in functions}
+    changed = {}
     for identity in sorted(present.keys() - wanted.functions.keys()):
-        plan.add(f"drop function syncline.{identity[0]}", drop_function(*identity))
+        drop = drop_function(*identity)
+        plan.arm(present[identity].entity, f"drop function syncline.{identity[0]}", drop)
     for identity, function in wanted.functions.items():
         there = present.get(identity)
-        if there is None or not there.fits(function):
-            verb = "create" if there is None else "replace"
-            plan.add(f"{verb} function syncline.{function.name}", *function.create)
-            if there is not None and function.definer and function.entity in captured:
+        if there is None:
+            plan.add(f"create function syncline.{function.name}", *function.create)
+        elif not there.fits(function):
+            plan.say(f"replace function syncline.{function.name}")
+            changed[identity] = function
+            if function.definer and function.entity in captured:
                 gap(plan, captured[function.entity], f"function syncline.{function.name} was altered")
+    return changed
 
 
 def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger], captured: Mapping[int, str]) -> None:
@@ -183,8 +161,10 @@ def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger],
     for trigger in triggers:
         if trigger.enabled == "A" or trigger.name not in entities:
             continue
-        plan.add(f"{trigger.table}: enable trigger {trigger.name}", enable_trigger(trigger.table, trigger.name))
-        name = captured.get(entities[trigger.name])
+        entity = entities[trigger.name]
+        enable = enable_trigger(trigger.table, trigger.name)
+        plan.on_table(trigger.table, entity, f"{trigger.table}: enable trigger {trigger.name}", enable)
+        name = captured.get(entity)
         if name is not None:
             # "O" is what ENABLE TRIGGER leaves behind: it was off before that, or a dump was restored.
             what = "is switched off" if trigger.enabled == "D" else "was switched off, or not on for replication"
@@ -198,17 +178,35 @@ def gap(plan: InstallPlan, entity: str, what: str) -> None:
     )
 
 
-def plan_entities(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[str, InstalledEntity]) -> None:
-    """Add the statements for the rows of ``syncline.entity``."""
+def plan_entities(
+    plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[str, InstalledEntity], *, gradually: bool = True
+) -> None:
+    """Add the statements for the rows of ``syncline.entity``.
+
+    Args:
+        plan: is added to.
+        wanted: what must be there.
+        present: what is there.
+        gradually: what is new is pending, what changes changes when its tables have been done; else all is at once.
+
+    """
+
+    def later(id_: int, summary: str | None, *statements: sql.Composed) -> None:
+        if gradually:
+            plan.arm(id_, summary, *statements)
+        else:
+            plan.add(summary, *statements)
+
+    rows = plan.rows if gradually else plan.statements
     for one in wanted:
         name = one.entity.name
+        plan.names[one.id] = name
         values = _values(one)
         old = present.get(name)
         if old is None:
-            plan.add(
-                f"{name}: new entity {one.id}, {one.entity.table} to {one.entity.collection}",
-                _insert(one.id, name, values),
-            )
+            plan.say(f"{name}: new entity {one.id}, {one.entity.table} to {one.entity.collection}")
+            rows.append(_insert(one.id, name, values, pending=gradually))
+            later(one.id, None, *([_arm(one.id)] if gradually else []))
             plan.stale(name)
             continue
         changed = differences(definition(one.entity), old.definition)
@@ -216,23 +214,44 @@ def plan_entities(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[
         if keyed:
             changed = sorted({*changed, "key"})
             plan.warnings.append(f"{name}: its key is another one now; records under old keys stay until a sweep")
-            plan.add(None, *forget_entity(old.id))
+            later(one.id, None, *forget_entity(old.id))
         if changed or old.capture != one.capture or old.collection != one.entity.collection:
-            plan.add(f"{name}: changed ({', '.join(changed) or 'capture'})", _update(one.id, values))
+            later(one.id, f"{name}: changed ({', '.join(changed) or 'capture'})", _update(one.id, values))
+            plan.stale(name)
+        if old.state != ARMED:
+            later(one.id, f"{name}: arm it, an installation before did not come so far", _arm(one.id))
             plan.stale(name)
     names = {one.entity.name for one in wanted}
+    if names - present.keys():
+        rows.append(_numbered(max(one.id for one in wanted)))
     for old in present.values():
         if old.name not in names:
+            plan.names[old.id] = old.name
             gone = sql.SQL("/* syncline */ DELETE FROM syncline.entity WHERE id = {}").format(sql.Literal(old.id))
-            plan.add(f"{old.name}: removed; its documents stay in {old.collection}", *forget_entity(old.id), gone)
+            later(old.id, f"{old.name}: removed; its documents stay in {old.collection}", *forget_entity(old.id), gone)
+
+
+def plan_rearming(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[str, InstalledEntity]) -> None:
+    """Remember, before any trigger is put back, which entities were not captured meanwhile: until they are marked."""
+    waiting = {entity for step in plan.steps.values() for entity in step.entities}
+    for one in wanted:
+        old = present.get(one.entity.name)
+        if old is not None and old.state == ARMED and one.id in waiting and one.entity.name in plan.backfill:
+            plan.rows.append(_set_state(one.id, REARMING))
+            plan.arm(one.id, None, _arm(one.id))
 
 
 def plan_backfills(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[str, InstalledEntity]) -> None:
-    """Request, with the installation itself, what it makes necessary: backfills and sweeps."""
+    """Request, with the arming itself, what the installation makes necessary: backfills and sweeps."""
     ids = {one.entity.name: one.id for one in wanted}
     for name in plan.backfill:
         kinds = ["backfill", "sweep"] if name in present else ["backfill"]
-        plan.add(f"{name}: the worker will mark its records", *(_request(kind, ids[name]) for kind in kinds))
+        requests = [_request(kind, ids[name]) for kind in kinds]
+        plan.say(f"{name}: the worker will mark its records")
+        if plan.one_by_one:
+            plan.add(None, *requests)
+        else:
+            plan.arm(ids[name], None, *requests)
 
 
 def _request(kind: str, id_: int) -> sql.Composed:
@@ -253,12 +272,30 @@ def _values(one: Wanted) -> tuple[str, str, list[str], list[str], str, Jsonb]:
     )
 
 
-def _insert(id_: int, name: str, values: Sequence[object]) -> sql.Composed:
+def _insert(id_: int, name: str, values: Sequence[object], *, pending: bool) -> sql.Composed:
+    state = PENDING if pending else ARMED
+    row = sql.SQL(", ").join((sql.Literal(id_), sql.Literal(name), _literals(values), sql.Literal(state)))
     return sql.SQL(
-        "/* syncline */ WITH numbered AS (UPDATE syncline.meta SET last_entity = greatest(last_entity, {id}))"
-        " INSERT INTO syncline.entity (id, name, source_table, collection, key_columns, key_types, capture, definition)"
-        " VALUES ({id}, {name}, {values})"
-    ).format(id=sql.Literal(id_), name=sql.Literal(name), values=_literals(values))
+        "/* syncline */ INSERT INTO syncline.entity"
+        " (id, name, source_table, collection, key_columns, key_types, capture, definition, state) VALUES ({})"
+    ).format(row)
+
+
+def _numbered(highest: int) -> sql.Composed:
+    """Compose the note that ids up to this one are taken. It comes last: every worker's renewal waits for that row."""
+    return sql.SQL("/* syncline */ UPDATE syncline.meta SET last_entity = greatest(last_entity, {})").format(
+        sql.Literal(highest)
+    )
+
+
+def _set_state(id_: int, state: str) -> sql.Composed:
+    return sql.SQL("/* syncline */ UPDATE syncline.entity SET state = {} WHERE id = {}").format(
+        sql.Literal(state), sql.Literal(id_)
+    )
+
+
+def _arm(id_: int) -> sql.Composed:
+    return _set_state(id_, ARMED)
 
 
 def _update(id_: int, values: Sequence[object]) -> sql.Composed:

@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from syncline.capture.plan import InstallPlan, Wanted
+from syncline.capture.install_plan import InstallPlan
+from syncline.capture.plan import Wanted
 from syncline.capture.state import Facts, Member, read_role
 from syncline.errors import MappingError, PrivilegeError, SourceError
 from syncline.model.entity import Entity, Shape, TableName

@@ -7,15 +7,15 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from syncline.capture.grants import plan_revokes
-from syncline.capture.plan import InstallPlan
+from syncline.capture.install_plan import InstallPlan
 from syncline.capture.schema import drop_view
-from syncline.capture.state import read, read_triggers
+from syncline.capture.state import read, read_locked, read_triggers
 from syncline.capture.triggers import drop_trigger
 from syncline.errors import SourceError
 
 
 async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
-    """Plan to drop triggers, views and our schema.
+    """Plan to drop the triggers, one table at a time, and when none is left views and our schema.
 
     Raises:
         SourceError: views of others read our tables; they would go with them.
@@ -28,10 +28,14 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
     plan = InstallPlan()
     for trigger in await read_triggers(conn):
         if not trigger.copy:
-            plan.add(f"{trigger.table}: drop trigger {trigger.name}", drop_trigger(trigger.table, trigger.name))
+            drop = drop_trigger(trigger.table, trigger.name)
+            plan.on_table(trigger.table, None, f"{trigger.table}: drop trigger {trigger.name}", drop)
     for row in await read(conn, "other_views"):
-        plan.add(f'drop view {row["schema"]}."Outbox"', drop_view(row["schema"]))
+        plan.last.append(drop_view(row["schema"]))
+        plan.say(f'drop view {row["schema"]}."Outbox"')
     if (await read(conn, "remembers_grants"))[0]["yes"]:
         await plan_revokes(conn, plan)
-    plan.add("drop schema syncline", sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())
+    plan.last.append(sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())
+    plan.say("drop schema syncline")
+    plan.tables = await read_locked(conn, list(plan.steps))
     return plan

@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import record_all
-from syncline.capture.plan import InstallPlan
 from syncline.capture.state import Facts, read, read_view
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.sql import blocks, script
@@ -28,7 +28,8 @@ def plan_schema(plan: InstallPlan, facts: Facts, *, wake: bool, package: str, ol
         )
     elif old_package != package:
         meta = sql.SQL("/* syncline */ UPDATE syncline.meta SET package = {}")
-        plan.add(f"syncline {old_package} becomes {package}", meta.format(sql.Literal(package)))
+        plan.last.append(meta.format(sql.Literal(package)))  # until all is done the functions may be the old ones
+        plan.say(f"syncline {old_package} becomes {package}")
     wanted, why = _wake(facts, wake=wake)
     if _source(wanted) != _source(facts.wake or wake_function()):
         plan.add(f"syncline.wake(): {why}", sql.Composed([_trusted(wanted)]))

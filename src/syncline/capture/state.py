@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from psycopg.rows import class_row, dict_row
 from syncline.capture.triggers import Function, Trigger
 from syncline.model.entity import TableName
 from syncline.outbox.sql import blocks
+
+_NUMBERED = re.compile(r"(?:key|capture)_([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class PresentTrigger:
     shape: tuple[str, int, str | None, str | None, bool, bool]
     """Function, type, transition tables, whether it has a WHEN, whether it names columns."""
 
+    @property
+    def entity(self) -> int | None:
+        """The id of its entity."""
+        return entity_of(self.shape[0])
+
     def fits(self, wanted: Trigger) -> bool:
         """Say whether it does what it must, if it is enabled."""
         return self.shape == (wanted.function, wanted.type, wanted.old_table, wanted.new_table, False, False)
@@ -89,6 +97,13 @@ class PresentFunction:
     def identity(self) -> tuple[str, tuple[str, ...]]:
         """Name and argument types."""
         return self.name, tuple(self.arguments)
+
+    @property
+    def entity(self) -> int:
+        """The id of its entity."""
+        found = entity_of(self.name)
+        assert found is not None  # noqa: S101  only such functions are read
+        return found
 
     def fits(self, wanted: Function) -> bool:
         """Say whether it is what it must be."""
@@ -117,6 +132,12 @@ class Reader:
     name: str
     sees_all: bool
     super: bool
+
+
+def entity_of(function: str) -> int | None:
+    """Read the id of an entity out of the name of a function of ours."""
+    found = _NUMBERED.match(function)
+    return int(found[1]) if found else None
 
 
 async def read_facts(conn: AsyncConnection[Any]) -> Facts:
@@ -160,6 +181,19 @@ async def read_triggers(conn: AsyncConnection[Any]) -> list[PresentTrigger]:
         )
         for row in await read(conn, "triggers")
     ]
+
+
+async def read_locked(conn: AsyncConnection[Any], tables: Sequence[TableName]) -> dict[TableName, list[int]]:
+    """Read, for each table, the oids that a trigger on it locks: its own and those of its partitions and children."""
+    found: dict[TableName, list[int]] = {}
+    members = await read_members(conn, tables) if tables else []
+    by_root: dict[int, list[int]] = {}
+    for member in members:
+        by_root.setdefault(member.root, []).append(member.oid)
+    for member in members:
+        if member.oid == member.root:
+            found[member.table] = by_root[member.root]
+    return found
 
 
 async def read_view(conn: AsyncConnection[Any], schema: str) -> View | None:

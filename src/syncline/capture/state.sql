@@ -86,13 +86,13 @@ WHERE n.nspname <> 'syncline' AND c.relname <> 'Outbox'
 ORDER BY 1, 2
 
 -- name: blockers
--- Who holds locks on these tables, longest transaction first.
-SELECT a.pid, a.usename::text AS role, coalesce(a.application_name, '') AS application, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::integer AS seconds, l.relation::regclass::text AS table
+-- Who holds locks on these tables, longest transaction first. (Reading is in the way of DROP TRIGGER only.)
+SELECT a.pid, coalesce(a.usename::text, '') AS role, coalesce(a.application_name, '') AS application,
+       a.backend_type::text AS kind, coalesce(a.state, '') AS state, a.xact_start AS since, l.relation::regclass::text AS table
 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND l.relation = ANY(%(tables)s::bigint[]) AND l.mode <> 'AccessShareLock' AND a.pid <> pg_catalog.pg_backend_pid()
-ORDER BY a.xact_start LIMIT 3
+  AND l.relation = ANY(%(tables)s::bigint[]) AND a.pid <> pg_catalog.pg_backend_pid()
+ORDER BY l.mode = 'AccessShareLock', a.xact_start, a.pid LIMIT 3
 
 -- name: meta
 SELECT last_entity, package FROM syncline.meta

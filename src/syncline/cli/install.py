@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, Waiting
 from syncline.capture.install import InstallOptions, InstallPlan, plan, render
 from syncline.capture.install import install as carry_out
+from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.cli.partly import PARTLY, partly, say_partly
 from syncline.config import Settings
 from syncline.errors import ConfigError
 from syncline.insight import reach
@@ -25,14 +29,27 @@ def install(
     backfill: Annotated[
         bool, typer.Option(help="Have the records of new and changed entities marked by the worker.")
     ] = True,
-    lock_timeout: Annotated[float, typer.Option(help="Seconds to wait for a table's lock.", min=0.1)] = 5,
+    lock_timeout: Annotated[
+        float, typer.Option(help="Seconds an attempt waits for a table's lock, and writers behind it.", min=0.01)
+    ] = LOCK_TIMEOUT.total_seconds(),
+    patience: Annotated[
+        float, typer.Option("--wait", help="Seconds for which locked tables are tried again.", min=0)
+    ] = PATIENCE.total_seconds(),
     finish: Annotated[
         bool, typer.Option("--finish", help="After an upgrade: take away what only the previous release needs.")
     ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Create Syncline's tables and triggers, or bring them up to date. Running it again does nothing."""
+    """Create Syncline's tables and triggers, or bring them up to date. Running it again does nothing.
+
+    One table at a time, each for a moment: no writer waits for half a second, whatever locks others hold. An entity is
+    armed, and its records are marked, when all its tables have their triggers; workers then take it up by themselves.
+    Interrupted, it goes on where it was with the next call.
+
+    Exit status: 0 all is there; 4 partly: others hold the locks of some tables, the summary says who, and since when;
+    3 could not run.
+    """
     settings = settings_from(config)
     if not settings.entities:
         raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")
@@ -46,8 +63,20 @@ def install(
     )
     only_look = as_sql or dry_run
     show = (as_sql, as_json)
-    limit = timedelta(seconds=lock_timeout)
-    run(_install(settings, options, only_look=only_look, ask=not yes, show=show, lock_timeout=limit))
+    invocation.get().resume = "`syncline install` goes on from here"
+    waiting = run(
+        _install(
+            settings,
+            options,
+            only_look=only_look,
+            ask=not yes,
+            show=show,
+            lock_timeout=timedelta(seconds=lock_timeout),
+            patience=timedelta(seconds=patience),
+        )
+    )
+    if waiting:
+        raise typer.Exit(PARTLY)
 
 
 async def _install(
@@ -58,24 +87,29 @@ async def _install(
     ask: bool,
     show: tuple[bool, bool],
     lock_timeout: timedelta,
-) -> None:
+    patience: timedelta,
+) -> Sequence[Waiting]:
     as_sql, as_json = show
+    waiting: Sequence[Waiting] = ()
     async with reach.source(settings.source.url, purpose="install", installed=False) as source:
         wanted = await plan(source, settings.entities, options)
         if as_sql:
             sys.stdout.write(render(wanted, lock_timeout=lock_timeout))
-            return
+            return ()
         if not as_json:
             _show(wanted)
         if wanted.changes and not only_look:
             confirm(f"Change {settings.source.name}?", yes=not ask)
-            await carry_out(source, wanted, lock_timeout=lock_timeout)
-        marked = wanted.backfill if options.backfill and not only_look else []
+            waiting = await partly(carry_out(source, wanted, lock_timeout=lock_timeout, patience=patience))
+    unarmed = {name for one in waiting for name in one.entities}
+    marked = [name for name in wanted.backfill if name not in unarmed] if options.backfill and not only_look else []
     if as_json:
-        done = bool(wanted.changes) and not only_look
-        print_json({"installed": done, "changes": wanted.summary, "warnings": wanted.warnings, "backfill": marked})
+        done = bool(wanted.changes) and not only_look and not waiting
+        told = {"changes": wanted.summary, "warnings": wanted.warnings, "backfill": marked}
+        print_json({"installed": done, **told, "waiting": [one.as_dict() for one in waiting]})
     elif not only_look:
-        _conclude(wanted, marked)
+        _conclude(wanted, marked, waiting)
+    return waiting
 
 
 def _show(wanted: InstallPlan) -> None:
@@ -87,10 +121,12 @@ def _show(wanted: InstallPlan) -> None:
         say("nothing to do: what is installed is what is configured")
 
 
-def _conclude(wanted: InstallPlan, marked: list[str]) -> None:
-    if wanted.changes:
+def _conclude(wanted: InstallPlan, marked: list[str], waiting: Sequence[Waiting]) -> None:
+    if waiting:
+        say_partly("installed", waiting, "syncline install")
+    elif wanted.changes:
         say("installed", "green")
     if marked:
         say(f"the worker will sync what is there already of: {', '.join(marked)}")
-    elif wanted.backfill:
+    elif wanted.backfill and not waiting:
         say(f"not yet in the target: {', '.join(wanted.backfill)}; `syncline backfill` marks their records", "yellow")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from syncline.capture.carry_out import PATIENCE, Waiting
 from syncline.capture.install import install as carry_out
 from syncline.capture.install import plan_uninstall, render
-from syncline.capture.plan import InstallPlan
+from syncline.capture.install_plan import InstallPlan
+from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.cli.partly import PARTLY, partly, say_partly
 from syncline.config import Settings
 from syncline.errors import NotInstalledError
 from syncline.insight import reach
@@ -20,15 +25,31 @@ def uninstall(
     config: ConfigOption = None,
     as_sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
+    patience: Annotated[
+        float, typer.Option("--wait", help="Seconds for which locked tables are tried again.", min=0)
+    ] = PATIENCE.total_seconds(),
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove triggers, tables and history from the source. The target's documents stay."""
+    """Remove triggers, tables and history from the source. The target's documents stay.
+
+    The triggers go one table at a time, each for a moment; what is left goes when no trigger is left. Interrupted, it
+    goes on where it was with the next call.
+
+    Exit status: 0 removed; 4 partly: others hold the locks of some tables, the summary says who, and since when;
+    3 could not run.
+    """
     settings = settings_from(config)
-    run(_uninstall(settings, as_sql=as_sql, dry_run=dry_run, yes=yes, as_json=as_json))
+    invocation.get().resume = "`syncline uninstall` goes on from here"
+    limit = timedelta(seconds=patience)
+    if run(_uninstall(settings, as_sql=as_sql, dry_run=dry_run, yes=yes, as_json=as_json, patience=limit)):
+        raise typer.Exit(PARTLY)
 
 
-async def _uninstall(settings: Settings, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+async def _uninstall(
+    settings: Settings, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool, patience: timedelta
+) -> Sequence[Waiting]:
+    waiting: Sequence[Waiting] = ()
     async with reach.source(settings.source.url, purpose="uninstall", installed=False) as source:
         try:
             removal = await plan_uninstall(source)
@@ -37,14 +58,18 @@ async def _uninstall(settings: Settings, *, as_sql: bool, dry_run: bool, yes: bo
             dry_run = True
         if as_sql:
             sys.stdout.write(render(removal))
-            return
+            return ()
         if not as_json:
             for line in removal.summary:
                 say(f"  {line}")
         if not dry_run:
             confirm("Remove all of this? Changes that are not applied yet are forgotten.", yes=yes)
-            await carry_out(source, removal)
+            waiting = await partly(carry_out(source, removal, patience=patience, command="syncline uninstall"))
     if as_json:
-        print_json({"uninstalled": not dry_run, "changes": removal.summary})
+        told = {"changes": removal.summary, "waiting": [one.as_dict() for one in waiting]}
+        print_json({"uninstalled": not dry_run and not waiting, **told})
+    elif waiting:
+        say_partly("uninstalled", waiting, "syncline uninstall")
     elif not dry_run:
         say("uninstalled; the documents in the target stay", "green")
+    return waiting

@@ -42,7 +42,8 @@ CREATE TABLE IF NOT EXISTS syncline.entity (
     key_types    text[] NOT NULL,
     capture      text NOT NULL CHECK (capture IN ('triggers', 'session')),
     definition   jsonb NOT NULL,
-    fingerprint  text
+    fingerprint  text,
+    state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed'))
 );
 
 -- name: outbox

@@ -9,7 +9,7 @@ from syncline.errors import ConfigError, MappingError
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.catalog import fingerprint, read_named, shape_of
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.registry import installed
+from syncline.outbox.registry import PENDING, installed
 from syncline.outbox.states import Plan, compile_plan
 
 
@@ -20,6 +20,8 @@ class Plans:
     by_id: dict[int, Plan] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     """Entities that do not fit their tables any more, and why; the others go on."""
+    pending: dict[int, str] = field(default_factory=dict)
+    """Entities, by id, whose triggers are not all there yet: an installation goes on with them. Their marks wait."""
     tables: Sequence[TableName] = ()
     catalog: str = ""
     """Digest of the catalog's description of these tables; see ``catalog.fingerprint``."""
@@ -33,6 +35,8 @@ class Plans:
         """
         if name in self.problems:
             raise MappingError(f"entity {name}: {self.problems[name]}")
+        if name in self.pending.values():
+            raise ConfigError(f"entity {name} is not installed to its end", hint="`syncline install` goes on with it")
         for plan in self.by_id.values():
             if plan.name == name:
                 return plan
@@ -57,10 +61,13 @@ async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> P
         plans = Plans(tables=tables, catalog=await fingerprint(connection, tables))
         shapes = await read_named(connection, tables)
         for entity in entities:
+            id_ = present[entity.name].id
+            if present[entity.name].state == PENDING:
+                plans.pending[id_] = entity.name
+                continue
             try:
                 shape = await shape_of(connection, entity.table, shapes)
                 children = {embed.table: await shape_of(connection, embed.table, shapes) for embed in entity.embeds}
-                id_ = present[entity.name].id
                 plans.by_id[id_] = compile_plan(id_, entity, shape, children, context=connection)
             except MappingError as error:
                 plans.problems[entity.name] = error.message

@@ -161,18 +161,23 @@ WITH waiting AS (
 )
 SELECT id FROM waiting UNION ALL SELECT id FROM new
 
--- name: note_fingerprint
--- Remember what an entity was compiled from; when that has changed since, ask for every record to be marked, and for those
+-- name: note_fingerprints
+-- Remember what entities were compiled from; when that has changed since, ask for every record to be marked, and for those
 -- that a narrower filter leaves out.
 WITH old AS (
-    SELECT id, name, fingerprint FROM syncline.entity WHERE id = %(entity)s AND fingerprint IS DISTINCT FROM %(fingerprint)s FOR UPDATE
+    SELECT e.id, e.fingerprint, g.fingerprint AS now
+    FROM syncline.entity AS e JOIN unnest(%(entities)s::smallint[], %(fingerprints)s::text[]) AS g (id, fingerprint) ON g.id = e.id
+    WHERE e.fingerprint IS DISTINCT FROM g.fingerprint ORDER BY e.id FOR UPDATE OF e
 ), new AS (
-    UPDATE syncline.entity AS e SET fingerprint = %(fingerprint)s FROM old WHERE e.id = old.id
+    UPDATE syncline.entity AS e SET fingerprint = old.now FROM old WHERE e.id = old.id
 ), again AS (
     INSERT INTO syncline.task (kind, entity, reason)
     SELECT kind, id, 'its table or its mapping has changed' FROM old, unnest(ARRAY['backfill', 'sweep']) AS kind WHERE fingerprint IS NOT NULL
 )
-SELECT name FROM old WHERE fingerprint IS NOT NULL
+SELECT id FROM old WHERE fingerprint IS NOT NULL
+
+-- name: entity_states
+SELECT id, name, state FROM syncline.entity
 
 -- name: raise_beat
 UPDATE syncline.meta SET beat = greatest(beat, %(beat)s), nonces = nonces[1:1] || %(nonce)s::text || nonces[2:15]

@@ -16,6 +16,7 @@ from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.sql import blocks
 
 _LATER = frozenset({"dates", "new_columns"})
+ARMED, PENDING, REARMING = "armed", "pending", "rearming"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class InstalledEntity:
     """``triggers`` or ``session``."""
     definition: Mapping[str, Any]
     """What ``definition`` made of the configured entity then."""
+    state: str = "armed"
+    """``pending``: not all of its triggers have been made, nobody serves it. ``rearming``: served, and its records are
+    to be marked when its triggers have been put back. ``armed``: all is there."""
 
 
 async def installed(conn: AsyncConnection[Any], *, older: bool = False) -> dict[str, InstalledEntity]:
@@ -144,6 +148,7 @@ def _entity(row: Mapping[str, Any]) -> InstalledEntity:
         tuple(row["key_types"]),
         row["capture"],
         row["definition"],
+        row["state"],
     )
 
 

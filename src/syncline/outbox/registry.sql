@@ -9,4 +9,7 @@ SELECT schema_version, last_entity FROM syncline.meta
 SELECT number FROM syncline.migration
 
 -- name: entities
-SELECT id, name, source_table, collection, key_columns, key_types, capture, definition FROM syncline.entity ORDER BY id
+-- (A schema before migration 7 has no states.)
+SELECT e.id, e.name, e.source_table, e.collection, e.key_columns, e.key_types, e.capture, e.definition,
+       coalesce(to_jsonb(e) ->> 'state', 'armed') AS state
+FROM syncline.entity AS e ORDER BY e.id

@@ -39,8 +39,11 @@ CREATE TABLE syncline.entity (
     key_types    text[] NOT NULL,
     capture      text NOT NULL CHECK (capture IN ('triggers', 'session')),
     definition   jsonb NOT NULL,
-    fingerprint  text
+    fingerprint  text,
+    state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed'))
 );
+COMMENT ON COLUMN syncline.entity.state IS
+    'pending: triggers are still to be made, nobody serves it; rearming: to be marked when they are put back; armed: all is there.';
 COMMENT ON COLUMN syncline.entity.fingerprint IS 'Of declaration and tables as the worker last compiled them; a change marks every record.';
 COMMENT ON TABLE syncline.entity IS 'What is synced. Ids are never reused: marks and tickets refer to them.';
 

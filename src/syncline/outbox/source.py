@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -370,12 +370,18 @@ class PostgresSource:
         """Leave a message for the operators, once."""
         await self._run("notice", name=name, severity=severity, message=message)
 
-    async def note_fingerprint(self, plan: Plan) -> bool:
-        """Remember what an entity was compiled from; true when it changed and all its records are to be marked."""
-        values = {"entity": plan.id, "fingerprint": plan.projection.fingerprint}
+    async def note_fingerprints(self, plans: Collection[Plan]) -> set[int]:
+        """Remember what entities were compiled from; give those for which it changed: all their records are marked."""
+        values = {"entities": [p.id for p in plans], "fingerprints": [p.projection.fingerprint for p in plans]}
         with translated():
-            cursor = await self.control.execute(self._queries["note_fingerprint"], values)
-            return await cursor.fetchone() is not None
+            cursor = await self.control.execute(self._queries["note_fingerprints"], values)
+            return {entity for (entity,) in await cursor.fetchall()}
+
+    async def entity_states(self) -> dict[int, tuple[str, str]]:
+        """Read name and state of every entity, by id; see ``registry.InstalledEntity``."""
+        with translated():
+            cursor = await self.control.execute(self._queries["entity_states"])
+            return {id_: (name, state) for id_, name, state in await cursor.fetchall()}
 
     async def fingerprints(self) -> dict[int, str]:
         """Read from what each entity was last compiled, by whichever worker."""

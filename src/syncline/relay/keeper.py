@@ -13,6 +13,7 @@ from syncline.errors import ConfigError, TargetUnavailableError
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
 from syncline.outbox.plans import Plans
+from syncline.outbox.registry import PENDING
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
 from syncline.ports import Target
@@ -61,14 +62,15 @@ class Keeper:
         """Do everything once, before the pump starts."""
         for name, problem in self._plans.problems.items():
             await self._source.notice("EntityStopped", "critical", f"entity {name} is not served: {problem}")
+        changed = await self._source.note_fingerprints(self._plans.by_id.values())
         for plan in self._plans.by_id.values():
-            await self._look_at(plan)
+            await self._look_at(plan, changed=plan.id in changed)
         with suppress(TargetUnavailableError):
             await self._prepare_target()  # a worker that cannot is none, and takes no lanes from the others
         await self._beat()
 
-    async def _look_at(self, plan: Plan) -> None:
-        if await self._source.note_fingerprint(plan):
+    async def _look_at(self, plan: Plan, *, changed: bool) -> None:
+        if changed:
             message = f"entity {plan.name}: its table or its mapping has changed; every record is being marked"
             await self._source.notice("MappingChanged", "info", message)
         elif self._compiled.get(plan.id, plan.projection.fingerprint) != plan.projection.fingerprint:
@@ -130,8 +132,9 @@ class Keeper:
         self._pump.refresh(
             parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
         )
+        pending = await self._look_for_armed()
         for entity, reason in self._pump.stopped_entities.items():
-            if entity not in self._noticed:
+            if entity not in self._noticed | pending:
                 self._noticed.add(entity)
                 await self._source.notice("EntityStopped", "critical", f"entity {entity} is not served: {reason}")
         with translated():
@@ -139,6 +142,23 @@ class Keeper:
         if catalog != self._plans.catalog:
             raise StalePlanError("the synced tables have changed")
         await self._look_for_newer_mappings()
+
+    async def _look_for_armed(self) -> set[int]:
+        """Pick up entities that an installation has armed since they were compiled; give those that still wait for it.
+
+        Raises:
+            StalePlanError: there is one to be served from now on.
+
+        """
+        states = await self._source.entity_states()
+        configured = {entity.name for entity in self._settings.entities}
+        unserved = {*self._plans.pending, *self._pump.stopped_entities} - self._plans.by_id.keys()
+        pending = {entity for entity in unserved if states.get(entity, ("", ""))[1] == PENDING}
+        for entity in unserved - pending:
+            name = states.get(entity, ("", ""))[0]
+            if name in configured and name not in self._plans.problems:
+                raise StalePlanError(f"entity {name} can be served now")
+        return pending
 
     async def _look_for_newer_mappings(self) -> None:
         """End when another worker compiles an entity otherwise: it has the newer configuration, it started later.

@@ -164,7 +164,7 @@ class Worker:
             self._observer,
             settings=worker,
             history=self._settings.history,
-            stopped=self._strikes.stopped(),
+            stopped={**self._strikes.stopped(), **dict.fromkeys(plans.pending, "it is not installed to its end")},
         )
         keeper = Keeper(source, self._target, plans, leases, pump, settings=self._settings, compiled=self._compiled)
         if self._stopping.is_set():
