@@ -245,7 +245,8 @@ def plan_backfills(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping
     """Request, with the arming itself, what the installation makes necessary: backfills and sweeps."""
     ids = {one.entity.name: one.id for one in wanted}
     for name in plan.backfill:
-        kinds = ["backfill", "sweep"] if name in present else ["backfill"]
+        fresh = name not in present or present[name].state == PENDING
+        kinds = ["backfill"] if fresh else ["backfill", "sweep"]
         requests = [_request(kind, ids[name]) for kind in kinds]
         plan.say(f"{name}: the worker will mark its records")
         if plan.one_by_one:
