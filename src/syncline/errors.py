@@ -43,6 +43,10 @@ class UnseenWriteError(CaptureError):
     """The statement changes rows that the session hook cannot see."""
 
 
+class TaskDroppedError(SynclineError):
+    """A task would fail again and again, and was dropped."""
+
+
 class PrivilegeError(SynclineError):
     """The database role lacks a privilege that Syncline needs."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from syncline.backfill.runner import Runner
 from syncline.config import Settings
 from syncline.ending import Group
-from syncline.errors import ConfigError, SynclineError, TargetUnavailableError
+from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.outbox.connection import Connection, connect, fetch_one
 from syncline.outbox.dialect import Dialect, dialect_of
@@ -148,13 +148,15 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
             while True:
                 try:
                     ran = await runner.run_next()
+                    if ran is not None:
+                        await source.end_notice("TaskFailed", ran.entity)
                 except TargetUnavailableError:
                     ran = None  # the task stays; the pump says what the trouble is
                 except SynclineError as error:
                     if error.retryable:
                         raise
                     ran = None  # it concerns one entity: the others go on
-                    await source.notice("TaskFailed", "critical", f"a backfill or sweep failed: {error.message}")
+                    await tell_failure(source, runner.entity, error)
                 if ran is None:
                     await asyncio.sleep(TASK_SECONDS)
 
@@ -171,6 +173,15 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         observer or LoggingObserver(wants_keys=settings.log.level == "debug"),
         background=background,
     )
+
+
+async def tell_failure(source: PostgresSource, entity: str, error: SynclineError) -> None:
+    """Tell operators of a failed task: until the entity's tasks are done, or, if it was dropped, until they say so."""
+    if isinstance(error, TaskDroppedError):
+        await source.notice("TaskDropped", "warning", f"{entity}: {error.message}; {error.hint}", entity=entity)
+    else:
+        message = f"{entity}: a backfill or sweep failed, and is tried again: {error.message}"
+        await source.notice("TaskFailed", "critical", message, entity=entity)
 
 
 def make_continuous(settings: Settings, target: MongoTarget, plans: Plans, worker: str) -> Continuous:

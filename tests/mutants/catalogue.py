@@ -16,6 +16,7 @@ UNIQUE = f"{TESTS}/test_relay_unique.py"
 OUTAGES = f"{TESTS}/test_relay_outages.py"
 RESTORES = f"{TESTS}/test_relay_restores.py"
 WORKERS = f"{TESTS}/test_relay_workers.py"
+SIGNALS = "tests/cases/test_signals_notices.py"
 STOP = "tests/cases/test_signals_stop.py"
 REJECTED = "tests/cases/test_rejected_records.py"
 COPIES = "tests/cases/test_copies.py"
@@ -638,6 +639,40 @@ MUTANTS: Sequence[Mutant] = (
             "tests/cases/test_writes_go_on.py::test_a_write_that_cannot_be_marked_goes_on_and_leaves_a_note_in_its_transaction"
         ],
         quick=True,
+    ),
+    # -- signals
+    Mutant(
+        "condition-without-end",
+        "what is served again stays told as stopped",
+        [Swap(f"{RELAY}/conditions.py", "Conditions._hold", "await self._source.end_notices(name, still=now)", "")],
+        [f"{SIGNALS}::test_an_entity_that_is_stopped_is_told_once_by_name_and_no_more_when_it_is_served"],
+        quick=True,
+    ),
+    Mutant(
+        "restore-over-too-soon",
+        "a restore counts as reconciled while what it asked for is not applied",
+        [
+            Swap(
+                f"{OUTBOX}/queries.sql",
+                "settle_notices",
+                "AND NOT EXISTS (SELECT FROM syncline.outbox WHERE hint IN ('B', 'R'))",
+                "",
+            )
+        ],
+        [f"{SIGNALS}::test_it_stays_while_what_the_restore_asked_for_is_not_applied"],
+    ),
+    Mutant(
+        "slow-requests-unhealthy",
+        "slow requests take the application out of service",
+        [
+            Swap(
+                "syncline/model/thresholds.py",
+                "health",
+                "alert.severity is Severity.CRITICAL and not alert.degrades",
+                "alert.severity is Severity.CRITICAL",
+            )
+        ],
+        [f"{SIGNALS}::test_slow_requests_alone_degrade_at_most"],
     ),
     # -- stops
     Mutant(

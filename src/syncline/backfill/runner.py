@@ -14,7 +14,7 @@ from syncline.backfill.marking import Backfill
 from syncline.backfill.pace import Pace, Pacer
 from syncline.backfill.sweep import Sweep
 from syncline.backfill.tasks import WHERE, ClaimLostError, Task, TaskKind, Tasks
-from syncline.errors import SourceError, SynclineError
+from syncline.errors import SourceError, SynclineError, TaskDroppedError
 from syncline.outbox.connection import Connection
 from syncline.outbox.states import Plan
 from syncline.ports import Target
@@ -83,6 +83,8 @@ class Runner:
         self._pace = pace or Pace()
         self._told = told or (lambda _: None)
         self._grace = grace
+        self.entity = ""
+        """Name of the entity whose task was begun last."""
         self._struck: dict[int, float] = {}
         """Entities whose last task failed for good, and until when (monotonic) theirs stand back."""
 
@@ -112,6 +114,7 @@ class Runner:
 
     async def _run(self, task: Task) -> Progress | None:
         plan = self.plans[task.entity]
+        self.entity = plan.name
         try:
             await self.tasks.cover(task)
             await self._work(task, plan)
@@ -123,7 +126,7 @@ class Runner:
                 await self._give_back(task)
                 raise
             await self.tasks.finish(task)  # it would fail again, at the same record
-            raise SynclineError(
+            raise TaskDroppedError(
                 f"{plan.name}: the condition ({task.options[WHERE]}) failed: {error.message}",
                 hint="the task is dropped; records that it has marked stay marked",
             ) from error

@@ -17,7 +17,7 @@ from syncline.insight import reach
 from syncline.insight.patience import Patience
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import Status, judge, read_facts
-from syncline.model.thresholds import Alert, Severity, Thresholds
+from syncline.model.thresholds import NOT_INSTALLED, UNKNOWN, Alert, Severity, Thresholds
 from syncline.outbox.connection import Connection, connect, translated
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.ports import Target
@@ -26,8 +26,6 @@ DEADLINE = timedelta(seconds=2)
 KEPT = timedelta(seconds=1)
 CLOSE_SECONDS = 0.3
 """How long what is under way at the end is waited for: a process that is told to stop has little time."""
-UNKNOWN = "SyncStateUnknown"
-"""Name of the alert for a source that answers and does not tell queue and lag."""
 
 _LIMIT = "SELECT pg_catalog.set_config('statement_timeout', %s, true)"
 
@@ -134,7 +132,7 @@ class HealthReader:
             late = f"no answer within {self._deadline.total_seconds():g} s"
             if look.state is None:
                 return _Look(DatabaseState(connected=False, error=late))
-            return _Look(look.state, alert=_unknown(Severity.WARNING, late))
+            return _Look(look.state, alert=_unknown(UNKNOWN, late))
         except SourceUnavailableError as error:
             plain = error if error.hint else reach.unreachable(self._url, error)
             return _Look(DatabaseState(connected=False, error=plain.message, details={"hint": plain.hint}))
@@ -209,12 +207,12 @@ async def _tell(connection: Connection, look: _Look) -> None:
         await reach.check_installed(connection)
         look.facts = await read_facts(connection)
     except NotInstalledError as error:
-        look.alert = _unknown(Severity.CRITICAL, f"{error.message}; {error.hint}")
+        look.alert = _unknown(NOT_INSTALLED, f"{error.message}; {error.hint}")
     except SynclineError as error:
         if connection.closed:
             raise
-        look.alert = _unknown(Severity.WARNING, error.message)
+        look.alert = _unknown(UNKNOWN, error.message)
 
 
-def _unknown(severity: Severity, reason: str) -> Alert:
-    return Alert(UNKNOWN, severity, 1, 0, f"queue and lag are not known: {reason}")
+def _unknown(what: tuple[str, Severity], reason: str) -> Alert:
+    return Alert(*what, 1, 0, f"queue and lag are not known: {reason}")

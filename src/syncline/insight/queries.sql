@@ -35,7 +35,7 @@ ORDER BY alive DESC, w.started_at LIMIT 100
 
 -- name: notices
 -- What is not resolved, and what was within the last day.
-SELECT id, at, name, severity, message, resolved_at IS NOT NULL AS resolved
+SELECT id, at, name, entity, severity, message, resolved_at IS NOT NULL AS resolved
 FROM syncline.notice
 WHERE resolved_at IS NULL OR resolved_at > clock_timestamp() - interval '1 day'
 ORDER BY resolved_at IS NOT NULL, id DESC LIMIT 50
@@ -129,7 +129,7 @@ WITH gone AS (
 SELECT count(*) FROM gone
 
 -- name: notices_all
-SELECT id, at, name, severity, message, resolved_at
+SELECT id, at, name, entity, severity, message, resolved_at
 FROM syncline.notice
 WHERE %(closed)s OR resolved_at IS NULL
 ORDER BY id DESC LIMIT %(limit)s

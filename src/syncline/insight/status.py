@@ -11,7 +11,16 @@ from typing import Any
 from syncline.errors import NotInstalledError, PrivilegeError, SourceUnavailableError, SynclineError, VersionError
 from syncline.insight import reach
 from syncline.insight.reach import DEADLINE, DatabaseState
-from syncline.model.thresholds import Alert, Health, Severity, Thresholds, health
+from syncline.model.thresholds import (
+    NO_WORKER,
+    PRIMARY_DOWN,
+    SECONDARY_DOWN,
+    Alert,
+    Health,
+    Severity,
+    Thresholds,
+    health,
+)
 from syncline.model.words import counted
 from syncline.outbox.connection import Connection
 from syncline.ports import Target
@@ -138,10 +147,11 @@ def judge(
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
     if measures and measures.queue_size and not any(worker["alive"] for worker in facts.get("workers", ())):
         found.append(_unattended(measures.queue_size))
-    found += _divergent(facts.get("certificates", ()), facts.get("notices", ()))
-    source, *target = databases.values()
-    up = all(state.connected for state in target)
-    return Status(databases, health(source_up=source.connected, target_up=up, alerts=found), found, **facts)
+    (source, primary), *secondaries = databases.items()
+    found += [] if primary.connected else [_down(PRIMARY_DOWN, source)]
+    found += [_down(SECONDARY_DOWN, name) for name, state in secondaries if not state.connected]
+    up = all(state.connected for _, state in secondaries)
+    return Status(databases, health(source_up=primary.connected, target_up=up, alerts=found), found, **facts)
 
 
 async def read_facts(connection: Connection) -> dict[str, Any]:
@@ -177,20 +187,12 @@ async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dic
 def _unattended(waiting: int) -> Alert:
     changes = f"{counted(waiting, 'change')} {'is' if waiting == 1 else 'are'}"
     message = f"no worker is running, and {changes} waiting: start one with `syncline worker`"
-    return Alert("NoWorker", Severity.WARNING, 0, 1, message)
+    return Alert(*NO_WORKER, 0, 1, message)
 
 
-def _divergent(certificates: Rows, notices: Rows) -> list[Alert]:
-    """Alert on entities whose last verification was not clean, unless a worker that verifies says so already."""
-    told = {one["message"].partition(":")[0] for one in notices if one["name"] == "Diverged" and not one["resolved"]}
-    found = []
-    for proof in certificates:
-        if proof["verdict"] == "divergent" and proof["entity"] not in told:
-            kinds = proof["divergent"] or {}
-            what = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "records are parked"
-            message = f"the last verification was not clean ({what}): mend it, then `syncline verify` again"
-            found.append(Alert("Divergent", Severity.WARNING, sum(kinds.values()), 0, f"{proof['entity']}: {message}"))
-    return found
+def _down(what: tuple[str, Severity], name: str) -> Alert:
+    """Say that a database does not answer; why, only operators are told (``databases``)."""
+    return Alert(*what, 0, 1, f"{name} does not answer: see `syncline status`, `syncline doctor`")
 
 
 def _noticed(notices: Rows) -> list[Alert]:

@@ -20,7 +20,7 @@ class Health(StrEnum):
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
-    """A warning, or the target is down: nothing is lost, reading may be stale."""
+    """A warning, slow requests, or the target is down: nothing is lost, reading may be stale."""
     UNHEALTHY = "unhealthy"
     """A critical alert, or the source is down."""
 
@@ -36,6 +36,8 @@ class Threshold:
     critical: float
     message: str
     """Format with ``value`` and ``threshold``."""
+    degrades: bool = False
+    """It makes the whole degraded at most, however high it is: nothing is late or lost."""
 
     def judge(self, value: float) -> Alert | None:
         """Compare a value with the bounds; only what exceeds a bound alerts, and only for the higher one."""
@@ -44,7 +46,8 @@ class Threshold:
             (Severity.WARNING, self.warning_name, self.warning),
         ):
             if value > bound:
-                return Alert(name, severity, value, bound, self.message.format(value=value, threshold=bound))
+                message = self.message.format(value=value, threshold=bound)
+                return Alert(name, severity, value, bound, message, self.degrades)
         return None
 
 
@@ -57,6 +60,8 @@ class Alert:
     value: float
     threshold: float
     message: str
+    degrades: bool = False
+    """See ``Threshold.degrades``."""
 
     def as_dict(self) -> dict[str, object]:
         """Give the form that goes over the wire."""
@@ -84,7 +89,17 @@ FAILED = Threshold(
 API_LATENCY = Threshold(
     "ApiLatencyHigh", "ApiLatencyCritical", 200, 500, 1_000,
     "95 % of requests take up to {value:.0f} ms (limit {threshold:.0f} ms)",
+    degrades=True,
 )  # fmt: skip
+
+
+PRIMARY_DOWN = "PrimaryDown", Severity.CRITICAL
+SECONDARY_DOWN = "SecondaryDown", Severity.WARNING
+NO_WORKER = "NoWorker", Severity.WARNING
+UNKNOWN = "SyncStateUnknown", Severity.WARNING
+"""A source that answers and does not tell queue and lag."""
+NOT_INSTALLED = "NotInstalled", Severity.CRITICAL
+"""A source without Syncline: nothing is captured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +120,9 @@ class Thresholds:
 
 def health(*, source_up: bool, target_up: bool, alerts: Iterable[Alert]) -> Health:
     """Sum up in one word."""
-    severities = {alert.severity for alert in alerts}
-    if not source_up or Severity.CRITICAL in severities:
+    found = list(alerts)
+    if not source_up or any(alert.severity is Severity.CRITICAL and not alert.degrades for alert in found):
         return Health.UNHEALTHY
-    if not target_up or severities:
+    if not target_up or found:
         return Health.DEGRADED
     return Health.HEALTHY

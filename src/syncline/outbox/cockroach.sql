@@ -159,7 +159,8 @@ CREATE TABLE IF NOT EXISTS syncline.notice (
     name        text NOT NULL,
     severity    text NOT NULL CHECK (severity IN ('info', 'warning', 'critical')),
     message     text NOT NULL,
-    resolved_at timestamptz
+    resolved_at timestamptz,
+    entity      text
 );
 
 -- name: certificate

@@ -143,9 +143,41 @@ WHERE id IN (
 DELETE FROM syncline.worker WHERE expires_at < clock_timestamp() - interval '1 hour'
 
 -- name: notice
-INSERT INTO syncline.notice (name, severity, message)
-SELECT %(name)s, %(severity)s, %(message)s
-WHERE NOT EXISTS (SELECT FROM syncline.notice WHERE name = %(name)s AND message = %(message)s AND resolved_at IS NULL)
+-- One of a name is open for an entity, and the newest says how it stands; of those about none, one for a message. What is
+-- only information is a trace: nobody has to do anything about it.
+WITH known AS (
+    UPDATE syncline.notice SET message = %(message)s, severity = %(severity)s, at = clock_timestamp()
+    WHERE name = %(name)s AND entity = %(entity)s AND resolved_at IS NULL AND message <> %(message)s
+    RETURNING id
+)
+INSERT INTO syncline.notice (name, severity, message, entity, resolved_at)
+SELECT %(name)s, %(severity)s, %(message)s, %(entity)s, CASE WHEN %(severity)s = 'info' THEN clock_timestamp() END
+WHERE NOT EXISTS (SELECT FROM known)
+  AND NOT EXISTS (SELECT FROM syncline.notice WHERE name = %(name)s AND resolved_at IS NULL
+                  AND (entity = %(entity)s OR message = %(message)s))
+
+-- name: end_notices
+-- Of a name, for each entity but those for which it still holds.
+UPDATE syncline.notice SET resolved_at = clock_timestamp()
+WHERE name = %(name)s AND resolved_at IS NULL AND entity IS NOT NULL AND entity <> ALL(%(still)s::text[])
+
+-- name: end_notice
+UPDATE syncline.notice SET resolved_at = clock_timestamp()
+WHERE name = %(name)s AND resolved_at IS NULL AND entity = %(entity)s
+
+-- name: settle_notices
+-- Conditions that the tables show to be over: a task that failed is done or was cancelled; what a restore asked for is marked,
+-- and applied (or parked). The tasks are older than the notice.
+UPDATE syncline.notice AS n SET resolved_at = clock_timestamp()
+WHERE n.resolved_at IS NULL
+  AND (n.name = 'TaskFailed' AND n.entity IS NOT NULL
+           AND NOT EXISTS (SELECT FROM syncline.task AS t JOIN syncline.entity AS e ON e.id = t.entity WHERE e.name = n.entity)
+       OR n.name IN ('Restored', 'Reinstalled')
+           AND NOT EXISTS (SELECT FROM syncline.task WHERE reason = ANY(%(verdicts)s::text[]))
+           AND NOT EXISTS (SELECT FROM syncline.outbox WHERE hint IN ('B', 'R')))
+
+-- name: entity_names
+SELECT id, name FROM syncline.entity
 
 -- name: request_task
 -- One that nobody has begun yet does for all who ask for the same.

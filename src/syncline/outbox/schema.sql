@@ -166,9 +166,11 @@ CREATE TABLE syncline.notice (
     name        text NOT NULL,
     severity    text NOT NULL CHECK (severity IN ('info', 'warning', 'critical')),
     message     text NOT NULL,
-    resolved_at timestamptz
+    resolved_at timestamptz,
+    entity      text
 );
 COMMENT ON TABLE syncline.notice IS 'What an operator must know: a restored side, a column that is not mapped, a table that lost its key.';
+COMMENT ON COLUMN syncline.notice.entity IS 'What it is about; one of a name is open for each.';
 
 CREATE TABLE syncline.certificate (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -366,9 +366,34 @@ class PostgresSource:
         with translated():
             await self.control.execute("SELECT syncline.rotate_history(%s)", (keep,))
 
-    async def notice(self, name: str, severity: str, message: str) -> None:
-        """Leave a message for the operators, once."""
-        await self._run("notice", name=name, severity=severity, message=message)
+    async def notice(self, name: str, severity: str, message: str, *, entity: str | None = None) -> None:
+        """Leave a message for the operators, once: one of a name is open for an entity, with the newest message.
+
+        Who leaves one of a condition also ends it: ``end_notice``, ``end_notices``, or ``settle_notices``.
+        """
+        await self._run("notice", name=name, severity=severity, message=message, entity=entity)
+
+    async def end_notice(self, name: str, entity: str) -> None:
+        """Say that a condition is over."""
+        await self._run("end_notice", name=name, entity=entity)
+
+    async def end_notices(self, name: str, *, still: Collection[str]) -> None:
+        """Say that a condition is over, for every entity but those for which it still holds."""
+        await self._run("end_notices", name=name, still=list(still))
+
+    async def settle_notices(self, verdicts: Collection[str]) -> None:
+        """End the notices whose causes our tables show to be gone.
+
+        Args:
+            verdicts: reasons of the tasks that a restore asks for.
+
+        """
+        await self._run("settle_notices", verdicts=list(verdicts))
+
+    async def entity_names(self) -> dict[int, str]:
+        """List the installed entities by id."""
+        with translated():
+            return dict(await (await self.control.execute(self._queries["entity_names"])).fetchall())
 
     async def note_fingerprints(self, plans: Collection[Plan]) -> set[int]:
         """Remember what entities were compiled from; give those for which it changed: all their records are marked."""

@@ -17,6 +17,7 @@ from syncline.outbox.registry import PENDING
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
 from syncline.ports import Target
+from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
 from syncline.relay.reader import StalePlanError
@@ -55,13 +56,12 @@ class Keeper:
         self._stopping = asyncio.Event()
         self._tables_due = 0.0
         self._housekeeping_due = 0.0
-        self._noticed: set[int] = set()
+        self._conditions = Conditions(source, plans, pump)
         self._last = (time.monotonic(), 0)
 
     async def start(self) -> None:
         """Do everything once, before the pump starts."""
-        for name, problem in self._plans.problems.items():
-            await self._source.notice("EntityStopped", "critical", f"entity {name} is not served: {problem}")
+        await self._conditions.look()
         changed = await self._source.note_fingerprints(self._plans.by_id.values())
         for plan in self._plans.by_id.values():
             await self._look_at(plan, changed=plan.id in changed)
@@ -72,15 +72,11 @@ class Keeper:
     async def _look_at(self, plan: Plan, *, changed: bool) -> None:
         if changed:
             message = f"entity {plan.name}: its table or its mapping has changed; every record is being marked"
-            await self._source.notice("MappingChanged", "info", message)
+            await self._source.notice("MappingChanged", "info", message, entity=plan.name)
         elif self._compiled.get(plan.id, plan.projection.fingerprint) != plan.projection.fingerprint:
             # Another worker was first to notice; until now this one has written what it made of the old table.
             await self._source.request_task("backfill", plan.id, CHANGED)
         self._compiled[plan.id] = plan.projection.fingerprint
-        if plan.projection.unmapped:
-            columns = ", ".join(plan.projection.unmapped)
-            message = f"entity {plan.name}: columns that are neither included nor excluded: {columns}"
-            await self._source.notice("ColumnNotMapped", "warning", message)
 
     def stop(self) -> None:
         """End ``run`` after what it is doing."""
@@ -132,11 +128,7 @@ class Keeper:
         self._pump.refresh(
             parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
         )
-        pending = await self._look_for_armed()
-        for entity, reason in self._pump.stopped_entities.items():
-            if entity not in self._noticed | pending:
-                self._noticed.add(entity)
-                await self._source.notice("EntityStopped", "critical", f"entity {entity} is not served: {reason}")
+        await self._conditions.look(without=await self._look_for_armed())
         with translated():
             catalog = await fingerprint(self._source.control, self._plans.tables)
         if catalog != self._plans.catalog:

@@ -64,6 +64,11 @@ SPECS = (
         "Notices that somebody must act on, such as EntityStopped; nothing of theirs is resolved yet.",
         ("name", "severity"),
     ),
+    Spec(
+        "syncline_divergent_records", Kind.GAUGE, Where.SCRAPE,
+        "Differences that the newest full verification found, by a command or a worker; 0 when it was clean.",
+        ("entity",),
+    ),
     Spec("syncline_worker_up", Kind.GAUGE, Where.WORKER, "1 while this process works."),
     Spec("syncline_lanes_owned", Kind.GAUGE, Where.WORKER, "Lanes that this worker owns."),
     Spec("syncline_batches_total", Kind.COUNTER, Where.WORKER, "Batches applied and acknowledged.", ("entity",)),

@@ -37,6 +37,8 @@ class Snapshot:
     lanes: Mapping[str, int] = field(default_factory=dict)
     notices: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Open ones, by name and severity."""
+    divergent: Mapping[str, int] = field(default_factory=dict)
+    """Differences by entity, as far as verified."""
 
 
 class SnapshotCollector:
@@ -59,6 +61,7 @@ class SnapshotCollector:
         if found.lanes:
             yield _gauge("syncline_lanes", {(state,): float(count) for state, count in found.lanes.items()})
         yield _gauge("syncline_open_notices", {labels: float(count) for labels, count in found.notices.items()})
+        yield _gauge("syncline_divergent_records", {(name,): float(count) for name, count in found.divergent.items()})
 
 
 class WorkerMetrics(NullObserver):

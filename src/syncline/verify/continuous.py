@@ -24,7 +24,6 @@ from syncline.outbox.states import Plan
 from syncline.verify.journal import Checkpoint, Journal
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.progress import Recorder
-from syncline.verify.report import EntityReport
 from syncline.verify.verifier import certify, check_belongs, scope_text
 
 IDLE_SECONDS = 2.0
@@ -110,8 +109,6 @@ class Continuous:
         recorder = Recorder(rounds.journal, plan, turn.scope, turn.checkpoint, None)
         report = await Pass(sides, plan, options, recorder=recorder).run()
         await certify(sides, plan, report)
-        if report.counts:
-            await rounds.diverged(plan, report)
         await rounds.done(turn)
 
     async def _due(self, rounds: Rounds) -> Plan | None:
@@ -162,13 +159,6 @@ class Rounds:
         with translated():
             cursor = await self._sides.looks.execute(self._queries["last_passes"])
             return dict(await cursor.fetchall())
-
-    async def diverged(self, plan: Plan, report: EntityReport) -> None:
-        """Tell operators; the notice stays open until a full pass proves the entity equal."""
-        kinds = ", ".join(f"{count:,} {kind.value}" for kind, count in sorted(report.counts.items()))
-        when = f"{report.as_of:%Y-%m-%d %H:%M:%S %Z}"
-        message = f"{plan.name}: {kinds}, as of {when}; see `syncline verify {plan.name}`, mend with `syncline repair`"
-        await self.journal.run("notice", kind="Diverged", entity=plan.name, message=message)
 
     async def failed(self, plan: Plan, error: SynclineError) -> None:
         """Tell operators that an entity cannot be verified."""

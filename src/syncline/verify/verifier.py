@@ -124,7 +124,10 @@ def scope_text(plan: Plan, options: Options, guard: str) -> str:
 
 
 async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
-    """Leave the certificate of a full pass; one that proves equality settles the notice of one that did not."""
+    """Leave the certificate of a full pass, and a notice while it found differences, whoever made it.
+
+    One that proves equality settles the notice of one that did not.
+    """
     facts = entity_as_dict(report, findings=20) | {"mapping": plan.projection.fingerprint}
     values = {
         "entity": plan.id,
@@ -144,6 +147,16 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
         await sides.looks.execute(queries["forget_certificates"], values)
         equal = report.verdict is Verdict.EQUAL
         await sides.looks.execute(queries["settled"], {"entity": plan.name, "equal": equal})
+        if report.counts:
+            told = {"kind": "Diverged", "entity": plan.name, "message": _diverged(report)}
+            await sides.looks.execute(queries["notice"], told)
+
+
+def _diverged(report: EntityReport) -> str:
+    kinds = ", ".join(f"{count:,} {kind.value}" for kind, count in sorted(report.counts.items()))
+    when = f"{report.as_of:%Y-%m-%d %H:%M:%S %Z}"
+    name = report.entity
+    return f"{name}: {kinds}, as of {when}; see `syncline verify {name}`, mend with `syncline repair`"
 
 
 def _storable(facts: object) -> str:

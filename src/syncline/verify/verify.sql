@@ -121,18 +121,18 @@ SELECT entity, extract(epoch FROM clock_timestamp() - max(as_of))::float8 FROM s
 -- One open notice of a kind for each entity: the newest says how it stands.
 WITH known AS (
     UPDATE syncline.notice SET message = %(message)s, at = clock_timestamp()
-    WHERE name = %(kind)s AND resolved_at IS NULL AND starts_with(message, %(entity)s || ': ')
+    WHERE name = %(kind)s AND resolved_at IS NULL AND entity = %(entity)s
     RETURNING id
 )
-INSERT INTO syncline.notice (name, severity, message)
-SELECT %(kind)s, 'warning', %(message)s WHERE NOT EXISTS (SELECT FROM known)
+INSERT INTO syncline.notice (name, severity, message, entity)
+SELECT %(kind)s, 'warning', %(message)s, %(entity)s WHERE NOT EXISTS (SELECT FROM known)
 
 -- name: settled
 -- A full pass went through; what an earlier one said of divergences is over when this one proves equality. A restore
 -- is over when every entity has been proved equal since.
 UPDATE syncline.notice AS n SET resolved_at = clock_timestamp()
 WHERE resolved_at IS NULL
-  AND (starts_with(message, %(entity)s || ': ') AND (name = 'VerifyFailed' OR name = 'Diverged' AND %(equal)s)
+  AND (entity = %(entity)s AND (name = 'VerifyFailed' OR name = 'Diverged' AND %(equal)s)
        OR name IN ('Restored', 'Reinstalled') AND %(equal)s AND NOT EXISTS (
            SELECT FROM syncline.entity AS e
            WHERE NOT EXISTS (SELECT FROM syncline.certificate AS c

@@ -59,4 +59,5 @@ def snapshot_of(status: Status) -> Snapshot:
     up = {name: state.connected for name, state in status.databases.items()}
     open_ones = (one for one in status.notices if not one["resolved"] and one["severity"] != "info")
     notices = Counter((str(one["name"]), str(one["severity"])) for one in open_ones)
-    return Snapshot(status.health.value, up, latencies, measures, lanes, notices)
+    divergent = {str(one["entity"]): sum((one["divergent"] or {}).values()) for one in status.certificates}
+    return Snapshot(status.health.value, up, latencies, measures, lanes, notices, divergent)

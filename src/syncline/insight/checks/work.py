@@ -10,7 +10,7 @@ from syncline.model.words import counted
 BLOATED_BYTES = 1 << 30
 DEAD_ROWS = 1_000_000
 FEW_ROWS = 100_000
-_RESOLVE = "syncline notices resolve {}  # once `syncline verify` is clean"
+_RESOLVE = "syncline notices resolve {}  # once you have dealt with it; a condition ends by itself"
 
 
 async def workers(patient: Patient) -> list[Finding]:
@@ -76,7 +76,7 @@ async def notices(patient: Patient) -> list[Finding]:
         (critical if notice["severity"] == "critical" else warning)(
             "notices",
             f"{notice['at']:%Y-%m-%d %H:%M} {notice['name']}: {notice['message']}",
-            why="a worker saw it; it stays open until somebody has looked",
+            why="it was seen by a worker or a verification; a condition stays open until its cause is gone",
             fix=_RESOLVE.format(notice["id"]),
         )
         for notice in await reach.rows(patient.connection, "notices")

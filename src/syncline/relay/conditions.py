@@ -1,0 +1,66 @@
+"""Notices of conditions: raised while their cause lasts, ended by whoever sees that it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import get_args
+
+from syncline.outbox.plans import Plans
+from syncline.outbox.source import PostgresSource
+from syncline.relay.pump import Pump
+from syncline.relay.restores import Verdict
+
+STOPPED = "EntityStopped"
+NOT_MAPPED = "ColumnNotMapped"
+
+
+class Conditions:
+    """Compares what holds now with the open notices, for one session.
+
+    It writes only what differs from the look before; a worker that starts ends what another one has left open.
+    """
+
+    def __init__(self, source: PostgresSource, plans: Plans, pump: Pump) -> None:
+        self._source = source
+        self._plans = plans
+        self._pump = pump
+        self._known: dict[str, dict[str, str]] = {}
+
+    async def look(self, *, without: Collection[int] = ()) -> None:
+        """Raise what has come up, end what is over.
+
+        Args:
+            without: ids of entities that are not served yet because their installation is under way.
+
+        """
+        await self._hold(STOPPED, "critical", await self._stopped(without))
+        await self._hold(NOT_MAPPED, "warning", self._unmapped())
+        await self._source.settle_notices(get_args(Verdict))
+
+    async def _stopped(self, without: Collection[int]) -> dict[str, str]:
+        """Say of each entity that is not served why, once: a table that does not fit also shows as marks of nobody."""
+        reasons = dict(self._plans.problems)
+        if self._pump.stopped_entities.keys() - self._plans.by_id.keys():
+            names: Mapping[int, str] = await self._source.entity_names()
+        else:
+            names = {plan.id: plan.name for plan in self._plans.by_id.values()}
+        for entity, reason in self._pump.stopped_entities.items():
+            if entity in names and entity not in without:  # else it was uninstalled meanwhile
+                reasons.setdefault(names[entity], reason)
+        return {name: f"entity {name} is not served: {reason}" for name, reason in reasons.items()}
+
+    def _unmapped(self) -> dict[str, str]:
+        found = {plan.name: plan.projection.unmapped for plan in self._plans.by_id.values()}
+        return {
+            name: f"entity {name}: columns that are neither included nor excluded: {', '.join(columns)}"
+            for name, columns in found.items()
+            if columns
+        }
+
+    async def _hold(self, name: str, severity: str, now: dict[str, str]) -> None:
+        if self._known.get(name) == now:
+            return
+        for entity, message in now.items():
+            await self._source.notice(name, severity, message, entity=entity)
+        await self._source.end_notices(name, still=now)
+        self._known[name] = now
