@@ -32,6 +32,7 @@ SNAPSHOT = Snapshot(
     {"queue_size": 5.0, "lag_seconds": 2.5, "failed_events": 1.0, "deferred_deletes": 3.0, "workers": 2.0},
     {"owned": 60, "free": 4},
     {("EntityStopped", "critical"): 1},
+    {"todo": 2},
 )
 
 
