@@ -142,19 +142,19 @@ WHERE id IN (
 -- Rows of workers that are long gone.
 DELETE FROM syncline.worker WHERE expires_at < clock_timestamp() - interval '1 hour'
 
+-- name: notice_again
+-- The newest message says how it stands. (A statement of its own: CockroachDB changes a table once in a statement.)
+UPDATE syncline.notice SET message = %(message)s, severity = %(severity)s, at = clock_timestamp()
+WHERE name = %(name)s AND entity = %(entity)s AND resolved_at IS NULL AND message <> %(message)s
+
 -- name: notice
--- One of a name is open for an entity, and the newest says how it stands; of those about none, one for a message. What is
--- only information is a trace: nobody has to do anything about it.
-WITH known AS (
-    UPDATE syncline.notice SET message = %(message)s, severity = %(severity)s, at = clock_timestamp()
-    WHERE name = %(name)s AND entity = %(entity)s AND resolved_at IS NULL AND message <> %(message)s
-    RETURNING id
-)
+-- One of a name is open for an entity; of those about none, one for a message. What is only information is a trace: nobody
+-- has to do anything about it.
 INSERT INTO syncline.notice (name, severity, message, entity, resolved_at)
-SELECT %(name)s, %(severity)s, %(message)s, %(entity)s, CASE WHEN %(severity)s = 'info' THEN clock_timestamp() END
-WHERE NOT EXISTS (SELECT FROM known)
-  AND NOT EXISTS (SELECT FROM syncline.notice WHERE name = %(name)s AND resolved_at IS NULL
-                  AND (entity = %(entity)s OR message = %(message)s))
+SELECT %(name)s::text, %(severity)s::text, %(message)s::text, %(entity)s::text,
+       CASE WHEN %(severity)s::text = 'info' THEN clock_timestamp() END
+WHERE NOT EXISTS (SELECT FROM syncline.notice
+                  WHERE name = %(name)s AND resolved_at IS NULL AND (entity = %(entity)s OR message = %(message)s))
 
 -- name: end_notices
 -- Of a name, for each entity but those for which it still holds.

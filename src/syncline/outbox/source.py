@@ -20,6 +20,7 @@ from syncline.outbox.connection import Connection, Identity, connect, identify, 
 from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.migration import SCHEMA_VERSION
+from syncline.outbox.notices import leave_notice
 from syncline.outbox.registry import require_version, schema_version
 from syncline.outbox.states import Plan, States, read_states, read_together
 
@@ -371,7 +372,7 @@ class PostgresSource:
 
         Who leaves one of a condition also ends it: ``end_notice``, ``end_notices``, or ``settle_notices``.
         """
-        await self._run("notice", name=name, severity=severity, message=message, entity=entity)
+        await leave_notice(self.control, name, severity, message, entity=entity)
 
     async def end_notice(self, name: str, entity: str) -> None:
         """Say that a condition is over."""

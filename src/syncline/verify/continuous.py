@@ -19,6 +19,7 @@ import psycopg
 from syncline.errors import SynclineError
 from syncline.model.masks import check_mask
 from syncline.outbox.connection import translated
+from syncline.outbox.notices import leave_notice
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
 from syncline.verify.journal import Checkpoint, Journal
@@ -163,4 +164,4 @@ class Rounds:
     async def failed(self, plan: Plan, error: SynclineError) -> None:
         """Tell operators that an entity cannot be verified."""
         message = f"{plan.name}: cannot be verified: {error.message}"
-        await self.journal.run("notice", kind="VerifyFailed", entity=plan.name, message=message)
+        await leave_notice(self._sides.looks, "VerifyFailed", "warning", message, entity=plan.name)

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from syncline.errors import ForeignTargetError
 from syncline.model.masks import check_mask
 from syncline.outbox.connection import fetch_one, identify, translated
+from syncline.outbox.notices import leave_notice
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
 from syncline.ports import same_system
@@ -147,9 +148,8 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
         await sides.looks.execute(queries["forget_certificates"], values)
         equal = report.verdict is Verdict.EQUAL
         await sides.looks.execute(queries["settled"], {"entity": plan.name, "equal": equal})
-        if report.counts:
-            told = {"kind": "Diverged", "entity": plan.name, "message": _diverged(report)}
-            await sides.looks.execute(queries["notice"], told)
+    if report.counts:
+        await leave_notice(sides.looks, "Diverged", "warning", _diverged(report), entity=plan.name)
 
 
 def _diverged(report: EntityReport) -> str:

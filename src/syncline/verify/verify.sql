@@ -117,16 +117,6 @@ RETURNING id
 -- When each entity's newest full pass began, and how long ago that is in seconds.
 SELECT entity, extract(epoch FROM clock_timestamp() - max(as_of))::float8 FROM syncline.certificate GROUP BY entity
 
--- name: notice
--- One open notice of a kind for each entity: the newest says how it stands.
-WITH known AS (
-    UPDATE syncline.notice SET message = %(message)s, at = clock_timestamp()
-    WHERE name = %(kind)s AND resolved_at IS NULL AND entity = %(entity)s
-    RETURNING id
-)
-INSERT INTO syncline.notice (name, severity, message, entity)
-SELECT %(kind)s, 'warning', %(message)s, %(entity)s WHERE NOT EXISTS (SELECT FROM known)
-
 -- name: settled
 -- A full pass went through; what an earlier one said of divergences is over when this one proves equality. A restore
 -- is over when every entity has been proved equal since.
