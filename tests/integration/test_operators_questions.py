@@ -7,6 +7,7 @@ import json
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from syncline.capture.install import install, plan
 from syncline.insight import reach
@@ -120,6 +121,7 @@ async def test_our_own_reports_do_not_scan_the_history(filled):
         "tables": [],
         "table": 0,
         "columns": [],
+        "wanted": Jsonb([]),
         "closed": True,
         "ids": [],
     }
