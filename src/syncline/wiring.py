@@ -163,9 +163,14 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
     async def background(source: PostgresSource, plans: Plans) -> None:
         async with Group() as group:
             group.create_task(tasks(source, plans))
-            if settings.verify.continuously and isinstance(target, MongoTarget):
+            if settings.verify.continuously:
+                assert isinstance(target, MongoTarget)  # noqa: S101  checked below
                 group.create_task(make_continuous(settings, target, plans, source.worker).run())
 
+    if settings.verify.continuously and not isinstance(target, MongoTarget):
+        raise ConfigError(
+            f"[verify] continuously: a {type(target).__name__} cannot be verified", hint="set `continuously = false`"
+        )
     return Worker(
         settings,
         target,

@@ -30,6 +30,23 @@ class Verify(StrEnum):
     CONTINUOUSLY = "continuously"
 
 
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """For whom it is logged."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
 def worker(
     config: ConfigOption = None,
     adopt: Annotated[
@@ -44,6 +61,10 @@ def worker(
         Verify | None,
         typer.Option("--verify", help="Also verify every entity again and again; see [verify] in the configuration."),
     ] = None,
+    log_level: Annotated[
+        LogLevel | None, typer.Option("--log-level", help="Instead of `level` of [log]; debug has a line per record.")
+    ] = None,
+    log_format: Annotated[LogFormat | None, typer.Option("--log-format", help="Instead of `format` of [log].")] = None,
     tracing: Annotated[
         bool, typer.Option("--tracing", help="Make OpenTelemetry spans (see `syncline tracing`).")
     ] = False,
@@ -54,6 +75,9 @@ def worker(
     settings = settings_from(config)
     if verify is not None:
         settings = replace(settings, verify=settings.verify.model_copy(update={"continuously": True}))
+    told = {"level": log_level and log_level.value, "format": log_format and log_format.value}
+    log = settings.log.model_copy(update={name: value for name, value in told.items() if value})
+    settings = replace(settings, log=log)
     logs.setup(settings.log, secrets=passwords(settings.source.url) | passwords(settings.target.url))
     run(_worker(settings, host=metrics_host, port=metrics_port, tracing=tracing))
 

@@ -202,11 +202,13 @@ class Settings:
         return next((entity for entity in self.entities if entity.name == name), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """List the settings for people, with secrets masked; entities by name."""
+        """List the settings as the file spells them, with secrets masked; entities by name."""
         sections: dict[str, Any] = {}
         for name in ("source", "target", "worker", "history", "mapping", "verify", "log"):
             section: Section = getattr(self, name)
-            sections[name] = {key: _plain(getattr(section, key)) for key in type(section).model_fields}
+            fields = type(section).model_fields
+            spelt = {key: str(info.validation_alias or key) for key, info in fields.items()}
+            sections[name] = {named: _plain(getattr(section, key), named) for key, named in spelt.items()}
         for side in ("source", "target"):
             sections[side]["url"] = redact(sections[side]["url"])
         sections["source"]["direct_url"] = redact(sections["source"]["direct_url"])
@@ -214,8 +216,12 @@ class Settings:
         return {**sections, "entities": [entity.name for entity in self.entities]}
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, name: str) -> object:
+    if value is None and name in {"keep", "period"}:
+        return "off"
     if not isinstance(value, timedelta):
         return value
     seconds = value.total_seconds()
+    if name.endswith("_seconds"):
+        return int(seconds) if seconds.is_integer() else seconds
     return f"{seconds / 86400:g}d" if seconds % 86400 == 0 else f"{seconds:g}s"
