@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ class Invocation:
     """What is true for one run of the command."""
 
     debug: bool = False
+    as_json: bool = False
+    """The command prints JSON, and so does its error."""
     secrets: set[str] = field(default_factory=set)
     resume: str | None = None
     """How to go on after an interruption."""
@@ -89,6 +92,10 @@ def _advice(error: SynclineError) -> str | None:
 def _complain(message: str, hint: str | None) -> None:
     if invocation.get().debug:
         err.print(Text(_masked(traceback.format_exc()), "dim"))
+    if invocation.get().as_json:
+        told = {"message": _masked(message), "hint": _masked(hint) if hint else None}
+        err.print(Text(json.dumps({"error": told}, ensure_ascii=False)))
+        return
     err.print(Text("error: ", "bold red"), Text(_masked(message)), sep="")
     if hint:
         err.print(Text(f"  {_masked(hint)}", "yellow"))

@@ -27,7 +27,16 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The configuration file; by default SYNCLINE_CONFIG, then syncline.toml here."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _note_json(as_json: bool) -> bool:
+    invocation.get().as_json = as_json
+    return as_json
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON; an error too, on standard error.", callback=_note_json)
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 EntityOption = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity.")]
 
