@@ -100,8 +100,8 @@ def first_rows(on: Stage, file: Path) -> float:
     running = subprocess.Popen(_command(file, "worker"), stdout=log, stderr=log, env=_environment())
     try:
         with on.sql() as conn, on.client() as client:
-            row = conn.execute(SQL["small_rows"]).fetchone()
-            while _documents(client.bench) < (row or [0])[0]:
+            (wanted,) = conn.execute(SQL["small_rows"]).fetchone() or (0,)
+            while _documents(client.bench) < wanted:
                 if running.poll() is not None or time.perf_counter() - began > PATIENCE:
                     raise RuntimeError(f"not all came: {(on.folder / 'worker.log').read_text()[-3000:]}")
                 time.sleep(0.2)

@@ -24,7 +24,7 @@ CREATE TABLE {name} (
 )
 
 -- name: small_rows
-SELECT sum(n_live_tup)::int FROM pg_stat_user_tables WHERE relname LIKE 'small!_%' ESCAPE '!'
+SELECT sum(reltuples)::int FROM pg_class WHERE relname LIKE 'small!_%' ESCAPE '!' AND relkind = 'r'
 
 -- name: fill_small
 INSERT INTO {name} SELECT g, g %% 10, 'number ' || g, false, g * 0.5, now(), '{{a,b}}' FROM generate_series(1, %(rows)s::int) AS g

@@ -73,8 +73,11 @@ def _sql(name: str, dialect: Dialect = Dialect.POSTGRESQL) -> str:
 
 
 async def _shapes(conn: AsyncConnection[Any], *, schemas: list[str] | None, names: list[str] | None) -> list[Shape]:
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_sql("shapes", dialect_of(conn)), {"schemas": schemas, "names": names})
+    dialect = dialect_of(conn)
+    async with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+        if dialect is Dialect.POSTGRESQL:  # a session that reads by keys only would join hundreds of tables row by row
+            await cursor.execute(_sql("any_plan"))
+        await cursor.execute(_sql("shapes", dialect), {"schemas": schemas, "names": names})
         return [_shape(row) for row in await cursor.fetchall()]
 
 

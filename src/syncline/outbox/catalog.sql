@@ -91,6 +91,10 @@ LEFT JOIN keys ON keys.indrelid = rel.oid
 LEFT JOIN size ON size.root = rel.oid
 ORDER BY rel.nspname, rel.relname
 
+-- name: any_plan
+SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true), set_config('enable_sort', 'on', true),
+       set_config('enable_seqscan', 'on', true)
+
 -- name: table_names
 SELECT n.nspname::text AS schema, c.relname::text AS name
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
