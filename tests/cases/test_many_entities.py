@@ -150,7 +150,9 @@ def test_what_the_doctor_could_not_look_at_is_not_called_missing(clinic: Clinic,
 
     told = {name: one["message"] for name, one in report.items()}
     assert not [message for message in told.values() if "there is no table" in message], told
-    assert told["catalog"].startswith("could not be checked: PostgreSQL: canceling statement due to lock timeout")
+    assert told.get("catalog", str(told)).startswith(
+        "could not be checked: PostgreSQL: canceling statement due to lock timeout"
+    )
     for check in ("mapping", "privileges", "row security", "source indexes", "key", "configuration", "triggers"):
         assert told.get(check, "").startswith("could not be checked"), (check, told)
         assert report[check]["level"] == "warning"

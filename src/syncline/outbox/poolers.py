@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 
 from syncline.errors import PoolerError
+from syncline.outbox.dialect import on_cockroach
 from syncline.outbox.lent import DIRECT, Pooling, SourceConnection, refusal
 
 ROUNDS = 12
@@ -25,6 +26,12 @@ SLACK_SECONDS = 2.0
 Open = Callable[[], Awaitable[SourceConnection]]
 _PID = "SELECT pg_catalog.pg_backend_pid()"
 _SESSION = """
+SELECT version(), pg_catalog.pg_backend_pid(),
+       (SELECT extract(epoch FROM clock_timestamp() - backend_start)::float8
+        FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
+"""
+# The view joins tables, and planning that waits for whoever holds a lock on the catalog: none can then connect.
+_COCKROACH_SESSION = """
 SELECT version(), pg_catalog.pg_backend_pid(),
        (SELECT extract(epoch FROM clock_timestamp() - backend_start)::float8
         FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid())
@@ -45,7 +52,8 @@ async def examine(connection: SourceConnection, opened: float) -> tuple[str, Poo
         What ``version()`` says, and ``Pooling.NONE`` or, where there is a pooler, ``None``: see ``mode_of``.
 
     """
-    row = await (await connection.execute(_SESSION)).fetchone()
+    query = _COCKROACH_SESSION if on_cockroach(connection) else _SESSION
+    row = await (await connection.execute(query)).fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM has one row
     version, pid, seconds = row
     young = seconds is None or seconds <= time.monotonic() - opened + SLACK_SECONDS
