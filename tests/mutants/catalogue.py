@@ -846,6 +846,37 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{TESTS}/test_replica.py::test_changes_during_the_pass_that_the_replica_lacks_are_no_differences"],
     ),
+    # -- installing
+    Mutant(
+        "lock-timeout-removed",
+        "an installation waits for a table's lock, and writers behind it, as long as an attempt may take",
+        [
+            Swap(
+                "syncline/capture/carry_out.py",
+                "prologue",
+                "[('lock_timeout', milliseconds), ('statement_timeout', HOLDS * milliseconds if hold else 0)]",
+                "[('statement_timeout', HOLDS * milliseconds if hold else 0)]",
+            )
+        ],
+        [
+            "tests/cases/test_one_table_at_a_time.py::test_each_table_is_one_message_with_limits_on_each_lock_and_on_the_whole"
+        ],
+    ),
+    Mutant(
+        "backfill-before-arming",
+        "records are marked before every table of their entity has its triggers",
+        [
+            Swap(
+                "syncline/capture/plan.py",
+                "plan_backfills",
+                "plan.arm(ids[name], None, *requests)",
+                "plan.add(None, *requests)",
+            )
+        ],
+        [
+            "tests/cases/test_one_table_at_a_time.py::test_29_what_others_hold_waits_and_the_rest_is_installed_and_free_at_once"
+        ],
+    ),
 )
 
 
