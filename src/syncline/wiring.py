@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.runner import Runner
+from syncline.capture.install import put_back
 from syncline.config import Settings
 from syncline.ending import Group
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
@@ -171,12 +172,18 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         raise ConfigError(
             f"[verify] continuously: a {type(target).__name__} cannot be verified", hint="set `continuously = false`"
         )
+
+    async def mend() -> None:
+        async with opened_source(settings) as connection:
+            await put_back(connection, settings.entities, capture=settings.source.capture, wake=settings.source.wake)
+
     return Worker(
         settings,
         target,
         compile_,
         observer or LoggingObserver(wants_keys=settings.log.level == "debug"),
         background=background,
+        mend=mend if settings.source.mend else None,
     )
 
 

@@ -23,6 +23,7 @@ COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
 POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
+SCHEMA = "tests/cases/test_schema_changes.py"
 
 
 @dataclass(frozen=True)
@@ -673,6 +674,48 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{SIGNALS}::test_slow_requests_alone_degrade_at_most"],
+    ),
+    Mutant(
+        "attnum-ignored",
+        "a column that was dropped and added again under its name is taken for the same",
+        [Swap("syncline/capture/observed.py", "_compare", "old['columns'][name][0] != column[0]", "False")],
+        [f"{SCHEMA}::test_a_change_that_nobody_was_there_to_see_is_noticed_at_the_start"],
+        quick=True,
+    ),
+    Mutant(
+        "catalog-not-looked-at",
+        "workers never look at the catalog",
+        [Swap(f"{RELAY}/lookout.py", "Lookout.look", "if found == self._digest: ...", "if True: ...")],
+        [
+            f"{SCHEMA}::test_a_change_that_nobody_was_there_to_see_is_noticed_at_the_start",
+            f"{SCHEMA}::test_a_role_that_may_not_put_it_back_says_so",
+        ],
+    ),
+    Mutant(
+        "file-alone",
+        "another relfilenode is taken for a rewrite: VACUUM FULL marks everything",
+        [
+            Swap(
+                "syncline/capture/observed.py",
+                "_compare_members",
+                "all(a != b for a, b in zip(old[oid][:2], new[oid][:2], strict=True))",
+                "old[oid][0] != new[oid][0]",
+            )
+        ],
+        [f"{SCHEMA}::test_what_changes_no_document_marks_nothing"],
+    ),
+    Mutant(
+        "another-key-served",
+        "an entity whose key is another one than was installed is served",
+        [
+            Swap(
+                f"{OUTBOX}/plans.py",
+                "_refuse_another_key",
+                "if then != [(column.name, _family(column.type)) for column in key]: ...",
+                "if False: ...",
+            )
+        ],
+        [f"{SCHEMA}::test_what_ends_capture_is_said_and_healed_by_an_installation"],
     ),
     # -- stops
     Mutant(

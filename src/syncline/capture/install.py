@@ -37,6 +37,7 @@ __all__ = [
     "install",
     "plan",
     "plan_uninstall",
+    "put_back",
     "render",
     "uninstall",
 ]
@@ -139,6 +140,24 @@ async def install(
         return
     await migrate(conn, plan.migrations, lambda timeout: prologue(timeout, hold=False))
     await carry_out(conn, plan, lock_timeout=lock_timeout, patience=patience, command=command)
+
+
+async def put_back(
+    conn: AsyncConnection[Any], entities: Sequence[Entity], *, capture: Literal["triggers", "session"], wake: bool
+) -> None:
+    """Do what an installation would about capture, and have marked what was missed; the view for people stays as it is.
+
+    Raises:
+        PrivilegeError: the role may not.
+        MappingError, SourceError: it cannot be done.
+
+    """
+    with translated():
+        views = [] if on_cockroach(conn) else await read(conn, "other_views")
+    options = InstallOptions(
+        capture=capture, wake=wake, backfill=True, view_schema=next((row["schema"] for row in views), None)
+    )
+    await install(conn, await plan(conn, entities, options))
 
 
 def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:

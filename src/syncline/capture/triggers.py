@@ -118,7 +118,7 @@ def key_function(entity: int, columns: Sequence[Column]) -> Function:
 def _arguments(columns: Sequence[Column]) -> tuple[str, ...]:
     """Name the key function's argument types; one that names a user's type would forbid its DROP TYPE."""
     users = list(dict.fromkeys(key_type(column).sql for column in columns if column.base == _ENUM))
-    standing = dict(zip(users, _ANY, strict=False))
+    standing = {"int2": "int8", "int4": "int8"} | dict(zip(users, _ANY, strict=False))  # integers may grow
     return tuple(standing.get(name, name) for name in (key_type(column).sql for column in columns))
 
 

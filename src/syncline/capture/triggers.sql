@@ -150,10 +150,10 @@ CREATE TRIGGER {trigger} AFTER TRUNCATE ON {table}
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}
 
 -- name: trigger_drop
-DROP TRIGGER {trigger} ON {table}
+DROP TRIGGER IF EXISTS {trigger} ON {table}
 
 -- name: function_drop
-DROP FUNCTION {function}({arguments})
+DROP FUNCTION IF EXISTS {function}({arguments})
 
 -- name: wake_off
 CREATE OR REPLACE FUNCTION syncline.wake() RETURNS void

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from syncline.errors import ConfigError, MappingError
-from syncline.model.entity import Entity, TableName
+from syncline.model.entity import Column, Entity, TableName
 from syncline.outbox.catalog import fingerprint, read_named, shape_of
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.registry import PENDING, installed
+from syncline.outbox.registry import PENDING, InstalledEntity, installed
 from syncline.outbox.states import Plan, compile_plan
+
+_FAMILIES = {"smallint": "bigint", "integer": "bigint", "character varying": "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Plans:
     tables: Sequence[TableName] = ()
     catalog: str = ""
     """Digest of the catalog's description of these tables; see ``catalog.fingerprint``."""
+    installed: Mapping[str, InstalledEntity] = field(default_factory=dict)
+    """What was installed then."""
 
     def named(self, name: str) -> Plan:
         """Find an entity's plan.
@@ -58,7 +62,7 @@ async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> P
         raise ConfigError(f"not installed in the source: {', '.join(missing)}", hint="run: syncline install")
     tables = sorted({t for e in entities for t in (e.table, *(embed.table for embed in e.embeds))}, key=str)
     with translated():
-        plans = Plans(tables=tables, catalog=await fingerprint(connection, tables))
+        plans = Plans(tables=tables, catalog=await fingerprint(connection, tables), installed=present)
         shapes = await read_named(connection, tables)
         for entity in entities:
             id_ = present[entity.name].id
@@ -68,7 +72,33 @@ async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> P
             try:
                 shape = await shape_of(connection, entity.table, shapes)
                 children = {embed.table: await shape_of(connection, embed.table, shapes) for embed in entity.embeds}
-                plans.by_id[id_] = compile_plan(id_, entity, shape, children, context=connection)
+                plan = compile_plan(id_, entity, shape, children, context=connection)
+                _refuse_another_key(present[entity.name], plan.projection.key)
+                plans.by_id[id_] = plan
             except MappingError as error:
                 plans.problems[entity.name] = error.message
     return plans
+
+
+def _refuse_another_key(known: InstalledEntity, key: Sequence[Column]) -> None:
+    """Marks carry the texts of the key that was installed: under another one they would name other records.
+
+    Raises:
+        MappingError: the table's key is not that one any more.
+
+    """
+    then = list(zip(known.key_columns, map(_family, known.key_types), strict=True))
+    if then != [(column.name, _family(column.type)) for column in key]:
+        was = ", ".join(map(" ".join, zip(known.key_columns, known.key_types, strict=True)))
+        is_ = ", ".join(f"{column.name} {column.type}" for column in key)
+        raise MappingError(f"its key is ({is_}), it was installed with ({was}): run `syncline install`")
+
+
+def _family(type_: str) -> str:
+    """Name the types among which a column may change without any value's text changing."""
+    base, _, rest = type_.partition("(")
+    if base == "numeric":
+        return type_.partition(",")[2]
+    _, closed, after = rest.partition(")")
+    name = base + after if closed else type_
+    return _FAMILIES.get(name, name)

@@ -47,6 +47,12 @@ COMMENT ON COLUMN syncline.entity.state IS
 COMMENT ON COLUMN syncline.entity.fingerprint IS 'Of declaration and tables as the worker last compiled them; a change marks every record.';
 COMMENT ON TABLE syncline.entity IS 'What is synced. Ids are never reused: marks and tickets refer to them.';
 
+CREATE TABLE syncline.observed (
+    entity  smallint PRIMARY KEY,
+    catalog jsonb NOT NULL
+);
+COMMENT ON TABLE syncline.observed IS 'Syncline: what the catalog said of each entity''s tables when a worker looked last.';
+
 -- tx stands before seq: defaults are computed in this order, so that a transaction has its id before it draws a number.
 -- The relay's floor (see queries.sql, "horizon") relies on it.
 CREATE TABLE syncline.outbox (

@@ -12,16 +12,21 @@ from syncline.config.settings import Settings
 from syncline.errors import ConfigError, TargetUnavailableError
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
+from syncline.outbox.dialect import Dialect
 from syncline.outbox.plans import Plans
-from syncline.outbox.registry import PENDING
+from syncline.outbox.registry import PENDING, installed
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
 from syncline.ports import Target
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
+from syncline.relay.lookout import Lookout, Mend
 from syncline.relay.pump import Pump
 from syncline.relay.reader import StalePlanError
 
+LOOK_SECONDS = 1.0
+LOOK_SHARE = 50.0
+"""A look that takes long is taken less often."""
 TABLES_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 600.0
 
@@ -42,6 +47,7 @@ class Keeper:
         *,
         settings: Settings,
         compiled: dict[int, str],
+        mend: Mend | None = None,
     ) -> None:
         self._source = source
         self._target = target
@@ -54,6 +60,10 @@ class Keeper:
         self._prepared = False
         leases.prepare = self._prepare_target
         self._stopping = asyncio.Event()
+        self._lookout = Lookout(source, mend) if source.dialect is Dialect.POSTGRESQL else None
+        self._look_due = 0.0
+        self._unsure = True
+        """The tables may have changed between the compilation and the first look."""
         self._tables_due = 0.0
         self._housekeeping_due = 0.0
         self._conditions = Conditions(source, plans, pump)
@@ -61,6 +71,9 @@ class Keeper:
 
     async def start(self) -> None:
         """Do everything once, before the pump starts."""
+        if self._lookout is not None:
+            await self._lookout.look()
+            self._lookout.stopped = list(self._plans.problems.values())
         await self._conditions.look()
         changed = await self._source.note_fingerprints(self._plans.by_id.values())
         for plan in self._plans.by_id.values():
@@ -105,6 +118,10 @@ class Keeper:
             self._pump.wake()
             await self._source.notify()  # they are of other workers' lanes, too
         now = time.monotonic()
+        if now >= self._look_due:
+            await self._look_at_catalog()
+            pause = LOOK_SECONDS if self._lookout is not None else TABLES_SECONDS
+            self._look_due = now + max(pause, LOOK_SHARE * (time.monotonic() - now))
         if now >= self._tables_due:
             self._tables_due = now + TABLES_SECONDS
             await self._look_at_tables()
@@ -123,17 +140,30 @@ class Keeper:
             self._prepared = True
 
     async def _look_at_tables(self) -> None:
-        """Pick up what has changed about the tables (and the clock); say what cannot be served."""
+        """Pick up what has changed about the clock and the records; say what cannot be served."""
         await self._source.trim_leases()
         self._pump.refresh(
             parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
         )
         await self._conditions.look(without=await self._look_for_armed())
-        with translated():
-            catalog = await fingerprint(self._source.control, self._plans.tables)
-        if catalog != self._plans.catalog:
-            raise StalePlanError("the synced tables have changed")
         await self._look_for_newer_mappings()
+
+    async def _look_at_catalog(self) -> None:
+        """Pick up what has changed about the tables.
+
+        Raises:
+            StalePlanError: the entities must be compiled again.
+
+        """
+        changed = self._lookout is None or await self._lookout.look()
+        if changed or self._unsure:
+            with translated():
+                catalog = await fingerprint(self._source.control, self._plans.tables)
+            if catalog != self._plans.catalog:
+                raise StalePlanError("the synced tables have changed")
+        self._unsure = False
+        if self._plans.problems and await installed(self._source.control) != self._plans.installed:
+            raise StalePlanError("what is installed has changed")
 
     async def _look_for_armed(self) -> set[int]:
         """Pick up entities that an installation has armed since they were compiled; give those that still wait for it.

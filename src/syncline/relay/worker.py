@@ -23,6 +23,7 @@ from syncline.ports import Target
 from syncline.relay.clock import Backoff
 from syncline.relay.keeper import Keeper
 from syncline.relay.leases import Leases
+from syncline.relay.lookout import Mend
 from syncline.relay.pump import Pump
 from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
@@ -55,6 +56,7 @@ class Worker:
         compile_plans: compiles the entities at the start of each session.
         observer: is told what happens.
         background: runs beside the pump in each session.
+        mend: puts back what captures changes, where the settings say so.
 
     """
 
@@ -66,6 +68,7 @@ class Worker:
         observer: Observer,
         *,
         background: Background | None = None,
+        mend: Mend | None = None,
     ) -> None:
         self.id = str(uuid.uuid4())
         self._settings = settings
@@ -73,6 +76,7 @@ class Worker:
         self._compile = compile_plans
         self._observer = observer
         self._background = background
+        self._mend = mend
         self._stopping = asyncio.Event()
         self._pump: Pump | None = None
         self._known: Identity | None = None
@@ -166,7 +170,9 @@ class Worker:
             history=self._settings.history,
             stopped={**self._strikes.stopped(), **dict.fromkeys(plans.pending, "it is not installed to its end")},
         )
-        keeper = Keeper(source, self._target, plans, leases, pump, settings=self._settings, compiled=self._compiled)
+        keeper = Keeper(
+            source, self._target, plans, leases, pump, settings=self._settings, compiled=self._compiled, mend=self._mend
+        )
         if self._stopping.is_set():
             return
         self._pump = pump
