@@ -20,6 +20,15 @@ EVENTS = {
     *("form.created", "form.updated", "form.deleted"),
     *("response.created", "response.deleted"),
 }
+VOCABULARY = {
+    *(
+        f"{aggregate}.{what}"
+        for aggregate in ("user", "todo", "friendship", "form")
+        for what in ("created", "updated", "deleted")
+    ),
+    *("message.created", "message.deleted", "report.created", "session.created", "response.created"),
+}
+"""The seventeen that every consumer may rely on; the others say more."""
 TODO = {"title": "Integrals", "subject": "maths"}
 
 
@@ -55,6 +64,8 @@ async def test_all_types_of_events_and_aggregates(system: System, join: Join) ->
     told = {(aggregate, event) for aggregate, id_ in made for event, _ in system.events(aggregate, id_)}
     told = {(aggregate, event) for aggregate, event in told if not event.endswith(".backfilled")}  # the install's own
     assert {event for _, event in told} == EVENTS
+    assert len(VOCABULARY) == 17
+    assert VOCABULARY <= EVENTS
     assert {aggregate for aggregate, _ in told} == AGGREGATES
 
 
