@@ -23,7 +23,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: install demo test test-unit check format bench mutants chaos damage model lock clean help
+.PHONY: install demo test test-unit check format bench matrix mutants chaos damage model lock clean help
 
 install: $(STAMP) ## Create .venv with the pinned requirements
 
@@ -50,10 +50,14 @@ format: $(STAMP) ## Format and apply the safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench mutants chaos damage: export SYNCLINE_ACCEPT_SSPL ?= 1
+bench matrix mutants chaos damage: export SYNCLINE_ACCEPT_SSPL ?= 1
 bench: $(STAMP) ## Measure (ARGS="--against COMMIT": beside another commit); the MongoDB engine is under the SSPL
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL." >&2
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+matrix: $(STAMP) ## Run the integration suite on PostgreSQL 14 to 18 (ARGS="--only 14"; hours on two cores)
+	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
+	@nice $(BIN)/python -m tests.versions $(ARGS)
 
 mutants: $(STAMP) ## Take out each mechanism and see that a test fails (ARGS="--only NAME")
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."

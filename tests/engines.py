@@ -78,8 +78,9 @@ def fresh_database(server_url: str) -> Iterator[str]:
     """Create an empty database, yield its URL and drop it with the sessions that are left."""
     name = f"t_{uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY wal_log")
-        connection.execute(create.format(sql.Identifier(name)))
+        strategy = "STRATEGY wal_log" if connection.info.server_version >= 150000 else ""
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}")
+        connection.execute(create.format(sql.Identifier(name), sql.SQL(strategy)))
     try:
         yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
     finally:

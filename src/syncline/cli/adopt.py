@@ -23,7 +23,7 @@ def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOpti
 
 
 async def _adopt(settings: Settings, *, yes: bool, as_json: bool) -> None:
-    source = await PostgresSource.open(settings.source.url, worker=str(uuid.uuid4()))
+    source = await PostgresSource.open(settings.source.url, worker=str(uuid.uuid4()), wake=False)
     try:
         async with opened_target(settings) as target:
             owner = await ownership(source, target)

