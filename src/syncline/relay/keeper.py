@@ -74,7 +74,7 @@ class Keeper:
         if self._lookout is not None:
             await self._lookout.look()
             self._lookout.stopped = list(self._plans.problems.values())
-        await self._conditions.look()
+        await self._conditions.look(without=set(self._plans.pending))
         changed = await self._source.note_fingerprints(self._plans.by_id.values())
         for plan in self._plans.by_id.values():
             await self._look_at(plan, changed=plan.id in changed)
