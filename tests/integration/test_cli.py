@@ -246,7 +246,7 @@ class TestExplain:
         report = json.loads(installed.run("explain", "users", "2", "--json"))
         assert report["row"]["email"] == "user2@example.org"
         assert report["document"] is None
-        assert "its document is missing and nothing is waiting" in report["verdict"]
+        assert "its document is missing, and a backfill of users is waiting for a worker" in report["verdict"]
 
     def test_waiting_without_a_worker(self, installed):
         installed.sql("UPDATE users SET email = 'new' WHERE id = 1")
@@ -264,7 +264,7 @@ class TestExplain:
         installed.documents["users"].insert_one({"_id": 1, "_v": (7 << 31) | 9, "_originalId": "1"})
         report = json.loads(installed.run("explain", "users", "1", "--json"))
         assert report["ticket"] == {"epoch": 7, "batch": 9}
-        assert "Nothing is waiting" in report["verdict"]
+        assert "not equal yet: a backfill of users is waiting for a worker" in report["verdict"]
 
     def test_left_over_document(self, installed):
         installed.documents["users"].insert_one({"_id": 99, "_v": 1 << 31})

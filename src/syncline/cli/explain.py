@@ -22,7 +22,7 @@ from syncline.cli.common import (
 from syncline.config import Settings
 from syncline.insight import reach
 from syncline.insight.explain import Explanation
-from syncline.insight.explain import explain as explain_record
+from syncline.one_record import explain_record
 from syncline.wiring import opened_target
 
 CONTEXT = {"ignore_unknown_options": True}
@@ -47,7 +47,7 @@ def explain(
 async def _find(settings: Settings, name: str, key: str, events: int) -> Explanation:
     entity = declared(settings, name)
     async with reach.source(settings.source.url, purpose="explain") as source, opened_target(settings) as target:
-        return await explain_record(source, target, entity, key, events=events)
+        return await explain_record(settings, source, target, entity, key, events=events)
 
 
 def _print(e: Explanation) -> None:
@@ -58,6 +58,9 @@ def _print(e: Explanation) -> None:
     if e.row is not None and not e.included:
         say("  outside of the entity's filter: absent for the target", "yellow")
     _value(f"document of {e.collection}", e.target_error or (e.document if e.document is not None else "none"))
+    if e.differences:
+        unlike = [[one["field"], str(one["source"]), str(one["target"])] for one in e.differences]
+        print_table(["field", "row", "document"], unlike, title="different")
     if e.ticket:
         say(f"  ticket: epoch {e.ticket['epoch']}, batch {e.ticket['batch']}")
     say(f"lane {e.lane['lane']}, epoch {e.lane['epoch']}, owner {e.lane['owner'] or 'none'}")

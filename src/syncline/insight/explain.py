@@ -42,6 +42,14 @@ class Explanation:
     lane: Mapping[str, Any]
     document: Document | None
     target_error: str | None = None
+    tasks: Rows = ()
+    """The entity's backfill and sweep that are not finished, the oldest of each kind."""
+    equal: bool | None = None
+    """Both sides say the same; ``None``: it was not compared, or could not be."""
+    differences: Sequence[Mapping[str, Any]] = ()
+    """Fields that differ, as in a report of ``syncline verify``."""
+    not_compared: str | None = None
+    """Why contents could not be compared."""
 
     @property
     def ticket(self) -> Mapping[str, int] | None:
@@ -60,10 +68,10 @@ class Explanation:
         """Give the form that goes over the wire."""
         names = (
             "entity", "key", "table", "collection", "row", "included", "pending", "deferred", "parked", "history",
-            "lane", "ticket", "target_error", "verdict",
+            "lane", "ticket", "target_error", "tasks", "equal", "not_compared", "verdict",
         )  # fmt: skip
         found: dict[str, Any] = plain({name: getattr(self, name) for name in names})
-        return found | {"document": self.document}
+        return found | {"document": self.document, "differences": list(self.differences)}
 
 
 async def explain(
@@ -106,6 +114,7 @@ async def explain(
         lane=await reach.one(connection, "lane_of_key", **of_key),
         document=document,
         target_error=error,
+        tasks=await reach.rows(connection, "tasks_of_entity", entity=known[0]["id"]),
     )
 
 
@@ -184,12 +193,15 @@ def _settled(e: Explanation) -> str:
     present, document = e.row is not None and e.included, e.document is not None
     filtered = "The row is outside of the entity's filter" if e.row is not None else "There is no such row"
     again = f" (the delete is done once more at {e.deferred[0]['due']:%H:%M:%S} UTC)" if e.deferred else ""
-    if present and document and e.ticket is None:
-        return "The document carries no ticket of ours: somebody else wrote it. `syncline repair` replaces it."
     if present and document:
-        return (
-            "Nothing is waiting: the document is the row's, as far as marks tell; `syncline verify` compares contents."
-        )
+        return _both(e)
+    to_come = _task(e, "backfill" if present else "sweep")
+    if to_come and present:
+        return f"The row is there, its document is missing, and {to_come}."
+    if to_come and document:
+        return f"{filtered}, its document is still there, and {to_come}."
+    if present and e.not_compared:
+        return f"The row is there, its document is missing; contents could not be compared: {e.not_compared}."
     if present:
         return (
             "The row is there, its document is missing and nothing is waiting: never backfilled, or a divergence. "
@@ -198,3 +210,33 @@ def _settled(e: Explanation) -> str:
     if document:
         return f"{filtered}, its document is still there and nothing is waiting{again}: `syncline repair` removes it."
     return f"{filtered} and no document: both sides agree{again}."
+
+
+def _both(e: Explanation) -> str:
+    """Say how row and document compare."""
+    repair = f"`syncline repair {e.entity}`"
+    if e.ticket is None:
+        return f"The document carries no ticket of ours: somebody else wrote it. {repair} replaces it."
+    if e.equal:
+        return "Nothing is waiting: the document is equal to the row."
+    if e.differences:
+        fields = reach.names([one["field"] for one in e.differences])
+        return f"Nothing is waiting, and the document differs from the row in {fields}: {repair} makes it equal."
+    if e.not_compared:
+        return f"Nothing is waiting; contents could not be compared: {e.not_compared}."
+    if e.equal is False:
+        return (
+            f"Nothing is waiting, and the document's ticket was never issued: somebody wrote it. {repair} replaces it."
+        )
+    if to_come := _task(e, "backfill") or _task(e, "sweep"):
+        return f"Row and document are not equal yet: {to_come}."
+    return "Nothing is waiting: the document is the row's, as far as marks tell; `syncline verify` compares contents."
+
+
+def _task(e: Explanation, kind: str) -> str | None:
+    """Say that a task will mark the record; ``None``: there is none."""
+    for task in e.tasks:
+        if task["kind"] == kind:
+            what = f"a {kind} of {e.entity}"
+            return f"{what} is under way" if task["running"] else f"{what} is waiting for a worker (`syncline worker`)"
+    return None

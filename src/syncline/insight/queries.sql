@@ -72,6 +72,10 @@ SELECT due FROM syncline.deferred
 WHERE entity = %(entity)s AND lane = syncline.lane_of(%(entity)s::smallint, %(key)s) AND key = %(key)s
 ORDER BY due LIMIT 10
 
+-- name: tasks_of_entity
+SELECT DISTINCT ON (kind) kind, reason, progress, created_at, coalesce(claimed_until > clock_timestamp(), false) AS running
+FROM syncline.task WHERE entity = %(entity)s ORDER BY kind, id
+
 -- name: parked_entry
 SELECT code, error, retry_count, changes, created_at, parked_at, tried_at
 FROM syncline.parked WHERE entity = %(entity)s AND md5(key) = md5(%(key)s) AND key = %(key)s

@@ -11,9 +11,9 @@ import structlog
 from syncline.config import Settings, redact
 from syncline.errors import KeyFormatError, SynclineError
 from syncline.insight import notices, parked, reach
-from syncline.insight.explain import explain
 from syncline.insight.patience import Patience
 from syncline.insight.status import plain
+from syncline.one_record import explain_record
 from syncline.outbox.connection import Connection
 from syncline.outbox.sql import blocks
 from syncline.ports import Target
@@ -86,7 +86,7 @@ class Records:
             raise Problem(404, f"the configuration of this page declares no entity {entity!r}")
         async with self._source() as source, self._open_target() as target:
             try:
-                found = (await explain(source, target, declared, key, events=EVENTS)).as_dict()
+                found = (await explain_record(self._settings, source, target, declared, key, events=EVENTS)).as_dict()
             except KeyFormatError as error:
                 raise Problem(422, error.message, hint=error.hint) from error
         return found | {"document": extended(found["document"])}
@@ -130,7 +130,7 @@ class Records:
             return {"note": "the configuration of this page does not declare the entity: its row cannot be shown"}
         try:
             async with self._open_target() as target:
-                found = await explain(source, target, declared, key, events=0)
+                found = await explain_record(self._settings, source, target, declared, key, events=0)
         except SynclineError as error:
             return {"note": redact(error.message)}
         sides: dict[str, Any] = plain({"row": found.row, "included": found.included, "verdict": found.verdict})
