@@ -89,6 +89,10 @@ class ForeignTargetError(TargetError):
     """The target belongs to another source."""
 
 
+class UnsuitableTargetError(TargetError):
+    """The server is no MongoDB, or a collection cannot be a target."""
+
+
 class EngineError(SynclineError):
     """An embedded database engine could not be provided or started."""
 

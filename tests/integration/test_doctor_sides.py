@@ -111,6 +111,22 @@ class TestIndexes:
         assert case.report()["indexes"]["level"] == "ok"
 
 
+class TestSuitability:
+    def test_a_collection_with_a_default_collation(self, case: Case) -> None:
+        case.documents["album"].drop()
+        case.documents.create_collection("album", collation={"locale": "en", "strength": 2})
+        finding = case.found(
+            "suitability", "critical", "entity album: the collection album has a default collation (en)"
+        )
+        assert (
+            finding["fix"]
+            == 'set `collection = "album_2"` in [entities.album] (a name that is free), then `syncline install`'
+        )
+        case.edit('table = "album"', 'table = "album"\ncollection = "album_2"')
+        case.run("install", "--yes")
+        assert case.report()["suitability"]["level"] == "ok"
+
+
 class TestReach:
     def test_a_target_that_is_down_does_not_hide_the_source(self, case: Case) -> None:
         case.sql("DROP INDEX track_album")

@@ -889,6 +889,23 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{TESTS}/test_replica.py::test_changes_during_the_pass_that_the_replica_lacks_are_no_differences"],
     ),
+    # -- what can be a target
+    Mutant(
+        "collections-not-looked-at",
+        "a worker starts whatever its collections are",
+        [
+            Swap(
+                f"{TARGETS}/suitability.py",
+                "require_suitable",
+                "unsuitable = await look(ask, entities, control)",
+                "unsuitable = {}",
+            )
+        ],
+        [
+            "tests/cases/test_targets_refused.py::test_a_worker_does_not_start",
+            "tests/cases/test_targets_refused.py::test_install_refuses_before_anything_is_changed",
+        ],
+    ),
     # -- installing
     Mutant(
         "lock-timeout-removed",

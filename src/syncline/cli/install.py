@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -15,9 +16,13 @@ from syncline.capture.install import install as carry_out
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.cli.partly import PARTLY, partly, say_partly
-from syncline.config import Settings
-from syncline.errors import ConfigError
+from syncline.config import Settings, redact
+from syncline.errors import ConfigError, TargetError, UnsuitableTargetError
 from syncline.insight import reach
+from syncline.wiring import opened_target
+
+TARGET_TIMEOUT = timedelta(seconds=2)
+"""An installation needs no target, so it does not wait long for one."""
 
 
 def install(
@@ -96,6 +101,7 @@ async def _install(
         if as_sql:
             sys.stdout.write(render(wanted, lock_timeout=lock_timeout))
             return ()
+        wanted.warnings += await _look_at_target(settings)
         if not as_json:
             _show(wanted)
         if wanted.changes and not only_look:
@@ -110,6 +116,20 @@ async def _install(
     elif not only_look:
         _conclude(wanted, marked, waiting)
     return waiting
+
+
+async def _look_at_target(settings: Settings) -> list[str]:
+    """Refuse what the worker would refuse, before anything is changed; a target that is away is only a warning."""
+    moment = min(settings.target.connect_timeout, TARGET_TIMEOUT)
+    brief = replace(settings, target=settings.target.model_copy(update={"connect_timeout": moment}))
+    try:
+        async with opened_target(brief) as target:
+            await target.require_suitable(settings.entities)
+    except UnsuitableTargetError:
+        raise
+    except TargetError as error:
+        return [f"the target was not looked at, the worker will look: {redact(error.message)}"]
+    return []
 
 
 def _show(wanted: InstallPlan) -> None:

@@ -22,7 +22,7 @@ from syncline.ending import end
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
-from syncline.targets import mongo_errors
+from syncline.targets import mongo_errors, suitability
 from syncline.targets.bson_order import order
 from syncline.targets.concurrently import concurrently
 from syncline.targets.mongo_indexes import ensure_indexes, holders, missing_indexes
@@ -93,13 +93,24 @@ class MongoTarget:
         self._replica_set: bool | None = None
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
-        """Create the declared indexes; idempotent."""
+        """Create the declared indexes; idempotent.
+
+        Raises:
+            UnsuitableTargetError: the server is no MongoDB, or a collection cannot be a target.
+            TargetError: an index cannot be made.
+
+        """
+        await self.require_suitable(entities)
 
         async def prepare(entity: Entity) -> None:
             await ensure_indexes(self._database[entity.collection], entity)
 
         with mongo_errors.translated(), pymongo.timeout(None):
             await concurrently(prepare, [entity for entity in entities if entity.indexes])
+
+    async def require_suitable(self, entities: Sequence[Entity]) -> None:
+        """Look whether the server and the collections can be a target; see ``syncline.targets.suitability``."""
+        await suitability.require_suitable(self.ask, entities, self._control.name)
 
     async def apply(self, batch: Batch) -> Report:
         """Write states; see ``syncline.ports.Target.apply``."""

@@ -19,6 +19,7 @@ from syncline.insight.examination import CHECK_SECONDS, unchecked
 from syncline.insight.reach import names, ping_target
 from syncline.model.entity import Index
 from syncline.ports import Target
+from syncline.targets import suitability as suitable
 from syncline.targets.concurrently import concurrently
 from syncline.targets.mongo_indexes import StoredKeys, stored_keys
 
@@ -53,6 +54,19 @@ async def examine(target: Server, settings: Settings) -> tuple[bool, list[Findin
         except Exception as error:  # noqa: BLE001  one that fails must not hide the others
             found.append(unchecked(name, error))
     return True, found
+
+
+async def suitability(target: Server, settings: Settings) -> list[Finding]:
+    """See that it is a MongoDB, and that every collection can be a target."""
+    if foreign := suitable.foreign(await target.ask({"buildInfo": 1})):
+        why = "it answers most of MongoDB's commands, and not all of them as MongoDB does"
+        return [critical("suitability", foreign, why=why, fix=suitable.NOT_MONGODB)]
+    found = await suitable.look(target.ask, settings.entities, settings.target.control_collection)
+    why = "the worker does not start: documents would be lost, doubled or taken for one another"
+    return [
+        critical("suitability", one, why=why, fix=f"set {setting} (a name that is free), then `syncline install`")
+        for one, setting in found.items()
+    ] or [ok("suitability", "every collection can be a target")]
 
 
 async def replica_set(target: Server, settings: Settings) -> list[Finding]:  # noqa: ARG001
@@ -248,6 +262,7 @@ def _code(error: SynclineError) -> int | None:
 
 
 CHECKS: tuple[Callable[[Server, Settings], Awaitable[list[Finding]]], ...] = (
+    suitability,
     replica_set,
     write_concern,
     target_privileges,
