@@ -18,6 +18,7 @@ from syncline.ending import Group
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.outbox.connection import Connection, connect, fetch_one
+from syncline.outbox.declared import read_declared
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import Plans, compile_plans
@@ -109,9 +110,24 @@ async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> C
     return None
 
 
+async def compile_declared(
+    settings: Settings, connection: Connection, *, differs: Callable[[str], None] = lambda _: None
+) -> Plans:
+    """Compile what is installed; ``differs`` is told where the configuration says otherwise: it does not count.
+
+    Raises:
+        NotInstalledError, VersionError: our tables are not there, or not of this version.
+
+    """
+    declared = await read_declared(connection, settings.entities)
+    for difference in declared.differences:
+        differs(difference)
+    return replace(await compile_plans(connection, declared.entities), declared=declared.digest)
+
+
 async def open_plans(settings: Settings, connection: Connection) -> Plans:
     """Compile the configured entities against the tables."""
-    return await compile_plans(connection, settings.entities)
+    return await compile_declared(settings, connection)
 
 
 @contextlib.asynccontextmanager
@@ -138,9 +154,16 @@ TASK_SECONDS = 1.0
 
 def make_worker(settings: Settings, target: Target, *, observer: Observer | None = None) -> Worker:
     """Put a worker together."""
+    observer = observer or LoggingObserver(wants_keys=settings.log.level == "debug")
+    said: set[str] = set()
+
+    def differs(difference: str) -> None:
+        if difference not in said:
+            said.add(difference)
+            observer.notice("ConfigurationDiffers", "warning", f"{difference}; until then what is installed counts")
 
     async def compile_(source: PostgresSource) -> Plans:
-        return await compile_plans(source.control, settings.entities)
+        return await compile_declared(settings, source.control, differs=differs)
 
     async def tasks(source: PostgresSource, plans: Plans) -> None:
         async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
@@ -181,7 +204,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         settings,
         target,
         compile_,
-        observer or LoggingObserver(wants_keys=settings.log.level == "debug"),
+        observer,
         background=background,
         mend=mend if settings.source.mend else None,
     )

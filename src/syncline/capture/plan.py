@@ -221,6 +221,8 @@ def plan_entities(
         if old.state != ARMED:
             later(one.id, f"{name}: arm it, an installation before did not come so far", _arm(one.id))
             plan.stale(name)
+        elif old.mask != one.entity.mask:
+            later(one.id, None if old.mask is None else f"{name}: masks changed", _update(one.id, values))
     names = {one.entity.name for one in wanted}
     if names - present.keys():
         rows.append(_numbered(max(one.id for one in wanted)))
@@ -261,7 +263,7 @@ def _request(kind: str, id_: int) -> sql.Composed:
     ).format(kind=sql.Literal(kind), id=sql.Literal(id_))
 
 
-def _values(one: Wanted) -> tuple[str, str, list[str], list[str], str, Jsonb]:
+def _values(one: Wanted) -> tuple[str, str, list[str], list[str], str, Jsonb, list[str]]:
     entity, key = one.entity, one.projection.key
     return (
         str(entity.table),
@@ -270,6 +272,7 @@ def _values(one: Wanted) -> tuple[str, str, list[str], list[str], str, Jsonb]:
         [column.type for column in key],
         one.capture,
         Jsonb(definition(entity)),
+        list(entity.mask),
     )
 
 
@@ -278,7 +281,7 @@ def _insert(id_: int, name: str, values: Sequence[object], *, pending: bool) -> 
     row = sql.SQL(", ").join((sql.Literal(id_), sql.Literal(name), _literals(values), sql.Literal(state)))
     return sql.SQL(
         "/* syncline */ INSERT INTO syncline.entity"
-        " (id, name, source_table, collection, key_columns, key_types, capture, definition, state) VALUES ({})"
+        " (id, name, source_table, collection, key_columns, key_types, capture, definition, mask, state) VALUES ({})"
     ).format(row)
 
 
@@ -302,7 +305,7 @@ def _arm(id_: int) -> sql.Composed:
 def _update(id_: int, values: Sequence[object]) -> sql.Composed:
     return sql.SQL(
         "/* syncline */ UPDATE syncline.entity SET"
-        " (source_table, collection, key_columns, key_types, capture, definition) = ({values}) WHERE id = {id}"
+        " (source_table, collection, key_columns, key_types, capture, definition, mask) = ({values}) WHERE id = {id}"
     ).format(id=sql.Literal(id_), values=_literals(values))
 
 

@@ -24,7 +24,7 @@ from syncline.backfill.runner import Runner
 from syncline.backfill.tasks import Task, TaskKind
 from syncline.cli.backfilling import bars, lines, print_tasks, step_as_dict
 from syncline.cli.boundary import INTERRUPTED, err
-from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say, settings_from
+from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import chosen
 from syncline.config import Settings
 from syncline.errors import SynclineError
@@ -89,7 +89,7 @@ def backfill(
     pace = _pace(rate, max_queue, max_lag, full_throttle=full_throttle)
     wish = Wish(entities or [], sweep, where, keys, pace, as_json)
     _check(wish)
-    settings = settings_from(config)
+    settings = configured(config)
     if status:
         tasks = run(_unfinished(settings))
         print_json({"tasks": tasks}) if as_json else print_tasks(tasks)

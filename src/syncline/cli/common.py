@@ -18,7 +18,7 @@ from rich.text import Text
 
 from syncline.cli.boundary import invocation
 from syncline.config import Settings, load, passwords
-from syncline.errors import SynclineError
+from syncline.errors import ConfigError, SynclineError
 from syncline.model.entity import Entity
 
 T = TypeVar("T")
@@ -53,6 +53,23 @@ def settings_from(config: Path | None) -> Settings:
     settings = load(config)
     keep_secret(settings.source.url)
     keep_secret(settings.target.url)
+    return settings
+
+
+def configured(config: Path | None) -> Settings:
+    """Load the settings for a command that must know what is synced.
+
+    Raises:
+        ConfigError: no entity is declared.
+
+    """
+    settings = settings_from(config)
+    if not settings.entities:
+        where = f"{settings.file} declares no entity" if settings.file else "there is no configuration here"
+        raise ConfigError(
+            where,
+            hint="run it where syncline.toml is, or name it with --config or SYNCLINE_CONFIG; `syncline init` writes one",
+        )
     return settings
 
 

@@ -7,7 +7,7 @@ import json
 import typer
 
 from syncline.cli.boundary import Group
-from syncline.cli.common import ConfigOption, JsonOption, print_json, say, settings_from
+from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, say, settings_from
 from syncline.model.words import counted
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     With --json the report has `valid`, `file` (null: the environment alone) and `entities` (name, table, collection). A
     configuration that is not valid is an error: exit status 3, and what to mend on standard error.
     """
-    settings = settings_from(config)
+    settings = configured(config)
     if as_json:
         entities = [{"name": e.name, "table": str(e.table), "collection": e.collection} for e in settings.entities]
         print_json({"valid": True, "file": str(settings.file) if settings.file else None, "entities": entities})

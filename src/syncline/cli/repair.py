@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say, settings_from
+from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 from syncline.config import Settings
 from syncline.verify.one_pass import Options
@@ -46,7 +46,7 @@ def repair(
     Exit status: 0 nothing diverged, or all of it is marked; 1 something is left (or, with --dry-run, to be done);
     2 part of it could not be decided; 3 could not run.
     """
-    done = run(_repair(settings_from(config), entity, report, dry_run=dry_run, quiet=as_json))
+    done = run(_repair(configured(config), entity, report, dry_run=dry_run, quiet=as_json))
     if as_json:
         print_json({"verify": as_dict(done.verified), "repair": done.report.as_dict()})
     else:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from syncline.backfill import resync as resyncs
 from syncline.backfill.resync import Resync, ResyncState
 from syncline.cli.boundary import err, invocation
-from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say, settings_from
+from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.insight import reach
@@ -42,7 +42,7 @@ def resync(
     """
     if (status or cancel) and entities:
         raise SynclineError("--status and --cancel concern the one resync that runs", hint="leave the entities out")
-    settings = settings_from(config)
+    settings = configured(config)
     if status or cancel:
         found = run(_running(settings, cancel=cancel))
     else:

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from syncline.cli.boundary import invocation
-from syncline.cli.common import ConfigOption, JsonOption, out, print_json, print_table, run, say, settings_from
+from syncline.cli.common import ConfigOption, JsonOption, configured, out, print_json, print_table, run, say
 from syncline.cli.sync_check import Check, SyncReport, judged, look_at_sides, print_sync
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 from syncline.config import Settings
@@ -69,7 +69,7 @@ def verify(
     these records are parked; 2 undecided (lag, keys that change all the time, no worker), or no difference in a random
     sample or in keys alone; 3 could not run.
     """
-    settings = settings_from(config)
+    settings = configured(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
     asked = Asked(names, keys, first, end, keys_only=keys_only, sample=sample, resume=resume)
     asked.check()

@@ -13,7 +13,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from syncline.cli.common import ConfigOption, run, settings_from
+from syncline.cli.common import ConfigOption, configured, run
 from syncline.config import Settings, passwords
 from syncline.errors import ConfigError
 from syncline.telemetry import logs
@@ -72,7 +72,7 @@ def worker(
     """Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work."""
     if adopt:
         raise ConfigError("a worker does not take a target over", hint="`syncline adopt` does, once, and asks first")
-    settings = settings_from(config)
+    settings = configured(config)
     if verify is not None:
         settings = replace(settings, verify=settings.verify.model_copy(update={"continuously": True}))
     told = {"level": log_level and log_level.value, "format": log_format and log_format.value}

@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS syncline.entity (
     capture      text NOT NULL CHECK (capture IN ('triggers', 'session')),
     definition   jsonb NOT NULL,
     fingerprint  text,
-    state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed'))
+    state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed')),
+    mask         text[]
 );
 
 -- name: outbox

@@ -29,6 +29,8 @@ class Plans:
     """Digest of the catalog's description of these tables; see ``catalog.fingerprint``."""
     installed: Mapping[str, InstalledEntity] = field(default_factory=dict)
     """What was installed then."""
+    declared: str = ""
+    """Digest of what is installed, where the entities were taken from there; see ``declared.declaration_digest``."""
 
     def named(self, name: str) -> Plan:
         """Find an entity's plan.

@@ -36,6 +36,8 @@ class InstalledEntity:
     state: str = "armed"
     """``pending``: not all of its triggers have been made, nobody serves it. ``rearming``: served, and its records are
     to be marked when its triggers have been put back. ``armed``: all is there."""
+    mask: tuple[str, ...] | None = ()
+    """Fields whose values no report shows; ``None``: an older release has installed it, and left them to the file."""
 
 
 async def installed(conn: AsyncConnection[Any], *, older: bool = False) -> dict[str, InstalledEntity]:
@@ -149,6 +151,7 @@ def _entity(row: Mapping[str, Any]) -> InstalledEntity:
         row["capture"],
         row["definition"],
         row["state"],
+        tuple(row["mask"]) if row["masked"] else None,
     )
 
 

@@ -9,7 +9,15 @@ SELECT schema_version, last_entity FROM syncline.meta
 SELECT number FROM syncline.migration
 
 -- name: entities
--- (A schema before migration 7 has no states.)
+-- (A schema before migration 7 has no states, one before 11 no masks.)
 SELECT e.id, e.name, e.source_table, e.collection, e.key_columns, e.key_types, e.capture, e.definition,
-       coalesce(to_jsonb(e) ->> 'state', 'armed') AS state
+       coalesce(to_jsonb(e) ->> 'state', 'armed') AS state,
+       ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(to_jsonb(e) -> 'mask') WHEN 'array' THEN to_jsonb(e) -> 'mask' END)) AS mask,
+       jsonb_typeof(to_jsonb(e) -> 'mask') = 'array' AS masked
 FROM syncline.entity AS e ORDER BY e.id
+
+-- name: declarations
+-- Changes with what an installation says of any entity; not with what workers note.
+SELECT md5(coalesce(string_agg(concat_ws(' ', id::text, name, source_table, collection, capture, definition::text,
+                                         array_to_string(key_columns, ','), array_to_string(mask, ',')), ' ' ORDER BY id), ''))
+FROM syncline.entity

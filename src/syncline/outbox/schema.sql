@@ -40,11 +40,13 @@ CREATE TABLE syncline.entity (
     capture      text NOT NULL CHECK (capture IN ('triggers', 'session')),
     definition   jsonb NOT NULL,
     fingerprint  text,
-    state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed'))
+    state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed')),
+    mask         text[]
 );
 COMMENT ON COLUMN syncline.entity.state IS
     'pending: triggers are still to be made, nobody serves it; rearming: to be marked when they are put back; armed: all is there.';
 COMMENT ON COLUMN syncline.entity.fingerprint IS 'Of declaration and tables as the worker last compiled them; a change marks every record.';
+COMMENT ON COLUMN syncline.entity.mask IS 'Fields whose values no report shows.';
 COMMENT ON TABLE syncline.entity IS 'What is synced. Ids are never reused: marks and tickets refer to them.';
 
 CREATE TABLE syncline.observed (

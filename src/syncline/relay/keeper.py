@@ -12,6 +12,7 @@ from syncline.config.settings import Settings
 from syncline.errors import ConfigError, TargetUnavailableError
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
+from syncline.outbox.declared import declaration_digest
 from syncline.outbox.dialect import Dialect
 from syncline.outbox.plans import Plans
 from syncline.outbox.registry import PENDING, installed
@@ -146,6 +147,10 @@ class Keeper:
             parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
         )
         await self._conditions.look(without=await self._look_for_armed())
+        with translated():
+            declared = await declaration_digest(self._source.control)
+        if self._plans.declared not in ("", declared):
+            raise StalePlanError("an installation has changed what is synced")
         await self._look_for_newer_mappings()
 
     async def _look_at_catalog(self) -> None:
