@@ -63,16 +63,17 @@ async def test_a_column_that_is_neither_included_nor_excluded_is_reported(databa
         assert "qty" in relay.value("SELECT message FROM syncline.notice WHERE name = 'ColumnNotMapped'")
 
 
-async def test_an_entity_that_is_installed_but_not_configured_stays_in_the_outbox(relay: Relay) -> None:
-    """Its marks wait for a worker that knows it."""
-    relay.entities = [ITEM]
-    async with relay.worker():
-        relay.sql("INSERT INTO other VALUES (1, 'x')")
-        relay.sql("INSERT INTO item VALUES (1, 'x')")
-        await until(lambda: relay.document(1) and relay.counts()["outbox"] == 1)
-    relay.entities = [ITEM, OTHER]
-    async with relay.worker():
-        await relay.equal()
+async def test_an_entity_that_is_installed_but_not_configured_is_served_and_that_is_said(database) -> None:
+    other = entity("other")
+    ddl = ITEMS + "; CREATE TABLE other (id int PRIMARY KEY, name text)"
+    async with relayed(database, ddl=ddl, entities=(ITEM, other)) as relay:
+        relay.entities = [ITEM]
+        async with relay.worker():
+            relay.sql("INSERT INTO other VALUES (1, 'x')")
+            relay.sql("INSERT INTO item VALUES (1, 'x')")
+            await relay.drained()
+        assert [document["name"] for document in relay.raw(other)] == ["x"]
+        assert any("installed, but not in the configuration" in message for _, message in relay.seen.notices)
 
 
 async def test_a_truncated_table_empties_its_collection(relay: Relay) -> None:

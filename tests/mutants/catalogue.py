@@ -19,6 +19,7 @@ WORKERS = f"{TESTS}/test_relay_workers.py"
 SIGNALS = "tests/cases/test_signals_notices.py"
 STOP = "tests/cases/test_signals_stop.py"
 REJECTED = "tests/cases/test_rejected_records.py"
+DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
 POOLERS = "tests/cases/test_poolers.py"
@@ -567,6 +568,25 @@ MUTANTS: Sequence[Mutant] = (
         "what was outranked is written again under the epoch that was outranked",
         [Swap(f"{RELAY}/leases.py", "Leases.outrank", "max(self._above, *epochs.values())", "0")],
         [f"{STALE}::test_case_22_changes_arrive_although_another_source_has_written_above_them"],
+    ),
+    Mutant(
+        "file-is-the-truth",
+        "a worker serves what its file says, whatever is installed",
+        [Swap("syncline/wiring.py", "compile_declared", "declared.entities", "settings.entities")],
+        [f"{DECLARED}::test_case_24_a_worker_with_last_weeks_file_works_by_what_is_installed_and_says_so"],
+    ),
+    Mutant(
+        "installation-not-noticed",
+        "a running worker does not look whether an installation has changed what is synced",
+        [
+            Swap(
+                f"{RELAY}/keeper.py",
+                "Keeper._look_at_tables",
+                "self._plans.declared not in ('', await declaration_digest(self._source.control))",
+                "False",
+            )
+        ],
+        [f"{DECLARED}::test_case_25_an_installation_is_taken_over_by_running_workers"],
     ),
     # -- backfill
     Mutant(
