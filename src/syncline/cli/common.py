@@ -68,7 +68,7 @@ def configured(config: Path | None) -> Settings:
         where = f"{settings.file} declares no entity" if settings.file else "there is no configuration here"
         raise ConfigError(
             where,
-            hint="run it where syncline.toml is, or name it with --config or SYNCLINE_CONFIG; `syncline init` writes one",
+            hint="run it where syncline.toml is, or name it by --config or SYNCLINE_CONFIG; `syncline init` writes one",
         )
     return settings
 
