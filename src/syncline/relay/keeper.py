@@ -147,9 +147,7 @@ class Keeper:
             parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
         )
         await self._conditions.look(without=await self._look_for_armed())
-        with translated():
-            declared = await declaration_digest(self._source.control)
-        if self._plans.declared not in ("", declared):
+        if self._plans.declared not in ("", await declaration_digest(self._source.control)):
             raise StalePlanError("an installation has changed what is synced")
         await self._look_for_newer_mappings()
 
