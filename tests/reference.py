@@ -38,7 +38,8 @@ The environment wins over the file:
 `${{NAME}}` in a URL is replaced by the variable. User and password are percent-encoded in URLs. Passwords are never
 printed: not by commands, not in logs, not in errors.
 
-`syncline config check` checks the file without connecting to anything, `syncline config show` prints what is in force.
+`syncline config check` checks the file, and against the source what `syncline install` would refuse (`--offline`: the file alone);
+`syncline config show` prints what is in force.
 """
 COMMANDS = f"""\
 {RENEW}

@@ -21,6 +21,7 @@ from syncline.outbox.connection import Connection, connect, fetch_one
 from syncline.outbox.declared import read_declared
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.loaders import register_loaders
+from syncline.outbox.path import pin_path
 from syncline.outbox.plans import Plans, compile_plans
 from syncline.outbox.source import PostgresSource
 from syncline.ports import Target
@@ -60,8 +61,9 @@ async def opened_source(settings: Settings, *, keyed: bool = False) -> AsyncIter
     """Open one connection to the source for a block, with our loaders; ``keyed`` forbids plans that scan tables."""
     seconds = max(1, round(settings.source.connect_timeout.total_seconds()))
     connection = await connect(settings.source.url, keyed=keyed, application="syncline", timeout_seconds=seconds)
-    register_loaders(connection.adapters)
     try:
+        register_loaders(connection.adapters)
+        await pin_path(connection)
         yield connection
     finally:
         await connection.close()

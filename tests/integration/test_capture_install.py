@@ -175,7 +175,11 @@ def test_other_columns_come_and_go_without_an_installation(case: Case) -> None:
     case.sql("ALTER TABLE part ADD COLUMN extra int", "INSERT INTO part VALUES (1, 2)", "UPDATE todo SET extra = '{}'")
 
     assert case.marks() == [("todo", "1", "I"), ("part", "1", "I"), ("todo", "1", "U")]
-    assert case.plan().statements == []
+    noted = case.plan()
+    assert [line.partition(": ")[2] for line in noted.summary] == ["take note of new columns: extra"] * len(noted.rows)
+    assert (noted.statements, noted.steps) == ([], {})
+    case.install()
+    assert not case.plan().changes
 
 
 def test_the_registry_knows_what_is_installed(case: Case) -> None:

@@ -825,6 +825,18 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/cases/test_declared.py::test_14_a_childs_reference_must_print_as_the_parents_key_does"],
     ),
     Mutant(
+        "path-of-whoever-asks",
+        "where and computed fields are evaluated under the path of each role",
+        [Swap(f"{OUTBOX}/path.py", "pin_path", "row is None or row[0] is None", "True")],
+        ["tests/cases/test_expressions.py::test_11_where_and_computed_mean_the_same_for_everybody"],
+    ),
+    Mutant(
+        "subqueries-trusted",
+        "an expression may read other rows",
+        [Swap("syncline/capture/expressions.py", "_refuse_reading", "if not tables: ...", "if True: ...")],
+        ["tests/cases/test_expressions.py::test_12_what_reads_other_rows_is_refused"],
+    ),
+    Mutant(
         "percent-signs-as-placeholders",
         "a column's percent sign is left for the driver to read",
         [Swap("syncline/outbox/projection_sql.py", "named", "part.replace('%', '%%')", "part")],

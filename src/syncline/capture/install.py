@@ -12,10 +12,12 @@ from psycopg import AsyncConnection, sql
 
 from syncline.capture import cockroach
 from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, PartlyDoneError, carry_out, prologue, texts
+from syncline.capture.columns import plan_columns
 from syncline.capture.grants import plan_grants
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
 from syncline.capture.migrate import migrate, plan_migrations
+from syncline.capture.path import plan_path, record_path
 from syncline.capture.plan import arms, plan_backfills, plan_entities, plan_rearming, plan_triggers
 from syncline.capture.preflight import examine, examine_server, wanted_entities, warn_of_excluded
 from syncline.capture.removal import plan_removal
@@ -59,6 +61,8 @@ class InstallOptions:
     """A role that gets what a worker needs: our schema and tables, SELECT on the synced tables, no more."""
     writer_role: str | None = None
     """A role that may call ``syncline.mark()``: for session capture and explicit events. Triggers need no grant."""
+    search_path: tuple[str, ...] = ()
+    """Schemas in which `where` and computed fields look for names; empty: as recorded, at first that of the role."""
     backfill: bool = False
     """Also request the backfills that the installation makes necessary; they stand or fall with it."""
     finish: bool = False
@@ -92,6 +96,7 @@ async def plan(
         families = _families(tables, await read_members(conn, tables))
         result = InstallPlan()
         warn_of_excluded(result, wanted)
+        path = await plan_path(conn, result, options.search_path, version, wanted)
         await examine(conn, facts, families, options.worker_role, result)
         if version is not None:
             plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
@@ -105,6 +110,8 @@ async def plan(
         await plan_view(conn, result, options.view_schema)
         roots = [family[0].oid for family in families.values()]
         await plan_grants(conn, result, facts, roots, worker=options.worker_role, writer=options.writer_role)
+        plan_columns(result, wanted, present)
+        record_path(result, path)
         plan_rearming(result, wanted, present)
         if options.backfill:
             plan_backfills(result, wanted, present)
@@ -234,6 +241,8 @@ async def _plan_cockroach(
     with translated():
         version, present, last, _ = await _present(conn)
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
+        looked = InstallPlan()
+        path = await plan_path(conn, looked, options.search_path, version, wanted)
         result = await cockroach.plan_cockroach(
             conn,
             wanted,
@@ -247,6 +256,9 @@ async def _plan_cockroach(
             finish=options.finish,
         )
     warn_of_excluded(result, wanted)
+    result.warnings += looked.warnings
+    plan_columns(result, wanted, present)
+    record_path(result, path)
     return result
 
 

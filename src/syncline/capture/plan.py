@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -25,6 +26,7 @@ from syncline.capture.triggers import (
 )
 from syncline.model.entity import Entity, TableName
 from syncline.model.mapping import Projection
+from syncline.model.new_columns import Newcomers
 from syncline.outbox.registry import ARMED, PENDING, REARMING, InstalledEntity, definition, differences
 
 
@@ -35,6 +37,10 @@ class Wanted:
     id: int
     projection: Projection
     capture: str
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """The columns that are known from now on."""
+    newcomers: Sequence[Newcomers] = ()
+    """What is new, and not all decided."""
 
     @property
     def entity(self) -> Entity:

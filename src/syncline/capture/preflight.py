@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from syncline.capture.columns import policies
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.plan import Wanted
 from syncline.capture.state import Facts, Member, read_role
@@ -15,6 +16,7 @@ from syncline.errors import MappingError, PrivilegeError, SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection
 from syncline.model.masks import check_mask
+from syncline.model.new_columns import note, see
 from syncline.outbox.catalog import read_named, shape_of
 from syncline.outbox.registry import InstalledEntity
 
@@ -66,10 +68,13 @@ async def wanted_entities(
         known = present.get(entity.name)
         if known is None:
             next_id += 1
-        projection = Projection(entity, shape, children)
+        columns = known.known_columns if known else None
+        seen = see(entity, shape, children, columns)
+        projection = Projection(entity, seen.shape, seen.children)
         check_mask(projection)
         _check_excluded(projection, known)
-        wanted.append(Wanted(known.id if known else next_id, projection, capture))
+        noted = note(entity, shape, children, columns, policies(known))
+        wanted.append(Wanted(known.id if known else next_id, projection, capture, noted, seen.newcomers))
     return wanted
 
 

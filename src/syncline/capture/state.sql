@@ -97,6 +97,16 @@ ORDER BY l.mode = 'AccessShareLock', a.xact_start, a.pid LIMIT 3
 -- name: meta
 SELECT last_entity, package FROM syncline.meta
 
+-- name: path
+-- The path that this session has, and the one that was recorded; the column may still be missing.
+SELECT array_to_string(ARRAY(SELECT pg_catalog.quote_ident(s) FROM unnest(pg_catalog.current_schemas(false)) AS s), ', ') AS own
+
+-- name: missing_schemas
+SELECT s AS name FROM unnest(%(names)s::text[]) AS s WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = s)
+
+-- name: recorded_path
+SELECT search_path AS recorded FROM syncline.meta
+
 -- name: grants
 -- What the role lacks: on our schema, on our tables, on our sequences, on the synced tables and their schemas.
 SELECT NOT pg_catalog.has_schema_privilege(%(role)s, 'syncline', 'USAGE') AS schema,

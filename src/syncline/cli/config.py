@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 
+from syncline.capture.install import InstallOptions, plan
 from syncline.cli.boundary import Group
-from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, say, settings_from
+from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say, settings_from
+from syncline.config import Settings
+from syncline.errors import PrivilegeError, SourceUnavailableError
+from syncline.insight import reach
 from syncline.model.words import counted
 
 app = typer.Typer(
@@ -39,15 +44,39 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("check")
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check the configuration without connecting to anything.
+def check(
+    config: ConfigOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not connect to anything.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the configuration, and what `syncline install` would refuse: tables, keys, the SQL of where and computed.
 
-    With --json the report has `valid`, `file` (null: the environment alone) and `entities` (name, table, collection). A
-    configuration that is not valid is an error: exit status 3, and what to mend on standard error.
+    Nothing is changed. When the source cannot be reached the file alone is checked, and the command says so.
+
+    With --json the report has `valid`, `file` (null: the environment alone), `entities` (name, table, collection),
+    `source` (`checked`, or why it was not) and `warnings`. A configuration that is not valid is an error: exit
+    status 3, and what to mend on standard error.
     """
     settings = configured(config)
+    looked, warnings = ("not asked", []) if offline else run(_try(settings))
     if as_json:
         entities = [{"name": e.name, "table": str(e.table), "collection": e.collection} for e in settings.entities]
-        print_json({"valid": True, "file": str(settings.file) if settings.file else None, "entities": entities})
+        file = str(settings.file) if settings.file else None
+        print_json({"valid": True, "file": file, "entities": entities, "source": looked, "warnings": warnings})
         return
-    say(f"{settings.file or 'the environment'}: valid, {counted(len(settings.entities), 'entity', 'entities')}")
+    for line in warnings:
+        say(f"warning: {line}", "yellow")
+    said = "" if looked == "checked" else f" (as far as it goes without the source: {looked})"
+    say(f"{settings.file or 'the environment'}: valid, {counted(len(settings.entities), 'entity', 'entities')}{said}")
+
+
+async def _try(settings: Settings) -> tuple[str, list[str]]:
+    """Plan the installation as `install` would; return whether it could be, and what it would warn of."""
+    options = InstallOptions(
+        capture=settings.source.capture, wake=settings.source.wake, search_path=settings.source.search_path
+    )
+    try:
+        async with reach.source(settings.source.url, purpose="config check", installed=False) as source:
+            return "checked", (await plan(source, settings.entities, options)).warnings
+    except (SourceUnavailableError, PrivilegeError) as error:
+        return error.message, []

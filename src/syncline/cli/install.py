@@ -61,6 +61,7 @@ def install(
     options = InstallOptions(
         capture=settings.source.capture,
         wake=settings.source.wake,
+        search_path=settings.source.search_path,
         worker_role=worker_role,
         writer_role=writer_role,
         backfill=backfill,

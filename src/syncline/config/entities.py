@@ -43,7 +43,7 @@ class ComputedConfig(Section):
     """A field computed by SQL; a bare string is its expression."""
 
     sql: str
-    """SQL expression over the table's columns."""
+    """SQL expression over the row's own columns: one that reads other rows or tables is refused."""
     type: str | None = None
     """Kind of value, where the expression's own type is not wanted."""
 
@@ -64,6 +64,8 @@ class FieldsConfig(Section):
     computed: dict[str, Annotated[ComputedConfig, BeforeValidator(_shorthand)]] = Field(default_factory=dict)
     """Fields computed by SQL: `computed.fullName = "first || ' ' || last"`, or a table with `sql` and `type`."""
 
+    new_columns: Literal["sync", "ignore", "stop"] | None = None
+    """What becomes of columns that are added after `install`; by default as in [mapping]."""
     dates: Literal["nearest", "text", "exact"] | None = None
     """What `infinity` and years outside of 1 to 9999 become; by default as in [mapping]."""
 
@@ -76,6 +78,7 @@ class FieldsConfig(Section):
             types=self.types,
             naming=self.naming,
             computed={name: Computed(c.sql, c.type) for name, c in self.computed.items()},
+            new_columns=self.new_columns or defaults.new_columns,
             dates=self.dates or defaults.dates,
         )
 
@@ -141,7 +144,7 @@ class EntityConfig(FieldsConfig):
     key: Names = ()
     """Key columns; by default the primary key."""
     where: str | None = None
-    """SQL condition: rows outside of it are not in the collection."""
+    """SQL condition over the row's own columns: rows outside of it are not in the collection."""
     embed: dict[str, EmbedConfig] = Field(default_factory=dict)
     """Child tables as arrays: `[entities.NAME.embed.FIELD]`."""
     indexes: tuple[IndexConfig, ...] = ()

@@ -80,6 +80,11 @@ class SourceSettings(Section):
 
     Triggers that were dropped or are off, a table made again, another key. Their role must then own the tables.
     """
+    search_path: tuple[str, ...] = ()
+    """Schemas in which the SQL of `where` and of computed fields finds names (operators of extensions, too).
+
+    By default the path of the role that installs first; it is recorded, and holds for every worker and command.
+    """
     name: str = "postgresql"
     """What documents carry as `_source`."""
     connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
@@ -144,6 +149,11 @@ class WorkerSettings(Section):
 class MappingSettings(Section):
     """What holds for every entity that does not say otherwise."""
 
+    new_columns: Literal["sync", "ignore", "stop"] = "sync"
+    """What becomes of columns that are added later: `sync` takes them along, `ignore` leaves them out, `stop` waits.
+
+    A notice names them, whatever the setting.
+    """
     dates: Literal["nearest", "text", "exact"] = "nearest"
     """What `infinity` and years outside of 1 to 9999 become, which many drivers cannot read as dates.
 

@@ -18,6 +18,7 @@ from syncline.model.mapping import Projection
 from syncline.model.mark import MAX_BATCH, epoch_of
 from syncline.outbox.catalog import read_shape
 from syncline.outbox.connection import Connection
+from syncline.outbox.path import pin_path
 from syncline.ports import Document, Target
 
 Rows = Sequence[Mapping[str, Any]]
@@ -91,6 +92,7 @@ async def explain(
         NotInstalledError: the entity is declared, but not installed.
 
     """
+    await pin_path(connection)
     projection = await _projection(connection, entity)
     text = projection.codec.parse_operator(key)
     known = [row for row in await reach.rows(connection, "entities") if row["name"] == entity.name]

@@ -80,6 +80,8 @@ class Fields:
     computed: Mapping[str, Computed] = default(default_factory=dict)
     naming: str = "same"
     """``same`` keeps the column's name, ``camel`` turns ``user_id`` into ``userId``."""
+    new_columns: str = default(default="sync", repr=False)
+    """What becomes of columns that are added later: ``sync``, ``ignore`` or ``stop``."""
     dates: str = default(default="nearest", repr=False)
     """What ``infinity`` and years outside of 1 to 9999 become: ``nearest``, ``text`` or ``exact``."""
 
@@ -136,6 +138,8 @@ class Column:
     """Declared digits of a numeric, ``None`` when free. (Not in the fingerprint: the type says it already.)"""
     deterministic: bool = True
     """False under a non-deterministic collation: equal values need not be equal text."""
+    number: int | None = default(default=None, repr=False)
+    """``attnum``: it stays when the column is renamed. Not part of any fingerprint."""
     virtual: bool = default(default=False, repr=False)
     """Generated whenever it is read (PostgreSQL 18): triggers see NULL. Not part of any fingerprint."""
 

@@ -120,8 +120,15 @@ class Projection:
         "unmapped",
     )
 
-    def __init__(self, entity: Entity, shape: Shape, children: Mapping[TableName, Shape] | None = None) -> None:
-        """Compile.
+    def __init__(
+        self,
+        entity: Entity,
+        shape: Shape,
+        children: Mapping[TableName, Shape] | None = None,
+        *,
+        path: str | None = None,
+    ) -> None:
+        """Compile; ``path`` decides what the names in the entity's SQL mean.
 
         Raises:
             MappingError: the entity does not fit its tables; the message names table, column, and what helps.
@@ -144,7 +151,7 @@ class Projection:
         self._converts = _converts(self.selected, len(self.ids))
         nested = any(not isinstance(child, int) for _, child in self._node)
         self._flat = not (nested or self.embeds)
-        self.fingerprint = _fingerprint(entity, shape, self.embeds, _far_dates((self, *self.embeds)))
+        self.fingerprint = _fingerprint(entity, shape, self.embeds, _far_dates((self, *self.embeds)), path)
 
     def documents(
         self,
@@ -299,10 +306,21 @@ def _far_dates(projections: Iterable[Projection | EmbedProjection]) -> list[tupl
     ]
 
 
+def has_sql(entity: Entity) -> bool:
+    """Tell whether the declaration has SQL in it, whose meaning follows the ``search_path``."""
+    sections = ((entity.where, entity.fields), *((embed.where, embed.fields) for embed in entity.embeds))
+    return any(where or fields.computed for where, fields in sections)
+
+
 def _fingerprint(
-    entity: Entity, shape: Shape, embeds: Sequence[EmbedProjection], dates: Sequence[tuple[int, str]]
+    entity: Entity,
+    shape: Shape,
+    embeds: Sequence[EmbedProjection],
+    dates: Sequence[tuple[int, str]],
+    path: str | None,
 ) -> str:
     tables = [(str(s.table), s.columns, s.primary_key) for s in (shape, *(embed.shape for embed in embeds))]
     declared = (entity.name, entity.key, entity.where, entity.fields, entity.embeds)
-    text = repr((MAPPING_VERSION, declared, tables, *([dates] if dates else [])))
+    later = [*([dates] if dates else []), *([path] if path is not None and has_sql(entity) else [])]
+    text = repr((MAPPING_VERSION, declared, tables, *later))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

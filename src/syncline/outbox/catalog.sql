@@ -45,6 +45,7 @@ WITH RECURSIVE rel AS (
             SELECT FROM pg_catalog.pg_constraint AS k
             WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated),
         'scale', CASE WHEN b.typname = 'numeric' AND b.typmod >= 4 THEN (((b.typmod - 4) & 2047) # 1024) - 1024 END,
+        'number', a.attnum,
         'precision', CASE WHEN b.typname = 'numeric' AND b.typmod >= 4 THEN ((b.typmod - 4) >> 16) & 65535 END,
         'deterministic', coalesce(l.collisdeterministic, true),
         'virtual', a.attgenerated = 'v'

@@ -26,6 +26,7 @@ WITH rel AS (
         'array', e.oid IS NOT NULL,
         'not_null', a.attnotnull,
         'scale', CASE WHEN coalesce(e.typname, t.typname)::text = 'numeric' AND a.atttypmod >= 4 THEN (a.atttypmod - 4) & 2047 END,
+        'number', a.attnum,
         'precision', CASE WHEN coalesce(e.typname, t.typname)::text = 'numeric' AND a.atttypmod >= 4
                           THEN ((a.atttypmod - 4) >> 16) & 65535 END
     ) ORDER BY a.attnum) AS columns

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS syncline.meta (
     confirmed_beat bigint NOT NULL DEFAULT 0,
     installed_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     nonces         text[] NOT NULL DEFAULT '{}',
-    contested      text
+    contested      text,
+    search_path    text
 );
 
 -- name: migration
@@ -44,7 +45,8 @@ CREATE TABLE IF NOT EXISTS syncline.entity (
     definition   jsonb NOT NULL,
     fingerprint  text,
     state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed')),
-    mask         text[]
+    mask         text[],
+    known_columns jsonb
 );
 
 -- name: outbox

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Self
 
 import psycopg
@@ -44,6 +45,7 @@ class SourceConnection(psycopg.AsyncConnection[TupleRow]):
     pooling = Pooling.NONE
     """What is known to stand in between."""
     _settings: sql.Composed | None = None
+    _pinned: Mapping[str, str] = MappingProxyType({})
     _server: TupleRow | None = None
 
     @property
@@ -53,9 +55,17 @@ class SourceConnection(psycopg.AsyncConnection[TupleRow]):
 
     def lend(self, settings: Mapping[str, str]) -> None:
         """Set these in each transaction from now on, and nothing for longer."""
+        self._pinned = dict(settings)
         self._settings = pins.statement(settings, local=True)
         self.prepare_threshold = None
         self.cursor_factory = LentCursor
+
+    async def pin(self, name: str, value: str) -> None:
+        """Set one more: in each transaction where the session is lent, else for as long as it lives."""
+        if self.lent:
+            self.lend({**self._pinned, name: value})
+        else:
+            await self.execute(pins.statement({name: value}, local=False))
 
     async def begin(self, statement: sql.SQL | sql.Composed | None = None) -> None:
         """Begin a transaction, by this statement if one is given.

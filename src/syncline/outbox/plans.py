@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from syncline.errors import ConfigError, MappingError
 from syncline.model.entity import Column, Entity, TableName
+from syncline.model.mapping import has_sql
+from syncline.model.new_columns import Newcomers, see
 from syncline.outbox.catalog import fingerprint, read_named, shape_of
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.registry import PENDING, InstalledEntity, installed
+from syncline.outbox.path import closed_schemas, pin_path
+from syncline.outbox.registry import PENDING, InstalledEntity, installed, known_columns
 from syncline.outbox.states import Plan, compile_plan
 
 _FAMILIES = {"smallint": "bigint", "integer": "bigint", "character varying": "text"}
@@ -24,6 +27,10 @@ class Plans:
     """Entities that do not fit their tables any more, and why; the others go on."""
     pending: dict[int, str] = field(default_factory=dict)
     """Entities, by id, whose triggers are not all there yet: an installation goes on with them. Their marks wait."""
+    newcomers: dict[str, Sequence[Newcomers]] = field(default_factory=dict)
+    """Columns that came after the last installation, by entity."""
+    known: str = ""
+    """Digest of what the last installation took note of."""
     tables: Sequence[TableName] = ()
     catalog: str = ""
     """Digest of the catalog's description of these tables; see ``catalog.fingerprint``."""
@@ -50,6 +57,14 @@ class Plans:
         raise ConfigError(f"there is no entity {name!r}", hint=f"configured: {known}")
 
 
+def _closed(connection: Connection, schemas: Sequence[str]) -> str:
+    names = ", ".join(schemas)
+    return (
+        f"its where or computed fields are evaluated under a search_path with {names}, which this role may not use: "
+        f'GRANT USAGE ON SCHEMA {names} TO "{connection.info.user}"'
+    )
+
+
 async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> Plans:
     """Compile entities.
 
@@ -59,22 +74,32 @@ async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> P
 
     """
     present = await installed(connection)
+    path = await pin_path(connection)
     missing = [entity.name for entity in entities if entity.name not in present]
     if missing:
         raise ConfigError(f"not installed in the source: {', '.join(missing)}", hint="run: syncline install")
     tables = sorted({t for e in entities for t in (e.table, *(embed.table for embed in e.embeds))}, key=str)
     with translated():
-        plans = Plans(tables=tables, catalog=await fingerprint(connection, tables), installed=present)
+        catalog, known = await fingerprint(connection, tables), await known_columns(connection)
+        plans = Plans(tables=tables, catalog=catalog, known=known, installed=present)
         shapes = await read_named(connection, tables)
+        closed = await closed_schemas(connection, path) if path and any(map(has_sql, entities)) else []
         for entity in entities:
             id_ = present[entity.name].id
             if present[entity.name].state == PENDING:
                 plans.pending[id_] = entity.name
                 continue
             try:
+                if closed and has_sql(entity):
+                    raise MappingError(_closed(connection, closed))
                 shape = await shape_of(connection, entity.table, shapes)
                 children = {embed.table: await shape_of(connection, embed.table, shapes) for embed in entity.embeds}
-                plan = compile_plan(id_, entity, shape, children, context=connection)
+                seen = see(entity, shape, children, present[entity.name].known_columns)
+                plans.newcomers[entity.name] = seen.newcomers
+                shape, children = seen.shape, dict(seen.children)
+                if waiting := [new.sentence for new in seen.newcomers if new.policy == "stop" and new.columns]:
+                    raise MappingError("; ".join(waiting))
+                plan = compile_plan(id_, entity, shape, children, context=connection, path=path)
                 _refuse_another_key(present[entity.name], plan.projection.key)
                 plans.by_id[id_] = plan
             except MappingError as error:

@@ -15,6 +15,8 @@ from syncline.outbox.connection import translated
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.sql import blocks
 
+COLUMNS_NOTED = 4
+"""The migration since which an installation takes note of columns."""
 _LATER = frozenset({"dates", "new_columns"})
 ARMED, PENDING, REARMING = "armed", "pending", "rearming"
 
@@ -38,6 +40,8 @@ class InstalledEntity:
     to be marked when its triggers have been put back. ``armed``: all is there."""
     mask: tuple[str, ...] | None = ()
     """Fields whose values no report shows; ``None``: an older release has installed it, and left them to the file."""
+    known_columns: Mapping[str, Any] | None = None
+    """The columns that were there then, see ``model.new_columns``; ``None``: they were not noted yet."""
 
 
 async def installed(conn: AsyncConnection[Any], *, older: bool = False) -> dict[str, InstalledEntity]:
@@ -53,10 +57,22 @@ async def installed(conn: AsyncConnection[Any], *, older: bool = False) -> dict[
 
     """
     with translated():
-        require_version(await schema_version(conn), older=older)
+        version = await schema_version(conn)
+        require_version(version, older=older)
         async with conn.cursor(row_factory=dict_row) as cursor:
+            columns: dict[int, Mapping[str, Any]] = {}
+            if version is not None and COLUMNS_NOTED in version.applied:
+                await cursor.execute(_sql("columns"))
+                columns = {row["id"]: row["known_columns"] for row in await cursor.fetchall()}
             await cursor.execute(_sql("entities"))
-            return {row["name"]: _entity(row) for row in await cursor.fetchall()}
+            return {row["name"]: _entity(row, columns.get(row["id"])) for row in await cursor.fetchall()}
+
+
+async def known_columns(conn: AsyncConnection[Any]) -> str:
+    """Digest what the last installation took note of."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(_sql("known_columns"))).fetchone()
+    return str(row["known"]) if row else ""
 
 
 async def schema_version(conn: AsyncConnection[Any]) -> SchemaVersion | None:
@@ -140,7 +156,7 @@ def _plain(value: object) -> Any:
     return value
 
 
-def _entity(row: Mapping[str, Any]) -> InstalledEntity:
+def _entity(row: Mapping[str, Any], columns: Mapping[str, Any] | None) -> InstalledEntity:
     return InstalledEntity(
         row["id"],
         row["name"],
@@ -152,6 +168,7 @@ def _entity(row: Mapping[str, Any]) -> InstalledEntity:
         row["definition"],
         row["state"],
         tuple(row["mask"]) if row["masked"] else None,
+        columns,
     )
 
 

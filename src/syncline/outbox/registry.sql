@@ -8,6 +8,13 @@ SELECT schema_version, last_entity FROM syncline.meta
 -- name: migrations
 SELECT number FROM syncline.migration
 
+-- name: columns
+SELECT id, known_columns FROM syncline.entity WHERE known_columns IS NOT NULL
+
+-- name: known_columns
+-- Another value when an installation has taken note of other columns.
+SELECT md5(coalesce(string_agg(id || known_columns::text, ',' ORDER BY id), '')) AS known FROM syncline.entity
+
 -- name: entities
 -- (A schema before migration 7 has no states, one before 11 no masks.)
 SELECT e.id, e.name, e.source_table, e.collection, e.key_columns, e.key_types, e.capture, e.definition,

@@ -15,9 +15,11 @@ CREATE TABLE syncline.meta (
     confirmed_beat bigint NOT NULL DEFAULT 0,
     installed_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     nonces         text[] NOT NULL DEFAULT '{}',
-    contested      text
+    contested      text,
+    search_path    text
 ) WITH (fillfactor = 10);
 COMMENT ON COLUMN syncline.meta.epoch IS 'Highest epoch ever given out; one counter for all lanes.';
+COMMENT ON COLUMN syncline.meta.search_path IS 'Under which path `where` and computed fields are evaluated, whoever does it.';
 COMMENT ON COLUMN syncline.meta.last_entity IS 'Highest entity id ever given out, so that none is used twice.';
 COMMENT ON COLUMN syncline.meta.beat IS 'Advanced by every renewal of every worker, here and in the target: shows a restore of either side.';
 COMMENT ON COLUMN syncline.meta.nonces IS 'Random values that renewals have left in the target, newest first: another one there is another source''s.';
@@ -41,10 +43,13 @@ CREATE TABLE syncline.entity (
     definition   jsonb NOT NULL,
     fingerprint  text,
     state        text NOT NULL DEFAULT 'armed' CHECK (state IN ('pending', 'rearming', 'armed')),
-    mask         text[]
+    mask         text[],
+    known_columns jsonb
 );
 COMMENT ON COLUMN syncline.entity.state IS
     'pending: triggers are still to be made, nobody serves it; rearming: to be marked when they are put back; armed: all is there.';
+COMMENT ON COLUMN syncline.entity.known_columns IS
+    'The columns at the last `syncline install`, of the table and of each embed, with their numbers: others are new.';
 COMMENT ON COLUMN syncline.entity.fingerprint IS 'Of declaration and tables as the worker last compiled them; a change marks every record.';
 COMMENT ON COLUMN syncline.entity.mask IS 'Fields whose values no report shows.';
 COMMENT ON TABLE syncline.entity IS 'What is synced. Ids are never reused: marks and tickets refer to them.';

@@ -21,6 +21,7 @@ from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.notices import leave_notice
+from syncline.outbox.path import pin_path
 from syncline.outbox.registry import require_version, schema_version
 from syncline.outbox.states import Plan, States, read_states, read_together
 
@@ -125,6 +126,7 @@ class PostgresSource:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")
             for connection in connections[:3]:
                 register_loaders(connection.adapters)
+                await pin_path(connection)
         except BaseException:
             for connection in connections:
                 await connection.close()

@@ -60,15 +60,21 @@ class States:
 
 
 def compile_plan(
-    entity_id: int, entity: Entity, shape: Shape, children: Mapping[TableName, Shape], *, context: Connection
+    entity_id: int,
+    entity: Entity,
+    shape: Shape,
+    children: Mapping[TableName, Shape],
+    *,
+    context: Connection,
+    path: str | None = None,
 ) -> Plan:
-    """Compile an entity against its tables.
+    """Compile an entity against its tables; ``path`` is the ``search_path`` of its SQL.
 
     Raises:
         MappingError: it does not fit them.
 
     """
-    projection = Projection(entity, shape, children)
+    projection = Projection(entity, shape, children, path=path)
     key_function = sql.Identifier("syncline", f"key_{entity_id}")
 
     def text(query: sql.Composed) -> Query:

@@ -10,12 +10,13 @@ from typing import Any
 
 from syncline.config.settings import Settings
 from syncline.errors import ConfigError, TargetUnavailableError
+from syncline.model.new_columns import Newcomers
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
 from syncline.outbox.declared import declaration_digest
 from syncline.outbox.dialect import Dialect
 from syncline.outbox.plans import Plans
-from syncline.outbox.registry import PENDING, installed
+from syncline.outbox.registry import PENDING, installed, known_columns
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
 from syncline.ports import Target
@@ -30,6 +31,10 @@ LOOK_SHARE = 50.0
 """A look that takes long is taken less often."""
 TABLES_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 600.0
+
+
+def _severity(new: Newcomers) -> str:
+    return "critical" if new.columns and new.policy == "stop" else "warning"
 
 
 CHANGED = "its table or its mapping has changed"
@@ -79,6 +84,7 @@ class Keeper:
         changed = await self._source.note_fingerprints(self._plans.by_id.values())
         for plan in self._plans.by_id.values():
             await self._look_at(plan, changed=plan.id in changed)
+        await self._tell_of_new_columns()
         with suppress(TargetUnavailableError):
             await self._prepare_target()  # a worker that cannot is none, and takes no lanes from the others
         await self._beat()
@@ -91,6 +97,15 @@ class Keeper:
             # Another worker was first to notice; until now this one has written what it made of the old table.
             await self._source.request_task("backfill", plan.id, CHANGED)
         self._compiled[plan.id] = plan.projection.fingerprint
+
+    async def _tell_of_new_columns(self) -> None:
+        """Name the columns that came after the last installation, until the configuration or another one settles it."""
+        news = {name: found for name, found in self._plans.newcomers.items() if found}
+        for name, found in news.items():
+            severity = max(map(_severity, found), key=("warning", "critical").index)
+            message = f"entity {name}: {'; '.join(new.sentence for new in found)}"
+            await self._source.notice("NewColumn", severity, message, entity=name)
+        await self._source.end_notices("NewColumn", still=list(news))
 
     def stop(self) -> None:
         """End ``run`` after what it is doing."""
@@ -149,6 +164,10 @@ class Keeper:
         await self._conditions.look(without=await self._look_for_armed())
         if self._plans.declared not in ("", await declaration_digest(self._source.control)):
             raise StalePlanError("an installation has changed what is synced")
+        with translated():
+            known = await known_columns(self._source.control)
+        if known != self._plans.known:
+            raise StalePlanError("an installation has taken note of other columns")
         await self._look_for_newer_mappings()
 
     async def _look_at_catalog(self) -> None:

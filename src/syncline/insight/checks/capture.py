@@ -195,7 +195,9 @@ async def configuration(patient: Patient) -> list[Finding]:
     source = patient.settings.source
     try:
         drift = await plan(
-            patient.connection, patient.entities, InstallOptions(capture=source.capture, wake=source.wake)
+            patient.connection,
+            patient.entities,
+            InstallOptions(capture=source.capture, wake=source.wake, search_path=source.search_path),
         )
     except PrivilegeError:
         return [ok("configuration", "is what is installed (this role may not look at triggers and functions)")]
