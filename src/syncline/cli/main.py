@@ -24,6 +24,7 @@ SUMMARIES = {
     "verify": "Compare both databases, record by record, while they are in use.",
     "repair": "Verify, then mark what diverges, so that the worker writes it again.",
     "explain": "Show everything that is known of one record, on both sides, and what it waits for.",
+    "load": "Measure this deployment under load: writes to a scratch table, until MongoDB shows them.",
     "parked": "Records that the target rejects.",
     "notices": "What workers noticed and somebody must know.",
     "doctor": "Look for what goes wrong in practice, and say how to mend it.",
