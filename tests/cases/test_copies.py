@@ -104,7 +104,7 @@ async def test_case_22_a_copy_of_the_source_is_refused_also_while_the_originals_
             assert "adopt" in await refused(copy)
 
             assert copy.counts()["outbox"] == 100, "its changes wait"
-            assert copy.notices() == ["ForeignTarget"]
+            assert set(copy.notices()) - {"TableChanged"} == {"ForeignTarget"}, "a restored table has another oid"
     async with original.worker():
         original.sql("UPDATE item SET qty = 7")
         await original.equal()

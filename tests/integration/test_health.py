@@ -162,7 +162,7 @@ async def test_a_database_without_syncline_is_connected_and_says_what_to_do(
         summary = (await health.read()).summary()
     assert summary["databases"]["postgresql"] == "connected"
     assert summary["status"] == "unhealthy"
-    assert [alert["name"] for alert in summary["alerts"]] == [module.UNKNOWN]
+    assert [alert["name"] for alert in summary["alerts"]] == [module.NOT_INSTALLED[0]]
     assert "syncline install" in summary["alerts"][0]["message"]
 
 
@@ -177,7 +177,7 @@ async def test_a_locked_outbox_leaves_the_source_connected_and_the_queue_unknown
         assert summary["databases"]["postgresql"] == "connected"
         assert summary["status"] == "degraded"
         assert summary["sync"]["queueSize"] is None
-        assert [alert["name"] for alert in summary["alerts"]] == [module.UNKNOWN]
+        assert [alert["name"] for alert in summary["alerts"]] == [module.UNKNOWN[0]]
         assert (await health.read()).health is Health.HEALTHY
 
 
@@ -196,7 +196,7 @@ async def test_a_role_that_may_not_look_leaves_the_source_connected_and_says_wha
     for summary in summaries:
         assert summary["databases"]["postgresql"] == "connected"
         assert summary["status"] == "degraded"
-        assert [alert["name"] for alert in summary["alerts"]] == [module.UNKNOWN]
+        assert [alert["name"] for alert in summary["alerts"]] == [module.UNKNOWN[0]]
         assert "permission denied" in summary["alerts"][0]["message"]
 
 

@@ -44,14 +44,17 @@ async def test_g5_a_task_that_cannot_be_done_stops_its_own_entity_only(relay: Re
 
 
 async def test_g3_a_worker_that_notices_a_new_column_late_writes_its_records_again(relay: Relay, monkeypatch) -> None:
-    look = Keeper._look_at_tables
     unaware: set[str] = set()
 
-    async def look_unless_unaware(keeper: Keeper) -> None:
-        if keeper._source.worker not in unaware:
-            await look(keeper)
+    def unless_unaware(look):
+        async def looked(keeper: Keeper) -> None:
+            if keeper._source.worker not in unaware:
+                await look(keeper)
 
-    monkeypatch.setattr(Keeper, "_look_at_tables", look_unless_unaware)
+        return looked
+
+    for name in ("_look_at_tables", "_look_at_catalog"):
+        monkeypatch.setattr(Keeper, name, unless_unaware(getattr(Keeper, name)))
     async with relay.worker(), relay.worker() as late:
         await until(lambda: len(relay.owners()) == 2)
         relay.sql("INSERT INTO item SELECT n FROM generate_series(1, 100) AS n")
@@ -72,6 +75,7 @@ async def test_records_that_a_narrower_filter_leaves_out_are_removed(relay: Rela
         await relay.drained()
         assert len(relay.raw(NARROW)) == 2
     relay.entities = [ITEM, entity("narrow", where="qty < 50")]
+    await relay.install()
     async with relay.worker():
         await until(lambda: len(relay.raw(NARROW)) == 1)
         await relay.drained(tasks=True)

@@ -29,6 +29,8 @@ from syncline.wiring import opened_sides, tune_garbage_collection
 STYLES = {Verdict.EQUAL: "bold green", Verdict.DIVERGENT: "bold red", Verdict.UNDECIDED: "bold yellow"}
 
 
+NOBODYS = 2
+"""Exit status for records that neither side has: nothing was proved, the key may be mistyped."""
 RATE = 10_000
 """Records a second by default."""
 
@@ -91,12 +93,12 @@ def verify(
         _end(judged(sides, found), as_json=as_json)
     nobody = _nobodys(found, asked)
     if as_json:
-        print_json(as_dict(found) | ({"summary": nobody} if nobody else {}))
+        print_json(as_dict(found) | ({"summary": nobody, "exit_status": NOBODYS} if nobody else {}))
     elif nobody:
         say(nobody, "bold yellow")
     else:
         _print(found, report)
-    raise typer.Exit(found.exit_status)
+    raise typer.Exit(NOBODYS if nobody else found.exit_status)
 
 
 def _nobodys(found: VerifyReport, asked: Asked) -> str | None:
