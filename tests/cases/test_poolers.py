@@ -286,7 +286,11 @@ async def test_a_worker_that_shall_not_be_woken_takes_no_lock_and_does_not_liste
             await asyncio.sleep(0.5)  # idle by then: with wake-ups it would hold the lock
             assert locks_and_listeners(relay) == (0, 0)
             assert (
-                relay.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'syncline listener'") == 0
+                relay.value(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE application_name = 'syncline listener' AND datname = current_database()"
+                )
+                == 0
             )
             relay.sql("INSERT INTO item VALUES (1, 'a')")
             await relay.equal()

@@ -57,7 +57,7 @@ def test_flags_win_over_the_log_settings(flags, level, format_, monkeypatch, tmp
 
     monkeypatch.setattr(cli, "_worker", remember)
     file = tmp_path / "syncline.toml"
-    file.write_text('[source]\nurl = "postgresql://u@h/d"\n[target]\nurl = "mongodb://h/d"\n')
+    file.write_text('[source]\nurl = "postgresql://u@h/d"\n[target]\nurl = "mongodb://h/d"\n[entities.todo]\n')
     for name in ("DATABASE_URL", "MONGODB_URL"):
         monkeypatch.delenv(name, raising=False)
     done = CliRunner().invoke(command(), ["worker", "--config", str(file), *flags])
@@ -66,6 +66,7 @@ def test_flags_win_over_the_log_settings(flags, level, format_, monkeypatch, tmp
 
 
 def test_a_batch_has_a_line_at_info_and_each_record_one_at_debug() -> None:
+    structlog.reset_defaults()  # another test of this process may have set a level
     done = BatchDone("todo", "todos", marks=1, applied=1, took=timedelta(milliseconds=43), keys=["3"])
     with structlog.testing.capture_logs() as lines:
         LoggingObserver(structlog.get_logger(), wants_keys=True).batch(done)

@@ -71,7 +71,7 @@ async def test_everything_that_diverges_is_mended_through_marks(items):
     assert items.docs.items.find_one({"_id": 2})["v"] == "edited"  # a repair writes no document itself
     await items.drain()
     assert (await items.verify()).exit_status == 0
-    assert items.sql("SELECT name, message FROM syncline.notice") == [
+    assert items.sql("SELECT name, message FROM syncline.notice WHERE name = 'Repair'") == [
         ("Repair", "items: 10 records marked for repair, 0 left alone, by postgres")
     ]
 
