@@ -331,8 +331,9 @@ def test_only_armed_entities_are_served(case: Case) -> None:
     assert _served(case) == {"a", "b", "p"}
 
 
+@pytest.mark.parametrize("known", [2, 1], ids=["its file has it", "its file is older"])
 async def test_a_running_worker_takes_up_what_is_armed_and_leaves_its_marks_till_then(
-    database: str, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch, known: int
 ) -> None:
     monkeypatch.setattr(keeper, "TABLES_SECONDS", 0.0)
     with Case(database, ENTITIES[:2], backfill=True) as case:
@@ -341,8 +342,9 @@ async def test_a_running_worker_takes_up_what_is_armed_and_leaves_its_marks_till
         with pytest.raises(PartlyDoneError):
             await asyncio.to_thread(lambda: case.install(**AT_ONCE))
         target = MemoryTarget()
-        relay = Relay(database, ENTITIES[:2], target)
+        relay = Relay(database, ENTITIES[:known], target)
         async with relay.worker():
+            relay.entities = list(ENTITIES[:2])
             case.sql("INSERT INTO a VALUES (2)", "INSERT INTO b VALUES (2)")
             await until(lambda: _ids(target, relay, "a") >= {1, 2}, what="the armed one is served")
             assert [key for name, key, _ in case.marks() if name == "b"] == ["2"], "it waits"

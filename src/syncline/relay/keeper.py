@@ -195,12 +195,11 @@ class Keeper:
 
         """
         states = await self._source.entity_states()
-        configured = {entity.name for entity in self._settings.entities}
         unserved = {*self._plans.pending, *self._pump.stopped_entities} - self._plans.by_id.keys()
         pending = {entity for entity in unserved if states.get(entity, ("", ""))[1] == PENDING}
         for entity in unserved - pending:
             name = states.get(entity, ("", ""))[0]
-            if name in configured and name not in self._plans.problems:
+            if name and name not in self._plans.problems:
                 raise StalePlanError(f"entity {name} can be served now")
         return pending
 
