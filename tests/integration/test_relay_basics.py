@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -254,6 +255,17 @@ async def test_batches_take_few_statements(memory: Relay, monkeypatch) -> None:
     assert counting.counts["marks"] <= 4 * batches + 8
 
 
+@pytest.fixture
+def no_autovacuum(memory: Relay) -> Iterator[None]:
+    """Transaction ids are the server's: autovacuum draws some, in whichever database it works."""
+    memory.sql("ALTER SYSTEM SET autovacuum = off")
+    memory.sql("SELECT pg_reload_conf()")
+    yield
+    memory.sql("ALTER SYSTEM RESET autovacuum")
+    memory.sql("SELECT pg_reload_conf()")
+
+
+@pytest.mark.usefixtures("no_autovacuum")
 async def test_an_idle_worker_only_renews(memory: Relay, monkeypatch) -> None:
     async with memory.worker():
         await memory.drained()
