@@ -265,19 +265,26 @@ def no_autovacuum(memory: Relay) -> Iterator[None]:
     memory.sql("SELECT pg_reload_conf()")
 
 
+def transaction_ids(memory: Relay) -> int:
+    """How many transaction ids the server has given out; looking takes one."""
+    return memory.value("SELECT pg_current_xact_id()::text::bigint")
+
+
 @pytest.mark.usefixtures("no_autovacuum")
 async def test_an_idle_worker_only_renews(memory: Relay, monkeypatch) -> None:
+    """Transaction ids are the server's, and others draw some now and then: the least of three windows is the worker's own."""
+    beside = []
     async with memory.worker():
         await memory.drained()
         await asyncio.sleep(2)  # what it notes at its start is noted
-        before = memory.value("SELECT pg_current_xact_id()::text::bigint")
         counting = Counting(monkeypatch)
-        began = time.monotonic()
-        await asyncio.sleep(2)
-        after = memory.value("SELECT pg_current_xact_id()::text::bigint")
-        renewals = (time.monotonic() - began) / 0.25
-    assert after - before - 1 <= renewals + 2, "one transaction id a renewal, and nothing else"
-    assert counting.counts["marks"] <= 3
+        for _ in range(3):
+            before, began = transaction_ids(memory), time.monotonic()
+            await asyncio.sleep(1.5)
+            renewals = (time.monotonic() - began) / 0.25
+            beside.append(transaction_ids(memory) - before - 1 - renewals)
+    assert min(beside) <= 2, "one transaction id a renewal, and nothing else"
+    assert counting.counts["marks"] <= 6
     assert counting.counts["ack"] == 0
     assert memory.target.writes == []
 
