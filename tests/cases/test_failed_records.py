@@ -10,8 +10,8 @@ from tests.relay import entity, relayed, until
 
 T = "CREATE TABLE t (id bigint PRIMARY KEY, n numeric)"
 TOO_LONG = "1." + "1" * 40
-FAILED = 'SELECT aggregate_id FROM syncline."Outbox" WHERE NOT processed AND last_error IS NOT NULL ORDER BY 1'
-OFTEN = 'SELECT aggregate_id FROM syncline."Outbox" WHERE NOT processed AND retry_count > 5 ORDER BY 1'
+FAILED = "SELECT aggregate_id FROM syncline.changes WHERE NOT processed AND last_error IS NOT NULL ORDER BY 1"
+OFTEN = "SELECT aggregate_id FROM syncline.changes WHERE NOT processed AND retry_count > 5 ORDER BY 1"
 
 
 def found(relay, query):

@@ -135,7 +135,7 @@ def test_an_acknowledgement_touches_only_its_marks(large: Case) -> None:
 
 
 def test_the_history_of_one_record_is_found_by_its_index(large: Case) -> None:
-    query = "SELECT * FROM syncline.\"Outbox\" WHERE aggregate_type = 'todo' AND aggregate_id = '77' AND processed ORDER BY created_at DESC LIMIT 1"
+    query = "SELECT * FROM syncline.changes WHERE aggregate_type = 'todo' AND aggregate_id = '77' AND processed ORDER BY created_at DESC LIMIT 1"
     plan = explain(large.conn, query, {})
 
     assert not {relation for kind, relation in scans(plan) if kind == "Seq Scan" and relation.startswith("history")}

@@ -305,18 +305,6 @@ def test_a_newer_schema_is_left_alone(case: Case) -> None:
         case.plan()
 
 
-def test_a_foreign_outbox_relation_stays(case: Case) -> None:
-    case.sql('CREATE TABLE public."Outbox" (id int)')
-
-    warnings = case.install().warnings
-
-    assert any("not ours" in warning for warning in warnings)
-    assert case.sql('SELECT * FROM syncline."Outbox"') == []
-    assert case.plan().statements == []
-    case.uninstall()
-    assert case.sql('SELECT * FROM public."Outbox"') == []
-
-
 def test_the_outbox_view_can_live_elsewhere(case: Case) -> None:
     case.install()
     case.sql("CREATE SCHEMA ops", "INSERT INTO todo VALUES (1, 'a')")

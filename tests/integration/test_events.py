@@ -40,7 +40,7 @@ def case(database: str) -> Iterator[Case]:
 
 
 def events(case: Case) -> list[Any]:
-    return case.sql('SELECT event_type, aggregate_type, aggregate_id, payload FROM syncline."Outbox" ORDER BY id')
+    return case.sql("SELECT event_type, aggregate_type, aggregate_id, payload FROM syncline.changes ORDER BY id")
 
 
 DONE = ("todo.completed", "todo", "7", {"by": "ann", "at": "2026-01-02T00:00:00+00:00", "cost": "1.50"})

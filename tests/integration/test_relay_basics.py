@@ -373,7 +373,7 @@ async def test_history_is_kept_or_not(memory: Relay, history, kept) -> None:
         await memory.drained(deferred=True)
     assert memory.counts()["history"] == kept, "second deletes are not part of it"
     if kept:
-        found = memory.sql('SELECT event_type, aggregate_id, processed FROM syncline."Outbox" ORDER BY id')
+        found = memory.sql("SELECT event_type, aggregate_id, processed FROM syncline.changes ORDER BY id")
         assert found == [("item.created", "1", True), ("item.updated", "1", True), ("item.deleted", "1", True)]
 
 

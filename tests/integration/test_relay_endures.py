@@ -56,7 +56,7 @@ async def test_thousands_of_rejected_and_documented_records_are_acknowledged_in_
 async def test_a_long_look_at_the_history_holds_nothing_up(relay: Relay, database: str) -> None:
     relay.history = HistorySettings(keep=timedelta(days=7))
     with psycopg.connect(database) as dump:
-        dump.execute('SELECT count(*) FROM syncline."Outbox"')
+        dump.execute("SELECT count(*) FROM syncline.changes")
         relay.sql("INSERT INTO item VALUES (1, 'a')")
         async with relay.worker():
             await relay.equal(seconds=5)
@@ -107,7 +107,7 @@ async def test_a_key_whose_text_no_index_holds(database: str) -> None:
         async with relay.worker():
             await relay.drained(seconds=5)
         assert {document["name"] for document in relay.raw()} == {"long", "short"}
-        assert relay.value('SELECT count(*) FROM syncline."Outbox" WHERE processed') == 2
+        assert relay.value("SELECT count(*) FROM syncline.changes WHERE processed") == 2
 
 
 async def test_an_idle_worker_that_lost_its_wake_lock_notices(relay: Relay) -> None:

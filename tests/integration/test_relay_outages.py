@@ -25,7 +25,7 @@ def untouched(relay: Relay, marks: int) -> None:
     counts = relay.counts()
     assert counts["outbox"] == marks, "nothing is consumed"
     assert counts["parked"] == 0
-    assert relay.value('SELECT max(retry_count) FROM syncline."Outbox"') == 0, "no attempt is counted"
+    assert relay.value("SELECT max(retry_count) FROM syncline.changes") == 0, "no attempt is counted"
 
 
 async def test_g5_a_target_that_is_away_at_the_start_is_waited_for(memory: Relay) -> None:

@@ -19,6 +19,7 @@ from syncline.capture.cockroach_triggers import KEY_TYPES, Capture, capture, dro
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import plan_migrations, record_all
 from syncline.capture.plan import Wanted, forget_entity, gap, plan_backfills, plan_entities
+from syncline.capture.schema import drop_view, shown, taken
 from syncline.errors import MappingError, NotInstalledError, SourceError
 from syncline.model.entity import TableName
 from syncline.outbox.connection import translated
@@ -38,7 +39,7 @@ async def plan_cockroach(
     present: Mapping[str, InstalledEntity],
     *,
     package: str,
-    view_schema: str | None,
+    view: tuple[str, str] | None,
     worker_role: str | None,
     writer_role: str | None,
     backfill: bool,
@@ -87,7 +88,7 @@ async def plan_cockroach(
             None, sql.SQL("/* syncline */ UPDATE syncline.capture SET complete = true WHERE NOT complete").format()
         )
         plan.warnings += _LIMITS
-    await _plan_view(conn, plan, view_schema)
+    await _plan_view(conn, plan, view)
     _plan_grants(plan, [watch.table for one in wanted for watch in one.watches], worker_role, writer_role)
     return plan
 
@@ -125,8 +126,7 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
     plan = InstallPlan(one_by_one=True)
     await _plan_drops(conn, plan, await _recorded(conn))
     for row in await _rows(conn, "our_views"):
-        name = sql.Identifier(row["schema"], "Outbox")
-        plan.add(f'drop view {row["schema"]}."Outbox"', sql.SQL("/* syncline */ DROP VIEW IF EXISTS {}").format(name))
+        plan.add(f"drop view {shown(row['schema'], row['name'])}", drop_view(row["schema"], row["name"]))
     plan.add("drop schema syncline", sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())
     return plan
 
@@ -195,14 +195,17 @@ async def _plan_drops(conn: AsyncConnection[Any], plan: InstallPlan, rows: Itera
         plan.add(f"{table}: drop trigger {row['name']}", *drop(table if there else None, row["name"]))
 
 
-async def _plan_view(conn: AsyncConnection[Any], plan: InstallPlan, schema: str | None) -> None:
-    if schema is None or schema in {row["schema"] for row in await _rows(conn, "our_views")}:
+async def _plan_view(conn: AsyncConnection[Any], plan: InstallPlan, view: tuple[str, str] | None) -> None:
+    present = {(row["schema"], row["name"]) for row in await _rows(conn, "our_views")}
+    for place in sorted(present - {view}):
+        plan.add(f"drop view {shown(*place)}", drop_view(*place))
+    if view is None or (view in present and not plan.migrations):
         return
-    if (await _rows(conn, "taken", {"schema": schema}))[0]["taken"]:
-        plan.warnings.append(f'{schema}."Outbox" is not ours and stays as it is: the view is syncline."Outbox" only')
-        return
-    view = sql.SQL('/* syncline */ CREATE VIEW {} AS SELECT * FROM syncline."Outbox"')
-    plan.add(f'create view {schema}."Outbox"', view.format(sql.Identifier(schema, "Outbox")))
+    schema, name = view
+    if view not in present and (await _rows(conn, "taken", {"schema": schema, "name": name}))[0]["taken"]:
+        raise taken(schema, name)
+    create = sql.SQL("/* syncline */ CREATE OR REPLACE VIEW {} AS SELECT * FROM syncline.changes")
+    plan.add(f"create view {shown(schema, name)}", create.format(sql.Identifier(schema, name)))
 
 
 def _plan_grants(plan: InstallPlan, tables: Sequence[TableName], worker: str | None, writer: str | None) -> None:

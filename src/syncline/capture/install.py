@@ -23,6 +23,7 @@ from syncline.capture.preflight import examine, examine_server, wanted_entities,
 from syncline.capture.removal import plan_removal
 from syncline.capture.schema import plan_schema, plan_view
 from syncline.capture.state import read, read_facts, read_functions, read_locked, read_members, read_triggers
+from syncline.config.settings import SourceSettings
 from syncline.errors import NotInstalledError, VersionError
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
@@ -37,6 +38,7 @@ __all__ = [
     "InstallPlan",
     "PartlyDoneError",
     "install",
+    "options_of",
     "plan",
     "plan_uninstall",
     "put_back",
@@ -54,7 +56,9 @@ class InstallOptions:
     wake: bool = True
     """False: writers never NOTIFY (a pooler in transaction mode, prepared transactions); the worker polls."""
     view_schema: str | None = "public"
-    """Where the view ``"Outbox"`` for people's everyday questions also goes; ``None``: only into our schema."""
+    """Where the view for people's everyday questions also goes; ``None``: only into our schema."""
+    view_name: str = "Outbox"
+    """How it is called there."""
     by_row: frozenset[TableName] = frozenset()
     """Tables that get row-level triggers though they look ordinary. Targets of subscriptions get them anyway."""
     worker_role: str | None = None
@@ -69,6 +73,19 @@ class InstallOptions:
     """Also take away what only the previous release needs; it no longer works here afterwards."""
     package: str | None = None
     """Version to write into ``meta``; by default that of this package."""
+
+
+def options_of(source: SourceSettings, **more: Any) -> InstallOptions:
+    """Say how to install what the settings say."""
+    schema = None if source.view_schema == "off" else source.view_schema
+    return InstallOptions(
+        capture=source.capture,
+        wake=source.wake,
+        search_path=source.search_path,
+        view_schema=schema,
+        view_name=source.view_name,
+        **more,
+    )
 
 
 async def plan(
@@ -107,7 +124,7 @@ async def plan(
         upgraded = old_package != package
         functions = await read_functions(conn)
         plan_triggers(result, needed, functions, await read_triggers(conn), captured, upgraded=upgraded)
-        await plan_view(conn, result, options.view_schema)
+        await plan_view(conn, result, options.view_schema, options.view_name)
         roots = [family[0].oid for family in families.values()]
         await plan_grants(conn, result, facts, roots, worker=options.worker_role, writer=options.writer_role)
         plan_columns(result, wanted, present)
@@ -161,9 +178,8 @@ async def put_back(
     """
     with translated():
         views = [] if on_cockroach(conn) else await read(conn, "other_views")
-    options = InstallOptions(
-        capture=capture, wake=wake, backfill=True, view_schema=next((row["schema"] for row in views), None)
-    )
+    view = {"view_schema": views[0]["schema"], "view_name": views[0]["name"]} if views else {"view_schema": None}
+    options = InstallOptions(capture=capture, wake=wake, backfill=True, **view)
     await install(conn, await plan(conn, entities, options))
 
 
@@ -248,7 +264,7 @@ async def _plan_cockroach(
             wanted,
             present,
             package=options.package or package_version("syncline"),
-            view_schema=options.view_schema,
+            view=None if options.view_schema is None else (options.view_schema, options.view_name),
             worker_role=options.worker_role,
             writer_role=options.writer_role,
             backfill=options.backfill,

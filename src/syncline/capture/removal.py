@@ -8,7 +8,7 @@ from psycopg import AsyncConnection, sql
 
 from syncline.capture.grants import plan_revokes
 from syncline.capture.install_plan import InstallPlan
-from syncline.capture.schema import drop_view
+from syncline.capture.schema import drop_view, shown
 from syncline.capture.state import read, read_locked, read_triggers
 from syncline.capture.triggers import drop_trigger
 from syncline.errors import SourceError
@@ -31,8 +31,8 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
             drop = drop_trigger(trigger.table, trigger.name)
             plan.on_table(trigger.table, None, f"{trigger.table}: drop trigger {trigger.name}", drop)
     for row in await read(conn, "other_views"):
-        plan.last.append(drop_view(row["schema"]))
-        plan.say(f'drop view {row["schema"]}."Outbox"')
+        plan.last.append(drop_view(row["schema"], row["name"]))
+        plan.say(f"drop view {shown(row['schema'], row['name'])}")
     if (await read(conn, "remembers_grants"))[0]["yes"]:
         await plan_revokes(conn, plan)
     plan.last.append(sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())

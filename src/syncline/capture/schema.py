@@ -10,6 +10,7 @@ from psycopg import AsyncConnection, sql
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import record_all
 from syncline.capture.state import Facts, read, read_view
+from syncline.errors import SourceError
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.sql import blocks, script
 
@@ -40,34 +41,52 @@ def plan_schema(plan: InstallPlan, facts: Facts, *, wake: bool, package: str, ol
         )
 
 
-async def plan_view(conn: AsyncConnection[Any], plan: InstallPlan, schema: str | None) -> None:
-    """Add the view ``"Outbox"`` in a schema that people have in their search path; drop ours elsewhere."""
+async def plan_view(conn: AsyncConnection[Any], plan: InstallPlan, schema: str | None, name: str) -> None:
+    """Add the view of every change in a schema that people have in their search path; drop ours elsewhere.
+
+    Raises:
+        SourceError: something else has that name.
+
+    """
     for row in await read(conn, "other_views"):
-        if row["schema"] != schema:
-            plan.add(f'drop view {row["schema"]}."Outbox"', drop_view(row["schema"]))
+        if (row["schema"], row["name"]) != (schema, name):
+            plan.add(f"drop view {shown(row['schema'], row['name'])}", drop_view(row["schema"], row["name"]))
     if schema is None:
         return
-    view = await read_view(conn, schema)
+    view = await read_view(conn, schema, name)
     if view is None:
-        plan.warnings.append(f'there is no schema {schema}: the view is syncline."Outbox" only')
+        plan.warnings.append(f"there is no schema {schema}: the view is syncline.changes only")
     elif view.taken and not view.ours:
-        plan.warnings.append(f'{schema}."Outbox" is not ours and stays as it is: the view is syncline."Outbox" only')
+        raise taken(schema, name)
     elif not view.taken and not view.may_create:
-        plan.warnings.append(f'no CREATE on schema {schema}: the view is syncline."Outbox" only')
+        plan.warnings.append(f"no CREATE on schema {schema}: the view is syncline.changes only")
     elif not view.taken:
-        name = sql.Identifier(schema, "Outbox")
+        place = sql.Identifier(schema, name)
         plan.add(
-            f'create view {schema}."Outbox"',
-            sql.SQL('/* syncline */ CREATE VIEW {} AS SELECT * FROM syncline."Outbox"').format(name),
+            f"create view {shown(schema, name)}",
+            sql.SQL("/* syncline */ CREATE VIEW {} AS SELECT * FROM syncline.changes").format(place),
             sql.SQL("/* syncline */ COMMENT ON VIEW {} IS {}").format(
-                name, sql.Literal("Syncline: every change, waiting, parked and applied. Read only.")
+                place, sql.Literal("Syncline: every change, waiting, parked and applied. Read only.")
             ),
         )
 
 
-def drop_view(schema: str) -> sql.Composed:
+def taken(schema: str, name: str) -> SourceError:
+    """Say that the name of the view for people is another relation's: queries would read the wrong one."""
+    return SourceError(
+        f"{shown(schema, name)} is there and is not Syncline's: questions about changes would read the wrong one",
+        hint='in [source], give the view another name (view_name = "Changes") or place (view_schema = "ops", or "off")',
+    )
+
+
+def drop_view(schema: str, name: str) -> sql.Composed:
     """Compose the removal of our view there."""
-    return sql.SQL("/* syncline */ DROP VIEW {}").format(sql.Identifier(schema, "Outbox"))
+    return sql.SQL("/* syncline */ DROP VIEW IF EXISTS {}").format(sql.Identifier(schema, name))
+
+
+def shown(schema: str, name: str) -> str:
+    """Write a view's name for people, so that it can be pasted into a query."""
+    return f'{schema}."{name}"' if name != name.lower() else f"{schema}.{name}"
 
 
 def wake_function() -> str:

@@ -118,7 +118,7 @@ class PresentFunction:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The relation that stands where the users' ``"Outbox"`` view would go."""
+    """The relation that stands where the users' view would go."""
 
     may_create: bool
     taken: bool
@@ -196,10 +196,10 @@ async def read_locked(conn: AsyncConnection[Any], tables: Sequence[TableName]) -
     return found
 
 
-async def read_view(conn: AsyncConnection[Any], schema: str) -> View | None:
+async def read_view(conn: AsyncConnection[Any], schema: str, name: str) -> View | None:
     """Look at the place of the users' view; ``None``: there is no such schema."""
     async with conn.cursor(row_factory=class_row(View)) as cursor:
-        await cursor.execute(statement("view"), {"schema": schema})
+        await cursor.execute(statement("view"), {"schema": schema, "name": name})
         return await cursor.fetchone()
 
 

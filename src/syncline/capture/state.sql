@@ -57,18 +57,21 @@ JOIN pg_catalog.pg_namespace AS tn ON tn.oid = c.relnamespace
 WHERE n.nspname = 'syncline'
 
 -- name: view
--- A relation called "Outbox" in that schema: is it ours, and may we make one?
+-- A relation of that name in that schema: is it ours, and may we make one?
 SELECT pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create, c.oid IS NOT NULL AS taken,
-       coalesce(pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%%', false) AND c.relkind = 'v' AS ours
+       coalesce(pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%%', false) AND c.relkind = 'v'
+       AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+           = '{id,event_type,aggregate_type,aggregate_id,payload,created_at,retry_count,last_error,processed,processed_at}' AS ours
 FROM pg_catalog.pg_namespace AS n
-LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'Outbox'
+LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = %(name)s
 WHERE n.nspname = %(schema)s
 
 -- name: other_views
--- Every "Outbox" of ours outside of our schema.
-SELECT n.nspname::text AS schema FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relname = 'Outbox' AND c.relkind = 'v' AND n.nspname <> 'syncline'
-  AND pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%'
+-- Every view of ours outside of our schema: it says so, and it shows all that ours shows.
+SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v' AND n.nspname <> 'syncline' AND pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%'
+  AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+      = '{id,event_type,aggregate_type,aggregate_id,payload,created_at,retry_count,last_error,processed,processed_at}'
 
 -- name: role
 SELECT r.rolname::text AS name, r.rolsuper OR r.rolbypassrls AS sees_all, r.rolsuper AS super FROM pg_catalog.pg_roles AS r WHERE r.rolname = %(role)s
@@ -82,7 +85,7 @@ JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS ours ON ours.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_class'::regclass
 JOIN pg_catalog.pg_namespace AS s ON s.oid = ours.relnamespace AND s.nspname = 'syncline'
-WHERE n.nspname <> 'syncline' AND c.relname <> 'Outbox'
+WHERE n.nspname <> 'syncline' AND coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), '') NOT LIKE 'Syncline:%'
 ORDER BY 1, 2
 
 -- name: blockers

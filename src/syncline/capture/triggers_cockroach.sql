@@ -57,9 +57,13 @@ SELECT p.proname::text AS name FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_n
 WHERE n.nspname = 'syncline'
 
 -- name: our_views
-SELECT v.schemaname::text AS schema FROM pg_catalog.pg_views AS v
-WHERE v.viewname = 'Outbox' AND v.schemaname <> 'syncline' AND v.definition LIKE '%syncline%'
+-- Views outside of our schema that show what ours shows, column by column. (Comments on views cannot be relied on there.)
+SELECT v.schemaname::text AS schema, v.viewname::text AS name FROM pg_catalog.pg_views AS v
+WHERE v.schemaname <> 'syncline' AND v.definition LIKE '%syncline%'
+  AND (SELECT string_agg(c.column_name, ',' ORDER BY c.ordinal_position) FROM information_schema.columns AS c
+       WHERE c.table_schema = v.schemaname AND c.table_name = v.viewname)
+      = 'id,event_type,aggregate_type,aggregate_id,payload,created_at,retry_count,last_error,processed,processed_at'
 
 -- name: taken
 SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-               WHERE c.relname = 'Outbox' AND n.nspname = %(schema)s) AS taken
+               WHERE c.relname = %(name)s AND n.nspname = %(schema)s) AS taken

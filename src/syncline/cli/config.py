@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from syncline.capture.install import InstallOptions, plan
+from syncline.capture.install import options_of, plan
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say, settings_from
 from syncline.config import Settings
@@ -72,9 +72,7 @@ def check(
 
 async def _try(settings: Settings) -> tuple[str, list[str]]:
     """Plan the installation as `install` would; return whether it could be, and what it would warn of."""
-    options = InstallOptions(
-        capture=settings.source.capture, wake=settings.source.wake, search_path=settings.source.search_path
-    )
+    options = options_of(settings.source)
     try:
         async with reach.source(settings.source.url, purpose="config check", installed=False) as source:
             return "checked", (await plan(source, settings.entities, options)).warnings

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, Waiting
-from syncline.capture.install import InstallOptions, InstallPlan, plan, render
+from syncline.capture.install import InstallOptions, InstallPlan, options_of, plan, render
 from syncline.capture.install import install as carry_out
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
@@ -58,10 +58,8 @@ def install(
     settings = settings_from(config)
     if not settings.entities:
         raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")
-    options = InstallOptions(
-        capture=settings.source.capture,
-        wake=settings.source.wake,
-        search_path=settings.source.search_path,
+    options = options_of(
+        settings.source,
         worker_role=worker_role,
         writer_role=writer_role,
         backfill=backfill,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from syncline.config.secrets import redact
 from syncline.model.entity import Entity
@@ -26,6 +26,18 @@ def duration(value: object) -> timedelta | None:
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text):
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     raise ValueError("a duration is a number with a unit (s, m, h, d, w), such as 7d, or off")
+
+
+def _identifier(value: str) -> str:
+    if not 0 < len(value.encode()) < 64 or "\0" in value:
+        raise ValueError("a name in PostgreSQL has 1 to 63 bytes")
+    return value
+
+
+def _schema_for_view(value: str) -> str:
+    if value == "syncline":
+        raise ValueError('the schema syncline has it anyway, as syncline.changes: say "off", or another schema')
+    return _identifier(value)
 
 
 def _seconds(value: object) -> timedelta:
@@ -87,6 +99,13 @@ class SourceSettings(Section):
     """
     name: str = "postgresql"
     """What documents carry as `_source`."""
+    view_schema: Annotated[str, AfterValidator(_schema_for_view)] = "public"
+    """Where `install` puts the view of every change, for people's questions; `off`: only `syncline.changes` has it.
+
+    Tools that compare a schema with their own idea of it may drop it from `public`: see "Schema tools".
+    """
+    view_name: Annotated[str, AfterValidator(_identifier)] = "Outbox"
+    """How that view is called."""
     connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
     """How long to wait for a connection."""
 
@@ -167,7 +186,7 @@ class HistorySettings(Section):
     keep: Duration = timedelta(days=7)
     """How long, such as `7d` or `12h`; `off` keeps nothing and is the fastest."""
     documents: bool = False
-    """Keep the applied document with each entry, as the payload of the view `syncline."Outbox"`."""
+    """Keep the applied document with each entry, as the payload of the view `syncline.changes`."""
 
 
 class VerifySettings(Section):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pymongo import AsyncMongoClient
 
-from syncline.capture.install import InstallOptions, install, plan
+from syncline.capture.install import install, options_of, plan
 from syncline.config import Settings, load
 from syncline.demo.piece import Furniture, Piece
 from syncline.embedded import PrivateMongo, PrivatePostgres
@@ -105,7 +105,7 @@ async def _furnish(piece: Piece, folder: Path, server_url: str, mongo_server_url
     furniture = await piece.furnish(folder, postgres_url, mongo_url)
     settings = load(furniture.config, env=furniture.environment)
     async with await connect(postgres_url, application="syncline demo") as connection:
-        await install(connection, await plan(connection, settings.entities, InstallOptions()))
+        await install(connection, await plan(connection, settings.entities, options_of(settings.source)))
         version = connection.info.parameter_status("server_version") or ""
     async with AsyncMongoClient[Mapping[str, Any]](mongo_url) as client:
         mongo = f"MongoDB {(await client.server_info())['version']}{'' if kind == 'mongod' else ' (engine)'}"

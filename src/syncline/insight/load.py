@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
-from syncline.capture.install import InstallOptions, install, plan
+from syncline.capture.install import InstallOptions, install, options_of, plan
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.insight import reach
@@ -118,8 +118,7 @@ async def scratch(settings: Settings, connection: Connection, target: Scratchpad
 
 
 def _options(settings: Settings) -> InstallOptions:
-    source = settings.source
-    return InstallOptions(capture=source.capture, wake=source.wake, search_path=source.search_path)
+    return options_of(settings.source)
 
 
 async def _examine(settings: Settings, connection: Connection) -> None:

@@ -29,6 +29,19 @@ from syncline.outbox.dialect import Dialect, dialect_of
 
 _SECRET = re.compile(r"password|passwd|secret|token|api_?key|private_?key", re.IGNORECASE)
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
+_VIEW = (
+    "id",
+    "event_type",
+    "aggregate_type",
+    "aggregate_id",
+    "payload",
+    "created_at",
+    "retry_count",
+    "last_error",
+    "processed",
+    "processed_at",
+)
+"""Columns of our view for people; its name and schema are settings."""
 
 _HEAD = """\
 # Written by `syncline init` from the database {database}. Check it, then: syncline install && syncline worker
@@ -43,7 +56,7 @@ url = "${{MONGODB_URL}}"
 database = {quoted}
 
 # [history]
-# keep = "7d"                 # applied changes in the view syncline."Outbox"; "off" is the fastest
+# keep = "7d"                 # applied changes in the view syncline.changes; "off" is the fastest
 """
 
 
@@ -149,7 +162,7 @@ def _reference(row: Mapping[str, Any]) -> Reference:
 
 
 def _ours(shape: Shape) -> bool:
-    return shape.kind == "v" and shape.table.name == "Outbox"
+    return shape.kind == "v" and tuple(column.name for column in shape.columns) == _VIEW
 
 
 def _reason(shape: Shape, extensions: Mapping[TableName, str]) -> str | None:

@@ -231,8 +231,8 @@ CREATE OR REPLACE FUNCTION syncline.event_name(p_entity text, p_hint text, p_eve
     AS $$ SELECT coalesce(p_event_type, p_entity || CASE p_hint WHEN 'I' THEN '.created' WHEN 'U' THEN '.updated' WHEN 'D' THEN '.deleted'
                                                      WHEN 'B' THEN '.backfilled' WHEN 'R' THEN '.repaired' ELSE '.changed' END) $$;
 
--- name: outbox_view
-CREATE OR REPLACE VIEW syncline."Outbox" AS
+-- name: changes
+CREATE OR REPLACE VIEW syncline.changes AS
 WITH every AS (
     SELECT seq, entity, hint, event_type, key, payload, at AS created_at, 0 AS retry_count, NULL::text AS last_error,
            false AS processed, NULL::timestamptz AS processed_at

@@ -286,7 +286,7 @@ CREATE FUNCTION syncline.event_name(entity text, hint "char", event_type text) R
     AS $$ SELECT coalesce(event_type, entity || CASE hint WHEN 'I' THEN '.created' WHEN 'U' THEN '.updated' WHEN 'D' THEN '.deleted'
                                                 WHEN 'B' THEN '.backfilled' WHEN 'R' THEN '.repaired' ELSE '.changed' END) $$;
 
-CREATE VIEW syncline."Outbox" AS
+CREATE VIEW syncline.changes AS
 SELECT o.seq AS id, syncline.event_name(e.name, o.hint, o.event_type) AS event_type, e.name AS aggregate_type,
        o.key AS aggregate_id, o.payload, o.at AS created_at, 0 AS retry_count, NULL::text AS last_error,
        false AS processed, NULL::timestamptz AS processed_at
@@ -303,4 +303,4 @@ UNION ALL
 SELECT h.seq, syncline.event_name(e.name, h.hint, h.event_type), e.name, h.key, h.payload, h.created_at, 0, NULL::text,
        true, h.processed_at
 FROM syncline.history AS h JOIN syncline.entity AS e ON e.id = h.entity WHERE octet_length(h.key) > 2000;
-COMMENT ON VIEW syncline."Outbox" IS 'Every change: waiting, parked and applied. Read only.';
+COMMENT ON VIEW syncline.changes IS 'Every change: waiting, parked and applied. Read only.';

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from syncline.capture.install import InstallOptions, install, plan
+from syncline.capture.install import install, options_of, plan
 from syncline.config import Settings, load
 from syncline.errors import ConfigError, SynclineError
 from syncline.testing.servers import Servers, database_name
@@ -87,5 +87,5 @@ def prepared_source(servers: Servers, config: Path, schema: Callable[[str], None
 
 async def _install(settings: Settings) -> None:
     async with opened_source(settings) as conn:
-        options = InstallOptions(capture=settings.source.capture, wake=settings.source.wake)
+        options = options_of(settings.source)
         await install(conn, await plan(conn, settings.entities, options))

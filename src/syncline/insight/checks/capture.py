@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from syncline.capture.install import InstallOptions, plan
+from syncline.capture.install import options_of, plan
 from syncline.capture.preflight import missing_excluded
 from syncline.errors import MappingError, PrivilegeError
 from syncline.insight import reach
@@ -194,11 +194,7 @@ async def configuration(patient: Patient) -> list[Finding]:
         return [warning("configuration", text, why=why, fix=fix) for text in texts]
     source = patient.settings.source
     try:
-        drift = await plan(
-            patient.connection,
-            patient.entities,
-            InstallOptions(capture=source.capture, wake=source.wake, search_path=source.search_path),
-        )
+        drift = await plan(patient.connection, patient.entities, options_of(source))
     except PrivilegeError:
         return [ok("configuration", "is what is installed (this role may not look at triggers and functions)")]
     except MappingError:
