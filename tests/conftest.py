@@ -10,7 +10,7 @@ import pytest
 
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
-from tests import engines
+from tests import engines, programs
 from tests.cockroach.server import Simulator, simulator
 
 if (
@@ -29,8 +29,15 @@ ENGINE_FIXTURES = frozenset(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses an engine, so that ``-m "not engines"`` needs no thought from who writes a test."""
+    """Mark what uses an engine, so that ``-m "not engines"`` needs no thought from who writes a test.
+
+    What needs a newer PostgreSQL than the one that is there is skipped, and the reason names both.
+    """
+    here = programs.server_major()
     for item in items:
+        for needed, feature in (marker.args for marker in item.iter_markers("postgres")):
+            if here is not None and here < needed:
+                item.add_marker(pytest.mark.skip(reason=f"{feature}: PostgreSQL {needed}, and this is {here}"))
         if ENGINE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.engines)
 

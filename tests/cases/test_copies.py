@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,12 +17,11 @@ from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from syncline.cli.main import app as application
-from syncline.embedded.postgres import find_binaries
 from syncline.errors import ForeignTargetError
 from syncline.outbox.connection import connect, identify
 from syncline.ports import Beat, same_system
 from syncline.relay.restores import judge_beat
-from tests import engines
+from tests import engines, programs
 from tests.cockroach.server import Simulator
 from tests.relay import Relay, relayed, until
 
@@ -43,10 +41,7 @@ def dumped_copy(url: str, name: str) -> str:
     with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
     copy = parts._replace(path=f"/{name}").geturl()
-    binaries = find_binaries()
-    dump = subprocess.run([str(binaries / "pg_dump"), "--dbname", url], check=True, capture_output=True).stdout
-    psql = [str(binaries / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", copy]
-    subprocess.run(psql, input=dump, check=True, capture_output=True)
+    programs.restore(copy, programs.dumped(url))
     return copy
 
 

@@ -114,6 +114,7 @@ async def test_numbers_that_no_decimal128_holds_are_proposed_as_text(database, t
     assert "a Decimal128 holds 34 digits; there are numbers of more than 34 digits" in found.text
 
 
+@pytest.mark.postgres(18, "VIRTUAL columns")
 async def test_columns_that_cannot_be_read_do_not_stop_init(database, tmp_path):
     """A look at the data is a look: a row security policy, or a value that cannot be computed, is passed over."""
     found = await proposed(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,13 +16,13 @@ from typer.testing import CliRunner
 from syncline.capture import carry_out
 from syncline.capture.install import PartlyDoneError, render, uninstall
 from syncline.cli.main import app
-from syncline.embedded.postgres import find_binaries
 from syncline.errors import ConfigError, NotInstalledError
 from syncline.model.entity import Embed, TableName
 from syncline.outbox.connection import connect
 from syncline.outbox.plans import compile_plans
 from syncline.relay import keeper
 from syncline.targets.memory import MemoryTarget
+from tests import programs
 from tests.integration.capture_case import Case, entity
 from tests.relay import Relay, until
 
@@ -363,19 +362,14 @@ def _ids(target: MemoryTarget, relay: Relay, name: str) -> set[int]:
 def test_the_script_stops_at_a_table_that_is_held_and_arms_nothing(case: Case) -> None:
     script = render(case.plan())
     with holding(case, "UPDATE c SET n = 'y'"):
-        done = _psql(case, script)
+        done = programs.psql(case.url, script)
         assert done.returncode == 3
         assert "lock timeout" in done.stderr
         assert set(states(case).values()) == {"pending"}
         assert case.tasks() == []
-    assert _psql(case, render(case.plan())).returncode == 0
+    assert programs.psql(case.url, render(case.plan())).returncode == 0
     assert set(states(case).values()) == {"armed"}
     assert not case.plan().changes
-
-
-def _psql(case: Case, script: str) -> subprocess.CompletedProcess[str]:
-    psql = find_binaries() / "psql"
-    return subprocess.run([psql, "-qX", case.url], input=script, capture_output=True, text=True, check=False)
 
 
 def test_the_commands_end_with_4_and_say_who_holds_what_and_how_to_go_on(case: Case, tmp_path: Path) -> None:

@@ -184,6 +184,7 @@ def test_a_bulk_update_after_a_small_one_compares_keys_in_linear_time(case: Case
     assert len(case.marks()) == 2 * 19991
 
 
+@pytest.mark.postgres(18, "VIRTUAL columns")
 @pytest.mark.parametrize("kind", ["", "PARTITION BY RANGE (cid)"])
 def test_a_virtual_column_that_names_the_parent_is_refused(database: str, kind: str) -> None:
     embed = Embed("children", TableName("public", "kid"), ("pid",), order_by=("cid",))

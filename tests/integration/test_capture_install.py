@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,12 +11,12 @@ import psycopg
 import pytest
 
 from syncline.capture.install import InstallOptions, install, plan, render
-from syncline.embedded.postgres import PrivatePostgres, find_binaries
+from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import MappingError, NotInstalledError, PrivilegeError, SourceError, VersionError
 from syncline.model.entity import Embed, Entity, Fields, TableName
 from syncline.outbox.connection import connect
 from syncline.outbox.registry import check, installed
-from tests import engines
+from tests import engines, programs
 from tests.integration.capture_case import Case, assert_captured, entity
 
 TABLES = """
@@ -233,14 +232,7 @@ def test_uninstalling_refuses_to_take_others_views_along(case: Case) -> None:
 
 def test_the_plan_as_sql_does_the_same_in_psql(case: Case) -> None:
     text = render(case.plan())
-    psql = find_binaries() / "psql"
-    run = subprocess.run(
-        [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", case.url],
-        input=text,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    run = programs.psql(case.url, text, "--set=ON_ERROR_STOP=1")
 
     assert (run.returncode, run.stderr) == (0, "")
     assert case.plan().statements == []
@@ -398,6 +390,7 @@ def test_a_role_without_privileges_is_told_what_to_grant(roles: Case) -> None:
 def test_an_owner_who_is_no_superuser_installs_and_a_small_worker_role_suffices(roles: Case) -> None:
     roles.sql(
         "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO capture_owner', current_database()); END $$",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",  # the default since PostgreSQL 15
         *(
             f"ALTER TABLE {table} OWNER TO capture_owner"
             for table in ("todo", "tag", "part", "part_1", "part_2", "base", "child")

@@ -120,6 +120,7 @@ class Writes(RuleBasedStateMachine):
         self.run(f"UPDATE kid SET a = {to}, b = b + 10 WHERE a = {a}")
         self.run(f"UPDATE loose SET parent = NULLIF({to}, 0) WHERE parent = {a}")
 
+    @precondition(lambda self: self.case.conn.info.server_version >= 150000)
     @rule(table=st.sampled_from(["flat", "split", "top"]), low=SMALL)
     def merge(self, table: str, low: int) -> None:
         self.run(

@@ -10,9 +10,11 @@ import pytest
 
 from syncline.capture.schema import wake_function
 from syncline.embedded.postgres import PrivatePostgres
+from syncline.outbox.dialect import NEWEST_POSTGRES, OLDEST_POSTGRES
 from tests import engines
 from tests.integration.doctor_case import Clinic as Case
 from tests.integration.doctor_case import clinic
+from tests.versions import RELEASES
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +112,38 @@ def test_a_standby_in_the_place_of_the_primary(mongo_url, mongo_db, tmp_path) ->
         with psycopg.connect(server.url, autocommit=True) as promoted:
             promoted.execute("SELECT pg_promote()")
         assert case.report()["primary"]["level"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("install", "--yes"),
+        ("install", "--sql"),
+        ("worker",),
+        ("status",),
+        ("backfill",),
+        ("verify",),
+        ("uninstall", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_an_old_postgresql_is_refused_by_every_command(case: Case, monkeypatch, command) -> None:
+    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 130_022)
+    output = " ".join(case.run(*command, ok=2 if command == ("status",) else 3).split())
+    assert "this is PostgreSQL 13, and Syncline needs PostgreSQL 14 or newer" in output
+    assert "cannot be reached" not in output
+
+
+def test_the_doctor_refuses_an_old_postgresql(case: Case, monkeypatch) -> None:
+    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 130_022)
+    case.found("postgresql", "critical", "this is PostgreSQL 13, and Syncline needs PostgreSQL 14 or newer")
+
+
+def test_a_postgresql_newer_than_the_tests_is_a_warning_and_works(case: Case, monkeypatch) -> None:
+    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 190_000)
+    assert "nothing was tested on it" in case.found("postgresql", "warning", "this is PostgreSQL 19")["message"]
+    assert "nothing to do" in case.run("install", "--yes")
+
+
+def test_what_was_tested_is_what_the_tests_can_run_on() -> None:
+    assert (min(RELEASES), max(RELEASES)) == (OLDEST_POSTGRES, NEWEST_POSTGRES)

@@ -6,7 +6,6 @@ manual shows them, given by ``Scripted``; everything else is made on the real en
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -18,11 +17,10 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
-from syncline.embedded.postgres import find_binaries
 from syncline.errors import TargetUnavailableError
 from syncline.insight.checks import target
 from syncline.insight.checks.finding import Finding, Level
-from tests import engines
+from tests import engines, programs
 from tests.integration.doctor_case import Clinic as Case
 from tests.integration.doctor_case import clinic
 from tests.relay import ITEM
@@ -61,11 +59,10 @@ class TestMemories:
         """By ``pg_dump | psql``, whatever was written meanwhile: two might write into one target."""
         worked(case)
         with engines.fresh_database(postgres.url) as restored:
-            dump = subprocess.run([find_binaries() / "pg_dump", case.url], check=True, capture_output=True).stdout
+            dump = programs.dumped(case.url)
             case.sql("UPDATE person SET name = 'lost'")
             worked(case)
-            psql = [find_binaries() / "psql", "--quiet", "--set=ON_ERROR_STOP=1", restored]
-            subprocess.run(psql, input=dump, check=True, capture_output=True)
+            programs.restore(restored, dump)
             self._move(case, restored)
             case.cured(case.found("owner", "critical", "copy of another source"))
             case.start()

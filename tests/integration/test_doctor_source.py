@@ -6,7 +6,6 @@ servers for one transaction at a time as PgBouncer does).
 
 from __future__ import annotations
 
-import subprocess
 import time
 from contextlib import closing
 from types import SimpleNamespace
@@ -15,8 +14,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from syncline.embedded.postgres import find_binaries
-from tests import engines
+from tests import engines, programs
 from tests.integration.doctor_case import Clinic as Case
 from tests.integration.doctor_case import clinic
 from tests.pooler import transaction_pooler
@@ -47,13 +45,10 @@ class TestTriggers:
         case.cured(case.found("triggers", "critical", "person", "not enabled ALWAYS"))
 
     def test_a_dump_that_was_restored_over_them(self, case: Case) -> None:
-        """``pg_restore --disable-triggers`` leaves them enabled, but not as they were; its rows were not captured."""
-        folder, dump = find_binaries(), case.folder / "person.dump"
-        command = [folder / "pg_dump", "--format=custom", "--data-only", "--table=person", f"--file={dump}", case.url]
-        subprocess.run(command, check=True)
+        """``--disable-triggers`` leaves them enabled, but not as they were; its rows were not captured."""
+        script = programs.dumped(case.url, "--data-only", "--disable-triggers", "--table=person")
         case.sql("DELETE FROM person")
-        command = [folder / "pg_restore", "--data-only", "--disable-triggers", f"--dbname={case.url}", dump]
-        subprocess.run(command, check=True)
+        programs.restore(case.url, script)
         case.cured(case.found("triggers", "critical", "person"))
         assert case.sql("SELECT count(DISTINCT key) FROM syncline.outbox WHERE hint = 'B'") == [(20,)]
 

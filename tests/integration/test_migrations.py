@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +12,13 @@ import psycopg
 import pytest
 
 from syncline.capture.install import InstallOptions, install, plan, render
-from syncline.embedded.postgres import find_binaries
 from syncline.errors import SourceError, VersionError
 from syncline.model.entity import Embed, TableName
 from syncline.outbox.connection import connect
 from syncline.outbox.dialect import Dialect
 from syncline.outbox.migration import FIRST, SCHEMA_VERSION, migrations, numbers
 from syncline.outbox.registry import installed
-from tests import engines
+from tests import engines, programs
 from tests.cockroach.server import Simulator, simulator
 from tests.integration.capture_case import Case, entity
 
@@ -130,9 +128,8 @@ def test_every_step_may_be_repeated(old: Case, new: Case) -> None:
 
 def test_the_sql_for_a_database_administrator_does_the_same(old: Case, new: Case) -> None:
     text = render(finished(old).plan())
-    psql = [str(find_binaries() / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", old.url]
 
-    subprocess.run(psql, input=text.encode(), check=True, capture_output=True)
+    programs.restore(old.url, text)
 
     assert catalog(old.url) == catalog(new.url)
 

@@ -12,15 +12,15 @@ from syncline.capture.columns import policies
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.plan import Wanted
 from syncline.capture.state import Facts, Member, read_role
-from syncline.errors import MappingError, PrivilegeError, SourceError
+from syncline.errors import MappingError, PrivilegeError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection
 from syncline.model.masks import check_mask
 from syncline.model.new_columns import note, see
 from syncline.outbox.catalog import read_named, shape_of
+from syncline.outbox.dialect import refuse_old
 from syncline.outbox.registry import InstalledEntity
 
-OLDEST_SERVER = 140_000
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}
 
 
@@ -28,12 +28,11 @@ def examine_server(facts: Facts) -> None:
     """Refuse servers and databases that nothing can be installed in.
 
     Raises:
-        SourceError: the server is too old.
+        UnsuitableSourceError: the server is too old.
         MappingError: the database's encoding says nothing.
 
     """
-    if facts.version < OLDEST_SERVER:
-        raise SourceError("this PostgreSQL is too old", hint="Syncline needs version 14 or newer")
+    refuse_old(facts.version)
     if facts.unencoded:
         raise MappingError(
             "this database has the encoding SQL_ASCII: its bytes have no meaning that could be carried over",

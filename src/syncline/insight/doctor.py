@@ -13,6 +13,7 @@ from syncline.errors import (
     PrivilegeError,
     SourceError,
     SourceUnavailableError,
+    UnsuitableSourceError,
     VersionError,
 )
 from syncline.insight import reach
@@ -56,6 +57,8 @@ async def _source(settings: Settings, both: Sequence[Check]) -> list[Finding]:
             return await _examine(examined, both)
     except PoolerError as error:
         return [critical("pooler", error.message, why="nothing else can be looked at", fix=error.hint or "")]
+    except UnsuitableSourceError as error:
+        return [critical("postgresql", error.message, why="nothing can be installed in it", fix=error.hint or "")]
     except SourceUnavailableError as error:
         return [lost(error)]
 

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from syncline.config import redact
 from syncline.config.urls import host_of
-from syncline.errors import PoolerError, SourceUnavailableError, SynclineError
+from syncline.errors import PoolerError, SourceUnavailableError, SynclineError, UnsuitableSourceError
 from syncline.outbox.connection import Connection, connect, translated
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.registry import require_version, schema_version
@@ -73,12 +73,13 @@ async def source(url: str, *, purpose: str, installed: bool = True) -> AsyncIter
     Raises:
         SourceUnavailableError: it cannot be reached; the hint says what to look at.
         PoolerError: a pooler is in the way.
+        UnsuitableSourceError: the server is too old.
         NotInstalledError, VersionError: Syncline's tables are missing or of another version.
 
     """
     try:
         connection = await connect(url, application=f"syncline {purpose}", timeout_seconds=5)
-    except PoolerError:
+    except (PoolerError, UnsuitableSourceError):
         raise
     except SynclineError as error:
         raise unreachable(url, error) from error

@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 from syncline.config.urls import without_pooler
 from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError
 from syncline.outbox import pins, poolers
-from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden, statements
+from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden, refuse_old, statements
 from syncline.outbox.lent import Pooling, SourceConnection
 from syncline.outbox.retrying import RetryingCursor
 
@@ -101,6 +101,7 @@ async def connect(
     Raises:
         SourceUnavailableError: no server answers, or it does not let us in.
         PoolerError: a pooler is in the way.
+        UnsuitableSourceError: the server is too old.
 
     """
     address, declared = without_pooler(url)
@@ -114,6 +115,8 @@ async def connect(
         try:
             version, found = await poolers.examine(connection, began)
             refuse_hidden(version, dialect_of(connection))
+            if not on_cockroach(connection):
+                refuse_old(connection.info.server_version)
             pooling = Pooling.TRANSACTION if declared else found or await poolers.mode_of(connection, opened)
             poolers.refuse(pooling, cockroachdb=on_cockroach(connection))
             await _settle(connection, pooling, settings, keyed=keyed)

@@ -14,11 +14,14 @@ from typing import Any
 
 import psycopg
 
-from syncline.errors import SourceError
+from syncline.errors import SourceError, UnsuitableSourceError
 from syncline.outbox.sql import blocks
 
 OLDEST_COCKROACH = (24, 3)
 """The first with triggers."""
+OLDEST_POSTGRES = 14
+NEWEST_POSTGRES = 18
+"""The first that our statements are written for, and the last that the tests have run on."""
 _VERSION = re.compile(r"\bv(\d+)\.(\d+)")
 
 
@@ -59,6 +62,23 @@ def refuse_hidden(version: str, dialect: Dialect) -> None:
         raise SourceError(
             "this is CockroachDB behind a pooler that does not pass on its parameter crdb_version",
             hint="PgBouncer: track_extra_parameters = crdb_version; or connect to the cluster directly",
+        )
+
+
+def refuse_old(number: int) -> None:
+    """Refuse a PostgreSQL that lacks what our statements use.
+
+    Args:
+        number: as ``server_version_num`` has it, e.g. 140023.
+
+    Raises:
+        UnsuitableSourceError: it is older than 14.
+
+    """
+    if number // 10_000 < OLDEST_POSTGRES:
+        raise UnsuitableSourceError(
+            f"this is PostgreSQL {number // 10_000}, and Syncline needs PostgreSQL {OLDEST_POSTGRES} or newer",
+            hint="upgrade the server, or connect to another one",
         )
 
 

@@ -8,7 +8,7 @@ from syncline.config.urls import host_of
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
 from syncline.outbox.connection import look_again
-from syncline.outbox.dialect import on_cockroach
+from syncline.outbox.dialect import NEWEST_POSTGRES, OLDEST_POSTGRES, on_cockroach
 from syncline.outbox.lent import Pooling
 
 OLD_SECONDS = 300.0
@@ -32,6 +32,22 @@ async def primary(patient: Patient) -> list[Finding]:
             )
         ]
     return [ok("primary", f"PostgreSQL {version}, a primary")]
+
+
+async def postgresql(patient: Patient) -> list[Finding]:
+    """Find a server that is newer than what was tested."""
+    major = patient.connection.info.server_version // 10_000
+    tested = f"tested with PostgreSQL {OLDEST_POSTGRES} to {NEWEST_POSTGRES}"
+    if major <= NEWEST_POSTGRES:
+        return [ok("postgresql", f"{major}: this release was {tested}")]
+    return [
+        warning(
+            "postgresql",
+            f"this is PostgreSQL {major}, and nothing was tested on it: this release was {tested}",
+            why="types, plans and triggers may differ in a way that nobody has looked at",
+            fix="syncline verify  # now and then; and look for a newer release: pip install --upgrade syncline",
+        )
+    ]
 
 
 async def old_transactions(patient: Patient) -> list[Finding]:
@@ -150,4 +166,4 @@ async def pooler(patient: Patient) -> list[Finding]:
             ]
 
 
-CHECKS = (primary, old_transactions, replication_slots, synchronous_commit, two_phase_commit, clock)
+CHECKS = (primary, postgresql, old_transactions, replication_slots, synchronous_commit, two_phase_commit, clock)
