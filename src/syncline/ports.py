@@ -64,6 +64,8 @@ class Report:
     """Keys whose record already carried a higher ticket; nothing was changed (as far as the engine tells)."""
     outranked: dict[str, Any] = field(default_factory=dict)
     """Of those, key to the higher ticket that the record was seen with afterwards, whatever type that has."""
+    unknown: set[str] = field(default_factory=set)
+    """Of those, keys whose higher ticket was gone when it was looked for: their state is to be written again."""
     present: int = 0
     """Inserts that met an existing record and became updates."""
     rejected: list[Rejection] = field(default_factory=list)
@@ -73,6 +75,7 @@ class Report:
         """Take in the report on another part of the batch."""
         self.stale += part.stale
         self.outranked |= part.outranked
+        self.unknown |= part.unknown
         self.present += part.present
         self.rejected += part.rejected
         self.conflicts += part.conflicts

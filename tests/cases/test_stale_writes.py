@@ -10,6 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from syncline.model.mark import MAX_EPOCH, epoch_of, ticket
+from syncline.targets.mongo import MongoTarget
 from tests.integration.test_repair import mend
 from tests.pairs import paired
 from tests.relay import ITEM, ITEMS, Relay, relayed, until
@@ -79,6 +80,29 @@ async def test_an_insert_that_meets_a_foreign_document_is_done_again(relay: Rela
         await relay.equal()
 
     assert relay.notices() == ["ForeignVersion"]
+
+
+@pytest.mark.parametrize("change", ["UPDATE item SET qty = 1 WHERE id = 7", "DELETE FROM item WHERE id = 7"])
+async def test_a_ticket_that_is_taken_away_before_it_was_read_back_loses_no_change(
+    change: str, database: str, mongo_url: str, mongo_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repair takes a forged ticket away, and dies before it has marked the record. Found by the model."""
+    read_back = MongoTarget._read_back
+    released = []
+
+    async def after_a_repair(collection: Any, *rest: Any) -> Any:
+        released.append(await collection.update_one({"_id": 7, "_v": ABOVE}, {"$unset": {"_v": ""}}))
+        return await read_back(collection, *rest)
+
+    async with relayed(database, (mongo_url, mongo_db)) as relay, relay.worker():
+        await filled(relay)
+        forge(relay, ABOVE, 7)
+        monkeypatch.setattr(MongoTarget, "_read_back", staticmethod(after_a_repair))
+        relay.sql(change)
+        await relay.equal(deferred=True)
+
+        assert released[0].modified_count == 1
+        assert relay.notices() == []
 
 
 HOPELESS: dict[str, Any] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.scope import Scope, Step
-from tests.model.state import EDITED, NOBODY, Document, Source, State, Target, Worker, put, with_worker
+from tests.model.state import EDITED, NOBODY, Document, Source, State, Target, Worker, copied, put, with_worker
 
 
 def expire(scope: Scope, state: State) -> Iterator[Step]:
@@ -69,6 +69,13 @@ def restore(scope: Scope, state: State) -> Iterator[Step]:
         )
 
 
+def copy(scope: Scope, state: State) -> Iterator[Step]:
+    """Somebody copies the source, and starts a worker there with the configuration as it is."""
+    if scope.copy and state.other is None:
+        where = "elsewhere" if scope.copy == "elsewhere" else "to the byte"
+        yield ("-- a copy of the source is made, {}", where), copied(state, int(scope.copy == "elsewhere"))
+
+
 def _restored_source(scope: Scope, state: State, backup: Source) -> State:
     """Another server with an older truth: uncommitted transactions are gone, every connection is cut."""
     life = state.life
@@ -98,6 +105,7 @@ def tamper(scope: Scope, state: State) -> Iterator[Step]:
                 ("somebody removes key {} by hand", None),
                 ("somebody edits key {} by hand", document._replace(version=EDITED, value=EDITED)),
                 ("somebody gives key {} a ticket that nobody has issued", document._replace(ticket=(9, 1))),
+                ("somebody gives key {} a ticket that is not issued yet", document._replace(ticket=(4, 1))),
             ]
         for told, new in choices:
             target = state.target._replace(documents=put(state.target.documents, key, new))

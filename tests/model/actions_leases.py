@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from tests.model import actions_relay
 from tests.model.actions_source import with_task
 from tests.model.scope import Scope, Step
 from tests.model.state import NOBODY, Lease, Source, State, Worker, put, with_worker
+
+ENDED = "ended"
+TELLS = "worker {} tells the target beat {}, nonce {}, and finds beat {}, nonce {}, of system {}"
 
 
 def renew(scope: Scope, state: State) -> Iterator[Step]:
     """Whatever a worker's renewal does next."""
     for number, worker in enumerate(state.workers):
+        if worker.stage == ENDED:
+            continue
         if worker.life != state.life:
             yield ("worker {} opens a new session", number), _new_session(state, number)
         elif worker.stage == "":
@@ -71,27 +77,37 @@ def _begin(scope: Scope, state: State, number: int, worker: Worker) -> Iterator[
         return
     if not state.budget.renewals:
         return
+    if source.contested:
+        yield ("worker {} renews, and reads that somebody else writes to the target", number), _end(state, number)
+        return
+    nonces, drawn = source.nonces, state.drawn
+    if scope.nonces and (not nonces or nonces[0] == worker.seen):
+        drawn += 1
+        nonces = (drawn, *nonces)
     confirmed = max(source.confirmed_beat, worker.confirmed)
     base = source.base if source.base[0] == state.life else (state.life, source.beat)
     beat = source.beat + 1
     if scope.broken == "beat confirmed in advance":
         confirmed = max(confirmed, beat)
-    renewed = source._replace(alive=alive, beat=beat, confirmed_beat=confirmed, base=base)
+    renewed = source._replace(alive=alive, beat=beat, confirmed_beat=confirmed, base=base, nonces=nonces)
     free = sum(1 << lane for lane in free_lanes(renewed, number, worker._replace(held=kept)))
     memo = (beat, confirmed, source.epoch, free, *(lease.confirmed for lease in source.leases))
     budget = state.budget._replace(renewals=state.budget.renewals - 1)
     yield (
         ("worker {} renews: beat {} (confirmed: {})", number, beat, confirmed),
         with_worker(
-            state._replace(source=renewed, budget=budget),
+            state._replace(source=renewed, budget=budget, drawn=drawn),
             number,
-            worker._replace(held=kept, stage="beat read", memo=memo, witness=bool(state.restored)),
+            worker._replace(held=kept, stage="beat read", memo=memo, witness=bool(state.restored), nonces=nonces),
         ),
     )
 
 
 def _exchange(scope: Scope, state: State, number: int, worker: Worker) -> Iterator[Step]:
     """Read the target's beat and judge it; then overwrite it, and judge what was overwritten."""
+    if scope.nonces:
+        yield _exchange_nonces(scope, state, number, worker)
+        return
     mine, confirmed = worker.memo[:2]
     found, life = state.target.beat, state.target.beat_life
     first = worker.stage == "beat read"
@@ -130,8 +146,114 @@ def _judge_beat(scope: Scope, source: Source, found: int, life: int, mine: int, 
     return "source" if found > mine else ""
 
 
+def _exchange_nonces(scope: Scope, state: State, number: int, worker: Worker) -> Step:
+    """The same as it is built: whose target it is is compared too, and what only this source can have left there."""
+    mine = worker.memo[0]
+    target, source = state.target, state.source
+    first = worker.stage == "beat read"
+    found = (target.beat, target.nonce, target.system)
+    told = (
+        ("worker {} reads in the target: beat {}, nonce {}, of system {}", number, *found)
+        if first
+        else (TELLS, number, mine, worker.nonces[0], *found)
+    )
+    changed = state
+    if not first and found[2] in {source.system, worker.over} and found[0] <= mine:
+        changed = state._replace(target=target._replace(beat=mine, nonce=worker.nonces[0], system=source.system))
+    verdict = judge(scope, source.system, worker, found, mine, worker.nonces)
+    if verdict in {"source", "forked"}:
+        return told, with_worker(changed, number, worker._replace(stage="in doubt", memo=(*worker.memo, *found, first)))
+    return _answered(scope, changed, number, worker, first=first, found=found, verdict=verdict, told=told)
+
+
+def judge(
+    scope: Scope, system: int, worker: Worker, found: tuple[int, int, int], mine: int, nonces: tuple[int, ...]
+) -> str:
+    """Compare as ``judge_beat`` does; installations are equal."""
+    count, nonce, owner = found
+    asks = scope.broken != actions_relay.AS_IT_WAS
+    if not count:
+        return "target" if worker.memo[1] else ""
+    if owner != system and asks and scope.broken != "identity ignored":
+        return "foreign"
+    if count < worker.memo[1]:
+        return "target"
+    if count > mine:
+        return "forked" if worker.lasting and asks else "source"
+    if nonce not in nonces and asks and scope.broken != "nonce ignored":
+        return "forked" if worker.lasting else "source"
+    return ""
+
+
+def _answered(
+    scope: Scope,
+    state: State,
+    number: int,
+    worker: Worker,
+    *,
+    first: bool,
+    found: tuple[int, int, int],
+    verdict: str,
+    told: tuple[object, ...],
+) -> Step:
+    """Go on, reconcile, or end."""
+    if verdict in {"foreign", "forked"}:
+        source = state.source._replace(contested=state.source.contested or verdict == "forked")
+        ended = _end(state._replace(source=source), number)
+        return (told[0] + "; it is somebody else's: the worker alarms and ends", *told[1:]), ended
+    after = "beat told" if first else "balance"
+    new = worker._replace(stage=after, over=found[2])
+    if not first:
+        new = new._replace(confirmed=max(worker.memo[0], worker.confirmed), lasting=True)
+        if found[0] <= worker.memo[0]:
+            new = new._replace(seen=worker.nonces[0])
+    if verdict:
+        state, new, told = _reconcile(scope, state, number, new, verdict, told, found[0])
+        if verdict == "source":
+            nonces = state.source.nonces
+            state = state._replace(source=state.source._replace(nonces=(*nonces[:1], found[1], *nonces[1:])))
+    return told, with_worker(state, number, new)
+
+
+def _end(state: State, number: int) -> State:
+    """The worker gives its lanes back and ends, and does so again whenever it is started; what it has sent is under way."""
+    worker, source = state.workers[number], state.source
+    leases = tuple(
+        lease._replace(owner=NOBODY) if (lease.owner, lease.epoch) == (number, epoch) else lease
+        for lease, epoch in zip(source.leases, worker.held, strict=True)
+    )
+    source = source._replace(leases=leases, alive=put(source.alive, number, False), told=True)
+    gone = Worker(state.life, (0,) * len(worker.held), stage=ENDED, tries=(0,) * len(source.rows))
+    return with_worker(state._replace(source=source), number, gone)
+
+
+def adopt(scope: Scope, state: State) -> Iterator[Step]:
+    """Somebody types ``syncline adopt``: everything is marked and swept, under epochs above all others."""
+    if state.adopted >= scope.adoptions or state.other is None:
+        return
+    source, target = state.source, state.target
+    for kind in ("backfill", "sweep"):
+        source = with_task(scope, source, state, kind, (max(source.epoch, *target.epochs) + 1, 0))
+    beat, drawn = max(source.beat, target.beat) + 1, state.drawn + 1
+    source = source._replace(
+        beat=beat,
+        epoch=max(source.epoch, *target.epochs) + 1,
+        nonces=(drawn, *source.nonces),
+        contested=False,
+        told=False,
+    )
+    target = target._replace(beat=beat, nonce=drawn, system=source.system)
+    workers = tuple(worker._replace(stage="") if worker.stage == ENDED else worker for worker in state.workers)
+    yield (
+        ("-- `syncline adopt` makes the target this source's",),
+        state._replace(source=source, target=target, workers=workers, drawn=drawn, adopted=state.adopted + 1),
+    )
+
+
 def _doubt(scope: Scope, state: State, number: int, worker: Worker) -> Step:
     """The target has seen a later beat than ours: it may be another worker's. The source knows."""
+    if scope.nonces:
+        return _doubt_nonces(scope, state, number, worker)
     *memo, found, first = worker.memo
     after = "beat told" if first else "balance"
     confirmed = worker.confirmed if first else max(memo[0], worker.confirmed)
@@ -141,6 +263,16 @@ def _doubt(scope: Scope, state: State, number: int, worker: Worker) -> Step:
         return told, with_worker(state, number, new)
     changed, new, told = _reconcile(scope, state, number, new, "source", told, found)
     return told, with_worker(changed, number, new)
+
+
+def _doubt_nonces(scope: Scope, state: State, number: int, worker: Worker) -> Step:
+    """Judge once more by what the source says now."""
+    *memo, count, nonce, system, first = worker.memo
+    found, source = (count, nonce, system), state.source
+    now = worker._replace(memo=tuple(memo))
+    verdict = judge(scope, source.system, now, found, max(memo[0], source.beat), source.nonces)
+    told = ("worker {} asks the source for its beat and nonces: {}, {}", number, source.beat, list(source.nonces))
+    return _answered(scope, state, number, now, first=bool(first), found=found, verdict=verdict, told=told)
 
 
 def _reconcile(scope: Scope, state: State, number: int, worker: Worker, verdict: str, told, found: int):
@@ -170,6 +302,8 @@ def _alarm(scope: Scope, state: State) -> State:
         source = with_task(scope, source, state, "backfill", bound)
     if scope.broken != "restore without sweep":
         source = with_task(scope, source, state, "sweep", bound)
+    if scope.copy:
+        return state._replace(source=source)  # to a copy, its source's progress looks like a restore
     return state._replace(source=source, restored=state.restored or "none", noticed=True)
 
 
@@ -199,7 +333,7 @@ def _acquire(scope: Scope, state: State, number: int, worker: Worker) -> Iterato
     """Compare and set in the source: a new epoch above all that either side knows."""
     source = state.source
     above = 0 if scope.broken == "epochs not above the target's" else worker.memo[0]
-    epoch = max(source.epoch, above) + 1
+    epoch = max(source.epoch, above, worker.above) + 1
     free = free_lanes(source, number, worker)
     if not free:  # the number is used up all the same
         spent = state._replace(source=source._replace(epoch=epoch))

@@ -9,9 +9,12 @@ from tests.model.state import (
     ABSENT,
     Batch,
     Deferred,
+    Document,
     Mark,
     Message,
+    Source,
     State,
+    Ticket,
     Worker,
     Write,
     lane_of,
@@ -23,6 +26,12 @@ from tests.model.state import (
 
 RIGHTFUL = 2
 """How often a value must be found with the same rightful holder before the conflict counts as real (``PATIENCE``)."""
+ABOVE = "above "
+"""Status of a write that is outranked; the epoch follows."""
+HOPELESS = 9
+"""An epoch that none can stand above."""
+AS_IT_WAS = "whose target it is, nobody asks"
+"""The mutant that is the design of before: copies are not told from their source, and what is refused counts as done."""
 
 
 def read_marks(scope: Scope, state: State) -> Iterator[Step]:
@@ -204,12 +213,50 @@ def _under_way(state: State, batch: Batch, write: Write) -> bool:
     return write.status == "sent" and any(m.key == write.key and m.ticket == ticket for m in state.messages)
 
 
+def read_back(scope: Scope, state: State) -> Iterator[Step]:
+    """Look what stands above the writes that the fence refused (``MongoTarget._read_back``, ``relay/outranked.py``)."""
+    for number, worker in enumerate(state.workers):
+        for place, batch in enumerate(worker.batches):
+            if batch.stage != "sent" or any(write.status in {"sent", "again"} for write in batch.writes):
+                continue
+            if any(write.status == "stale" for write in batch.writes):
+                yield _looked(scope, state, number, worker, place, batch)
+
+
+def _looked(scope: Scope, state: State, number: int, worker: Worker, place: int, batch: Batch) -> Step:
+    writes, above, waiting = [], [], list(batch.waiting)
+    for write in batch.writes:
+        if write.status == "stale":
+            status = _standing(state.target.documents[write.key], batch.ticket(lane_of(state, write.key)), write)
+            if status.startswith(ABOVE):
+                above.append(write.key)
+                status = "bad" if write.key in worker.tried or int(status[len(ABOVE) :]) >= HOPELESS else status
+            if status == "unknown" and scope.broken != "read back and not above is done":
+                waiting.append(write.key)
+            if status == "unknown" or scope.broken in {"stale acknowledged", AS_IT_WAS}:
+                status = "ok"
+            write = write._replace(status=status)  # noqa: PLW2901  the same write, later
+        writes.append(write)
+    new = batch._replace(writes=tuple(writes), waiting=tuple(waiting))
+    told = ("worker {} reads back what was refused; above its tickets: keys {}", number, above)
+    return told, _with_batch(state, number, worker, place, new)
+
+
+def _standing(document: Document | None, ticket: Ticket, write: Write) -> str:
+    """Say what became of a write that the fence has refused, by what stands there now."""
+    if document is not None and (document.ticket > ticket or (write.kind == "delete" and document.ticket == ticket)):
+        return f"{ABOVE}{document.ticket[0]}"
+    if write.kind == "delete":
+        return "ok" if document is None else "unknown"
+    return "ok" if document is not None and document.ticket == ticket else "unknown"
+
+
 def settle(scope: Scope, state: State) -> Iterator[Step]:
     """A unique index has refused records (``relay/conflicts.py``)."""
     for number, worker in enumerate(state.workers):
         for place, batch in enumerate(worker.batches):
             refused = [write for write in batch.writes if write.status == "conflict"]
-            if batch.stage == "sent" and refused and all(w.status in {"ok", "bad", "conflict"} for w in batch.writes):
+            if batch.stage == "sent" and refused and all(w.status == "conflict" or _over(w) for w in batch.writes):
                 yield _look_for_holders(state, number, worker, place, batch)
             elif batch.stage == "settling" and worker.life == state.life:
                 yield _decide(scope, state, number, worker, place, batch)
@@ -282,8 +329,12 @@ def acknowledge(scope: Scope, state: State) -> Iterator[Step]:
         for place, batch in enumerate(worker.batches):
             if batch.stage == "failed":
                 yield _acknowledged(scope, state, number, worker, place, batch, failed=True)
-            elif batch.stage == "sent" and all(write.status in {"ok", "bad"} for write in batch.writes):
+            elif batch.stage == "sent" and all(_over(write) for write in batch.writes):
                 yield _acknowledged(scope, state, number, worker, place, batch, failed=False)
+
+
+def _over(write: Write) -> bool:
+    return write.status in {"ok", "bad"} or write.status.startswith(ABOVE)
 
 
 def _acknowledged(
@@ -301,6 +352,8 @@ def _acknowledged(
     if scope.broken == "acknowledgement without the lease" or (scope.broken == "one lane speaks for all" and held):
         held = mine
     lost = sorted({mark.key for mark in batch.marks if lane_of(state, mark.key) not in held})
+    outranked = {w.key: int(w.status.removeprefix(ABOVE)) for w in batch.writes if w.status.startswith(ABOVE)}
+    batch_as_written, batch = batch, batch._replace(waiting=tuple({*batch.waiting, *outranked}))
     done = (
         ()
         if failed
@@ -311,19 +364,35 @@ def _acknowledged(
         source = with_marks(source, *((key, "R", 0) for key in lost))
     keys = {write.key for write in batch.writes} - set(batch.waiting)
     kept = worker._replace(
-        batches=without(worker.batches, batch),
+        batches=without(worker.batches, batch_as_written),
         held=tuple(
             0 if lane in mine - held and epoch == batch.leases[lane] else epoch
             for lane, epoch in enumerate(worker.held)
         ),
+        tried=tuple(sorted({*worker.tried} - keys)),
         tries=worker.tries if failed else tuple(0 if key in keys else n for key, n in enumerate(worker.tries)),
     )
+    again = {} if failed else {key: n for key, n in outranked.items() if lane_of(state, key) in held}
+    if again:
+        source, kept = _outranking(state, source, kept, again)
     told = ("worker {} acknowledges marks {}", number, _seqs(done))
+    if again:
+        told = (told[0] + "; it alarms, and will write keys {} again under a higher epoch", *told[1:], sorted(again))
     if failed:
         told = ("worker {} keeps the marks of the failed batch", number)
     if lost:
         told = (told[0] + "; its lease is lost, it marks keys {} again", *told[1:], lost)
     return told, with_worker(state._replace(source=source), number, kept)
+
+
+def _outranking(state: State, source: Source, worker: Worker, epochs: dict[int, int]) -> tuple[Source, Worker]:
+    """Say that somebody else writes here, and leave the lanes: they are taken anew under epochs above what stands there."""
+    lanes = {lane_of(state, key) for key in epochs}
+    return source._replace(told=True), worker._replace(
+        above=max(worker.above, *epochs.values()),
+        tried=tuple(sorted({*worker.tried, *epochs})),
+        held=tuple(0 if lane in lanes else epoch for lane, epoch in enumerate(worker.held)),
+    )
 
 
 def _removed(scope: Scope, state: State, worker: Worker, batch: Batch, done: tuple[Mark, ...]):

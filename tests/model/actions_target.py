@@ -45,7 +45,12 @@ def _words(message: Message) -> str:
 
 def _outcome(before: Target, after: Target, reply: str) -> str:
     if reply != "ok":
-        return {"again": ": it is there already", "conflict": ": its value is taken", "bad": ": rejected"}[reply]
+        return {
+            "again": ": it is there already",
+            "conflict": ": its value is taken",
+            "bad": ": rejected",
+            "stale": ": refused, a higher ticket stands there",
+        }[reply]
     return "" if before.documents != after.documents else ": nothing to do"
 
 
@@ -60,13 +65,13 @@ def written(scope: Scope, target: Target, message: Message) -> tuple[Target, str
     if message.kind == "delete":
         if stored is None or stored.ticket < ticket or scope.broken == "delete without fence":
             return _reached(target._replace(documents=put(target.documents, key, None)), message), "ok"
-        return target, "ok"
+        return target, "stale"
     if message.kind == "insert" and stored is not None:
         return target, "ok" if scope.broken == "insert gives in" else "again"
     if message.value == POISON:
         return target, "bad"
     if stored is not None and not stored.ticket < ticket and scope.broken != "update without fence":
-        return target, "ok"
+        return target, "stale" if ticket < stored.ticket else "ok"
     if scope.unique and any(
         other is not None and other.value == message.value and place != key
         for place, other in enumerate(target.documents)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 from tests.model import actions_faults, actions_leases, actions_relay, actions_source, actions_target, actions_verify
 from tests.model.invariants import quiescent, violation
 from tests.model.scope import Action, Scope, Step
 from tests.model.state import (
+    COPIED,
     NOBODY,
     Budget,
     Document,
@@ -23,6 +25,7 @@ from tests.model.state import (
     Ticket,
     Verifier,
     Worker,
+    exchanged,
 )
 
 
@@ -49,12 +52,15 @@ def first(scope: Scope) -> State:
         epoch=epoch,
         beat=beat,
         confirmed_beat=beat,
+        nonces=(1,) if scope.nonces and scope.owner else (),
     )
-    target = Target(
-        documents, (epoch,) * scope.lanes, beat, 0, tuple(row.version for row in rows), (False,) * scope.keys
-    )
+    reached = tuple(row.version for row in rows)
+    nonce = int(scope.nonces and scope.owner)
+    target = Target(documents, (epoch,) * scope.lanes, beat, 0, 0, nonce, reached, (False,) * scope.keys)
     idle = Worker(0, lanes, tries=(0,) * scope.keys)
     owner = idle._replace(held=(1,) * scope.lanes, confirmed=beat) if scope.owner else idle
+    if scope.nonces and scope.owner:
+        owner = owner._replace(seen=1, lasting=True)
     state = State(
         begun=0,
         open=(),
@@ -67,6 +73,7 @@ def first(scope: Scope) -> State:
         commits=version,
         life=0,
         tampered=(False,) * scope.keys,
+        drawn=nonce,
     )
     for kind in scope.tasks:
         state = state._replace(source=actions_source.with_task(scope, state.source, state, kind, (0, 0)))
@@ -82,6 +89,7 @@ def actions(scope: Scope) -> list[Action]:
         actions_relay.read_states,
         actions_relay.send,
         actions_target.execute,
+        actions_relay.read_back,
         actions_relay.settle,
         actions_relay.acknowledge,
         actions_relay.give_up,
@@ -96,6 +104,8 @@ def actions(scope: Scope) -> list[Action]:
         chosen.append(actions_faults.expire)
     if scope.restore:
         chosen.append(actions_faults.restore)
+    if scope.copy:
+        chosen += [actions_faults.copy, actions_leases.adopt]
     if scope.damage:
         chosen.append(actions_faults.tamper)
     if scope.verifies:
@@ -172,6 +182,26 @@ def steps(scope: Scope, chosen: list[Action], state: State) -> Iterator[Step]:
     for action in chosen:
         for told, after in action(scope, state):
             yield told, actions_verify.watched(state, after) if scope.verifies else after
+    if state.other is not None:
+        copy, there = _of_the_copy(scope), exchanged(state)
+        for action in chosen:
+            for told, after in action(copy, there):
+                yield (f"in the copy: {told[0]}", *told[1:]), _reached_by_the_copy(exchanged(after))
+
+
+def _reached_by_the_copy(state: State) -> State:
+    """What the copy has from its source, it may well bring to the target in its place."""
+    target = state.target
+    reached = tuple(
+        max(there, document.version if document and document.version <= COPIED else 0)
+        for there, document in zip(target.reached, target.documents, strict=True)
+    )
+    return state if reached == target.reached else state._replace(target=target._replace(reached=reached))
+
+
+@cache
+def _of_the_copy(scope: Scope) -> Scope:
+    return replace(scope, script=scope.copy_script)
 
 
 @dataclass
@@ -243,7 +273,7 @@ def explore(scope: Scope) -> Result:
 
 
 def _normal(scope: Scope) -> Callable[[State], State]:
-    plain = not (scope.restore or scope.two_steps or scope.tasks or scope.broken == "cursor")
+    plain = not (scope.restore or scope.copy or scope.two_steps or scope.tasks or scope.broken == "cursor")
     count = renumbered if plain and scope.compress else lambda state: state
     return count if scope.workers == 1 else lambda state: canonical(count(state))
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from tests.model.actions_leases import ENDED, judge
+from tests.model.actions_relay import AS_IT_WAS
 from tests.model.actions_verify import KEY
 from tests.model.scope import Scope
-from tests.model.state import POISON, State, equal, late
+from tests.model.state import POISON, State, equal, exchanged, late
 
 
 def violation(scope: Scope, before: State, after: State) -> str:
     """Say what a step breaks, or nothing."""
-    for invariant in (
-        marks_removed_only_if_reached,
-        readers_only_see_progress,
-        one_state_under_a_ticket,
-        verify_is_sound,
-        verify_is_complete,
-        no_false_restore_alarm,
-        restores_are_noticed,
-    ):
+    for invariant in ALONE if scope.copy else EVERY:
         said = invariant(scope, before, after)
         if said:
             return said
@@ -28,8 +22,10 @@ def violation(scope: Scope, before: State, after: State) -> str:
 
 def marks_removed_only_if_reached(scope: Scope, before: State, after: State) -> str:
     """No loss, step by step: a mark goes only when the target has reached the state that it stands for, or it is parked."""
-    if scope.damage:
-        return ""  # a forged ticket may well keep a state out, until the repair
+    if scope.copy == "twin" and not scope.every_ticket_told:
+        return (
+            ""  # two may come to one epoch: then a ticket of the other's looks like one's own (see ``one epoch twice``)
+        )
     if before.source.outbox is after.source.outbox or after.life != before.life or after.restored != before.restored:
         return ""
     left = {mark.seq for mark in after.source.outbox}
@@ -120,6 +116,8 @@ def restores_are_noticed(scope: Scope, before: State, after: State) -> str:
 
 def quiescent(scope: Scope, state: State) -> bool:
     """Tell whether nothing is left to do for anybody."""
+    if scope.copy:
+        return state.other is not None and _settled(scope, state) and _settled(scope, exchanged(state))
     source = state.source
     return not (
         source.outbox
@@ -134,8 +132,54 @@ def quiescent(scope: Scope, state: State) -> bool:
     )
 
 
+def _settled(scope: Scope, state: State) -> bool:
+    """Of two sources, this one's worker has ended, or has nothing to do, and its next renewal will find nothing."""
+    source, target = state.source, state.target
+    (worker,) = state.workers
+    if state.messages or state.open or worker.stage not in {"", ENDED}:
+        return False
+    if worker.stage == ENDED:
+        return True
+    if not worker.lasting:
+        return False
+    found = (target.beat, target.nonce, target.system)
+    idle = worker._replace(memo=(source.beat, source.confirmed_beat))
+    return not (
+        source.outbox
+        or source.deferred
+        or source.tasks
+        or worker.batches
+        or judge(scope, source.system, idle, found, source.beat, source.nonces)
+    )
+
+
 def converged(scope: Scope, state: State) -> str:
     """No loss, convergence: whatever happened, in the end both sides are equal, or the difference is parked."""
+    if scope.copy:
+        return _equal_or_told(scope, state) or (
+            _equal_or_told(scope, exchanged(state)) if scope.broken != AS_IT_WAS else ""
+        )
+    return _converged(scope, state)
+
+
+def _equal_or_told(scope: Scope, state: State) -> str:
+    """Of two sources: the target is equal to this one, or its operator has been told that somebody else writes there.
+
+    Of twins it may be the other one's: what happened since the copy was made, but before the next renewal, no counter shows.
+    """
+    assert state.other is not None
+    told = state.source.told or (scope.copy == "twin" and state.other.source.told)
+    return "" if told else _converged(scope, state)
+
+
+def copies_write_nothing(scope: Scope, before: State, after: State) -> str:
+    """Who is another source by its cluster or database sends nothing, unless somebody has adopted the target."""
+    if scope.copy != "elsewhere" or scope.broken == AS_IT_WAS or after.adopted or after.other is None:
+        return ""
+    return "a copy of the source writes to its target" if after.other.messages else ""
+
+
+def _converged(scope: Scope, state: State) -> str:
     for key, (row, document) in enumerate(zip(state.source.rows, state.target.documents, strict=True)):
         if state.tampered[key]:
             continue
@@ -144,6 +188,21 @@ def converged(scope: Scope, state: State) -> str:
             said = "absent" if row.value == 0 else f"version {row.version}"
             found = "absent" if document is None else f"version {document.version}"
             return f"nothing is left to do, but key {key} is {said} in the source and {found} in the target"
+        if parked and not same and row.value != POISON and not scope.unique:
+            return f"nothing is left to do, key {key} is parked, although nothing is wrong with it"
         if parked and same and row.value != POISON:
             return f"nothing is left to do, key {key} is equal, and still parked"
     return ""
+
+
+ALONE = (marks_removed_only_if_reached, copies_write_nothing)
+"""What is looked at where a copy writes beside its source: readers see both."""
+EVERY = (
+    marks_removed_only_if_reached,
+    readers_only_see_progress,
+    one_state_under_a_ticket,
+    verify_is_sound,
+    verify_is_complete,
+    no_false_restore_alarm,
+    restores_are_noticed,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.model.scope import Scope
-from tests.model.scopes import BOTH, CUT, PUT, RESTORES, SMALL
+from tests.model.scopes import BOTH, CHANGE, CUT, PUT, RESTORES, SMALL
 
 _LATE, _AGAIN = SMALL["late"], SMALL["late again"]
 _DAMAGE, _VERIFY = SMALL["damage, change"], SMALL["verify"]
@@ -18,7 +18,7 @@ MUTANTS: dict[str, Scope] = {
     "new state under an old ticket": _LATE,
     "cursor": replace(SMALL["commit order"], livelocks=True),
     "acknowledgement without the lease": _LATE,
-    "one lane speaks for all": replace(SMALL["lanes"], script=(BOTH, CUT)),
+    "one lane speaks for all": replace(SMALL["lanes"], script=(BOTH, CHANGE)),
     "refused and silent": SMALL["frozen"],
     "update without fence": replace(_LATE, begin_with=(1,), script=(((0, 2),), ((0, 3),))),
     "delete without fence": replace(_AGAIN, script=(CUT, PUT)),
@@ -45,6 +45,10 @@ MUTANTS: dict[str, Scope] = {
     "the row is not looked at again": SMALL["verify, to and fro"],
     "the document is not looked at again": SMALL["verify, to and fro"],
     "repair without release": _DAMAGE,
+    "stale acknowledged": _DAMAGE,
+    "read back and not above is done": _DAMAGE,
+    "identity ignored": SMALL["copy"],
+    "nonce ignored": replace(SMALL["twin"], renewals=4),
 }
 
 

@@ -58,6 +58,13 @@ class Scope:
     renewals_after: int = 3
     damage: int = 0
     """How many documents somebody changes by hand."""
+    copy: str = ""
+    """A second source, made as a copy of this one at any moment, has a worker of its own that writes to the same target. elsewhere: it is
+    in another cluster or database; twin: equal to the byte."""
+    copy_script: tuple[tuple[Write, ...], ...] = ()
+    """Its transactions."""
+    adoptions: int = 0
+    """How often somebody types ``syncline adopt``, on either side."""
     # -- duties
     tasks: tuple[str, ...] = ()
     """Backfills and sweeps that are asked for at the start."""
@@ -68,6 +75,10 @@ class Scope:
     # -- variants of the design, which the model has asked for
     patient_sweep: bool = True
     exact_beats: bool = True
+    nonces: bool = False
+    """Renewals exchange nonces and identities (instead of ``exact_beats``); so it is built."""
+    every_ticket_told: bool = False
+    """Also for what a copy keeps out: no mark goes unless the target has reached its state."""
     former_owners: bool = True
     """Readers may see a state vanish again that a worker wrote after it had lost the lane."""
     # -- mutants

@@ -10,6 +10,9 @@ PUT, CUT, CHANGE = ((0, 1),), ((0, 0),), ((0, 2),)
 BOTH = ((0, 1), (1, 1))
 RESTORES = Scope(restores_matter=True, begin_with=(1,), script=(CHANGE,), renewals=2, workers=1)
 
+OTHERWISE = ((0, 3),)
+COPIES = replace(RESTORES, exact_beats=False, nonces=True, copy="elsewhere", copy_script=(OTHERWISE,), renewals=4)
+
 SMALL: dict[str, Scope] = {
     "late": Scope(
         about="insert and delete; late and lost writes, lost replies, crash, takeover", script=(PUT, CUT), faults=1
@@ -117,7 +120,18 @@ SMALL: dict[str, Scope] = {
         repair=True,
     ),
     "restored source": replace(RESTORES, about="the source is restored", restore="source", lost_beats=1),
+    "restored source, as built": replace(
+        RESTORES,
+        about="the same with nonces",
+        exact_beats=False,
+        nonces=True,
+        restore="source",
+        lost_beats=1,
+    ),
     "restored target": replace(RESTORES, about="the target is restored", restore="target", lost_beats=1),
+    "copy": replace(COPIES, about="a copy of the source in another database, whose worker writes to the same target"),
+    "moved": replace(COPIES, about="likewise, and one of the two adopts the target", script=(), adoptions=1),
+    "twin": replace(COPIES, about="a copy that is equal to the byte", copy="twin", renewals=3),
     "no restore": replace(
         RESTORES,
         about="beats of two workers, takeovers: no false alarm",
@@ -162,6 +176,16 @@ LARGE: dict[str, Scope] = {
     ),
     "restored source, 2 workers": replace(SMALL["restored source"], about="two workers", workers=2),
     "restored source, delete": replace(SMALL["restored source"], about="a delete, a crash", script=(CUT,), faults=1),
+    "moved, both change": replace(SMALL["moved"], about="while both change", script=(CHANGE,)),
+    "moved, takeover": replace(
+        SMALL["moved"],
+        about="while the source changes, and a lease expires",
+        script=(CHANGE,),
+        copy_script=(),
+        faults=1,
+        fault_kinds="e",
+    ),
+    "twin 2": replace(SMALL["twin"], about="another renewal", renewals=4),
     "restored target, 2 workers": replace(SMALL["restored target"], about="two workers", workers=2),
     "restored target, delete": replace(SMALL["restored target"], about="a delete, a crash", script=(CUT,), faults=1),
 }
@@ -196,6 +220,18 @@ FOUND: dict[str, Scope] = {
         begin_with=(1,),
         script=(CHANGE, CUT),
         former_owners=False,
+    ),
+    "as built before: a copy": replace(
+        COPIES,
+        about="whose target it is, nobody asks; what the fence refuses counts as done",
+        broken="whose target it is, nobody asks",
+    ),
+    "one epoch twice": replace(
+        SMALL["twin"],
+        about="source and twin come to one epoch at once",
+        renewals=4,
+        every_ticket_told=True,
+        owner=False,
     ),
     "frozen, then dead": replace(SMALL["frozen"], about="frozen for longer than grace, sends, dies", faults=2),
 }

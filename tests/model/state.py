@@ -82,6 +82,14 @@ class Source(NamedTuple):
     confirmed_beat: int
     base: tuple[int, int] = (0, 0)
     """With ``exact_beats``: the life of the server that the last beat saw, and the beat before its first one."""
+    system: int = 0
+    """Its cluster and database."""
+    nonces: tuple[int, ...] = ()
+    """What its renewals have left in the target, newest first."""
+    contested: bool = False
+    """Somebody else was seen to write to the target: its workers do not start."""
+    told: bool = False
+    """Ghost: its operator knows that the target is, or was, somebody else's."""
 
 
 class Document(NamedTuple):
@@ -101,6 +109,9 @@ class Target(NamedTuple):
     beat: int
     beat_life: int = 0
     """With ``exact_beats``: the life of the server that wrote the beat."""
+    system: int = 0
+    """Whose the target is: the system of the source that wrote the beat, and its nonce."""
+    nonce: int = 0
     reached: tuple[int, ...] = ()
     """Ghost: the newest state of each key that was ever visible here."""
     by_stale: tuple[bool, ...] = ()
@@ -119,7 +130,8 @@ class Message(NamedTuple):
 
 
 class Write(NamedTuple):
-    """What a batch does with one key. ``status``: '' unsent, sent, again (insert met a document), ok, conflict, bad."""
+    """What a batch does with one key. ``status``: '' unsent, sent, again (insert met a document), ok, conflict, bad; stale (the
+    fence refused it), then, read back, ok or above (a higher ticket stands there)."""
 
     key: int
     version: int
@@ -168,6 +180,18 @@ class Worker(NamedTuple):
     """Only for the mutant that reads with a cursor."""
     debt: tuple[tuple[int, Ticket], ...] = ()
     """Only for the mutant that defers second deletes after the acknowledgement."""
+    above: int = 0
+    """An epoch that somebody else has written under: its own are higher."""
+    tried: tuple[int, ...] = ()
+    """Keys that are written again for that reason; once."""
+    seen: int = 0
+    """The newest nonce that it knows to stand in the target."""
+    nonces: tuple[int, ...] = ()
+    """What its renewal has read of the source's."""
+    over: int = 0
+    """Whose the target was when its renewal read it."""
+    lasting: bool = False
+    """It has exchanged beats in this session before."""
 
 
 class Verifier(NamedTuple):
@@ -190,6 +214,19 @@ class Budget(NamedTuple):
     damage: int
     renewals: int
     verifies: int
+
+
+class Side(NamedTuple):
+    """A second source with its workers: a copy of the first. Fields are those of ``State``."""
+
+    begun: int
+    open: tuple[tuple[int, tuple[int, ...]], ...]
+    source: Source
+    messages: tuple[Message, ...]
+    workers: tuple[Worker, ...]
+    commits: int
+    reached: tuple[int, ...]
+    by_stale: tuple[bool, ...]
 
 
 class State(NamedTuple):
@@ -218,6 +255,12 @@ class State(NamedTuple):
     """Ghost, per key: somebody has changed the document by hand, and no repair has marked the key since."""
     unmarked: tuple[int, ...] = ()
     """Only for the mutant that marks after the commit: changes that are not marked yet."""
+    other: Side | None = None
+    """The copy, when there is one."""
+    drawn: int = 0
+    """How many nonces anybody has drawn: the next one is another."""
+    adopted: int = 0
+    """How often the target was taken over."""
 
 
 T = TypeVar("T")
@@ -248,6 +291,44 @@ def with_marks(source: Source, *marks: tuple[int, str, int]) -> Source:
 def with_worker(state: State, number: int, worker: Worker) -> State:
     """Replace a worker."""
     return state._replace(workers=put(state.workers, number, worker))
+
+
+COPIED = 100
+"""Changes of a copy have versions above this."""
+
+
+def copied(state: State, system: int) -> State:
+    """Copy the source as it is now; its one worker has not run yet."""
+    source = state.source._replace(alive=(False,), system=system)
+    fresh = Worker(state.life, (0,) * len(source.leases), tries=(0,) * len(source.rows))
+    target = state.target
+    return state._replace(other=Side(0, (), source, (), (fresh,), COPIED, target.reached, target.by_stale))
+
+
+def exchanged(state: State) -> State:
+    """Look from the other source: what holds for one side holds for both."""
+    other, target = state.other, state.target
+    assert other is not None
+    here = Side(
+        state.begun,
+        state.open,
+        state.source,
+        state.messages,
+        state.workers,
+        state.commits,
+        target.reached,
+        target.by_stale,
+    )
+    return state._replace(
+        begun=other.begun,
+        open=other.open,
+        source=other.source,
+        messages=other.messages,
+        workers=other.workers,
+        commits=other.commits,
+        target=target._replace(reached=other.reached, by_stale=other.by_stale),
+        other=here,
+    )
 
 
 def waits_for(worker: Worker, message: Message) -> tuple[int, int] | None:

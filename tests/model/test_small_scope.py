@@ -27,6 +27,6 @@ def test_no_mechanism_can_be_left_out(name):
     assert result.broken == "from here nothing leads to an end, unless something else goes wrong" or result.trace
 
 
-@pytest.mark.parametrize("name", [name for name in FOUND if name != "frozen, then dead"])
+@pytest.mark.parametrize("name", [name for name in FOUND if name not in {"frozen, then dead", "one epoch twice"}])
 def test_what_is_known_not_to_hold_does_not(name):
     assert explore(FOUND[name]).broken

@@ -541,6 +541,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{COPIES}::test_cockroachdb_another_cluster_is_refused"],
     ),
     Mutant(
+        "refused-and-gone-is-done",
+        "a write that the fence refused is taken for done when nothing stands above it any more",
+        [Swap(f"{RELAY}/pump.py", "Pump._written", "if report.unknown: ...", "if False: ...")],
+        [f"{STALE}::test_a_ticket_that_is_taken_away_before_it_was_read_back_loses_no_change"],
+    ),
+    Mutant(
         "stale-acknowledged",
         "a write that the fence refused under a lease that holds is acknowledged as done",
         [

@@ -276,6 +276,8 @@ class Pump:
             work.reject(plan, parked)
             work.outranked |= again
             work.waiting |= again.keys()
+        if report.unknown:
+            work.waiting |= {(plan.id, key) for key in report.unknown}
         if batch.inserts and report.present:
             self._reader.insert_backfills[plan.id] = report.present * 2 < len(batch.inserts)
 

@@ -160,10 +160,17 @@ class MongoTarget:
                 raise
             await self._upsert_sifted(collection, documents, refusal, report)
             return
+        errors = list(mongo_errors.of(reply))
         if stale := reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]:
             report.stale += stale
-            await self._read_back(collection, [(d["_originalId"], d["_id"], d["_v"]) for d in documents], report)
-        for error in mongo_errors.of(reply):
+            refused = {error["index"] for error in errors}
+            written = [document for place, document in enumerate(documents) if place not in refused]
+            standing = await self._read_back(
+                collection, [(d["_originalId"], d["_id"], d["_v"]) for d in written], report
+            )
+            report.unknown |= {d["_originalId"] for d in written if standing.get(d["_originalId"]) != d["_v"]}
+            report.unknown -= report.outranked.keys()
+        for error in errors:
             document = documents[error["index"]]
             self._note(report, document["_originalId"], error, document)
 
@@ -214,20 +221,29 @@ class MongoTarget:
             self._note(report, absences[error["index"]].key, error)
         if reply["n"] < len(absences):  # nothing there, or something that the ticket does not reach
             before = len(report.outranked)
-            await self._read_back(collection, [(gone.key, gone.id, gone.ticket - 1) for gone in absences], report)
+            standing = await self._read_back(
+                collection, [(gone.key, gone.id, gone.ticket - 1) for gone in absences], report
+            )
+            report.unknown |= standing.keys() - report.outranked.keys()
             report.stale += len(report.outranked) - before
 
     @staticmethod
     async def _read_back(
         collection: AsyncCollection[dict[str, Any]], written: Sequence[tuple[str, Any, int]], report: Report
-    ) -> None:
-        """Find the records (key, _id, ticket) that have a higher ticket; from the primary, where they were written."""
+    ) -> dict[str, Any]:
+        """Find the records (key, _id, ticket) that have a higher ticket; from the primary, where they were written.
+
+        What kept a write out may be gone by now (a repair takes a ticket away): returned is what stands there, by key.
+        """
         ids = {order(id_): (key, ticket) for key, id_, ticket in written}
         cursor = collection.find({"_id": {"$in": [id_ for _, id_, _ in written]}}, {"_v": 1}, batch_size=len(written))
+        standing = {}
         for found in await cursor.to_list():
             key, ticket = ids[order(found["_id"])]
-            if _outranks(found.get("_v"), ticket):
-                report.outranked[key] = found["_v"]
+            standing[key] = found.get("_v")
+            if _outranks(standing[key], ticket):
+                report.outranked[key] = standing[key]
+        return standing
 
     async def _delete_sifted(
         self,
