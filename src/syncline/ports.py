@@ -178,6 +178,14 @@ class Target(Protocol):
         """
         ...
 
+    async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
+        """Remove records of ours by ``_id``, whatever their version; how many there were.
+
+        For an ``_id`` that no row can have any more, since the key is another one now. A record that lacks our fields
+        stays.
+        """
+        ...
+
     async def ping(self) -> Mapping[str, Any]:
         """Reach the primary; return server facts (``version``, …)."""
         ...

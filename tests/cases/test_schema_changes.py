@@ -193,6 +193,8 @@ ENDED = {
     "ADD PRIMARY KEY (new_id); UPDATE t SET name = 'y' WHERE id = 1; DELETE FROM t WHERE id = 2",
     "7: the key renamed": "ALTER TABLE t RENAME id TO t_id; INSERT INTO t VALUES (9, 'x')",
     "the key's type changed": "ALTER TABLE t ALTER id TYPE text; INSERT INTO t VALUES ('nine', 'x')",
+    "the key's type changed to one whose numbers are equal": "ALTER TABLE t ALTER id TYPE numeric(20, 0); DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (9, 'x')",
+    "a key of two columns": "ALTER TABLE t ALTER name SET NOT NULL, DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (id, name); DELETE FROM t WHERE id = 2",
     "the table in another schema": "CREATE SCHEMA old; ALTER TABLE t SET SCHEMA old",
 }  # fmt: skip
 
@@ -212,7 +214,9 @@ async def test_what_ends_capture_is_said_and_healed_by_an_installation(database:
         await until(lambda: not told_open(relay), seconds=20, what=lambda: f"{told_open(relay)}, {relay.seen.outages}")
         await until(lambda: relay.is_drained(tasks=True) and relay.rows(T) == relay.documents(T), seconds=30)
         assert await health(relay) is Health.HEALTHY
-        relay.sql("UPDATE t SET name = 'captured again'")
+        assert len(relay.raw(T)) == len(relay.rows(T)), "nothing stays under the old key"
+        if "two columns" not in change:
+            relay.sql("UPDATE t SET name = 'captured again'")
         await relay.equal()
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from bson.decimal128 import Decimal128
 
 from syncline.backfill import command
 from syncline.backfill.pace import NobodyDrainsError, Pace
@@ -205,6 +206,27 @@ async def test_the_sweep_leaves_foreign_documents_alone_and_counts_them(items):
     progress = await items.backfill("items", TaskKind.SWEEP)
     assert (progress.done, progress.marked, progress.foreign) == (8, 1, 5)
     assert items.sql("SELECT key, hint::text FROM syncline.outbox") == [("5000", "R")]
+
+
+OURS = {"_v": 1, "_originalId": "1", "_source": "postgresql"}
+
+
+async def test_the_sweep_removes_what_is_ours_under_a_key_of_before(items):
+    """And finds rows by numbers that MongoDB takes for equal, whatever their type."""
+    old = [{"_id": id_, **OURS} for id_ in ("1", {"a": 1}, 1.5)]
+    items.docs.items.insert_many([*old, {"_id": 1.0, **OURS}, {"_id": Decimal128("5000"), **OURS}])
+    progress = await items.backfill("items", TaskKind.SWEEP)
+    assert (progress.done, progress.marked, progress.foreign) == (5, 4, 0)
+    assert [one["_id"] for one in items.docs.items.find()] == [1.0, Decimal128("5000")]
+    assert items.sql("SELECT key FROM syncline.outbox") == [("5000",)]
+
+
+async def test_a_sweep_that_was_compiled_for_another_key_discards_nothing(items):
+    items.docs.items.insert_one({"_id": "under the new key", **OURS})
+    items.sql("UPDATE syncline.entity SET key_types = '{text}'")
+    items.sql("INSERT INTO syncline.task (kind, entity, reason) VALUES ('sweep', 1, 'test')")
+    assert await items.runner().run_next() is None
+    assert items.docs.items.count_documents({}) == 1
 
 
 async def test_texts_that_only_look_like_keys_do_not_stop_the_sweep(database, mongo_url, mongo_db):

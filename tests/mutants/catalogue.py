@@ -25,6 +25,8 @@ STALE = "tests/cases/test_stale_writes.py"
 POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 SCHEMA = "tests/cases/test_schema_changes.py"
+NEW = "tests/cases/test_new_columns.py"
+WRITES = "tests/cases/test_writes_go_on.py"
 
 
 @dataclass(frozen=True)
@@ -729,6 +731,111 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{SCHEMA}::test_what_changes_no_document_marks_nothing"],
+    ),
+    Mutant(
+        "old-keys-stay",
+        "after the key has become another one, a sweep leaves the documents under the old one",
+        [
+            Swap(
+                "syncline/backfill/sweep.py",
+                "Sweep._discard",
+                "await self._target.discard(self._plan.entity, others)",
+                "0",
+            )
+        ],
+        [f"{SCHEMA}::test_what_ends_capture_is_said_and_healed_by_an_installation"],
+    ),
+    Mutant(
+        "numbers-by-type",
+        "a sweep takes a document whose key is an equal number of another type for nobody's",
+        [
+            Swap(
+                "syncline/backfill/sweep.py",
+                "Sweep._page",
+                "self._plan.projection.codec.equal_text",
+                "self._plan.projection.codec.key_text",
+            )
+        ],
+        [f"{SCHEMA}::test_what_ends_capture_is_said_and_healed_by_an_installation"],
+    ),
+    Mutant(
+        "any-plan-discards",
+        "a sweep that was compiled before the key became another one takes the new documents for old ones",
+        [
+            Swap(
+                "syncline/backfill/sweep.py",
+                "Sweep._discard",
+                "if await fetch_one(self._connection, blocks('tasks.sql', 'syncline.backfill')['same_key'], values) != (True,): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{TESTS}/test_backfill.py::test_a_sweep_that_was_compiled_for_another_key_discards_nothing"],
+    ),
+    Mutant(
+        "new-columns-go-out",
+        "a new column goes to the target whatever `new_columns` says",
+        [Swap("syncline/model/new_columns.py", "_visible", "if fields.new_columns != 'sync': ...", "if False: ...")],
+        [f"{NEW}::test_ignore_leaves_a_new_column_out_until_the_configuration_takes_it_in"],
+        quick=True,
+    ),
+    Mutant(
+        "renamed-secret-goes-out",
+        "an excluded column under another name is taken for a new one",
+        [
+            Swap(
+                "syncline/model/new_columns.py",
+                "_visible",
+                "hidden = {name for _, name in new.renamed}",
+                "hidden: set[str] = set()",
+            )
+        ],
+        [f"{NEW}::test_an_excluded_column_that_is_renamed_stays_out"],
+    ),
+    Mutant(
+        "automation-decides",
+        "an installation takes note of new columns also where they are ignored, or wait for a decision",
+        [
+            Swap(
+                "syncline/model/new_columns.py",
+                "note",
+                "if 'sync' not in {fields.new_columns, before.get(place, 'sync')}: ...",
+                "if False: ...",
+            )
+        ],
+        [f"{NEW}::test_ignore_leaves_a_new_column_out_until_the_configuration_takes_it_in"],
+    ),
+    Mutant(
+        "gap-not-noted",
+        "a trigger that cannot mark lets the write go on, and nobody hears of it",
+        [
+            Swap(
+                "syncline/capture/triggers.sql",
+                "gap",
+                "INSERT INTO syncline.task (kind, entity, reason)\n"
+                "                SELECT kind, {id}, 'capture gap' FROM unnest({kinds}::text[]) AS kind;",
+                "",
+            )
+        ],
+        [f"{WRITES}::test_a_write_that_cannot_be_marked_goes_on_and_leaves_a_note_in_its_transaction"],
+    ),
+    Mutant(
+        "event-trigger-fails-changes",
+        "an error of the event trigger is an error of the user's change",
+        [Swap("syncline/capture/event_triggers.sql", "body", "EXCEPTION WHEN OTHERS THEN\n    NULL;", "")],
+        ["tests/cases/test_event_triggers.py::test_a_change_never_fails_because_of_the_event_trigger"],
+    ),
+    Mutant(
+        "own-changes-looked-at",
+        "our own installation is taken for a change that ends capture",
+        [
+            Swap(
+                "syncline/capture/event_triggers.sql",
+                "body",
+                "current_setting('syncline.installing', true) = 'on'",
+                "false",
+            )
+        ],
+        ["tests/cases/test_event_triggers.py::test_other_changes_and_installations_say_nothing"],
     ),
     Mutant(
         "another-key-served",

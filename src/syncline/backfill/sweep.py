@@ -12,10 +12,10 @@ from typing import Any
 import bson
 
 from syncline.backfill.pace import Pacer
-from syncline.backfill.tasks import Task, Tasks
+from syncline.backfill.tasks import ClaimLostError, Task, Tasks
 from syncline.errors import TargetUnavailableError
 from syncline.model.mark import Hint
-from syncline.outbox.connection import Connection, translated
+from syncline.outbox.connection import Connection, fetch_one, translated
 from syncline.outbox.key_sql import absent_keys, key_statements
 from syncline.outbox.retrying import in_transaction
 from syncline.outbox.sql import blocks
@@ -32,8 +32,9 @@ PATIENCE = 20
 class Sweep:
     """Marks what the target has of one entity and the source has not.
 
-    A record that is inserted meanwhile has a mark of its own, and wins: a mark never says what the state is. Documents
-    whose ``_id`` no row can have are counted and never touched.
+    A record that is inserted meanwhile has a mark of its own, and wins: a mark never says what the state is. A document
+    whose ``_id`` no row can have is removed when it is ours, of a key that the table had before; those of others are
+    counted and never touched.
 
     A write that is on its way may bring a record that is gone by now, behind the place where the sweep has been. Its
     mark still stands: the sweep first waits until the marks that it finds are gone: while
@@ -105,15 +106,18 @@ class Sweep:
             self._told("")
 
     async def _page(self, task: Task, page: Sequence[Document]) -> None:
-        key_text = self._plan.projection.codec.key_text
-        keys = [key for document in page if (key := key_text(document["_id"])) is not None]
+        ids = [document["_id"] for document in page]
+        texts = list(map(self._plan.projection.codec.equal_text, ids))
+        keys = [key for key in texts if key is not None]
         found = await absent_keys(self._connection, self._plan, self._statements, keys)
+        impossible = {None, *found.impossible}
+        others = [id_ for id_, key in zip(ids, texts, strict=True) if key in impossible]
         progress = task.progress
         task.progress = {
             "after": id_to_text(page[-1]["_id"]),
             "done": progress["done"] + len(page),
             "marked": progress["marked"] + len(found.keys),
-            "foreign": progress["foreign"] + len(page) - len(keys) + len(found.impossible),
+            "foreign": progress["foreign"] + len(others),
             **self._pacer.turn(len(page)),
         }
 
@@ -122,9 +126,30 @@ class Sweep:
                 values = {"entity": self._plan.id, "keys": found.keys, "hint": Hint.REPAIR.value}
                 await self._connection.execute(blocks("queries.sql")["mark"], values)
             await self._tasks.advance(task)
+            await self._discard(task, others)
 
         with translated():
             await in_transaction(self._connection, marked)
+
+    async def _discard(self, task: Task, others: Sequence[Any]) -> None:
+        """Remove documents of ours whose ``_id`` no row can have.
+
+        Inside the transaction that has advanced the task, which keeps the key from becoming another one meanwhile: that
+        takes the task away.
+        """
+        if not others:
+            return
+        key = self._plan.projection.key
+        values = {
+            "entity": self._plan.id,
+            "columns": [column.name for column in key],
+            "types": [column.type for column in key],
+        }
+        if await fetch_one(self._connection, blocks("tasks.sql", "syncline.backfill")["same_key"], values) != (True,):
+            raise ClaimLostError
+        removed = await self._target.discard(self._plan.entity, others)
+        task.progress["marked"] += removed
+        task.progress["foreign"] -= removed
 
 
 def id_to_text(document_id: Any) -> str:

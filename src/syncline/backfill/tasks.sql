@@ -63,3 +63,7 @@ SELECT max(seq) FROM syncline.outbox WHERE entity = %(entity)s
 
 -- name: marks_up_to
 SELECT EXISTS (SELECT FROM syncline.outbox WHERE entity = %(entity)s AND seq <= %(seq)s)
+
+-- name: same_key
+-- Is the entity's key still the one that was compiled?
+SELECT EXISTS (SELECT FROM syncline.entity WHERE id = %(entity)s AND key_columns = %(columns)s::text[] AND key_types = %(types)s::text[]) AS same

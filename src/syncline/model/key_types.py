@@ -82,6 +82,20 @@ def key_type(column: Column) -> KeyType:
     return _FACTORIES[column.base](column)
 
 
+def number_text(type_: KeyType, value: Any) -> str | None:
+    """Write a number of any type as this type of key prints it; ``None``: no such key is equal to it."""
+    if type_.kind not in (Kind.LONG, Kind.DECIMAL) or isinstance(value, bool):
+        return None
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if not isinstance(value, (int, float, Decimal)) or not Decimal(value).is_finite():
+        return None
+    number = Decimal(value)
+    if type_.kind is Kind.LONG:
+        return str(int(number)) if number == number.to_integral_value() else None
+    return type_.tidy(f"{number:f}")
+
+
 def _matcher(pattern: str) -> Callable[[str], bool]:
     match = re.compile(pattern, re.DOTALL).fullmatch
     return lambda text: match(text) is not None

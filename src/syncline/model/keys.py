@@ -12,7 +12,7 @@ from typing import Any
 
 from syncline.errors import KeyFormatError, MappingError
 from syncline.model.entity import Column, Entity, Shape
-from syncline.model.key_types import KeyType, key_type, refusal
+from syncline.model.key_types import KeyType, key_type, number_text, refusal
 
 
 def choose_key(entity: Entity, shape: Shape) -> tuple[Column, ...]:
@@ -130,6 +130,18 @@ class KeyCodec:
         texts = [_text_of(type_, value) for type_, value in zip(self.types, document_id.values(), strict=True)]
         return key_array_text([t for t in texts if t is not None]) if None not in texts else None
 
+    def equal_text(self, document_id: Any) -> str | None:
+        """Give the key text whose ``_id`` MongoDB takes for the same: numbers are equal there whatever their type."""
+        exact = self.key_text(document_id)
+        if exact is not None or (self._single is None and not isinstance(document_id, dict)):
+            return exact
+        if self._single is not None:
+            return _text_of(self._single, document_id, number_text)
+        values = document_id.values() if tuple(document_id) == self.names else ()
+        texts = [_text_of(type_, value, number_text) for type_, value in zip(self.types, values, strict=False)]
+        found = [text for text in texts if text is not None]
+        return key_array_text(found) if len(found) == len(self.types) else None
+
     def parse_operator(self, text: str) -> str:
         """Read a key as an operator types it (``5``, ``1,x``, ``["1", "x"]``) and return the key text.
 
@@ -184,6 +196,10 @@ def _json_parts(text: str) -> list[str] | None:
     return [show(part) for part in parts]
 
 
-def _text_of(type_: KeyType, value: Any) -> str | None:
+def _text_of(
+    type_: KeyType, value: Any, otherwise: Callable[[KeyType, Any], str | None] = lambda _type, _value: None
+) -> str | None:
     text = type_.from_id(value)
+    if text is None or not type_.valid(text):
+        text = otherwise(type_, value)
     return text if text is not None and type_.valid(text) else None

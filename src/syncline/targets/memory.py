@@ -154,6 +154,14 @@ class MemoryTarget:
             page = [_decode(records[place]) for place in places]
             yield [{name: value for name, value in document.items() if name in fields} for document in page]
 
+    async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
+        """Remove records of ours."""
+        records = self._collections.get(entity.collection, {})
+        found = [place for place in map(order, ids) if place in records and _is_ours(_decode(records[place]))]
+        for place in found:
+            del records[place]
+        return len(found)
+
     async def ping(self) -> Mapping[str, Any]:
         """Name ourselves."""
         return {"version": "memory", "replica_set": None, "max_document_bytes": LARGEST}
@@ -216,3 +224,7 @@ def _at(document: Document, path: str, default: Any) -> Any:
             return default
         value = value[name]
     return value
+
+
+def _is_ours(record: Document) -> bool:
+    return isinstance(record.get("_v"), int) and all(isinstance(record.get(n), str) for n in ("_originalId", "_source"))

@@ -354,6 +354,13 @@ class MongoTarget:
                 return
             after, started = page[-1]["_id"], True
 
+    async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
+        """Remove documents of ours by ``_id``: those that carry our fields."""
+        ours = {"_v": {"$type": "number"}, "_originalId": {"$type": "string"}, "_source": {"$type": "string"}}
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+            done = await self._database[entity.collection].delete_many({"_id": {"$in": list(ids)}, **ours})
+        return done.deleted_count
+
     async def probe(self) -> None:
         """Write something small and durable: is it the server or the batch that fails?"""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):

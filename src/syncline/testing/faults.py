@@ -133,6 +133,11 @@ class FaultyTarget:
             self._check()
             yield page
 
+    async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
+        """Remove records."""
+        self._check()
+        return await self.target.discard(entity, ids)
+
     async def ping(self) -> Mapping[str, Any]:
         """Reach the target."""
         self._check()

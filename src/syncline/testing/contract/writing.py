@@ -37,6 +37,14 @@ class Writing(Calls):
         await self.delete(target, absence(1, 6), absence(2, 6))
         assert await self.everything(target) == []
 
+    async def test_discarding_removes_ours_whatever_their_version(self, target: Target) -> None:
+        """Under an ``_id`` that no row can have; a record without our fields, or without all of them, stays."""
+        await self.insert(target, document("old", 9), document(2, 1))
+        await self.put_foreign(target, THINGS, {"_id": "theirs", "name": "x"})
+        await self.put_foreign(target, THINGS, {"_id": "like ours", "_v": 1, "_originalId": "1"})
+        assert await target.discard(THINGS, ["old", "theirs", "like ours", "none"]) == 1
+        assert await self.everything(target) == [2, "like ours", "theirs"]
+
     async def test_an_empty_batch_is_nothing(self, target: Target) -> None:
         """No round trip fails on it."""
         assert await target.apply(Batch(THINGS)) == Report()
