@@ -130,9 +130,11 @@ def prologue(lock_timeout: timedelta, *, hold: bool = True) -> list[sql.Composed
     """Compose what stands before the statements of each transaction."""
     milliseconds = lock_timeout.total_seconds() * 1000
     limits = [("lock_timeout", milliseconds), ("statement_timeout", HOLDS * milliseconds if hold else 0)]
+    ours = sql.Identifier("syncline.installing")  # else our own event trigger would say that a trigger is missing
     return [
         sql.SQL("/* syncline */ SELECT pg_advisory_xact_lock({}, {})").format(*map(sql.Literal, _INSTALL_LOCK)),
         sql.SQL("/* syncline */ SET LOCAL search_path = pg_catalog, pg_temp").format(),
+        sql.SQL("/* syncline */ SET LOCAL {} = 'on'").format(ours),
         *(
             sql.SQL("/* syncline */ SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{int(value)}ms"))
             for name, value in limits

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, sql
 from syncline.capture import cockroach
 from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, PartlyDoneError, carry_out, prologue, texts
 from syncline.capture.columns import plan_columns
+from syncline.capture.event_triggers import plan_event_trigger
 from syncline.capture.grants import plan_grants
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
@@ -71,6 +72,8 @@ class InstallOptions:
     """Also request the backfills that the installation makes necessary; they stand or fall with it."""
     finish: bool = False
     """Also take away what only the previous release needs; it no longer works here afterwards."""
+    event_triggers: bool | None = None
+    """True: an event trigger says at once that a schema change has ended capture; ``None``: one that is there stays."""
     package: str | None = None
     """Version to write into ``meta``; by default that of this package."""
 
@@ -127,6 +130,7 @@ async def plan(
         await plan_view(conn, result, options.view_schema, options.view_name)
         roots = [family[0].oid for family in families.values()]
         await plan_grants(conn, result, facts, roots, worker=options.worker_role, writer=options.writer_role)
+        await plan_event_trigger(conn, result, wanted=options.event_triggers)
         plan_columns(result, wanted, present)
         record_path(result, path)
         plan_rearming(result, wanted, present)

@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from syncline.capture.event_triggers import plan_event_trigger_removal
 from syncline.capture.grants import plan_revokes
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.schema import drop_view, shown
@@ -26,6 +27,7 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
         names = ", ".join(f"{row['schema']}.{row['name']}" for row in others)
         raise SourceError(f"{names} would be dropped too: it reads Syncline's tables", hint="drop it yourself first")
     plan = InstallPlan()
+    await plan_event_trigger_removal(conn, plan)
     for trigger in await read_triggers(conn):
         if not trigger.copy:
             drop = drop_trigger(trigger.table, trigger.name)

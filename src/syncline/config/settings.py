@@ -92,6 +92,11 @@ class SourceSettings(Section):
 
     Triggers that were dropped or are off, a table made again, another key. Their role must then own the tables.
     """
+    event_triggers: bool = False
+    """An event trigger says in the very transaction of a schema change that it has ended capture.
+
+    Workers see it within seconds without; PostgreSQL lets only superusers install one.
+    """
     search_path: tuple[str, ...] = ()
     """Schemas in which the SQL of `where` and of computed fields finds names (operators of extensions, too).
 
