@@ -7,6 +7,7 @@ import os
 import random
 import sys
 
+from tests.chaos import ddl
 from tests.chaos.run import ROUND_KILLS, ChaosError, run
 from tests.chaos.sabotage import SABOTEURS
 
@@ -24,11 +25,17 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=20_000, help="of the large table (default: 20,000)")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
     parser.add_argument("--sabotage", choices=SABOTEURS, help="take a mechanism out: the run must fail")
+    parser.add_argument("--ddl", action="store_true", help="change the schema instead: nothing is lost, or it is said")
+    parser.add_argument("--owner", action="store_true", help="with --ddl: as a plain owner of the tables")
     wanted = parser.parse_args()
     if wanted.sabotage:
         os.environ["SYNCLINE_CHAOS_SABOTAGE"] = wanted.sabotage
     print(f"seed {wanted.seed}", flush=True)  # noqa: T201
     try:
+        if wanted.ddl:
+            ddl.run(wanted.seed, minutes=wanted.minutes or 15, superuser=not wanted.owner, aloud=wanted.verbose)
+            print("nothing is lost, or it was said")  # noqa: T201
+            return 0
         run(
             wanted.seed,
             kills=wanted.kills,
@@ -38,7 +45,7 @@ def main() -> int:
             operators=wanted.operators,
             rows=wanted.rows,
         )
-    except ChaosError as error:
+    except (ChaosError, ddl.LostError) as error:
         print(error)  # noqa: T201
         return 1
     print("equal, nothing parked, nothing went back")  # noqa: T201
