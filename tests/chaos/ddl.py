@@ -153,6 +153,7 @@ class Game:
         self._trouble = trouble
         self.url = postgres.url if superuser else postgres.url.replace("postgres@", f"{ROLE}@", 1)
         self._timers: list[threading.Timer] = []
+        self._slots: list[WorkerSlot] = []
 
     @contextlib.contextmanager
     def everything(self) -> Iterator[None]:
@@ -373,6 +374,9 @@ on = "parent_id"
 
     def _story(self, what: str, details: list[str] | None = None) -> str:
         lines = [f"{what} (seed {self._seed}, mend {self._mend}; logs in {self._folder})", *(details or ())[:6]]
+        for slot in self._slots:
+            slot.send(signal.SIGUSR2)  # what they wait for stands in their logs
+        time.sleep(1)
         with contextlib.suppress(psycopg.Error), psycopg.connect(self._postgres.url, autocommit=True) as session:
             for table in ("notice", "task", "outbox", "deferred", "parked", "worker", "entity"):
                 rows = session.execute(f"SELECT t::text FROM syncline.{table} AS t LIMIT 12").fetchall()

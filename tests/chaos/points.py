@@ -6,6 +6,7 @@ Before and after each step it looks for FILE. Its line says: step, how many time
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import signal
@@ -112,7 +113,14 @@ def main() -> None:
     if saboteur := os.environ.get("SYNCLINE_CHAOS_SABOTAGE"):
         SABOTEURS[saboteur]()
     set_traps(Trap(file))
+    signal.signal(signal.SIGUSR2, _tell)
     command()
+
+
+def _tell(*_: object) -> None:
+    """Write down what every task waits for."""
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def options_of(source: SourceSettings, **more: Any) -> InstallOptions:
         search_path=source.search_path,
         view_schema=schema,
         view_name=source.view_name,
+        event_triggers=source.event_triggers,
         **more,
     )
 

@@ -60,11 +60,6 @@ def install(
         raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")
     options = options_of(
         settings.source,
-    options = InstallOptions(
-        capture=settings.source.capture,
-        wake=settings.source.wake,
-        search_path=settings.source.search_path,
-        event_triggers=settings.source.event_triggers,
         worker_role=worker_role,
         writer_role=writer_role,
         backfill=backfill,
