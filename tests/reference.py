@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from syncline.cli.main import command
 from syncline.config.entities import ComputedConfig, EmbedConfig, EntityConfig, IndexConfig
 from syncline.config.load import File
+from syncline.config.named import DatabaseSettings
 from tests.metrics_reference import metrics
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -53,6 +54,7 @@ run (one line on standard error says why, and what to do), 70 for a defect of Sy
 report goes to standard output as JSON; errors stay on standard error.
 """
 ENTITY_PARTS = (
+    ("[databases.NAME]", DatabaseSettings),
     ("[entities.NAME]", EntityConfig),
     ("[entities.NAME.computed.FIELD]", ComputedConfig),
     ("[entities.NAME.embed.FIELD]", EmbedConfig),
@@ -65,7 +67,7 @@ def configuration() -> str:
     sections = [
         (f"[{name}]", typing.cast("type[BaseModel]", info.annotation))
         for name, info in File.model_fields.items()
-        if name != "entities"
+        if name not in ("entities", "databases")
     ]
     return "\n".join([CONFIGURATION, *(_section(name, model) for name, model in (*sections, *ENTITY_PARTS))])
 

@@ -1,8 +1,8 @@
 """One application, two databases, one truth.
 
 What an application uses. Each name is imported when it is first asked for, so that optional packages stay optional.
-Also for applications: ``syncline.cache``, ``syncline.config``, ``syncline.contrib``, ``syncline.testing`` and
-``syncline.telemetry.queries``.
+Also for applications: ``syncline.cache``, ``syncline.config``, ``syncline.contrib``, ``syncline.split``,
+``syncline.testing`` and ``syncline.telemetry.queries``.
 """
 
 from __future__ import annotations

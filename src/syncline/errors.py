@@ -97,6 +97,41 @@ class UnsuitableTargetError(TargetError):
     """The server is no MongoDB, or a collection cannot be a target."""
 
 
+class NamedDatabaseError(SynclineError):
+    """A named database cannot be used as it is configured."""
+
+
+class NamedDatabaseUnavailableError(NamedDatabaseError):
+    """A named database cannot be reached."""
+
+    retryable = True
+
+
+class RoutingError(SynclineError):
+    """A statement cannot be sent to a database."""
+
+
+class UnknownTableError(RoutingError):
+    """No rule says in which database the table is."""
+
+
+class WrongDatabaseError(RoutingError):
+    """The statement belongs to another database."""
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None, right: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.right = right
+        """The name of the database to which it belongs."""
+
+
+class AcrossDatabasesError(RoutingError):
+    """One statement touches tables of several databases."""
+
+
+class SecondDatabaseError(RoutingError):
+    """One transaction writes to several databases."""
+
+
 class EngineError(SynclineError):
     """An embedded database engine could not be provided or started."""
 

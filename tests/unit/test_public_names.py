@@ -9,6 +9,7 @@ from importlib import import_module
 import pytest
 
 import syncline
+from syncline import split
 
 
 @pytest.mark.parametrize("name", syncline.__all__)
@@ -29,5 +30,19 @@ def test_another_name_is_an_attribute_error() -> None:
 
 def test_importing_the_package_imports_no_optional_one() -> None:
     script = "import syncline, sys; print({'sqlalchemy', 'fastapi', 'redis', 'pymongo'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", split.__all__)
+def test_each_name_of_named_databases_is_there(name: str) -> None:
+    assert getattr(split, name).__name__ == name
+    assert sorted(split._PLACES) == sorted(split.__all__)
+
+
+def test_named_databases_import_no_optional_package_before_it_is_used() -> None:
+    script = (
+        "import syncline.split as s, sys; s.Databases; print({'sqlalchemy', 'django', 'dotenv'} & sys.modules.keys())"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from syncline.config import environment, problems, urls
 from syncline.config.entities import EntityConfig, possible_name
+from syncline.config.named import DatabaseSettings, SplitSettings
 from syncline.config.problems import Origin, Problem
 from syncline.config.secrets import redact
 from syncline.config.settings import (
@@ -44,6 +45,8 @@ class File(Section):
     mapping: MappingSettings = MappingSettings()
     log: LogSettings = LogSettings()
     verify: VerifySettings = VerifySettings()
+    split: SplitSettings = SplitSettings()
+    databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
     entities: dict[str, EntityConfig] = Field(default_factory=dict)
 
 
@@ -58,10 +61,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         ConfigError: every problem found, each with its place.
 
     """
-    file = _file(path, env)
-    text = _read(file) if file else ""
-    name = str(file) if file else "configuration"
-    data = _parse(text, name)
+    file, name, text, data = contents(path, env)
     origin = Origin(name, text, environment.overlay(data, env))
     if found := list(_urls(data, env, file)):
         raise problems.error(found, origin)
@@ -72,6 +72,19 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
     if found := [*_consistency(config), *_entities(config)]:
         raise problems.error(found, origin)
     return _settings(config, file)
+
+
+def contents(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str, str, dict[str, Any]]:
+    """Find the file and read it: its path, what to call it, its text, what is in it.
+
+    Raises:
+        ConfigError: it is not there, or cannot be read.
+
+    """
+    file = _file(path, env)
+    text = _read(file) if file else ""
+    name = str(file) if file else "configuration"
+    return file, name, text, _parse(text, name)
 
 
 def _file(path: Path | None, env: Mapping[str, str]) -> Path | None:

@@ -1,0 +1,227 @@
+"""The named databases of an application: what it opens, asks for by name, and closes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+
+from syncline.config.databases import NamedDatabase, NamedDatabases, load_databases
+from syncline.errors import ConfigError, NamedDatabaseError
+from syncline.split import connecting
+from syncline.split.address import Address, address_of
+from syncline.split.checked import CheckedAsyncConnection, CheckedConnection
+from syncline.split.ownership import Ownership, Rules
+from syncline.split.routing import Ledger, Routing
+from syncline.split.server import Server
+from syncline.split.statements import Placeholders
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from syncline.split.engines import Engines
+
+
+class Database:
+    """One named database. In single mode it is the same server as the others; what is refused is its own."""
+
+    def __init__(
+        self, configured: NamedDatabase, server: Server, routing: Routing, engines: Callable[[], Engines]
+    ) -> None:
+        self.name = configured.name
+        self._configured = configured
+        self._server = server
+        self._routing = routing
+        self._engines = engines
+
+    @property
+    def address(self) -> Address:
+        """How the application reaches it."""
+        return self._server.address
+
+    @property
+    def direct_address(self) -> Address:
+        """How it is reached past a pooler: for migrations, dumps, ``LISTEN``, locks of a session.
+
+        Raises:
+            NamedDatabaseError: there is a pooler in between, and no URL that leads past it.
+
+        """
+        address = address_of(self._configured, direct=True, split=self._routing.split)
+        if address.pooled:
+            variable = f"{self.name.upper()}_DIRECT_URL" if self._routing.split else "DIRECT_URL"
+            raise NamedDatabaseError(
+                f"{self.name}: this needs a session of its own, and {address.called} leads through a pooler",
+                hint=f"set {variable} to a URL that leads past the pooler",
+            )
+        return address
+
+    def connection(self) -> AbstractContextManager[CheckedConnection]:
+        """Lend a connection of the pool for a block, committed at its end. It refuses other databases' statements."""
+        return self._server.connection(self._look)
+
+    def aconnection(self) -> AbstractAsyncContextManager[CheckedAsyncConnection]:
+        """Lend a connection of the pool, for asyncio."""
+        return self._server.aconnection(self._look)
+
+    def direct(self, **options: Any) -> psycopg.Connection[Any]:
+        """Open a connection past the pooler; it is the caller's to close.
+
+        Raises:
+            NamedDatabaseError: there is no way past it, or no connection.
+
+        """
+        return connecting.connect(self.direct_address, **options)
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine; statements of another database are refused."""
+        return self._engines().named(self.name)
+
+    @property
+    def async_engine(self) -> AsyncEngine:
+        """The same for asyncio."""
+        return self._engines().async_named(self.name)
+
+    def _look(self, sql: str, placeholders: Placeholders, ledger: Ledger) -> None:
+        self._routing.look(sql, placeholders, database=self.name, ledger=ledger)
+
+
+class Databases:
+    """All named databases.
+
+    >>> databases = Databases.from_environment()
+    >>> databases.declare("primary", PrimaryBase)
+    >>> with databases.primary.connection() as connection:
+    ...     connection.execute("SELECT * FROM users")
+    """
+
+    def __init__(self, configured: NamedDatabases, **engine_options: Any) -> None:
+        """Take the configuration; nothing is connected to.
+
+        Args:
+            configured: see ``load_databases``.
+            engine_options: for ``create_engine``, such as ``echo``.
+
+        Raises:
+            ConfigError: a URL cannot be used.
+
+        """
+        self.split = configured.split
+        addresses = {each.name: address_of(each, split=self.split) for each in configured.databases}
+        servers = {name: Server(address) for name, address in addresses.items()}
+        if not self.split:
+            servers = dict.fromkeys(servers, next(iter(servers.values())))
+        rules = {each.name: _rules(each, addresses[each.name]) for each in configured.databases}
+        self.routing = Routing(Ownership(rules), split=self.split)
+        self._addresses = addresses
+        self._engine_options = engine_options
+        self._databases = {
+            each.name: Database(each, servers[each.name], self.routing, lambda: self._engines)
+            for each in configured.databases
+        }
+        self._servers = set(servers.values())
+
+    @cached_property
+    def _engines(self) -> Engines:
+        from syncline.split.engines import Engines  # SQLAlchemy is optional
+
+        return Engines(self._addresses, self.routing, self._engine_options)
+
+    @classmethod
+    def from_environment(
+        cls, path: Path | None = None, env: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(".env")
+    ) -> Self:
+        """Read ``syncline.toml``, ``.env`` and the environment.
+
+        Raises:
+            ConfigError: a variable is missing, or a URL cannot be used.
+
+        """
+        return cls(load_databases(path, env, dotenv=dotenv))
+
+    def __getitem__(self, name: str) -> Database:
+        """Find a database by its name."""
+        if name not in self._databases:
+            raise ConfigError(f"there is no database {name!r}", hint=f"there are: {', '.join(self._databases)}")
+        return self._databases[name]
+
+    def __getattr__(self, name: str) -> Database:
+        """Find a database by its name, as ``databases.primary``."""
+        if name.startswith("_") or name not in self.__dict__.get("_databases", {}):
+            raise AttributeError(f"there is no database {name!r}")
+        return self._databases[name]
+
+    def __iter__(self) -> Iterator[Database]:
+        """Go through them in the order of the configuration."""
+        return iter(self._databases.values())
+
+    def declare(self, database: str, *models: object) -> None:
+        """Say that models live in a database: declarative bases, models, ``MetaData`` or ``Table`` objects.
+
+        Raises:
+            ConfigError: there is no such database.
+
+        """
+        for each in models:
+            self.routing.declare(database, each)
+
+    def session_factory(self, **options: Any) -> sessionmaker[Session]:
+        """Make a ``sessionmaker`` whose sessions go to all databases; ``class_`` must be a ``RoutedSession``."""
+        from sqlalchemy.orm import sessionmaker
+
+        from syncline.split.sessions import RoutedSession, listening
+
+        given = {**options, "class_": listening(options.get("class_", RoutedSession))}
+        return sessionmaker(**given, databases=self._engines)
+
+    def async_session_factory(self, **options: Any) -> async_sessionmaker[AsyncSession]:
+        """Make an ``async_sessionmaker`` whose sessions go to all databases."""
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        from syncline.split.sessions import RoutedSession, listening
+
+        given = {**options, "sync_session_class": listening(options.get("sync_session_class", RoutedSession))}
+        return async_sessionmaker(**given, databases=self._engines, asynchronous=True)
+
+    def close(self) -> None:
+        """Close what was opened without asyncio."""
+        for server in self._servers:
+            server.close()
+        if "_engines" in self.__dict__:
+            self._engines.close()
+
+    async def aclose(self) -> None:
+        """Close everything."""
+        for server in self._servers:
+            await server.aclose()
+        if "_engines" in self.__dict__:
+            await self._engines.aclose()
+
+    def __enter__(self) -> Self:
+        """Use them for a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close them."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """Use them for a block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close them."""
+        await self.aclose()
+
+
+def _rules(database: NamedDatabase, address: Address) -> Rules:
+    settings = database.settings
+    return Rules(address.schema, settings.tables, settings.schemas, settings.rest)

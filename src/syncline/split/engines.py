@@ -1,0 +1,99 @@
+"""SQLAlchemy's engines for a named database, made from the same declaration as psycopg's pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from syncline.split.address import Address
+from syncline.split.connecting import told
+from syncline.split.routing import Ledger, Routing
+from syncline.split.statements import Placeholders
+
+DATABASE = "syncline_database"
+"""Execution option: the name under which statements are sent; without it, to the one database of single mode."""
+LEDGER = "syncline_ledger"
+"""Execution option: the ledger of the session's transaction."""
+_URL = "postgresql+psycopg://"
+
+
+class Engines:
+    """The engines, made on first use: in single mode one for all databases, else one for each."""
+
+    def __init__(self, addresses: Mapping[str, Address], routing: Routing, options: Mapping[str, Any]) -> None:
+        self.routing = routing
+        self._addresses = addresses
+        self._options = options
+        self._engines: dict[str | None, Engine] = {}
+        self._async_engines: dict[str | None, AsyncEngine] = {}
+
+    def named(self, database: str) -> Engine:
+        """Give the engine that refuses other databases' statements."""
+        return self.of_sessions(database).execution_options(**{DATABASE: database})
+
+    def async_named(self, database: str) -> AsyncEngine:
+        """Give the same for asyncio."""
+        return self.async_of_sessions(database).execution_options(**{DATABASE: database})
+
+    def of_sessions(self, database: str) -> Engine:
+        """Give the engine by which a session reaches a database; in single mode the same for all."""
+        key = database if self.routing.split else None
+        if key not in self._engines:
+            self._engines[key] = make_engine(self._addresses[database], self.routing, key, **self._options)
+        return self._engines[key]
+
+    def async_of_sessions(self, database: str) -> AsyncEngine:
+        """Give the same for asyncio."""
+        key = database if self.routing.split else None
+        if key not in self._async_engines:
+            self._async_engines[key] = make_async_engine(self._addresses[database], self.routing, key, **self._options)
+        return self._async_engines[key]
+
+    def close(self) -> None:
+        """Close the pools of the engines without asyncio."""
+        for engine in self._engines.values():
+            engine.dispose()
+
+    async def aclose(self) -> None:
+        """Close all pools."""
+        self.close()
+        for engine in self._async_engines.values():
+            await engine.dispose()
+
+
+def make_engine(address: Address, routing: Routing, database: str | None, **options: Any) -> Engine:
+    """Make an engine whose statements are looked at before they are sent."""
+    engine = create_engine(_URL, **_pool(address), **options)
+    return _armed(engine, address, routing, database)
+
+
+def make_async_engine(address: Address, routing: Routing, database: str | None, **options: Any) -> AsyncEngine:
+    """Make the same for asyncio."""
+    engine = create_async_engine(_URL, **_pool(address), **options)
+    _armed(engine.sync_engine, address, routing, database)
+    return engine
+
+
+def _pool(address: Address) -> dict[str, Any]:
+    return {"pool_size": address.pool_size, "max_overflow": 0, "pool_timeout": address.pool_timeout}
+
+
+def _armed(engine: Engine, address: Address, routing: Routing, database: str | None) -> Engine:
+    if database is not None:
+        engine.update_execution_options(**{DATABASE: database})
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, __: Any, given: dict[str, Any]) -> Any:
+        with told(address):
+            return dialect.connect(address.conninfo, **{**address.arguments(), **given})
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def look(connection: Any, _: Any, statement: str, *__: Any) -> None:
+        options = connection.get_execution_options()
+        ledger: Ledger | None = options.get(LEDGER)
+        routing.look(statement, Placeholders.PERCENT, database=options.get(DATABASE), ledger=ledger)
+
+    return engine

@@ -1,0 +1,203 @@
+"""To which database a statement belongs, and what is refused. Pure: SQLAlchemy, Django and psycopg have adapters.
+
+Every statement that these are about to send goes through ``Routing.look``. In single mode the same is refused, so that
+what would not work after a split fails before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from syncline.errors import (
+    AcrossDatabasesError,
+    RoutingError,
+    SecondDatabaseError,
+    UnknownTableError,
+    WrongDatabaseError,
+)
+from syncline.split.ownership import Ownership
+from syncline.split.statements import KEPT, LONG, Name, Placeholders, Script, parse
+
+Allow = Callable[[RoutingError, str], bool]
+"""Asked before a crossing is refused in single mode: the error, the SQL. True lets it through, as one database can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a text."""
+
+    script: Script
+    owners: frozenset[str]
+    """The databases whose tables it touches."""
+    changed: frozenset[str]
+    """Those whose tables it writes or locks."""
+    unknown: frozenset[Name]
+    """Tables of which no rule says whose they are."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What one transaction has written so far."""
+
+    changed: set[str] = field(default_factory=set)
+    """Databases in which it has written or locked."""
+
+    def clear(self) -> None:
+        """Begin another transaction."""
+        self.changed.clear()
+
+
+class Routing:
+    """Decides; one for all databases."""
+
+    def __init__(self, ownership: Ownership, *, split: bool) -> None:
+        self.ownership = ownership
+        self.split = split
+        self.allow: Allow | None = None
+        """Set by who reports crossings instead of refusing them; asked in single mode only."""
+        self._remembered = lru_cache(KEPT)(self._settled)
+
+    def declare(self, database: str, models: object) -> None:
+        """Say that models live in a database: a declarative base, a model, a ``MetaData`` or a ``Table``."""
+        self.ownership.declare(database, models)
+        self._remembered.cache_clear()
+
+    def verdict(self, sql: str, placeholders: Placeholders) -> Verdict:
+        """Judge a text; one whose tables are all known is judged once.
+
+        Raises:
+            RoutingError: two databases claim a table.
+
+        """
+        try:
+            settled = self._settled if len(sql) > LONG else self._remembered
+            return settled(sql, placeholders)
+        except _UnsettledError as unsettled:
+            return unsettled.verdict
+
+    def look(
+        self, sql: str, placeholders: Placeholders, *, database: str | None = None, ledger: Ledger | None = None
+    ) -> Verdict:
+        """Look at a statement that is about to be sent, and note what it changes.
+
+        Args:
+            sql: the text.
+            placeholders: how it marks its parameters.
+            database: where it is about to go; ``None``: to the one database of single mode, whoever's it is.
+            ledger: the transaction's.
+
+        Raises:
+            WrongDatabaseError: it belongs to another database; the error says to which.
+            AcrossDatabasesError: it touches tables of several.
+            SecondDatabaseError: the transaction has written to another one.
+
+        """
+        verdict = self.verdict(sql, placeholders)
+        if len(verdict.owners) > 1:
+            self._refuse(_across(self.ownership, verdict.script.tables), sql)
+        elif database is not None and verdict.owners and database not in verdict.owners:
+            raise _wrong(verdict, database)
+        if ledger is not None and verdict.changed:
+            self._note(ledger, verdict, sql)
+        return verdict
+
+    def destination(self, sql: str, placeholders: Placeholders, *, current: str | None = None) -> str:
+        """Say where a text belongs.
+
+        Args:
+            sql: the text.
+            placeholders: how it marks its parameters.
+            current: where a statement without a table goes; by default to the database of the rest, or the first.
+
+        Raises:
+            RoutingError: it cannot be parsed, no rule names its tables, or it belongs to several databases.
+
+        """
+        verdict = self.verdict(sql, placeholders)
+        if verdict.script.error:
+            raise RoutingError(f"the statement cannot be parsed: {verdict.script.error}", hint=_SAY_WHERE)
+        return self.destination_of(verdict.script.tables, sql=sql, current=current)
+
+    def destination_of(self, tables: Iterable[Name], *, sql: str = "", current: str | None = None) -> str:
+        """Say where a statement on these tables belongs.
+
+        Raises:
+            RoutingError: no rule names a table, or they belong to several databases.
+
+        """
+        owners = {table: self.ownership.owner(table) for table in tables}
+        found = {owner for owner in owners.values() if owner is not None}
+        if len(found) > 1:
+            self._refuse(_across(self.ownership, owners), sql)
+        if owners and not found:
+            raise unknown(min(owners, key=str), self.ownership.names)
+        return min(found, key=self.ownership.names.index) if found else current or self.ownership.default
+
+    def _note(self, ledger: Ledger, verdict: Verdict, sql: str) -> None:
+        before = ledger.changed - verdict.changed
+        if before and not verdict.changed <= ledger.changed:
+            self._refuse(_second(before, verdict.changed), sql)
+        ledger.changed |= verdict.changed
+
+    def _refuse(self, error: RoutingError, sql: str) -> None:
+        if self.split or self.allow is None or not self.allow(error, sql):
+            raise error
+
+    def _settled(self, sql: str, placeholders: Placeholders) -> Verdict:
+        script = parse(sql, placeholders)
+        owners = {table: self.ownership.owner(table) for table in script.tables}
+        changed = {owners[table] for table in script.written | script.locked}
+        verdict = Verdict(
+            script,
+            owners=frozenset(owner for owner in owners.values() if owner is not None),
+            changed=frozenset(owner for owner in changed if owner is not None),
+            unknown=frozenset(table for table, owner in owners.items() if owner is None),
+        )
+        if verdict.unknown:
+            raise _UnsettledError(verdict)  # and so it is not remembered: a model may be declared later
+        return verdict
+
+
+class _UnsettledError(Exception):
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+
+_SAY_WHERE = "say where it goes, e.g. session.execute(…, bind_arguments={'database': NAME})"
+
+
+def unknown(table: Name, names: Iterable[str]) -> UnknownTableError:
+    """Make the error of a table that nobody owns."""
+    return UnknownTableError(
+        f"no rule says in which database {table} is",
+        hint=f"name it in `tables` of [databases.NAME], or declare its models; there are: {', '.join(names)}",
+    )
+
+
+def _wrong(verdict: Verdict, database: str) -> WrongDatabaseError:
+    (right,) = verdict.owners
+    tables = ", ".join(sorted(str(table) for table in verdict.script.tables - verdict.unknown))
+    return WrongDatabaseError(f"{tables}: in {right}, not in {database}", hint=f"use {right}", right=right)
+
+
+def _across(ownership: Ownership, tables: Iterable[Name]) -> AcrossDatabasesError:
+    sides: dict[str, list[str]] = {}
+    for table in sorted(tables, key=str):
+        if (owner := ownership.owner(table)) is not None:
+            sides.setdefault(owner, []).append(str(table))
+    told = "; ".join(f"{', '.join(sides[name])} in {name}" for name in ownership.names if name in sides)
+    return AcrossDatabasesError(
+        f"one statement over several databases: {told}",
+        hint="make it one statement for each, and join in the application",
+    )
+
+
+def _second(before: Iterable[str], now: Iterable[str]) -> SecondDatabaseError:
+    first, then = (" and ".join(sorted(names)) for names in (before, now))
+    return SecondDatabaseError(
+        f"the transaction has changed {first} and would now change {then}: the two cannot be committed as one",
+        hint="commit first, in an order that can be resumed, or write to one database only",
+    )
