@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import application, backfill, capture, entities, latency, routes, throughput, verify
+from benchmarks import application, backfill, bad_records, capture, entities, latency, routes, throughput, verify
 from benchmarks.against import METHOD, AgainstError, checked_out, compare
 from benchmarks.pairs import FEWEST
 from benchmarks.player import MEASURES
@@ -30,6 +30,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "backfill-beside": backfill.beside,
     "idle": latency.idle,
     "entities": entities.lines,
+    "bad-records": bad_records.lines,
 }
 
 

@@ -86,7 +86,9 @@ def configuration(on: Stage, count: int) -> Path:
 def command(file: Path, *arguments: str, statuses: tuple[int, ...] = (0,)) -> float:
     """Run a command to its end, in a process of its own as its users do; seconds."""
     began = time.perf_counter()
-    done = subprocess.run(_command(file, *arguments), capture_output=True, text=True, check=False, env=_environment())
+    done = subprocess.run(
+        command_line(file, *arguments), capture_output=True, text=True, check=False, env=environment()
+    )
     took = time.perf_counter() - began
     if done.returncode not in statuses:
         raise RuntimeError(f"{arguments}: status {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -97,7 +99,7 @@ def first_rows(on: Stage, file: Path) -> float:
     """Start a worker after the installation; seconds until as many documents as rows are there."""
     began = time.perf_counter()
     log = (on.folder / "worker.log").open("w")
-    running = subprocess.Popen(_command(file, "worker"), stdout=log, stderr=log, env=_environment())
+    running = subprocess.Popen(command_line(file, "worker"), stdout=log, stderr=log, env=environment())
     try:
         with on.sql() as conn, on.client() as client:
             (wanted,) = conn.execute(SQL["small_rows"]).fetchone() or (0,)
@@ -117,11 +119,13 @@ def _documents(database: object) -> int:
     return sum(database[name].estimated_document_count() for name in names)  # type: ignore[index]
 
 
-def _command(file: Path, *arguments: str) -> list[str]:
+def command_line(file: Path, *arguments: str) -> list[str]:
+    """Give the command line of ``syncline``."""
     return [sys.executable, "-m", "syncline.cli.main", *arguments, "--config", str(file)]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Give this environment without addresses of databases."""
     return {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "MONGODB_URL")}
 
 

@@ -28,3 +28,12 @@ SELECT sum(reltuples)::int FROM pg_class WHERE relname LIKE 'small!_%' ESCAPE '!
 
 -- name: fill_small
 INSERT INTO {name} SELECT g, g %% 10, 'number ' || g, false, g * 0.5, now(), '{{a,b}}' FROM generate_series(1, %(rows)s::int) AS g
+
+-- name: bad
+DROP TABLE IF EXISTS bad, beside;
+CREATE TABLE bad (id bigint PRIMARY KEY, n int NOT NULL, wide numeric);
+CREATE TABLE beside (id bigint PRIMARY KEY, n int NOT NULL);
+INSERT INTO beside SELECT g, 0 FROM generate_series(1, 100) AS g
+
+-- name: fill_bad
+INSERT INTO bad SELECT g, 0, ('1.' || repeat('1', 40))::numeric FROM generate_series(1, %(rows)s::int) AS g

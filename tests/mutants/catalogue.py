@@ -72,8 +72,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/reader.py",
                 "Reader._fill",
-                "read, bad = await self._states(plan, keys)",
-                "read, bad = await self._states(plan, keys)\n"
+                "read, bad = await self._states(plan, keys, apart=apart)",
+                "read, bad = await self._states(plan, keys, apart=apart)\n"
                 "late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
                 "late = [mark[0] for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
                 "work.seqs = sorted({*work.seqs, *late})",
@@ -120,8 +120,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/reader.py",
                 "Reader._fill",
-                "read, bad = await self._states(plan, keys)",
-                "read, bad = await self._states(plan, keys)\n"
+                "read, bad = await self._states(plan, keys, apart=apart)",
+                "read, bad = await self._states(plan, keys, apart=apart)\n"
                 "work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}",
             )
         ],
@@ -151,7 +151,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "new-state-under-old-ticket",
         "every batch has the same number",
-        [Swap(f"{RELAY}/reader.py", "Reader.next", "self._number = number", "self._number = 0")],
+        [Swap(f"{RELAY}/reader.py", "Reader.next", "self._number = max(number, self._number)", "self._number = 0")],
         [f"{PROTOCOL}::test_g3_a_retry_reads_again_under_a_new_ticket"],
     ),
     Mutant(
@@ -908,8 +908,37 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "search-without-end",
         "rows that cannot be read are all found in one batch, and the others wait for it",
-        [Swap(f"{RELAY}/reader.py", "Reader._states", "1 + self._tries", "None")],
+        [Swap(f"{RELAY}/reader.py", "Reader._states", "STATEMENTS", "None")],
         [f"{REJECTED}::test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches"],
+    ),
+    Mutant(
+        "search-on-the-shared-way",
+        "rows that cannot be read are looked for where all entities are read",
+        [
+            Swap(
+                f"{RELAY}/pump.py",
+                "Pump._read_all",
+                "tasks.create_task(self._serve_apart(group))",
+                "await self._serve_apart(group)",
+            )
+        ],
+        [f"{REJECTED}::test_no_other_entity_waits_while_rows_that_cannot_be_read_are_looked_for"],
+    ),
+    Mutant(
+        "floor-over-what-is-left-out",
+        "the floor rises over marks of an entity that is read apart",
+        [Swap(f"{RELAY}/reader.py", "Reader.next", "not self._apart", "True")],
+        [f"{REJECTED}::test_marks_that_come_while_an_entity_is_read_apart_stay_above_the_floor"],
+    ),
+    Mutant(
+        "numbers-fall",
+        "a batch whose marks took long to read takes the counter back",
+        [
+            Swap(
+                f"{RELAY}/reader.py", "Reader.next", "self._number = max(number, self._number)", "self._number = number"
+            )
+        ],
+        [f"{REJECTED}::test_batch_numbers_never_fall_however_many_are_drawn_while_marks_are_read"],
     ),
     # -- the mapping
     Mutant(

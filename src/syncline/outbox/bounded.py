@@ -42,7 +42,8 @@ class Bound:
             SourceUnavailableError: the source cannot be reached.
 
         """
-        if plan.embeds or plan.id in self._unstreamed:
+        # So few are received at a time anyway; and where a stream fails, the driver opens a connection to cancel it.
+        if len(keys) <= SAMPLED or plan.embeds or plan.id in self._unstreamed:
             return await read_states(connection, plan, keys)
         parameters = [texts(column) for column in plan.projection.codec.parameters(keys)]
         with translated():

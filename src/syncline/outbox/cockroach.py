@@ -48,7 +48,6 @@ class CockroachSource(PostgresSource):
     def __init__(self, *args: Any) -> None:
         """Take what ``PostgresSource`` takes."""
         super().__init__(*args)
-        self._reading = asyncio.Lock()
         self._read_at: Decimal | None = None
         self._not_before = Decimal(0)
         self._acknowledged = Recent(STALENESS.total_seconds() + MARGIN_SECONDS)
@@ -71,11 +70,18 @@ class CockroachSource(PostgresSource):
                         return found[:limit]
                     values["after"] = rows[-1][0]
 
-    async def read_states(self, plan: Plan, keys: Sequence[str], *, bound: Bound | None = None) -> States:  # noqa: ARG002
+    async def read_states(
+        self,
+        plan: Plan,
+        keys: Sequence[str],
+        *,
+        bound: Bound | None = None,  # noqa: ARG002
+        apart: bool = False,
+    ) -> States:
         """Read records as of the time at which marks were read last; all of them, whatever the bound."""
         with translated():
-            async with self._reading, as_of(self.reader, self._read_at):
-                return await read_states_within(self.reader, plan, keys)
+            async with self._reading_on(apart=apart) as connection, as_of(connection, self._read_at):
+                return await read_states_within(connection, plan, keys)
 
     async def acquire(self, lanes: Sequence[int], *, above: int) -> dict[int, int]:
         """Take free lanes; from now on nothing is read as of an earlier time."""
@@ -107,7 +113,7 @@ class CockroachSource(PostgresSource):
             self._acknowledged.add(ack.seqs)
         return held
 
-    async def wait_flushed(self) -> None:
+    async def wait_flushed(self, *, apart: bool = False) -> None:
         """Do nothing: what is committed there is on a majority of disks."""
 
     async def asynchronous_writers(self) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from syncline.errors import NotInstalledError, SourceChangedError
+from syncline.errors import NotInstalledError, SourceChangedError, SourceUnavailableError
 from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
 from syncline.outbox.acknowledge import Acknowledgement
@@ -69,7 +70,8 @@ class PostgresSource:
     """A session with the source; made by ``open``.
 
     It has a connection per activity, so that none waits for another: ``reader`` (marks, then states), ``acker``,
-    ``control`` (leases and housekeeping), and a ``listener`` where writers wake it. When one of them fails the session
+    ``control`` (leases and housekeeping), a ``listener`` where writers wake it, and one more from the first time that
+    records are found which cannot be read: those are looked for apart. When one of them fails the session
     is over: whoever holds it drops all batches and leases, and opens another one.
     """
 
@@ -90,6 +92,8 @@ class PostgresSource:
         self._queries = statements("queries.sql", self.dialect)
         self.holds_wake_lock = False
         self._reading = asyncio.Lock()  # a snapshot of parent and children spans statements: nothing comes between
+        self._reading_apart = asyncio.Lock()
+        self._apart: Connection | None = None
 
     @classmethod
     async def open(cls, url: str, *, worker: str, known: Identity | None = None, wake: bool = True) -> PostgresSource:
@@ -135,7 +139,7 @@ class PostgresSource:
 
     async def close(self) -> None:
         """Close every connection."""
-        for connection in (self.reader, self.acker, self.control, self.listener):
+        for connection in (self.reader, self.acker, self.control, self.listener, self._apart):
             if connection is not None:
                 await connection.close()
 
@@ -165,18 +169,58 @@ class PostgresSource:
         async with self._reading:
             return await read_together(self.reader, plan, values)
 
-    async def read_states(self, plan: Plan, keys: Sequence[str], *, bound: Bound | None = None) -> States:
-        """Read records as they now are; see ``states.read_states``. Within a ``bound`` it may be an ``Excerpt``."""
-        async with self._reading:
-            if bound is None:
-                return await read_states(self.reader, plan, keys)
-            return await bound.read(self.reader, plan, keys)
+    async def read_states(
+        self, plan: Plan, keys: Sequence[str], *, bound: Bound | None = None, apart: bool = False
+    ) -> States:
+        """Read records as they now are; see ``states.read_states``. Within a ``bound`` it may be an ``Excerpt``.
 
-    async def wait_flushed(self) -> None:
+        Args:
+            plan: the entity.
+            keys: their texts.
+            bound: on the memory that the states take.
+            apart: on a connection that nothing else waits for.
+
+        """
+        async with self._reading_on(apart=apart) as connection:
+            if bound is None:
+                return await read_states(connection, plan, keys)
+            return await bound.read(connection, plan, keys)
+
+    @contextlib.asynccontextmanager
+    async def _reading_on(self, *, apart: bool) -> AsyncIterator[Connection]:
+        """Have one of the connections that read states for oneself."""
+        if not (apart and await self._can_read_apart()):
+            async with self._reading:
+                yield self.reader
+            return
+        async with self._reading_apart:
+            assert self._apart is not None  # noqa: S101  it is there for good
+            yield self._apart
+
+    async def _can_read_apart(self) -> bool:
+        async with self._reading_apart:
+            if self._apart is None:
+                with contextlib.suppress(SourceUnavailableError):  # no room for one more: then where all read
+                    self._apart = await self._opened_apart()
+        return self._apart is not None
+
+    async def _opened_apart(self) -> Connection:
+        connection = await connect(self.url, keyed=True, application="syncline apart", settings=_SETTINGS["reader"])
+        try:
+            if (found := await identify(connection)) != self.identity:
+                raise SourceChangedError(f"the source is not the server it was: {_difference(self.identity, found)}")
+            register_loaders(connection.adapters)
+            await pin_path(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def wait_flushed(self, *, apart: bool = False) -> None:
         """Wait until everything written so far would survive a crash of the source."""
-        with translated():
-            position = (await self._one(self.reader, "insert_position"))[0]
-            while not (await self._one(self.reader, "flushed", lsn=position))[0]:  # noqa: ASYNC110  the server has no event for it
+        async with self._reading_on(apart=apart) as connection:
+            position = (await self._one(connection, "insert_position"))[0]
+            while not (await self._one(connection, "flushed", lsn=position))[0]:  # noqa: ASYNC110  the server has no event for it
                 await asyncio.sleep(0.01)
 
     async def asynchronous_writers(self) -> bool:

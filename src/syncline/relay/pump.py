@@ -19,6 +19,7 @@ from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
 from syncline.ports import Batch, Rejection, Report, Target
+from syncline.relay.apart import Apart
 from syncline.relay.clock import Backoff, boottime
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
@@ -96,6 +97,8 @@ class Pump:
         self._done: asyncio.Queue[Work | None] = asyncio.Queue()
         self._bytes = 0
         self._writing = 0
+        self._apart = 0
+        self._apart_turn = asyncio.Lock()  # together they take one place among the batches under way
         self._freed = asyncio.Event()
         self._stopping = False
         self._stop_asked = asyncio.Event()
@@ -180,7 +183,9 @@ class Pump:
                 continue
             self._idler.stirred()
             self._under_way.add(work)
-            await self._reader.fill(work)
+            for group in await self._reader.fill(work):
+                self._apart += 1
+                tasks.create_task(self._serve_apart(group))
             self._bytes += work.bytes
             self._writing += 1
             tasks.create_task(self._write_all(work))
@@ -201,7 +206,32 @@ class Pump:
                     await self._freed.wait()
 
     async def _all_done(self) -> None:
-        while self._under_way:
+        while self._under_way or self._apart:
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _serve_apart(self, group: Apart) -> None:
+        """Work off a group part by part, unless the target is in trouble: then it is left to a new pass."""
+        shrink = self._poison.shrink
+        while not self._stopping and self._down is None and self._poison.shrink == shrink:
+            async with self._apart_turn:
+                work = self._reader.part(group)
+                if work is None:
+                    break
+                await self._serve_part(work, group)
+        self._reader.join(group)
+        self._apart -= 1
+        self._freed.set()
+        self._idler.wake()
+
+    async def _serve_part(self, work: Work, group: Apart) -> None:
+        self._under_way.add(work)
+        await self._reader.fill_part(work, group)
+        await self._slots.acquire()
+        self._bytes += work.bytes
+        self._writing += 1
+        await self._write_all(work)
+        while work in self._under_way:
             self._freed.clear()
             await self._freed.wait()
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
 from syncline.model.mark import MAX_BATCH, Mark
 from syncline.outbox.bounded import Bound, Excerpt, width
-from syncline.outbox.narrowing import Narrowed, narrowed, nothing, unmappable, without
+from syncline.outbox.narrowing import Narrowed, is_of_records, narrowed, nothing, unmappable, without
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan, States, ambiguous
 from syncline.ports import Rejection
+from syncline.relay.apart import STATEMENTS, Apart
 from syncline.relay.clock import boottime
 from syncline.relay.floor import Floor
 from syncline.relay.leases import Leases
 from syncline.relay.poison import Poison
 from syncline.relay.underway import UnderWay
-from syncline.relay.work import Work
+from syncline.relay.work import Touched, Work
 
 SLICE = 1000
 """Keys of one read of states: large enough to amortise the round trip, small enough to notice wide rows."""
 FIRST_SLICE = 250
 """The same, while nothing is known of the rows' width."""
-TRIES = 64
-"""Statements more than usual, for an entity in one batch, to find rows that cannot be read."""
 FEW = 25
 """Marks of one read that brings their states along: nobody knows yet how wide these are, and no bound applies."""
 PASS_SECONDS = 1.0
@@ -41,6 +40,10 @@ class StalePlanError(SynclineError):
         super().__init__(message)
         self.plan = plan
         """The entity whose records could not be read."""
+
+
+class UnreadableError(SynclineError):
+    """Some record among those that were asked for cannot be read."""
 
 
 class SpentEpochError(SynclineError):
@@ -89,7 +92,9 @@ class Reader:
         self._pass_began = time.monotonic()
         self._floor_moved = 0.0
         self._width = 0.0
-        self._tries = TRIES
+        self._apart: dict[int, Apart] = {}
+        """Entities whose marks are read apart: they are passed over meanwhile."""
+        self._joined = False
         self._bytes = bytes_in_flight
         self._bound = Bound(bytes_in_flight // 4)
 
@@ -121,16 +126,18 @@ class Reader:
             return None, False
         await self._begin_pass()
         number, started = self._next_number(), boottime()  # both before any state is read
+        passed_over = [*self.stopped, *self._apart]
         size = max(1, self._size >> self._poison.shrink)
         if self._width:
             size = max(1, min(size, int(self._bytes / 4 / self._width)))
         if few:
             size = min(size, FEW)
-        from_floor = self._cursor == self._floor.value
-        again = False
+        # Marks of an entity that is read apart may stand below the first one that is seen.
+        from_floor = self._cursor == self._floor.value and not self._apart
+        again = self._joined = False
         self.under_way.reading = True
         try:
-            marks, states = await self._read(_mask(held), size, few=few)
+            marks, states = await self._read(_mask(held), size, passed_over, few=few)
             if from_floor:
                 self._floor.seen(marks[0][0] if marks else None)
             full = len(marks) == size
@@ -138,65 +145,123 @@ class Reader:
             self._cursor = marks[-1][0] if full else self._floor.value
             work = self._take(marks, held, number, started)
         finally:
-            if self.under_way.read():
+            if self.under_way.read() or self._joined:
                 again = True
                 self.restart()
         if work is not None:
-            self._number = number
+            self._number = max(number, self._number)  # parts that are read apart have drawn some meanwhile
             self._latest = next(reversed(work.touched))
             work.states = states
         return work, full or again
 
-    async def _read(self, lanes: int, size: int, *, few: bool) -> tuple[list[Mark], States | None]:
+    async def _read(
+        self, lanes: int, size: int, without: Sequence[int], *, few: bool
+    ) -> tuple[list[Mark], States | None]:
         """Read marks; a few with the states of the entity that changed last, where that is possible."""
         plan = self._plans.get(self._latest)
         if few and self._width and plan is not None and plan.together and self._source.reads_together:
             try:
                 return await self._source.read_together(
-                    plan, after=self._cursor, lanes=lanes, limit=size, without=[*self.stopped]
+                    plan, after=self._cursor, lanes=lanes, limit=size, without=without
                 )
             except (KeyFormatError, SourceError, PrivilegeError) as error:
                 if error.retryable:
                     raise  # else one after the other, which finds out what it is
-        return await self._source.read_marks(after=self._cursor, lanes=lanes, limit=size, without=[*self.stopped]), None
+        return await self._source.read_marks(after=self._cursor, lanes=lanes, limit=size, without=without), None
 
     def _next_number(self) -> int:
         if self._number == MAX_BATCH:
             raise SpentEpochError
         return self._number + 1
 
-    async def fill(self, work: Work) -> None:
-        """Read the states of a batch's keys and plan the writes.
+    async def fill(self, work: Work) -> list[Apart]:
+        """Read the states of a batch's keys and plan the writes; give the groups that are to be read apart.
 
         Raises:
             StalePlanError: the tables have changed.
 
         """
-        now = datetime.now(UTC).replace(tzinfo=None)
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        now = _milliseconds()
         left = {entity: list(touched.hints) for entity, touched in work.touched.items()}
+        apart = []
         for entity in list(left):
             plan = self._plans[entity]
-            work.reject(plan, self._poison.sentences(entity, left[entity]))
-            left[entity] = [key for key in left[entity] if (entity, key) not in self._poison.sentenced]
+            left[entity] = self._unsentenced(work, plan, left[entity])
             if work.states is not None and work.states.plan is plan:
                 wanted = set(left.pop(entity))
                 rows = [row for row in work.states.rows if row[-1] in wanted]  # others are under way
                 self._plan(work, States(plan, rows, ()), wanted, now)
                 continue
-            self._tries = TRIES
-            while left[entity] and work.bytes <= self._bytes / 2 and self._tries > 0:
+            while left[entity] and work.bytes <= self._bytes / 2:
                 most = min(SLICE, int(self._bytes / 4 / self._width) or 1) if self._width else FIRST_SLICE
                 keys, left[entity] = left[entity][:most], left[entity][most:]
-                left[entity] = await self._fill(work, plan, keys, now) + left[entity]
+                try:
+                    left[entity] = await self._fill(work, plan, keys, now) + left[entity]
+                except UnreadableError:
+                    apart.append(self._cut_out(work, plan, keys + left.pop(entity)))
+                    break
         if any(left.values()):
-            self.under_way.put_back(work, left)  # wider rows than before, or many that cannot be read
+            self.under_way.put_back(work, left)  # wider rows than before
         if self.asynchronous:
             await self._source.wait_flushed()
+        return apart
 
-    async def _fill(self, work: Work, plan: Plan, keys: list[str], now: datetime) -> list[str]:
-        """Read states of keys; return those for which there was no room or no time."""
-        read, bad = await self._states(plan, keys)
+    def _unsentenced(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
+        """Reject the records that were found to bring the target down; give the others."""
+        work.reject(plan, self._poison.sentences(plan.id, keys))
+        return [key for key in keys if (plan.id, key) not in self._poison.sentenced]
+
+    def _cut_out(self, work: Work, plan: Plan, keys: Collection[str]) -> Apart:
+        """Take an entity's keys out of a batch: they are read apart, and stay taken."""
+        marks = work.leave_out({plan.id: keys})
+        group = Apart(plan, {mark[1]: work.leases[mark[1]] for mark in marks})
+        group.add(marks)
+        self._apart[plan.id] = group
+        return group
+
+    def part(self, group: Apart) -> Work | None:
+        """Make a batch of the next part of a group, as far as its leases are still held; ``None``: it is done."""
+        held = dict(self._leases.held)
+        self.under_way.free(group.lost(held))
+        marks = group.next()
+        if not marks:
+            return None
+        number, started = self._next_number(), boottime()
+        self._number = number
+        leases = {lane: held[lane] for lane in {mark[1] for mark in marks}}
+        touched = {group.plan.id: Touched.of(marks)}
+        return Work(number, started, time.monotonic(), leases, touched, [mark[0] for mark in marks], marks=marks)
+
+    async def fill_part(self, work: Work, group: Apart) -> None:
+        """Read the states of a part, record by record where that must be, and plan the writes.
+
+        Raises:
+            StalePlanError: the tables have changed.
+
+        """
+        plan = group.plan
+        keys = self._unsentenced(work, plan, list(work.touched[plan.id].hints))
+        unread = await self._fill(work, plan, keys, _milliseconds(), apart=True)
+        if unread:
+            group.add(work.leave_out({plan.id: unread}))
+        if self.asynchronous:
+            await self._source.wait_flushed(apart=True)
+
+    def join(self, group: Apart) -> None:
+        """Read a group's entity with the others again; what is left of the group is found by a new pass."""
+        self.under_way.free(group.rest())
+        del self._apart[group.plan.id]
+        self._joined = True
+        self.restart()
+
+    async def _fill(self, work: Work, plan: Plan, keys: list[str], now: datetime, *, apart: bool = False) -> list[str]:
+        """Read states of keys; return those for which there was no room or no time.
+
+        Raises:
+            UnreadableError: some record cannot be read, and they are not read ``apart``.
+
+        """
+        read, bad = await self._states(plan, keys, apart=apart)
         states, unread = read.states, read.left
         if bad or unread:
             work.reject(plan, bad)
@@ -260,26 +325,25 @@ class Reader:
             marks=taken,
         )
 
-    async def _states(self, plan: Plan, keys: list[str]) -> tuple[Narrowed, list[Rejection]]:
-        """Read states; a key whose row cannot be read is rejected alone.
-
-        Only so many statements: many rows that cannot be read are found little by little, batch after batch, and the
-        other entities' records go on in between.
-        """
+    async def _states(self, plan: Plan, keys: list[str], *, apart: bool) -> tuple[Narrowed, list[Rejection]]:
+        """Read states; apart, a key whose row cannot be read is rejected alone, within so many statements."""
         good, bad = _sift(plan, keys)
 
         async def read(part: list[str]) -> States:
-            return await self._source.read_states(plan, part, bound=self._bound)
+            return await self._source.read_states(plan, part, bound=self._bound, apart=apart)
 
         if not good:
             return Narrowed(nothing(plan)), bad
         try:
-            result = await narrowed(plan, read, good, most=1 + self._tries)
+            if not apart:
+                return Narrowed(await read(good)), bad
+            result = await narrowed(plan, read, good, most=STATEMENTS)
         except (SourceError, PrivilegeError) as error:
             if error.retryable:
                 raise
+            if not apart and is_of_records(error):
+                raise UnreadableError from error
             raise StalePlanError(f"entity {plan.name}: {error.message}", plan) from error
-        self._tries -= result.tries - 1
         return result, bad + [Rejection(key, "mapping", why) for key, why in result.bad.items()]
 
     async def _begin_pass(self) -> None:
@@ -306,6 +370,12 @@ class Reader:
             mean = sum(map(width, rows)) / len(rows) + children
             self._width = max(mean, 0.9 * self._width)
             work.bytes += int(mean * len(states.rows))
+
+
+def _milliseconds() -> datetime:
+    """Give the time as documents have it."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _mask(lanes: Mapping[int, int]) -> int:

@@ -68,6 +68,12 @@ class UnderWay:
         self._seqs.update(work.seqs)
         self.skipped = True
 
+    def free(self, marks: Iterable[Mark]) -> None:
+        """Free the keys of marks that were taken and are in no batch."""
+        for seq, _, entity, key, *_ in marks:
+            self._keys[entity].discard(key)
+            self._seqs.discard(seq)
+
     def hold_back(self, keys: Iterable[tuple[int, str]], seconds: float) -> None:
         """Pass these keys over for a while."""
         self.held_back |= dict.fromkeys(keys, time.monotonic() + seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,6 +28,20 @@ class Touched:
     lanes: dict[str, int] = field(default_factory=dict)
     again: set[str] = field(default_factory=set)
     """Keys with no other mark than the one for their second delete."""
+
+    @classmethod
+    def of(cls, marks: Iterable[Mark]) -> Touched:
+        """Group marks of one entity by key."""
+        touched = cls()
+        for _, lane, _, key, hint, _ in marks:
+            if key in touched.hints:
+                touched.add_again(key, hint)
+                continue
+            touched.hints[key] = hint
+            touched.lanes[key] = lane
+            if hint == Hint.GRACE:
+                touched.again.add(key)
+        return touched
 
     def add_again(self, key: str, hint: str) -> None:
         """Take in one more mark of a key."""
@@ -136,15 +150,17 @@ class Work:
             self.writes.append((plan, Batch(plan.entity, deletes=part)))
         self.ack.absent += [(plan.id, touched.lanes[key], key) for key in absent if key not in touched.again]
 
-    def leave_out(self, left: Mapping[int, Collection[str]]) -> None:
-        """Forget keys whose states were not read; their marks stay."""
+    def leave_out(self, left: Mapping[int, Collection[str]]) -> list[Mark]:
+        """Forget keys whose states were not read, and give their marks."""
         gone = {(entity, key) for entity, keys in left.items() for key in keys}
         for entity, key in gone:
             touched = self.touched[entity]
             del touched.hints[key], touched.lanes[key]
             touched.again.discard(key)
+        marks = [mark for mark in self.marks if (mark[2], mark[3]) in gone]
         self.marks = [mark for mark in self.marks if (mark[2], mark[3]) not in gone]
         self.seqs = [mark[0] for mark in self.marks]
+        return marks
 
     def reject(self, plan: Plan, rejections: Sequence[Rejection]) -> None:
         """File rejections of an entity."""
