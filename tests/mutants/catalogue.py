@@ -27,6 +27,8 @@ CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 SCHEMA = "tests/cases/test_schema_changes.py"
 NEW = "tests/cases/test_new_columns.py"
 WRITES = "tests/cases/test_writes_go_on.py"
+SESSIONS = "tests/unit/test_session_cache.py"
+REVOCATIONS = "tests/integration/test_session_revocations.py"
 
 
 @dataclass(frozen=True)
@@ -1110,6 +1112,71 @@ MUTANTS: Sequence[Mutant] = (
         [
             "tests/cases/test_one_table_at_a_time.py::test_29_what_others_hold_waits_and_the_rest_is_installed_and_free_at_once"
         ],
+    ),
+    # -- the session cache
+    Mutant(
+        "outdated-fill-kept",
+        "a session that was loaded before it was revoked is kept",
+        [
+            Swap(
+                "syncline/cache/sessions.py",
+                "SessionCache._loading.run",
+                "self.current and missed == self._missed and max(self._revoked.of(kept.names)) <= revoked",
+                "self.current and missed == self._missed",
+            )
+        ],
+        [f"{SESSIONS}::test_a_load_that_began_before_a_revocation_is_never_kept"],
+    ),
+    Mutant(
+        "fill-across-a-gap-kept",
+        "a session that was loaded while revocations were missed is kept",
+        [
+            Swap(
+                "syncline/cache/sessions.py",
+                "SessionCache._loading.run",
+                "self.current and missed == self._missed and max(self._revoked.of(kept.names)) <= revoked",
+                "self.current and max(self._revoked.of(kept.names)) <= revoked",
+            )
+        ],
+        [f"{SESSIONS}::test_missed_revocations_empty_it_and_what_is_being_loaded_is_not_kept"],
+    ),
+    Mutant(
+        "old-load-joined",
+        "who comes after a revocation gets the answer of a load from before it",
+        [
+            Swap(
+                "syncline/cache/sessions.py",
+                "SessionCache._flight",
+                "(session_id, self._revoked.now, self._missed, None if current else int(self._clock() / DELAY))",
+                "(session_id, None if current else int(self._clock() / DELAY))",
+            )
+        ],
+        [f"{SESSIONS}::test_who_comes_after_a_revocation_does_not_join_a_load_from_before_it"],
+    ),
+    Mutant(
+        "silence-is-proof",
+        "kept sessions are given although nothing proves that revocations arrive",
+        [
+            Swap(
+                "syncline/cache/listener.py",
+                "Listener.current",
+                "time.monotonic() < self._until",
+                "self._ready.is_set()",
+            )
+        ],
+        [f"{REVOCATIONS}::test_while_the_server_is_silent_the_cache_is_not_used"],
+    ),
+    Mutant(
+        "kept-across-connections",
+        "what was revoked between two connections is not missed",
+        [Swap("syncline/cache/listened.py", "ListenedRevocations.listen", "heard(None)", "None")],
+        [f"{REVOCATIONS}::test_a_lost_connection_empties_the_cache"],
+    ),
+    Mutant(
+        "poll-by-the-newest-transaction",
+        "a poll reads from the newest transaction on: one that commits late is never read",
+        [Swap("syncline/cache/revocations.sql", "newer", "pg_snapshot_xmin", "pg_snapshot_xmax")],
+        [f"{REVOCATIONS}::test_a_transaction_that_began_long_ago_and_commits_late_is_heard"],
     ),
 )
 

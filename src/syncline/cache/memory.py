@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,13 +25,18 @@ class Versions:
         self._limit = limit
         self._clock = 0
         self._forgotten = 0
-        self._known: OrderedDict[str, int] = OrderedDict()
+        self._known: OrderedDict[Hashable, int] = OrderedDict()
 
-    def of(self, tags: Sequence[str]) -> tuple[int, ...]:
+    @property
+    def now(self) -> int:
+        """The newest number that was given."""
+        return self._clock
+
+    def of(self, tags: Sequence[Hashable]) -> tuple[int, ...]:
         """Give the numbers of some tags."""
         return tuple(self._known.get(tag, self._forgotten) for tag in tags)
 
-    def advance(self, tags: Sequence[str]) -> None:
+    def advance(self, tags: Sequence[Hashable]) -> None:
         """Give these tags a new number."""
         self._clock += 1
         for tag in tags:

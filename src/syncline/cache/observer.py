@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Event(StrEnum):
-    """What happened at a read (or, for the last two, beside it)."""
+    """What happened at a read, or beside it."""
 
     HIT = "hit"
     MISS = "miss"
@@ -19,6 +19,10 @@ class Event(StrEnum):
     """A load was started: at most as many as misses."""
     ERROR = "error"
     """The store could not be asked or told."""
+    BYPASS = "bypass"
+    """Nothing could be kept: a session cache was not sure to hear of revocations."""
+    REVOKE = "revoke"
+    """A revocation was heard."""
 
 
 class CacheObserver(Protocol):
@@ -38,12 +42,19 @@ class Counts:
     stale: int = 0
     load: int = 0
     error: int = 0
+    bypass: int = 0
+    revoke: int = 0
 
     @property
     def hit_rate(self) -> float:
         """Share of reads that were answered at once with a fresh value; 0 before the first."""
         reads = self.hit + self.miss + self.stale
         return self.hit / reads if reads else 0.0
+
+    @property
+    def suppressed(self) -> int:
+        """Reads that needed no load of their own: answered from what is kept, or by another reader's load."""
+        return self.hit + self.miss + self.stale - self.load
 
     def add(self, event: Event) -> None:
         """Count one more."""

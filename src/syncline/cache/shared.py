@@ -55,7 +55,7 @@ class RedisStore:
         encode: Callable[[Any], bytes] = orjson.dumps,
         decode: Callable[[bytes], Any] = orjson.loads,
     ) -> None:
-        self._redis = _client(url, limit.total_seconds())
+        self._redis = client(url, limit.total_seconds())
         self._prefix = prefix
         self._limit = limit.total_seconds()
         self._rest = rest.total_seconds()
@@ -180,7 +180,13 @@ def _texts(versions: Sequence[object]) -> list[str]:
     return [version.hex() if isinstance(version, bytes) else str(version) for version in versions]
 
 
-def _client(url: str, seconds: float) -> Redis:
+def client(url: str, seconds: float) -> Redis:
+    """Make a client whose every wait ends after some seconds.
+
+    Raises:
+        ConfigError: the URL is not valid, or the package ``redis`` is missing.
+
+    """
     try:
         from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry

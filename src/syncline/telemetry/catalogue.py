@@ -102,7 +102,7 @@ SPECS = (
     ),
     Spec(
         "syncline_cache_events_total", Kind.COUNTER, Where.APPLICATION,
-        "Reads through a cache: hit, miss, stale; and load, error.", ("cache", "event"),
+        "Reads through a cache: hit, miss, stale; and load, error, bypass, revoke.", ("cache", "event"),
     ),
     Spec(
         "syncline_tokens_total", Kind.COUNTER, Where.APPLICATION,
