@@ -1,0 +1,82 @@
+-- The acknowledgement, in parts; acknowledge.py joins the ones that are needed into one statement:
+-- WITH held, done, … SELECT lane FROM held.
+
+-- name: held
+-- The lease rows are locked FOR SHARE: without the lock, or with FOR KEY SHARE, a takeover that is not yet committed
+-- would let the marks be deleted under a lease that is no longer held.
+held AS MATERIALIZED (
+    SELECT l.lane
+    FROM syncline.lane AS l
+    JOIN unnest(%(lanes)s::smallint[], %(epochs)s::bigint[]) AS mine (lane, epoch)
+      ON l.lane = mine.lane AND l.epoch = mine.epoch
+    WHERE l.owner = %(worker)s
+    FOR SHARE OF l
+)
+
+-- name: done
+done AS (
+    DELETE FROM syncline.outbox AS o
+    WHERE o.seq = ANY(%(seqs)s::bigint[]) AND o.lane IN (SELECT lane FROM held)
+    RETURNING o.tx, o.seq, o.at, o.entity, o.lane, o.hint, o.key, o.event_type, o.payload
+)
+
+-- name: bad
+-- Explicit events go to the history even of a parked record: they have happened.
+bad AS (
+    SELECT *
+    FROM unnest(%(bad_entities)s::smallint[], %(bad_keys)s::text[], %(bad_codes)s::text[], %(bad_messages)s::text[])
+        AS b (entity, key, code, message)
+), good AS (
+    SELECT d.* FROM done AS d
+    WHERE NOT EXISTS (SELECT FROM bad AS b WHERE b.entity = d.entity AND b.key = d.key)
+), kept AS (
+    SELECT * FROM good
+    UNION ALL
+    SELECT d.* FROM done AS d JOIN bad AS b ON b.entity = d.entity AND b.key = d.key WHERE d.event_type IS NOT NULL
+), park AS (
+    INSERT INTO syncline.parked AS p
+        (seq, first_tx, tx, entity, lane, hint, key, event_type, payload, created_at, changes, code, error)
+    SELECT max(d.seq), (array_agg(d.tx ORDER BY d.tx))[1], (array_agg(d.tx ORDER BY d.tx DESC))[1], d.entity, d.lane,
+           (array_agg(d.hint ORDER BY d.seq DESC))[1], d.key, (array_agg(d.event_type ORDER BY d.seq DESC))[1],
+           (array_agg(d.payload ORDER BY d.seq DESC))[1], min(d.at), count(*), b.code, b.message
+    FROM done AS d JOIN bad AS b ON b.entity = d.entity AND b.key = d.key
+    GROUP BY d.entity, d.lane, d.key, b.code, b.message
+    ON CONFLICT (entity, md5(key)) DO UPDATE
+    SET seq = excluded.seq, tx = greatest(p.tx, excluded.tx), hint = excluded.hint, event_type = excluded.event_type,
+        payload = excluded.payload, changes = p.changes + excluded.changes, retry_count = p.retry_count + 1,
+        code = excluded.code, error = excluded.error, tried_at = clock_timestamp()
+)
+
+-- name: all_good
+good AS (SELECT d.* FROM done AS d), kept AS (SELECT * FROM good)
+
+-- name: clear
+clear AS (
+    DELETE FROM syncline.parked AS p USING good AS d WHERE p.entity = d.entity AND md5(p.key) = md5(d.key)
+)
+
+-- name: again
+again AS (
+    INSERT INTO syncline.deferred (due, entity, lane, key)
+    SELECT clock_timestamp() + %(grace)s, a.entity, a.lane, a.key
+    FROM unnest(%(absent_entities)s::smallint[], %(absent_lanes)s::smallint[], %(absent_keys)s::text[])
+        AS a (entity, lane, key)
+    WHERE a.lane IN (SELECT lane FROM held)
+)
+
+-- name: remember
+remember AS (
+    INSERT INTO syncline.history (seq, created_at, processed_at, entity, hint, key, event_type, payload)
+    SELECT d.seq, d.at, clock_timestamp(), d.entity, d.hint, d.key, d.event_type, d.payload
+    FROM kept AS d WHERE d.hint <> 'G'
+)
+
+-- name: remember_documents
+remember AS (
+    INSERT INTO syncline.history (seq, created_at, processed_at, entity, hint, key, event_type, payload)
+    SELECT d.seq, d.at, clock_timestamp(), d.entity, d.hint, d.key, d.event_type, coalesce(d.payload, s.document)
+    FROM kept AS d
+    LEFT JOIN unnest(%(doc_entities)s::smallint[], %(doc_keys)s::text[], %(doc_bodies)s::jsonb[])
+        AS s (entity, key, document) ON s.entity = d.entity AND s.key = d.key
+    WHERE d.hint <> 'G'
+)

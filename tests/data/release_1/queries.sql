@@ -1,0 +1,163 @@
+-- The statements of the relay, as named blocks. Parameters are psycopg's; `psql` reads the rest as it stands.
+
+-- name: identity
+-- Who this server is. A worker that reconnects to another answer drops everything that it holds.
+SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '/' || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()) AS system,
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' ELSE left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END AS timeline,
+       pg_catalog.pg_postmaster_start_time()::text AS started,
+       pg_catalog.pg_is_in_recovery() AS standby
+
+-- name: installation
+SELECT schema_version, package, installation::text AS installation, epoch, beat, confirmed_beat FROM syncline.meta
+
+-- name: read_marks
+SELECT seq, lane, entity, key, hint::text, durable
+FROM syncline.outbox
+WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
+ORDER BY seq
+LIMIT %(limit)s
+
+-- name: drawn
+-- The floor, step 1: every mark up to here has been drawn by a transaction that had its id already (tx precedes seq).
+SELECT last_value FROM syncline.outbox_seq_seq
+
+-- name: next_transaction
+-- Step 2, a statement of its own: an id above those transactions' ids. (A snapshot's xmax would not be: it is the latest
+-- *completed* id plus one, and running transactions may stand above it.)
+SELECT pg_catalog.pg_current_xact_id()::text::bigint
+
+-- name: oldest_transaction
+-- Step 3: when this has reached step 2's id, every mark up to step 1's is visible or was rolled back.
+SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint
+
+-- name: flushed
+SELECT pg_catalog.pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn
+
+-- name: insert_position
+SELECT pg_catalog.pg_current_wal_insert_lsn()::text
+
+-- name: mark
+SELECT syncline.mark(%(entity)s::smallint, %(keys)s::text[], %(hint)s::"char")
+
+-- name: deferred_due
+-- statement_timestamp() is stable, so that the index is searched for it; clock_timestamp() would have the whole index read.
+SELECT EXISTS (SELECT FROM syncline.deferred WHERE due <= statement_timestamp())
+
+-- name: wake_lock_held
+SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
+               WHERE locktype = 'advisory' AND classid = 1398361667 AND objid = 1 AND objsubid = 2 AND mode = 'ExclusiveLock' AND granted
+                 AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+
+-- name: promote_deferred
+WITH due AS (
+    DELETE FROM syncline.deferred
+    WHERE id IN (SELECT id FROM syncline.deferred WHERE due <= statement_timestamp() ORDER BY due LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    RETURNING entity, lane, key
+)
+INSERT INTO syncline.outbox (entity, lane, hint, key) SELECT entity, lane, 'G', key FROM due
+
+-- name: renew
+WITH beat AS (
+    UPDATE syncline.meta SET beat = beat + 1, confirmed_beat = greatest(confirmed_beat, %(confirmed)s)
+    RETURNING beat, confirmed_beat, installation::text AS installation, epoch
+), me AS (
+    INSERT INTO syncline.worker AS w (id, name, version, expires_at, report)
+    VALUES (%(worker)s, %(name)s, %(version)s, clock_timestamp() + %(ttl)s, %(report)s)
+    ON CONFLICT (id) DO UPDATE SET expires_at = clock_timestamp() + %(ttl)s, report = excluded.report
+)
+SELECT beat, confirmed_beat, installation, epoch FROM beat
+
+-- name: lanes
+SELECT l.lane, l.owner::text AS owner, l.epoch, l.confirmed, w.id IS NULL AS free
+FROM syncline.lane AS l
+LEFT JOIN syncline.worker AS w ON w.id = l.owner AND w.expires_at > clock_timestamp()
+
+-- name: live_workers
+SELECT id::text FROM syncline.worker WHERE expires_at > clock_timestamp() ORDER BY id
+
+-- name: acquire
+WITH counter AS (
+    UPDATE syncline.meta SET epoch = greatest(epoch, %(above)s) + 1 RETURNING epoch
+)
+UPDATE syncline.lane AS l SET owner = %(worker)s, epoch = counter.epoch
+FROM counter
+WHERE l.lane = ANY(%(lanes)s)
+  AND (l.owner IS NULL OR l.owner = %(worker)s
+       OR NOT EXISTS (SELECT FROM syncline.worker AS w WHERE w.id = l.owner AND w.expires_at > clock_timestamp()))
+RETURNING l.lane, l.epoch, l.confirmed
+
+-- name: confirm
+UPDATE syncline.lane AS l SET confirmed = l.epoch
+FROM unnest(%(lanes)s::smallint[], %(epochs)s::bigint[]) AS mine (lane, epoch)
+WHERE l.lane = mine.lane AND l.epoch = mine.epoch AND l.owner = %(worker)s
+RETURNING l.lane
+
+-- name: release
+UPDATE syncline.lane AS l SET owner = NULL
+FROM unnest(%(lanes)s::smallint[], %(epochs)s::bigint[]) AS mine (lane, epoch)
+WHERE l.lane = mine.lane AND l.epoch = mine.epoch AND l.owner = %(worker)s
+
+-- name: leave
+DELETE FROM syncline.worker WHERE id = %(worker)s
+
+-- name: trim_leases
+-- Whoever would live for longer than a lease lives by a clock that was ahead of this one: it has one more lease from now. Else
+-- the lanes of the dead would stay theirs for as long as the source's clock has been set back.
+UPDATE syncline.worker SET expires_at = clock_timestamp() + (report->>'lease_seconds')::float8 * interval '1 second'
+WHERE id IN (
+    SELECT id FROM syncline.worker
+    WHERE expires_at > clock_timestamp() + ((report->>'lease_seconds')::float8 + 1) * interval '1 second'
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: bury_workers
+-- Rows of workers that are long gone.
+DELETE FROM syncline.worker WHERE expires_at < clock_timestamp() - interval '1 hour'
+
+-- name: notice
+INSERT INTO syncline.notice (name, severity, message)
+SELECT %(name)s, %(severity)s, %(message)s
+WHERE NOT EXISTS (SELECT FROM syncline.notice WHERE name = %(name)s AND message = %(message)s AND resolved_at IS NULL)
+
+-- name: request_task
+-- One that nobody has begun yet does for all who ask for the same.
+WITH waiting AS (
+    SELECT id FROM syncline.task
+    WHERE kind = %(kind)s AND entity = %(entity)s AND reason = %(reason)s AND options = %(options)s AND claimed_by IS NULL
+      AND progress = '{}'
+    LIMIT 1
+), new AS (
+    INSERT INTO syncline.task (kind, entity, reason, options)
+    SELECT %(kind)s, %(entity)s, %(reason)s, %(options)s WHERE NOT EXISTS (SELECT FROM waiting)
+    RETURNING id
+)
+SELECT id FROM waiting UNION ALL SELECT id FROM new
+
+-- name: note_fingerprint
+-- Remember what an entity was compiled from; when that has changed since, ask for every record to be marked, and for those
+-- that a narrower filter leaves out.
+WITH old AS (
+    SELECT id, name, fingerprint FROM syncline.entity WHERE id = %(entity)s AND fingerprint IS DISTINCT FROM %(fingerprint)s FOR UPDATE
+), new AS (
+    UPDATE syncline.entity AS e SET fingerprint = %(fingerprint)s FROM old WHERE e.id = old.id
+), again AS (
+    INSERT INTO syncline.task (kind, entity, reason)
+    SELECT kind, id, 'its table or its mapping has changed' FROM old, unnest(ARRAY['backfill', 'sweep']) AS kind WHERE fingerprint IS NOT NULL
+)
+SELECT name FROM old WHERE fingerprint IS NOT NULL
+
+-- name: raise_beat
+UPDATE syncline.meta SET beat = greatest(beat, %(beat)s)
+
+-- name: asynchronous_writers
+-- Is there a role, a database or a server default that commits asynchronously?
+SELECT current_setting('synchronous_commit') = 'off'
+    OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS c WHERE c = 'synchronous_commit=off')
+
+-- name: queue_size
+SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'
+
+-- name: lag
+SELECT coalesce(extract(epoch FROM clock_timestamp() - least(
+    (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1),
+    (SELECT min(created_at) FROM syncline.task WHERE reason = 'truncate'))), 0)::float8

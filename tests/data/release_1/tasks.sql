@@ -1,0 +1,52 @@
+-- Statements on `syncline.task` for its runner and those who watch it.
+
+-- name: unfinished
+SELECT id, kind, entity, reason,
+       CASE WHEN options ? 'keys' THEN options || jsonb_build_object('keys', jsonb_array_length(options -> 'keys')) ELSE options END,
+       progress, claimed_until IS NOT NULL AND claimed_until >= clock_timestamp() AS claimed
+FROM syncline.task
+WHERE (%(entity)s::smallint IS NULL OR entity = %(entity)s) AND (%(id)s::bigint IS NULL OR id = %(id)s)
+ORDER BY id
+
+-- name: cancel
+DELETE FROM syncline.task WHERE id = %(id)s RETURNING id
+
+-- name: pressure
+-- How full is the queue (counted up to a limit), how old its oldest mark, and does anybody drain it? Unlike `lag`, no
+-- task counts here: one that waits for its own age to go down would wait for ever.
+SELECT (SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS counted),
+       coalesce(extract(epoch FROM clock_timestamp()
+           - (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1)), 0)::float8,
+       (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp()),
+       extract(epoch FROM clock_timestamp())::float8
+
+-- name: claim
+-- Only what this configuration knows: a task of another entity waits for a worker that has it.
+UPDATE syncline.task SET claimed_by = %(worker)s, claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = (
+    SELECT id FROM syncline.task
+    WHERE (claimed_until IS NULL OR claimed_until < clock_timestamp() OR claimed_by = %(worker)s)
+      AND entity = ANY(%(entities)s::smallint[]) AND (%(only)s::bigint IS NULL OR id = %(only)s)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING id, kind, entity, reason, options, progress
+
+-- name: advance
+UPDATE syncline.task SET progress = %(progress)s, claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = %(id)s AND claimed_by = %(worker)s
+RETURNING options - 'keys'
+
+-- name: change
+UPDATE syncline.task SET options = options || %(options)s WHERE id = %(id)s RETURNING id
+
+-- name: give_back
+UPDATE syncline.task SET claimed_by = NULL, claimed_until = NULL WHERE id = %(id)s AND claimed_by = %(worker)s
+
+-- name: finish
+DELETE FROM syncline.task WHERE id = %(id)s AND claimed_by = %(worker)s RETURNING id
+
+-- name: newest_mark
+SELECT max(seq) FROM syncline.outbox WHERE entity = %(entity)s
+
+-- name: marks_up_to
+SELECT EXISTS (SELECT FROM syncline.outbox WHERE entity = %(entity)s AND seq <= %(seq)s)

@@ -1,0 +1,140 @@
+-- Statements of verification. Parameters are psycopg's.
+
+-- name: clock
+SELECT clock_timestamp()
+
+-- name: horizon
+-- Every transaction with a lower number has ended: what it wrote is seen by whatever is read from now on.
+SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 4294967296)::text
+
+-- name: unsettled
+-- Why a difference of these keys may be only lag: marks (also second deletes, due or not) and parked entries. None of the
+-- tables has an index on keys: each is read once, in the form (IN … IS TRUE) that looks keys up in a hash table.
+SELECT key, 'mark' FROM syncline.outbox
+WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
+UNION
+SELECT key, 'deferred' FROM syncline.deferred
+WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
+UNION
+SELECT key, 'parked' FROM syncline.parked
+WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
+
+-- name: task
+-- A task may be about to mark any key of its entity.
+SELECT EXISTS (SELECT FROM syncline.task WHERE entity = %(entity)s)
+
+-- name: lanes
+SELECT syncline.lane_of(%(entity)s::smallint, k)::int FROM unnest(%(keys)s::text[]) WITH ORDINALITY AS q (k, place) ORDER BY place
+
+-- name: situation
+-- Marks that wait, age of the oldest, live workers.
+SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'),
+       coalesce(extract(epoch FROM clock_timestamp()
+           - (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1)), 0)::float8,
+       (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp())
+
+-- name: waiting
+-- Of one entity: marks from before a time, and tasks.
+SELECT (SELECT count(*) FROM syncline.outbox WHERE entity = %(entity)s AND hint <> 'G' AND at < %(before)s),
+       (SELECT count(*) FROM syncline.task WHERE entity = %(entity)s AND created_at < %(before)s)
+
+-- name: parked
+SELECT count(*) FROM syncline.parked WHERE entity = %(entity)s
+
+-- name: certify
+INSERT INTO syncline.certificate (entity, as_of, records, verdict, report)
+VALUES (%(entity)s, %(as_of)s, %(records)s, %(verdict)s, %(report)s)
+
+-- name: audit
+INSERT INTO syncline.notice (name, severity, message, resolved_at)
+SELECT 'Repair', 'info', format('%%s: %%s records marked for repair, %%s left alone, by %%s',
+                                %(entity)s::text, %(marked)s::bigint, %(left)s::bigint, session_user), clock_timestamp()
+
+-- name: guard
+-- What must be the same when a pass goes on: this installation of Syncline.
+SELECT installation::text FROM syncline.meta
+
+-- name: pass_begin
+INSERT INTO syncline.verification (origin, entity, scope, state, claimed_by, claimed_until)
+VALUES ('command', %(entity)s, %(scope)s, %(state)s, %(owner)s, clock_timestamp() + %(ttl)s)
+RETURNING id
+
+-- name: pass_save
+UPDATE syncline.verification
+SET state = %(state)s, findings = coalesce(%(findings)s, findings), updated_at = clock_timestamp(),
+    claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = %(id)s AND claimed_by = %(owner)s
+RETURNING id
+
+-- name: pass_hold
+UPDATE syncline.verification SET claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = %(id)s AND claimed_by = %(owner)s
+RETURNING id
+
+-- name: pass_end
+DELETE FROM syncline.verification WHERE id = %(id)s AND claimed_by = %(owner)s
+
+-- name: pass_release
+UPDATE syncline.verification SET claimed_by = NULL, claimed_until = NULL WHERE id = %(id)s AND claimed_by = %(owner)s
+
+-- name: pass_forget
+-- What earlier commands left of these entities, unless somebody is at it.
+DELETE FROM syncline.verification
+WHERE origin = 'command' AND entity = ANY(%(entities)s::smallint[])
+  AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+
+-- name: pass_find
+-- The newest unfinished one, and whether somebody is at it.
+SELECT id, scope, coalesce(claimed_until >= clock_timestamp(), false) FROM syncline.verification
+WHERE origin = 'command' AND entity = %(entity)s ORDER BY id DESC LIMIT 1
+
+-- name: pass_claim
+UPDATE syncline.verification SET claimed_by = %(owner)s, claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = %(id)s AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+RETURNING id, state, findings
+
+-- name: round_create
+INSERT INTO syncline.verification (origin, entity, scope) VALUES ('worker', 0, '') ON CONFLICT DO NOTHING
+
+-- name: round_claim
+UPDATE syncline.verification SET claimed_by = %(owner)s, claimed_until = clock_timestamp() + %(ttl)s
+WHERE origin = 'worker' AND (claimed_until IS NULL OR claimed_until < clock_timestamp() OR claimed_by = %(owner)s)
+RETURNING id, entity, scope, state, findings
+
+-- name: round_turn
+-- The next entity's turn (0: none).
+UPDATE syncline.verification
+SET entity = %(entity)s, scope = %(scope)s, state = '{}', findings = '[]', started_at = clock_timestamp(),
+    updated_at = clock_timestamp(), claimed_until = clock_timestamp() + %(ttl)s
+WHERE id = %(id)s AND claimed_by = %(owner)s
+RETURNING id
+
+-- name: last_passes
+-- When each entity's newest full pass began, and how long ago that is in seconds.
+SELECT entity, extract(epoch FROM clock_timestamp() - max(as_of))::float8 FROM syncline.certificate GROUP BY entity
+
+-- name: notice
+-- One open notice of a kind for each entity: the newest says how it stands.
+WITH known AS (
+    UPDATE syncline.notice SET message = %(message)s, at = clock_timestamp()
+    WHERE name = %(kind)s AND resolved_at IS NULL AND starts_with(message, %(entity)s || ': ')
+    RETURNING id
+)
+INSERT INTO syncline.notice (name, severity, message)
+SELECT %(kind)s, 'warning', %(message)s WHERE NOT EXISTS (SELECT FROM known)
+
+-- name: settled
+-- A full pass went through; what an earlier one said of divergences is over when this one proves equality. A restore
+-- is over when every entity has been proved equal since.
+UPDATE syncline.notice AS n SET resolved_at = clock_timestamp()
+WHERE resolved_at IS NULL
+  AND (starts_with(message, %(entity)s || ': ') AND (name = 'VerifyFailed' OR name = 'Diverged' AND %(equal)s)
+       OR name IN ('Restored', 'Reinstalled') AND %(equal)s AND NOT EXISTS (
+           SELECT FROM syncline.entity AS e
+           WHERE NOT EXISTS (SELECT FROM syncline.certificate AS c
+                             WHERE c.entity = e.id AND c.verdict = 'equal' AND c.as_of > n.at)))
+
+-- name: forget_certificates
+DELETE FROM syncline.certificate
+WHERE entity = %(entity)s AND id <= (SELECT id FROM syncline.certificate WHERE entity = %(entity)s
+                                     ORDER BY id DESC OFFSET %(keep)s LIMIT 1)
