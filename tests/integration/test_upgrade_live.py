@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 import psycopg
@@ -15,7 +17,7 @@ import pytest
 
 from syncline.capture.install import InstallOptions, install, plan
 from syncline.errors import VersionError
-from syncline.model.entity import Embed, TableName
+from syncline.model.entity import Embed, Fields, TableName
 from syncline.outbox.connection import connect, identify
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.ports import Beat
@@ -67,13 +69,17 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         self._stop.set()
         self._thread.join()
 
 
-async def expand(url: str, **options: Any) -> list[str]:
-    async with await connect(url, application="syncline install") as conn:
-        made = await plan(conn, ENTITIES, InstallOptions(**options))
+async def expand(relay: Relay, **options: Any) -> list[str]:
+    """Do as `syncline install` does."""
+    async with await connect(relay.url, application="syncline install") as conn:
+        made = await plan(conn, relay.entities, InstallOptions(backfill=True, **options))
         await install(conn, made)
         return made.summary
 
@@ -96,11 +102,11 @@ def old(database: str) -> Iterator[Relay]:
         yield relay
 
 
-def waits(relay: Relay) -> bool:
-    return bool(relay.value("SELECT count(*) FROM syncline.outbox WHERE entity = 1 AND hint <> 'G'"))
+def unresolved(relay: Relay) -> list[str]:
+    return [name for (name,) in relay.sql("SELECT name FROM syncline.notice WHERE resolved_at IS NULL ORDER BY at")]
 
 
-async def advances(worker: PreviousWorker, running: asyncio.Future[None], *, by: int = 20) -> None:
+async def advances(worker: PreviousWorker, running: asyncio.Future[None], *, by: int = 10) -> None:
     before = worker.applied
     await until(lambda: running.done() or worker.applied >= before + by, seconds=60)
     if running.done():
@@ -114,7 +120,7 @@ async def test_an_upgrade_under_a_live_writer_and_a_worker_of_the_previous_relea
         previous = PreviousWorker(old.url, old.target)
         running = asyncio.create_task(previous.run())
         await advances(previous, running)
-        assert any("migrate" in line for line in await expand(old.url))
+        assert any("migrate" in line for line in await expand(old))
         await advances(previous, running)
         async with old.worker():
             await until(lambda: len(old.owners()) == 2, seconds=30)
@@ -122,18 +128,18 @@ async def test_an_upgrade_under_a_live_writer_and_a_worker_of_the_previous_relea
         await until(lambda: [str(owner) for owner in old.owners()] == [previous.id], seconds=30)
         await advances(previous, running)  # the previous release alone again, on the new tables
         async with old.worker():
-            await expand(old.url, finish=True)
+            await expand(old, finish=True)
             with pytest.raises(VersionError, match=f"schema version {SCHEMA_VERSION}, this Syncline knows 1"):
                 await asyncio.wait_for(running, 60)
             mark = writer.written
             await until(lambda: writer.written > mark + 20, seconds=60)  # its applications go on
-            writer.__exit__()
+            writer.stop()
             await old.drained(seconds=120, tasks=True, deferred=True)
             compare(old)
 
     assert writer.errors == []
     assert old.parked() == {"2": "mapping"}, "the one that was parked before"
-    assert old.notices() == ["TargetRestored"], "of before"
+    assert unresolved(old) == []
 
 
 def compare(relay: Relay) -> None:
@@ -144,13 +150,81 @@ def compare(relay: Relay) -> None:
     )
 
 
+TITLED = replace(ITEM, fields=Fields(rename={"name": "title"}))
+NOTE = entity("note")
+
+
+class Host:
+    """Where one worker of this release runs; it is restarted with whatever file is there by then."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+        self._running = contextlib.AsyncExitStack()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self._running.enter_async_context(self.relay.worker())
+
+    async def stop(self) -> None:
+        await self._running.aclose()
+
+
+async def arrives(relay: Relay, key: int, *, field: str = "name") -> None:
+    relay.sql("INSERT INTO item VALUES (%s, 'new', 0)", key)
+    await until(lambda: (relay.document(key) or {}).get(field) == "new", seconds=60)
+
+
+async def test_a_rolling_upgrade_of_the_package_and_then_of_the_file_loses_nothing(
+    old: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two hosts, one after the other; as docs/how-to/upgrade.md says it."""
+    await as_it_was_left(old)
+    previous = [PreviousWorker(old.url, old.target) for _ in range(2)]
+    async with contextlib.AsyncExitStack() as stack:
+        hosts = [Host(old), Host(old)]
+        for host in hosts:
+            stack.push_async_callback(host.stop)
+        writer = stack.enter_context(Writer(old.url))
+        running = [asyncio.create_task(one.run()) for one in previous]
+        await asyncio.gather(*(advances(one, task) for one, task in zip(previous, running, strict=True)))
+        await expand(old)
+        for number, host in enumerate(hosts):
+            previous[number].stop()
+            await asyncio.wait_for(running[number], 60)
+            await host.restart()
+            await arrives(old, 9_000_000 + number)
+        await expand(old, finish=True)
+
+        old.sql("CREATE TABLE note (id int PRIMARY KEY, body text); INSERT INTO note VALUES (1, 'was there')")
+        old.entities = [TITLED, *ENTITIES[1:], NOTE]
+        await hosts[0].restart()  # the new file before it is installed: what is installed counts
+        await arrives(old, 9_000_010)
+        await expand(old)
+        await arrives(old, 9_000_011, field="title")  # the other host has taken it over as well
+        await until(lambda: old.document(1, NOTE), seconds=60)
+        await hosts[1].restart()
+        await arrives(old, 9_000_012, field="title")
+        writer.stop()
+        await old.drained(seconds=120, tasks=True, deferred=True)
+        assert {document["_id"]: document["title"] for document in old.raw(ITEM)} == dict(
+            old.sql("SELECT id, name FROM item")
+        )
+        assert all("name" not in document for document in old.raw(ITEM))
+
+    assert writer.errors == []
+    assert old.parked() == {"2": "mapping"}
+    gc.collect()
+    assert "never retrieved" not in caplog.text, "workers whose sessions were ended say so in a line"
+    assert unresolved(old) == []
+
+
 async def test_a_token_of_the_previous_release_is_answered_by_its_own_statement_after_the_migration(old: Relay) -> None:
     await as_it_was_left(old)
     old.sql("DELETE FROM syncline.parked; DELETE FROM huge")  # its transactions were numbered in another cluster
     with old.conn.transaction():
         old.sql("UPDATE item SET qty = 99 WHERE id = 1")
         xid = old.value("SELECT pg_current_xact_id()::text")
-    await expand(old.url)
+    await expand(old)
     ask = blocks("freshness.sql")["freshness"]
     installation = old.value("SELECT left(installation::text, 8) FROM syncline.meta")
 
@@ -176,7 +250,7 @@ def sent() -> dict[str, str]:
 
 @pytest.mark.parametrize("finish", [False, True], ids=["expanded", "finished"])
 async def test_everything_that_the_previous_release_sends_can_be_prepared(old: Relay, finish: bool) -> None:
-    await expand(old.url, finish=finish)
+    await expand(old, finish=finish)
     failed = {}
     for name, text in sent().items():
         numbers: dict[str, str] = {}

@@ -231,6 +231,8 @@ class Worker:
                 running.result()
         finally:
             await end(running, seconds=CUT_OFF_SECONDS)
+            if running.done() and not running.cancelled():
+                running.exception()  # when the session has failed elsewhere, nobody else asks: a traceback in the log
 
 
 def own_name() -> str:
