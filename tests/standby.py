@@ -20,9 +20,11 @@ def standby_of(primary: PrivatePostgres) -> Iterator[PrivatePostgres]:
         where = parse_qs(urlsplit(primary.url).query)
         settings = {"primary_conninfo": f"host={where['host'][0]} port={where['port'][0]} user=postgres"}
         with psycopg.connect(primary.url, autocommit=True) as conn:
-            conn.execute("SELECT pg_backup_start('standby', true)")
+            before_15 = conn.info.server_version < 150000
+            begin, end = ("start_backup", "stop_backup") if before_15 else ("backup_start", "backup_stop")
+            conn.execute(f"SELECT pg_{begin}('standby', true{', false' if before_15 else ''})")
             shutil.copytree(primary.data_dir, folder / "pg", ignore=_unstable, copy_function=_copied)
-            row = conn.execute("SELECT labelfile FROM pg_backup_stop(false)").fetchone()
+            row = conn.execute(f"SELECT labelfile FROM pg_{end}(false)").fetchone()
         assert row is not None
         (folder / "pg" / "backup_label").write_text(row[0])
         (folder / "pg" / "standby.signal").touch()
