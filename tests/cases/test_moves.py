@@ -1,6 +1,6 @@
 """Legitimate moves of the source: pg_upgrade, failover, blue/green. (Dump and restore: test_copies.py.)
 
-What the worker says, what the operator types, and that nothing is lost; docs/how-to/copies.md tells it the same way.
+What the worker says, what the operator types, and that nothing is lost; docs/how-to/copies-and-moves.md tells it the same way.
 """
 
 from __future__ import annotations
