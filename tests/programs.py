@@ -35,6 +35,11 @@ def server_major() -> int | None:
         return None
 
 
+def collation() -> str:
+    """Name one whose order is not that of the bytes: the wheel has no ICU, and nothing before 18 has another."""
+    return "pg_unicode_fast" if (server_major() or 0) >= 18 else '"en-x-icu"'
+
+
 def since(names: Iterable[str], needs: Mapping[str, tuple[int, str]]) -> list[Any]:
     """Give a test its parameters: what some of them need of PostgreSQL is their mark."""
     return [pytest.param(name, marks=pytest.mark.postgres(*needs[name])) if name in needs else name for name in names]

@@ -372,10 +372,13 @@ def test_the_script_stops_at_a_table_that_is_held_and_arms_nothing(case: Case) -
     assert not case.plan().changes
 
 
-def test_the_commands_end_with_4_and_say_who_holds_what_and_how_to_go_on(case: Case, tmp_path: Path) -> None:
+def test_the_commands_end_with_4_and_say_who_holds_what_and_how_to_go_on(
+    case: Case, mongo_url: str, mongo_db: str, tmp_path: Path
+) -> None:
     file = tmp_path / "syncline.toml"
     names = "".join(f'[entities.{name}]\ntable = "{name}"\n' for name in "ac")
-    file.write_text(f'[source]\nurl = "{case.url}"\n[target]\nurl = "mongodb://none/none"\n{names}')
+    target = f'[target]\nurl = "{mongo_url}"\ndatabase = "{mongo_db}"'
+    file.write_text(f'[source]\nurl = "{case.url}"\n{target}\n{names}')
 
     def run(*arguments: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, [*arguments, "--yes", "--wait", "0", "--config", str(file)])

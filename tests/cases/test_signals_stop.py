@@ -23,7 +23,7 @@ from tests.chaos.proxy import Proxy
 from tests.relay import ITEMS, Relay, relayed, until
 
 PROMISED = 5.0
-BUSY = 10.0
+BUSY = 25.0
 """What a loaded machine may add; without its deadlines a stop takes as long as the side hangs."""
 
 

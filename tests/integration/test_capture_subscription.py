@@ -45,7 +45,7 @@ def replicated() -> Iterator[tuple[psycopg.Connection, Case]]:
 
 
 def _until(found: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not found() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert found()

@@ -43,14 +43,14 @@ def test_an_interrupted_one_tidies_up_and_a_killed_one_is_tidied_up_after(comman
     with command.relay.process(tmp_path):
         for number, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
             process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            end = time.monotonic() + 40
+            end = time.monotonic() + 90
             while command.relay.value("SELECT to_regclass('public.syncline_load')") is None or not (
                 command.relay.value("SELECT count(*) FROM syncline_load") > 1
             ):
                 assert time.monotonic() < end
                 time.sleep(0.1)
             os.kill(process.pid, number)
-            errors = process.communicate(timeout=40)[1]
+            errors = process.communicate(timeout=90)[1]
             assert process.returncode == status
             if number is signal.SIGINT:
                 assert "interrupted; the scratch table was removed" in errors

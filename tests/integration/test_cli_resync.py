@@ -85,7 +85,7 @@ async def test_without_a_worker_it_says_so_and_an_interruption_says_how_to_go_on
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, err = await asyncio.to_thread(process.communicate, timeout=20)
+    _, err = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 130
     assert err.startswith("interrupted; workers go on with it; `syncline resync --status`")
     shown = await commands.run("resync", "--status")

@@ -88,12 +88,12 @@ def test_ctrl_c_says_how_to_go_on(command: Command):  # noqa: F811
     entry = Path(sys.executable).with_name("syncline")
     arguments = ["verify", "users", "--rate", "100", "--config", command.folder / "syncline.toml"]
     process = subprocess.Popen([entry, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not command.relay.value("SELECT count(*) FROM syncline.verification"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=15)[1]
+    errors = process.communicate(timeout=60)[1]
     assert (process.returncode, errors) == (130, "interrupted; `syncline verify --resume` goes on where it was\n")
 
 

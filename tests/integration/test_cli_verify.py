@@ -43,7 +43,7 @@ class Command:
         return json.loads(self(*arguments, "--json", status=status))
 
     def drain(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.relay.value("SELECT (SELECT count(*) FROM syncline.outbox) + (SELECT count(*) FROM syncline.task)"):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -189,12 +189,12 @@ def test_an_interrupted_backfill_is_resumed_by_the_next(command, tmp_path, numbe
     entry = Path(sys.executable).with_name("syncline")
     arguments = ["backfill", "users", "--no-sweep", "--max-queue", "4000", "--config", tmp_path / "syncline.toml"]
     process = subprocess.Popen([entry, *arguments], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while command.relay.value("SELECT count(*) FROM syncline.outbox") < 4000:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
-    errors = process.communicate(timeout=10)[1]
+    errors = process.communicate(timeout=60)[1]
     marked = command.relay.value("SELECT (progress ->> 'marked')::int FROM syncline.task")
     assert 4000 <= marked < 14_501
     if number is signal.SIGINT:

