@@ -55,6 +55,10 @@ class SourceError(SynclineError):
     """The source database refused a statement."""
 
 
+class TableLockedError(SourceError):
+    """Somebody else holds a lock on the table, and had not let it go in time."""
+
+
 class SourceUnavailableError(SourceError):
     """The source database cannot be reached."""
 

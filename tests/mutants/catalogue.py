@@ -18,6 +18,7 @@ RESTORES = f"{TESTS}/test_relay_restores.py"
 WORKERS = f"{TESTS}/test_relay_workers.py"
 SIGNALS = "tests/cases/test_signals_notices.py"
 STOP = "tests/cases/test_signals_stop.py"
+WAKES = "tests/cases/test_wakes.py"
 REJECTED = "tests/cases/test_rejected_records.py"
 DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
@@ -925,6 +926,51 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{REJECTED}::test_no_other_entity_waits_while_rows_that_cannot_be_read_are_looked_for"],
+    ),
+    Mutant(
+        "listens-without-a-look",
+        "what was committed before a session listens waits for the next poll",
+        [
+            Swap(
+                f"{OUTBOX}/source.py",
+                "PostgresSource.listen",
+                "await self.listener.execute('LISTEN syncline')\nwake()",
+                "await self.listener.execute('LISTEN syncline')",
+            )
+        ],
+        [f"{WAKES}::test_what_is_committed_before_a_session_listens_is_seen"],
+    ),
+    Mutant(
+        "any-holder-will-do",
+        "who relies on a wake lock does not notice that it has changed hands",
+        [
+            Swap(
+                f"{RELAY}/keeper.py",
+                "Keeper._is_forsaken",
+                "self._source.is_another_idle_still()",
+                "self._source.another_is_idle()",
+            )
+        ],
+        [f"{WAKES}::test_a_change_between_two_holders_of_the_wake_lock_is_seen"],
+    ),
+    Mutant(
+        "locked-table-holds-up-all",
+        "a table that is locked ends the session, for all entities",
+        [
+            Swap(
+                f"{RELAY}/reader.py",
+                "Reader._states",
+                "isinstance(error, TableLockedError) or is_of_records(error)",
+                "is_of_records(error)",
+            )
+        ],
+        [f"{WAKES}::test_a_locked_table_holds_up_no_other_entity"],
+    ),
+    Mutant(
+        "stands-back-for-ever",
+        "an entity that stood back is served again only when something else ends the session",
+        [Swap(f"{RELAY}/keeper.py", "Keeper._beat", "now >= self._retry_due", "False")],
+        [f"{WAKES}::test_an_entity_that_stood_back_is_tried_again"],
     ),
     Mutant(
         "floor-over-what-is-left-out",

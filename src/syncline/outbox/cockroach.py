@@ -143,6 +143,10 @@ class CockroachSource(PostgresSource):
         """Nor can anybody else be woken."""
         return False
 
+    async def is_another_idle_still(self) -> bool:
+        """See ``another_is_idle``."""
+        return False
+
     async def listen(self, wake: Callable[[], None]) -> None:  # noqa: ARG002
         """Wait for ever: there are no notifications."""
         await asyncio.Event().wait()

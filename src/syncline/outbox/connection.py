@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from syncline.config.urls import without_pooler
-from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError
+from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError, TableLockedError
 from syncline.outbox import pins, poolers
 from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden, refuse_old, statements
 from syncline.outbox.lent import Pooling, SourceConnection
@@ -63,7 +63,7 @@ def translated() -> Iterator[None]:
             f"Syncline's tables are gone ({message})", hint="was it uninstalled? `syncline install` puts it back"
         ) from error
     except psycopg.errors.LockNotAvailable as error:  # somebody alters the table: its entity waits, not the others
-        raise SourceError(f"PostgreSQL: {first_line(error)}") from error
+        raise TableLockedError(f"PostgreSQL: {first_line(error)}") from error
     except (
         psycopg.errors.ProgramLimitExceeded,
         psycopg.errors.StatementTooComplex,

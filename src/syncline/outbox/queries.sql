@@ -47,9 +47,9 @@ SELECT syncline.mark(%(entity)s::smallint, %(keys)s::text[], %(hint)s::"char")
 SELECT EXISTS (SELECT FROM syncline.deferred WHERE due <= statement_timestamp())
 
 -- name: wake_lock_held
-SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
-               WHERE locktype = 'advisory' AND classid = 1398361667 AND objid = 1 AND objsubid = 2 AND mode = 'ExclusiveLock' AND granted
-                 AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+SELECT (SELECT pid FROM pg_catalog.pg_locks
+        WHERE locktype = 'advisory' AND classid = 1398361667 AND objid = 1 AND objsubid = 2 AND mode = 'ExclusiveLock' AND granted
+          AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
 
 -- name: promote_deferred
 WITH due AS (

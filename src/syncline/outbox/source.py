@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from syncline.errors import NotInstalledError, SourceChangedError, SourceUnavailableError
+from syncline.errors import NotInstalledError, SourceChangedError, SourceUnavailableError, TableLockedError
 from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
 from syncline.outbox.acknowledge import Acknowledgement
@@ -28,13 +28,15 @@ from syncline.outbox.states import Plan, States, read_states, read_together
 
 _WAKE_LOCK = (1398361667, 1)
 _SETTINGS = {
-    # States are read from users' tables: one that is being altered must not hold up the others for long.
-    "reader": {"lock_timeout": "5s"},
+    # States are read from users' tables: one that is being altered must not hold up the others.
+    "reader": {"lock_timeout": "250ms"},
     # It joins thousands of marks with what became of them.
     "acker": {"enable_hashjoin": "on"},
     "control": {},
 }
 """What each connection needs beside what all need."""
+_APART = {"lock_timeout": "1s"}
+"""What is read apart waits for a lock in turn with others that are read so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class PostgresSource:
         self.dialect = dialect_of(self.control)
         self._queries = statements("queries.sql", self.dialect)
         self.holds_wake_lock = False
+        self._relied_on: int | None = None
         self._reading = asyncio.Lock()  # a snapshot of parent and children spans statements: nothing comes between
         self._reading_apart = asyncio.Lock()
         self._apart: Connection | None = None
@@ -155,11 +158,14 @@ class PostgresSource:
             without: ids of entities to leave out.
 
         """
-        query = self._queries["read_marks"]
-        with translated():
-            async with self._reading, self.reader.cursor(binary=True) as cursor:
-                await cursor.execute(query, {"after": after, "lanes": lanes, "limit": limit, "except": list(without)})
-                return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
+        values = {"after": after, "lanes": lanes, "limit": limit, "except": list(without)}
+        try:
+            with translated():
+                async with self._reading, self.reader.cursor(binary=True) as cursor:
+                    await cursor.execute(self._queries["read_marks"], values)
+                    return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
+        except TableLockedError as error:  # our own table: nothing can be read until it is let go
+            raise SourceUnavailableError(error.message) from error
 
     async def read_together(
         self, plan: Plan, *, after: int, lanes: int, limit: int, without: Sequence[int] = ()
@@ -205,7 +211,7 @@ class PostgresSource:
         return self._apart is not None
 
     async def _opened_apart(self) -> Connection:
-        connection = await connect(self.url, keyed=True, application="syncline apart", settings=_SETTINGS["reader"])
+        connection = await connect(self.url, keyed=True, application="syncline apart", settings=_APART)
         try:
             if (found := await identify(connection)) != self.identity:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(self.identity, found)}")
@@ -298,8 +304,17 @@ class PostgresSource:
         return bool(poll.poll(0))
 
     async def another_is_idle(self) -> bool:
-        """Tell whether another worker holds the wake lock; its wake wakes us too."""
-        return bool((await self._one(self.control, "wake_lock_held"))[0])
+        """Tell whether another worker holds the wake lock; its wake wakes us too. Who it is, is remembered."""
+        self._relied_on = await self._idle_session()
+        return self._relied_on is not None
+
+    async def is_another_idle_still(self) -> bool:
+        """Tell whether the same one holds it as before: between two holders, writers have told nobody."""
+        return self._relied_on is not None and await self._idle_session() == self._relied_on
+
+    async def _idle_session(self) -> int | None:
+        found: int | None = (await self._one(self.control, "wake_lock_held"))[0]
+        return found
 
     async def listen(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` at every notification, until the session ends."""
@@ -308,6 +323,7 @@ class PostgresSource:
             return
         with translated():
             await self.listener.execute("LISTEN syncline")
+            wake()  # what was committed before it listened has told nobody: look once
             async for _ in self.listener.notifies():
                 wake()
 

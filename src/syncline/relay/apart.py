@@ -1,9 +1,9 @@
-"""Entities of which some record cannot be read: their marks are worked off apart from the others.
+"""Entities of which some record cannot be read, or not now: their marks are worked off apart from the others.
 
 One row that fails an expression fails the statement for all. To find it takes a statement for every few records, and
-these are not spent on the way that all entities share: the entity's marks of that batch become an ``Apart``, which is
-read in parts, on a connection of its own, each part a batch of its own. Meanwhile the entity's other marks stay in the
-outbox; a new pass finds them when the group is done.
+these are not spent on the way that all entities share, nor is the wait for a table that is locked: the entity's marks
+of that batch become an ``Apart``, which is read in parts, on a connection of its own, each part a batch of its own.
+Meanwhile the entity's other marks stay in the outbox; a new pass finds them when the group is done.
 """
 
 from __future__ import annotations

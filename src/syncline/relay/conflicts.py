@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from syncline.errors import SourceError
+from syncline.errors import SourceError, TableLockedError
 from syncline.model.canonical import differences
 from syncline.model.mark import Hint
 from syncline.outbox.source import PostgresSource
@@ -133,7 +133,7 @@ class Conflicts:
             try:
                 await self._read(plan, chunk, rows)
             except SourceError as error:
-                if error.retryable:
+                if error.retryable or isinstance(error, TableLockedError):
                     raise
                 for key in chunk:
                     await self._read_one(plan, key, rows)
@@ -141,14 +141,14 @@ class Conflicts:
 
     async def _read_one(self, plan: Plan, key: str, rows: _Rows) -> None:
         try:
-            await self._read(plan, [key], rows)
+            await self._read(plan, [key], rows, apart=True)
         except SourceError as error:
-            if error.retryable:
+            if error.retryable or isinstance(error, TableLockedError):
                 raise
             rows.unreadable.add(key)
 
-    async def _read(self, plan: Plan, keys: Sequence[str], rows: _Rows) -> None:
-        states = await self._source.read_states(plan, keys)
+    async def _read(self, plan: Plan, keys: Sequence[str], rows: _Rows, *, apart: bool = False) -> None:
+        states = await self._source.read_states(plan, keys, apart=apart)
         documents = states.documents(source="", synced_at=NEVER, ticket=0)
         rows.documents |= {document["_originalId"]: document for document in documents}
 

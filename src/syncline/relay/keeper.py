@@ -54,8 +54,11 @@ class Keeper:
         settings: Settings,
         compiled: dict[int, str],
         mend: Mend | None = None,
+        retry_due: float | None = None,
     ) -> None:
         self._source = source
+        self._retry_due = retry_due
+        """When entities that stand back are to be tried again (monotonic)."""
         self._target = target
         self._plans = plans
         self._leases = leases
@@ -134,6 +137,8 @@ class Keeper:
             self._pump.wake()
             await self._source.notify()  # they are of other workers' lanes, too
         now = time.monotonic()
+        if self._retry_due is not None and now >= self._retry_due:
+            raise StalePlanError("entities that stood back are tried again")
         if now >= self._look_due:
             await self._look_at_catalog()
             pause = LOOK_SECONDS if self._lookout is not None else TABLES_SECONDS
@@ -146,8 +151,8 @@ class Keeper:
             await self._housekeeping()
 
     async def _is_forsaken(self) -> bool:
-        """Tell whether the worker on whose wake lock this one relies has died, which wakes nobody."""
-        return self._pump.relies_on_another and not await self._source.another_is_idle()
+        """Tell whether the worker on whose wake lock this one relies has died, or been replaced, which wakes nobody."""
+        return self._pump.relies_on_another and not await self._source.is_another_idle_still()
 
     async def _prepare_target(self) -> None:
         """Create what is declared, once, before a lane is taken: the first write must find the unique indexes."""

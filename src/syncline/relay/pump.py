@@ -13,7 +13,7 @@ from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
-from syncline.errors import SynclineError, TargetError, TargetRefusedError
+from syncline.errors import SynclineError, TableLockedError, TargetError, TargetRefusedError
 from syncline.model.mark import Hint
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
@@ -321,6 +321,8 @@ class Pump:
                 except TargetError as error:
                     work.failure = error
                     return
+                except TableLockedError:  # who holds the values cannot be seen now: all are tried again
+                    rejected, waiting = [], set(tickets)
                 work.reject(self._plans[entity], rejected)
                 work.waiting |= {(entity, key) for key in waiting}
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
-from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError
+from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError, TableLockedError
 from syncline.model.mark import MAX_BATCH, Mark
 from syncline.outbox.bounded import Bound, Excerpt, width
 from syncline.outbox.narrowing import Narrowed, is_of_records, narrowed, nothing, unmappable, without
@@ -43,7 +43,7 @@ class StalePlanError(SynclineError):
 
 
 class UnreadableError(SynclineError):
-    """Some record among those that were asked for cannot be read."""
+    """Some record among those that were asked for cannot be read, or not now: its table is locked."""
 
 
 class SpentEpochError(SynclineError):
@@ -241,7 +241,10 @@ class Reader:
         """
         plan = group.plan
         keys = self._unsentenced(work, plan, list(work.touched[plan.id].hints))
-        unread = await self._fill(work, plan, keys, _milliseconds(), apart=True)
+        try:
+            unread = await self._fill(work, plan, keys, _milliseconds(), apart=True)
+        except TableLockedError:
+            unread = keys  # tried again with the next part, until the table is let go
         if unread:
             group.add(work.leave_out({plan.id: unread}))
         if self.asynchronous:
@@ -341,8 +344,10 @@ class Reader:
         except (SourceError, PrivilegeError) as error:
             if error.retryable:
                 raise
-            if not apart and is_of_records(error):
+            if not apart and (isinstance(error, TableLockedError) or is_of_records(error)):
                 raise UnreadableError from error
+            if isinstance(error, TableLockedError):
+                raise
             raise StalePlanError(f"entity {plan.name}: {error.message}", plan) from error
         return result, bad + [Rejection(key, "mapping", why) for key, why in result.bad.items()]
 

@@ -171,7 +171,15 @@ class Worker:
             stopped={**self._strikes.stopped(), **dict.fromkeys(plans.pending, "it is not installed to its end")},
         )
         keeper = Keeper(
-            source, self._target, plans, leases, pump, settings=self._settings, compiled=self._compiled, mend=self._mend
+            source,
+            self._target,
+            plans,
+            leases,
+            pump,
+            settings=self._settings,
+            compiled=self._compiled,
+            mend=self._mend,
+            retry_due=self._strikes.due(),
         )
         if self._stopping.is_set():
             return
@@ -261,6 +269,12 @@ class Strikes:
             for entity, (count, when, reason) in self._strikes.items()
             if count > 1 and now - when < self._seconds
         }
+
+    def due(self) -> float | None:
+        """Give the time (monotonic) at which the first of them is to be tried again."""
+        now = time.monotonic()
+        ends = [when + self._seconds for count, when, _ in self._strikes.values() if count > 1]
+        return min((end for end in ends if end > now), default=None)
 
 
 def _gravest(raised: BaseException) -> BaseException:
