@@ -112,6 +112,12 @@ def _compare_members(found: Difference, watched: WatchedTable, old: State, new: 
     ]
     if rewritten:
         found.whole.append(f"{new[rewritten[0]][2]} was rewritten")
+    else:
+        found.whole += [
+            f"{seen.name} may have been truncated"
+            for seen in watched.seen
+            if seen.pglogical and old.get(str(seen.oid), [seen.file])[0] != seen.file
+        ]
     came = [seen for seen in watched.seen if str(seen.oid) not in old and seen.kind == "r"]
     went = [name for oid, (_, _, name) in old.items() if oid not in new]
     if own:
@@ -161,7 +167,10 @@ def _trigger_problems(stem: str, watched: WatchedTable, seen: Seen) -> Iterator[
         else:
             roles = {"insert": "statement", "update": "update", "delete": "statement"}
             lacking = [event for suffix, type_, event in _STATEMENTS if not there(suffix, roles[suffix], type_)]
-    if not seen.is_partition and not there("truncate", "truncate", TRUNCATE):
+    truncate = there("truncate", "truncate", TRUNCATE)
+    if seen.pglogical and f"syncline_{stem}_truncate" in triggers:
+        yield f"pglogical stops at the TRUNCATE trigger of {seen.name}"
+    elif not seen.is_partition and not truncate and not seen.pglogical:
         lacking.append("TRUNCATE")
     if lacking:
         how = " row by row" if _written_by_row(watched) and lacking != ["TRUNCATE"] else ""
@@ -171,5 +180,5 @@ def _trigger_problems(stem: str, watched: WatchedTable, seen: Seen) -> Iterator[
 
 def _written_by_row(watched: WatchedTable) -> bool:
     root = watched.seen[0]
-    subscribed = any(seen.subscribed for seen in watched.seen)
+    subscribed = any(seen.subscribed or seen.pglogical for seen in watched.seen)
     return len(watched.seen) > 1 or root.kind == "p" or root.inherits or subscribed

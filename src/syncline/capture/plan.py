@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.state import Member, PresentFunction, PresentTrigger
 from syncline.capture.triggers import (
+    TRUNCATE,
     Function,
     Trigger,
     Watch,
@@ -83,7 +84,12 @@ def arms(wanted: Iterable[Wanted], members: Mapping[TableName, Sequence[Member]]
 
 def written_by_row(family: Sequence[Member]) -> bool:
     """Can rows of this table be written without a statement on it? Then statement-level triggers miss some."""
-    return len(family) > 1 or family[0].kind == "p" or family[0].inherits or any(m.subscribed for m in family)
+    return (
+        len(family) > 1
+        or family[0].kind == "p"
+        or family[0].inherits
+        or any(m.subscribed or m.pglogical for m in family)
+    )
 
 
 def _triggers(watch: Watch, family: Sequence[Member], *, by_row: bool) -> list[Trigger]:
@@ -95,7 +101,8 @@ def _triggers(watch: Watch, family: Sequence[Member], *, by_row: bool) -> list[T
         triggers += (
             [truncate_trigger(watch, member.table)] if member.is_partition else row_triggers(watch, member.table)
         )
-    return triggers
+    # pglogical's apply has no snapshot for a trigger on TRUNCATE, and would stop there.
+    return [trigger for trigger in triggers if not (root.pglogical and trigger.type == TRUNCATE)]
 
 
 def plan_triggers(

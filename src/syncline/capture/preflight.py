@@ -156,6 +156,11 @@ async def examine(
             raise MappingError(f"{table} is temporary", hint="sync a table that stays")
         if root.persistence == "u":
             plan.warnings.append(f"{table} is unlogged: a crash of the server empties it, and no mark says so")
+        if root.pglogical:
+            plan.warnings.append(
+                f"{table}: pglogical writes into this database: captured row by row, and without a trigger on TRUNCATE, "
+                "at which its apply would stop: a worker notices within seconds that the table was emptied"
+            )
         if root.kind != "p" and len(family) > 1:
             plan.warnings.append(f"{table} has inheritance children: no constraint keeps keys apart between them")
         filtered = root.row_security and reader is not None and not reader.sees_all

@@ -13,6 +13,7 @@ from psycopg.rows import class_row, dict_row
 from syncline.capture.triggers import Function, Trigger
 from syncline.model.entity import TableName
 from syncline.outbox.sql import blocks
+from syncline.outbox.tables import has_pglogical
 
 _NUMBERED = re.compile(r"(?:key|capture)_([0-9]+)")
 
@@ -52,6 +53,8 @@ class Member:
     row_security: bool
     row_security_forced: bool
     subscribed: bool
+    pglogical: bool
+    """A subscription of pglogical is in this database; it may write this table."""
 
     @property
     def table(self) -> TableName:
@@ -149,7 +152,8 @@ async def read_facts(conn: AsyncConnection[Any]) -> Facts:
 
 async def read_members(conn: AsyncConnection[Any], tables: Sequence[TableName]) -> list[Member]:
     """Read these tables with all that is below them, roots first."""
-    parameters = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]}
+    names = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]}
+    parameters = {**names, "pglogical": await has_pglogical(conn)}
     async with conn.cursor(row_factory=class_row(Member)) as cursor:
         await cursor.execute(statement("tables"), parameters)
         return await cursor.fetchall()

@@ -26,7 +26,7 @@ SELECT m.root::bigint AS root, c.oid::bigint AS oid, n.nspname::text AS schema, 
        NOT c.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS p WHERE p.inhrelid = c.oid) AS inherits,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned, o.rolname::text AS owner,
        c.relrowsecurity AS row_security, c.relforcerowsecurity AS row_security_forced,
-       EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = c.oid) AS subscribed
+       EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = c.oid) AS subscribed, %(pglogical)s::boolean AS pglogical
 FROM member AS m
 JOIN pg_catalog.pg_class AS c ON c.oid = m.oid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

@@ -30,6 +30,8 @@ class Seen:
     is_partition: bool
     inherits: bool
     subscribed: bool
+    pglogical: bool
+    """A subscription of pglogical is in this database; it may write this table."""
     file: int
     """Its relfilenode: another one after any rewrite, TRUNCATE and VACUUM FULL included."""
     fresh: bool
@@ -78,7 +80,14 @@ def tables_of(entities: Sequence[WatchedEntity]) -> list[TableName]:
 
 async def digest(conn: AsyncConnection[Any], tables: Sequence[TableName]) -> str:
     """Digest the catalog's rows about these tables; cheap enough for every second."""
-    return str((await _rows(conn, "digest", **_named(tables)))[0]["md5"])
+    found = (await _rows(conn, "digest", **_named(tables)))[0]
+    return f"{found['md5']} {found['pglogical'] and await has_pglogical(conn)}"
+
+
+async def has_pglogical(conn: AsyncConnection[Any]) -> bool:
+    """Tell whether a subscription of pglogical writes into this database."""
+    there = await _rows(conn, "pglogical_there")
+    return bool(there and there[0]["yes"] and (await _rows(conn, "pglogical"))[0]["yes"])
 
 
 async def look_at(conn: AsyncConnection[Any], entities: Sequence[WatchedEntity]) -> None:
@@ -88,7 +97,8 @@ async def look_at(conn: AsyncConnection[Any], entities: Sequence[WatchedEntity])
     for entity in entities:
         for watched in entity.tables:
             watching.setdefault(watched.table, []).append(watched)
-    for row in await _rows(conn, "members", **_named(tables)):
+    pglogical = await has_pglogical(conn)
+    for row in await _rows(conn, "members", **_named(tables), pglogical=pglogical):
         place = row.pop("place")
         for watched in watching[tables[place - 1]]:
             if row["oid"] not in {seen.oid for seen in watched.seen}:

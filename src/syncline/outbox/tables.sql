@@ -40,7 +40,16 @@ SELECT md5(concat_ws('/',
     (SELECT string_agg(concat_ws(':', e.oid, e.xmin), ',' ORDER BY e.oid) FROM used AS u JOIN pg_catalog.pg_enum AS e ON e.enumtypid = u.oid),
     (SELECT string_agg(concat_ws(':', a.attrelid, a.attnum, a.xmin), ',' ORDER BY a.attrelid, a.attnum)
      FROM used AS u JOIN pg_catalog.pg_type AS t ON t.oid = u.oid JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0),
-    (SELECT string_agg(concat_ws(':', id, xmin), ',' ORDER BY id) FROM syncline.entity)))
+    (SELECT string_agg(concat_ws(':', id, xmin), ',' ORDER BY id) FROM syncline.entity))) AS md5,
+    pg_catalog.to_regclass('pglogical.subscription') IS NOT NULL AS pglogical
+
+-- name: pglogical_there
+SELECT coalesce(pg_catalog.has_schema_privilege('pglogical', 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), false) AS yes
+FROM (SELECT pg_catalog.to_regclass('pglogical.subscription')::oid AS oid) AS c WHERE c.oid IS NOT NULL
+
+-- name: pglogical
+-- Which tables a subscription of pglogical writes is not to be had from the catalog: any synced one may be.
+SELECT EXISTS (SELECT FROM pglogical.subscription) AS yes
 
 -- name: members
 -- The tables with all their partitions and children, and our triggers on them. `fresh`: it came into being as this table's
@@ -57,7 +66,7 @@ WITH RECURSIVE member AS (
 SELECT m.place, c.oid::bigint AS oid, m.oid = m.root AS root, n.nspname || '.' || c.relname AS name, c.relkind::text AS kind,
        c.relispartition AS is_partition, c.relfilenode::bigint AS file,
        NOT c.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS p WHERE p.inhrelid = c.oid) AS inherits,
-       EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = c.oid) AS subscribed,
+       EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = c.oid) AS subscribed, %(pglogical)s::boolean AS pglogical,
        coalesce(m.linked::text = (SELECT a.xmin::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'tableoid'), false) AS fresh,
        (SELECT md5(string_agg(concat_ws(':', a.attnum, a.xmin), ',' ORDER BY a.attnum))
         FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
