@@ -158,7 +158,7 @@ async def examine(
             plan.warnings.append(f"{table} is unlogged: a crash of the server empties it, and no mark says so")
         if root.pglogical:
             plan.warnings.append(
-                f"{table}: pglogical writes into this database: captured row by row, and without a trigger on TRUNCATE, "
+                f"{table}: pglogical writes into this database: captured row by row, without a trigger on TRUNCATE, "
                 "at which its apply would stop: a worker notices within seconds that the table was emptied"
             )
         if root.kind != "p" and len(family) > 1:

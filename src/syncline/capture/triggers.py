@@ -147,8 +147,8 @@ def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
         "where": sql.SQL("") if own else sql.SQL(" WHERE {}").format(_present(watch, "r")),
     }
     return (
-        _statement_function(watch, "statement", shared | rows, {}),
-        _statement_function(watch, "update", shared | rows, {"enable_nestloop": "off"}),
+        _statement_function(watch, "statement", shared | rows),
+        _statement_function(watch, "update", shared | rows),
         truncate,
     )
 
@@ -196,12 +196,16 @@ def dollar_quoted(body: str) -> sql.SQL:
     return sql.SQL(f"{tag}{body}{tag}")
 
 
-def _statement_function(
-    watch: Watch, role: str, parts: Mapping[str, sql.Composable], settings: Mapping[str, str]
-) -> Function:
+def _statement_function(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> Function:
     """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
     keys = _template(f"keys_{role}", part=True).format(**parts)
-    return _trigger_function(watch, role, {**parts, "keys": keys}, template="statement", settings=settings)
+    ways = {
+        "single": _template(f"single_{role}", part=True).format(**parts),
+        "many": _template(f"many_{role}", part=True).format(**parts, keys=keys),
+        # Of a child that gets or loses its parent only one of the two rows has a key.
+        "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
+    }
+    return _trigger_function(watch, role, {**parts, **ways}, template="statement")
 
 
 def _gap(watch: Watch) -> sql.Composed:
@@ -218,10 +222,9 @@ def _trigger_function(
     parts: Mapping[str, sql.Composable],
     *,
     template: str | None = None,
-    settings: Mapping[str, str] | None = None,
 ) -> Function:
     name = f"capture_{watch.stem}_{role}"
-    set_ = _SEARCH_PATH | pinned(watch.columns) | dict(settings or {})
+    set_ = _SEARCH_PATH | pinned(watch.columns)
     body = "\n" + _template(template or role).format(**parts).as_string(None) + "\n"
     create = _template("trigger_function").format(
         function=_ours(name), settings=_set_clauses(set_), body=dollar_quoted(body)

@@ -16,39 +16,78 @@ CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
 REVOKE ALL ON FUNCTION {function}({arguments}) FROM PUBLIC
 
 -- name: statement
--- Which keys ({keys}) and what is done with them stand apart. The block before reads only, so that its subtransaction takes
--- no transaction id: what fails there would otherwise fail the user's statement.
+-- One row, the most frequent statement, goes a short way; many rows come together as {keys}. The block before reads only, so
+-- that its subtransaction takes no transaction id: what fails there would otherwise fail the user's statement.
 DECLARE
-    is_durable boolean := current_setting('synchronous_commit') <> 'off';
+    one text;
+    gone text;
+    many boolean := false;
+    is_durable boolean;
+    nested text;
     problem text;
 BEGIN
     BEGIN
-        PERFORM {key} FROM changed AS r WHERE NOT EXISTS (SELECT FROM syncline.outbox WHERE false) LIMIT 1;
-        IF NOT FOUND THEN
-            RETURN NULL;
-        END IF;
-    EXCEPTION WHEN OTHERS THEN
-        problem := SQLERRM;
+        {single};
+    EXCEPTION
+        WHEN no_data_found THEN
+            {nothing};
+        WHEN too_many_rows THEN
+            many := true;
+        WHEN OTHERS THEN
+            problem := SQLERRM;
     END;
     IF problem IS NOT NULL THEN
         {gap}
         RETURN NULL;
     END IF;
-    INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
-    SELECT {id}, syncline.lane_of({id}::smallint, q.k), q.hint, is_durable, q.k
-    FROM ({keys}) AS q;
-    IF FOUND THEN
-        PERFORM syncline.wake();
+    IF many THEN
+        is_durable := current_setting('synchronous_commit') <> 'off';
+        {many}
+        IF NOT many THEN
+            RETURN NULL;
+        END IF;
+    ELSE
+        INSERT INTO syncline.outbox (entity, lane, hint, key)
+        VALUES ({id}, syncline.lane_of({id}::smallint, one), {hint}, one);
+        IF gone <> one THEN
+            INSERT INTO syncline.outbox (entity, lane, hint, key)
+            VALUES ({id}, syncline.lane_of({id}::smallint, gone), {gone}, gone);
+        END IF;
     END IF;
+    PERFORM syncline.wake();
     RETURN NULL;
 END
+
+-- name: single_statement
+SELECT q.k INTO STRICT one FROM (SELECT {key} AS k FROM changed AS r{where}) AS q WHERE NOT EXISTS (SELECT FROM syncline.outbox WHERE false)
+
+-- name: single_update
+SELECT n.k, o.k INTO STRICT one, gone
+        FROM (SELECT {key} AS k FROM changed AS r{where}) AS n CROSS JOIN (SELECT {key} AS k FROM before AS r{where}) AS o
+        WHERE NOT EXISTS (SELECT FROM syncline.outbox WHERE false)
+
+-- name: many_statement
+INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
+        SELECT {id}, syncline.lane_of({id}::smallint, q.k), q.hint, is_durable, q.k
+        FROM ({keys}) AS q;
+        many := FOUND;
+
+-- name: many_update
+-- (Plans are kept for the session, whatever number of rows the first statement had: a nested loop would be quadratic.)
+nested := current_setting('enable_nestloop');
+        PERFORM set_config('enable_nestloop', 'off', true);
+        INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
+        SELECT {id}, syncline.lane_of({id}::smallint, q.k), q.hint, is_durable, q.k
+        FROM ({keys}) AS q;
+        many := FOUND;
+        PERFORM set_config('enable_nestloop', nested, true);
 
 -- name: keys_statement
 SELECT q.k, {hint} AS hint FROM (SELECT {distinct}{key} AS k FROM changed AS r{where}) AS q
 
 -- name: keys_update
 -- The keys that the rows have now, in the rows' order, and those that nothing has any more. (Plans are kept for the session,
--- whatever number of rows the first statement had: a nested loop would be quadratic, hence enable_nestloop.)
+-- whatever number of rows the first statement had: a nested loop would be quadratic, hence `many_update`.)
 WITH new AS MATERIALIZED (
         SELECT {distinct}({key}) COLLATE pg_catalog."C" AS k FROM changed AS r{where}
     )
