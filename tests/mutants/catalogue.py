@@ -664,8 +664,8 @@ MUTANTS: Sequence[Mutant] = (
         "probe-removed",
         "a trigger whose column is gone fails the user's write",
         [
-            Swap("syncline/capture/triggers.sql", block, "EXCEPTION WHEN OTHERS THEN problem := SQLERRM;", "")
-            for block in ("statement", "row")
+            Swap("syncline/capture/triggers.sql", "statement", "WHEN OTHERS THEN problem := SQLERRM;", ""),
+            Swap("syncline/capture/triggers.sql", "row", "EXCEPTION WHEN OTHERS THEN problem := SQLERRM;", ""),
         ],
         [
             "tests/cases/test_writes_go_on.py::test_a_write_that_cannot_be_marked_goes_on_and_leaves_a_note_in_its_transaction"
