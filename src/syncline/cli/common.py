@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from bson import json_util
@@ -20,6 +20,9 @@ from syncline.cli.boundary import invocation
 from syncline.config import Settings, load, passwords
 from syncline.errors import ConfigError, SynclineError
 from syncline.model.entity import Entity
+
+if TYPE_CHECKING:
+    from syncline.insight.checks.finding import Finding
 
 T = TypeVar("T")
 
@@ -117,6 +120,20 @@ def _cell(value: Any) -> Text:
     if isinstance(value, Text):
         return value
     return Text("" if value is None else str(value))
+
+
+def print_finding(finding: Finding, *, quiet: bool) -> None:
+    """Print what a doctor's check found; ``quiet`` leaves out what is well."""
+    level = finding.level.name.lower()
+    if quiet and level == "ok":
+        return
+    style = {"ok": "green", "warning": "yellow"}.get(level, "bold red")
+    out.print(Text(f"{level:8} ", style), Text(finding.check, "bold"), ": ", sep="", end="")
+    say(finding.message)
+    if finding.why:
+        say(f"         why: {finding.why}", "dim")
+    if finding.fix:
+        say(f"         fix: {finding.fix}")
 
 
 def say(text: str, style: str = "") -> None:

@@ -16,6 +16,7 @@ from syncline.errors import ConfigError, NamedDatabaseError
 from syncline.split import connecting
 from syncline.split.address import Address, address_of
 from syncline.split.checked import CheckedAsyncConnection, CheckedConnection
+from syncline.split.examination import compare, look
 from syncline.split.ownership import Ownership, Rules
 from syncline.split.routing import Ledger, Routing
 from syncline.split.server import Server
@@ -172,6 +173,20 @@ class Databases:
         """
         for each in models:
             self.routing.declare(database, each)
+
+    def check(self) -> None:
+        """Connect to each, and see that in split mode they are different databases, each with its own tables.
+
+        For the start of an application. It blocks; ``await asyncio.to_thread(databases.check)`` does not.
+
+        Raises:
+            NamedDatabaseError: it says which variable is wrong, and how.
+
+        """
+        for address in {id(server): server.address for server in self._servers}.values():
+            connecting.probe(address)
+        if self.split:
+            compare({each.name: look(each.address) for each in self}, self.routing.ownership)
 
     def session_factory(self, **options: Any) -> sessionmaker[Session]:
         """Make a ``sessionmaker`` whose sessions go to all databases; ``class_`` must be a ``RoutedSession``."""

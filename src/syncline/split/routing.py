@@ -96,7 +96,7 @@ class Routing:
         """
         verdict = self.verdict(sql, placeholders)
         if len(verdict.owners) > 1:
-            self._refuse(_across(self.ownership, verdict.script.tables), sql)
+            self.refuse(_across(self.ownership, verdict.script.tables), sql)
         elif database is not None and verdict.owners and database not in verdict.owners:
             raise _wrong(verdict, database)
         if ledger is not None and verdict.changed:
@@ -130,7 +130,7 @@ class Routing:
         owners = {table: self.ownership.owner(table) for table in tables}
         found = {owner for owner in owners.values() if owner is not None}
         if len(found) > 1:
-            self._refuse(_across(self.ownership, owners), sql)
+            self.refuse(_across(self.ownership, owners), sql)
         if owners and not found:
             raise unknown(min(owners, key=str), self.ownership.names)
         return min(found, key=self.ownership.names.index) if found else current or self.ownership.default
@@ -138,10 +138,11 @@ class Routing:
     def _note(self, ledger: Ledger, verdict: Verdict, sql: str) -> None:
         before = ledger.changed - verdict.changed
         if before and not verdict.changed <= ledger.changed:
-            self._refuse(_second(before, verdict.changed), sql)
+            self.refuse(_second(before, verdict.changed), sql)
         ledger.changed |= verdict.changed
 
-    def _refuse(self, error: RoutingError, sql: str) -> None:
+    def refuse(self, error: RoutingError, sql: str) -> None:
+        """Raise an error of what crosses the boundary, unless in single mode ``allow`` lets it through."""
         if self.split or self.allow is None or not self.allow(error, sql):
             raise error
 

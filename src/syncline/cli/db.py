@@ -1,0 +1,55 @@
+"""``syncline db doctor``: the named databases of an application."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from syncline.cli.boundary import Group
+from syncline.cli.common import ConfigOption, JsonOption, keep_secret, out, print_finding, print_json, run, say
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The named databases of an application: one in single mode, several in split mode.",
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep the command a group while it has one command."""
+
+
+@app.command("doctor")
+def doctor(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what is wrong.")] = False,
+) -> None:
+    """Look at each named database: version, latency, TLS, pooler, free connections, rights, and the direct URL.
+
+    In split mode also: whether two names lead to the same database, or to each other's. Which databases there are say
+    SPLIT_DB_MODE, DATABASE_URL, NAME_DATABASE_URL and [databases.NAME]; see docs/how-to/split-databases.md.
+
+    Exit status: 0 all is well, 1 warnings, 2 critical findings, 3 could not run.
+    """
+    from syncline.split.databases import Databases
+    from syncline.split.doctor import examine
+
+    with Databases.from_environment(config) as databases:
+        for database in databases:
+            keep_secret(database.address.conninfo)
+        found = run(examine(databases))
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        say(f"{'split' if found.split else 'single'} mode", "dim")
+        for report in found.reports:
+            out.print()
+            say(report.name, "bold")
+            for finding in report.findings:
+                print_finding(finding, quiet=quiet)
+    raise typer.Exit(int(found.level))
