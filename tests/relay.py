@@ -128,9 +128,9 @@ class Relay:
     def value(self, query: Any, *values: Any) -> Any:
         return self.sql(query, *values)[0][0]
 
-    async def install(self) -> None:
+    async def install(self, **options: Any) -> None:
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as conn:
-            await install(conn, await plan(conn, self.entities, InstallOptions(wake=self.wake)))
+            await install(conn, await plan(conn, self.entities, InstallOptions(wake=self.wake, **options)))
 
     async def uninstall(self) -> None:
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as conn:

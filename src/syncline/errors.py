@@ -31,6 +31,10 @@ class NotInstalledError(SynclineError):
     """Syncline is not installed in this database."""
 
 
+class DamagedError(NotInstalledError):
+    """Something of Syncline's own schema is missing in this database."""
+
+
 class VersionError(SynclineError):
     """The schema in the database belongs to another version of Syncline."""
 

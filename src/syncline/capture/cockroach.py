@@ -16,6 +16,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
 from syncline.capture.cockroach_triggers import KEY_TYPES, Capture, capture, drop, key_function, table_of, template
+from syncline.capture.halves import plan_missing
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import plan_migrations, record_all
 from syncline.capture.plan import Wanted, forget_entity, gap, plan_backfills, plan_entities
@@ -25,6 +26,7 @@ from syncline.model.entity import TableName
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import OLDEST_COCKROACH, Dialect, cockroach_version
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
+from syncline.outbox.parts import Part
 from syncline.outbox.registry import InstalledEntity
 from syncline.outbox.retrying import alone
 from syncline.outbox.sql import blocks
@@ -44,6 +46,7 @@ async def plan_cockroach(
     writer_role: str | None,
     backfill: bool,
     version: SchemaVersion | None,
+    lacking: Sequence[Part],
     finish: bool,
 ) -> InstallPlan:
     """Compare a cluster with the configuration; nothing is changed.
@@ -60,6 +63,7 @@ async def plan_cockroach(
     if version is None:
         await _plan_schema(conn, plan, package)
     else:
+        plan_missing(plan, lacking, [one.entity.name for one in wanted], Dialect.COCKROACHDB)
         plan_migrations(plan, version, Dialect.COCKROACHDB, finish=finish)
     needed = [capture(watch) for one in wanted if one.capture == "triggers" for watch in one.watches]
     recorded = {row["name"]: row for row in await _recorded(conn)}

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from syncline.capture.install_plan import InstallPlan
-from syncline.capture.state import Facts, read, read_role
+from syncline.capture.state import read, read_role
 from syncline.errors import PrivilegeError
 
 READ_BY_WRITERS = ("syncline.meta", "syncline.entity", "syncline.outbox", "syncline.parked", "syncline.task")
@@ -18,9 +18,9 @@ _SELECT = f"SELECT ON {', '.join(READ_BY_WRITERS)}"
 async def plan_grants(
     conn: AsyncConnection[Any],
     plan: InstallPlan,
-    facts: Facts,
     tables: Sequence[int],
     *,
+    whole: bool,
     worker: str | None,
     writer: str | None,
 ) -> None:
@@ -37,7 +37,7 @@ async def plan_grants(
     for role in dict.fromkeys(role for role in (worker, writer) if role is not None):
         if await read_role(conn, role) is None:
             raise PrivilegeError(f"there is no role {role}", hint="create it, or name another one")
-        lacks = await _lacks(conn, facts, role)
+        lacks = (await _lacks(conn, role)) if whole else {"schema": True, "own": True, "reads": True}
         if lacks["schema"]:
             plan.add(f"grant usage on schema syncline to {role}", _grant("USAGE ON SCHEMA syncline", role))
         if role == worker and lacks["own"]:
@@ -53,9 +53,7 @@ async def plan_grants(
         await _grant_tables(conn, plan, tables, worker)
 
 
-async def _lacks(conn: AsyncConnection[Any], facts: Facts, role: str) -> dict[str, Any]:
-    if facts.owns_schema is None:
-        return {"schema": True, "own": True, "reads": True}
+async def _lacks(conn: AsyncConnection[Any], role: str) -> dict[str, Any]:
     return (await read(conn, "grants", {"role": role, "read": list(READ_BY_WRITERS)}))[0]
 
 

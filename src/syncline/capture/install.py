@@ -15,6 +15,7 @@ from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, PartlyDoneError, 
 from syncline.capture.columns import plan_columns
 from syncline.capture.event_triggers import plan_event_trigger
 from syncline.capture.grants import plan_grants
+from syncline.capture.halves import lost_entities, plan_missing
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
 from syncline.capture.migrate import migrate, plan_migrations
@@ -30,7 +31,8 @@ from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import Dialect, on_cockroach
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
-from syncline.outbox.registry import PENDING, InstalledEntity, installed, schema_version
+from syncline.outbox.parts import Part, missing_parts
+from syncline.outbox.registry import PENDING, InstalledEntity, installed, require_version, schema_version
 
 __all__ = [
     "LOCK_TIMEOUT",
@@ -110,7 +112,8 @@ async def plan(
     with translated():
         facts = await read_facts(conn)
         examine_server(facts)
-        version, present, last, old_package = await _present(conn)
+        lacking = await missing_parts(conn)
+        version, present, last, old_package = await _present(conn, lacking)
         package = options.package or package_version("syncline")
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
         tables = list(dict.fromkeys(watch.table for one in wanted for watch in one.watches))
@@ -119,9 +122,11 @@ async def plan(
         warn_of_excluded(result, wanted)
         path = await plan_path(conn, result, options.search_path, version, wanted)
         await examine(conn, facts, families, options.worker_role, result)
+        plan_missing(result, lacking, [one.entity.name for one in wanted], Dialect.POSTGRESQL)
         if version is not None:
             plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
-        plan_schema(result, facts, wake=options.wake, package=package, old_package=old_package)
+        fresh = version is None
+        plan_schema(result, facts, fresh=fresh, wake=options.wake, package=package, old_package=old_package)
         plan_entities(result, wanted, present)
         captured = {e.id: e.name for e in present.values() if e.capture == "triggers" and e.state != PENDING}
         needed = arms(wanted, families, options.by_row)
@@ -130,7 +135,8 @@ async def plan(
         plan_triggers(result, needed, functions, await read_triggers(conn), captured, upgraded=upgraded)
         await plan_view(conn, result, options.view_schema, options.view_name)
         roots = [family[0].oid for family in families.values()]
-        await plan_grants(conn, result, facts, roots, worker=options.worker_role, writer=options.writer_role)
+        whole = not (fresh or lacking)
+        await plan_grants(conn, result, roots, whole=whole, worker=options.worker_role, writer=options.writer_role)
         await plan_event_trigger(conn, result, wanted=options.event_triggers)
         plan_columns(result, wanted, present)
         record_path(result, path)
@@ -260,7 +266,8 @@ async def _plan_cockroach(
     conn: AsyncConnection[Any], entities: Sequence[Entity], options: InstallOptions
 ) -> InstallPlan:
     with translated():
-        version, present, last, _ = await _present(conn)
+        lacking = await missing_parts(conn)
+        version, present, last, _ = await _present(conn, lacking)
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
         looked = InstallPlan()
         path = await plan_path(conn, looked, options.search_path, version, wanted)
@@ -274,6 +281,7 @@ async def _plan_cockroach(
             writer_role=options.writer_role,
             backfill=options.backfill,
             version=version,
+            lacking=lacking,
             finish=options.finish,
         )
     warn_of_excluded(result, wanted)
@@ -284,15 +292,17 @@ async def _plan_cockroach(
 
 
 async def _present(
-    conn: AsyncConnection[Any],
+    conn: AsyncConnection[Any], lacking: Sequence[Part]
 ) -> tuple[SchemaVersion | None, Mapping[str, InstalledEntity], int, str | None]:
     """Read what is installed, by this release or one before."""
-    try:
-        present = await installed(conn, older=True)
-    except NotInstalledError:
-        return None, {}, 0, None
     version = await schema_version(conn)
-    if version is not None and version.newest > SCHEMA_VERSION:
+    if version is None:
+        return None, {}, 0, None
+    require_version(version, older=True)
+    if any("migration" in (part.name, part.table) for part in lacking):
+        version = SchemaVersion(version.oldest, frozenset())  # what it has had is made once more: that does no harm
+    present = {} if lost_entities(lacking) else await installed(conn, older=True)
+    if version.newest > SCHEMA_VERSION:
         raise VersionError(
             f"the database has schema version {version.newest}, this Syncline knows {SCHEMA_VERSION}",
             hint="install with the newest package that was here; workers of this one may run until `--finish`",

@@ -48,6 +48,8 @@ class InstallPlan:
     """Names of the entities."""
     backfill: list[str] = field(default_factory=list)
     """Entities whose records are to be marked afterwards: new, changed, or not captured for some time."""
+    sweep_all: bool = False
+    """What is marked is swept too: deletes may have been lost."""
     one_by_one: bool = False
     """The statements are no transaction (CockroachDB): each stands alone, in this order."""
 

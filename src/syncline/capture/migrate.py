@@ -30,7 +30,7 @@ def plan_migrations(plan: InstallPlan, version: SchemaVersion, dialect: Dialect,
         plan.migrations += _statements(migration, together=dialect is Dialect.POSTGRESQL)
         plan.summary.append(f"migrate syncline's tables: {migration.title}")
     if plan.migrations and dialect is Dialect.POSTGRESQL:
-        plan.migrations.append(_trusted(_block("grants")))
+        plan.migrations.append(grants_of_roles())
     if version.oldest >= SCHEMA_VERSION:
         return
     if not finish:
@@ -46,6 +46,11 @@ def plan_migrations(plan: InstallPlan, version: SchemaVersion, dialect: Dialect,
     if dialect is Dialect.POSTGRESQL:
         plan.migrations.append(_trusted(_block("end_sessions")))
     plan.summary.append(f"end the previous release's time here: schema version {SCHEMA_VERSION}")
+
+
+def grants_of_roles() -> sql.Composed:
+    """Compose what lets those who work with our tables work with the new ones too."""
+    return _trusted(_block("grants"))
 
 
 def record_all() -> sql.Composed:

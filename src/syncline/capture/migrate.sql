@@ -7,17 +7,27 @@ INSERT INTO syncline.migration (number, name) VALUES {rows} ON CONFLICT (number)
 UPDATE syncline.meta SET schema_version = {version}
 
 -- name: grants
--- Whoever works with our tables may work with the new ones too.
+-- Whoever works with our tables may work with the new ones too: workers change them, writers that mark by themselves read some.
 DO $$
 DECLARE
     grantee text;
 BEGIN
     FOR grantee IN
         SELECT DISTINCT a.grantee::regrole::text FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
-        WHERE c.oid = 'syncline.lane'::regclass AND a.privilege_type = 'UPDATE' AND a.grantee <> c.relowner AND a.grantee <> 0
+        WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind IN ('r', 'p') AND a.privilege_type = 'UPDATE'
+          AND a.grantee <> c.relowner AND a.grantee <> 0
     LOOP
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA syncline TO %s', grantee);
         EXECUTE format('GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA syncline TO %s', grantee);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION syncline.rotate_history(interval) TO %s', grantee);
+    END LOOP;
+    FOR grantee IN
+        SELECT a.grantee::regrole::text FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+        WHERE c.relnamespace = 'syncline'::regnamespace AND c.relname IN ('meta', 'entity', 'outbox', 'parked', 'task')
+          AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND a.grantee <> 0
+        GROUP BY a.grantee HAVING count(*) > 1
+    LOOP
+        EXECUTE format('GRANT SELECT ON syncline.meta, syncline.entity, syncline.outbox, syncline.parked, syncline.task TO %s', grantee);
     END LOOP;
 END $$
 

@@ -261,7 +261,7 @@ def plan_backfills(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping
     ids = {one.entity.name: one.id for one in wanted}
     for name in plan.backfill:
         fresh = name not in present or present[name].state == PENDING
-        kinds = ["backfill"] if fresh else ["backfill", "sweep"]
+        kinds = ["backfill"] if fresh and not plan.sweep_all else ["backfill", "sweep"]
         requests = [_request(kind, ids[name]) for kind in kinds]
         plan.say(f"{name}: the worker will mark its records")
         if plan.one_by_one:

@@ -17,9 +17,11 @@ from syncline.outbox.sql import blocks, script
 _WAKE = re.compile(r"^CREATE FUNCTION (syncline\.wake\(\).*?^END \$\$);", re.MULTILINE | re.DOTALL)
 
 
-def plan_schema(plan: InstallPlan, facts: Facts, *, wake: bool, package: str, old_package: str | None) -> None:
+def plan_schema(
+    plan: InstallPlan, facts: Facts, *, fresh: bool, wake: bool, package: str, old_package: str | None
+) -> None:
     """Add our tables when they are not there, and the form of ``wake()`` that this server can bear."""
-    if facts.owns_schema is None:
+    if fresh:
         meta = sql.SQL("/* syncline */ INSERT INTO syncline.meta (schema_version, package) VALUES ({}, {})")
         plan.add(
             "create schema syncline with its tables",

@@ -18,7 +18,7 @@ from syncline.config.urls import host_of
 from syncline.errors import PoolerError, SourceUnavailableError, SynclineError, UnsuitableSourceError
 from syncline.outbox.connection import Connection, connect, translated
 from syncline.outbox.dialect import Dialect, dialect_of
-from syncline.outbox.registry import require_version, schema_version
+from syncline.outbox.registry import require_installed, schema_version
 from syncline.outbox.sql import blocks
 from syncline.ports import Target
 
@@ -99,7 +99,7 @@ async def check_installed(connection: Connection) -> None:
 
     """
     with translated():
-        require_version(await schema_version(connection))
+        await require_installed(connection, await schema_version(connection))
 
 
 def unreachable(url: str, error: SynclineError) -> SourceUnavailableError:

@@ -8,9 +8,10 @@ from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from syncline.errors import VersionError
+from syncline.errors import NotInstalledError, VersionError
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import Connection, translated
+from syncline.outbox.parts import require_whole
 from syncline.outbox.registry import InstalledEntity, check, installed
 from syncline.outbox.sql import blocks
 
@@ -36,7 +37,11 @@ async def read_declared(connection: Connection, configured: Sequence[Entity]) ->
         VersionError: our tables are of another version, or a newer release has declared what this one does not know.
 
     """
-    digest = await declaration_digest(connection)  # first: what changes meanwhile is seen as a change later
+    try:
+        digest = await declaration_digest(connection)  # first: what changes meanwhile is seen as a change later
+    except NotInstalledError:
+        await require_whole(connection)  # says more, where another tool has dropped a part of our schema
+        raise
     present = await installed(connection)
     masks = {entity.name: entity.mask for entity in configured}
     entities = []

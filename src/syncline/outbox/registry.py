@@ -13,6 +13,7 @@ from syncline.errors import NotInstalledError, VersionError
 from syncline.model.entity import Entity, Fields, TableName
 from syncline.outbox.connection import translated
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
+from syncline.outbox.parts import require_whole
 from syncline.outbox.sql import blocks
 
 COLUMNS_NOTED = 4
@@ -54,11 +55,15 @@ async def installed(conn: AsyncConnection[Any], *, older: bool = False) -> dict[
     Raises:
         NotInstalledError: this database has no outbox.
         VersionError: its schema belongs to another version of Syncline.
+        DamagedError: another tool has dropped something of it.
 
     """
     with translated():
         version = await schema_version(conn)
-        require_version(version, older=older)
+        if older:
+            require_version(version, older=True)
+        else:
+            await require_installed(conn, version)
         async with conn.cursor(row_factory=dict_row) as cursor:
             columns: dict[int, Mapping[str, Any]] = {}
             if version is not None and COLUMNS_NOTED in version.applied:
@@ -86,6 +91,20 @@ async def schema_version(conn: AsyncConnection[Any]) -> SchemaVersion | None:
             return None
         applied = await (await cursor.execute(_sql("migrations"))).fetchall() if there["numbered"] else []
     return SchemaVersion(row["schema_version"], frozenset(found["number"] for found in applied))
+
+
+async def require_installed(conn: AsyncConnection[Any], version: SchemaVersion | None) -> None:
+    """See that our schema is there, of a version that this package can work with, and whole.
+
+    Raises:
+        NotInstalledError, VersionError: it is not.
+        DamagedError: another tool has dropped something of it; the hint names the command.
+
+    """
+    if version is None:
+        await require_whole(conn)  # says more, where something of ours is left
+    require_version(version)
+    await require_whole(conn)
 
 
 def require_version(version: SchemaVersion | None, *, older: bool = False) -> None:

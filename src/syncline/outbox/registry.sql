@@ -6,7 +6,8 @@ SELECT pg_catalog.to_regclass('syncline.meta') IS NOT NULL AS present,
 SELECT schema_version, last_entity FROM syncline.meta
 
 -- name: migrations
-SELECT number FROM syncline.migration
+-- (Another tool may have dropped the column.)
+SELECT (to_jsonb(m) ->> 'number')::integer AS number FROM syncline.migration AS m WHERE to_jsonb(m) ->> 'number' IS NOT NULL
 
 -- name: columns
 SELECT id, known_columns FROM syncline.entity WHERE known_columns IS NOT NULL
@@ -28,3 +29,27 @@ FROM syncline.entity AS e ORDER BY e.id
 SELECT md5(coalesce(string_agg(concat_ws(' ', id::text, name, source_table, collection, capture, definition::text,
                                          array_to_string(key_columns, ','), array_to_string(mask, ',')), ' ' ORDER BY id), ''))
 FROM syncline.entity
+
+-- name: parts
+-- What there is of our schema; see ``parts.py``. A key is the index that PostgreSQL keeps for it.
+SELECT 'relation', c.relname::text FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'syncline'
+UNION ALL
+SELECT 'function', p.proname::text FROM pg_catalog.pg_proc AS p
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = 'syncline'
+UNION ALL
+SELECT 'column', c.relname || '.' || a.attname FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = 'syncline' AND c.relkind IN ('r', 'p') AND c.relname !~ '^history_[0-9]'
+UNION ALL
+SELECT 'identity', c.relname || '.' || a.attname FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attidentity <> '' AND NOT a.attisdropped
+WHERE n.nspname = 'syncline' AND c.relkind = 'r'
+
+-- name: rows
+SELECT EXISTS (SELECT FROM syncline.meta), EXISTS (SELECT FROM syncline.lane)
+
+-- name: rows_without_lanes
+SELECT EXISTS (SELECT FROM syncline.meta), true

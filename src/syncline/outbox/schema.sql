@@ -1,7 +1,7 @@
 -- Syncline's own tables in a PostgreSQL source. `syncline install` runs this file; it is readable and runnable in psql.
 -- Everything lives in the schema `syncline`; `syncline uninstall` drops it and nothing else remains.
 
-CREATE SCHEMA syncline;
+CREATE SCHEMA IF NOT EXISTS syncline;
 COMMENT ON SCHEMA syncline IS 'Syncline: which records changed (marks), who may apply them (lanes), what became of them.';
 
 CREATE TABLE syncline.meta (

@@ -23,7 +23,7 @@ from syncline.outbox.loaders import register_loaders
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.notices import leave_notice
 from syncline.outbox.path import pin_path
-from syncline.outbox.registry import require_version, schema_version
+from syncline.outbox.registry import require_installed, schema_version
 from syncline.outbox.states import Plan, States, read_states, read_together
 
 _WAKE_LOCK = (1398361667, 1)
@@ -127,7 +127,7 @@ class PostgresSource:
 
                 kind = CockroachSource
             with translated():
-                require_version(await schema_version(connections[2]))
+                await require_installed(connections[2], await schema_version(connections[2]))
             identity = await identify(connections[2])
             if known is not None and identity != known:
                 raise SourceChangedError(f"the source is not the server it was: {_difference(known, identity)}")

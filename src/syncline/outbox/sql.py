@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -32,6 +32,20 @@ def blocks(file: str, package: str = "syncline.outbox", *, comment: bool = True)
 def script(file: str) -> str:
     """Read one of our ``.sql`` files whole."""
     return files("syncline.outbox").joinpath(file).read_text("utf-8")
+
+
+def statements_of(text: str) -> Iterator[str]:
+    """Take a file apart into statements, without the semicolon at their end. One ends where a line does."""
+    statement: list[str] = []
+    quoted = False
+    for line in text.splitlines():
+        if not quoted and (line.startswith("--") or not line.strip()):
+            continue
+        statement.append(line)
+        quoted ^= line.count("$$") % 2 == 1
+        if not quoted and line.rstrip().endswith(";"):
+            yield "\n".join(statement).rstrip().removesuffix(";")
+            statement = []
 
 
 def _strip(body: str) -> str:

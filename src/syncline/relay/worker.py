@@ -14,7 +14,7 @@ from typing import Any
 
 from syncline.config.settings import Settings
 from syncline.ending import Group, end
-from syncline.errors import SourceChangedError, SynclineError
+from syncline.errors import DamagedError, NotInstalledError, SourceChangedError, SourceError, SynclineError
 from syncline.model.mark import Hint
 from syncline.outbox.connection import Identity
 from syncline.outbox.plans import Plans
@@ -124,8 +124,23 @@ class Worker:
                 error = _gravest(raised)
                 connected = self._connected or self._stopping.is_set()
                 if not (isinstance(error, SynclineError) and error.retryable) or not connected:
-                    raise error from raised
+                    raise (await self._cause(error)) from raised
                 await self._pause(error, backoff)
+
+    async def _cause(self, error: BaseException) -> BaseException:
+        """Say what is behind an error: where something of ours is missing, any statement may fail for it."""
+        if isinstance(error, (SourceError, NotInstalledError)) and self._connected:
+            try:
+                await (await self._open()).close()
+            except DamagedError as damage:
+                return damage
+            except SynclineError:
+                pass  # whatever it is, the first error says more
+        return error
+
+    async def _open(self) -> PostgresSource:
+        settings = self._settings.source
+        return await PostgresSource.open(settings.url, worker=self.id, known=self._known, wake=settings.wake)
 
     async def _pause(self, error: SynclineError, backoff: Backoff) -> None:
         if isinstance(error, StalePlanError) and error.plan is not None:
@@ -138,8 +153,7 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), pause.total_seconds())
 
     async def _session(self, backoff: Backoff) -> None:
-        settings = self._settings.source
-        source = await PostgresSource.open(settings.url, worker=self.id, known=self._known, wake=settings.wake)
+        source = await self._open()
         try:
             self._known = source.identity
             self._connected = True

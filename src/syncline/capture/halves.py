@@ -1,0 +1,75 @@
+"""Our schema in halves: another tool dropped some of it. What is missing is put back as ``schema.sql`` has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+
+from psycopg import sql
+
+from syncline.capture.install_plan import InstallPlan
+from syncline.capture.migrate import grants_of_roles
+from syncline.outbox.dialect import Dialect
+from syncline.outbox.parts import Kind, Part, parts
+
+_REMEMBERS = frozenset({"entity", "outbox", "deferred", "parked", "task"})
+"""Tables whose rows are changes, or say whose changes they are: without them every record has to be looked at."""
+_OF_ENTITIES = ("entity", "outbox", "deferred", "parked", "task", "observed", "capture")
+_HOLDS = frozenset({Kind.TABLE, Kind.COLUMN})
+
+
+def lost_entities(lacking: Sequence[Part]) -> bool:
+    """Tell whether nobody knows any more which entities there were, and under which numbers."""
+    return "entity" in _losses(lacking)
+
+
+def plan_missing(plan: InstallPlan, lacking: Sequence[Part], names: Collection[str], dialect: Dialect) -> None:
+    """Put back what is missing, before anything else; what that may have lost is marked and swept.
+
+    Args:
+        plan: is added to.
+        lacking: what is missing.
+        names: of the entities that are configured.
+        dialect: of the source.
+
+    """
+    if not lacking:
+        return
+    losses = _losses(lacking)
+    if "entity" in losses:
+        plan.migrations += _forgotten(lacking, dialect)
+    for part in lacking:
+        # Each alone, as a migration is: an installation that breaks off goes on from there.
+        plan.migrations.append(sql.Composed([sql.SQL(";\n".join([*part.statements, *_numbers(part, dialect)]))]))
+        plan.say(f"put back {part}")
+    if dialect is Dialect.POSTGRESQL:
+        plan.migrations.append(grants_of_roles())
+    if losses:
+        plan.sweep_all = True
+        plan.warnings.append(
+            f"another tool has dropped {', '.join(f'syncline.{name}' for name in losses)}, or a part of it: changes "
+            "may be missing until every record has been marked (backfill, sweep)"
+        )
+        for name in names:
+            plan.stale(name)
+
+
+def _losses(lacking: Sequence[Part]) -> list[str]:
+    return sorted({part.table or part.name for part in lacking if part.kind in _HOLDS} & _REMEMBERS)
+
+
+def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Composed]:
+    """Compose the removal of what refers to entities by numbers that mean nothing any more."""
+    away = {part.name for part in lacking if part.kind is Kind.TABLE}
+    ours = {part.name for part in parts(dialect) if part.kind is Kind.TABLE}
+    for table in _OF_ENTITIES:
+        if table in ours - away:
+            yield sql.SQL("/* syncline */ DELETE FROM {}").format(sql.Identifier("syncline", table))
+
+
+def _numbers(part: Part, dialect: Dialect) -> list[str]:
+    """Let numbers begin above all that were ever given out: workers remember how far they have read."""
+    if not part.identity or dialect is Dialect.COCKROACHDB:
+        return []
+    table = part.table or part.name
+    return [f"ALTER TABLE syncline.{table} ALTER COLUMN {part.identity} RESTART WITH {time.time_ns() // 1000}"]

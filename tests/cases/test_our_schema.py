@@ -1,0 +1,205 @@
+"""Our own schema in halves: what another tool has dropped is put back, or the commands that start over are named (case 26)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from syncline.errors import DamagedError, SourceError
+from syncline.outbox.dialect import Dialect
+from syncline.outbox.parts import Kind, Part, parts
+from tests.cockroach.server import Simulator
+from tests.integration.capture_case import Case, entity
+from tests.integration.test_migrations import catalog
+
+ENTITIES = (entity("item", "item"),)
+TABLE = "CREATE TABLE item (id bigint PRIMARY KEY, name text)"
+REMEMBER = {"entity", "outbox", "deferred", "parked", "task"}
+PARTS = [part for part in parts(Dialect.POSTGRESQL) if "meta" not in (part.name, part.table)]
+
+
+@pytest.fixture
+def case(database: str) -> Iterator[Case]:
+    with Case(database, ENTITIES, backfill=True) as made:
+        made.sql(TABLE)
+        made.install()
+        made.forget()
+        yield made
+
+
+@pytest.fixture
+def roles(case: Case) -> Iterator[tuple[str, str]]:
+    """A worker's and a writer's."""
+    names = tuple(f"{name}_{uuid4().hex[:8]}" for name in ("worker", "writer"))
+    case.sql(*(f"CREATE ROLE {name}" for name in names))
+    yield names[0], names[1]
+    case.sql(*(f"DROP OWNED BY {name}; DROP ROLE {name}" for name in names))
+
+
+def drop(part: Part) -> str:
+    if part.kind is Kind.COLUMN:
+        return f"ALTER TABLE syncline.{part.table} DROP COLUMN {part.name.split('.')[1]} CASCADE"
+    if part.kind is Kind.KEY:
+        return f"ALTER TABLE syncline.{part.table} DROP CONSTRAINT {part.name} CASCADE"
+    if part.kind is Kind.IDENTITY:
+        return f"ALTER TABLE syncline.{part.table} ALTER COLUMN {part.name.split('.')[1]} DROP IDENTITY"
+    return f"DROP {part.kind} syncline.{part.name} CASCADE"
+
+
+def numberless(case: Case) -> set[Any]:
+    """Name what there is; numbers of entities are never given out twice."""
+    return {row[:2] for row in catalog(case.url) if not any(f"_{number}" in row[1] for number in range(1, 100))}
+
+
+def assert_captured(case: Case) -> None:
+    case.forget()
+    case.sql("INSERT INTO item VALUES (1, 'a')", "DELETE FROM item")
+    assert case.marks() == [("item", "1", "I"), ("item", "1", "D")]
+    case.forget()
+
+
+def remembers(part: Part) -> bool:
+    return part.kind in (Kind.TABLE, Kind.COLUMN) and (part.table or part.name) in REMEMBER
+
+
+@pytest.mark.parametrize("kind", [Kind.TABLE, Kind.KEY, Kind.IDENTITY, Kind.INDEX, Kind.FUNCTION, Kind.VIEW])
+def test_case_26_what_another_tool_dropped_is_put_back(case: Case, kind: Kind) -> None:
+    before = numberless(case)
+    for part in [part for part in PARTS if part.kind is kind]:
+        case.sql(drop(part))
+
+        done = case.install()
+
+        assert numberless(case) == before, part
+        assert not case.plan().changes, part
+        assert done.backfill == (["item"] if remembers(part) else []), part
+        assert {kind for kind, _ in case.tasks()} == ({"backfill", "sweep"} if remembers(part) else set()), part
+        assert_captured(case)
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+def test_case_26_columns_that_another_tool_dropped_are_put_back(case: Case, odd: int) -> None:
+    before = numberless(case)
+    columns = [part for part in PARTS if part.kind is Kind.COLUMN and part.name != "history.processed_at"][odd::2]
+    case.sql(*map(drop, columns))
+
+    case.install()
+
+    assert numberless(case) == before
+    assert not case.plan().changes
+    assert_captured(case)
+
+
+@pytest.mark.parametrize(("column", "marked"), [("notice.name", False), ("history.seq", False), ("task.kind", True)])
+def test_only_what_remembers_changes_has_records_marked(case: Case, column: str, marked: bool) -> None:
+    case.sql(*(drop(part) for part in PARTS if part.kind is Kind.COLUMN and part.name == column))
+
+    assert bool(case.install().backfill) == marked
+
+
+def test_every_column_of_ours_is_known(case: Case) -> None:
+    found = case.sql(
+        "SELECT c.relname || '.' || a.attname FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
+        " WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0"
+    )
+
+    assert {name for (name,) in found} == {p.name for p in parts(Dialect.POSTGRESQL) if p.kind is Kind.COLUMN}
+
+
+def test_new_marks_stand_above_all_that_workers_have_read(case: Case) -> None:
+    case.sql("INSERT INTO item SELECT n FROM generate_series(1, 100) AS n")
+    ((newest,),) = case.sql("SELECT max(seq) FROM syncline.outbox")
+    case.sql("DROP TABLE syncline.outbox CASCADE")
+
+    case.install()
+    case.sql("INSERT INTO item VALUES (0)")
+
+    assert case.sql("SELECT seq > %d FROM syncline.outbox" % newest) == [(True,)]  # noqa: UP031  no percent of psycopg
+
+
+def test_an_emptied_table_of_lanes_is_filled(case: Case) -> None:
+    case.sql("TRUNCATE syncline.lane")
+
+    assert case.install().summary == ["put back rows of syncline.lane"]
+    assert case.sql("SELECT count(*) FROM syncline.lane") == [(64,)]
+
+
+def test_roles_that_worked_with_our_tables_work_with_the_new_ones(case: Case, roles: tuple[str, str]) -> None:
+    worker, writer = roles
+    case.options |= {"worker_role": worker, "writer_role": writer}
+    case.install()
+    del case.options["worker_role"], case.options["writer_role"]
+    case.sql("DROP TABLE syncline.lane, syncline.task", "DROP FUNCTION syncline.rotate_history(interval)")
+
+    case.install()
+
+    may = "SELECT has_table_privilege('{}', 'syncline.{}', '{}')"
+    for role, table, privilege, right in (
+        (worker, "lane", "UPDATE", True),
+        (worker, "task", "DELETE", True),
+        (writer, "task", "SELECT", True),
+        (writer, "task", "INSERT", False),
+        (writer, "lane", "SELECT", False),
+    ):
+        assert case.sql(may.format(role, table, privilege)) == [(right,)], (role, table, privilege)
+    rotate = f"SELECT has_function_privilege('{worker}', 'syncline.rotate_history(interval)', 'EXECUTE')"
+    assert case.sql(rotate) == [(True,)]
+
+
+BEYOND_REPAIR = {
+    "meta": "DROP TABLE syncline.meta",
+    "its row": "TRUNCATE syncline.meta",
+    "its id": "ALTER TABLE syncline.meta DROP COLUMN installation",
+    "most of it": "DROP TABLE syncline.meta, syncline.migration, syncline.entity, syncline.granted CASCADE",
+}
+
+
+@pytest.mark.parametrize("what", BEYOND_REPAIR)
+def test_case_26_without_the_installation_s_id_the_commands_that_start_over_are_named_and_do(
+    case: Case, what: str
+) -> None:
+    case.sql(BEYOND_REPAIR[what])
+
+    with pytest.raises(DamagedError, match=r"another tool has dropped .*syncline\.meta") as error:
+        case.plan()
+    assert error.value.hint is not None
+    assert error.value.hint.startswith("`syncline uninstall`, then `syncline install`")
+
+    case.uninstall()
+    case.install()
+    assert_captured(case)
+
+
+def test_an_empty_schema_of_the_name_is_used_and_a_full_one_is_not(database: str) -> None:
+    with Case(database, ENTITIES) as case:
+        case.sql(TABLE, "CREATE SCHEMA syncline", "CREATE TABLE syncline.theirs (id int)")
+        with pytest.raises(SourceError, match="a schema syncline that is not Syncline's"):
+            case.install()
+
+        case.sql("DROP TABLE syncline.theirs")
+        case.install()
+        assert_captured(case)
+
+
+def test_names_of_ours_differ_by_more_than_case(case: Case) -> None:
+    names = case.sql("SELECT lower(relname) FROM pg_class WHERE relnamespace = 'syncline'::regnamespace")
+
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", ["entity", "outbox", "lane", "notice", "changes"])
+def test_cockroachdb_simulated_what_another_tool_dropped_is_put_back(cockroach: Simulator, name: str) -> None:
+    with Case(cockroach.url, ENTITIES, backfill=True) as case:
+        case.sql(TABLE)
+        case.install()
+        case.sql(f"DROP {'VIEW' if name == 'changes' else 'TABLE'} syncline.{name} CASCADE")
+
+        case.install()
+
+        assert not case.plan().changes
+        case.forget()
+        case.sql("INSERT INTO item VALUES (1, 'a')")
+        assert [key for _, key, _ in case.marks()] == ["1"]
