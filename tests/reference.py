@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from syncline.cli.main import command
 from syncline.config.entities import ComputedConfig, EmbedConfig, EntityConfig, IndexConfig
 from syncline.config.load import File
-from syncline.config.named import DatabaseSettings
+from syncline.config.named import DatabaseSettings, Exemption
 from tests.metrics_reference import metrics
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -54,6 +54,7 @@ run (one line on standard error says why, and what to do), 70 for a defect of Sy
 report goes to standard output as JSON; errors stay on standard error.
 """
 ENTITY_PARTS = (
+    ("[[split.exempt]]", Exemption),
     ("[databases.NAME]", DatabaseSettings),
     ("[entities.NAME]", EntityConfig),
     ("[entities.NAME.computed.FIELD]", ComputedConfig),

@@ -1224,6 +1224,19 @@ MUTANTS: Sequence[Mutant] = (
         [Swap("syncline/cache/revocations.sql", "newer", "pg_snapshot_xmin", "pg_snapshot_xmax")],
         [f"{REVOCATIONS}::test_a_transaction_that_began_long_ago_and_commits_late_is_heard"],
     ),
+    # -- the boundary guard
+    Mutant(
+        "called-functions-not-followed",
+        "a function that reaches the other side through another one is passed over",
+        [Swap("syncline/split/obstacles.py", "Ties._reach", "tables[oid] |= tables[other]", "pass")],
+        ["tests/integration/test_split_check.py::test_each_planted_tie_is_found_and_nothing_else"],
+    ),
+    Mutant(
+        "expired-exemption-holds",
+        "an exemption holds after its last day",
+        [Swap("syncline/split/findings.py", "Exemptions.__init__", "one.until >= today", "True")],
+        ["tests/unit/test_boundary_guard.py::test_an_expired_exemption_lets_nothing_through"],
+    ),
 )
 
 

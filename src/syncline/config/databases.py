@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class NamedDatabases:
     split: bool
     databases: tuple[NamedDatabase, ...]
     file: Path | None = None
+    settings: SplitSettings = field(default_factory=SplitSettings)
 
 
 class _File(Section):
@@ -94,7 +95,7 @@ def load_databases(
     sections = config.databases or {each: DatabaseSettings() for each in UNNAMED}
     places = _each(sections, env) if split else _one(sections, data, env)
     databases = [NamedDatabase(each, sections[each], *places[each]) for each in sections]
-    return NamedDatabases(split, tuple(databases), file)
+    return NamedDatabases(split, tuple(databases), file, config.split)
 
 
 def variable(name: str) -> str:

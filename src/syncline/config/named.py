@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated
+from datetime import date, timedelta
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -13,11 +13,30 @@ Text = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, l
 """A value that may be written as a number."""
 
 
+class Exemption(Section):
+    """A tie between databases that is let through until a day, for a reason: `[[split.exempt]]`."""
+
+    finding: str = Field(min_length=1)
+    """Its id as `syncline split check` prints it, such as `foreign_key:orders.orders_carrier_fkey`; `*` stands for
+    anything."""
+    reason: str = Field(min_length=1)
+    """Why it may stay."""
+    until: date
+    """The last day, such as `2027-01-31`; afterwards it is an error again."""
+
+
 class SplitSettings(Section):
     """Whether the named databases are one database (single mode) or several (split mode)."""
 
     enabled: bool = False
     """Split mode: each named database has a URL of its own. `SPLIT_DB_MODE` wins."""
+    crossings: Literal["refuse", "warn"] = "refuse"
+    """What becomes in single mode of a statement or transaction over several databases: `refuse`, an error; `warn`, a
+    warning with the application's line, for production until all are gone."""
+    warn_sample: float = Field(default=0.01, ge=0, le=1)
+    """Share of warnings that are logged again after a statement's first one from a line; the others are counted."""
+    exempt: tuple[Exemption, ...] = ()
+    """Ties that are let through until a day."""
 
 
 class DatabaseSettings(Section):

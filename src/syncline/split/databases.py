@@ -17,6 +17,7 @@ from syncline.split import connecting
 from syncline.split.address import Address, address_of
 from syncline.split.checked import CheckedAsyncConnection, CheckedConnection
 from syncline.split.examination import compare, look
+from syncline.split.guard import Guard
 from syncline.split.ownership import Ownership, Rules
 from syncline.split.routing import Ledger, Routing
 from syncline.split.server import Server
@@ -122,6 +123,7 @@ class Databases:
             servers = dict.fromkeys(servers, next(iter(servers.values())))
         rules = {each.name: _rules(each, addresses[each.name]) for each in configured.databases}
         self.routing = Routing(Ownership(rules), split=self.split)
+        self.guard = Guard(self.routing, configured.settings)
         self._addresses = addresses
         self._engine_options = engine_options
         self._databases = {

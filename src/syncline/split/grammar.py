@@ -40,6 +40,23 @@ def statements(sql: str) -> list[Tree]:
         lib.pg_query_free_parse_result(found)
 
 
+def fingerprint(sql: str) -> str:
+    """Give sixteen characters that are the same for statements of the same structure, whatever their values.
+
+    Raises:
+        GrammarError: it says what the grammar says.
+
+    """
+    found = lib.pg_query_fingerprint(_bytes(sql))
+    try:
+        check_error(found)
+        return str(found.fingerprint_str.decode("utf-8"))
+    except PgQueryError as error:
+        raise GrammarError(error.message) from None
+    finally:
+        lib.pg_query_free_fingerprint_result(found)
+
+
 def plpgsql(definition: str) -> list[Any]:
     """Parse a ``CREATE FUNCTION … LANGUAGE plpgsql``; give the tree of its body.
 

@@ -57,6 +57,8 @@ class Routing:
         self.split = split
         self.allow: Allow | None = None
         """Set by who reports crossings instead of refusing them; asked in single mode only."""
+        self.unclear: Callable[[str, Script], None] | None = None
+        """Told of each statement that cannot be parsed, or not wholly be seen into."""
         self._remembered = lru_cache(KEPT)(self._settled)
 
     def declare(self, database: str, models: object) -> None:
@@ -95,6 +97,8 @@ class Routing:
 
         """
         verdict = self.verdict(sql, placeholders)
+        if self.unclear is not None and (verdict.script.error or verdict.script.unseen):
+            self.unclear(sql, verdict.script)
         if len(verdict.owners) > 1:
             self.refuse(_across(self.ownership, verdict.script.tables), sql)
         elif database is not None and verdict.owners and database not in verdict.owners:
@@ -118,9 +122,9 @@ class Routing:
         verdict = self.verdict(sql, placeholders)
         if verdict.script.error:
             raise RoutingError(f"the statement cannot be parsed: {verdict.script.error}", hint=_SAY_WHERE)
-        return self.destination_of(verdict.script.tables, sql=sql, current=current)
+        return self.destination_of(verdict.script.tables, current=current)
 
-    def destination_of(self, tables: Iterable[Name], *, sql: str = "", current: str | None = None) -> str:
+    def destination_of(self, tables: Iterable[Name], *, current: str | None = None) -> str:
         """Say where a statement on these tables belongs.
 
         Raises:
@@ -129,8 +133,8 @@ class Routing:
         """
         owners = {table: self.ownership.owner(table) for table in tables}
         found = {owner for owner in owners.values() if owner is not None}
-        if len(found) > 1:
-            self.refuse(_across(self.ownership, owners), sql)
+        if len(found) > 1 and (self.split or self.allow is None):  # in single mode `look` judges, which knows the text
+            raise _across(self.ownership, owners)
         if owners and not found:
             raise unknown(min(owners, key=str), self.ownership.names)
         return min(found, key=self.ownership.names.index) if found else current or self.ownership.default

@@ -1,0 +1,217 @@
+"""``syncline split check``: ties of every sort, planted in one database that is to become two, are found; nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from syncline.cli.main import app
+from syncline.config.databases import load_databases
+from syncline.config.named import Exemption, SplitSettings
+from syncline.split.check import check
+from syncline.split.databases import Databases
+from syncline.split.findings import Kind
+
+CONFIG = """
+[databases.primary]
+tables = ["users", "roles", "audit_*", "grants"]
+[databases.data]
+tables = ["carriers", "zones", "prices*"]
+schemas = ["ref"]
+"""
+TODAY = date(2026, 5, 1)
+SOUND = """
+CREATE TYPE mood AS ENUM ('ok', 'sad');
+CREATE TABLE roles (id serial PRIMARY KEY, name text UNIQUE);
+CREATE TABLE users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, role_id int REFERENCES roles ON DELETE CASCADE, mood mood);
+CREATE TABLE audit_users (id bigserial PRIMARY KEY, what jsonb, at timestamptz DEFAULT now()) PARTITION BY RANGE (id);
+CREATE TABLE audit_1 PARTITION OF audit_users FOR VALUES FROM (0) TO (1000);
+CREATE TABLE carriers (id serial PRIMARY KEY, name text, code text GENERATED ALWAYS AS (upper(name)) STORED);
+CREATE SCHEMA ref;
+CREATE TABLE ref.zones (id int PRIMARY KEY, carrier int REFERENCES carriers ON UPDATE CASCADE);
+CREATE VIEW people AS SELECT u.id, r.name FROM users u JOIN roles r ON r.id = u.role_id;
+CREATE MATERIALIZED VIEW zone_names AS SELECT z.id, c.name FROM ref.zones z JOIN carriers c ON c.id = z.carrier;
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE carriers int := 1;  -- a variable of that name is no table
+BEGIN INSERT INTO audit_users (what) SELECT to_jsonb(new_rows) FROM new_rows; RETURN NULL; END $$;
+CREATE TRIGGER noted AFTER INSERT ON users REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION note();
+CREATE FUNCTION zones_of(int) RETURNS SETOF ref.zones LANGUAGE sql AS 'SELECT * FROM ref.zones WHERE carrier = $1';
+ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON users USING (EXISTS (SELECT FROM roles r WHERE r.id = role_id AND r.name <> current_user));
+"""
+PLANTED = {
+    Kind.FOREIGN_KEY: (
+        "ALTER TABLE carriers ADD owner int CONSTRAINT owned REFERENCES users ON DELETE CASCADE",
+        "foreign_key:public.carriers.owned",
+        "ON DELETE CASCADE",
+    ),
+    Kind.VIEW: (
+        "CREATE VIEW through AS SELECT p.name, c.id FROM people p, carriers c",
+        "view:public.through",
+        "public.roles, public.users in primary; public.carriers in data",
+    ),
+    Kind.RULE: (
+        "CREATE RULE copied AS ON DELETE TO users DO ALSO DELETE FROM carriers WHERE id = OLD.id",
+        "rule:public.users.copied",
+        "carriers",
+    ),
+    Kind.POLICY: (
+        "CREATE POLICY seen ON users USING (EXISTS (SELECT FROM carriers c WHERE c.id = users.id))",
+        "policy:public.users.seen",
+        "carriers",
+    ),
+    Kind.TRIGGER: (
+        (
+            "CREATE TRIGGER noted AFTER INSERT ON carriers REFERENCING NEW TABLE AS new_rows"
+            " FOR EACH STATEMENT EXECUTE FUNCTION note()"
+        ),
+        "trigger:public.carriers.noted",
+        "audit_users",
+    ),
+    Kind.FUNCTION: (
+        (
+            "CREATE FUNCTION price(who int) RETURNS text LANGUAGE plpgsql AS $$"
+            " DECLARE found text; BEGIN IF EXISTS (SELECT FROM users WHERE id = who) THEN PERFORM zones_of(who); END IF;"
+            " RETURN found; END $$"
+        ),
+        "function:public.price(who integer)",
+        "ref.zones in data",
+    ),
+    Kind.INHERITANCE: (
+        "CREATE TABLE prices_old () INHERITS (roles)",
+        "inheritance:public.prices_old",
+        "child or partition",
+    ),
+    Kind.SEQUENCE: (
+        "CREATE TABLE prices (id int DEFAULT nextval('roles_id_seq') PRIMARY KEY)",
+        "sequence:public.roles_id_seq",
+        "prices",
+    ),
+    Kind.EXPRESSION: (
+        (
+            "CREATE FUNCTION known(int) RETURNS bool LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM users WHERE id = $1)';"
+            "ALTER TABLE carriers ADD CONSTRAINT known CHECK (known(id))"
+        ),
+        "expression:public.carriers.known",
+        "users",
+    ),
+    Kind.UNOWNED: ("CREATE TABLE stray (id int PRIMARY KEY)", "unowned:public.stray", "no rule says"),
+    Kind.UNSEEN: (
+        "CREATE FUNCTION anything(t text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DELETE FROM ' || t; END $$",
+        "unseen:public.anything(t text)",
+        "dynamic SQL",
+    ),
+}
+
+
+@pytest.fixture
+def sound(database: str, tmp_path: Path) -> str:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(SOUND)
+    (tmp_path / "syncline.toml").write_text(CONFIG)
+    return database
+
+
+@pytest.fixture
+def databases(sound: str, tmp_path: Path) -> Iterator[Databases]:
+    with Databases(load_databases(tmp_path / "syncline.toml", {"DATABASE_URL": sound}, dotenv=None)) as opened:
+        yield opened
+
+
+def plant(url: str, sql: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql)
+
+
+def test_a_sound_schema_has_no_finding(databases: Databases):
+    found = check(databases, SplitSettings(), today=TODAY)
+    assert found.findings == ()
+    assert found.tables == 6
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_each_planted_tie_is_found_and_nothing_else(databases: Databases, sound: str, kind: Kind):
+    sql, wanted, told = PLANTED[kind]
+    plant(sound, sql)
+    findings = {one.id: one for one in check(databases, SplitSettings(), today=TODAY).findings}
+    assert told in findings.pop(wanted).message
+    inherited = {"sequence:public.roles_id_seq"} if kind is Kind.INHERITANCE else set()  # with the column's default
+    assert set(findings) == inherited
+
+
+def test_what_is_exempt_is_no_obstacle_and_what_expired_is(databases: Databases, sound: str):
+    plant(sound, PLANTED[Kind.FOREIGN_KEY][0])
+    valid = Exemption(finding="foreign_key:public.carriers.*", reason="until June", until=TODAY)
+    expired = Exemption(finding="view:*", reason="old", until=date(2026, 4, 30))
+    found = check(databases, SplitSettings(exempt=(valid, expired)), today=TODAY)
+    assert [one.id for one in found.obstacles] == ["exemption:view:*"]
+    assert [one.exempt for one in found.findings] == [valid, None]
+
+
+def run(tmp_path: Path, url: str, *arguments: str) -> Any:
+    config = ["--config", str(tmp_path / "syncline.toml")]
+    return CliRunner().invoke(app, ["split", "check", *config, *arguments], env={"DATABASE_URL": url})
+
+
+def test_the_command_prints_findings_remedies_and_an_exit_status(sound: str, tmp_path: Path):
+    assert run(tmp_path, sound).exit_code == 0
+    plant(sound, PLANTED[Kind.FOREIGN_KEY][0])
+    shown = run(tmp_path, sound)
+    assert shown.exit_code == 1
+    assert "foreign_key:public.carriers.owned" in shown.output
+    assert "drop the constraint and keep the column" in shown.output
+    assert "1 obstacles, 0 exempt; looked at 6 tables" in shown.output
+    printed = json.loads(run(tmp_path, sound, "--json").output)
+    assert (printed["obstacles"], printed["findings"][0]["databases"]) == (1, ["primary", "data"])
+
+
+def test_a_database_that_cannot_be_reached_is_no_clean_answer(tmp_path: Path):
+    (tmp_path / "syncline.toml").write_text(CONFIG)
+    assert run(tmp_path, f"postgresql:///nothing?host={tmp_path}").exit_code == 3
+
+
+TESTS = """
+import psycopg, pytest
+from syncline.config.databases import load_databases
+from syncline.split.databases import Databases
+
+pytest_plugins = ["syncline.testing.boundary"]
+
+@pytest.fixture
+def databases():
+    with Databases(load_databases(None, dotenv=None)) as opened:
+        yield opened
+
+def test_a_join(databases):
+    with databases.primary.connection() as connection:
+        connection.execute("SELECT * FROM users, carriers")
+
+def test_one_side(databases):
+    with databases.primary.connection() as connection:
+        connection.execute("DO $$ BEGIN EXECUTE 'SELECT' || ' 1'; END $$")
+"""
+
+
+def test_the_pytest_plugin_refuses_what_production_only_warns_of(sound: str, tmp_path: Path):
+    (tmp_path / "conftest.py").write_text(TESTS.split("def test_", maxsplit=1)[0])
+    (tmp_path / "test_app.py").write_text("def test_" + TESTS.split("def test_", maxsplit=1)[1])
+    (tmp_path / "syncline.toml").write_text('[split]\ncrossings = "warn"\n' + CONFIG)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--syncline-findings", "seen.jsonl"]
+    environment = {"DATABASE_URL": sound, "PATH": ""}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert "one statement over several databases: users in primary; carriers in data" in done.stdout
+    assert "between databases" in done.stdout
+    assert "dynamic SQL" in done.stdout
+    printed = json.loads(run(tmp_path, sound, "--json", "--seen", str(tmp_path / "seen.jsonl")).output)
+    assert sorted(one["kind"] for one in printed["findings"]) == ["statement", "unseen"]
+    assert printed["findings"][0]["where"].endswith("test_app.py:3")
