@@ -45,6 +45,10 @@ def since(names: Iterable[str], needs: Mapping[str, tuple[int, str]]) -> list[An
     return [pytest.param(name, marks=pytest.mark.postgres(*needs[name])) if name in needs else name for name in names]
 
 
+FLUSHED = pytest.mark.postgres(15, "pg_stat_force_next_flush")
+"""What a test reads of the statistics is there at once."""
+
+
 def program(name: str) -> Path:
     """Find a program of a client, or skip the test, aloud: npm's packages have the server alone."""
     folders = [postgres.find_binaries()]

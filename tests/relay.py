@@ -262,6 +262,11 @@ class Relay:
             what=lambda: f"drained: {self.counts()}, outages {self.seen.outages[-3:]}, dropped {self.seen.drops[-3:]}",
         )
 
+    async def renewed(self) -> None:
+        """Wait until a renewal that began after this call stands on both sides."""
+        beat = self.value("SELECT beat FROM syncline.meta")
+        await until(lambda: self.value("SELECT confirmed_beat FROM syncline.meta") > beat, what="a worker renews")
+
     async def equal(self, *, seconds: float = 0, deferred: bool = False, tasks: bool = False) -> None:
         """Wait until drained, then both sides must be the same and nothing parked."""
         await self.drained(seconds=seconds, deferred=deferred, tasks=tasks)

@@ -77,7 +77,7 @@ async def original(database: str) -> AsyncIterator[Relay]:
         async with relay.worker():
             relay.sql("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 100) AS n")
             await relay.drained()
-            await asyncio.sleep(0.4)
+            await relay.renewed()
         yield relay
 
 
@@ -152,7 +152,7 @@ async def test_a_copied_directory_is_seen_once_both_have_run() -> None:
             async with one.worker():
                 one.sql("INSERT INTO item VALUES (1, 'a')")
                 await one.drained()
-                await asyncio.sleep(0.4)
+                await one.renewed()
             one.conn.close()
             server.stop()
             shutil.copytree(server.data_dir, folder / "copy")
@@ -220,7 +220,7 @@ async def test_cockroachdb_another_cluster_is_refused(cockroach: Simulator) -> N
         async with relay.worker():
             relay.sql("INSERT INTO item VALUES (1, 'a', 0)")
             await relay.drained()
-            await asyncio.sleep(0.4)
+            await relay.renewed()
         with psycopg.connect(cockroach.postgres_url, autocommit=True) as behind:
             behind.execute(
                 "CREATE OR REPLACE FUNCTION crdb_internal.cluster_id() RETURNS uuid LANGUAGE sql"

@@ -5,7 +5,6 @@ What the worker says, what the operator types, and that nothing is lost; docs/ho
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +31,7 @@ async def filled(url: str) -> AsyncIterator[Relay]:
         async with relay.worker():
             relay.sql("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 50) AS n")
             await relay.drained()
-            await asyncio.sleep(0.3)  # a renewal after the last change
+            await relay.renewed()
         yield relay
 
 

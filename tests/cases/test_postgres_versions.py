@@ -10,7 +10,11 @@ import pytest
 
 from syncline.embedded.postgres import BINARIES_VARIABLE, PrivatePostgres
 from tests import engines
-from tests.integration.doctor_case import SETTLED, Clinic, clinic
+from tests.bouncer import bouncer
+from tests.integration import test_migrations
+from tests.integration.capture_case import Case as Installed
+from tests.integration.doctor_case import SETTLED, clinic
+from tests.integration.doctor_case import Clinic as Case
 from tests.versions import UnavailableError, binaries
 
 pytestmark = pytest.mark.engines
@@ -33,17 +37,17 @@ def server(request: pytest.FixtureRequest) -> Iterator[PrivatePostgres]:
 
 
 @pytest.fixture
-def case(server: PrivatePostgres, mongo_url: str, mongo_db: str, tmp_path: Path) -> Iterator[Clinic]:
+def case(server: PrivatePostgres, mongo_url: str, mongo_db: str, tmp_path: Path) -> Iterator[Case]:
     with engines.fresh_database(server.url) as url, clinic(url, mongo_url, mongo_db, tmp_path) as found:
         yield found
 
 
-def titles(case: Clinic) -> dict[int, tuple[str, int]]:
+def titles(case: Case) -> dict[int, tuple[str, int]]:
     documents: Any = case.documents["album"].find()
     return {document["_id"]: (document["title"], len(document["tracks"])) for document in documents}
 
 
-def test_what_is_written_arrives(case: Clinic) -> None:
+def test_what_is_written_arrives(case: Case) -> None:
     case.sql("UPDATE syncline.meta SET package = package")
     case.start()
     case.run("backfill")
@@ -60,8 +64,32 @@ def test_what_is_written_arrives(case: Clinic) -> None:
     assert "equal" in case.run("verify")
 
 
-def test_an_installation_is_healthy_and_idempotent(case: Clinic) -> None:
+def test_an_installation_is_healthy_and_idempotent(case: Case) -> None:
     assert "nothing to do" in case.run("install", "--yes")
     assert set(case.wrong()) <= {"workers", "indexes"}
     case.run("uninstall", "--yes")
     assert case.sql("SELECT to_regnamespace('syncline') IS NULL")[0][0]
+
+
+def test_behind_a_pooler_in_transaction_mode(case: Case) -> None:
+    with bouncer(case.url) as url:
+        case.configure(url)
+        assert "nothing to do" in case.run("install", "--yes")
+        case.start()
+        case.run("backfill")
+        case.until(SETTLED)
+        case.sql("UPDATE album SET title = upper(title)")
+        case.until(SEEN)
+        assert "equal" in case.run("verify")
+        case.stop()
+
+
+def test_an_installation_of_the_first_schema_is_upgraded(server: PrivatePostgres) -> None:
+    with engines.fresh_database(server.url) as one, engines.fresh_database(server.url) as another:
+        test_migrations.older(one)
+        with Installed(one, test_migrations.ENTITIES, finish=True) as old, Installed(another, old.entities) as new:
+            old.install()
+            new.sql(test_migrations.TABLES)
+            new.install()
+            assert test_migrations.catalog(one) == test_migrations.catalog(another)
+            assert not old.plan().changes

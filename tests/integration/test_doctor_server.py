@@ -139,6 +139,7 @@ def test_the_doctor_refuses_an_old_postgresql(case: Case, monkeypatch) -> None:
     case.found("postgresql", "critical", "this is PostgreSQL 13, and Syncline needs PostgreSQL 14 or newer")
 
 
+@pytest.mark.postgres(17, "a setting that a newer one is asked for")
 def test_a_postgresql_newer_than_the_tests_is_a_warning_and_works(case: Case, monkeypatch) -> None:
     monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 190_000)
     assert "nothing was tested on it" in case.found("postgresql", "warning", "this is PostgreSQL 19")["message"]

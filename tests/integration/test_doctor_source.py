@@ -213,11 +213,13 @@ class TestServer:
 
 
 class TestOutbox:
+    @programs.FLUSHED
     def test_dead_rows(self, case: Case, monkeypatch) -> None:
         monkeypatch.setattr("syncline.insight.checks.work.DEAD_ROWS", 500)
         self._fill_and_empty(case, 2000)
         case.cured(case.found("bloat", "warning", "syncline.outbox: ", "dead rows"))
 
+    @programs.FLUSHED
     def test_a_file_that_stays_large(self, case: Case, monkeypatch) -> None:
         monkeypatch.setattr("syncline.insight.checks.work.BLOATED_BYTES", 512 * 1024)
         self._fill_and_empty(case, 10_000)

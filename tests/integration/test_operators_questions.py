@@ -14,7 +14,7 @@ from syncline.insight import reach
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import connect
 from syncline.outbox.sql import blocks
-from tests import engines
+from tests import engines, programs
 
 FILL = """
 DO $$ BEGIN
@@ -109,6 +109,7 @@ def rows_scanned(connection):
     return connection.execute(query).fetchone()[0]
 
 
+@programs.FLUSHED
 async def test_our_own_reports_do_not_scan_the_history(filled):
     before = rows_scanned(filled[0])
     connection = await connect(filled[1])

@@ -26,7 +26,7 @@ def fill(relay: Relay, low: int, high: int, name: str = "x") -> None:
 
 async def settled(relay: Relay) -> None:
     """Every mark and every task is done; the keeper has had its say."""
-    await asyncio.sleep(0.4)
+    await relay.renewed()
     await relay.equal(tasks=True)
 
 
@@ -35,13 +35,13 @@ async def test_g3_a_target_restored_to_an_earlier_copy_is_reconciled(memory: Rel
     async with memory.worker():
         fill(memory, 1, 100)
         await memory.drained()
-        await asyncio.sleep(0.6)
+        await memory.renewed()
         restore = memory.target.target.backup()
         fill(memory, 101, 200)
         memory.sql("UPDATE item SET name = 'changed' WHERE id <= 50")
         memory.sql("DELETE FROM item WHERE id BETWEEN 40 AND 60")
         await memory.drained(deferred=True)
-        await asyncio.sleep(0.6)
+        await memory.renewed()
         restore()
         await until(lambda: "Restored" in memory.notices())
         await settled(memory)
@@ -53,14 +53,14 @@ async def test_a_target_restored_while_no_worker_ran_is_reconciled(database, mon
         async with relay.worker():
             fill(relay, 1, 50)
             await relay.drained()
-            await asyncio.sleep(0.6)
+            await relay.renewed()
         found = client[mongo_db]
         dump = {name: list(found[name].find()) for name in found.list_collection_names()}
         async with relay.worker():
             fill(relay, 51, 90)
             relay.sql("DELETE FROM item WHERE id < 10")
             await relay.drained(deferred=True)
-            await asyncio.sleep(0.6)
+            await relay.renewed()
         for name, documents in dump.items():
             found[name].delete_many({})
             found[name].insert_many(documents)
@@ -74,7 +74,7 @@ async def test_an_emptied_target_is_filled_again(memory: Relay) -> None:
     async with memory.worker():
         fill(memory, 1, 300)
         await memory.drained()
-        await asyncio.sleep(0.6)
+        await memory.renewed()
         memory.target.target.wipe()
         await until(lambda: "Restored" in memory.notices())
         await settled(memory)
@@ -84,7 +84,7 @@ async def test_a_reinstallation_is_noticed_and_reconciled(memory: Relay) -> None
     async with memory.worker():
         fill(memory, 1, 100)
         await memory.drained()
-        await asyncio.sleep(0.6)
+        await memory.renewed()
     await memory.uninstall()
     memory.sql("UPDATE item SET name = 'not captured' WHERE id < 20")
     memory.sql("DELETE FROM item WHERE id > 90")
@@ -105,7 +105,7 @@ async def test_g3_a_source_restored_to_an_earlier_time_is_reconciled() -> None:
                 fill(relay, 1, 50)
                 relay.sql("UPDATE item SET name = 'kept' WHERE id = 7")
                 await relay.drained()
-                await asyncio.sleep(0.6)
+                await relay.renewed()
             relay.conn.close()
             server.stop()
             shutil.copytree(server.data_dir, folder / "backup")
@@ -116,7 +116,7 @@ async def test_g3_a_source_restored_to_an_earlier_time_is_reconciled() -> None:
                 relay.sql("DELETE FROM item WHERE id = 9")
                 fill(relay, 51, 80)
                 await relay.drained(deferred=True)
-                await asyncio.sleep(1)
+                await relay.renewed()
             relay.conn.close()
             server.stop()
             shutil.rmtree(server.data_dir)
@@ -138,14 +138,14 @@ async def test_a_target_of_another_source_is_refused(memory: Relay, postgres) ->
     async with memory.worker():
         fill(memory, 1, 10)
         await memory.drained()
-        await asyncio.sleep(0.6)
+        await memory.renewed()
     with engines.fresh_database(postgres.url) as other:
         async with relayed(other) as stranger:
             stranger.target.target = memory.target.target
             fill(stranger, 100, 110)
             with pytest.raises(ForeignTargetError) as caught:
-                async with stranger.worker(ready=False):
-                    await asyncio.sleep(2)
+                async with stranger.worker():
+                    pass
             assert "adopt" in str(caught.value)
             assert stranger.counts()["outbox"] == 11
             assert {document["_id"] for document in stranger.raw()} == set(range(1, 11))
