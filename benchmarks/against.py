@@ -110,8 +110,9 @@ def _interpreter(tree: Path, folder: Path) -> Path:
     print("other requirements: installing them for the commit …", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / "bin" / "python"
-    quiet = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
-    subprocess.run([python, "-m", "pip", "install", *quiet, "-r", tree / PINS], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "--require-hashes", "-r", tree / PINS], check=True)
+    subprocess.run([*install, "--no-deps", "--no-build-isolation", "-e", tree], check=True)  # its metadata is asked for
     return python
 
 

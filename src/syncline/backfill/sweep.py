@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-import bson
-
 from syncline.backfill.pace import Pacer
 from syncline.backfill.tasks import ClaimLostError, Task, Tasks
 from syncline.errors import TargetUnavailableError
 from syncline.model.mark import Hint
+from syncline.model.strict_bson import decoded, encoded
 from syncline.outbox.connection import Connection, fetch_one, translated
 from syncline.outbox.key_sql import absent_keys, key_statements
 from syncline.outbox.retrying import in_transaction
@@ -154,15 +153,10 @@ class Sweep:
 
 def id_to_text(document_id: Any) -> str:
     """Write any ``_id`` as text that gives it back exactly."""
-    return base64.b64encode(bson.encode({"": document_id}, codec_options=_CODEC)).decode("ascii")
+    return base64.b64encode(encoded({"_id": document_id})).decode("ascii")
 
 
 def id_from_text(text: str) -> Any:
     """Read what ``id_to_text`` wrote."""
-    return bson.decode(base64.b64decode(text), codec_options=_CODEC)[""]
-
-
-_CODEC: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(
-    uuid_representation=bson.binary.UuidRepresentation.STANDARD,
-    datetime_conversion=bson.codec_options.DatetimeConversion.DATETIME_AUTO,
-)
+    (document_id,) = decoded(base64.b64decode(text)).values()
+    return document_id

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from bson import json_util
+from bson.binary import UuidRepresentation
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -96,9 +97,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
+_RELAXED = json_util.RELAXED_JSON_OPTIONS.with_options(uuid_representation=UuidRepresentation.STANDARD)
+
+
 def _extended(value: Any) -> Any:
     try:
-        return json_util.default(value, json_util.RELAXED_JSON_OPTIONS)
+        return json_util.default(value, _RELAXED)
     except TypeError:
         return str(value)
 

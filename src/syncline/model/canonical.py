@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from bson.binary import Binary
+from bson.code import Code
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
@@ -105,7 +106,7 @@ def _equal(source: Any, target: Any) -> bool:
         return False
     try:
         return canonical(source) == canonical(target)
-    except TypeError:  # the target may hold anything
+    except (TypeError, RecursionError):  # the target may hold anything
         return False
 
 
@@ -162,6 +163,10 @@ def _document(value: Mapping[str, Any]) -> bytes:
     return _tagged(b"o", b"".join(_tagged(b"k", name) + canonical(item) for name, item in pairs))
 
 
+def _formless(value: Any) -> bytes:
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
 def _array(value: list[Any] | tuple[Any, ...]) -> bytes:
     return _tagged(b"a", b"".join(map(canonical, value)))
 
@@ -177,6 +182,7 @@ _ENCODERS: Mapping[type, Callable[[Any], bytes]] = {
     str: _text,
     bytes: _binary,
     Binary: _binary,
+    Code: _formless,  # to Python it is a text
     uuid.UUID: lambda value: _tagged(b"u", value.bytes),
     ObjectId: lambda value: _text(str(value)),
     datetime: _instant,

@@ -15,6 +15,7 @@ from bson.decimal128 import Decimal128
 
 from syncline.model.entity import Column
 from syncline.model.network import cidr_text, inet_text
+from syncline.model.strict_bson import SYMBOL, Odd
 from syncline.model.types import Kind
 from syncline.model.values import NAN, decimal_from_text
 
@@ -83,7 +84,9 @@ def key_type(column: Column) -> KeyType:
 
 
 def number_text(type_: KeyType, value: Any) -> str | None:
-    """Write a number of any type as this type of key prints it; ``None``: no such key is equal to it."""
+    """Write a number of any type, or a symbol, as this type of key prints it; ``None``: no such key is equal to it."""
+    if isinstance(value, Odd) and value.tag == SYMBOL and type_.kind is Kind.TEXT:
+        return value.text
     if type_.kind not in (Kind.LONG, Kind.DECIMAL) or isinstance(value, bool):
         return None
     if isinstance(value, Decimal128):
@@ -106,7 +109,7 @@ def _strip(text: str) -> str | None:
 
 
 def _id_text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return value if type(value) is str else None  # code is a kind of text to Python
 
 
 def _no_nul(text: str) -> bool:

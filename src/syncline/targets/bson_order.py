@@ -9,11 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from bson.binary import Binary
+from bson.code import Code
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
+
+from syncline.model.strict_bson import DOCUMENT, SYMBOL, Odd, decoded
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  MongoDB's dates have no zone
 _UUID_SUBTYPE = 4
@@ -29,6 +32,12 @@ def order(value: Any) -> tuple[Any, ...]:
 
     """
     match value:
+        case Code():  # to Python it is a text
+            pass
+        case Odd(tag=tag, text=text) if tag == SYMBOL and text is not None:
+            return (3, text.encode())
+        case Odd(tag=tag, payload=payload) if tag == DOCUMENT:
+            return order(decoded(payload))
         case MinKey():
             return (0,)
         case None:

@@ -21,11 +21,13 @@ from pymongo.write_concern import WriteConcern
 from syncline.ending import end
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
+from syncline.model.strict_bson import UNDEFINED, Odd, decoded, encoded, leading
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors, suitability
 from syncline.targets.bson_order import order
 from syncline.targets.concurrently import concurrently
 from syncline.targets.mongo_indexes import ensure_indexes, holders, missing_indexes
+from syncline.targets.stored import DECODED, RAW, pages, read_one, sent
 
 T = TypeVar("T")
 
@@ -164,15 +166,43 @@ class MongoTarget:
         if stale := reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]:
             report.stale += stale
             refused = {error["index"] for error in errors}
-            written = [document for place, document in enumerate(documents) if place not in refused]
-            standing = await self._read_back(
-                collection, [(d["_originalId"], d["_id"], d["_v"]) for d in written], report
-            )
-            report.unknown |= {d["_originalId"] for d in written if standing.get(d["_originalId"]) != d["_v"]}
-            report.unknown -= report.outranked.keys()
+            await self._left(collection, [one for n, one in enumerate(documents) if n not in refused], report)
+        ambiguous = []
+        for error in errors:
+            document = documents[error["index"]]
+            if mongo_errors.is_of_repeated_field(error):
+                ambiguous.append(document)
+            else:
+                self._note(report, document["_originalId"], error, document)
+        if ambiguous:
+            await self._replace(collection, ambiguous, report)
+
+    async def _left(
+        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
+    ) -> None:
+        """Read back what stands in the place of documents of which some were not written."""
+        written = [(d["_originalId"], d["_id"], d["_v"]) for d in documents]
+        standing = await self._read_back(collection, written, report)
+        report.unknown |= {key for key, _, ticket in written if standing.get(key) != ticket}
+        report.unknown -= report.outranked.keys()
+
+    async def _replace(
+        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
+    ) -> None:
+        """Write over documents that have two fields of one name: the server refuses to update those by a pipeline."""
+        updates = [
+            {"q": {"_id": d["_id"], "$expr": {"$lt": [{"$ifNull": ["$_v", -1]}, d["_v"]]}}, "u": d} for d in documents
+        ]
+        reply = await self._command("update", collection, "updates", updates)
+        errors = mongo_errors.of(reply)
         for error in errors:
             document = documents[error["index"]]
             self._note(report, document["_originalId"], error, document)
+        if reply["n"] < len(documents):
+            refused = {error["index"] for error in errors}
+            before = len(report.outranked)
+            await self._left(collection, [one for n, one in enumerate(documents) if n not in refused], report)
+            report.stale += len(report.outranked) - before
 
     async def _upsert_sifted(
         self,
@@ -236,11 +266,12 @@ class MongoTarget:
         What kept a write out may be gone by now (a repair takes a ticket away): returned is what stands there, by key.
         """
         ids = {order(id_): (key, ticket) for key, id_, ticket in written}
-        cursor = collection.find({"_id": {"$in": [id_ for _, id_, _ in written]}}, {"_v": 1}, batch_size=len(written))
+        wanted = {"_id": {"$in": [id_ for _, id_, _ in written]}}
+        cursor = collection.with_options(RAW).find(wanted, {"_v": 1}, batch_size=len(written))
         standing = {}
-        for found in await cursor.to_list():
+        for found in map(decoded, [bytes(document.raw) for document in await cursor.to_list()]):
             key, ticket = ids[order(found["_id"])]
-            standing[key] = found.get("_v")
+            standing[key] = leading(found.get("_v"))
             if _outranks(standing[key], ticket):
                 report.outranked[key] = standing[key]
         return standing
@@ -324,42 +355,35 @@ class MongoTarget:
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             collection = await self._consistent(self._database[entity.collection], single=len(ids) == 1)
             if len(ids) == 1:
-                found = await collection.find_one({"_id": ids[0]})
-                return [] if found is None else [found]
-            return await collection.find({"_id": {"$in": list(ids)}}).to_list()
+                found = await read_one(collection, ids[0])
+                return [] if found is None else [decoded(found)]
+            cursor = collection.with_options(RAW).find({"_id": {"$in": list(ids)}})
+            return [decoded(bytes(document.raw)) for document in await cursor.to_list()]
 
     async def walk(
-        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False, tickets: bool = True
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
     ) -> AsyncIterator[list[Document]]:
-        """Walk ``{_id, _v}`` in index order; without ``tickets`` only ``{_id}``, which the index alone answers.
-
-        ``min`` with a hint bounds the index itself; a ``$gt`` filter would be cut to the type of its value, and hide
-        documents whose ``_id`` has another type.
-        """
+        """Walk ``{_id, _v}`` in the order of the index, whatever types the ``_id``s have."""
         collection = await self.reading(entity)
-        fields = {"_id": 1, "_v": 1} if tickets else {"_id": 1}
-        started = resume
-        while True:
-            with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-                cursor = collection.find({}, fields, batch_size=size + 1).hint([("_id", 1)]).limit(size + started)
-                if started:
-                    cursor = cursor.min([("_id", after)])
-                page = await cursor.to_list()
-            full = len(page) == size + started
-            if started and page and same_id(page[0]["_id"], after):
-                page = page[1:]
-            if page:
-                yield page
-            if not full:
-                return
-            after, started = page[-1]["_id"], True
+        async for page in pages(
+            collection,
+            DECODED,
+            first=encoded({"_id": after}) if resume else None,
+            passed=resume,
+            size=size,
+            fields={"_id": 1, "_v": 1},
+            seconds=self.timeout_seconds,
+        ):
+            yield page
 
     async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
         """Remove documents of ours by ``_id``: those that carry our fields."""
         ours = {"_v": {"$type": "number"}, "_originalId": {"$type": "string"}, "_source": {"$type": "string"}}
+        deletes = [{"q": sent({"_id": {"$in": list(ids)}, **ours}), "limit": 0}]
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            done = await self._database[entity.collection].delete_many({"_id": {"$in": list(ids)}, **ours})
-        return done.deleted_count
+            reply = await self._command("delete", self._database[entity.collection], "deletes", deletes)
+            mongo_errors.of(reply)
+        return int(reply["n"])
 
     async def probe(self) -> None:
         """Write something small and durable: is it the server or the batch that fails?"""
@@ -390,7 +414,8 @@ class MongoTarget:
     async def ask(self, command: Mapping[str, Any], *, admin: bool = False) -> Mapping[str, Any]:
         """Run a command and return the reply as it is; for who examines the server."""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            return await (self._client.admin if admin else self._database).command(dict(command))
+            reply = await (self._client.admin if admin else self._database).command(dict(command), codec_options=RAW)
+            return decoded(bytes(reply.raw))
 
     async def close(self) -> None:
         """Close the pool, in time: the driver wants to tell a server that may hang of the sessions that end."""
@@ -418,16 +443,12 @@ class MongoTarget:
         return collection.with_options(read_concern=ReadConcern("linearizable" if single else "majority"))
 
 
-def same_id(left: Any, right: Any) -> bool:
-    """Compare ids as the index does: Python takes True for 1."""
-    return bool(bson.encode({"": left}, codec_options=CODEC) == bson.encode({"": right}, codec_options=CODEC))
-
-
 def _outranks(version: Any, ticket: int) -> bool:
     """Tell whether the fence keeps this ticket out: by a higher number, or by what the order of types puts above."""
     if isinstance(version, (int, float, Decimal128)) and not isinstance(version, bool):
         return order(ticket) < order(version)
-    return version is not None and not isinstance(version, MinKey)
+    nothing = version is None or (isinstance(version, Odd) and version.tag == UNDEFINED)
+    return not nothing and not isinstance(version, MinKey)
 
 
 def _beat(record: Mapping[str, Any] | None) -> Beat | None:

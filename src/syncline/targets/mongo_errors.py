@@ -22,6 +22,7 @@ from syncline.model.values import MAX_LEVELS, nesting
 from syncline.ports import Document, Rejection, Report
 
 DUPLICATE_KEY = 11000
+REPEATED_FIELD = 7693400
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 PORTION_BYTES = 8 * 1024 * 1024
 
@@ -122,6 +123,11 @@ def is_duplicate_id(error: Mapping[str, Any]) -> bool:
 def is_conflict(error: Mapping[str, Any]) -> bool:
     """Tell whether a unique index gives the value to another record."""
     return bool(error["code"] == DUPLICATE_KEY)
+
+
+def is_of_repeated_field(error: Mapping[str, Any]) -> bool:
+    """Tell whether the stored document has two fields of one name."""
+    return bool(error["code"] == REPEATED_FIELD)
 
 
 def index_name(error: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ from pymongo.errors import OperationFailure
 
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
+from syncline.model.strict_bson import decoded
+from syncline.targets.stored import RAW
 
 _CONFLICTS = {85, 86}
 """IndexOptionsConflict, IndexKeySpecsConflict."""
@@ -100,9 +102,10 @@ async def holders(
         for start in range(0, len(same_index), LOOKUPS):
             first, *rest = [_lookup(index, values[place], place) for place in same_index[start : start + LOOKUPS]]
             unions = [{"$unionWith": {"coll": collection.name, "pipeline": one}} for one in rest]
-            cursor = await collection.aggregate([*first, *unions], collation=index.get("collation"))
+            pipeline = [*first, *unions]
+            cursor = await collection.with_options(RAW).aggregate(pipeline, collation=index.get("collation"))
             async for one in cursor:
-                found[one["place"]] = one["holder"]
+                found[one["place"]] = decoded(bytes(one["holder"].raw))
     return found
 
 

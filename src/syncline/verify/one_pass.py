@@ -9,6 +9,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
+from syncline.model.strict_bson import decoded, encoded
 from syncline.outbox.connection import fetch_one, translated
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.key_sql import absent_keys, key_statements
@@ -212,11 +213,11 @@ class Pass:
 
     async def _target(self) -> None:
         place = self._place
-        after = None if place.last_id is None else (self._inspection.decode(place.last_id)["_id"],)
+        after = None if place.last_id is None else (decoded(place.last_id)["_id"],)
         async with aclosing(ahead(self._inspection.walk_ids(self._plan.entity, after=after))) as pages:
             async for ids in pages:
                 self._report.documents += await self._orphans(ids)
-                place.last_id = self._inspection.encode({"_id": ids[-1]})
+                place.last_id = encoded({"_id": ids[-1]})
                 await self._passed(len(ids))
                 self._tell("target", self._report.documents, self._report.records)
         place.phase = Phase.AGAIN

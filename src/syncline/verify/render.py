@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from bson import json_util
+from bson.code import Code
 
 from syncline.model.canonical import MISSING
+from syncline.model.strict_bson import Odd, Repeated
 from syncline.model.values import Unrepresentable
 from syncline.model.words import counted
 from syncline.verify.masking import MASKED
@@ -114,10 +116,16 @@ def extended(value: Any) -> Any:
         return {"$masked": True}
     if isinstance(value, Unrepresentable):
         return {"$unrepresentable": value.reason}
+    if isinstance(value, Odd):
+        return {"$stored": value.what} | ({"hex": value.payload.hex()} if value.text is None else {"text": value.text})
+    if isinstance(value, Repeated):
+        return {"$repeated": [extended(item) for item in value.values]}
     if isinstance(value, Mapping):
         return {name: extended(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [extended(item) for item in value]
+    if isinstance(value, Code):
+        return {"$code": str(value)} | ({} if value.scope is None else {"$scope": extended(value.scope)})
     if isinstance(value, (str, bool)) or value is None:
         return value
     if isinstance(value, (int, float)):
