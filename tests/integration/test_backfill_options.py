@@ -88,11 +88,16 @@ async def test_a_comment_ends_with_its_line(items):
     assert done.marked == 5
 
 
-async def test_a_condition_that_fails_on_a_record_says_so_and_its_task_is_dropped(items):
-    with pytest.raises(SynclineError, match=r"items: the condition \(1 / \(v - 500\) < 2\) failed: .*division by zero"):
-        await asked(items, where="1 / (v - 500) < 2")
+async def test_a_record_on_which_the_condition_fails_is_marked_too(items):
+    await asked(items, where="1000 / (v - 500) > 100")
+    assert sorted(marked(items)) == [500, 502, 504, 506, 508]
+
+
+async def test_a_condition_that_fails_on_every_record_says_so_and_its_task_is_dropped(items):
+    with pytest.raises(SynclineError, match=r"items: the condition \(1 / \(v - v\) < 2\) failed: .*division by zero"):
+        await asked(items, where="1 / (v - v) < 2")
     assert items.sql("SELECT count(*) FROM syncline.task") == [(0,)]
-    assert max(marked(items)) == 400, "the chunks before it"
+    assert list(marked(items)) == []
 
 
 async def test_the_condition_is_kept_when_a_worker_goes_on(items):

@@ -10,7 +10,8 @@ from syncline.backfill.tasks import KEYS, WHERE, Task, Tasks
 from syncline.errors import SourceError
 from syncline.model.mark import Hint
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.key_sql import KeyStatements, key_statements
+from syncline.outbox.key_sql import KeyStatements, chosen_keys, key_statements
+from syncline.outbox.narrowing import is_of_records
 from syncline.outbox.retrying import in_transaction
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
@@ -90,9 +91,45 @@ class Backfill:
             await self._connection.execute("/* syncline */ SELECT syncline.wake()")
             await self._advance(task, progress | {"after": until or progress["last"]}, size, cursor.rowcount)
 
+        try:
+            with translated():
+                await in_transaction(self._connection, marked)
+        except SourceError as error:
+            if not is_of_records(error):
+                raise
+            await self._chunk_apart(task, start, end, until or progress["last"], size, error)
+        self._pacer.took()
+
+    async def _chunk_apart(
+        self,
+        task: Task,
+        start: Sequence[str] | None,
+        end: Sequence[str],
+        until: str,
+        size: int,
+        error: SourceError,
+    ) -> None:
+        """Mark a chunk in which a condition fails at some rows.
+
+        Whether those are to be marked nobody can say, so they are: a mark too many costs a look, and the worker parks
+        the record whose filter fails.
+        """
+        bare = self._statements.bare if start is None else self._statements.bare_after
+        with translated():
+            rows = await (await self._connection.execute(bare, (*(start or ()), *end))).fetchall()
+        chosen = await chosen_keys(self._connection, self._plan, self._statements, [key for (key,) in rows])
+        progress = task.progress
+        if WHERE in task.options and not (chosen.keys or progress["done"]):
+            raise error  # nothing speaks for the condition that somebody gave: it is wrong
+        keys = [*chosen.keys, *chosen.doubtful]
+
+        async def marked() -> None:
+            values = {"entity": self._plan.id, "keys": keys, "hint": Hint.BACKFILL.value}
+            await self._connection.execute(blocks("queries.sql")["mark"], values)
+            await self._advance(task, progress | {"after": until}, size, len(keys))
+
         with translated():
             await in_transaction(self._connection, marked)
-        self._pacer.took()
 
     async def _listed(self, task: Task, keys: Sequence[str]) -> None:
         """Mark the keys of a list, whether they have rows or not: what has none is to go."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import sql
 
-from syncline.errors import NotInstalledError, SynclineError
+from syncline.errors import NotInstalledError, SourceError, SynclineError
 from syncline.insight import reach
 from syncline.insight.status import plain
 from syncline.model.entity import Entity, Shape, TableName
@@ -18,6 +18,7 @@ from syncline.model.mapping import Projection
 from syncline.model.mark import MAX_BATCH, epoch_of
 from syncline.outbox.catalog import read_shape
 from syncline.outbox.connection import Connection
+from syncline.outbox.narrowing import is_of_records
 from syncline.outbox.path import pin_path
 from syncline.ports import Document, Target
 
@@ -126,7 +127,25 @@ async def _projection(connection: Connection, entity: Entity) -> Projection:
 
 
 async def _row(connection: Connection, projection: Projection, key: str) -> tuple[Mapping[str, Any] | None, bool]:
-    """Read the row as JSON, and whether the filter lets it pass."""
+    """Read the row as JSON, and whether the filter lets it pass.
+
+    Where the filter fails at this row it is taken for included, and of a row that cannot be read the key is shown; why
+    it cannot be read is said where contents are compared.
+    """
+    codec = projection.codec
+    for where in (projection.entity.where, None):
+        try:
+            found = await reach.query(connection, _row_query(projection, key, "to_jsonb(_syncline_row.*)", where))
+        except SourceError as error:
+            if not is_of_records(error):
+                raise
+        else:
+            return (json.loads(found[0]["row"], parse_float=_exact), found[0]["included"]) if found else (None, False)
+    there = await reach.query(connection, _row_query(projection, key, "NULL", None))
+    return (dict(zip(codec.names, codec.parse(key), strict=True)) if there else None), bool(there)
+
+
+def _row_query(projection: Projection, key: str, expression: str, where: str | None) -> sql.Composed:
     entity, codec = projection.entity, projection.codec
     parts = [
         sql.SQL("_syncline_row.{} = {}::{}").format(sql.Identifier(column.name), sql.Literal(text), _raw(type_.sql))
@@ -134,13 +153,13 @@ async def _row(connection: Connection, projection: Projection, key: str) -> tupl
     ]
     table = sql.Identifier(entity.table.schema, entity.table.name)
     # A bare alias would give way to a column of that name; `alias.*` is the row whatever its columns are called.
-    statement = sql.SQL(
-        "/* syncline */ SELECT to_jsonb(_syncline_row.*)::text AS row, EXISTS (SELECT FROM {table} WHERE ctid = "
+    return sql.SQL(
+        "/* syncline */ SELECT ({row})::text AS row, EXISTS (SELECT FROM {table} WHERE ctid = "
         "_syncline_row.ctid AND tableoid = _syncline_row.tableoid AND ({where})) AS included "
         "FROM {table} AS _syncline_row WHERE {condition}"
-    ).format(table=table, where=_raw(f"{entity.where or 'true'}\n"), condition=sql.SQL(" AND ").join(parts))
-    found = await reach.query(connection, statement)
-    return (json.loads(found[0]["row"], parse_float=_exact), found[0]["included"]) if found else (None, False)
+    ).format(
+        row=_raw(expression), table=table, where=_raw(f"{where or 'true'}\n"), condition=sql.SQL(" AND ").join(parts)
+    )
 
 
 def _exact(text: str) -> float | str:

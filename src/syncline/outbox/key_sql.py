@@ -47,6 +47,12 @@ class KeyStatements:
     """Marks the rows inside the filter up to a key. Parameters: hint, key."""
     mark_after: sql.Composed
     """The same after a key. Parameters: hint, key, last key."""
+    bare: sql.Composed
+    """Keys of all rows up to a key, whatever the filter says. Parameters: key."""
+    bare_after: sql.Composed
+    """The same after a key. Parameters: key, last key."""
+    present: sql.Composed
+    """Which of some keys have a row to be marked; each row is asked about alone. As ``absent``."""
     absent: sql.Composed
     """Which of some keys have no row inside the filter. Parameters: an array per column. Gives positions, from 1."""
     unproven: sql.Composed
@@ -57,6 +63,8 @@ class KeyStatements:
     """Number of rows, counted up to a limit. Parameters: limit."""
     sample: sql.Composed
     """Keys of random rows inside the filter. Parameters: percentage of the table, limit."""
+    bare_sample: sql.Composed
+    """Keys of random rows, whatever the filter says. Parameters likewise."""
 
     def bounds(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Put the texts of a key's columns in the order in which ``boundary``, ``mark`` and their kin take them."""
@@ -87,6 +95,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         "absent": _absent(plan, columns, casts),
         "unproven": _absent(plan, columns, casts, _OLDER),
         "rowless": _absent(plan, columns, casts, filtered=False),
+        "present": _present(plan, columns, casts, where),
     }
     in_order = [columns[place] for place in order], [casts[place] for place in order]
     after, until = bound(*in_order, ">"), bound(*in_order, "<=")
@@ -96,6 +105,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         return sql.SQL("/* syncline: keys */ " + text).format(**parts, where=where_of(conditions))
 
     page = "SELECT {key} FROM {table}{where} ORDER BY {columns} LIMIT %s"
+    bare = "SELECT {key} FROM {table}{where}"
     boundary = "SELECT {key} FROM {table}{where} ORDER BY {ordered} OFFSET %s LIMIT 1"
     mark = """INSERT INTO syncline.outbox (entity, lane, hint, key)
         SELECT {id}, syncline.lane_of({id}::smallint, q.k), %s::text::"char", q.k
@@ -115,11 +125,15 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         boundary_after=compose(boundary, after, until),
         mark=compose(mark, until, *marked),
         mark_after=compose(mark, after, until, *marked),
+        bare=compose(bare, until),
+        bare_after=compose(bare, after, until),
+        present=compose("{present}"),
         absent=compose("{absent}"),
         unproven=compose("{unproven}"),
         rowless=compose("{rowless}"),
         size=compose("SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) AS counted"),
         sample=compose(sample, *chance, *inside),
+        bare_sample=compose(sample, *chance),
     )
 
 
@@ -158,6 +172,80 @@ def _absent(
             ]
         ),
     )
+
+
+def _present(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str], where: str | None) -> sql.Composed:
+    """Ask the conditions of no other row, in whatever order the planner takes them: CASE keeps its own."""
+    names = [sql.Identifier(f"_syncline_{number}") for number in range(len(columns))]
+    equal = sql.SQL(" AND ").join(
+        [sql.SQL("{} = _syncline_keys.{}").format(c, n) for c, n in zip(columns, names, strict=True)]
+    )
+    asked = [
+        sql.SQL("CASE WHEN {} THEN {} END").format(equal, one)
+        for one in (*condition_of(plan.entity.where), *condition_of(where))
+    ]
+    return sql.SQL(
+        "SELECT _syncline_at FROM unnest({arrays}) WITH ORDINALITY AS _syncline_keys({names}, _syncline_at) "
+        "WHERE EXISTS (SELECT FROM {table}{where})"
+    ).format(
+        arrays=commas([sql.SQL("%s::text[]::{}[]").format(type_of(cast)) for cast in casts]),
+        names=commas(names),
+        table=table_of(plan.projection.shape.table),
+        where=where_of([equal, *asked]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of some keys have a row for which the conditions hold."""
+
+    keys: list[str]
+    doubtful: list[str]
+    """The conditions fail at these rows, or were not asked: so many statements were too many."""
+
+
+MOST = 300
+"""Statements that look for the rows at which a condition fails, at most."""
+
+
+async def chosen_keys(
+    connection: Connection, plan: Plan, statements: KeyStatements, keys: Sequence[str], *, most: int = MOST
+) -> Chosen:
+    """Tell for which rows the conditions hold, when one statement for all of them has failed.
+
+    Args:
+        connection: to the source, in no transaction.
+        plan: the entity.
+        statements: of this entity.
+        keys: of rows.
+        most: statements at most.
+
+    Raises:
+        SourceError: it failed for another reason than what the rows hold.
+
+    """
+    found = Chosen([], [])
+    parts, tries = [list(keys)] if keys else [], 0
+    while parts:
+        part = parts.pop()
+        tries += 1
+        if tries > most:
+            found.doubtful.extend(part)
+            continue
+        with translated():
+            try:
+                cursor = await connection.execute(statements.present, plan.projection.codec.parameters(part))
+            except psycopg.Error as error:
+                if not is_of_rows(error):
+                    raise
+                middle = len(part) // 2
+                if middle:
+                    parts += [part[middle:], part[:middle]]
+                else:
+                    found.doubtful.extend(part)
+            else:
+                found.keys.extend([part[position - 1] for (position,) in await cursor.fetchall()])
+    return found
 
 
 @dataclass(frozen=True, slots=True)

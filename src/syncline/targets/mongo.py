@@ -21,7 +21,7 @@ from pymongo.write_concern import WriteConcern
 from syncline.ending import end
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
-from syncline.model.strict_bson import UNDEFINED, Odd, decoded, encoded, leading
+from syncline.model.strict_bson import AS_STORED, UNDEFINED, Odd, decoded, encoded, leading
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors, suitability
 from syncline.targets.bson_order import order
@@ -46,6 +46,9 @@ CODEC = bson.CodecOptions[dict[str, Any]](
     datetime_conversion=bson.codec_options.DatetimeConversion.DATETIME_AUTO,
     tz_aware=False,
 )
+
+SHOWN = AS_STORED.with_options(unicode_decode_error_handler="replace")
+"""For what the server tells of itself, commands of others included."""
 
 CHUNK = 1000
 """Documents per command: larger ones gain nothing and hold the server's locks for longer."""
@@ -414,8 +417,7 @@ class MongoTarget:
     async def ask(self, command: Mapping[str, Any], *, admin: bool = False) -> Mapping[str, Any]:
         """Run a command and return the reply as it is; for who examines the server."""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            reply = await (self._client.admin if admin else self._database).command(dict(command), codec_options=RAW)
-            return decoded(bytes(reply.raw))
+            return await (self._client.admin if admin else self._database).command(dict(command), codec_options=SHOWN)
 
     async def close(self) -> None:
         """Close the pool, in time: the driver wants to tell a server that may hang of the sessions that end."""

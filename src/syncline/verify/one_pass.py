@@ -9,11 +9,14 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg import sql
+
+from syncline.errors import SourceError
 from syncline.model.strict_bson import decoded, encoded
 from syncline.outbox.connection import fetch_one, translated
 from syncline.outbox.dialect import Dialect, dialect_of
-from syncline.outbox.key_sql import absent_keys, key_statements
-from syncline.outbox.narrowing import read_narrowed
+from syncline.outbox.key_sql import absent_keys, chosen_keys, key_statements
+from syncline.outbox.narrowing import is_of_records, read_narrowed
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import Plan
 from syncline.verify.arrival import arrived
@@ -293,8 +296,19 @@ class Pass:
         size = self._options.sample
         rows = self._plan.projection.shape.estimated_rows
         percent = 100.0 if rows < 20 * size else min(100.0, 300.0 * size / rows)
+        try:
+            return await self._keys(self._statements.sample, percent, size)
+        except SourceError as error:
+            if not is_of_records(error):
+                raise
+        keys = await self._keys(self._statements.bare_sample, percent, 10 * size)
+        chosen = await chosen_keys(self._sides.looks, self._plan, self._statements, keys)
+        wanted = {*chosen.keys, *chosen.doubtful}
+        return [key for key in keys if key in wanted][:size]
+
+    async def _keys(self, statement: sql.Composed, *parameters: Any) -> list[str]:
         with translated():
-            cursor = await self._sides.looks.execute(self._statements.sample, (percent, size))
+            cursor = await self._sides.looks.execute(statement, parameters)
             return [key for (key,) in await cursor.fetchall()]
 
     # -- the end
