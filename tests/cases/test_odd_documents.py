@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from bson import Int64
 from typer.testing import CliRunner
 
 from syncline.backfill.tasks import TaskKind
 from syncline.cli.main import app
 from syncline.model.entity import Index
-from syncline.ports import Absence, Batch
+from syncline.ports import Absence, Batch, Report
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import extended
@@ -119,6 +120,24 @@ async def test_documents_are_compared_as_they_are_stored_and_mended(database, mo
         json.dumps([one.as_dict() for one in [await mend(pair, report)]])
         again = await pair.verify()
         assert (kinds(again), again.exit_status) == ({}, 0)
+
+
+async def test_a_document_with_two_fields_of_one_name_is_replaced_by_newer_states_only(database, mongo_url, mongo_db):
+    """The server refuses to update it by a pipeline. A newer state may have come before the second command."""
+    ddl = "CREATE TABLE t (id int PRIMARY KEY, title text); INSERT INTO t SELECT i, 't' FROM generate_series(1, 3) i"
+    async with paired(database, mongo_url, mongo_db, ddl, [entity("t")]) as pair:
+        await filled(pair)
+        for id_, version in ((1, 2**40), (2, 2**60), (3, 2**50)):
+            change = {"title": [odd.text("WRONG"), odd.text("t")], "_v": [odd.int64(version)]}
+            for name, values in change.items():
+                odd.replace_stored(
+                    pair.docs.t, id_, lambda stored, name=name, values=values: odd.with_field(stored, name, *values)
+                )
+        new = [{"_id": n, "_originalId": str(n), "title": "new", "_v": Int64(2**50)} for n in (1, 2, 3)]
+        report = Report()
+        await pair.target._replace(pair.target._database.t, new, report)
+        assert (report.rejected, report.outranked, report.stale) == ([], {"2": 2**60}, 1)
+        assert [pair.docs.t.find_one({"_id": n})["title"] for n in (1, 2, 3)] == ["new", "t", "t"]
 
 
 IDS = {

@@ -30,6 +30,8 @@ NEW = "tests/cases/test_new_columns.py"
 WRITES = "tests/cases/test_writes_go_on.py"
 SESSIONS = "tests/unit/test_session_cache.py"
 REVOCATIONS = "tests/integration/test_session_revocations.py"
+ODD = "tests/cases/test_odd_documents.py"
+FAILING = "tests/cases/test_failing_conditions.py"
 
 
 @dataclass(frozen=True)
@@ -658,6 +660,83 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{TESTS}/test_verify_traps.py::test_a_row_that_is_away_when_its_place_is_walked_is_compared_all_the_same"],
+    ),
+    # -- what drivers do not decode
+    Mutant(
+        "driver-believed",
+        "verification compares what the driver makes of a document, not what is stored",
+        [
+            Swap(
+                "syncline/model/strict_bson.py",
+                "decoded",
+                "bson.encode(found, codec_options=codec) == document",
+                "True",
+            )
+        ],
+        [f"{ODD}::test_documents_are_compared_as_they_are_stored_and_mended"],
+    ),
+    Mutant(
+        "references-believed",
+        "a document with $ref and $id is compared as the driver's reference",
+        [Swap("syncline/model/strict_bson.py", "decoded", "b'$ref\\0' not in document", "True")],
+        [f"{ODD}::test_documents_are_compared_as_they_are_stored_and_mended"],
+    ),
+    Mutant(
+        "repeated-fields-parked",
+        "a document with two fields of one name, which the server does not update, is not replaced either",
+        [
+            Swap(
+                "syncline/targets/mongo.py",
+                "MongoTarget._upsert",
+                "mongo_errors.is_of_repeated_field(error)",
+                "False",
+            )
+        ],
+        [f"{ODD}::test_documents_are_compared_as_they_are_stored_and_mended"],
+    ),
+    Mutant(
+        "replaced-without-fence",
+        "such a document is replaced by an older state too",
+        [
+            Swap(
+                "syncline/targets/mongo.py",
+                "MongoTarget._replace",
+                "{'_id': d['_id'], '$expr': {'$lt': [{'$ifNull': ['$_v', -1]}, d['_v']]}}",
+                "{'_id': d['_id']}",
+            )
+        ],
+        [f"{ODD}::test_a_document_with_two_fields_of_one_name_is_replaced_by_newer_states_only"],
+    ),
+    Mutant(
+        "odd-keys-rewritten",
+        "an _id that holds what no driver writes is asked for in another form",
+        [Swap("syncline/model/strict_bson.py", "_fields", "_whole(tag, payload, value)", "value")],
+        [f"{ODD}::test_a_key_that_no_driver_decodes_is_one_foreign_document"],
+    ),
+    Mutant(
+        "a-failing-condition-stops-all",
+        "a filter that fails at one row stops the backfill of all",
+        [Swap("syncline/backfill/marking.py", "Backfill._chunk", "not is_of_records(error)", "True")],
+        [f"{FAILING}::test_a_backfill_marks_the_rows_at_which_the_filter_does_not_fail"],
+    ),
+    Mutant(
+        "a-failing-row-forgotten",
+        "a row at which the filter fails is not marked",
+        [
+            Swap(
+                "syncline/backfill/marking.py",
+                "Backfill._chunk_apart",
+                "[*chosen.keys, *chosen.doubtful]",
+                "chosen.keys",
+            )
+        ],
+        [f"{FAILING}::test_a_backfill_marks_the_rows_at_which_the_filter_does_not_fail"],
+    ),
+    Mutant(
+        "a-failing-condition-stops-samples",
+        "a filter that fails at one row stops the verification of a sample",
+        [Swap("syncline/verify/one_pass.py", "Pass._sample_of_source", "not is_of_records(error)", "True")],
+        [f"{FAILING}::test_a_sample_names_the_row_at_which_the_filter_fails"],
     ),
     # -- schema changes
     Mutant(
