@@ -216,7 +216,8 @@ async def test_a_sweep_passes_over_documents_that_no_driver_decodes(database, mo
         odd.replace_stored(pair.docs.t, "10", lambda stored: odd.with_field(stored, "_v", odd.text(b"\xff")))
         pair.sql("DELETE FROM t WHERE id = '11'", "DELETE FROM syncline.outbox")
         done = await pair.backfill("t", TaskKind.SWEEP)
-        assert (done.done, done.marked, done.foreign) == (11 + len(IDS), 2, len(IDS))
+        # The server takes a symbol for the text: it has the key of a record that is away.
+        assert (done.done, done.marked, done.foreign) == (11 + len(IDS), 3, len(IDS) - 1)
 
 
 async def test_a_symbol_in_the_place_of_a_key_is_replaced(database, mongo_url, mongo_db):
