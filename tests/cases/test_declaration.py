@@ -102,6 +102,15 @@ async def test_case_25_an_installation_is_taken_over_by_running_workers(relay: R
         await until(lambda: labels(relay) == {"later"})
 
 
+async def test_an_installation_that_concerns_no_column_is_taken_over_too(relay: Relay) -> None:
+    relay.entities = [replace(PLAIN, fields=Fields(rename={"name": "title"}))]
+    async with relay.worker():
+        await relay.install()
+        await until(
+            lambda: [d for d in relay.raw() if d.get("title") == "a"] or relay.sql("UPDATE item SET qty = qty + 1")
+        )
+
+
 async def test_an_entity_that_is_removed_is_served_no_more(relay: Relay) -> None:
     relay.entities = [PLAIN, entity("part")]
     await relay.install()

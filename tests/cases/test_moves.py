@@ -183,3 +183,8 @@ async def test_blue_green_by_logical_replication_is_adopted_once() -> None:
                 await goes_on(moved)
                 assert moved.document(11) is None
                 assert "the target belongs to another source" in await refused(relay)
+                await moved.install()
+                triggers = moved.sql(
+                    "SELECT tgname FROM pg_trigger WHERE tgrelid = 'item'::regclass AND tgname ~ 'syncline'"
+                )
+                assert "syncline_1_row" not in {name for (name,) in triggers}

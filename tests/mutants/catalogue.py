@@ -23,6 +23,7 @@ REJECTED = "tests/cases/test_rejected_records.py"
 DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
+EXPLAIN = "tests/cases/test_explain.py"
 POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 SCHEMA = "tests/cases/test_schema_changes.py"
@@ -505,6 +506,7 @@ MUTANTS: Sequence[Mutant] = (
         "a source that is older than the target's memory of it is taken as it is",
         [
             Swap(f"{RELAY}/restores.py", "judge_beat", "found.count > mine.count", "False"),
+            Swap(f"{RELAY}/restores.py", "judge_beat", "found.nonce not in nonces", "False"),
             Swap(f"{RELAY}/restores.py", "judge_lanes", "max(stored.values(), default=0) > renewal.epoch", "False"),
         ],
         [f"{RESTORES}::test_g3_a_source_restored_to_an_earlier_time_is_reconciled"],
@@ -599,7 +601,25 @@ MUTANTS: Sequence[Mutant] = (
                 "False",
             )
         ],
-        [f"{DECLARED}::test_case_25_an_installation_is_taken_over_by_running_workers"],
+        [f"{DECLARED}::test_an_installation_that_concerns_no_column_is_taken_over_too"],
+    ),
+    Mutant(
+        "explain-finds-no-difference",
+        "the fields in which a document differs from its row are not named",
+        [Swap("syncline/insight/explain.py", "_both", "if e.differences: ...", "if False: ...")],
+        [f"{EXPLAIN}::test_fields_that_differ_are_named_with_the_command"],
+    ),
+    Mutant(
+        "explain-forgets-tasks",
+        "a document that a backfill is still to write is called missing",
+        [Swap("syncline/insight/explain.py", "_settled", "to_come and present", "False")],
+        [f"{EXPLAIN}::test_a_missing_document_may_be_still_to_come"],
+    ),
+    Mutant(
+        "explain-ignores-the-filter",
+        "a row that the entity's filter leaves out is expected in the target",
+        [Swap("syncline/insight/explain.py", "_settled", "e.row is not None and e.included", "e.row is not None")],
+        [f"{EXPLAIN}::test_a_row_outside_of_the_filter_agrees_with_no_document"],
     ),
     # -- backfill
     Mutant(
