@@ -24,6 +24,7 @@ from syncline.errors import (
 from syncline.split.databases import Databases
 from tests import engines
 from tests.bouncer import bouncer
+from tests.cockroach.server import Simulator
 from tests.integration.split_case import Carrier, User, Zone, create, declared, variables
 
 pytestmark = pytest.mark.engines
@@ -208,6 +209,26 @@ def test_a_block_that_fails_is_rolled_back(case: Databases):
         raise ZeroDivisionError
     with case.data.connection() as connection:
         assert connection.execute("SELECT 1 FROM carriers WHERE name = 'gone'").fetchone() is None
+
+
+async def test_a_connection_comes_back_as_it_was(database: str):
+    env = {"DATABASE_URL": f"{database}&connection_limit=1"}
+    async with Databases.from_environment(None, env, dotenv=None) as databases:
+        with databases.primary.connection() as connection:
+            connection.autocommit = True
+            connection.cursor_factory = psycopg.ClientCursor
+        with databases.data.connection() as connection:
+            assert (connection.autocommit, connection.cursor_factory.__name__) == (False, "CheckedCursor")
+        async with databases.primary.aconnection() as connection:
+            await connection.set_autocommit(True)
+        async with databases.data.aconnection() as connection:
+            assert not connection.autocommit
+
+
+def test_cockroachdb_is_refused_by_name(cockroach: Simulator):
+    databases = Databases.from_environment(None, {"DATABASE_URL": cockroach.url}, dotenv=None)
+    with pytest.raises(NamedDatabaseError, match="this is CockroachDB; named databases are PostgreSQL only"):
+        databases.check()
 
 
 def _with(url: str, **parts: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from syncline.config.databases import Place, load_databases
@@ -14,6 +15,7 @@ from syncline.errors import (
     WrongDatabaseError,
 )
 from syncline.split.address import address_of
+from syncline.split.connecting import refusal
 from syncline.split.ownership import Ownership, Rules
 from syncline.split.routing import Ledger, Routing
 from syncline.split.statements import Name, Placeholders
@@ -112,7 +114,6 @@ def test_without_a_pooler_settings_go_to_the_session(tmp_path):
     )
     found = address("postgresql://h/d?schema=odd%20one", text, tmp_path)
     assert found.arguments() == {
-        "application_name": "syncline",
         "connect_timeout": "5",
         "sslmode": "disable",
         "options": '-c statement_timeout=5s -c work_mem=4096 -c search_path="odd\\ one",\\ public',
@@ -122,7 +123,8 @@ def test_without_a_pooler_settings_go_to_the_session(tmp_path):
 
 def test_what_the_url_says_of_itself_is_kept(tmp_path):
     found = address("postgresql://h/d?application_name=shop&connect_timeout=9&pool_timeout=0", tmp_path=tmp_path)
-    assert found.arguments() == {"application_name": "shop"}
+    assert found.arguments() == {}
+    assert found.conninfo == "postgresql://h/d?application_name=shop&connect_timeout=9"
     assert found.pool_timeout > 3600
 
 
@@ -144,6 +146,31 @@ def test_a_url_that_cannot_be_used_is_refused_by_its_variable(url, text, said, t
         address(url, text, tmp_path)
     assert str(told.value).startswith("A_DATABASE_URL: ")
     assert said in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        ('FATAL:  password authentication failed for user "app"', "the server refuses the password"),
+        ("FATAL:  SASL authentication failed", "the server refuses the password"),
+        ('FATAL:  database "x" does not exist', "the server has no such database"),
+        ("server does not support SSL, but SSL was required", "the server does not offer TLS, and sslmode asks for it"),
+        ('root certificate file "/ca.pem" does not exist', "the file of sslrootcert does not exist"),
+        ("SSL error: certificate verify failed", "the server's certificate cannot be trusted"),
+        ("FATAL:  unsupported startup parameter: options", "the pooler refuses a setting of the session"),
+        ("FATAL:  sorry, too many clients already", "has no connection left"),
+        ("connection timeout expired", "does not answer in time"),
+        ("Connection refused\n\tIs the server running?", "cannot be reached"),
+    ],
+)
+def test_what_the_driver_says_becomes_one_sentence_without_the_password(driver, said, tmp_path):
+    found = address("postgresql://app:s3cret@db:5432/shop", tmp_path=tmp_path)
+    error = refusal(found, psycopg.OperationalError(f"connection failed for app:s3cret: {driver}"))
+    assert error.message.startswith("A_DATABASE_URL: ")
+    assert said in error.message
+    assert "shop at db:5432" in error.message
+    assert "s3cret" not in str(error)
+    assert error.retryable == (said.startswith(("has", "does not answer", "cannot be reached")))
 
 
 RULES = {
@@ -168,6 +195,15 @@ RULES = {
 )
 def test_rules_say_whose_a_table_is(table, owner):
     assert Ownership(RULES).owner(Name.read(table)) == owner
+
+
+def test_tables_that_each_database_has_for_itself_go_wherever_they_are_sent(tmp_path):
+    found = read({"DATABASE_URL": "postgresql://h/d"}, "[databases.a]\nrest = true", tmp_path)
+    asked = Routing(Ownership(RULES, everywhere=found.settings.everywhere), split=True)
+    for database in ("primary", "data"):
+        asked.look("INSERT INTO django_migrations VALUES (1)", Placeholders.NONE, database=database)
+        asked.look("UPDATE ops.alembic_version SET version_num = '1'", Placeholders.NONE, database=database)
+    assert asked.destination("SELECT * FROM alembic_version, carriers", Placeholders.NONE) == "data"
 
 
 def test_the_rest_goes_to_the_database_that_takes_it():

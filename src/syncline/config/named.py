@@ -37,6 +37,8 @@ class SplitSettings(Section):
     """Share of warnings that are logged again after a statement's first one from a line; the others are counted."""
     exempt: tuple[Exemption, ...] = ()
     """Ties that are let through until a day."""
+    everywhere: tuple[str, ...] = ("alembic_version*", "django_migrations")
+    """Tables, or patterns, that each database has for itself: a statement on them goes wherever it is sent."""
 
 
 class DatabaseSettings(Section):

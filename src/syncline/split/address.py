@@ -52,7 +52,7 @@ class Address:
 
     def arguments(self) -> dict[str, Any]:
         """Give the arguments of ``psycopg.connect``, beside ``conninfo``."""
-        given: dict[str, Any] = {"application_name": "syncline", **dict(self.parameters)}
+        given: dict[str, Any] = dict(self.parameters)
         if self.pooled:
             return {**given, "prepare_threshold": None}
         wanted = dict(self.settings)
@@ -95,8 +95,6 @@ def _read(place: Place, settings: DatabaseSettings, *, direct: bool) -> Address:
     parameters = {name: str(value) for name, value in settings.parameters.items()}
     if "connect_timeout" not in given:
         parameters.setdefault("connect_timeout", str(max(1, round(settings.connect_timeout.total_seconds()))))
-    if "application_name" in given:
-        parameters.setdefault("application_name", given["application_name"])
     timeout = settings.pool_timeout.total_seconds() if settings.pool_timeout else _number(given, "pool_timeout")
     return Address(
         called=place.called,

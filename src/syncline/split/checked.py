@@ -9,6 +9,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from syncline.errors import RoutingError
 from syncline.split.routing import Ledger
@@ -48,6 +49,15 @@ class CheckedConnection(_Guarded, psycopg.Connection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._make_checked()
+
+    def restore(self) -> None:
+        """Make it as it was before it was lent."""
+        self.autocommit = False
+        self._make_checked()
+
+    def _make_checked(self) -> None:
+        self.row_factory = tuple_row
         self.cursor_factory = CheckedCursor
         self.server_cursor_factory = CheckedServerCursor
 
@@ -57,6 +67,15 @@ class CheckedAsyncConnection(_Guarded, psycopg.AsyncConnection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._make_checked()
+
+    async def restore(self) -> None:
+        """Make it as it was before it was lent."""
+        await self.set_autocommit(False)
+        self._make_checked()
+
+    def _make_checked(self) -> None:
+        self.row_factory = tuple_row
         self.cursor_factory = CheckedAsyncCursor
         self.server_cursor_factory = CheckedAsyncServerCursor
 

@@ -122,7 +122,7 @@ class Databases:
         if not self.split:
             servers = dict.fromkeys(servers, next(iter(servers.values())))
         rules = {each.name: _rules(each, addresses[each.name]) for each in configured.databases}
-        self.routing = Routing(Ownership(rules), split=self.split)
+        self.routing = Routing(Ownership(rules, everywhere=configured.settings.everywhere), split=self.split)
         self.guard = Guard(self.routing, configured.settings)
         self._addresses = addresses
         self._engine_options = engine_options

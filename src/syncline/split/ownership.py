@@ -28,8 +28,9 @@ class Rules:
 class Ownership:
     """The map from tables to databases."""
 
-    def __init__(self, rules: Mapping[str, Rules]) -> None:
+    def __init__(self, rules: Mapping[str, Rules], *, everywhere: tuple[str, ...] = ()) -> None:
         self._rules = dict(rules)
+        self._everywhere = everywhere
         self._declared: dict[str, list[Any]] = {name: [] for name in rules}
 
     @property
@@ -52,6 +53,10 @@ class Ownership:
         if database not in self._rules:
             raise ConfigError(f"there is no database {database!r}", hint=f"there are: {', '.join(self.names)}")
         self._declared[database].append(models)
+
+    def is_everywhere(self, table: Name) -> bool:
+        """Tell tables that each database has for itself, such as those of migration tools."""
+        return any(fnmatchcase(table.name, pattern) for pattern in self._everywhere)
 
     def owner(self, table: Name) -> str | None:
         """Say in which database a table is; ``None``: no rule says it.

@@ -33,8 +33,10 @@ class Verdict:
     """The databases whose tables it touches."""
     changed: frozenset[str]
     """Those whose tables it writes or locks."""
+    owned: frozenset[Name]
+    """Tables of which a rule says whose they are."""
     unknown: frozenset[Name]
-    """Tables of which no rule says whose they are."""
+    """Tables of which none does."""
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ class Routing:
         if self.unclear is not None and (verdict.script.error or verdict.script.unseen):
             self.unclear(sql, verdict.script)
         if len(verdict.owners) > 1:
-            self.refuse(_across(self.ownership, verdict.script.tables), sql)
+            self.refuse(_across(self.ownership, verdict.owned), sql)
         elif database is not None and verdict.owners and database not in verdict.owners:
             raise _wrong(verdict, database)
         if ledger is not None and verdict.changed:
@@ -131,7 +133,7 @@ class Routing:
             RoutingError: no rule names a table, or they belong to several databases.
 
         """
-        owners = {table: self.ownership.owner(table) for table in tables}
+        owners = self._owners(tables)
         found = {owner for owner in owners.values() if owner is not None}
         if len(found) > 1 and (self.split or self.allow is None):  # in single mode `look` judges, which knows the text
             raise _across(self.ownership, owners)
@@ -150,14 +152,18 @@ class Routing:
         if self.split or self.allow is None or not self.allow(error, sql):
             raise error
 
+    def _owners(self, tables: Iterable[Name]) -> dict[Name, str | None]:
+        return {table: self.ownership.owner(table) for table in tables if not self.ownership.is_everywhere(table)}
+
     def _settled(self, sql: str, placeholders: Placeholders) -> Verdict:
         script = parse(sql, placeholders)
-        owners = {table: self.ownership.owner(table) for table in script.tables}
-        changed = {owners[table] for table in script.written | script.locked}
+        owners = self._owners(script.tables)
+        changed = {owners.get(table) for table in script.written | script.locked}
         verdict = Verdict(
             script,
             owners=frozenset(owner for owner in owners.values() if owner is not None),
             changed=frozenset(owner for owner in changed if owner is not None),
+            owned=frozenset(table for table, owner in owners.items() if owner is not None),
             unknown=frozenset(table for table, owner in owners.items() if owner is None),
         )
         if verdict.unknown:
@@ -184,7 +190,7 @@ def unknown(table: Name, names: Iterable[str]) -> UnknownTableError:
 
 def _wrong(verdict: Verdict, database: str) -> WrongDatabaseError:
     (right,) = verdict.owners
-    tables = ", ".join(sorted(str(table) for table in verdict.script.tables - verdict.unknown))
+    tables = ", ".join(sorted(map(str, verdict.owned)))
     return WrongDatabaseError(f"{tables}: in {right}, not in {database}", hint=f"use {right}", right=right)
 
 

@@ -37,7 +37,8 @@ class Server:
         with self._lock:
             if self._pool is None:
                 probe(self.address)
-                self._pool = ConnectionPool(open=True, connection_class=CheckedConnection, **self._options())
+                options = {**self._options(), "reset": CheckedConnection.restore}
+                self._pool = ConnectionPool(open=True, connection_class=CheckedConnection, **options)
             return self._pool
 
     async def aopen(self) -> AsyncConnectionPool[CheckedAsyncConnection]:
@@ -52,7 +53,8 @@ class Server:
 
             await asyncio.to_thread(probe, self.address)
         if self._async_pool is None:
-            pool = AsyncConnectionPool(open=False, connection_class=CheckedAsyncConnection, **self._options())
+            options = {**self._options(), "reset": CheckedAsyncConnection.restore}
+            pool = AsyncConnectionPool(open=False, connection_class=CheckedAsyncConnection, **options)
             self._async_pool = pool  # before it is awaited: a second caller must find this one
             await pool.open()
         return self._async_pool
