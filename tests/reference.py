@@ -51,7 +51,8 @@ error) and `--version`.
 
 Unless a command says otherwise its exit status is 0 when it did what was asked, 2 for wrong usage, 3 when it could not
 run (one line on standard error says why, and what to do), 70 for a defect of Syncline, 130 after Ctrl-C. With `--json` the
-report goes to standard output as JSON; errors stay on standard error.
+report goes to standard output as JSON, with names in camelCase as in the health routes (what is yours keeps its own: rows, documents, settings);
+an error is JSON on standard error, `{{"error": {{"message", "hint"}}}}`.
 """
 ENTITY_PARTS = (
     ("[[split.exempt]]", Exemption),

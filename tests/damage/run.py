@@ -160,7 +160,7 @@ def _findings(report: dict[str, Any]) -> dict[Key, Harm]:
             if _key_of(one) in found:
                 raise DamageError(f"reported twice: {one}")
             found[_key_of(one)] = Harm(one["kind"], fields)
-        if entity["findings_omitted"] or sum(entity["divergent"].values()) != len(entity["findings"]):
+        if entity["findingsOmitted"] or sum(entity["divergent"].values()) != len(entity["findings"]):
             raise DamageError(f"the counts are not those of the findings: {entity['divergent']}")
     return found
 

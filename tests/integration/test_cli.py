@@ -285,7 +285,7 @@ class TestExplain:
             " SELECT n, now(), now(), 1, 'U', '1' FROM generate_series(1, 20) AS n"
         )
         report = json.loads(installed.run("explain", "users", "1", "--json", "--events", "5"))
-        assert [event["event_type"] for event in report["history"]] == ["users.updated"] * 5
+        assert [event["eventType"] for event in report["history"]] == ["users.updated"] * 5
 
 
 class TestParked:

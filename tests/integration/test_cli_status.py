@@ -108,7 +108,7 @@ class TestInit:
         assert report["text"] == place.read_text("utf-8")
         assert report["source"] == "postgresql"
         assert {"name": "album", "table": "public.album", "key": ["id"]} in report["entities"]
-        assert [one["table"] for one in report["left_out"]] == ["public.notes"]
+        assert [one["table"] for one in report["leftOut"]] == ["public.notes"]
         report = json.loads(CliRunner().invoke(app, [*arguments[:3], "--stdout", "--json"]).output)
         assert report["file"] is None
 

@@ -145,7 +145,7 @@ def test_many_differences_go_to_the_file_and_not_to_the_terminal(command, tmp_pa
     lines = (tmp_path / "r.jsonl").read_text().splitlines()
     assert (len(lines), json.loads(lines[-1])["report"]["entities"][0]["divergent"]) == (2501, {"missing": 2500})
     shown = command.json("verify", "users", status=1)["entities"][0]
-    assert (len(shown["findings"]), shown["findings_omitted"]) == (1000, 1500)
+    assert (len(shown["findings"]), shown["findingsOmitted"]) == (1000, 1500)
     repaired = command.json("repair", "--from", tmp_path / "r.jsonl")["repair"]
     assert (repaired["marked"], len(repaired["records"])) == (2500, 1000)
     assert command.relay.value("SELECT count(*) FROM syncline.outbox WHERE hint = 'R'") == 2500

@@ -17,6 +17,7 @@ from syncline.backfill.runner import Progress as Step
 from syncline.backfill.tasks import TaskKind
 from syncline.cli.boundary import err
 from syncline.cli.common import print_table, say
+from syncline.model.json_names import camelled
 
 TOLD_SECONDS = 1.0
 WINDOW_SECONDS = 30.0
@@ -107,7 +108,7 @@ def lines() -> Iterator[Callable[[Step], None]]:
         if step.finished or now - told_at >= TOLD_SECONDS:
             told_at = now
             rate = {"per_second": speed.per_second, "seconds_left": speed.seconds_left(step.total)}
-            err.out(json.dumps({**step_as_dict(step), **rate, "waiting": step.waiting}), highlight=False)
+            err.out(json.dumps(camelled({**step_as_dict(step), **rate, "waiting": step.waiting})), highlight=False)
 
     yield told
 

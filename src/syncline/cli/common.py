@@ -21,6 +21,7 @@ from syncline.cli.boundary import invocation
 from syncline.config import Settings, load, passwords
 from syncline.errors import ConfigError, SynclineError
 from syncline.model.entity import Entity
+from syncline.model.json_names import camelled
 
 if TYPE_CHECKING:
     from syncline.insight.checks.finding import Finding
@@ -92,8 +93,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON; MongoDB's own types in its relaxed extended form."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=_extended)
+    """Print JSON with names in camelCase; MongoDB's own types in its relaxed extended form."""
+    text = json.dumps(camelled(value), indent=2, ensure_ascii=False, default=_extended)
     sys.stdout.write(text + "\n")
 
 

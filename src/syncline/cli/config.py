@@ -13,6 +13,7 @@ from syncline.cli.common import ConfigOption, JsonOption, configured, print_json
 from syncline.config import Settings
 from syncline.errors import PrivilegeError, SourceUnavailableError
 from syncline.insight import reach
+from syncline.model.json_names import Verbatim
 from syncline.model.words import counted
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     settings = settings_from(config)
     shown = settings.as_dict()
     if as_json:
-        print_json(shown)
+        print_json(Verbatim(shown))  # spelt as in the file
         return
     say(f"# from {settings.file or 'the environment'}")
     for name, section in shown.items():

@@ -30,7 +30,7 @@ def init(
 ) -> None:
     """Look at a PostgreSQL or CockroachDB database and write a commented syncline.toml for it.
 
-    With --json the report has `file` (null with --stdout), `source`, `entities` (name, table, key), `left_out` (table,
+    With --json the report has `file` (null with --stdout), `source`, `entities` (name, table, key), `leftOut` (table,
     reason) and the `text`.
     """
     given = url or os.environ.get(DIRECT) or os.environ.get("DATABASE_URL")

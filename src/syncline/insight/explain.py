@@ -14,6 +14,7 @@ from syncline.errors import NotInstalledError, SourceError, SynclineError
 from syncline.insight import reach
 from syncline.insight.status import plain
 from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.json_names import Verbatim
 from syncline.model.mapping import Projection
 from syncline.model.mark import MAX_BATCH, epoch_of
 from syncline.outbox.catalog import read_shape
@@ -73,7 +74,8 @@ class Explanation:
             "lane", "ticket", "target_error", "tasks", "equal", "not_compared", "verdict",
         )  # fmt: skip
         found: dict[str, Any] = plain({name: getattr(self, name) for name in names})
-        return found | {"document": self.document, "differences": list(self.differences)}
+        row, document = (None if side is None else Verbatim(side) for side in (found["row"], self.document))
+        return found | {"row": row, "document": document, "differences": list(self.differences)}
 
 
 async def explain(

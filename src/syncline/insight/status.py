@@ -11,6 +11,7 @@ from typing import Any
 from syncline.errors import NotInstalledError, PrivilegeError, SourceUnavailableError, SynclineError, VersionError
 from syncline.insight import reach
 from syncline.insight.reach import DEADLINE, DatabaseState
+from syncline.model.json_names import Named, Verbatim
 from syncline.model.thresholds import (
     NO_WORKER,
     PRIMARY_DOWN,
@@ -65,7 +66,7 @@ class Status:
         measures = self.measures
         return {
             "status": self.health.value,
-            "databases": {name: state.word for name, state in self.databases.items()},
+            "databases": Named({name: state.word for name, state in self.databases.items()}),
             "sync": {
                 "queueSize": measures.queue_size if measures else None,
                 "syncLagSeconds": round(measures.lag_seconds, 1) if measures else None,
@@ -77,7 +78,7 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """Give everything, in JSON's types."""
         summary = self.summary()
-        summary["databases"] = {name: state.as_dict() for name, state in self.databases.items()}
+        summary["databases"] = Named({name: state.as_dict() for name, state in self.databases.items()})
         summary["sync"]["deferredDeletes"] = self.measures.deferred_deletes if self.measures else None
         detail = {
             "lanes": dict(self.lanes),
@@ -206,7 +207,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        kind = type(value) if isinstance(value, (Named, Verbatim)) else dict
+        return kind({key: plain(item) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value

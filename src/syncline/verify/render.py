@@ -10,6 +10,7 @@ from bson import json_util
 from bson.code import Code
 
 from syncline.model.canonical import MISSING
+from syncline.model.json_names import Verbatim
 from syncline.model.strict_bson import Odd, Repeated
 from syncline.model.values import Unrepresentable
 from syncline.model.words import counted
@@ -121,7 +122,7 @@ def extended(value: Any) -> Any:
     if isinstance(value, Repeated):
         return {"$repeated": [extended(item) for item in value.values]}
     if isinstance(value, Mapping):
-        return {name: extended(item) for name, item in value.items()}
+        return Verbatim({name: extended(item) for name, item in value.items()})
     if isinstance(value, (list, tuple)):
         return [extended(item) for item in value]
     if isinstance(value, Code):

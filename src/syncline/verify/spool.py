@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from syncline.errors import SynclineError
+from syncline.model.json_names import camelled
 from syncline.verify.render import finding_as_dict
 from syncline.verify.report import Finding
 
@@ -78,7 +79,7 @@ class ReportFile:
     def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
         try:
             self._file.writelines(
-                json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for line in lines
+                json.dumps(camelled(line), ensure_ascii=False).encode("utf-8", "replace") + b"\n" for line in lines
             )
         except OSError as error:
             raise SynclineError(f"{self.path} cannot be written: {error.strerror}") from error

@@ -19,6 +19,7 @@ from syncline.config import Settings
 from syncline.config.urls import database_of, host_of
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.insight.health import DEADLINE
+from syncline.model.json_names import camelled
 from syncline.model.thresholds import Thresholds
 from syncline.web.auth import AdminCredential
 from syncline.web.page.guard import Guard, Handler, read_body, template
@@ -147,22 +148,21 @@ class OperationsPage:
         after = request.query_params.get("after", "0")
         if not after.isascii() or not after.isdigit() or len(after) > 18:
             raise Problem(422, "after is the id of a parked record")
-        return JSONResponse({"rows": await self._records.page(int(after))})
+        return JSONResponse({"rows": camelled(await self._records.page(int(after)))})
 
     async def _record(self, request: Request, _: Session) -> Response:
         record: int = request.path_params["record"]
         found = await self._records.one(record) if record < 2**63 else None
         if found is None:
             raise Problem(404, "this record is not parked (any more)")
-        return Response(orjson.dumps(found, default=str), media_type="application/json")
+        return Response(orjson.dumps(camelled(found), default=str), media_type="application/json")
 
     async def _explain(self, request: Request, _: Session) -> Response:
         entity, key = (request.query_params.get(name, "") for name in ("entity", "key"))
         if not entity or not key or len(key) > LONGEST_KEY:
             raise Problem(422, "an entity and a key are needed")
-        return Response(
-            orjson.dumps(await self._records.explain(entity, key), default=str), media_type="application/json"
-        )
+        found = camelled(await self._records.explain(entity, key))
+        return Response(orjson.dumps(found, default=str), media_type="application/json")
 
     async def _ask(self, request: Request, _: Session) -> Response:
         body = await read_body(request)

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from syncline.insight import reach
 from syncline.insight.status import plain
+from syncline.model.json_names import Named
 from syncline.outbox.connection import Connection
 from syncline.outbox.dialect import on_cockroach
 from syncline.outbox.sql import blocks
@@ -52,7 +53,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "events": plain([{name: value for name, value in row.items() if name != "now"} for row in rows[:SHOWN]]),
         "latencyMs": {"p50": _quantile(waits, 0.5), "p99": _quantile(waits, 0.99), "changes": len(waits)},
-        "rates": {entity: round(count / seconds, 1) for entity, count in rates.items()},
+        "rates": Named({entity: round(count / seconds, 1) for entity, count in rates.items()}),
     }
 
 

@@ -13,6 +13,7 @@ from syncline.errors import KeyFormatError, SynclineError
 from syncline.insight import notices, parked, reach
 from syncline.insight.patience import Patience
 from syncline.insight.status import plain
+from syncline.model.json_names import Verbatim
 from syncline.one_record import explain_record
 from syncline.outbox.connection import Connection
 from syncline.outbox.sql import blocks
@@ -133,7 +134,9 @@ class Records:
                 found = await explain_record(self._settings, source, target, declared, key, events=0)
         except SynclineError as error:
             return {"note": redact(error.message)}
-        sides: dict[str, Any] = plain({"row": found.row, "included": found.included, "verdict": found.verdict})
+        sides: dict[str, Any] = plain(
+            {"row": found.row and Verbatim(found.row), "included": found.included, "verdict": found.verdict}
+        )
         trouble = found.target_error and redact(found.target_error)
         return sides | {"document": extended(found.document), "targetError": trouble}
 

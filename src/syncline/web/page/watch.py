@@ -17,6 +17,7 @@ from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.insight.patience import Patience
 from syncline.insight.status import Status, plain
+from syncline.model.json_names import camelled
 from syncline.model.thresholds import Thresholds
 from syncline.outbox.connection import Connection, connect
 from syncline.web.page.history import History, Rates, Sample
@@ -137,7 +138,7 @@ class Watch:
         async with self._looking:
             state = await self._read()
         async with self._changed:
-            self._state = orjson.dumps(state, default=str)
+            self._state = orjson.dumps(camelled(state), default=str)
             self._number += 1
             self._changed.notify_all()
 

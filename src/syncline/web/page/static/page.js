@@ -115,12 +115,12 @@ function events(state) {
   show(byId("events-scroll"), found.length > 0);
   show(byId("events-empty"), !found.length);
   text(byId("events-empty"), state.recent === undefined ? "Not known at present." : state.recent === null ? "No history is kept: see [history] in the configuration." : "None yet.");
-  list(byId("events"), found, (event) => `${event.entity} ${event.key} ${event.event_type} ${event.created_at} ${event.processed_at}`, (event) => {
+  list(byId("events"), found, (event) => `${event.entity} ${event.key} ${event.eventType} ${event.createdAt} ${event.processedAt}`, (event) => {
     const when = make("time");
     const key = make("button", { type: "button", class: "link", "aria-label": `Everything about ${event.entity} ${event.key}`, onclick: () => explain(event.entity, event.key) }, event.key);
-    const took = make("td", { class: "number", "data-label": "Took" }, milliseconds(new Date(event.processed_at) - new Date(event.created_at)));
-    const element = make("tr", {}, make("th", { scope: "row" }, event.event_type), make("td", { "data-label": "Record" }, make("span", { class: "entity" }, event.entity), " ", key), took, make("td", { "data-label": "Applied" }, when));
-    element.update = (_, { time }) => stamp(when, event.processed_at, time);
+    const took = make("td", { class: "number", "data-label": "Took" }, milliseconds(new Date(event.processedAt) - new Date(event.createdAt)));
+    const element = make("tr", {}, make("th", { scope: "row" }, event.eventType), make("td", { "data-label": "Record" }, make("span", { class: "entity" }, event.entity), " ", key), took, make("td", { "data-label": "Applied" }, when));
+    element.update = (_, { time }) => stamp(when, event.processedAt, time);
     return element;
   }, state);
 }
@@ -177,13 +177,13 @@ function workers(state) {
       text(version, worker.version);
       classes(pill, `pill ${worker.alive ? "healthy" : "unhealthy"}`);
       text(pill, worker.alive ? "alive" : "gone");
-      text(trouble, report.target_error ?? "");
+      text(trouble, report.targetError ?? "");
       text(cells[0], own.length ? `${own.length} (${ranges(own)})` : "none");
       text(cells[1], worker.alive ? short(report.rate) : "");
       text(cells[2], number((report.applied ?? 0) + (report.deleted ?? 0)));
       text(cells[3], number(report.stale));
       text(cells[4], number(report.rejected));
-      stamp(since, worker.started_at, now);
+      stamp(since, worker.startedAt, now);
     };
     return element;
   }, context);
@@ -198,7 +198,7 @@ function tasks(state) {
     const told = make("span", { class: "muted" });
     const pill = make("span", { class: "pill" });
     const element = make("li", { class: "card task" }, make("strong", {}, name), " ", make("span", { class: "muted" }, `(${task.reason})`), " ", pill, bar, told);
-    element.update = ({ progress, running, created_at: created }, { time }) => {
+    element.update = ({ progress, running, createdAt: created }, { time }) => {
       const { done = 0, total = null, marked = 0 } = progress;
       classes(pill, `pill ${running ? "healthy" : "waiting"}`);
       text(pill, running ? "running" : "waiting for a worker");
@@ -242,8 +242,8 @@ function entities(state) {
       const spoiled = proof?.verdict === "equal" && entity.parked > 0; // what is parked since is not equal any more
       classes(pill, `pill ${spoiled ? "degraded" : { equal: "healthy", divergent: "unhealthy" }[proof?.verdict] ?? "waiting"}`);
       text(pill, spoiled ? `${number(entity.parked)} parked since` : proof?.verdict ?? "never");
-      text(when, proof ? `${plural(proof.records, "record")}${spoiled ? " were equal" : ""}, as of ${ago(proof.as_of, now)}` : "");
-      when.title = proof ? moment(proof.as_of) : "";
+      text(when, proof ? `${plural(proof.records, "record")}${spoiled ? " were equal" : ""}, as of ${ago(proof.asOf, now)}` : "");
+      when.title = proof ? moment(proof.asOf) : "";
     };
     return element;
   }, { proofs, now: state.time, recent: state.recent, jobs: state.jobs });
@@ -285,7 +285,7 @@ function proved(found, certificates) {
   const parkedNow = new Set(found.filter((entity) => entity.parked).map((entity) => entity.name));
   const equal = certificates.filter((certificate) => certificate.verdict === "equal" && !parkedNow.has(certificate.entity));
   if (equal.length < found.length) return `${equal.length} of ${found.length} proved equal; prove it with: syncline verify`;
-  const oldest = equal.reduce((least, one) => (one.as_of < least ? one.as_of : least), equal[0].as_of);
+  const oldest = equal.reduce((least, one) => (one.asOf < least ? one.asOf : least), equal[0].asOf);
   return `all proved equal: ${plural(equal.reduce((sum, one) => sum + one.records, 0), "record")}, as of ${moment(oldest)}`;
 }
 
@@ -297,7 +297,7 @@ function notices(state) {
     const resolve = make("button", { type: "button", "aria-label": `Resolve ${notice.name}`, onclick: () => resolved(notice) }, "Resolve");
     const element = make("li", { class: notice.severity }, when, " ", make("strong", {}, notice.name), " ", make("span", {}, notice.message), " ", resolve);
     element.update = (newest, { time }) => {
-      show(resolve, !newest.resolved_at && newest.severity !== "info");
+      show(resolve, !newest.resolvedAt && newest.severity !== "info");
       stamp(when, newest.at, time);
     };
     return element;

@@ -74,11 +74,11 @@ function create(row) {
     box.checked = chosen.has(newest.id);
     text(code, newest.code);
     text(error, newest.error);
-    text(tries, number(newest.retry_count));
+    text(tries, number(newest.retryCount));
     text(changes, number(newest.changes));
-    text(since, ago(newest.parked_at, now));
-    since.dateTime = newest.parked_at;
-    since.title = moment(newest.parked_at);
+    text(since, ago(newest.parkedAt, now));
+    since.dateTime = newest.parkedAt;
+    since.title = moment(newest.parkedAt);
   };
   return element;
 }
@@ -145,7 +145,7 @@ async function look(row) {
     const one = await read(`parked/${row.id}`);
     if (mine !== looked) return; // somebody looks at another one by now
     const tell = [["Entity", one.entity], ["Key", one.key], ["What", one.verdict ?? one.note], ["Error", `${one.code}: ${one.error}`],
-      ["Event", one.event_type], ["Tries", number(one.retry_count)], ["Changed", moment(one.created_at)], ["Parked", moment(one.parked_at)], ["Last tried", moment(one.tried_at)]];
+      ["Event", one.eventType], ["Tries", number(one.retryCount)], ["Changed", moment(one.createdAt)], ["Parked", moment(one.parkedAt)], ["Last tried", moment(one.triedAt)]];
     facts.replaceChildren(...tell.filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, String(value))]));
     parts.replaceChildren(...part("Payload of the event", one.payload && pretty(JSON.parse(one.payload)), "none: the event carries no payload, what counts is the row as it is"),
       ...("row" in one ? part("Row in the source", one.row && pretty(one.row), "there is no such row any more") : []),
@@ -172,7 +172,7 @@ export async function explain(entity, key) {
       ["Waiting", one.pending.length ? plural(one.pending.length, "change") : "nothing"], ["Error", one.parked && `${one.parked.code}: ${one.parked.error}`]];
     facts.replaceChildren(...tell.filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, String(value))]));
     parts.replaceChildren(...part("Row in the source", one.row && pretty(one.row), "there is no such row"),
-      ...part("Document in MongoDB", one.document && pretty(one.document), one.target_error ?? "there is none"),
+      ...part("Document in MongoDB", one.document && pretty(one.document), one.targetError ?? "there is none"),
       ...part("Applied lately", one.history.length && pretty(one.history), "nothing in the history"));
   } catch (problem) {
     if (mine === looked) parts.replaceChildren(make("p", { class: "problem" }, problem.message));
