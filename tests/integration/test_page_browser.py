@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from syncline.config import HistorySettings
 from syncline.embedded.postgres import PrivatePostgres
@@ -329,6 +330,20 @@ async def test_a_record_is_found_and_what_was_applied_lately_is_listed(relay: Re
             await tab.press("Enter")
             await shows(tab, "#record-title", "item 7")
             await shows(tab, "#record-parts", '"name": "seven"')
+            await shows(tab, "#record-facts", "equal")
+            await shows(tab, "#record-facts", "epoch ")
+            await tab.press("Escape")
+            await tab.until("!document.getElementById('record').open")
+            with MongoClient(relay.mongo[0]) as client:
+                client[relay.mongo[1]].item.update_one({"_id": 7}, {"$set": {"name": "eight"}})
+            await tab.click("#find button")
+            await shows(tab, "#record-facts", "1 field differs")
+            await shows(tab, "#record-parts", 'target  "eight"')
+            await tab.press("Escape")
+            await tab.until("!document.getElementById('record').open")
+            relay.sql("INSERT INTO syncline.task (kind, entity, reason) VALUES ('sweep', 1, 'asked by hand')")
+            await tab.click("#find button")
+            await shows(tab, "#record-facts", "sweep (asked by hand)")
             await tab.press("Escape")
             await tab.until("!document.getElementById('record').open")
             await tab.run("document.getElementById('find-key').value = 'x'")

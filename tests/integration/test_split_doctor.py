@@ -58,9 +58,9 @@ def test_two_databases_in_order_are_told_apart_and_found_well(pair, tmp_path):
     assert (status, report["mode"], report["level"]) == (0, "split", "ok")
     assert [one["name"] for one in report["databases"]] == ["primary", "data", "all"]
     primary = report["databases"][0]
-    assert (primary["variable"], primary["pooler"], primary["pool_size"]) == ("PRIMARY_DATABASE_URL", "none", 10)
-    assert primary["free_connections"] > 0
-    assert primary["latency_ms"] > 0
+    assert (primary["variable"], primary["pooler"], primary["poolSize"]) == ("PRIMARY_DATABASE_URL", "none", 10)
+    assert primary["freeConnections"] > 0
+    assert primary["latencyMs"] > 0
     assert findings(output)["data"]["rights"][1].endswith("may read and write all 2 known tables")
     assert findings(output)["all"]["databases"] == ("ok", "primary and data are different databases")
 

@@ -168,16 +168,31 @@ export async function explain(entity, key) {
   try {
     const one = await read(`explain?${new URLSearchParams({ entity, key })}`);
     if (mine !== looked) return;
-    const tell = [["What", one.verdict], ["Table", one.table], ["Collection", one.collection], ["Lane", `${one.lane.lane}, ${one.lane.owner ? `owned by ${one.lane.owner}` : "no owner"}`],
-      ["Waiting", one.pending.length ? plural(one.pending.length, "change") : "nothing"], ["Error", one.parked && `${one.parked.code}: ${one.parked.error}`]];
+    const tell = [["What", one.verdict], ["Both sides", comparison(one)], ["Table", one.table], ["Collection", one.collection],
+      ["Lane", `${one.lane.lane}, ${one.lane.owner ? `owned by ${one.lane.owner}` : "no owner"}`],
+      ["Ticket", one.ticket && `epoch ${number(one.ticket.epoch)}, batch ${number(one.ticket.batch)}`],
+      ["Waiting", one.pending.length ? one.pending.map((event) => `${event.eventType}, ${moment(event.at)}`).join("; ") : "nothing"],
+      ["Second delete", one.deferred.map((mark) => moment(mark.due)).join("; ")],
+      ["Unfinished", one.tasks.map((task) => `${task.kind} (${task.reason})${task.running ? ", running" : ""}`).join("; ")],
+      ["Error", one.parked && `${one.parked.code}: ${one.parked.error}`], ["Tries", one.parked && number(one.parked.retryCount)],
+      ["Parked", one.parked && moment(one.parked.parkedAt)]];
     facts.replaceChildren(...tell.filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, String(value))]));
-    parts.replaceChildren(...part("Row in the source", one.row && pretty(one.row), "there is no such row"),
+    parts.replaceChildren(...(one.differences.length ? part("Fields that differ", one.differences.map(difference).join("\n")) : []),
+      ...part("Row in the source", one.row && pretty(one.row), "there is no such row"),
       ...part("Document in MongoDB", one.document && pretty(one.document), one.targetError ?? "there is none"),
-      ...part("Applied lately", one.history.length && pretty(one.history), "nothing in the history"));
+      ...part("Applied lately", one.history.map((event) => `${moment(event.processedAt)}  ${event.eventType}`).join("\n"), "nothing in the history"));
   } catch (problem) {
     if (mine === looked) parts.replaceChildren(make("p", { class: "problem" }, problem.message));
   }
 }
+
+function comparison(one) {
+  if (one.equal) return "equal";
+  if (one.equal === false) return one.differences.length ? `${plural(one.differences.length, "field")} differ${one.differences.length === 1 ? "s" : ""}` : "not equal";
+  return one.notCompared ? `not compared: ${one.notCompared}` : "";
+}
+
+const difference = ({ field, source, target }) => `${field}\n  source  ${JSON.stringify(source)}\n  target  ${JSON.stringify(target)}`;
 
 const pretty = (value) => JSON.stringify(value, null, 2);
 
