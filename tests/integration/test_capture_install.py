@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from syncline.capture.carry_out import OvertakenError
 from syncline.capture.install import InstallOptions, install, plan, render
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import MappingError, NotInstalledError, PrivilegeError, SourceError, VersionError
@@ -319,7 +320,7 @@ def test_two_installations_at_once_end_in_one(case: Case) -> None:
 
     results = asyncio.run(both())
 
-    assert [type(result) for result in results if result is not None] == [SourceError]
+    assert [type(result) for result in results if result is not None] == [OvertakenError]
     assert case.plan().statements == []
 
 

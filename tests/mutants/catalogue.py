@@ -1229,6 +1229,38 @@ MUTANTS: Sequence[Mutant] = (
     ),
     # -- installing
     Mutant(
+        "own-triggers-marked-anew",
+        "an upgrade that replaces triggers makes workers mark their entities once more",
+        [
+            Swap(
+                "syncline/capture/plan.py",
+                "plan_triggers",
+                "_own_replacements(wanted, present) if upgraded else set()",
+                "set()",
+            )
+        ],
+        ["tests/cases/test_installers.py::test_triggers_that_an_upgrade_replaces_are_no_reason_to_mark_anew"],
+    ),
+    Mutant(
+        "foreign-triggers-pass-as-own",
+        "an upgrade takes triggers that somebody else has made for those that workers know",
+        [
+            Swap(
+                "syncline/capture/triggers.sql",
+                "observed_before",
+                "    = (SELECT",
+                "    IS NOT NULL OR false AND '{{}}' = (SELECT",
+            )
+        ],
+        ["tests/cases/test_installers.py::test_triggers_that_somebody_else_made_anew_are_one_also_beside_an_upgrade"],
+    ),
+    Mutant(
+        "overtaken-gives-up",
+        "an installer that somebody else was faster than ends with the database's error",
+        [Swap("syncline/capture/install.py", "install_in_turn", "range(TURNS)", "range(0)")],
+        ["tests/cases/test_installers.py::test_an_installer_that_was_overtaken_plans_again"],
+    ),
+    Mutant(
         "lock-timeout-removed",
         "an installation waits for a table's lock, and writers behind it, as long as an attempt may take",
         [

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,7 +39,13 @@ CHUNK = 100
 
 _INSTALL_LOCK = (1398361667, 2)
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected)
-_TAKEN = (psycopg.errors.DuplicateObject, psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation)
+_TAKEN = (
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateSchema,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.UndefinedObject,
+)
+"""What comes of a plan that was made before somebody else's installation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,17 @@ class Waiting:
         return {"table": self.table, "entities": list(self.entities), "holders": holders}
 
 
+class OvertakenError(SourceError):
+    """Somebody else installed since this installation was planned; what was done stays."""
+
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"somebody else installed at the same time: {reason}", hint="run it again, it goes on from here"
+        )
+
+
 class PartlyDoneError(SourceError):
     """Some tables were locked by others for too long; what was done stays, and the next run goes on from there."""
 
@@ -132,13 +150,13 @@ def prologue(lock_timeout: timedelta, *, hold: bool = True) -> list[sql.Composed
     limits = [("lock_timeout", milliseconds), ("statement_timeout", HOLDS * milliseconds if hold else 0)]
     ours = sql.Identifier("syncline.installing")  # else our own event trigger would say that a trigger is missing
     return [
-        sql.SQL("/* syncline */ SELECT pg_advisory_xact_lock({}, {})").format(*map(sql.Literal, _INSTALL_LOCK)),
         sql.SQL("/* syncline */ SET LOCAL search_path = pg_catalog, pg_temp").format(),
         sql.SQL("/* syncline */ SET LOCAL {} = 'on'").format(ours),
         *(
             sql.SQL("/* syncline */ SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{int(value)}ms"))
             for name, value in limits
         ),
+        sql.SQL("/* syncline */ SELECT pg_advisory_xact_lock({}, {})").format(*map(sql.Literal, _INSTALL_LOCK)),
     ]
 
 
@@ -189,13 +207,12 @@ class _Run:
             try:
                 await self._send(statements)
             except _BUSY:
-                return await self._holders(step)
-            except _TAKEN as error:
-                raise _overtaken() from error
+                return await self._holders(self._plan.tables.get(step.table, []))
         return None
 
-    async def _holders(self, step: Step) -> tuple[Holder, ...]:
-        found = await read(self._conn, "blockers", {"tables": self._plan.tables.get(step.table, [])})
+    async def _holders(self, tables: Sequence[int] = ()) -> tuple[Holder, ...]:
+        """Read who has locks on these tables, or the one that installations have in turn."""
+        found = await read(self._conn, "blockers", {"tables": list(tables)})
         return tuple(Holder(**row) for row in found)
 
     async def _arm(self, until: float) -> None:
@@ -218,12 +235,11 @@ class _Run:
                             await self._send(part)
                 except _BUSY as error:
                     if time.monotonic() > until:
+                        who = "".join(f"; {holder}" for holder in await self._holders())
                         raise SourceError(
-                            f"a lock on Syncline's own tables was not to be had: {first_line(error)}",
+                            f"a lock on Syncline's own tables was not to be had: {first_line(error)}{who}",
                             hint="run it again, it goes on from here; end long transactions first",
                         ) from error
-                except _TAKEN as error:
-                    raise _overtaken() from error
                 else:
                     return
             await asyncio.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311  no secret
@@ -248,5 +264,12 @@ def _chunks(statements: Sequence[sql.Composed]) -> Iterable[Sequence[sql.Compose
     return (statements[place : place + CHUNK] for place in range(0, len(statements), CHUNK))
 
 
-def _overtaken() -> SourceError:
-    return SourceError("somebody else installed at the same time", hint="run it again, it goes on from here")
+@contextmanager
+def overtaken() -> Iterator[None]:
+    """Tell errors that come of somebody else's installation."""
+    try:
+        yield
+    except SourceError as error:
+        if isinstance(error.__cause__, _TAKEN):
+            raise OvertakenError(error.message) from error
+        raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version as package_version
@@ -11,7 +12,16 @@ from typing import Any, Literal
 from psycopg import AsyncConnection, sql
 
 from syncline.capture import cockroach
-from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, PartlyDoneError, carry_out, prologue, texts
+from syncline.capture.carry_out import (
+    LOCK_TIMEOUT,
+    PATIENCE,
+    OvertakenError,
+    PartlyDoneError,
+    carry_out,
+    overtaken,
+    prologue,
+    texts,
+)
 from syncline.capture.columns import plan_columns
 from syncline.capture.event_triggers import plan_event_trigger
 from syncline.capture.grants import plan_grants
@@ -33,6 +43,9 @@ from syncline.outbox.dialect import Dialect, on_cockroach
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.parts import Part, missing_parts
 from syncline.outbox.registry import PENDING, InstalledEntity, installed, require_version, schema_version
+
+TURNS = 5
+"""How often an installation is planned again because of others."""
 
 __all__ = [
     "LOCK_TIMEOUT",
@@ -166,15 +179,40 @@ async def install(
 
     Raises:
         PartlyDoneError: locks were not had (the message says who holds them); what was done stays, run it again.
-        SourceError: somebody else installed meanwhile.
+        OvertakenError: somebody else installed meanwhile.
         PrivilegeError: the role lacks a privilege.
 
     """
     if plan.one_by_one:
         await cockroach.carry_out(conn, [*plan.migrations, *plan.statements])
         return
-    await migrate(conn, plan.migrations, lambda timeout: prologue(timeout, hold=False))
-    await carry_out(conn, plan, lock_timeout=lock_timeout, patience=patience, command=command)
+    with overtaken():
+        await migrate(conn, plan.migrations, lambda timeout: prologue(timeout, hold=False))
+        await carry_out(conn, plan, lock_timeout=lock_timeout, patience=patience, command=command)
+
+
+async def install_in_turn(
+    conn: AsyncConnection[Any],
+    first: InstallPlan,
+    again: Callable[[], Awaitable[InstallPlan]],
+    *,
+    lock_timeout: timedelta = LOCK_TIMEOUT,
+    patience: timedelta = PATIENCE,
+) -> None:
+    """Install like ``install``, and plan again where somebody else has installed since the plan was made.
+
+    The transactions of several installations take turns, and each finds done what another one has done.
+
+    Raises:
+        OvertakenError: that happened again and again.
+
+    """
+    wanted = first
+    for _ in range(TURNS):
+        with suppress(OvertakenError):
+            return await install(conn, wanted, lock_timeout=lock_timeout, patience=patience)
+        wanted = await again()
+    return await install(conn, wanted, lock_timeout=lock_timeout, patience=patience)
 
 
 async def put_back(
@@ -191,7 +229,11 @@ async def put_back(
         views = [] if on_cockroach(conn) else await read(conn, "other_views")
     view = {"view_schema": views[0]["schema"], "view_name": views[0]["name"]} if views else {"view_schema": None}
     options = InstallOptions(capture=capture, wake=wake, backfill=True, **view)
-    await install(conn, await plan(conn, entities, options))
+
+    async def planned() -> InstallPlan:
+        return await plan(conn, entities, options)
+
+    await install_in_turn(conn, await planned(), planned)
 
 
 def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:

@@ -20,6 +20,8 @@ from syncline.capture.triggers import (
     drop_trigger,
     enable_trigger,
     key_function,
+    observed_after,
+    observed_before,
     row_triggers,
     statement_triggers,
     trigger_functions,
@@ -127,6 +129,9 @@ def plan_triggers(
 
     """
     present = {(t.table, t.name): t for t in triggers if not t.copy}
+    own = _own_replacements(wanted, present) if upgraded else set()
+    for table, entity in sorted(own, key=str):
+        plan.on_table(table, entity, None, observed_before(table, entity))
     keep = {place for place, t in present.items() if place in wanted.triggers and t.fits(wanted.triggers[place][0])}
     for place in sorted(present.keys() - keep, key=str):
         gone = None if place in wanted.triggers else f"{place[0]}: drop trigger {place[1]}"
@@ -146,6 +151,24 @@ def plan_triggers(
     for function in changed.values():
         plan.arm(function.entity, None, *function.create)
     _enable(plan, wanted, [t for t in triggers if t.copy or (t.table, t.name) in keep], captured)
+    for table, entity in sorted(own, key=str):
+        plan.on_table(table, entity, None, observed_after(table, entity))
+
+
+def _own_replacements(
+    wanted: Arms, present: Mapping[tuple[TableName, str], PresentTrigger]
+) -> set[tuple[TableName, int]]:
+    """List table and entity where triggers that were on are replaced: no change is missed, no worker need mark anew."""
+    replaced = {
+        (table, entity)
+        for (table, name), (trigger, entity) in wanted.triggers.items()
+        if (table, name) in present and not present[table, name].fits(trigger)
+    }
+    off = {(table, found.entity) for (table, _), found in present.items() if found.enabled != "A"}
+    missing = {
+        (table, entity) for (table, name), (_, entity) in wanted.triggers.items() if (table, name) not in present
+    }
+    return replaced - off - missing
 
 
 def _plan_functions(

@@ -89,12 +89,15 @@ WHERE n.nspname <> 'syncline' AND coalesce(pg_catalog.obj_description(c.oid, 'pg
 ORDER BY 1, 2
 
 -- name: blockers
--- Who holds locks on these tables, longest transaction first. (Reading is in the way of DROP TRIGGER only.)
+-- Who holds locks on these tables, longest transaction first. (Reading is in the way of DROP TRIGGER only.) And who has the
+-- lock that the transactions of all installations take in turn.
 SELECT a.pid, coalesce(a.usename::text, '') AS role, coalesce(a.application_name, '') AS application,
-       a.backend_type::text AS kind, coalesce(a.state, '') AS state, a.xact_start AS since, l.relation::regclass::text AS table
+       a.backend_type::text AS kind, coalesce(a.state, '') AS state, a.xact_start AS since, coalesce(l.relation::regclass::text, 'the lock of installations') AS table
 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.granted AND l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND l.relation = ANY(%(tables)s::bigint[]) AND a.pid <> pg_catalog.pg_backend_pid()
+WHERE l.granted AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND (l.locktype = 'relation' AND l.relation = ANY(%(tables)s::bigint[])
+       OR l.locktype = 'advisory' AND l.classid = 1398361667 AND l.objid = 2 AND l.objsubid = 2)
+  AND a.pid <> pg_catalog.pg_backend_pid()
 ORDER BY l.mode = 'AccessShareLock', a.xact_start, a.pid LIMIT 3
 
 -- name: meta

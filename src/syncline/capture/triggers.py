@@ -183,6 +183,23 @@ def enable_trigger(table: TableName, name: str) -> sql.Composed:
     return _template("trigger_always").format(trigger=sql.Identifier(name), table=_table(table))
 
 
+def observed_before(table: TableName, entity: int) -> sql.Composed:
+    """Compose the note that an entity's triggers on a table are those that workers saw last."""
+    return _observed("observed_before", table, entity)
+
+
+def observed_after(table: TableName, entity: int) -> sql.Composed:
+    """Compose what workers are to take those for that are there now, if the ones before were known."""
+    return _observed("observed_after", table, entity)
+
+
+def _observed(name: str, table: TableName, entity: int) -> sql.Composed:
+    stem = sql.Literal(f"syncline\\_{entity}\\_%")
+    return _template(name).format(
+        entity=sql.Literal(entity), table=sql.Literal(_table(table).as_string(None)), stem=stem
+    )
+
+
 def drop_function(name: str, arguments: Sequence[str]) -> sql.Composed:
     """Compose its removal."""
     return _template("function_drop").format(function=_ours(name), arguments=_types(arguments))

@@ -201,3 +201,24 @@ CREATE OR REPLACE FUNCTION syncline.wake() RETURNS void
 BEGIN
     RETURN; -- no NOTIFY: PREPARE TRANSACTION refuses it, or it was turned off. The relay polls.
 END $$
+
+-- name: observed_before
+-- Under the lock that replaces triggers, those of partitions with it: are those there that a worker has seen last? Else
+-- somebody else made them anew.
+UPDATE syncline.observed SET catalog = catalog || '{{"replacing": true}}'
+WHERE entity = {entity} AND catalog ? 'triggers' AND
+      (SELECT coalesce(pg_catalog.jsonb_object_agg(key, value), '{{}}') FROM pg_catalog.jsonb_each(catalog -> 'triggers')
+       WHERE split_part(key, ' ', 1)::oid = {table}::regclass OR split_part(key, ' ', 1)::oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({table})))
+    = (SELECT coalesce(pg_catalog.jsonb_object_agg(concat_ws(' ', tgrelid::oid, tgname), concat_ws(':', oid, xmin)), '{{}}')
+       FROM pg_catalog.pg_trigger WHERE tgname LIKE {stem}
+        AND (tgrelid = {table}::regclass OR tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree({table}))))
+
+-- name: observed_after
+UPDATE syncline.observed SET catalog = jsonb_set(catalog - 'replacing', '{{triggers}}',
+      (SELECT coalesce(pg_catalog.jsonb_object_agg(key, value), '{{}}') FROM pg_catalog.jsonb_each(catalog -> 'triggers')
+       WHERE split_part(key, ' ', 1)::oid <> {table}::regclass
+         AND split_part(key, ' ', 1)::oid NOT IN (SELECT relid FROM pg_catalog.pg_partition_tree({table})))
+   || (SELECT coalesce(pg_catalog.jsonb_object_agg(concat_ws(' ', tgrelid::oid, tgname), concat_ws(':', oid, xmin)), '{{}}')
+       FROM pg_catalog.pg_trigger WHERE tgname LIKE {stem}
+        AND (tgrelid = {table}::regclass OR tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree({table})))))
+WHERE entity = {entity} AND catalog ? 'replacing'

@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, Waiting
-from syncline.capture.install import InstallOptions, InstallPlan, options_of, plan, render
-from syncline.capture.install import install as carry_out
+from syncline.capture.install import InstallOptions, InstallPlan, install_in_turn, options_of, plan, render
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.cli.partly import PARTLY, partly, say_partly
@@ -105,7 +104,15 @@ async def _install(
             _show(wanted)
         if wanted.changes and not only_look:
             confirm(f"Change {settings.source.name}?", yes=not ask)
-            waiting = await partly(carry_out(source, wanted, lock_timeout=lock_timeout, patience=patience))
+            waiting = await partly(
+                install_in_turn(
+                    source,
+                    wanted,
+                    lambda: plan(source, settings.entities, options),
+                    lock_timeout=lock_timeout,
+                    patience=patience,
+                )
+            )
     unarmed = {name for one in waiting for name in one.entities}
     marked = [name for name in wanted.backfill if name not in unarmed] if options.backfill and not only_look else []
     if as_json:
