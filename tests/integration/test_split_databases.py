@@ -23,7 +23,7 @@ from syncline.errors import (
 )
 from syncline.split.databases import Databases
 from tests import engines
-from tests.bouncer import bouncer
+from tests.bouncer import Application, bouncer
 from tests.cockroach.server import Simulator
 from tests.integration.split_case import Carrier, User, Zone, create, declared, variables
 
@@ -266,16 +266,16 @@ def test_a_schema_that_is_not_there_is_refused(database: str):
         pass
 
 
+def test_the_mode_can_be_shown(case: Databases):
+    assert case.mode == ("split" if case.split else "single")
+
+
 def test_a_pool_without_a_free_connection_says_so(database: str):
-    with (
-        Databases.from_environment(
-            None, {"DATABASE_URL": f"{database}&connection_limit=1&pool_timeout=1"}, dotenv=None
-        ) as databases,
-        databases.primary.connection(),
-        pytest.raises(NamedDatabaseUnavailableError, match="all 1 are in use"),
-        databases.data.connection(),
-    ):
-        pass
+    env = {"DATABASE_URL": f"{database}&connection_limit=1&pool_timeout=60"}
+    with Databases.from_environment(None, env, dotenv=None) as databases, databases.primary.connection():
+        databases.primary._server.open().timeout = 0.01  # once it has its one connection
+        with pytest.raises(NamedDatabaseUnavailableError, match="all 1 are in use"), databases.data.connection():
+            pass
 
 
 @pytest.fixture
@@ -303,6 +303,27 @@ async def test_everything_works_through_a_pooler_in_transaction_mode(pooled: str
         with databases.primary.connection() as connection:
             assert connection.execute("SELECT count(*) FROM users").fetchone() == (12,)
             assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
+async def test_no_session_of_the_pooler_is_changed(database: str):
+    create(database, database)
+    with bouncer(database, size=4) as url:
+        application = Application(url, size=4)
+        before = application.sessions()
+        async with Databases.from_environment(
+            None, {"DATABASE_URL": f"{url}&pgbouncer=true"}, dotenv=None
+        ) as databases:
+            databases.declare("primary", User)
+            databases.check()
+            with databases.session_factory().begin() as session:
+                session.add(User(name="x"))
+            with databases.primary.connection() as connection:
+                connection.execute("SELECT * FROM users WHERE id = %s", [1])
+            async with databases.async_session_factory()() as session, databases.primary.aconnection() as connection:
+                await session.execute(select(User))
+                await connection.execute("SELECT * FROM users")
+        assert application.changed(before) == {}
+        application.close()
 
 
 def test_what_needs_a_session_takes_the_direct_url_or_refuses(pooled: str, database: str):

@@ -55,7 +55,12 @@ def test_queries_and_bulk_statements_find_theirs(outcome):
     assert (found["bulk"], found["using"], found["percent"], found["one after the other"]) == (2, 1, True, True)
 
 
-@pytest.mark.parametrize("how", ["both", "both in two blocks"])
+def test_the_transaction_around_a_test_is_none_of_the_applications(outcome):
+    _, found = outcome
+    assert found["in a test case"] is True
+
+
+@pytest.mark.parametrize("how", ["both", "both in two blocks", "both in a test case"])
 def test_a_transaction_over_two_databases_is_refused_and_nothing_stays(outcome, how):
     _, found = outcome
     assert found[how].startswith("SecondDatabaseError: the transaction has changed primary and would now change data")

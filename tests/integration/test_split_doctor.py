@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from psycopg import sql
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
@@ -187,8 +186,11 @@ def test_a_role_that_may_not_read_the_clusters_identifier_is_no_hindrance(pair):
         connection.execute("CREATE ROLE bare LOGIN; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
     try:
         url = pair[0].replace("postgres@", "bare@", 1)
-        with declared(variables(url, url)) as databases, pytest.raises(NamedDatabaseError, match="the same database"):
+        for other in (url, pair[0]):
+            with declared(variables(url, other)) as databases, pytest.raises(NamedDatabaseError, match="same database"):
+                databases.check()
+        with declared(variables(url, pair[1])) as databases:
             databases.check()
     finally:
         with psycopg.connect(pair[0], autocommit=True) as connection:
-            connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC; DROP ROLE bare"))
+            connection.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC; DROP ROLE bare")

@@ -132,6 +132,11 @@ class Databases:
         }
         self._servers = set(servers.values())
 
+    @property
+    def mode(self) -> str:
+        """Say ``single`` or ``split``: for health routes and logs."""
+        return "split" if self.split else "single"
+
     @cached_property
     def _engines(self) -> Engines:
         from syncline.split.engines import Engines  # SQLAlchemy is optional

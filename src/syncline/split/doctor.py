@@ -222,7 +222,7 @@ async def _direct(database: Database, seen: Seen) -> list[Finding]:
                 fix=error.hint or "mend it",
             )
         ]
-    if other.identity != seen.identity:
+    if not other.identity.is_same(seen.identity):
         said = f"{address.called} leads to another database ({address.place})"
         return [critical("direct URL", said, why="migrations would change that one", fix=f"mend {address.called}")]
     if found in (Pooling.TRANSACTION, Pooling.STATEMENT):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 import psycopg
@@ -25,10 +25,19 @@ _ROUND_TRIPS = 5
 class Identity:
     """Which database it is, whatever URL leads there."""
 
-    system: str
-    """The cluster's identifier, which a standby shares; where it may not be read, when the server was started."""
+    system: str | None
+    """The cluster's identifier, which a standby shares. Managed services let not every role read it."""
+    started: str
     oid: str
     name: str
+
+    def is_same(self, other: Identity) -> bool:
+        """Tell whether it is the other one; by the server's start, where an identifier is missing."""
+        if (self.oid, self.name) != (other.oid, other.name):
+            return False
+        if self.system is not None and other.system is not None:
+            return self.system == other.system
+        return self.started == other.started
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ def look(address: Address) -> Seen:
         tables = connection.execute(_sql("tables")).fetchall()
         return Seen(
             address=address,
-            identity=Identity(_system(connection) or server["started"], server["oid"], server["name"]),
+            identity=Identity(_system(connection), server["started"], server["oid"], server["name"]),
             version=str(server["version"]).split(" ")[0],
             product=server["product"],
             standby=server["standby"],
@@ -90,15 +99,13 @@ def compare(seen: Mapping[str, Seen], ownership: Ownership) -> None:
         NamedDatabaseError: two lead to the same one, or they are swapped.
 
     """
-    found: dict[Identity, str] = {}
-    for one in seen.values():
-        called = one.address.called
-        if first := found.get(one.identity):
+    for one, another in combinations(seen.values(), 2):
+        if one.identity.is_same(another.identity):
+            called = f"{one.address.called} and {another.address.called}"
             raise NamedDatabaseError(
-                f"{first} and {called} lead to the same database ({one.identity.name})",
+                f"{called} lead to the same database ({one.identity.name})",
                 hint="one of them is wrong; for one database take single mode: SPLIT_DB_MODE=false and DATABASE_URL",
             )
-        found[one.identity] = called
     for name, other in permutations(seen, 2):
         _not_swapped(seen[name], set(ownership.owned(name)), seen[other], set(ownership.owned(other)))
 

@@ -4,7 +4,7 @@
 SELECT version() AS product, current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS standby,
        current_database() AS name, current_user AS role, current_schema() AS schema,
        (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()) AS oid,
-       pg_catalog.pg_postmaster_start_time()::text AS started
+       extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text AS started
 
 -- name: system
 -- Refused to some roles of managed services; the time of the start stands in for it then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
@@ -49,6 +50,15 @@ def one_after_the_other():
     return True
 
 
+def as_in_a_test_case(work):
+    with contextlib.ExitStack() as stack:
+        for alias in connections:
+            outer = transaction.atomic(using=alias)
+            outer._from_testcase = True  # as TestCase says of the transaction that it puts around a test
+            stack.enter_context(outer)
+        return work()
+
+
 def execute(alias, sql, params=None):
     with connections[alias].cursor() as cursor:
         cursor.execute(sql, params)
@@ -74,6 +84,8 @@ with CaptureQueriesContext(connection):
         "both": attempt(write_both),
         "both in two blocks": attempt(write_both_in_two_blocks),
         "one after the other": attempt(one_after_the_other),
+        "in a test case": attempt(lambda: as_in_a_test_case(one_after_the_other)),
+        "both in a test case": attempt(lambda: as_in_a_test_case(write_both)),
         "bulk": attempt(lambda: len(Carrier.objects.bulk_create([Carrier(name="a"), Carrier(name="b")]))),
         "wrong": attempt(
             lambda: execute("default", "SELECT * FROM shop_carrier WHERE name LIKE 'p%%' AND id = %s", [1])
