@@ -130,7 +130,7 @@ async def test_an_upgrade_under_a_live_writer_and_a_worker_of_the_previous_relea
         async with old.worker():
             await expand(old, finish=True)
             with pytest.raises(VersionError, match=f"schema version {SCHEMA_VERSION}, this Syncline knows 1"):
-                await asyncio.wait_for(running, 60)
+                await asyncio.wait_for(running, 30)
             mark = writer.written
             await until(lambda: writer.written > mark + 20, seconds=60)  # its applications go on
             writer.stop()

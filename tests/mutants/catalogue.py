@@ -24,6 +24,7 @@ DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
 EXPLAIN = "tests/cases/test_explain.py"
+UPGRADE = "tests/integration/test_upgrade_live.py"
 POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 SCHEMA = "tests/cases/test_schema_changes.py"
@@ -620,6 +621,21 @@ MUTANTS: Sequence[Mutant] = (
         "a row that the entity's filter leaves out is expected in the target",
         [Swap("syncline/insight/explain.py", "_settled", "e.row is not None and e.included", "e.row is not None")],
         [f"{EXPLAIN}::test_a_row_outside_of_the_filter_agrees_with_no_document"],
+    ),
+    Mutant(
+        "previous-sessions-not-ended",
+        "`install --finish` leaves workers of the previous release at work",
+        [
+            Swap(
+                "syncline/capture/migrate.py",
+                "plan_migrations",
+                "plan.migrations.append(_trusted(_block('end_sessions')))",
+                "pass",
+            )
+        ],
+        [
+            f"{UPGRADE}::test_an_upgrade_under_a_live_writer_and_a_worker_of_the_previous_release_loses_nothing",
+        ],
     ),
     # -- backfill
     Mutant(
