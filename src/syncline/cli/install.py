@@ -22,12 +22,17 @@ from syncline.wiring import opened_target
 
 TARGET_TIMEOUT = timedelta(seconds=2)
 """An installation needs no target, so it does not wait long for one."""
+DIFFERS = 1
+"""Exit status of ``--check``, as of ``verify``."""
 
 
 def install(
     config: ConfigOption = None,
     as_sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit status 1 where file and database differ.")
+    ] = False,
     worker_role: Annotated[str | None, typer.Option(help="Grant this role what a worker needs, no more.")] = None,
     writer_role: Annotated[str | None, typer.Option(help="Let this role call syncline.mark().")] = None,
     backfill: Annotated[
@@ -51,8 +56,8 @@ def install(
     armed, and its records are marked, when all its tables have their triggers; workers then take it up by themselves.
     Interrupted, it goes on where it was with the next call.
 
-    Exit status: 0 all is there; 4 partly: others hold the locks of some tables, the summary says who, and since when;
-    3 could not run.
+    Exit status: 0 all is there; 1 (--check) what is installed is not what the file says; 4 partly: others hold the locks
+    of some tables, the summary says who, and since when; 3 could not run.
     """
     settings = settings_from(config)
     if not settings.entities:
@@ -64,10 +69,10 @@ def install(
         backfill=backfill,
         finish=finish,
     )
-    only_look = as_sql or dry_run
+    only_look = as_sql or dry_run or check
     show = (as_sql, as_json)
     invocation.get().resume = "`syncline install` goes on from here"
-    waiting = run(
+    differs, waiting = run(
         _install(
             settings,
             options,
@@ -80,6 +85,8 @@ def install(
     )
     if waiting:
         raise typer.Exit(PARTLY)
+    if check and differs:
+        raise typer.Exit(DIFFERS)
 
 
 async def _install(
@@ -91,14 +98,15 @@ async def _install(
     show: tuple[bool, bool],
     lock_timeout: timedelta,
     patience: timedelta,
-) -> Sequence[Waiting]:
+) -> tuple[bool, Sequence[Waiting]]:
+    """Plan, show and carry out; tell whether there was anything to do, and which tables wait for it."""
     as_sql, as_json = show
     waiting: Sequence[Waiting] = ()
     async with reach.source(settings.source.url, purpose="install", installed=False) as source:
         wanted = await plan(source, settings.entities, options)
         if as_sql:
             sys.stdout.write(render(wanted, lock_timeout=lock_timeout))
-            return ()
+            return wanted.changes, ()
         wanted.warnings += await _look_at_target(settings)
         if not as_json:
             _show(wanted)
@@ -121,7 +129,7 @@ async def _install(
         print_json({"installed": done, **told, "waiting": [one.as_dict() for one in waiting]})
     elif not only_look:
         _conclude(wanted, marked, waiting)
-    return waiting
+    return wanted.changes, waiting
 
 
 async def _look_at_target(settings: Settings) -> list[str]:
