@@ -11,9 +11,10 @@ import pytest
 from syncline.errors import DamagedError, SourceError
 from syncline.outbox.dialect import Dialect
 from syncline.outbox.parts import Kind, Part, parts
+from syncline.outbox.sql import blocks
 from tests.cockroach.server import Simulator
 from tests.integration.capture_case import Case, entity
-from tests.integration.test_migrations import catalog
+from tests.integration.test_migrations import catalog, older
 
 ENTITIES = (entity("item", "item"),)
 TABLE = "CREATE TABLE item (id bigint PRIMARY KEY, name text)"
@@ -203,3 +204,41 @@ def test_cockroachdb_simulated_what_another_tool_dropped_is_put_back(cockroach: 
         case.forget()
         case.sql("INSERT INTO item VALUES (1, 'a')")
         assert [key for _, key, _ in case.marks()] == ["1"]
+
+
+UNSIGNED = """
+WITH ours AS (
+    SELECT 'pg_class'::regclass AS catalog, c.oid FROM pg_class AS c
+    WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i', 'I', 'S', 'c')
+      AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'i'))  -- an identity's
+      AND NOT (c.relkind IN ('i', 'I') AND (c.relispartition OR EXISTS (SELECT FROM pg_constraint AS o WHERE o.conindid = c.oid)))
+    UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = 'syncline'::regnamespace
+    UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type AS t
+    WHERE t.typnamespace = 'syncline'::regnamespace AND t.typrelid = 0 AND t.typelem = 0
+    UNION ALL SELECT 'pg_trigger'::regclass, t.oid FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+    WHERE p.pronamespace = 'syncline'::regnamespace AND t.tgparentid = 0
+    UNION ALL SELECT 'pg_event_trigger'::regclass, e.oid FROM pg_event_trigger AS e JOIN pg_proc AS p ON p.oid = e.evtfoid
+    WHERE p.pronamespace = 'syncline'::regnamespace
+    UNION ALL SELECT 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname = 'syncline'
+)
+SELECT pg_describe_object(catalog, oid, 0), obj_description(oid, catalog::text) FROM ours
+"""
+
+
+@pytest.mark.parametrize("since", ["now", "schema version 1"])
+def test_a_comment_on_every_object_of_ours_says_whose_it_is(database: str, since: str) -> None:
+    with Case(database, ENTITIES, event_triggers=True, finish=True) as case:
+        if since == "now":
+            case.sql("CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id)", TABLE)
+            case.sql("CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10)")
+            case.entities = [*ENTITIES, entity("part", "part")]
+        else:
+            older(database)
+            case.entities = [entity(name, name) for (name,) in case.sql("SELECT name FROM syncline.entity ORDER BY id")]
+        case.install()
+        case.sql("SELECT syncline.rotate_history(interval '7 days')", blocks("tracing.sql")["on"])
+
+        found = case.sql(UNSIGNED)
+
+        assert len(found) > 40
+        assert [name for name, comment in found if not (comment or "").startswith("Syncline: ")] == []

@@ -51,6 +51,7 @@ UNION ALL SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid
 UNION ALL SELECT 'view', c.oid::regclass::text, pg_get_viewdef(c.oid) FROM pg_class AS c WHERE c.relkind = 'v' AND c.relnamespace::regnamespace::text IN ('syncline', 'public')
 UNION ALL SELECT 'comment', pg_describe_object(d.classoid, d.objoid, d.objsubid), d.description FROM pg_description AS d
     WHERE pg_describe_object(d.classoid, d.objoid, d.objsubid) ~ 'syncline|Outbox|Syncline' AND d.objoid >= 16384
+    AND pg_describe_object(d.classoid, d.objoid, d.objsubid) !~ 'history_[0-9]'
 UNION ALL SELECT 'migration', number::text, name FROM syncline.migration
 UNION ALL SELECT 'version', schema_version::text, '' FROM syncline.meta
 ORDER BY 1, 2

@@ -35,6 +35,7 @@ async def plan_event_trigger(conn: AsyncConnection[Any], plan: InstallPlan, *, w
     elif (found["body"], found["enabled"]) != (_body(), "A"):
         await _may_create(conn, found)
         plan.last += [*([_block("drop")] if found["enabled"] else []), _function(), _block("create"), _block("always")]
+        plan.last += [_block("comment"), _block("function_comment")]
         plan.say(f"{'replace' if found['enabled'] else 'create'} event trigger {NAME}")
 
 

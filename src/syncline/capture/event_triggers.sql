@@ -80,3 +80,9 @@ CREATE FUNCTION pg_temp.syncline_probe() RETURNS event_trigger LANGUAGE plpgsql 
 
 -- name: probe
 CREATE EVENT TRIGGER syncline_probe ON ddl_command_end EXECUTE FUNCTION pg_temp.syncline_probe()
+
+-- name: comment
+COMMENT ON EVENT TRIGGER syncline_ddl IS 'Syncline: says at once that a schema change has ended capture. `syncline uninstall` removes it.'
+
+-- name: function_comment
+COMMENT ON FUNCTION syncline.note_ddl() IS 'Syncline: compares the catalog with what a worker has seen.'

@@ -112,7 +112,12 @@ def key_function(entity: int, columns: Sequence[Column]) -> Function:
         settings=_set_clauses(settings),
         body=dollar_quoted(body),
     )
-    return Function(entity, name, arguments, body, settings, volatility, definer=False, create=(create,))
+    comment = _template("function_comment").format(
+        function=_ours(name),
+        arguments=_types(arguments),
+        comment=sql.Literal(f"Syncline: the key of entity {entity} as text."),
+    )
+    return Function(entity, name, arguments, body, settings, volatility, definer=False, create=(create, comment))
 
 
 def _arguments(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -247,7 +252,12 @@ def _trigger_function(
         function=_ours(name), settings=_set_clauses(set_), body=dollar_quoted(body)
     )
     revoke = _template("revoke_function").format(function=_ours(name), arguments=sql.SQL(""))
-    return Function(watch.entity, name, (), body, set_, "VOLATILE", definer=True, create=(create, revoke))
+    comment = _template("function_comment").format(
+        function=_ours(name),
+        arguments=sql.SQL(""),
+        comment=sql.Literal(f"Syncline: puts changes into syncline.outbox, for entity {watch.entity}."),
+    )
+    return Function(watch.entity, name, (), body, set_, "VOLATILE", definer=True, create=(create, revoke, comment))
 
 
 def _trigger(
@@ -270,7 +280,15 @@ def _trigger(
         rows=sql.SQL("NEW" if new_table else "OLD"),
     )
     always = enable_trigger(table, name)
-    return Trigger(table, name, function, type_, old_table, new_table, (create, always))
+    comment = _template("trigger_comment").format(
+        trigger=sql.Identifier(name),
+        table=_table(table),
+        comment=sql.Literal(
+            f"Syncline: captures changes, for entity {watch.entity}. `syncline install` puts it back, "
+            "`syncline uninstall` removes it."
+        ),
+    )
+    return Trigger(table, name, function, type_, old_table, new_table, (create, always, comment))
 
 
 def _present(watch: Watch, row: str) -> sql.Composable:

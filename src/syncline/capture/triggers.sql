@@ -15,6 +15,13 @@ CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
 -- name: revoke_function
 REVOKE ALL ON FUNCTION {function}({arguments}) FROM PUBLIC
 
+-- name: function_comment
+COMMENT ON FUNCTION {function}({arguments}) IS {comment}
+
+-- name: trigger_comment
+-- Tools that compare a table with their own idea of it show it before they drop.
+COMMENT ON TRIGGER {trigger} ON {table} IS {comment}
+
 -- name: statement
 -- One row, the most frequent statement, goes a short way; many rows come together as {keys}. The block before reads only, so
 -- that its subtransaction takes no transaction id: what fails there would otherwise fail the user's statement.

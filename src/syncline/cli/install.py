@@ -56,8 +56,8 @@ def install(
     armed, and its records are marked, when all its tables have their triggers; workers then take it up by themselves.
     Interrupted, it goes on where it was with the next call.
 
-    Exit status: 0 all is there; 1 (--check) what is installed is not what the file says; 4 partly: others hold the locks
-    of some tables, the summary says who, and since when; 3 could not run.
+    Exit status: 0 all is there; 1 (--check) what is installed is not what the file says; 4 partly: others hold the
+    locks of some tables, the summary says who, and since when; 3 could not run.
     """
     settings = settings_from(config)
     if not settings.entities:

@@ -18,6 +18,7 @@ CREATE TABLE syncline.meta (
     contested      text,
     search_path    text
 ) WITH (fillfactor = 10);
+COMMENT ON TABLE syncline.meta IS 'Syncline: which installation this is, by which version, and its counters; one row.';
 COMMENT ON COLUMN syncline.meta.epoch IS 'Highest epoch ever given out; one counter for all lanes.';
 COMMENT ON COLUMN syncline.meta.search_path IS 'Under which path `where` and computed fields are evaluated, whoever does it.';
 COMMENT ON COLUMN syncline.meta.last_entity IS 'Highest entity id ever given out, so that none is used twice.';
@@ -52,7 +53,7 @@ COMMENT ON COLUMN syncline.entity.known_columns IS
     'The columns at the last `syncline install`, of the table and of each embed, with their numbers: others are new.';
 COMMENT ON COLUMN syncline.entity.fingerprint IS 'Of declaration and tables as the worker last compiled them; a change marks every record.';
 COMMENT ON COLUMN syncline.entity.mask IS 'Fields whose values no report shows.';
-COMMENT ON TABLE syncline.entity IS 'What is synced. Ids are never reused: marks and tickets refer to them.';
+COMMENT ON TABLE syncline.entity IS 'Syncline: what is synced. Ids are never reused: marks and tickets refer to them.';
 
 CREATE TABLE syncline.observed (
     entity  smallint PRIMARY KEY,
@@ -78,7 +79,7 @@ CREATE TABLE syncline.outbox (
     autovacuum_vacuum_insert_threshold = 1000000, autovacuum_analyze_scale_factor = 0,
     autovacuum_analyze_threshold = 100000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
 );
-COMMENT ON TABLE syncline.outbox IS 'Marks: this record changed. Read and deleted; an empty outbox is the normal state.';
+COMMENT ON TABLE syncline.outbox IS 'Syncline: marks: this record changed. Read and deleted; an empty outbox is the normal state.';
 COMMENT ON COLUMN syncline.outbox.hint IS 'I insert, U update, D delete, B backfill, R repair, E event, G second delete.';
 
 CREATE TABLE syncline.deferred (
@@ -89,7 +90,8 @@ CREATE TABLE syncline.deferred (
     key    text NOT NULL
 );
 CREATE INDEX deferred_due ON syncline.deferred (due);
-COMMENT ON TABLE syncline.deferred IS 'Deletes that are done a second time, when no older write of the key can still arrive.';
+COMMENT ON INDEX syncline.deferred_due IS 'Syncline: which deletes are due again.';
+COMMENT ON TABLE syncline.deferred IS 'Syncline: deletes that are done a second time, when no older write of the key can still arrive.';
 
 CREATE TABLE syncline.parked (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -111,9 +113,10 @@ CREATE TABLE syncline.parked (
     tried_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE UNIQUE INDEX parked_key ON syncline.parked (entity, md5(key));
+COMMENT ON INDEX syncline.parked_key IS 'Syncline: one parked row a record.';
 COMMENT ON COLUMN syncline.parked.tx IS
     'With first_tx a range that holds every transaction whose change is parked here: a token in it is not synced.';
-COMMENT ON TABLE syncline.parked IS 'Records that the target rejects, one row a key, with the newest error.';
+COMMENT ON TABLE syncline.parked IS 'Syncline: records that the target rejects, one row a key, with the newest error.';
 
 CREATE TABLE syncline.history (
     seq          bigint NOT NULL,
@@ -128,8 +131,11 @@ CREATE TABLE syncline.history (
 -- An entry of an index has 2,704 bytes at most. A key that fits its own table's index may be longer as text.
 CREATE INDEX history_key ON syncline.history (key, entity, created_at) WHERE octet_length(key) <= 2000;
 CREATE INDEX history_long_key ON syncline.history (entity, created_at) WHERE octet_length(key) > 2000;
+COMMENT ON INDEX syncline.history_key IS 'Syncline: what was applied of one record.';
+COMMENT ON INDEX syncline.history_long_key IS 'Syncline: what was applied of records whose key no index holds.';
 CREATE TABLE syncline.history_other PARTITION OF syncline.history DEFAULT;
-COMMENT ON TABLE syncline.history IS 'Applied marks, a partition per UTC day, dropped whole when older than the configured time.';
+COMMENT ON TABLE syncline.history_other IS 'Syncline: applied marks of days that had no partition.';
+COMMENT ON TABLE syncline.history IS 'Syncline: applied marks, a partition per UTC day, dropped whole when older than the configured time.';
 
 CREATE TABLE syncline.lane (
     lane      smallint PRIMARY KEY,
@@ -138,6 +144,7 @@ CREATE TABLE syncline.lane (
     confirmed bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 INSERT INTO syncline.lane (lane) SELECT generate_series(0, 63);
+COMMENT ON TABLE syncline.lane IS 'Syncline: who may apply which records, under which epoch; a record''s key says its lane.';
 COMMENT ON COLUMN syncline.lane.confirmed IS 'Highest epoch that is known to stand in the target too.';
 
 CREATE TABLE syncline.worker (
@@ -148,7 +155,7 @@ CREATE TABLE syncline.worker (
     expires_at timestamptz NOT NULL,
     report     jsonb NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE syncline.worker IS 'Live workers; one that is past expires_at holds no lane.';
+COMMENT ON TABLE syncline.worker IS 'Syncline: live workers; one that is past expires_at holds no lane.';
 
 CREATE TABLE syncline.task (
     tx            xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -162,7 +169,7 @@ CREATE TABLE syncline.task (
     claimed_by    uuid,
     claimed_until timestamptz
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE syncline.task IS 'Marking of many records: backfill (keys of the source), sweep (keys that only the target has). Resumable.';
+COMMENT ON TABLE syncline.task IS 'Syncline: marking of many records: backfill (keys of the source), sweep (keys that only the target has). Resumable.';
 
 CREATE TABLE syncline.granted (
     role   text NOT NULL,
@@ -171,7 +178,7 @@ CREATE TABLE syncline.granted (
     PRIMARY KEY (role, schema, name)
 );
 COMMENT ON TABLE syncline.granted IS
-    'What `syncline install` granted outside of this schema: SELECT on a table, or (no name) USAGE of a schema. `uninstall` revokes it.';
+    'Syncline: what `syncline install` granted outside of this schema: SELECT on a table, or (no name) USAGE of a schema. `uninstall` revokes it.';
 
 CREATE TABLE syncline.notice (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -182,7 +189,7 @@ CREATE TABLE syncline.notice (
     resolved_at timestamptz,
     entity      text
 );
-COMMENT ON TABLE syncline.notice IS 'What an operator must know: a restored side, a column that is not mapped, a table that lost its key.';
+COMMENT ON TABLE syncline.notice IS 'Syncline: what an operator must know: a restored side, a column that is not mapped, a table that lost its key.';
 COMMENT ON COLUMN syncline.notice.entity IS 'What it is about; one of a name is open for each.';
 
 CREATE TABLE syncline.certificate (
@@ -194,7 +201,7 @@ CREATE TABLE syncline.certificate (
     verdict     text NOT NULL,
     report      jsonb NOT NULL
 );
-COMMENT ON TABLE syncline.certificate IS 'Verification passes: what was proved, as of when.';
+COMMENT ON TABLE syncline.certificate IS 'Syncline: verification passes: what was proved, as of when.';
 
 CREATE TABLE syncline.verification (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -209,12 +216,14 @@ CREATE TABLE syncline.verification (
     claimed_until timestamptz
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX verification_worker ON syncline.verification (origin) WHERE origin = 'worker';
+COMMENT ON INDEX syncline.verification_worker IS 'Syncline: one continuous verification for all workers.';
 COMMENT ON TABLE syncline.verification IS
-    'Passes under way: how far each has come, so that another run goes on. One row for all workers: who has it verifies.';
+    'Syncline: passes under way: how far each has come, so that another run goes on. One row for all workers: who has it verifies.';
 
 CREATE FUNCTION syncline.lane_of(entity smallint, key text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
     AS $$ SELECT (pg_catalog.hashtextextended(key, entity::bigint) & 63)::smallint $$;
+COMMENT ON FUNCTION syncline.lane_of(smallint, text) IS 'Syncline: the lane of a record.';
 
 -- An idle relay holds this advisory lock exclusively; a writer that cannot share it wakes the relay at its commit.
 -- While a writer's transaction is open the relay cannot get it, and polls. So no wake is missed, and a busy relay costs
@@ -228,6 +237,7 @@ BEGIN
         PERFORM pg_catalog.pg_notify('syncline', '');
     END IF;
 END $$;
+COMMENT ON FUNCTION syncline.wake() IS 'Syncline: wakes an idle worker at commit.';
 
 CREATE FUNCTION syncline.mark(entity smallint, keys text[], hint "char", event_type text DEFAULT NULL, payload jsonb DEFAULT NULL)
     RETURNS bigint
@@ -245,6 +255,7 @@ BEGIN
     END IF;
     RETURN marked;
 END $$;
+COMMENT ON FUNCTION syncline.mark(smallint, text[], "char", text, jsonb) IS 'Syncline: says that records have changed.';
 
 -- Makes the history's partitions for today and tomorrow (UTC) and drops the ones older than `keep`. Whoever reads the view
 -- for long (a dump, a report) must not hold every acknowledgement up behind this: then another time; until then rows go to
@@ -270,6 +281,7 @@ BEGIN
            (SELECT FROM syncline.history_other WHERE processed_at >= day::timestamptz AND processed_at < (day + 1)::timestamptz) THEN
             EXECUTE format('CREATE TABLE syncline.history_%s PARTITION OF syncline.history FOR VALUES FROM (%L) TO (%L)',
                            to_char(day, 'YYYYMMDD'), day::timestamptz, (day + 1)::timestamptz);
+            EXECUTE format('COMMENT ON TABLE syncline.history_%s IS %L', to_char(day, 'YYYYMMDD'), 'Syncline: marks that were applied on this day (UTC).');
         END IF;
     END LOOP;
     FOREACH part IN ARRAY old LOOP
@@ -280,11 +292,13 @@ EXCEPTION WHEN lock_not_available THEN
     RETURN 0;
 END $$;
 REVOKE ALL ON FUNCTION syncline.rotate_history(interval) FROM PUBLIC;
+COMMENT ON FUNCTION syncline.rotate_history(interval) IS 'Syncline: makes the history''s partitions and drops old ones.';
 
 CREATE FUNCTION syncline.event_name(entity text, hint "char", event_type text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT coalesce(event_type, entity || CASE hint WHEN 'I' THEN '.created' WHEN 'U' THEN '.updated' WHEN 'D' THEN '.deleted'
                                                 WHEN 'B' THEN '.backfilled' WHEN 'R' THEN '.repaired' ELSE '.changed' END) $$;
+COMMENT ON FUNCTION syncline.event_name(text, "char", text) IS 'Syncline: how an event is called in the view.';
 
 -- One join above the union, and no condition within its first two parts: so PostgreSQL goes through the outbox in the order of
 -- its key for `ORDER BY id LIMIT n`, however long it is, and leaves out the parts that a question cannot mean.
@@ -306,4 +320,4 @@ FROM (
     FROM syncline.history WHERE octet_length(key) > 2000
 ) AS c JOIN syncline.entity AS e ON e.id = c.entity
 WHERE c.hint <> 'G';
-COMMENT ON VIEW syncline.changes IS 'Every change: waiting, parked and applied. Read only.';
+COMMENT ON VIEW syncline.changes IS 'Syncline: every change: waiting, parked and applied. Read only.';

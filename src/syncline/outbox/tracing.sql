@@ -7,7 +7,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS syncline.trace (
     traceparent text NOT NULL,
     at          timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE syncline.trace IS 'Which trace a transaction belongs to (W3C traceparent); kept for an hour.';
+COMMENT ON TABLE syncline.trace IS 'Syncline: which trace a transaction belongs to (W3C traceparent); kept for an hour.';
 CREATE OR REPLACE FUNCTION syncline.remember_trace() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
@@ -21,6 +21,8 @@ END $$;
 REVOKE ALL ON FUNCTION syncline.remember_trace() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER remember_trace AFTER INSERT ON syncline.outbox
     FOR EACH STATEMENT EXECUTE FUNCTION syncline.remember_trace();
+COMMENT ON FUNCTION syncline.remember_trace() IS 'Syncline: remembers the trace of a transaction.';
+COMMENT ON TRIGGER remember_trace ON syncline.outbox IS 'Syncline: made by `syncline tracing on`.';
 DO $$
 DECLARE
     worker name;
