@@ -422,12 +422,15 @@ def go_home(session: Session) -> list[str]:
         )
         if session.execute(query, [table, f"{column}_renamed"]).fetchone()[0]:
             statements.append(f"ALTER TABLE {table} RENAME {column}_renamed TO {column}")
-    ids = "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s"
+    ids = (
+        "SELECT replace(format_type(atttypid, atttypmod), 'integer', 'bigint') FROM pg_attribute"
+        " WHERE attrelid = to_regclass(%(table)s) AND attname IN (%(column)s, %(column)s || '_renamed')"
+    )
     (parent,), (child,) = (
-        session.execute(ids, [table, column]).fetchone() or ("",)
+        session.execute(ids, {"table": table, "column": column}).fetchone() or ("",)
         for table, column in (("parent", "id"), ("child", "parent_id"))
     )
-    if (parent == "text") != (child == "text"):  # an embed whose keys print otherwise is refused
+    if parent != child:  # an embed whose keys print otherwise is refused
         statements.append(f"ALTER TABLE child ALTER parent_id TYPE {parent} USING parent_id::{parent}")
     return statements
 
