@@ -25,6 +25,7 @@ PGLOGICAL = "CREATE SCHEMA pglogical; CREATE TABLE pglogical.subscription (sub_i
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(keeper, "LOOK_SHARE", 0)
 
 
 def broken(relay: Relay) -> str:

@@ -79,7 +79,7 @@ def test_a_write_that_cannot_be_marked_goes_on_and_leaves_a_note_in_its_transact
     assert _gaps(case) == [(name, kind) for kind in kinds], "once a transaction"
     case.sql(write.replace("(3", "(5").replace("('c", "('e"))
     assert len(_gaps(case)) == 2 * len(kinds)
-    ((told, severity),) = case.sql("SELECT message, severity FROM syncline.notice WHERE name = 'CaptureGap'")
+    ((told, severity),) = case.sql("SELECT message, severity FROM syncline.notice WHERE name = 'CaptureBroken'")
     assert "syncline install" in told
     assert severity == "critical"
 

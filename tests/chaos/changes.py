@@ -231,8 +231,11 @@ class Changer:
         return [f"ALTER TABLE {self._table()} ENABLE TRIGGER {self._dice.choice(('USER', 'ALL'))}"]
 
     def disable_ours(self) -> Statements:
-        table, trigger = self._dice.choice(self.rows(OF_CAPTURE) or [("item", "syncline_1_insert")])
-        return [f"ALTER TABLE {table} DISABLE TRIGGER {trigger}"]
+        found = self.rows(OF_CAPTURE)
+        return [
+            f"ALTER TABLE {table} DISABLE TRIGGER {trigger}"
+            for table, trigger in self._dice.sample(found, len(found))[:1]
+        ]
 
     def blink(self) -> Statements:
         """Off, a write, and on again as it was, in one transaction."""
@@ -424,7 +427,7 @@ def go_home(session: Session) -> list[str]:
             statements.append(f"ALTER TABLE {table} RENAME {column}_renamed TO {column}")
     ids = (
         "SELECT replace(format_type(atttypid, atttypmod), 'integer', 'bigint') FROM pg_attribute"
-        " WHERE attrelid = to_regclass(%(table)s) AND attname IN (%(column)s, %(column)s || '_renamed')"
+        " WHERE attrelid = to_regclass(%(table)s) AND attname::text IN (%(column)s::text, %(column)s::text || '_renamed')"
     )
     (parent,), (child,) = (
         session.execute(ids, {"table": table, "column": column}).fetchone() or ("",)

@@ -6,11 +6,16 @@ import asyncio
 import signal
 import time
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from syncline.errors import NotInstalledError, SourceUnavailableError
+from syncline.outbox.source import PostgresSource
+from syncline.relay.leases import Leases
+from syncline.relay.restores import Restores
+from syncline.telemetry.observer import NullObserver
 from syncline.wiring import open_target
 from tests.relay import AT_ONCE, PATIENCE, Relay, relayed, until
 
@@ -226,3 +231,27 @@ async def test_an_uninstallation_under_way_ends_the_worker(memory: Relay) -> Non
 
     with pytest.raises(NotInstalledError, match="gone"):
         await uninstalled()
+
+
+async def test_a_new_session_gives_back_what_is_above_its_share(memory):
+    """Another worker has come between two sessions: the lanes of the first one would be nobody's, and never free."""
+    source = await PostgresSource.open(memory.url, worker=str(uuid4()))
+
+    def session() -> Leases:
+        restores = Restores(source, {}, NullObserver())
+        return Leases(source, memory.target, restores, NullObserver(), name="one", ttl=timedelta(hours=1))
+
+    try:
+        first = session()
+        await first.renew()
+        assert len(first.held) == 64
+        memory.sql(
+            "INSERT INTO syncline.worker (id, name, version, expires_at)"
+            " VALUES (gen_random_uuid(), 'two', '0', clock_timestamp() + interval '1 hour')"
+        )
+        second = session()
+        await second.renew()
+        assert len(second.held) == 32
+        assert memory.owners() == {source.worker: 32}
+    finally:
+        await source.close()

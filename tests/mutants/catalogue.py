@@ -851,6 +851,20 @@ MUTANTS: Sequence[Mutant] = (
         [f"{SCHEMA}::test_what_changes_no_document_marks_nothing"],
     ),
     Mutant(
+        "surplus-kept",
+        "lanes that an earlier session of a worker had stay its own beyond its share, and nobody serves them",
+        [
+            Swap(
+                f"{RELAY}/leases.py",
+                "Leases._balance",
+                "if surplus := left[max(want, 0):]: ...",
+                "if surplus := []: ...",
+            )
+        ],
+        [f"{WORKERS}::test_a_new_session_gives_back_what_is_above_its_share"],
+        quick=True,
+    ),
+    Mutant(
         "old-keys-stay",
         "after the key has become another one, a sweep leaves the documents under the old one",
         [

@@ -55,13 +55,19 @@ def difference(entity: WatchedEntity, now: State) -> Difference:
     return found
 
 
-def problems(entity: WatchedEntity) -> list[str]:
-    """Say what of the entity's changes is not captured, and why; empty: everything is."""
+def problems(entity: WatchedEntity, *, stopped: bool = False) -> list[str]:
+    """Say what of the entity's changes is not captured, and why; empty: everything is.
+
+    Args:
+        entity: with what the catalog says of its tables.
+        stopped: it is not served, which is said elsewhere: a column that is away is the reason for both.
+
+    """
     found: list[str] = []
     for place, watched in enumerate(entity.tables):
         if not watched.seen:
             continue  # its entity stands still, and that is said: see ``relay.conditions``
-        found += _column_problems(watched)
+        found += [] if stopped else _column_problems(watched)
         if entity.by_triggers:
             stem = f"{entity.id}_embed_{place}" if place else str(entity.id)
             found += [problem for seen in watched.seen for problem in _trigger_problems(stem, watched, seen)]

@@ -115,12 +115,13 @@ IF current_setting('syncline.gap', true) IS NULL
                 PERFORM syncline.wake();
             END IF;
             IF to_regclass('syncline.notice') IS NOT NULL THEN
-                INSERT INTO syncline.notice (name, severity, message)
-                SELECT 'CaptureGap', 'critical', told.message
-                FROM (SELECT format('%s.%s: changes cannot be marked one by one (%s), every record will be; run `syncline install`',
-                                    TG_TABLE_SCHEMA, TG_TABLE_NAME, problem) AS message) AS told
-                WHERE NOT EXISTS (SELECT FROM syncline.notice AS n
-                                  WHERE n.name = 'CaptureGap' AND n.message = told.message AND n.resolved_at IS NULL);
+                INSERT INTO syncline.notice (name, severity, message, entity)
+                SELECT 'CaptureBroken', 'critical', format(
+                    'entity %s: changes of %s.%s cannot be marked one by one (%s), every record will be; run `syncline install`',
+                    e.name, TG_TABLE_SCHEMA, TG_TABLE_NAME, problem), e.name
+                FROM syncline.entity AS e
+                WHERE e.id = {id} AND NOT EXISTS (SELECT FROM syncline.notice AS n WHERE n.name IN ('CaptureBroken', 'EntityStopped')
+                                                  AND n.entity = e.name AND n.resolved_at IS NULL);
             END IF;
         END IF;
 

@@ -195,7 +195,7 @@ SELECT id FROM waiting UNION ALL SELECT id FROM new
 
 -- name: note_fingerprints
 -- Remember what entities were compiled from; when that has changed since, ask for every record to be marked, and for those
--- that a narrower filter leaves out.
+-- that a narrower filter leaves out. A task that nobody has begun does for that.
 WITH old AS (
     SELECT e.id, e.fingerprint, g.fingerprint AS now
     FROM syncline.entity AS e JOIN unnest(%(entities)s::smallint[], %(fingerprints)s::text[]) AS g (id, fingerprint) ON g.id = e.id
@@ -204,7 +204,10 @@ WITH old AS (
     UPDATE syncline.entity AS e SET fingerprint = old.now FROM old WHERE e.id = old.id
 ), again AS (
     INSERT INTO syncline.task (kind, entity, reason)
-    SELECT kind, id, 'its table or its mapping has changed' FROM old, unnest(ARRAY['backfill', 'sweep']) AS kind WHERE fingerprint IS NOT NULL
+    SELECT w.kind, old.id, 'its table or its mapping has changed' FROM old, unnest(ARRAY['backfill', 'sweep']) AS w (kind)
+    WHERE old.fingerprint IS NOT NULL
+      AND NOT EXISTS (SELECT FROM syncline.task AS t WHERE t.kind = w.kind AND t.entity = old.id AND t.claimed_by IS NULL
+                      AND t.progress = '{}' AND t.options = '{}')
 )
 SELECT id FROM old WHERE fingerprint IS NOT NULL
 

@@ -11,6 +11,7 @@ from syncline.relay.pump import Pump
 from syncline.relay.restores import Verdict
 
 STOPPED = "EntityStopped"
+FAILED = "TaskFailed"
 NOT_MAPPED = "ColumnNotMapped"
 
 
@@ -33,7 +34,10 @@ class Conditions:
             without: ids of entities that are not served yet because their installation is under way.
 
         """
-        await self._hold(STOPPED, "critical", await self._stopped(without))
+        stopped = await self._stopped(without)
+        for entity in stopped.keys() - self._known.get(STOPPED, {}).keys():
+            await self._source.end_notice(FAILED, entity)  # its tasks fail for the same reason, and wait
+        await self._hold(STOPPED, "critical", stopped)
         await self._hold(NOT_MAPPED, "warning", self._unmapped())
         await self._source.settle_notices(get_args(Verdict))
 

@@ -69,7 +69,7 @@ class Keeper:
         self._prepared = False
         leases.prepare = self._prepare_target
         self._stopping = asyncio.Event()
-        self._lookout = Lookout(source, mend) if source.dialect is Dialect.POSTGRESQL else None
+        self._lookout = Lookout(source, mend, stopped=plans.problems) if source.dialect is Dialect.POSTGRESQL else None
         self._look_due = 0.0
         self._unsure = True
         """The tables may have changed between the compilation and the first look."""
@@ -80,10 +80,9 @@ class Keeper:
 
     async def start(self) -> None:
         """Do everything once, before the pump starts."""
-        if self._lookout is not None:
-            await self._lookout.look()
-            self._lookout.stopped = list(self._plans.problems.values())
         await self._conditions.look(without=set(self._plans.pending))
+        if self._lookout is not None:
+            await self._lookout.look()  # after what is stopped has been said: of one cause there is one notice
         changed = await self._source.note_fingerprints(self._plans.by_id.values())
         for plan in self._plans.by_id.values():
             await self._look_at(plan, changed=plan.id in changed)

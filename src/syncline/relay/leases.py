@@ -195,11 +195,15 @@ class Leases:
         share = _share(renewal.workers, self._source.worker)
         await self._give_back(share)
         want = share - len(self.held) - len(self._leaving)
-        mine = [
-            lane
-            for lane, row in renewal.lanes.items()
-            if (row.free or row.owner == self._source.worker) and lane not in self.held and lane not in self._leaving
-        ]
+        others = {
+            lane: row for lane, row in renewal.lanes.items() if lane not in self.held and lane not in self._leaving
+        }
+        left = [lane for lane, row in others.items() if row.owner == self._source.worker]
+        mine = [*left, *(lane for lane, row in others.items() if row.free)]
+        if surplus := left[max(want, 0) :]:
+            # An earlier session of this worker had them, and there are more workers now: nobody would ever serve them.
+            await self._source.release({lane: others[lane].epoch for lane in surplus})
+            await self._source.notify()
         if want > 0 and mine:
             await self._acquire(mine[:want], renewal)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from syncline.capture.observed import WHOLE, Difference, difference, problems, state
@@ -15,7 +16,7 @@ from syncline.outbox.source import PostgresSource
 from syncline.outbox.tables import WatchedEntity
 
 BROKEN, GAP, FAILED = "CaptureBroken", "CaptureGap", "TaskFailed"
-"""Notices: of this look, of the triggers themselves, of tasks, which say so again when they fail again."""
+"""Notices: of this look and of triggers; of triggers of earlier releases; of tasks, which fail again."""
 UNMENDED = "MendFailed"
 MEND_SECONDS = 30.0
 MANY = 5
@@ -31,16 +32,18 @@ class Lookout:
     Args:
         source: whose catalog.
         mend: called when something is not captured; ``None``: it is only said.
+        stopped: entities that cannot be served, and why; an installation may be able to change that.
 
     """
 
-    def __init__(self, source: PostgresSource, mend: Mend | None = None) -> None:
+    def __init__(
+        self, source: PostgresSource, mend: Mend | None = None, *, stopped: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._source = source
         self._mend = mend
         self._entities: Sequence[WatchedEntity] = ()
         self._digest = ""
-        self.stopped: Sequence[str] = ()
-        """Why entities cannot be served; an installation may be able to change that."""
+        self._stopped = stopped
         self._looked = datetime.now(UTC)
         self._broken: Mapping[str, str] = {}
         self._mend_due = 0.0
@@ -60,7 +63,7 @@ class Lookout:
         broken = {}
         for entity in entities:
             await self._compare(entity)
-            if found_problems := problems(entity):
+            if found_problems := problems(entity, stopped=entity.name in self._stopped):
                 broken[entity.name] = f"entity {entity.name}: {'; '.join(found_problems)}; run `syncline install`"
         await self._tell(broken)
         self._entities, self._digest = entities, found
@@ -105,7 +108,7 @@ class Lookout:
         self._mend_due = 0.0
 
     async def _try_to_mend(self) -> None:
-        if not (self._broken or self.stopped) or self._mend is None or time.monotonic() < self._mend_due:
+        if not (self._broken or self._stopped) or self._mend is None or time.monotonic() < self._mend_due:
             return
         self._mend_due = time.monotonic() + MEND_SECONDS
         try:
