@@ -31,6 +31,8 @@ LOOK_SHARE = 50.0
 """A look that takes long is taken less often."""
 TABLES_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 600.0
+STAYS = 3
+"""Looks at what other workers have compiled that must say the same."""
 
 
 def _severity(new: Newcomers) -> str:
@@ -76,6 +78,8 @@ class Keeper:
         self._tables_due = 0.0
         self._housekeeping_due = 0.0
         self._conditions = Conditions(source, plans, pump)
+        self._otherwise: dict[int, tuple[str | None, int]] = {}
+        """What another worker has made of an entity, and how often that was seen."""
         self._last = (time.monotonic(), 0)
 
     async def start(self) -> None:
@@ -210,7 +214,8 @@ class Keeper:
     async def _look_for_newer_mappings(self) -> None:
         """End when another worker compiles an entity otherwise: it has the newer configuration, it started later.
 
-        What this worker may have written of the newer one's backfill is marked again.
+        What this worker may have written of the newer one's backfill is marked again. While tables change another
+        worker may have compiled what is older or newer by a moment; it compiles again: only what stays counts.
 
         Raises:
             ConfigError: such an entity.
@@ -218,7 +223,13 @@ class Keeper:
         """
         noted = await self._source.fingerprints()
         for plan in self._plans.by_id.values():
-            if noted.get(plan.id, plan.projection.fingerprint) != plan.projection.fingerprint:
+            there = noted.get(plan.id, plan.projection.fingerprint)
+            if there == plan.projection.fingerprint:
+                self._otherwise.pop(plan.id, None)
+                continue
+            before, times = self._otherwise.get(plan.id, (there, 0))
+            self._otherwise[plan.id] = there, times + 1 if there == before else 1
+            if self._otherwise[plan.id][1] >= STAYS:
                 await self._source.request_task("backfill", plan.id, CHANGED)
                 raise ConfigError(
                     f"entity {plan.name}: another worker was started with another mapping; this one ends",

@@ -199,7 +199,7 @@ class Leases:
             lane: row for lane, row in renewal.lanes.items() if lane not in self.held and lane not in self._leaving
         }
         left = [lane for lane, row in others.items() if row.owner == self._source.worker]
-        mine = [*left, *(lane for lane, row in others.items() if row.free)]
+        mine = [*left, *(lane for lane, row in others.items() if row.free and row.owner != self._source.worker)]
         if surplus := left[max(want, 0) :]:
             # An earlier session of this worker had them, and there are more workers now: nobody would ever serve them.
             await self._source.release({lane: others[lane].epoch for lane in surplus})
