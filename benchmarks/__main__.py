@@ -8,7 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import application, backfill, bad_records, capture, entities, latency, routes, throughput, verify
+from benchmarks import (
+    application,
+    backfill,
+    bad_records,
+    capture,
+    entities,
+    latency,
+    routes,
+    throughput,
+    verify,
+    write_delay,
+)
 from benchmarks.against import METHOD, AgainstError, checked_out, compare
 from benchmarks.pairs import FEWEST
 from benchmarks.player import MEASURES
@@ -31,6 +42,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "idle": latency.idle,
     "entities": entities.lines,
     "bad-records": bad_records.lines,
+    "write-delay": write_delay.lines,
 }
 
 

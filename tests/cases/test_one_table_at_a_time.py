@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from typer.testing import CliRunner
 
-from syncline.capture import carry_out
+from syncline.capture import carry_out, migrate
 from syncline.capture.install import PartlyDoneError, render, uninstall
 from syncline.cli.main import app
 from syncline.errors import ConfigError, NotInstalledError
+from syncline.insight.status import read_status
 from syncline.model.entity import Embed, TableName
 from syncline.outbox.connection import connect
 from syncline.outbox.plans import compile_plans
@@ -409,3 +412,79 @@ def test_an_installation_of_before_is_armed(case: Case) -> None:
     case.sql("ALTER TABLE syncline.entity DROP COLUMN state", "DELETE FROM syncline.migration WHERE number = 7")
     case.install()
     assert set(states(case).values()) == {"armed"}
+
+
+# -- what writers feel
+
+
+def write_on(url: str, table: str, ended: threading.Event, done: list[int], failed: list[str]) -> None:
+    """Insert row after row; whatever waits for a lock longer than any part of an installation may is counted."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SET lock_timeout = '3s'")
+        while not ended.is_set():
+            done.append(1)
+            try:
+                conn.execute(f"INSERT INTO {table} VALUES ({1000 + len(done)})")
+            except psycopg.errors.LockNotAvailable as error:
+                failed.append(f"{table}: {error}")
+
+
+def test_no_write_waits_behind_an_installation_that_waits_for_others(case: Case) -> None:
+    """Three hold the tables until all is over: a report, an open transaction, and what VACUUM or ANALYZE takes."""
+    ended = threading.Event()
+    done: dict[str, list[int]] = {table: [] for table in ("a", "b", "c")}
+    failed: list[str] = []
+    holders = [
+        holding(case, "SELECT FROM a"),
+        holding(case, "UPDATE b SET n = 'y'"),
+        holding(case, "LOCK TABLE c IN SHARE UPDATE EXCLUSIVE MODE"),
+    ]
+    writers = [threading.Thread(target=write_on, args=(case.url, one, ended, done[one], failed)) for one in done]
+    for writer in writers:
+        writer.start()
+    for holder in holders:  # should an installation wait for them without end, then they end first
+        holder.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+    try:
+        with pytest.raises(PartlyDoneError):
+            case.install(patience=timedelta(seconds=4))
+        during = {table: len(writes) for table, writes in done.items()}
+    finally:
+        ended.set()
+        for holder in holders:
+            holder.close()
+        for writer in writers:
+            writer.join()
+    assert failed == []
+    assert all(count > 1 for count in during.values()), during
+
+
+def test_a_migration_that_takes_too_long_lets_go_and_gets_more_time(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is for the whole hold, not only for the wait."""
+    monkeypatch.setattr(migrate, "HOLDS", 0.5)
+    monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0.0)
+    times: list[float] = []
+
+    def noted(timeout: timedelta, holds: float) -> Any:
+        times.append(holds)
+        return carry_out.prologue(timeout, holds=holds)
+
+    async def long() -> None:
+        async with await connect(case.url) as conn:
+            await migrate.migrate(conn, [sql.SQL("SELECT pg_sleep(0.3)").format()], noted)
+
+    asyncio.run(long())
+    assert len(times) > 1
+    assert times == [0.5 * 2**number for number in range(len(times))]
+
+
+def test_status_names_what_is_pending(case: Case) -> None:
+    async def status() -> Any:
+        return await read_status(case.url, None)
+
+    with holding(case, "UPDATE c SET n = 'y'"), pytest.raises(PartlyDoneError):
+        case.install(**AT_ONCE)
+    assert asyncio.run(status()).as_dict()["pending"] == ["c"]
+    case.install()
+    assert asyncio.run(status()).as_dict()["pending"] == []

@@ -1259,6 +1259,19 @@ MUTANTS: Sequence[Mutant] = (
     ),
     # -- installing
     Mutant(
+        "writers-wait-behind",
+        "an installation waits for locks without end, and writers behind it",
+        [
+            Swap(
+                "syncline/capture/carry_out.py",
+                "prologue",
+                "[('lock_timeout', milliseconds), ('statement_timeout', holds * milliseconds if hold else 0)]",
+                "[]",
+            )
+        ],
+        ["tests/cases/test_one_table_at_a_time.py::test_no_write_waits_behind_an_installation_that_waits_for_others"],
+    ),
+    Mutant(
         "own-triggers-marked-anew",
         "an upgrade that replaces triggers makes workers mark their entities once more",
         [
@@ -1297,8 +1310,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/capture/carry_out.py",
                 "prologue",
-                "[('lock_timeout', milliseconds), ('statement_timeout', HOLDS * milliseconds if hold else 0)]",
-                "[('statement_timeout', HOLDS * milliseconds if hold else 0)]",
+                "[('lock_timeout', milliseconds), ('statement_timeout', holds * milliseconds if hold else 0)]",
+                "[('statement_timeout', holds * milliseconds if hold else 0)]",
             )
         ],
         [

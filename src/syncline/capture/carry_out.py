@@ -144,10 +144,17 @@ async def carry_out(
     await run.patiently(plan.last, until)
 
 
-def prologue(lock_timeout: timedelta, *, hold: bool = True) -> list[sql.Composed]:
-    """Compose what stands before the statements of each transaction."""
+def prologue(lock_timeout: timedelta, *, hold: bool = True, holds: float = HOLDS) -> list[sql.Composed]:
+    """Compose what stands before the statements of each transaction.
+
+    Args:
+        lock_timeout: how long it waits for a lock.
+        hold: each statement is bounded as a whole, too.
+        holds: by so many lock timeouts.
+
+    """
     milliseconds = lock_timeout.total_seconds() * 1000
-    limits = [("lock_timeout", milliseconds), ("statement_timeout", HOLDS * milliseconds if hold else 0)]
+    limits = [("lock_timeout", milliseconds), ("statement_timeout", holds * milliseconds if hold else 0)]
     ours = sql.Identifier("syncline.installing")  # else our own event trigger would say that a trigger is missing
     return [
         sql.SQL("/* syncline */ SET LOCAL search_path = pg_catalog, pg_temp").format(),

@@ -187,7 +187,7 @@ async def install(
         await cockroach.carry_out(conn, [*plan.migrations, *plan.statements])
         return
     with overtaken():
-        await migrate(conn, plan.migrations, lambda timeout: prologue(timeout, hold=False))
+        await migrate(conn, plan.migrations, lambda timeout, holds: prologue(timeout, holds=holds))
         await carry_out(conn, plan, lock_timeout=lock_timeout, patience=patience, command=command)
 
 

@@ -20,6 +20,8 @@ from syncline.outbox.sql import blocks
 
 LOCK_TIMEOUT = timedelta(milliseconds=200)
 """How long one attempt may make others wait behind it."""
+HOLDS = 2.5
+"""And takes at most so many of these in all."""
 PATIENCE = timedelta(seconds=60)
 PAUSE_SECONDS = 0.3
 
@@ -65,16 +67,19 @@ def record_all() -> sql.Composed:
 async def migrate(
     conn: AsyncConnection[Any],
     steps: Sequence[sql.Composed],
-    prologue: Callable[[timedelta], Iterable[sql.Composed]],
+    prologue: Callable[[timedelta, float], Iterable[sql.Composed]],
 ) -> None:
     """Carry the steps out, each in a transaction of its own that waits for a lock only briefly, and again.
+
+    As a whole it takes no more than ``HOLDS`` of these times either. Where the server is too slow for that, the next
+    attempt may take twice as long.
 
     Raises:
         SourceError: a lock was not to be had for a minute; what was done stays, and the next run goes on from there.
 
     """
     for step in steps:
-        await _patiently(lambda step=step: _one(conn, [*prologue(LOCK_TIMEOUT), step]))  # type: ignore[misc]
+        await _patiently(lambda holds, step=step: _one(conn, [*prologue(LOCK_TIMEOUT, holds), step]))  # type: ignore[misc]
 
 
 async def _one(conn: AsyncConnection[Any], statements: Iterable[sql.Composed]) -> None:
@@ -84,13 +89,16 @@ async def _one(conn: AsyncConnection[Any], statements: Iterable[sql.Composed]) -
                 await conn.execute(statement)
 
 
-async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
+async def _patiently(act: Callable[[float], Awaitable[None]]) -> None:
     until = time.monotonic() + PATIENCE.total_seconds()
+    holds = HOLDS
     while True:
         try:
-            return await act()
+            return await act(holds)
         except SourceError as error:
-            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            if isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+                holds *= 2
+            elif not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                 raise
             if time.monotonic() > until:
                 raise SourceError(

@@ -37,7 +37,7 @@ DO $$
 BEGIN
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
-      AND application_name IN ('syncline reader', 'syncline acker', 'syncline control', 'syncline listener');
+      AND application_name IN ('syncline reader', 'syncline acker', 'syncline control', 'syncline listener', 'syncline apart');
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE NOTICE 'this role may not end the sessions of workers: restart those of the previous release';
 END $$

@@ -76,6 +76,9 @@ def _parts(found: Status) -> Iterator[Text]:
         yield Text(f"lanes {found.lanes['owned']} of {found.lanes['total']} owned")
     for alert in found.alerts:
         yield Text(f"{alert.name}: {alert.message}", "red" if alert.severity == "critical" else "yellow")
+    if found.pending:
+        names = ", ".join(found.pending)
+        yield Text(f"pending: {names}: not installed to the end; `syncline install` goes on", "yellow")
     yield from _work(found, datetime.now(UTC))
     for notice in found.notices:
         yield Text(f"notice {notice['at']:%Y-%m-%d %H:%M} {notice['name']}: {notice['message']}", "dim")

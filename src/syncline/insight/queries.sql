@@ -58,6 +58,10 @@ SELECT e.name AS entity, v.origin, v.started_at, coalesce((v.state ->> 'records'
 FROM syncline.verification AS v JOIN syncline.entity AS e ON e.id = v.entity
 ORDER BY v.id LIMIT 100
 
+-- name: unarmed
+-- Entities that an installation has begun with: not served yet.
+SELECT name FROM syncline.entity WHERE state = 'pending' ORDER BY name
+
 -- name: entities
 SELECT id, name, source_table, collection, key_columns, key_types, capture, definition FROM syncline.entity ORDER BY name
 

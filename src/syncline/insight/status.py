@@ -60,6 +60,8 @@ class Status:
     """The newest proof of each entity."""
     verifying: Rows = ()
     """Verifications under way."""
+    pending: Sequence[str] = ()
+    """Entities that are not installed to their end, and therefore not served."""
 
     def summary(self) -> dict[str, Any]:
         """Give the body of ``GET /api/health/sync``."""
@@ -87,6 +89,7 @@ class Status:
             "notices": self.notices,
             "certificates": self.certificates,
             "verifying": self.verifying,
+            "pending": self.pending,
         }
         return {**summary, **{name: plain(value) for name, value in detail.items()}}
 
@@ -162,6 +165,7 @@ async def read_facts(connection: Connection) -> dict[str, Any]:
     facts["lanes"] = {"owned": lanes["owned"], "free": lanes["total"] - lanes["owned"], "total": lanes["total"]}
     for name in ("workers", "tasks", "notices", "certificates", "verifying"):
         facts[name] = await reach.rows(connection, name)
+    facts["pending"] = [row["name"] for row in await reach.rows(connection, "unarmed")]
     return facts
 
 

@@ -1,0 +1,73 @@
+"""What writers feel of an installation while others hold its tables: the longest delay of a write.
+
+``python -m benchmarks.write_delay`` prints milliseconds.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+
+import psycopg
+
+from benchmarks.entities import command_line, configuration, environment, prepare
+from benchmarks.report import Line, percentile
+from benchmarks.stage import Sizes, Stage, stage
+
+TABLES = 6
+HOLDERS = (
+    "SELECT FROM small_0000",
+    "UPDATE small_0001 SET done = true",
+    "LOCK TABLE small_0002 IN SHARE UPDATE EXCLUSIVE MODE",
+)
+WAIT = 8.0
+"""Seconds for which the installation tries again."""
+
+
+def lines(on: Stage, sizes: Sizes) -> list[Line]:
+    """The longest delay of the rounds."""
+    found = [measure(on) for _ in range(sizes.rounds)]
+    waits = [wait for one in found for wait in one]
+    told = f"{len(waits):,} writes, p99 {percentile(waits, 0.99):.1f} ms, three held {len(HOLDERS)} of {TABLES} tables"
+    return [Line("longest write beside an installation, ms", max(waits), "<", 500, told)]
+
+
+def measure(on: Stage) -> list[float]:
+    """Milliseconds of every write, on the tables that others hold and on the rest."""
+    prepare(on, TABLES)
+    file = configuration(on, TABLES)
+    ended, waits = threading.Event(), list[float]()
+    holders = [psycopg.connect(on.postgres.url, application_name="reporting") for _ in HOLDERS]
+    writers = [threading.Thread(target=_write, args=(on.postgres.url, n, ended, waits)) for n in range(TABLES)]
+    try:
+        for holder, statement in zip(holders, HOLDERS, strict=True):
+            holder.execute(statement)  # type: ignore[arg-type]  # ours
+        for writer in writers:
+            writer.start()
+        install = command_line(file, "install", "--yes", "--wait", str(WAIT))
+        subprocess.run(install, capture_output=True, check=False, env=environment())
+    finally:
+        ended.set()
+        for holder in holders:
+            holder.close()
+        for writer in writers:
+            writer.join()
+    return waits
+
+
+def _write(url: str, number: int, ended: threading.Event, waits: list[float]) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        key = 1_000_000
+        while not ended.is_set():
+            key += 1
+            began = time.perf_counter()
+            conn.execute(f"INSERT INTO small_{number:04} (id, owner, title) VALUES ({key}, 1, 'x')")  # type: ignore[arg-type]
+            waits.append((time.perf_counter() - began) * 1e3)
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    with stage() as on:
+        for line in lines(on, Sizes(rounds=1)):
+            print(line)
