@@ -1411,6 +1411,70 @@ MUTANTS: Sequence[Mutant] = (
         [Swap("syncline/split/findings.py", "Exemptions.__init__", "one.until >= today", "True")],
         ["tests/unit/test_boundary_guard.py::test_an_expired_exemption_lets_nothing_through"],
     ),
+    Mutant(
+        "second-database-written",
+        "a transaction that has written to one database may write to another",
+        [Swap("syncline/split/routing.py", "Routing._note", "ledger.changed |= verdict.changed", "pass")],
+        ["tests/unit/test_named_databases.py::test_a_transaction_that_writes_two_databases_is_refused"],
+    ),
+    Mutant(
+        "row-locks-are-no-writes",
+        "a transaction may lock rows of a second database",
+        [Swap("syncline/split/routing.py", "Routing._settled", "script.written | script.locked", "script.written")],
+        ["tests/unit/test_named_databases.py::test_a_transaction_that_writes_two_databases_is_refused"],
+    ),
+    Mutant(
+        "single-mode-lenient",
+        "what would not work after a split passes in single mode",
+        [
+            Swap(
+                "syncline/split/routing.py",
+                "Routing.look",
+                "database not in verdict.owners",
+                "database not in verdict.owners and self.split",
+            )
+        ],
+        ["tests/unit/test_named_databases.py::test_the_wrong_database_is_refused_with_the_right_ones_name"],
+    ),
+    Mutant(
+        "with-names-are-tables",
+        "names that WITH gives are taken for tables",
+        [Swap("syncline/split/tree.py", "Walk._add", "name.name in scope.hidden", "False")],
+        ["tests/unit/test_statements.py::test_tables_are_found_by_what_is_done_with_them"],
+    ),
+    Mutant(
+        "prepared-behind-a-pooler",
+        "statements are prepared on sessions that a pooler lends",
+        [Swap("syncline/split/address.py", "Address.arguments", "{**given, 'prepare_threshold': None}", "given")],
+        ["tests/integration/test_split_databases.py::test_everything_works_through_a_pooler_in_transaction_mode"],
+    ),
+    Mutant(
+        "same-database-unseen",
+        "two URLs of one database are taken for two databases where its identifier may not be read",
+        [Swap("syncline/split/examination.py", "Identity.is_same", "self.started == other.started", "False")],
+        [
+            "tests/integration/test_split_doctor.py::test_a_role_that_may_not_read_the_clusters_identifier_is_no_hindrance"
+        ],
+    ),
+    Mutant(
+        "ledger-outlives-its-transaction",
+        "what an earlier transaction wrote counts against the next one",
+        [Swap("syncline/split/sessions.py", "_note_end", "session.ledger.clear()", "pass")],
+        ["tests/integration/test_split_databases.py::test_bulk_statements_find_theirs_and_no_second_one_is_written"],
+    ),
+    Mutant(
+        "union-without-a-statement",
+        "a UNION of columns of models goes to the default database",
+        [
+            Swap(
+                "syncline/split/sessions.py",
+                "_keep_clause",
+                "state.bind_arguments.setdefault('clause', state.statement)",
+                "pass",
+            )
+        ],
+        ["tests/integration/test_split_databases.py::test_a_session_finds_the_database_of_each_statement"],
+    ),
 )
 
 
