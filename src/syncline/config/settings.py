@@ -103,7 +103,7 @@ class SourceSettings(Section):
     By default the path of the role that installs first; it is recorded, and holds for every worker and command.
     """
     name: str = "postgresql"
-    """What documents carry as `_source`."""
+    """How `syncline status` and the health routes call it; `_source` of documents is `postgresql` or `cockroachdb`."""
     view_schema: Annotated[str, AfterValidator(_schema_for_view)] = "public"
     """Where `install` puts the view of every change, for people's questions; `off`: only `syncline.changes` has it.
 

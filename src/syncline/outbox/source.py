@@ -99,7 +99,15 @@ class PostgresSource:
         self._apart: Connection | None = None
 
     @classmethod
-    async def open(cls, url: str, *, worker: str, known: Identity | None = None, wake: bool = True) -> PostgresSource:
+    async def open(
+        cls,
+        url: str,
+        *,
+        worker: str,
+        known: Identity | None = None,
+        wake: bool = True,
+        connect_timeout: timedelta = timedelta(seconds=5),
+    ) -> PostgresSource:
         """Connect.
 
         Args:
@@ -107,6 +115,7 @@ class PostgresSource:
             worker: this worker's id (a UUID as text).
             known: the server of the session before.
             wake: let writers wake an idle relay, where that can be: it takes a lock and listens, both for its session.
+            connect_timeout: how long to wait for each connection.
 
         Raises:
             SourceUnavailableError: it cannot be reached.
@@ -116,12 +125,15 @@ class PostgresSource:
 
         """
         connections: list[Connection] = []
-        kind = cls
+        kind, wait = cls, max(1, round(connect_timeout.total_seconds()))
         try:
             for role, settings in _SETTINGS.items():
-                connections.append(await connect(url, keyed=True, application=f"syncline {role}", settings=settings))
+                named = f"syncline {role}"
+                connections.append(
+                    await connect(url, keyed=True, application=named, settings=settings, timeout_seconds=wait)
+                )
             if wake and not is_lent(connections[2]):
-                connections.append(await connect(url, application="syncline listener"))
+                connections.append(await connect(url, application="syncline listener", timeout_seconds=wait))
             if on_cockroach(connections[2]):
                 from syncline.outbox.cockroach import CockroachSource  # a subclass
 

@@ -140,7 +140,13 @@ class Worker:
 
     async def _open(self) -> PostgresSource:
         settings = self._settings.source
-        return await PostgresSource.open(settings.url, worker=self.id, known=self._known, wake=settings.wake)
+        return await PostgresSource.open(
+            settings.url,
+            worker=self.id,
+            known=self._known,
+            wake=settings.wake,
+            connect_timeout=settings.connect_timeout,
+        )
 
     async def _pause(self, error: SynclineError, backoff: Backoff) -> None:
         if isinstance(error, StalePlanError) and error.plan is not None:
