@@ -1,0 +1,48 @@
+"""A worker ends when another one goes on compiling an entity otherwise, not when it did so for a moment."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from syncline.errors import ConfigError
+from syncline.outbox.dialect import Dialect
+from syncline.relay.keeper import Keeper
+
+OURS = SimpleNamespace(id=1, name="t", projection=SimpleNamespace(fingerprint="ours"))
+
+
+class Source:
+    """Says what was noted; remembers what was asked for."""
+
+    dialect = Dialect.COCKROACHDB
+
+    def __init__(self) -> None:
+        self.noted = "ours"
+        self.tasks: list[str] = []
+
+    async def fingerprints(self) -> dict[int, str]:
+        return {1: self.noted}
+
+    async def request_task(self, kind: str, *_: object) -> None:
+        self.tasks.append(kind)
+
+
+async def _looks(keeper: Keeper, source: Source, *noted: str) -> None:
+    for one in noted:
+        source.noted = one
+        await keeper._look_for_newer_mappings()
+
+
+async def test_only_what_another_worker_goes_on_to_say_ends_this_one() -> None:
+    source: Any = Source()
+    nothing: Any = SimpleNamespace()
+    plans: Any = SimpleNamespace(by_id={1: OURS}, problems={})
+    keeper = Keeper(source, nothing, plans, nothing, nothing, settings=nothing, compiled={})
+    await _looks(keeper, source, "older", "older", "ours", "older", "other", "older", "older")
+    assert source.tasks == []
+    with pytest.raises(ConfigError, match="another mapping"):
+        await _looks(keeper, source, "older")
+    assert source.tasks == ["backfill"]
