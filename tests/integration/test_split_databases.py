@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import (
     AcrossDatabasesError,
+    ConfigError,
     NamedDatabaseError,
     NamedDatabaseUnavailableError,
     RoutingError,
@@ -144,6 +146,11 @@ def test_statements_without_a_known_place_are_refused_or_told_theirs(case: Datab
             session.scalar(text("SELECT current_database()"), bind_arguments={"database": "data"})
             == (urlsplit(case.data.address.conninfo).path[1:])
         )
+        for wrong in (text("SELECT * FROM users"), select(User), select(User.__table__)):
+            with pytest.raises(WrongDatabaseError, match="users: in primary, not in data"):
+                session.execute(wrong, bind_arguments={"database": "data"})
+        with pytest.raises(ConfigError, match="there is no database 'geo'"):
+            session.execute(text("SELECT 1"), bind_arguments={"database": "geo"})
 
 
 async def test_async_sessions_do_the_same(case: Databases):
@@ -264,6 +271,16 @@ def test_a_schema_that_is_not_there_is_refused(database: str):
         databases.primary.connection(),
     ):
         pass
+
+
+async def test_tasks_that_come_at_once_share_one_pool(database: str):
+    async with Databases.from_environment(None, {"DATABASE_URL": database}, dotenv=None) as databases:
+
+        async def ask() -> object:
+            async with databases.primary.aconnection() as connection:
+                return (await (await connection.execute("SELECT 1")).fetchone())[0]
+
+        assert await asyncio.gather(*(ask() for _ in range(5))) == [1] * 5
 
 
 def test_the_mode_can_be_shown(case: Databases):

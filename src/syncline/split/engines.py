@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ class Engines:
         self._options = options
         self._engines: dict[str | None, Engine] = {}
         self._async_engines: dict[str | None, AsyncEngine] = {}
+        self._lock = threading.Lock()
 
     def named(self, database: str) -> Engine:
         """Give the engine that refuses other databases' statements."""
@@ -41,16 +43,19 @@ class Engines:
     def of_sessions(self, database: str) -> Engine:
         """Give the engine by which a session reaches a database; in single mode the same for all."""
         key = database if self.routing.split else None
-        if key not in self._engines:
-            self._engines[key] = make_engine(self._addresses[database], self.routing, key, **self._options)
-        return self._engines[key]
+        with self._lock:  # a second one would be a second pool
+            if key not in self._engines:
+                self._engines[key] = make_engine(self._addresses[database], self.routing, key, **self._options)
+            return self._engines[key]
 
     def async_of_sessions(self, database: str) -> AsyncEngine:
         """Give the same for asyncio."""
         key = database if self.routing.split else None
-        if key not in self._async_engines:
-            self._async_engines[key] = make_async_engine(self._addresses[database], self.routing, key, **self._options)
-        return self._async_engines[key]
+        with self._lock:
+            if key not in self._async_engines:
+                engine = make_async_engine(self._addresses[database], self.routing, key, **self._options)
+                self._async_engines[key] = engine
+            return self._async_engines[key]
 
     def close(self) -> None:
         """Close the pools of the engines without asyncio."""

@@ -50,9 +50,18 @@ class Ownership:
             ConfigError: there is no such database.
 
         """
+        self.see(database)
+        self._declared[database].append(models)
+
+    def see(self, database: str) -> None:
+        """See that there is such a database.
+
+        Raises:
+            ConfigError: there is none; the error names those that there are.
+
+        """
         if database not in self._rules:
             raise ConfigError(f"there is no database {database!r}", hint=f"there are: {', '.join(self.names)}")
-        self._declared[database].append(models)
 
     def is_everywhere(self, table: Name) -> bool:
         """Tell tables that each database has for itself, such as those of migration tools."""

@@ -104,10 +104,23 @@ class Routing:
         if len(verdict.owners) > 1:
             self.refuse(_across(self.ownership, verdict.owned), sql)
         elif database is not None and verdict.owners and database not in verdict.owners:
-            raise _wrong(verdict, database)
+            raise _wrong(verdict.owned, verdict.owners, database)
         if ledger is not None and verdict.changed:
             self._note(ledger, verdict, sql)
         return verdict
+
+    def expect(self, tables: Iterable[Name], database: str) -> None:
+        """See that tables may be looked for where somebody says that they are.
+
+        Raises:
+            ConfigError: there is no such database.
+            WrongDatabaseError: they are in another one.
+
+        """
+        self.ownership.see(database)
+        owners = {table: owner for table, owner in self._owners(tables).items() if owner is not None}
+        if owners and database not in owners.values():
+            raise _wrong(owners, frozenset(owners.values()), database)
 
     def destination(self, sql: str, placeholders: Placeholders, *, current: str | None = None) -> str:
         """Say where a text belongs.
@@ -188,10 +201,10 @@ def unknown(table: Name, names: Iterable[str]) -> UnknownTableError:
     )
 
 
-def _wrong(verdict: Verdict, database: str) -> WrongDatabaseError:
-    (right,) = verdict.owners
-    tables = ", ".join(sorted(map(str, verdict.owned)))
-    return WrongDatabaseError(f"{tables}: in {right}, not in {database}", hint=f"use {right}", right=right)
+def _wrong(tables: Iterable[Name], owners: frozenset[str], database: str) -> WrongDatabaseError:
+    right = " and ".join(sorted(owners))
+    named = ", ".join(sorted(map(str, tables)))
+    return WrongDatabaseError(f"{named}: in {right}, not in {database}", hint=f"use {right}", right=right)
 
 
 def _across(ownership: Ownership, tables: Iterable[Name]) -> AcrossDatabasesError:

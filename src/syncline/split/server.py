@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +27,7 @@ class Server:
         self._lock = threading.Lock()
         self._pool: ConnectionPool[CheckedConnection] | None = None
         self._async_pool: AsyncConnectionPool[CheckedAsyncConnection] | None = None
+        self._opening = asyncio.Lock()
 
     def open(self) -> ConnectionPool[CheckedConnection]:
         """Give the pool; the first time, see that there is something behind it.
@@ -48,16 +50,14 @@ class Server:
             NamedDatabaseError: there is not.
 
         """
-        if self._async_pool is None:
-            import asyncio
-
-            await asyncio.to_thread(probe, self.address)
-        if self._async_pool is None:
-            options = {**self._options(), "reset": CheckedAsyncConnection.restore}
-            pool = AsyncConnectionPool(open=False, connection_class=CheckedAsyncConnection, **options)
-            self._async_pool = pool  # before it is awaited: a second caller must find this one
-            await pool.open()
-        return self._async_pool
+        async with self._opening:
+            if self._async_pool is None:
+                await asyncio.to_thread(probe, self.address)
+                options = {**self._options(), "reset": CheckedAsyncConnection.restore}
+                pool = AsyncConnectionPool(open=False, connection_class=CheckedAsyncConnection, **options)
+                await pool.open()
+                self._async_pool = pool
+            return self._async_pool
 
     @contextmanager
     def connection(self, look: Look) -> Iterator[CheckedConnection]:
@@ -113,6 +113,7 @@ class Server:
         if self._async_pool is not None:
             await self._async_pool.close()
             self._async_pool = None
+            self._opening = asyncio.Lock()  # another event loop may follow
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import ColumnClause, TableClause
 from syncline.split.engines import LEDGER, Engines
 from syncline.split.names import Name
 from syncline.split.routing import Ledger
-from syncline.split.statements import Placeholders
+from syncline.split.statements import Placeholders, parse
 
 _DIALECT: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
@@ -47,11 +47,13 @@ class RoutedSession(Session):
         """Find the engine for a statement.
 
         Raises:
-            RoutingError: no rule says where it belongs, or it belongs to several databases.
+            RoutingError: no rule says where it belongs, it belongs to several, or not to the one that is said.
 
         """
         if bind is not None or self.bind is not None:
             return bind if bind is not None else self.bind  # type: ignore[return-value]  # a test's own connection
+        if database is not None:
+            self._databases.routing.expect(_tables(mapper, clause), database)
         name = database or self._database_of(mapper, clause)
         self._begun.setdefault(name)
         if self._asynchronous:
@@ -80,6 +82,13 @@ def listening(session_class: type[RoutedSession]) -> type[RoutedSession]:
     event.listen(made, "after_begin", _note_begin)
     event.listen(made, "after_transaction_end", _note_end)
     return made
+
+
+def _tables(mapper: Any, clause: Any) -> frozenset[Name]:
+    """Give the tables of a statement, as far as they are seen."""
+    if isinstance(clause, TextClause):
+        return parse(clause.text, Placeholders.COLON).tables
+    return frozenset(_mapped(inspect(mapper)) if mapper is not None else _named(clause) if clause is not None else ())
 
 
 def _mapped(mapper: Any) -> Iterator[Name]:
