@@ -488,3 +488,18 @@ def test_status_names_what_is_pending(case: Case) -> None:
     assert asyncio.run(status()).as_dict()["pending"] == ["c"]
     case.install()
     assert asyncio.run(status()).as_dict()["pending"] == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["LOCK TABLE a IN ACCESS EXCLUSIVE MODE", "ALTER TABLE a RENAME TO z", "ALTER TABLE a ADD COLUMN x int DEFAULT 1"],
+)
+def test_a_table_that_cannot_be_looked_at_is_locked_never_missing(case: Case, statement: str) -> None:
+    """Whoever alters it holds it; what it is like is in the catalog all the same."""
+    with holding(case, statement) as holder:
+        with pytest.raises(PartlyDoneError, match=r"public\.a: pid \d+ \(reporting"):
+            case.install(**AT_ONCE)
+        holder.rollback()
+    assert states(case) == {"a": "pending", "b": "armed", "c": "armed", "p": "armed"}
+    case.install()
+    assert set(states(case).values()) == {"armed"}
