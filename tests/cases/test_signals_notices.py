@@ -197,6 +197,12 @@ async def test_one_of_a_name_is_open_for_an_entity_and_says_the_newest(relay: Re
 # -- divergences
 
 
+PARKED = """
+INSERT INTO syncline.parked (seq, entity, lane, hint, key, created_at, code, error)
+SELECT 1, 1, syncline.lane_of(1::smallint, '3'), 'U', '3', now(), 'too_large', 'the document has 17 MiB'
+"""
+
+
 async def test_a_divergence_that_a_command_finds_is_told_has_a_metric_and_ends_with_a_clean_pass(
     database, mongo_url, mongo_db
 ) -> None:
@@ -221,6 +227,12 @@ async def test_a_divergence_that_a_command_finds_is_told_has_a_metric_and_ends_w
         assert await passed() == {metric: 2}
         assert len(pair.sql(OPEN)) == 1, "one, however often it is found"
         pair.sql("SELECT syncline.mark(1::smallint, '{3,4}', 'R')")
+        await pair.drain()
+        pair.docs["items"].delete_one({"_id": 3})
+        pair.sql(PARKED)
+        assert await passed() == {metric: 0}, "a parked record counts as failed"
+        assert pair.sql(OPEN) == [], "nor does it keep the notice of what is mended"
+        pair.sql("DELETE FROM syncline.parked; SELECT syncline.mark(1::smallint, '{3}', 'R')")
         await pair.drain()
         assert await passed() == {metric: 0}
         assert pair.sql(OPEN) == []

@@ -24,6 +24,7 @@ DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
 EXPLAIN = "tests/cases/test_explain.py"
+NOTICES = "tests/cases/test_signals_notices.py"
 UPGRADE = "tests/integration/test_upgrade_live.py"
 POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
@@ -609,6 +610,31 @@ MUTANTS: Sequence[Mutant] = (
         "the fields in which a document differs from its row are not named",
         [Swap("syncline/insight/explain.py", "_both", "if e.differences: ...", "if False: ...")],
         [f"{EXPLAIN}::test_fields_that_differ_are_named_with_the_command"],
+    ),
+    Mutant(
+        "parked-keeps-diverged",
+        "a notice of a divergence that is mended stays while any record is parked",
+        [
+            Swap(
+                "syncline/verify/report.py",
+                "EntityReport.undamaged",
+                "not self.counts",
+                "not self.counts and not self.parked",
+            )
+        ],
+        [f"{NOTICES}::test_a_divergence_that_a_command_finds_is_told_has_a_metric_and_ends_with_a_clean_pass"],
+    ),
+    Mutant(
+        "data-renamed-in-json",
+        "names of fields in rows and documents are spelt as ours in JSON",
+        [Swap("syncline/model/json_names.py", "camelled", "if isinstance(value, Verbatim): ...", "if False: ...")],
+        ["tests/cases/test_json_names.py::test_data_and_names_of_things_stay"],
+    ),
+    Mutant(
+        "source-timeout-unused",
+        "a worker's connections to the source do not keep to connect_timeout_seconds",
+        [Swap("syncline/relay/worker.py", "Worker._open", "settings.connect_timeout", "settings.connect_timeout * 3")],
+        ["tests/cases/test_every_setting.py::test_every_connection_to_the_source_waits_so_long"],
     ),
     Mutant(
         "explain-forgets-tasks",

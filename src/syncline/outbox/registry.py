@@ -126,7 +126,8 @@ def require_version(version: SchemaVersion | None, *, older: bool = False) -> No
         )
     if version.missing and not older:
         raise VersionError(
-            f"the database has schema version {version.newest}, this Syncline needs {SCHEMA_VERSION}",
+            f"the database has schema version {version.newest}, this Syncline needs {SCHEMA_VERSION}: "
+            f"migrations {', '.join(map(str, sorted(version.missing)))} are missing",
             hint="run `syncline install` to migrate it",
         )
 

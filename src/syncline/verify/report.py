@@ -142,7 +142,16 @@ class EntityReport:
         if self.counts or self.parked:
             return Verdict.DIVERGENT
         whole = self.mode in {Mode.FULL, Mode.RANGE} or self.named
-        return Verdict.EQUAL if whole and not (self.hot or self.lagging or self.obstacles) else Verdict.UNDECIDED
+        return Verdict.EQUAL if whole and not self._open else Verdict.UNDECIDED
+
+    @property
+    def undamaged(self) -> bool:
+        """All but the parked records, which count as failed, was proved equal by a full pass."""
+        return self.mode is Mode.FULL and not self.counts and not self._open
+
+    @property
+    def _open(self) -> bool:
+        return bool(self.hot or self.lagging or self.obstacles)
 
 
 @dataclass(slots=True)

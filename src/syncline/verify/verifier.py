@@ -127,7 +127,7 @@ def scope_text(plan: Plan, options: Options, guard: str) -> str:
 async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
     """Leave the certificate of a full pass, and a notice while it found differences, whoever made it.
 
-    One that proves equality settles the notice of one that did not.
+    One that finds no damage settles the notice of one that did: parked records are no damage, they count as failed.
     """
     facts = entity_as_dict(report, findings=20) | {"mapping": plan.projection.fingerprint}
     values = {
@@ -147,7 +147,8 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
             await sides.looks.execute(queries["certify"], plain)
         await sides.looks.execute(queries["forget_certificates"], values)
         equal = report.verdict is Verdict.EQUAL
-        await sides.looks.execute(queries["settled"], {"entity": plan.name, "equal": equal})
+        told = {"entity": plan.name, "equal": equal, "undamaged": report.undamaged}
+        await sides.looks.execute(queries["settled"], told)
     if report.counts:
         await leave_notice(sides.looks, "Diverged", "warning", _diverged(report), entity=plan.name)
 

@@ -118,11 +118,11 @@ RETURNING id
 SELECT entity, extract(epoch FROM clock_timestamp() - max(as_of))::float8 FROM syncline.certificate GROUP BY entity
 
 -- name: settled
--- A full pass went through; what an earlier one said of divergences is over when this one proves equality. A restore
--- is over when every entity has been proved equal since.
+-- A full pass went through; what an earlier one said of divergences is over when this one finds none (parked records
+-- count as failed, not as diverged). A restore is over when every entity has been proved equal since.
 UPDATE syncline.notice AS n SET resolved_at = clock_timestamp()
 WHERE resolved_at IS NULL
-  AND (entity = %(entity)s AND (name = 'VerifyFailed' OR name = 'Diverged' AND %(equal)s)
+  AND (entity = %(entity)s AND (name = 'VerifyFailed' OR name = 'Diverged' AND %(undamaged)s)
        OR name IN ('Restored', 'Reinstalled') AND %(equal)s AND NOT EXISTS (
            SELECT FROM syncline.entity AS e
            WHERE NOT EXISTS (SELECT FROM syncline.certificate AS c
