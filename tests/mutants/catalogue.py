@@ -29,6 +29,10 @@ UPGRADE = "tests/integration/test_upgrade_live.py"
 POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
 SCHEMA = "tests/cases/test_schema_changes.py"
+OURS = "tests/cases/test_our_schema.py"
+OURS_SAID = "tests/cases/test_our_schema_said.py"
+VIEW = "tests/cases/test_view_for_people.py"
+DIFFERING = "tests/cases/test_differing_file.py"
 NEW = "tests/cases/test_new_columns.py"
 WRITES = "tests/cases/test_writes_go_on.py"
 SESSIONS = "tests/unit/test_session_cache.py"
@@ -1500,6 +1504,56 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         ["tests/integration/test_split_databases.py::test_a_session_finds_the_database_of_each_statement"],
+    ),
+    # -- our own schema beside other tools
+    Mutant(
+        "put-back-unmarked",
+        "a table of ours that another tool has dropped is put back, and nobody looks at what was missed meanwhile",
+        [Swap("syncline/capture/halves.py", "plan_missing", "for name in names:\n    plan.stale(name)", "pass")],
+        [f"{OURS}::test_case_26_what_another_tool_dropped_is_put_back"],
+    ),
+    Mutant(
+        "put-back-unswept",
+        "deletes that were lost with a table of ours stay in the target",
+        [Swap("syncline/capture/halves.py", "plan_missing", "plan.sweep_all = True", "plan.sweep_all = False")],
+        [f"{OURS}::test_case_26_what_another_tool_dropped_is_put_back"],
+    ),
+    Mutant(
+        "numbers-begin-anew",
+        "marks of a new outbox have numbers that workers have read past",
+        [
+            Swap(
+                "syncline/capture/halves.py",
+                "_numbers",
+                "if not part.identity or dialect is Dialect.COCKROACHDB: ...",
+                "if True: ...",
+            )
+        ],
+        [f"{OURS}::test_new_marks_stand_above_all_that_workers_have_read"],
+    ),
+    Mutant(
+        "damage-unsaid",
+        "a worker or command that finds our schema in halves goes on until a statement fails",
+        [Swap(f"{OUTBOX}/parts.py", "require_whole", "if lacking: ...", "if False: ...")],
+        [f"{OURS_SAID}::test_case_26_commands_say_what_is_missing_and_what_puts_it_back"],
+    ),
+    Mutant(
+        "another-installation-is-made",
+        "without the table that says which installation this is, its other tables are used on",
+        [Swap(f"{OUTBOX}/parts.py", "missing_parts", "if lost: ...", "if False: ...")],
+        [f"{OURS}::test_case_26_without_the_installation_s_id_the_commands_that_start_over_are_named_and_do"],
+    ),
+    Mutant(
+        "taken-name-used",
+        "questions about changes read a relation that is somebody else's",
+        [Swap("syncline/capture/schema.py", "plan_view", "raise taken(schema, name)", "pass")],
+        [f"{VIEW}::test_case_40_a_name_that_is_taken_is_not_used"],
+    ),
+    Mutant(
+        "differing-file-passes",
+        "`install --check` ends well whatever the file says",
+        [Swap("syncline/cli/install.py", "install", "if check and differs: ...", "if False: ...")],
+        [f"{DIFFERING}::test_a_differing_file_is_an_error_of_install_check_until_it_is_installed"],
     ),
 )
 
