@@ -173,6 +173,9 @@ async def test_a_rate_is_kept_chunk_by_chunk_and_across_a_kill(items):
     tasks = await command.request(runner, [items.plan("items")], sweep=False, pace={"rate": 200})
     with pytest.raises(Killed):
         await runner.run(tasks[0].id)
+    assert items.sql("SELECT progress ? 'not_before' FROM syncline.task") == [(True,)], (
+        "also where nothing is fast enough"
+    )
     assert (await items.runner(pace=SMALL).run_next()).marked == 500
     chunks = pairs_of_chunks(items)
     assert len(marked(items)) == len(set(marked(items))) == 500
