@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from sqlalchemy import MetaData, Table
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from syncline.config.databases import Place, load_databases
 from syncline.errors import (
@@ -280,6 +282,41 @@ def test_statements_find_their_database():
         asked.destination("SELECT * FROM nobody", Placeholders.NONE)
     with pytest.raises(RoutingError, match="cannot be parsed"):
         asked.destination("SELEC 1", Placeholders.NONE)
+
+
+def test_a_model_that_is_declared_later_counts_from_then_on():
+    asked, tables = Routing(Ownership({"a": Rules(), "b": Rules(rest=True)}), split=True), MetaData()
+    asked.declare("a", tables)
+    assert asked.look("SELECT * FROM later", Placeholders.NONE).owners == {"b"}
+    Table("later", tables)
+    assert asked.look("SELECT * FROM later", Placeholders.NONE).owners == {"a"}
+
+
+def test_models_are_declared_by_base_by_model_and_by_table():
+    class Base(DeclarativeBase):
+        pass
+
+    class OfData(Base):
+        __abstract__ = True
+
+    class User(Base):
+        __tablename__ = "users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Carrier(OfData):
+        __tablename__ = "carriers"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    ownership = Ownership({"primary": Rules(), "data": Rules(), "audit": Rules()})
+    ownership.declare("primary", User)
+    ownership.declare("data", OfData)
+    ownership.declare("audit", Table("log", MetaData(), schema="ops"))
+    assert [ownership.owner(Name.read(name)) for name in ("users", "public.carriers", "ops.log", "log")] == [
+        "primary",
+        "data",
+        "audit",
+        None,
+    ]
 
 
 def test_a_database_that_is_not_configured_is_an_error():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from syncline.errors import ConfigError, RoutingError
 from syncline.split.names import Name
 
-Holds = Callable[[Name, str], bool]
-"""Whether a rule of a database fits a name; the text is the schema of names without one."""
+_REMEMBERED = 10_000
+"""So many names are remembered: programs make up names of tables, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Ownership:
     def __init__(self, rules: Mapping[str, Rules], *, everywhere: tuple[str, ...] = ()) -> None:
         self._rules = dict(rules)
         self._everywhere = everywhere
+        self._known: dict[Name, str | None] = {}
+        self._known_at = 0
         self._declared: dict[str, list[Any]] = {name: [] for name in rules}
 
     @property
@@ -74,6 +76,17 @@ class Ownership:
             RoutingError: two databases claim it.
 
         """
+        if (now := self.size()) != self._known_at or len(self._known) > _REMEMBERED:
+            self._known, self._known_at = {}, now
+        if table not in self._known:
+            self._known[table] = self._decided(table)
+        return self._known[table]
+
+    def size(self) -> int:
+        """Count what the declared models name: what was decided before it has grown is decided anew."""
+        return sum(_size(models) for declared in self._declared.values() for models in declared)
+
+    def _decided(self, table: Name) -> str | None:
         for rule in _LEVELS:
             found = [name for name, rules in self._rules.items() if rule(rules, self._declared[name], table)]
             if len(found) > 1:
@@ -141,6 +154,12 @@ def _rest(rules: Rules, _: list[Any], __: Name) -> bool:
 
 
 _LEVELS = (_named, _one_by_one, _with_its_base, _like, _in_schema, _rest)
+
+
+def _size(models: Any) -> int:
+    if hasattr(models, "__table__") or hasattr(models, "fullname"):
+        return 1
+    return len((models if hasattr(models, "tables") else models.metadata).tables) + 1
 
 
 def _is_whole(models: Any) -> bool:

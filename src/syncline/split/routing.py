@@ -62,11 +62,11 @@ class Routing:
         self.unclear: Callable[[str, Script], None] | None = None
         """Told of each statement that cannot be parsed, or not wholly be seen into."""
         self._remembered = lru_cache(KEPT)(self._settled)
+        self._judged_at = 0
 
     def declare(self, database: str, models: object) -> None:
         """Say that models live in a database: a declarative base, a model, a ``MetaData`` or a ``Table``."""
         self.ownership.declare(database, models)
-        self._remembered.cache_clear()
 
     def verdict(self, sql: str, placeholders: Placeholders) -> Verdict:
         """Judge a text; one whose tables are all known is judged once.
@@ -75,6 +75,9 @@ class Routing:
             RoutingError: two databases claim a table.
 
         """
+        if (size := self.ownership.size()) != self._judged_at:
+            self._remembered.cache_clear()
+            self._judged_at = size
         try:
             settled = self._settled if len(sql) > LONG else self._remembered
             return settled(sql, placeholders)
