@@ -24,7 +24,7 @@ from tests.relay import ITEM, ITEMS
 
 NOT_A_CLOCK = 30.0
 """Seconds. Without a deadline of its own a look at a silent server lasts a minute and more."""
-PATIENT = timedelta(seconds=20)
+PATIENT = timedelta(seconds=60)
 """Where both sides answer; a busy machine is not what is tested."""
 BRIEF = timedelta(seconds=3)
 """Where one side never answers; the other one must within this time."""
@@ -125,7 +125,7 @@ async def test_a_server_that_freezes_after_it_was_connected_is_noticed_and_so_is
 ) -> None:
     await install_item(private_postgres.url)
     async with reader(private_postgres.url, private_mongo.url, deadline=BRIEF) as health:
-        assert (await health.read()).health is Health.HEALTHY
+        await healthy(health)
         private_postgres.freeze()
         private_mongo.freeze()
         try:
@@ -137,9 +137,14 @@ async def test_a_server_that_freezes_after_it_was_connected_is_noticed_and_so_is
             private_mongo.thaw()
         for status in (frozen, *again):
             assert status.summary()["databases"] == {"postgresql": "disconnected", "mongodb": "disconnected"}
-        async with asyncio.timeout(30):
-            while (await health.read()).health is not Health.HEALTHY:
-                await asyncio.sleep(0.05)
+        await healthy(health)
+
+
+async def healthy(health: module.HealthReader) -> None:
+    """Wait until it is; a look may miss its brief deadline on a busy machine."""
+    async with asyncio.timeout(60):
+        while (await health.read()).health is not Health.HEALTHY:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_server_that_goes_away_and_comes_back_is_seen_at_the_next_look(
@@ -178,7 +183,7 @@ async def test_a_locked_outbox_leaves_the_source_connected_and_the_queue_unknown
         assert summary["status"] == "degraded"
         assert summary["sync"]["queueSize"] is None
         assert [alert["name"] for alert in summary["alerts"]] == [module.UNKNOWN[0]]
-        assert (await health.read()).health is Health.HEALTHY
+        await healthy(health)
 
 
 async def test_a_role_that_may_not_look_leaves_the_source_connected_and_says_what_it_lacks(

@@ -28,7 +28,7 @@ def people(mongo_url: str, mongo_db: str) -> Iterator[str]:
 
 @pytest.fixture
 async def secondary(mongo_url: str, people: str) -> AsyncIterator[Secondary]:
-    secondary = Secondary(mongo_url, people, timeout=timedelta(seconds=20))
+    secondary = Secondary(mongo_url, people, timeout=timedelta(seconds=60))
     yield secondary
     await secondary.close()
 

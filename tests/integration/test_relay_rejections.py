@@ -168,7 +168,7 @@ async def test_g5_a_record_that_the_target_cannot_stand_is_found_by_halving(memo
     memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(1, 1000) AS n")
     memory.sql("UPDATE item SET name = 'poison' WHERE id IN (333, 900)")
     async with memory.worker():
-        await memory.drained(seconds=25)
+        await memory.drained(seconds=90)
         assert memory.parked() == {"333": "poison", "900": "poison"}
         memory.assert_equal(without=["333", "900"])
         memory.sql("UPDATE item SET name = 'cured' WHERE id = 333")
@@ -182,7 +182,7 @@ async def with_known_poison(memory: Relay, count: int = 1) -> AsyncIterator[None
     async with memory.worker() as worker:
         for n in range(1, count + 1):
             memory.sql("INSERT INTO item VALUES (%s, 'poison')", n)
-            await until(lambda n=n: str(n) in memory.parked(), seconds=25)
+            await until(lambda n=n: str(n) in memory.parked(), seconds=90)
         memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(100, 200) AS n")
         await memory.drained()
         assert worker._pump is not None
@@ -214,7 +214,7 @@ async def test_g5_an_outage_convicts_no_known_poison(memory: Relay, change: str)
         memory.sql(change)
         await until(lambda: memory.target.attempts > 5)
         memory.target.unavailable = False
-        await memory.equal(seconds=25)
+        await memory.equal(seconds=90)
 
 
 async def test_g5_a_lost_reply_convicts_no_known_poison(memory: Relay) -> None:

@@ -185,12 +185,12 @@ async def test_under_traffic_verify_finds_exactly_the_damage_and_repair_mends_it
         try:
             for number in range(1, 6):
                 expected = random_damage(items.docs.items, chance, number)
-                report = await items.verify(patience=timedelta(seconds=20))
+                report = await items.verify(patience=timedelta(minutes=2))
                 assert (kinds(report), report.exit_status) == (expected, 1)
                 repaired = await mend(items, report)
                 assert len(repaired.marked) == len(expected)
                 await until(lambda: relay.value(REPAIRS) == 0, seconds=20, what="the repairs are applied")
-                report = await items.verify(patience=timedelta(seconds=20))
+                report = await items.verify(patience=timedelta(minutes=2))
                 assert (kinds(report), report.exit_status) == ({}, 0), report.entities[0]
         finally:
             stop.set()
@@ -206,7 +206,7 @@ async def test_a_backfill_in_the_background_beside_traffic_ends_equal(items):
         try:
             await items.runner().tasks.request(TaskKind.BACKFILL, items.plan("items").id, "test")
             await until(lambda: relay.value("SELECT count(*) FROM syncline.task") == 0, seconds=20, what="it is done")
-            report = await items.verify(patience=timedelta(seconds=20))
+            report = await items.verify(patience=timedelta(minutes=2))
         finally:
             stop.set()
             await asyncio.to_thread(writer.join)

