@@ -150,12 +150,18 @@ def _is_text(name: bytes) -> bool:
 
 def elements(document: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Give type, name and encoded value of each field (of each element, for an array)."""
+    for tag, name, start, stop in spans(document):
+        yield tag, name, document[start:stop]
+
+
+def spans(document: bytes) -> Iterator[tuple[int, bytes, int, int]]:
+    """Give type and name of each field, and where its encoded value begins and ends."""
     at, end = 4, len(document) - 1
     while at < end:
         tag = document[at]
         start = document.index(b"\0", at + 1) + 1
         stop = start + _size(tag, document, start)
-        yield tag, document[at + 1 : start - 1], document[start:stop]
+        yield tag, document[at + 1 : start - 1], start, stop
         at = stop
 
 

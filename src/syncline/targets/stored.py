@@ -19,7 +19,7 @@ from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
-from syncline.model.strict_bson import AS_STORED, PLAIN, Codec, decoded, elements, encoded, id_of
+from syncline.model.strict_bson import AS_STORED, PLAIN, Codec, decoded, encoded, id_of, spans
 from syncline.ports import Document
 from syncline.targets import mongo_errors
 
@@ -107,21 +107,21 @@ def sent(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return RawBSONDocument(encoded(document))
 
 
-def _reply_of(cursor: bytes) -> tuple[bytes, int]:
-    """Take the batch out of the ``cursor`` of a reply, and its id (0: it has no more)."""
-    parts = {name: value for _, name, value in elements(cursor)}
-    return parts[b"firstBatch" if b"firstBatch" in parts else b"nextBatch"], _INT64(parts[b"id"])[0]
+def _parts_of(cursor: bytes) -> tuple[int, int, int]:
+    """Find where the batch in the ``cursor`` of a reply begins and ends, and its id (0: it has no more)."""
+    parts = {name: (start, stop) for _, name, start, stop in spans(cursor)}
+    batch = parts[b"firstBatch" if b"firstBatch" in parts else b"nextBatch"]
+    return *batch, _INT64(cursor, parts[b"id"][0])[0]
 
 
 def _raw(cursor: bytes) -> list[bytes]:
     """Cut the documents out, not decoded."""
-    batch, _ = _reply_of(cursor)
-    end = len(batch) - 1
-    found, at = [], 4
+    start, stop, _ = _parts_of(cursor)
+    found, at, end = [], start + 4, stop - 1
     while at < end:
-        at = batch.index(b"\0", at) + 1  # an element of an array: a type, its number as text, a NUL, the value
-        size = _INT32(batch, at)[0]
-        found.append(batch[at : at + size])
+        at = cursor.index(b"\0", at) + 1  # an element of an array: a type, its number as text, a NUL, the value
+        size = _INT32(cursor, at)[0]
+        found.append(cursor[at : at + size])
         at += size
     return found
 
@@ -191,4 +191,4 @@ async def _reply(
     with mongo_errors.translated(), pymongo.timeout(seconds):
         reply: Any = await collection.database.command(dict(command), codec_options=RAW)
     cursor = bytes(reply["cursor"].raw)
-    return form.cut(cursor), _reply_of(cursor)[1]
+    return form.cut(cursor), _parts_of(cursor)[2]
