@@ -42,7 +42,7 @@ def ours(relay: Relay) -> list[str]:
     ]
 
 
-async def test_pglogical_that_comes_later_is_noticed_and_captured_row_by_row_without_a_trigger_on_truncate(
+async def test_pglogical_that_comes_later_is_noticed_and_has_no_trigger_on_truncate(
     database: str,
 ) -> None:
     async with relayed(database, ddl=PLAIN, entities=[T]) as relay, relay.worker():

@@ -895,6 +895,33 @@ MUTANTS: Sequence[Mutant] = (
         quick=True,
     ),
     Mutant(
+        "pglogical-unseen",
+        "a subscription of pglogical that comes later is not noticed",
+        [
+            Swap(
+                f"{OUTBOX}/tables.py",
+                "has_pglogical",
+                "return bool(there and there[0]['yes'] and (await _rows(conn, 'pglogical'))[0]['yes'])",
+                "return False",
+            )
+        ],
+        ["tests/cases/test_subscribers.py::test_pglogical_that_comes_later_is_noticed_and_has_no_trigger_on_truncate"],
+    ),
+    Mutant(
+        "moment-ends-a-worker",
+        "a worker ends as soon as another one has compiled an entity otherwise, be it for a moment",
+        [
+            Swap(
+                f"{RELAY}/keeper.py",
+                "Keeper._look_for_newer_mappings",
+                "if self._otherwise[plan.id][1] >= STAYS: ...",
+                "if True: ...",
+            )
+        ],
+        ["tests/unit/test_keeper.py::test_only_what_another_worker_goes_on_to_say_ends_this_one"],
+        quick=True,
+    ),
+    Mutant(
         "old-keys-stay",
         "after the key has become another one, a sweep leaves the documents under the old one",
         [
