@@ -102,7 +102,8 @@ def run(
         minutes: how long.
         rounds: how many.
         seconds: how long changes are made before both sides are compared.
-        superuser: False: everything belongs to a plain role, which changes, installs and works.
+        superuser: False: everything belongs to a plain role, which changes, installs and works. A superuser's run has an
+            event trigger where the seed is odd.
         mend: whether workers put capture back by themselves; by default the seed says.
         trouble: whether workers and servers are killed and frozen.
         say: print a line after each round.
@@ -190,6 +191,7 @@ class Game:
 [source]
 url = "{self.url}"
 mend = {str(self._mend).lower()}
+event_triggers = {str(self._superuser and self._seed % 2 == 1).lower()}
 [target]
 url = "{self._mongo.url}"
 database = "{DATABASE}"
