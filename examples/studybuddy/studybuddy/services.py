@@ -39,13 +39,14 @@ class Services:
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """Prepare; nothing connects before it is needed, so the application starts whatever is down."""
+        url, given = settings.engine
+        connect = {"connect_timeout": 5, "application_name": "studybuddy", **given.pop("connect_args", {})}
         engine = create_async_engine(
-            settings.sqlalchemy_url,
+            url,
             isolation_level="READ COMMITTED",  # on CockroachDB too, whose default leaves retries to the application
-            pool_size=10,
-            pool_timeout=5,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5, "application_name": "studybuddy"},
+            connect_args=connect,
+            **{"pool_size": 10, "pool_timeout": 5, **given},
         )
         sessions = async_sessionmaker(engine, expire_on_commit=False)
         attach_tokens(sessions)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from syncline.config import engine_arguments
 
 URLS = {"database_url": "DATABASE_URL", "mongodb_url": "MONGODB_URL", "redis_url": "REDIS_URL"}
 PREFIX = "STUDYBUDDY_"
@@ -54,13 +56,11 @@ class Settings(BaseModel):
             raise SettingsError("\n".join(["studybuddy cannot start:", *lines])) from None
 
     @property
-    def sqlalchemy_url(self) -> str:
-        """The database's URL as SQLAlchemy wants it."""
-        return sqlalchemy_url(self.database_url.get_secret_value())
+    def engine(self) -> tuple[str, dict[str, Any]]:
+        """The database's URL as SQLAlchemy wants it, and what it says of pools and poolers."""
+        return engine_arguments(self.database_url.get_secret_value())
 
 
 def sqlalchemy_url(url: str) -> str:
-    """Name the driver in a database's URL, and the dialect: SQLAlchemy's own for PostgreSQL refuses CockroachDB."""
-    scheme, _, rest = url.partition("://")
-    dialect = "cockroachdb" if scheme.partition("+")[0] == "cockroachdb" else "postgresql"
-    return f"{dialect}+psycopg://{rest}"
+    """Name the driver in a database's URL, and leave out what is meant for poolers and other clients."""
+    return engine_arguments(url)[0]

@@ -1,5 +1,6 @@
 """Settings from ``syncline.toml`` and the environment; validated, frozen, secrets never printed."""
 
+from syncline.config.engine import engine_arguments
 from syncline.config.load import DEFAULT_FILE, load
 from syncline.config.secrets import passwords, redact
 from syncline.config.settings import (
@@ -23,6 +24,7 @@ __all__ = [
     "TargetSettings",
     "VerifySettings",
     "WorkerSettings",
+    "engine_arguments",
     "load",
     "passwords",
     "redact",
