@@ -635,6 +635,19 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/cases/test_json_names.py::test_data_and_names_of_things_stay"],
     ),
     Mutant(
+        "anybodys-replica",
+        "the doctor takes the standby of another source for this one's",
+        [
+            Swap(
+                "syncline/insight/checks/replica.py",
+                "_look",
+                'if ours["system"] != theirs["system"]: ...',
+                "if False: ...",
+            )
+        ],
+        ["tests/integration/test_doctor_replica.py::test_the_doctor_looks_at_the_replica"],
+    ),
+    Mutant(
         "source-timeout-unused",
         "a worker's connections to the source do not keep to connect_timeout_seconds",
         [Swap("syncline/relay/worker.py", "Worker._open", "settings.connect_timeout", "settings.connect_timeout * 3")],

@@ -19,6 +19,7 @@ from syncline.errors import (
 from syncline.insight import reach
 from syncline.insight.checks import capture, cockroach, indexes, readers, server, sides, target, work
 from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
+from syncline.insight.checks.replica import replica
 from syncline.insight.examination import Check, Examination, examination, lost, unchecked
 from syncline.outbox.catalog import read_named
 from syncline.outbox.connection import translated
@@ -73,7 +74,9 @@ async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding
     cockroachdb = on_cockroach(examined.patient.connection)
     found = await examined.run([server.pooler, installation, catalog])
     found += await examined.run(
-        cockroach.CHECKS if cockroachdb else [*server.CHECKS, *capture.CHECKS, *indexes.CHECKS, *readers.CHECKS]
+        cockroach.CHECKS
+        if cockroachdb
+        else [*server.CHECKS, replica, *capture.CHECKS, *indexes.CHECKS, *readers.CHECKS]
     )
     installed = [*(cockroach.INSTALLED_CHECKS if cockroachdb else (*capture.INSTALLED_CHECKS, *work.CHECKS)), *both]
     level = max((one.level for one in found if one.check == "installation"), default=Level.CRITICAL)
