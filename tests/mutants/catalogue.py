@@ -958,7 +958,7 @@ MUTANTS: Sequence[Mutant] = (
                 "self._plan.projection.codec.key_text",
             )
         ],
-        [f"{SCHEMA}::test_what_ends_capture_is_said_and_healed_by_an_installation"],
+        [f"{TESTS}/test_backfill.py::test_the_sweep_removes_what_is_ours_under_a_key_of_before"],
     ),
     Mutant(
         "any-plan-discards",
