@@ -54,7 +54,7 @@ class Pump:
     """Moves marks of the held lanes into the target, for one session with the source.
 
     Within a batch: marks, ticket, states, writes, acknowledgement. Between batches only this is shared: a key is in one
-    batch at a time, and states are read one batch after the other.
+    batch at a time, and states are read one batch after the other (those of an entity that is read apart beside them).
     """
 
     def __init__(
