@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from typer.testing import CliRunner
@@ -31,6 +32,7 @@ from tests import engines
 from tests.bouncer import Application, bouncer
 from tests.cockroach.server import Simulator
 from tests.integration.doctor_case import Clinic, clinic
+from tests.pages import TOKEN, serving
 from tests.relay import Relay, entity, relayed, until
 
 pytestmark = pytest.mark.engines
@@ -121,6 +123,8 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "parked": (["parked", "list"], 0),
     "notices": (["notices", "list"], 0),
     "backfill": (["backfill"], 0),
+    "resync": (["resync", "--no-wait"], 0),
+    "adopt": (["adopt", "--yes"], 0),
     "uninstall": (["uninstall", "--yes"], 0),
 }
 """What is run with no worker at work, and its exit status."""
@@ -142,6 +146,21 @@ class TestTransactionMode:
         result = CliRunner().invoke(app, ["init", "--stdout", "--url", place.url])
         assert result.exit_code == 0, result.output
         assert "[entities.album]" in result.output
+        assert place.application.changed(before) == {}
+
+    def test_the_operations_page_does_too(self, place: Place, tmp_path: Path) -> None:
+        before = place.application.sessions()
+        with (
+            serving(tmp_path, place.case.config.read_text()) as served,
+            httpx.Client(base_url=served.url, follow_redirects=True, trust_env=False, timeout=60) as client,
+        ):
+            client.post("login", data={"credential": TOKEN})
+            state = client.get("state").json()["state"]
+            explained = client.get("explain", params={"entity": "album", "key": "1"}).json()
+        assert {one["state"] for one in state["databases"].values()} == {"connected"}
+        assert [one["name"] for one in state["entities"]] == ["album", "person"]
+        assert "detailsError" not in state
+        assert explained["row"]["id"] == 1
         assert place.application.changed(before) == {}
 
     async def test_health_and_freshness_do_too(self, place: Place) -> None:
