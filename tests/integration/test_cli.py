@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -135,9 +136,18 @@ class TestInstall:
         assert "users" in configured.run("install", "--dry-run")
         assert configured.sql("SELECT to_regnamespace('syncline')").fetchone() == (None,)
 
+    def test_a_summary_counts_and_details_are_named_on_demand(self, configured):
+        assert "users: create trigger" in configured.run("install", "--dry-run")
+        text = configured.run("install", "--yes")
+        assert re.search(r"create \d+ functions, create 8 triggers \(-v names them\)", text)
+        assert "create trigger" not in text
+        assert "todos: new entity" in text
+        configured.sql("DROP TRIGGER syncline_2_insert ON todos")
+        assert "todos: create trigger syncline_2_insert" in configured.run("install", "--yes", "-v")
+
     def test_sql_is_a_script(self, configured):
         script = configured.run("install", "--sql")
-        assert "CREATE SCHEMA syncline" in script
+        assert re.search("CREATE SCHEMA (IF NOT EXISTS )?syncline", script)
         assert "COMMIT;" in script
 
     def test_asks_first(self, configured):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
@@ -18,10 +20,12 @@ from syncline.cli.partly import PARTLY, partly, say_partly
 from syncline.config import Settings, redact
 from syncline.errors import ConfigError, TargetError, UnsuitableTargetError
 from syncline.insight import reach
+from syncline.model.words import counted
 from syncline.wiring import opened_target
 
 TARGET_TIMEOUT = timedelta(seconds=2)
 """An installation needs no target, so it does not wait long for one."""
+_DETAIL = re.compile(r"(?:^|: )(create|replace|drop) (function|trigger) ")
 DIFFERS = 1
 """Exit status of ``--check``, as of ``verify``."""
 
@@ -47,6 +51,9 @@ def install(
     finish: Annotated[
         bool, typer.Option("--finish", help="After an upgrade: take away what only the previous release needs.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Name each function and trigger, as --dry-run does.")
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,7 +77,7 @@ def install(
         finish=finish,
     )
     only_look = as_sql or dry_run or check
-    show = (as_sql, as_json)
+    show = (as_sql, as_json, verbose or only_look)
     invocation.get().resume = "`syncline install` goes on from here"
     differs, waiting = run(
         _install(
@@ -95,12 +102,12 @@ async def _install(
     *,
     only_look: bool,
     ask: bool,
-    show: tuple[bool, bool],
+    show: tuple[bool, bool, bool],
     lock_timeout: timedelta,
     patience: timedelta,
 ) -> tuple[bool, Sequence[Waiting]]:
     """Plan, show and carry out; tell whether there was anything to do, and which tables wait for it."""
-    as_sql, as_json = show
+    as_sql, as_json, details = show
     waiting: Sequence[Waiting] = ()
     async with reach.source(settings.source.url, purpose="install", installed=False) as source:
         wanted = await plan(source, settings.entities, options)
@@ -109,7 +116,7 @@ async def _install(
             return wanted.changes, ()
         wanted.warnings += await _look_at_target(settings)
         if not as_json:
-            _show(wanted)
+            _show(wanted, details=details)
         if wanted.changes and not only_look:
             confirm(f"Change {settings.source.name}?", yes=not ask)
             waiting = await partly(
@@ -146,13 +153,22 @@ async def _look_at_target(settings: Settings) -> list[str]:
     return []
 
 
-def _show(wanted: InstallPlan) -> None:
-    for line in wanted.summary:
+def _show(wanted: InstallPlan, *, details: bool) -> None:
+    for line in wanted.summary if details else _brief(wanted.summary):
         say(f"  {line}")
     for line in wanted.warnings:
         say(f"  warning: {line}", "yellow")
     if not wanted.changes:
         say("nothing to do: what is installed is what is configured")
+
+
+def _brief(summary: Sequence[str]) -> Iterator[str]:
+    """Count functions and triggers instead of naming each; the rest stays as it is."""
+    counts = Counter(found.groups() for line in summary if (found := _DETAIL.search(line)))
+    yield from (line for line in summary if not _DETAIL.search(line))
+    if counts:
+        told = (f"{verb} {counted(count, what)}" for (verb, what), count in counts.items())
+        yield f"{', '.join(told)} (-v names them)"
 
 
 def _conclude(wanted: InstallPlan, marked: list[str], waiting: Sequence[Waiting]) -> None:
