@@ -22,7 +22,8 @@ def differences(session: Session, database: Any) -> list[str]:
     """Compare each entity's table with its collection; nobody may be writing."""
     lines: dict[str, list[dict[str, Any]]] = {}
     parent_key = _key(session, "parent")
-    for row in _rows(session, "SELECT * FROM child ORDER BY cid"):
+    order = psycopg.sql.SQL("SELECT * FROM child ORDER BY {}").format(psycopg.sql.Identifier(*_key(session, "child")))
+    for row in _rows(session, order):
         lines.setdefault(str(row.pop("parent_id")), []).append(row)
     found = []
     for name in ("item", "part", "parent"):
