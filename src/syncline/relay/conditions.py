@@ -51,7 +51,7 @@ class Conditions:
         for entity, reason in self._pump.stopped_entities.items():
             if entity in names and entity not in without:  # else it was uninstalled meanwhile
                 reasons.setdefault(names[entity], reason)
-        return {name: f"entity {name} is not served: {reason}" for name, reason in reasons.items()}
+        return {name: f"entity {name} is not served: {reason}{_what_next(reason)}" for name, reason in reasons.items()}
 
     def _unmapped(self) -> dict[str, str]:
         found = {plan.name: plan.projection.unmapped for plan in self._plans.by_id.values()}
@@ -68,3 +68,7 @@ class Conditions:
             await self._source.notice(name, severity, message, entity=entity)
         await self._source.end_notices(name, still=now)
         self._known[name] = now
+
+
+def _what_next(reason: str) -> str:
+    return "" if "syncline " in reason else "; put that right, then run `syncline install`"
