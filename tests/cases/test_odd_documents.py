@@ -309,7 +309,7 @@ def test_commands_show_what_no_driver_decodes(damaged):
     found = said("repair", "--from", "report.jsonl", "--dry-run")[1]["repair"]
     assert found["marked"] == len(DIFFERENT) + len(UNISSUED)
     found = said("repair", "t")[1]["repair"]
-    assert (found["marked"], found["left_alone"]) == (len(DIFFERENT) + len(UNISSUED), len(IDS))
+    assert (found["marked"], found["leftAlone"]) == (len(DIFFERENT) + len(UNISSUED), len(IDS))
     status, found = said("doctor")
     assert status in {0, 1, 2}
     status, found = said("verify", "t")

@@ -111,7 +111,7 @@ async def test_interrupted_it_says_how_far_it_came_and_the_next_call_goes_on(com
     assert said["interrupted"] is True
     assert 10 <= said["tasks"][0]["marked"] <= len(command.marked()) < 400
     progress = [json.loads(line) for line in err.splitlines()]
-    assert {"marked", "total", "per_second", "seconds_left", "waiting"} <= progress[0].keys()
+    assert {"marked", "total", "perSecond", "secondsLeft", "waiting"} <= progress[0].keys()
     assert command.relay.sql("SELECT options ->> 'rate', claimed_by FROM syncline.task") == [("20", None)]
     assert "item: 400 records marked" in command.run("item", "--no-sweep", "--full-throttle")
     assert sorted(map(int, command.marked())) == list(range(1, 401))

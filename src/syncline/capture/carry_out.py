@@ -40,8 +40,11 @@ CHUNK = 100
 _INSTALL_LOCK = (1398361667, 2)
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected)
 _TAKEN = (
+    psycopg.errors.DuplicateColumn,
+    psycopg.errors.DuplicateFunction,
     psycopg.errors.DuplicateObject,
     psycopg.errors.DuplicateSchema,
+    psycopg.errors.DuplicateTable,
     psycopg.errors.UniqueViolation,
     psycopg.errors.UndefinedObject,
 )

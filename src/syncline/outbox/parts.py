@@ -90,6 +90,8 @@ async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
     lost = [str(p) for p in lacking if "meta" in (p.name, p.table) and p.kind is not Kind.KEY]
     rows = {} if lost else await _rows(conn, without)
     if not lost and not rows["meta"]:
+        if dialect is Dialect.COCKROACHDB and not await _any_entity(conn, without):
+            return []  # an installation that broke off there, where it is no transaction: it goes on
         lost = ["the row of syncline.meta"]
     if lost:
         raise DamagedError(
@@ -123,6 +125,14 @@ async def _rows(conn: AsyncConnection[Any], without: set[str]) -> dict[str, Any]
     row = await (await conn.execute(block)).fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM has one row
     return {"meta": row[0], "lanes": row[1]}
+
+
+async def _any_entity(conn: AsyncConnection[Any], without: set[str]) -> bool:
+    """Tell whether an entity was ever installed."""
+    if "entity" in without:
+        return False
+    row = await (await conn.execute(blocks("registry.sql")["any_entity"])).fetchone()
+    return bool(row and row[0])
 
 
 def _lanes(dialect: Dialect) -> Part:

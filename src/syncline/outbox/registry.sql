@@ -51,5 +51,8 @@ WHERE n.nspname = 'syncline' AND c.relkind = 'r'
 -- name: rows
 SELECT EXISTS (SELECT FROM syncline.meta), EXISTS (SELECT FROM syncline.lane)
 
+-- name: any_entity
+SELECT EXISTS (SELECT FROM syncline.entity)
+
 -- name: rows_without_lanes
 SELECT EXISTS (SELECT FROM syncline.meta), true
