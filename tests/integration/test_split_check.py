@@ -20,6 +20,7 @@ from syncline.config.named import Exemption, SplitSettings
 from syncline.split.check import check
 from syncline.split.databases import Databases
 from syncline.split.findings import Kind
+from tests.engines import running_postgres
 
 CONFIG = """
 [databases.primary]
@@ -172,6 +173,36 @@ def test_the_command_prints_findings_remedies_and_an_exit_status(sound: str, tmp
     assert "1 obstacles, 0 exempt; looked at 6 tables" in shown.output
     printed = json.loads(run(tmp_path, sound, "--json").output)
     assert (printed["obstacles"], printed["findings"][0]["databases"]) == (1, ["primary", "data"])
+
+
+@pytest.fixture
+def counting() -> Iterator[str]:
+    """A server that keeps statistics of statements."""
+    with running_postgres(settings={"shared_preload_libraries": "pg_stat_statements"}) as server:
+        plant(server.url, SOUND)
+        plant(server.url, "CREATE EXTENSION pg_stat_statements")
+        yield server.url
+
+
+def test_what_the_server_counted_is_looked_at(counting: str, tmp_path: Path):
+    (tmp_path / "syncline.toml").write_text(CONFIG)
+    with psycopg.connect(counting, autocommit=True) as connection:
+        for number in range(3):
+            connection.execute(f"SELECT * FROM users, carriers WHERE users.id = {number}")
+        connection.execute("SELECT * FROM users WHERE id = 1")
+        connection.execute("SELECT price FROM (SELECT count(*) AS price FROM zones_of(1), people) AS through")
+        connection.execute("SELECT now() - INTERVAL '1 day'")
+        connection.execute("CREATE ROLE stranger LOGIN")
+    printed = json.loads(run(tmp_path, counting, "--json").output)
+    found = {one["message"].split(" [")[0]: one["calls"] for one in printed["findings"] if one["kind"] == "statement"}
+    assert found == {
+        "SELECT * FROM users, carriers WHERE users.id = $1": 3,
+        "SELECT price FROM (SELECT count(*) AS price FROM zones_of($1), people) AS through": 1,
+    }
+    assert [one for one in printed["findings"] if one["kind"] != "statement"] == []
+    assert printed["statements"] > 4
+    as_stranger = json.loads(run(tmp_path, counting.replace("postgres@", "stranger@"), "--json").output)
+    assert [one["id"] for one in as_stranger["findings"]] == ["unseen:pg_stat_statements"], "no clean answer"
 
 
 def test_a_database_that_cannot_be_reached_is_no_clean_answer(tmp_path: Path):

@@ -14,7 +14,7 @@ import structlog
 from syncline.config.named import Exemption, SplitSettings
 from syncline.errors import AcrossDatabasesError, SecondDatabaseError
 from syncline.split.callers import caller
-from syncline.split.findings import REMEDIES, Kind
+from syncline.split.findings import REMEDIES, Exemptions, Finding, Kind
 from syncline.split.guard import Guard
 from syncline.split.ownership import Ownership, Rules
 from syncline.split.routing import Ledger, Routing
@@ -110,6 +110,22 @@ def test_what_is_exempt_passes_in_silence_until_its_day(routing: Routing, logged
     (finding,) = guard.findings
     assert finding.exempt is not None
     assert logged == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ("function:public.f(integer[])", True),
+        ("function:public.f(*", True),
+        ("*", True),
+        ("function:public.f(integer?)", False),
+        ("function:public.f", False),
+    ],
+)
+def test_an_exemption_is_an_id_in_which_only_the_asterisk_is_special(pattern: str, fits: bool):
+    one = Exemption(finding=pattern, reason="moves in June", until=TODAY)
+    judged = Exemptions([one], TODAY).judge(Finding(Kind.FUNCTION, "public.f(integer[])", "…"))
+    assert (judged.exempt is one) is fits
 
 
 def test_an_expired_exemption_lets_nothing_through(routing: Routing):

@@ -25,6 +25,8 @@ def blocks(file: str, package: str = "syncline.outbox", *, comment: bool = True)
     """
     text = files(package).joinpath(file).read_text("utf-8")
     parts = _NAME.split(text)[1:]
+    if twice := {name for name in parts[::2] if parts[::2].count(name) > 1}:
+        raise ValueError(f"{package}/{file} has two blocks named {', '.join(sorted(twice))}")
     mark = _COMMENT if comment else ""
     return {name: mark + _strip(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from syncline.config.named import Exemption
 
@@ -97,13 +97,11 @@ class Exemptions:
     def __init__(self, exemptions: Sequence[Exemption], today: date) -> None:
         self._valid = [one for one in exemptions if one.until >= today]
         self._expired = [one for one in exemptions if one.until < today]
-        self._used: set[str] = set()
 
     def judge(self, finding: Finding) -> Finding:
         """Mark a finding that is exempt."""
         for one in self._valid:
-            if fnmatchcase(finding.id, one.finding):
-                self._used.add(one.finding)
+            if _fits(one.finding, finding.id):
                 return replace(finding, exempt=one)
         return finding
 
@@ -113,3 +111,8 @@ class Exemptions:
             yield Finding(
                 Kind.EXEMPTION, one.finding, f"the exemption of {one.finding} ended on {one.until} ({one.reason})"
             )
+
+
+def _fits(pattern: str, id_: str) -> bool:
+    """Compare an id with a pattern; only ``*`` is special there: ids of functions have brackets (``f(integer[])``)."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), id_, re.DOTALL) is not None

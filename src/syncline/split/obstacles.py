@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
@@ -13,6 +14,11 @@ from syncline.split.statements import Script, parse, parse_function
 from syncline.split.texts import digest, shortened
 
 _ACTIONS = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+_PARAMETER = re.compile(r"\$\d+")
+_STANDING = ("'1'", "1", "a")
+"""A text, a number, a name: ``INTERVAL $1``, ``FETCH $1``, ``SAVEPOINT $1``."""
+HIDDEN = "<insufficient privilege>"
+"""What pg_stat_statements shows of other roles' statements."""
 _TABLES = ("r", "p", "f")
 
 
@@ -116,7 +122,11 @@ class Ties:
 
     def _statements(self) -> Iterator[Finding]:
         for text, calls in self._all.statements or ():
-            script = parse(text)
+            if text == HIDDEN:
+                told = f"statements of other roles, run {calls} times, are hidden: GRANT pg_read_all_stats shows them"
+                yield Finding(Kind.UNSEEN, "pg_stat_statements", told, calls=calls)
+                continue
+            script = _normalised(text)
             tables, unseen = self._reached(script)
             yield from self._between(Kind.STATEMENT, digest(text), shortened(text), tables, calls)
             if script.error and not text.endswith("..."):
@@ -217,6 +227,13 @@ class Ties:
                     unseen[oid] |= unseen[other]
             grown = before < sum(map(len, tables.values())) + sum(map(len, unseen.values()))
         return {oid: (frozenset(tables[oid]), frozenset(unseen[oid])) for oid in scripts}
+
+
+def _normalised(text: str) -> Script:
+    """Parse a text of the statistics, where ``$1`` also stands for what the grammar takes no parameter for."""
+    script = parse(text)
+    readings = (_PARAMETER.sub(standing, text) for standing in _STANDING) if script.error else ()
+    return next((found for found in map(parse, readings) if found.error is None), script)
 
 
 def _signature(function: Function) -> str:
