@@ -205,6 +205,55 @@ def test_what_the_server_counted_is_looked_at(counting: str, tmp_path: Path):
     assert [one["id"] for one in as_stranger["findings"]] == ["unseen:pg_stat_statements"], "no clean answer"
 
 
+APP = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from syncline.split import Databases
+
+class Base(DeclarativeBase): ...
+
+class Stray(Base):
+    __tablename__ = "stray"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+databases = Databases.from_environment()
+databases.declare("data", Base)
+nothing = None
+"""
+
+
+def test_models_of_the_application_count(sound: str, tmp_path: Path):
+    plant(sound, "CREATE TABLE stray (id int PRIMARY KEY REFERENCES users)")
+    (tmp_path / "shop.py").write_text(APP)
+
+    def asked(app_: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "syncline.cli.main", "split", "check", "--json", "--app", app_]
+        environment = {"DATABASE_URL": sound, "PATH": ""}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = asked("shop:databases")
+    assert [one["id"] for one in json.loads(done.stdout)["findings"]] == ["foreign_key:public.stray.stray_id_fkey"]
+    assert done.returncode == 1
+    for wrong, told in (
+        ("shop", "MODULE:NAME"),
+        ("shop:gone", "gone"),
+        ("shop:nothing", "is no syncline.split.Databases"),
+    ):
+        done = asked(wrong)
+        assert (done.returncode, told in done.stderr) == (3, True), done.stderr
+
+
+@pytest.mark.parametrize("command", [["split", "check"], ["db", "doctor"]], ids=" ".join)
+@pytest.mark.parametrize("package", ["postgast", "psycopg_pool"])
+def test_without_the_extra_it_is_named(tmp_path: Path, command: list[str], package: str):
+    script = f"import sys; sys.modules[{package!r}] = None; sys.argv[1:] = {command!r}\n"
+    script += "from syncline.cli.main import main; main()"
+    environment = {"DATABASE_URL": "postgresql:///x", "PATH": ""}
+    run_ = [sys.executable, "-c", script]
+    done = subprocess.run(run_, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr == f"error: {package} is not installed\n  pip install 'syncline[split]'\n"
+
+
 def test_a_database_that_cannot_be_reached_is_no_clean_answer(tmp_path: Path):
     (tmp_path / "syncline.toml").write_text(CONFIG)
     assert run(tmp_path, f"postgresql:///nothing?host={tmp_path}").exit_code == 3

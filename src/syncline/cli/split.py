@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +14,11 @@ from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, say
 from syncline.config.databases import load_databases
 from syncline.errors import ConfigError
-from syncline.split.check import Check
-from syncline.split.check import check as look
-from syncline.split.databases import Databases
-from syncline.split.findings import Finding
+
+if TYPE_CHECKING:
+    from syncline.split.check import Check
+    from syncline.split.databases import Databases
+    from syncline.split.findings import Finding
 
 app = typer.Typer(
     cls=Group,
@@ -54,6 +55,9 @@ def check(
 
     Reads only. Exit status: 0 nothing (or exempt), 1 obstacles, 3 could not run.
     """
+    from syncline.split.check import check as look
+    from syncline.split.databases import Databases
+
     configured = load_databases(config)
     for database in configured.databases:
         for place in (database.place, database.direct):
@@ -69,6 +73,8 @@ def check(
 
 
 def _of_application(name: str) -> Databases:
+    from syncline.split.databases import Databases
+
     module, separator, attribute = name.partition(":")
     if not separator:
         raise ConfigError(f"--app {name}: MODULE:NAME is expected", hint="e.g. --app shop.db:databases")

@@ -10,8 +10,14 @@ import re
 from typing import Any
 
 import orjson
-from postgast.errors import PgQueryError, check_error
-from postgast.native import lib
+
+from syncline.errors import ConfigError
+
+try:
+    from postgast.errors import PgQueryError, check_error
+    from postgast.native import lib
+except ImportError:  # pragma: no cover  named where it is needed
+    raise ConfigError("postgast is not installed", hint="pip install 'syncline[split]'") from None
 
 Tree = dict[str, Any]
 _PROMISES = re.compile(r"(?:,\{\}\})+")
