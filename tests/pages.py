@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.relay import Relay
+from tests.relay import PATIENCE, Relay
 
 TOKEN = "correct-horse-battery-staple"
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
@@ -35,7 +35,7 @@ class Served:
 def serving(folder: Path, toml: str, *, port: int = 0, token: str | None = TOKEN) -> Iterator[Served]:
     """Run ``syncline serve`` for a block; whatever happens it is gone afterwards."""
     file = folder / "syncline.toml"
-    file.write_text(toml)
+    file.write_text(toml.replace("[source]", f"[source]\nconnect_timeout_seconds = {PATIENCE:.0f}", 1))
     hidden = {"DATABASE_URL", "MONGODB_URL", "SYNCLINE_ADMIN_TOKEN"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     if token is not None:

@@ -17,6 +17,9 @@ from syncline import wiring
 from syncline.config.load import File
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, VerifySettings, WorkerSettings
 from syncline.errors import SourceUnavailableError
+from syncline.insight import reach
+from syncline.insight.checks import replica
+from syncline.insight.checks.finding import Patient
 from syncline.insight.status import read_status
 from syncline.outbox import source as outbox_source
 from tests.relay import relayed, until
@@ -112,9 +115,11 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
         waits.append(timeout_seconds)
         raise SourceUnavailableError
 
-    for module in (outbox_source, wiring):
+    for module in (outbox_source, wiring, reach, replica):
         monkeypatch.setattr(module, "connect", away)
-    brief = SourceSettings(url="postgresql://u@h/d", connect_timeout=timedelta(seconds=2))
+    brief = SourceSettings(
+        url="postgresql://u@h/d", replica_url="postgresql://u@r/d", connect_timeout=timedelta(seconds=2)
+    )
     named = Settings(brief, configured().target)
     worker = wiring.make_worker(named, object())  # type: ignore[arg-type]  it never gets so far
     with pytest.raises(SourceUnavailableError):
@@ -122,7 +127,12 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
     with pytest.raises(SourceUnavailableError):
         async with wiring.opened_source(named):
             pass
-    assert waits == [2, 2]
+    with pytest.raises(SourceUnavailableError):
+        async with reach.source(brief, purpose="commands and the page"):
+            pass
+    (finding,) = await replica.replica(Patient(named, None, None))  # type: ignore[arg-type]  it never gets so far
+    assert finding.check == replica.CHECK
+    assert waits == [2, 2, 2, 2]
 
 
 async def test_the_source_goes_by_its_name(database: str) -> None:

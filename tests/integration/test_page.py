@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -46,10 +47,19 @@ async def relay(database: str, mongo_url: str, mongo_db: str) -> AsyncIterator[R
         yield relay
 
 
+def patient(relay: Relay) -> OperationsPage:
+    """Make a page that a busy machine keeps waiting: every limit of its own is far away."""
+    settings = relay.settings
+    waits = settings.source.model_copy(update={"connect_timeout": timedelta(seconds=SOON)})
+    soon = timedelta(seconds=SOON)
+    page = OperationsPage(replace(settings, source=waits), AdminCredential(TOKEN), pause=0.1, deadline=soon)
+    page._records._patience.seconds = SOON
+    return page
+
+
 @pytest.fixture
 async def page(relay: Relay) -> AsyncIterator[OperationsPage]:
-    page = OperationsPage(relay.settings, AdminCredential(TOKEN), pause=0.1, deadline=timedelta(seconds=SOON))
-    page._records._patience.seconds = SOON
+    page = patient(relay)
     async with page.running():
         yield page
 
@@ -226,14 +236,14 @@ async def test_a_parked_record_is_shown_with_its_payload_its_row_and_its_documen
 async def test_a_retry_reaches_a_worker(database: str, mongo_url: str, mongo_db: str):
     numbers = "CREATE TABLE item (id bigint PRIMARY KEY, name text, qty numeric)"
     async with relayed(database, (mongo_url, mongo_db), ddl=numbers, grace=timedelta(seconds=60)) as relay:
-        page = OperationsPage(relay.settings, AdminCredential(TOKEN), deadline=timedelta(seconds=SOON))
+        page = patient(relay)
         async with relay.worker(), page.running(), visitor(page) as client:
             relay.sql("INSERT INTO item VALUES (1, 'x', %s::numeric)", "9" * 40)
             await until(lambda: relay.parked() == {"1": "mapping"}, seconds=SOON)
             mine = {"X-Syncline-Form": await log_in(client)}
-            await client.post(
-                "/parked/retry", json={"ids": relay.sql("SELECT id FROM syncline.parked")[0]}, headers=mine
-            )
+            ids = list(relay.sql("SELECT id FROM syncline.parked")[0])
+            answer = await client.post("/parked/retry", json={"ids": ids}, headers=mine)
+            assert (answer.status_code, answer.json()) == (200, {"records": 1})
             await until(lambda: relay.value("SELECT retry_count FROM syncline.parked") == 2, seconds=SOON)
 
 
@@ -245,8 +255,7 @@ async def test_it_shows_a_source_that_behaves_like_cockroachdb(cockroach: Simula
             relay.conn.close()
             relay.conn = behind
             record = park(relay, "7")
-            page = OperationsPage(relay.settings, AdminCredential(TOKEN), deadline=timedelta(seconds=SOON))
-            page._records._patience.seconds = SOON
+            page = patient(relay)
             async with page.running(), visitor(page) as client:
                 mine = {"X-Syncline-Form": await log_in(client)}
                 await until_state(client, {"cockroachdb": "connected", "mongodb": "connected"})

@@ -179,7 +179,7 @@ def _opened_file(name: str) -> Iterator[BinaryIO]:
 
 
 async def _unfinished(settings: Settings) -> list[dict[str, Any]]:
-    async with reach.source(settings.source.url, purpose="backfill") as source:
+    async with reach.source(settings.source, purpose="backfill") as source:
         return [plain(task) for task in await reach.rows(source, "tasks")]
 
 

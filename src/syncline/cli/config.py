@@ -75,7 +75,7 @@ async def _try(settings: Settings) -> tuple[str, list[str]]:
     """Plan the installation as `install` would; return whether it could be, and what it would warn of."""
     options = options_of(settings.source)
     try:
-        async with reach.source(settings.source.url, purpose="config check", installed=False) as source:
+        async with reach.source(settings.source, purpose="config check", installed=False) as source:
             return "checked", (await plan(source, settings.entities, options)).warnings
     except (SourceUnavailableError, PrivilegeError) as error:
         return error.message, []

@@ -46,7 +46,7 @@ def explain(
 
 async def _find(settings: Settings, name: str, key: str, events: int) -> Explanation:
     entity = declared(settings, name)
-    async with reach.source(settings.source.url, purpose="explain") as source, opened_target(settings) as target:
+    async with reach.source(settings.source, purpose="explain") as source, opened_target(settings) as target:
         return await explain_record(settings, source, target, entity, key, events=events)
 
 

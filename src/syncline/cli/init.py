@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from syncline.cli.common import JsonOption, keep_secret, print_json, run, say
-from syncline.config import DEFAULT_FILE
+from syncline.config import DEFAULT_FILE, SourceSettings
 from syncline.config.environment import DIRECT
 from syncline.config.urls import database_of, source_url
 from syncline.errors import ConfigError
@@ -67,5 +67,5 @@ def _checked(url: str) -> str:
 
 
 async def _propose(url: str, schemas: list[str] | None) -> Proposal:
-    async with reach.source(url, purpose="init", installed=False) as source:
+    async with reach.source(SourceSettings(url=url), purpose="init", installed=False) as source:
         return await propose(source, schemas, target=database_of(os.environ.get("MONGODB_URL", "")))

@@ -109,7 +109,7 @@ async def _install(
     """Plan, show and carry out; tell whether there was anything to do, and which tables wait for it."""
     as_sql, as_json, details = show
     waiting: Sequence[Waiting] = ()
-    async with reach.source(settings.source.url, purpose="install", installed=False) as source:
+    async with reach.source(settings.source, purpose="install", installed=False) as source:
         wanted = await plan(source, settings.entities, options)
         if as_sql:
             sys.stdout.write(render(wanted, lock_timeout=lock_timeout))

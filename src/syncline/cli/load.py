@@ -54,7 +54,7 @@ def load(
 
 async def _clean(settings: Settings) -> None:
     async with (
-        reach.source(settings.source.url, purpose="load") as source,
+        reach.source(settings.source, purpose="load") as source,
         opened_target(settings) as target,
     ):
         await loads.remove(settings, source, target)
@@ -62,7 +62,7 @@ async def _clean(settings: Settings) -> None:
 
 async def _load(settings: Settings, options: Options, *, quiet: bool) -> Measured:
     async with (
-        reach.source(settings.source.url, purpose="load") as source,
+        reach.source(settings.source, purpose="load") as source,
         opened_target(settings) as target,
         loads.scratch(settings, source, target),
     ):

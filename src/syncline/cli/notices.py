@@ -79,10 +79,10 @@ def resolve(
 
 
 async def _list(settings: Settings, *, closed: bool, limit: int) -> list[dict[str, Any]]:
-    async with reach.source(settings.source.url, purpose="notices") as source:
+    async with reach.source(settings.source, purpose="notices") as source:
         return await notices.list_notices(source, closed=closed, limit=limit)
 
 
 async def _resolve(settings: Settings, ids: Sequence[int] | None) -> list[int]:
-    async with reach.source(settings.source.url, purpose="notices") as source:
+    async with reach.source(settings.source, purpose="notices") as source:
         return await notices.resolve_notices(source, ids)

@@ -113,7 +113,7 @@ def _report(count: int, done: str, keys: Sequence[str] | None, as_json: bool) ->
 
 
 async def _list(settings: Settings, entity: str | None, limit: int) -> tuple[list[ParkedRecord], tuple[int, int]]:
-    async with reach.source(settings.source.url, purpose="parked") as source:
+    async with reach.source(settings.source, purpose="parked") as source:
         await records.require_entity(source, entity)
         return (
             await records.list_parked(source, entity=entity, limit=limit),
@@ -122,12 +122,12 @@ async def _list(settings: Settings, entity: str | None, limit: int) -> tuple[lis
 
 
 async def _retry(settings: Settings, entity: str | None, keys: Sequence[str] | None) -> int:
-    async with reach.source(settings.source.url, purpose="parked") as source:
+    async with reach.source(settings.source, purpose="parked") as source:
         await records.require_entity(source, entity)
         return await records.retry_parked(source, entity=entity, keys=keys)
 
 
 async def _discard(settings: Settings, entity: str | None, keys: Sequence[str] | None) -> int:
-    async with reach.source(settings.source.url, purpose="parked") as source:
+    async with reach.source(settings.source, purpose="parked") as source:
         await records.require_entity(source, entity)
         return await records.discard_parked(source, entity=entity, keys=keys)

@@ -54,7 +54,7 @@ def resync(
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Connection]:
-    async with reach.source(settings.source.url, purpose="resync") as connection:
+    async with reach.source(settings.source, purpose="resync") as connection:
         yield connection
 
 

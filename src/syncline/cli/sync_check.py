@@ -76,7 +76,7 @@ async def _sides(settings: Settings) -> tuple[Check, Check]:
 async def _outbox(settings: Settings) -> Check:
     name = "outbox present"
     try:
-        async with reach.source(settings.source.url, purpose="verify") as source:
+        async with reach.source(settings.source, purpose="verify") as source:
             there = {row["name"] for row in await reach.rows(source, "entities")}
     except SynclineError as error:
         return Check(name, False, f"{error.message}{f'; {error.hint}' if error.hint else ''}")

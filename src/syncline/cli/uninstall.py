@@ -50,7 +50,7 @@ async def _uninstall(
     settings: Settings, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool, patience: timedelta
 ) -> Sequence[Waiting]:
     waiting: Sequence[Waiting] = ()
-    async with reach.source(settings.source.url, purpose="uninstall", installed=False) as source:
+    async with reach.source(settings.source, purpose="uninstall", installed=False) as source:
         try:
             removal = await plan_uninstall(source)
         except NotInstalledError:

@@ -72,5 +72,5 @@ class Sampler:
 async def opened_sampler(settings: Settings) -> AsyncIterator[Sampler]:
     """Make a sampler for a block."""
     client = AsyncMongoClient[Mapping[str, Any]](settings.target.url)
-    async with client, reach.source(settings.source.url, purpose="demo") as connection:
+    async with client, reach.source(settings.source, purpose="demo") as connection:
         yield Sampler(settings, connection, client[settings.target.database])

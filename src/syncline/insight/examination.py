@@ -88,7 +88,7 @@ async def examination(settings: Settings) -> AsyncIterator[Examination]:
 
 async def opened(settings: Settings, stack: AsyncExitStack) -> Connection:
     """Open a connection that the stack closes."""
-    source = reach.source(settings.source.url, purpose="doctor", installed=False)
+    source = reach.source(settings.source, purpose="doctor", installed=False)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             with translated():

@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from syncline.config import redact
+from syncline.config import SourceSettings, redact
 from syncline.config.urls import host_of
 from syncline.errors import PoolerError, SourceUnavailableError, SynclineError, UnsuitableSourceError
 from syncline.outbox.connection import Connection, connect, translated
@@ -62,11 +62,11 @@ class DatabaseState:
 
 
 @asynccontextmanager
-async def source(url: str, *, purpose: str, installed: bool = True) -> AsyncIterator[Connection]:
+async def source(settings: SourceSettings, *, purpose: str, installed: bool = True) -> AsyncIterator[Connection]:
     """Open a connection to the source for one command.
 
     Args:
-        url: the source's URL.
+        settings: where it is, and how long to wait for a connection.
         purpose: shown as ``syncline PURPOSE`` in ``pg_stat_activity``.
         installed: require Syncline's tables in this package's version.
 
@@ -77,12 +77,13 @@ async def source(url: str, *, purpose: str, installed: bool = True) -> AsyncIter
         NotInstalledError, VersionError: Syncline's tables are missing or of another version.
 
     """
+    seconds = max(1, round(settings.connect_timeout.total_seconds()))
     try:
-        connection = await connect(url, application=f"syncline {purpose}", timeout_seconds=5)
+        connection = await connect(settings.url, application=f"syncline {purpose}", timeout_seconds=seconds)
     except (PoolerError, UnsuitableSourceError):
         raise
     except SynclineError as error:
-        raise unreachable(url, error) from error
+        raise unreachable(settings.url, error) from error
     try:
         if installed:
             await check_installed(connection)

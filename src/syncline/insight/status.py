@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from syncline.config import SourceSettings
 from syncline.errors import NotInstalledError, PrivilegeError, SourceUnavailableError, SynclineError, VersionError
 from syncline.insight import reach
 from syncline.insight.reach import DEADLINE, DatabaseState
@@ -174,8 +175,9 @@ async def _target(target: Target | None, deadline: timedelta) -> DatabaseState |
 
 
 async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dict[str, Any]]:
+    where = SourceSettings(url=url, connect_timeout=timedelta(seconds=deadline_seconds))
     try:
-        async with asyncio.timeout(deadline_seconds), reach.source(url, purpose="status") as connection:
+        async with asyncio.timeout(deadline_seconds), reach.source(where, purpose="status") as connection:
             state = await reach.ping_source(connection)
             facts = await read_facts(connection)
     except TimeoutError:

@@ -22,7 +22,7 @@ class SourceCalls:
     """Runs pieces of work on the source, a connection for each. It belongs to one event loop at a time."""
 
     def __init__(self, settings: Settings, *, deadline: timedelta = DEADLINE) -> None:
-        self._url = settings.source.url
+        self._source = settings.source
         self._deadline = deadline
         self._loop: asyncio.AbstractEventLoop | None = None
         self._patience = Patience[Any](deadline.total_seconds())
@@ -47,5 +47,5 @@ class SourceCalls:
         return found
 
     async def _do(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        async with reach.source(self._url, purpose="admin") as connection:
+        async with reach.source(self._source, purpose="admin") as connection:
             return await work(connection)

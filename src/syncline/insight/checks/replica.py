@@ -20,11 +20,12 @@ SELECT greatest(pg_catalog.pg_wal_lsn_diff(%(lsn)s::pg_lsn, pg_catalog.pg_last_w
 
 async def replica(patient: Patient) -> list[Finding]:
     """Look at it; without ``replica_url`` there is nothing to look at."""
-    url = patient.settings.source.replica_url
-    if not url:
+    source = patient.settings.source
+    if not source.replica_url:
         return []
+    seconds = max(1, round(source.connect_timeout.total_seconds()))
     try:
-        connection = await connect(url, application="syncline doctor")
+        connection = await connect(source.replica_url, application="syncline doctor", timeout_seconds=seconds)
     except SynclineError as error:
         return [_away(error)]
     async with connection:

@@ -133,7 +133,7 @@ class Jobs:
         )
 
     async def _backfill(self, job: Job) -> tuple[str, str]:
-        async with reach.source(self._settings.source.url, purpose="page") as source:
+        async with reach.source(self._settings.source, purpose="page") as source:
             tasks = await reach.query(source, statements()["request"], {"entity": job.entity})
         return "done", "a worker marks every record" if tasks else "it was asked for already"
 

@@ -26,6 +26,7 @@ MOST = 500
 """Records that one action may name."""
 ACTIONS = {"retry": parked.retry_parked, "discard": parked.discard_parked}
 SECONDS = 10.0
+"""Limit for an answer, beside what the source is given for the connection."""
 EVENTS = 10
 """Events of a record that are shown with it."""
 
@@ -49,7 +50,7 @@ class Records:
     def __init__(self, settings: Settings, open_target: Callable[[], AbstractAsyncContextManager[Target]]) -> None:
         self._settings = settings
         self._open_target = open_target
-        self._patience = Patience[Any](SECONDS)
+        self._patience = Patience[Any](SECONDS + settings.source.connect_timeout.total_seconds())
 
     async def page(self, after: int) -> list[dict[str, Any]]:
         """List the records that follow this id."""
@@ -141,4 +142,4 @@ class Records:
         return sides | {"document": extended(found.document), "targetError": trouble}
 
     def _source(self) -> AbstractAsyncContextManager[Connection]:
-        return reach.source(self._settings.source.url, purpose="page")
+        return reach.source(self._settings.source, purpose="page")
