@@ -59,8 +59,8 @@ class TimedTarget(MongoTarget):
     async def apply(self, batch: Batch) -> Report:
         report = await super().apply(batch)
         now = time.monotonic()
-        for document in (*batch.inserts, *batch.upserts):
-            self.clock.seen[f"{document['_originalId']}/{document['note'][:12]}"] = now
+        for state in batch.states:
+            self.clock.seen[f"{state.key}/{state.body['note'][:12]}"] = now
         return report
 
 

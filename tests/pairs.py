@@ -81,10 +81,11 @@ class Pair:
     async def _apply(self, one: Plan, keys: Sequence[str]) -> None:
         states = await read_states(self.pages, one, keys)
         number = ticket(1, self.batch)
-        documents = states.documents(source="postgresql", synced_at=datetime.now(), ticket=number)  # noqa: DTZ005
-        gone = set(keys).difference(document["_originalId"] for document in documents)
+        present = states.present(number)
+        gone = set(keys).difference(state.key for state in present)
         deletes = [Absence(key, one.projection.codec.document_id(key), number) for key in gone]
-        await self.target.apply(Batch(one.entity, upserts=documents, deletes=deletes))
+        now = datetime.now()  # noqa: DTZ005
+        await self.target.apply(Batch(one.entity, upserts=present, deletes=deletes, source="postgresql", read_at=now))
 
     @contextlib.asynccontextmanager
     async def worker(self) -> AsyncIterator[Relay]:

@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 
 from syncline.errors import VersionError
 from syncline.model.mark import ticket
-from syncline.ports import Absence, Batch, Beat, Target
+from syncline.ports import Absence, Batch, Beat, State, Target
 from tests.relay import ITEM
 
 DATA = Path(__file__).parent / "data" / "release_1"
@@ -156,7 +156,7 @@ class PreviousWorker:
         batch = Batch(ITEM)
         for key, id_, name, qty in await states.fetchall():
             number = ticket(self.held[lane_of.pop(key)], self._batch)
-            batch.upserts.append({"_id": id_, "_originalId": key, "name": name, "qty": qty, "_v": number})
+            batch.upserts.append(State(key, id_, number, {"_id": id_, "name": name, "qty": qty}))
         batch.deletes = [Absence(key, int(key), ticket(self.held[lane], self._batch)) for key, lane in lane_of.items()]
         await self.target.apply(batch)
         await self._acknowledge(acker, marks, lane_of)

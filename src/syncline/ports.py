@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
 from syncline.model.entity import Entity
 
 Document = dict[str, Any]
-"""A target record, with ``_id``, ``_originalId`` (the key text), ``_source``, ``_syncedAt`` and ``_v`` (its ticket)."""
+"""A record as the target has it. MongoDB's has ``_id``, ``_originalId`` (the key text), ``_source``, ``_syncedAt`` and
+``_v`` (its ticket) beside its own fields."""
 
 
 @dataclass(slots=True)
@@ -17,14 +19,35 @@ class Batch:
     """States of one entity to write; each key occurs once, in one of the three lists."""
 
     entity: Entity
-    inserts: list[Document] = field(default_factory=list)
+    inserts: list[State] = field(default_factory=list)
     """Present, and probably not in the target yet."""
-    upserts: list[Document] = field(default_factory=list)
+    upserts: list[State] = field(default_factory=list)
     """Present."""
     deletes: list[Absence] = field(default_factory=list)
+    source: str = ""
+    """Name of the source, for a target that notes it in its records."""
+    read_at: datetime = datetime.min  # noqa: DTZ901
+    """When the states were read (UTC without a zone), likewise."""
 
     def __len__(self) -> int:
         return len(self.inserts) + len(self.upserts) + len(self.deletes)
+
+    @property
+    def states(self) -> Sequence[State]:
+        """Give what is present."""
+        return (*self.inserts, *self.upserts)
+
+
+class State(NamedTuple):
+    """A record as the source has it: which one it is and its ticket stand beside what it holds."""
+
+    key: str
+    """The key's text, as marks have it."""
+    id: Any
+    """The key as the target has it."""
+    ticket: int
+    body: Any
+    """What the target stores, in its own form (a document without our fields, a row); made by the mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +151,10 @@ class Target(Protocol):
             TargetUnavailableError: nothing is known of any key; the same or a newer state may be sent again.
 
         """
+        ...
+
+    def as_json(self, batch: Batch) -> dict[str, str]:
+        """Give a batch's states as JSON, by key, as they are stored; those that have no such form are left out."""
         ...
 
     async def lane_epochs(self) -> dict[int, int]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from syncline.backfill.tasks import TaskKind
 from syncline.cli.main import app
 from syncline.model.entity import Index
-from syncline.ports import Absence, Batch, Report
+from syncline.ports import Absence, Batch, Report, State
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import extended
@@ -246,8 +246,8 @@ async def test_a_document_that_nobody_decodes_is_outranked_or_not_as_the_fence_s
             odd.replace_stored(pair.docs.t, id_, lambda stored, of=version: odd.with_field(stored, "_v", of))
         odd.replace_stored(pair.docs.t, "14", lambda stored: odd.with_field(stored, "_id", odd.symbol("14")))
         one = pair.plan("t").entity
-        documents = [{"_id": str(n), "_originalId": str(n), "_v": 1} for n in range(10, 20)]
-        report = await pair.target.apply(Batch(one, upserts=documents))
+        states = [State(str(n), str(n), 1, {"_id": str(n)}) for n in range(10, 20)]
+        report = await pair.target.apply(Batch(one, upserts=states))
         assert set(report.outranked) == {str(n) for n in range(10, 20)} - {"11"}
         gone = [Absence(key, key, 2**40) for key in ("10", "11", "12", "13")]
         assert set((await pair.target.apply(Batch(one, deletes=gone))).outranked) == set()

@@ -14,7 +14,7 @@ from syncline.errors import SourceUnavailableError, TargetRefusedError, TargetUn
 from syncline.model.entity import Computed, Fields, Index
 from syncline.model.values import MAX_LEVELS, Unrepresentable, json_value, nesting
 from syncline.outbox.source import PostgresSource
-from syncline.ports import Batch
+from syncline.ports import Batch, State
 from syncline.relay.apart import STATEMENTS
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
@@ -104,10 +104,8 @@ async def test_whatever_the_driver_raises_while_encoding_is_one_records(
 
     monkeypatch.setattr(mongo_errors.bson, "encode", fails)
     monkeypatch.setattr(target, "_command", refuses)
-    documents = [
-        {"_id": n, "name": "bad" if n == 7 else "good", "_originalId": str(n), "_v": 1 << 32} for n in range(20)
-    ]
-    report = await target.apply(Batch(entity("t"), **{place: documents}))
+    states = [State(str(n), n, 1 << 32, {"_id": n, "name": "bad" if n == 7 else "good"}) for n in range(20)]
+    report = await target.apply(Batch(entity("t"), **{place: states}))
     assert [one.key for one in report.rejected] == ["7"]
     assert await target.count(entity("t")) == 19
     await target.close()

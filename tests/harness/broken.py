@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,8 @@ from bson.decimal128 import Decimal128
 from pymongo import DeleteOne, ReplaceOne
 
 import syncline.testing.mapping.pair as pairs
-from syncline.ports import Batch, Report
+from syncline.ports import Report
+from syncline.targets.documents import documents
 from syncline.targets.mongo import CODEC, MongoTarget
 from syncline.testing.mapping import MappingContract
 
@@ -38,7 +40,7 @@ def config(name: str, text: str) -> str:
 
 class Dropping(MongoTarget):
     async def apply(self, batch):
-        return await super().apply(Batch(batch.entity, batch.inserts[1:], batch.upserts[1:], batch.deletes))
+        return await super().apply(replace(batch, inserts=batch.inserts[1:], upserts=batch.upserts[1:]))
 
 
 class TestDropsAWrite(Shop):
@@ -47,7 +49,7 @@ class TestDropsAWrite(Shop):
 
 class Keeping(MongoTarget):
     async def apply(self, batch):
-        return await super().apply(Batch(batch.entity, batch.inserts, batch.upserts, []))
+        return await super().apply(replace(batch, deletes=[]))
 
 
 class TestDropsDeletes(Shop):
@@ -56,7 +58,7 @@ class TestDropsDeletes(Shop):
 
 class Unfenced(MongoTarget):
     async def apply(self, batch):
-        writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in (*batch.inserts, *batch.upserts)]
+        writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents(batch, batch.states)]
         writes += [DeleteOne({"_id": one.id}) for one in batch.deletes]
         collection = self._client.get_database(self._database.name, codec_options=CODEC)[batch.entity.collection]
         await collection.bulk_write(writes)
@@ -69,10 +71,10 @@ class TestNoFence(Shop):
 
 class Rounding(MongoTarget):
     async def apply(self, batch):
-        for document in (*batch.inserts, *batch.upserts):
-            for name, value in document.items():
+        for state in batch.states:
+            for name, value in state.body.items():
                 if isinstance(value, Decimal128) and value.to_decimal().is_finite():
-                    document[name] = Decimal128(str(round(value.to_decimal())))
+                    state.body[name] = Decimal128(str(round(value.to_decimal())))
         return await super().apply(batch)
 
 
@@ -82,8 +84,8 @@ class TestRounds(Shop):
 
 class Floating(MongoTarget):
     async def apply(self, batch):
-        for document in (*batch.inserts, *batch.upserts):
-            for line in document.get("lines", ()):
+        for state in batch.states:
+            for line in state.body.get("lines", ()):
                 line["number"] = float(line["number"])
         return await super().apply(batch)
 

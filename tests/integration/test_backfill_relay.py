@@ -47,7 +47,7 @@ async def test_a_mark_acknowledged_while_it_is_read_is_not_written_again(relay: 
         stop = await _held_after_reading_what_is_under_way(relay, worker, steps)
         stop.resume()
         await relay.equal(seconds=30)
-    written = [d["_id"] for batch in relay.target.writes for d in (*batch.inserts, *batch.upserts)]
+    written = [state.id for batch in relay.target.writes for state in batch.states]
     assert sorted(written) == [1, 2]
 
 

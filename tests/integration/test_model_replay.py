@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -164,8 +164,7 @@ class Replay:
             if row.value:
                 self.relay.sql("INSERT INTO item (id, qty) VALUES (%s, %s)", key, row.version)
         states = await owner.source.read_states(self.plan, [str(key) for key in self.keys])
-        documents = states.documents(source="postgresql", synced_at=datetime(2026, 1, 1), ticket=ticket(1, 0))  # noqa: DTZ001
-        await self.target.apply(Batch(ITEM, inserts=documents))
+        await self.target.apply(Batch(ITEM, inserts=states.present(ticket(1, 0))))
         self.relay.sql("DELETE FROM syncline.outbox")
         for player in self.players:
             player.crash()
@@ -283,9 +282,9 @@ class Replay:
         found = {}
         for _, part in work.writes:
             for kind, items in (("insert", part.inserts), ("update", part.upserts)):
-                for document in items:
-                    found[document["_id"]] = (kind, document["qty"])
-                    self._remember(document["_id"], document["_v"], kind, document)
+                for state in items:
+                    found[state.id] = (kind, state.body["qty"])
+                    self._remember(state.id, state.ticket, kind, state)
             for absence in part.deletes:
                 found[absence.id] = ("delete", None)
                 self._remember(absence.id, absence.ticket, "delete", absence)

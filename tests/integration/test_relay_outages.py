@@ -11,7 +11,7 @@ from pymongo import MongoClient
 
 from syncline.errors import TargetUnavailableError
 from syncline.targets.mongo import MongoTarget
-from syncline.testing.contract import THINGS, document
+from syncline.testing.contract import THINGS, document, state
 from tests.relay import Relay, relayed, until
 
 
@@ -129,8 +129,9 @@ async def _write_until_killed(target: MongoTarget, server, round_: int) -> set[i
     killing = asyncio.get_running_loop().call_later(0.8, server.kill)
     for n in range(100_000):
         ids = [round_ * 10**6 + n * 3 + k for k in range(3)]
+        first, *others = (state(document(id_, 1)) for id_ in ids)
         try:
-            await target.apply(Batch(THINGS, inserts=[document(ids[0], 1)], upserts=[document(i, 1) for i in ids[1:]]))
+            await target.apply(Batch(THINGS, inserts=[first], upserts=others))
         except TargetUnavailableError:
             break
         written.update(ids)

@@ -38,7 +38,7 @@ def expire(relay: Relay, worker) -> None:
 
 
 def keys_of(batch: Batch) -> set[str]:
-    return {d["_originalId"] for d in (*batch.inserts, *batch.upserts)} | {gone.key for gone in batch.deletes}
+    return {state.key for state in batch.states} | {gone.key for gone in batch.deletes}
 
 
 # -- marks, ticket, state, write, acknowledgement: in this order
@@ -131,7 +131,7 @@ async def test_g3_a_retry_reads_again_under_a_new_ticket(relay: Relay) -> None:
         relay.sql("INSERT INTO item VALUES (1, 'first')")
         await relay.equal()
         assert relay.document(1)["name"] == "second"
-    tickets = [d["_v"] for batch in relay.target.writes for d in (*batch.inserts, *batch.upserts)]
+    tickets = [state.ticket for batch in relay.target.writes for state in batch.states]
     assert tickets == sorted(set(tickets)), "each write has a ticket of its own"
 
 
@@ -172,7 +172,7 @@ async def test_a_batch_that_waited_too_long_is_not_sent(relay: Relay, steps: Ste
         await asyncio.sleep(0.5)
         stop.resume()
         await relay.equal()
-    names = [d["name"] for batch in relay.target.writes for d in (*batch.inserts, *batch.upserts)]
+    names = [state.body["name"] for batch in relay.target.writes for state in batch.states]
     assert set(names) == {"new"}
     assert relay.seen.drops
 

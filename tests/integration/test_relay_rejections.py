@@ -200,7 +200,7 @@ async def test_a_known_poison_that_changes_holds_nobody_up(memory: Relay) -> Non
         memory.assert_equal(without=["1", "2", "3"])
         assert len(memory.seen.outages) == outages, "nobody else noticed"
         tried = [batch.upserts for batch in memory.target.writes[writes:] if batch.upserts]
-        bad = [len(documents) for documents in tried if any(one["name"] == "poison" for one in documents)]
+        bad = [len(states) for states in tried if any(one.body["name"] == "poison" for one in states)]
         assert bad == [1] * 3 * KNOWN_TRIES, "each alone"
         memory.sql("UPDATE item SET name = 'cured'")
         await memory.equal()

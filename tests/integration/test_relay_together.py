@@ -143,7 +143,7 @@ async def test_a_key_under_way_is_not_written_by_two_batches(relay: Relay, reads
         open_: set[Any] = set()
 
         async def watch(batch: Any) -> None:
-            ids = [document["_id"] for document in (*batch.inserts, *batch.upserts)]
+            ids = [state.id for state in batch.states]
             assert open_.isdisjoint(ids)
             open_.update(ids)
             written.append(ids)
@@ -151,7 +151,7 @@ async def test_a_key_under_way_is_not_written_by_two_batches(relay: Relay, reads
             relay.sql("UPDATE item SET name = name || '.' WHERE id = 11 AND length(name) < 5")
 
         async def done(batch: Any) -> None:
-            open_.difference_update(document["_id"] for document in (*batch.inserts, *batch.upserts))
+            open_.difference_update(state.id for state in batch.states)
 
         slow.before_apply, slow.after_apply = watch, done
         relay.sql("UPDATE item SET name = '' WHERE id = 10")

@@ -103,6 +103,7 @@ class Projection:
     """An entity compiled against the tables as they are now."""
 
     __slots__ = (
+        "_body",
         "_converts",
         "_flat",
         "_node",
@@ -147,7 +148,7 @@ class Projection:
         self.dates = entity.fields.dates
         self.embeds = tuple(EmbedProjection(entity, self.key, e, _child(entity, e, children)) for e in entity.embeds)
         self.names = ("_id", *(s.field for s in self.selected), *RESERVED[1:])
-        self._node = self._plan()
+        self._body, self._node = self._plan()
         self._converts = _converts(self.selected, len(self.ids))
         nested = any(not isinstance(child, int) for _, child in self._node)
         self._flat = not (nested or self.embeds)
@@ -166,17 +167,23 @@ class Projection:
 
         What BSON cannot hold exactly becomes ``Unrepresentable``: encoding that document fails, the others go on.
         """
-        tail = (source, synced_at, ticket)
+        return self._mapped(rows, child_rows, self.names, self._node, (source, synced_at, ticket))
+
+    def bodies(self, rows: Sequence[Row], child_rows: Sequence[Sequence[Row]] = ()) -> list[Document]:
+        """Turn rows into documents without our fields, but ``_id``; see ``documents``."""
+        return self._mapped(rows, child_rows, self.names[: -len(RESERVED[1:])], self._body, (None, None, None))
+
+    def _mapped(
+        self, rows: Sequence[Row], child_rows: Sequence[Sequence[Row]], names: Sequence[str], node: Node, tail: Row
+    ) -> list[Document]:
+        converts = self._converts
         if self._flat:
-            names, converts = self.names, self._converts
             if converts:
                 rows = [_converted(row, converts) for row in rows]
+            if len(names) < len(self.names):
+                return [dict(zip(names, row, strict=False)) for row in rows]
             return [dict(zip(names, row + tail, strict=False)) for row in rows]
-        return self._planned(rows, child_rows, tail)
-
-    def _planned(self, rows: Sequence[Row], child_rows: Sequence[Sequence[Row]], tail: Row) -> list[Document]:
         arrays = [embed.arrays(found) for embed, found in zip(self.embeds, child_rows, strict=True)]
-        node, converts = self._node, self._converts
         documents = []
         for row in rows:
             values = _converted(row, converts) if converts else row
@@ -184,7 +191,8 @@ class Projection:
             documents.append(_build(node, values + tail + embedded))
         return documents
 
-    def _plan(self) -> Node:
+    def _plan(self) -> tuple[Node, Node]:
+        """Plan a document without our fields, and with them."""
         width = len(self.ids)
         slots = unique_slots([s.field for s in self.selected], width, self.entity.name)
         end = width + len(self.selected)
@@ -195,7 +203,7 @@ class Projection:
         body = plan(slots, self.entity.name)
         id_node: int | Node = 0 if width == 1 else tuple((name, i) for i, name in enumerate(self.codec.names))
         marks = tuple((name, end + i) for i, name in enumerate(RESERVED[1:]))
-        return (("_id", id_node), *body, *marks)
+        return (("_id", id_node), *body), (("_id", id_node), *body, *marks)
 
     def explain(self) -> list[tuple[str, str, str]]:
         """List (field, column or expression, kind) for people."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from syncline.outbox.arrays import integers
 from syncline.outbox.dialect import Dialect, statements
 from syncline.ports import Rejection
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 @dataclass(slots=True)
@@ -73,5 +76,10 @@ def parameters(ack: Acknowledgement) -> dict[str, Any]:
     if ack.documents:
         values["doc_entities"] = [entity for entity, _ in ack.documents]
         values["doc_keys"] = [key for _, key in ack.documents]
-        values["doc_bodies"] = list(ack.documents.values())
+        values["doc_bodies"] = list(map(_without_nul, ack.documents.values()))
     return values
+
+
+def _without_nul(text: str) -> str:
+    """Leave NUL out of JSON, which jsonb has no place for; a backslash that is text itself is doubled there."""
+    return _NUL.sub(r"\1", text) if "\\u0000" in text else text

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from syncline.errors import SourceError, SynclineError
-from syncline.model.values import EPOCH
 from syncline.outbox.bounded import Excerpt
 from syncline.outbox.connection import Connection, is_of_rows
 from syncline.outbox.states import Plan, States, read_states, read_states_within
@@ -144,7 +143,7 @@ def unmappable(states: States) -> dict[str, str]:
     for row in states.rows:
         of_key = [[child for child in rows if child[0] == row[-1]] for rows in states.children]
         try:
-            States(states.plan, [row], of_key).documents(source="", synced_at=EPOCH, ticket=0)
+            States(states.plan, [row], of_key).present(0)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this record's
             bad[row[-1]] = f"{type(error).__name__}: {error}"
     return bad

@@ -19,7 +19,7 @@ from syncline.outbox.connection import Connection, begin, translated
 from syncline.outbox.dialect import dialect_of, statements
 from syncline.outbox.loaders import fetch_rows
 from syncline.outbox.projection_sql import embed_query, range_query, state_query, together_query
-from syncline.ports import Document
+from syncline.ports import Document, State
 
 Query = str
 
@@ -51,6 +51,11 @@ class States:
     plan: Plan
     rows: Sequence[Row]
     children: Sequence[Sequence[Row]]
+
+    def present(self, ticket: int) -> list[State]:
+        """Turn them into what a target stores, under this ticket."""
+        bodies = self.plan.projection.bodies(self.rows, self.children)
+        return [State(row[-1], body["_id"], ticket, body) for row, body in zip(self.rows, bodies, strict=True)]
 
     def documents(self, *, source: str, synced_at: datetime, ticket: int) -> list[Document]:
         """Turn them into documents; each has its key text in ``_originalId``."""

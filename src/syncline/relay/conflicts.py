@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from syncline.errors import SourceError, TableLockedError
@@ -22,7 +21,6 @@ STUCK_SECONDS = 60.0
 MOST = 100_000
 CHUNK = 1000
 """Rows of holders that are read at a time."""
-NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class Conflicts:
@@ -149,20 +147,19 @@ class Conflicts:
 
     async def _read(self, plan: Plan, keys: Sequence[str], rows: _Rows, *, apart: bool = False) -> None:
         states = await self._source.read_states(plan, keys, apart=apart)
-        documents = states.documents(source="", synced_at=NEVER, ticket=0)
-        rows.documents |= {document["_originalId"]: document for document in documents}
+        rows.bodies |= {state.key: {"_originalId": state.key, **state.body} for state in states.present(0)}
 
 
 @dataclass(slots=True)
 class _Rows:
     """Records as the source has them."""
 
-    documents: dict[str, Document] = field(default_factory=dict)
+    bodies: dict[str, Document] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
 
     def have(self, key: str, holder: Document, paths: Iterable[str]) -> bool:
         """Tell whether a record is there, and in these fields what its document is."""
-        row = self.documents.get(key)
+        row = self.bodies.get(key)
         # Its fields, not the value: the index of an array has a key for each element.
         return row is not None and not any(differences({"": _at(row, path)}, {"": _at(holder, path)}) for path in paths)
 

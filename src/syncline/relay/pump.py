@@ -263,7 +263,7 @@ class Pump:
 
     async def _write_alone(self, work: Work, plan: Plan, batch: Batch) -> None:
         """Write a record that the target could not stand before. Its failure is its own, while the target is well."""
-        record = plan.id, str(batch.upserts[0]["_originalId"])
+        record = plan.id, batch.upserts[0].key
         try:
             async with self._writers:
                 report = await self._apply(work, batch)
@@ -354,7 +354,7 @@ class Pump:
                 continue
             ack = work.seal()
             if self._history.documents:
-                ack.documents = work.applied()
+                ack.documents = work.applied(self._target)
             ack.unpark = self._parked_unknown or not self._parked.isdisjoint(work.touched)
             whole.merge(ack)
         if whole.leases:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bson import json_util
-
 from syncline.model.mark import Hint, Mark, ticket
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.states import Plan, States
-from syncline.ports import Absence, Batch, Document, Rejection, Report
+from syncline.ports import Absence, Batch, Rejection, Report, Target
 
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 CHUNK = 1000
 """Records of one write: large enough to amortise the round trip, small enough that writers overlap."""
 
@@ -106,8 +102,8 @@ class Work:
         Args:
             states: of one entity.
             keys: whose states these are.
-            source: name of the source, for the documents.
-            now: time of the synchronisation, for the documents.
+            source: name of the source.
+            now: when the states were read.
             insert_backfills: try backfilled records as inserts first.
             alone: records, by entity and key, that get a write of their own.
 
@@ -115,33 +111,27 @@ class Work:
         plan = states.plan
         touched = self.touched[plan.id]
         epochs = {self.leases[lane] for lane in set(touched.lanes.values())}
-        documents = states.documents(source=source, synced_at=now, ticket=ticket(max(epochs), self.number))
+        present = states.present(ticket(max(epochs), self.number))
         if len(epochs) > 1:
-            for document in documents:
-                document["_v"] = self.ticket_of(touched.lanes[document["_originalId"]])
-        together = documents
+            present = [one._replace(ticket=self.ticket_of(touched.lanes[one.key])) for one in present]
+        together = present
         if alone:
-            together = [document for document in documents if (plan.id, document["_originalId"]) not in alone]
-            apart = [document for document in documents if (plan.id, document["_originalId"]) in alone]
-            self.lone += [(plan, Batch(plan.entity, upserts=[document])) for document in apart]
-        self._add_documents(plan, touched.hints, together, insert_backfills=insert_backfills)
-        absent: list[str] = []
-        if len(documents) < len(keys):
-            absent = sorted(set(keys).difference(document["_originalId"] for document in documents))
-            self._add_absences(plan, touched, absent)
-        present, gone = self.counts.get(plan.id, (0, 0))
-        self.counts[plan.id] = (present + len(documents), gone + len(absent))
-
-    def _add_documents(
-        self, plan: Plan, hints: Mapping[str, str], documents: Sequence[Document], *, insert_backfills: bool
-    ) -> None:
+            together = [one for one in present if (plan.id, one.key) not in alone]
+            apart = [one for one in present if (plan.id, one.key) in alone]
+            self.lone += [(plan, Batch(plan.entity, upserts=[one], source=source, read_at=now)) for one in apart]
         new = {Hint.INSERT.value, Hint.BACKFILL.value} if insert_backfills else {Hint.INSERT.value}
-        inserts = [document for document in documents if hints[document["_originalId"]] in new]
+        inserts = [one for one in together if touched.hints[one.key] in new]
         for part in _chunks(inserts):
-            self.writes.append((plan, Batch(plan.entity, inserts=part)))
-        if len(inserts) < len(documents):
-            for part in _chunks([document for document in documents if hints[document["_originalId"]] not in new]):
-                self.writes.append((plan, Batch(plan.entity, upserts=part)))
+            self.writes.append((plan, Batch(plan.entity, inserts=part, source=source, read_at=now)))
+        if len(inserts) < len(together):
+            for part in _chunks([one for one in together if touched.hints[one.key] not in new]):
+                self.writes.append((plan, Batch(plan.entity, upserts=part, source=source, read_at=now)))
+        absent: list[str] = []
+        if len(present) < len(keys):
+            absent = sorted(set(keys).difference(one.key for one in present))
+            self._add_absences(plan, touched, absent)
+        there, gone = self.counts.get(plan.id, (0, 0))
+        self.counts[plan.id] = (there + len(present), gone + len(absent))
 
     def _add_absences(self, plan: Plan, touched: Touched, absent: Sequence[str]) -> None:
         codec = plan.projection.codec
@@ -169,16 +159,15 @@ class Work:
             bad = {rejection.key for rejection in rejections}
             self.ack.absent = [one for one in self.ack.absent if one[0] != plan.id or one[2] not in bad]
 
-    def applied(self) -> dict[tuple[int, str], str]:
-        """Give the applied documents as JSON, by entity and key, for a history that keeps them."""
+    def applied(self, target: Target) -> dict[tuple[int, str], str]:
+        """Give what was applied as JSON, by entity and key, for a history that keeps it."""
         not_applied = {(entity, rejection.key) for entity, rejection in self.ack.rejected} | self.waiting
-        documents = {
-            (plan.id, key): document
+        return {
+            (plan.id, key): text
             for plan, batch in (*self.writes, *self.lone)
-            for document in (*batch.inserts, *batch.upserts)
-            if (plan.id, key := document["_originalId"]) not in not_applied
+            for key, text in target.as_json(batch).items()
+            if (plan.id, key) not in not_applied
         }
-        return {of: text for of, document in documents.items() if (text := _json(document)) is not None}
 
     def seal(self) -> Acknowledgement:
         """Complete the acknowledgement: every mark but those of waiting keys."""
@@ -190,19 +179,6 @@ class Work:
             self.ack.seqs = self.seqs
         self.ack.leases = self.leases
         return self.ack
-
-
-def _json(document: Document) -> str | None:
-    """Write a document as JSON; ``None``: it has none (too deep for the encoder), and the history goes without it."""
-    try:
-        return _without_nul(json_util.dumps(document))
-    except Exception:  # noqa: BLE001  it is written already: nothing may stop its acknowledgement
-        return None
-
-
-def _without_nul(text: str) -> str:
-    """Leave NUL out of JSON, which jsonb has no place for; a backslash that is text itself is doubled there."""
-    return _NUL.sub(r"\1", text) if "\\u0000" in text else text
 
 
 def _chunks(items: list) -> Iterator[list]:  # type: ignore[type-arg]

@@ -13,6 +13,7 @@ from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 from syncline.targets import mongo_errors
 from syncline.targets.bson_order import order
+from syncline.targets.documents import as_json, documents
 from syncline.targets.mongo import CODEC
 
 LARGEST = mongo_errors.MAX_DOCUMENT_BYTES
@@ -47,15 +48,16 @@ class MemoryTarget:
         report = Report()
         records = self._collections.setdefault(batch.entity.collection, {})
         unique = self._unique.get(batch.entity.collection, [])
-        for document in batch.inserts:
-            if order(document["_id"]) in records:
-                report.present += 1
-            self._put(records, unique, document, report)
-        for document in batch.upserts:
+        report.present = sum(order(state.id) in records for state in batch.inserts)
+        for document in documents(batch, batch.states):
             self._put(records, unique, document, report)
         for absence in batch.deletes:
             self._remove(records, absence, report)
         return report
+
+    def as_json(self, batch: Batch) -> dict[str, str]:
+        """Give a batch's documents as MongoDB's extended JSON."""
+        return as_json(batch)
 
     def _put(self, records: Records, unique: Iterable[Index], document: Document, report: Report) -> None:
         key = document["_originalId"]

@@ -26,6 +26,7 @@ from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, 
 from syncline.targets import mongo_errors, suitability
 from syncline.targets.bson_order import order
 from syncline.targets.concurrently import concurrently
+from syncline.targets.documents import as_json, documents
 from syncline.targets.mongo_indexes import ensure_indexes, holders, missing_indexes
 from syncline.targets.stored import DECODED, RAW, pages, read_one, sent
 
@@ -121,18 +122,21 @@ class MongoTarget:
         """Write states; see ``syncline.ports.Target.apply``."""
         collection = self._database[batch.entity.collection]
         report = Report()
-        upserts = batch.upserts
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             for chunk in _chunks(batch.inserts):
-                present = await self._insert(collection, chunk, report)
+                present = await self._insert(collection, documents(batch, chunk), report)
                 report.present += len(present)
                 if present:
                     await self._upsert(collection, present, report)
-            for chunk in _chunks(upserts):
-                await self._upsert(collection, chunk, report)
+            for chunk in _chunks(batch.upserts):
+                await self._upsert(collection, documents(batch, chunk), report)
             for gone in _chunks(batch.deletes):
                 await self._delete(collection, gone, report)
         return report
+
+    def as_json(self, batch: Batch) -> dict[str, str]:
+        """Give a batch's documents as MongoDB's extended JSON."""
+        return as_json(batch)
 
     async def _insert(
         self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report

@@ -76,7 +76,7 @@ class FaultyTarget:
         self._check()
         if self.refuses:
             raise TargetRefusedError("not authorised to write here")
-        if any(self.cannot_stand(document) for document in (*batch.inserts, *batch.upserts)):
+        if any(self.cannot_stand(state.body) for state in batch.states):
             raise TargetUnavailableError("the connection broke while the batch was written")
         if self.hold_writes:
             self.hold_writes -= 1
@@ -89,6 +89,10 @@ class FaultyTarget:
             self.lose_replies -= 1
             raise TargetUnavailableError("the reply was lost")
         return report
+
+    def as_json(self, batch: Batch) -> dict[str, str]:
+        """Give a batch's states as JSON."""
+        return self.target.as_json(batch)
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read the lanes' records."""

@@ -16,7 +16,7 @@ pytest.register_assert_rewrite(
     *(f"{__name__}.{part}" for part in ("control", "fence", "reading", "refusals", "values", "writing"))
 )
 
-from syncline.testing.contract.calls import PEOPLE, THINGS, Calls, absence, batch_of, document  # noqa: E402  after the rewriting of assertions
+from syncline.testing.contract.calls import PEOPLE, THINGS, Calls, absence, batch_of, document, state  # noqa: E402  after the rewriting of assertions
 from syncline.testing.contract.control import Control  # noqa: E402
 from syncline.testing.contract.fence import Fence  # noqa: E402
 from syncline.testing.contract.reading import Reading  # noqa: E402
@@ -24,7 +24,7 @@ from syncline.testing.contract.refusals import Refusals  # noqa: E402
 from syncline.testing.contract.values import Values  # noqa: E402
 from syncline.testing.contract.writing import Writing  # noqa: E402
 
-__all__ = ["PEOPLE", "THINGS", "Calls", "TargetContract", "absence", "batch_of", "document"]
+__all__ = ["PEOPLE", "THINGS", "Calls", "TargetContract", "absence", "batch_of", "document", "state"]
 
 
 class TargetContract(Writing, Fence, Values, Refusals, Control, Reading):

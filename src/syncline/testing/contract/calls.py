@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from syncline.model.entity import Entity, Index, TableName
-from syncline.ports import Absence, Batch, Document, Report, Target
+from syncline.model.fields import RESERVED
+from syncline.ports import Absence, Batch, Document, Report, State, Target
 
 THINGS = Entity("thing", TableName("public", "things"), "things")
 PEOPLE = replace(THINGS, name="person", collection="people", indexes=(Index((("email", 1),), unique=True),))
@@ -17,8 +18,14 @@ WHEN = datetime(2026, 1, 1)  # noqa: DTZ001  documents hold UTC without a zone
 
 
 def document(id_: Any, v: int, /, **fields: Any) -> Document:
-    """Make a record as the relay does."""
+    """Make a record as it is stored."""
     return {"_id": id_, "_originalId": str(id_), "_source": "postgresql", "_syncedAt": WHEN, "_v": v, **fields}
+
+
+def state(document: Document) -> State:
+    """Make the state that is stored as this record."""
+    body = {name: value for name, value in document.items() if name not in RESERVED or name == "_id"}
+    return State(document["_originalId"], document["_id"], document["_v"], body)
 
 
 def absence(id_: Any, v: int) -> Absence:
@@ -28,7 +35,9 @@ def absence(id_: Any, v: int) -> Absence:
 
 def batch_of(how: str, *documents: Document, entity: Entity = THINGS) -> Batch:
     """Make a batch of ``inserts`` or ``upserts``."""
-    return Batch(entity, inserts=list(documents)) if how == "inserts" else Batch(entity, upserts=list(documents))
+    batch = Batch(entity, source="postgresql", read_at=WHEN)
+    (batch.inserts if how == "inserts" else batch.upserts).extend(map(state, documents))
+    return batch
 
 
 class Calls:
@@ -40,11 +49,11 @@ class Calls:
 
     async def insert(self, target: Target, *documents: Document, entity: Entity = THINGS) -> Report:
         """Send inserts."""
-        return await target.apply(Batch(entity, inserts=list(documents)))
+        return await target.apply(batch_of("inserts", *documents, entity=entity))
 
     async def upsert(self, target: Target, *documents: Document, entity: Entity = THINGS) -> Report:
         """Send upserts."""
-        return await target.apply(Batch(entity, upserts=list(documents)))
+        return await target.apply(batch_of("upserts", *documents, entity=entity))
 
     async def delete(self, target: Target, *absences: Absence, entity: Entity = THINGS) -> Report:
         """Send deletes."""
