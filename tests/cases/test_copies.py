@@ -145,6 +145,7 @@ async def test_a_moved_source_is_adopted_once_and_goes_on_with_what_waited(origi
             assert moved.document(11) is None
 
 
+@pytest.mark.engines
 async def test_a_copied_directory_is_seen_once_both_have_run() -> None:
     """Byte-equal, same system identifier, same database: only what renewals leave in the target tells them apart."""
     with engines.running_postgres() as server, engines.scratch_folder() as folder:

@@ -90,6 +90,7 @@ def old_binaries(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         yield DEBIANS
 
 
+@pytest.mark.engines
 async def test_a_cluster_that_pg_upgrade_has_made_is_adopted_once(
     old_binaries: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def either(*servers: PrivatePostgres) -> str:
     return f"postgresql://postgres@/postgres?host={hosts}&port={ports}&target_session_attrs=read-write"
 
 
+@pytest.mark.engines
 async def test_a_running_worker_follows_a_failover_to_a_standby_and_marks_everything() -> None:
     """The same cluster on another timeline; what the standby had not received yet is gone from the target too."""
     with engines.running_postgres() as primary, standby_of(primary) as standby:
@@ -162,6 +164,7 @@ def standby_has(standby: PrivatePostgres, question: str) -> None:
     raise AssertionError(f"the standby never has: {question}")
 
 
+@pytest.mark.engines
 async def test_blue_green_by_logical_replication_is_adopted_once() -> None:
     """Green is another cluster with an installation of its own; its URL takes blue's place in the file."""
     with engines.running_postgres() as blue, engines.running_postgres(own_identity=True) as green:

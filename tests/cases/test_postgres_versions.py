@@ -11,11 +11,12 @@ import pytest
 from syncline.embedded.postgres import BINARIES_VARIABLE, PrivatePostgres
 from tests import engines
 from tests.bouncer import bouncer
+from tests.debian import UnavailableError
 from tests.integration import test_migrations
 from tests.integration.capture_case import Case as Installed
 from tests.integration.doctor_case import SETTLED, clinic
 from tests.integration.doctor_case import Clinic as Case
-from tests.versions import UnavailableError, binaries
+from tests.versions import binaries
 
 pytestmark = pytest.mark.engines
 

@@ -85,6 +85,7 @@ def sides() -> Iterator[tuple[psycopg.Connection, str]]:
         yield publisher, urlsplit(server.url)._replace(path="/follower").geturl()
 
 
+@pytest.mark.engines
 async def test_a_subscription_that_comes_later_is_noticed_within_seconds_and_loses_nothing(
     sides: tuple[psycopg.Connection, str],
 ) -> None:

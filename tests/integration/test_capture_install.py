@@ -338,6 +338,7 @@ def test_without_wake_nobody_is_notified(case: Case) -> None:
     assert case.install().summary == ["syncline.wake(): writers wake an idle worker"]
 
 
+@pytest.mark.engines
 def test_prepared_transactions_are_captured(tmp_path: Path) -> None:
     with engines.scratch_folder() as folder:
         server = engines.small_postgres(folder / "pg", settings={"max_prepared_transactions": 5})

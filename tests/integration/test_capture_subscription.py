@@ -51,6 +51,7 @@ def _until(found: Callable[[], bool]) -> None:
     assert found()
 
 
+@pytest.mark.engines
 def test_a_table_that_becomes_a_subscriptions_target_is_captured_by_row(
     replicated: tuple[psycopg.Connection, Case],
 ) -> None:

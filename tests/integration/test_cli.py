@@ -396,6 +396,7 @@ def strict(tmp_path_factory):
         yield server.tcp_url.replace("postgres@", "postgres:{}@")
 
 
+@pytest.mark.engines
 def test_what_a_strict_server_refuses_is_said_plainly(syncline, strict):
     wrong = syncline("init", "--stdout", ok=3, DATABASE_URL=strict.format("s3cr3t"))
     assert "password authentication failed" in wrong

@@ -38,6 +38,7 @@ def test_a_database_without_an_installation(database, mongo_url, mongo_db, tmp_p
         case.cured(case.found("installation", "critical", "not installed"))
 
 
+@pytest.mark.engines
 def test_looking_changes_nothing_on_either_side(mongo_url, mongo_db, tmp_path) -> None:
     """No transaction of the whole server got an id meanwhile, and MongoDB has the same documents as before."""
     with (

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from syncline.config import Settings, SourceSettings, TargetSettings
 from syncline.insight.checks import replica as doctors
 from syncline.insight.checks.finding import Level, Patient
 from syncline.outbox.connection import connect
 from tests.integration.test_replica import both, paused, replicated  # noqa: F401  fixtures
 from tests.standby import in_database
+
+pytestmark = pytest.mark.engines
 
 
 async def examined(pair, url):

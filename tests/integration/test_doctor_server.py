@@ -16,6 +16,8 @@ from tests.integration.doctor_case import Clinic as Case
 from tests.integration.doctor_case import clinic
 from tests.versions import RELEASES
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivatePostgres]:

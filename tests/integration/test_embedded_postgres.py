@@ -79,11 +79,13 @@ def test_it_is_durable_and_can_decode_its_log(postgres):
     assert dict(execute(postgres.url, query)) == {"fsync": "on", "synchronous_commit": "on", "wal_level": "logical"}
 
 
+@pytest.mark.engines
 def test_settings_are_passed_on(tmp_path):
     with small_postgres(tmp_path / "pg", settings={"max_connections": 17}) as server:
         assert execute(server.url, "SHOW max_connections") == [("17",)]
 
 
+@pytest.mark.engines
 def test_a_wrong_setting_is_reported_in_the_words_of_the_server(tmp_path):
     with pytest.raises(EngineError, match="no_such_setting"):
         small_postgres(tmp_path / "pg", settings={"no_such_setting": 1}).start()
@@ -95,11 +97,13 @@ def test_own_identity(tmp_path, postgres):
         assert execute(server.url, query) != execute(postgres.url, query)
 
 
+@pytest.mark.engines
 def test_tcp_on_the_loopback_interface_too(tmp_path):
     with small_postgres(tmp_path / "pg", tcp_port=0) as server:
         assert execute(server.tcp_url, "SELECT 1") == execute(server.url, "SELECT 1") == [(1,)]
 
 
+@pytest.mark.engines
 def test_a_port_that_was_taken_meanwhile(tmp_path):
     server = small_postgres(tmp_path / "pg", tcp_port=0)
     with socket.socket() as other:

@@ -34,6 +34,7 @@ def test_the_example_is_green(postgres, mongo, tmp_path):
     assert "syncline seed: 7" in done.output
 
 
+@pytest.mark.engines
 def test_private_servers_are_started_when_none_are_named(tmp_path):
     done = run(tmp_path, "test_mapping.py", None, select=["TestShop::test_every_column_is_mapped_or_excluded"])
     assert done.status == 0, done.output

@@ -97,6 +97,7 @@ async def test_a_reinstallation_is_noticed_and_reconciled(memory: Relay) -> None
     assert memory.notices() == ["Reinstalled"], "said once"
 
 
+@pytest.mark.engines
 async def test_g3_a_source_restored_to_an_earlier_time_is_reconciled() -> None:
     """A copy of the data directory is put back; the target remembers what the source has forgotten."""
     with engines.running_postgres(own_identity=False) as server, engines.scratch_folder() as folder:

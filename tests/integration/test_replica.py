@@ -23,6 +23,8 @@ from tests import engines
 from tests.pairs import entity, kinds, paired
 from tests.standby import in_database, standby_of
 
+pytestmark = pytest.mark.engines
+
 ITEMS = """
 CREATE TABLE items (id int PRIMARY KEY, v text);
 INSERT INTO items SELECT n, 'v' || n FROM generate_series(1, 3000) n;

@@ -184,6 +184,7 @@ def counting() -> Iterator[str]:
         yield server.url
 
 
+@pytest.mark.engines
 def test_what_the_server_counted_is_looked_at(counting: str, tmp_path: Path):
     (tmp_path / "syncline.toml").write_text(CONFIG)
     with psycopg.connect(counting, autocommit=True) as connection:
