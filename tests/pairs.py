@@ -22,8 +22,8 @@ from syncline.model.mark import ticket
 from syncline.outbox.connection import Connection, connect
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import compile_plans
-from syncline.outbox.states import Plan, read_states
-from syncline.ports import Absence, Batch
+from syncline.outbox.states import read_states
+from syncline.ports import Absence, Batch, Plan
 from syncline.targets.mongo import CODEC, MongoTarget
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Options, Sides

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
-from syncline.ports import Batch, Report
+from syncline.ports import Acknowledgement, Batch, Report
 from syncline.targets import mongo
 from syncline.targets.mongo import MongoTarget
 from syncline.verify.second_look import SecondLook, SourceView

@@ -74,7 +74,7 @@ async def test_marks_and_states_together_are_two_index_scans(large: Case) -> Non
     values = {"after": 0, "lanes": EVERY_LANE, "limit": 100, "except": []}
     for setting in ("force_custom_plan", "force_generic_plan"):
         large.sql(f"SET plan_cache_mode = {setting}")
-        found = explain(large.conn, plan.together, values)
+        found = explain(large.conn, plan.statements.together, values)
         assert scans(found) == {("Index Scan", "outbox"), ("Index Scan", "todo")}, setting
         assert buffers(found) < 450, setting
     large.sql("RESET plan_cache_mode")

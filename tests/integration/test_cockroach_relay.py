@@ -16,11 +16,10 @@ import psycopg
 import pytest
 
 from syncline import wiring
-from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.cockroach import STALENESS, CockroachSource
 from syncline.outbox.plans import compile_plans
 from syncline.outbox.source import PostgresSource
-from syncline.ports import Rejection
+from syncline.ports import Acknowledgement, Rejection
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.report import Verdict

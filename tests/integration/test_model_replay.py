@@ -19,11 +19,9 @@ from uuid import uuid4
 import pytest
 
 from syncline.model.mark import Hint, epoch_of, ticket
-from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.plans import compile_plans
-from syncline.outbox.source import PostgresSource, Renewal
-from syncline.outbox.states import Plan
-from syncline.ports import Absence, Batch, Beat, Report, Target
+from syncline.outbox.source import PostgresSource
+from syncline.ports import Absence, Acknowledgement, Batch, Beat, Plan, Renewal, Report, Target
 from syncline.relay import outranked
 from syncline.relay.leases import Leases
 from syncline.relay.poison import Poison

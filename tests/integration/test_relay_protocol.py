@@ -12,9 +12,8 @@ import psycopg
 import pytest
 
 from syncline.model.mark import epoch_of
-from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
-from syncline.ports import Batch
+from syncline.ports import Acknowledgement, Batch
 from syncline.relay import reader
 from tests.relay import AT_ONCE, ITEM, Relay, relayed, until
 from tests.steps import Steps

@@ -13,7 +13,7 @@ from syncline.backfill.runner import Progress, Runner, progress_of
 from syncline.backfill.tasks import KEYS, WHERE, Task, TaskKind
 from syncline.outbox.connection import translated
 from syncline.outbox.retrying import in_transaction
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 
 REASON = "command"
 LOOK_SECONDS = 0.5

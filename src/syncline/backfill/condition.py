@@ -7,7 +7,7 @@ from psycopg import sql
 
 from syncline.errors import SynclineError
 from syncline.outbox.connection import Connection, first_line, translated
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 
 _SHAPES = (
     "/* syncline */ EXPLAIN SELECT FROM {} WHERE ({})",

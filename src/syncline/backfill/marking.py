@@ -14,7 +14,7 @@ from syncline.outbox.key_sql import KeyStatements, chosen_keys, key_statements
 from syncline.outbox.narrowing import is_of_records
 from syncline.outbox.retrying import in_transaction
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 
 COUNTED = 100_000
 """Tables without statistics are counted up to so many rows."""

@@ -16,8 +16,7 @@ from syncline.backfill.sweep import Sweep
 from syncline.backfill.tasks import WHERE, ClaimLostError, Task, TaskKind, Tasks
 from syncline.errors import SourceError, SynclineError, TaskDroppedError
 from syncline.outbox.connection import Connection
-from syncline.outbox.states import Plan
-from syncline.ports import Target
+from syncline.ports import Plan, Target
 
 STAND_BACK_SECONDS = 10.0
 

@@ -18,8 +18,7 @@ from syncline.outbox.connection import Connection, fetch_one, translated
 from syncline.outbox.key_sql import absent_keys, key_statements
 from syncline.outbox.retrying import in_transaction
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan
-from syncline.ports import Document, Target
+from syncline.ports import Document, Plan, Target
 
 PAGE = 2000
 MAX_PAUSE_SECONDS = 10.0

@@ -30,7 +30,7 @@ from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.insight import reach
 from syncline.insight.status import plain
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 from syncline.wiring import open_plans, open_ranges, opened_source, opened_target
 
 TERMINATED = 143

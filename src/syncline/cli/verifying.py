@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from syncline.cli.boundary import err
 from syncline.cli.common import print_table
 from syncline.outbox.plans import Plans
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 from syncline.verify.one_pass import Step
 from syncline.verify.report import Finding
 

@@ -3,44 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from syncline.outbox.arrays import integers
 from syncline.outbox.dialect import Dialect, statements
-from syncline.ports import Rejection
+from syncline.ports import Acknowledgement as Acknowledgement  # noqa: PLC0414  for the relay, for now
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-
-
-@dataclass(slots=True)
-class Acknowledgement:
-    """What a worker has done with the marks that it had read.
-
-    ``seqs`` may cover several batches; ``leases`` are the lanes of these marks with the epoch under which each was
-    read.
-    """
-
-    seqs: list[int] = field(default_factory=list)
-    leases: dict[int, int] = field(default_factory=dict)
-    absent: list[tuple[int, int, str]] = field(default_factory=list)
-    """(entity, lane, key) of records that were deleted for the first time: to be deleted again after the grace time."""
-    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
-    """(entity, rejection): parked."""
-    unpark: bool = False
-    """Some of these keys may be parked: what succeeded is cleared."""
-    documents: dict[tuple[int, str], str] = field(default_factory=dict)
-    """(entity, key) to JSON of what was applied, for a history that keeps it."""
-
-    def merge(self, other: Acknowledgement) -> None:
-        """Take in another one, for one statement."""
-        self.seqs += other.seqs
-        self.leases |= other.leases
-        self.absent += other.absent
-        self.rejected += other.rejected
-        self.unpark |= other.unpark
-        self.documents |= other.documents
 
 
 @cache

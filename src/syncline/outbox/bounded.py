@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
@@ -12,15 +11,12 @@ from psycopg import capabilities
 from syncline.model.mapping import Row
 from syncline.outbox.arrays import texts
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.states import Plan, States, read_states
+from syncline.outbox.states import queries_of, read_states
+from syncline.ports import Excerpt as Excerpt  # noqa: PLC0414  for the relay, for now
+from syncline.ports import Plan, States
 
 SAMPLED = 16
 """One row in so many is weighed, and so many are received at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Excerpt(States):
-    """States of some of the keys: more did not fit. Of a key without a row nothing is known."""
 
 
 class Bound:
@@ -43,7 +39,7 @@ class Bound:
 
         """
         # So few are received at a time anyway; and where a stream fails, the driver opens a connection to cancel it.
-        if len(keys) <= SAMPLED or plan.embeds or plan.id in self._unstreamed:
+        if len(keys) <= SAMPLED or plan.projection.embeds or plan.id in self._unstreamed:
             return await read_states(connection, plan, keys)
         parameters = [texts(column) for column in plan.projection.codec.parameters(keys)]
         with translated():
@@ -61,7 +57,7 @@ class Bound:
         rows: list[Row] = []
         size = 0
         async with connection.cursor(binary=True) as cursor:
-            async for row in cursor.stream(plan.by_key, parameters, size=SAMPLED if _CHUNKS else 1):
+            async for row in cursor.stream(queries_of(plan).by_key, parameters, size=SAMPLED if _CHUNKS else 1):
                 if size > self._most:
                     continue  # received and forgotten: cancelling might hit the next statement
                 rows.append(row)

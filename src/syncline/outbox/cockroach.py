@@ -24,11 +24,11 @@ from typing import Any
 
 from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
-from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.bounded import Bound
 from syncline.outbox.connection import translated
 from syncline.outbox.source import PostgresSource
-from syncline.outbox.states import Plan, States, as_of, read_states_within
+from syncline.outbox.states import as_of, read_states_within
+from syncline.ports import Acknowledgement, Plan, States
 
 STALENESS = timedelta(milliseconds=500)
 """How far in the past marks are read. Writers that take longer from first to last write may still be pushed."""
@@ -43,7 +43,6 @@ class CockroachSource(PostgresSource):
 
     source_name = "cockroachdb"
     can_wake = False
-    reads_together = False
 
     def __init__(self, *args: Any) -> None:
         """Take what ``PostgresSource`` takes."""
@@ -69,6 +68,11 @@ class CockroachSource(PostgresSource):
                     if len(rows) < limit or len(found) >= limit:
                         return found[:limit]
                     values["after"] = rows[-1][0]
+
+    @staticmethod
+    def reads_together(plan: Plan) -> bool:  # noqa: ARG004
+        """A statement has one time for both, and that is now."""
+        return False
 
     async def read_states(
         self,

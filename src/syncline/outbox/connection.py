@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +19,7 @@ from syncline.outbox import pins, poolers
 from syncline.outbox.dialect import dialect_of, on_cockroach, refuse_hidden, refuse_old, statements
 from syncline.outbox.lent import Pooling, SourceConnection
 from syncline.outbox.retrying import RetryingCursor
+from syncline.ports import Identity
 
 Connection = psycopg.AsyncConnection[TupleRow]
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -27,15 +27,6 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 PREPARED_AFTER = 5
 """Executions after which a statement is prepared, on a session that is ours."""
 _OURS = re.compile(r'"syncline[".]')
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which server a connection leads to; another answer after a reconnect means: not the server that we knew."""
-
-    system: str
-    timeline: str
-    started: str
 
 
 _STRUCTURE = ("08", "0A", "25", "26", "3D", "3F", "42", "53", "55", "57", "58")

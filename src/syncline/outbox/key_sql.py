@@ -24,7 +24,7 @@ from syncline.outbox.projection_sql import (
     type_of,
     where_of,
 )
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from syncline.errors import SourceError, SynclineError
-from syncline.outbox.bounded import Excerpt
 from syncline.outbox.connection import Connection, is_of_rows
-from syncline.outbox.states import Plan, States, read_states, read_states_within
+from syncline.outbox.states import read_states, read_states_within
+from syncline.ports import Excerpt, Plan, States
 
 Read = Callable[[list[str]], Awaitable[States]]
 
@@ -119,7 +119,7 @@ def joined(plan: Plan, parts: Sequence[States]) -> States:
     """Put states together that were read apart."""
     if len(parts) == 1:
         return parts[0]
-    children: list[list[tuple[object, ...]]] = [[] for _ in plan.embeds]
+    children: list[list[tuple[object, ...]]] = [[] for _ in plan.projection.embeds]
     for part in parts:
         for place, rows in enumerate(part.children):
             children[place] += rows
@@ -129,7 +129,7 @@ def joined(plan: Plan, parts: Sequence[States]) -> States:
 
 def nothing(plan: Plan) -> States:
     """Give the states of no keys."""
-    return States(plan, [], [[] for _ in plan.embeds])
+    return States(plan, [], [[] for _ in plan.projection.embeds])
 
 
 def without(states: States, keys: Collection[str]) -> States:

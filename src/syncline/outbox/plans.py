@@ -13,7 +13,8 @@ from syncline.outbox.catalog import fingerprint, read_named, shape_of
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.path import closed_schemas, pin_path
 from syncline.outbox.registry import PENDING, InstalledEntity, installed, known_columns
-from syncline.outbox.states import Plan, compile_plan
+from syncline.outbox.states import compile_plan
+from syncline.ports import Plan
 
 _FAMILIES = {"smallint": "bigint", "integer": "bigint", "character varying": "text"}
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import select
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,16 +14,16 @@ from psycopg.types.json import Jsonb
 from syncline.errors import NotInstalledError, SourceChangedError, SourceUnavailableError, TableLockedError
 from syncline.model.mark import Mark
 from syncline.outbox import acknowledge
-from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.bounded import Bound
-from syncline.outbox.connection import Connection, Identity, connect, identify, is_lent, translated
+from syncline.outbox.connection import Connection, connect, identify, is_lent, translated
 from syncline.outbox.dialect import dialect_of, on_cockroach, statements
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.notices import leave_notice
 from syncline.outbox.path import pin_path
 from syncline.outbox.registry import require_installed, schema_version
-from syncline.outbox.states import Plan, States, read_states, read_together
+from syncline.outbox.states import queries_of, read_states, read_together
+from syncline.ports import Acknowledgement, Identity, LaneRow, Plan, Renewal, States
 
 _WAKE_LOCK = (1398361667, 1)
 _SETTINGS = {
@@ -39,35 +38,6 @@ _APART = {"lock_timeout": "1s"}
 """What is read apart waits for a lock in turn with others that are read so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
-    """The answer to a renewal: the source's counters and who holds what."""
-
-    beat: int
-    confirmed_beat: int
-    installation: str
-    epoch: int
-    lanes: Mapping[int, LaneRow]
-    workers: Sequence[str]
-    nonces: Sequence[str] = ()
-    """What renewals have left in the target, newest first."""
-    contested: str | None = None
-    """Who else was seen to write to the target."""
-    oldest: int = 0
-    """The oldest package's schema version that may work here."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaneRow:
-    """A lane's lease as the source has it."""
-
-    owner: str | None
-    epoch: int
-    confirmed: int
-    free: bool
-    """No live worker owns it."""
-
-
 class PostgresSource:
     """A session with the source; made by ``open``.
 
@@ -80,8 +50,6 @@ class PostgresSource:
     source_name = "postgresql"
     can_wake = True
     """Whether writers can wake an idle relay."""
-    reads_together = True
-    """Whether marks and states can be had in one statement."""
 
     def __init__(self, url: str, worker: str, identity: Identity, connections: Sequence[Connection]) -> None:
         self.url = url
@@ -178,6 +146,11 @@ class PostgresSource:
                     return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
         except TableLockedError as error:  # our own table: nothing can be read until it is let go
             raise SourceUnavailableError(error.message) from error
+
+    @staticmethod
+    def reads_together(plan: Plan) -> bool:
+        """Tell whether marks and an entity's states can be had in one statement."""
+        return queries_of(plan).together is not None
 
     async def read_together(
         self, plan: Plan, *, after: int, lanes: int, limit: int, without: Sequence[int] = ()

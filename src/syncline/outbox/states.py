@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,18 +18,16 @@ from syncline.outbox.connection import Connection, begin, translated
 from syncline.outbox.dialect import dialect_of, statements
 from syncline.outbox.loaders import fetch_rows
 from syncline.outbox.projection_sql import embed_query, range_query, state_query, together_query
-from syncline.ports import Document, State
+from syncline.ports import Plan as Plan  # noqa: PLC0414  for the relay, for now
+from syncline.ports import States as States  # noqa: PLC0414
 
 Query = str
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """An entity, compiled: its projection and the statements that read its states."""
+class Queries:
+    """The statements that read an entity's states."""
 
-    id: int
-    entity: Entity
-    projection: Projection
     by_key: Query
     embeds: tuple[Query, ...]
     ranges: Mapping[tuple[bool, bool], Query]
@@ -38,30 +35,11 @@ class Plan:
     together: Query | None
     """Reads marks and states at once; ``None`` for composite keys and embedded rows."""
 
-    @property
-    def name(self) -> str:
-        """The entity's name."""
-        return self.entity.name
 
-
-@dataclass(frozen=True, slots=True)
-class States:
-    """Rows of some keys (or of a range) and of their children, from one snapshot."""
-
-    plan: Plan
-    rows: Sequence[Row]
-    children: Sequence[Sequence[Row]]
-
-    def present(self, ticket: int) -> list[State]:
-        """Turn them into what a target stores, under this ticket."""
-        bodies = self.plan.projection.bodies(self.rows, self.children)
-        return [State(row[-1], body["_id"], ticket, body) for row, body in zip(self.rows, bodies, strict=True)]
-
-    def documents(self, *, source: str, synced_at: datetime, ticket: int) -> list[Document]:
-        """Turn them into documents; each has its key text in ``_originalId``."""
-        return self.plan.projection.documents(
-            self.rows, self.children, source=source, synced_at=synced_at, ticket=ticket
-        )
+def queries_of(plan: Plan) -> Queries:
+    """Give the statements of a plan that ``compile_plan`` has made."""
+    queries: Queries = plan.statements
+    return queries
 
 
 def compile_plan(
@@ -87,10 +65,7 @@ def compile_plan(
 
     marks = sql.SQL(statements("queries.sql", dialect_of(context))["read_marks"])
     together = together_query(projection, key_function, entity=entity_id, marks=marks)
-    return Plan(
-        entity_id,
-        entity,
-        projection,
+    queries = Queries(
         text(state_query(projection, key_function)),
         tuple(text(embed_query(embed, key_function)) for embed in projection.embeds),
         {
@@ -100,6 +75,7 @@ def compile_plan(
         },
         None if together is None else text(together),
     )
+    return Plan(entity_id, entity, projection, queries)
 
 
 async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
@@ -112,7 +88,7 @@ async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -
         SourceUnavailableError: the source cannot be reached.
 
     """
-    if not plan.embeds:
+    if not plan.projection.embeds:
         return await read_states_within(connection, plan, keys)
     with translated():
         async with snapshot(connection):
@@ -122,9 +98,10 @@ async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -
 async def read_states_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
     """Read like ``read_states``, in the caller's ``snapshot``."""
     parameters = [texts(column) for column in plan.projection.codec.parameters(keys)]
+    queries = queries_of(plan)
     with translated():
-        rows = await _fetch(connection, plan.by_key, parameters)
-        return States(plan, rows, [await _fetch(connection, query, parameters) for query in plan.embeds])
+        rows = await _fetch(connection, queries.by_key, parameters)
+        return States(plan, rows, [await _fetch(connection, query, parameters) for query in queries.embeds])
 
 
 async def read_together(connection: Connection, plan: Plan, values: Mapping[str, Any]) -> tuple[list[Mark], States]:
@@ -140,10 +117,11 @@ async def read_together(connection: Connection, plan: Plan, values: Mapping[str,
         SourceError: a record cannot be read, or more than one row has its key.
 
     """
-    assert plan.together is not None  # noqa: S101  the caller has looked
+    together = queries_of(plan).together
+    assert together is not None  # noqa: S101  the caller has looked
     with translated():
         async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(plan.together, values)
+            await cursor.execute(together, values)
             found = await fetch_rows(cursor)
     width = len(Mark._fields)
     marks = [Mark._make(row[:width]) for row in found]
@@ -159,7 +137,7 @@ async def read_range(connection: Connection, plan: Plan, *, after: str | None, u
 
     A caller that needs several pages from one snapshot opens ``snapshot`` around them.
     """
-    query = plan.ranges[after is not None, until is not None]
+    query = queries_of(plan).ranges[after is not None, until is not None]
     return await read_page(connection, plan, query, [key for key in (after, until) if key is not None], limit)
 
 
@@ -168,10 +146,11 @@ async def read_page(connection: Connection, plan: Plan, query: Query, keys: Sequ
     codec = plan.projection.codec
     with translated():
         rows = await _fetch(connection, query, [*(text for key in keys for text in codec.parse(key)), limit])
-        if not plan.embeds:
+        embeds = queries_of(plan).embeds
+        if not embeds:
             return States(plan, rows, ())
         parameters = [texts(column) for column in codec.parameters([row[-1] for row in rows])]
-        return States(plan, rows, [await _fetch(connection, embed, parameters) for embed in plan.embeds])
+        return States(plan, rows, [await _fetch(connection, embed, parameters) for embed in embeds])
 
 
 class snapshot:  # noqa: N801  reads as a verb at the place of use

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import psycopg
 
@@ -13,19 +11,7 @@ from syncline.outbox.arrays import integers
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.dialect import on_cockroach
 from syncline.outbox.sql import blocks
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """A transaction that was traced, with those of its marks that are acknowledged together."""
-
-    traceparent: str
-    """W3C trace context of the span that wrote."""
-    transaction: str
-    captured_at: datetime
-    """When the first of these marks was made, by the source's clock."""
-    entities: Sequence[str]
-    marks: int
+from syncline.ports import Traced
 
 
 def _sql(name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from syncline.model.mark import Mark
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 
 PART = 500
 """Keys of one part at most."""

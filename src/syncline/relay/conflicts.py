@@ -11,8 +11,7 @@ from syncline.errors import SourceError, TableLockedError
 from syncline.model.canonical import differences
 from syncline.model.mark import Hint
 from syncline.outbox.source import PostgresSource
-from syncline.outbox.states import Plan
-from syncline.ports import Absence, Batch, Conflict, Document, Rejection, Target
+from syncline.ports import Absence, Batch, Conflict, Document, Plan, Rejection, Target
 
 PATIENCE = 3
 """Times that a value must be found with the same rightful holder before the conflict counts as real."""

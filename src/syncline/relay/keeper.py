@@ -18,8 +18,7 @@ from syncline.outbox.dialect import Dialect
 from syncline.outbox.plans import Plans
 from syncline.outbox.registry import PENDING, installed, known_columns
 from syncline.outbox.source import PostgresSource
-from syncline.outbox.states import Plan
-from syncline.ports import Target
+from syncline.ports import Plan, Target
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
 from syncline.relay.lookout import Lookout, Mend

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from syncline import __version__
 from syncline.errors import ForeignTargetError, TargetUnavailableError, VersionError
 from syncline.outbox.migration import SCHEMA_VERSION
-from syncline.outbox.source import PostgresSource, Renewal
-from syncline.ports import Beat, Target
+from syncline.outbox.source import PostgresSource
+from syncline.ports import Beat, Renewal, Target
 from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
 from syncline.telemetry.observer import Observer
 

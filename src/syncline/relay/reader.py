@@ -159,7 +159,7 @@ class Reader:
     ) -> tuple[list[Mark], States | None]:
         """Read marks; a few with the states of the entity that changed last, where that is possible."""
         plan = self._plans.get(self._latest)
-        if few and self._width and plan is not None and plan.together and self._source.reads_together:
+        if few and self._width and plan is not None and self._source.reads_together(plan):
             try:
                 return await self._source.read_together(
                     plan, after=self._cursor, lanes=lanes, limit=size, without=without

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from syncline.outbox.source import PostgresSource, Renewal
-from syncline.outbox.states import Plan
-from syncline.ports import Beat, same_system
+from syncline.outbox.source import PostgresSource
+from syncline.ports import Beat, Plan, Renewal, same_system
 from syncline.telemetry.observer import Observer
 
 Verdict = Literal["source behind", "target behind", "target empty", "reinstalled", "promoted"]

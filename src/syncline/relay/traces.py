@@ -9,7 +9,7 @@ from datetime import timedelta
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.outbox import traces
 from syncline.outbox.source import PostgresSource
-from syncline.outbox.traces import Traced
+from syncline.ports import Traced
 from syncline.telemetry.observer import Delivery, Observer
 
 FORGET_SECONDS = 60.0

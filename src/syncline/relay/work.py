@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from syncline.model.mark import Hint, Mark, ticket
-from syncline.outbox.acknowledge import Acknowledgement
-from syncline.outbox.states import Plan, States
-from syncline.ports import Absence, Batch, Rejection, Report, Target
+from syncline.ports import Absence, Acknowledgement, Batch, Plan, Rejection, Report, States, Target
 
 CHUNK = 1000
 """Records of one write: large enough to amortise the round trip, small enough that writers overlap."""

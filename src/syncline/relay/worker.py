@@ -16,10 +16,9 @@ from syncline.config.settings import Settings
 from syncline.ending import Group, end
 from syncline.errors import DamagedError, NotInstalledError, SourceChangedError, SourceError, SynclineError
 from syncline.model.mark import Hint
-from syncline.outbox.connection import Identity
 from syncline.outbox.plans import Plans
 from syncline.outbox.source import PostgresSource
-from syncline.ports import Target
+from syncline.ports import Identity, Target
 from syncline.relay.clock import Backoff
 from syncline.relay.keeper import Keeper
 from syncline.relay.leases import Leases

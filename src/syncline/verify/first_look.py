@@ -11,7 +11,7 @@ from bson.int64 import Int64
 
 from syncline.model.canonical import differences
 from syncline.model.mark import BATCH_BITS, epoch_of
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 from syncline.verify.comparison import Comparison, EncodedPage, PageComparison, encode_page
 from syncline.verify.pages import IdPage, Page, Stretch
 from syncline.verify.second_look import lanes_of

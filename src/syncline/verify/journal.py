@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from syncline.errors import SynclineError
 from syncline.outbox.connection import Connection, fetch_one, identify, translated
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 
 TTL = timedelta(seconds=10)
 SAVE_SECONDS = 1.0

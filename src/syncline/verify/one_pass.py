@@ -18,7 +18,7 @@ from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.key_sql import absent_keys, chosen_keys, key_statements
 from syncline.outbox.narrowing import is_of_records, read_narrowed
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 from syncline.verify.arrival import arrived
 from syncline.verify.comparison import Comparison, EncodedPage
 from syncline.verify.first_look import FirstLook, Prefetch

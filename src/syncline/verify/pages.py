@@ -16,8 +16,8 @@ from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.narrowing import is_of_records, read_narrowed, unmappable, without
-from syncline.outbox.states import Plan, States, ambiguous, read_page, snapshot
-from syncline.ports import Document
+from syncline.outbox.states import ambiguous, read_page, snapshot
+from syncline.ports import Document, Plan, States
 from syncline.verify.digest import BLOCK
 from syncline.verify.statements import PageStatements
 
@@ -259,7 +259,7 @@ class SourcePages:
 
     async def _page(self, stretch: Stretch, size: int) -> States:
         query = self._statements.contents[stretch.lower, stretch.end is not None]
-        if not self._plan.embeds:
+        if not self._plan.projection.embeds:
             return await read_page(self._connection, self._plan, query, stretch.bounds, size)
         with translated():
             async with snapshot(self._connection):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 from syncline.verify.digest import Digest
 from syncline.verify.journal import SAVE_SECONDS, Checkpoint, Journal
 from syncline.verify.pages import Stretch

@@ -14,7 +14,7 @@ from syncline.model.canonical import MISSING
 from syncline.model.mark import Hint
 from syncline.outbox.connection import translated
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 from syncline.verify.comparison import issued
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import finding_as_dict

@@ -22,7 +22,7 @@ from syncline.outbox.projection_sql import (
     type_of,
     where_of,
 )
-from syncline.outbox.states import Plan
+from syncline.ports import Plan
 
 ORDERED = frozenset({"int2", "int4", "int8", "uuid"})
 """Key types that PostgreSQL and MongoDB sort alike, alone and as parts of a composite key."""

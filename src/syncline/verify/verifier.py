@@ -15,8 +15,7 @@ from syncline.model.masks import check_mask
 from syncline.outbox.connection import fetch_one, identify, translated
 from syncline.outbox.notices import leave_notice
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import Plan
-from syncline.ports import same_system
+from syncline.ports import Plan, same_system
 from syncline.verify.journal import Checkpoint, Journal
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.progress import Phase, Recorder, restore_report

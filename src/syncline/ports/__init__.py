@@ -1,0 +1,57 @@
+"""The few seams between the parts. Whoever implements one keeps what its docstring promises.
+
+A ``Source`` is a session with the side that holds the truth: its ``Records`` and ``Marks``, a ``Waker`` where writers
+can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
+"""
+
+from syncline.ports.journal import Entities, Journal, LaneRow, Lanes, Notices, Renewal, Tasks
+from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
+from syncline.ports.records import Durability, Excerpt, Plan, Records, States
+from syncline.ports.source import Identity, Source
+from syncline.ports.target import (
+    UNREADABLE,
+    Absence,
+    Batch,
+    Beat,
+    Conflict,
+    Document,
+    Rejection,
+    Report,
+    State,
+    Target,
+    same_system,
+)
+
+__all__ = [
+    "UNREADABLE",
+    "Absence",
+    "Acknowledgement",
+    "Batch",
+    "Beat",
+    "Conflict",
+    "Document",
+    "Durability",
+    "Entities",
+    "Excerpt",
+    "Floor",
+    "Identity",
+    "Journal",
+    "LaneRow",
+    "Lanes",
+    "Marks",
+    "Notices",
+    "Plan",
+    "Records",
+    "Rejection",
+    "Renewal",
+    "Report",
+    "Source",
+    "State",
+    "States",
+    "Target",
+    "Tasks",
+    "Traced",
+    "Traces",
+    "Waker",
+    "same_system",
+]

@@ -1,0 +1,101 @@
+"""The records of a source, as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from syncline.model.entity import Entity
+from syncline.model.mapping import Projection, Row
+from syncline.ports.target import Document, State
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An entity, compiled against its tables."""
+
+    id: int
+    entity: Entity
+    projection: Projection
+    statements: Any
+    """What the engine that compiled it reads it with; nobody else's business."""
+
+    @property
+    def name(self) -> str:
+        """The entity's name."""
+        return self.entity.name
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Rows of some keys (or of a range) and of their children, from one snapshot."""
+
+    plan: Plan
+    rows: Sequence[Row]
+    children: Sequence[Sequence[Row]]
+
+    def present(self, ticket: int) -> list[State]:
+        """Turn them into what a target stores, under this ticket."""
+        bodies = self.plan.projection.bodies(self.rows, self.children)
+        return [State(row[-1], body["_id"], ticket, body) for row, body in zip(self.rows, bodies, strict=True)]
+
+    def documents(self, *, source: str, synced_at: datetime, ticket: int) -> list[Document]:
+        """Turn them into documents; each has its key text in ``_originalId``."""
+        return self.plan.projection.documents(
+            self.rows, self.children, source=source, synced_at=synced_at, ticket=ticket
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt(States):
+    """States of some of the keys: more did not fit. Of a key without a row nothing is known."""
+
+
+class Durability(Protocol):
+    """Where writers may be told of a commit before it would survive a crash of the source."""
+
+    async def wait(self, *, apart: bool = False) -> None:
+        """Return when everything that was committed so far would survive; ``apart`` as in ``Records.read``."""
+        ...
+
+    async def asynchronous_writers(self) -> bool:
+        """Tell whether a setting lets somebody commit so."""
+        ...
+
+
+class Records(Protocol):
+    """Reads what the tables hold now, committed, from the primary. Reading changes nothing, and may be repeated."""
+
+    @property
+    def name(self) -> str:
+        """What documents carry as ``_source``."""
+        ...
+
+    @property
+    def durability(self) -> Durability | None:
+        """``None``: what is committed is durable."""
+        ...
+
+    async def read(
+        self, plan: Plan, keys: Sequence[str], *, most_bytes: int | None = None, apart: bool = False
+    ) -> States:
+        """Read the records of keys, parents and children in one snapshot; never older than the marks read before.
+
+        Keys without a row are missing in the result: deleted, never there, or outside the entity's filter.
+
+        Args:
+            plan: the entity.
+            keys: their texts.
+            most_bytes: about so much is kept; when there is more, the result is an ``Excerpt``.
+            apart: not in turn with what else is read, if there is room for that.
+
+        Raises:
+            KeyFormatError: a key text is none of this entity.
+            TableLockedError: somebody alters the table.
+            SourceError: a record cannot be read.
+            SourceUnavailableError: the session is over.
+
+        """
+        ...
