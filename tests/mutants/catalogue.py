@@ -20,6 +20,7 @@ SIGNALS = "tests/cases/test_signals_notices.py"
 STOP = "tests/cases/test_signals_stop.py"
 WAKES = "tests/cases/test_wakes.py"
 REJECTED = "tests/cases/test_rejected_records.py"
+CROWDS = "tests/cases/test_crowds.py"
 DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
@@ -149,7 +150,7 @@ MUTANTS: Sequence[Mutant] = (
                 "tasks.create_task(self._write_all(work))",
                 "tasks.create_task(self._write_all(work)); self._done.put_nowait(work)",
             ),
-            Swap(f"{RELAY}/pump.py", "Pump._write_all", "self._done.put_nowait(work)", ""),
+            Swap(f"{RELAY}/pump.py", "Pump._hand_on", "self._done.put_nowait(work)", ""),
         ],
         [f"{PROTOCOL}::test_g2_marks_stay_until_the_target_has_the_state"],
     ),
@@ -171,9 +172,9 @@ MUTANTS: Sequence[Mutant] = (
         "states are sent however old they are",
         [
             Swap(
-                f"{RELAY}/pump.py",
-                "Pump._apply",
-                "boottime() - work.started > self._settings.max_batch_age.total_seconds()",
+                f"{RELAY}/writer.py",
+                "Writer._apply",
+                "boottime() - work.started > self._max_age",
                 "boottime() < work.started",
             )
         ],
@@ -366,7 +367,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "rejection-dropped",
         "a rejected record's mark goes, and nothing is parked",
-        [Swap(f"{RELAY}/pump.py", "Pump._written", "if report.rejected: ...", "if False: ...")],
+        [Swap(f"{RELAY}/writer.py", "Writer._written", "if report.rejected: ...", "if False: ...")],
         [f"{BAD}::test_g5_a_rejected_record_is_parked_alone"],
     ),
     Mutant(
@@ -431,8 +432,8 @@ MUTANTS: Sequence[Mutant] = (
         "a record that was convicted before is parked because the target is away",
         [
             Swap(
-                f"{RELAY}/pump.py",
-                "Pump._write_alone",
+                f"{RELAY}/writer.py",
+                "Writer._write_alone",
                 "isinstance(error, TargetRefusedError) or not await self._is_well()",
                 "False",
             )
@@ -558,7 +559,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "refused-and-gone-is-done",
         "a write that the fence refused is taken for done when nothing stands above it any more",
-        [Swap(f"{RELAY}/pump.py", "Pump._written", "if report.unknown: ...", "if False: ...")],
+        [Swap(f"{RELAY}/writer.py", "Writer._written", "if report.unknown: ...", "if False: ...")],
         [f"{STALE}::test_a_ticket_that_is_taken_away_before_it_was_read_back_loses_no_change"],
     ),
     Mutant(
@@ -566,8 +567,8 @@ MUTANTS: Sequence[Mutant] = (
         "a write that the fence refused under a lease that holds is acknowledged as done",
         [
             Swap(
-                f"{RELAY}/pump.py",
-                "Pump._written",
+                f"{RELAY}/writer.py",
+                "Writer._written",
                 "if report.outranked:\n    parked, again = self._outranked.judge(plan.id, report.outranked)\n    work.reject(plan, parked)\n    work.outranked |= again\n    work.waiting |= again.keys()",
                 "pass",
             )
@@ -1125,6 +1126,39 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{REJECTED}::test_no_other_entity_waits_while_rows_that_cannot_be_read_are_looked_for"],
+    ),
+    Mutant(
+        "crowd-on-the-shared-way",
+        "records of an entity of which many cannot be written fill the batches that all share",
+        [Swap(f"{RELAY}/reader.py", "Reader.fill", "entity in self._crowds", "False")],
+        [
+            f"{CROWDS}::test_no_other_entity_waits_while_a_crowd_is_written",
+            f"{CROWDS}::test_a_crowd_is_written_in_parts_one_after_the_other",
+        ],
+    ),
+    Mutant(
+        "crowd-for-ever",
+        "an entity whose records can be written again stays apart",
+        [Swap(f"{RELAY}/apart.py", "Crowds.leave", "group.unwritten < CROWD", "False")],
+        [f"{CROWDS}::test_an_entity_whose_records_can_be_written_again_goes_with_the_others"],
+    ),
+    Mutant(
+        "success-of-others-acquits",
+        "a batch that brings the target down is not searched while others are written",
+        [Swap(f"{RELAY}/poison.py", "Poison.succeeded", "not self._failed", "True")],
+        [f"{CROWDS}::test_a_record_that_the_target_cannot_stand_is_found_in_a_crowd_beside_others"],
+    ),
+    Mutant(
+        "sifted-in-one-breath",
+        "documents are encoded one by one while everybody waits",
+        [Swap("syncline/targets/mongo_errors.py", "portions", "number % BREATH == 0", "False")],
+        [f"{CROWDS}::test_others_have_their_turn_while_documents_are_encoded_one_by_one"],
+    ),
+    Mutant(
+        "mapped-in-one-breath",
+        "rows are mapped one by one while everybody waits",
+        [Swap(f"{RELAY}/reader.py", "_unmappable", "number % BREATH == 0", "False")],
+        [f"{CROWDS}::test_others_have_their_turn_while_rows_are_mapped_one_by_one"],
     ),
     Mutant(
         "listens-without-a-look",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ import structlog
 from syncline.config import LogSettings
 from syncline.ports import Rejection
 from syncline.telemetry import logs
-from syncline.telemetry.observer import BatchDone, LoggingObserver
+from syncline.telemetry.observer import PARKED_LINES, BatchDone, LoggingObserver
 
 DONE = BatchDone(
     entity="todo",
@@ -77,3 +78,14 @@ def test_for_people(capsys):
     LoggingObserver().stopped("SIGTERM")
     structlog.reset_defaults()
     assert "worker stopped" in stream.getvalue()
+
+
+def test_thousands_of_parked_records_are_a_few_lines(lines):
+    rejected = [Rejection(str(n), "mapping", "too wide") for n in range(3000)]
+    _, *parked, more = lines(lambda observer: observer.batch(replace(DONE, rejected=rejected)))
+    assert [line["record"] for line in parked] == [f"todos/{n}" for n in range(PARKED_LINES)]
+    assert (more["event"], more["records"], more["list"]) == (
+        "more parked",
+        3000 - PARKED_LINES,
+        "syncline parked list",
+    )

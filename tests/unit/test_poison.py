@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from syncline.relay.poison import KNOWN_TRIES, Poison
 from syncline.relay.poison import LONE_TRIES as TRIES
+from syncline.relay.poison import TRIES as BATCH_TRIES
 
 KEY = (1, "a")
 
@@ -13,7 +14,7 @@ def batch(*keys: str) -> list[tuple[int, str]]:
 
 
 def fails(poison: Poison) -> tuple[int, str] | None:
-    poison.suspect = KEY
+    poison.failed([KEY])
     return poison.guilty("it broke down")
 
 
@@ -35,6 +36,27 @@ def test_the_success_of_others_proves_nothing():
         assert fails(poison) is None
         poison.succeeded(batch("b"))
     assert fails(poison) == KEY
+
+
+def test_a_batch_that_fails_again_and_again_is_searched_although_others_are_written_all_the_time():
+    poison = Poison()
+    for _ in range(BATCH_TRIES):
+        assert poison.shrink == 0
+        poison.failed(batch("a", "b"))
+        poison.guilty("it broke down")
+        poison.succeeded(batch("c"))
+    assert poison.shrink == 1
+
+
+def test_failures_of_batches_that_were_written_since_do_not_add_up():
+    poison = Poison()
+    for number in range(3 * BATCH_TRIES):
+        poison.failed(batch(f"{number}", "b"))
+        poison.guilty("the connection broke")
+        poison.succeeded(batch("b"))
+        poison.parked((1, f"{number}"))
+        poison.succeeded(())
+    assert poison.shrink == 0
 
 
 def test_trouble_of_the_server_convicts_nobody():

@@ -6,10 +6,11 @@ statement for all.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from syncline.errors import SourceError, SynclineError
+from syncline.model.mapping import Row
 from syncline.outbox.connection import Connection, is_of_rows
 from syncline.outbox.states import read_states, read_states_within
 from syncline.ports import Excerpt, Plan, States
@@ -139,14 +140,27 @@ def without(states: States, keys: Collection[str]) -> States:
 
 def unmappable(states: States) -> dict[str, str]:
     """Find the keys of which no document can be made, and why."""
-    bad: dict[str, str] = {}
+    return {key: why for key, why in trials(states) if why is not None}
+
+
+def trials(states: States) -> Iterator[tuple[str, str | None]]:
+    """Try to make a document of each row alone: its key, and why that fails."""
+    children = [_by_parent(rows) for rows in states.children]
     for row in states.rows:
-        of_key = [[child for child in rows if child[0] == row[-1]] for rows in states.children]
+        of_key = [rows.get(row[-1], []) for rows in children]
         try:
             States(states.plan, [row], of_key).present(0)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this record's
-            bad[row[-1]] = f"{type(error).__name__}: {error}"
-    return bad
+            yield row[-1], f"{type(error).__name__}: {error}"
+        else:
+            yield row[-1], None
+
+
+def _by_parent(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return found
 
 
 def _is_internal(error: SynclineError) -> bool:

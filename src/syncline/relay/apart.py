@@ -1,9 +1,13 @@
-"""Entities of which some record cannot be read, or not now: their marks are worked off apart from the others.
+"""Entities in trouble: their marks are worked off apart from the others.
 
-One row that fails an expression fails the statement for all. To find it takes a statement for every few records, and
-these are not spent on the way that all entities share, nor is the wait for a table that is locked: the entity's marks
-of that batch become an ``Apart``, which is read in parts, on a connection of its own, each part a batch of its own.
-Meanwhile the entity's other marks stay in the outbox; a new pass finds them when the group is done.
+Some record cannot be read, or not now; or many cannot be written. One row that fails an expression fails the statement
+for all. To find it takes a statement for every few records, and these are not spent on the way that all entities share,
+nor is the wait for a table that is locked: the entity's marks of that batch become an ``Apart``, which is read in
+parts, on a connection of its own, each part a batch of its own. Meanwhile the entity's other marks stay in the outbox;
+a new pass finds them when the group is done.
+
+A record that cannot be written costs several times what a good one does: it is encoded alone to see that it is to
+blame, refused with a long message, parked, told. A crowd of them would fill the batches that all entities share.
 """
 
 from __future__ import annotations
@@ -13,11 +17,16 @@ from dataclasses import dataclass, field
 
 from syncline.model.mark import Mark
 from syncline.ports import Plan
+from syncline.relay.work import Work
 
-PART = 500
+PART = 250
 """Keys of one part at most."""
+GROUP = 4 * PART
+"""Marks of one group, where so many wait."""
 STATEMENTS = 64
 """Statements that one part may take; what is not read then is left to the next."""
+CROWD = 25
+"""Records of an entity in one batch that cannot be written, from which on all of its marks are worked off apart."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +38,8 @@ class Apart:
     """The leases under which the marks were taken."""
     marks: dict[str, list[Mark]] = field(default_factory=dict)
     """By key."""
+    unwritten: int = 0
+    """Records of the parts so far that could not be written."""
 
     def add(self, marks: Sequence[Mark]) -> None:
         """Take in marks."""
@@ -50,3 +61,27 @@ class Apart:
 
     def _remove(self, keys: Sequence[str]) -> list[Mark]:
         return [mark for key in keys for mark in self.marks.pop(key)]
+
+    def count(self, work: Work) -> None:
+        """Take in what became of a part."""
+        self.unwritten += work.unwritten()[self.plan.id]
+
+
+class Crowds:
+    """Entities of which many records could not be written the last time."""
+
+    def __init__(self) -> None:
+        self._entities: set[int] = set()
+
+    def __contains__(self, entity: int) -> bool:
+        return entity in self._entities
+
+    def look(self, work: Work) -> None:
+        """Take in what became of a batch."""
+        if work.ack.rejected or work.waiting:
+            self._entities.update(entity for entity, count in work.unwritten().items() if count >= CROWD)
+
+    def leave(self, group: Apart) -> None:
+        """Let an entity back among the others when nearly all of its group could be written."""
+        if group.unwritten < CROWD:
+            self._entities.discard(group.plan.id)

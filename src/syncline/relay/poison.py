@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from syncline.ports import Rejection
 
@@ -40,6 +40,8 @@ class Poison:
         self.known: dict[Record, int] = {}
         """Records that were convicted and have not been written since; how often each failed alone since."""
         self._failures = 0
+        self._failed: set[Record] = set()
+        """Records of batches that failed which have not been written since."""
         self._lone: tuple[Record | None, int] = (None, 0)
         self._successes = 0
 
@@ -51,12 +53,14 @@ class Poison:
     def innocent(self) -> None:
         """The server itself is in trouble."""
         self._failures = 0
+        self._failed.clear()
         self._lone = (None, 0)
         self.known = dict.fromkeys(self.known, 0)
 
     def forget_sentences(self) -> None:
         """Other workers may have written these records meanwhile."""
         self.sentenced.clear()
+        self._failed.clear()
 
     def sentences(self, entity: int, keys: Iterable[str]) -> list[Rejection]:
         """List the rejections that are due among the keys of an entity."""
@@ -67,10 +71,21 @@ class Poison:
     def parked(self, record: Record) -> None:
         """Forget the sentence: the record was rejected, for this reason or another."""
         self.sentenced.pop(record, None)
+        self._failed.discard(record)
 
-    def succeeded(self, written: Iterable[Record]) -> None:
-        """Take in that a batch went through, and which of its records were written."""
-        self._failures = 0
+    def failed(self, records: Collection[Record]) -> None:
+        """Take in which records a batch had that failed."""
+        self.suspect = next(iter(records)) if len(records) == 1 else None
+        self._failed.update(records)
+
+    def succeeded(self, written: Collection[Record]) -> None:
+        """Take in that a batch went through, and which of its records were written.
+
+        That others were proves nothing: they may come all the time, from another entity.
+        """
+        self._failed.difference_update(written)
+        if not self._failed:
+            self._failures = 0
         if self.known or self._lone[0] is not None:
             for record in written:
                 self.known.pop(record, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -13,14 +12,14 @@ from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
-from syncline.errors import SynclineError, TableLockedError, TargetError, TargetRefusedError
+from syncline.errors import TargetError, TargetRefusedError
 from syncline.model.mark import Hint
 from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
-from syncline.ports import Batch, Rejection, Report, Target
+from syncline.ports import Rejection, Report, Target
 from syncline.relay.apart import Apart
-from syncline.relay.clock import Backoff, boottime
+from syncline.relay.clock import Backoff
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
 from syncline.relay.leases import Leases
@@ -29,6 +28,7 @@ from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
 from syncline.relay.traces import Traces
 from syncline.relay.work import Work
+from syncline.relay.writer import TooOldError, Writer
 from syncline.telemetry.observer import BatchDone, Observer
 
 DEPTH = 4
@@ -42,12 +42,6 @@ SUSPECT_PAUSE = timedelta(seconds=0.5)
 
 WRITTEN_AGAIN = "documents had versions above this source's; they are written again"
 PARKED = "records are parked whose documents keep versions above this source's"
-
-
-class TooOldError(TargetError):
-    """The batch was held up for so long that its states may not be sent any more."""
-
-    retryable = True
 
 
 class Pump:
@@ -88,15 +82,23 @@ class Pump:
         )
         self._conflicts = Conflicts(source, target)
         self._outranked = Outranked()
+        self._writer = Writer(
+            target,
+            plans,
+            settings,
+            poison=self._poison,
+            conflicts=self._conflicts,
+            outranked=self._outranked,
+            insert_backfills=self._reader.insert_backfills,
+        )
         self._traces = Traces(source, observer)
         self._idler = Idler(source, poll=settings.poll.total_seconds())
         self._idler.wakes = source.can_wake
-        self._writers = asyncio.Semaphore(settings.writers)
         self._slots = asyncio.Semaphore(DEPTH)
         self._under_way: set[Work] = set()
         self._done: asyncio.Queue[Work | None] = asyncio.Queue()
         self._bytes = 0
-        self._writing = 0
+        self._writing = 0  # of those that are not apart
         self._apart = 0
         self._apart_turn = asyncio.Lock()  # together they take one place among the batches under way
         self._freed = asyncio.Event()
@@ -229,102 +231,23 @@ class Pump:
         await self._reader.fill_part(work, group)
         await self._slots.acquire()
         self._bytes += work.bytes
-        self._writing += 1
-        await self._write_all(work)
+        await self._writer.write(work)
+        group.count(work)
+        self._hand_on(work)
         while work in self._under_way:
             self._freed.clear()
             await self._freed.wait()
 
     async def _write_all(self, work: Work) -> None:
-        """Write a batch's chunks side by side, then hand it on."""
-        if len(work.writes) == 1:
-            await self._write(work, *work.writes[0])
-        elif work.writes:
-            await asyncio.gather(*(self._write(work, plan, batch) for plan, batch in work.writes))
-        for plan, batch in work.lone:
-            if work.failure is None:
-                await self._write_alone(work, plan, batch)
-        if work.failure is None:
-            await self._settle_conflicts(work)
+        """Write a batch that is not apart, then hand it on."""
+        await self._writer.write(work)
         self._writing -= 1
+        self._hand_on(work)
+
+    def _hand_on(self, work: Work) -> None:
+        self._reader.written(work)
         self._freed.set()
         self._done.put_nowait(work)
-
-    async def _write(self, work: Work, plan: Plan, batch: Batch) -> None:
-        async with self._writers:
-            if work.failure is not None:
-                return
-            try:
-                report = await self._apply(work, batch)
-            except TargetError as error:
-                work.failure = error
-                return
-        self._written(work, plan, batch, report)
-
-    async def _write_alone(self, work: Work, plan: Plan, batch: Batch) -> None:
-        """Write a record that the target could not stand before. Its failure is its own, while the target is well."""
-        record = plan.id, batch.upserts[0].key
-        try:
-            async with self._writers:
-                report = await self._apply(work, batch)
-        except TooOldError:
-            work.waiting.add(record)
-        except TargetError as error:
-            if isinstance(error, TargetRefusedError) or not await self._is_well():
-                work.failure = error
-            elif self._poison.failed_alone(record):
-                work.reject(plan, [Rejection(record[1], "poison", error.message)])
-            else:
-                work.waiting.add(record)
-        else:
-            self._written(work, plan, batch, report)
-
-    async def _apply(self, work: Work, batch: Batch) -> Report:
-        if boottime() - work.started > self._settings.max_batch_age.total_seconds():
-            raise TooOldError
-        work.sent = True
-        try:
-            return await self._target.apply(batch)
-        except SynclineError:
-            raise
-        except Exception as error:  # whatever it is, a record that brings it about is found and parked
-            raise TargetError(f"{type(error).__name__}: {error}") from error
-
-    async def _is_well(self) -> bool:
-        try:
-            await self._target.probe()
-        except TargetError:
-            return False
-        return True
-
-    def _written(self, work: Work, plan: Plan, batch: Batch, report: Report) -> None:
-        work.reports.setdefault(plan.id, Report()).add(report)
-        if report.rejected:
-            work.reject(plan, report.rejected)
-        if report.outranked:
-            parked, again = self._outranked.judge(plan.id, report.outranked)
-            work.reject(plan, parked)
-            work.outranked |= again
-            work.waiting |= again.keys()
-        if report.unknown:
-            work.waiting |= {(plan.id, key) for key in report.unknown}
-        if batch.inserts and report.present:
-            self._reader.insert_backfills[plan.id] = report.present * 2 < len(batch.inserts)
-
-    async def _settle_conflicts(self, work: Work) -> None:
-        for entity, report in work.reports.items():
-            if report.conflicts:
-                touched = work.touched[entity]
-                tickets = {c.key: work.ticket_of(touched.lanes[c.key]) for c in report.conflicts}
-                try:
-                    rejected, waiting = await self._conflicts.settle(self._plans[entity], report.conflicts, tickets)
-                except TargetError as error:
-                    work.failure = error
-                    return
-                except TableLockedError:  # who holds the values cannot be seen now: all are tried again
-                    rejected, waiting = [], set(tickets)
-                work.reject(self._plans[entity], rejected)
-                work.waiting |= {(entity, key) for key in waiting}
 
     async def _acknowledge_all(self) -> None:
         """Acknowledge what is written, as much at a time as has come together."""
@@ -421,8 +344,12 @@ class Pump:
 
     def _succeeded(self, work: Work) -> None:
         self._backoff.reset()
-        rejected = {(entity, rejection.key) for entity, rejection in work.ack.rejected}
-        written = [one for one in work.records() if one not in rejected and one not in work.waiting]
+        rejected: dict[int, list[Rejection]] = defaultdict(list)
+        for entity, rejection in work.ack.rejected:
+            rejected[entity].append(rejection)
+            self._poison.parked((entity, rejection.key))
+        parked = {(entity, rejection.key) for entity, rejection in work.ack.rejected}
+        written = [one for one in work.records() if one not in parked and one not in work.waiting]
         self._poison.succeeded(written)
         self._outranked.settled(written)
         self._reader.in_time()
@@ -433,14 +360,11 @@ class Pump:
         for entity, touched in work.touched.items():
             plan, report = self._plans[entity], work.reports.get(entity, Report())
             present, absent = work.counts.get(entity, (0, 0))
-            rejections = [rejection for one, rejection in work.ack.rejected if one == entity]
-            for rejection in rejections:
-                self._poison.parked((entity, rejection.key))
             self._conflicts.settled(entity, [key for key in touched.hints if (entity, key) not in work.waiting])
             self.totals["applied"] += present
             self.totals["deleted"] += absent
             self.totals["stale"] += report.stale
-            self.totals["rejected"] += len(rejections)
+            self.totals["rejected"] += len(rejected[entity])
             self._observer.batch(
                 BatchDone(
                     plan.name,
@@ -449,7 +373,7 @@ class Pump:
                     applied=present,
                     deleted=absent,
                     stale=report.stale,
-                    rejected=rejections,
+                    rejected=rejected[entity],
                     took=took,
                     keys=list(touched.hints) if self._observer.wants_keys else (),
                 )
@@ -463,8 +387,7 @@ class Pump:
             self._reader.too_slow(work)
         elif isinstance(work.failure, TargetError):
             self._down = work.failure
-            keys = list(itertools.islice(work.records(), 2))
-            self._poison.suspect = keys[0] if len(keys) == 1 else None
+            self._poison.failed(list(work.records()))
         self._observer.dropped(str(work.failure), len(work.seqs))
         self._reader.restart()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,11 +10,11 @@ from datetime import UTC, datetime
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError, TableLockedError
 from syncline.model.mark import MAX_BATCH, Mark
 from syncline.outbox.bounded import Bound, Excerpt, width
-from syncline.outbox.narrowing import Narrowed, is_of_records, narrowed, nothing, unmappable, without
+from syncline.outbox.narrowing import Narrowed, is_of_records, narrowed, nothing, trials, without
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan, States, ambiguous
 from syncline.ports import Rejection
-from syncline.relay.apart import STATEMENTS, Apart
+from syncline.relay.apart import GROUP, STATEMENTS, Apart, Crowds
 from syncline.relay.clock import boottime
 from syncline.relay.floor import Floor
 from syncline.relay.leases import Leases
@@ -27,6 +28,8 @@ FIRST_SLICE = 250
 """The same, while nothing is known of the rows' width."""
 FEW = 25
 """Marks of one read that brings their states along: nobody knows yet how wide these are, and no bound applies."""
+BREATH = 25
+"""Rows that are tried one after the other before other tasks have their turn."""
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
 
@@ -94,6 +97,7 @@ class Reader:
         self._width = 0.0
         self._apart: dict[int, Apart] = {}
         """Entities whose marks are read apart: they are passed over meanwhile."""
+        self._crowds = Crowds()
         self._joined = False
         self._bytes = bytes_in_flight
         self._bound = Bound(bytes_in_flight // 4)
@@ -128,6 +132,8 @@ class Reader:
         number, started = self._next_number(), boottime()  # both before any state is read
         passed_over = [*self.stopped, *self._apart]
         size = max(1, self._size >> self._poison.shrink)
+        if self._joined and not self._poison.shrink:  # more of a crowd is likely to wait
+            size, few = max(size, min(self._most, GROUP)), False
         if self._width:
             size = max(1, min(size, int(self._bytes / 4 / self._width)))
         if few:
@@ -186,11 +192,14 @@ class Reader:
         apart = []
         for entity in list(left):
             plan = self._plans[entity]
+            if entity in self._crowds:
+                apart.append(self._cut_out(work, plan, left.pop(entity)))
+                continue
             left[entity] = self._unsentenced(work, plan, left[entity])
             if work.states is not None and work.states.plan is plan:
                 wanted = set(left.pop(entity))
                 rows = [row for row in work.states.rows if row[-1] in wanted]  # others are under way
-                self._plan(work, States(plan, rows, ()), wanted, now)
+                await self._plan(work, States(plan, rows, ()), wanted, now)
                 continue
             while left[entity] and work.bytes <= self._bytes / 2:
                 most = min(SLICE, int(self._bytes / 4 / self._width) or 1) if self._width else FIRST_SLICE
@@ -253,6 +262,7 @@ class Reader:
     def join(self, group: Apart) -> None:
         """Read a group's entity with the others again; what is left of the group is found by a new pass."""
         self.under_way.free(group.rest())
+        self._crowds.leave(group)
         del self._apart[group.plan.id]
         self._joined = True
         self.restart()
@@ -279,14 +289,14 @@ class Reader:
             work.reject(plan, [Rejection(key, "ambiguous_key", "more than one row has this key") for key in twice])
             keys = [key for key in keys if key not in twice]
             states = without(states, twice)
-        self._plan(work, states, keys, now)
+        await self._plan(work, states, keys, now)
         return unread
 
-    def _plan(self, work: Work, states: States, keys: Collection[str], now: datetime) -> None:
+    async def _plan(self, work: Work, states: States, keys: Collection[str], now: datetime) -> None:
         try:
             self._plan_writes(work, states, keys, now)
         except Exception:  # a value that the mapping stumbles over, whatever it raises
-            bad = unmappable(states)
+            bad = await _unmappable(states)
             if not bad:
                 raise
             work.reject(states.plan, [Rejection(key, "mapping", why) for key, why in bad.items()])
@@ -302,6 +312,10 @@ class Reader:
             alone=self._poison.known,
         )
         self._weigh(work, states)
+
+    def written(self, work: Work) -> None:
+        """Look how many records of a batch could not be written."""
+        self._crowds.look(work)
 
     def release(self, work: Work) -> None:
         """Free a batch's keys; marks that were passed over for them are found by a new pass."""
@@ -381,6 +395,17 @@ def _milliseconds() -> datetime:
     """Give the time as documents have it."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+async def _unmappable(states: States) -> dict[str, str]:
+    """Find the keys of which no document can be made; the event loop goes on meanwhile."""
+    bad = {}
+    for number, (key, why) in enumerate(trials(states), 1):
+        if why is not None:
+            bad[key] = why
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+    return bad
 
 
 def _mask(lanes: Mapping[int, int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -156,6 +157,11 @@ class Work:
             self.ack.rejected += [(plan.id, rejection) for rejection in rejections]
             bad = {rejection.key for rejection in rejections}
             self.ack.absent = [one for one in self.ack.absent if one[0] != plan.id or one[2] not in bad]
+
+    def unwritten(self) -> Counter[int]:
+        """Count, by entity, the records that are parked or wait."""
+        records = {(entity, rejection.key) for entity, rejection in self.ack.rejected} | self.waiting
+        return Counter(entity for entity, _ in records)
 
     def applied(self, target: Target) -> dict[tuple[int, str], str]:
         """Give what was applied as JSON, by entity and key, for a history that keeps it."""

@@ -223,7 +223,7 @@ class MongoTarget:
             (document,) = documents
             report.rejected.append(Rejection(document["_originalId"], *mongo_errors.refused(document, refusal, CODEC)))
             return
-        for portion in mongo_errors.portions(documents, report, CODEC):
+        async for portion in mongo_errors.portions(documents, report, CODEC):
             half = (len(portion) + 1) // 2 if len(portion) == len(documents) else len(portion)
             for part in filter(None, (portion[:half], portion[half:])):
                 await self._upsert(collection, part, report)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +26,8 @@ DUPLICATE_KEY = 11000
 REPEATED_FIELD = 7693400
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 PORTION_BYTES = 8 * 1024 * 1024
+BREATH = 25
+"""Documents that are encoded one after the other before other tasks have their turn."""
 
 NAMES = {
     2: "bad_value",
@@ -160,16 +163,19 @@ def rejection_code(error: Mapping[str, Any]) -> str:
     return NAMES.get(error["code"], str(error["code"]))
 
 
-def portions(documents: Sequence[Document], report: Report, codec: bson.CodecOptions[Any]) -> Iterator[list[Document]]:
+async def portions(
+    documents: Sequence[Document], report: Report, codec: bson.CodecOptions[Any]
+) -> AsyncIterator[list[Document]]:
     """Split documents into lists that fit one message; what can never be sent is filed as rejected."""
     portion: list[Document] = []
     total = 0
-    for document in documents:
-        problem = encoding_problem(document, codec)
+    for number, document in enumerate(documents, 1):
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+        size, problem = _weighed(document, codec)
         if problem is not None:
             report.rejected.append(Rejection(document["_originalId"], *problem))
             continue
-        size = len(bson.encode(document, codec_options=codec))
         if portion and total + size > PORTION_BYTES:
             yield portion
             portion, total = [], 0
@@ -181,16 +187,21 @@ def portions(documents: Sequence[Document], report: Report, codec: bson.CodecOpt
 
 def encoding_problem(document: Mapping[str, Any], codec: bson.CodecOptions[Any]) -> tuple[str, str] | None:
     """Say why a document can never be sent: (code, message), or ``None`` when it can."""
+    return _weighed(document, codec)[1]
+
+
+def _weighed(document: Mapping[str, Any], codec: bson.CodecOptions[Any]) -> tuple[int, tuple[str, str] | None]:
+    """Give a document's size in bytes, and why it can never be sent."""
     levels = nesting(document)
     if levels > MAX_LEVELS:
-        return "too_deep", f"the document has {levels:,} levels, MongoDB takes {MAX_LEVELS}"
+        return 0, ("too_deep", f"the document has {levels:,} levels, MongoDB takes {MAX_LEVELS}")
     try:
         size = len(bson.encode(document, codec_options=codec))
     except Exception as error:  # noqa: BLE001  the driver has many kinds, of its own and Python's
-        return "mapping", _culprit(document, codec) or str(error) or type(error).__name__
+        return 0, ("mapping", _culprit(document, codec) or str(error) or type(error).__name__)
     if size > MAX_DOCUMENT_BYTES:
-        return "too_large", f"the document has {size:,} bytes, MongoDB takes {MAX_DOCUMENT_BYTES:,}"
-    return None
+        return size, ("too_large", f"the document has {size:,} bytes, MongoDB takes {MAX_DOCUMENT_BYTES:,}")
+    return size, None
 
 
 def refused(document: Mapping[str, Any], refusal: Exception, codec: bson.CodecOptions[Any]) -> tuple[str, str]:

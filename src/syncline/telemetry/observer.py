@@ -11,6 +11,9 @@ import structlog
 
 from syncline.ports import Rejection
 
+PARKED_LINES = 10
+"""Lines about parked records for one batch: a thousand of them would hold up the worker."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
@@ -136,7 +139,7 @@ class LoggingObserver:
         self._log.info("lanes", owned=owned, total=total)
 
     def batch(self, done: BatchDone) -> None:
-        """Log the batch, each parked record, and at debug each record."""
+        """Log the batch, the first of its parked records and how many more there are, and at debug each record."""
         took = done.took / timedelta(milliseconds=1)
         self._log.info(
             "batch",
@@ -148,10 +151,13 @@ class LoggingObserver:
             parked=len(done.rejected),
             took_ms=round(took, 1),
         )
-        for rejection in done.rejected:
+        for rejection in done.rejected[:PARKED_LINES]:
             self._log.warning(
                 "parked", record=f"{done.collection}/{rejection.key}", code=rejection.code, error=rejection.message
             )
+        if len(done.rejected) > PARKED_LINES:
+            more = len(done.rejected) - PARKED_LINES
+            self._log.warning("more parked", collection=done.collection, records=more, list="syncline parked list")
         for key in done.keys:
             self._log.debug(f"synced {done.collection}/{key} in {took:.0f} ms")
 

@@ -1,0 +1,133 @@
+"""The writing half of the pump: a batch's writes, and what becomes of each record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from syncline.config.settings import WorkerSettings
+from syncline.errors import SynclineError, TableLockedError, TargetError, TargetRefusedError
+from syncline.ports import Batch, Plan, Rejection, Report, Target
+from syncline.relay.clock import boottime
+from syncline.relay.conflicts import Conflicts
+from syncline.relay.outranked import Outranked
+from syncline.relay.poison import Poison
+from syncline.relay.work import Work
+
+
+class TooOldError(TargetError):
+    """The batch was held up for so long that its states may not be sent any more."""
+
+    retryable = True
+
+
+class Writer:
+    """Writes batches, several at a time, and files in each what became of its records."""
+
+    def __init__(
+        self,
+        target: Target,
+        plans: Mapping[int, Plan],
+        settings: WorkerSettings,
+        *,
+        poison: Poison,
+        conflicts: Conflicts,
+        outranked: Outranked,
+        insert_backfills: dict[int, bool],
+    ) -> None:
+        self._target = target
+        self._plans = plans
+        self._max_age = settings.max_batch_age.total_seconds()
+        self._places = asyncio.Semaphore(settings.writers)
+        self._poison = poison
+        self._conflicts = conflicts
+        self._outranked = outranked
+        self._insert_backfills = insert_backfills
+
+    async def write(self, work: Work) -> None:
+        """Write a batch's chunks side by side, then what is written alone, then settle conflicts."""
+        if len(work.writes) == 1:
+            await self._write(work, *work.writes[0])
+        elif work.writes:
+            await asyncio.gather(*(self._write(work, plan, batch) for plan, batch in work.writes))
+        for plan, batch in work.lone:
+            if work.failure is None:
+                await self._write_alone(work, plan, batch)
+        if work.failure is None:
+            await self._settle_conflicts(work)
+
+    async def _write(self, work: Work, plan: Plan, batch: Batch) -> None:
+        async with self._places:
+            if work.failure is not None:
+                return
+            try:
+                report = await self._apply(work, batch)
+            except TargetError as error:
+                work.failure = error
+                return
+        self._written(work, plan, batch, report)
+
+    async def _write_alone(self, work: Work, plan: Plan, batch: Batch) -> None:
+        """Write a record that the target could not stand before. Its failure is its own, while the target is well."""
+        record = plan.id, batch.upserts[0].key
+        try:
+            async with self._places:
+                report = await self._apply(work, batch)
+        except TooOldError:
+            work.waiting.add(record)
+        except TargetError as error:
+            if isinstance(error, TargetRefusedError) or not await self._is_well():
+                work.failure = error
+            elif self._poison.failed_alone(record):
+                work.reject(plan, [Rejection(record[1], "poison", error.message)])
+            else:
+                work.waiting.add(record)
+        else:
+            self._written(work, plan, batch, report)
+
+    async def _apply(self, work: Work, batch: Batch) -> Report:
+        if boottime() - work.started > self._max_age:
+            raise TooOldError
+        work.sent = True
+        try:
+            return await self._target.apply(batch)
+        except SynclineError:
+            raise
+        except Exception as error:  # whatever it is, a record that brings it about is found and parked
+            raise TargetError(f"{type(error).__name__}: {error}") from error
+
+    async def _is_well(self) -> bool:
+        try:
+            await self._target.probe()
+        except TargetError:
+            return False
+        return True
+
+    def _written(self, work: Work, plan: Plan, batch: Batch, report: Report) -> None:
+        work.reports.setdefault(plan.id, Report()).add(report)
+        if report.rejected:
+            work.reject(plan, report.rejected)
+        if report.outranked:
+            parked, again = self._outranked.judge(plan.id, report.outranked)
+            work.reject(plan, parked)
+            work.outranked |= again
+            work.waiting |= again.keys()
+        if report.unknown:
+            work.waiting |= {(plan.id, key) for key in report.unknown}
+        if batch.inserts and report.present:
+            self._insert_backfills[plan.id] = report.present * 2 < len(batch.inserts)
+
+    async def _settle_conflicts(self, work: Work) -> None:
+        for entity, report in work.reports.items():
+            if report.conflicts:
+                touched = work.touched[entity]
+                tickets = {c.key: work.ticket_of(touched.lanes[c.key]) for c in report.conflicts}
+                try:
+                    rejected, waiting = await self._conflicts.settle(self._plans[entity], report.conflicts, tickets)
+                except TargetError as error:
+                    work.failure = error
+                    return
+                except TableLockedError:  # who holds the values cannot be seen now: all are tried again
+                    rejected, waiting = [], set(tickets)
+                work.reject(self._plans[entity], rejected)
+                work.waiting |= {(entity, key) for key in waiting}
