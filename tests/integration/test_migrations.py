@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from syncline.capture import migrate
 from syncline.capture.install import InstallOptions, install, plan, render
+from syncline.capture.migrate import Each
 from syncline.errors import SourceError, VersionError
 from syncline.model.entity import Embed, TableName
 from syncline.outbox.connection import connect
@@ -144,6 +147,56 @@ def test_a_lock_is_waited_for_in_short_attempts(old: Case) -> None:
         release.join()
 
     assert old.sql("SELECT max(number) FROM syncline.migration") == [(SCHEMA_VERSION,)]
+
+
+LARGE = "history_20261129"
+"""A partition of the older installation."""
+FILL = f"""
+INSERT INTO syncline.{LARGE} (seq, created_at, processed_at, entity, hint, key)
+SELECT n, '2026-11-29 12:00Z', '2026-11-29 12:00Z', 1, 'U', repeat('k', 900) FROM generate_series(1, 40000) AS n"""
+
+
+def test_large_partitions_get_their_key_beside_those_who_write_to_them(old: Case) -> None:
+    old.sql(FILL)
+    (each,) = [step for step in old.plan().migrations if isinstance(step, Each)]
+
+    ((statement,),) = old.sql(each.as_string(None))
+
+    assert statement.startswith(f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {LARGE}_pkey ON syncline.{LARGE} ")
+    old.sql(statement)
+    made = old.sql(f"SELECT 'syncline.{LARGE}_pkey'::regclass::oid")
+    old.install()
+    key = old.sql(f"SELECT indexrelid FROM pg_index WHERE indrelid = 'syncline.{LARGE}'::regclass AND indisprimary")
+    assert key == made
+    assert old.sql(each.as_string(None)) == []
+
+
+def test_an_installation_runs_what_may_be_no_transaction(old: Case) -> None:
+    old.sql(FILL)
+
+    old.install()
+
+    assert old.sql(f"SELECT count(*) FROM pg_index WHERE indrelid = 'syncline.{LARGE}'::regclass AND indisprimary") == [
+        (1,)
+    ]
+
+
+def test_what_waits_too_long_outside_of_a_transaction_ends_and_goes_on_later(old: Case, monkeypatch: Any) -> None:
+    monkeypatch.setattr(migrate, "OUTSIDE", timedelta(seconds=0.5))
+    old.sql(FILL)
+
+    with psycopg.connect(old.url) as holder:
+        holder.execute(f"LOCK TABLE syncline.{LARGE} IN ROW EXCLUSIVE MODE")
+        with pytest.raises(SourceError, match=f"did not end within .* CREATE UNIQUE INDEX CONCURRENTLY .*{LARGE}"):
+            old.install()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CREATE UNIQUE' AND state = 'active' AND datname = current_database()"
+        assert old.sql(waiting) == [(0,)]
+    monkeypatch.undo()
+    old.install()
+
+    assert not finished(old).install().backfill
+    key = f"SELECT indisvalid FROM pg_index WHERE indrelid = 'syncline.{LARGE}'::regclass AND indisprimary"
+    assert old.sql(key) == [(True,)]
 
 
 def test_roles_may_use_the_new_tables_too(old: Case) -> None:

@@ -28,7 +28,7 @@ from syncline.capture.grants import plan_grants
 from syncline.capture.halves import lost_entities, plan_missing
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
-from syncline.capture.migrate import migrate, plan_migrations
+from syncline.capture.migrate import Each, migrate, plan_migrations
 from syncline.capture.path import plan_path, record_path
 from syncline.capture.plan import arms, plan_backfills, plan_entities, plan_rearming, plan_triggers
 from syncline.capture.preflight import examine, examine_server, wanted_entities, warn_of_excluded
@@ -245,7 +245,10 @@ def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:
         return "\n".join([*lines, "", *_texts([*plan.migrations, *plan.statements]), ""])
     lines += _HOW_TO_RUN
     for step in plan.migrations:
-        lines += _transaction([step], MIGRATION_LOCK_TIMEOUT, hold=False)
+        if isinstance(step, Each):
+            lines += ["", *texts([step]), "\\gexec"]
+        else:
+            lines += _transaction([step], MIGRATION_LOCK_TIMEOUT, hold=False)
     for statements in (plan.statements, plan.rows):
         lines += _transaction(statements, lock_timeout, hold=False)
     for one in plan.steps.values():

@@ -10,12 +10,13 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, sql
+from psycopg.rows import tuple_row
 
 from syncline.capture.install_plan import InstallPlan
 from syncline.errors import SourceError
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import Dialect
-from syncline.outbox.migration import SCHEMA_VERSION, Migration, SchemaVersion, migrations, pending
+from syncline.outbox.migration import EACH, SCHEMA_VERSION, Migration, SchemaVersion, migrations, pending
 from syncline.outbox.sql import blocks
 
 LOCK_TIMEOUT = timedelta(milliseconds=200)
@@ -24,6 +25,12 @@ HOLDS = 2.5
 """And takes at most so many of these in all."""
 PATIENCE = timedelta(seconds=60)
 PAUSE_SECONDS = 0.3
+OUTSIDE = timedelta(seconds=60)
+"""How long a statement may take that stands outside of a transaction; nobody waits behind it."""
+
+
+class Each(sql.Composed):
+    """A query whose rows are statements, each to be run by itself: what ``CONCURRENTLY`` needs."""
 
 
 def plan_migrations(plan: InstallPlan, version: SchemaVersion, dialect: Dialect, *, finish: bool) -> None:
@@ -43,7 +50,7 @@ def plan_migrations(plan: InstallPlan, version: SchemaVersion, dialect: Dialect,
         return
     for migration in migrations(dialect, finish=True):
         if version.oldest < migration.number:
-            plan.migrations += [_trusted(step) for step in migration.steps]
+            plan.migrations += [_step(step) for step in migration.steps]
     plan.migrations.append(sql.SQL(_block("finish")).format(version=sql.Literal(SCHEMA_VERSION)))
     if dialect is Dialect.POSTGRESQL:
         plan.migrations.append(_trusted(_block("end_sessions")))
@@ -79,6 +86,9 @@ async def migrate(
 
     """
     for step in steps:
+        if isinstance(step, Each):
+            await _patiently(lambda _, step=step: _each(conn, step))  # type: ignore[misc]
+            continue
         await _patiently(lambda holds, step=step: _one(conn, [*prologue(LOCK_TIMEOUT, holds), step]))  # type: ignore[misc]
 
 
@@ -87,6 +97,23 @@ async def _one(conn: AsyncConnection[Any], statements: Iterable[sql.Composed]) -
         async with conn.transaction():
             for statement in statements:
                 await conn.execute(statement)
+
+
+async def _each(conn: AsyncConnection[Any], query: Each) -> None:
+    """Run what a query says, statement by statement; nobody waits behind them, but they may have to wait for others.
+
+    No setting limits that: it would be the session's, which is not ours behind a pooler.
+    """
+    with translated():
+        found = await conn.cursor(row_factory=tuple_row).execute(query)
+        for (statement,) in await found.fetchall():
+            try:
+                await asyncio.wait_for(conn.execute(statement), OUTSIDE.total_seconds())
+            except TimeoutError as error:
+                raise SourceError(
+                    f"this did not end within {OUTSIDE.total_seconds():.0f} s: {statement}",
+                    hint="`syncline install` goes on from here; end transactions that have been open for long first",
+                ) from error
 
 
 async def _patiently(act: Callable[[float], Awaitable[None]]) -> None:
@@ -111,13 +138,17 @@ async def _patiently(act: Callable[[float], Awaitable[None]]) -> None:
 def _statements(migration: Migration, *, together: bool) -> list[sql.Composed]:
     """Compose its steps and then the note that it is done, in the last one's transaction where that can be."""
     row = sql.SQL("({}, {})").format(sql.Literal(migration.number), sql.Literal(migration.name))
-    steps = [_trusted(step.removesuffix(";")) for step in migration.steps]
+    steps = [_step(step.removesuffix(";")) for step in migration.steps]
     steps.append(sql.SQL(_block("record")).format(rows=row))
     return [*steps[:-2], sql.SQL(";\n").join(steps[-2:])] if together else steps
 
 
 def _block(name: str) -> Any:
     return blocks("migrate.sql", "syncline.capture")[name]
+
+
+def _step(text: str) -> sql.Composed:
+    return Each([sql.SQL(text)]) if text.startswith(EACH) else _trusted(text)  # type: ignore[arg-type]  # our own files
 
 
 def _trusted(text: str) -> sql.Composed:

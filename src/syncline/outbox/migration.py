@@ -3,7 +3,8 @@
 ``schema.sql`` (``cockroach.sql``) makes the newest schema on an empty database; the migrations bring an older
 installation to the same. A file is ``NNNN_name.sql``, and ``NNNN_name_cockroach.sql`` for CockroachDB, where a number
 without a file changes nothing. What the previous release still needs goes in ``NNNN_name_finish.sql``, which
-``syncline install --finish`` runs. A file's ``-- name:`` blocks are steps, each a transaction of its own.
+``syncline install --finish`` runs. A file's ``-- name:`` blocks are steps, each a transaction of its own. One that
+begins with ``EACH`` is a query whose rows are statements: each of them is run by itself, outside of a transaction.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from syncline.outbox.dialect import Dialect
 
 FIRST = 1
 """The schema version before there were migrations."""
+EACH = "-- Each row is a statement of its own.\n"
+"""How a step begins that ``CONCURRENTLY`` needs. It is never the last, and the next does not rely on it."""
 _FILE = re.compile(r"^(?P<number>[0-9]{4})_(?P<name>[a-z0-9_]+?)(?P<finish>_finish)?(?P<cockroach>_cockroach)?\.sql$")
 _STEP = re.compile(r"^-- name: \w+\n", re.MULTILINE)
 

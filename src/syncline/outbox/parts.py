@@ -20,6 +20,7 @@ _CREATE = re.compile(
     r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(?P<kind>TABLE|INDEX|FUNCTION|VIEW) "
     r"(?:IF NOT EXISTS )?(?:syncline\.)?(?P<name>\w+)"
 )
+_LATER_KEY = re.compile(r"ALTER TABLE syncline\.\w+ ADD CONSTRAINT (\w+) ")
 _LATER_COLUMN = re.compile(r"ALTER TABLE syncline\.(\w+) ADD COLUMN IF NOT EXISTS (\w+)")
 _OF = re.compile(
     r"(?:COMMENT ON (?:TABLE|INDEX|FUNCTION|VIEW|COLUMN)|INSERT INTO|REVOKE ALL ON FUNCTION) syncline\.(\w+(?:\.\w+)?)"
@@ -149,6 +150,7 @@ async def _coming(conn: AsyncConnection[Any], dialect: Dialect, without: set[str
         applied = {row[0] for row in rows}
     steps = [step for one in pending(dialect, numbers() - applied) for step in one.steps]
     names = {found["name"] for step in steps for found in _CREATE.finditer(step)}
+    names |= {found[1] for step in steps for found in _LATER_KEY.finditer(step)}
     return names | {f"{found[1]}.{found[2]}" for step in steps for found in _LATER_COLUMN.finditer(step)}
 
 

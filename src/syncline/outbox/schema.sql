@@ -126,7 +126,8 @@ CREATE TABLE syncline.history (
     hint         "char" NOT NULL,
     key          text NOT NULL,
     event_type   text,
-    payload      jsonb
+    payload      jsonb,
+    PRIMARY KEY (seq, processed_at)
 ) PARTITION BY RANGE (processed_at);
 -- An entry of an index has 2,704 bytes at most. A key that fits its own table's index may be longer as text.
 CREATE INDEX history_key ON syncline.history (key, entity, created_at) WHERE octet_length(key) <= 2000;
