@@ -1629,6 +1629,19 @@ MUTANTS: Sequence[Mutant] = (
         [Swap("syncline/cli/install.py", "install", "if check and differs: ...", "if False: ...")],
         [f"{DIFFERING}::test_a_differing_file_is_an_error_of_install_check_until_it_is_installed"],
     ),
+    Mutant(
+        "history-without-a-key",
+        "the history has no primary key",
+        [
+            Swap(
+                f"{OUTBOX}/schema.sql",
+                "TABLE syncline.history",
+                "payload jsonb, PRIMARY KEY (seq, processed_at)",
+                "payload jsonb",
+            )
+        ],
+        ["tests/cases/test_primary_keys.py::test_every_table_of_ours_has_a_primary_key"],
+    ),
 )
 
 

@@ -25,12 +25,8 @@ from syncline.capture.triggers import dollar_quoted
 from syncline.errors import SourceError
 from syncline.outbox.connection import first_line, translated
 
-LOCK_TIMEOUT = timedelta(milliseconds=150)
-"""How long one attempt waits for a lock, and others behind it."""
 HOLDS = 2.5
 """An attempt takes at most so many lock timeouts in all."""
-PATIENCE = timedelta(seconds=60)
-"""How long the tables are tried again."""
 PAUSE_SECONDS = (0.3, 0.9)
 """Between two rounds; drawn by lot, so that nobody's rhythm is met again and again."""
 ARMED_TOGETHER = 25

@@ -13,8 +13,6 @@ from psycopg import AsyncConnection, sql
 
 from syncline.capture import cockroach
 from syncline.capture.carry_out import (
-    LOCK_TIMEOUT,
-    PATIENCE,
     OvertakenError,
     PartlyDoneError,
     carry_out,
@@ -37,6 +35,7 @@ from syncline.capture.schema import plan_schema, plan_view
 from syncline.capture.state import read, read_facts, read_functions, read_locked, read_members, read_triggers
 from syncline.config.settings import SourceSettings
 from syncline.errors import NotInstalledError, VersionError
+from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
 from syncline.outbox.dialect import Dialect, on_cockroach

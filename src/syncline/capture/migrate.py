@@ -148,7 +148,7 @@ def _block(name: str) -> Any:
 
 
 def _step(text: str) -> sql.Composed:
-    return Each([sql.SQL(text)]) if text.startswith(EACH) else _trusted(text)  # type: ignore[arg-type]  # our own files
+    return Each([sql.SQL(text)]) if text.startswith(EACH) else _trusted(text)  # our own files
 
 
 def _trusted(text: str) -> sql.Composed:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
-from syncline.config import Settings
-from syncline.outbox.registry import installed
-from syncline.outbox.source import PostgresSource
-from syncline.relay.adoption import Ownership, ownership
-from syncline.relay.adoption import adopt as take_over
-from syncline.wiring import opened_target
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.relay.adoption import Ownership
 
 
 def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOption = False) -> None:
@@ -23,6 +22,12 @@ def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOpti
 
 
 async def _adopt(settings: Settings, *, yes: bool, as_json: bool) -> None:
+    from syncline.outbox.registry import installed
+    from syncline.outbox.source import PostgresSource
+    from syncline.relay.adoption import adopt as take_over
+    from syncline.relay.adoption import ownership
+    from syncline.wiring import opened_target
+
     source = await PostgresSource.open(settings.source.url, worker=str(uuid.uuid4()), wake=False)
     try:
         async with opened_target(settings) as target:

@@ -10,28 +10,24 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from uuid import uuid4
 
 import typer
 from rich.text import Text
 
-from syncline.backfill import command
-from syncline.backfill.key_file import KeyFile
-from syncline.backfill.pace import Pace
-from syncline.backfill.runner import Progress as Step
-from syncline.backfill.runner import Runner
-from syncline.backfill.tasks import Task, TaskKind
 from syncline.cli.backfilling import bars, lines, print_tasks, step_as_dict
 from syncline.cli.boundary import INTERRUPTED, err
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import chosen
-from syncline.config import Settings
 from syncline.errors import SynclineError
-from syncline.insight import reach
-from syncline.insight.status import plain
 from syncline.ports import Plan
-from syncline.wiring import open_plans, open_ranges, opened_source, opened_target
+
+if TYPE_CHECKING:
+    from syncline.backfill.runner import Progress as Step
+    from syncline.backfill.runner import Runner
+    from syncline.backfill.tasks import Task
+    from syncline.config import Settings
 
 TERMINATED = 143
 LATER = "interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here"
@@ -143,6 +139,8 @@ class _Terminated:
 
 
 async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, int]:
+    from syncline.backfill import command
+
     with (lines if wish.as_json else bars)() as show:
 
         def told(step: Step) -> None:
@@ -157,6 +155,9 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
 
 
 async def _requested(runner: Runner, plans: Sequence[Plan], wish: Wish) -> list[Task]:
+    from syncline.backfill import command
+    from syncline.backfill.key_file import KeyFile
+
     if wish.keys is None:
         return await command.request(runner, plans, sweep=wish.sweep, where=wish.where, pace=wish.pace)
     (plan,) = plans
@@ -179,11 +180,16 @@ def _opened_file(name: str) -> Iterator[BinaryIO]:
 
 
 async def _unfinished(settings: Settings) -> list[dict[str, Any]]:
+    from syncline.insight import reach
+    from syncline.insight.status import plain
+
     async with reach.source(settings.source, purpose="backfill") as source:
         return [plain(task) for task in await reach.rows(source, "tasks")]
 
 
 async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:
+    from syncline.backfill import command
+
     async with _opened(settings, names, lambda _: None) as (runner, plans):
         return await command.cancel(runner, plans)
 
@@ -192,6 +198,10 @@ async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:
 async def _opened(
     settings: Settings, names: Sequence[str], told: Callable[[Step], None]
 ) -> AsyncIterator[tuple[Runner, list[Plan]]]:
+    from syncline.backfill.pace import Pace
+    from syncline.backfill.runner import Runner
+    from syncline.wiring import open_plans, open_ranges, opened_source, opened_target
+
     async with (
         opened_target(settings) as target,
         opened_source(settings, keyed=True) as source,
@@ -214,6 +224,8 @@ def _print_interrupted(wish: Wish) -> None:
 
 
 def _print(found: Sequence[Step], queue: int, workers: int) -> None:
+    from syncline.backfill.tasks import TaskKind
+
     marked: dict[str, int] = {}
     shared: set[str] = set()
     for step in found:

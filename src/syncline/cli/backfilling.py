@@ -7,21 +7,22 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Task as BarTask
 from rich.text import Text
 
-from syncline.backfill.runner import Progress as Step
-from syncline.backfill.tasks import TaskKind
 from syncline.cli.boundary import err
 from syncline.cli.common import print_table, say
 from syncline.model.json_names import camelled
 
+if TYPE_CHECKING:
+    from syncline.backfill.runner import Progress as Step
+
 TOLD_SECONDS = 1.0
 WINDOW_SECONDS = 30.0
-_VERBS = {TaskKind.BACKFILL: "marking", TaskKind.SWEEP: "sweeping"}
+_VERBS = {"backfill": "marking", "sweep": "sweeping"}
 
 
 class Speed:

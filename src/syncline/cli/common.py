@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from bson import json_util
-from bson.binary import UuidRepresentation
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from syncline.cli.boundary import invocation
-from syncline.config import Settings, load, passwords
 from syncline.errors import ConfigError, SynclineError
-from syncline.model.entity import Entity
 from syncline.model.json_names import camelled
 
 if TYPE_CHECKING:
+    from syncline.config import Settings
     from syncline.insight.checks.finding import Finding
+    from syncline.model.entity import Entity
 
 T = TypeVar("T")
 
@@ -50,11 +48,15 @@ out = Console(soft_wrap=True, highlight=False)
 
 def keep_secret(url: str) -> None:
     """Keep the passwords of a URL out of every error message of this run."""
+    from syncline.config import passwords
+
     invocation.get().secrets.update(secret for secret in passwords(url) if len(secret) > 2)
 
 
 def settings_from(config: Path | None) -> Settings:
     """Load the settings for a command."""
+    from syncline.config import load
+
     settings = load(config)
     keep_secret(settings.source.url)
     keep_secret(settings.target.url)
@@ -98,12 +100,13 @@ def print_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-_RELAXED = json_util.RELAXED_JSON_OPTIONS.with_options(uuid_representation=UuidRepresentation.STANDARD)
-
-
 def _extended(value: Any) -> Any:
+    from bson import json_util
+    from bson.binary import UuidRepresentation
+
+    relaxed = json_util.RELAXED_JSON_OPTIONS.with_options(uuid_representation=UuidRepresentation.STANDARD)
     try:
-        return json_util.default(value, _RELAXED)
+        return json_util.default(value, relaxed)
     except TypeError:
         return str(value)
 

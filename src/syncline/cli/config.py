@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.capture.install import options_of, plan
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say, settings_from
-from syncline.config import Settings
 from syncline.errors import PrivilegeError, SourceUnavailableError
-from syncline.insight import reach
 from syncline.model.json_names import Verbatim
 from syncline.model.words import counted
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
 
 app = typer.Typer(
     cls=Group,
@@ -73,6 +73,9 @@ def check(
 
 async def _try(settings: Settings) -> tuple[str, list[str]]:
     """Plan the installation as `install` would; return whether it could be, and what it would warn of."""
+    from syncline.capture.install import options_of, plan
+    from syncline.insight import reach
+
     options = options_of(settings.source)
     try:
         async with reach.source(settings.source, purpose="config check", installed=False) as source:

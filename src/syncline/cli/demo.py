@@ -10,8 +10,6 @@ import typer
 from rich.console import Console
 
 from syncline.cli.common import YesOption
-from syncline.demo import consent
-from syncline.demo.run import DemoOptions, run_demo
 
 
 def demo(
@@ -30,6 +28,9 @@ def demo(
 
     Exit status: that of `syncline verify`.
     """
+    from syncline.demo import consent
+    from syncline.demo.run import DemoOptions, run_demo
+
     consent.settle(accepted=yes, ask=typer.confirm if sys.stdin.isatty() else None)
     options = DemoOptions(seconds=seconds, app=app, keep=keep, accept=True, record=record)
     raise typer.Exit(run_demo(options, Console(highlight=False)))

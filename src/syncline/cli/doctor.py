@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncline.cli.common import ConfigOption, JsonOption, print_finding, print_json, run, settings_from
-from syncline.config import Settings
-from syncline.insight.doctor import Diagnosis, diagnose
-from syncline.wiring import opened_target
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.insight.doctor import Diagnosis
 
 
 def doctor(
@@ -31,5 +32,8 @@ def doctor(
 
 
 async def _diagnose(settings: Settings) -> Diagnosis:
+    from syncline.insight.doctor import diagnose
+    from syncline.wiring import opened_target
+
     async with opened_target(settings) as target:
         return await diagnose(settings, target)

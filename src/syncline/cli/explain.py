@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.pretty import Pretty
@@ -19,11 +19,10 @@ from syncline.cli.common import (
     say,
     settings_from,
 )
-from syncline.config import Settings
-from syncline.insight import reach
-from syncline.insight.explain import Explanation
-from syncline.one_record import explain_record
-from syncline.wiring import opened_target
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.insight.explain import Explanation
 
 CONTEXT = {"ignore_unknown_options": True}
 """A key may begin with a minus."""
@@ -45,6 +44,10 @@ def explain(
 
 
 async def _find(settings: Settings, name: str, key: str, events: int) -> Explanation:
+    from syncline.insight import reach
+    from syncline.one_record import explain_record
+    from syncline.wiring import opened_target
+
     entity = declared(settings, name)
     async with reach.source(settings.source, purpose="explain") as source, opened_target(settings) as target:
         return await explain_record(settings, source, target, entity, key, events=events)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncline.cli.common import JsonOption, keep_secret, print_json, run, say
-from syncline.config import DEFAULT_FILE, SourceSettings
-from syncline.config.environment import DIRECT
-from syncline.config.urls import database_of, source_url
 from syncline.errors import ConfigError
-from syncline.insight import reach
-from syncline.insight.proposal import Proposal, propose
+from syncline.model.defaults import CONFIG_FILE
+
+if TYPE_CHECKING:
+    from syncline.insight.proposal import Proposal
 
 
 def init(
     url: Annotated[str | None, typer.Option("--url", help="The database to look at; by default DATABASE_URL.")] = None,
-    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(DEFAULT_FILE),
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(CONFIG_FILE),
     schema: Annotated[
         list[str] | None, typer.Option("--schema", help="Only tables of this schema; repeatable.")
     ] = None,
@@ -33,6 +32,8 @@ def init(
     With --json the report has `file` (null with --stdout), `source`, `entities` (name, table, key), `leftOut` (table,
     reason) and the `text`.
     """
+    from syncline.config.environment import DIRECT
+
     given = url or os.environ.get(DIRECT) or os.environ.get("DATABASE_URL")
     if not given:
         raise ConfigError(
@@ -60,6 +61,8 @@ def _write(config: Path, text: str) -> None:
 
 
 def _checked(url: str) -> str:
+    from syncline.config.urls import source_url
+
     try:
         return source_url(url)
     except ValueError as error:
@@ -67,5 +70,10 @@ def _checked(url: str) -> str:
 
 
 async def _propose(url: str, schemas: list[str] | None) -> Proposal:
+    from syncline.config import SourceSettings
+    from syncline.config.urls import database_of
+    from syncline.insight import reach
+    from syncline.insight.proposal import propose
+
     async with reach.source(SourceSettings(url=url), purpose="init", installed=False) as source:
         return await propose(source, schemas, target=database_of(os.environ.get("MONGODB_URL", "")))

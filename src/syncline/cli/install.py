@@ -8,20 +8,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.capture.carry_out import LOCK_TIMEOUT, PATIENCE, Waiting
-from syncline.capture.install import InstallOptions, InstallPlan, install_in_turn, options_of, plan, render
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.cli.partly import PARTLY, partly, say_partly
-from syncline.config import Settings, redact
 from syncline.errors import ConfigError, TargetError, UnsuitableTargetError
-from syncline.insight import reach
+from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
 from syncline.model.words import counted
-from syncline.wiring import opened_target
+
+if TYPE_CHECKING:
+    from syncline.capture.carry_out import Waiting
+    from syncline.capture.install import InstallOptions, InstallPlan
+    from syncline.config import Settings
 
 TARGET_TIMEOUT = timedelta(seconds=2)
 """An installation needs no target, so it does not wait long for one."""
@@ -66,6 +67,8 @@ def install(
     Exit status: 0 all is there; 1 (--check) what is installed is not what the file says; 4 partly: others hold the
     locks of some tables, the summary says who, and since when; 3 could not run.
     """
+    from syncline.capture.install import options_of
+
     settings = settings_from(config)
     if not settings.entities:
         raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")
@@ -107,6 +110,9 @@ async def _install(
     patience: timedelta,
 ) -> tuple[bool, Sequence[Waiting]]:
     """Plan, show and carry out; tell whether there was anything to do, and which tables wait for it."""
+    from syncline.capture.install import install_in_turn, plan, render
+    from syncline.insight import reach
+
     as_sql, as_json, details = show
     waiting: Sequence[Waiting] = ()
     async with reach.source(settings.source, purpose="install", installed=False) as source:
@@ -141,6 +147,9 @@ async def _install(
 
 async def _look_at_target(settings: Settings) -> list[str]:
     """Refuse what the worker would refuse, before anything is changed; a target that is away is only a warning."""
+    from syncline.config import redact
+    from syncline.wiring import opened_target
+
     moment = min(settings.target.connect_timeout, TARGET_TIMEOUT)
     brief = replace(settings, target=settings.target.model_copy(update={"connect_timeout": moment}))
     try:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from syncline.cli.boundary import err, invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, configured, confirm, print_json, run, say
-from syncline.config import Settings
-from syncline.insight import load as loads
-from syncline.insight import reach
-from syncline.insight.load import MOST_RATE, MOST_SECONDS, MOST_WRITERS, Measured, Options
-from syncline.wiring import opened_source, opened_target
+from syncline.model.defaults import MOST_RATE, MOST_SECONDS, MOST_WRITERS
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.insight.load import Measured, Options
 
 UNSEEN = 1
 """Exit status: some writes did not arrive in time."""
@@ -39,6 +39,8 @@ def load(
 
     Exit status: 0 measured; 1 some writes did not arrive within 10 s; 3 could not run.
     """
+    from syncline.insight.load import Options
+
     settings = configured(config)
     if not clean:
         confirm(f"Write {rate} transactions a second for {seconds:g} s to a scratch table?", yes=yes)
@@ -53,6 +55,10 @@ def load(
 
 
 async def _clean(settings: Settings) -> None:
+    from syncline.insight import load as loads
+    from syncline.insight import reach
+    from syncline.wiring import opened_target
+
     async with (
         reach.source(settings.source, purpose="load") as source,
         opened_target(settings) as target,
@@ -61,6 +67,10 @@ async def _clean(settings: Settings) -> None:
 
 
 async def _load(settings: Settings, options: Options, *, quiet: bool) -> Measured:
+    from syncline.insight import load as loads
+    from syncline.insight import reach
+    from syncline.wiring import opened_source, opened_target
+
     async with (
         reach.source(settings.source, purpose="load") as source,
         opened_target(settings) as target,
@@ -91,6 +101,8 @@ def _bar(options: Options, *, quiet: bool) -> Iterator[Callable[[Measured], None
 
 
 def _print(found: Measured, rate: int) -> None:
+    from syncline.insight import load as loads
+
     shown = found.as_dict()
     say(
         f"{shown['writes']:,} transactions in {shown['seconds']:g} s: "

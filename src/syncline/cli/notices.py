@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, print_table, run, say, settings_from
-from syncline.config import Settings
 from syncline.errors import SynclineError
-from syncline.insight import notices, reach
-from syncline.insight.status import plain
 from syncline.model.words import counted
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
 
 app = typer.Typer(
     cls=Group,
@@ -35,6 +35,8 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List open notices, newest first."""
+    from syncline.insight.status import plain
+
     found = run(_list(settings_from(config), closed=everything, limit=limit))
     if as_json:
         print_json({"notices": plain(found)})
@@ -79,10 +81,14 @@ def resolve(
 
 
 async def _list(settings: Settings, *, closed: bool, limit: int) -> list[dict[str, Any]]:
+    from syncline.insight import notices, reach
+
     async with reach.source(settings.source, purpose="notices") as source:
         return await notices.list_notices(source, closed=closed, limit=limit)
 
 
 async def _resolve(settings: Settings, ids: Sequence[int] | None) -> list[int]:
+    from syncline.insight import notices, reach
+
     async with reach.source(settings.source, purpose="notices") as source:
         return await notices.resolve_notices(source, ids)

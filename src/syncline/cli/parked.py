@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,11 +20,11 @@ from syncline.cli.common import (
     say,
     settings_from,
 )
-from syncline.config import Settings
 from syncline.errors import SynclineError
-from syncline.insight import parked as records
-from syncline.insight import reach
-from syncline.insight.parked import ParkedRecord
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.insight.parked import ParkedRecord
 
 app = typer.Typer(
     cls=Group,
@@ -113,6 +113,9 @@ def _report(count: int, done: str, keys: Sequence[str] | None, as_json: bool) ->
 
 
 async def _list(settings: Settings, entity: str | None, limit: int) -> tuple[list[ParkedRecord], tuple[int, int]]:
+    from syncline.insight import parked as records
+    from syncline.insight import reach
+
     async with reach.source(settings.source, purpose="parked") as source:
         await records.require_entity(source, entity)
         return (
@@ -122,12 +125,18 @@ async def _list(settings: Settings, entity: str | None, limit: int) -> tuple[lis
 
 
 async def _retry(settings: Settings, entity: str | None, keys: Sequence[str] | None) -> int:
+    from syncline.insight import parked as records
+    from syncline.insight import reach
+
     async with reach.source(settings.source, purpose="parked") as source:
         await records.require_entity(source, entity)
         return await records.retry_parked(source, entity=entity, keys=keys)
 
 
 async def _discard(settings: Settings, entity: str | None, keys: Sequence[str] | None) -> int:
+    from syncline.insight import parked as records
+    from syncline.insight import reach
+
     async with reach.source(settings.source, purpose="parked") as source:
         await records.require_entity(source, entity)
         return await records.discard_parked(source, entity=entity, keys=keys)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from syncline.capture.carry_out import PartlyDoneError, Waiting
 from syncline.cli.common import say
+
+if TYPE_CHECKING:
+    from syncline.capture.carry_out import Waiting
 
 PARTLY = 4
 """Exit status: some tables wait for locks that others hold; the next call goes on from here."""
@@ -14,6 +16,8 @@ PARTLY = 4
 
 async def partly(work: Coroutine[Any, Any, object]) -> Sequence[Waiting]:
     """Do it; give the tables that still wait."""
+    from syncline.capture.carry_out import PartlyDoneError
+
     try:
         await work
     except PartlyDoneError as error:

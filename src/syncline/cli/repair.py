@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
-from syncline.config import Settings
-from syncline.verify.one_pass import Options
-from syncline.verify.render import as_dict, sentence
-from syncline.verify.repair import Repairer, RepairReport
-from syncline.verify.report import VerifyReport
-from syncline.verify.spool import keys_in
-from syncline.verify.verifier import verify
-from syncline.wiring import opened_sides
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.verify.repair import RepairReport
+    from syncline.verify.report import VerifyReport
 
 LATER = "A repair is not a verification: run `syncline verify` when the queue is empty."
 
@@ -46,6 +43,8 @@ def repair(
     Exit status: 0 nothing diverged, or all of it is marked; 1 something is left (or, with --dry-run, to be done);
     2 part of it could not be decided; 3 could not run.
     """
+    from syncline.verify.render import as_dict
+
     done = run(_repair(configured(config), entity, report, dry_run=dry_run, quiet=as_json))
     if as_json:
         print_json({"verify": as_dict(done.verified), "repair": done.report.as_dict()})
@@ -55,6 +54,8 @@ def repair(
 
 
 def _read(path: Path, entity: str | None) -> dict[str, list[str]]:
+    from syncline.verify.spool import keys_in
+
     wanted: dict[str, list[str]] = defaultdict(list)
     for name, key in keys_in(path):
         if entity is None or name == entity:
@@ -63,6 +64,12 @@ def _read(path: Path, entity: str | None) -> dict[str, list[str]]:
 
 
 async def _repair(settings: Settings, entity: str | None, path: Path | None, *, dry_run: bool, quiet: bool) -> Repaired:
+    from syncline.verify.one_pass import Options
+    from syncline.verify.repair import Repairer
+    from syncline.verify.report import VerifyReport
+    from syncline.verify.verifier import verify
+    from syncline.wiring import opened_sides
+
     wanted = None if path is None else _read(path, entity)
     with progress_bar(quiet=quiet) as told:
         async with opened_sides(settings, told) as (sides, plans):
@@ -82,6 +89,8 @@ async def _repair(settings: Settings, entity: str | None, path: Path | None, *, 
 
 
 def _print(done: Repaired) -> None:
+    from syncline.verify.render import sentence
+
     repaired = done.report
     say(sentence(done.verified))
     print_findings(repaired.marked)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from syncline.backfill import resync as resyncs
-from syncline.backfill.resync import Resync, ResyncState
 from syncline.cli.boundary import err, invocation
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
-from syncline.config import Settings
 from syncline.errors import SynclineError
-from syncline.insight import reach
-from syncline.outbox.connection import Connection
+
+if TYPE_CHECKING:
+    from syncline.backfill.resync import Resync
+    from syncline.config import Settings
+    from syncline.outbox.connection import Connection
 
 LOOK_SECONDS = 0.5
 CANCELLED = 1
@@ -54,17 +54,23 @@ def resync(
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Connection]:
+    from syncline.insight import reach
+
     async with reach.source(settings.source, purpose="resync") as connection:
         yield connection
 
 
 async def _running(settings: Settings, *, cancel: bool) -> Resync | None:
+    from syncline.backfill import resync as resyncs
+
     async with _opened(settings) as connection:
         found = await resyncs.current(connection)
         return await resyncs.cancel(connection, found.id) if cancel and found else found
 
 
 async def _resync(settings: Settings, names: Sequence[str] | None, *, wait: bool, quiet: bool) -> Resync:
+    from syncline.backfill import resync as resyncs
+
     async with _opened(settings) as connection:
         found = await resyncs.start(connection, names=names)
         with _bar(quiet=quiet) as told:
@@ -93,6 +99,8 @@ def _bar(*, quiet: bool) -> Iterator[Callable[[Resync], None]]:
 
 
 def _doing(found: Resync) -> str:
+    from syncline.backfill.resync import ResyncState
+
     if not found.workers:
         return "waiting: no worker is running"
     if found.state is ResyncState.APPLYING:
@@ -102,10 +110,14 @@ def _doing(found: Resync) -> str:
 
 
 def _was_cancelled(found: Resync | None) -> bool:
+    from syncline.backfill.resync import ResyncState
+
     return found is not None and found.state is ResyncState.CANCELLED
 
 
 def _print(found: Resync | None) -> None:
+    from syncline.backfill.resync import ResyncState
+
     if found is None:
         say("no resync is under way")
         return

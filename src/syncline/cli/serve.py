@@ -9,14 +9,15 @@ import secrets
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from syncline.cli.common import ConfigOption, run, say, settings_from
-from syncline.config import Settings, passwords
 from syncline.errors import ConfigError, SynclineError
-from syncline.telemetry import logs
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
 
 PORT = 8737
 WAITING = 128
@@ -33,6 +34,9 @@ def serve(
     It asks for the admin credential, SYNCLINE_ADMIN_TOKEN. Without one, and on the loopback interface only, it makes
     one for this run and prints it.
     """
+    from syncline.config import passwords
+    from syncline.telemetry import logs
+
     settings = settings_from(config)
     logs.setup(settings.log, secrets=passwords(settings.source.url) | passwords(settings.target.url))
     run(_serve(settings, host, port))

@@ -12,7 +12,6 @@ import typer
 
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, say
-from syncline.config.databases import load_databases
 from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ def check(
 
     Reads only. Exit status: 0 nothing (or exempt), 1 obstacles, 3 could not run.
     """
+    from syncline.config.databases import load_databases
     from syncline.split.check import check as look
     from syncline.split.databases import Databases
 

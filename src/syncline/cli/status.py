@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group
@@ -15,10 +15,11 @@ from rich.text import Text
 
 from syncline.cli.backfilling import share
 from syncline.cli.common import ConfigOption, JsonOption, out, print_json, run, settings_from
-from syncline.config import Settings
-from syncline.insight.status import Status, read_status
 from syncline.model.thresholds import Health
-from syncline.wiring import opened_target
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.insight.status import Status
 
 EXIT = {Health.HEALTHY: 0, Health.DEGRADED: 1, Health.UNHEALTHY: 2}
 STYLES = {Health.HEALTHY: "bold green", Health.DEGRADED: "bold yellow", Health.UNHEALTHY: "bold red"}
@@ -41,11 +42,17 @@ def status(
 
 
 async def _once(settings: Settings) -> Status:
+    from syncline.insight.status import read_status
+    from syncline.wiring import opened_target
+
     async with opened_target(settings) as target:
         return await read_status(settings.source.url, target, source_name=settings.source.name)
 
 
 async def _watch(settings: Settings, pause: float, as_json: bool) -> Status:
+    from syncline.insight.status import read_status
+    from syncline.wiring import opened_target
+
     async with opened_target(settings) as target:
         with Live(console=out, auto_refresh=False, screen=False) as live:
             while True:

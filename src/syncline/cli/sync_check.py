@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from syncline.cli.common import out, print_table, run
-from syncline.config import Settings
 from syncline.errors import SynclineError
-from syncline.insight import reach
 from syncline.model.thresholds import FAILED, LAG
 from syncline.model.words import counted
-from syncline.verify.render import as_dict, sentence
-from syncline.verify.report import Kind, Verdict, VerifyReport
-from syncline.wiring import opened_target
+from syncline.verify.report import Kind
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.verify.report import VerifyReport
 
 COULD_NOT_RUN = 3
 WORDS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("unknown", "yellow")}
@@ -56,6 +56,8 @@ class SyncReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the form that ``--json`` prints."""
+        from syncline.verify.render import as_dict
+
         verified = as_dict(self.verified) if self.verified else None
         checks = [check.as_dict() for check in self.checks]
         return {"ok": self.exit_status == 0, "exit_status": self.exit_status, "checks": checks, "verify": verified}
@@ -67,6 +69,9 @@ def look_at_sides(settings: Settings) -> tuple[Check, Check]:
 
 
 async def _sides(settings: Settings) -> tuple[Check, Check]:
+    from syncline.insight import reach
+    from syncline.wiring import opened_target
+
     async with opened_target(settings) as target:
         state = await reach.ping_target(target)
     secondary = Check("secondary connected", state.connected, state.error or f"{state.version}, {state.latency_ms} ms")
@@ -74,6 +79,8 @@ async def _sides(settings: Settings) -> tuple[Check, Check]:
 
 
 async def _outbox(settings: Settings) -> Check:
+    from syncline.insight import reach
+
     name = "outbox present"
     try:
         async with reach.source(settings.source, purpose="verify") as source:
@@ -97,6 +104,9 @@ def _unknown() -> Iterator[Check]:
 
 
 def _answers(report: VerifyReport) -> Iterator[Check]:
+    from syncline.verify.render import sentence
+    from syncline.verify.report import Verdict
+
     entities = report.entities
     kinds = {kind: sum(one.counts[kind] for one in entities) for kind in Kind}
     counts = sum(count for kind, count in kinds.items() if kind not in _CONTENTS)

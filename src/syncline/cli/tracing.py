@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say, settings_from
-from syncline.config import Settings
-from syncline.outbox import traces
-from syncline.wiring import opened_source
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
 
 
 def tracing(
@@ -34,6 +34,8 @@ def tracing(
 
 async def _tracing(settings: Settings, state: Literal["on", "off", "status"]) -> bool:
     from syncline.insight.reach import check_installed
+    from syncline.outbox import traces
+    from syncline.wiring import opened_source
 
     async with opened_source(settings) as connection:
         await check_installed(connection)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.capture.carry_out import PATIENCE, Waiting
-from syncline.capture.install import install as carry_out
-from syncline.capture.install import plan_uninstall, render
-from syncline.capture.install_plan import InstallPlan
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.cli.partly import PARTLY, partly, say_partly
-from syncline.config import Settings
 from syncline.errors import NotInstalledError
-from syncline.insight import reach
+from syncline.model.defaults import PATIENCE
+
+if TYPE_CHECKING:
+    from syncline.capture.carry_out import Waiting
+    from syncline.config import Settings
 
 
 def uninstall(
@@ -49,6 +48,11 @@ def uninstall(
 async def _uninstall(
     settings: Settings, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool, patience: timedelta
 ) -> Sequence[Waiting]:
+    from syncline.capture.install import install as carry_out
+    from syncline.capture.install import plan_uninstall, render
+    from syncline.capture.install_plan import InstallPlan
+    from syncline.insight import reach
+
     waiting: Sequence[Waiting] = ()
     async with reach.source(settings.source, purpose="uninstall", installed=False) as source:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.text import Text
@@ -15,16 +15,14 @@ from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, configured, out, print_json, print_table, run, say
 from syncline.cli.sync_check import Check, SyncReport, judged, look_at_sides, print_sync
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
-from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.model.words import counted
-from syncline.verify.one_pass import Options
-from syncline.verify.render import as_dict, sentence
-from syncline.verify.repair import UNTOUCHED
-from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
-from syncline.verify.spool import ReportFile
-from syncline.verify.verifier import verify as verify_entities
-from syncline.wiring import opened_sides, tune_garbage_collection
+from syncline.verify.report import Verdict
+
+if TYPE_CHECKING:
+    from syncline.config import Settings
+    from syncline.verify.one_pass import Options
+    from syncline.verify.report import EntityReport, VerifyReport
 
 STYLES = {Verdict.EQUAL: "bold green", Verdict.DIVERGENT: "bold red", Verdict.UNDECIDED: "bold yellow"}
 
@@ -71,6 +69,12 @@ def verify(
     these records are parked; 2 undecided (lag, keys that change all the time, no worker), or no difference in a random
     sample or in keys alone; 3 could not run.
     """
+    from syncline.verify.one_pass import Options
+    from syncline.verify.render import as_dict
+    from syncline.verify.report import Mode
+    from syncline.verify.spool import ReportFile
+    from syncline.wiring import tune_garbage_collection
+
     settings = configured(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
     asked = Asked(names, keys, first, end, keys_only=keys_only, sample=sample, resume=resume)
@@ -159,6 +163,9 @@ def _names_and_keys(settings: Settings, words: list[str], keys: list[str]) -> tu
 
 
 async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: bool) -> VerifyReport:
+    from syncline.verify.verifier import verify as verify_entities
+    from syncline.wiring import opened_sides
+
     with progress_bar(quiet=quiet) as told:
         async with opened_sides(settings, told) as (sides, plans):
             plan_list = chosen(plans, asked.names)
@@ -174,6 +181,8 @@ async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: 
 
 
 def _print(report: VerifyReport, file: Path | None) -> None:
+    from syncline.verify.render import sentence
+
     headings = ("entity", "records", "documents", "found", "seconds", "verdict")
     print_table(headings, [_row(one) for one in report.entities])
     findings = [finding for one in report.entities for finding in one.findings]
@@ -195,6 +204,8 @@ def _print(report: VerifyReport, file: Path | None) -> None:
 
 def _mend(report: VerifyReport) -> str:
     """Say what to do about what was found, the easiest first."""
+    from syncline.verify.repair import UNTOUCHED
+
     kinds = {kind for one in report.entities for kind, count in one.counts.items() if count}
     if kinds - UNTOUCHED.keys():
         return "`syncline repair` marks what diverges"

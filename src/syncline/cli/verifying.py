@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from syncline.cli.boundary import err
 from syncline.cli.common import print_table
-from syncline.outbox.plans import Plans
 from syncline.ports import Plan
-from syncline.verify.one_pass import Step
-from syncline.verify.report import Finding
+
+if TYPE_CHECKING:
+    from syncline.outbox.plans import Plans
+    from syncline.verify.one_pass import Step
+    from syncline.verify.report import Finding
 
 SHOWN = 20
 """Findings on the terminal; a report file has all."""

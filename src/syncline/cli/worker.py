@@ -8,17 +8,18 @@ import sys
 import threading
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 
 from syncline.cli.common import ConfigOption, configured, run
-from syncline.config import Settings, passwords
 from syncline.errors import ConfigError
-from syncline.telemetry import logs
-from syncline.telemetry.observer import LoggingObserver, Observer, Observers
-from syncline.wiring import run_worker
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from syncline.config import Settings
+    from syncline.telemetry.observer import Observer
 
 LAST_RESORT_SECONDS = 4.8
 """A process that was told to stop is gone after so long: within the 5 s that are promised."""
@@ -70,6 +71,9 @@ def worker(
     ] = False,
 ) -> None:
     """Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work."""
+    from syncline.config import passwords
+    from syncline.telemetry import logs
+
     if adopt:
         raise ConfigError("a worker does not take a target over", hint="`syncline adopt` does, once, and asks first")
     settings = configured(config)
@@ -83,6 +87,9 @@ def worker(
 
 
 async def _worker(settings: Settings, *, host: str, port: int | None, tracing: bool) -> None:
+    from syncline.telemetry.observer import LoggingObserver, Observers
+    from syncline.wiring import run_worker
+
     observers: list[Observer] = [LoggingObserver(wants_keys=settings.log.level == "debug")]
     async with contextlib.AsyncExitStack() as stack:
         if port is not None:
@@ -98,13 +105,15 @@ async def _worker(settings: Settings, *, host: str, port: int | None, tracing: b
 
 def _arm() -> None:
     """See that the process ends, whatever hangs on the way out: a driver, an exporter, a look-up of a name."""
-    last = threading.Timer(LAST_RESORT_SECONDS, _leave)
+    import structlog  # now: on the way out an import may hang too
+
+    last = threading.Timer(LAST_RESORT_SECONDS, _leave, (structlog.get_logger("syncline"),))
     last.daemon = True
     last.start()
 
 
-def _leave() -> None:
+def _leave(log: FilteringBoundLogger) -> None:
     """End as ``kill`` does: leases and claims run out, marks are read again by others, nothing is lost."""
-    structlog.get_logger("syncline").warning("worker cut off: something did not end in time; nothing is lost")
+    log.warning("worker cut off: something did not end in time; nothing is lost")
     sys.stderr.flush()
     os._exit(0)

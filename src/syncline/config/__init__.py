@@ -1,7 +1,7 @@
 """Settings from ``syncline.toml`` and the environment; validated, frozen, secrets never printed."""
 
 from syncline.config.engine import engine_arguments
-from syncline.config.load import DEFAULT_FILE, load
+from syncline.config.load import load
 from syncline.config.secrets import passwords, redact
 from syncline.config.settings import (
     HistorySettings,
@@ -15,7 +15,6 @@ from syncline.config.settings import (
 )
 
 __all__ = [
-    "DEFAULT_FILE",
     "HistorySettings",
     "LogSettings",
     "MappingSettings",

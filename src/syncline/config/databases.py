@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from syncline.config import environment, problems
-from syncline.config.load import DEFAULT_FILE, contents
+from syncline.config.load import contents
 from syncline.config.named import DatabaseSettings, SplitSettings
 from syncline.config.problems import Origin, Problem
 from syncline.config.settings import Section
 from syncline.errors import ConfigError
+from syncline.model.defaults import CONFIG_FILE
 
 UNNAMED = ("primary", "data")
 """The databases of a configuration that names none."""
@@ -172,7 +173,7 @@ def _each(sections: Mapping[str, DatabaseSettings], env: Mapping[str, str]) -> d
         verb = "is" if len(missing) == 1 else "are"
         raise ConfigError(
             f"split mode ({MODE}): {' and '.join(missing)} {verb} not set",
-            hint=f"set it, or url in [databases.NAME] of {DEFAULT_FILE}; {MODE}=false goes back to {SINGLE}",
+            hint=f"set it, or url in [databases.NAME] of {CONFIG_FILE}; {MODE}=false goes back to {SINGLE}",
         )
     return found
 

@@ -28,10 +28,10 @@ from syncline.config.settings import (
     WorkerSettings,
 )
 from syncline.errors import ConfigError
+from syncline.model.defaults import CONFIG_FILE
 from syncline.model.entity import TableName
 from syncline.model.types import Kind
 
-DEFAULT_FILE = "syncline.toml"
 _TABLE = """write `table` or `schema.table`; a name with a dot in it as 'public."my.table"'"""
 
 
@@ -90,7 +90,7 @@ def contents(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, st
 def _file(path: Path | None, env: Mapping[str, str]) -> Path | None:
     chosen = path or (Path(env["SYNCLINE_CONFIG"]) if env.get("SYNCLINE_CONFIG") else None)
     if chosen is None:
-        return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+        return Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
     if not chosen.is_file():
         raise ConfigError(f"{chosen}: there is no such file", hint="`syncline init` writes one from your database")
     return chosen
@@ -136,7 +136,7 @@ def _urls(data: dict[str, Any], env: Mapping[str, str], file: Path | None) -> It
         url = table.get(setting)
         variable = environment.URLS[side]
         if not url and setting == "url":
-            where = f"`url` in [{side}]" if file else f"{variable}, or `url` in [{side}] of {DEFAULT_FILE}"
+            where = f"`url` in [{side}]" if file else f"{variable}, or `url` in [{side}] of {CONFIG_FILE}"
             yield Problem((side,), f"no {side} database", f"set {variable}" if file else f"set {where}")
         elif url and isinstance(url, str):
             expanded, missing = environment.expand(url, env)

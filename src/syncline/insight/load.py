@@ -34,7 +34,6 @@ LOOKS_PER_SECOND = 25
 LOOK_SECONDS = 0.002
 GIVEN_UP = 10.0
 """Seconds after which a followed write counts as unseen."""
-MOST_RATE, MOST_SECONDS, MOST_WRITERS = 5_000, 300, 16
 
 
 class Scratchpad(Target, Protocol):
