@@ -21,13 +21,13 @@ from syncline.cli.boundary import INTERRUPTED, err
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import chosen
 from syncline.errors import SynclineError
-from syncline.ports import Plan
 
 if TYPE_CHECKING:
     from syncline.backfill.runner import Progress as Step
     from syncline.backfill.runner import Runner
     from syncline.backfill.tasks import Task
     from syncline.config import Settings
+    from syncline.ports import Plan
 
 TERMINATED = 143
 LATER = "interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here"

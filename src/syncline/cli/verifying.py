@@ -10,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from syncline.cli.boundary import err
 from syncline.cli.common import print_table
-from syncline.ports import Plan
 
 if TYPE_CHECKING:
     from syncline.outbox.plans import Plans
+    from syncline.ports import Plan
     from syncline.verify.one_pass import Step
     from syncline.verify.report import Finding
 
