@@ -115,6 +115,10 @@ class NamedDatabaseUnavailableError(NamedDatabaseError):
     retryable = True
 
 
+class MigrationError(SynclineError):
+    """A migration cannot be written, read or applied."""
+
+
 class RoutingError(SynclineError):
     """A statement cannot be sent to a database."""
 

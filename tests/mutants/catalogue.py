@@ -39,6 +39,7 @@ WRITES = "tests/cases/test_writes_go_on.py"
 SESSIONS = "tests/unit/test_session_cache.py"
 REVOCATIONS = "tests/integration/test_session_revocations.py"
 ODD = "tests/cases/test_odd_documents.py"
+MIGRATIONS = "tests/cases/test_migrations.py"
 FAILING = "tests/cases/test_failing_conditions.py"
 
 
@@ -1503,6 +1504,44 @@ MUTANTS: Sequence[Mutant] = (
         [f"{REVOCATIONS}::test_a_transaction_that_began_long_ago_and_commits_late_is_heard"],
     ),
     # -- the boundary guard
+    Mutant(
+        "two-runners",
+        "runners of migrations do not keep each other out",
+        [
+            Swap(
+                "syncline/split/migrations/session.py",
+                "alone",
+                "take(connection, tree.name, patience.runner_seconds)",
+                "pass",
+            )
+        ],
+        [f"{MIGRATIONS}::test_runners_at_once_apply_each_revision_once"],
+    ),
+    Mutant(
+        "migrations-unseen",
+        "what a revision sends beyond its SQL is not looked at",
+        [Swap("syncline/split/migrations/session.py", "Watch.look", "not self.exempt", "False")],
+        [f"{MIGRATIONS}::test_what_its_sql_does_not_show_is_refused_when_it_is_sent"],
+    ),
+    Mutant(
+        "migrations-drop-the-others",
+        "a side's comparison sees the other side's tables",
+        [
+            Swap(
+                "syncline/split/migrations/comparing.py",
+                "Own._is_own",
+                "self._ownership.owner(table) == self._name",
+                "True",
+            )
+        ],
+        [f"{MIGRATIONS}::test_new_writes_what_its_own_models_lack_and_drops_nothing_of_others"],
+    ),
+    Mutant(
+        "migrations-applied-unjudged",
+        "a revision that touches another database's tables is applied",
+        [Swap("syncline/split/migrations/running.py", "migrate", "judged.crossings", "False")],
+        [f"{MIGRATIONS}::test_a_revision_that_touches_the_other_sides_tables_is_refused_before_anything_is_applied"],
+    ),
     Mutant(
         "called-functions-not-followed",
         "a function that reaches the other side through another one is passed over",

@@ -99,7 +99,18 @@ def test_help_is_whole_at_80_columns(monkeypatch):
         assert max(map(len, shown.splitlines())) <= 80, path
 
 
-HEAVY = {"psycopg", "pymongo", "bson", "sqlalchemy", "structlog", "fastapi", "uvicorn", "syncline.config"}
+HEAVY = {
+    "psycopg",
+    "pymongo",
+    "bson",
+    "sqlalchemy",
+    "alembic",
+    "postgast",
+    "structlog",
+    "fastapi",
+    "uvicorn",
+    "syncline.config",
+}
 WITHOUT_WORK = f"""
 import contextlib, io, sys
 from syncline.cli.main import app, command

@@ -1,4 +1,4 @@
-"""``syncline db doctor``: the named databases of an application."""
+"""``syncline db``: the named databases of an application, and their migrations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from syncline.cli import migrating, shell
+from syncline.cli.application import named_databases
 from syncline.cli.boundary import Group
-from syncline.cli.common import ConfigOption, JsonOption, keep_secret, out, print_finding, print_json, run, say
+from syncline.cli.common import ConfigOption, JsonOption, out, print_finding, print_json, run, say
 
 app = typer.Typer(
     cls=Group,
@@ -16,11 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="The named databases of an application: one in single mode, several in split mode.",
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Keep the command a group while it has one command."""
 
 
 @app.command("doctor")
@@ -36,12 +33,9 @@ def doctor(
 
     Exit status: 0 all is well, 1 warnings, 2 critical findings, 3 could not run.
     """
-    from syncline.split.databases import Databases
     from syncline.split.doctor import examine
 
-    with Databases.from_environment(config) as databases:
-        for database in databases:
-            keep_secret(database.address.conninfo)
+    with named_databases(config) as databases:
         found = run(examine(databases))
     if as_json:
         print_json(found.as_dict())
@@ -53,3 +47,11 @@ def doctor(
             for finding in report.findings:
                 print_finding(finding, quiet=quiet)
     raise typer.Exit(int(found.level))
+
+
+app.command("migrate")(migrating.migrate)
+app.command("status")(migrating.status)
+app.command("check")(migrating.check)
+app.command("new")(migrating.new)
+app.command("stamp")(migrating.stamp)
+app.command("shell", context_settings=shell.CONTEXT)(shell.shell)

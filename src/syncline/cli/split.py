@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncline.cli.application import AppOption, keep_secrets, of_application
 from syncline.cli.boundary import Group
-from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, say
-from syncline.errors import ConfigError
+from syncline.cli.common import ConfigOption, JsonOption, print_json, say
 
 if TYPE_CHECKING:
     from syncline.split.check import Check
-    from syncline.split.databases import Databases
     from syncline.split.findings import Finding
 
 app = typer.Typer(
@@ -27,14 +24,6 @@ app = typer.Typer(
     help="Split a database in two: find what ties its tables together.",
 )
 
-AppOption = Annotated[
-    str | None,
-    typer.Option(
-        "--app",
-        metavar="MODULE:NAME",
-        help="The application's Databases, with its models declared, e.g. shop.db:databases.",
-    ),
-]
 SeenOption = Annotated[
     list[Path] | None,
     typer.Option("--seen", help="What tests found: a file written by pytest --syncline-findings. May be repeated."),
@@ -59,11 +48,8 @@ def check(
     from syncline.split.databases import Databases
 
     configured = load_databases(config)
-    for database in configured.databases:
-        for place in (database.place, database.direct):
-            if place is not None:
-                keep_secret(place.url)
-    databases = _of_application(app_) if app_ else Databases(configured)
+    keep_secrets(configured)
+    databases = of_application(app_) if app_ else Databases(configured)
     found = look(databases, configured.settings, seen=seen or (), today=datetime.now(UTC).date())
     if as_json:
         print_json(found.as_dict())
@@ -72,25 +58,9 @@ def check(
     raise typer.Exit(1 if found.obstacles else 0)
 
 
-def _of_application(name: str) -> Databases:
-    from syncline.split.databases import Databases
-
-    module, separator, attribute = name.partition(":")
-    if not separator:
-        raise ConfigError(f"--app {name}: MODULE:NAME is expected", hint="e.g. --app shop.db:databases")
-    sys.path.insert(0, "")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"--app {name}: {error}", hint="run it where the application can be imported") from error
-    if not isinstance(found, Databases):
-        raise ConfigError(f"--app {name} is no syncline.split.Databases")
-    return found
-
-
 def _print(found: Check) -> None:
     for finding in found.findings:
-        _print_one(finding)
+        print_tie(finding)
     where = "no statistics of statements (pg_stat_statements)"
     if found.statements is not None:
         where = f"{found.statements} statements of pg_stat_statements"
@@ -101,7 +71,8 @@ def _print(found: Check) -> None:
     )
 
 
-def _print_one(finding: Finding) -> None:
+def print_tie(finding: Finding) -> None:
+    """Print a finding with the way to remove it."""
     say(finding.id, "yellow" if finding.exempt else "red")
     ran = f" ({finding.calls} calls)" if finding.calls is not None else ""
     say(f"  {finding.message}{ran}{f' at {finding.where}' if finding.where else ''}")

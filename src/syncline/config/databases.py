@@ -49,6 +49,16 @@ class NamedDatabase:
     direct: Place | None
     """Where the same database is reached past its pooler."""
 
+    @property
+    def folder(self) -> str:
+        """Name the folder of its migrations."""
+        return self.settings.migrations or f"migrations-{self.name}"
+
+    @property
+    def version_table(self) -> str:
+        """Name the table in which its migrations note their revision."""
+        return self.settings.version_table or f"alembic_version_{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class NamedDatabases:
@@ -58,6 +68,11 @@ class NamedDatabases:
     databases: tuple[NamedDatabase, ...]
     file: Path | None = None
     settings: SplitSettings = field(default_factory=SplitSettings)
+
+    @property
+    def home(self) -> Path:
+        """The folder from which others are seen: the file's, or this one."""
+        return self.file.parent if self.file else Path()
 
 
 class _File(Section):
@@ -96,6 +111,8 @@ def load_databases(
     sections = config.databases or {each: DatabaseSettings() for each in UNNAMED}
     places = _each(sections, env) if split else _one(sections, data, env)
     databases = [NamedDatabase(each, sections[each], *places[each]) for each in sections]
+    if found := list(_shared_trees(databases)):
+        raise problems.error(found, origin)
     return NamedDatabases(split, tuple(databases), file, config.split)
 
 
@@ -142,6 +159,18 @@ def _contradictions(config: _File) -> Iterator[Problem]:
     rest = [name for name, section in config.databases.items() if section.rest]
     if len(rest) > 1:
         yield Problem(("databases", rest[1], "rest"), f"{rest[0]} has `rest` already", "one database at most has it")
+
+
+def _shared_trees(databases: list[NamedDatabase]) -> Iterator[Problem]:
+    """Find trees that would write over each other, in single mode at the latest."""
+    owners: dict[tuple[str, str], str] = {}
+    for one in databases:
+        for setting, value in (("version_table", one.version_table), ("migrations", str(Path(one.folder)))):
+            owner = owners.setdefault((setting, value), one.name)
+            if owner != one.name:
+                yield Problem(
+                    ("databases", one.name, setting), f"{value!r} is {owner}'s", "each tree has a folder and a table"
+                )
 
 
 def _one(

@@ -59,6 +59,13 @@ class DatabaseSettings(Section):
     """Schemas whose tables live here."""
     rest: bool = False
     """Tables that no rule names live here. One database at most has it; without it such a table is an error."""
+    models: tuple[str, ...] = ()
+    """Its SQLAlchemy models, `module:Base` (or a `MetaData`, model or table), for `syncline db`: rules of whose a table
+    is, as if declared in code."""
+    migrations: str = ""
+    """Folder of its Alembic tree, seen from this file; by default `migrations-NAME`."""
+    version_table: str = ""
+    """Table in which that tree notes its revision; by default `alembic_version_NAME`."""
     search_schema: str = Field(default="", validation_alias="schema")
     """Schema of names that are written without one; by default `schema=…` of the URL, else `public`."""
     pool_size: int | None = Field(default=None, ge=1, le=10_000)

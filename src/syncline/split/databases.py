@@ -116,13 +116,16 @@ class Databases:
             ConfigError: a URL cannot be used.
 
         """
+        self.configured = configured
         self.split = configured.split
         addresses = {each.name: address_of(each, split=self.split) for each in configured.databases}
         servers = {name: Server(address) for name, address in addresses.items()}
         if not self.split:
             servers = dict.fromkeys(servers, next(iter(servers.values())))
         rules = {each.name: _rules(each, addresses[each.name]) for each in configured.databases}
-        self.routing = Routing(Ownership(rules, everywhere=configured.settings.everywhere), split=self.split)
+        versions = tuple(each.version_table for each in configured.databases)
+        everywhere = (*configured.settings.everywhere, *versions)
+        self.routing = Routing(Ownership(rules, everywhere=everywhere), split=self.split)
         self.guard = Guard(self.routing, configured.settings)
         self._addresses = addresses
         self._engine_options = engine_options

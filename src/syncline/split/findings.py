@@ -25,6 +25,7 @@ class Kind(StrEnum):
     EXPRESSION = "expression"
     STATEMENT = "statement"
     TRANSACTION = "transaction"
+    MIGRATION = "migration"
     UNOWNED = "unowned"
     UNSEEN = "unseen"
     EXEMPTION = "exemption"
@@ -42,6 +43,7 @@ REMEDIES = {
     Kind.EXPRESSION: "let the expression look at its own row only",
     Kind.STATEMENT: "make it one statement for each database, and join in the application",
     Kind.TRANSACTION: "commit first, in an order that can be resumed, or write to one database only",
+    Kind.MIGRATION: "move the statement into a revision of the database whose tables these are",
     Kind.UNOWNED: "name it in `tables` of [databases.NAME], or let one database have `rest = true`",
     Kind.UNSEEN: "look at it yourself, then exempt it with a reason and an end date ([[split.exempt]])",
     Kind.EXEMPTION: "remove the cause, or give it a new reason and end date",

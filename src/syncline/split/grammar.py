@@ -46,6 +46,28 @@ def statements(sql: str) -> list[Tree]:
         lib.pg_query_free_parse_result(found)
 
 
+def texts(sql: str) -> list[str]:
+    """Take a text apart into its statements.
+
+    Raises:
+        GrammarError: it says what the grammar says.
+
+    """
+    encoded = _bytes(sql)
+    found = lib.pg_query_parse(encoded)
+    try:
+        check_error(found)
+        raws = orjson.loads(found.parse_tree)["stmts"]
+    except PgQueryError as error:
+        raise GrammarError(error.message) from None
+    except orjson.JSONDecodeError:
+        raise GrammarError("a statement is nested too deeply to be looked into") from None
+    finally:
+        lib.pg_query_free_parse_result(found)
+    ends = ((raw.get("stmt_location", 0), raw.get("stmt_len", len(encoded))) for raw in raws)
+    return [encoded[start : start + length].decode().strip() for start, length in ends]
+
+
 def fingerprint(sql: str) -> str:
     """Give sixteen characters that are the same for statements of the same structure, whatever their values.
 

@@ -55,6 +55,16 @@ class Ownership:
         self.see(database)
         self._declared[database].append(models)
 
+    def declared(self, database: str) -> tuple[Any, ...]:
+        """Give the models that live in a database, as they were declared."""
+        return tuple(self._declared[database])
+
+    def schemas(self, database: str) -> frozenset[str]:
+        """Name the schemas in which a database may have tables, as far as rules and models name them."""
+        rules = self._rules[database]
+        named = {Name.read(text).schema for text in rules.tables} | {name.schema for name in self.owned(database)}
+        return frozenset({rules.schema, *rules.schemas, *(one for one in named if one is not None)})
+
     def see(self, database: str) -> None:
         """See that there is such a database.
 

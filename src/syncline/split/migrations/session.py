@@ -1,0 +1,134 @@
+"""The session in which a tree's revisions run: past the pooler, the only one, its statements looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from syncline.errors import MigrationError
+from syncline.outbox.lent import Pooling
+from syncline.outbox.sql import blocks
+from syncline.split.address import Address
+from syncline.split.connecting import connect, probe
+from syncline.split.doctor import mode
+from syncline.split.migrations.locking import take
+from syncline.split.migrations.trees import Tree
+from syncline.split.routing import Routing
+from syncline.split.statements import Placeholders
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long is waited for others."""
+
+    runner_seconds: float = 60.0
+    """For another runner of migrations."""
+    lock_seconds: float = 5.0
+    """For a lock on a table: others wait behind who waits. 0: for ever."""
+
+
+PATIENT = Patience()
+
+
+class Watch:
+    """Looks at each statement that a revision sends: what was not seen in its SQL is refused here."""
+
+    def __init__(self, routing: Routing, name: str) -> None:
+        self._routing = routing
+        self._name = name
+        self.exempt = False
+        """The revision that runs may touch another database's tables."""
+
+    def look(self, statement: str) -> None:
+        """Refuse a statement of another database."""
+        if not self.exempt:
+            self._routing.look(statement, Placeholders.PERCENT, database=self._name)
+
+
+@contextmanager
+def opened(tree: Tree) -> Iterator[psycopg.Connection[Any]]:
+    """Open a session past the pooler, in autocommit.
+
+    Raises:
+        NamedDatabaseError: there is no way past it, or no connection.
+
+    """
+    address = tree.database.direct_address
+    probe(address)
+    with connect(address, autocommit=True, application_name="syncline db") as connection:
+        yield connection
+
+
+@contextmanager
+def alone(tree: Tree, patience: Patience) -> Iterator[psycopg.Connection[Any]]:
+    """Open the session that may change the database's schema: the only one.
+
+    Raises:
+        MigrationError: the URL leads through a pooler that does not say so, or another runner is at work.
+
+    """
+    _see_that_it_is_ones_own(tree.database.direct_address, tree.name)
+    with opened(tree) as connection:
+        take(connection, tree.name, patience.runner_seconds)
+        yield connection
+
+
+@contextmanager
+def on_sqlalchemy(
+    connection: psycopg.Connection[Any], watch: Watch, patience: Patience = PATIENT
+) -> Iterator[Connection]:
+    """Lend a session to SQLAlchemy for a block; it is in autocommit again afterwards."""
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def look(_: Any, __: Any, statement: str, *___: Any) -> None:
+        watch.look(statement)
+
+    @event.listens_for(engine, "begin")
+    def begin(_: Any) -> None:
+        if patience.lock_seconds and not connection.autocommit:
+            limit = sql.Literal(f"{patience.lock_seconds * 1000:.0f}ms")
+            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(limit))
+
+    connection.autocommit = False
+    try:
+        with engine.connect() as lent:
+            yield lent
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.autocommit = True
+
+
+def versions(connection: psycopg.Connection[Any], table: str) -> tuple[str, ...] | None:
+    """Read at which revisions a database is; ``None``: there is no such table."""
+    row = connection.execute(_sql("has_table"), [table]).fetchone()
+    if not row or not row[0]:
+        return None
+    query = sql.SQL("SELECT version_num FROM {} ORDER BY 1").format(sql.Identifier(table))
+    return tuple(str(one) for (one,) in connection.execute(query))
+
+
+def invalid_indexes(connection: psycopg.Connection[Any]) -> list[str]:
+    """Name indexes that a CREATE INDEX CONCURRENTLY has left behind."""
+    return [name for (name,) in connection.execute(_sql("invalid_indexes"))]
+
+
+def _sql(name: str) -> str:
+    return blocks("migrations.sql", "syncline.split.migrations")[name]
+
+
+def _see_that_it_is_ones_own(address: Address, name: str) -> None:
+    if asyncio.run(mode(address)) in (Pooling.TRANSACTION, Pooling.STATEMENT):
+        raise MigrationError(
+            f"{name}: {address.called} leads through a pooler, behind which a lock keeps no second runner out",
+            hint=f"give {address.called} the server's own address, or pgbouncer=true and a direct URL",
+        )
