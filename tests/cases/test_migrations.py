@@ -247,7 +247,8 @@ def test_runners_at_once_apply_each_revision_once(single: Project):
     single.first()
     slow = "op.execute('SELECT pg_advisory_xact_lock(42)'); op.execute('INSERT INTO users (name) VALUES (1)')"
     single.add("primary", "p2", slow, before="p1")
-    command = [sys.executable, "-m", "syncline.cli.main", "db", "migrate"]
+    begin = "import tests.mutants.plugin; from syncline.cli.main import main; main()"  # a mutant is one there, too
+    command = [sys.executable, "-c", begin, "db", "migrate"]
     command += ["--config", str(single.home / "syncline.toml")]
     env = {**os.environ, **single.env}
     with psycopg.connect(single.urls["primary"], autocommit=True) as holder:
