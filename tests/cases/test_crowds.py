@@ -11,8 +11,9 @@ from syncline.model.values import Unrepresentable
 from syncline.outbox.narrowing import unmappable
 from syncline.ports import Plan, Report, States
 from syncline.relay import reader
-from syncline.relay.apart import CROWD, PART
+from syncline.relay.apart import CROWD, MOST_REST, PART
 from syncline.relay.poison import TRIES
+from syncline.relay.pump import Pump
 from syncline.targets import mongo_errors
 from syncline.targets.mongo import CODEC
 from tests.relay import Relay, entity, relayed, until
@@ -70,9 +71,12 @@ async def test_a_crowd_is_written_in_parts_one_after_the_other(crowd, gate):
     await until(lambda: gate.waiting)
     gate.opened.set()
     await crowd.drained()
-    sizes = [len(batch.rejected) for batch in crowd.seen.batches[before:] if batch.entity == "t"]
-    assert sum(sizes) == 3 * PART
-    assert max(sizes) <= PART
+
+    def sizes() -> list[int]:
+        return [len(batch.rejected) for batch in crowd.seen.batches[before:] if batch.entity == "t"]
+
+    await until(lambda: sum(sizes()) == 3 * PART)
+    assert max(sizes()) <= PART
     assert gate.most == 1
 
 
@@ -107,6 +111,43 @@ async def test_an_entity_whose_records_can_be_written_again_goes_with_the_others
     await until(lambda: not is_crowd(crowd))
     crowd.sql("UPDATE t SET wide = 2")
     await crowd.equal()
+
+
+async def test_a_bad_record_here_and_there_makes_no_crowd(crowd):
+    """A long backlog would take several times as long."""
+    crowd.sql("UPDATE t SET wide = 1")
+    await crowd.equal()
+    await until(lambda: not is_crowd(crowd))
+    crowd.sql(
+        "INSERT INTO t SELECT i, CASE WHEN i % 25 > 0 THEN 1 ELSE ('1.' || repeat('1', 40))::numeric END"
+        " FROM generate_series(1001, 3000) i"
+    )
+    await crowd.drained()
+    assert len(crowd.parked()) > CROWD
+    assert not is_crowd(crowd)
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["while others change", "alone"])
+async def test_half_of_the_time_is_the_others(crowd, monkeypatch, others):
+    """A crowd takes a rest after a part during which another entity had changes; without them it goes on at once."""
+    rests = []
+    monkeypatch.setattr(Pump, "_pause", lambda _, seconds: asyncio.sleep(0, rests.append(seconds)))
+    parts = 0
+
+    async def other_changes(batch) -> None:
+        nonlocal parts
+        if batch.entity.name == "t":
+            parts += 1
+            if others:
+                crowd.sql("INSERT INTO other VALUES (%s, 1)", parts)
+                await until(lambda: crowd.document(parts, OTHER))
+
+    crowd.target.before_apply = other_changes
+    crowd.sql(BAD, 101, 100 + 3 * PART)
+    await crowd.drained()
+    await until(lambda: not crowd.workers[0]._pump._apart)
+    assert len(rests) == (parts if others else 0)
+    assert all(0 < seconds <= MOST_REST for seconds in rests)
 
 
 async def test_a_crowd_is_parked_when_its_lanes_move(crowd, gate):
@@ -170,7 +211,7 @@ async def turns(work) -> int:
 
 
 async def test_others_have_their_turn_while_documents_are_encoded_one_by_one():
-    documents = [{"_id": n, "_originalId": str(n), "wide": Unrepresentable("too wide")} for n in range(1000)]
+    documents = [{"_id": n, "_originalId": str(n), "deep": [Unrepresentable("too wide")]} for n in range(1000)]
     report = Report()
 
     async def sift() -> None:

@@ -25,8 +25,11 @@ GROUP = 4 * PART
 """Marks of one group, where so many wait."""
 STATEMENTS = 64
 """Statements that one part may take; what is not read then is left to the next."""
-CROWD = 25
-"""Records of an entity in one batch that cannot be written, from which on all of its marks are worked off apart."""
+CROWD, SHARE = 25, 0.1
+"""Records of an entity in one batch that cannot be written, and their share, from which on all of its marks are worked
+off apart: this is slower, and a backlog with a bad record here and there need not be."""
+MOST_REST = 0.25
+"""Seconds between two parts at most, while other entities have changes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,8 +41,10 @@ class Apart:
     """The leases under which the marks were taken."""
     marks: dict[str, list[Mark]] = field(default_factory=dict)
     """By key."""
+    served: int = 0
+    """Records of the parts so far."""
     unwritten: int = 0
-    """Records of the parts so far that could not be written."""
+    """Those of them that could not be written."""
 
     def add(self, marks: Sequence[Mark]) -> None:
         """Take in marks."""
@@ -64,6 +69,7 @@ class Apart:
 
     def count(self, work: Work) -> None:
         """Take in what became of a part."""
+        self.served += len(work.touched[self.plan.id].hints)
         self.unwritten += work.unwritten()[self.plan.id]
 
 
@@ -79,9 +85,14 @@ class Crowds:
     def look(self, work: Work) -> None:
         """Take in what became of a batch."""
         if work.ack.rejected or work.waiting:
-            self._entities.update(entity for entity, count in work.unwritten().items() if count >= CROWD)
+            unwritten = work.unwritten().items()
+            self._entities.update(e for e, count in unwritten if _is_crowd(count, len(work.touched[e].hints)))
 
     def leave(self, group: Apart) -> None:
         """Let an entity back among the others when nearly all of its group could be written."""
-        if group.unwritten < CROWD:
+        if not _is_crowd(group.unwritten, group.served):
             self._entities.discard(group.plan.id)
+
+
+def _is_crowd(unwritten: int, records: int) -> bool:
+    return unwritten >= CROWD and unwritten >= SHARE * records

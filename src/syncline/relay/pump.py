@@ -18,7 +18,7 @@ from syncline.outbox.acknowledge import Acknowledgement
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.states import Plan
 from syncline.ports import Rejection, Report, Target
-from syncline.relay.apart import Apart
+from syncline.relay.apart import MOST_REST, Apart
 from syncline.relay.clock import Backoff
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
@@ -99,6 +99,7 @@ class Pump:
         self._done: asyncio.Queue[Work | None] = asyncio.Queue()
         self._bytes = 0
         self._writing = 0  # of those that are not apart
+        self._shared = 0  # batches so far that were not apart
         self._apart = 0
         self._apart_turn = asyncio.Lock()  # together they take one place among the batches under way
         self._freed = asyncio.Event()
@@ -184,6 +185,7 @@ class Pump:
                     await self._idler.rest(retry=bool(self._reader.under_way.held_back))
                 continue
             self._idler.stirred()
+            self._shared += 1
             self._under_way.add(work)
             for group in await self._reader.fill(work):
                 self._apart += 1
@@ -217,10 +219,13 @@ class Pump:
         shrink = self._poison.shrink
         while not self._stopping and self._down is None and self._poison.shrink == shrink:
             async with self._apart_turn:
+                began, others = time.monotonic(), self._shared
                 work = self._reader.part(group)
                 if work is None:
                     break
                 await self._serve_part(work, group)
+                if self._shared > others:  # half of the time is theirs
+                    await self._pause(min(time.monotonic() - began, MOST_REST))
         self._reader.join(group)
         self._apart -= 1
         self._freed.set()
@@ -400,9 +405,7 @@ class Pump:
         if self._poison.suspects:
             pause = max(pause, SUSPECT_PAUSE)
         self._observer.unavailable("target", error, pause)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause.total_seconds()):
-                await self._stop_asked.wait()  # nothing else ends the pause: neither writers nor failed batches
+        await self._pause(pause.total_seconds())
         try:
             await self._target.probe()
         except TargetError as unavailable:
@@ -419,6 +422,12 @@ class Pump:
         if culprit is not None:
             entity, key = culprit
             self._observer.notice("PoisonRecord", "warning", f"{self._plans[entity].name}/{key}: {error.message}")
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait; nothing but a stop ends that, neither writers nor failed batches."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop_asked.wait()
 
     def _lanes_changed(self) -> None:
         self._poison.forget_sentences()

@@ -28,7 +28,7 @@ FIRST_SLICE = 250
 """The same, while nothing is known of the rows' width."""
 FEW = 25
 """Marks of one read that brings their states along: nobody knows yet how wide these are, and no bound applies."""
-BREATH = 25
+BREATH = 10
 """Rows that are tried one after the other before other tasks have their turn."""
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
