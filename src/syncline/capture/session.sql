@@ -43,7 +43,7 @@ WHERE reach.base <> reach.alias AND a.relkind IN ('r', 'p', 'v', 'f')
   AND bn.nspname NOT IN ('pg_catalog', 'information_schema') AND an.nspname NOT IN ('pg_catalog', 'information_schema', 'syncline')
 
 -- name: cascades
--- Foreign keys by which PostgreSQL itself changes rows of the referencing table.
+-- Foreign keys by which PostgreSQL itself changes rows of the referencing table: not those that are NOT ENFORCED (18).
 SELECT n.nspname::text AS schema, c.relname::text AS table, pn.nspname::text AS parent_schema, p.relname::text AS parent,
        f.confdeltype::text AS on_delete, f.confupdtype::text AS on_update,
        ARRAY(SELECT a.attname::text FROM unnest(f.conkey) WITH ORDINALITY AS k (num, place)
@@ -55,4 +55,5 @@ JOIN pg_catalog.pg_class AS c ON c.oid = f.conrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid
 JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
-WHERE f.contype = 'f' AND f.conparentid = 0 AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))
+WHERE f.contype = 'f' AND f.conparentid = 0 AND coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)
+  AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))
