@@ -11,6 +11,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from syncline.backfill import command
+from syncline.backfill.latency import Latency
 from syncline.backfill.pace import NobodyDrainsError, Pace
 from syncline.backfill.sweep import id_from_text, id_to_text
 from syncline.backfill.tasks import TaskKind
@@ -117,6 +118,19 @@ async def test_rows_inserted_behind_and_ahead_of_the_cursor_have_marks_of_their_
     assert len(steps) > 5
     await items.drain()
     assert (await items.verify()).exit_status == 0
+
+
+async def test_what_is_usual_of_the_source_is_learnt_once_for_all_tasks(items, monkeypatch):
+    """To learn it takes commits: for hundreds of small tables that was most of the work."""
+    monkeypatch.setattr("syncline.backfill.pace.FIRST_LOOKS", 40)
+    looks, note = [], Latency.note
+    monkeypatch.setattr(Latency, "note", lambda *given, **at: (looks.append(at), note(*given, **at)))
+    runner, seen = items.runner(), []
+    for _ in range(2):
+        await runner.tasks.request(TaskKind.BACKFILL, items.plan("items").id, "test", {"where": "id < 10"})
+        assert (await runner.run_next()).marked == 9
+        seen.append(len(looks))
+    assert seen[1] - seen[0] < 40 <= seen[0]
 
 
 async def test_killed_at_any_step_it_goes_on_where_it_was(items):

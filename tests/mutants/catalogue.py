@@ -1669,6 +1669,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{DIFFERING}::test_a_differing_file_is_an_error_of_install_check_until_it_is_installed"],
     ),
     Mutant(
+        "each-task-learns-anew",
+        "every small table pays for learning how fast the source commits",
+        [
+            Swap(
+                "syncline/backfill/runner.py",
+                "Runner._work",
+                "Pacer(self.tasks, pace, task.options, latency=self._latency)",
+                "Pacer(self.tasks, pace, task.options)",
+            )
+        ],
+        [f"{TESTS}/test_backfill.py::test_what_is_usual_of_the_source_is_learnt_once_for_all_tasks"],
+    ),
+    Mutant(
         "history-without-a-key",
         "the history has no primary key",
         [

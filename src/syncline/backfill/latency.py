@@ -24,6 +24,8 @@ class Latency:
     def __init__(self) -> None:
         self._buckets: deque[tuple[int, list[float]]] = deque(maxlen=BUCKETS)
         self._last = 0.0
+        self.looked: float | None = None
+        """When somebody has looked last, on the same clock; ``None``: nobody has."""
 
     def note(self, seconds: float, *, at: float) -> None:
         """Take in a sample.
@@ -43,6 +45,7 @@ class Latency:
         if len(samples) > KEPT:
             del samples[0]
         self._last = seconds
+        self.looked = at
 
     @property
     def usual(self) -> float:

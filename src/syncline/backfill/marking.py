@@ -71,9 +71,9 @@ class Backfill:
             self._told("")
 
     async def _begin(self, task: Task) -> None:
+        """Note where it ends; the first chunk stores that, and whoever begins anew before then loses nothing."""
         last = await self._key(self._statements.last)
         task.progress = {"last": last, "done": 0, "marked": 0, "total": await self._size()}
-        await self._tasks.advance(task)
 
     async def _chunk(self, task: Task) -> None:
         progress, codec, statements = task.progress, self._plan.projection.codec, self._statements

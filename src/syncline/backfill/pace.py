@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -80,17 +79,24 @@ class NobodyDrainsError(SynclineError):
 
 
 class Pacer:
-    """Holds a task back: while the queue is full or old, while the source is slow, and to the rate that was given."""
+    """Holds a task back: while the queue is full or old, while the source is slow, and to the rate that was given.
 
-    def __init__(self, tasks: Tasks, pace: Pace, options: Mapping[str, Any] | None = None) -> None:
+    What is usual of the source is the same for all tasks of a runner: to learn it takes commits, which would be most of
+    the work of a small table.
+    """
+
+    def __init__(
+        self, tasks: Tasks, pace: Pace, options: Mapping[str, Any] | None = None, *, latency: Latency | None = None
+    ) -> None:
         self._tasks = tasks
         self._asked = pace
         self.pace = pace.asked(options or {})
         """As the task asks for it now."""
         self._size = self.pace.chunk
-        self._latency = Latency()
-        self._looked = -math.inf
+        self._latency = latency or Latency()
         self._began = 0.0
+        self._ahead = 0.0
+        """By how much the source's clock is ahead of ours, when it was asked last."""
         self._going = False
         """A chunk was marked here: what is behind since is made up for; a restart gives no extra chunk."""
         self._due = 0.0
@@ -143,6 +149,7 @@ class Pacer:
         while True:
             pace = self.pace = self._asked.asked(task.options)
             found = await self._tasks.pressure(pace.max_queue)
+            self._ahead = found.now - time.monotonic()
             if found.queue < pace.max_queue and (found.age <= pace.max_lag.total_seconds() or found.queue == 0):
                 return
             now = time.monotonic()
@@ -156,11 +163,11 @@ class Pacer:
             await asyncio.sleep(pace.pause.total_seconds())
 
     async def _has_recovered(self, task: Task, waiting: Callable[[str], None]) -> None:
-        if not self._latency.strained and time.monotonic() - self._looked < LOOK_SECONDS:
+        looked = self._latency.looked
+        if looked is not None and not self._latency.strained and time.monotonic() - looked < LOOK_SECONDS:
             return
-        for _ in range(FIRST_LOOKS if self._looked < 0 else 1):
+        for _ in range(FIRST_LOOKS if looked is None else 1):
             await self._look(task)
-        self._looked = time.monotonic()
         began, pause = time.monotonic(), self.pace.pause.total_seconds()
         if self._latency.strained:
             self._resize(0.5)
@@ -182,7 +189,7 @@ class Pacer:
     async def _has_turn(self, task: Task, waiting: Callable[[str], None]) -> None:
         if self.pace.rate is None:
             return
-        now = (await self._tasks.pressure(1)).now
+        now = time.monotonic() + self._ahead
         due = float(task.progress.get("not_before", now))
         left = min(due - now, LONGEST_TURN_SECONDS)  # the clock may have been set back
         self._behind = min(max(-left, 0.0), MOST_BEHIND_SECONDS) if self._going else 0.0

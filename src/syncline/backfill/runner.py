@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import psycopg
 
+from syncline.backfill.latency import Latency
 from syncline.backfill.marking import Backfill
 from syncline.backfill.pace import Pace, Pacer
 from syncline.backfill.sweep import Sweep
@@ -82,6 +83,7 @@ class Runner:
         self._pace = pace or Pace()
         self._told = told or (lambda _: None)
         self._grace = grace
+        self._latency = Latency()
         self.entity = ""
         """Name of the entity whose task was begun last."""
         self._struck: dict[int, float] = {}
@@ -143,7 +145,7 @@ class Runner:
         pace = self._pace
         if task.kind is TaskKind.SWEEP and pace.rate is not None:
             pace = replace(pace, rate=SWEPT * pace.rate)
-        pacer = Pacer(self.tasks, pace, task.options)
+        pacer = Pacer(self.tasks, pace, task.options, latency=self._latency)
         if task.kind is TaskKind.BACKFILL:
             await Backfill(self.connection, self.tasks, pacer, plan, told, ranges=self._ranges).run(task)
         else:
