@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.runner import Runner
-from syncline.capture.install import put_back
+from syncline.capture.put_back import put_back
 from syncline.config import Settings
 from syncline.ending import Group
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
@@ -198,9 +198,16 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
             f"[verify] continuously: a {type(target).__name__} cannot be verified", hint="set `continuously = false`"
         )
 
-    async def mend() -> None:
+    async def mend() -> Mapping[str, SynclineError]:
+        wanted = settings.source
         async with opened_source(settings) as connection:
-            await put_back(connection, settings.entities, capture=settings.source.capture, wake=settings.source.wake)
+            return await put_back(
+                connection,
+                settings.entities,
+                capture=wanted.capture,
+                wake=wanted.wake,
+                event_triggers=bool(wanted.event_triggers),
+            )
 
     return Worker(
         settings,

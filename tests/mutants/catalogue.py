@@ -36,6 +36,8 @@ VIEW = "tests/cases/test_view_for_people.py"
 DIFFERING = "tests/cases/test_differing_file.py"
 NEW = "tests/cases/test_new_columns.py"
 WRITES = "tests/cases/test_writes_go_on.py"
+ENDURE = "tests/cases/test_triggers_endure.py"
+MENDING = "tests/cases/test_mending.py"
 SESSIONS = "tests/unit/test_session_cache.py"
 REVOCATIONS = "tests/integration/test_session_revocations.py"
 ODD = "tests/cases/test_odd_documents.py"
@@ -824,13 +826,113 @@ MUTANTS: Sequence[Mutant] = (
         "probe-removed",
         "a trigger whose column is gone fails the user's write",
         [
-            Swap("syncline/capture/triggers.sql", "statement", "WHEN OTHERS THEN problem := SQLERRM;", ""),
-            Swap("syncline/capture/triggers.sql", "row", "EXCEPTION WHEN OTHERS THEN problem := SQLERRM;", ""),
+            Swap(
+                "syncline/capture/triggers.sql",
+                "statement",
+                "many := true; WHEN OTHERS THEN problem := SQLERRM;",
+                "many := true;",
+            ),
+            Swap(
+                "syncline/capture/triggers.sql",
+                "row",
+                "PERFORM WHERE {sound}; EXCEPTION WHEN OTHERS THEN problem := SQLERRM;",
+                "PERFORM WHERE {sound};",
+            ),
         ],
         [
             "tests/cases/test_writes_go_on.py::test_a_write_that_cannot_be_marked_goes_on_and_leaves_a_note_in_its_transaction"
         ],
         quick=True,
+    ),
+    Mutant(
+        "outbox-taken-for-sound",
+        "what somebody adds to the outbox fails users' writes",
+        [Swap("syncline/capture/triggers.sql", "sound", "syncline.markable()", "true")],
+        [f"{ENDURE}::test_users_writes_go_on_and_each_change_is_marked_or_noted"],
+        quick=True,
+    ),
+    Mutant(
+        "careless-where-it-is-odd",
+        "a trigger that knows that something is wrong marks as always",
+        [
+            Swap(
+                "syncline/capture/triggers.sql",
+                "statement",
+                "BEGIN is_durable := current_setting('synchronous_commit') <> 'off'; {many} EXCEPTION WHEN OTHERS THEN"
+                " problem := SQLERRM; {gap} END;",
+                "is_durable := current_setting('synchronous_commit') <> 'off'; {many}",
+            )
+        ],
+        [f"{ENDURE}::test_users_writes_go_on_and_each_change_is_marked_or_noted"],
+    ),
+    Mutant(
+        "gaps-of-another-entity",
+        "in one transaction a gap of entity 11 is taken for one of entity 1",
+        [Swap("syncline/capture/triggers.sql", "noted", "concat(' ', {stem},", "concat({stem},")],
+        [f"{ENDURE}::test_gaps_of_several_entities_in_one_transaction_are_all_noted"],
+    ),
+    Mutant(
+        "altered-unseen",
+        "columns of ours that another tool has altered stay so",
+        [
+            Swap(
+                f"{OUTBOX}/parts.py",
+                "_altered",
+                "not part.shape.fits(type_, not_null=not_null, filled=filled)",
+                "False",
+            )
+        ],
+        [f"{ENDURE}::test_columns_that_another_tool_altered_are_put_back_and_all_is_marked"],
+    ),
+    Mutant(
+        "breaks-off-and-forgets",
+        "an installation that broke off after putting tables back leaves records unmarked",
+        [Swap("syncline/capture/halves.py", "plan_missing", "plan.migrations.append(_remembered())", "pass")],
+        [f"{ENDURE}::test_an_installation_that_breaks_off_after_putting_back_has_all_marked_by_the_next"],
+    ),
+    Mutant(
+        "owner-unasked",
+        "trigger functions whose owner may not mark any more stay so",
+        [Swap("syncline/capture/plan.py", "plan_owners", "if not unable: ...", "if True: ...")],
+        [f"{ENDURE}::test_what_was_forbidden_is_allowed_again"],
+    ),
+    Mutant(
+        "all-or-nothing-mended",
+        "one entity that cannot be put back keeps all others from it",
+        [Swap("syncline/capture/put_back.py", "put_back", "if len(entities) == 1: ...", "if True: ...")],
+        [f"{MENDING}::test_one_entity_that_cannot_be_put_back_keeps_no_other_from_it"],
+    ),
+    Mutant(
+        "file-installed-by-mending",
+        "mending installs what an outdated file says",
+        [
+            Swap(
+                "syncline/capture/put_back.py",
+                "_entities",
+                "if lost_entities(await missing_parts(conn)): ...",
+                "if True: ...",
+            )
+        ],
+        [f"{MENDING}::test_what_is_installed_is_put_back_not_what_a_file_says"],
+    ),
+    Mutant(
+        "own-schema-unlooked-at",
+        "a running worker does not notice that something of ours is gone",
+        [Swap(f"{RELAY}/our_schema.py", "OurSchema.look", "if found == self._digest: ...", "if True: ...")],
+        [f"{MENDING}::test_a_running_worker_says_what_of_ours_is_gone_until_it_is_put_back"],
+    ),
+    Mutant(
+        "beats-wait-for-mending",
+        "a worker that mends renews no lease meanwhile",
+        [
+            Swap(
+                f"{RELAY}/lookout.py",
+                "Lookout._try_to_mend",
+                "self._mending = asyncio.create_task(self._mend())",
+                "self._mending = asyncio.create_task(self._mend())\nawait asyncio.wait({self._mending})",
+            )
+        ],
+        [f"{MENDING}::test_a_worker_goes_on_while_it_mends"],
     ),
     # -- signals
     Mutant(

@@ -39,6 +39,15 @@ async def plan_event_trigger(conn: AsyncConnection[Any], plan: InstallPlan, *, w
         plan.say(f"{'replace' if found['enabled'] else 'create'} event trigger {NAME}")
 
 
+async def may_create(conn: AsyncConnection[Any]) -> bool:
+    """Tell whether this role may make one."""
+    try:
+        await _may_create(conn, await _found(conn))
+    except PrivilegeError:
+        return False
+    return True
+
+
 async def plan_event_trigger_removal(conn: AsyncConnection[Any], plan: InstallPlan) -> None:
     """Add its removal, before any trigger goes; without the right to it, it goes with the schema."""
     found = await _found(conn)

@@ -11,11 +11,13 @@ from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import grants_of_roles
 from syncline.outbox.dialect import Dialect
 from syncline.outbox.parts import Kind, Part, parts
+from syncline.outbox.sql import blocks
 
 _REMEMBERS = frozenset({"entity", "outbox", "deferred", "parked", "task"})
 """Tables whose rows are changes, or say whose changes they are: without them every record has to be looked at."""
 _OF_ENTITIES = ("entity", "outbox", "deferred", "parked", "task", "observed", "capture")
 _HOLDS = frozenset({Kind.TABLE, Kind.COLUMN})
+_ALTERED = _HOLDS | {Kind.DEFINITION}
 
 
 def lost_entities(lacking: Sequence[Part]) -> bool:
@@ -35,9 +37,11 @@ def plan_missing(plan: InstallPlan, lacking: Sequence[Part], names: Collection[s
     """
     if not lacking:
         return
-    losses = _losses(lacking)
-    if "entity" in losses:
+    losses = _losses(lacking, _ALTERED)
+    if lost_entities(lacking):
         plan.migrations += _forgotten(lacking, dialect)
+    elif losses and dialect is Dialect.POSTGRESQL:
+        plan.migrations.append(_remembered())
     for part in lacking:
         # Each alone, as a migration is: an installation that breaks off goes on from there.
         plan.migrations.append(sql.Composed([sql.SQL(";\n".join([*part.statements, *_numbers(part, dialect)]))]))
@@ -46,16 +50,22 @@ def plan_missing(plan: InstallPlan, lacking: Sequence[Part], names: Collection[s
         plan.migrations.append(grants_of_roles())
     if losses:
         plan.sweep_all = True
+        what = ", ".join(f"syncline.{name}" for name in losses)
         plan.warnings.append(
-            f"another tool has dropped {', '.join(f'syncline.{name}' for name in losses)}, or a part of it: changes "
-            "may be missing until every record has been marked (backfill, sweep)"
+            f"another tool has dropped or altered {what}, or a part of it: changes may be missing until every record "
+            "has been marked (backfill, sweep)"
         )
         for name in names:
             plan.stale(name)
 
 
-def _losses(lacking: Sequence[Part]) -> list[str]:
-    return sorted({part.table or part.name for part in lacking if part.kind in _HOLDS} & _REMEMBERS)
+def _losses(lacking: Sequence[Part], kinds: Collection[Kind] = _HOLDS) -> list[str]:
+    return sorted({part.table or part.name for part in lacking if part.kind in kinds} & _REMEMBERS)
+
+
+def _remembered() -> sql.Composed:
+    """Compose the note, before anything is put back, that every entity is to be marked: also where this breaks off."""
+    return sql.Composed([sql.SQL(blocks("halves.sql", "syncline.capture")["remembered"])])
 
 
 def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Composed]:

@@ -42,6 +42,7 @@ from syncline.outbox.dialect import Dialect, on_cockroach
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.parts import Part, missing_parts
 from syncline.outbox.registry import PENDING, InstalledEntity, installed, require_version, schema_version
+from syncline.outbox.tables import odd_outbox
 
 TURNS = 5
 """How often an installation is planned again because of others."""
@@ -56,7 +57,6 @@ __all__ = [
     "options_of",
     "plan",
     "plan_uninstall",
-    "put_back",
     "render",
     "uninstall",
 ]
@@ -90,6 +90,8 @@ class InstallOptions:
     """True: an event trigger says at once that a schema change has ended capture; ``None``: one that is there stays."""
     package: str | None = None
     """Version to write into ``meta``; by default that of this package."""
+    leaving: frozenset[str] = frozenset()
+    """Installed entities that stay as they are."""
 
 
 def options_of(source: SourceSettings, **more: Any) -> InstallOptions:
@@ -137,14 +139,16 @@ async def plan(
         plan_missing(result, lacking, [one.entity.name for one in wanted], Dialect.POSTGRESQL)
         if version is not None:
             plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
+        present, left = _without(present, options.leaving)
         fresh = version is None
         plan_schema(result, facts, fresh=fresh, wake=options.wake, package=package, old_package=old_package)
         plan_entities(result, wanted, present)
         captured = {e.id: e.name for e in present.values() if e.capture == "triggers" and e.state != PENDING}
         needed = arms(wanted, families, options.by_row)
         upgraded = old_package != package
-        functions = await read_functions(conn)
-        plan_triggers(result, needed, functions, await read_triggers(conn), captured, upgraded=upgraded)
+        functions = [one for one in await read_functions(conn) if one.entity not in left]
+        triggers = [one for one in await read_triggers(conn) if one.entity not in left]
+        plan_triggers(result, needed, functions, triggers, captured, upgraded=upgraded)
         await plan_view(conn, result, options.view_schema, options.view_name)
         roots = [family[0].oid for family in families.values()]
         whole = not (fresh or lacking)
@@ -155,6 +159,8 @@ async def plan(
         plan_rearming(result, wanted, present)
         if options.backfill:
             plan_backfills(result, wanted, present)
+        if whole and version is not None and not version.missing and (odd := await odd_outbox(conn)):
+            result.warnings.append(f"{odd}: each write takes a slower way; take that back")
         result.tables = await read_locked(conn, list(result.steps))
     return result
 
@@ -212,27 +218,6 @@ async def install_in_turn(
             return await install(conn, wanted, lock_timeout=lock_timeout, patience=patience)
         wanted = await again()
     return await install(conn, wanted, lock_timeout=lock_timeout, patience=patience)
-
-
-async def put_back(
-    conn: AsyncConnection[Any], entities: Sequence[Entity], *, capture: Literal["triggers", "session"], wake: bool
-) -> None:
-    """Do what an installation would about capture, and have marked what was missed; the view for people stays as it is.
-
-    Raises:
-        PrivilegeError: the role may not.
-        MappingError, SourceError: it cannot be done.
-
-    """
-    with translated():
-        views = [] if on_cockroach(conn) else await read(conn, "other_views")
-    view = {"view_schema": views[0]["schema"], "view_name": views[0]["name"]} if views else {"view_schema": None}
-    options = InstallOptions(capture=capture, wake=wake, backfill=True, **view)
-
-    async def planned() -> InstallPlan:
-        return await plan(conn, entities, options)
-
-    await install_in_turn(conn, await planned(), planned)
 
 
 def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:
@@ -353,6 +338,14 @@ async def _present(
         )
     meta = (await read(conn, "meta"))[0]
     return version, present, meta["last_entity"], meta["package"]
+
+
+def _without(
+    present: Mapping[str, InstalledEntity], leaving: frozenset[str]
+) -> tuple[Mapping[str, InstalledEntity], frozenset[int]]:
+    """Take entities that stay as they are out of sight; give their ids."""
+    seen = {name: one for name, one in present.items() if name not in leaving}
+    return seen, frozenset(one.id for name, one in present.items() if name in leaving)
 
 
 def _families(tables: Sequence[TableName], members: Sequence[Any]) -> dict[TableName, list[Any]]:

@@ -22,6 +22,7 @@ from syncline.capture.triggers import (
     key_function,
     observed_after,
     observed_before,
+    own,
     row_triggers,
     statement_triggers,
     trigger_functions,
@@ -136,6 +137,7 @@ def plan_triggers(
     for place in sorted(present.keys() - keep, key=str):
         gone = None if place in wanted.triggers else f"{place[0]}: drop trigger {place[1]}"
         plan.on_table(place[0], present[place].entity, gone, drop_trigger(*place))
+    plan_owners(plan, functions, captured)
     changed = _plan_functions(plan, wanted, functions, {} if upgraded else captured)
     for place, (trigger, entity) in wanted.triggers.items():
         if place in keep:
@@ -190,6 +192,28 @@ def _plan_functions(
             if function.definer and function.entity in captured:
                 gap(plan, captured[function.entity], f"function syncline.{function.name} was altered")
     return changed
+
+
+def plan_owners(plan: InstallPlan, functions: Sequence[PresentFunction], captured: Mapping[int, str]) -> None:
+    """Let functions mark again whose owner may not any more: they become those of the role that installs."""
+    unable = [function for function in functions if not function.may_mark]
+    if not unable:
+        return
+    rights = [
+        "USAGE, CREATE ON SCHEMA syncline",
+        "ALL ON ALL TABLES IN SCHEMA syncline",
+        "EXECUTE ON ALL FUNCTIONS IN SCHEMA syncline",
+    ]
+    grants = [sql.SQL("/* syncline */ GRANT {} TO CURRENT_USER").format(sql.SQL(right)) for right in rights]
+    plan.add("grant our tables to the role that installs", *grants)
+    for function in unable:
+        plan.arm(
+            function.entity, f"function syncline.{function.name}: make it the installing role's", own(function.name)
+        )
+        if function.entity in captured:
+            gap(
+                plan, captured[function.entity], f"the owner of function syncline.{function.name} may not mark any more"
+            )
 
 
 def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger], captured: Mapping[int, str]) -> None:
@@ -274,7 +298,8 @@ def plan_rearming(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping[
     waiting = {entity for step in plan.steps.values() for entity in step.entities}
     for one in wanted:
         old = present.get(one.entity.name)
-        if old is not None and old.state == ARMED and one.id in waiting and one.entity.name in plan.backfill:
+        behind = one.id in waiting or plan.sweep_all
+        if old is not None and old.state == ARMED and behind and one.entity.name in plan.backfill:
             plan.rows.append(_set_state(one.id, REARMING))
             plan.arm(one.id, None, _arm(one.id))
 

@@ -95,6 +95,8 @@ class PresentFunction:
     settings: Sequence[str]
     volatility: str
     arguments: Sequence[str]
+    may_mark: bool
+    """Its owner may do what it does."""
 
     @property
     def identity(self) -> tuple[str, tuple[str, ...]]:

@@ -40,7 +40,13 @@ SELECT p.proname::text AS name, p.prosrc AS body, p.prosecdef AS definer, coales
                          ELSE pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.typname) END
              FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, place)
              JOIN pg_catalog.pg_type AS t ON t.oid = a.type
-             JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.typnamespace ORDER BY a.place) AS arguments
+             JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.typnamespace ORDER BY a.place) AS arguments,
+       NOT p.prosecdef OR pg_catalog.has_schema_privilege(p.proowner, n.oid, 'USAGE')
+           AND coalesce(pg_catalog.has_function_privilege(p.proowner, pg_catalog.to_regprocedure('syncline.wake()'), 'EXECUTE'), true)
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c
+                           WHERE c.relnamespace = n.oid AND c.relname IN ('outbox', 'task', 'notice', 'entity')
+                             AND NOT (pg_catalog.has_table_privilege(p.proowner, c.oid, 'SELECT')
+                                      AND (c.relname = 'entity' OR pg_catalog.has_table_privilege(p.proowner, c.oid, 'INSERT')))) AS may_mark
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = 'syncline' AND p.proname ~ '^(key|capture)_[0-9]+'
 

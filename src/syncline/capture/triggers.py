@@ -139,13 +139,16 @@ def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
         "id": sql.Literal(watch.entity),
         "hint": sql.SQL('left(TG_OP, 1)::"char"') if own else sql.SQL("'U'::\"char\""),
         "gone": sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\""),
-        "gap": _gap(watch),
+        **_carefully(watch),
+        **_lanes(watch),
     }
     truncate = _trigger_function(watch, "truncate", shared | {"kind": sql.Literal("sweep" if own else "backfill")})
     if by_row:
         old = {"old_key": key_expression(watch.columns, "old"), "old_present": _present(watch, "old")}
         new = {"new_key": key_expression(watch.columns, "new"), "new_present": _present(watch, "new")}
-        return _trigger_function(watch, "row", shared | old | new), truncate
+        parts = shared | old | new
+        ways = {name: _part(name, **parts) for name in ("row_keys", "row_marks")}
+        return _trigger_function(watch, "row", parts | ways), truncate
     rows = {
         "key": key_expression(watch.columns, "r"),
         "distinct": sql.SQL("" if own else "DISTINCT "),
@@ -210,6 +213,11 @@ def drop_function(name: str, arguments: Sequence[str]) -> sql.Composed:
     return _template("function_drop").format(function=_ours(name), arguments=_types(arguments))
 
 
+def own(name: str) -> sql.Composed:
+    """Compose the change of a trigger function's owner to whoever runs it."""
+    return _template("function_own").format(function=_ours(name))
+
+
 def dollar_quoted(body: str) -> sql.SQL:
     """Quote a function's body so that it stays readable, with a tag that does not occur in it."""
     tag, number = "$$", 0
@@ -220,22 +228,36 @@ def dollar_quoted(body: str) -> sql.SQL:
 
 def _statement_function(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> Function:
     """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
-    keys = _template(f"keys_{role}", part=True).format(**parts)
+    keys = _part(f"keys_{role}", **parts)
     ways = {
-        "single": _template(f"single_{role}", part=True).format(**parts),
-        "many": _template(f"many_{role}", part=True).format(**parts, keys=keys),
+        "single": _part(f"single_{role}", **parts),
+        "many": _part(f"many_{role}", **parts, keys=keys),
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
     }
     return _trigger_function(watch, role, {**parts, **ways}, template="statement")
 
 
-def _gap(watch: Watch) -> sql.Composed:
-    """Compose what notes that changes could not be marked: all records of the entity, or the parents of children."""
-    kinds = ["backfill"] if watch.embed else ["backfill", "sweep"]
-    return _template("gap", part=True).format(
-        id=sql.Literal(watch.entity), stem=sql.Literal(watch.stem), kinds=sql.Literal("{" + ",".join(kinds) + "}")
-    )
+def _carefully(watch: Watch) -> dict[str, sql.Composable]:
+    """Compose what is done where something is not as it should be: a user's write goes on whatever it is."""
+    kinds = ["backfill"] if watch.embed else ["backfill", "sweep"]  # of children the parents are marked
+    parts = {
+        "id": sql.Literal(watch.entity),
+        "stem": sql.Literal(watch.stem),
+        "kinds": sql.Literal("{" + ",".join(kinds) + "}"),
+    }
+    return {
+        "sound": _part("sound"),
+        "noted": _part("noted", **parts),
+        "gap": _part("gap", **parts, notice=_part("notice", **parts)),
+        "wake_carefully": _part("wake_carefully"),
+    }
+
+
+def _lanes(watch: Watch) -> dict[str, sql.Composable]:
+    """Compose the lanes of the keys that the functions have in hand."""
+    keys = {"one": "one", "gone": "gone", "after": "after", "before": "before", "q": "q.k"}
+    return {f"lane_{name}": _part("lane", of=sql.SQL(of), id=sql.Literal(watch.entity)) for name, of in keys.items()}
 
 
 def _trigger_function(
@@ -296,6 +318,11 @@ def _present(watch: Watch, row: str) -> sql.Composable:
     if not watch.embed:
         return sql.SQL("true")
     return sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(_of(row, column)) for column in watch.columns)
+
+
+def _part(name: str, **parts: sql.Composable) -> sql.Composed:
+    """Compose a part of another block."""
+    return _template(name, part=True).format(**parts)
 
 
 def _template(name: str, *, part: bool = False) -> sql.SQL:

@@ -44,7 +44,17 @@ BEGIN
             problem := SQLERRM;
     END;
     IF problem IS NOT NULL THEN
-        {gap}
+        IF {noted} THEN
+            RETURN NULL;
+        END IF;
+        BEGIN
+            is_durable := current_setting('synchronous_commit') <> 'off';
+            {many}
+        EXCEPTION WHEN OTHERS THEN
+            problem := SQLERRM;
+            {gap}
+        END;
+        {wake_carefully}
         RETURN NULL;
     END IF;
     IF many THEN
@@ -54,40 +64,50 @@ BEGIN
             RETURN NULL;
         END IF;
     ELSE
-        INSERT INTO syncline.outbox (entity, lane, hint, key)
-        VALUES ({id}, syncline.lane_of({id}::smallint, one), {hint}, one);
+        INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_one}, {hint}, one);
         IF gone <> one THEN
-            INSERT INTO syncline.outbox (entity, lane, hint, key)
-            VALUES ({id}, syncline.lane_of({id}::smallint, gone), {gone}, gone);
+            INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_gone}, {gone}, gone);
         END IF;
     END IF;
     PERFORM syncline.wake();
     RETURN NULL;
 END
 
+-- name: sound
+-- May marks be made as always? It costs nothing: `markable()` is asked, and the rest looked up, when the statement is planned,
+-- and again after every change of what is named here. What it says otherwise fails the statement it stands in.
+CASE WHEN syncline.markable() THEN true
+             ELSE EXISTS (SELECT o.entity, o.lane, o.hint, o.durable, o.key FROM syncline.outbox AS o
+                          WHERE syncline.wake() IS NULL AND 'syncline.outbox_seq_seq'::regclass IS NULL) END
+
+-- name: lane
+-- As `syncline.lane_of` says it, which another tool may drop.
+(pg_catalog.hashtextextended({of}, {id}::bigint) & 63)::smallint
+
 -- name: single_statement
-SELECT q.k INTO STRICT one FROM (SELECT {key} AS k FROM changed AS r{where}) AS q WHERE NOT EXISTS (SELECT FROM syncline.outbox WHERE false)
+SELECT q.k INTO STRICT one FROM (SELECT {key} AS k FROM changed AS r{where}) AS q
+        WHERE {sound}
 
 -- name: single_update
 SELECT n.k, o.k INTO STRICT one, gone
         FROM (SELECT {key} AS k FROM changed AS r{where}) AS n CROSS JOIN (SELECT {key} AS k FROM before AS r{where}) AS o
-        WHERE NOT EXISTS (SELECT FROM syncline.outbox WHERE false)
+        WHERE {sound}
 
 -- name: many_statement
 INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
-        SELECT {id}, syncline.lane_of({id}::smallint, q.k), q.hint, is_durable, q.k
-        FROM ({keys}) AS q;
-        many := FOUND;
+            SELECT {id}, {lane_q}, q.hint, is_durable, q.k
+            FROM ({keys}) AS q;
+            many := FOUND;
 
 -- name: many_update
 -- (Plans are kept for the session, whatever number of rows the first statement had: a nested loop would be quadratic.)
 nested := current_setting('enable_nestloop');
-        PERFORM set_config('enable_nestloop', 'off', true);
-        INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
-        SELECT {id}, syncline.lane_of({id}::smallint, q.k), q.hint, is_durable, q.k
-        FROM ({keys}) AS q;
-        many := FOUND;
-        PERFORM set_config('enable_nestloop', nested, true);
+            PERFORM set_config('enable_nestloop', 'off', true);
+            INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
+            SELECT {id}, {lane_q}, q.hint, is_durable, q.k
+            FROM ({keys}) AS q;
+            many := FOUND;
+            PERFORM set_config('enable_nestloop', nested, true);
 
 -- name: keys_statement
 SELECT q.k, {hint} AS hint FROM (SELECT {distinct}{key} AS k FROM changed AS r{where}) AS q
@@ -103,18 +123,23 @@ WITH new AS MATERIALIZED (
     SELECT o.k, {gone} FROM (SELECT {distinct}({key}) COLLATE pg_catalog."C" AS k FROM before AS r{where}) AS o
     WHERE NOT EXISTS (SELECT FROM new AS n WHERE n.k = o.k)
 
+-- name: noted
+-- A gap is noted once a transaction; a savepoint that is rolled back takes the note along.
+strpos(current_setting('syncline.gap', true), concat(' ', {stem}, '@', pg_current_xact_id()::text, ' ')) > 0
+
 -- name: gap
--- Once a transaction; a savepoint that is rolled back takes the note along. Where our tables are gone nothing can be noted:
--- `syncline install`, which puts them back, has everything marked.
-IF current_setting('syncline.gap', true) IS NULL
-           OR strpos(current_setting('syncline.gap', true), {stem} || '@' || pg_current_xact_id()::text || ' ') = 0 THEN
-            PERFORM set_config('syncline.gap', concat(current_setting('syncline.gap', true), {stem}, '@', pg_current_xact_id()::text, ' '), true);
-            IF to_regclass('syncline.task') IS NOT NULL THEN
+-- What nobody can note here a worker's look at the catalog finds; `syncline install`, which puts it back, has everything marked.
+PERFORM set_config('syncline.gap', concat(current_setting('syncline.gap', true), ' ', {stem}, '@', pg_current_xact_id()::text, ' '), true);
+            BEGIN
                 INSERT INTO syncline.task (kind, entity, reason)
                 SELECT kind, {id}, 'capture gap' FROM unnest({kinds}::text[]) AS kind;
-                PERFORM syncline.wake();
-            END IF;
-            IF to_regclass('syncline.notice') IS NOT NULL THEN
+            EXCEPTION WHEN OTHERS THEN
+                RAISE LOG 'syncline: changes of %.% are not marked: %; nor noted: %', TG_TABLE_SCHEMA, TG_TABLE_NAME, problem, SQLERRM;
+            END;
+            {notice}
+
+-- name: notice
+BEGIN
                 INSERT INTO syncline.notice (name, severity, message, entity)
                 SELECT 'CaptureBroken', 'critical', format(
                     'entity %s: changes of %s.%s cannot be marked one by one (%s), every record will be; run `syncline install`',
@@ -122,8 +147,16 @@ IF current_setting('syncline.gap', true) IS NULL
                 FROM syncline.entity AS e
                 WHERE e.id = {id} AND NOT EXISTS (SELECT FROM syncline.notice AS n WHERE n.name IN ('CaptureBroken', 'EntityStopped')
                                                   AND n.entity = e.name AND n.resolved_at IS NULL);
-            END IF;
-        END IF;
+            EXCEPTION WHEN OTHERS THEN
+                NULL; -- the task stands, or the server's log has it
+            END;
+
+-- name: wake_carefully
+BEGIN
+            PERFORM syncline.wake();
+        EXCEPTION WHEN OTHERS THEN
+            NULL; -- the worker polls
+        END;
 
 -- name: row
 -- For tables whose rows can be written without a statement on them: partitions, inheritance, logical replication.
@@ -133,63 +166,87 @@ DECLARE
     problem text;
 BEGIN
     BEGIN
-        IF TG_OP <> 'INSERT' THEN
+        {row_keys}
+        PERFORM WHERE {sound};
+    EXCEPTION WHEN OTHERS THEN
+        problem := SQLERRM;
+    END;
+    IF problem IS NULL THEN
+        {row_marks}
+        IF coalesce(before, after) IS NOT NULL THEN
+            PERFORM syncline.wake();
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF {noted} THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        {row_keys}
+        {row_marks}
+    EXCEPTION WHEN OTHERS THEN
+        problem := SQLERRM;
+        {gap}
+    END;
+    {wake_carefully}
+    RETURN NULL;
+END
+
+-- name: row_keys
+IF TG_OP <> 'INSERT' THEN
             before := CASE WHEN {old_present} THEN {old_key} END;
         END IF;
         IF TG_OP <> 'DELETE' THEN
             after := CASE WHEN {new_present} THEN {new_key} END;
         END IF;
-        PERFORM FROM syncline.outbox WHERE false;
+
+-- name: row_marks
+IF after IS NOT NULL THEN
+            INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_after}, {hint}, after);
+        END IF;
+        IF before <> after OR before IS NOT NULL AND after IS NULL THEN
+            INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_before}, {gone}, before);
+        END IF;
+
+-- name: truncate
+-- Once a transaction, however many partitions a TRUNCATE reaches.
+DECLARE
+    problem text;
+BEGIN
+    BEGIN
+        INSERT INTO syncline.task (kind, entity, reason)
+        SELECT {kind}, {id}, 'truncate'
+        WHERE NOT EXISTS (SELECT FROM syncline.task AS t WHERE t.tx = pg_current_xact_id() AND t.entity = {id} AND t.kind = {kind});
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
     EXCEPTION WHEN OTHERS THEN
         problem := SQLERRM;
     END;
     IF problem IS NOT NULL THEN
+        IF {noted} THEN
+            RETURN NULL;
+        END IF;
         {gap}
-        RETURN NULL;
     END IF;
-    IF after IS NOT NULL THEN
-        INSERT INTO syncline.outbox (entity, lane, hint, key)
-        VALUES ({id}, syncline.lane_of({id}::smallint, after), {hint}, after);
-    END IF;
-    IF before <> after OR before IS NOT NULL AND after IS NULL THEN
-        INSERT INTO syncline.outbox (entity, lane, hint, key)
-        VALUES ({id}, syncline.lane_of({id}::smallint, before), {gone}, before);
-    END IF;
-    IF coalesce(before, after) IS NOT NULL THEN
-        PERFORM syncline.wake();
-    END IF;
-    RETURN NULL;
-END
-
--- name: truncate
--- Once a transaction, however many partitions a TRUNCATE reaches.
-BEGIN
-    IF to_regclass('syncline.task') IS NULL THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO syncline.task (kind, entity, reason)
-    SELECT {kind}, {id}, 'truncate'
-    WHERE NOT EXISTS (SELECT FROM syncline.task AS t WHERE t.tx = pg_current_xact_id() AND t.entity = {id} AND t.kind = {kind});
-    IF FOUND THEN
-        PERFORM syncline.wake();
-    END IF;
+    {wake_carefully}
     RETURN NULL;
 END
 
 -- name: trigger_statement
-CREATE TRIGGER {trigger} AFTER {event} ON {table} REFERENCING {rows} TABLE AS changed
+CREATE OR REPLACE TRIGGER {trigger} AFTER {event} ON {table} REFERENCING {rows} TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION {function}()
 
 -- name: trigger_update
-CREATE TRIGGER {trigger} AFTER UPDATE ON {table} REFERENCING OLD TABLE AS before NEW TABLE AS changed
+CREATE OR REPLACE TRIGGER {trigger} AFTER UPDATE ON {table} REFERENCING OLD TABLE AS before NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION {function}()
 
 -- name: trigger_row
-CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {table}
+CREATE OR REPLACE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {table}
     FOR EACH ROW EXECUTE FUNCTION {function}()
 
 -- name: trigger_truncate
-CREATE TRIGGER {trigger} AFTER TRUNCATE ON {table}
+CREATE OR REPLACE TRIGGER {trigger} AFTER TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION {function}()
 
 -- name: trigger_always
@@ -201,6 +258,9 @@ DROP TRIGGER IF EXISTS {trigger} ON {table}
 
 -- name: function_drop
 DROP FUNCTION IF EXISTS {function}({arguments})
+
+-- name: function_own
+ALTER FUNCTION {function}() OWNER TO CURRENT_USER
 
 -- name: wake_off
 CREATE OR REPLACE FUNCTION syncline.wake() RETURNS void

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from syncline.errors import DamagedError, SourceError
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.migration import numbers, pending
+from syncline.outbox.shapes import Shape, restored, shape
 from syncline.outbox.sql import blocks, script, statements_of
 
 _CREATE = re.compile(
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     FUNCTION = "function"
     VIEW = "view"
     ROWS = "rows of"
+    DEFINITION = "the definition of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,17 @@ class Part:
     """The column that a key comes back with."""
     identity: str = ""
     """The column whose numbers begin anew with it."""
+    shape: Shape | None = None
+    """Of a column: how it is defined."""
 
     def __str__(self) -> str:
         return f"{self.kind} syncline.{self.name}"
 
 
 async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
-    """List what an installed schema lacks, in the order in which it can be made; no migration will make it.
+    """List what an installed schema lacks or has otherwise, in the order in which it can be made.
+
+    What a migration will make is not among it.
 
     Raises:
         DamagedError: what is left does not tell which installation this was; the hint names the commands.
@@ -86,9 +92,10 @@ async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
     without = {part.name for part in lacking if part.kind in (Kind.TABLE, Kind.COLUMN)}
     lacking = [p for p in lacking if p.kind is Kind.TABLE or (p.table not in without and p.column not in without)]
     lacking = [p for p in lacking if p.kind is not Kind.IDENTITY or p.name not in without]
-    coming = await _coming(conn, dialect, without)
+    applied = await _applied(conn, without)
+    coming = _coming(dialect, applied)
     lacking = [part for part in lacking if part.name not in coming]
-    lost = [str(p) for p in lacking if "meta" in (p.name, p.table) and p.kind is not Kind.KEY]
+    lost = [str(p) for p in lacking if "meta" in (p.name, p.table) and p.kind not in (Kind.KEY, Kind.DEFINITION)]
     rows = {} if lost else await _rows(conn, without)
     if not lost and not rows["meta"]:
         if dialect is Dialect.COCKROACHDB and not await _any_entity(conn, without):
@@ -99,6 +106,8 @@ async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
             f"another tool has dropped {lost[0]}: nobody knows any more which installation this was",
             hint="`syncline uninstall`, then `syncline install`; a worker then marks everything and sweeps the target",
         )
+    if dialect is Dialect.POSTGRESQL and applied == numbers():  # else another release may have it otherwise
+        lacking = [*await _altered(conn, without), *lacking]
     if not rows["lanes"] or any(part.emptied and part.table == "lane" for part in lacking):
         lacking.append(_lanes(dialect))
     return lacking
@@ -113,11 +122,34 @@ async def require_whole(conn: AsyncConnection[Any]) -> None:
     """
     lacking = await missing_parts(conn)
     if lacking:
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise DamagedError(
-            f"another tool has dropped {', '.join(map(str, lacking[:3]))}{more}",
-            hint="`syncline install` puts it back, and has marked what may have been missed",
+            what_is_wrong(lacking), hint="`syncline install` puts it back, and has marked what may have been missed"
         )
+
+
+def what_is_wrong(lacking: Sequence[Part]) -> str:
+    """Say it in a sentence: what is gone, or else what is otherwise."""
+    dropped = [part for part in lacking if part.kind is not Kind.DEFINITION]
+    shown = dropped or lacking
+    more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    return f"another tool has {'dropped' if dropped else 'altered'} {', '.join(map(str, shown[:3]))}{more}"
+
+
+async def _altered(conn: AsyncConnection[Any], without: set[str]) -> list[Part]:
+    """List the columns that are there and defined otherwise."""
+    rows = await (await conn.execute(blocks("registry.sql")["shapes"])).fetchall()
+    there = {row[0]: row[1:] for row in rows}
+    found = []
+    for part in parts(Dialect.POSTGRESQL):
+        if part.shape is None or part.name in without or part.name not in there:
+            continue
+        type_, not_null, filled = there[part.name]
+        if not part.shape.fits(type_, not_null=not_null, filled=filled):
+            column = part.name.partition(".")[2]
+            statement = restored(part.table, column, part.shape, part.statements)
+            said = tuple(text for text in part.statements if text.startswith("COMMENT"))
+            found.append(Part(Kind.DEFINITION, part.name, part.table, (statement, *said), column=part.name))
+    return found
 
 
 async def _rows(conn: AsyncConnection[Any], without: set[str]) -> dict[str, Any]:
@@ -142,12 +174,16 @@ def _lanes(dialect: Dialect) -> Part:
     return Part(Kind.ROWS, "lane", "lane", tuple(text for text in texts if text.startswith("INSERT")))
 
 
-async def _coming(conn: AsyncConnection[Any], dialect: Dialect, without: set[str]) -> set[str]:
+async def _applied(conn: AsyncConnection[Any], without: set[str]) -> set[int]:
+    """Read the numbers of the migrations that were made."""
+    if any(name.partition(".")[0] in ("meta", "migration") for name in without):
+        return set()
+    rows = await (await conn.execute(blocks("registry.sql")["migrations"])).fetchall()
+    return {row[0] for row in rows}
+
+
+def _coming(dialect: Dialect, applied: set[int]) -> set[str]:
     """Name what the migrations that are still to be made will bring."""
-    applied: set[int] = set()
-    if not any(name.partition(".")[0] in ("meta", "migration") for name in without):
-        rows = await (await conn.execute(blocks("registry.sql")["migrations"])).fetchall()
-        applied = {row[0] for row in rows}
     steps = [step for one in pending(dialect, numbers() - applied) for step in one.steps]
     names = {found["name"] for step in steps for found in _CREATE.finditer(step)}
     names |= {found[1] for step in steps for found in _LATER_KEY.finditer(step)}
@@ -183,8 +219,10 @@ def _parts_of(statement: str, kind: Kind, name: str, dialect: Dialect) -> Iterat
     columns = [(column["name"], column["type"]) for column in _COLUMN.finditer(statement)]
     numbered = [column for column, type_ in columns if _IDENTITY.search(type_)]
     yield Part(kind, name, "", (statement,), identity="".join(numbered))
+    whole = _TABLE_KEY.search(statement)
+    keyed = re.findall(r"\w+", whole["columns"]) if whole else []
     for column, type_ in columns:
-        yield _column(name, column, type_)
+        yield _column(name, column, type_, keyed=column in keyed)
     if dialect is Dialect.POSTGRESQL:  # CockroachDB names its keys otherwise, from release to release
         yield from _keys(statement, name, columns)
         for column in numbered:
@@ -192,12 +230,13 @@ def _parts_of(statement: str, kind: Kind, name: str, dialect: Dialect) -> Iterat
             yield Part(Kind.IDENTITY, f"{name}.{column}", name, (add,), identity=column)
 
 
-def _column(table: str, column: str, type_: str) -> Part:
+def _column(table: str, column: str, type_: str, *, keyed: bool) -> Part:
     known = "DEFAULT" in type_ or "GENERATED" in type_ or not ("NOT NULL" in type_ or "PRIMARY KEY" in type_)
     add = f"ALTER TABLE syncline.{table} ADD COLUMN IF NOT EXISTS {column} {type_}"
     statements = (add,) if known else (f"TRUNCATE syncline.{table}", add)
     identity = column if "GENERATED" in type_ else ""
-    return Part(Kind.COLUMN, f"{table}.{column}", table, statements, emptied=not known, identity=identity)
+    wanted = shape(type_, keyed=keyed)
+    return Part(Kind.COLUMN, f"{table}.{column}", table, statements, emptied=not known, identity=identity, shape=wanted)
 
 
 def _keys(statement: str, table: str, columns: list[tuple[str, str]]) -> Iterator[Part]:

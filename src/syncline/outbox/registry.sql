@@ -48,6 +48,16 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attidentity <> '' AND NOT a.attisdropped
 WHERE n.nspname = 'syncline' AND c.relkind = 'r'
 
+-- name: shapes
+-- How the columns of our tables are defined (not on CockroachDB, which spells types otherwise).
+SELECT c.relname || '.' || a.attname AS name,
+       CASE WHEN a.attgenerated <> '' THEN 'generated' ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END AS type,
+       a.attnotnull AS not_null, a.atthasdef OR a.attidentity <> '' AS filled
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = 'syncline' AND c.relkind IN ('r', 'p') AND c.relname !~ '^history_[0-9]'
+
 -- name: rows
 SELECT EXISTS (SELECT FROM syncline.meta), EXISTS (SELECT FROM syncline.lane)
 

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from syncline.model.entity import TableName
+from syncline.outbox.connection import first_line
 from syncline.outbox.sql import blocks
 
 State = Mapping[str, Any]
@@ -82,6 +83,21 @@ async def digest(conn: AsyncConnection[Any], tables: Sequence[TableName]) -> str
     """Digest the catalog's rows about these tables; cheap enough for every second."""
     found = (await _rows(conn, "digest", **_named(tables)))[0]
     return f"{found['md5']} {found['pglogical'] and await has_pglogical(conn)}"
+
+
+async def own_digest(conn: AsyncConnection[Any]) -> str:
+    """Digest the catalog's rows about our own schema."""
+    found = await _rows(conn, "own_digest")
+    return str(found[0]["md5"]) if found else "gone"
+
+
+async def odd_outbox(conn: AsyncConnection[Any]) -> str | None:
+    """Say what somebody has added to the outbox, or forbidden, that keeps triggers from marking as always."""
+    try:
+        await _rows(conn, "markable")
+    except (psycopg.errors.RaiseException, psycopg.errors.InsufficientPrivilege) as error:
+        return first_line(error)
+    return None
 
 
 async def has_pglogical(conn: AsyncConnection[Any]) -> bool:

@@ -43,6 +43,27 @@ SELECT md5(concat_ws('/',
     (SELECT string_agg(concat_ws(':', id, xmin), ',' ORDER BY id) FROM syncline.entity))) AS md5,
     pg_catalog.to_regclass('pglogical.subscription') IS NOT NULL AS pglogical
 
+-- name: own_digest
+-- The same of our own schema, and of what somebody may have added to the outbox.
+SELECT md5(concat_ws('/', n.nspacl,
+    (SELECT string_agg(concat_ws(':', c.oid, c.xmin), ',' ORDER BY c.oid) FROM pg_catalog.pg_class AS c
+     WHERE c.relnamespace = n.oid AND c.relname !~ '^history_[0-9]'),
+    (SELECT string_agg(concat_ws(':', a.attrelid, a.attnum, a.xmin), ',' ORDER BY a.attrelid, a.attnum)
+     FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+     WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND c.relname !~ '^history_[0-9]' AND a.attnum > 0),
+    (SELECT string_agg(concat_ws(':', p.oid, p.xmin), ',' ORDER BY p.oid) FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = n.oid),
+    (SELECT string_agg(d.oid::text, ',' ORDER BY d.oid) FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = o.oid),
+    (SELECT string_agg(i.indexrelid::text, ',' ORDER BY i.indexrelid) FROM pg_catalog.pg_index AS i WHERE i.indrelid = o.oid),
+    (SELECT string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint AS k WHERE k.conrelid = o.oid),
+    (SELECT string_agg(t.oid::text, ',' ORDER BY t.oid) FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = o.oid),
+    (SELECT string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = o.oid),
+    (SELECT s.xmin::text FROM pg_catalog.pg_sequence AS s WHERE s.seqrelid = pg_catalog.to_regclass('syncline.outbox_seq_seq')))) AS md5
+FROM pg_catalog.pg_namespace AS n LEFT JOIN pg_catalog.pg_class AS o ON o.relnamespace = n.oid AND o.relname = 'outbox'
+WHERE n.nspname = 'syncline'
+
+-- name: markable
+SELECT syncline.markable()
+
 -- name: pglogical_there
 SELECT coalesce(pg_catalog.has_schema_privilege('pglogical', 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), false) AS yes
 FROM (SELECT pg_catalog.to_regclass('pglogical.subscription')::oid AS oid) AS c WHERE c.oid IS NOT NULL

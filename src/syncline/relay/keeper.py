@@ -112,6 +112,11 @@ class Keeper:
             await self._source.notice("NewColumn", severity, message, entity=name)
         await self._source.end_notices("NewColumn", still=list(news))
 
+    async def close(self) -> None:
+        """End what is under way beside ``run``."""
+        if self._lookout is not None:
+            await self._lookout.close()
+
     def stop(self) -> None:
         """End ``run`` after what it is doing."""
         self._stopping.set()

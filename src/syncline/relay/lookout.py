@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
 from syncline.capture.observed import WHOLE, Difference, difference, problems, state
+from syncline.ending import end
 from syncline.errors import SynclineError
 from syncline.outbox import tables
 from syncline.outbox.connection import translated
 from syncline.outbox.source import PostgresSource
 from syncline.outbox.tables import WatchedEntity
+from syncline.relay.our_schema import OurSchema
 
 BROKEN, GAP, FAILED = "CaptureBroken", "CaptureGap", "TaskFailed"
 """Notices: of this look and of triggers; of triggers of earlier releases; of tasks, which fail again."""
 UNMENDED = "MendFailed"
 MEND_SECONDS = 30.0
+CLOSE_SECONDS = 1.0
 MANY = 5
 """Partitions that come together and are still marked one by one."""
 
-Mend = Callable[[], Awaitable[None]]
-"""Puts back what captures changes, as an installation would."""
+Mend = Callable[[], Coroutine[Any, Any, Mapping[str, SynclineError]]]
+"""Puts back what captures changes, as an installation would; gives the entities of which it could not, and why."""
 
 
 class Lookout:
@@ -40,6 +44,7 @@ class Lookout:
         self, source: PostgresSource, mend: Mend | None = None, *, stopped: Mapping[str, str] = MappingProxyType({})
     ) -> None:
         self._source = source
+        self._ours = OurSchema(source)
         self._mend = mend
         self._entities: Sequence[WatchedEntity] = ()
         self._digest = ""
@@ -47,10 +52,13 @@ class Lookout:
         self._looked = datetime.now(UTC)
         self._broken: Mapping[str, str] = {}
         self._mend_due = 0.0
+        self._mending: asyncio.Task[Mapping[str, SynclineError]] | None = None
 
     async def look(self) -> bool:
         """Look; tell whether anything in the catalog is otherwise than when this worker looked last."""
         connection = self._source.control
+        if await self._ours.look():
+            self._mend_due = 0.0
         with translated():
             found = await tables.digest(connection, tables.tables_of(self._entities))
             if found == self._digest:
@@ -108,11 +116,33 @@ class Lookout:
         self._mend_due = 0.0
 
     async def _try_to_mend(self) -> None:
-        if not (self._broken or self._stopped) or self._mend is None or time.monotonic() < self._mend_due:
+        """Have it done beside this worker's beats, which other workers wait for; say what came of it."""
+        if self._mending is not None:
+            if self._mending.done():
+                mending, self._mending = self._mending, None
+                await self._tell_of_mending(mending)
             return
-        self._mend_due = time.monotonic() + MEND_SECONDS
+        if not (self._broken or self._stopped or self._ours.lacks) or self._mend is None:
+            return
+        if time.monotonic() >= self._mend_due:
+            self._mend_due = time.monotonic() + MEND_SECONDS
+            self._mending = asyncio.create_task(self._mend())
+
+    async def _tell_of_mending(self, mending: asyncio.Task[Mapping[str, SynclineError]]) -> None:
         try:
-            await self._mend()
-        except SynclineError as error:
-            message = f"capture could not be put back: {error.message}"
-            await self._source.notice("MendFailed", "warning", message)
+            failed = mending.result()
+        except SynclineError as raised:
+            await self._source.notice(UNMENDED, "warning", f"capture could not be put back: {raised.message}")
+            return
+        for name, error in failed.items():
+            message = f"entity {name}: capture could not be put back: {error.message}"
+            await self._source.notice(UNMENDED, "warning", message, entity=name)
+        await self._source.end_notices(UNMENDED, still=list(failed))
+
+    async def close(self) -> None:
+        """Break off what is being put back; the next worker goes on from there."""
+        if self._mending is not None:
+            await end(self._mending, seconds=CLOSE_SECONDS)
+            if self._mending.done() and not self._mending.cancelled():
+                self._mending.exception()  # nobody else asks
+            self._mending = None

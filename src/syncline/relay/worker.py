@@ -28,6 +28,8 @@ from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
 from syncline.telemetry.observer import Observer
 
+MEND_SECONDS = 30.0
+"""Between two attempts to put our schema back."""
 STOP_SECONDS = 2.0
 """How long a stop waits for what is under way."""
 LAST_BEAT_SECONDS = 0.5
@@ -76,6 +78,7 @@ class Worker:
         self._observer = observer
         self._background = background
         self._mend = mend
+        self._mend_due = 0.0
         self._stopping = asyncio.Event()
         self._pump: Pump | None = None
         self._known: Identity | None = None
@@ -123,7 +126,10 @@ class Worker:
                 error = _gravest(raised)
                 connected = self._connected or self._stopping.is_set()
                 if not (isinstance(error, SynclineError) and error.retryable) or not connected:
-                    raise (await self._cause(error)) from raised
+                    error = await self._cause(error)
+                    if not await self._mended(error):
+                        raise error from raised
+                assert isinstance(error, SynclineError)  # noqa: S101  else it was raised
                 await self._pause(error, backoff)
 
     async def _cause(self, error: BaseException) -> BaseException:
@@ -136,6 +142,16 @@ class Worker:
             except SynclineError:
                 pass  # whatever it is, the first error says more
         return error
+
+    async def _mended(self, error: BaseException) -> bool:
+        """Put back what of ours another tool has dropped, where the settings say so; tell whether that is done."""
+        if not isinstance(error, DamagedError) or self._mend is None or time.monotonic() < self._mend_due:
+            return False
+        self._mend_due = time.monotonic() + MEND_SECONDS
+        with suppress(SynclineError):  # the damage says more
+            await self._mend()
+            return True
+        return False
 
     async def _open(self) -> PostgresSource:
         settings = self._settings.source
@@ -207,6 +223,7 @@ class Worker:
         try:
             await self._run_session(source, plans, pump, keeper, backoff)
         finally:
+            await keeper.close()
             self._unfinished = pump.unfinished()
             if self._stopping.is_set():
                 with suppress(SynclineError):  # the source is away: what is not given back runs out

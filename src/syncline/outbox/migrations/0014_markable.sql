@@ -1,0 +1,56 @@
+-- name: function
+CREATE OR REPLACE FUNCTION syncline.markable() RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    odd text;
+BEGIN
+    SELECT concat_ws(', ', CASE WHEN c.relkind <> 'r' THEN 'is no table' END,
+                     CASE WHEN c.relchecks > 0 THEN 'has a CHECK' END, CASE WHEN EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname <> 'remember_trace') THEN 'has triggers' END,
+                     CASE WHEN c.relhasrules THEN 'has rules' END, CASE WHEN c.relrowsecurity THEN 'has row-level security' END,
+                     CASE WHEN EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'seq'
+                                       WHERE i.indrelid = c.oid AND (i.indkey::text <> a.attnum::text OR i.indpred IS NOT NULL)) THEN 'has another index' END,
+                     CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN format('is closed to %s', current_user) END,
+                     CASE WHEN NOT has_function_privilege('syncline.wake()', 'EXECUTE') THEN format('wakes nobody for %s', current_user) END,
+                     CASE WHEN (SELECT (s.seqmax, s.seqincrement, s.seqcycle) <> (9223372036854775807, 1, false) FROM pg_sequence AS s
+                                WHERE s.seqrelid = to_regclass('syncline.outbox_seq_seq')) THEN 'has another sequence' END,
+                     CASE WHEN (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod),
+                                                            CASE WHEN a.attnotnull THEN 'not null' END, CASE WHEN a.atthasdef THEN 'default' END,
+                                                            CASE WHEN a.attidentity <> '' THEN 'identity' END, CASE WHEN a.attgenerated <> '' THEN 'generated' END),
+                                                  ', ' ORDER BY a.attname)
+                                FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+                          <> 'at timestamp with time zone not null default, durable boolean not null default, entity smallint not null, '
+                             'event_type text, hint "char" not null, key text not null, lane smallint not null, payload jsonb, '
+                             'seq bigint not null identity, tx xid8 not null default' THEN 'has other columns' END)
+    INTO odd
+    FROM pg_class AS c WHERE c.oid = 'syncline.outbox'::regclass;
+    IF odd <> '' THEN
+        RAISE EXCEPTION 'syncline.outbox %', odd;
+    END IF;
+    RETURN true;
+END $$;
+
+-- name: comment
+COMMENT ON FUNCTION syncline.markable() IS 'Syncline: true, or an error that says what of the outbox is not as it was made.';
+
+-- name: traces
+-- Where `syncline tracing on` was run.
+DO $migration$
+BEGIN
+    IF to_regprocedure('syncline.remember_trace()') IS NOT NULL THEN
+        CREATE OR REPLACE FUNCTION syncline.remember_trace() RETURNS trigger
+            LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+            AS $$
+        BEGIN
+            IF current_setting('syncline.traceparent', true) ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+                BEGIN
+                    INSERT INTO syncline.trace (tx, traceparent)
+                    VALUES (pg_current_xact_id(), current_setting('syncline.traceparent', true)) ON CONFLICT DO NOTHING;
+                EXCEPTION WHEN OTHERS THEN
+                    NULL; -- another tool has dropped the table: no reason for the user's write to fail
+                END;
+            END IF;
+            RETURN NULL;
+        END $$;
+    END IF;
+END $migration$;

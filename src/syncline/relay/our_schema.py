@@ -1,0 +1,59 @@
+"""A worker's look at our own schema: another tool may have dropped or altered some of it."""
+
+from __future__ import annotations
+
+import time
+
+from syncline.outbox import tables
+from syncline.outbox.connection import translated
+from syncline.outbox.parts import missing_parts, what_is_wrong
+from syncline.outbox.source import PostgresSource
+
+DAMAGED = "SchemaDamaged"
+LOOK_SECONDS = 5.0
+
+
+class OurSchema:
+    """Compares the catalog's rows about our schema with those seen last, and says what is not as it was made."""
+
+    def __init__(self, source: PostgresSource) -> None:
+        self._source = source
+        self._digest = ""
+        self._due = 0.0
+        self.lacks = False
+        """`syncline install` has something to put back."""
+
+    async def look(self) -> bool:
+        """Look, now and then; tell whether anything is otherwise than when this worker looked last.
+
+        Raises:
+            DamagedError: nobody can tell any more which installation this was.
+            SourceError: not even a notice can be left.
+
+        """
+        if time.monotonic() < self._due:
+            return False
+        self._due = time.monotonic() + LOOK_SECONDS
+        with translated():
+            found = await tables.own_digest(self._source.control)
+        if found == self._digest:
+            return False
+        await self._judge()
+        self._digest = found
+        return True
+
+    async def _judge(self) -> None:
+        connection = self._source.control
+        with translated():
+            now = await tables.clock(connection)
+            lacking = await missing_parts(connection)
+        self.lacks = bool(lacking)
+        told: list[str] = []
+        if lacking:
+            told = [f"{what_is_wrong(lacking)}: changes may not be captured; run `syncline install`"]
+            await self._source.notice(DAMAGED, "critical", told[0])
+        elif odd := await tables.odd_outbox(connection):
+            told = [f"{odd}: each write takes a slower way, and is noted as a gap where that fails; take it back"]
+            await self._source.notice(DAMAGED, "warning", told[0])
+        with translated():
+            await tables.resolve(connection, DAMAGED, told, before=now)

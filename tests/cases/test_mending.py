@@ -1,0 +1,239 @@
+"""Capture that has ended and our own schema in halves: said by a running worker, and put back where it may."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from syncline import wiring
+from syncline.capture.put_back import put_back
+from syncline.config.settings import SourceSettings
+from syncline.errors import DamagedError, MappingError, SynclineError
+from syncline.insight.status import read_status
+from syncline.model.thresholds import Health
+from syncline.relay import keeper, our_schema
+from tests.relay import Relay, entity, relayed, until
+
+DDL = "".join(f"CREATE TABLE {name} (id bigint PRIMARY KEY, note text); " for name in "abc")
+ENTITIES = [entity(name) for name in "abc"]
+BRISK = {"grace": timedelta(seconds=0.2), "renew": timedelta(seconds=0.1)}
+NOTICES = "SELECT entity, message FROM syncline.notice WHERE name = %s AND resolved_at IS NULL ORDER BY entity"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(keeper, "LOOK_SHARE", 0)
+    monkeypatch.setattr(our_schema, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(wiring, "TASK_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def relay(database: str) -> AsyncIterator[Relay]:
+    async with relayed(database, ddl=DDL, entities=ENTITIES, **BRISK) as found:
+        yield found
+
+
+@pytest.fixture
+def mending(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: Any = Relay.settings
+    source = lambda one: replace(settings.fget(one), source=SourceSettings(url=one.url, mend=True))  # noqa: E731
+    monkeypatch.setattr(Relay, "settings", property(source))
+
+
+async def _put_back(relay: Relay, *configured: str, **options: Any) -> Mapping[str, SynclineError]:
+    entities = [one for one in ENTITIES if one.name in configured]
+    async with await psycopg.AsyncConnection.connect(relay.url, autocommit=True) as connection:
+        return await put_back(connection, entities, capture="triggers", wake=True, **options)
+
+
+def _triggers(relay: Relay) -> set[str]:
+    return {table for (table,) in relay.sql("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname ~ 'syncline'")}
+
+
+async def test_one_entity_that_cannot_be_put_back_keeps_no_other_from_it(relay: Relay) -> None:
+    relay.sql("DROP TABLE a; DROP FUNCTION syncline.capture_2_statement, syncline.capture_3_update CASCADE")
+
+    failed = await _put_back(relay, "a", "b", "c")
+
+    assert failed.keys() == {"a"}
+    assert isinstance(failed["a"], MappingError)
+    relay.sql("INSERT INTO b VALUES (1); INSERT INTO c VALUES (1); UPDATE c SET note = 'x'")
+    assert relay.value("SELECT count(*) FROM syncline.outbox") == 3
+    assert {*relay.sql("SELECT entity, kind FROM syncline.task")} == {
+        (n, kind) for n in (2, 3) for kind in ("backfill", "sweep")
+    }
+
+
+async def test_each_that_cannot_be_put_back_is_named(relay: Relay, mending: None) -> None:
+    async with relay.worker():
+        relay.sql("ALTER TABLE a RENAME TO z; DROP TABLE b; DROP TRIGGER syncline_3_update ON c")
+        await until(lambda: [name for name, _ in relay.sql(NOTICES, "MendFailed")] == ["a", "b"])
+        assert "there is no table public.b" in relay.sql(NOTICES, "MendFailed")[1][1]
+        await until(
+            lambda: (
+                ("c",)
+                not in relay.sql(
+                    "SELECT entity FROM syncline.notice WHERE name = 'CaptureBroken' AND resolved_at IS NULL"
+                )
+            )
+        )
+        relay.sql("ALTER TABLE z RENAME TO a")
+        relay.sql("CREATE TABLE b (id bigint PRIMARY KEY, note text)")
+        await until(lambda: not relay.sql(NOTICES, "MendFailed"))
+        relay.sql(
+            "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); INSERT INTO c VALUES (1); UPDATE c SET note = 'x'"
+        )
+        await relay.equal(tasks=True)
+
+
+async def test_what_is_installed_is_put_back_not_what_a_file_says(relay: Relay) -> None:
+    relay.sql("DROP TRIGGER syncline_1_update ON a; DROP TRIGGER syncline_2_update ON b")
+
+    assert await _put_back(relay, "a") == {}
+
+    assert _triggers(relay) == {"a", "b", "c"}
+    assert relay.sql("SELECT name FROM syncline.entity ORDER BY 1") == [("a",), ("b",), ("c",)]
+
+
+async def test_where_nobody_knows_what_was_installed_the_file_counts(relay: Relay) -> None:
+    relay.sql("DROP TABLE syncline.entity CASCADE")
+
+    assert await _put_back(relay, "a", "b") == {}
+
+    assert relay.sql("SELECT name FROM syncline.entity ORDER BY 1") == [("a",), ("b",)]
+    assert _triggers(relay) == {"a", "b"}
+
+
+async def test_an_event_trigger_stays_and_comes_back_where_it_is_wanted_and_may_be(relay: Relay) -> None:
+    count = "SELECT count(*) FROM pg_event_trigger WHERE evtname = 'syncline_ddl' AND evtenabled = 'A'"
+    relay.sql("DROP TRIGGER syncline_1_update ON a")
+    await _put_back(relay, event_triggers=True)
+    assert relay.value(count) == 1
+    relay.sql("DROP TRIGGER syncline_1_update ON a; DROP TABLE syncline.task")
+    await _put_back(relay, event_triggers=False)
+    assert relay.value(count) == 1, "it is nobody's to take away"
+    relay.sql("DROP EVENT TRIGGER syncline_ddl; DROP TRIGGER syncline_1_update ON a")
+    await _put_back(relay, event_triggers=False)
+    assert relay.value(count) == 0
+
+
+async def test_a_role_that_may_make_no_event_trigger_puts_the_rest_back(relay: Relay) -> None:
+    relay.sql("CREATE ROLE mender LOGIN")
+    try:
+        relay.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO mender', current_database()); END $$")
+        relay.sql(
+            "REASSIGN OWNED BY mender TO mender; ALTER TABLE a OWNER TO mender; ALTER TABLE b OWNER TO mender; ALTER TABLE c OWNER TO mender"
+        )
+        await relay.uninstall()
+        superuser, relay.url = relay.url, relay.url.replace("postgres@", "mender@")
+        await relay.install()
+        relay.sql("DROP TRIGGER syncline_1_update ON a")
+        assert await _put_back(relay, event_triggers=True) == {}
+        assert "a" in _triggers(relay)
+        relay.url = superuser
+    finally:
+        relay.sql("REASSIGN OWNED BY mender TO CURRENT_USER; DROP OWNED BY mender; DROP ROLE mender")
+
+
+DAMAGES = {
+    "function syncline.lane_of": "DROP FUNCTION syncline.lane_of",
+    "function syncline.wake": "DROP FUNCTION syncline.wake",
+    "column syncline.task.options": "ALTER TABLE syncline.task DROP COLUMN options",
+    "the definition of syncline.outbox.lane": "ALTER TABLE syncline.outbox ALTER lane TYPE integer",
+    "table syncline.certificate": "DROP TABLE syncline.certificate",
+}
+
+
+@pytest.mark.parametrize("what", ["function syncline.lane_of", "the definition of syncline.outbox.lane"])
+async def test_a_running_worker_says_what_of_ours_is_gone_until_it_is_put_back(relay: Relay, what: str) -> None:
+    async with relay.worker():
+        relay.sql(DAMAGES[what])
+        await until(lambda: relay.sql(NOTICES, "SchemaDamaged"))
+        ((about, message),) = relay.sql(NOTICES, "SchemaDamaged")
+        assert (about, what in message, "run `syncline install`" in message) == (None, True, True)
+        with pytest.raises(DamagedError, match=what):
+            await read_status(relay.url, None)
+        relay.sql("INSERT INTO a VALUES (1, 'x')")
+        await relay.install(backfill=True)
+        await until(lambda: not relay.sql(NOTICES, "SchemaDamaged"))
+        await until(lambda: not relay.sql(NOTICES, "CaptureBroken"))
+        await relay.equal(tasks=True)
+        await _healthy(relay)
+
+
+async def test_a_running_worker_says_what_somebody_added_to_the_outbox(relay: Relay) -> None:
+    async with relay.worker():
+        relay.sql("CREATE INDEX mine ON syncline.outbox (key)")
+        await until(lambda: relay.sql(NOTICES, "SchemaDamaged"))
+        assert "syncline.outbox has another index" in relay.sql(NOTICES, "SchemaDamaged")[0][1]
+        relay.sql("INSERT INTO a VALUES (1, 'x')")
+        relay.sql("DROP INDEX syncline.mine")
+        await until(lambda: not relay.sql(NOTICES, "SchemaDamaged"))
+        await relay.equal(tasks=True)
+
+
+LOST = {
+    **DAMAGES,
+    "table syncline.outbox": "DROP TABLE syncline.outbox CASCADE",
+    "table syncline.entity": "DROP TABLE syncline.entity CASCADE",
+    "column syncline.outbox.hint": "ALTER TABLE syncline.outbox DROP COLUMN hint CASCADE",
+    "the definition of syncline.outbox.key": "DROP VIEW syncline.changes CASCADE; ALTER TABLE syncline.outbox ALTER key TYPE varchar(1)",
+    "table syncline.notice": "DROP TABLE syncline.notice",
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+async def test_a_worker_that_may_puts_our_schema_back_and_has_all_marked(
+    relay: Relay, what: str, mending: None
+) -> None:
+    async with relay.worker():
+        relay.sql("INSERT INTO a SELECT n, 'x' FROM generate_series(1, 20) AS n")
+        await relay.drained()
+        with relay.conn.transaction():
+            relay.sql(LOST[what])
+            relay.sql("UPDATE a SET note = 'y'; DELETE FROM a WHERE id = 3; INSERT INTO a VALUES (100, 'z')")
+
+        def whole() -> bool:
+            with contextlib.suppress(psycopg.Error, IndexError):
+                return bool(relay.is_drained(tasks=True) and relay.rows(ENTITIES[0]) == relay.documents(ENTITIES[0]))
+            return False
+
+        await until(whole)
+        await _healthy(relay)
+        relay.sql("UPDATE a SET note = 'captured again'")
+        await relay.equal(tasks=True)
+
+
+async def _healthy(relay: Relay) -> None:
+    for _ in range(2000):
+        with contextlib.suppress(DamagedError):
+            if (await read_status(relay.url, None)).health is Health.HEALTHY:
+                return
+        await asyncio.sleep(0.05)
+    assert (await read_status(relay.url, None)).health is Health.HEALTHY
+
+
+async def test_a_worker_goes_on_while_it_mends(relay: Relay, mending: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever holds the tables: leases are renewed, others' changes applied, and a stop ends it."""
+    begun = asyncio.Event()
+
+    async def hangs(*_: Any, **__: Any) -> Mapping[str, SynclineError]:
+        begun.set()
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(wiring, "put_back", hangs)
+    async with relay.worker():
+        relay.sql("DROP TRIGGER syncline_1_update ON a")
+        await asyncio.wait_for(begun.wait(), 100)
+        await relay.renewed()
+        relay.sql("INSERT INTO b VALUES (1, 'x')")
+        await until(lambda: relay.rows(ENTITIES[1]) == relay.documents(ENTITIES[1]))
