@@ -33,10 +33,11 @@ from syncline.targets.mongo import MongoTarget
 from syncline.telemetry.observer import NullObserver
 from tests import engines
 from tests.model.actions_relay import HOPELESS
-from tests.model.explorer import explore, first, in_words, walk
+from tests.model.explorer import explore, first, walk
 from tests.model.mutants import mutant
 from tests.model.scope import Scope, Step
 from tests.model.scopes import SMALL
+from tests.model.search import in_words
 from tests.model.state import Message, State, exchanged
 from tests.relay import ITEM, ITEMS, Relay, relayed, until
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from tests.model.explorer import Result, explore
+from tests.model.explorer import explore
 from tests.model.mutants import MUTANTS, mutant
 from tests.model.scope import Scope
 from tests.model.scopes import FOUND, LARGE, SMALL
+from tests.model.search import Result
+from tests.model.sql import scopes as sql
+from tests.model.sql import world
+from tests.model.sql.scope import SqlScope
 
 
 def main() -> int:
@@ -25,7 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     unexpected = 0
     for name, scope, holds in _chosen(options.names, small=not options.large, large=not options.small):
-        result = explore(replace(scope, limit=options.limit) if options.limit else scope)
+        result = _explored(scope, options.limit)
         cut = not result.complete and bool(options.limit)
         expected = not result.broken and (result.complete or cut) if holds else bool(result.broken)
         unexpected += not expected
@@ -36,12 +40,19 @@ def main() -> int:
     return int(unexpected > 0)
 
 
-def _chosen(names: list[str], *, small: bool, large: bool) -> Iterator[tuple[str, Scope, bool]]:
-    groups: list[tuple[dict[str, Scope], bool]] = []
+def _explored(scope: Scope | SqlScope, limit: int) -> Result:
+    if isinstance(scope, SqlScope):
+        return world.explore(replace(scope, limit=limit) if limit else scope)
+    return explore(replace(scope, limit=limit) if limit else scope)
+
+
+def _chosen(names: list[str], *, small: bool, large: bool) -> Iterator[tuple[str, Scope | SqlScope, bool]]:
+    groups: list[tuple[Mapping[str, Scope | SqlScope], bool]] = []
     if small or names:
         groups += [(SMALL, True), ({name: mutant(name) for name in MUTANTS}, False), (FOUND, False)]
+        groups += [(sql.SMALL, True), (sql.MUTANTS, False)]
     if large or names:
-        groups.append((LARGE, True))
+        groups += [(LARGE, True), (sql.LARGE, True)]
     for group, holds in groups:
         for name, scope in group.items():
             if not names or name in names:

@@ -1,16 +1,16 @@
-"""Breadth-first search over all states, so that the first counterexample is a shortest one."""
+"""What the relay's protocol can do from each state, for the search."""
 
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 
 from tests.model import actions_faults, actions_leases, actions_relay, actions_source, actions_target, actions_verify
 from tests.model.invariants import quiescent, violation
 from tests.model.scope import Action, Scope, Step
+from tests.model.search import Result, search
 from tests.model.state import (
     COPIED,
     NOBODY,
@@ -204,116 +204,40 @@ def _of_the_copy(scope: Scope) -> Scope:
     return replace(scope, script=scope.copy_script)
 
 
-@dataclass
-class Result:
-    """What an exploration found."""
+class RelayWorld:
+    """The relay's protocol within a scope."""
 
-    scope: Scope
-    states: int = 0
-    depth: int = 0
-    quiet: int = 0
-    seconds: float = 0.0
-    complete: bool = False
-    broken: str = ""
-    """The invariant that does not hold, in words."""
-    way: list[Step] = field(default_factory=list)
-    """The shortest way to it."""
+    def __init__(self, scope: Scope) -> None:
+        self.limit, self.livelocks = scope.limit, scope.livelocks
+        self.normal = _normal(scope)
+        self._scope = scope
+        self._chosen = actions(scope)
 
-    @property
-    def trace(self) -> list[str]:
-        """The way in words."""
-        return [in_words(told) for told, _ in self.way]
+    def first(self) -> State:
+        return first(self._scope)
+
+    def steps(self, state: State) -> Iterator[Step]:
+        return steps(self._scope, self._chosen, state)
+
+    def violation(self, before: State, after: State) -> str:
+        return violation(self._scope, before, after)
+
+    def at_rest(self, state: State) -> bool:
+        return quiescent(self._scope, state)
+
+    def is_fault(self, before: State, after: State) -> bool:
+        return after.budget != before.budget
 
 
 def explore(scope: Scope) -> Result:
     """Visit every state that can be reached."""
-    began = time.perf_counter()
-    chosen = actions(scope)
-    normal = _normal(scope)
-    start = normal(first(scope))
-    parents: dict[int, int] = {hash(start): 0}
-    forward: dict[int, list[int]] = {}
-    quiet: set[int] = set()
-    frontier = [start]
-    result = Result(scope)
-    while frontier and not result.broken and len(parents) < scope.limit:
-        following: list[State] = []
-        for state in frontier:
-            here = hash(state)
-            nexts = forward.setdefault(here, []) if scope.livelocks else None
-            if scope.livelocks and quiescent(scope, state):
-                quiet.add(here)
-            for _, reached in steps(scope, chosen, state):
-                after = normal(reached)
-                name = hash(after)
-                if nexts is not None and after.budget == state.budget:
-                    nexts.append(name)
-                said = violation(scope, state, reached)
-                new = name not in parents
-                if new:
-                    parents[name] = here
-                    following.append(after)
-                if said:
-                    result.broken = said
-                    result.way = path_to(scope, chosen, normal, parents, here, name)
-                    break
-            if result.broken:
-                break
-        result.depth += 1
-        frontier = following
-    result.complete = not frontier and not result.broken
-    if result.complete and scope.livelocks:
-        stuck = _stuck(forward, quiet)
-        if stuck is not None:
-            result.broken = "from here nothing leads to an end, unless something else goes wrong"
-            result.way = path_to(scope, chosen, normal, parents, parents[stuck], stuck)
-    result.states, result.quiet = len(parents), len(quiet)
-    result.seconds = time.perf_counter() - began
-    return result
+    return search(RelayWorld(scope), scope)
 
 
 def _normal(scope: Scope) -> Callable[[State], State]:
     plain = not (scope.restore or scope.copy or scope.two_steps or scope.tasks or scope.broken == "cursor")
     count = renumbered if plain and scope.compress else lambda state: state
     return count if scope.workers == 1 else lambda state: canonical(count(state))
-
-
-def _stuck(forward: dict[int, list[int]], quiet: set[int]) -> int | None:
-    """Find a state from which no end can be reached; the first that was visited."""
-    backward: dict[int, list[int]] = {}
-    for before, nexts in forward.items():
-        for after in nexts:
-            backward.setdefault(after, []).append(before)
-    good, waiting = set(quiet), list(quiet)
-    while waiting:
-        for before in backward.get(waiting.pop(), ()):
-            if before not in good:
-                good.add(before)
-                waiting.append(before)
-    return next((state for state in forward if state not in good), None)
-
-
-def path_to(
-    scope: Scope, chosen: list[Action], normal, parents: dict[int, int], here: int, last: int
-) -> list[tuple[tuple[object, ...], State]]:
-    """Walk the way again, from the start."""
-    names = [last, here]
-    while parents[names[-1]]:
-        names.append(parents[names[-1]])
-    names.reverse()
-    state, way = first(scope), []
-    if last == here:
-        names.pop()
-    for name in names[1:]:
-        # The states themselves, not their normal forms: a worker keeps its name all the way.
-        told, state = next((t, s) for t, s in steps(scope, chosen, state) if hash(normal(s)) == name)
-        way.append((told, state))
-    return way
-
-
-def in_words(told: tuple[object, ...]) -> str:
-    """Put a step into words."""
-    return str(told[0]).format(*told[1:])
 
 
 def walk(scope: Scope, seed: int, length: int = 60) -> Iterator[Step]:

@@ -1,0 +1,153 @@
+"""Explorations of the SQL fence: the design holds in each of them, and each mutant has a counterexample."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.model.sql.scope import PLAIN, SqlScope
+
+PUT, DELETE = ((0, PLAIN),), ((0, None),)
+
+FENCE = SqlScope(about="put, delete, put; a takeover, a crash or a lost answer", script=(PUT, DELETE, PUT), faults=1)
+OVER = SqlScope(about="delete and put of a row that stands", begin_with=(PLAIN,), script=(DELETE, PUT), faults=1)
+LANES = SqlScope(
+    about="batches over two lanes, one of which is lost",
+    keys=2,
+    lanes=2,
+    script=(((0, PLAIN), (1, PLAIN)), ((0, None),)),
+    faults=1,
+    kinds="e",
+)
+CROSSED = SqlScope(
+    about="two batches over two lanes each, the lanes in either order; a takeover of both",
+    keys=4,
+    lanes=2,
+    batches=2,
+    queues=True,
+    readers=1,
+    livelocks=False,
+    groups=((0, 3), (1, 2)),
+    script=(((0, PLAIN), (1, PLAIN), (2, PLAIN), (3, PLAIN)),),
+    faults=2,
+    kinds="e",
+)
+CHILD = SqlScope(
+    about="a parent and its child come and go, in batches of any keys, of two workers",
+    keys=2,
+    lanes=2,
+    owners=(0, 1),
+    script=(((0, PLAIN), (1, (0, 1))), ((1, None), (0, None))),
+    detector=True,
+)
+MOVES = SqlScope(
+    about="a child moves to another parent, its first one goes",
+    keys=3,
+    lanes=1,
+    workers=1,
+    batches=2,
+    begin_with=(PLAIN, None, (0, 1)),
+    script=(((1, PLAIN), (2, (0, 2)), (0, None)),),
+    detector=True,
+)
+CIRCLE = SqlScope(
+    about="two records that refer to each other, in one worker's batches",
+    keys=2,
+    workers=1,
+    script=(((0, (0, 2)), (1, (0, 1))),),
+    gives_way="nothing",
+)
+CIRCLE_GOES = replace(
+    CIRCLE, about="likewise, both are deleted", begin_with=((0, 2), (0, 1)), script=(((0, None), (1, None)),)
+)
+CIRCLE_APART = replace(
+    CIRCLE,
+    about="likewise, of two workers: one reference is NULL for a moment",
+    lanes=2,
+    owners=(0, 1),
+    workers=2,
+    gives_way="clear",
+    detector=True,
+)
+VALUE = SqlScope(
+    about="a unique value moves on, in either order of arrival",
+    keys=2,
+    lanes=2,
+    owners=(0, 1),
+    begin_with=((1, 0), (2, 0)),
+    script=(((0, (3, 0)), (1, (1, 0))),),
+    gives_way="nothing",
+    detector=True,
+)
+SWAP = SqlScope(
+    about="two records, each referred to, exchange a unique value; one worker",
+    keys=4,
+    workers=1,
+    begin_with=((1, 0), (2, 0), (0, 1), (0, 2)),
+    script=(((0, (2, 0)), (1, (1, 0))),),
+    cascades=True,
+    detector=True,
+)
+SWAP_APART = replace(
+    SWAP, about="likewise, two workers", keys=2, begin_with=((1, 0), (2, 0)), lanes=2, owners=(0, 1), workers=2
+)
+
+SMALL: dict[str, SqlScope] = {
+    "sql: fence": FENCE,
+    "sql: fence, a row stands": OVER,
+    "sql: lanes": LANES,
+    "sql: child and parent": CHILD,
+    "sql: child moves": MOVES,
+    "sql: circle of references": CIRCLE,
+    "sql: circle goes": CIRCLE_GOES,
+    "sql: circle, 2 workers": CIRCLE_APART,
+    "sql: value moves": VALUE,
+    "sql: swap": SWAP,
+    "sql: swap, 2 workers": SWAP_APART,
+    "sql: value stays": SqlScope(
+        about="the target alone has the constraint: one of both is parked",
+        keys=2,
+        workers=1,
+        script=(((0, (1, 0)), (1, (1, 0))),),
+        target_only=True,
+    ),
+    "sql: FOR SHARE": replace(FENCE, about="SELECT … FOR SHARE of the epoch instead", fence="share"),
+}
+"""Explored by every run of the tests."""
+
+LARGE: dict[str, SqlScope] = {
+    "sql: crossed lanes": CROSSED,
+    "sql: fence 2": replace(FENCE, about="two faults", faults=2),
+    "sql: two keys, two batches": SqlScope(
+        about="two batches of a lane at a time",
+        keys=2,
+        batches=2,
+        script=(((0, PLAIN),), ((1, PLAIN),), ((0, None),)),
+        faults=1,
+    ),
+    "sql: lanes, a crash": replace(LANES, about="with a crash or a lost answer", kinds="ect"),
+    "sql: child, a takeover": replace(CHILD, about="with a takeover or a lost answer", faults=1, kinds="et"),
+    "sql: value, a takeover": replace(VALUE, about="with a takeover or a lost answer", faults=1, kinds="et"),
+    "sql: swap, a lost answer": replace(SWAP_APART, about="with a lost answer", faults=1, kinds="t"),
+}
+"""Explored by ``make model``."""
+
+MUTANTS: dict[str, SqlScope] = {
+    "sql: no lock": replace(OVER, fence="no lock"),
+    "sql: lock and epoch in one statement": replace(OVER, fence="lock and read at once"),
+    "sql: unknown outcome keeps the epoch": replace(FENCE, kinds="t", unknown_costs_epoch=False),
+    "sql: not announced": replace(OVER, announces=False),
+    "sql: marks read before the announcement": replace(OVER, reads_after_announcing=False),
+    "sql: record compared and set as the last write": replace(FENCE, fence="record last", unknown_costs_epoch=False),
+    "sql: no fence": replace(OVER, fence="nothing"),
+    "sql: states before marks": replace(OVER, marks_before_states=False, faults=0),
+    "sql: a key in two batches": replace(OVER, one_batch_a_key=False, batches=2, faults=0),
+    "sql: a lost lane's batch is not waited for": replace(LANES, awaits_batches=False),
+    "sql: locks as they come": replace(CROSSED, sorted_locks=False),
+    "sql: a statement a row": replace(CIRCLE, together=False),
+    "sql: a statement a row that goes": replace(CIRCLE_GOES, together=False),
+    "sql: nobody gives way": replace(SWAP, gives_way="nothing"),
+    "sql: a referenced row is removed": replace(SWAP, gives_way="remove"),
+    "sql: a missing parent is parked at once": replace(CHILD, settles="parks at once"),
+    "sql: a value that moves is parked at once": replace(VALUE, settles="parks at once"),
+}
+"""The design without one mechanism."""
