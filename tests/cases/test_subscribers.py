@@ -1,8 +1,7 @@
 """A table that becomes the target of a subscription after the installation: noticed by a worker, captured after one command.
 
 pglogical is played: its catalogue by a table of its name, its apply by ``session_replication_role = replica``, which is how it
-writes. (With Debian's pglogical 2.4.2 on PostgreSQL 15 it was run by hand: row triggers see what it applies, statement triggers
-do not, and a trigger on TRUNCATE that runs SQL stops it.)
+writes. ``test_pglogical`` runs Debian's.
 """
 
 from __future__ import annotations
