@@ -170,6 +170,8 @@ async def test_parked_records_are_handled_by_keyboard_and_the_focus_is_kept(rela
             assert relay.sql("SELECT key FROM syncline.outbox") == [("1",)]
             focused = "document.activeElement.getAttribute('aria-label')"
             assert await tab.run(focused) == "Retry item 1", "a new state took nothing from under the finger"
+            await tab.press("Enter")
+            await tab.until("heard.filter(said => said.includes('item 1: a worker tries again')).length === 2")
 
             await tab.press("Tab")
             assert await tab.run(focused) == "Discard item 1"

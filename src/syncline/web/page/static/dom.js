@@ -62,7 +62,6 @@ export function list(parent, items, key, create, state) {
 
 let said = "";
 export function announce(message) {
-  if (message === said) return;
-  said = message;
-  byId("announce").textContent = message;
+  said = message === said ? `${message}\u00a0` : message; // the same once more is read out only if it is another text
+  byId("announce").textContent = said;
 }
