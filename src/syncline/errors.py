@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class SynclineError(Exception):
     """Syncline could not do what it was asked to do."""
@@ -103,6 +106,28 @@ class ForeignTargetError(TargetError):
 
 class UnsuitableTargetError(TargetError):
     """The server is no MongoDB, or a collection cannot be a target."""
+
+
+class DamagedRecordError(UnsuitableTargetError):
+    """A record of Syncline's own in the target is not what was written: somebody else has changed it."""
+
+
+class DamagedDocumentError(TargetError):
+    """Documents that were asked for cannot be decoded."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        damaged: Sequence[tuple[Any, str]] = (),
+        documents: Sequence[Any] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.damaged = list(damaged)
+        """The ``_id`` of each, and why."""
+        self.documents = list(documents)
+        """The others, in their order."""
 
 
 class NamedDatabaseError(SynclineError):

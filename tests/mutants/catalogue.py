@@ -21,6 +21,7 @@ STOP = "tests/cases/test_signals_stop.py"
 WAKES = "tests/cases/test_wakes.py"
 REJECTED = "tests/cases/test_rejected_records.py"
 CROWDS = "tests/cases/test_crowds.py"
+RECORDS = "tests/cases/test_damaged_records.py"
 DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
 STALE = "tests/cases/test_stale_writes.py"
@@ -550,8 +551,26 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "beat-overwrites-others",
         "the target's record of another source is overwritten by whoever comes",
-        [Swap(f"{TARGETS}/mongo.py", "MongoTarget.beat", "{'$or': [others, higher]}", "higher")],
+        [Swap(f"{TARGETS}/control.py", "replacement", "{'$and': [ours, known, {'$not': higher}]}", "{'$not': higher}")],
         [f"{CONTRACT}::test_another_systems_beat_stays_unless_it_is_named"],
+    ),
+    Mutant(
+        "damaged-beat-replaced",
+        "the target's record of its source is replaced when it does not say what it should",
+        [Swap(f"{TARGETS}/control.py", "replacement", "[ours, known, {'$not': higher}]", "[ours, {'$not': higher}]")],
+        [f"{RECORDS}::test_a_damaged_heartbeat_is_not_taken_over"],
+    ),
+    Mutant(
+        "damaged-lane-believed",
+        "a lane's record is taken for what it says, whatever that is",
+        [Swap(f"{TARGETS}/control.py", "lane_epochs", "if damaged: ...", "if False: ...")],
+        [f"{RECORDS}::test_a_damaged_lane_is_not_announced"],
+    ),
+    Mutant(
+        "damaged-documents-left-out",
+        "a read leaves out what cannot be decoded, and says nothing",
+        [Swap(f"{TARGETS}/damaged.py", "_each", "if damaged: ...", "if False: ...")],
+        ["tests/cases/test_damaged_documents.py::test_a_damaged_document_is_named_and_the_others_are_had"],
     ),
     Mutant(
         "cluster-as-installed",

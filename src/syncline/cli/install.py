@@ -155,6 +155,7 @@ async def _look_at_target(settings: Settings) -> list[str]:
     try:
         async with opened_target(brief) as target:
             await target.require_suitable(settings.entities)
+            await target.require_sound_records()
     except UnsuitableTargetError:
         raise
     except TargetError as error:

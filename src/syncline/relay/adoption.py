@@ -47,12 +47,13 @@ async def adopt(source: PostgresSource, target: Target, entities: Collection[int
 
     Raises:
         TargetUnavailableError, SourceUnavailableError: a side cannot be reached; run it again.
+        DamagedRecordError: a record of the target is not what was written.
 
     """
+    above = max((await target.lane_epochs()).values(), default=0)
     for entity in sorted(entities):
         await source.request_task("backfill", entity, REASON)
         await source.request_task("sweep", entity, REASON)
-    above = max((await target.lane_epochs()).values(), default=0)
     beat, installation, nonce = await source.adopt(count=owner.found.count if owner.found else 0, above=above)
     identity = source.identity
     mine = Beat(installation, identity.system, beat, identity.timeline, nonce, "syncline adopt")

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from syncline import __version__
-from syncline.errors import ForeignTargetError, TargetUnavailableError, VersionError
+from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError, VersionError
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.source import PostgresSource
 from syncline.ports import Beat, Renewal, Target
@@ -19,6 +19,7 @@ LANES = 64
 LOOKS = 3
 """How often a record of the target is compared anew before it is called somebody else's."""
 FOREIGN = "ForeignTarget"
+DAMAGED = "TargetRecordDamaged"
 ADOPT = "point [target] at another database; or, if the other one is gone for good, take it over: `syncline adopt`"
 
 
@@ -57,6 +58,8 @@ class Leases:
         self._ttl = ttl
         self._lasting = False
         """Beats have been exchanged in this session."""
+        self._sound = False
+        """A renewal of this session has come to its end: what it read in the target was in order."""
         self._seen = ""
         """The newest nonce that is known to stand in the target."""
         self._leaving: dict[int, int] = {}
@@ -72,6 +75,7 @@ class Leases:
         Raises:
             SourceUnavailableError: the session is over.
             ForeignTargetError: the target is another source's copy.
+            DamagedRecordError: somebody has changed what the target remembers of its source or of a lane.
             VersionError: this release's time here is over.
 
         """
@@ -90,6 +94,14 @@ class Leases:
             await self._exchange_beats(renewal)
             await self._balance(renewal)
             self.target_error = None
+            if not self._sound:
+                await self._source.settle(DAMAGED)
+                self._sound = True
+        except DamagedRecordError as error:
+            message = f"{error.message}: {error.hint}"
+            await self._source.notice(DAMAGED, "critical", f"{message}; this worker has ended")
+            self._observer.notice(DAMAGED, "critical", message)
+            raise
         except TargetUnavailableError as error:
             # Nothing can be announced, and nothing needs to be: the pump cannot write either.
             if self.target_error is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.model.strict_bson import AS_STORED, UNDEFINED, Odd, decoded, encoded, leading
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
+from syncline.targets import control as control_records
 from syncline.targets import mongo_errors, suitability
 from syncline.targets.bson_order import order
 from syncline.targets.concurrently import concurrently
@@ -322,8 +324,9 @@ class MongoTarget:
             if self._replica_set:
                 # After a failover a majority read may miss what was acknowledged before; once the new primary has
                 # confirmed a linearizable read it has everything. (An old epoch looks like a restored target.)
-                await (await self._consistent(self._control, single=True)).find_one({"_id": "source"})
-            return {record["lane"]: record["epoch"] async for record in control.find({"lane": {"$exists": True}})}
+                await self._control_record(control_records.SOURCE)
+            records = await control.with_options(RAW).find(control_records.LANES).to_list()
+        return control_records.lane_epochs([bytes(one.raw) for one in records], self._control.full_name)
 
     async def announce(self, epochs: Mapping[int, int]) -> set[int]:
         """Raise lane records; an epoch belongs to one acquisition, so who reads it back has raised it."""
@@ -339,23 +342,34 @@ class MongoTarget:
 
     async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
         """Advance the heartbeat record; another system's stays unless it is ``over``."""
-        record = {"_id": "source", **dataclasses.asdict(beat)}
-        higher = {"$and": [{"$eq": ["$installation", beat.installation]}, {"$gt": ["$count", beat.count]}]}
-        others = {"$not": {"$in": [{"$ifNull": ["$system", beat.system]}, [beat.system, over]]}}
+        record = {"_id": control_records.SOURCE, **dataclasses.asdict(beat)}
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            before = await self._control.find_one_and_update(
-                {"_id": "source"},
-                [{"$replaceWith": {"$cond": [{"$or": [others, higher]}, "$$ROOT", {"$literal": record}]}}],
+            before: Any = await self._control.with_options(RAW).find_one_and_update(
+                {"_id": control_records.SOURCE},
+                control_records.replacement(beat, record, over=over),
                 upsert=True,
                 return_document=pymongo.ReturnDocument.BEFORE,
             )
-        return _beat(before)
+        return control_records.beat_of(None if before is None else bytes(before.raw), self._control.full_name)
 
     async def read_beat(self) -> Beat | None:
         """Read the heartbeat record without touching it."""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            record = await (await self._consistent(self._control, single=True)).find_one({"_id": "source"})
-        return _beat(record)
+            record = await self._control_record(control_records.SOURCE)
+        return control_records.beat_of(record, self._control.full_name)
+
+    async def _control_record(self, id_: str) -> bytes | None:
+        return await read_one(await self._consistent(self._control, single=True), id_)
+
+    async def require_sound_records(self) -> None:
+        """Look at our own records.
+
+        Raises:
+            DamagedRecordError: somebody else has changed one of them.
+
+        """
+        await self.read_beat()
+        await self.lane_epochs()
 
     async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
         """Read by ``_id``; a single record linearizably where the server has replicas."""
@@ -395,7 +409,7 @@ class MongoTarget:
     async def probe(self) -> None:
         """Write something small and durable: is it the server or the batch that fails?"""
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            await self._control.update_one({"_id": "probe"}, {"$inc": {"count": 1}}, upsert=True)
+            await self._control.replace_one({"_id": "probe"}, {"nonce": uuid.uuid4().hex}, upsert=True)
 
     async def count(self, entity: Entity) -> int:
         """Count the documents of a collection, from its metadata."""
@@ -455,13 +469,6 @@ def _outranks(version: Any, ticket: int) -> bool:
         return order(ticket) < order(version)
     nothing = version is None or (isinstance(version, Odd) and version.tag == UNDEFINED)
     return not nothing and not isinstance(version, MinKey)
-
-
-def _beat(record: Mapping[str, Any] | None) -> Beat | None:
-    if not record:
-        return None
-    said = {name: record.get(name, "") for name in ("timeline", "nonce", "worker")}
-    return Beat(record["installation"], record["system"], record["count"], **said)
 
 
 def _chunks(items: list[T]) -> Iterable[list[T]]:

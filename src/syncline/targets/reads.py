@@ -18,6 +18,7 @@ from pymongo.errors import OperationFailure
 from syncline.errors import TargetError, TargetUnavailableError
 from syncline.ports import Document
 from syncline.targets import mongo_errors
+from syncline.targets.damaged import documents
 
 Sort = Sequence[tuple[str, int]]
 
@@ -97,6 +98,7 @@ class Secondary:
 
         Raises:
             TargetUnavailableError: no answer in time, or no server.
+            DamagedDocumentError: some of the documents cannot be decoded; it names them, and has the others.
             TargetError: the query is wrong.
 
         """
@@ -104,11 +106,15 @@ class Secondary:
             raise TargetError(
                 f"limit={limit}", hint="1 or more: MongoDB takes 0 for all, and a negative one as positive"
             )
-        with self._guarded(timeout):
-            found = self._collection(collection).find(where or {}, projection)
+
+        async def read(source: AsyncCollection[Document]) -> list[Document]:
+            found = source.find(where or {}, projection)
             if sort:
                 found = found.sort(list(sort))
             return await found.limit(limit or 0).to_list()
+
+        with self._guarded(timeout):
+            return await documents(self._collection(collection), read)
 
     async def aggregate(
         self,
@@ -126,13 +132,18 @@ class Secondary:
 
         Raises:
             TargetUnavailableError: no answer in time, or no server.
+            DamagedDocumentError: something of the result cannot be decoded; it has the rest.
             TargetError: the pipeline is wrong, or would write.
 
         """
         if any(stage in ("$out", "$merge") for stages in pipeline for stage in stages):
             raise TargetError("$out and $merge write", hint="write to the source; it is synced")
+
+        async def read(source: AsyncCollection[Document]) -> list[Document]:
+            return await (await source.aggregate(list(pipeline))).to_list()
+
         with self._guarded(timeout):
-            return await (await self._collection(collection).aggregate(list(pipeline))).to_list()
+            return await documents(self._collection(collection), read)
 
     async def close(self) -> None:
         """Close the client."""

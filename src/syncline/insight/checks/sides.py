@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from syncline.errors import DamagedRecordError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
 from syncline.outbox.dialect import dialect_of, statements
@@ -44,7 +45,10 @@ def checks(target: Memory) -> list[Callable[[Patient], Awaitable[list[Finding]]]
     async def restore(patient: Patient) -> list[Finding]:
         # Workers go on meanwhile: the target is read between two looks at the source's counters.
         before = await _counters(patient)
-        beat, epochs = await target.read_beat(), await target.lane_epochs()
+        try:
+            beat, epochs = await target.read_beat(), await target.lane_epochs()
+        except DamagedRecordError as error:
+            return [_damaged(error)]
         return judge(before, beat, epochs, await _counters(patient))
 
     return [restore]
@@ -66,6 +70,15 @@ def judge(before: Counters, beat: Beat | None, epochs: Mapping[int, int], after:
         return [_foreign()]
     owner = ok("owner", "the target is this source's" if beat else "nobody has written to the target yet")
     return [owner, *_restored(before, beat, epochs, after)]
+
+
+def _damaged(error: DamagedRecordError) -> Finding:
+    return critical(
+        "owner",
+        error.message,
+        why="whose copy the target is, or under which epochs it was written, cannot be told: workers refuse it",
+        fix=error.hint or "",
+    )
 
 
 def _foreign() -> Finding:
