@@ -1790,6 +1790,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{DIFFERING}::test_a_differing_file_is_an_error_of_install_check_until_it_is_installed"],
     ),
     Mutant(
+        "late-callbacks-print",
+        "a callback of the driver's prints a traceback after Ctrl-C",
+        [Swap("syncline/cli/common.py", "run", "_quiet_when_cancelled(work)", "work")],
+        ["tests/unit/test_cli_boundary.py::test_after_an_interrupt_no_callback_prints_a_traceback"],
+    ),
+    Mutant(
         "each-task-learns-anew",
         "every small table pays for learning how fast the source commits",
         [

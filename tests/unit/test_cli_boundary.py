@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 from typer.testing import CliRunner
 
 from syncline.cli.boundary import invocation
+from syncline.cli.common import run
 from syncline.cli.main import app
 from syncline.config import Settings
 from syncline.errors import SynclineError
@@ -142,3 +146,19 @@ def test_help_and_usage_errors_of_every_command_import_no_driver():
 def test_an_interrupt_says_how_to_go_on(check):
     result = check(KeyboardInterrupt(), resume="`syncline verify --resume` goes on")
     assert (result.exit_code, result.stderr) == (130, "interrupted; `syncline verify --resume` goes on\n")
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_after_an_interrupt_no_callback_prints_a_traceback(caplog, interrupted):
+    def late():
+        raise asyncio.InvalidStateError
+
+    async def work():
+        if interrupted:
+            signal.raise_signal(signal.SIGINT)
+        asyncio.get_running_loop().call_soon(late)
+        await asyncio.sleep(100 if interrupted else 0.01)
+
+    with pytest.raises(KeyboardInterrupt) if interrupted else nullcontext():
+        run(work())
+    assert [record.name for record in caplog.records] == ([] if interrupted else ["asyncio"])

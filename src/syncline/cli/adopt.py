@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOpti
     For a source that was moved: dumped and restored, upgraded with pg_upgrade, copied on purpose. The other source's
     workers end at their next renewal. Records of the target that this source does not have are deleted.
     """
+    invocation.get().resume = "`syncline adopt` may be called again: it says how it stands, and goes on"
     run(_adopt(settings_from(config), yes=yes, as_json=as_json))
 
 

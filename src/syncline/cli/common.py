@@ -91,7 +91,19 @@ def declared(settings: Settings, name: str) -> Entity:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run asynchronous work to its end."""
-    return asyncio.run(work)
+    return asyncio.run(_quiet_when_cancelled(work))
+
+
+async def _quiet_when_cancelled(work: Coroutine[Any, Any, T]) -> T:
+    """See that no callback of a driver's prints a traceback after Ctrl-C: psycopg's may find its future cancelled."""
+    task = asyncio.current_task()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if task is None or not task.cancelling():
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+    return await work
 
 
 def print_json(value: Any) -> None:

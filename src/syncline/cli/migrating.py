@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from syncline.cli.application import AppOption, named_databases
+from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say
 from syncline.model.words import counted
 
@@ -66,6 +67,7 @@ def migrate(
             plans, judged = foresee(databases, database, to=to, today=_today())
             _foreseen(databases, plans, judged, sql=sql, as_json=as_json)
             return
+        invocation.get().resume = "each revision is applied as a whole or not at all; `syncline db migrate` goes on"
         done = carry_out(
             databases,
             database,

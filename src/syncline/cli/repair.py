@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 
@@ -45,7 +46,10 @@ def repair(
     """
     from syncline.verify.render import as_dict
 
-    done = run(_repair(configured(config), entity, report, dry_run=dry_run, quiet=as_json))
+    settings = configured(config)
+    if not dry_run:
+        invocation.get().resume = "what is marked stays marked; `syncline repair` looks for the rest"
+    done = run(_repair(settings, entity, report, dry_run=dry_run, quiet=as_json))
     if as_json:
         print_json({"verify": as_dict(done.verified), "repair": done.report.as_dict()})
     else:

@@ -46,7 +46,6 @@ def resync(
     if status or cancel:
         found = run(_running(settings, cancel=cancel))
     else:
-        invocation.get().resume = RESUME
         found = run(_resync(settings, entities or None, wait=wait, quiet=as_json))
     print_json(found.as_dict() if found else None) if as_json else _print(found)
     raise typer.Exit(CANCELLED if wait and not (status or cancel) and _was_cancelled(found) else 0)
@@ -73,6 +72,7 @@ async def _resync(settings: Settings, names: Sequence[str] | None, *, wait: bool
 
     async with _opened(settings) as connection:
         found = await resyncs.start(connection, names=names)
+        invocation.get().resume = RESUME
         with _bar(quiet=quiet) as told:
             while wait and not found.state.is_over:
                 told(found)

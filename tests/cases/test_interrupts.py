@@ -1,0 +1,148 @@
+"""Ctrl-C on every command while a server does not answer: status 130, no traceback, and how to go on where there is work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from syncline.cli.main import app, command
+
+FILE = """
+[source]
+url = "postgresql://me@127.0.0.1:{postgres}/app"
+connect_timeout_seconds = 60
+[target]
+url = "mongodb://127.0.0.1:{mongo}/app"
+connect_timeout_seconds = 60
+[entities.item]
+table = "item"
+[databases.primary]
+tables = ["item"]
+migrations = "migrations/primary"
+models = ["shop:Base"]
+"""
+SHOP = "from sqlalchemy.orm import DeclarativeBase\nclass Base(DeclarativeBase):\n    pass\n"
+WAITING: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
+    ("init",): (("--stdout",), ""),
+    ("install",): (("--yes",), "`syncline install` goes on from here"),
+    ("uninstall",): (("--yes",), "`syncline uninstall` goes on from here"),
+    ("adopt",): (("--yes",), "`syncline adopt`"),
+    ("backfill",): ((), "the next `syncline backfill`, or a running worker, goes on from here"),
+    ("resync",): ((), ""),  # nothing is asked for yet
+    ("status",): ((), ""),
+    ("verify",): ((), "`syncline verify --resume` goes on where it was"),
+    ("repair",): ((), "`syncline repair`"),
+    ("explain",): (("item", "5"), ""),
+    ("load",): (("--yes",), "`syncline load --clean`"),
+    ("parked", "list"): ((), ""),
+    ("parked", "retry"): (("item", "5"), ""),
+    ("parked", "discard"): (("item", "5", "--yes"), ""),
+    ("notices", "list"): ((), ""),
+    ("notices", "resolve"): (("--all",), ""),
+    ("doctor",): ((), ""),
+    ("db", "doctor"): ((), ""),
+    ("db", "migrate"): ((), "`syncline db migrate`"),
+    ("db", "status"): ((), ""),
+    ("db", "new"): (("primary", "-m", "second"), ""),
+    ("db", "stamp"): (("primary", "0001"), ""),
+    ("split", "check"): ((), ""),
+    ("tracing",): ((), ""),
+    ("config", "check"): ((), ""),
+}
+"""By command: what it is called with, and what it says of how to go on."""
+OTHERWISE = {
+    ("worker",): "Ctrl-C is how it is stopped (test_signals_stop)",
+    ("serve",): "Ctrl-C is how it is stopped (test_page_serve)",
+    ("demo",): "it has servers of its own (acceptance/test_demo)",
+    ("config", "show"): "it waits for nobody",
+    ("db", "check"): "it waits for nobody",
+    ("db", "shell"): "psql takes its place",
+}
+
+
+class Silent:
+    """A port where connections are taken and nothing is ever said."""
+
+    def __init__(self, called: threading.Event) -> None:
+        self._called = called
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._taken: list[socket.socket] = []
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self) -> None:
+        while True:
+            try:
+                self._taken.append(self._listening.accept()[0])
+            except OSError:
+                return
+            self._called.set()
+
+    def close(self) -> None:
+        self._listening.close()
+        for one in self._taken:
+            one.close()
+
+
+def leaves(one: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    commands = getattr(one, "commands", {})
+    for name, below in commands.items():
+        yield from leaves(below, (*path, name))
+    if not commands:
+        yield path
+
+
+def test_every_command_is_looked_at() -> None:
+    assert set(leaves(command())) == {*WAITING, *OTHERWISE}
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[threading.Event]:
+    called = threading.Event()
+    postgres, mongo = Silent(called), Silent(called)
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "syncline.toml").write_text(FILE.format(postgres=postgres.port, mongo=mongo.port))
+    yield called
+    postgres.close()
+    mongo.close()
+
+
+@pytest.mark.parametrize("path", WAITING, ids=" ".join)
+def test_an_interrupt_while_a_server_does_not_answer_is_130_without_a_traceback(
+    path: tuple[str, ...], silent: threading.Event, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, advice = WAITING[path]
+    environment = {name: value for name, value in os.environ.items() if "URL" not in name and "SYNCLINE" not in name}
+    environment["DATABASE_URL"] = (tmp_path / "syncline.toml").read_text().split('"')[1]
+    if path[0] == "db":
+        monkeypatch.chdir(tmp_path)
+        made = CliRunner().invoke(app, ["db", "new", "primary", "-m", "first", "--empty"], env=environment)
+        assert made.exit_code == 0, made.output
+    process = subprocess.Popen(
+        [sys.executable, "-m", "syncline.cli.main", *path, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not silent.wait(0.05) and process.poll() is None:
+        pass
+    process.send_signal(signal.SIGINT)
+    try:
+        said, errors = process.communicate(timeout=50)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, errors = process.communicate()
+    assert (process.returncode, "Traceback" in errors) == (130, False), said + errors
+    assert (advice in errors) if advice else not errors, errors
