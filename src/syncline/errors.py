@@ -144,6 +144,14 @@ class MigrationError(SynclineError):
     """A migration cannot be written, read or applied."""
 
 
+class BackupError(SynclineError):
+    """A backup cannot be made, read or restored."""
+
+
+class DamagedBackupError(BackupError):
+    """A backup is not what was stored."""
+
+
 class RoutingError(SynclineError):
     """A statement cannot be sent to a database."""
 

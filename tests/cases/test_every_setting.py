@@ -26,6 +26,7 @@ from tests.relay import relayed, until
 
 ROOT = Path(__file__).parents[1]
 HERE = "cases/test_every_setting.py"
+BACKUP = "cases/test_backup.py"
 SEEN: dict[str, str] = {
     "source.url": "unit/test_config.py::test_database_url_wins_over_a_url_written_out",
     "source.direct_url": "cases/test_poolers.py::test_a_direct_url_leads_past_it",
@@ -64,6 +65,18 @@ SEEN: dict[str, str] = {
     "verify.continuously": "cases/test_signals_settings.py::test_a_worker_that_cannot_verify_says_so_instead_of_not_verifying",
     "verify.period": "integration/test_verify_continuous.py::test_passes_are_spread_over_the_period",
     "verify.rate": f"{HERE}::test_the_pace_of_verification_is_the_configured_one",
+    "backup.folder": f"{BACKUP}::test_the_program_is_called_and_the_folder_used_as_configured",
+    "backup.encrypt": f"{BACKUP}::test_it_leaves_the_machine_encrypted_and_is_read_back_from_there",
+    "backup.decrypt": f"{BACKUP}::test_the_wrong_key_is_said",
+    "backup.put": f"{BACKUP}::test_it_leaves_the_machine_encrypted_and_is_read_back_from_there",
+    "backup.get": f"{BACKUP}::test_it_leaves_the_machine_encrypted_and_is_read_back_from_there",
+    "backup.list_": f"{BACKUP}::test_it_leaves_the_machine_encrypted_and_is_read_back_from_there",
+    "backup.remove": f"{BACKUP}::test_what_need_not_be_kept_is_removed_after_a_new_one_is_there",
+    "backup.keep": f"{BACKUP}::test_what_need_not_be_kept_is_removed_after_a_new_one_is_there",
+    "backup.keep_for": f"{BACKUP}::test_the_newest_are_kept_and_older_ones_for_a_time",
+    "backup.jobs": f"{BACKUP}::test_the_program_is_called_and_the_folder_used_as_configured",
+    "backup.compress": f"{BACKUP}::test_the_program_is_called_and_the_folder_used_as_configured",
+    "backup.programs": f"{BACKUP}::test_an_old_or_missing_pg_dump_is_said",
 }
 """Setting → the test that changes it (after ``::`` nothing: several of that file)."""
 ELSEWHERE = {"split", "databases", "entities"}

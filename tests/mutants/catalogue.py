@@ -42,6 +42,7 @@ MENDING = "tests/cases/test_mending.py"
 SESSIONS = "tests/unit/test_session_cache.py"
 REVOCATIONS = "tests/integration/test_session_revocations.py"
 ODD = "tests/cases/test_odd_documents.py"
+BACKUP = "tests/cases/test_backup.py"
 MIGRATIONS = "tests/cases/test_migrations.py"
 FAILING = "tests/cases/test_failing_conditions.py"
 
@@ -1625,6 +1626,30 @@ MUTANTS: Sequence[Mutant] = (
         [f"{REVOCATIONS}::test_a_transaction_that_began_long_ago_and_commits_late_is_heard"],
     ),
     # -- the boundary guard
+    Mutant(
+        "backup-of-two-moments",
+        "the digests are of another snapshot than the dump",
+        [Swap("syncline/split/backup/contents.py", "snapshot", "of is not None", "False")],
+        [f"{BACKUP}::test_what_is_committed_while_it_is_dumped_is_not_in_it"],
+    ),
+    Mutant(
+        "backup-half-listed",
+        "an archive is listed without a look at whether it is there",
+        [Swap("syncline/split/backup/shelf.py", "shelf", "manifest.archive not in names", "False")],
+        [f"{BACKUP}::test_an_archive_without_its_manifest_or_the_other_way_round_is_no_backup"],
+    ),
+    Mutant(
+        "backup-manifest-believed",
+        "the manifest outside is not compared with the one inside",
+        [Swap("syncline/split/backup/streams.py", "_compare", "inner != outer.inner()", "False")],
+        [f"{BACKUP}::test_a_manifest_that_was_tampered_with_is_found"],
+    ),
+    Mutant(
+        "backup-rows-not-compared",
+        "a restore is compared by numbers of rows alone",
+        [Swap("syncline/split/backup/contents.py", "_of_tables", "after.tables[name][1] != digest", "False")],
+        [f"{BACKUP}::test_rows_that_a_restore_has_changed_are_found"],
+    ),
     Mutant(
         "two-runners",
         "runners of migrations do not keep each other out",

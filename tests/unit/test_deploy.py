@@ -105,6 +105,17 @@ def test_systemd_understands_the_units(unit: Path, tmp_path: Path) -> None:
     assert complaints == []
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
+def test_systemd_understands_the_timer(tmp_path: Path) -> None:
+    timer, unit = DEPLOY / "systemd" / "syncline-backup.timer", tmp_path / "syncline-backup.service"
+    unit.write_text("[Service]\nType=oneshot\nExecStart=/bin/true\n")
+    (tmp_path / timer.name).write_text(timer.read_text("utf-8"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / timer.name)], capture_output=True, text=True, check=False
+    )
+    assert [line for line in done.stderr.splitlines() if "syncline-backup" in line] == []
+
+
 def test_every_alert_has_its_place_in_the_runbook() -> None:
     rules = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yml").read_text("utf-8"))
     alerts = {rule["alert"]: rule for group in rules["groups"] for rule in group["rules"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,27 +28,16 @@ def shell(
 
     The password is handed over in the environment, so that no list of processes shows it.
     """
+    from syncline.split.direct import for_programs
+
     program = shutil.which("psql")
     if program is None:
         raise SynclineError("there is no psql on PATH", hint="install PostgreSQL's client (Debian: postgresql-client)")
     with named_databases(config) as databases:
-        place, environment = command(_address(databases[database]))
+        place, environment = for_programs(_address(databases[database]))
     given = arguments or []
     given = given[1:] if given[:1] == ["--"] else given
     os.execvpe(program, [program, "--dbname", place, *given], {**os.environ, **environment})  # noqa: S606
-
-
-def command(address: Address) -> tuple[str, dict[str, str]]:
-    """Give the connection string without secrets, and the environment that has them."""
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-    given: dict[str, Any] = {**conninfo_to_dict(address.conninfo), **address.arguments()}
-    given.pop("prepare_threshold", None)
-    given.pop("sslpassword", None)  # no variable takes it: psql asks
-    secrets = {}
-    if password := given.pop("password", None):
-        secrets["PGPASSWORD"] = str(password)
-    return make_conninfo("", **given), secrets
 
 
 def _address(database: Database) -> Address:

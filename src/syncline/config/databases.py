@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from syncline.config import environment, problems
+from syncline.config.backup import BackupSettings
 from syncline.config.load import contents
 from syncline.config.named import DatabaseSettings, SplitSettings
 from syncline.config.problems import Origin, Problem
@@ -68,6 +69,7 @@ class NamedDatabases:
     databases: tuple[NamedDatabase, ...]
     file: Path | None = None
     settings: SplitSettings = field(default_factory=SplitSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
 
     @property
     def home(self) -> Path:
@@ -81,6 +83,7 @@ class _File(Section):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     split: SplitSettings = SplitSettings()
+    backup: BackupSettings = BackupSettings()
     databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
 
 
@@ -113,7 +116,7 @@ def load_databases(
     databases = [NamedDatabase(each, sections[each], *places[each]) for each in sections]
     if found := list(_shared_trees(databases)):
         raise problems.error(found, origin)
-    return NamedDatabases(split, tuple(databases), file, config.split)
+    return NamedDatabases(split, tuple(databases), file, config.split, config.backup)
 
 
 def variable(name: str) -> str:

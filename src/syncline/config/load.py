@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from syncline.config import environment, problems, urls
+from syncline.config.backup import BackupSettings
 from syncline.config.entities import EntityConfig, possible_name
 from syncline.config.named import DatabaseSettings, SplitSettings
 from syncline.config.problems import Origin, Problem
@@ -46,6 +47,7 @@ class File(Section):
     log: LogSettings = LogSettings()
     verify: VerifySettings = VerifySettings()
     split: SplitSettings = SplitSettings()
+    backup: BackupSettings = BackupSettings()
     databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
     entities: dict[str, EntityConfig] = Field(default_factory=dict)
 

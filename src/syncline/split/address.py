@@ -43,7 +43,8 @@ class Address:
     @property
     def place(self) -> str:
         """Say where it leads, without user and password."""
-        return f"{database_of(self.conninfo) or 'the default database'} at {host_of(self.conninfo)}"
+        database = dict(self.parameters).get("dbname") or database_of(self.conninfo)
+        return f"{database or 'the default database'} at {host_of(self.conninfo)}"
 
     @property
     def secrets(self) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +12,9 @@ from psycopg import sql
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import StaticPool
 
-from syncline.errors import MigrationError
-from syncline.outbox.lent import Pooling
 from syncline.outbox.sql import blocks
-from syncline.split.address import Address
 from syncline.split.connecting import connect, probe
-from syncline.split.doctor import mode
+from syncline.split.direct import see_that_it_is_ones_own
 from syncline.split.migrations.locking import take
 from syncline.split.migrations.trees import Tree
 from syncline.split.routing import Routing
@@ -72,10 +68,11 @@ def alone(tree: Tree, patience: Patience) -> Iterator[psycopg.Connection[Any]]:
     """Open the session that may change the database's schema: the only one.
 
     Raises:
-        MigrationError: the URL leads through a pooler that does not say so, or another runner is at work.
+        NamedDatabaseError: the URL leads through a pooler of which it does not tell.
+        MigrationError: another runner is at work.
 
     """
-    _see_that_it_is_ones_own(tree.database.direct_address, tree.name)
+    see_that_it_is_ones_own(tree.name, tree.database.direct_address)
     with opened(tree) as connection:
         take(connection, tree.name, patience.runner_seconds)
         yield connection
@@ -124,11 +121,3 @@ def invalid_indexes(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _sql(name: str) -> str:
     return blocks("migrations.sql", "syncline.split.migrations")[name]
-
-
-def _see_that_it_is_ones_own(address: Address, name: str) -> None:
-    if asyncio.run(mode(address)) in (Pooling.TRANSACTION, Pooling.STATEMENT):
-        raise MigrationError(
-            f"{name}: {address.called} leads through a pooler, behind which a lock keeps no second runner out",
-            hint=f"give {address.called} the server's own address, or pgbouncer=true and a direct URL",
-        )
