@@ -26,9 +26,9 @@ from pymongo import MongoClient
 from syncline import wiring
 from syncline.capture.install import InstallOptions, install, plan, uninstall
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
+from syncline.engines.opening import open_source
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.registry import installed
-from syncline.outbox.source import PostgresSource
 from syncline.ports import Document, Target
 from syncline.relay.adoption import adopt as take_over
 from syncline.relay.adoption import ownership
@@ -156,7 +156,7 @@ class Relay:
 
     async def adopt(self) -> None:
         """Take the target over, as `syncline adopt` does."""
-        source = await PostgresSource.open(self.url, worker=str(uuid4()))
+        source = await open_source(self.url, worker=str(uuid4()))
         try:
             owner = await ownership(source, self.target)
             await take_over(

@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 
-from syncline.outbox.source import PostgresSource
+from syncline.engines.postgres.lanes import SqlLanes
+from syncline.engines.postgres.marks import PostgresMarks
+from syncline.engines.postgres.records import PostgresRecords
+from syncline.engines.postgres.waker import PostgresWaker
 
-STEPS = ("read_marks", "read_states", "acknowledge", "renew", "announce_idle", "acquire", "confirm")
+STEPS: dict[str, tuple[type, str]] = {
+    "read_marks": (PostgresMarks, "read"),
+    "read_states": (PostgresRecords, "read"),
+    "acknowledge": (PostgresMarks, "acknowledge"),
+    "renew": (SqlLanes, "renew"),
+    "arm": (PostgresWaker, "arm"),
+    "acquire": (SqlLanes, "acquire"),
+    "confirm": (SqlLanes, "confirm"),
+}
 
 
 class Stop:
@@ -38,10 +49,10 @@ class Steps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stops: list[Stop] = []
-        self.hooks: dict[str, Callable[[PostgresSource], None]] = {}
-        for step in STEPS:
-            monkeypatch.setattr(PostgresSource, step, self._wrapped(step, getattr(PostgresSource, step)))
-        monkeypatch.setattr(PostgresSource, "read_together", self._both(PostgresSource.read_together))
+        self.hooks: dict[str, Callable[[Any], None]] = {}
+        for step, (owner, name) in STEPS.items():
+            monkeypatch.setattr(owner, name, self._wrapped(step, getattr(owner, name)))
+        monkeypatch.setattr(PostgresMarks, "read_with_states", self._both(PostgresMarks.read_with_states))
 
     def stop(self, worker: Any, step: str, *, wanted: Callable[[Any], bool] = bool) -> Stop:
         """Stop a worker the next time it comes to ``before read_marks``, ``after read_states``, …
@@ -53,10 +64,10 @@ class Steps:
         return stop
 
     def _wrapped(self, step: str, original: Any) -> Any:
-        async def call(source: PostgresSource, *args: Any, **options: Any) -> Any:
-            await self._at(source, f"before {step}", True)
-            result = await original(source, *args, **options)
-            await self._at(source, f"after {step}", result)
+        async def call(part: Any, *args: Any, **options: Any) -> Any:
+            await self._at(part, f"before {step}", True)
+            result = await original(part, *args, **options)
+            await self._at(part, f"after {step}", result)
             return result
 
         return call
@@ -64,20 +75,21 @@ class Steps:
     def _both(self, original: Any) -> Any:
         """Marks and states in one statement: the two steps with nothing between them."""
 
-        async def call(source: PostgresSource, *args: Any, **options: Any) -> Any:
-            await self._at(source, "before read_marks", True)
-            marks, states = await original(source, *args, **options)
-            await self._at(source, "after read_marks", marks)
-            await self._at(source, "after read_states", states)
-            return marks, states
+        async def call(part: Any, *args: Any, **options: Any) -> Any:
+            await self._at(part, "before read_marks", True)
+            found = await original(part, *args, **options)
+            if found is not None:
+                await self._at(part, "after read_marks", found[0])
+                await self._at(part, "after read_states", found[1])
+            return found
 
         return call
 
-    async def _at(self, source: PostgresSource, step: str, result: Any) -> None:
+    async def _at(self, part: Any, step: str, result: Any) -> None:
         if hook := self.hooks.get(step):
-            hook(source)
+            hook(part)
         for stop in self.stops:
-            if stop.worker == source.worker and stop.step == step and stop.wanted(result):
+            if stop.worker == part.worker and stop.step == step and stop.wanted(result):
                 self.stops.remove(stop)
                 await stop.hold()
                 return

@@ -15,16 +15,15 @@ from syncline.backfill.runner import Runner
 from syncline.capture.put_back import put_back
 from syncline.config import Settings
 from syncline.ending import Group
+from syncline.engines.opening import open_source
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.outbox.connection import Connection, connect, fetch_one
-from syncline.outbox.declared import read_declared
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.path import pin_path
-from syncline.outbox.plans import Plans, compile_plans
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Target
+from syncline.outbox.plans import compile_declared
+from syncline.ports import Plans, Source, Target
 from syncline.relay.worker import Worker
 from syncline.targets.mongo import MongoTarget
 from syncline.targets.mongo_inspect import MongoInspection
@@ -112,24 +111,9 @@ async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> C
     return None
 
 
-async def compile_declared(
-    settings: Settings, connection: Connection, *, differs: Callable[[str], None] = lambda _: None
-) -> Plans:
-    """Compile what is installed; ``differs`` is told where the configuration says otherwise: it does not count.
-
-    Raises:
-        NotInstalledError, VersionError: our tables are not there, or not of this version.
-
-    """
-    declared = await read_declared(connection, settings.entities)
-    for difference in declared.differences:
-        differs(difference)
-    return replace(await compile_plans(connection, declared.entities), declared=declared.digest)
-
-
 async def open_plans(settings: Settings, connection: Connection) -> Plans:
     """Compile the configured entities against the tables."""
-    return await compile_declared(settings, connection)
+    return await compile_declared(connection, settings.entities)
 
 
 @contextlib.asynccontextmanager
@@ -164,10 +148,10 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
             said.add(difference)
             observer.notice("ConfigurationDiffers", "warning", f"{difference}; until then what is installed counts")
 
-    async def compile_(source: PostgresSource) -> Plans:
-        return await compile_declared(settings, source.control, differs=differs)
+    async def compile_(source: Source) -> Plans:
+        return await source.compile(settings.entities, differs=differs)
 
-    async def tasks(source: PostgresSource, plans: Plans) -> None:
+    async def tasks(source: Source, plans: Plans) -> None:
         async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
             ranges = await open_ranges(settings, stack)
             runner = Runner(connection, source.worker, plans.by_id, target, grace=settings.worker.grace, ranges=ranges)
@@ -175,7 +159,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
                 try:
                     ran = await runner.run_next()
                     if ran is not None:
-                        await source.end_notice("TaskFailed", ran.entity)
+                        await source.journal.notices.end("TaskFailed", ran.entity)
                 except TargetUnavailableError:
                     ran = None  # the task stays; the pump says what the trouble is
                 except SynclineError as error:
@@ -186,7 +170,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
                 if ran is None:
                     await asyncio.sleep(TASK_SECONDS)
 
-    async def background(source: PostgresSource, plans: Plans) -> None:
+    async def background(source: Source, plans: Plans) -> None:
         async with Group() as group:
             group.create_task(tasks(source, plans))
             if settings.verify.continuously:
@@ -212,6 +196,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
     return Worker(
         settings,
         target,
+        open_source,
         compile_,
         observer,
         background=background,
@@ -219,13 +204,14 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
     )
 
 
-async def tell_failure(source: PostgresSource, entity: str, error: SynclineError) -> None:
+async def tell_failure(source: Source, entity: str, error: SynclineError) -> None:
     """Tell operators of a failed task: until the entity's tasks are done, or, if it was dropped, until they say so."""
     if isinstance(error, TaskDroppedError):
-        await source.notice("TaskDropped", "warning", f"{entity}: {error.message}; {error.hint}", entity=entity)
+        message = f"{entity}: {error.message}; {error.hint}"
+        await source.journal.notices.leave("TaskDropped", "warning", message, entity=entity)
     else:
         message = f"{entity}: a backfill or sweep failed, and is tried again: {error.message}"
-        await source.notice("TaskFailed", "critical", message, entity=entity)
+        await source.journal.notices.leave("TaskFailed", "critical", message, entity=entity)
 
 
 def make_continuous(settings: Settings, target: MongoTarget, plans: Plans, worker: str) -> Continuous:

@@ -16,12 +16,12 @@ from pydantic import BaseModel
 from syncline import wiring
 from syncline.config.load import File
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, VerifySettings, WorkerSettings
+from syncline.engines import opening
 from syncline.errors import SourceUnavailableError
 from syncline.insight import reach
 from syncline.insight.checks import replica
 from syncline.insight.checks.finding import Patient
 from syncline.insight.status import read_status
-from syncline.outbox import source as outbox_source
 from tests.relay import relayed, until
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +128,7 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
         waits.append(timeout_seconds)
         raise SourceUnavailableError
 
-    for module in (outbox_source, wiring, reach, replica):
+    for module in (opening, wiring, reach, replica):
         monkeypatch.setattr(module, "connect", away)
     brief = SourceSettings(
         url="postgresql://u@h/d", replica_url="postgresql://u@r/d", connect_timeout=timedelta(seconds=2)

@@ -12,10 +12,10 @@ import pytest
 
 from syncline.capture.carry_out import OvertakenError
 from syncline.capture.install import install, install_in_turn, plan
+from syncline.engines.opening import open_source
+from syncline.engines.postgres.lookout import PostgresLookout
 from syncline.errors import SourceError
 from syncline.outbox.connection import connect
-from syncline.outbox.source import PostgresSource
-from syncline.relay.lookout import Lookout
 from tests.integration.capture_case import Case, entity
 
 TABLES = (
@@ -38,8 +38,8 @@ def look(case: Case) -> list[Any]:
     """Let a worker look at the catalog; what it has asked for."""
 
     async def once() -> None:
-        source = await PostgresSource.open(case.url, worker="00000000-0000-4000-8000-000000000001")
-        await Lookout(source).look()
+        source = await open_source(case.url, worker="00000000-0000-4000-8000-000000000001")
+        await PostgresLookout(source.control, source.journal.notices).look()
         await source.close()
 
     case.sql("DELETE FROM syncline.task")

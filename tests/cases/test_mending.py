@@ -15,10 +15,11 @@ import pytest
 from syncline import wiring
 from syncline.capture.put_back import put_back
 from syncline.config.settings import SourceSettings
+from syncline.engines.postgres import our_schema
 from syncline.errors import DamagedError, MappingError, SynclineError
 from syncline.insight.status import read_status
 from syncline.model.thresholds import Health
-from syncline.relay import keeper, our_schema
+from syncline.relay import keeper
 from tests.relay import Relay, entity, relayed, until
 
 DDL = "".join(f"CREATE TABLE {name} (id bigint PRIMARY KEY, note text); " for name in "abc")

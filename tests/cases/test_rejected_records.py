@@ -10,10 +10,11 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, OperationFailure
 
+from syncline.engines.postgres.connections import Connections
+from syncline.engines.postgres.records import PostgresRecords
 from syncline.errors import SourceUnavailableError, TargetRefusedError, TargetUnavailableError
 from syncline.model.entity import Computed, Fields, Index
 from syncline.model.values import MAX_LEVELS, Unrepresentable, json_value, nesting
-from syncline.outbox.source import PostgresSource
 from syncline.ports import Batch, State
 from syncline.relay.apart import STATEMENTS
 from syncline.relay.poison import Poison
@@ -297,7 +298,7 @@ async def test_many_rows_that_cannot_be_read_are_all_found(database):
 async def test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches(database, monkeypatch):
     """Each batch takes a bounded number of statements; a mutant takes as many as there are rows."""
     counts: list[int] = []
-    fill, read = Reader.fill_part, PostgresSource.read_states
+    fill, read = Reader.fill_part, PostgresRecords.read
 
     async def counted(self, work, group):
         counts.append(0)
@@ -309,7 +310,7 @@ async def test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches(datab
         return await read(self, *args, apart=apart, **options)
 
     monkeypatch.setattr(Reader, "fill_part", counted)
-    monkeypatch.setattr(PostgresSource, "read_states", one)
+    monkeypatch.setattr(PostgresRecords, "read", one)
     divided = entity("t", fields=Fields(computed={"share": Computed("100 / n")}))
     async with relayed(database, ddl=DIVIDED, entities=[divided]) as relay:
         relay.sql("INSERT INTO t SELECT i, 0 FROM generate_series(1, 200) i")
@@ -338,14 +339,14 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch) -> Gate:
     """Closed until it is opened."""
-    found, read = Gate(), PostgresSource.read_states
+    found, read = Gate(), PostgresRecords.read
 
     async def gated(self, *args, apart=False, **options):
         if apart:
             await found.passed()
         return await read(self, *args, apart=apart, **options)
 
-    monkeypatch.setattr(PostgresSource, "read_states", gated)
+    monkeypatch.setattr(PostgresRecords, "read", gated)
     return found
 
 
@@ -417,7 +418,7 @@ async def test_without_room_for_one_more_connection_rows_are_found_all_the_same(
     async def refused(self):
         raise SourceUnavailableError("sorry, too many clients already")
 
-    monkeypatch.setattr(PostgresSource, "_opened_apart", refused)
+    monkeypatch.setattr(Connections, "_opened_apart", refused)
     async with divided.worker():
         divided.sql("INSERT INTO t SELECT i, i % 2 FROM generate_series(1, 20) i")
         await divided.drained(seconds=30)

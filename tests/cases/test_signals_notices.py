@@ -181,14 +181,16 @@ async def test_information_is_a_trace_that_nobody_has_to_close(relay: Relay) -> 
 
 
 async def test_one_of_a_name_is_open_for_an_entity_and_says_the_newest(relay: Relay) -> None:
-    source = await wiring.PostgresSource.open(relay.url, worker="6f2f6f83-3b7b-4d6f-9f4f-0d3f6f9f0d3f")
+    source = await wiring.open_source(relay.url, worker="6f2f6f83-3b7b-4d6f-9f4f-0d3f6f9f0d3f")
     try:
         for reason in ("first", "second", "second"):
-            await source.notice("EntityStopped", "critical", f"entity item is not served: {reason}", entity="item")
+            await source.journal.notices.leave(
+                "EntityStopped", "critical", f"entity item is not served: {reason}", entity="item"
+            )
         assert [message.rpartition(" ")[2] for _, _, message in relay.sql(OPEN)] == ["second"]
-        await source.end_notices("EntityStopped", still=["item"])
+        await source.journal.notices.end_others("EntityStopped", still=["item"])
         assert len(relay.sql(OPEN)) == 1
-        await source.end_notices("EntityStopped", still=["other"])
+        await source.journal.notices.end_others("EntityStopped", still=["other"])
         assert relay.sql(OPEN) == []
     finally:
         await source.close()

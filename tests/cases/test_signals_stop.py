@@ -17,7 +17,6 @@ import pytest
 from syncline import wiring
 from syncline.errors import SourceUnavailableError
 from syncline.outbox.connection import connect
-from syncline.outbox.source import PostgresSource
 from syncline.relay import worker as relay_worker
 from tests.chaos.proxy import Proxy
 from tests.relay import ITEMS, Relay, relayed, until
@@ -69,7 +68,7 @@ async def test_a_stopped_worker_gives_back_what_its_helpers_could_not(database, 
     monkeypatch.setattr(relay_worker, "CUT_OFF_SECONDS", 60)
 
     async def hold(source, plans):
-        async with await connect(source.url) as own:
+        async with await connect(source.connections.url) as own:
             await own.execute(
                 "INSERT INTO syncline.verification (origin, entity, scope, claimed_by, claimed_until)"
                 " VALUES ('worker', 1, '', %s, now() + interval '1 h')",
@@ -155,7 +154,7 @@ async def test_a_stop_while_the_source_cannot_be_reached_at_the_start_is_no_erro
         await asyncio.sleep(0.2)
         raise SourceUnavailableError
 
-    monkeypatch.setattr(PostgresSource, "open", away)
+    monkeypatch.setattr(wiring, "open_source", away)
     async with relayed(database) as relay:
         one = wiring.make_worker(relay.settings, relay.target, observer=relay.seen)
         running = asyncio.create_task(one.run())

@@ -7,8 +7,8 @@ import asyncio
 import psycopg
 import pytest
 
+from syncline.engines.postgres.waker import PostgresWaker
 from syncline.errors import SourceError
-from syncline.outbox.source import PostgresSource
 from syncline.relay.idle import Idler
 from syncline.relay.reader import Reader, StalePlanError
 from syncline.relay.worker import Strikes
@@ -41,13 +41,13 @@ def resting(monkeypatch) -> asyncio.Event:
 
 async def test_what_is_committed_before_a_session_listens_is_seen(relay: Relay, resting, monkeypatch) -> None:
     """The connection that listens may be late: the pump sleeps by then, and its lock has made writers notify nobody."""
-    listen, late = PostgresSource.listen, asyncio.Event()
+    listen, late = PostgresWaker.listen, asyncio.Event()
 
     async def listens_late(self, wake):
         await late.wait()
         await listen(self, wake)
 
-    monkeypatch.setattr(PostgresSource, "listen", listens_late)
+    monkeypatch.setattr(PostgresWaker, "listen", listens_late)
     async with relay.worker():
         await asyncio.wait_for(resting.wait(), 30)
         relay.sql("INSERT INTO t VALUES (1, 1)")
@@ -57,7 +57,7 @@ async def test_what_is_committed_before_a_session_listens_is_seen(relay: Relay, 
 
 async def test_what_is_committed_before_the_next_session_listens_is_seen(relay: Relay, resting, monkeypatch) -> None:
     """The same after a schema change has ended the session before."""
-    listen, late = PostgresSource.listen, asyncio.Event()
+    listen, late = PostgresWaker.listen, asyncio.Event()
     async with relay.worker():
         await asyncio.wait_for(resting.wait(), 30)
 
@@ -65,7 +65,7 @@ async def test_what_is_committed_before_the_next_session_listens_is_seen(relay: 
             await late.wait()
             await listen(self, wake)
 
-        monkeypatch.setattr(PostgresSource, "listen", listens_late)
+        monkeypatch.setattr(PostgresWaker, "listen", listens_late)
         resting.clear()
         relay.sql("ALTER TABLE t ADD COLUMN m int DEFAULT 7")
         await until(lambda: relay.seen.outages, seconds=30)
@@ -77,12 +77,12 @@ async def test_what_is_committed_before_the_next_session_listens_is_seen(relay: 
 
 async def test_a_change_between_two_holders_of_the_wake_lock_is_seen(relay: Relay, resting, monkeypatch) -> None:
     """Whoever relied on the one that is gone looks once, although another one has taken the lock since."""
-    listen, listening = PostgresSource.listen, asyncio.Event()
+    listen, listening = PostgresWaker.listen, asyncio.Event()
 
     async def listens(self, wake):
         await listen(self, lambda: (listening.set(), wake()))
 
-    monkeypatch.setattr(PostgresSource, "listen", listens)
+    monkeypatch.setattr(PostgresWaker, "listen", listens)
     with psycopg.connect(relay.url, autocommit=True) as first, psycopg.connect(relay.url, autocommit=True) as second:
         first.execute("SELECT pg_advisory_lock(%s, %s)", WAKE_LOCK)
         async with relay.worker() as worker:

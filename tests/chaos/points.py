@@ -18,17 +18,25 @@ from typing import Any
 
 from pymongo.asynchronous import pool
 
-from syncline.outbox.source import PostgresSource
+from syncline.engines.postgres.lanes import SqlLanes
+from syncline.engines.postgres.marks import PostgresMarks
+from syncline.engines.postgres.records import PostgresRecords
 from syncline.targets.mongo import MongoTarget
 from tests.chaos.sabotage import SABOTEURS
 
-STEPS: dict[type, tuple[str, ...]] = {
-    PostgresSource: (
-        "read_marks", "read_states", "read_together", "acknowledge", "acquire", "confirm", "release", "renew", "promote_deferred", "mark", "leave",
-    ),
-    MongoTarget: ("apply", "_insert", "_upsert", "_delete", "announce", "lane_epochs", "beat", "read_beat", "holders", "probe"),
+STEPS: dict[type, dict[str, str]] = {
+    PostgresMarks: {
+        "read": "read_marks", "read_with_states": "read_together", "acknowledge": "acknowledge", "add": "mark", "promote_deferred": "promote_deferred",
+    },
+    PostgresRecords: {"read": "read_states"},
+    SqlLanes: {name: name for name in ("acquire", "confirm", "release", "renew", "leave")},
+    MongoTarget: {
+        name: name.strip("_")
+        for name in ("apply", "_insert", "_upsert", "_delete", "announce", "lane_epochs", "beat", "read_beat", "holders", "probe")
+    },
 }  # fmt: skip
-POINTS = [f"{step.strip('_')}.{when}" for steps in STEPS.values() for step in steps for when in ("before", "after")]
+"""What a step is called, by the methods that do it."""
+POINTS = [f"{step}.{when}" for steps in STEPS.values() for step in steps.values() for when in ("before", "after")]
 MAIN_POINTS = [
     f"{step}.{when}"
     for step in (
@@ -90,8 +98,8 @@ def set_traps(trap: Trap) -> None:
     """Put a point before and after each step."""
     pool.async_sendall = _trapped(pool.async_sendall, "send", trap)  # type: ignore[attr-defined]
     for owner, steps in STEPS.items():
-        for step in steps:
-            setattr(owner, step, _trapped(getattr(owner, step), step.strip("_"), trap))
+        for method, step in steps.items():
+            setattr(owner, method, _trapped(getattr(owner, method), step, trap))
 
 
 def _trapped(method: Callable[..., Awaitable[Any]], step: str, trap: Trap) -> Callable[..., Awaitable[Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from syncline.outbox.source import PostgresSource
+from syncline.engines.postgres.marks import PostgresMarks
 from syncline.ports import Acknowledgement, Batch, Report
 from syncline.targets import mongo
 from syncline.targets.mongo import MongoTarget
@@ -24,13 +24,13 @@ def no_fence() -> None:
 
 def no_second_delete() -> None:
     """Delete once only."""
-    acknowledge = PostgresSource.acknowledge
+    acknowledge = PostgresMarks.acknowledge
 
-    async def once(self: PostgresSource, ack: Acknowledgement, **options: Any) -> set[int]:
+    async def once(self: PostgresMarks, ack: Acknowledgement, **options: Any) -> set[int]:
         ack.absent.clear()
         return await acknowledge(self, ack, **options)
 
-    PostgresSource.acknowledge = once  # type: ignore[method-assign]
+    PostgresMarks.acknowledge = once  # type: ignore[method-assign]
 
 
 def believed() -> None:

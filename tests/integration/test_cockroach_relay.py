@@ -16,9 +16,11 @@ import psycopg
 import pytest
 
 from syncline import wiring
-from syncline.outbox.cockroach import STALENESS, CockroachSource
+from syncline.engines.cockroach.past import STALENESS
+from syncline.engines.cockroach.source import CockroachMarks
+from syncline.engines.opening import open_source
+from syncline.engines.postgres.source import SqlSource
 from syncline.outbox.plans import compile_plans
-from syncline.outbox.source import PostgresSource
 from syncline.ports import Acknowledgement, Rejection
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
@@ -58,24 +60,24 @@ async def relay(cockroach: Simulator, mongo_url: str, mongo_db: str) -> AsyncIte
 
 
 @pytest.fixture
-async def source(memory: Relay) -> AsyncIterator[CockroachSource]:
+async def source(memory: Relay) -> AsyncIterator[SqlSource]:
     async with opened(memory) as found:
         yield found
 
 
 @contextlib.asynccontextmanager
-async def opened(relay: Relay) -> AsyncIterator[CockroachSource]:
-    found = await PostgresSource.open(relay.url, worker=str(uuid4()))
-    assert isinstance(found, CockroachSource)
-    await found.renew(name="test", version="1", ttl=timedelta(seconds=30), confirmed=0, report={})
+async def opened(relay: Relay) -> AsyncIterator[SqlSource]:
+    found = await open_source(relay.url, worker=str(uuid4()))
+    assert isinstance(found.marks, CockroachMarks)
+    await found.journal.lanes.renew(name="test", version="1", ttl=timedelta(seconds=30), confirmed=0, report={})
     try:
         yield found
     finally:
         await found.close()
 
 
-async def marks(source: CockroachSource) -> list[str]:
-    return [mark[3] for mark in await source.read_marks(after=0, lanes=ALL, limit=100)]
+async def marks(source: SqlSource) -> list[str]:
+    return [mark[3] for mark in await source.marks.read(after=0, lanes=ALL, limit=100)]
 
 
 async def past() -> None:
@@ -188,7 +190,7 @@ async def test_verify_finds_what_a_truncate_removed_and_a_sweep_mends_it(cockroa
         await relay.drained()
         assert await verdict(relay) == (Verdict.DIVERGENT, 49), (relay.notices(), relay.counts(), relay.seen.notices)
         assert worker._pump is not None
-        await worker._pump._source.request_task("sweep", 1, "test")
+        await worker._pump._source.journal.tasks.request("sweep", 1, "test")
         await relay.equal(tasks=True, seconds=30)
         assert await verdict(relay) == (Verdict.EQUAL, 0)
 
@@ -204,53 +206,53 @@ async def verdict(relay: Relay) -> tuple[Verdict, int]:
         return report.entities[0].verdict, sum(report.entities[0].counts.values())
 
 
-async def test_states_are_as_old_as_their_marks(memory: Relay, source: CockroachSource) -> None:
+async def test_states_are_as_old_as_their_marks(memory: Relay, source: SqlSource) -> None:
     plan = (await compile_plans(source.control, [ITEM])).named("item")
     memory.sql("INSERT INTO item VALUES (1, 'old')")
     await past()
     memory.sql("UPDATE item SET name = 'new'")
     assert await marks(source) == ["1"]
-    (row,) = (await source.read_states(plan, ["1"])).rows
+    (row,) = (await source.records.read(plan, ["1"])).rows
     assert "old" in row
     await past()
     assert await marks(source) == ["1", "1"]
-    (row,) = (await source.read_states(plan, ["1"])).rows
+    (row,) = (await source.records.read(plan, ["1"])).rows
     assert "new" in row
 
 
-async def test_nothing_is_read_from_before_the_lease(memory: Relay, source: CockroachSource) -> None:
+async def test_nothing_is_read_from_before_the_lease(memory: Relay, source: SqlSource) -> None:
     """Else the new owner would write the state of a mark that the old owner has acknowledged since."""
     memory.sql("INSERT INTO item VALUES (1, 'old')")
     await past()
     memory.sql("DELETE FROM syncline.outbox")  # the old owner's acknowledgement
     assert await marks(source) == ["1"]
-    assert len(await source.acquire(LANES, above=0)) == 64
+    assert len(await source.journal.lanes.acquire(LANES, above=0)) == 64
     assert await marks(source) == []
     await past()
     assert await marks(source) == []
 
 
-async def test_acknowledged_marks_are_not_met_again(memory: Relay, source: CockroachSource) -> None:
+async def test_acknowledged_marks_are_not_met_again(memory: Relay, source: SqlSource) -> None:
     memory.sql("INSERT INTO item SELECT n FROM generate_series(1, 30) AS n")
-    leases = await source.acquire(LANES, above=0)
+    leases = await source.journal.lanes.acquire(LANES, above=0)
     await past()
-    read = await source.read_marks(after=0, lanes=ALL, limit=20)
+    read = await source.marks.read(after=0, lanes=ALL, limit=20)
     ack = Acknowledgement(seqs=[mark[0] for mark in read], leases=leases)
-    assert await source.acknowledge(ack, grace=timedelta(seconds=1), history=False) == set(LANES)
+    assert await source.marks.acknowledge(ack, grace=timedelta(seconds=1), history=False) == set(LANES)
     assert len(await marks(source)) == 10
-    assert len(await source.read_marks(after=0, lanes=ALL, limit=5)) == 5
+    assert len(await source.marks.read(after=0, lanes=ALL, limit=5)) == 5
 
 
-async def test_parks_and_clears_in_one_acknowledgement(memory: Relay, source: CockroachSource) -> None:
-    leases = await source.acquire(LANES, above=0)
+async def test_parks_and_clears_in_one_acknowledgement(memory: Relay, source: SqlSource) -> None:
+    leases = await source.journal.lanes.acquire(LANES, above=0)
 
     async def acknowledged(*bad: str) -> dict[str, str]:
         memory.sql("UPDATE item SET qty = qty + 1")
         await past()
-        seqs = [mark[0] for mark in await source.read_marks(after=0, lanes=ALL, limit=100)]
+        seqs = [mark[0] for mark in await source.marks.read(after=0, lanes=ALL, limit=100)]
         rejected = [(1, Rejection(key, "validation", "no")) for key in bad]
         ack = Acknowledgement(seqs=seqs, leases=leases, rejected=rejected, unpark=True)
-        await source.acknowledge(ack, grace=timedelta(seconds=1), history=True)
+        await source.marks.acknowledge(ack, grace=timedelta(seconds=1), history=True)
         return memory.parked()
 
     memory.sql("INSERT INTO item SELECT n FROM generate_series(1, 3) AS n")
@@ -260,12 +262,12 @@ async def test_parks_and_clears_in_one_acknowledgement(memory: Relay, source: Co
     assert memory.counts()["outbox"] == 0
 
 
-async def test_history_is_kept_and_its_old_rows_are_deleted(memory: Relay, source: CockroachSource) -> None:
+async def test_history_is_kept_and_its_old_rows_are_deleted(memory: Relay, source: SqlSource) -> None:
     memory.sql(
         "INSERT INTO syncline.history (id, seq, created_at, processed_at, entity, hint, key) "
         "SELECT n, n, now(), now() - n * interval '1 day', 1, 'U', 'k' FROM generate_series(0, 9) AS n"
     )
-    await source.rotate_history(timedelta(days=6.5))
+    await source.journal.rotate_history(timedelta(days=6.5))
     assert memory.counts()["history"] == 7
 
 
@@ -273,5 +275,5 @@ async def test_statements_are_repeated_until_they_are_through(cockroach: Simulat
     cockroach.retry(0.6)
     async with opened(memory) as source:
         for _ in range(10):
-            await source.mark(1, ["1"], "R")
+            await source.marks.add(1, ["1"], "R")
     assert memory.counts()["outbox"] == 10

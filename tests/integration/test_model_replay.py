@@ -1,6 +1,6 @@
 """What the model does (tests/model), the relay's own pieces do: walks are replayed step by step, and both are compared.
 
-The model chooses what happens next; ``Reader``, ``Work``, ``Leases``, ``PostgresSource`` and a target do it. A mutant's
+The model chooses what happens next; ``Reader``, ``Work``, ``Leases``, a source and a target do it. A mutant's
 counterexample must come to a step at which the code does something else.
 """
 
@@ -18,10 +18,10 @@ from uuid import uuid4
 
 import pytest
 
+from syncline.engines.opening import open_source
 from syncline.model.mark import Hint, epoch_of, ticket
 from syncline.outbox.plans import compile_plans
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Absence, Acknowledgement, Batch, Beat, Plan, Renewal, Report, Target
+from syncline.ports import Absence, Acknowledgement, Batch, Beat, Plan, Renewal, Report, Source, Target
 from syncline.relay import outranked
 from syncline.relay.leases import Leases
 from syncline.relay.poison import Poison
@@ -58,7 +58,7 @@ RESET = """
 class Player:
     """A worker of the model, made of the relay's pieces."""
 
-    def __init__(self, source: PostgresSource, target: Target, plan: Plan) -> None:
+    def __init__(self, source: Source, target: Target, plan: Plan) -> None:
         self.source, self.target, self.plan = source, target, plan
         self.confirmed = 0
         self.crash()
@@ -86,7 +86,7 @@ class Player:
         self.met: Beat | None = None
 
     async def renew(self) -> Renewal:
-        self.renewal = await self.source.renew(
+        self.renewal = await self.source.journal.lanes.renew(
             name="player", version="", ttl=HOUR, confirmed=self.confirmed, report={}, seen=self.seen
         )
         self.leases._forget_lost(self.renewal)
@@ -97,7 +97,7 @@ class Player:
 
     async def confirm(self) -> None:
         """Confirm, hold: the end of ``Leases._acquire``."""
-        sure = await self.source.confirm({lane: self.taken[lane] for lane in self.announced})
+        sure = await self.source.journal.lanes.confirm({lane: self.taken[lane] for lane in self.announced})
         self.leases.held.update({lane: self.taken[lane] for lane in sure})
         self.leases.changed()
 
@@ -105,12 +105,12 @@ class Player:
         """As the pump does it."""
         work = self.works.pop(number)
         ack = Acknowledgement(leases=work.leases) if number in self.failed else work.seal()
-        held = await self.source.acknowledge(ack, grace=HOUR, history=False)
+        held = await self.source.marks.acknowledge(ack, grace=HOUR, history=False)
         lost = work.leases.keys() - held
         if lost:
             self.leases.refused(lost)
             keys = [key for touched in work.touched.values() for key, lane in touched.lanes.items() if lane in lost]
-            await self.source.mark(self.plan.id, keys, Hint.REPAIR)
+            await self.source.marks.add(self.plan.id, keys, Hint.REPAIR)
         again = {one: epoch for one, epoch in work.outranked.items() if work.touched[one[0]].lanes[one[1]] in held}
         if again:
             self.leases.outrank({work.touched[one[0]].lanes[one[1]]: epoch for one, epoch in again.items()})
@@ -135,7 +135,7 @@ class Player:
 
     async def ended(self) -> None:
         """As a worker that finds somebody else's target."""
-        await self.source.release(self.leases.held)
+        await self.source.journal.lanes.release(self.leases.held)
         self.crash()
 
 
@@ -162,7 +162,7 @@ class Replay:
         for key, row in enumerate(start.source.rows):
             if row.value:
                 self.relay.sql("INSERT INTO item (id, qty) VALUES (%s, %s)", key, row.version)
-        states = await owner.source.read_states(self.plan, [str(key) for key in self.keys])
+        states = await owner.source.records.read(self.plan, [str(key) for key in self.keys])
         await self.target.apply(Batch(ITEM, inserts=states.present(ticket(1, 0))))
         self.relay.sql("DELETE FROM syncline.outbox")
         for player in self.players:
@@ -176,7 +176,7 @@ class Replay:
             await self.target.beat(self._beat(owner, renewal))
             self.relay.sql("UPDATE syncline.meta SET confirmed_beat = beat")
             owner.confirmed = renewal.beat
-            owner.taken = await owner.source.acquire(sorted(set(self.lanes)), above=0)
+            owner.taken = await owner.source.journal.lanes.acquire(sorted(set(self.lanes)), above=0)
             await owner.announce()
             await owner.confirm()
 
@@ -260,7 +260,7 @@ class Replay:
     async def promote(self, told: Any, before: State, after: State) -> None:
         first_of_key = "SELECT min(id) FROM syncline.deferred WHERE key = %s"
         self.relay.sql(f"UPDATE syncline.deferred SET due = '-infinity' WHERE id = ({first_of_key})", str(told[1]))
-        assert await self.players[0].source.promote_deferred() == 1
+        assert await self.players[0].source.marks.promote_deferred() == 1
 
     async def read_marks(self, told: Any, before: State, after: State) -> None:
         player, batch = self.players[told[1]], _new_batch(told[1], before, after)
@@ -400,17 +400,17 @@ class Replay:
 
     async def doubt(self, told: Any, before: State, after: State) -> None:
         player = self.players[told[1]]
-        assert await player.source.current_beat() == told[2]
+        assert await player.source.journal.lanes.current_beat() == told[2]
         if not self.scope.nonces:
             return
         renewal = player.renewal
         assert renewal is not None
         mine = replace(self._beat(player, renewal), count=max(renewal.beat, told[2]))
-        known = await player.source.nonces()
+        known = await player.source.journal.lanes.nonces()
         verdict = judge_beat(player.met, mine, renewal.confirmed_beat, nonces=known, lasting=player.lasting)
         assert (verdict == "forked") == (after.workers[told[1]].stage == "ended")
         if verdict == "forked":
-            await player.source.contest("the copy")
+            await player.source.journal.lanes.contest("the copy")
             await player.ended()
         elif player.doubting:
             player.exchanged(self._beat(player, renewal))
@@ -421,7 +421,7 @@ class Replay:
     async def acquire(self, told: Any, before: State, after: State) -> None:
         player = self.players[told[1]]
         above = max(player.leases._above, *player.found.values(), 0)
-        player.taken = await player.source.acquire(sorted(set(self.lanes)), above=above)
+        player.taken = await player.source.journal.lanes.acquire(sorted(set(self.lanes)), above=above)
         assert set(player.taken.values()) == ({told[3]} if len(told) > 2 else set())
 
     async def announce(self, told: Any, before: State, after: State) -> None:
@@ -443,7 +443,7 @@ class Replay:
 
     async def stop(self, told: Any, before: State, after: State) -> None:
         player = self.players[told[1]]
-        await player.source.release(player.leases.held)
+        await player.source.journal.lanes.release(player.leases.held)
         player.crash()
 
     async def nothing(self, told: Any, before: State, after: State) -> None:
@@ -505,7 +505,7 @@ async def pieces(database, monkeypatch):
     with contextlib.closing(relay.conn):
         relay.sql(ITEMS)
         await relay.install()
-        sources = [await PostgresSource.open(database, worker=str(uuid4())) for _ in range(2)]
+        sources = [await open_source(database, worker=str(uuid4())) for _ in range(2)]
         plan = (await compile_plans(sources[0].control, [ITEM])).named("item")
         yield relay, sources, plan
         for source in sources:
@@ -521,7 +521,7 @@ async def copy(pieces, postgres):
         with contextlib.closing(relay.conn):
             relay.sql(ITEMS)
             await relay.install()
-            source = await PostgresSource.open(url, worker=original.worker)
+            source = await open_source(url, worker=original.worker)
             plan = (await compile_plans(source.control, [ITEM])).named("item")
             yield relay, source, plan
             await source.close()
@@ -532,7 +532,7 @@ async def replayed(
     target: Target,
     scope: Scope,
     way: Sequence[Step],
-    copy: tuple[Relay, PostgresSource, Plan] | None = None,
+    copy: tuple[Relay, Source, Plan] | None = None,
 ) -> None:
     relay, sources, plan = pieces
     players = [Player(source, target, plan) for source in sources[: scope.workers]]

@@ -12,8 +12,10 @@ import psycopg
 import pytest
 
 from syncline.config.settings import HistorySettings
+from syncline.engines.postgres.records import PostgresDurability
+from syncline.engines.postgres.waker import WAKE_LOCK
 from syncline.model.entity import Embed, Fields, TableName
-from syncline.outbox.source import _WAKE_LOCK, PostgresSource
+from syncline.ports import Waker
 from syncline.relay.keeper import Keeper
 from tests.relay import AT_ONCE, ITEM, ITEMS, Relay, entity, relayed, until
 
@@ -168,17 +170,17 @@ async def test_a_commit_that_drew_its_number_early_arrives_late(memory: Relay) -
 async def test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died(memory: Relay) -> None:
     """Nobody says so; where the dead one had no lanes any more, nothing else changes either."""
     with psycopg.connect(memory.url, autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s, %s)", _WAKE_LOCK)
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", WAKE_LOCK)
         async with memory.worker() as worker:
             await until(lambda: worker._pump.relies_on_another, what="it relies on the other")
             await asyncio.sleep(1)  # and has nothing more to do by itself
             holder.close()
-            await until(lambda: worker._pump._source.holds_wake_lock, what="it has the lock itself")
+            await until(lambda: worker._pump._source.waker.holds, what="it has the lock itself")
             memory.sql("INSERT INTO item VALUES (1, 'x')")
             await memory.drained()
 
 
-async def nobody_looks(keeper: Keeper) -> bool:
+async def nobody_looks(keeper: Keeper, waker: Waker) -> bool:
     """Take away the look at each renewal, which makes a missed wake good a little later."""
     return False
 
@@ -190,14 +192,14 @@ async def test_every_worker_is_woken_while_another_one_is_busy(memory: Relay, mo
     async with memory.worker(), memory.worker():
         await until(lambda: set(memory.owners().values()) == {32})
         await asyncio.sleep(0.5)
-        (holder,) = (worker for worker in memory.workers if worker._pump._source.holds_wake_lock)
+        (holder,) = (worker for worker in memory.workers if worker._pump._source.waker.holds)
         owners = dict(memory.sql("SELECT lane, owner::text FROM syncline.lane"))
         lanes = dict(memory.sql("SELECT n, syncline.lane_of(1::smallint, n::text) FROM generate_series(1, 1000) AS n"))
         busy = [n for n in lanes if owners[lanes[n]] == holder.id]
         quiet = [n for n in lanes if owners[lanes[n]] != holder.id]
         memory.target.delay_seconds = 0.02
         memory.sql("INSERT INTO item SELECT unnest(%s::bigint[]), 'x'", busy[:200])
-        await until(lambda: not holder._pump._source.holds_wake_lock, what="it is busy")
+        await until(lambda: not holder._pump._source.waker.holds, what="it is busy")
         for n in quiet[:5]:
             memory.sql("INSERT INTO item VALUES (%s, 'x')", n)
             await until(lambda n=n: memory.document(n), seconds=20)
@@ -319,13 +321,13 @@ async def test_many_changes_of_one_record_are_one_write(memory: Relay) -> None:
 async def test_marks_of_asynchronous_commits_wait_for_the_flush(memory: Relay, monkeypatch) -> None:
     """A change that a crash of the source could take back must not be seen in the target."""
     waits = []
-    original = PostgresSource.wait_flushed
+    original = PostgresDurability.wait
 
-    async def wait_flushed(source):
+    async def wait_flushed(durability, **options):
         waits.append(len(memory.target.writes))
-        await original(source)
+        await original(durability, **options)
 
-    monkeypatch.setattr(PostgresSource, "wait_flushed", wait_flushed)
+    monkeypatch.setattr(PostgresDurability, "wait", wait_flushed)
     async with memory.worker():
         memory.sql("INSERT INTO item VALUES (1, 'durable')")
         await memory.drained()

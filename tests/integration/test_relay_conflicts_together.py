@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient, monitoring
 
+from syncline.engines.postgres.marks import PostgresMarks
+from syncline.engines.postgres.records import PostgresRecords
 from syncline.model.entity import Computed, Fields, Index
-from syncline.outbox.source import PostgresSource
 from syncline.ports import Conflict
 from syncline.relay.conflicts import CHUNK, PATIENCE, Conflicts
 from syncline.targets.mongo_indexes import LOOKUPS, holders
@@ -39,8 +40,8 @@ class Settled:
                 self._now.set(None)
 
         monkeypatch.setattr(Conflicts, "settle", counted)
-        for name in ("read_states", "mark"):
-            monkeypatch.setattr(PostgresSource, name, self._counting(name, getattr(PostgresSource, name)))
+        for owner, name in ((PostgresRecords, "read"), (PostgresMarks, "add")):
+            monkeypatch.setattr(owner, name, self._counting(name, getattr(owner, name)))
 
     def _counting(self, name: str, original: Any) -> Any:
         async def call(*args: Any, **options: Any) -> Any:

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from syncline.engines.opening import open_source
 from syncline.errors import TargetUnavailableError
 from syncline.model.entity import Embed, TableName
 from syncline.outbox.plans import compile_plans
-from syncline.outbox.source import PostgresSource
 from syncline.ports import Batch, Report
 from syncline.targets.memory import MemoryTarget
 from tests.relay import ITEM, ITEMS, Relay, entity, until
@@ -97,7 +97,7 @@ async def source(database):
     await relay.install()
     relay.sql("INSERT INTO item SELECT n FROM generate_series(1, 10) AS n")
     relay.conn.close()
-    found = await PostgresSource.open(database, worker=str(uuid4()))
+    found = await open_source(database, worker=str(uuid4()))
     yield found, (await compile_plans(found.control, [nested])).named("item")
     await found.close()
 
@@ -105,6 +105,6 @@ async def source(database):
 async def test_reads_of_parents_with_children_each_have_their_own_snapshot(source):
     session, plan = source
     said: list[str] = []
-    session.reader.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
-    await asyncio.gather(*(session.read_states(plan, [str(key)]) for key in range(1, 11)))
+    session.connections.reader.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
+    await asyncio.gather(*(session.records.read(plan, [str(key)]) for key in range(1, 11)))
     assert said == []

@@ -11,8 +11,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from syncline.engines.opening import open_source
+from syncline.engines.postgres.waker import PostgresWaker
 from syncline.model.mark import epoch_of
-from syncline.outbox.source import PostgresSource
 from syncline.ports import Acknowledgement, Batch
 from syncline.relay import reader
 from tests.relay import AT_ONCE, ITEM, Relay, relayed, until
@@ -247,15 +248,15 @@ async def test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover(relay: Re
     """The lease row is locked: else the marks would go under a lease that is lost a moment later."""
     relay.sql("INSERT INTO item VALUES (1, 'x')")
     worker = "00000000-0000-0000-0000-000000000001"
-    source = await PostgresSource.open(relay.url, worker=worker)
+    source = await open_source(relay.url, worker=worker)
     try:
-        await source.renew(name="w", version="1", ttl=timedelta(seconds=60), confirmed=0, report={})
-        taken = await source.acquire(range(64), above=0)
-        (mark,) = await source.read_marks(after=0, lanes=-1, limit=10)
+        await source.journal.lanes.renew(name="w", version="1", ttl=timedelta(seconds=60), confirmed=0, report={})
+        taken = await source.journal.lanes.acquire(range(64), above=0)
+        (mark,) = await source.marks.read(after=0, lanes=-1, limit=10)
         ack = Acknowledgement(seqs=[mark[0]], leases={mark[1]: taken[mark[1]]})
         with psycopg.connect(relay.url) as other:
             other.execute("UPDATE syncline.lane SET owner = gen_random_uuid(), epoch = epoch + 1")
-            acknowledging = asyncio.create_task(source.acknowledge(ack, grace=GRACE, history=False))
+            acknowledging = asyncio.create_task(source.marks.acknowledge(ack, grace=GRACE, history=False))
             await asyncio.sleep(0.3)
             assert not acknowledging.done()
             other.commit()
@@ -382,12 +383,12 @@ async def test_a_commit_between_the_last_look_and_the_wake_lock_is_seen(relay: R
     """Whoever becomes idle looks once more after taking the lock: no writer has notified before."""
     inserted = []
 
-    def insert(source: PostgresSource) -> None:
-        if not inserted and not source.holds_wake_lock:
+    def insert(waker: PostgresWaker) -> None:
+        if not inserted and not waker.holds:
             inserted.append(1)
             relay.sql("INSERT INTO item VALUES (1, 'just in time')")
 
-    steps.hooks["before announce_idle"] = insert
+    steps.hooks["before arm"] = insert
     async with relay.worker():
         await until(lambda: inserted)
         assert await relay.drained() < AT_ONCE

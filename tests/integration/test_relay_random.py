@@ -23,7 +23,7 @@ from tests.steps import STEPS, Steps, Stop
 
 KEYS = st.integers(1, 3)
 WORKER = st.integers(0, 1)
-POINTS = [f"{when} {step}" for step in STEPS for when in ("before", "after") if step != "announce_idle"]
+POINTS = [f"{when} {step}" for step in STEPS for when in ("before", "after") if step != "arm"]
 
 OPERATIONS = st.one_of(
     *[st.tuples(st.just("put"), KEYS)] * 4,

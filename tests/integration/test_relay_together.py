@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from syncline.engines.postgres.marks import PostgresMarks
+from syncline.engines.postgres.records import PostgresRecords
 from syncline.model.entity import Computed, Fields
-from syncline.outbox.source import PostgresSource
 from tests.relay import Relay, entity, relayed, until
 from tests.steps import Steps
 
@@ -24,20 +25,20 @@ class Reads:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.together: list[tuple[list[Any], Any]] = []
         self.apart: list[list[str]] = []
-        together, apart = PostgresSource.read_together, PostgresSource.read_states
+        together, apart = PostgresMarks.read_with_states, PostgresRecords.read
 
-        async def read_together(source: PostgresSource, *args: Any, **options: Any) -> Any:
+        async def read_together(source: PostgresMarks, *args: Any, **options: Any) -> Any:
             found = await together(source, *args, **options)
-            if found[0]:
+            if found is not None and found[0]:
                 self.together.append(found)
             return found
 
-        async def read_states(source: PostgresSource, plan: Any, keys: Any, **options: Any) -> Any:
+        async def read_states(source: PostgresRecords, plan: Any, keys: Any, **options: Any) -> Any:
             self.apart.append(list(keys))
             return await apart(source, plan, keys, **options)
 
-        monkeypatch.setattr(PostgresSource, "read_together", read_together)
-        monkeypatch.setattr(PostgresSource, "read_states", read_states)
+        monkeypatch.setattr(PostgresMarks, "read_with_states", read_together)
+        monkeypatch.setattr(PostgresRecords, "read", read_states)
 
     def clear(self) -> None:
         self.together.clear()

@@ -11,8 +11,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from syncline.engines.opening import open_source
 from syncline.errors import NotInstalledError, SourceUnavailableError
-from syncline.outbox.source import PostgresSource
 from syncline.relay.leases import Leases
 from syncline.relay.restores import Restores
 from syncline.telemetry.observer import NullObserver
@@ -235,10 +235,10 @@ async def test_an_uninstallation_under_way_ends_the_worker(memory: Relay) -> Non
 
 async def test_a_new_session_gives_back_what_is_above_its_share(memory):
     """Another worker has come between two sessions: the lanes of the first one would be nobody's, and never free."""
-    source = await PostgresSource.open(memory.url, worker=str(uuid4()))
+    source = await open_source(memory.url, worker=str(uuid4()))
 
     def session() -> Leases:
-        restores = Restores(source, {}, NullObserver())
+        restores = Restores(source.journal, {}, NullObserver())
         return Leases(source, memory.target, restores, NullObserver(), name="one", ttl=timedelta(hours=1))
 
     try:

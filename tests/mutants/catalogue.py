@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tests.mutants.anchor import DoesNotApplyError, Swap
 
 RELAY, OUTBOX, TARGETS = "syncline/relay", "syncline/outbox", "syncline/targets"
+POSTGRES = "syncline/engines/postgres"
 TESTS = "tests/integration"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
@@ -92,7 +93,7 @@ MUTANTS: Sequence[Mutant] = (
                 "Reader._fill",
                 "read, bad = await self._states(plan, keys, apart=apart)",
                 "read, bad = await self._states(plan, keys, apart=apart)\n"
-                "late = await self._source.read_marks(after=0, lanes=-1, limit=10000)\n"
+                "late = await self._source.marks.read(after=0, lanes=-1, limit=10000)\n"
                 "late = [mark[0] for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
                 "work.seqs = sorted({*work.seqs, *late})",
             )
@@ -214,7 +215,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "refused-not-marked-again",
         "what was written without the lease is not marked again",
-        [Swap(f"{RELAY}/pump.py", "Pump._refused", "await self._source.mark(entity, keys, Hint.REPAIR)", "")],
+        [Swap(f"{RELAY}/pump.py", "Pump._refused", "await self._source.marks.add(entity, keys, Hint.REPAIR)", "")],
         [f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing"],
     ),
     Mutant(
@@ -224,8 +225,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/leases.py",
                 "Leases._acquire",
-                "self._source.acquire(lanes, above=max(self._above, *stored.values(), 0))",
-                "self._source.acquire(lanes, above=0)",
+                "self._lanes.acquire(lanes, above=max(self._above, *stored.values(), 0))",
+                "self._lanes.acquire(lanes, above=0)",
             ),
             Swap(f"{RELAY}/leases.py", "Leases._acquire", "judge_lanes(stored, renewal)", "None"),
         ],
@@ -274,17 +275,24 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/reader.py",
                 "Reader.next",
-                "marks[-1][0] if full else self._floor.value",
+                "marks[-1][0] if full else self._start",
                 "marks[-1][0] if marks else self._cursor",
             ),
-            Swap(f"{RELAY}/reader.py", "Reader.restart", "self._cursor = self._floor.value", ""),
+            Swap(f"{RELAY}/reader.py", "Reader.restart", "self._cursor = self._start", ""),
         ],
         [f"{BASICS}::test_a_commit_that_drew_its_number_early_arrives_late"],
     ),
     Mutant(
         "floor-without-waiting",
         "the floor is raised to a number though transactions that drew a lower one are open",
-        [Swap(f"{RELAY}/floor.py", "Floor.advance", "await self._source.oldest_transaction() >= candidate[1]", "True")],
+        [
+            Swap(
+                f"{POSTGRES}/floor.py",
+                "PostgresFloor.advance",
+                "(await self._statements.one('oldest_transaction'))[0] >= candidate[1]",
+                "True",
+            )
+        ],
         [f"{PROTOCOL}::test_g2_the_floor_waits_for_open_transactions"],
     ),
     Mutant(
@@ -296,13 +304,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "wake-lock-given-back-silently",
         "workers that relied on a busy one's wake lock are not told",
-        [Swap(f"{RELAY}/idle.py", "Idler.before_read", "await self._source.notify()", "")],
+        [Swap(f"{RELAY}/idle.py", "Idler.before_read", "await self._waker.notify()", "")],
         [f"{BASICS}::test_every_worker_is_woken_while_another_one_is_busy"],
     ),
     Mutant(
         "dead-holder-trusted",
         "a worker relies on the wake lock of one that has died",
-        [Swap(f"{RELAY}/keeper.py", "Keeper._beat", "await self._is_forsaken()", "False")],
+        [Swap(f"{RELAY}/keeper.py", "Keeper._beat", "await self._is_forsaken(waker)", "False")],
         [f"{BASICS}::test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died"],
     ),
     Mutant(
@@ -320,7 +328,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "asynchronous-commit-not-awaited",
         "changes that a crash could take back are applied",
-        [Swap(f"{RELAY}/reader.py", "Reader.fill", "if self.asynchronous: ...", "if False: ...")],
+        [
+            Swap(
+                f"{RELAY}/reader.py",
+                "Reader._wait_durable",
+                "if self.asynchronous and durability is not None: ...",
+                "if False: ...",
+            )
+        ],
         [f"{BASICS}::test_marks_of_asynchronous_commits_wait_for_the_flush"],
     ),
     # -- writing
@@ -617,7 +632,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "file-is-the-truth",
         "a worker serves what its file says, whatever is installed",
-        [Swap("syncline/wiring.py", "compile_declared", "declared.entities", "settings.entities")],
+        [Swap("syncline/outbox/plans.py", "compile_declared", "declared.entities", "entities")],
         [f"{DECLARED}::test_case_24_a_worker_with_last_weeks_file_works_by_what_is_installed_and_says_so"],
     ),
     Mutant(
@@ -625,9 +640,9 @@ MUTANTS: Sequence[Mutant] = (
         "a running worker does not look whether an installation has changed what is synced",
         [
             Swap(
-                f"{RELAY}/keeper.py",
-                "Keeper._look_at_tables",
-                "self._plans.declared not in ('', await declaration_digest(self._source.control))",
+                f"{POSTGRES}/journal.py",
+                "SqlEntities.changed",
+                "plans.declared not in ('', await declaration_digest(connection))",
                 "False",
             )
         ],
@@ -938,7 +953,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "own-schema-unlooked-at",
         "a running worker does not notice that something of ours is gone",
-        [Swap(f"{RELAY}/our_schema.py", "OurSchema.look", "if found == self._digest: ...", "if True: ...")],
+        [Swap(f"{POSTGRES}/our_schema.py", "OurSchema.look", "if found == self._digest: ...", "if True: ...")],
         [f"{MENDING}::test_a_running_worker_says_what_of_ours_is_gone_until_it_is_put_back"],
     ),
     Mutant(
@@ -946,8 +961,8 @@ MUTANTS: Sequence[Mutant] = (
         "a worker that mends renews no lease meanwhile",
         [
             Swap(
-                f"{RELAY}/lookout.py",
-                "Lookout._try_to_mend",
+                f"{POSTGRES}/lookout.py",
+                "PostgresLookout._try_to_mend",
                 "self._mending = asyncio.create_task(self._mend())",
                 "self._mending = asyncio.create_task(self._mend())\nawait asyncio.wait({self._mending})",
             )
@@ -958,7 +973,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "condition-without-end",
         "what is served again stays told as stopped",
-        [Swap(f"{RELAY}/conditions.py", "Conditions._hold", "await self._source.end_notices(name, still=now)", "")],
+        [Swap(f"{RELAY}/conditions.py", "Conditions._hold", "await self._notices.end_others(name, still=now)", "")],
         [f"{SIGNALS}::test_an_entity_that_is_stopped_is_told_once_by_name_and_no_more_when_it_is_served"],
         quick=True,
     ),
@@ -998,7 +1013,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "catalog-not-looked-at",
         "workers never look at the catalog",
-        [Swap(f"{RELAY}/lookout.py", "Lookout.look", "if found == self._digest: ...", "if True: ...")],
+        [Swap(f"{POSTGRES}/lookout.py", "PostgresLookout.look", "if found == self._digest: ...", "if True: ...")],
         [
             f"{SCHEMA}::test_a_change_that_nobody_was_there_to_see_is_noticed_at_the_start",
             f"{SCHEMA}::test_a_role_that_may_not_put_it_back_says_so",
@@ -1288,10 +1303,10 @@ MUTANTS: Sequence[Mutant] = (
         "what was committed before a session listens waits for the next poll",
         [
             Swap(
-                f"{OUTBOX}/source.py",
-                "PostgresSource.listen",
-                "await self.listener.execute('LISTEN syncline')\nwake()",
-                "await self.listener.execute('LISTEN syncline')",
+                f"{POSTGRES}/waker.py",
+                "PostgresWaker.listen",
+                "await self._listener.execute('LISTEN syncline')\nwake()",
+                "await self._listener.execute('LISTEN syncline')",
             )
         ],
         [f"{WAKES}::test_what_is_committed_before_a_session_listens_is_seen"],
@@ -1303,8 +1318,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/keeper.py",
                 "Keeper._is_forsaken",
-                "self._source.is_another_idle_still()",
-                "self._source.another_is_idle()",
+                "waker.another_holds_still()",
+                "waker.another_holds()",
             )
         ],
         [f"{WAKES}::test_a_change_between_two_holders_of_the_wake_lock_is_seen"],
@@ -1434,9 +1449,9 @@ MUTANTS: Sequence[Mutant] = (
         "a worker listens and takes the wake lock whatever `wake` says",
         [
             Swap(
-                f"{OUTBOX}/source.py",
-                "PostgresSource.open",
-                "if wake and not is_lent(connections[2]): ...",
+                "syncline/engines/opening.py",
+                "open_source",
+                "if wake and not is_lent(control): ...",
                 "if True: ...",
             )
         ],

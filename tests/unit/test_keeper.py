@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from syncline.errors import ConfigError
-from syncline.outbox.dialect import Dialect
 from syncline.relay.keeper import Keeper
 
 OURS = SimpleNamespace(id=1, name="t", projection=SimpleNamespace(fingerprint="ours"))
@@ -17,17 +16,19 @@ OURS = SimpleNamespace(id=1, name="t", projection=SimpleNamespace(fingerprint="o
 class Source:
     """Says what was noted; remembers what was asked for."""
 
-    dialect = Dialect.COCKROACHDB
-
     def __init__(self) -> None:
         self.noted = "ours"
-        self.tasks: list[str] = []
+        self.asked: list[str] = []
+        self.journal = SimpleNamespace(entities=self, tasks=self, notices=None)
+
+    def lookout(self, *_: object, **__: object) -> None:
+        """Have none."""
 
     async def fingerprints(self) -> dict[int, str]:
         return {1: self.noted}
 
-    async def request_task(self, kind: str, *_: object) -> None:
-        self.tasks.append(kind)
+    async def request(self, kind: str, *_: object) -> None:
+        self.asked.append(kind)
 
 
 async def _looks(keeper: Keeper, source: Source, *noted: str) -> None:
@@ -42,7 +43,7 @@ async def test_only_what_another_worker_goes_on_to_say_ends_this_one() -> None:
     plans: Any = SimpleNamespace(by_id={1: OURS}, problems={})
     keeper = Keeper(source, nothing, plans, nothing, nothing, settings=nothing, compiled={})
     await _looks(keeper, source, "older", "older", "ours", "older", "other", "older", "older")
-    assert source.tasks == []
+    assert source.asked == []
     with pytest.raises(ConfigError, match="another mapping"):
         await _looks(keeper, source, "older")
-    assert source.tasks == ["backfill"]
+    assert source.asked == ["backfill"]

@@ -41,8 +41,9 @@ from syncline.outbox.connection import translated
 from syncline.outbox.dialect import Dialect, on_cockroach
 from syncline.outbox.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.outbox.parts import Part, missing_parts
-from syncline.outbox.registry import PENDING, InstalledEntity, installed, require_version, schema_version
+from syncline.outbox.registry import InstalledEntity, installed, require_version, schema_version
 from syncline.outbox.tables import odd_outbox
+from syncline.ports import PENDING
 
 TURNS = 5
 """How often an installation is planned again because of others."""

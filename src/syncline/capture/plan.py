@@ -31,7 +31,8 @@ from syncline.capture.triggers import (
 from syncline.model.entity import Entity, TableName
 from syncline.model.mapping import Projection
 from syncline.model.new_columns import Newcomers
-from syncline.outbox.registry import ARMED, PENDING, REARMING, InstalledEntity, definition, differences
+from syncline.outbox.registry import ARMED, REARMING, InstalledEntity, definition, differences
+from syncline.ports import PENDING
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,13 +24,13 @@ def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOpti
 
 
 async def _adopt(settings: Settings, *, yes: bool, as_json: bool) -> None:
+    from syncline.engines.opening import open_source
     from syncline.outbox.registry import installed
-    from syncline.outbox.source import PostgresSource
     from syncline.relay.adoption import adopt as take_over
     from syncline.relay.adoption import ownership
     from syncline.wiring import opened_target
 
-    source = await PostgresSource.open(settings.source.url, worker=str(uuid.uuid4()), wake=False)
+    source = await open_source(settings.source.url, worker=str(uuid.uuid4()), wake=False)
     try:
         async with opened_target(settings) as target:
             owner = await ownership(source, target)

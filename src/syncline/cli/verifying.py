@@ -12,8 +12,7 @@ from syncline.cli.boundary import err
 from syncline.cli.common import print_table
 
 if TYPE_CHECKING:
-    from syncline.outbox.plans import Plans
-    from syncline.ports import Plan
+    from syncline.ports import Plan, Plans
     from syncline.verify.one_pass import Step
     from syncline.verify.report import Finding
 

@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from syncline.errors import ConfigError, MappingError
-from syncline.model.entity import Column, Entity, TableName
+from syncline.model.entity import Column, Entity
 from syncline.model.mapping import has_sql
-from syncline.model.new_columns import Newcomers, see
+from syncline.model.new_columns import see
 from syncline.outbox.catalog import fingerprint, read_named, shape_of
 from syncline.outbox.connection import Connection, translated
+from syncline.outbox.declared import read_declared
 from syncline.outbox.path import closed_schemas, pin_path
-from syncline.outbox.registry import PENDING, InstalledEntity, installed, known_columns
+from syncline.outbox.registry import InstalledEntity, installed, known_columns
 from syncline.outbox.states import compile_plan
-from syncline.ports import Plan
+from syncline.ports import PENDING, Plans
 
 _FAMILIES = {"smallint": "bigint", "integer": "bigint", "character varying": "text"}
-
-
-@dataclass(frozen=True, slots=True)
-class Plans:
-    """What came of the compilation."""
-
-    by_id: dict[int, Plan] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
-    """Entities that do not fit their tables any more, and why; the others go on."""
-    pending: dict[int, str] = field(default_factory=dict)
-    """Entities, by id, whose triggers are not all there yet: an installation goes on with them. Their marks wait."""
-    newcomers: dict[str, Sequence[Newcomers]] = field(default_factory=dict)
-    """Columns that came after the last installation, by entity."""
-    known: str = ""
-    """Digest of what the last installation took note of."""
-    tables: Sequence[TableName] = ()
-    catalog: str = ""
-    """Digest of the catalog's description of these tables; see ``catalog.fingerprint``."""
-    installed: Mapping[str, InstalledEntity] = field(default_factory=dict)
-    """What was installed then."""
-    declared: str = ""
-    """Digest of what is installed, where the entities were taken from there; see ``declared.declaration_digest``."""
-
-    def named(self, name: str) -> Plan:
-        """Find an entity's plan.
-
-        Raises:
-            ConfigError, MappingError: there is none of that name, or it does not fit its table.
-
-        """
-        if name in self.problems:
-            raise MappingError(f"entity {name}: {self.problems[name]}")
-        if name in self.pending.values():
-            raise ConfigError(f"entity {name} is not installed to its end", hint="`syncline install` goes on with it")
-        for plan in self.by_id.values():
-            if plan.name == name:
-                return plan
-        known = ", ".join(sorted(plan.name for plan in self.by_id.values()))
-        raise ConfigError(f"there is no entity {name!r}", hint=f"configured: {known}")
 
 
 def _closed(connection: Connection, schemas: Sequence[str]) -> str:
@@ -64,6 +26,21 @@ def _closed(connection: Connection, schemas: Sequence[str]) -> str:
         f"its where or computed fields are evaluated under a search_path with {names}, which this role may not use: "
         f'GRANT USAGE ON SCHEMA {names} TO "{connection.info.user}"'
     )
+
+
+async def compile_declared(
+    connection: Connection, entities: Sequence[Entity], *, differs: Callable[[str], None] = lambda _: None
+) -> Plans:
+    """Compile what is installed; ``differs`` is told where the configuration says otherwise: it does not count.
+
+    Raises:
+        NotInstalledError, VersionError: our tables are not there, or not of this version.
+
+    """
+    declared = await read_declared(connection, entities)
+    for difference in declared.differences:
+        differs(difference)
+    return replace(await compile_plans(connection, declared.entities), declared=declared.digest)
 
 
 async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> Plans:

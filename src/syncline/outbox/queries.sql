@@ -176,6 +176,12 @@ WHERE n.resolved_at IS NULL
            AND NOT EXISTS (SELECT FROM syncline.task WHERE reason = ANY(%(verdicts)s::text[]))
            AND NOT EXISTS (SELECT FROM syncline.outbox WHERE hint IN ('B', 'R')))
 
+-- name: parked_entities
+SELECT DISTINCT entity FROM syncline.parked
+
+-- name: fingerprints
+SELECT id, fingerprint FROM syncline.entity WHERE fingerprint IS NOT NULL
+
 -- name: entity_names
 SELECT id, name FROM syncline.entity
 

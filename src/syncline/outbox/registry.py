@@ -19,7 +19,7 @@ from syncline.outbox.sql import blocks
 COLUMNS_NOTED = 4
 """The migration since which an installation takes note of columns."""
 _LATER = frozenset({"dates", "new_columns"})
-ARMED, PENDING, REARMING = "armed", "pending", "rearming"
+ARMED, REARMING = "armed", "rearming"
 
 
 @dataclass(frozen=True, slots=True)

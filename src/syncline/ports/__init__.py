@@ -4,10 +4,10 @@ A ``Source`` is a session with the side that holds the truth: its ``Records`` an
 can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
 """
 
-from syncline.ports.journal import Entities, Journal, LaneRow, Lanes, Notices, Renewal, Tasks
+from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, Notices, Renewal, Tasks
 from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
-from syncline.ports.records import Durability, Excerpt, Plan, Records, States
-from syncline.ports.source import Identity, Source
+from syncline.ports.records import Durability, Excerpt, Plan, Plans, Records, States
+from syncline.ports.source import Identity, Lookout, Mend, Source
 from syncline.ports.target import (
     UNREADABLE,
     Absence,
@@ -23,6 +23,7 @@ from syncline.ports.target import (
 )
 
 __all__ = [
+    "PENDING",
     "UNREADABLE",
     "Absence",
     "Acknowledgement",
@@ -38,9 +39,12 @@ __all__ = [
     "Journal",
     "LaneRow",
     "Lanes",
+    "Lookout",
     "Marks",
+    "Mend",
     "Notices",
     "Plan",
+    "Plans",
     "Records",
     "Rejection",
     "Renewal",

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from syncline.ports.records import Plan
+from syncline.ports.records import Plan, Plans
+
+PENDING = "pending"
+"""State of an entity whose installation is not at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ class Notices(Protocol):
 
 
 class Entities(Protocol):
-    """What is installed, by id."""
+    """What is installed, by id, and whether that is still what was compiled."""
 
     async def names(self) -> dict[int, str]:
         """List the installed entities."""
@@ -161,6 +164,18 @@ class Entities(Protocol):
 
     async def fingerprints(self) -> dict[int, str]:
         """Read from what each entity was last compiled, by whichever worker."""
+        ...
+
+    async def changed(self, plans: Plans) -> str | None:
+        """Say what an installation has changed since these were compiled; ``None``: nothing that they depend on."""
+        ...
+
+    async def tables_changed(self, plans: Plans) -> bool:
+        """Tell whether their tables are not what they were."""
+        ...
+
+    async def others_installed(self, plans: Plans) -> bool:
+        """Tell whether anything is installed otherwise than when these were compiled."""
         ...
 
     async def note_fingerprints(self, plans: Collection[Plan]) -> set[int]:

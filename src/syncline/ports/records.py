@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from syncline.model.entity import Entity
+from syncline.errors import ConfigError, MappingError
+from syncline.model.entity import Entity, TableName
 from syncline.model.mapping import Projection, Row
+from syncline.model.new_columns import Newcomers
 from syncline.ports.target import Document, State
 
 
@@ -26,6 +28,45 @@ class Plan:
     def name(self) -> str:
         """The entity's name."""
         return self.entity.name
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What came of compiling the configured entities."""
+
+    by_id: dict[int, Plan] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    """Entities that do not fit their tables any more, and why; the others go on."""
+    pending: dict[int, str] = field(default_factory=dict)
+    """Entities, by id, whose triggers are not all there yet: an installation goes on with them. Their marks wait."""
+    newcomers: dict[str, Sequence[Newcomers]] = field(default_factory=dict)
+    """Columns that came after the last installation, by entity."""
+    known: str = ""
+    """Digest of what the last installation took note of."""
+    tables: Sequence[TableName] = ()
+    catalog: str = ""
+    """Digest of the catalog's description of these tables."""
+    installed: Mapping[str, Any] = field(default_factory=dict)
+    """What was installed then."""
+    declared: str = ""
+    """Digest of what is installed, where the entities were taken from there."""
+
+    def named(self, name: str) -> Plan:
+        """Find an entity's plan.
+
+        Raises:
+            ConfigError, MappingError: there is none of that name, or it does not fit its table.
+
+        """
+        if name in self.problems:
+            raise MappingError(f"entity {name}: {self.problems[name]}")
+        if name in self.pending.values():
+            raise ConfigError(f"entity {name} is not installed to its end", hint="`syncline install` goes on with it")
+        for plan in self.by_id.values():
+            if plan.name == name:
+                return plan
+        known = ", ".join(sorted(plan.name for plan in self.by_id.values()))
+        raise ConfigError(f"there is no entity {name!r}", hint=f"configured: {known}")
 
 
 @dataclass(frozen=True, slots=True)

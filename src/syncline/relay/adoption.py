@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Beat, Target, same_system
+from syncline.ports import Beat, Source, Target, same_system
 from syncline.relay.leases import FOREIGN
 
 REASON = "adopted"
@@ -27,7 +26,7 @@ class Ownership:
         return self.found is None or (self.ours and self.contested is None)
 
 
-async def ownership(source: PostgresSource, target: Target) -> Ownership:
+async def ownership(source: Source, target: Target) -> Ownership:
     """Look whose copy the target is; nothing is changed.
 
     Raises:
@@ -36,10 +35,10 @@ async def ownership(source: PostgresSource, target: Target) -> Ownership:
     """
     found = await target.read_beat()
     ours = found is not None and same_system(found.system, source.identity.system)
-    return Ownership(found, ours, await source.contested())
+    return Ownership(found, ours, await source.journal.lanes.contested())
 
 
-async def adopt(source: PostgresSource, target: Target, entities: Collection[int], owner: Ownership) -> None:
+async def adopt(source: Source, target: Target, entities: Collection[int], owner: Ownership) -> None:
     """Make the target this source's: every record is marked and what is foreign swept, under epochs above all others.
 
     The work stands in the source before the target forgets whose it was. The other source's workers end at their next
@@ -51,13 +50,16 @@ async def adopt(source: PostgresSource, target: Target, entities: Collection[int
 
     """
     above = max((await target.lane_epochs()).values(), default=0)
+    journal = source.journal
     for entity in sorted(entities):
-        await source.request_task("backfill", entity, REASON)
-        await source.request_task("sweep", entity, REASON)
-    beat, installation, nonce = await source.adopt(count=owner.found.count if owner.found else 0, above=above)
+        await journal.tasks.request("backfill", entity, REASON)
+        await journal.tasks.request("sweep", entity, REASON)
+    beat, installation, nonce = await journal.lanes.adopt(count=owner.found.count if owner.found else 0, above=above)
     identity = source.identity
     mine = Beat(installation, identity.system, beat, identity.timeline, nonce, "syncline adopt")
     await target.beat(mine, over=owner.found.system if owner.found else None)
-    await source.settle(FOREIGN)
+    await journal.notices.settle(FOREIGN)
     before = owner.found.system if owner.found else "nobody"
-    await source.notice("Adopted", "info", f"the target was taken over from {before}: everything is written anew")
+    await journal.notices.leave(
+        "Adopted", "info", f"the target was taken over from {before}: everything is written anew"
+    )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import get_args
 
-from syncline.outbox.plans import Plans
-from syncline.outbox.source import PostgresSource
+from syncline.ports import Journal, Plans
 from syncline.relay.pump import Pump
 from syncline.relay.restores import Verdict
 
@@ -21,8 +20,8 @@ class Conditions:
     It writes only what differs from the look before; a worker that starts ends what another one has left open.
     """
 
-    def __init__(self, source: PostgresSource, plans: Plans, pump: Pump) -> None:
-        self._source = source
+    def __init__(self, journal: Journal, plans: Plans, pump: Pump) -> None:
+        self._notices, self._entities = journal.notices, journal.entities
         self._plans = plans
         self._pump = pump
         self._known: dict[str, dict[str, str]] = {}
@@ -36,16 +35,16 @@ class Conditions:
         """
         stopped = await self._stopped(without)
         for entity in stopped.keys() - self._known.get(STOPPED, {}).keys():
-            await self._source.end_notice(FAILED, entity)  # its tasks fail for the same reason, and wait
+            await self._notices.end(FAILED, entity)  # its tasks fail for the same reason, and wait
         await self._hold(STOPPED, "critical", stopped)
         await self._hold(NOT_MAPPED, "warning", self._unmapped())
-        await self._source.settle_notices(get_args(Verdict))
+        await self._notices.settle_causes(get_args(Verdict))
 
     async def _stopped(self, without: Collection[int]) -> dict[str, str]:
         """Say of each entity that is not served why, once: a table that does not fit also shows as marks of nobody."""
         reasons = dict(self._plans.problems)
         if self._pump.stopped_entities.keys() - self._plans.by_id.keys():
-            names: Mapping[int, str] = await self._source.entity_names()
+            names: Mapping[int, str] = await self._entities.names()
         else:
             names = {plan.id: plan.name for plan in self._plans.by_id.values()}
         for entity, reason in self._pump.stopped_entities.items():
@@ -65,8 +64,8 @@ class Conditions:
         if self._known.get(name) == now:
             return
         for entity, message in now.items():
-            await self._source.notice(name, severity, message, entity=entity)
-        await self._source.end_notices(name, still=now)
+            await self._notices.leave(name, severity, message, entity=entity)
+        await self._notices.end_others(name, still=now)
         self._known[name] = now
 
 

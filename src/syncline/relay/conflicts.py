@@ -10,8 +10,7 @@ from typing import Any
 from syncline.errors import SourceError, TableLockedError
 from syncline.model.canonical import differences
 from syncline.model.mark import Hint
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Absence, Batch, Conflict, Document, Plan, Rejection, Target
+from syncline.ports import Absence, Batch, Conflict, Document, Plan, Rejection, Source, Target
 
 PATIENCE = 3
 """Times that a value must be found with the same rightful holder before the conflict counts as real."""
@@ -31,7 +30,7 @@ class Conflicts:
     a violation, and parked; so is a record that has waited for too long.
     """
 
-    def __init__(self, source: PostgresSource, target: Target) -> None:
+    def __init__(self, source: Source, target: Target) -> None:
         self._source = source
         self._target = target
         self._attempts: dict[tuple[int, str], int] = {}
@@ -119,7 +118,7 @@ class Conflicts:
                 self._violations.pop((plan.id, conflict.key), None)
             verdicts.append(why)
         if outdated:
-            await self._source.mark(plan.id, list(outdated), Hint.REPAIR)
+            await self._source.marks.add(plan.id, list(outdated), Hint.REPAIR)
         return verdicts
 
     async def _rows(self, plan: Plan, keys: Sequence[str]) -> _Rows:
@@ -145,7 +144,7 @@ class Conflicts:
             rows.unreadable.add(key)
 
     async def _read(self, plan: Plan, keys: Sequence[str], rows: _Rows, *, apart: bool = False) -> None:
-        states = await self._source.read_states(plan, keys, apart=apart)
+        states = await self._source.records.read(plan, keys, apart=apart)
         rows.bodies |= {state.key: {"_originalId": state.key, **state.body} for state in states.present(0)}
 
 

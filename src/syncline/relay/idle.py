@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from syncline.outbox.source import PostgresSource
+from syncline.ports import Waker
 
 BUSY_READS = 8
 """Reads in a row that found something, after which writers need not notify."""
@@ -22,20 +22,23 @@ class Idler:
     50 ms.
     """
 
-    def __init__(self, source: PostgresSource, *, poll: float) -> None:
-        self._source = source
+    def __init__(self, waker: Waker | None, *, poll: float) -> None:
+        self._waker = waker
         self._poll = poll
         self._event = asyncio.Event()
         self._look = FIRST_LOOK
         self._armed = False
         self._busy_reads = 0
-        self.wakes = True
-        """False where the source cannot wake anybody: then only polling."""
+        self._can_wake = waker is not None and waker.can_listen
 
     @property
     def relies_on_another(self) -> bool:
         """Whether it is another worker's wake lock that makes writers notify."""
-        return self._armed and not self._source.holds_wake_lock
+        return self._armed and not self._holds
+
+    @property
+    def _holds(self) -> bool:
+        return self._waker is not None and self._waker.holds
 
     def wake(self) -> None:
         """End the rest."""
@@ -61,10 +64,10 @@ class Idler:
                 return  # read once more: what committed before the lock was taken
             self._busy_reads = 0
             await self.sleep(self._poll)
-            self._armed = self._source.holds_wake_lock  # another worker's may be gone
+            self._armed = self._holds  # another worker's may be gone
         else:
             await self.sleep(self._look)
-            self._look = min(self._look * 2, LAST_LOOK if self.wakes else self._poll)
+            self._look = min(self._look * 2, LAST_LOOK if self._can_wake else self._poll)
 
     async def settle(self) -> None:
         """Wait for writers instead of looking again, after a read that took everything that was there.
@@ -72,7 +75,7 @@ class Idler:
         Sound only while this worker holds the wake lock: it held it before that read, so whoever was not seen by the
         read notifies.
         """
-        if self._armed and self._source.holds_wake_lock:
+        if self._armed and self._holds:
             if not self._event.is_set():
                 self._busy_reads = 0
             await self.sleep(self._poll)
@@ -82,9 +85,9 @@ class Idler:
         if self._busy_reads >= BUSY_READS and self._armed:
             self._armed = False
             self._busy_reads = 0
-            if self._source.holds_wake_lock:
-                await self._source.announce_busy()
-                await self._source.notify()  # idle workers that relied on our lock take it themselves
+            if self._waker is not None and self._waker.holds:
+                await self._waker.disarm()
+                await self._waker.notify()  # idle workers that relied on our lock take it themselves
 
     async def sleep(self, seconds: float) -> None:
         """Sleep until woken, at most so long."""
@@ -95,6 +98,6 @@ class Idler:
 
     async def _arm(self) -> bool:
         """Become somebody whom writers wake; another idle worker's wake reaches us as well."""
-        if not self.wakes:
+        if self._waker is None or not self._waker.can_listen:
             return False
-        return await self._source.announce_idle() or await self._source.another_is_idle()
+        return await self._waker.arm() or await self._waker.another_holds()

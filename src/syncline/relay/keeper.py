@@ -11,17 +11,9 @@ from typing import Any
 from syncline.config.settings import Settings
 from syncline.errors import ConfigError, TargetUnavailableError
 from syncline.model.new_columns import Newcomers
-from syncline.outbox.catalog import fingerprint
-from syncline.outbox.connection import translated
-from syncline.outbox.declared import declaration_digest
-from syncline.outbox.dialect import Dialect
-from syncline.outbox.plans import Plans
-from syncline.outbox.registry import PENDING, installed, known_columns
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Plan, Target
+from syncline.ports import PENDING, Mend, Plan, Plans, Source, Target, Waker
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
-from syncline.relay.lookout import Lookout, Mend
 from syncline.relay.pump import Pump
 from syncline.relay.reader import StalePlanError
 
@@ -46,7 +38,7 @@ class Keeper:
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: Source,
         target: Target,
         plans: Plans,
         leases: Leases,
@@ -57,7 +49,7 @@ class Keeper:
         mend: Mend | None = None,
         retry_due: float | None = None,
     ) -> None:
-        self._source = source
+        self._source, self._journal = source, source.journal
         self._retry_due = retry_due
         """When entities that stand back are to be tried again (monotonic)."""
         self._target = target
@@ -70,13 +62,13 @@ class Keeper:
         self._prepared = False
         leases.prepare = self._prepare_target
         self._stopping = asyncio.Event()
-        self._lookout = Lookout(source, mend, stopped=plans.problems) if source.dialect is Dialect.POSTGRESQL else None
+        self._lookout = source.lookout(mend, stopped=plans.problems)
         self._look_due = 0.0
         self._unsure = True
         """The tables may have changed between the compilation and the first look."""
         self._tables_due = 0.0
         self._housekeeping_due = 0.0
-        self._conditions = Conditions(source, plans, pump)
+        self._conditions = Conditions(source.journal, plans, pump)
         self._otherwise: dict[int, tuple[str | None, int]] = {}
         """What another worker has made of an entity, and how often that was seen."""
         self._last = (time.monotonic(), 0)
@@ -86,7 +78,7 @@ class Keeper:
         await self._conditions.look(without=set(self._plans.pending))
         if self._lookout is not None:
             await self._lookout.look()  # after what is stopped has been said: of one cause there is one notice
-        changed = await self._source.note_fingerprints(self._plans.by_id.values())
+        changed = await self._journal.entities.note_fingerprints(self._plans.by_id.values())
         for plan in self._plans.by_id.values():
             await self._look_at(plan, changed=plan.id in changed)
         await self._tell_of_new_columns()
@@ -97,10 +89,10 @@ class Keeper:
     async def _look_at(self, plan: Plan, *, changed: bool) -> None:
         if changed:
             message = f"entity {plan.name}: its table or its mapping has changed; every record is being marked"
-            await self._source.notice("MappingChanged", "info", message, entity=plan.name)
+            await self._journal.notices.leave("MappingChanged", "info", message, entity=plan.name)
         elif self._compiled.get(plan.id, plan.projection.fingerprint) != plan.projection.fingerprint:
             # Another worker was first to notice; until now this one has written what it made of the old table.
-            await self._source.request_task("backfill", plan.id, CHANGED)
+            await self._journal.tasks.request("backfill", plan.id, CHANGED)
         self._compiled[plan.id] = plan.projection.fingerprint
 
     async def _tell_of_new_columns(self) -> None:
@@ -109,8 +101,8 @@ class Keeper:
         for name, found in news.items():
             severity = max(map(_severity, found), key=("warning", "critical").index)
             message = f"entity {name}: {'; '.join(new.sentence for new in found)}"
-            await self._source.notice("NewColumn", severity, message, entity=name)
-        await self._source.end_notices("NewColumn", still=list(news))
+            await self._journal.notices.leave("NewColumn", severity, message, entity=name)
+        await self._journal.notices.end_others("NewColumn", still=list(news))
 
     async def close(self) -> None:
         """End what is under way beside ``run``."""
@@ -138,11 +130,13 @@ class Keeper:
     async def _beat(self) -> None:
         self._leases.report = self._report()
         await self._leases.renew()
-        if self._source.has_lost_reader() or await self._is_forsaken():
+        waker = self._source.waker
+        if waker is not None and (waker.has_lost_connection() or await self._is_forsaken(waker)):
             self._pump.wake()  # no writer wakes it any more; its next read ends the session, or takes the wake lock
-        if await self._source.promote_deferred():
+        if await self._source.marks.promote_deferred():
             self._pump.wake()
-            await self._source.notify()  # they are of other workers' lanes, too
+            if waker is not None:
+                await waker.notify()  # they are of other workers' lanes, too
         now = time.monotonic()
         if self._retry_due is not None and now >= self._retry_due:
             raise StalePlanError("entities that stood back are tried again")
@@ -157,9 +151,9 @@ class Keeper:
             self._housekeeping_due = now + HOUSEKEEPING_SECONDS
             await self._housekeeping()
 
-    async def _is_forsaken(self) -> bool:
+    async def _is_forsaken(self, waker: Waker) -> bool:
         """Tell whether the worker on whose wake lock this one relies has died, or been replaced, which wakes nobody."""
-        return self._pump.relies_on_another and not await self._source.is_another_idle_still()
+        return self._pump.relies_on_another and not await waker.another_holds_still()
 
     async def _prepare_target(self) -> None:
         """Create what is declared, once, before a lane is taken: the first write must find the unique indexes."""
@@ -169,17 +163,13 @@ class Keeper:
 
     async def _look_at_tables(self) -> None:
         """Pick up what has changed about the clock and the records; say what cannot be served."""
-        await self._source.trim_leases()
-        self._pump.refresh(
-            parked=await self._source.parked_entities(), asynchronous=await self._source.asynchronous_writers()
-        )
+        await self._journal.lanes.trim()
+        durability = self._source.records.durability
+        asynchronous = durability is not None and await durability.asynchronous_writers()
+        self._pump.refresh(parked=await self._journal.entities.with_parked(), asynchronous=asynchronous)
         await self._conditions.look(without=await self._look_for_armed())
-        if self._plans.declared not in ("", await declaration_digest(self._source.control)):
-            raise StalePlanError("an installation has changed what is synced")
-        with translated():
-            known = await known_columns(self._source.control)
-        if known != self._plans.known:
-            raise StalePlanError("an installation has taken note of other columns")
+        if changed := await self._journal.entities.changed(self._plans):
+            raise StalePlanError(changed)
         await self._look_for_newer_mappings()
 
     async def _look_at_catalog(self) -> None:
@@ -190,13 +180,10 @@ class Keeper:
 
         """
         changed = self._lookout is None or await self._lookout.look()
-        if changed or self._unsure:
-            with translated():
-                catalog = await fingerprint(self._source.control, self._plans.tables)
-            if catalog != self._plans.catalog:
-                raise StalePlanError("the synced tables have changed")
+        if (changed or self._unsure) and await self._journal.entities.tables_changed(self._plans):
+            raise StalePlanError("the synced tables have changed")
         self._unsure = False
-        if self._plans.problems and await installed(self._source.control) != self._plans.installed:
+        if self._plans.problems and await self._journal.entities.others_installed(self._plans):
             raise StalePlanError("what is installed has changed")
 
     async def _look_for_armed(self) -> set[int]:
@@ -206,7 +193,7 @@ class Keeper:
             StalePlanError: there is one to be served from now on.
 
         """
-        states = await self._source.entity_states()
+        states = await self._journal.entities.states()
         unserved = {*self._plans.pending, *self._pump.stopped_entities} - self._plans.by_id.keys()
         pending = {entity for entity in unserved if states.get(entity, ("", ""))[1] == PENDING}
         for entity in unserved - pending:
@@ -225,7 +212,7 @@ class Keeper:
             ConfigError: such an entity.
 
         """
-        noted = await self._source.fingerprints()
+        noted = await self._journal.entities.fingerprints()
         for plan in self._plans.by_id.values():
             there = noted.get(plan.id, plan.projection.fingerprint)
             if there == plan.projection.fingerprint:
@@ -234,16 +221,16 @@ class Keeper:
             before, times = self._otherwise.get(plan.id, (there, 0))
             self._otherwise[plan.id] = there, times + 1 if there == before else 1
             if self._otherwise[plan.id][1] >= STAYS:
-                await self._source.request_task("backfill", plan.id, CHANGED)
+                await self._journal.tasks.request("backfill", plan.id, CHANGED)
                 raise ConfigError(
                     f"entity {plan.name}: another worker was started with another mapping; this one ends",
                     hint="start it again with the same configuration and the same version of Syncline",
                 )
 
     async def _housekeeping(self) -> None:
-        await self._source.bury_workers()
+        await self._journal.lanes.forget_workers()
         if self._settings.history.keep is not None:
-            await self._source.rotate_history(self._settings.history.keep)
+            await self._journal.rotate_history(self._settings.history.keep)
 
     def _report(self) -> Mapping[str, Any]:
         then, marks = self._last

@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 from syncline import __version__
 from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError, VersionError
 from syncline.outbox.migration import SCHEMA_VERSION
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Beat, Renewal, Target
+from syncline.ports import Beat, Renewal, Source, Target
 from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
 from syncline.telemetry.observer import Observer
 
@@ -32,7 +31,7 @@ class Leases:
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: Source,
         target: Target,
         restores: Restores,
         observer: Observer,
@@ -51,6 +50,7 @@ class Leases:
         self.prepare: Callable[[], Awaitable[None]] = _nothing
         """Set by the keeper: makes the target ready for lanes."""
         self._source = source
+        self._lanes, self._notices = source.journal.lanes, source.journal.notices
         self._target = target
         self._restores = restores
         self._observer = observer
@@ -79,7 +79,7 @@ class Leases:
             VersionError: this release's time here is over.
 
         """
-        renewal = await self._source.renew(
+        renewal = await self._lanes.renew(
             name=self._name,
             version=__version__,
             ttl=self._ttl,
@@ -95,11 +95,11 @@ class Leases:
             await self._balance(renewal)
             self.target_error = None
             if not self._sound:
-                await self._source.settle(DAMAGED)
+                await self._notices.settle(DAMAGED)
                 self._sound = True
         except DamagedRecordError as error:
             message = f"{error.message}: {error.hint}"
-            await self._source.notice(DAMAGED, "critical", f"{message}; this worker has ended")
+            await self._notices.leave(DAMAGED, "critical", f"{message}; this worker has ended")
             self._observer.notice(DAMAGED, "critical", message)
             raise
         except TargetUnavailableError as error:
@@ -125,9 +125,13 @@ class Leases:
         leases, self.held = {**self.held, **self._leaving}, {}
         self._leaving = {}
         if leases:
-            await self._source.release(leases)
-        await self._source.leave()
-        await self._source.notify()
+            await self._lanes.release(leases)
+        await self._lanes.leave()
+        await self._tell_others()
+
+    async def _tell_others(self) -> None:
+        if self._source.waker is not None:
+            await self._source.waker.notify()
 
     def _forget_lost(self, renewal: Renewal) -> None:
         for leases in (self.held, self._leaving):
@@ -153,7 +157,7 @@ class Leases:
             self._seen = mine.nonce
         self._confirmed_beat = mine.count
         if not self._lasting:
-            await self._source.settle(FOREIGN)
+            await self._notices.settle(FOREIGN)
             self._lasting = True
 
     async def _answer(self, found: Beat | None, mine: Beat, renewal: Renewal) -> None:
@@ -167,9 +171,9 @@ class Leases:
         await self._restores.reconcile(verdict)
         # What the target remembers of the lanes says the same once more: it is dealt with.
         stored = await self._target.lane_epochs()
-        await self._source.acquire([], above=max(stored.values(), default=0))
+        await self._lanes.acquire([], above=max(stored.values(), default=0))
         if found and verdict == "source behind":
-            await self._source.raise_beat(found.count, found.nonce)
+            await self._lanes.raise_beat(found.count, found.nonce)
         await self._drop_all()
 
     async def _judged(self, found: Beat | None, mine: Beat, renewal: Renewal) -> Verdict | Foreign | None:
@@ -178,8 +182,8 @@ class Leases:
         for _ in range(LOOKS):
             if verdict not in ("source behind", "forked"):
                 break
-            newest = replace(mine, count=max(mine.count, await self._source.current_beat()))
-            known = await self._source.nonces()
+            newest = replace(mine, count=max(mine.count, await self._lanes.current_beat()))
+            known = await self._lanes.nonces()
             verdict = judge_beat(found, newest, renewal.confirmed_beat, nonces=known, lasting=self._lasting)
             found = await self._target.read_beat()
         return verdict
@@ -187,12 +191,12 @@ class Leases:
     async def _refuse(self, found: Beat, verdict: Foreign) -> NoReturn:
         who = f"{found.worker or 'a worker'} at {found.system}"
         if verdict == "forked":
-            await self._source.contest(who)
+            await self._lanes.contest(who)
         how = "a copy of this source" if verdict == "forked" else "another source"
         message = (
             f"the target is written to by {how} ({who})" if self._lasting else f"the target belongs to {how} ({who})"
         )
-        await self._source.notice(FOREIGN, "critical", f"{message}; this worker has ended")
+        await self._notices.leave(FOREIGN, "critical", f"{message}; this worker has ended")
         self._observer.notice(FOREIGN, "critical", message)
         raise ForeignTargetError(message, hint=ADOPT)
 
@@ -201,7 +205,7 @@ class Leases:
         leases, self.held = {**self.held, **self._leaving}, {}
         self._leaving = {}
         if leases:
-            await self._source.release(leases)
+            await self._lanes.release(leases)
 
     async def _balance(self, renewal: Renewal) -> None:
         share = _share(renewal.workers, self._source.worker)
@@ -214,8 +218,8 @@ class Leases:
         mine = [*left, *(lane for lane, row in others.items() if row.free and row.owner != self._source.worker)]
         if surplus := left[max(want, 0) :]:
             # An earlier session of this worker had them, and there are more workers now: nobody would ever serve them.
-            await self._source.release({lane: others[lane].epoch for lane in surplus})
-            await self._source.notify()
+            await self._lanes.release({lane: others[lane].epoch for lane in surplus})
+            await self._tell_others()
         if want > 0 and mine:
             await self._acquire(mine[:want], renewal)
 
@@ -225,28 +229,28 @@ class Leases:
         busy = set(self.in_flight())
         idle = {lane: epoch for lane, epoch in self._leaving.items() if lane not in busy}
         if idle:
-            await self._source.release(idle)
+            await self._lanes.release(idle)
             for lane in idle:
                 del self._leaving[lane]
             self._observer.lanes(len(self.held), LANES)
-            await self._source.notify()
+            await self._tell_others()
 
     async def _acquire(self, lanes: list[int], renewal: Renewal) -> None:
         """Source first, then the target's record, then confirmed in the source; only then is it held."""
         stored = await self._target.lane_epochs()
         verdict = judge_lanes(stored, renewal)
-        if verdict == "source behind" and max(stored.values()) <= await self._source.current_epoch():
+        if verdict == "source behind" and max(stored.values()) <= await self._lanes.current_epoch():
             verdict = None  # another worker's acquisition, newer than our renewal
         if verdict is not None:
             await self._restores.reconcile(verdict)
-        taken = await self._source.acquire(lanes, above=max(self._above, *stored.values(), 0))
+        taken = await self._lanes.acquire(lanes, above=max(self._above, *stored.values(), 0))
         if not taken:
             return
         announced = await self._target.announce(taken)
-        sure = await self._source.confirm({lane: taken[lane] for lane in announced})
+        sure = await self._lanes.confirm({lane: taken[lane] for lane in announced})
         unsure = {lane: epoch for lane, epoch in taken.items() if lane not in sure}
         if unsure:
-            await self._source.release(unsure)
+            await self._lanes.release(unsure)
         self.held.update({lane: taken[lane] for lane in sure})
         self._observer.lanes(len(self.held), LANES)
         self.changed()

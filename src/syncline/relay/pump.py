@@ -14,10 +14,7 @@ from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
 from syncline.errors import TargetError, TargetRefusedError
 from syncline.model.mark import Hint
-from syncline.outbox.acknowledge import Acknowledgement
-from syncline.outbox.source import PostgresSource
-from syncline.outbox.states import Plan
-from syncline.ports import Rejection, Report, Target
+from syncline.ports import Acknowledgement, Plan, Rejection, Report, Source, Target
 from syncline.relay.apart import MOST_REST, Apart
 from syncline.relay.clock import Backoff
 from syncline.relay.conflicts import Conflicts
@@ -53,7 +50,7 @@ class Pump:
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: Source,
         target: Target,
         plans: Mapping[int, Plan],
         leases: Leases,
@@ -91,9 +88,8 @@ class Pump:
             outranked=self._outranked,
             insert_backfills=self._reader.insert_backfills,
         )
-        self._traces = Traces(source, observer)
-        self._idler = Idler(source, poll=settings.poll.total_seconds())
-        self._idler.wakes = source.can_wake
+        self._traces = Traces(source.marks.traces, observer)
+        self._idler = Idler(source.waker, poll=settings.poll.total_seconds())
         self._slots = asyncio.Semaphore(DEPTH)
         self._under_way: set[Work] = set()
         self._done: asyncio.Queue[Work | None] = asyncio.Queue()
@@ -287,7 +283,7 @@ class Pump:
             whole.merge(ack)
         if whole.leases:
             traced = await self._traces.of(whole.seqs)
-            held = await self._source.acknowledge(
+            held = await self._source.marks.acknowledge(
                 whole, grace=self._settings.grace, history=self._history.keep is not None
             )
             await self._refused(works, whole.leases.keys() - held)
@@ -317,7 +313,7 @@ class Pump:
             entities |= {entity: PARKED for entity, rejection in work.ack.rejected if rejection.code == CODE}
         for entity, what in entities.items():
             message = f"entity {self._plans[entity].name}: somebody else writes to the target: {what}"
-            await self._source.notice(NOTICE, "critical", message)
+            await self._source.journal.notices.leave(NOTICE, "critical", message)
             self._observer.notice(NOTICE, "critical", message)
         if epochs:
             self._leases.outrank(epochs)
@@ -332,7 +328,7 @@ class Pump:
             for entity, touched in work.touched.items():
                 lost.setdefault(entity, []).extend(k for k, lane in touched.lanes.items() if lane in lanes)
         for entity, keys in lost.items():
-            await self._source.mark(entity, keys, Hint.REPAIR)
+            await self._source.marks.add(entity, keys, Hint.REPAIR)
         self._observer.dropped("the lease was lost", sum(map(len, lost.values())))
 
     def _finish(self, work: Work) -> None:

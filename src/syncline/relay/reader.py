@@ -9,14 +9,12 @@ from datetime import UTC, datetime
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError, TableLockedError
 from syncline.model.mark import MAX_BATCH, Mark
-from syncline.outbox.bounded import Bound, Excerpt, width
+from syncline.outbox.bounded import width
 from syncline.outbox.narrowing import Narrowed, is_of_records, narrowed, nothing, trials, without
-from syncline.outbox.source import PostgresSource
-from syncline.outbox.states import Plan, States, ambiguous
-from syncline.ports import Rejection
+from syncline.outbox.states import ambiguous
+from syncline.ports import Excerpt, Plan, Rejection, Source, States
 from syncline.relay.apart import GROUP, STATEMENTS, Apart, Crowds
 from syncline.relay.clock import boottime
-from syncline.relay.floor import Floor
 from syncline.relay.leases import Leases
 from syncline.relay.poison import Poison
 from syncline.relay.underway import UnderWay
@@ -65,7 +63,7 @@ class Reader:
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: Source,
         plans: Mapping[int, Plan],
         leases: Leases,
         *,
@@ -91,7 +89,7 @@ class Reader:
         self._number = 0
         self._cursor = 0
         self._latest = -1  # entity of the last mark
-        self._floor = Floor(source)
+        self._floor = source.marks.floor()
         self._pass_began = time.monotonic()
         self._floor_moved = 0.0
         self._width = 0.0
@@ -100,7 +98,6 @@ class Reader:
         self._crowds = Crowds()
         self._joined = False
         self._bytes = bytes_in_flight
-        self._bound = Bound(bytes_in_flight // 4)
 
     def too_slow(self, work: Work) -> None:
         """Read smaller batches: this one could not be written before its states were too old."""
@@ -114,9 +111,14 @@ class Reader:
 
     def restart(self, *, lanes_changed: bool = False) -> None:
         """Start the next pass now."""
-        if lanes_changed:
+        if lanes_changed and self._floor is not None:
             self._floor.reset()
-        self._cursor = self._floor.value
+        self._cursor = self._start
+
+    @property
+    def _start(self) -> int:
+        """Where a pass begins."""
+        return 0 if self._floor is None else self._floor.value
 
     async def next(self, *, few: bool = False) -> tuple[Work | None, bool]:
         """Read the next batch of marks; return it and whether there may be more behind it.
@@ -139,16 +141,16 @@ class Reader:
         if few:
             size = min(size, FEW)
         # Marks of an entity that is read apart may stand below the first one that is seen.
-        from_floor = self._cursor == self._floor.value and not self._apart
+        floor = self._floor if self._cursor == self._start and not self._apart else None
         again = self._joined = False
         self.under_way.reading = True
         try:
             marks, states = await self._read(_mask(held), size, passed_over, few=few)
-            if from_floor:
-                self._floor.seen(marks[0][0] if marks else None)
+            if floor is not None:
+                floor.seen(marks[0][0] if marks else None)
             full = len(marks) == size
             self._adapt(full=full)
-            self._cursor = marks[-1][0] if full else self._floor.value
+            self._cursor = marks[-1][0] if full else self._start
             work = self._take(marks, held, number, started)
         finally:
             if self.under_way.read() or self._joined:
@@ -165,15 +167,16 @@ class Reader:
     ) -> tuple[list[Mark], States | None]:
         """Read marks; a few with the states of the entity that changed last, where that is possible."""
         plan = self._plans.get(self._latest)
-        if few and self._width and plan is not None and self._source.reads_together(plan):
+        source, after = self._source.marks, self._cursor
+        if few and self._width and plan is not None:
             try:
-                return await self._source.read_together(
-                    plan, after=self._cursor, lanes=lanes, limit=size, without=without
-                )
+                both = await source.read_with_states(plan, after=after, lanes=lanes, limit=size, without=without)
+                if both is not None:
+                    return both
             except (KeyFormatError, SourceError, PrivilegeError) as error:
                 if error.retryable:
                     raise  # else one after the other, which finds out what it is
-        return await self._source.read_marks(after=self._cursor, lanes=lanes, limit=size, without=without), None
+        return await source.read(after=after, lanes=lanes, limit=size, without=without), None
 
     def _next_number(self) -> int:
         if self._number == MAX_BATCH:
@@ -211,8 +214,7 @@ class Reader:
                     break
         if any(left.values()):
             self.under_way.put_back(work, left)  # wider rows than before
-        if self.asynchronous:
-            await self._source.wait_flushed()
+        await self._wait_durable()
         return apart
 
     def _unsentenced(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
@@ -256,8 +258,13 @@ class Reader:
             unread = keys  # tried again with the next part, until the table is let go
         if unread:
             group.add(work.leave_out({plan.id: unread}))
-        if self.asynchronous:
-            await self._source.wait_flushed(apart=True)
+        await self._wait_durable(apart=True)
+
+    async def _wait_durable(self, *, apart: bool = False) -> None:
+        """See that no state is written that a crash of the source would undo."""
+        durability = self._source.records.durability
+        if self.asynchronous and durability is not None:
+            await durability.wait(apart=apart)
 
     def join(self, group: Apart) -> None:
         """Read a group's entity with the others again; what is left of the group is found by a new pass."""
@@ -306,7 +313,7 @@ class Reader:
         work.plan_writes(
             states,
             keys,
-            source=self._source.source_name,
+            source=self._source.records.name,
             now=now,
             insert_backfills=self.insert_backfills.get(states.plan.id, True),
             alone=self._poison.known,
@@ -347,7 +354,7 @@ class Reader:
         good, bad = _sift(plan, keys)
 
         async def read(part: list[str]) -> States:
-            return await self._source.read_states(plan, part, bound=self._bound, apart=apart)
+            return await self._source.records.read(plan, part, most_bytes=self._bytes // 4, apart=apart)
 
         if not good:
             return Narrowed(nothing(plan)), bad
@@ -370,7 +377,7 @@ class Reader:
         if now - self._pass_began > PASS_SECONDS:
             self._pass_began = now
             self.restart()
-        if self._read_something and now - self._floor_moved > FLOOR_SECONDS:
+        if self._floor is not None and self._read_something and now - self._floor_moved > FLOOR_SECONDS:
             self._floor_moved = now
             self._read_something = False
             await self._floor.advance()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Beat, Plan, Renewal, same_system
+from syncline.ports import Beat, Journal, Plan, Renewal, same_system
 from syncline.telemetry.observer import Observer
 
 Verdict = Literal["source behind", "target behind", "target empty", "reinstalled", "promoted"]
@@ -68,8 +67,8 @@ class Restores:
     New changes are never taken for old: epochs are drawn above the target's, so that what is read now wins.
     """
 
-    def __init__(self, source: PostgresSource, plans: Mapping[int, Plan], observer: Observer) -> None:
-        self._source = source
+    def __init__(self, journal: Journal, plans: Mapping[int, Plan], observer: Observer) -> None:
+        self._journal = journal
         self._plans = plans
         self._observer = observer
 
@@ -77,11 +76,11 @@ class Restores:
         """Say it and request the work; tasks stand in the source before anything forgets the evidence."""
         message = _MESSAGES[verdict] + "; every record is being marked and the target swept"
         for entity in _ids(self._plans):
-            await self._source.request_task("backfill", entity, verdict)
-            await self._source.request_task("sweep", entity, verdict)
+            await self._journal.tasks.request("backfill", entity, verdict)
+            await self._journal.tasks.request("sweep", entity, verdict)
         name = "Reinstalled" if verdict == "reinstalled" else "Restored"
         severity = "warning" if verdict == "reinstalled" else "critical"
-        await self._source.notice(name, severity, message)
+        await self._journal.notices.leave(name, severity, message)
         self._observer.notice(name, severity, message)
 
 

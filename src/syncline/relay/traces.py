@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
+from syncline import ports
 from syncline.errors import SourceUnavailableError, SynclineError
-from syncline.outbox import traces
-from syncline.outbox.source import PostgresSource
 from syncline.ports import Traced
 from syncline.telemetry.observer import Delivery, Observer
 
@@ -18,8 +17,8 @@ FORGET_SECONDS = 60.0
 class Traces:
     """Looks up traces beside the acknowledgement, on its connection. Trouble with them costs links, never changes."""
 
-    def __init__(self, source: PostgresSource, observer: Observer) -> None:
-        self._source = source
+    def __init__(self, traces: ports.Traces | None, observer: Observer) -> None:
+        self._traces = traces
         self._observer = observer
         self._wanted = observer.wants_traces
         self._checked = False
@@ -37,7 +36,7 @@ class Traces:
         try:
             if not self._checked:
                 await self._check()
-            return await traces.traced(self._source.acker, seqs) if self._wanted else []
+            return await self._traces.of(seqs) if self._wanted and self._traces is not None else []
         except SourceUnavailableError:
             raise
         except SynclineError as error:
@@ -56,10 +55,11 @@ class Traces:
     async def tidy(self) -> None:
         """Forget old traces, now and then."""
         now = time.monotonic()
-        if self._wanted and (self._forgotten is None or now - self._forgotten > FORGET_SECONDS):
+        due = self._forgotten is None or now - self._forgotten > FORGET_SECONDS
+        if self._traces is not None and self._wanted and due:
             self._forgotten = now
             try:
-                await traces.forget_old(self._source.acker)
+                await self._traces.forget_old()
             except SourceUnavailableError:
                 raise
             except SynclineError as error:
@@ -68,7 +68,7 @@ class Traces:
 
     async def _check(self) -> None:
         self._checked = True
-        if not await traces.is_on(self._source.acker):
+        if self._traces is None or not await self._traces.are_kept():
             self._wanted = False
             self._observer.notice(
                 "TracingStopped", "warning", "traces are not remembered in this source: run `syncline tracing on`"

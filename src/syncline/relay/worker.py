@@ -16,13 +16,10 @@ from syncline.config.settings import Settings
 from syncline.ending import Group, end
 from syncline.errors import DamagedError, NotInstalledError, SourceChangedError, SourceError, SynclineError
 from syncline.model.mark import Hint
-from syncline.outbox.plans import Plans
-from syncline.outbox.source import PostgresSource
-from syncline.ports import Identity, Target
+from syncline.ports import Identity, Mend, Plans, Source, Target
 from syncline.relay.clock import Backoff
 from syncline.relay.keeper import Keeper
 from syncline.relay.leases import Leases
-from syncline.relay.lookout import Mend
 from syncline.relay.pump import Pump
 from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
@@ -39,9 +36,11 @@ CUT_OFF_SECONDS = 4.0
 LEFT_BEHIND_SECONDS = 0.5
 """How long tasks that were cut off are waited for."""
 
-Compile = Callable[[PostgresSource], Awaitable[Plans]]
+Open = Callable[..., Awaitable[Source]]
+"""Opens a session: takes the URL, and ``worker``, ``known``, ``wake`` and ``connect_timeout``."""
+Compile = Callable[[Source], Awaitable[Plans]]
 """Compiles the entities against the tables as they are now."""
-Background = Callable[[PostgresSource, Plans], Coroutine[None, None, None]]
+Background = Callable[[Source, Plans], Coroutine[None, None, None]]
 """Other work of a session: tasks that mark many records. Runs until cancelled."""
 
 
@@ -54,6 +53,7 @@ class Worker:
     Args:
         settings: as configured.
         target: where states go.
+        open_source: opens a session with the source.
         compile_plans: compiles the entities at the start of each session.
         observer: is told what happens.
         background: runs beside the pump in each session.
@@ -65,6 +65,7 @@ class Worker:
         self,
         settings: Settings,
         target: Target,
+        open_source: Open,
         compile_plans: Compile,
         observer: Observer,
         *,
@@ -74,6 +75,7 @@ class Worker:
         self.id = str(uuid.uuid4())
         self._settings = settings
         self._target = target
+        self._opened = open_source
         self._compile = compile_plans
         self._observer = observer
         self._background = background
@@ -153,9 +155,9 @@ class Worker:
             return True
         return False
 
-    async def _open(self) -> PostgresSource:
+    async def _open(self) -> Source:
         settings = self._settings.source
-        return await PostgresSource.open(
+        return await self._opened(
             settings.url,
             worker=self.id,
             known=self._known,
@@ -184,9 +186,9 @@ class Worker:
             self._pump = None
             await source.close()
 
-    async def _serve(self, source: PostgresSource, plans: Plans, backoff: Backoff) -> None:
+    async def _serve(self, source: Source, plans: Plans, backoff: Backoff) -> None:
         worker = self._settings.worker
-        restores = Restores(source, plans.by_id, self._observer)
+        restores = Restores(source.journal, plans.by_id, self._observer)
         leases = Leases(
             source,
             self._target,
@@ -230,20 +232,20 @@ class Worker:
                     await self._mark_unfinished(source)
                     await leases.release_all()
 
-    async def _mark_unfinished(self, source: PostgresSource) -> None:
+    async def _mark_unfinished(self, source: Source) -> None:
         for entity, keys in self._unfinished.items():
-            await source.mark(entity, sorted(keys), Hint.REPAIR)
+            await source.marks.add(entity, sorted(keys), Hint.REPAIR)
         self._unfinished = {}
 
-    async def _run_session(
-        self, source: PostgresSource, plans: Plans, pump: Pump, keeper: Keeper, backoff: Backoff
-    ) -> None:
+    async def _run_session(self, source: Source, plans: Plans, pump: Pump, keeper: Keeper, backoff: Backoff) -> None:
         async with Group() as tasks:
             starting = tasks.create_task(keeper.start())
             if await self._unless_stopped(starting):
                 backoff.reset()
                 keeping = tasks.create_task(keeper.run())
-                helpers = [tasks.create_task(source.listen(pump.wake))]
+                helpers = []
+                if source.waker is not None:
+                    helpers.append(tasks.create_task(source.waker.listen(pump.wake)))
                 if self._background is not None:
                     helpers.append(tasks.create_task(self._background(source, plans)))
                 pumping = tasks.create_task(self._pumping(pump))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from syncline.outbox.source import PostgresSource
+from syncline.outbox.named import Statements
 
 
-class Floor:
-    """A lower bound for reading marks, in memory.
+class PostgresFloor:
+    """A lower bound for reading marks, in memory; see ``syncline.ports.Floor``.
 
     Deleted marks leave dead index entries, and while an old snapshot pins them every pass that starts at zero walks
     over all of them. Starting higher is sound only up to a sequence value at a moment all of whose transactions have
@@ -14,9 +14,9 @@ class Floor:
     one has reached that id. It does not survive a reconnect, nor lanes that are new to this worker.
     """
 
-    def __init__(self, source: PostgresSource) -> None:
+    def __init__(self, statements: Statements) -> None:
         self.value = 0
-        self._source = source
+        self._statements = statements
         self._candidate: tuple[int, int] | None = None
         self._settled = 0
         self._resets = 0
@@ -32,19 +32,15 @@ class Floor:
         """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it."""
         candidate, resets = self._candidate, self._resets
         if candidate is None:
-            drawn = await self._source.drawn()
-            candidate = (drawn, await self._source.next_transaction())
+            (drawn,) = await self._statements.one("drawn")
+            (following,) = await self._statements.one("next_transaction")
+            candidate = (drawn, following)
             if resets == self._resets:
                 self._candidate = candidate
-        elif await self._source.oldest_transaction() >= candidate[1] and resets == self._resets:
+        elif (await self._statements.one("oldest_transaction"))[0] >= candidate[1] and resets == self._resets:
             self._settled, self._candidate = candidate[0], None
 
     def seen(self, first: int | None) -> None:
         """Raise the floor after a read that started at it: ``first`` is the lowest mark that was there."""
         below = self._settled if first is None else min(self._settled, first - 1)
         self.value = max(self.value, below)
-
-    @property
-    def settled(self) -> int:
-        """The value up to which no mark can appear any more; capture it before the read that ``seen`` is told of."""
-        return self._settled

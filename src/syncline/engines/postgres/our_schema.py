@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from syncline.outbox import tables
-from syncline.outbox.connection import translated
+from syncline.outbox.connection import Connection, translated
 from syncline.outbox.parts import missing_parts, what_is_wrong
-from syncline.outbox.source import PostgresSource
+from syncline.ports import Notices
 
 DAMAGED = "SchemaDamaged"
 LOOK_SECONDS = 5.0
@@ -16,8 +16,9 @@ LOOK_SECONDS = 5.0
 class OurSchema:
     """Compares the catalog's rows about our schema with those seen last, and says what is not as it was made."""
 
-    def __init__(self, source: PostgresSource) -> None:
-        self._source = source
+    def __init__(self, connection: Connection, notices: Notices) -> None:
+        self._connection = connection
+        self._notices = notices
         self._digest = ""
         self._due = 0.0
         self.lacks = False
@@ -35,7 +36,7 @@ class OurSchema:
             return False
         self._due = time.monotonic() + LOOK_SECONDS
         with translated():
-            found = await tables.own_digest(self._source.control)
+            found = await tables.own_digest(self._connection)
         if found == self._digest:
             return False
         await self._judge()
@@ -43,7 +44,7 @@ class OurSchema:
         return True
 
     async def _judge(self) -> None:
-        connection = self._source.control
+        connection = self._connection
         with translated():
             now = await tables.clock(connection)
             lacking = await missing_parts(connection)
@@ -51,9 +52,9 @@ class OurSchema:
         told: list[str] = []
         if lacking:
             told = [f"{what_is_wrong(lacking)}: changes may not be captured; run `syncline install`"]
-            await self._source.notice(DAMAGED, "critical", told[0])
+            await self._notices.leave(DAMAGED, "critical", told[0])
         elif odd := await tables.odd_outbox(connection):
             told = [f"{odd}: each write takes a slower way, and is noted as a gap where that fails; take it back"]
-            await self._source.notice(DAMAGED, "warning", told[0])
+            await self._notices.leave(DAMAGED, "warning", told[0])
         with translated():
             await tables.resolve(connection, DAMAGED, told, before=now)

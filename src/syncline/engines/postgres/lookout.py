@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
 from syncline.capture.observed import WHOLE, Difference, difference, problems, state
 from syncline.ending import end
+from syncline.engines.postgres.our_schema import OurSchema
 from syncline.errors import SynclineError
 from syncline.outbox import tables
-from syncline.outbox.connection import translated
-from syncline.outbox.source import PostgresSource
+from syncline.outbox.connection import Connection, translated
 from syncline.outbox.tables import WatchedEntity
-from syncline.relay.our_schema import OurSchema
+from syncline.ports import Mend, Notices
 
 BROKEN, GAP, FAILED = "CaptureBroken", "CaptureGap", "TaskFailed"
 """Notices: of this look and of triggers; of triggers of earlier releases; of tasks, which fail again."""
@@ -26,25 +26,29 @@ CLOSE_SECONDS = 1.0
 MANY = 5
 """Partitions that come together and are still marked one by one."""
 
-Mend = Callable[[], Coroutine[Any, Any, Mapping[str, SynclineError]]]
-"""Puts back what captures changes, as an installation would; gives the entities of which it could not, and why."""
 
-
-class Lookout:
+class PostgresLookout:
     """Compares the catalog with what was seen last, by whichever worker, and draws the conclusions.
 
     Args:
-        source: whose catalog.
+        connection: leads to the catalog.
+        notices: where it is said.
         mend: called when something is not captured; ``None``: it is only said.
         stopped: entities that cannot be served, and why; an installation may be able to change that.
 
     """
 
     def __init__(
-        self, source: PostgresSource, mend: Mend | None = None, *, stopped: Mapping[str, str] = MappingProxyType({})
+        self,
+        connection: Connection,
+        notices: Notices,
+        mend: Mend | None = None,
+        *,
+        stopped: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._source = source
-        self._ours = OurSchema(source)
+        self._connection = connection
+        self._notices = notices
+        self._ours = OurSchema(connection, notices)
         self._mend = mend
         self._entities: Sequence[WatchedEntity] = ()
         self._digest = ""
@@ -56,7 +60,7 @@ class Lookout:
 
     async def look(self) -> bool:
         """Look; tell whether anything in the catalog is otherwise than when this worker looked last."""
-        connection = self._source.control
+        connection = self._connection
         if await self._ours.look():
             self._mend_due = 0.0
         with translated():
@@ -86,17 +90,15 @@ class Lookout:
         asked = await self._tasks(found)
         reason = "; ".join([*found.whole, *found.went, *(f"{seen.name} is new" for seen in found.came)])
         with translated():
-            first = await tables.remember(self._source.control, entity, now, reason=reason[:1000], tasks=asked)
+            first = await tables.remember(self._connection, entity, now, reason=reason[:1000], tasks=asked)
         if first and asked:
             message = f"entity {entity.name}: {reason}; what that concerns is being marked"
-            await self._source.notice("TableChanged", "info", message)
+            await self._notices.leave("TableChanged", "info", message)
 
     async def _tasks(self, found: Difference) -> list[tuple[str, Mapping[str, Any]]]:
         if found.whole:
             return list(WHOLE)
-        came = [
-            seen for seen in found.came if not (seen.fresh and await tables.is_empty(self._source.control, seen.oid))
-        ]
+        came = [seen for seen in found.came if not (seen.fresh and await tables.is_empty(self._connection, seen.oid))]
         if len(came) > MANY:
             return list(WHOLE)
         asked: list[tuple[str, Mapping[str, Any]]] = [
@@ -106,12 +108,12 @@ class Lookout:
 
     async def _tell(self, broken: Mapping[str, str]) -> None:
         for name, message in broken.items():
-            await self._source.notice(BROKEN, "critical", message, entity=name)
-        await self._source.end_notices(BROKEN, still=list(broken))
+            await self._notices.leave(BROKEN, "critical", message, entity=name)
+        await self._notices.end_others(BROKEN, still=list(broken))
         if not broken:
             for name in (GAP, FAILED, UNMENDED):
                 with translated():
-                    await tables.resolve(self._source.control, name, (), before=self._looked)
+                    await tables.resolve(self._connection, name, (), before=self._looked)
         self._broken = broken
         self._mend_due = 0.0
 
@@ -132,12 +134,12 @@ class Lookout:
         try:
             failed = mending.result()
         except SynclineError as raised:
-            await self._source.notice(UNMENDED, "warning", f"capture could not be put back: {raised.message}")
+            await self._notices.leave(UNMENDED, "warning", f"capture could not be put back: {raised.message}")
             return
         for name, error in failed.items():
             message = f"entity {name}: capture could not be put back: {error.message}"
-            await self._source.notice(UNMENDED, "warning", message, entity=name)
-        await self._source.end_notices(UNMENDED, still=list(failed))
+            await self._notices.leave(UNMENDED, "warning", message, entity=name)
+        await self._notices.end_others(UNMENDED, still=list(failed))
 
     async def close(self) -> None:
         """Break off what is being put back; the next worker goes on from there."""

@@ -1,0 +1,1 @@
+"""Adapters of databases, behind the ports. ``opening`` knows them all."""

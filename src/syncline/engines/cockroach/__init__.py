@@ -1,0 +1,1 @@
+"""CockroachDB behind the ports: what differs from PostgreSQL, whose protocol it speaks."""

@@ -1,0 +1,61 @@
+"""Opening a session with a source, whatever engine answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from syncline.engines.cockroach.source import cockroach_source
+from syncline.engines.postgres.connections import SETTINGS, Connections, prepare, require_same
+from syncline.engines.postgres.source import SqlSource, postgres_source
+from syncline.outbox.connection import Connection, connect, is_lent, translated
+from syncline.outbox.dialect import on_cockroach
+from syncline.outbox.registry import require_installed, schema_version
+from syncline.ports import Identity
+
+
+async def open_source(
+    url: str,
+    *,
+    worker: str,
+    known: Identity | None = None,
+    wake: bool = True,
+    connect_timeout: timedelta = timedelta(seconds=5),
+) -> SqlSource:
+    """Connect.
+
+    Args:
+        url: the source's connection string.
+        worker: this worker's id (a UUID as text).
+        known: the server of the session before.
+        wake: let writers wake an idle relay, where that can be: it takes a lock and listens, both for its session.
+        connect_timeout: how long to wait for each connection.
+
+    Raises:
+        SourceUnavailableError: it cannot be reached.
+        PoolerError: a pooler is in the way.
+        SourceChangedError: another server answers than the known one (restart, failover, restore).
+        NotInstalledError, VersionError: Syncline's tables are not there, or not of this version.
+
+    """
+    opened: list[Connection] = []
+    wait = max(1, round(connect_timeout.total_seconds()))
+    try:
+        for role, settings in SETTINGS.items():
+            named = f"syncline {role}"
+            opened.append(await connect(url, keyed=True, application=named, settings=settings, timeout_seconds=wait))
+        reader, acker, control = opened
+        listener = None
+        if wake and not is_lent(control):
+            listener = await connect(url, application="syncline listener", timeout_seconds=wait)
+            opened.append(listener)
+        with translated():
+            await require_installed(control, await schema_version(control))
+        identity = await require_same(control, known)
+        for connection in (reader, acker, control):
+            await prepare(connection)
+    except BaseException:
+        for connection in opened:
+            await connection.close()
+        raise
+    connections = Connections(url, identity, reader, acker, control, listener)
+    return (cockroach_source if on_cockroach(control) else postgres_source)(connections, worker)

@@ -1,0 +1,138 @@
+"""Our own tables in an SQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from syncline.engines.postgres.lanes import SqlLanes
+from syncline.outbox.catalog import fingerprint
+from syncline.outbox.connection import translated
+from syncline.outbox.declared import declaration_digest
+from syncline.outbox.named import Statements
+from syncline.outbox.notices import leave_notice
+from syncline.outbox.registry import installed, known_columns
+from syncline.ports import Entities, Lanes, Notices, Plan, Plans, Tasks
+
+
+class SqlNotices:
+    """See ``syncline.ports.Notices``."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def leave(self, name: str, severity: str, message: str, *, entity: str | None = None) -> None:
+        """Leave a message for the operators, once."""
+        await leave_notice(self._statements.connection, name, severity, message, entity=entity)
+
+    async def end(self, name: str, entity: str) -> None:
+        """Say that a condition is over."""
+        await self._statements.run("end_notice", name=name, entity=entity)
+
+    async def end_others(self, name: str, *, still: Collection[str]) -> None:
+        """Say that a condition is over, for every entity but those for which it still holds."""
+        await self._statements.run("end_notices", name=name, still=list(still))
+
+    async def settle(self, name: str) -> None:
+        """Resolve the notices of this name."""
+        await self._statements.run("settle", name=name)
+
+    async def settle_causes(self, verdicts: Collection[str]) -> None:
+        """End the notices whose causes our tables show to be gone."""
+        await self._statements.run("settle_notices", verdicts=list(verdicts))
+
+
+class SqlEntities:
+    """See ``syncline.ports.Entities``."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def names(self) -> dict[int, str]:
+        """List the installed entities."""
+        return dict(await self._statements.all("entity_names"))
+
+    async def states(self) -> dict[int, tuple[str, str]]:
+        """Read name and state of every entity."""
+        return {id_: (name, state) for id_, name, state in await self._statements.all("entity_states")}
+
+    async def with_parked(self) -> set[int]:
+        """List the entities that have parked records."""
+        return {entity for (entity,) in await self._statements.all("parked_entities")}
+
+    async def fingerprints(self) -> dict[int, str]:
+        """Read from what each entity was last compiled."""
+        return dict(await self._statements.all("fingerprints"))
+
+    async def changed(self, plans: Plans) -> str | None:
+        """Say what an installation has changed since these were compiled."""
+        connection = self._statements.connection
+        if plans.declared not in ("", await declaration_digest(connection)):
+            return "an installation has changed what is synced"
+        with translated():
+            known = await known_columns(connection)
+        return None if known == plans.known else "an installation has taken note of other columns"
+
+    async def tables_changed(self, plans: Plans) -> bool:
+        """Tell whether their tables are not what they were."""
+        with translated():
+            return await fingerprint(self._statements.connection, plans.tables) != plans.catalog
+
+    async def others_installed(self, plans: Plans) -> bool:
+        """Tell whether anything is installed otherwise than when these were compiled."""
+        return await installed(self._statements.connection) != plans.installed
+
+    async def note_fingerprints(self, plans: Collection[Plan]) -> set[int]:
+        """Remember what entities were compiled from; give those for which it changed."""
+        values = {"entities": [p.id for p in plans], "fingerprints": [p.projection.fingerprint for p in plans]}
+        return {entity for (entity,) in await self._statements.all("note_fingerprints", **values)}
+
+
+class SqlTasks:
+    """See ``syncline.ports.Tasks``."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def request(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
+        """Ask for a backfill or a sweep."""
+        values = {"kind": kind, "entity": entity, "reason": reason, "options": Jsonb(dict(options or {}))}
+        return int((await self._statements.one("request_task", **values))[0])
+
+
+class SqlJournal:
+    """See ``syncline.ports.Journal``; its history is cut into partitions by day."""
+
+    def __init__(self, statements: Statements, lanes: SqlLanes) -> None:
+        self._lanes = lanes
+        self._statements = statements
+        self._notices, self._entities = SqlNotices(statements), SqlEntities(statements)
+        self._tasks = SqlTasks(statements)
+
+    @property
+    def lanes(self) -> Lanes:
+        """Leases and heartbeat."""
+        return self._lanes
+
+    @property
+    def notices(self) -> Notices:
+        """Messages for the operators."""
+        return self._notices
+
+    @property
+    def entities(self) -> Entities:
+        """What is installed."""
+        return self._entities
+
+    @property
+    def tasks(self) -> Tasks:
+        """Backfills and sweeps."""
+        return self._tasks
+
+    async def rotate_history(self, keep: timedelta) -> None:
+        """Make the partitions for today and tomorrow, drop the old ones."""
+        with translated():
+            await self._statements.connection.execute("SELECT syncline.rotate_history(%s)", (keep,))
