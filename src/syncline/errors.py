@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -98,6 +98,16 @@ class TargetUnavailableError(TargetError):
 
 class TargetRefusedError(TargetUnavailableError):
     """The target refuses to work, whatever it is given: a missing privilege, a full disk, no primary."""
+
+
+class LaneLostError(TargetUnavailableError):
+    """Lanes of a batch have to be acquired anew: they are another worker's, or what became of the batch is unknown."""
+
+    def __init__(self, message: str | None = None, *, lanes: Iterable[int] = (), unknown: bool = False) -> None:
+        super().__init__(message)
+        self.lanes = frozenset(lanes)
+        self.unknown = unknown
+        """It may be written, now or later: nothing may be sent again under these epochs."""
 
 
 class ForeignTargetError(TargetError):

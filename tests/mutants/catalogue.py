@@ -46,6 +46,9 @@ ODD = "tests/cases/test_odd_documents.py"
 BACKUP = "tests/cases/test_backup.py"
 MIGRATIONS = "tests/cases/test_migrations.py"
 FAILING = "tests/cases/test_failing_conditions.py"
+SQL = "syncline/targets/sql"
+SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
+SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
 
 
 @dataclass(frozen=True)
@@ -1860,6 +1863,124 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         ["tests/cases/test_primary_keys.py::test_every_table_of_ours_has_a_primary_key"],
+    ),
+    # -- the fence of an SQL target
+    Mutant(
+        "sql-no-lock",
+        "a batch reads its lanes' epochs without holding them",
+        [
+            Swap(
+                f"{SQL}/control.sql",
+                "enter",
+                "PERFORM pg_advisory_xact_lock_shared(link, o.lane)"
+                " FROM (SELECT unnest(lanes) AS lane ORDER BY 1) AS o;",
+                "",
+            )
+        ],
+        [f"{SQL_FENCE}::test_an_announcement_waits_for_the_lanes_open_batches"],
+        quick=True,
+    ),
+    Mutant(
+        "sql-lock-and-epoch-at-once",
+        "the epochs are read with the snapshot from before the wait for the lock",
+        [Swap(f"{SQL}/control.sql", "enter", "VOLATILE SET", "STABLE SET")],
+        [f"{SQL_FENCE}::test_the_epoch_is_read_after_the_wait_for_the_lock"],
+    ),
+    Mutant(
+        "sql-unknown-keeps-epoch",
+        "after an unknown outcome batches go on under the same epoch",
+        [Swap(f"{SQL}/target.py", "SqlTarget.write", "if error.unknown: ...", "if False: ...")],
+        [f"{SQL_FENCE}::test_an_unknown_outcome_costs_the_epoch"],
+    ),
+    Mutant(
+        "sql-announced-at-once",
+        "an announcement does not wait for the lane's open batches",
+        [
+            Swap(
+                f"{SQL}/control.py",
+                "Control._raise",
+                "await connection.execute(self._block('lock_lane'), where)",
+                "pass",
+            )
+        ],
+        [f"{SQL_FENCE}::test_an_announcement_waits_for_the_lanes_open_batches"],
+    ),
+    Mutant(
+        "sql-announced-blindly",
+        "a lower epoch is announced over a higher one",
+        [Swap(f"{SQL}/control.sql", "raise_epoch", "WHERE l.epoch <= excluded.epoch", "")],
+        [f"{SQL_ROWS}::TestControl::test_a_lower_epoch_is_not_announced"],
+    ),
+    Mutant(
+        "sql-frozen-holder",
+        "a batch whose worker is frozen is waited for",
+        [
+            Swap(
+                f"{SQL}/control.py",
+                "Control._raise",
+                "await connection.execute(self._block('holders_end'), where)",
+                "pass",
+            )
+        ],
+        [f"{SQL_FENCE}::test_a_frozen_workers_batch_is_ended_by_the_new_owner"],
+    ),
+    Mutant(
+        "sql-a-statement-a-table",
+        "rows of several tables are written one table after the other",
+        [
+            Swap(
+                f"{SQL}/writing.py",
+                "Writing._statements",
+                "return [_together(group) for group in (puts, gone) if group]",
+                "return [*puts, *gone]",
+            )
+        ],
+        [f"{SQL_ROWS}::test_circles_of_references_come_and_go_together"],
+    ),
+    Mutant(
+        "sql-referred-row-removed",
+        "a row that others refer to is taken away to make room for a unique value",
+        [Swap(f"{SQL}/statements.py", "clear", "if not table.children: ...", "if True: ...")],
+        [f"{SQL_ROWS}::test_records_exchange_a_unique_value"],
+    ),
+    Mutant(
+        "sql-nobody-gives-way",
+        "records of different batches wait for each other for ever",
+        [
+            Swap(
+                f"{SQL}/target.py",
+                "SqlTarget.write",
+                "yielding = self._yielding(batch)",
+                "yielding = set()",
+            )
+        ],
+        [f"{SQL_ROWS}::test_records_of_two_batches_give_way_to_each_other"],
+    ),
+    Mutant(
+        "sql-cut-off",
+        "texts are cast to the column's type with its length, and cut off",
+        [
+            Swap(
+                f"{SQL}/tables.sql",
+                "columns",
+                "pg_catalog.format_type(a.atttypid, -1)",
+                "pg_catalog.format_type(a.atttypid, a.atttypmod)",
+            )
+        ],
+        [f"{SQL_ROWS}::test_a_record_that_the_target_refuses_is_named_with_its_column"],
+    ),
+    Mutant(
+        "sql-outage-parks",
+        "what the server cannot do now is taken for a fault of the record",
+        [
+            Swap(
+                f"{SQL}/refusals.py",
+                "is_of_rows",
+                "return state is not None and state.startswith(_ROWS) and (not is_of_server(error))",
+                "return state is not None",
+            )
+        ],
+        [f"{SQL_ROWS}::test_what_the_server_cannot_do_now_parks_nothing"],
     ),
 )
 

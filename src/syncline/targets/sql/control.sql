@@ -1,0 +1,100 @@
+-- Our own tables in an SQL target: whose copy it is, and who owns which lane. {schema} is ours alone.
+
+-- name: turn
+-- One at a time: CREATE … IF NOT EXISTS of two sessions may collide.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%(schema)s, 20))
+
+-- name: exists
+SELECT pg_catalog.to_regprocedure(%(enter)s) IS NOT NULL
+
+-- name: schema
+CREATE SCHEMA IF NOT EXISTS {schema}
+
+-- name: link
+-- The number by which this link's locks are told from others' in the database.
+CREATE TABLE IF NOT EXISTS {schema}.link (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    lock integer NOT NULL DEFAULT (pg_catalog.random() * 2147483646)::integer + 1
+)
+
+-- name: lane_epoch
+CREATE TABLE IF NOT EXISTS {schema}.lane_epoch (lane integer PRIMARY KEY, epoch bigint NOT NULL)
+
+-- name: heartbeat
+CREATE TABLE IF NOT EXISTS {schema}.heartbeat (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    installation text NOT NULL,
+    system text NOT NULL,
+    count bigint NOT NULL,
+    timeline text NOT NULL,
+    nonce text NOT NULL,
+    worker text NOT NULL
+)
+
+-- name: probe_table
+CREATE TABLE IF NOT EXISTS {schema}.probe (one boolean PRIMARY KEY DEFAULT true CHECK (one), count bigint NOT NULL)
+
+-- name: draw
+INSERT INTO {schema}.link DEFAULT VALUES ON CONFLICT DO NOTHING
+
+-- name: enter
+-- Locks the lanes (in their order, or two batches and a takeover could wait for each other) and then, in a new statement,
+-- looks at their epochs. VOLATILE: a STABLE function would look with the snapshot from before the wait.
+CREATE OR REPLACE FUNCTION {schema}.enter(lanes integer[], epochs bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog AS $$
+DECLARE
+    link integer := (SELECT l.lock FROM {schema}.link AS l);
+    lost integer[];
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(link, o.lane) FROM (SELECT unnest(lanes) AS lane ORDER BY 1) AS o;
+    SELECT array_agg(w.lane ORDER BY w.lane) INTO lost
+    FROM unnest(lanes, epochs) AS w(lane, epoch) LEFT JOIN {schema}.lane_epoch AS e USING (lane)
+    WHERE e.epoch IS DISTINCT FROM w.epoch;
+    IF lost IS NOT NULL THEN
+        RAISE EXCEPTION 'lanes % belong to another worker', lost USING ERRCODE = 'SL001', DETAIL = array_to_string(lost, ',');
+    END IF;
+END
+$$
+
+-- name: number
+SELECT lock FROM {schema}.link
+
+-- name: enter_call
+SELECT {schema}.enter(%s::integer[], %s::bigint[])
+
+-- name: lock_lane
+-- Waits for every open batch of the lane.
+SELECT pg_catalog.pg_advisory_xact_lock(%(link)s, %(lane)s)
+
+-- name: holders_end
+-- Batches that have a lane's lock for too long: their worker is frozen, or waits for somebody's row. They are ours, and
+-- an ended one is read again.
+SELECT pg_catalog.pg_terminate_backend(l.pid)
+FROM pg_catalog.pg_locks AS l
+WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND l.classid = %(link)s::bigint::oid AND l.objid = %(lane)s::bigint::oid AND l.objsubid = 2
+  AND l.pid <> pg_catalog.pg_backend_pid()
+
+-- name: raise_epoch
+INSERT INTO {schema}.lane_epoch AS l VALUES (%(lane)s, %(epoch)s)
+ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch WHERE l.epoch <= excluded.epoch
+RETURNING lane
+
+-- name: epochs
+SELECT lane, epoch FROM {schema}.lane_epoch
+
+-- name: read_beat
+SELECT installation, system, count, timeline, nonce, worker FROM {schema}.heartbeat
+
+-- name: lock_beat
+SELECT installation, system, count, timeline, nonce, worker FROM {schema}.heartbeat FOR UPDATE
+
+-- name: write_beat
+INSERT INTO {schema}.heartbeat (installation, system, count, timeline, nonce, worker)
+VALUES (%(installation)s, %(system)s, %(count)s, %(timeline)s, %(nonce)s, %(worker)s)
+ON CONFLICT (one) DO UPDATE SET installation = excluded.installation, system = excluded.system, count = excluded.count,
+    timeline = excluded.timeline, nonce = excluded.nonce, worker = excluded.worker
+
+-- name: probe
+INSERT INTO {schema}.probe AS p (count) VALUES (1) ON CONFLICT (one) DO UPDATE SET count = p.count + 1

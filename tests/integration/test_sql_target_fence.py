@@ -1,0 +1,174 @@
+"""The fence of an SQL target: the interleavings that its model (tests/model/sql) finds when a rule is taken out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import psycopg
+import pytest
+
+from syncline.errors import LaneLostError, TargetUnavailableError
+from syncline.targets.sql.session import connect
+from tests.sql_target import LANES, session, stage, waiting
+
+TABLE = "CREATE TABLE things (id int PRIMARY KEY, note text)"
+ENTER = "SELECT syncline_target.enter('{0}', '{1}')"
+
+
+async def test_an_announcement_waits_for_the_lanes_open_batches(database):
+    async with stage(database, TABLE, tables=["things"]) as on:
+        with session(database) as old:
+            old.execute(ENTER)
+            old.execute("INSERT INTO things VALUES (1, 'old')")
+            announcing = asyncio.create_task(on.target.announce({0: 2}))
+            await waiting(database, announcing, locktype="advisory")
+            assert not announcing.done()
+            old.commit()
+            assert await announcing == {0}
+        # What the old owner had open is seen by the new one's delete.
+        await on.target.write({0: 2}, [on.changes("things", gone=[1])])
+        assert on.rows("things") == []
+
+
+async def test_an_announced_epoch_shuts_out_older_batches(database):
+    async with stage(database, TABLE, tables=["things"]) as on:
+        await on.target.announce({0: 2})
+        with pytest.raises(LaneLostError) as lost:
+            await on.put("things", (1, "late"))
+        assert (lost.value.lanes, lost.value.unknown) == ({0}, False)
+        assert on.rows("things") == []
+        await on.target.write({5: 1}, [on.changes("things", (2, "another lane"))])
+        assert on.rows("things") == [(2, "another lane")]
+
+
+async def test_the_epoch_is_read_after_the_wait_for_the_lock(database):
+    """A snapshot from before the wait would still show the old epoch."""
+    async with stage(database, TABLE, tables=["things"]) as on:
+        with session(database) as new:
+            new.execute("SELECT pg_advisory_xact_lock((SELECT lock FROM syncline_target.link), 0)")
+            writing = asyncio.create_task(on.put("things", (1, "late")))
+            await waiting(database, writing, locktype="advisory")
+            new.execute("UPDATE syncline_target.lane_epoch SET epoch = 2 WHERE lane = 0")
+            new.commit()
+        with pytest.raises(LaneLostError):
+            await writing
+        assert on.rows("things") == []
+
+
+async def test_a_lane_that_was_never_announced_takes_no_batch(database):
+    async with stage(database, TABLE, tables=["things"]) as on:
+        with pytest.raises(LaneLostError):
+            await on.target.write({7: 1}, [on.changes("things", (1, "x"))])
+
+
+async def test_a_batch_of_two_lanes_is_refused_whole_when_one_is_lost(database):
+    async with stage(database, TABLE, tables=["things"]) as on:
+        await on.target.announce({5: 3})
+        with pytest.raises(LaneLostError) as lost:
+            await on.put("things", (1, "x"), (2, "y"))
+        assert lost.value.lanes == {5}
+        assert on.rows("things") == []
+
+
+async def test_an_unknown_outcome_costs_the_epoch(database):
+    """The server ends the session; whether it had committed nobody knows: nothing may follow under the same epoch."""
+    async with stage(database, TABLE, "INSERT INTO things VALUES (1, 'before')", tables=["things"]) as on:
+        with session(database) as somebody:
+            somebody.execute("UPDATE things SET note = 'held' WHERE id = 1")
+            writing = asyncio.create_task(on.put("things", (1, "new")))
+            await waiting(database, writing)
+            on.run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database()"
+            )
+            with pytest.raises(LaneLostError) as lost:
+                await writing
+            assert lost.value.unknown
+        assert lost.value.lanes == set(LANES)
+        with pytest.raises(LaneLostError):
+            await on.put("things", (1, "again"))
+        await on.target.announce({0: 2})
+        with pytest.raises(LaneLostError):
+            await on.put("things", (1, "half of the lanes"))
+        await on.target.announce({5: 2})
+        await on.target.write({0: 2, 5: 2}, [on.changes("things", (1, "under new epochs"))])
+        assert on.rows("things") == [(1, "under new epochs")]
+
+
+async def test_a_call_that_was_cancelled_costs_the_epoch(database):
+    async with stage(database, TABLE, "INSERT INTO things VALUES (1, 'before')", tables=["things"]) as on:
+        with session(database) as somebody:
+            somebody.execute("UPDATE things SET note = 'held' WHERE id = 1")
+            writing = asyncio.create_task(on.put("things", (1, "new")))
+            await waiting(database, writing)
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+        with pytest.raises(LaneLostError):
+            await on.put("things", (1, "again"))
+
+
+async def test_a_known_failure_keeps_the_epoch(database):
+    async with stage(database, TABLE, tables=["things"], timeout_seconds=0.3) as on:
+        on.run("INSERT INTO things VALUES (1, 'before')")
+        with session(database) as somebody:
+            somebody.execute("UPDATE things SET note = 'held' WHERE id = 1")
+            with pytest.raises(TargetUnavailableError) as timeout:
+                await on.put("things", (1, "new"))
+            assert not isinstance(timeout.value, LaneLostError), timeout.value
+        await on.put("things", (1, "again"))
+        assert on.rows("things") == [(1, "again")]
+
+
+async def test_a_frozen_workers_batch_is_ended_by_the_new_owner(database):
+    """It has its lane's lock and says nothing more: neither its server's limits nor its own end are waited for."""
+    async with stage(database, TABLE, tables=["things"]) as on:
+        with session(database) as frozen:
+            frozen.execute(ENTER)
+            frozen.execute("INSERT INTO things VALUES (1, 'never committed')")
+            assert await on.target.announce({0: 2}) == {0}
+            with pytest.raises(psycopg.OperationalError):
+                frozen.execute("COMMIT")
+        assert on.rows("things") == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("synchronous_commit", "on"),
+        ("idle_in_transaction_session_timeout", "2s"),
+        ("client_connection_check_interval", "1s"),
+        ("statement_timeout", "10s"),
+        ("default_transaction_isolation", "read committed"),
+        ("session_replication_role", "origin"),
+        ("row_security", "off"),
+    ],
+)
+async def test_sessions_do_not_take_what_the_role_has_set(database, setting, value):
+    other = {"synchronous_commit": "off", "row_security": "on"}.get(setting)
+    if setting == "default_transaction_isolation":
+        other = "serializable"
+    with psycopg.connect(database, autocommit=True) as connection:
+        if other:
+            connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {setting} = '{other}'")
+    connection = await connect(database, connect_seconds=5, statement_seconds=10)
+    try:
+        assert (await (await connection.execute(f"SHOW {setting}")).fetchone() or ("",))[0] == value
+    finally:
+        await connection.close()
+
+
+async def test_an_idle_transaction_ends_by_itself(database):
+    """Whoever is frozen between two statements loses its transaction, without anybody's doing."""
+    connection = await connect(database, connect_seconds=5, statement_seconds=10)
+    try:
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT pg_advisory_xact_lock(1)")
+        with session(database) as other:
+            other.execute("SELECT pg_advisory_xact_lock(1)")
+        with pytest.raises(psycopg.Error):
+            await connection.execute("SELECT 1")
+        assert connection.broken
+    finally:
+        await connection.close()
