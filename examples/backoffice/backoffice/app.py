@@ -1,0 +1,55 @@
+"""The application. ``uvicorn --factory backoffice.app:create_app`` serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from backoffice import logs, problems
+from backoffice.health import HealthCheck
+from backoffice.middleware import BodyLimit, Requests
+from backoffice.routes import audit, auth, health, roles, users
+from backoffice.services import Services
+from backoffice.settings import Settings, SettingsError
+from syncline.contrib.fastapi import Correlation, RequestTimes
+from syncline.errors import SynclineError
+from syncline.split import Databases
+
+DESCRIPTION = """
+A back office: people and what they may do, customers, integrations, delivery prices and their imports.
+
+Log in with `POST /api/auth/login`, send `Authorization: Bearer …`. Errors are problem details (RFC 9457).
+"""
+UPLOADS = "/api/imports"
+
+
+def create_app(settings: Settings | None = None, databases: Databases | None = None) -> FastAPI:
+    """Make the application; by default as the environment says."""
+    if settings is None:
+        settings = Settings.from_environment()
+        logs.setup()
+    try:
+        services = Services.make(settings, databases)
+    except SynclineError as error:  # a missing variable, a URL that cannot be used, a mistake in syncline.toml
+        raise SettingsError(f"backoffice cannot start:\n{error}") from None
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(services.databases.check)  # swapped URLs, one database twice: said at the start
+        async with services.open():
+            yield
+
+    app = FastAPI(title="backoffice", version="1.0", description=DESCRIPTION, lifespan=lifespan)
+    app.state.services = services
+    app.state.health = HealthCheck(services)
+    app.add_middleware(BodyLimit, limit=settings.body_bytes, uploads=UPLOADS, upload_limit=settings.upload_bytes)
+    app.add_middleware(Requests)
+    app.add_middleware(RequestTimes, metrics=services.metrics)
+    app.add_middleware(Correlation)
+    problems.install(app)
+    for one in (health, auth, users, roles, audit):
+        app.include_router(one.router)
+    return app

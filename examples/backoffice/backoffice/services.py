@@ -1,0 +1,91 @@
+"""What the routes work with: opened once for the process, handed to each request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from backoffice.callers import Caller
+from backoffice.models import DataBase, PrimaryBase
+from backoffice.passwords import Passwords
+from backoffice.settings import Settings
+from syncline.cache import ListenedRevocations, PolledRevocations, Revocations, SessionCache
+from syncline.errors import NamedDatabaseError
+from syncline.split import Databases
+from syncline.telemetry.metrics import AppMetrics
+
+CONFIG = Path(__file__).parents[1] / "syncline.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each for a process."""
+
+    settings: Settings
+    databases: Databases
+    sessions: async_sessionmaker[AsyncSession]
+    callers: SessionCache[Caller]
+    passwords: Passwords
+    metrics: AppMetrics
+
+    @classmethod
+    def make(cls, settings: Settings, databases: Databases | None = None) -> Self:
+        """Prepare; nothing connects before it is needed.
+
+        Raises:
+            ConfigError: a variable is missing, or a URL cannot be used.
+
+        """
+        databases = databases or Databases.from_environment(CONFIG)
+        databases.declare("primary", PrimaryBase)
+        databases.declare("data", DataBase)
+        metrics = AppMetrics()
+        return cls(
+            settings=settings,
+            databases=databases,
+            sessions=databases.async_session_factory(expire_on_commit=False),
+            callers=SessionCache(names=Caller.names, revocations=revocations(databases), observer=metrics),
+            passwords=Passwords(settings.hash_memory_kib),
+            metrics=metrics,
+        )
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Listen for revocations for a block, and close everything at its end."""
+        try:
+            async with self.callers:
+                yield
+        finally:
+            await self.databases.aclose()
+
+
+def revocations(databases: Databases) -> Revocations:
+    """Hear of ended sessions by LISTEN where PRIMARY can be reached directly, else by polling through the pooler."""
+    try:
+        return ListenedRevocations(databases.primary.direct_address.conninfo)
+    except NamedDatabaseError:
+        return PolledRevocations(databases.primary.address.conninfo)
+
+
+def of_request(request: Request) -> Services:
+    """Find the services of the application that serves this request."""
+    services: Services = request.app.state.services
+    return services
+
+
+Serving = Annotated[Services, Depends(of_request)]
+
+
+async def _session(services: Serving) -> AsyncIterator[AsyncSession]:
+    async with services.sessions() as session:
+        yield session
+
+
+Session = Annotated[AsyncSession, Depends(_session)]
+"""A session over both databases; a transaction of it writes to one of them."""

@@ -1,0 +1,1 @@
+"""backoffice end to end: the same tests in single and in split mode."""
