@@ -112,6 +112,12 @@ def test_what_is_next_comes_in_the_order_of_the_outbox_without_reading_all_of_it
     assert found == sorted(found)
 
 
+def test_one_change_is_found_by_its_id_wherever_it_is(filled):
+    parts, tree = executed(filled[0], 'SELECT * FROM "Outbox" WHERE id = 77')
+    assert read(parts, "outbox") == {("Index Scan", "outbox_pkey")}, tree
+    assert [index.endswith("_pkey") for _, index in read(parts, "history_2")] == [True], tree
+
+
 @pytest.mark.parametrize("question", ["which failed more than 5 times", "what failed", "failures by event type"])
 def test_what_failed_never_looks_at_what_only_waits(filled, question):
     parts, tree = executed(filled[0], QUESTIONS[question])
