@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +19,12 @@ from syncline import wiring
 from syncline.config.load import File
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, VerifySettings, WorkerSettings
 from syncline.engines import opening
-from syncline.errors import SourceUnavailableError
+from syncline.errors import SourceUnavailableError, TargetUnavailableError
 from syncline.insight import reach
 from syncline.insight.checks import replica
 from syncline.insight.checks.finding import Patient
 from syncline.insight.status import read_status
+from syncline.targets.mongo import MongoTarget
 from tests.relay import relayed, until
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +46,7 @@ SEEN: dict[str, str] = {
     "target.url": "unit/test_config.py::test_a_target_without_a_database_is_refused",
     "target.database": f"{HERE}::test_the_target_is_opened_as_configured",
     "target.control_collection": f"{HERE}::test_the_target_is_opened_as_configured",
-    "target.connect_timeout": f"{HERE}::test_the_target_is_opened_as_configured",
+    "target.connect_timeout": f"{HERE}::test_a_target_that_is_away_is_looked_for_as_long_as_configured",
     "target.timeout": f"{HERE}::test_the_target_is_opened_as_configured",
     "worker.name": f"{HERE}::test_a_worker_goes_by_its_name",
     "worker.batch_size": f"{HERE}::test_batches_keep_within_their_bounds",
@@ -111,14 +114,32 @@ async def test_the_target_is_opened_as_configured() -> None:
         url="mongodb://h:7/",
         database="elsewhere",
         control_collection="ours",
-        connect_timeout=timedelta(seconds=7),
-        timeout=timedelta(seconds=3),
+        connect_timeout=timedelta(seconds=3),
+        timeout=timedelta(seconds=7),
     )
     async with wiring.opened_target(Settings(SourceSettings(url="postgresql://u@h/d"), target)) as found:
         options = found._client.options
-        assert (found._database.name, found._control.name, found.timeout_seconds) == ("elsewhere", "ours", 3)
-        assert (options.server_selection_timeout, options.pool_options.connect_timeout) == (7, 7)
+        assert (found._database.name, found._control.name, found._command_seconds) == ("elsewhere", "ours", 7)
+        assert found.timeout_seconds == 3, "while no server is known"
+        assert (options.server_selection_timeout, options.pool_options.connect_timeout) == (3, 3)
         assert found._client._topology_settings.seeds == {("h", 7)}
+
+
+async def test_a_target_that_is_away_is_looked_for_as_long_as_configured(mongo_url: str) -> None:
+    """The driver forgets its own limit for that within another one: it was that of a command."""
+    hour = timedelta(hours=1)
+    with contextlib.closing(socket.socket()) as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        place = f"mongodb://127.0.0.1:{refusing.getsockname()[1]}"
+        target = MongoTarget(place, "x", timeout=hour, connect_timeout=timedelta(seconds=0.5))
+        async with asyncio.timeout(100):
+            with pytest.raises(TargetUnavailableError):
+                await target.read_beat()
+    await target.close()
+    near = MongoTarget(mongo_url, "x", timeout=hour, connect_timeout=timedelta(seconds=60))
+    await near.read_beat()
+    assert near.timeout_seconds == hour.total_seconds()
+    await near.close()
 
 
 async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.MonkeyPatch) -> None:

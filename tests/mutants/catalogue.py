@@ -1833,6 +1833,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{DIFFERING}::test_a_differing_file_is_an_error_of_install_check_until_it_is_installed"],
     ),
     Mutant(
+        "target-looked-for-too-long",
+        "a MongoDB that is away is looked for as long as a command may take",
+        [
+            Swap(
+                f"{TARGETS}/mongo.py",
+                "MongoTarget.timeout_seconds",
+                "self._command_seconds if known else self._finding_seconds",
+                "self._command_seconds",
+            )
+        ],
+        ["tests/cases/test_every_setting.py::test_the_target_is_opened_as_configured"],
+    ),
+    Mutant(
         "late-callbacks-print",
         "a callback of the driver's prints a traceback after Ctrl-C",
         [Swap("syncline/cli/common.py", "run", "_quiet_when_cancelled(work)", "work")],

@@ -97,8 +97,18 @@ class MongoTarget:
             raise TargetError(f"this is not a usable MongoDB URL: {error}") from error
         self._database = self._client.get_database(database, codec_options=CODEC, write_concern=DURABLE)
         self._control = self._database[control]
-        self.timeout_seconds = timeout.total_seconds()
+        self._command_seconds = timeout.total_seconds()
+        self._finding_seconds = min(connect_timeout, timeout).total_seconds()
         self._replica_set: bool | None = None
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The limit of an operation: while no server is known that accepts writes, the one for finding it.
+
+        (The driver's own limit for that does not hold within ``pymongo.timeout``.)
+        """
+        known = self._client.topology_description.has_writable_server()
+        return self._command_seconds if known else self._finding_seconds
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create the declared indexes; idempotent.
