@@ -234,3 +234,59 @@ def test_key_functions_of_common_types_are_inlined(typed: Case) -> None:
         assert "key_" not in str(plan)
     pair = typed.sql(f"EXPLAIN (VERBOSE, COSTS OFF) SELECT syncline.key_{ids['two_int8']}(id, k) FROM two_int8")
     assert "key_" not in str(pair)
+
+
+MOVED = {
+    "int": ("id int PRIMARY KEY", ["1", "2", "3"], "id = id + 10", ["11", "12", "13"]),
+    "bigint": ("id bigint PRIMARY KEY", ["1", "2", "3"], "id = -id", ["-1", "-2", "-3"]),
+    "uuid": (
+        "id uuid PRIMARY KEY",
+        [f"00000000-0000-0000-0000-00000000000{n}" for n in "123"],
+        "id = overlay(id::text placing '9' from 1 for 1)::uuid",
+        [f"90000000-0000-0000-0000-00000000000{n}" for n in "123"],
+    ),
+    "text": ("id text PRIMARY KEY", ["a", "b", "c"], "id = upper(id)", ["A", "B", "C"]),
+    "char": ("id char(3) PRIMARY KEY", ["a", "b", "c"], "id = upper(id)", ["A", "B", "C"]),
+    "two": (
+        "a smallint, id int, PRIMARY KEY (a, id)",
+        ['["1", "1"]', '["1", "2"]', '["1", "3"]'],
+        "a = id",
+        ['["1", "1"]', '["2", "2"]', '["3", "3"]'],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_bulk_update_of_keys_marks_the_old_ones_whatever_their_type(database: str, name: str) -> None:
+    columns, before, change, after = MOVED[name]
+    with Case(database, [entity("moved", "moved")]) as case:
+        case.sql(f"CREATE TABLE moved ({columns}, note text)")
+        case.install()
+        names = "a, id" if name == "two" else "id"
+        values = ["(1, 1)", "(1, 2)", "(1, 3)"] if name == "two" else [f"('{key}')" for key in before]
+        case.sql(f"INSERT INTO moved ({names}) VALUES {', '.join(values)}")
+        case.forget()
+        case.sql("UPDATE moved SET note = 'x'")
+        assert [(key, hint) for _, key, hint in case.marks()] == [(key, "U") for key in before]
+        case.forget()
+        case.sql(f"UPDATE moved SET {change}")
+        gone = {(key, "D") for key in before if key not in after}
+        assert {(key, hint) for _, key, hint in case.marks()} == {(key, "U") for key in after} | gone
+
+
+@pytest.mark.parametrize("type_", ["numeric", "text", "bigint", "smallint"])
+def test_an_integer_key_that_has_become_another_type_is_still_compared_by_its_text(database: str, type_: str) -> None:
+    with Case(database, [entity("moved", "moved")]) as case:
+        case.sql("CREATE TABLE moved (id int PRIMARY KEY, note text)", "INSERT INTO moved VALUES (1), (2)")
+        case.install()
+        case.sql("UPDATE moved SET note = 'x'", f"ALTER TABLE moved ALTER id TYPE {type_} USING id::{type_}")
+        case.forget()
+        case.sql(
+            {"numeric": "UPDATE moved SET id = round(id, 1)", "text": "UPDATE moved SET id = id || '.0'"}.get(
+                type_, "UPDATE moved SET id = id + 2"
+            )
+        )
+        marked = {(key, hint) for _, key, hint in case.marks()}
+        assert marked == {(key, "D") for key in "12"} | {
+            (key, "U") for key in (("1.0", "2.0") if type_ in ("numeric", "text") else "34")
+        }

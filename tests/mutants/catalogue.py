@@ -896,12 +896,25 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/capture/triggers.sql",
                 "statement",
-                "BEGIN is_durable := current_setting('synchronous_commit') <> 'off'; {many} EXCEPTION WHEN OTHERS THEN"
-                " problem := SQLERRM; {gap} END;",
-                "is_durable := current_setting('synchronous_commit') <> 'off'; {many}",
+                "BEGIN {many_carefully} EXCEPTION WHEN OTHERS THEN problem := SQLERRM; {gap} END;",
+                "{many_carefully}",
             )
         ],
         [f"{ENDURE}::test_users_writes_go_on_and_each_change_is_marked_or_noted"],
+    ),
+    Mutant(
+        "old-keys-unmarked",
+        "a bulk update that changes keys marks the new ones only",
+        [Swap("syncline/capture/triggers.sql", "many_update", "{marks_gone}", "")],
+        [f"{TESTS}/test_capture_keys.py::test_a_bulk_update_of_keys_marks_the_old_ones_whatever_their_type"],
+    ),
+    Mutant(
+        "compared-as-it-was",
+        "an integer key that has become numeric is compared by value, and 1 is 1.0",
+        [Swap("syncline/capture/triggers.py", "_typed", "if not equal: ...", "if True: ...")],
+        [
+            f"{TESTS}/test_capture_keys.py::test_an_integer_key_that_has_become_another_type_is_still_compared_by_its_text"
+        ],
     ),
     Mutant(
         "gaps-of-another-entity",

@@ -28,6 +28,8 @@ _SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
     "timestamptz": ("datestyle", "timezone"),
     "bytea": ("bytea_output",),
 }
+_EQUAL: Mapping[str, str] = {"int2": "int8eq", "int4": "int8eq", "int8": "int8eq", "uuid": "uuid_eq"}
+"""What compares values whose equality is that of their texts, and is cheaper."""
 _ENUM = "enum"
 _ANY = ("anyelement", "anycompatible")
 """Argument types that stand for one type each."""
@@ -152,11 +154,13 @@ def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
     rows = {
         "key": key_expression(watch.columns, "r"),
         "distinct": sql.SQL("" if own else "DISTINCT "),
+        "present": _present(watch, "r"),
         "where": sql.SQL("") if own else sql.SQL(" WHERE {}").format(_present(watch, "r")),
     }
+    updated = {"hint": sql.SQL("'U'::\"char\""), "sound": _part("sound", typed=_typed(watch.columns))}
     return (
         _statement_function(watch, "statement", shared | rows),
-        _statement_function(watch, "update", shared | rows),
+        _statement_function(watch, "update", shared | rows | updated),
         truncate,
     )
 
@@ -228,14 +232,25 @@ def dollar_quoted(body: str) -> sql.SQL:
 
 def _statement_function(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> Function:
     """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
-    keys = _part(f"keys_{role}", **parts)
     ways = {
         "single": _part(f"single_{role}", **parts),
-        "many": _part(f"many_{role}", **parts, keys=keys),
+        "many": _many(role, parts, _same(watch.columns)),
+        "many_carefully": _many(role, parts, _same_texts(watch.columns)),
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
     }
     return _trigger_function(watch, role, {**parts, **ways}, template="statement")
+
+
+def _many(role: str, parts: Mapping[str, sql.Composable], same: sql.Composable) -> sql.Composed:
+    now = {"keys": _part("keys", **parts), "of_rows": sql.SQL("mark_hint")}
+    gone = {"keys": _part("keys_gone", **parts, same=same), "of_rows": parts["gone"]}
+    return _part(
+        f"many_{role}",
+        values=_part("values", **parts),
+        marks=_part("marks", **parts, **now),
+        marks_gone=_part("marks", **parts, **gone),
+    )
 
 
 def _carefully(watch: Watch) -> dict[str, sql.Composable]:
@@ -247,7 +262,7 @@ def _carefully(watch: Watch) -> dict[str, sql.Composable]:
         "kinds": sql.Literal("{" + ",".join(kinds) + "}"),
     }
     return {
-        "sound": _part("sound"),
+        "sound": _part("sound", typed=sql.SQL("")),
         "noted": _part("noted", **parts),
         "gap": _part("gap", **parts, notice=_part("notice", **parts)),
         "wake_carefully": _part("wake_carefully"),
@@ -336,6 +351,36 @@ def _set_clauses(settings: Mapping[str, str]) -> sql.Composable:
         values = sql.SQL(", ").join(map(sql.Literal, value.split(", ")))
         clauses.append(sql.SQL("\n    SET {} = {}").format(sql.Identifier(name), values))
     return sql.Composed(clauses)
+
+
+def _same(columns: Sequence[Column]) -> sql.Composed:
+    """Compare the keys of two rows: as what they are where that says the same as their texts, and costs less."""
+    if not _as_they_are(columns):
+        return _same_texts(columns)
+    return sql.SQL(" AND ").join(sql.SQL("{} = {}").format(_of("n", column), _of("r", column)) for column in columns)
+
+
+def _same_texts(columns: Sequence[Column]) -> sql.Composed:
+    texts = [sql.SQL('({}) COLLATE pg_catalog."C"').format(key_expression(columns, row)) for row in ("n", "r")]
+    return sql.SQL(" = ").join(texts)
+
+
+def _typed(columns: Sequence[Column]) -> sql.Composable:
+    """See that the columns still are what they are compared as: else it is done carefully."""
+    equal = _as_they_are(columns)
+    if not equal:
+        return sql.SQL("")
+    calls = [
+        sql.SQL("pg_catalog.{}({column}, {column})").format(sql.SQL(name), column=_of("n", column))
+        for name, column in zip(equal, columns, strict=True)
+    ]
+    return _part("typed", equal=sql.SQL(" AND ").join(calls))
+
+
+def _as_they_are(columns: Sequence[Column]) -> list[str]:
+    """Name the functions that compare these columns where all may be compared so; else nothing."""
+    names = [_EQUAL.get(key_type(column).sql, "") for column in columns]
+    return names if all(names) else []
 
 
 def _of(row: str, column: Column) -> sql.Composed:

@@ -23,15 +23,19 @@ COMMENT ON FUNCTION {function}({arguments}) IS {comment}
 COMMENT ON TRIGGER {trigger} ON {table} IS {comment}
 
 -- name: statement
--- One row, the most frequent statement, goes a short way; many rows come together as {keys}. The block before reads only, so
--- that its subtransaction takes no transaction id: what fails there would otherwise fail the user's statement.
+-- One row, the most frequent statement, goes a short way; many rows come together. The block before reads only, so that its
+-- subtransaction takes no transaction id: what fails there would otherwise fail the user's statement. (`wake()` is asked in a
+-- condition because that is an expression to PL/pgSQL, where PERFORM is a statement of its own.)
 DECLARE
     one text;
     gone text;
     many boolean := false;
-    is_durable boolean;
     nested text;
     problem text;
+    mark_tx xid8;
+    mark_at timestamptz;
+    mark_hint "char";
+    mark_durable boolean;
 BEGIN
     BEGIN
         {single};
@@ -48,8 +52,7 @@ BEGIN
             RETURN NULL;
         END IF;
         BEGIN
-            is_durable := current_setting('synchronous_commit') <> 'off';
-            {many}
+            {many_carefully}
         EXCEPTION WHEN OTHERS THEN
             problem := SQLERRM;
             {gap}
@@ -58,7 +61,6 @@ BEGIN
         RETURN NULL;
     END IF;
     IF many THEN
-        is_durable := current_setting('synchronous_commit') <> 'off';
         {many}
         IF NOT many THEN
             RETURN NULL;
@@ -69,7 +71,9 @@ BEGIN
             INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_gone}, {gone}, gone);
         END IF;
     END IF;
-    PERFORM syncline.wake();
+    IF syncline.wake() IS NULL THEN
+        RETURN NULL;
+    END IF;
     RETURN NULL;
 END
 
@@ -78,7 +82,11 @@ END
 -- and again after every change of what is named here. What it says otherwise fails the statement it stands in.
 CASE WHEN syncline.markable() THEN true
              ELSE EXISTS (SELECT o.entity, o.lane, o.hint, o.durable, o.key FROM syncline.outbox AS o
-                          WHERE syncline.wake() IS NULL AND 'syncline.outbox_seq_seq'::regclass IS NULL) END
+                          WHERE syncline.wake() IS NULL AND 'syncline.outbox_seq_seq'::regclass IS NULL){typed} END
+
+-- name: typed
+-- The columns must be of the types whose equality is that of the keys' texts; in functions' calls, which convert nothing else.
+ AND EXISTS (SELECT FROM changed AS n WHERE {equal})
 
 -- name: lane
 -- As `syncline.lane_of` says it, which another tool may drop.
@@ -93,35 +101,40 @@ SELECT n.k, o.k INTO STRICT one, gone
         FROM (SELECT {key} AS k FROM changed AS r{where}) AS n CROSS JOIN (SELECT {key} AS k FROM before AS r{where}) AS o
         WHERE {sound}
 
--- name: many_statement
-INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
-            SELECT {id}, {lane_q}, q.hint, is_durable, q.k
+-- name: values
+-- What is the same of all rows is computed once. (The transaction has an id where there are rows; elsewhere none is taken.)
+mark_tx := pg_current_xact_id_if_assigned();
+            mark_at := clock_timestamp();
+            mark_hint := {hint};
+            mark_durable := current_setting('synchronous_commit') <> 'off';
+
+-- name: marks
+INSERT INTO syncline.outbox (tx, at, entity, lane, hint, durable, key)
+            SELECT mark_tx, mark_at, {id}, {lane_q}, {of_rows}, mark_durable, q.k
             FROM ({keys}) AS q;
+
+-- name: many_statement
+{values}
+            {marks}
             many := FOUND;
 
 -- name: many_update
--- (Plans are kept for the session, whatever number of rows the first statement had: a nested loop would be quadratic.)
-nested := current_setting('enable_nestloop');
-            PERFORM set_config('enable_nestloop', 'off', true);
-            INSERT INTO syncline.outbox (entity, lane, hint, durable, key)
-            SELECT {id}, {lane_q}, q.hint, is_durable, q.k
-            FROM ({keys}) AS q;
+-- The keys that the rows have now, in the rows' order, and those that nothing has any more. (Plans are kept for the session,
+-- whatever number of rows the first statement had: a nested loop would be quadratic.)
+{values}
+            {marks}
             many := FOUND;
+            nested := current_setting('enable_nestloop');
+            PERFORM set_config('enable_nestloop', 'off', true);
+            {marks_gone}
+            many := many OR FOUND;
             PERFORM set_config('enable_nestloop', nested, true);
 
--- name: keys_statement
-SELECT q.k, {hint} AS hint FROM (SELECT {distinct}{key} AS k FROM changed AS r{where}) AS q
+-- name: keys
+SELECT {distinct}{key} AS k FROM changed AS r{where}
 
--- name: keys_update
--- The keys that the rows have now, in the rows' order, and those that nothing has any more. (Plans are kept for the session,
--- whatever number of rows the first statement had: a nested loop would be quadratic, hence `many_update`.)
-WITH new AS MATERIALIZED (
-        SELECT {distinct}({key}) COLLATE pg_catalog."C" AS k FROM changed AS r{where}
-    )
-    SELECT n.k, {hint} AS hint FROM new AS n
-    UNION ALL
-    SELECT o.k, {gone} FROM (SELECT {distinct}({key}) COLLATE pg_catalog."C" AS k FROM before AS r{where}) AS o
-    WHERE NOT EXISTS (SELECT FROM new AS n WHERE n.k = o.k)
+-- name: keys_gone
+SELECT {distinct}{key} AS k FROM before AS r WHERE {present} AND NOT EXISTS (SELECT FROM changed AS n WHERE {same})
 
 -- name: noted
 -- A gap is noted once a transaction; a savepoint that is rolled back takes the note along.
@@ -173,8 +186,8 @@ BEGIN
     END;
     IF problem IS NULL THEN
         {row_marks}
-        IF coalesce(before, after) IS NOT NULL THEN
-            PERFORM syncline.wake();
+        IF coalesce(before, after) IS NULL OR syncline.wake() IS NULL THEN
+            RETURN NULL;
         END IF;
         RETURN NULL;
     END IF;
