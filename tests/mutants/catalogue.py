@@ -22,6 +22,7 @@ STOP = "tests/cases/test_signals_stop.py"
 WAKES = "tests/cases/test_wakes.py"
 REJECTED = "tests/cases/test_rejected_records.py"
 CROWDS = "tests/cases/test_crowds.py"
+NEIGHBOURS = "tests/cases/test_neighbours.py"
 RECORDS = "tests/cases/test_damaged_records.py"
 DECLARED = "tests/cases/test_declaration.py"
 COPIES = "tests/cases/test_copies.py"
@@ -501,7 +502,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/conflicts.py",
                 "Conflicts.settle",
-                "holder and not rightful and self._tried(plan.id, conflict.key) >= 2",
+                "holder and not rightful and not self._is_refused(plan, holder)"
+                " and self._tried(plan.id, conflict.key) >= 2",
                 "holder and self._tried(plan.id, conflict.key) >= 2",
             )
         ],
@@ -1301,6 +1303,18 @@ MUTANTS: Sequence[Mutant] = (
         "a batch that brings the target down is not searched while others are written",
         [Swap(f"{RELAY}/poison.py", "Poison.succeeded", "not self._failed", "True")],
         [f"{CROWDS}::test_a_record_that_the_target_cannot_stand_is_found_in_a_crowd_beside_others"],
+    ),
+    Mutant(
+        "gone-behind-a-refused-one",
+        "a record takes its document away although the one whose value it waits for cannot be written",
+        [Swap(f"{RELAY}/conflicts.py", "Conflicts.settle", "not self._is_refused(plan, holder)", "True")],
+        [f"{NEIGHBOURS}::test_nobody_takes_its_document_away_behind_a_record_that_cannot_be_written"],
+    ),
+    Mutant(
+        "refused-tried-at-every-turn",
+        "a record that cannot be written is tried as often as the one that waits for its value",
+        [Swap(f"{RELAY}/conflicts.py", "Conflicts._rightful", "not self._is_refused(plan, holder)", "True")],
+        [f"{NEIGHBOURS}::test_a_record_that_cannot_be_written_is_not_tried_at_every_turn_of_who_waits_for_it"],
     ),
     Mutant(
         "sifted-in-one-breath",

@@ -17,6 +17,10 @@ PATIENCE = 3
 STUCK_SECONDS = 60.0
 """How long a record waits for one that is not found, or that cannot be written: longer than most backlogs last."""
 MOST = 100_000
+REFUSED_SECONDS = 10.0
+"""So long a holder that could not be written is left alone: nothing is to be had by marking it again and again."""
+FIRST_PAUSE, MOST_PAUSE = 0.02, 1.0
+"""Seconds until a record that waits is tried again: the first times, and after many."""
 CHUNK = 1000
 """Rows of holders that are read at a time."""
 
@@ -26,8 +30,8 @@ class Conflicts:
 
     A value that moves from A to B may arrive at B first: then A's record is out of date, is marked, and B waits.
     Where records exchange values, waiting does not help: each takes its own outdated record away and comes back as an
-    insert. (For that moment the record is absent for readers.) When the holder has the value in the source too it is
-    a violation, and parked; so is a record that has waited for too long.
+    insert. (For that moment the record is absent for readers; so none does behind one that cannot be written.) When the
+    holder has the value in the source too it is a violation, and parked; so is a record that has waited for too long.
     """
 
     def __init__(self, source: Source, target: Target) -> None:
@@ -36,6 +40,11 @@ class Conflicts:
         self._attempts: dict[tuple[int, str], int] = {}
         self._violations: dict[tuple[int, str], int] = {}
         self._since: dict[tuple[int, str], float] = {}
+        self._waits: dict[tuple[int, str], int] = {}
+        self._marked: set[tuple[int, str]] = set()
+        """Holders that were marked since the source has another value for them."""
+        self._refused: dict[tuple[int, str], float] = {}
+        """Those of them that were parked since, and when."""
 
     async def settle(
         self, plan: Plan, conflicts: Sequence[Conflict], tickets: Mapping[str, int]
@@ -66,7 +75,13 @@ class Conflicts:
                 self.settled(plan.id, [conflict.key])
                 continue
             waiting.add(conflict.key)
-            if holder and not rightful and self._tried(plan.id, conflict.key) >= 2:
+            self._waits[plan.id, conflict.key] = self._waits.get((plan.id, conflict.key), 0) + 1
+            if (
+                holder
+                and not rightful
+                and not self._is_refused(plan, holder)
+                and self._tried(plan.id, conflict.key) >= 2
+            ):
                 id_ = plan.projection.codec.document_id(conflict.key)
                 displaced.append(Absence(conflict.key, id_, tickets[conflict.key]))
         if displaced:
@@ -74,12 +89,32 @@ class Conflicts:
         return rejections, waiting
 
     def settled(self, entity: int, keys: Sequence[str]) -> None:
-        """Forget the attempts of these keys."""
-        if self._since:
+        """Forget the attempts of these keys: they are written, or parked for their value."""
+        if self._since or self._marked:
             for key in keys:
-                self._since.pop((entity, key), None)
-                self._attempts.pop((entity, key), None)
-                self._violations.pop((entity, key), None)
+                self._forget((entity, key))
+                self._marked.discard((entity, key))
+                self._refused.pop((entity, key), None)
+
+    def parked(self, entity: int, keys: Iterable[str]) -> None:
+        """Take in that these cannot be written: who waits for the value of one of them need not hurry."""
+        if self._since or self._marked:
+            for key in keys:
+                self._forget((entity, key))
+                if (entity, key) in self._marked:
+                    self._refused[entity, key] = time.monotonic()
+
+    def pause(self, record: tuple[int, str]) -> float:
+        """Give the seconds until a record that waits is tried again."""
+        return float(min(MOST_PAUSE, FIRST_PAUSE * 2 ** min(20, max(0, self._waits.get(record, 0) - PATIENCE))))
+
+    def _forget(self, record: tuple[int, str]) -> None:
+        for attempts in (self._since, self._attempts, self._violations, self._waits):
+            attempts.pop(record, None)
+
+    def _is_refused(self, plan: Plan, holder: Document) -> bool:
+        key = plan.projection.codec.key_text(holder["_id"])
+        return time.monotonic() - self._refused.get((plan.id, key or ""), -REFUSED_SECONDS) < REFUSED_SECONDS
 
     def _is_stuck(self, entity: int, key: str) -> bool:
         now = time.monotonic()
@@ -113,11 +148,13 @@ class Conflicts:
                 why = _rejection(plan, conflict, key, "whose row cannot be read")
             elif holder is not None and key is not None and rows.have(key, holder, conflict.value):
                 why = _rejection(plan, conflict, key, "in the source too")
-            elif key is not None:
-                outdated[key] = None
+            elif key is not None and holder is not None:
+                if not self._is_refused(plan, holder):
+                    outdated[key] = None
                 self._violations.pop((plan.id, conflict.key), None)
             verdicts.append(why)
         if outdated:
+            self._marked.update((plan.id, key) for key in outdated)
             await self._source.marks.add(plan.id, list(outdated), Hint.REPAIR)
         return verdicts
 

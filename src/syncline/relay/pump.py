@@ -30,7 +30,6 @@ from syncline.telemetry.observer import BatchDone, Observer
 
 DEPTH = 4
 """Batches under way: one being read, two being written, one being acknowledged."""
-HOLD_BACK_SECONDS = 0.02
 GATHER_SECONDS = 0.005
 """After so long another batch is begun although a small one is being written: the target is far away."""
 SUSPECT_PAUSE = timedelta(seconds=0.5)
@@ -335,7 +334,7 @@ class Pump:
         self._under_way.discard(work)
         self._bytes -= work.bytes
         if work.waiting:
-            self._reader.under_way.hold_back(work.waiting, HOLD_BACK_SECONDS)
+            self._reader.under_way.hold_back({record: self._conflicts.pause(record) for record in work.waiting})
         skipped = self._reader.under_way.skipped
         self._reader.release(work)
         self._slots.release()
@@ -361,7 +360,9 @@ class Pump:
         for entity, touched in work.touched.items():
             plan, report = self._plans[entity], work.reports.get(entity, Report())
             present, absent = work.counts.get(entity, (0, 0))
-            self._conflicts.settled(entity, [key for key in touched.hints if (entity, key) not in work.waiting])
+            done = [key for key in touched.hints if (entity, key) not in work.waiting and (entity, key) not in parked]
+            self._conflicts.settled(entity, done)
+            self._conflicts.parked(entity, [rejection.key for rejection in rejected[entity]])
             self.totals["applied"] += present
             self.totals["deleted"] += absent
             self.totals["stale"] += report.stale

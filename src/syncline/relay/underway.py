@@ -74,9 +74,10 @@ class UnderWay:
             self._keys[entity].discard(key)
             self._seqs.discard(seq)
 
-    def hold_back(self, keys: Iterable[tuple[int, str]], seconds: float) -> None:
-        """Pass these keys over for a while."""
-        self.held_back |= dict.fromkeys(keys, time.monotonic() + seconds)
+    def hold_back(self, seconds: Mapping[tuple[int, str], float]) -> None:
+        """Pass these keys over for so many seconds each."""
+        now = time.monotonic()
+        self.held_back |= {record: now + one for record, one in seconds.items()}
         self.skipped = True
 
     def release(self, work: Work) -> bool:
