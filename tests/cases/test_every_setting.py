@@ -19,6 +19,7 @@ from syncline import wiring
 from syncline.config.load import File
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, VerifySettings, WorkerSettings
 from syncline.engines import opening
+from syncline.engines.postgres import connections
 from syncline.errors import SourceUnavailableError, TargetUnavailableError
 from syncline.insight import reach
 from syncline.insight.checks import replica
@@ -149,7 +150,7 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
         waits.append(timeout_seconds)
         raise SourceUnavailableError
 
-    for module in (opening, wiring, reach, replica):
+    for module in (opening, connections, wiring, reach, replica):
         monkeypatch.setattr(module, "connect", away)
     brief = SourceSettings(
         url="postgresql://u@h/d", replica_url="postgresql://u@r/d", connect_timeout=timedelta(seconds=2)
@@ -159,6 +160,8 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
     with pytest.raises(SourceUnavailableError):
         await worker._open()
     with pytest.raises(SourceUnavailableError):
+        await connections.Connections("u", *[None] * 4, wait=2)._opened_apart()  # type: ignore[arg-type]  nor this
+    with pytest.raises(SourceUnavailableError):
         async with wiring.opened_source(named):
             pass
     with pytest.raises(SourceUnavailableError):
@@ -166,7 +169,7 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
             pass
     (finding,) = await replica.replica(Patient(named, None, None))  # type: ignore[arg-type]  it never gets so far
     assert finding.check == replica.CHECK
-    assert waits == [2, 2, 2, 2]
+    assert waits == [2, 2, 2, 2, 2]
 
 
 async def test_the_source_goes_by_its_name(database: str) -> None:

@@ -57,5 +57,5 @@ async def open_source(
         for connection in opened:
             await connection.close()
         raise
-    connections = Connections(url, identity, reader, acker, control, listener)
+    connections = Connections(url, identity, reader, acker, control, listener, wait=wait)
     return (cockroach_source if on_cockroach(control) else postgres_source)(connections, worker)

@@ -39,8 +39,11 @@ class Connections:
         acker: Connection,
         control: Connection,
         listener: Connection | None = None,
+        *,
+        wait: int = 5,
     ) -> None:
         self.url = url
+        self._wait = wait
         self.identity = identity
         self.reader, self.acker, self.control, self.listener = reader, acker, control, listener
         self.reading = asyncio.Lock()
@@ -73,7 +76,9 @@ class Connections:
         return self._apart is not None
 
     async def _opened_apart(self) -> Connection:
-        connection = await connect(self.url, keyed=True, application="syncline apart", settings=_APART)
+        connection = await connect(
+            self.url, keyed=True, application="syncline apart", settings=_APART, timeout_seconds=self._wait
+        )
         try:
             await require_same(connection, self.identity)
             await prepare(connection)
