@@ -61,6 +61,13 @@ class PrivilegeError(SynclineError):
 class SourceError(SynclineError):
     """The source database refused a statement."""
 
+    of_records = False
+    """It failed for what it read (a value, an expression at a row), not for what it is."""
+    internal = False
+    """The database calls it an error of its own: something is damaged, or its catalog has just changed."""
+    unsayable = False
+    """The database's encoding has no bytes for what was asked: no row can have it."""
+
 
 class TableLockedError(SourceError):
     """Somebody else holds a lock on the table, and had not let it go in time."""

@@ -8,7 +8,7 @@ import pytest
 
 from syncline.model.entity import Entity, Fields, TableName
 from syncline.model.values import Unrepresentable
-from syncline.outbox.narrowing import unmappable
+from syncline.narrowing import unmappable
 from syncline.ports import Plan, Report, States
 from syncline.relay import reader
 from syncline.relay.apart import CROWD, MOST_REST, PART

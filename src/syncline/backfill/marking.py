@@ -9,9 +9,9 @@ from syncline.backfill.pace import Pacer
 from syncline.backfill.tasks import KEYS, WHERE, Task, Tasks
 from syncline.errors import SourceError
 from syncline.model.mark import Hint
+from syncline.narrowing import is_of_records
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.key_sql import KeyStatements, chosen_keys, key_statements
-from syncline.outbox.narrowing import is_of_records
 from syncline.outbox.retrying import in_transaction
 from syncline.outbox.sql import blocks
 from syncline.ports import Plan

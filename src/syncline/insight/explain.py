@@ -17,9 +17,9 @@ from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.json_names import Verbatim
 from syncline.model.mapping import Projection
 from syncline.model.mark import MAX_BATCH, epoch_of
+from syncline.narrowing import is_of_records
 from syncline.outbox.catalog import read_shape
 from syncline.outbox.connection import Connection
-from syncline.outbox.narrowing import is_of_records
 from syncline.outbox.path import pin_path
 from syncline.ports import Document, Target
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import psycopg
 from psycopg import capabilities
 
 from syncline.model.mapping import Row
+from syncline.narrowing import width
 from syncline.outbox.arrays import texts
 from syncline.outbox.connection import Connection, translated
 from syncline.outbox.states import queries_of, read_states
@@ -67,13 +67,3 @@ class Bound:
 
 
 _CHUNKS = capabilities.has_stream_chunked()
-
-
-def width(row: Row) -> int:
-    """Bytes of a row's values, roughly."""
-    return 64 + sum(
-        len(value) if isinstance(value, (str, bytes)) else 16 if value.__class__ in _SMALL else 500 for value in row
-    )
-
-
-_SMALL = {int, float, bool, type(None), datetime}

@@ -61,13 +61,21 @@ def translated() -> Iterator[None]:
         psycopg.errors.TooManyColumns,
         psycopg.errors.TooManyArguments,
     ) as error:  # operational to the driver, but a value that is too large is so tomorrow, too
-        raise SourceError(f"PostgreSQL: {first_line(error)}") from error
+        raise _refused(error) from error
     except psycopg.errors.QueryCanceled as error:
         raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise SourceUnavailableError(f"PostgreSQL: {first_line(error)}") from error
     except psycopg.Error as error:
-        raise SourceError(f"PostgreSQL: {first_line(error)}") from error
+        raise _refused(error) from error
+
+
+def _refused(error: psycopg.Error) -> SourceError:
+    refused = SourceError(f"PostgreSQL: {first_line(error)}")
+    state = error.sqlstate or ""
+    refused.of_records = is_of_rows(error)
+    refused.internal, refused.unsayable = state.startswith("XX"), state == "22P05"
+    return refused
 
 
 async def connect(

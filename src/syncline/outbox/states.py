@@ -13,6 +13,7 @@ from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection, Row
 from syncline.model.mark import Mark
+from syncline.narrowing import Narrowed, narrowed
 from syncline.outbox.arrays import texts
 from syncline.outbox.connection import Connection, begin, translated
 from syncline.outbox.dialect import dialect_of, statements
@@ -153,6 +154,25 @@ async def read_page(connection: Connection, plan: Plan, query: Query, keys: Sequ
         return States(plan, rows, [await _fetch(connection, embed, parameters) for embed in embeds])
 
 
+async def read_narrowed(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
+    """Read the records of keys on a connection that is in no transaction."""
+
+    async def read(part: list[str]) -> States:
+        return await read_states(connection, plan, part)
+
+    return await narrowed(plan, read, keys)
+
+
+async def read_narrowed_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
+    """Read the records of keys in the caller's ``snapshot``: what fails is undone to a savepoint."""
+
+    async def read(part: list[str]) -> States:
+        async with connection.transaction():
+            return await read_states_within(connection, plan, part)
+
+    return await narrowed(plan, read, keys)
+
+
 class snapshot:  # noqa: N801  reads as a verb at the place of use
     """A read-only transaction whose statements all see the same state.
 
@@ -186,14 +206,6 @@ class as_of(snapshot):  # noqa: N801  reads as a preposition at the place of use
         if when is not None:
             # A constant in the statement's text: placeholders are not allowed there.
             self.begin = sql.SQL("BEGIN AS OF SYSTEM TIME {}").format(sql.Literal(when))
-
-
-def ambiguous(states: States) -> set[str]:
-    """Find keys that more than one row has: inheritance does not keep them apart."""
-    if len({row[-1] for row in states.rows}) == len(states.rows):
-        return set()
-    seen: set[str] = set()
-    return {key for key in (row[-1] for row in states.rows) if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
 
 
 async def _fetch(connection: Connection, query: Query, parameters: Iterable[Any]) -> list[Row]:

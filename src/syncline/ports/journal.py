@@ -30,8 +30,6 @@ class Renewal:
     """What renewals have left in the target, newest first."""
     contested: str | None = None
     """Who else was seen to write to the target."""
-    oldest: int = 0
-    """The oldest package's schema version that may work here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,7 @@ class Lanes(Protocol):
 
         Raises:
             SourceChangedError: the session leads to another server than at its start (a pooler may do that).
+            VersionError: this release's time is over here.
 
         """
         ...

@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from syncline import __version__
-from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError, VersionError
-from syncline.outbox.migration import SCHEMA_VERSION
+from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError
 from syncline.ports import Beat, Renewal, Source, Target
 from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
 from syncline.telemetry.observer import Observer
@@ -260,15 +259,9 @@ def _require(renewal: Renewal) -> None:
     """See that this worker may go on here.
 
     Raises:
-        VersionError: the previous release's time is over, and this is it.
         ForeignTargetError: somebody else was seen to write to the target.
 
     """
-    if renewal.oldest > SCHEMA_VERSION:
-        raise VersionError(
-            f"the database has schema version {renewal.oldest}, this Syncline knows {SCHEMA_VERSION}",
-            hint="upgrade the syncline package here",
-        )
     if renewal.contested is not None:
         raise ForeignTargetError(
             f"a copy of this source has written to the target too ({renewal.contested})", hint=ADOPT

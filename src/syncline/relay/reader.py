@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SynclineError, TableLockedError
 from syncline.model.mark import MAX_BATCH, Mark
-from syncline.outbox.bounded import width
-from syncline.outbox.narrowing import Narrowed, is_of_records, narrowed, nothing, trials, without
-from syncline.outbox.states import ambiguous
+from syncline.narrowing import Narrowed, ambiguous, is_of_records, narrowed, nothing, trials, width, without
 from syncline.ports import Excerpt, Plan, Rejection, Source, States
 from syncline.relay.apart import GROUP, STATEMENTS, Apart, Crowds
 from syncline.relay.clock import boottime

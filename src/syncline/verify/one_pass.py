@@ -13,11 +13,12 @@ from psycopg import sql
 
 from syncline.errors import SourceError
 from syncline.model.strict_bson import decoded, encoded
+from syncline.narrowing import is_of_records
 from syncline.outbox.connection import fetch_one, translated
 from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.outbox.key_sql import absent_keys, chosen_keys, key_statements
-from syncline.outbox.narrowing import is_of_records, read_narrowed
 from syncline.outbox.sql import blocks
+from syncline.outbox.states import read_narrowed
 from syncline.ports import Plan
 from syncline.verify.arrival import arrived
 from syncline.verify.comparison import Comparison, EncodedPage

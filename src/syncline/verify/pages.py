@@ -14,9 +14,9 @@ from syncline.ending import end
 from syncline.errors import SourceError, SourceUnavailableError
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
+from syncline.narrowing import ambiguous, is_of_records, unmappable, without
 from syncline.outbox.connection import Connection, translated
-from syncline.outbox.narrowing import is_of_records, read_narrowed, unmappable, without
-from syncline.outbox.states import ambiguous, read_page, snapshot
+from syncline.outbox.states import read_narrowed, read_page, snapshot
 from syncline.ports import Document, Plan, States
 from syncline.verify.digest import BLOCK
 from syncline.verify.statements import PageStatements

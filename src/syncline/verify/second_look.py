@@ -22,9 +22,8 @@ from enum import StrEnum
 
 from syncline.model.canonical import MISSING, differences
 from syncline.outbox.connection import Connection, fetch_one, translated
-from syncline.outbox.narrowing import read_narrowed_within
 from syncline.outbox.sql import blocks
-from syncline.outbox.states import snapshot
+from syncline.outbox.states import read_narrowed_within, snapshot
 from syncline.ports import Document, Plan
 from syncline.verify.comparison import issued
 from syncline.verify.inspection import Inspection

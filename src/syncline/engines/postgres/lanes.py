@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from syncline.engines.postgres.connections import require_same
+from syncline.errors import VersionError
 from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.outbox.named import Statements
 from syncline.ports import Identity, LaneRow, Renewal
@@ -29,11 +30,18 @@ class SqlLanes:
         await require_same(self._statements.connection, self._identity)
         told = Jsonb({**report, "lease_seconds": ttl.total_seconds(), "schema": SCHEMA_VERSION})
         values = {"name": name, "version": version, "ttl": ttl, "confirmed": confirmed, "report": told, "seen": seen}
-        beat, confirmed_beat, installation, epoch, *rest = await self._statements.one("renew", **values)
+        found = await self._statements.one("renew", **values)
+        beat, confirmed_beat, installation, epoch, nonces, contested, oldest = found
+        if oldest > SCHEMA_VERSION:
+            raise VersionError(
+                f"the database has schema version {oldest}, this Syncline knows {SCHEMA_VERSION}",
+                hint="upgrade the syncline package here",
+            )
         lanes = await self._statements.all("lanes")
         workers = await self._statements.all("live_workers")
         rows = {lane: LaneRow(owner, at, sure, free) for lane, owner, at, sure, free in lanes}
-        return Renewal(beat, confirmed_beat, installation, epoch, rows, [worker for (worker,) in workers], *rest)
+        live = [worker for (worker,) in workers]
+        return Renewal(beat, confirmed_beat, installation, epoch, rows, live, nonces, contested)
 
     async def acquire(self, lanes: Sequence[int], *, above: int) -> dict[int, int]:
         """Take the free ones of these lanes under one new epoch higher than ``above``; return lane to epoch."""

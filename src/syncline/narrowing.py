@@ -1,6 +1,6 @@
 """Reading records of which some cannot be read: those are found one by one, the others are had all the same.
 
-PostgreSQL evaluates computed fields, virtual columns and filters as it reads: one row that fails them fails the
+A database evaluates computed fields, virtual columns and filters as it reads: one row that fails them fails the
 statement for all.
 """
 
@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from syncline.errors import SourceError, SynclineError
+from syncline.errors import SourceError
 from syncline.model.mapping import Row
-from syncline.outbox.connection import Connection, is_of_rows
-from syncline.outbox.states import read_states, read_states_within
 from syncline.ports import Excerpt, Plan, States
 
 Read = Callable[[list[str]], Awaitable[States]]
-
-_INTERNAL = "XX"
-_UNTRANSLATABLE = "22P05"
 STEP = 4
 """After a failure so much less is read at a time."""
 DOUBTFUL = 8
@@ -27,9 +23,7 @@ DOUBTFUL = 8
 
 def is_of_records(error: BaseException) -> bool:
     """Tell whether a statement failed for what it read, not for what it is."""
-    if not isinstance(error, SourceError) or error.retryable:
-        return False
-    return is_of_rows(error.__cause__)
+    return isinstance(error, SourceError) and error.of_records and not error.retryable
 
 
 @dataclass(slots=True)
@@ -78,7 +72,7 @@ async def narrowed(plan: Plan, read: Read, keys: Sequence[str], *, most: int | N
                 size = len(part) // STEP or 1
                 continue
             _file(result, part[0], error)
-            if len(result.bad) >= DOUBTFUL and not any(one.rows for one in found) and _is_internal(error):
+            if len(result.bad) >= DOUBTFUL and not any(one.rows for one in found) and error.internal:
                 raise
             size = 1
         else:
@@ -91,29 +85,10 @@ async def narrowed(plan: Plan, read: Read, keys: Sequence[str], *, most: int | N
 
 def _file(result: Narrowed, key: str, error: SourceError) -> None:
     """Note why a record cannot be read."""
-    if getattr(error.__cause__, "sqlstate", None) == _UNTRANSLATABLE:
+    if error.unsayable:
         result.impossible.append(key)
     else:
         result.bad[key] = error.message
-
-
-async def read_narrowed(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
-    """Read the records of keys on a connection that is in no transaction."""
-
-    async def read(part: list[str]) -> States:
-        return await read_states(connection, plan, part)
-
-    return await narrowed(plan, read, keys)
-
-
-async def read_narrowed_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
-    """Read the records of keys in the caller's ``snapshot``: what fails is undone to a savepoint."""
-
-    async def read(part: list[str]) -> States:
-        async with connection.transaction():
-            return await read_states_within(connection, plan, part)
-
-    return await narrowed(plan, read, keys)
 
 
 def joined(plan: Plan, parts: Sequence[States]) -> States:
@@ -163,5 +138,19 @@ def _by_parent(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _is_internal(error: SynclineError) -> bool:
-    return str(getattr(error.__cause__, "sqlstate", "")).startswith(_INTERNAL)
+def ambiguous(states: States) -> set[str]:
+    """Find keys that more than one row has: inheritance does not keep them apart."""
+    if len({row[-1] for row in states.rows}) == len(states.rows):
+        return set()
+    seen: set[str] = set()
+    return {key for key in (row[-1] for row in states.rows) if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
+
+
+def width(row: Row) -> int:
+    """Bytes of a row's values, roughly."""
+    return 64 + sum(
+        len(value) if isinstance(value, (str, bytes)) else 16 if value.__class__ in _SMALL else 500 for value in row
+    )
+
+
+_SMALL = {int, float, bool, type(None), datetime}
