@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import contextlib
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -126,16 +125,14 @@ async def test_the_target_is_opened_as_configured() -> None:
         assert found._client._topology_settings.seeds == {("h", 7)}
 
 
-async def test_a_target_that_is_away_is_looked_for_as_long_as_configured(mongo_url: str) -> None:
+async def test_a_target_that_is_away_is_looked_for_as_long_as_configured(mongo_url: str, tmp_path: Path) -> None:
     """The driver forgets its own limit for that within another one: it was that of a command."""
     hour = timedelta(hours=1)
-    with contextlib.closing(socket.socket()) as refusing:
-        refusing.bind(("127.0.0.1", 0))
-        place = f"mongodb://127.0.0.1:{refusing.getsockname()[1]}"
-        target = MongoTarget(place, "x", timeout=hour, connect_timeout=timedelta(seconds=0.5))
-        async with asyncio.timeout(100):
-            with pytest.raises(TargetUnavailableError):
-                await target.read_beat()
+    place = f"mongodb://{quote(str(tmp_path / 'mongodb-27017.sock'), safe='')}"
+    target = MongoTarget(place, "x", timeout=hour, connect_timeout=timedelta(seconds=0.5))
+    async with asyncio.timeout(100):
+        with pytest.raises(TargetUnavailableError):
+            await target.read_beat()
     await target.close()
     near = MongoTarget(mongo_url, "x", timeout=hour, connect_timeout=timedelta(seconds=60))
     await near.read_beat()
