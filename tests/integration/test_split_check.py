@@ -163,6 +163,23 @@ def run(tmp_path: Path, url: str, *arguments: str) -> Any:
     return CliRunner().invoke(app, ["split", "check", *config, *arguments], env={"DATABASE_URL": url})
 
 
+def test_models_of_the_configuration_count_and_tables_of_versions_are_everywhere(
+    sound: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plant(sound, "CREATE TABLE stray (id int PRIMARY KEY); CREATE TABLE alembic_version_primary (version_num text)")
+    (tmp_path / "strays.py").write_text(
+        "from sqlalchemy import MetaData, Table\nstrays = MetaData()\nTable('stray', strays)\n"
+    )
+    path = tmp_path / "syncline.toml"
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for models, status in (("", 1), ('models = ["strays:strays"]', 0)):
+        path.write_text(CONFIG + models)
+        done = CliRunner().invoke(app, ["split", "check", "--config", str(path)], env={"DATABASE_URL": sound})
+        assert done.exit_code == status, done.output
+        assert ("unowned:public.stray" in done.output) is (status == 1)
+        assert "alembic_version" not in done.output
+
+
 def test_the_command_prints_findings_remedies_and_an_exit_status(sound: str, tmp_path: Path):
     assert run(tmp_path, sound).exit_code == 0
     plant(sound, PLANTED[Kind.FOREIGN_KEY][0])

@@ -11,7 +11,18 @@ from fastapi import FastAPI
 from backoffice import logs, problems
 from backoffice.health import HealthCheck
 from backoffice.middleware import BodyLimit, Requests
-from backoffice.routes import audit, auth, health, roles, users
+from backoffice.routes import (
+    audit,
+    auth,
+    carriers,
+    delivery,
+    facilities,
+    health,
+    integrations,
+    organizations,
+    roles,
+    users,
+)
 from backoffice.services import Services
 from backoffice.settings import Settings, SettingsError
 from syncline.contrib.fastapi import Correlation, RequestTimes
@@ -50,6 +61,6 @@ def create_app(settings: Settings | None = None, databases: Databases | None = N
     app.add_middleware(RequestTimes, metrics=services.metrics)
     app.add_middleware(Correlation)
     problems.install(app)
-    for one in (health, auth, users, roles, audit):
+    for one in (health, auth, users, roles, audit, organizations, facilities, integrations, carriers, delivery):
         app.include_router(one.router)
     return app

@@ -76,3 +76,16 @@ def of_application(name: str) -> Databases:
     if not isinstance(found, Databases):
         raise ConfigError(f"--app {name} is no syncline.split.Databases")
     return found
+
+
+def declare_models(databases: Databases) -> None:
+    """Declare the models that the configuration names, if it names any.
+
+    Raises:
+        ConfigError: they cannot be imported.
+
+    """
+    if any(each.settings.models for each in databases.configured.databases):
+        from syncline.split.migrations.trees import trees  # Alembic is optional
+
+        trees(databases)

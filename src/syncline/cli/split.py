@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli.application import AppOption, keep_secrets, of_application
+from syncline.cli.application import AppOption, declare_models, keep_secrets, of_application
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say
 
@@ -50,6 +50,7 @@ def check(
     configured = load_databases(config)
     keep_secrets(configured)
     databases = of_application(app_) if app_ else Databases(configured)
+    declare_models(databases)
     found = look(databases, configured.settings, seen=seen or (), today=datetime.now(UTC).date())
     if as_json:
         print_json(found.as_dict())

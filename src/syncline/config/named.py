@@ -60,8 +60,8 @@ class DatabaseSettings(Section):
     rest: bool = False
     """Tables that no rule names live here. One database at most has it; without it such a table is an error."""
     models: tuple[str, ...] = ()
-    """Its SQLAlchemy models, `module:Base` (or a `MetaData`, model or table), for `syncline db`: rules of whose a table
-    is, as if declared in code."""
+    """Its SQLAlchemy models, `module:Base` (or a `MetaData`, model or table), for `syncline db` and
+    `syncline split`: rules of whose a table is, as if declared in code."""
     migrations: str = ""
     """Folder of its Alembic tree, seen from this file; by default `migrations-NAME`."""
     version_table: str = ""

@@ -46,7 +46,7 @@ class Ties:
 
     def _unowned(self) -> Iterator[Finding]:
         for oid, kind in self._all.kinds.items():
-            if kind in _TABLES and self._owner(oid) is None:
+            if kind in _TABLES and self._owner(oid) is None and not self._ownership.is_everywhere(self._all.names[oid]):
                 name = str(self._all.names[oid])
                 yield Finding(Kind.UNOWNED, name, f"no rule says in which database {name} is", (name,))
 
