@@ -152,7 +152,7 @@ class Projection:
         self._converts = _converts(self.selected, len(self.ids))
         nested = any(not isinstance(child, int) for _, child in self._node)
         self._flat = not (nested or self.embeds)
-        self.fingerprint = _fingerprint(entity, shape, self.embeds, _far_dates((self, *self.embeds)), path)
+        self.fingerprint = fingerprint_of(entity, shape, self.embeds, _far_dates((self, *self.embeds)), path)
 
     def documents(
         self,
@@ -172,6 +172,10 @@ class Projection:
     def bodies(self, rows: Sequence[Row], child_rows: Sequence[Sequence[Row]] = ()) -> list[Document]:
         """Turn rows into documents without our fields, but ``_id``; see ``documents``."""
         return self._mapped(rows, child_rows, self.names[: -len(RESERVED[1:])], self._body, (None, None, None))
+
+    def ids_of(self, rows: Sequence[Row], bodies: Sequence[Document]) -> list[Any]:  # noqa: ARG002
+        """Give the keys as the target has them."""
+        return [body["_id"] for body in bodies]
 
     def _mapped(
         self, rows: Sequence[Row], child_rows: Sequence[Sequence[Row]], names: Sequence[str], node: Node, tail: Row
@@ -320,7 +324,7 @@ def has_sql(entity: Entity) -> bool:
     return any(where or fields.computed for where, fields in sections)
 
 
-def _fingerprint(
+def fingerprint_of(
     entity: Entity,
     shape: Shape,
     embeds: Sequence[EmbedProjection],

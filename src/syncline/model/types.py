@@ -50,6 +50,8 @@ class Form(StrEnum):
     PLAIN = "plain"
     CAST = "cast"
     """``value::cast``"""
+    OUTPUT = "output"
+    """The text that the type's output function writes, for every type; a cast to text may be another one."""
     UTC = "utc"
     """``value AT TIME ZONE 'UTC'``: a naive timestamp, for which the driver has its fastest loader."""
     JSONB = "jsonb"

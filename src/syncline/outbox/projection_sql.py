@@ -19,6 +19,8 @@ from syncline.model.types import Form
 _FORMS = {
     Form.PLAIN: "{value}",
     Form.CAST: "{value}::{cast}",
+    # concat() calls output functions; IS NULL holds for a composite value of nothing but NULLs.
+    Form.OUTPUT: "CASE WHEN {value} IS DISTINCT FROM NULL THEN pg_catalog.concat({value}) END",
     Form.UTC: "{value} AT TIME ZONE 'UTC'",
     Form.JSONB: "to_jsonb({value})",
     Form.EPOCH: "extract(epoch FROM {value})::text",

@@ -51,14 +51,15 @@ def compile_plan(
     *,
     context: Connection,
     path: str | None = None,
+    mapping: type[Projection] = Projection,
 ) -> Plan:
-    """Compile an entity against its tables; ``path`` is the ``search_path`` of its SQL.
+    """Compile an entity against its tables; ``path`` is the ``search_path`` of its SQL, ``mapping`` what rows become.
 
     Raises:
         MappingError: it does not fit them.
 
     """
-    projection = Projection(entity, shape, children, path=path)
+    projection = mapping(entity, shape, children, path=path)
     key_function = sql.Identifier("syncline", f"key_{entity_id}")
 
     def text(query: sql.Composed) -> Query:

@@ -80,7 +80,8 @@ class States:
     def present(self, ticket: int) -> list[State]:
         """Turn them into what a target stores, under this ticket."""
         bodies = self.plan.projection.bodies(self.rows, self.children)
-        return [State(row[-1], body["_id"], ticket, body) for row, body in zip(self.rows, bodies, strict=True)]
+        ids = self.plan.projection.ids_of(self.rows, bodies)
+        return [State(row[-1], id_, ticket, body) for row, id_, body in zip(self.rows, ids, bodies, strict=True)]
 
     def documents(self, *, source: str, synced_at: datetime, ticket: int) -> list[Document]:
         """Turn them into documents; each has its key text in ``_originalId``."""

@@ -24,6 +24,8 @@ class Batch:
     upserts: list[State] = field(default_factory=list)
     """Present."""
     deletes: list[Absence] = field(default_factory=list)
+    lanes: Mapping[int, int] = field(default_factory=dict)
+    """Lane to the epoch under which these were read, for a target whose fence is the lane's; perhaps more lanes."""
     source: str = ""
     """Name of the source, for a target that notes it in its records."""
     read_at: datetime = datetime.min  # noqa: DTZ901
@@ -71,12 +73,18 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A unique index gives this record's value to another record, perhaps only until that one is written too."""
+    """A constraint lets another record stand in this one's way, perhaps only until that one is written too."""
 
     key: str
     index: str
     value: Mapping[str, Any]
-    """The indexed fields with the value in question, as a filter."""
+    """The fields of this record (for a ``child``: of the other one) with the value in question, as a filter."""
+    why: str = "value"
+    """value: the other has it, by a unique index; parent: it is missing; child: it refers to this one."""
+    collection: str = ""
+    """Where the other record is; empty: in the same one, and ``Target.holders`` finds it."""
+    other: Mapping[str, Any] | None = None
+    """Its key, as far as it is known."""
 
 
 @dataclass(slots=True)

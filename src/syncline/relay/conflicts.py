@@ -11,6 +11,7 @@ from syncline.errors import SourceError, TableLockedError
 from syncline.model.canonical import differences
 from syncline.model.mark import Hint
 from syncline.ports import Absence, Batch, Conflict, Document, Plan, Rejection, Source, Target
+from syncline.relay.rows_in_the_way import RowsInTheWay
 
 PATIENCE = 3
 """Times that a value must be found with the same rightful holder before the conflict counts as real."""
@@ -34,7 +35,8 @@ class Conflicts:
     holder has the value in the source too it is a violation, and parked; so is a record that has waited for too long.
     """
 
-    def __init__(self, source: Source, target: Target) -> None:
+    def __init__(self, source: Source, target: Target, plans: Mapping[int, Plan]) -> None:
+        self._rows_in_the_way = RowsInTheWay(source, plans)
         self._source = source
         self._target = target
         self._attempts: dict[tuple[int, str], int] = {}
@@ -60,8 +62,10 @@ class Conflicts:
             Rejections, and the keys that wait.
 
         """
-        rejections: list[Rejection] = []
-        waiting: set[str] = set()
+        rejections, waiting = await self._settle_named(plan, [one for one in conflicts if one.collection])
+        conflicts = [one for one in conflicts if not one.collection]
+        if not conflicts:
+            return rejections, waiting
         displaced: list[Absence] = []
         holders = await self._target.holders(plan.entity, [conflict.value for conflict in conflicts])
         verdicts = await self._rightful(plan, conflicts, holders)
@@ -86,6 +90,25 @@ class Conflicts:
                 displaced.append(Absence(conflict.key, id_, tickets[conflict.key]))
         if displaced:
             await self._target.apply(Batch(plan.entity, deletes=displaced))
+        return rejections, waiting
+
+    async def _settle_named(self, plan: Plan, conflicts: Sequence[Conflict]) -> tuple[list[Rejection], set[str]]:
+        """Settle those of which the target says who is in the way; it lets records give way to each other by itself."""
+        rejections: list[Rejection] = []
+        waiting: set[str] = set()
+        for conflict in conflicts:
+            real = await self._rows_in_the_way.judge(plan, conflict)
+            if real is None and self._is_stuck(plan.id, conflict.key):
+                real = Rejection(
+                    conflict.key, "conflict", f"{conflict.index}: {conflict.collection}: what is in its way stays"
+                )
+            elif real is not None and self._seen_again(plan.id, conflict.key) < PATIENCE:
+                real = None
+            if real is None:
+                waiting.add(conflict.key)
+            else:
+                rejections.append(real)
+                self.settled(plan.id, [conflict.key])
         return rejections, waiting
 
     def settled(self, entity: int, keys: Sequence[str]) -> None:

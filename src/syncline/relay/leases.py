@@ -114,9 +114,9 @@ class Leases:
 
     def outrank(self, epochs: Mapping[int, int]) -> None:
         """Serve these lanes under higher epochs than these from the next renewal on, which takes them anew."""
-        self._above = max(self._above, *epochs.values())
-        for lane in epochs:
-            if lane in self.held:
+        self._above = max([self._above, *epochs.values()])
+        for lane, epoch in epochs.items():
+            if lane in self.held and self.held[lane] <= epoch:
                 self._leaving[lane] = self.held.pop(lane)
 
     async def release_all(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
-from syncline.errors import TargetError, TargetRefusedError
+from syncline.errors import LaneLostError, TargetError, TargetRefusedError
 from syncline.model.mark import Hint
 from syncline.ports import Acknowledgement, Plan, Rejection, Report, Source, Target
 from syncline.relay.apart import MOST_REST, Apart
@@ -76,7 +76,7 @@ class Pump:
             range_=settings.batch_range,
             bytes_in_flight=settings.bytes_in_flight,
         )
-        self._conflicts = Conflicts(source, target)
+        self._conflicts = Conflicts(source, target, plans)
         self._outranked = Outranked()
         self._writer = Writer(
             target,
@@ -387,7 +387,11 @@ class Pump:
         """Nothing of this batch is known; its marks stay and are read again."""
         if isinstance(work.failure, TooOldError):
             self._reader.too_slow(work)
+        elif isinstance(work.failure, LaneLostError) and not work.failure.unknown:
+            self._leases.outrank(_lost(work, work.failure))  # the target is well: nothing is waited for
         elif isinstance(work.failure, TargetError):
+            if isinstance(work.failure, LaneLostError):
+                self._leases.outrank(_lost(work, work.failure))
             self._down = work.failure
             self._poison.failed(list(work.records()))
         self._observer.dropped(str(work.failure), len(work.seqs))
@@ -431,3 +435,8 @@ class Pump:
         self._parked_unknown = True
         self._reader.restart(lanes_changed=True)
         self._idler.wake()
+
+
+def _lost(work: Work, error: LaneLostError) -> dict[int, int]:
+    """Give the lanes of a batch that have to be acquired under new epochs."""
+    return {lane: epoch for lane, epoch in work.leases.items() if lane in error.lanes}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from syncline.model.mark import Hint, Mark, ticket
-from syncline.ports import Absence, Acknowledgement, Batch, Plan, Rejection, Report, States, Target
+from syncline.ports import Absence, Acknowledgement, Batch, Plan, Rejection, Report, State, States, Target
 
 CHUNK = 1000
 """Records of one write: large enough to amortise the round trip, small enough that writers overlap."""
@@ -117,14 +117,14 @@ class Work:
         if alone:
             together = [one for one in present if (plan.id, one.key) not in alone]
             apart = [one for one in present if (plan.id, one.key) in alone]
-            self.lone += [(plan, Batch(plan.entity, upserts=[one], source=source, read_at=now)) for one in apart]
+            self.lone += [(plan, self._batch(plan, source, now, upserts=[one])) for one in apart]
         new = {Hint.INSERT.value, Hint.BACKFILL.value} if insert_backfills else {Hint.INSERT.value}
         inserts = [one for one in together if touched.hints[one.key] in new]
         for part in _chunks(inserts):
-            self.writes.append((plan, Batch(plan.entity, inserts=part, source=source, read_at=now)))
+            self.writes.append((plan, self._batch(plan, source, now, inserts=part)))
         if len(inserts) < len(together):
             for part in _chunks([one for one in together if touched.hints[one.key] not in new]):
-                self.writes.append((plan, Batch(plan.entity, upserts=part, source=source, read_at=now)))
+                self.writes.append((plan, self._batch(plan, source, now, upserts=part)))
         absent: list[str] = []
         if len(present) < len(keys):
             absent = sorted(set(keys).difference(one.key for one in present))
@@ -132,11 +132,27 @@ class Work:
         there, gone = self.counts.get(plan.id, (0, 0))
         self.counts[plan.id] = (there + len(present), gone + len(absent))
 
+    def _batch(
+        self,
+        plan: Plan,
+        source: str,
+        now: datetime,
+        *,
+        inserts: Sequence[State] = (),
+        upserts: Sequence[State] = (),
+    ) -> Batch:
+        lanes = self._lanes(self.touched[plan.id], inserts or upserts)
+        return Batch(plan.entity, list(inserts), list(upserts), lanes=lanes, source=source, read_at=now)
+
+    def _lanes(self, touched: Touched, part: Sequence[State] | Sequence[Absence]) -> dict[int, int]:
+        lanes = touched.lanes
+        return {lane: self.leases[lane] for lane in {lanes[one.key] for one in part}}
+
     def _add_absences(self, plan: Plan, touched: Touched, absent: Sequence[str]) -> None:
         codec = plan.projection.codec
         gone = [Absence(key, codec.document_id(key), self.ticket_of(touched.lanes[key])) for key in absent]
         for part in _chunks(gone):
-            self.writes.append((plan, Batch(plan.entity, deletes=part)))
+            self.writes.append((plan, Batch(plan.entity, deletes=part, lanes=self._lanes(touched, part))))
         self.ack.absent += [(plan.id, touched.lanes[key], key) for key in absent if key not in touched.again]
 
     def leave_out(self, left: Mapping[int, Collection[str]]) -> list[Mark]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from syncline.config.settings import WorkerSettings
-from syncline.errors import SynclineError, TableLockedError, TargetError, TargetRefusedError
+from syncline.errors import LaneLostError, SynclineError, TableLockedError, TargetError, TargetRefusedError
 from syncline.ports import Batch, Plan, Rejection, Report, Target
 from syncline.relay.clock import boottime
 from syncline.relay.conflicts import Conflicts
@@ -76,7 +76,7 @@ class Writer:
         except TooOldError:
             work.waiting.add(record)
         except TargetError as error:
-            if isinstance(error, TargetRefusedError) or not await self._is_well():
+            if isinstance(error, (TargetRefusedError, LaneLostError)) or not await self._is_well():
                 work.failure = error
             elif self._poison.failed_alone(record):
                 work.reject(plan, [Rejection(record[1], "poison", error.message)])

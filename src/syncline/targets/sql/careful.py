@@ -165,9 +165,9 @@ class Careful:
             if key in mine and statements.clear(table, unique) is not None:
                 clears[key] = None
             elif key not in clears:
-                refusals.append(
-                    Refusal(table.name, changes.puts[number - 1].key, "value", unique.name, table.name, key)
-                )
+                put = changes.puts[number - 1]
+                held = changes.values_of(put, unique.columns)
+                refusals.append(Refusal(table.name, put.key, "value", unique.name, table.name, table.key, key, held))
         return len(clears) > before
 
     async def _orphans(
@@ -189,7 +189,9 @@ class Careful:
                 "parent",
                 reference.name,
                 reference.parent,
+                reference.referenced,
                 tuple(other),
+                changes.values_of(changes.puts[number - 1], reference.columns),
             )
             for number, other in found
             if tuple(other) not in coming
@@ -205,12 +207,20 @@ class Careful:
         key = table.key if table else reference.columns
         query = statements.children(changes.table, reference, key)
         rows = await connection.execute(query, key_texts([gone.values for gone in changes.gone]))
+        referenced = changes.table.key == reference.referenced
         return [
             Refusal(
-                changes.table.name, changes.gone[number - 1].key, "child", reference.name, reference.child, tuple(other)
+                changes.table.name,
+                gone.key,
+                "child",
+                reference.name,
+                reference.child,
+                key,
+                tuple(other),
+                tuple(zip(reference.columns, gone.values, strict=True)) if referenced else (),
             )
             for number, other in await rows.fetchall()
-            if table is None or tuple(other) not in going
+            if (gone := changes.gone[number - 1]) and (table is None or tuple(other) not in going)
         ]
 
     async def _rows(

@@ -69,6 +69,10 @@ class Changes:
             Changes(self.table, self.names, self.puts[:puts], self.gone[:gone]),
         ]
 
+    def values_of(self, put: Put, columns: Sequence[str]) -> tuple[tuple[str, Value], ...]:
+        """Take columns out of a row."""
+        return tuple((name, put.values[self.names.index(name)]) for name in columns)
+
     def key_of(self, put: Put) -> tuple[Value, ...]:
         """Take the key's values out of a row."""
         return tuple(put.values[self.names.index(name)] for name in self.table.key)
@@ -84,8 +88,12 @@ class Refusal:
     """value: another row has it; parent: it is missing; child: a row refers to this one."""
     constraint: str
     other_table: TableName | None = None
+    columns: tuple[str, ...] = ()
+    """Of the other row; of its key, if that is known; empty: not known which row it is."""
     other: tuple[Value, ...] = ()
-    """Key of the other row; of a missing parent, what is referred to; empty: not known."""
+    """What it has there."""
+    held: tuple[tuple[str, Value], ...] = ()
+    """Columns of this row (of a child: of the other one) that are the reason, with their values."""
 
 
 @dataclass(slots=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from syncline.errors import LaneLostError, TargetUnavailableError
+from syncline.errors import LaneLostError, TargetError, TargetUnavailableError, UnsuitableTargetError
 from syncline.model.entity import Entity, TableName
-from syncline.ports import Beat
+from syncline.model.fields import field_name
+from syncline.ports import Batch, Beat, Conflict, Document, Report
 from syncline.targets.sql import statements
-from syncline.targets.sql.changes import Changes, Outcome, Value, key_texts
+from syncline.targets.sql.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
 from syncline.targets.sql.control import Control
 from syncline.targets.sql.session import Connection, connect, is_over, translated
 from syncline.targets.sql.tables import Table, describe
@@ -65,7 +67,9 @@ class SqlTarget:
             with translated():
                 await self._control.prepare(connection)
                 for entity in entities:
-                    self._tables[entity.table] = await describe(connection, entity.table, entity.key)
+                    name = TableName.parse(entity.collection)
+                    key = [field_name(entity.fields, column) for column in entity.key]
+                    self._tables[name] = await describe(connection, name, key)
 
     async def table(self, name: TableName, key: Sequence[str] = ()) -> Table:
         """Describe a table, once."""
@@ -88,6 +92,8 @@ class SqlTarget:
             TargetError: nothing is written, and the batch is at fault.
 
         """
+        if not lanes:
+            raise TargetError("a batch without lanes has no fence")
         if lost := [lane for lane, epoch in lanes.items() if epoch <= self._lost.get(lane, -1)]:
             raise LaneLostError("an earlier batch of these lanes may still be written", lanes=lost, unknown=True)
         yielding = self._yielding(batch)
@@ -135,6 +141,49 @@ class SqlTarget:
             self._refused.clear()
         for record in waiting:
             self._refused[record] = self._refused.get(record, 0) + 1
+
+    async def apply(self, batch: Batch) -> Report:
+        """Write states of one entity, as ``write``; see ``syncline.ports.Target``."""
+        table = await self._table_of(batch.entity)
+        states = batch.states
+        names = tuple(states[0].body) if states else ()
+        try:
+            changes = Changes(
+                table,
+                names,
+                [Put(state.key, [state.body[name] for name in names]) for state in states],
+                [Gone(one.key, [one.id[name] for name in table.key]) for one in batch.deletes],
+            )
+        except KeyError as error:
+            raise UnsuitableTargetError(
+                f"the key of {table.name} in the target is ({', '.join(table.key)}), in the source another one",
+                hint="give both tables one key, or set `key` of the entity",
+            ) from error
+        outcome = await self.write(batch.lanes, [changes])
+        return Report(
+            rejected=[rejection for _, rejection in outcome.rejected],
+            conflicts=[_conflict(refusal) for refusal in outcome.refused],
+        )
+
+    def as_json(self, batch: Batch) -> dict[str, str]:
+        """Give a batch's rows as JSON, by key."""
+        return {state.key: json.dumps(state.body, ensure_ascii=False) for state in batch.states}
+
+    async def holders(self, entity: Entity, values: Sequence[Mapping[str, Any]]) -> list[Document | None]:  # noqa: ARG002
+        """Say that nobody is known: this target's conflicts name who is in the way."""
+        return [None for _ in values]
+
+    async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
+        """Read rows by key."""
+        table = await self._table_of(entity)
+        names = [column.name for column in table.columns]
+        rows = await self.read_rows(table, names, [[id_[name] for name in table.key] for id_ in ids])
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    async def _table_of(self, entity: Entity) -> Table:
+        """Find the table of an entity: the one that its ``collection`` names."""
+        names = [field_name(entity.fields, column) for column in entity.key]
+        return await self.table(TableName.parse(entity.collection), names)
 
     async def read_rows(
         self, table: Table, names: Sequence[str], keys: Sequence[Sequence[Value]]
@@ -223,6 +272,12 @@ class SqlTarget:
             if not is_over(connection):
                 return connection
         return await connect(self._url, connect_seconds=self._connect_seconds, statement_seconds=self.timeout_seconds)
+
+
+def _conflict(refusal: Refusal) -> Conflict:
+    where = str(refusal.other_table) if refusal.other_table else str(refusal.table)
+    other = dict(zip(refusal.columns, refusal.other, strict=True)) if refusal.columns else None
+    return Conflict(refusal.key, refusal.constraint, dict(refusal.held), refusal.why, where, other)
 
 
 def texts_of(result: Any) -> list[tuple[Value, ...]]:

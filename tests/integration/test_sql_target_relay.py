@@ -1,0 +1,180 @@
+"""The relay between two PostgreSQL databases: whatever order rows arrive in, and whoever is cut off, both end equal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from syncline.engines.postgres.source import SqlSource
+from syncline.model.entity import Fields
+from syncline.model.rows import RowProjection
+from syncline.outbox.plans import compile_plans
+from syncline.targets.sql.target import SqlTarget
+from tests import engines
+from tests.relay import Relay, entity, until
+
+DDL = """
+    CREATE TYPE mood AS ENUM ('sad', 'glad');
+    CREATE TABLE parent (id int PRIMARY KEY, code text UNIQUE, boss int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+    CREATE TABLE child (
+        a int, b text, parent int NOT NULL REFERENCES parent ON DELETE CASCADE, mood mood, many numeric[],
+        slot int NOT NULL UNIQUE, twice int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (b, a)
+    );
+"""
+ENTITIES = [entity("parent"), entity("child")]
+
+
+class Rows(Relay):
+    """Two databases with the same tables."""
+
+    target: SqlTarget
+    there: psycopg.Connection[Any]
+
+    def difference(self) -> list[Any]:
+        """Compare both sides as texts."""
+        differing = []
+        for one in self.entities:
+            query = f"SELECT t::text FROM {one.table} AS t ORDER BY 1"
+            here, there = self.sql(query), self.there.execute(query.replace(str(one.table), one.collection)).fetchall()
+            differing += [(one.name, row) for row in {*here} ^ {*there}]
+        return sorted(differing)
+
+
+@contextlib.asynccontextmanager
+async def rows(
+    source: str, target: str, monkeypatch: pytest.MonkeyPatch, ddl: str = DDL, **options: Any
+) -> AsyncIterator[Rows]:
+    async def compile_(self: SqlSource, entities: Any, *, differs: Any) -> Any:
+        return await compile_plans(self.control, entities, mapping=RowProjection)
+
+    monkeypatch.setattr(SqlSource, "compile", compile_)
+    there = options.pop("there", ddl)
+    relay = Rows(source, options.pop("entities", ENTITIES), SqlTarget(target, timeout_seconds=5), **options)
+    relay.there = psycopg.connect(target, autocommit=True)
+    try:
+        relay.conn.execute(ddl)
+        relay.there.execute(there)
+        await relay.install()
+        yield relay
+    finally:
+        relay.conn.close()
+        relay.there.close()
+        await relay.target.close()
+
+
+@pytest.fixture
+def other(postgres):
+    with engines.fresh_database(postgres.url) as url:
+        yield url
+
+
+@pytest.fixture
+async def relay(database, other, monkeypatch):
+    async with rows(database, other, monkeypatch) as made:
+        yield made
+
+
+async def settled(relay: Rows) -> None:
+    await until(
+        lambda: relay.is_drained(deferred=True),
+        what=lambda: f"{relay.counts()} {relay.difference()[:5]} {relay.seen.outages[-3:]} {relay.parked()}",
+    )
+    assert relay.parked() == {}
+    assert relay.difference() == []
+
+
+async def test_rows_arrive_and_go(relay: Rows) -> None:
+    async with relay.worker():
+        with relay.conn.transaction():
+            relay.sql("INSERT INTO parent SELECT n, 'c' || n, 1 + n % 100 FROM generate_series(1, 100) AS n")
+            relay.sql(
+                "INSERT INTO child (a, b, parent, mood, many, slot) SELECT n, 'b\"\\,' || n, 1 + n % 100, 'glad', '{1.10,NaN}', n"
+                " FROM generate_series(1, 300) AS n"
+            )
+        await settled(relay)
+        relay.sql("UPDATE child SET slot = -slot")
+        relay.sql("UPDATE parent SET code = NULL WHERE id % 7 = 0")
+        relay.sql("UPDATE parent SET boss = NULL WHERE boss = 5")
+        relay.sql("DELETE FROM parent WHERE id = 5")
+        await settled(relay)
+
+
+async def test_values_change_places_and_parents_come_late(relay: Rows) -> None:
+    """Whichever lanes the records are in: no row that is referred to goes, and its children stay."""
+    async with relay.worker():
+        relay.sql("INSERT INTO parent SELECT n, 'c' || n FROM generate_series(1, 20) AS n")
+        relay.sql(
+            "INSERT INTO child (a, b, parent, slot) SELECT n, 'b', 1 + n % 20, n FROM generate_series(1, 20) AS n"
+        )
+        await settled(relay)
+        with relay.conn.transaction():
+            relay.sql("UPDATE parent SET code = NULL WHERE id <= 20")
+            relay.sql("UPDATE parent SET code = 'c' || (1 + id % 20)")
+        await settled(relay)
+
+
+async def test_a_random_history_with_killed_sessions_ends_equal(relay: Rows) -> None:
+    dice = random.Random(20_262)
+    relay.there.execute("CREATE TABLE deletes (id int)")
+    async with relay.worker(), relay.worker():
+        for number in range(150):
+            try:
+                relay.conn.execute(_change(dice))
+            except (psycopg.errors.IntegrityError, psycopg.errors.SyntaxError) as error:
+                assert not isinstance(error, psycopg.errors.SyntaxError)
+            if number % 10 == 9:
+                relay.there.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syncline'"
+                    " AND datname = current_database() ORDER BY random() LIMIT 1"
+                )
+            await asyncio.sleep(0.005)
+        await settled(relay)
+
+
+def _change(dice: random.Random) -> str:
+    one, two, code = dice.randint(1, 12), dice.randint(1, 12), dice.randint(1, 15)
+    return dice.choice((
+        f"INSERT INTO parent VALUES ({one}, 'c{code}', {one}) ON CONFLICT (id) DO UPDATE SET code = excluded.code",
+        f"INSERT INTO parent VALUES ({one}, NULL, {two}) ON CONFLICT (id) DO UPDATE SET boss = excluded.boss",
+        f"UPDATE parent SET boss = NULL WHERE boss = {one}; DELETE FROM parent WHERE id = {one}",
+        f"INSERT INTO child (a, b, parent, slot) VALUES ({one}, 'x', {two}, {code}) ON CONFLICT (a, b) DO UPDATE SET slot = excluded.slot",
+        f"UPDATE child SET parent = {two} WHERE a = {one}",
+        f"DELETE FROM child WHERE a = {one}",
+        f"UPDATE child SET a = {code} WHERE a = {one}",
+        f"UPDATE parent SET code = NULL WHERE id IN ({one}, {two}); UPDATE parent SET code = 'c' || (27 - id) WHERE id IN ({one}, {two})",
+    ))  # fmt: skip
+
+
+async def test_what_only_the_target_forbids_is_parked_with_the_reason(database, other, monkeypatch) -> None:
+    here = "CREATE TABLE item (id int PRIMARY KEY, code text, ref int)"
+    there = "CREATE TABLE item (id int PRIMARY KEY, code text UNIQUE, ref int REFERENCES item)"
+    async with (
+        rows(database, other, monkeypatch, here, entities=[entity("item")], there=there) as relay,
+        relay.worker(),
+    ):
+        relay.sql("INSERT INTO item VALUES (1, 'a', NULL), (2, 'b', 9)")
+        await until(lambda: relay.parked() == {"2": "foreign_key"}, what=lambda: str(relay.parked()))
+        relay.sql("INSERT INTO item VALUES (9, 'x', NULL), (3, 'a', NULL)")
+        relay.sql("UPDATE item SET code = 'c' WHERE id = 2")
+        await until(lambda: relay.parked() == {"3": "unique_value"}, what=lambda: str(relay.parked()))
+        relay.sql("UPDATE item SET code = 'y' WHERE id = 1")
+        relay.sql("UPDATE item SET code = 'a' WHERE id = 3")
+        await settled(relay)
+
+
+async def test_columns_are_renamed_and_left_out(database, other, monkeypatch) -> None:
+    fields = Fields(rename={"id": "key", "note": 'Text "of" it'}, exclude=("secret",))
+    there = 'CREATE TABLE copies ("Text ""of"" it" text, key int PRIMARY KEY)'
+    here = "CREATE TABLE item (id int PRIMARY KEY, note text, secret text)"
+    made = [entity("item", fields=fields, collection="copies")]
+    async with rows(database, other, monkeypatch, here, entities=made, there=there) as relay, relay.worker():
+        relay.sql("INSERT INTO item VALUES (1, 'a', 's'), (2, NULL, 's')")
+        relay.sql("DELETE FROM item WHERE id = 1")
+        await relay.drained(deferred=True)
+        assert relay.there.execute("SELECT * FROM copies").fetchall() == [(None, 2)]
