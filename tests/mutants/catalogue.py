@@ -49,6 +49,7 @@ MIGRATIONS = "tests/cases/test_migrations.py"
 FAILING = "tests/cases/test_failing_conditions.py"
 SQL = "syncline/targets/sql"
 SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
+SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
 
 
@@ -458,7 +459,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/writer.py",
                 "Writer._write_alone",
-                "isinstance(error, TargetRefusedError) or not await self._is_well()",
+                "isinstance(error, (TargetRefusedError, LaneLostError)) or not await self._is_well()",
                 "False",
             )
         ],
@@ -631,7 +632,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "no-epoch-above",
         "what was outranked is written again under the epoch that was outranked",
-        [Swap(f"{RELAY}/leases.py", "Leases.outrank", "max(self._above, *epochs.values())", "0")],
+        [Swap(f"{RELAY}/leases.py", "Leases.outrank", "max([self._above, *epochs.values()])", "0")],
         [f"{STALE}::test_case_22_changes_arrive_although_another_source_has_written_above_them"],
     ),
     Mutant(
@@ -2021,6 +2022,32 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{SQL_ROWS}::test_what_the_server_cannot_do_now_parks_nothing"],
+    ),
+    Mutant(
+        "sql-lost-lanes-kept",
+        "a worker goes on under an epoch under which something may still be written",
+        [
+            Swap(
+                f"{RELAY}/pump.py",
+                "Pump._failed",
+                "if isinstance(work.failure, LaneLostError):\n    self._leases.outrank(_lost(work, work.failure))",
+                "pass",
+            )
+        ],
+        [f"{SQL_RELAY}::test_a_random_history_with_killed_sessions_ends_equal"],
+    ),
+    Mutant(
+        "sql-parked-at-once",
+        "a record whose parent is on its way is parked",
+        [
+            Swap(
+                f"{RELAY}/rows_in_the_way.py",
+                "RowsInTheWay.judge",
+                "if _is_real(conflict, mine, theirs): ...",
+                "if True: ...",
+            )
+        ],
+        [f"{SQL_RELAY}::test_a_random_history_with_killed_sessions_ends_equal"],
     ),
 )
 
