@@ -20,6 +20,7 @@ from syncline.config.named import Exemption, SplitSettings
 from syncline.split.check import check
 from syncline.split.databases import Databases
 from syncline.split.findings import Kind
+from syncline.split.names import Name
 from tests.engines import running_postgres
 
 CONFIG = """
@@ -112,6 +113,62 @@ PLANTED = {
         "dynamic SQL",
     ),
 }
+
+
+BODY = "LANGUAGE plpgsql AS $$ BEGIN {} RETURN NULL; END $$"
+MORE = {
+    Kind.FOREIGN_KEY: {
+        "public.carriers.a": "ALTER TABLE carriers ADD a int CONSTRAINT a REFERENCES users ON UPDATE CASCADE",
+        "public.users.b": "ALTER TABLE users ADD b int CONSTRAINT b REFERENCES carriers ON DELETE SET NULL DEFERRABLE",
+        "ref.zones.c": "ALTER TABLE ref.zones ADD c int, ADD CONSTRAINT c FOREIGN KEY (c) REFERENCES roles NOT VALID",
+    },
+    Kind.VIEW: {
+        "public.v1": "CREATE VIEW v1 AS SELECT u.id FROM users u WHERE EXISTS (SELECT FROM carriers c WHERE c.id = u.id)",
+        "public.v2": "CREATE MATERIALIZED VIEW v2 AS SELECT id FROM roles UNION SELECT id FROM ref.zones",
+        "public.v3": "CREATE VIEW v3 AS WITH c AS (SELECT * FROM carriers) SELECT c.id FROM c, people",
+    },
+    Kind.TRIGGER: {
+        "public.users.t1": (
+            f"CREATE FUNCTION f1() RETURNS trigger {BODY.format('DELETE FROM carriers WHERE id = OLD.id;')};"
+            "CREATE TRIGGER t1 AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION f1()"
+        ),
+        "public.carriers.t2": (
+            f"CREATE FUNCTION f2() RETURNS trigger {BODY.format('PERFORM 1 FROM roles FOR SHARE;')};"
+            "CREATE CONSTRAINT TRIGGER t2 AFTER UPDATE ON carriers DEFERRABLE FOR EACH ROW EXECUTE FUNCTION f2()"
+        ),
+        "ref.zones.t3": (
+            f"CREATE FUNCTION f3() RETURNS trigger {BODY.format('IF EXISTS (SELECT FROM users) THEN RAISE; END IF;')};"
+            "CREATE TRIGGER t3 BEFORE TRUNCATE ON ref.zones EXECUTE FUNCTION f3()"
+        ),
+    },
+    Kind.FUNCTION: {
+        "public.g1()": "CREATE FUNCTION g1() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM users, carriers'",
+        "public.g2()": "CREATE PROCEDURE g2() LANGUAGE plpgsql AS 'BEGIN DELETE FROM roles; COMMIT; DELETE FROM ref.zones; END'",
+        "public.g3(r users)": (
+            "CREATE FUNCTION g3(r users) RETURNS SETOF carriers LANGUAGE plpgsql AS $$ DECLARE one record; BEGIN"
+            " FOR one IN SELECT * FROM users LOOP RETURN QUERY SELECT * FROM carriers WHERE id = one.id; END LOOP; END $$"
+        ),
+    },
+}  # fmt: skip
+"""What is planted together: three of each, each found under its name, and nothing else."""
+
+
+def test_three_of_each_kind_are_found_and_nothing_else(databases: Databases, sound: str):
+    for plants in MORE.values():
+        for sql in plants.values():
+            plant(sound, sql)
+    found = {one.id: one.message for one in check(databases, SplitSettings(), today=TODAY).findings}
+    assert set(found) == {f"{kind}:{name}" for kind, plants in MORE.items() for name in plants}
+    assert "ON UPDATE CASCADE" in found["foreign_key:public.carriers.a"]
+    assert "ON DELETE SET NULL" in found["foreign_key:public.users.b"]
+
+
+def test_postgresqls_own_relations_are_known_as_such(database: str):
+    query = "SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v')"
+    with psycopg.connect(database) as connection:
+        names = [name for (name,) in connection.execute(query)]
+    assert len(names) > 100
+    assert [name for name in names if not Name(None, name).is_system] == []
 
 
 @pytest.fixture

@@ -1735,6 +1735,18 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MIGRATIONS}::test_a_revision_that_touches_the_other_sides_tables_is_refused_before_anything_is_applied"],
     ),
     Mutant(
+        "explained-execute-unseen",
+        "EXPLAIN ANALYZE EXECUTE is taken for a statement without tables",
+        [Swap("syncline/split/tree.py", "Walk.explain", "self.executes = inner.executes", "pass")],
+        ["tests/unit/test_statements.py::test_what_cannot_be_seen_into_is_said"],
+    ),
+    Mutant(
+        "users-tables-taken-for-postgresqls",
+        "a user's table whose name begins with pg_ is passed over",
+        [Swap("syncline/split/names.py", "Name.is_system", "self.name in _CATALOG", "self.name.startswith('pg_')")],
+        ["tests/unit/test_statements.py::test_tables_are_found_by_what_is_done_with_them"],
+    ),
+    Mutant(
         "called-functions-not-followed",
         "a function that reaches the other side through another one is passed over",
         [Swap("syncline/split/obstacles.py", "Ties._reach", "tables[oid] |= tables[other]", "pass")],

@@ -124,8 +124,11 @@ def _statement(tree: Tree, deep: int) -> Statement:
     (name,) = tree
     node, walk = tree[name], Walk()
     walk.of(tree)
-    inner = [_together(*_of_body(bodies.of_block(*body), deep - 1)) for body in walk.bodies]
-    executes = node.get("name") if name == "ExecuteStmt" else None
+    looked = [bodies.of_block(*body) for body in walk.bodies]
+    if walk.texts:
+        looked.append(bodies.Body(tuple(walk.texts)))
+    inner = [_together(*_of_body(body, deep - 1)) for body in looked]
+    executes = walk.executes
     return Statement(
         _kind(name, node),
         read=frozenset(walk.read).union(*(one.read for one in inner)),
@@ -136,6 +139,7 @@ def _statement(tree: Tree, deep: int) -> Statement:
         functions=frozenset(walk.functions).union(*(one.functions for one in inner)),
         unseen=(
             *((f"EXECUTE {executes}: prepared elsewhere",) if executes else ()),
+            *walk.unseen,
             *(why for one in inner for why in one.unseen),
         ),
         prepares=node.get("name") if name == "PrepareStmt" else None,

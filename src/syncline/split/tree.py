@@ -16,6 +16,13 @@ _LISTED = {"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABL
 _WITHIN = {"OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY", "OBJECT_COLUMN", "OBJECT_TABCONSTRAINT"}
 _NO_TABLES = {"OBJECT_INDEX", "OBJECT_SEQUENCE", "OBJECT_TYPE", "REINDEX_OBJECT_INDEX"}
 _SEQUENCES = {"nextval", "currval", "setval"}
+_RUN_SQL = {
+    **dict.fromkeys(("ts_stat", "crosstab", "crosstab2", "crosstab3", "crosstab4", "crosstabn"), 0),
+    **dict.fromkeys(("query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema"), 0),
+    "ts_rewrite": 1,
+}
+"""Functions that run an argument as SQL, and which one it is."""
+_READ_TABLE = {"table_to_xml", "table_to_xmlschema", "table_to_xml_and_xmlschema"}
 _READS = {"SelectStmt", "DeclareCursorStmt", "ExplainStmt", "PrepareStmt", "CallStmt", "ExecuteStmt", "DoStmt"}
 
 
@@ -44,6 +51,10 @@ class Walk:
         self.functions: set[Name] = set()
         self.bodies: list[tuple[str, str]] = []
         """Of each ``DO``: its language and its text."""
+        self.texts: list[str] = []
+        """SQL that functions are given to run."""
+        self.unseen: list[str] = []
+        self.executes: str | None = None
         self._todo: list[tuple[Any, Scope]] = []
 
     def of(self, tree: Tree) -> None:
@@ -148,6 +159,9 @@ class Walk:
         inner = Walk()
         inner.of(node["query"])
         self.bodies += inner.bodies
+        self.texts += inner.texts
+        self.unseen += inner.unseen
+        self.executes = inner.executes
         if any(_is_on(one["DefElem"]) for one in node.get("options", ()) if one["DefElem"]["defname"] == "analyze"):
             for name in ("read", "written", "locked", "defined", "sequences", "functions"):
                 getattr(self, name).update(getattr(inner, name))
@@ -190,7 +204,31 @@ class Walk:
             self.functions.add(name)
         if name.name in _SEQUENCES and (sequence := _text(node.get("args", [{}])[0])):
             self.sequences.add(Name.read(sequence))
+        if name.name in _READ_TABLE and (table := _text(node.get("args", [{}])[0])):
+            self._add(self.read, _node(Name.read(table)), Scope())
+        given = node.get("args", [])
+        place = _RUN_SQL.get(name.name, len(given))
+        if place < len(given) and (name.name != "ts_rewrite" or len(given) == 2):  # with three it runs none
+            text = _text(given[place])
+            if text is not None:
+                self.texts.append(text)
+            else:
+                self.unseen.append(f"dynamic SQL: {name.name}(…)")
         self._rest(node, scope, "funcname")
+
+    def execute(self, node: Tree, scope: Scope) -> None:
+        self.executes = node["name"]
+        self._rest(node, scope)
+
+    def rename(self, node: Tree, scope: Scope) -> None:
+        if node.get("renameType") in _LISTED and "relation" in node:  # both names are its, one after the other
+            self._add(self.defined, {**node["relation"], "relname": node["newname"]}, Scope())
+        self.definition(node, scope)
+
+    def move(self, node: Tree, scope: Scope) -> None:
+        if node.get("objectType") in _LISTED and "relation" in node:
+            self._add(self.defined, {**node["relation"], "schemaname": node["newschema"]}, Scope())
+        self.definition(node, scope)
 
     def do(self, node: Tree, _: Scope) -> None:
         given = {one["DefElem"]["defname"]: one["DefElem"]["arg"]["String"]["sval"] for one in node.get("args", ())}
@@ -203,6 +241,10 @@ class Walk:
 def _is_on(option: Tree) -> bool:
     value: Tree = next(iter(option.get("arg", {}).values()), {})
     return str(next(iter(value.values()), True)).lower() not in ("false", "off", "0")
+
+
+def _node(name: Name) -> Tree:
+    return {"schemaname": name.schema, "relname": name.name}
 
 
 def _text(node: Tree) -> str | None:
@@ -221,10 +263,13 @@ _HANDLERS: dict[str, Callable[[Walk, Any, Scope], None]] = {
     **_kept(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"), Walk.write),
     **_kept(("DropStmt", "CommentStmt", "SecLabelStmt"), Walk.named),
     **_kept(
-        ("AlterTableStmt", "RenameStmt", "GrantStmt", "ReindexStmt", "CreateSeqStmt", "AlterSeqStmt"),
+        ("AlterTableStmt", "GrantStmt", "ReindexStmt", "CreateSeqStmt", "AlterSeqStmt"),
         Walk.definition,
     ),
-    **_kept(("AlterObjectSchemaStmt", "AlterOwnerStmt", "CompositeTypeStmt"), Walk.definition),
+    **_kept(("AlterOwnerStmt", "CompositeTypeStmt"), Walk.definition),
+    "RenameStmt": Walk.rename,
+    "AlterObjectSchemaStmt": Walk.move,
+    "ExecuteStmt": Walk.execute,
     **_kept(("CreateFunctionStmt", "TypeName", "typeName", "ColumnRef"), Walk.nothing),
     "CopyStmt": Walk.copy,
     "TruncateStmt": lambda walk, node, scope: walk.each("written")(node, scope),
