@@ -21,11 +21,11 @@ import pymongo
 from benchmarks.figure import peak_megabytes
 from syncline import wiring
 from syncline.backfill.runner import Runner
-from syncline.backfill.tasks import TaskKind
 from syncline.capture import install
 from syncline.cli.verify import RATE as VERIFY_RATE
 from syncline.config import load
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
+from syncline.engines.postgres.marking import SqlMarking
 from syncline.model.entity import Entity, TableName
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
@@ -33,6 +33,7 @@ from syncline.outbox.connection import connect
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import compile_plans
 from syncline.outbox.states import read_range
+from syncline.ports import TaskKind
 from syncline.targets.mongo import CODEC, MongoTarget
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Options, Sides
@@ -108,7 +109,7 @@ async def mark(source: str, target_url: str, pace: str) -> None:
     options = {"full_throttle": True} if pace == "full" else {}
     async with wiring.opened_source(settings, keyed=True) as connection:
         plans = await wiring.open_plans(settings, connection)
-        runner = Runner(connection, "00000000-0000-4000-8000-000000000001", plans.by_id, target)
+        runner = Runner(SqlMarking(connection, "00000000-0000-4000-8000-000000000001"), plans.by_id, target)
         print("ready", flush=True)
         sys.stdin.readline()
         began, used = time.perf_counter(), time.process_time()

@@ -15,15 +15,15 @@ import pymongo
 
 from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Progress, Runner
-from syncline.backfill.tasks import TaskKind
 from syncline.capture.install import install, plan
+from syncline.engines.postgres.marking import SqlMarking
 from syncline.model.entity import Entity, TableName
 from syncline.model.mark import ticket
 from syncline.outbox.connection import Connection, connect
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import compile_plans
 from syncline.outbox.states import read_states
-from syncline.ports import Absence, Batch, Plan
+from syncline.ports import Absence, Batch, Plan, TaskKind
 from syncline.targets.mongo import CODEC, MongoTarget
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Options, Sides
@@ -99,7 +99,7 @@ class Pair:
 
     def runner(self, **options: Any) -> Runner:
         pace = options.pop("pace", Pace(max_queue=10**9))
-        return Runner(self.pages, str(uuid4()), self.plans, self.target, pace=pace, **options)
+        return Runner(SqlMarking(self.pages, str(uuid4())), self.plans, self.target, pace=pace, **options)
 
     async def backfill(self, name: str, kind: TaskKind = TaskKind.BACKFILL, **options: Any) -> Progress | None:
         runner = self.runner(**options)

@@ -50,6 +50,10 @@ class UnseenWriteError(CaptureError):
     """The statement changes rows that the session hook cannot see."""
 
 
+class ConditionError(SynclineError):
+    """The condition is no SQL condition over the table."""
+
+
 class TaskDroppedError(SynclineError):
     """A task would fail again and again, and was dropped."""
 

@@ -16,6 +16,7 @@ from syncline.capture.put_back import put_back
 from syncline.config import Settings
 from syncline.ending import Group
 from syncline.engines.opening import open_source
+from syncline.engines.postgres.marking import SqlMarking
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.outbox.connection import Connection, connect, fetch_one
@@ -154,7 +155,9 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
     async def tasks(source: Source, plans: Plans) -> None:
         async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
             ranges = await open_ranges(settings, stack)
-            runner = Runner(connection, source.worker, plans.by_id, target, grace=settings.worker.grace, ranges=ranges)
+            runner = Runner(
+                SqlMarking(connection, source.worker, ranges=ranges), plans.by_id, target, grace=settings.worker.grace
+            )
             while True:
                 try:
                     ran = await runner.run_next()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from syncline.backfill.condition import check_condition
 from syncline.capture.install import InstallOptions, install, plan
+from syncline.engines.postgres.condition import check_condition
 from syncline.errors import MappingError
 from syncline.insight.explain import explain
 from syncline.model.entity import Computed, Embed, Fields, TableName

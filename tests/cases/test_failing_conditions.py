@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from syncline.backfill.pace import Pace
-from syncline.backfill.tasks import TaskKind
 from syncline.cli.main import app
 from syncline.errors import TaskDroppedError
 from syncline.model.entity import Computed, Fields
 from syncline.outbox import key_sql
+from syncline.ports import TaskKind
 from tests.pairs import entity, kinds, paired
 
 TABLE = """

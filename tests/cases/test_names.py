@@ -6,14 +6,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from syncline.backfill.condition import check_condition
-from syncline.backfill.tasks import TaskKind
 from syncline.config import load
+from syncline.engines.postgres.condition import check_condition
 from syncline.errors import ConfigError, MappingError
 from syncline.insight.explain import explain
 from syncline.model.entity import Column, Entity, Fields, Shape, TableName
 from syncline.model.mapping import Projection
 from syncline.outbox.connection import connect
+from syncline.ports import TaskKind
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.repair import repair
 from syncline.verify.sides import Sides

@@ -9,10 +9,9 @@ import pytest
 from bson import Int64
 from typer.testing import CliRunner
 
-from syncline.backfill.tasks import TaskKind
 from syncline.cli.main import app
 from syncline.model.entity import Index
-from syncline.ports import Absence, Batch, Report, State
+from syncline.ports import Absence, Batch, Report, State, TaskKind
 from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import extended

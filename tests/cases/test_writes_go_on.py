@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from syncline.backfill.tasks import Tasks
+from syncline.engines.postgres.tasks import SqlTasks
 from syncline.errors import MappingError
 from syncline.model.entity import Embed, TableName
 from syncline.outbox.connection import connect
@@ -109,7 +109,7 @@ async def test_one_task_does_for_all_gaps_that_were_committed_when_it_began(case
     entity_id = case.ids()["plain"]
     connection = await connect(case.url)
     try:
-        tasks = Tasks(connection, str(uuid4()))
+        tasks = SqlTasks(connection, str(uuid4()))
         first = await tasks.claim([entity_id])
         await tasks.cover(first)
         case.sql("INSERT INTO plain VALUES (9)")

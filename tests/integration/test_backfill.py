@@ -14,8 +14,8 @@ from syncline.backfill import command
 from syncline.backfill.latency import Latency
 from syncline.backfill.pace import NobodyDrainsError, Pace
 from syncline.backfill.sweep import id_from_text, id_to_text
-from syncline.backfill.tasks import TaskKind
 from syncline.errors import TargetUnavailableError
+from syncline.ports import TaskKind
 from tests import programs
 from tests.pairs import entity, paired
 

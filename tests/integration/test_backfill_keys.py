@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from syncline.backfill.pace import Pace
-from syncline.backfill.tasks import TaskKind
 from syncline.outbox.key_sql import key_statements
+from syncline.ports import TaskKind
 from tests import programs
 from tests.pairs import entity, paired
 

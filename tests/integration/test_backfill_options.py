@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from syncline.backfill import command
-from syncline.backfill.condition import ConditionError
 from syncline.backfill.pace import MOST_BEHIND_SECONDS, Pace, Pacer
-from syncline.backfill.tasks import KEYS, WHERE, Pressure, Task, TaskKind
-from syncline.errors import SynclineError
+from syncline.errors import ConditionError, SynclineError
+from syncline.ports import Pressure, Task, TaskKind
+from syncline.ports.tasks import KEYS, WHERE
 from tests.pairs import entity, paired
 
 SMALL = Pace(chunk=100, max_queue=10**9, heeds_source=False)
@@ -202,8 +202,7 @@ async def test_a_rate_that_is_changed_applies_to_a_task_that_runs(items):
             await asyncio.sleep(0.02)
     async with asyncio.timeout(120):  # at one a second it would take eight minutes
         other = items.runner()
-        other.connection = items.looks
-        other.tasks._connection = items.looks
+        other.tasks._statements.connection = items.looks
         await command.request(other, [items.plan("items")], sweep=False, pace={"rate": 100_000})
         assert (await running).marked == 500
 

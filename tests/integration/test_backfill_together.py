@@ -13,10 +13,11 @@ import psycopg
 from syncline.backfill import command
 from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Runner
-from syncline.backfill.tasks import TaskKind
+from syncline.engines.postgres.marking import SqlMarking
 from syncline.outbox.connection import connect
 from syncline.outbox.loaders import register_loaders
 from syncline.outbox.plans import compile_plans
+from syncline.ports import TaskKind
 from tests.relay import Relay, relayed
 
 ROWS = 3000
@@ -33,7 +34,7 @@ async def runner(relay: Relay, **options):
     try:
         register_loaders(connection.adapters)
         plans = await compile_plans(connection, relay.entities)
-        yield Runner(connection, str(uuid4()), plans.by_id, relay.target, pace=PACE, **options)
+        yield Runner(SqlMarking(connection, str(uuid4())), plans.by_id, relay.target, pace=PACE, **options)
     finally:
         await connection.close()
 

@@ -731,10 +731,10 @@ MUTANTS: Sequence[Mutant] = (
         "the marks of a chunk are committed before the progress that counts them",
         [
             Swap(
-                "syncline/backfill/marking.py",
-                "Backfill._chunk.marked",
-                "cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))",
-                "cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))\n"
+                f"{POSTGRES}/marking.py",
+                "SqlKeys.mark_range.marked",
+                "cursor = await self._connection.execute(mark, values)",
+                "cursor = await self._connection.execute(mark, values)\n"
                 "await self._connection.execute('COMMIT')\n"
                 "await self._connection.execute('BEGIN')",
             )
@@ -758,7 +758,7 @@ MUTANTS: Sequence[Mutant] = (
         "what is no whole expression gets past the entity's filter",
         [
             Swap(
-                "syncline/backfill/condition.py",
+                f"{POSTGRES}/condition.py",
                 "",
                 "'/* syncline */ EXPLAIN SELECT FROM {} WHERE CASE WHEN {} THEN true END'",
                 "'/* syncline */ EXPLAIN SELECT FROM {} WHERE ({})'",
@@ -1125,7 +1125,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/backfill/sweep.py",
                 "Sweep._discard",
-                "if await fetch_one(self._connection, blocks('tasks.sql', 'syncline.backfill')['same_key'], values) != (True,): ...",
+                "if not await self._keys.are_still_the_key(): ...",
                 "if False: ...",
             )
         ],

@@ -8,12 +8,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from syncline.backfill.condition import check_condition
 from syncline.backfill.runner import Progress, Runner, progress_of
-from syncline.backfill.tasks import KEYS, WHERE, Task, TaskKind
-from syncline.outbox.connection import translated
-from syncline.outbox.retrying import in_transaction
-from syncline.ports import Plan
+from syncline.ports import Plan, Task, TaskKind
+from syncline.ports.tasks import KEYS, WHERE
 
 REASON = "command"
 LOOK_SECONDS = 0.5
@@ -32,7 +29,7 @@ async def request(
     """Ask for the backfill of entities, each followed by a sweep; what an earlier command left is resumed.
 
     Args:
-        runner: whose connection is used.
+        runner: what would run them.
         plans: the entities.
         sweep: also look for documents that have no row.
         where: only rows for which this SQL condition holds; never with a sweep.
@@ -46,7 +43,7 @@ async def request(
     options = dict(pace or {})
     if where is not None:
         for plan in plans:
-            await check_condition(runner.connection, plan, where)
+            await runner.marking.check_condition(plan, where)
         options[WHERE] = where
     found: list[Task] = []
     for plan in plans:
@@ -75,8 +72,7 @@ async def request_keys(
             found.append(Task(id_, TaskKind.BACKFILL, plan.id, REASON, {**options, KEYS: len(part)}))
         return found
 
-    with translated():
-        return await in_transaction(runner.connection, requested)
+    return await runner.marking.together(requested)
 
 
 async def complete(runner: Runner, tasks: Sequence[Task], told: Callable[[Progress], None]) -> list[Progress]:

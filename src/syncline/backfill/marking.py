@@ -6,15 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from syncline.backfill.pace import Pacer
-from syncline.backfill.tasks import KEYS, WHERE, Task, Tasks
 from syncline.errors import SourceError
 from syncline.model.mark import Hint
 from syncline.narrowing import is_of_records
-from syncline.outbox.connection import Connection, translated
-from syncline.outbox.key_sql import KeyStatements, chosen_keys, key_statements
-from syncline.outbox.retrying import in_transaction
-from syncline.outbox.sql import blocks
-from syncline.ports import Plan
+from syncline.ports import Marking, Plan, Task
+from syncline.ports.tasks import KEYS, WHERE
 
 COUNTED = 100_000
 """Tables without statistics are counted up to so many rows."""
@@ -29,28 +25,13 @@ class Backfill:
     Each chunk is one transaction of the marks and of the task's progress.
 
     A task may ask for less: rows for which a condition holds, or the keys of a list.
-
-    Where a chunk ends a replica may say: chunks follow each other without a gap whatever it says, and what lies in them
-    is looked up on the primary, where it is marked. One that fails is not asked again.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        tasks: Tasks,
-        pacer: Pacer,
-        plan: Plan,
-        told: Callable[[str], None],
-        *,
-        ranges: Connection | None = None,
-    ) -> None:
-        self._ranges = ranges
-        self._connection = connection
-        self._tasks = tasks
+    def __init__(self, marking: Marking, pacer: Pacer, plan: Plan, told: Callable[[str], None]) -> None:
+        self._marking, self._tasks = marking, marking.tasks
         self._pacer = pacer
         self._plan = plan
         self._told = told
-        self._statements: KeyStatements
 
     async def run(self, task: Task) -> None:
         """Mark to the end, from where the task's progress stands.
@@ -59,10 +40,10 @@ class Backfill:
             ClaimLostError: somebody else has the task, or it was cancelled.
 
         """
+        self._keys = self._marking.keys(self._plan, where=task.options.get(WHERE))
         if KEYS in task.options:
             await self._listed(task, task.options[KEYS])
             return
-        self._statements = key_statements(self._plan, where=task.options.get(WHERE))
         if "last" not in task.progress:
             await self._begin(task)
         while task.progress.get("after") != task.progress["last"]:
@@ -71,65 +52,42 @@ class Backfill:
             self._told("")
 
     async def _begin(self, task: Task) -> None:
-        """Note where it ends; the first chunk stores that, and whoever begins anew before then loses nothing."""
-        last = await self._key(self._statements.last)
-        task.progress = {"last": last, "done": 0, "marked": 0, "total": await self._size()}
+        task.progress = {"last": await self._keys.last(), "done": 0, "marked": 0, "total": await self._size()}
+        await self._tasks.advance(task)
 
     async def _chunk(self, task: Task) -> None:
-        progress, codec, statements = task.progress, self._plan.projection.codec, self._statements
-        last = statements.bounds(codec.parse(progress["last"]))
-        after = progress.get("after")
-        start = statements.bounds(codec.parse(after)) if after is not None else None
+        progress = task.progress
+        after, last = progress.get("after"), progress["last"]
         size = self._pacer.size()
-        boundary = statements.boundary if start is None else statements.boundary_after
-        until = await self._boundary(boundary, *(start or ()), *last, size - 1)
-        end = statements.bounds(codec.parse(until)) if until is not None else last
-        mark = statements.mark if start is None else statements.mark_after
+        until = await self._keys.boundary(after, last, size) or last
 
-        async def marked() -> None:
-            cursor = await self._connection.execute(mark, (Hint.BACKFILL.value, *(start or ()), *end))
-            await self._connection.execute("/* syncline */ SELECT syncline.wake()")
-            await self._advance(task, progress | {"after": until or progress["last"]}, size, cursor.rowcount)
+        async def marked(count: int) -> None:
+            await self._advance(task, progress | {"after": until}, size, count)
 
         try:
-            with translated():
-                await in_transaction(self._connection, marked)
+            await self._keys.mark_range(after, until, and_=marked)
         except SourceError as error:
             if not is_of_records(error):
                 raise
-            await self._chunk_apart(task, start, end, until or progress["last"], size, error)
+            await self._chunk_apart(task, until, size, error)
         self._pacer.took()
 
-    async def _chunk_apart(
-        self,
-        task: Task,
-        start: Sequence[str] | None,
-        end: Sequence[str],
-        until: str,
-        size: int,
-        error: SourceError,
-    ) -> None:
+    async def _chunk_apart(self, task: Task, until: str, size: int, error: SourceError) -> None:
         """Mark a chunk in which a condition fails at some rows.
 
         Whether those are to be marked nobody can say, so they are: a mark too many costs a look, and the worker parks
         the record whose filter fails.
         """
-        bare = self._statements.bare if start is None else self._statements.bare_after
-        with translated():
-            rows = await (await self._connection.execute(bare, (*(start or ()), *end))).fetchall()
-        chosen = await chosen_keys(self._connection, self._plan, self._statements, [key for (key,) in rows])
         progress = task.progress
+        chosen = await self._keys.chosen(progress.get("after"), until)
         if WHERE in task.options and not (chosen.keys or progress["done"]):
             raise error  # nothing speaks for the condition that somebody gave: it is wrong
         keys = [*chosen.keys, *chosen.doubtful]
 
         async def marked() -> None:
-            values = {"entity": self._plan.id, "keys": keys, "hint": Hint.BACKFILL.value}
-            await self._connection.execute(blocks("queries.sql")["mark"], values)
             await self._advance(task, progress | {"after": until}, size, len(keys))
 
-        with translated():
-            await in_transaction(self._connection, marked)
+        await self._keys.mark(keys, Hint.BACKFILL.value, and_=marked)
 
     async def _listed(self, task: Task, keys: Sequence[str]) -> None:
         """Mark the keys of a list, whether they have rows or not: what has none is to go."""
@@ -144,12 +102,9 @@ class Backfill:
         progress = task.progress
 
         async def marked() -> None:
-            values = {"entity": self._plan.id, "keys": list(keys), "hint": Hint.BACKFILL.value}
-            await self._connection.execute(blocks("queries.sql")["mark"], values)
             await self._advance(task, progress, len(keys), len(keys))
 
-        with translated():
-            await in_transaction(self._connection, marked)
+        await self._keys.mark(keys, Hint.BACKFILL.value, and_=marked)
         self._pacer.took()
 
     async def _advance(self, task: Task, progress: dict[str, Any], done: int, marked: int) -> None:
@@ -157,26 +112,9 @@ class Backfill:
         task.progress = progress | counts | self._pacer.turn(marked)
         await self._tasks.advance(task)
 
-    async def _boundary(self, statement: object, *parameters: object) -> str | None:
-        """Find where a chunk ends; ``None``: no key is left beyond it, which only the primary knows."""
-        if self._ranges is not None:
-            try:
-                if (found := await self._key(statement, *parameters, on=self._ranges)) is not None:
-                    return found
-            except SourceError:
-                self._ranges = None
-        return await self._key(statement, *parameters)
-
-    async def _key(self, statement: object, *parameters: object, on: Connection | None = None) -> str | None:
-        with translated():
-            row = await (await (on or self._connection).execute(statement, parameters)).fetchone()  # type: ignore[call-overload]
-        return None if row is None else str(row[0])
-
     async def _size(self) -> int | None:
         estimated = self._plan.projection.shape.estimated_rows
         if estimated > COUNTED:
             return estimated
-        with translated():
-            row = await (await self._connection.execute(self._statements.size, (COUNTED + 1,))).fetchone()
-        counted = int(row[0]) if row else 0
+        counted = await self._keys.count(COUNTED + 1)
         return counted if counted <= COUNTED else None

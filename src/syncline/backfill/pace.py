@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.latency import Latency
-from syncline.backfill.tasks import Pressure, Task, Tasks
 from syncline.errors import SynclineError
+from syncline.ports import Pressure, Task, Tasks
 
 HOLD_SECONDS = 2.0
 """How often the claim is renewed while a task waits."""

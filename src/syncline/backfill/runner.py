@@ -8,16 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-import psycopg
-
 from syncline.backfill.latency import Latency
 from syncline.backfill.marking import Backfill
 from syncline.backfill.pace import Pace, Pacer
 from syncline.backfill.sweep import Sweep
-from syncline.backfill.tasks import WHERE, ClaimLostError, Task, TaskKind, Tasks
 from syncline.errors import SourceError, SynclineError, TaskDroppedError
-from syncline.outbox.connection import Connection
-from syncline.ports import Plan, Target
+from syncline.ports import ClaimLostError, Marking, Plan, Target, Task, TaskKind
+from syncline.ports.tasks import WHERE
 
 STAND_BACK_SECONDS = 10.0
 
@@ -48,37 +45,31 @@ SWEPT = 10
 
 
 class Runner:
-    """Runs tasks, one after the other, on a connection of its own, which the caller opens and closes.
+    """Runs tasks, one after the other.
 
     Args:
-        connection: from ``outbox.connection.connect(url, keyed=True)``.
-        worker: id of who claims (a UUID as text).
+        marking: what marks, on connections of its own.
         plans: the compiled entities by id.
         target: walked by sweeps.
         pace: limits; a task's own options win.
         told: called after each step with the progress; must be quick.
         grace: the worker's: how long a write may be on its way.
-        ranges: leads to a replica, where a backfill finds its ranges of keys; without it on ``connection``.
 
     """
 
     def __init__(
         self,
-        connection: Connection,
-        worker: str,
+        marking: Marking,
         plans: Mapping[int, Plan],
         target: Target,
         *,
         pace: Pace | None = None,
         told: Callable[[Progress], None] | None = None,
         grace: timedelta = timedelta(seconds=30),
-        ranges: Connection | None = None,
     ) -> None:
-        self._ranges = ranges
-        self.tasks = Tasks(connection, worker)
+        self.marking, self.tasks = marking, marking.tasks
         self.plans = plans
         """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
-        self.connection = connection
         self._target = target
         self._pace = pace or Pace()
         self._told = told or (lambda _: None)
@@ -147,13 +138,13 @@ class Runner:
             pace = replace(pace, rate=SWEPT * pace.rate)
         pacer = Pacer(self.tasks, pace, task.options, latency=self._latency)
         if task.kind is TaskKind.BACKFILL:
-            await Backfill(self.connection, self.tasks, pacer, plan, told, ranges=self._ranges).run(task)
+            await Backfill(self.marking, pacer, plan, told).run(task)
         else:
-            await Sweep(self.connection, self.tasks, pacer, plan, self._target, told, grace=self._grace).run(task)
+            await Sweep(self.marking, pacer, plan, self._target, told, grace=self._grace).run(task)
 
     async def _give_back(self, task: Task) -> None:
         """Let others go on at once; when that fails the claim expires."""
-        with contextlib.suppress(SynclineError, psycopg.Error):
+        with contextlib.suppress(SynclineError):
             await self.tasks.give_back(task)
 
 

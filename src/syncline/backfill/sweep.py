@@ -10,15 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.pace import Pacer
-from syncline.backfill.tasks import ClaimLostError, Task, Tasks
 from syncline.errors import TargetUnavailableError
 from syncline.model.mark import Hint
 from syncline.model.strict_bson import decoded, encoded
-from syncline.outbox.connection import Connection, fetch_one, translated
-from syncline.outbox.key_sql import absent_keys, key_statements
-from syncline.outbox.retrying import in_transaction
-from syncline.outbox.sql import blocks
-from syncline.ports import Document, Plan, Target
+from syncline.ports import ClaimLostError, Document, Marking, Plan, Target, Task
 
 PAGE = 2000
 MAX_PAUSE_SECONDS = 10.0
@@ -41,8 +36,7 @@ class Sweep:
 
     def __init__(
         self,
-        connection: Connection,
-        tasks: Tasks,
+        marking: Marking,
         pacer: Pacer,
         plan: Plan,
         target: Target,
@@ -50,14 +44,13 @@ class Sweep:
         *,
         grace: timedelta,
     ) -> None:
-        self._connection = connection
-        self._tasks = tasks
+        self._tasks = marking.tasks
         self._pacer = pacer
         self._plan = plan
         self._target = target
         self._told = told
         self._grace = grace
-        self._statements = key_statements(plan)
+        self._keys = marking.keys(plan)
 
     async def run(self, task: Task) -> None:
         """Walk to the end, from where the task's progress stands; an outage of the target is waited for.
@@ -107,7 +100,7 @@ class Sweep:
         ids = [document["_id"] for document in page]
         texts = list(map(self._plan.projection.codec.equal_text, ids))
         keys = [key for key in texts if key is not None]
-        found = await absent_keys(self._connection, self._plan, self._statements, keys)
+        found = await self._keys.absent(keys)
         impossible = {None, *found.impossible}
         others = [id_ for id_, key in zip(ids, texts, strict=True) if key in impossible]
         progress = task.progress
@@ -120,14 +113,10 @@ class Sweep:
         }
 
         async def marked() -> None:
-            if found.keys:
-                values = {"entity": self._plan.id, "keys": found.keys, "hint": Hint.REPAIR.value}
-                await self._connection.execute(blocks("queries.sql")["mark"], values)
             await self._tasks.advance(task)
             await self._discard(task, others)
 
-        with translated():
-            await in_transaction(self._connection, marked)
+        await self._keys.mark(found.keys, Hint.REPAIR.value, and_=marked)
 
     async def _discard(self, task: Task, others: Sequence[Any]) -> None:
         """Remove documents of ours whose ``_id`` no row can have.
@@ -137,13 +126,7 @@ class Sweep:
         """
         if not others:
             return
-        key = self._plan.projection.key
-        values = {
-            "entity": self._plan.id,
-            "columns": [column.name for column in key],
-            "types": [column.type for column in key],
-        }
-        if await fetch_one(self._connection, blocks("tasks.sql", "syncline.backfill")["same_key"], values) != (True,):
+        if not await self._keys.are_still_the_key():
             raise ClaimLostError
         removed = await self._target.discard(self._plan.entity, others)
         task.progress["marked"] += removed

@@ -25,9 +25,8 @@ from syncline.errors import SynclineError
 if TYPE_CHECKING:
     from syncline.backfill.runner import Progress as Step
     from syncline.backfill.runner import Runner
-    from syncline.backfill.tasks import Task
     from syncline.config import Settings
-    from syncline.ports import Plan
+    from syncline.ports import Plan, Task
 
 TERMINATED = 143
 LATER = "interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here"
@@ -200,6 +199,7 @@ async def _opened(
 ) -> AsyncIterator[tuple[Runner, list[Plan]]]:
     from syncline.backfill.pace import Pace
     from syncline.backfill.runner import Runner
+    from syncline.engines.postgres.marking import SqlMarking
     from syncline.wiring import open_plans, open_ranges, opened_source, opened_target
 
     async with (
@@ -211,7 +211,9 @@ async def _opened(
         plans = await open_plans(settings, source)
         pace = Pace(patience=timedelta(seconds=60))
         grace = settings.worker.grace
-        runner = Runner(source, str(uuid4()), plans.by_id, target, pace=pace, told=told, grace=grace, ranges=ranges)
+        runner = Runner(
+            SqlMarking(source, str(uuid4()), ranges=ranges), plans.by_id, target, pace=pace, told=told, grace=grace
+        )
         yield runner, chosen(plans, names)
 
 
@@ -224,7 +226,7 @@ def _print_interrupted(wish: Wish) -> None:
 
 
 def _print(found: Sequence[Step], queue: int, workers: int) -> None:
-    from syncline.backfill.tasks import TaskKind
+    from syncline.ports import TaskKind
 
     marked: dict[str, int] = {}
     shared: set[str] = set()

@@ -24,7 +24,7 @@ from syncline.outbox.projection_sql import (
     type_of,
     where_of,
 )
-from syncline.ports import Plan
+from syncline.ports import Absent, Chosen, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
     Args:
         plan: the entity.
         dialect: of its database.
-        where: marks only rows for which this SQL condition holds too; see ``backfill.condition``.
+        where: marks only rows for which this SQL condition holds too; see ``Marking.check_condition``.
 
     """
     projection = plan.projection
@@ -195,15 +195,6 @@ def _present(plan: Plan, columns: Sequence[sql.Composable], casts: Sequence[str]
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which of some keys have a row for which the conditions hold."""
-
-    keys: list[str]
-    doubtful: list[str]
-    """The conditions fail at these rows, or were not asked: so many statements were too many."""
-
-
 MOST = 300
 """Statements that look for the rows at which a condition fails, at most."""
 
@@ -246,16 +237,6 @@ async def chosen_keys(
             else:
                 found.keys.extend([part[position - 1] for (position,) in await cursor.fetchall()])
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """Which of some keys the source lacks."""
-
-    keys: list[str]
-    """No row, or one outside of the filter."""
-    impossible: list[str]
-    """No value of the column's type has this text (no such enum label, no such day)."""
 
 
 async def absent_keys(

@@ -4,7 +4,8 @@ A ``Source`` is a session with the side that holds the truth: its ``Records`` an
 can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
 """
 
-from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, Notices, Renewal, Tasks
+from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, Notices, Renewal
+from syncline.ports.marking import Absent, Chosen, Keys, Marking
 from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
 from syncline.ports.records import Durability, Excerpt, Plan, Plans, Records, States
 from syncline.ports.source import Identity, Lookout, Mend, Source
@@ -21,14 +22,18 @@ from syncline.ports.target import (
     Target,
     same_system,
 )
+from syncline.ports.tasks import ClaimLostError, Pressure, Task, TaskKind, Tasks
 
 __all__ = [
     "PENDING",
     "UNREADABLE",
     "Absence",
+    "Absent",
     "Acknowledgement",
     "Batch",
     "Beat",
+    "Chosen",
+    "ClaimLostError",
     "Conflict",
     "Document",
     "Durability",
@@ -37,14 +42,17 @@ __all__ = [
     "Floor",
     "Identity",
     "Journal",
+    "Keys",
     "LaneRow",
     "Lanes",
     "Lookout",
+    "Marking",
     "Marks",
     "Mend",
     "Notices",
     "Plan",
     "Plans",
+    "Pressure",
     "Records",
     "Rejection",
     "Renewal",
@@ -53,6 +61,8 @@ __all__ = [
     "State",
     "States",
     "Target",
+    "Task",
+    "TaskKind",
     "Tasks",
     "Traced",
     "Traces",

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from syncline.ports.records import Plan, Plans
+from syncline.ports.tasks import Tasks
 
 PENDING = "pending"
 """State of an entity whose installation is not at its end."""
@@ -179,17 +180,6 @@ class Entities(Protocol):
 
     async def note_fingerprints(self, plans: Collection[Plan]) -> set[int]:
         """Remember what entities were compiled from; give those for which it changed: all their records are marked."""
-        ...
-
-
-class Tasks(Protocol):
-    """Work that marks many records."""
-
-    async def request(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
-        """Ask for a backfill or a sweep; whichever worker is free does it. Returns the task's id.
-
-        One that nobody has begun yet does for all who ask for the same.
-        """
         ...
 
 

@@ -10,12 +10,12 @@ import orjson
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from syncline.backfill import resync
-from syncline.backfill.resync import Resync
 from syncline.errors import SynclineError
 from syncline.insight import reach
+from syncline.outbox import resync
 from syncline.outbox.connection import Connection
 from syncline.outbox.dialect import on_cockroach
+from syncline.outbox.resync import Resync
 from syncline.web.auth import AdminCredential, require_admin
 from syncline.web.problems import Problem, ProblemRoute, problem_of
 from syncline.web.shapes import GUARDED, ResyncShape, Triggered, problems

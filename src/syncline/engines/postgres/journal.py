@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
-
-from psycopg.types.json import Jsonb
 
 from syncline.engines.postgres.lanes import SqlLanes
+from syncline.engines.postgres.tasks import SqlTasks
 from syncline.outbox.catalog import fingerprint
 from syncline.outbox.connection import translated
 from syncline.outbox.declared import declaration_digest
@@ -91,18 +89,6 @@ class SqlEntities:
         return {entity for (entity,) in await self._statements.all("note_fingerprints", **values)}
 
 
-class SqlTasks:
-    """See ``syncline.ports.Tasks``."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
-
-    async def request(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
-        """Ask for a backfill or a sweep."""
-        values = {"kind": kind, "entity": entity, "reason": reason, "options": Jsonb(dict(options or {}))}
-        return int((await self._statements.one("request_task", **values))[0])
-
-
 class SqlJournal:
     """See ``syncline.ports.Journal``; its history is cut into partitions by day."""
 
@@ -110,7 +96,7 @@ class SqlJournal:
         self._lanes = lanes
         self._statements = statements
         self._notices, self._entities = SqlNotices(statements), SqlEntities(statements)
-        self._tasks = SqlTasks(statements)
+        self._tasks = SqlTasks(statements.connection, lanes.worker)
 
     @property
     def lanes(self) -> Lanes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
-from syncline.errors import SynclineError
+from syncline.errors import ConditionError
 from syncline.outbox.connection import Connection, first_line, translated
 from syncline.ports import Plan
 
@@ -22,10 +22,6 @@ _REFUSED = (
     psycopg.NotSupportedError,
     psycopg.errors.ProtocolViolation,  # a parameter ($1), which there is none for
 )
-
-
-class ConditionError(SynclineError):
-    """The condition is no SQL condition over the table."""
 
 
 async def check_condition(connection: Connection, plan: Plan, where: str) -> None:

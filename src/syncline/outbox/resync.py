@@ -198,5 +198,5 @@ def _reason(id_: int) -> str:
 async def _rows(connection: Connection, block: str, /, **values: Any) -> list[dict[str, Any]]:
     with translated():
         async with connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(blocks("resync.sql", "syncline.backfill")[block], values)
+            await cursor.execute(blocks("resync.sql")[block], values)
             return await cursor.fetchall() if cursor.description else []
