@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 from typing import Any, Protocol
 
 from syncline.errors import ConfigError, MappingError
@@ -80,8 +81,8 @@ class States:
     def present(self, ticket: int) -> list[State]:
         """Turn them into what a target stores, under this ticket."""
         bodies = self.plan.projection.bodies(self.rows, self.children)
-        ids = self.plan.projection.ids_of(self.rows, bodies)
-        return [State(row[-1], id_, ticket, body) for row, id_, body in zip(self.rows, ids, bodies, strict=True)]
+        ids, keys = self.plan.projection.ids_of(self.rows, bodies), (row[-1] for row in self.rows)
+        return list(map(State._make, zip(keys, ids, repeat(ticket), bodies, strict=False)))
 
     def documents(self, *, source: str, synced_at: datetime, ticket: int) -> list[Document]:
         """Turn them into documents; each has its key text in ``_originalId``."""
