@@ -149,7 +149,8 @@ def _found(find: Callable[[], tuple[str, Mapping[str, str]]]) -> str:
 def _run(major: int, programs: Path, chosen: Sequence[str], jobs: str) -> bool:
     began = time.monotonic()
     environment = {**os.environ, BINARIES_VARIABLE: str(programs)}
-    command = [sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist", "worksteal", *chosen]
+    command = [sys.executable, "-m", "pytest", "-v", "--durations=25", "-n", jobs, "--dist", "worksteal", *chosen]
+    # (-v: what fails is in the log at once, not after an hour.)
     log = ROOT / f"matrix-{major}.log"
     with log.open("w") as output:
         status = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
