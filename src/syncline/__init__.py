@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from syncline.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from syncline.capture.commits import attach_tokens
     from syncline.capture.events import arecord, record
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from syncline.capture.token import TokenError
     from syncline.errors import SynclineError, TargetUnavailableError
     from syncline.targets.reads import Secondary
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Freshness",

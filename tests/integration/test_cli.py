@@ -15,6 +15,7 @@ import pytest
 from pymongo import MongoClient
 from typer.testing import CliRunner
 
+from syncline import __version__
 from syncline.cli.main import app
 from syncline.config import load
 from tests import engines
@@ -423,7 +424,7 @@ def test_the_entry_point_as_a_process(tmp_path):
         command = [sys.executable, "-m", "syncline.cli.main", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False, env={})
 
-    assert run("--version").stdout.startswith("syncline ")
+    assert run("--version").stdout == f"syncline {__version__}\n"
     failed = run("status")
     assert failed.returncode == 3
     assert failed.stdout == ""

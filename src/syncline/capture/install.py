@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.metadata import version as package_version
 from typing import Any, Literal
 
 from psycopg import AsyncConnection, sql
@@ -44,6 +43,7 @@ from syncline.outbox.parts import Part, missing_parts
 from syncline.outbox.registry import InstalledEntity, installed, require_version, schema_version
 from syncline.outbox.tables import odd_outbox
 from syncline.ports import PENDING
+from syncline.version import __version__
 
 TURNS = 5
 """How often an installation is planned again because of others."""
@@ -129,7 +129,7 @@ async def plan(
         examine_server(facts)
         lacking = await missing_parts(conn)
         version, present, last, old_package = await _present(conn, lacking)
-        package = options.package or package_version("syncline")
+        package = options.package or __version__
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
         tables = list(dict.fromkeys(watch.table for one in wanted for watch in one.watches))
         families = _families(tables, await read_members(conn, tables))
@@ -305,7 +305,7 @@ async def _plan_cockroach(
             conn,
             wanted,
             present,
-            package=options.package or package_version("syncline"),
+            package=options.package or __version__,
             view=None if options.view_schema is None else (options.view_schema, options.view_name),
             worker_role=options.worker_role,
             writer_role=options.writer_role,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from syncline.cli.boundary import INTERRUPTED, Boundary, Invocation, invocation
+from syncline.version import __version__
 
 SUMMARIES = {
     "init": "Look at a PostgreSQL or CockroachDB database and write a commented syncline.toml for it.",
@@ -113,9 +114,7 @@ app = typer.Typer(
 
 def _version(show: bool) -> None:
     if show:
-        from importlib.metadata import version
-
-        typer.echo(f"syncline {version('syncline')}")
+        typer.echo(f"syncline {__version__}")
         raise typer.Exit
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from syncline import __version__
 from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError
 from syncline.ports import Beat, Renewal, Source, Target
 from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
 from syncline.telemetry.observer import Observer
+from syncline.version import __version__
 
 LANES = 64
 LOOKS = 3

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from syncline import __version__
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
 from syncline.model.words import counted
+from syncline.version import __version__
 
 BLOATED_BYTES = 1 << 30
 DEAD_ROWS = 1_000_000
