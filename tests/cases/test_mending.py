@@ -238,3 +238,15 @@ async def test_a_worker_goes_on_while_it_mends(relay: Relay, mending: None, monk
         await relay.renewed()
         relay.sql("INSERT INTO b VALUES (1, 'x')")
         await until(lambda: relay.rows(ENTITIES[1]) == relay.documents(ENTITIES[1]))
+
+
+async def test_a_gap_that_somebody_s_constraint_made_is_over_when_it_is_gone(relay: Relay) -> None:
+    async with relay.worker():
+        relay.sql("ALTER TABLE syncline.outbox ADD CONSTRAINT mine CHECK (key <> '7')")
+        relay.sql("INSERT INTO a VALUES (7, 'x')")
+        await until(lambda: relay.sql(NOTICES, "SchemaDamaged"))
+        assert [name for name, _ in relay.sql(NOTICES, "CaptureBroken")] == ["a"]
+        relay.sql("ALTER TABLE syncline.outbox DROP CONSTRAINT mine")
+        await until(lambda: not relay.sql(NOTICES, "SchemaDamaged") and not relay.sql(NOTICES, "CaptureBroken"))
+        await relay.equal(tasks=True)
+        await _healthy(relay)

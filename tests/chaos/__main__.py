@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="print every fault")
     parser.add_argument("--sabotage", choices=SABOTEURS, help="take a mechanism out: the run must fail")
     parser.add_argument("--ddl", action="store_true", help="change the schema instead: nothing is lost, or it is said")
+    parser.add_argument("--mend", action=argparse.BooleanOptionalAction, help="with --ddl: workers put capture back")
     parser.add_argument("--owner", action="store_true", help="with --ddl: as a plain owner of the tables")
     wanted = parser.parse_args()
     if wanted.sabotage:
@@ -33,7 +34,13 @@ def main() -> int:
     print(f"seed {wanted.seed}", flush=True)  # noqa: T201
     try:
         if wanted.ddl:
-            ddl.run(wanted.seed, minutes=wanted.minutes or 15, superuser=not wanted.owner, aloud=wanted.verbose)
+            ddl.run(
+                wanted.seed,
+                minutes=wanted.minutes or 15,
+                superuser=not wanted.owner,
+                mend=wanted.mend,
+                aloud=wanted.verbose,
+            )
             print("nothing is lost, or it was said")  # noqa: T201
             return 0
         run(

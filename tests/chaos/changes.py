@@ -36,10 +36,11 @@ OF_CAPTURE = (
 class Changer:
     """Draws changes for the schema as it is."""
 
-    def __init__(self, session: Session, dice: random.Random, *, superuser: bool) -> None:
+    def __init__(self, session: Session, dice: random.Random, *, superuser: bool, mend: bool) -> None:
         self.session = session
         self._dice = dice
         self._superuser = superuser
+        self._mend = mend
         self._number = dice.randrange(10**6)
 
     def rows(self, query: str, *values: Any) -> list[Any]:
@@ -50,7 +51,7 @@ class Changer:
         """Give a kind and its statements; none: it does not apply at the moment."""
         if self._dice.random() < 0.3 and (back := come_back(self.session)):
             return "come back", back
-        kinds = KINDS | (OF_SUPERUSERS if self._superuser else {})
+        kinds = KINDS | (OF_SUPERUSERS if self._superuser else {}) | (OF_MENDERS if self._mend else {})
         name = self._dice.choice(list(kinds))
         return name, kinds[name](self)
 
@@ -394,6 +395,61 @@ class Changer:
         parts = self._parts()
         return [f"DROP TABLE {self._dice.choice(parts)}"] if len(parts) > 1 else []
 
+    # -- our own schema
+
+    def drop_our_function(self) -> Statements:
+        return [
+            f"DROP FUNCTION IF EXISTS syncline.{self._dice.choice(('lane_of', 'wake', 'markable', 'mark', 'event_name'))} CASCADE"
+        ]
+
+    def extend_outbox(self) -> Statements:
+        if self.rows("SELECT FROM pg_class WHERE relname = 'added' AND relnamespace = 'syncline'::regnamespace"):
+            return ["DROP INDEX syncline.added"]
+        return ["CREATE INDEX added ON syncline.outbox (key)"]
+
+    def forbid_marks(self) -> Statements:
+        """Some keys cannot be marked for a while."""
+        if self.rows("SELECT FROM pg_constraint WHERE conname = 'never'"):
+            return ["ALTER TABLE syncline.outbox DROP CONSTRAINT never"]
+        return ["ALTER TABLE syncline.outbox ADD CONSTRAINT never CHECK (key NOT LIKE '%7') NOT VALID"]
+
+    # -- our own schema, where workers may put it back
+
+    def drop_our_table(self) -> Statements:
+        return [
+            f"DROP TABLE IF EXISTS syncline.{self._dice.choice(('outbox', 'task', 'notice', 'deferred', 'observed', 'certificate'))} CASCADE"
+        ]
+
+    def drop_our_column(self) -> Statements:
+        table, column = self._dice.choice(
+            (
+                ("outbox", "hint"),
+                ("outbox", "durable"),
+                ("outbox", "tx"),
+                ("task", "options"),
+                ("notice", "entity"),
+                ("lane", "epoch"),
+            )
+        )
+        return [f"ALTER TABLE syncline.{table} DROP COLUMN {column} CASCADE"]
+
+    def retype_ours(self) -> Statements:
+        table, column, type_ = self._dice.choice(
+            (
+                ("outbox", "lane", "integer"),
+                ("outbox", "durable", "text"),
+                ("task", "reason", "varchar(5)"),
+                ("worker", "name", "varchar(3)"),
+            )
+        )
+        default = f"ALTER TABLE syncline.{table} ALTER {column} DROP DEFAULT"
+        return [
+            "BEGIN",
+            default,
+            f"ALTER TABLE syncline.{table} ALTER {column} TYPE {type_} USING left({column}::text, 3)::{type_}",
+            "COMMIT",
+        ]
+
     # -- of superusers
 
     def as_replica(self) -> Statements:
@@ -417,8 +473,11 @@ def come_back(session: Session) -> list[str]:
 
 
 def go_home(session: Session) -> list[str]:
-    """Give what brings the columns back that writers write."""
-    statements = []
+    """Give what brings the columns back that writers write, and takes away what was put on the outbox."""
+    statements = [
+        "DROP INDEX IF EXISTS syncline.added",
+        "ALTER TABLE IF EXISTS syncline.outbox DROP CONSTRAINT IF EXISTS never",
+    ]
     for table, column in (("item", "id"), ("parent", "id"), ("child", "cid"), ("child", "parent_id")):
         query = (
             "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped"
@@ -455,7 +514,12 @@ KINDS: dict[str, Callable[[Changer], Statements]] = {
         "retype_on", "shift_key", "set_expression", "generated", "default", "not_null", "check", "identity", "statistics", "rename_key", "add_value",
         "rename_value", "disable", "enable", "disable_ours", "blink", "drop_trigger", "drop_function", "another_trigger", "swap", "make_again",
         "go_away", "come_back", "there_and_back", "other_schema", "full", "cluster", "truncate", "unlogged", "move_key", "index", "unique_index",
-        "heir", "make_part", "attach", "detach", "detach_and_attach", "drop_part",
+        "heir", "make_part", "attach", "detach", "detach_and_attach", "drop_part", "drop_our_function", "extend_outbox", "forbid_marks",
     )
 }  # fmt: skip
+OF_MENDERS: dict[str, Callable[[Changer], Statements]] = {
+    "drop our table": Changer.drop_our_table,
+    "drop our column": Changer.drop_our_column,
+    "retype ours": Changer.retype_ours,
+}
 OF_SUPERUSERS: dict[str, Callable[[Changer], Statements]] = {"as replica": Changer.as_replica}

@@ -27,7 +27,7 @@ from pymongo import MongoClient
 
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
-from syncline.errors import SynclineError
+from syncline.errors import DamagedError, SynclineError
 from syncline.insight.status import Status, read_status
 from syncline.model.thresholds import Severity
 from tests import engines
@@ -224,7 +224,7 @@ on = "parent_id"
                 psycopg.connect(self.url, autocommit=True, connect_timeout=3) as session,
             ):
                 session.execute("SET lock_timeout = '1s'")
-                self._change_until(until, Changer(session, self._dice, superuser=self._superuser))
+                self._change_until(until, Changer(session, self._dice, superuser=self._superuser, mend=self._mend))
         for clerk in self._clerks:
             clerk.pause()
         self._thaw()
@@ -316,16 +316,16 @@ on = "parent_id"
         calm = time.monotonic()
         before: Any = None
         while True:
-            status = self._status()
-            critical = _critical(status) if status else []
+            status, damage = self._status()
+            critical = _critical(status) if status else damage
             drained = status is not None and not status.tasks and status.measures and not status.measures.queue_size
             now = (sorted(critical), bool(drained), status is None)
             if now != before:
                 before, calm = now, time.monotonic()
-            if status and time.monotonic() - calm > CALM_SECONDS:
+            if time.monotonic() - calm > CALM_SECONDS:
                 if critical:
                     return critical
-                if drained and not status.measures.deferred_deletes and not self._unlike():
+                if status and drained and not status.measures.deferred_deletes and not self._unlike():
                     return []
             if time.monotonic() > until:
                 unlike = self._unlike()
@@ -336,7 +336,7 @@ on = "parent_id"
 
     def _obey(self, said: list[str]) -> None:
         """Do what was said: bring tables back, and install."""
-        if not any("syncline " in message or "there is no table" in message for message in said):
+        if not any(word in message for message in said for word in ("syncline ", "there is no table", '"never"')):
             raise LostError(self._story(f"no command is named: {said}"))
         with psycopg.connect(self.url, autocommit=True) as session:
             for back in (changes.come_back, changes.go_home):
@@ -347,11 +347,14 @@ on = "parent_id"
         if left:
             raise LostError(self._story(f"still unhealthy after the command: {left}"))
 
-    def _status(self) -> Status | None:
+    def _status(self) -> tuple[Status | None, list[str]]:
+        """Ask for the status; where our schema is damaged that is what is said."""
         try:
-            return asyncio.run(read_status(self.url, None))
+            return asyncio.run(read_status(self.url, None)), []
+        except DamagedError as error:
+            return None, [str(error)]
         except SynclineError:
-            return None
+            return None, []
 
     def _unlike(self) -> list[str]:
         try:

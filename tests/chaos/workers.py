@@ -41,7 +41,9 @@ class WorkerSlot:
             status = self._process.poll()
             if status is None:
                 return
-            if status == COULD_NOT_RUN and self._last_words().startswith("error: PostgreSQL:"):
+            if status == COULD_NOT_RUN and self._last_words().startswith(
+                ("error: PostgreSQL:", "error: another tool has")
+            ):
                 self.turned_away += 1
             elif status not in self._expected:
                 self.complaints.append(f"worker {self.number} ended by itself with status {status}; see {self.log}")

@@ -1032,7 +1032,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "catalog-not-looked-at",
         "workers never look at the catalog",
-        [Swap(f"{POSTGRES}/lookout.py", "PostgresLookout.look", "if found == self._digest: ...", "if True: ...")],
+        [
+            Swap(
+                f"{POSTGRES}/lookout.py",
+                "PostgresLookout.look",
+                "if found == self._digest and not ours: ...",
+                "if True: ...",
+            )
+        ],
         [
             f"{SCHEMA}::test_a_change_that_nobody_was_there_to_see_is_noticed_at_the_start",
             f"{SCHEMA}::test_a_role_that_may_not_put_it_back_says_so",

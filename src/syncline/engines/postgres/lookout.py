@@ -61,11 +61,10 @@ class PostgresLookout:
     async def look(self) -> bool:
         """Look; tell whether anything in the catalog is otherwise than when this worker looked last."""
         connection = self._connection
-        if await self._ours.look():
-            self._mend_due = 0.0
+        ours = await self._ours.look()
         with translated():
             found = await tables.digest(connection, tables.tables_of(self._entities))
-            if found == self._digest:
+            if found == self._digest and not ours:
                 await self._try_to_mend()
                 return False
             self._looked = await tables.clock(connection)
@@ -109,7 +108,8 @@ class PostgresLookout:
     async def _tell(self, broken: Mapping[str, str]) -> None:
         for name, message in broken.items():
             await self._notices.leave(BROKEN, "critical", message, entity=name)
-        await self._notices.end_others(BROKEN, still=list(broken))
+        if not self._ours.amiss:  # else triggers say it, as often as they cannot mark
+            await self._notices.end_others(BROKEN, still=list(broken))
         if not broken:
             for name in (GAP, FAILED, UNMENDED):
                 with translated():

@@ -23,6 +23,8 @@ class OurSchema:
         self._due = 0.0
         self.lacks = False
         """`syncline install` has something to put back."""
+        self.amiss = False
+        """Something is not as it was made: triggers may not be able to mark."""
 
     async def look(self) -> bool:
         """Look, now and then; tell whether anything is otherwise than when this worker looked last.
@@ -56,5 +58,6 @@ class OurSchema:
         elif odd := await tables.odd_outbox(connection):
             told = [f"{odd}: each write takes a slower way, and is noted as a gap where that fails; take it back"]
             await self._notices.leave(DAMAGED, "warning", told[0])
+        self.amiss = bool(told)
         with translated():
             await tables.resolve(connection, DAMAGED, told, before=now)
