@@ -174,11 +174,24 @@ def test_what_is_committed_while_it_is_dumped_is_not_in_it(site: Site, target: s
     assert site.json("restore", RESTORE_DATABASE_URL=target)["differences"] == []
 
 
-def test_a_rehearsal_restores_into_a_scratch_database_compares_and_drops_it(site: Site):
-    site.run("create")
-    done = site.json("rehearse")
+@pytest.mark.parametrize("other", [False, True], ids=["its own server", "another server"])
+def test_a_rehearsal_restores_into_a_scratch_database_compares_and_drops_it(site: Site, other: bool):
+    site.run("create", "-d", "data")
+    assert "there is no backup in" in site.run("rehearse", "-d", "primary", status=3)
+    server = ("--server", "REHEARSALS") if other else ()
+    done = site.json("rehearse", "-d", "data", *server, REHEARSALS=site.url)
     assert done["differences"] == []
+    assert done["place"].startswith("syncline_rehearsal_")
     assert set(done["seconds"]) == {"read", "restore", "compare"}
+    with psycopg.connect(site.url) as connection:
+        query = "SELECT count(*) FROM pg_database WHERE datname LIKE 'syncline_rehearsal_%'"
+        assert connection.execute(query).fetchone() == (0,)
+
+
+def test_a_rehearsal_that_fails_drops_the_scratch_database_too(site: Site):
+    site.run("create")
+    fake(site, "pg_restore", '[ "$1" = --version ] && exec {real} "$@"\necho "pg_restore: error: broken" >&2; exit 1')
+    assert "pg_restore failed: pg_restore: error: broken" in site.run("rehearse", status=3)
     with psycopg.connect(site.url) as connection:
         query = "SELECT count(*) FROM pg_database WHERE datname LIKE 'syncline_rehearsal_%'"
         assert connection.execute(query).fetchone() == (0,)

@@ -261,6 +261,26 @@ def test_runners_at_once_apply_each_revision_once(single: Project):
     assert single.ask("primary", "SELECT count(*) FROM users") == [(1,)]
 
 
+def test_a_runner_that_is_killed_in_a_revision_leaves_nothing_and_no_lock(single: Project):
+    single.first()
+    slow = "op.execute('INSERT INTO users (name) VALUES (1)'); op.execute('SELECT pg_advisory_xact_lock(42)')"
+    single.add("primary", "p2", slow, before="p1")
+    command = [sys.executable, "-m", "syncline.cli.main", "db", "migrate"]
+    command += ["--config", str(single.home / "syncline.toml")]
+    with psycopg.connect(single.urls["primary"], autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(42)")
+        runner = subprocess.Popen(command, env={**os.environ, **single.env})
+        while holder.execute(AT_WORK).fetchone() != (1,):
+            assert runner.poll() is None
+            time.sleep(0.05)
+        runner.kill()
+        runner.wait()
+        holder.execute("SELECT pg_advisory_unlock(42)")
+    single.run("migrate")
+    assert single.ask("primary", "SELECT count(*) FROM users") == [(1,)]
+    assert (single.version("primary"), single.version("data")) == (["p2"], ["d1"])
+
+
 def test_a_second_runner_is_told_who_the_first_one_is(single: Project):
     single.first()
     with psycopg.connect(single.urls["primary"], autocommit=True, application_name="somebody") as other:

@@ -71,6 +71,11 @@ PLANTED = {
         "policy:public.users.seen",
         "carriers",
     ),
+    Kind.COLUMN: (
+        "ALTER TABLE users ADD last carriers[]",
+        "column:public.users.last",
+        "public.users in primary; public.carriers in data",
+    ),
     Kind.TRIGGER: (
         (
             "CREATE TRIGGER noted AFTER INSERT ON carriers REFERENCING NEW TABLE AS new_rows"

@@ -24,7 +24,7 @@ class ForeignKey(NamedTuple):
 
 
 class Use(NamedTuple):
-    """A view, a rule, a policy or an expression of ``table`` that names something else by its oid."""
+    """A view, a rule, a policy, a column's type or an expression of ``table`` that names something else by its oid."""
 
     kind: str
     table: int

@@ -17,7 +17,8 @@ WHERE k.contype = 'f' AND k.conparentid = 0
 ORDER BY k.conname, k.oid
 
 -- name: uses
--- Relations that a view, a rule or a policy names: its kind, its own relation, its name, the other relation.
+-- Relations that a view, a rule or a policy names, or whose row type a column has: its kind, its own relation, its name, the
+-- other relation.
 SELECT DISTINCT CASE WHEN r.rulename = '_RETURN' THEN 'view' ELSE 'rule' END, r.ev_class::bigint, r.rulename, d.refobjid::bigint
 FROM pg_catalog.pg_rewrite AS r
 JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
@@ -27,6 +28,14 @@ SELECT 'policy', p.polrelid::bigint, p.polname, d.refobjid::bigint
 FROM pg_catalog.pg_policy AS p
 JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid
+UNION
+SELECT 'column', a.attrelid::bigint, a.attname, other.oid::bigint
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f')
+JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_type AS e ON e.oid = CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE t.oid END
+JOIN pg_catalog.pg_class AS other ON other.oid = e.typrelid AND other.relkind IN ('r', 'p', 'v', 'm', 'f')
+WHERE a.attnum > 0 AND NOT a.attisdropped AND other.oid <> a.attrelid
 ORDER BY 1, 2, 3, 4
 
 -- name: inheritance

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     VIEW = "view"
     RULE = "rule"
     POLICY = "policy"
+    COLUMN = "column"
     TRIGGER = "trigger"
     FUNCTION = "function"
     INHERITANCE = "inheritance"
@@ -36,6 +37,7 @@ REMEDIES = {
     Kind.VIEW: "make it one view for each database, and join in the application",
     Kind.RULE: "write to each database from the application",
     Kind.POLICY: "keep a copy of what the policy looks up beside the table, or check in the application",
+    Kind.COLUMN: "give the column a type of its own (CREATE TYPE … AS, or jsonb): a row type goes with its table",
     Kind.TRIGGER: "do in the application, or by an outbox, what the trigger does on the other side",
     Kind.FUNCTION: "make it one function for each database, called by the application",
     Kind.INHERITANCE: "keep a table and its partitions or children in one database",
