@@ -119,6 +119,25 @@ async def test_values_change_places_and_parents_come_late(relay: Rows) -> None:
         await settled(relay)
 
 
+async def test_a_child_whose_parent_is_on_its_way_is_not_parked(relay: Rows) -> None:
+    """However often it is tried meanwhile."""
+    relay.there.autocommit = False
+    async with relay.worker():
+        relay.there.execute("LOCK TABLE parent IN SHARE MODE")
+        relay.sql("INSERT INTO parent VALUES (1, 'a')")
+        await until(
+            lambda: relay.sql("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'RowExclusiveLock'"),
+            what="the parent is being written",
+        )
+        relay.sql("INSERT INTO child (a, b, parent, slot) VALUES (1, 'x', 1, 1)")
+        tries = lambda: len([done for done in relay.seen.batches if done.entity == "child"])  # noqa: E731
+        await until(lambda: tries() >= 5 or relay.parked(), what=lambda: f"{tries()} tries")
+        assert relay.parked() == {}
+        relay.there.rollback()
+        relay.there.autocommit = True
+        await settled(relay)
+
+
 async def test_a_random_history_with_killed_sessions_ends_equal(relay: Rows) -> None:
     dice = random.Random(20_262)
     relay.there.execute("CREATE TABLE deletes (id int)")
@@ -176,3 +195,29 @@ async def test_columns_are_renamed_and_left_out(database, other, monkeypatch) ->
         relay.sql("DELETE FROM item WHERE id = 1")
         await relay.drained(deferred=True)
         assert relay.there.execute("SELECT * FROM copies").fetchall() == [(None, 2)]
+
+
+async def test_truncate_leaves_nothing(relay: Rows) -> None:
+    async with relay.worker():
+        relay.sql("INSERT INTO parent SELECT n FROM generate_series(1, 50) AS n")
+        relay.sql(
+            "INSERT INTO child (a, b, parent, slot) SELECT n, 'b' || n % 3, n, n FROM generate_series(1, 50) AS n"
+        )
+        await settled(relay)
+        relay.sql("TRUNCATE parent, child")
+        relay.sql("INSERT INTO parent VALUES (7, 'after')")
+        await relay.drained(tasks=True, deferred=True)
+        await settled(relay)
+
+
+async def test_a_column_that_the_target_lacks_stops_the_flow_and_parks_nothing(relay: Rows) -> None:
+    async with relay.worker():
+        relay.sql("INSERT INTO parent VALUES (1, 'a')")
+        await settled(relay)
+        relay.there.execute("ALTER TABLE parent RENAME COLUMN code TO old")
+        relay.sql("UPDATE parent SET code = 'b'")
+        await until(lambda: relay.seen.outages, what="the target refuses")
+        await until(lambda: "has no column code" in str(relay.seen.outages), what=lambda: str(relay.seen.outages))
+        assert relay.parked() == {}
+        relay.there.execute("ALTER TABLE parent RENAME COLUMN old TO code")
+        await settled(relay)

@@ -2066,7 +2066,7 @@ MUTANTS: Sequence[Mutant] = (
                 "if True: ...",
             )
         ],
-        [f"{SQL_RELAY}::test_a_random_history_with_killed_sessions_ends_equal"],
+        [f"{SQL_RELAY}::test_a_child_whose_parent_is_on_its_way_is_not_parked"],
     ),
 )
 

@@ -22,7 +22,7 @@ _CODES = MappingProxyType(
         "P0001": "trigger",
     }
 )
-_ROWS = ("22", "23", "44", "P0", "54")
+_ROWS = ("21", "22", "23", "44", "P0", "54")
 """Classes that are about a row: data, constraints, a view's check, a trigger's own refusal, limits of an index."""
 
 

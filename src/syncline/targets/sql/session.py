@@ -35,8 +35,9 @@ LIMITS: Mapping[str, str] = MappingProxyType(
     }
 )
 LATER_SECONDS = 2.0
-_REFUSED = ("28", "42501", "25006", "3D", "53100")
-"""SQLSTATEs of a server that refuses to work, whatever it is given: rights, a standby, no database, a full disk."""
+_REFUSED = ("0A", "28", "42", "25006", "3D", "3F", "53100")
+"""SQLSTATEs of a server that refuses, whatever row it is given: rights, a standby, no database, a full disk; a table, a
+column or a type that is gone."""
 _UNAVAILABLE = ("08", "40", "53", "55", "57", "58", "25", "XX")
 """Classes that are about the server and other transactions, never about a row."""
 _NO_SERVER = "the target does not answer"

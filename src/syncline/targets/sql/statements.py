@@ -167,6 +167,17 @@ def children(table: Table, reference: Reference, child_key: Sequence[str]) -> sq
     )
 
 
+def page(table: Table, *, after: bool) -> sql.Composed:
+    """Read keys in their order, as texts. Parameters: the key to start after (``after``) as texts; the limit."""
+    key = _key_columns(table)
+    names = _names([column.name for column in key], "t")
+    bound = [sql.SQL("%s::text::{}").format(sql.SQL(column.type)) for column in key]
+    where = sql.SQL(" WHERE ({}) > ({})").format(names, sql.SQL(", ").join(bound)) if after else sql.SQL("")
+    return sql.SQL("SELECT {} FROM {} AS t{} ORDER BY {} LIMIT %s").format(
+        sql.SQL(", ").join([_text("t", column.name) for column in key]), qualified(table.name), where, names
+    )
+
+
 def read(table: Table, names: Sequence[str]) -> sql.Composed:
     """Read rows by key, as the output functions write them. Parameters: as of ``delete``."""
     key = _key_columns(table)

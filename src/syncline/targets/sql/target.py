@@ -8,7 +8,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from syncline.errors import LaneLostError, TargetError, TargetUnavailableError, UnsuitableTargetError
+from syncline.errors import (
+    LaneLostError,
+    PrivilegeError,
+    TargetError,
+    TargetRefusedError,
+    TargetUnavailableError,
+    UnsuitableTargetError,
+)
 from syncline.model.entity import Entity, TableName
 from syncline.model.fields import field_name
 from syncline.ports import Batch, Beat, Conflict, Document, Report
@@ -48,6 +55,9 @@ class SqlTarget:
         self._connect_seconds = max(1, int(connect_seconds))
         self._control = Control(schema)
         self._places = asyncio.Semaphore(sessions)
+        self._places_to_control = asyncio.Semaphore(
+            2
+        )  # writes that wait for somebody's lock do not keep out a takeover
         self._idle: list[Connection] = []
         self._tables: dict[TableName, Table] = {}
         self._writing = Writing(self._control, self._tables)
@@ -95,7 +105,7 @@ class SqlTarget:
         if not lanes:
             raise TargetError("a batch without lanes has no fence")
         if lost := [lane for lane, epoch in lanes.items() if epoch <= self._lost.get(lane, -1)]:
-            raise LaneLostError("an earlier batch of these lanes may still be written", lanes=lost, unknown=True)
+            raise LaneLostError("an earlier batch of these lanes may still be written", lanes=lost)
         yielding = self._yielding(batch)
         try:
             async with self._session() as connection:
@@ -144,11 +154,26 @@ class SqlTarget:
 
     async def apply(self, batch: Batch) -> Report:
         """Write states of one entity, as ``write``; see ``syncline.ports.Target``."""
-        table = await self._table_of(batch.entity)
+        try:
+            outcome = await self.write(batch.lanes, [self._changes(batch, await self._table_of(batch.entity))])
+        except TargetRefusedError:
+            self._tables.pop(TableName.parse(batch.entity.collection), None)  # it may be another one by now
+            raise
+        except (UnsuitableTargetError, PrivilegeError) as error:
+            self._tables.pop(TableName.parse(batch.entity.collection), None)
+            raise TargetRefusedError(error.message, hint=error.hint) from error  # no record is to blame
+        return Report(
+            rejected=[rejection for _, rejection in outcome.rejected],
+            conflicts=[_conflict(refusal) for refusal in outcome.refused],
+        )
+
+    @staticmethod
+    def _changes(batch: Batch, table: Table) -> Changes:
         states = batch.states
         names = tuple(states[0].body) if states else ()
+        table.written(names)
         try:
-            changes = Changes(
+            return Changes(
                 table,
                 names,
                 [Put(state.key, [state.body[name] for name in names]) for state in states],
@@ -159,11 +184,6 @@ class SqlTarget:
                 f"the key of {table.name} in the target is ({', '.join(table.key)}), in the source another one",
                 hint="give both tables one key, or set `key` of the entity",
             ) from error
-        outcome = await self.write(batch.lanes, [changes])
-        return Report(
-            rejected=[rejection for _, rejection in outcome.rejected],
-            conflicts=[_conflict(refusal) for refusal in outcome.refused],
-        )
 
     def as_json(self, batch: Batch) -> dict[str, str]:
         """Give a batch's rows as JSON, by key."""
@@ -179,6 +199,27 @@ class SqlTarget:
         names = [column.name for column in table.columns]
         rows = await self.read_rows(table, names, [[id_[name] for name in table.key] for id_ in ids])
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    async def walk(
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+    ) -> AsyncIterator[list[Document]]:
+        """Walk a table in the order of its key, as lists of ``{"_id": key}``; the key as columns with texts."""
+        table = await self._table_of(entity)
+        last = [after[name] for name in table.key] if resume else []
+        while True:
+            async with self._session() as connection:
+                with translated():
+                    query = statements.page(table, after=bool(last))
+                    rows = await (await connection.execute(query, [*last, size])).fetchall()
+            if rows:
+                yield [{"_id": dict(zip(table.key, row, strict=True))} for row in rows]
+            if len(rows) < size:
+                return
+            last = list(rows[-1])
+
+    async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:  # noqa: ARG002
+        """Remove nothing: nothing in a user's row says that it is ours."""
+        return 0
 
     async def _table_of(self, entity: Entity) -> Table:
         """Find the table of an entity: the one that its ``collection`` names."""
@@ -198,13 +239,13 @@ class SqlTarget:
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read the highest epoch that each lane has announced here."""
-        async with self._session() as connection:
+        async with self._session(control=True) as connection:
             with translated():
                 return await self._control.epochs(connection)
 
     async def announce(self, epochs: Mapping[int, int]) -> set[int]:
         """Raise lanes' epochs where they are lower, each when no batch of the lane is open any more."""
-        async with self._session(patient=len(epochs)) as connection:
+        async with self._session(control=True, patient=len(epochs)) as connection:
             with translated():
                 raised = await self._control.announce(connection, epochs)
         for lane in raised:
@@ -214,19 +255,19 @@ class SqlTarget:
 
     async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
         """Store ``beat`` unless another system's is stored, or a higher count of its own; give what was there."""
-        async with self._session() as connection:
+        async with self._session(control=True) as connection:
             with translated():
                 return await self._control.beat(connection, beat, over)
 
     async def read_beat(self) -> Beat | None:
         """Read the heartbeat record without touching it."""
-        async with self._session() as connection:
+        async with self._session(control=True) as connection:
             with translated():
                 return await self._control.read_beat(connection)
 
     async def probe(self) -> None:
         """Write something small and durable, to tell a sick server from a sick batch."""
-        async with self._session() as connection:
+        async with self._session(control=True) as connection:
             with translated():
                 await self._control.probe(connection)
 
@@ -243,10 +284,10 @@ class SqlTarget:
             await connection.close()
 
     @asynccontextmanager
-    async def _session(self, *, patient: int = 0) -> AsyncIterator[Connection]:
+    async def _session(self, *, patient: int = 0, control: bool = False) -> AsyncIterator[Connection]:
         """Lend a session, for a bounded time; one that has not come back whole is closed."""
         limit = self.timeout_seconds + SLACK_SECONDS + self._connect_seconds + patient * SLACK_SECONDS
-        async with self._places:
+        async with self._places_to_control if control else self._places:
             connection = await self._take()
             whole = False
             try:
