@@ -23,7 +23,7 @@ class Order(Shop):
 
 
 @pytest.mark.postgres(18, "WITHOUT OVERLAPS")
-async def test_a_temporal_key_is_none_and_a_period_proposes_no_embed(database: str) -> None:
+async def test_a_temporal_key_is_none_and_a_period_makes_no_part(database: str) -> None:
     """Two rows are told apart by what they contain: ``init`` says so, and what refers to a period is no part of a document."""
     found = await proposed(
         database,

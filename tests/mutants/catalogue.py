@@ -2068,6 +2068,25 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{SQL_RELAY}::test_a_child_whose_parent_is_on_its_way_is_not_parked"],
     ),
+    Mutant(
+        "commands-wait-five-seconds",
+        "connect_timeout_seconds does not reach commands and the page",
+        [Swap("syncline/insight/reach.py", "source", "settings.connect_timeout.total_seconds()", "5.0")],
+        ["tests/cases/test_every_setting.py::test_every_connection_to_the_source_waits_so_long"],
+    ),
+    Mutant(
+        "unenforced-taken-for-a-cascade",
+        "the session hook refuses a foreign key by which PostgreSQL 18 changes no rows",
+        [
+            Swap(
+                "syncline/capture/session.sql",
+                "cascades",
+                "coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)",
+                "true",
+            )
+        ],
+        ["tests/cases/test_newer_releases.py::test_a_foreign_key_that_is_not_enforced_changes_nothing"],
+    ),
 )
 
 

@@ -273,7 +273,6 @@ SELECT NOT current_setting('autovacuum')::boolean AS server, EXISTS (
 SELECT count(*) AS overdue FROM (SELECT FROM syncline.deferred WHERE due < clock_timestamp() - interval '5 minutes' LIMIT 1000) AS few
 
 -- name: foreign_keys
--- Those of periods (18) are left out: their rows belong to a parent that contains them, not to an equal one.
 SELECT cn.nspname AS child_schema, c.relname AS child, pn.nspname AS parent_schema, p.relname AS parent,
        (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY AS k (num, n)
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = k.num) AS columns,
@@ -282,7 +281,7 @@ SELECT cn.nspname AS child_schema, c.relname AS child, pn.nspname AS parent_sche
 FROM pg_catalog.pg_constraint AS f
 JOIN pg_catalog.pg_class AS c ON c.oid = f.conrelid JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
-WHERE f.contype = 'f' AND f.conparentid = 0 AND cn.nspname <> 'syncline' AND NOT coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false)
+WHERE f.contype = 'f' AND f.conparentid = 0 AND cn.nspname <> 'syncline'
 ORDER BY 3, 4, 1, 2, f.conname
 
 -- name: extension_tables
