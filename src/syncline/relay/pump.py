@@ -349,7 +349,8 @@ class Pump:
             rejected[entity].append(rejection)
             self._poison.parked((entity, rejection.key))
         parked = {(entity, rejection.key) for entity, rejection in work.ack.rejected}
-        written = [one for one in work.records() if one not in parked and one not in work.waiting]
+        left = parked | work.waiting
+        written = [one for one in work.records() if one not in left]
         self._poison.succeeded(written)
         self._outranked.settled(written)
         self._reader.in_time()
@@ -360,8 +361,7 @@ class Pump:
         for entity, touched in work.touched.items():
             plan, report = self._plans[entity], work.reports.get(entity, Report())
             present, absent = work.counts.get(entity, (0, 0))
-            done = [key for key in touched.hints if (entity, key) not in work.waiting and (entity, key) not in parked]
-            self._conflicts.settled(entity, done)
+            self._conflicts.settled(entity, [key for key in touched.hints if (entity, key) not in left])
             self._conflicts.parked(entity, [rejection.key for rejection in rejected[entity]])
             self.totals["applied"] += present
             self.totals["deleted"] += absent
