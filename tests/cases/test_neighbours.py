@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import bson
+import psycopg
 import pytest
+from pymongo import MongoClient
 
 from syncline.model.entity import Computed, Fields, Index
 from syncline.relay.conflicts import FIRST_PAUSE, MOST_PAUSE, PATIENCE, Conflicts
@@ -59,13 +62,60 @@ async def test_who_waits_is_written_when_the_other_one_is_deleted(exchanged: Rel
 
 
 def test_who_waits_for_long_is_tried_less_often() -> None:
-    found = Conflicts(None, None)  # type: ignore[arg-type]  # neither is asked
+    found = Conflicts(None, None, {})  # type: ignore[arg-type]  # none is asked
     record = (1, "2")
     assert found.pause(record) == FIRST_PAUSE
     found._waits[record] = PATIENCE
     assert found.pause(record) == FIRST_PAUSE
     found._waits[record] = 10_000
     assert found.pause(record) == MOST_PAUSE
+
+
+# -- a unique value that belongs to a document which no record can have
+
+
+@pytest.fixture
+def latin1(postgres: Any) -> Iterator[str]:
+    """A source whose encoding has no bytes for most of what a document may hold."""
+    name = "latin1_neighbours"
+    with psycopg.connect(postgres.url, autocommit=True) as conn:
+        conn.execute(f"DROP DATABASE IF EXISTS {name}")
+        conn.execute(f"CREATE DATABASE {name} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0")
+        yield psycopg.conninfo.make_conninfo(postgres.url, dbname=name)
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_a_holder_that_the_source_cannot_write_is_nobodys_record(
+    latin1: str, mongo_url: str, mongo_db: str
+) -> None:
+    """Neither its key nor the message about it stops the others, or comes again and again."""
+    ddl = "CREATE TABLE t (id text PRIMARY KEY, u text); CREATE TABLE other (id bigint PRIMARY KEY)"
+    async with relayed(latin1, (mongo_url, mongo_db), ddl=ddl, entities=[UNIQUE, entity("other")]) as relay:
+        with MongoClient[dict[str, Any]](mongo_url) as client:
+            client[mongo_db].t.insert_one({"_id": "имя", "u": "x"})
+        async with relay.worker():
+            relay.sql("INSERT INTO t VALUES ('1', 'x')")
+            relay.sql("INSERT INTO other VALUES (1)")
+            await relay.drained()
+        assert relay.parked() == {"1": "unique_value"}
+        ((error,),) = relay.sql("SELECT error FROM syncline.parked")
+        assert "belongs to t/'\\u0438\\u043c\\u044f', which is not a record of this entity" in error
+        assert relay.document(1, entity("other"))
+
+
+async def test_a_long_value_leaves_a_short_message(database: str, mongo_url: str, mongo_db: str) -> None:
+    """MongoDB cuts its own within a character: that is no reason to take the record for too large."""
+    ddl = "CREATE TABLE t (id bigint PRIMARY KEY, u text)"
+    async with relayed(database, (mongo_url, mongo_db), ddl=ddl, entities=[UNIQUE]) as relay, relay.worker():
+        for pad in range(3):  # one of them is cut there
+            relay.sql(
+                "INSERT INTO t SELECT %s + g, repeat('x', %s) || repeat('ä', 9000) FROM generate_series(0, 1) g",
+                10 * pad,
+                pad,
+            )
+        await relay.drained()
+        assert relay.parked() == {"1": "unique_value", "11": "unique_value", "21": "unique_value"}
+        assert all(len(error) < 1000 for (error,) in relay.sql("SELECT error FROM syncline.parked"))
 
 
 # -- in one batch

@@ -1325,6 +1325,18 @@ MUTANTS: Sequence[Mutant] = (
         [f"{NEIGHBOURS}::test_a_record_that_cannot_be_written_is_not_tried_at_every_turn_of_who_waits_for_it"],
     ),
     Mutant(
+        "replies-decoded-strictly",
+        "a message that MongoDB has cut within a character fails the whole reply",
+        [Swap("syncline/targets/mongo.py", "MongoTarget._command", "REPLIES", "CODEC")],
+        [f"{NEIGHBOURS}::test_a_long_value_leaves_a_short_message"],
+    ),
+    Mutant(
+        "message-as-it-is",
+        "a message that the source has no bytes for fails the acknowledgement of the whole batch",
+        [Swap(f"{OUTBOX}/acknowledge.py", "parameters", "sayable(connection, rejection.message)", "rejection.message")],
+        [f"{NEIGHBOURS}::test_a_holder_that_the_source_cannot_write_is_nobodys_record"],
+    ),
+    Mutant(
         "sifted-in-one-breath",
         "documents are encoded one by one while everybody waits",
         [Swap("syncline/targets/mongo_errors.py", "portions", "number % BREATH == 0", "False")],

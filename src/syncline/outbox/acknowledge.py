@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from syncline.outbox.arrays import integers
+from syncline.outbox.connection import Connection, sayable
 from syncline.outbox.dialect import Dialect, statements
 from syncline.ports import Acknowledgement as Acknowledgement  # noqa: PLC0414  for the relay, for now
 
@@ -27,7 +28,7 @@ def statement(dialect: Dialect, *, history: bool, absent: bool, rejected: bool, 
     return f"/* syncline */ WITH {', '.join(parts[name] for name in names)} SELECT lane FROM held"  # noqa: S608  ours
 
 
-def parameters(ack: Acknowledgement) -> dict[str, Any]:
+def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:
     """Turn an acknowledgement into the statement's parameters (``worker`` and ``grace`` come from elsewhere)."""
     values: dict[str, Any] = {
         "seqs": integers(ack.seqs),
@@ -42,7 +43,7 @@ def parameters(ack: Acknowledgement) -> dict[str, Any]:
         values["bad_entities"] = [entity for entity, _ in ack.rejected]
         values["bad_keys"] = [rejection.key for _, rejection in ack.rejected]
         values["bad_codes"] = [rejection.code for _, rejection in ack.rejected]
-        values["bad_messages"] = [rejection.message.replace("\0", "") for _, rejection in ack.rejected]
+        values["bad_messages"] = [sayable(connection, rejection.message) for _, rejection in ack.rejected]
     if ack.documents:
         values["doc_entities"] = [entity for entity, _ in ack.documents]
         values["doc_keys"] = [key for _, key in ack.documents]

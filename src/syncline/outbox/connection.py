@@ -220,3 +220,9 @@ def first_line(error: BaseException) -> str:
     """Shorten a driver's message to its first line."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0]
+
+
+def sayable(connection: Connection, text: str) -> str:
+    """Give a message a form that the source can store, whatever its encoding: what came from elsewhere is spelt out."""
+    utf8 = (connection.info.parameter_status("server_encoding") or "UTF8") == "UTF8"
+    return text.replace("\0", "").encode("utf-8" if utf8 else "ascii", "backslashreplace").decode("utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncline.outbox.connection import Connection, translated
+from syncline.outbox.connection import Connection, sayable, translated
 from syncline.outbox.dialect import dialect_of, statements
 
 
@@ -11,7 +11,7 @@ async def leave_notice(
 ) -> None:
     """Leave a notice, once: one of a name is open for an entity, with the newest message."""
     queries = statements("queries.sql", dialect_of(connection))
-    values = {"name": name, "severity": severity, "message": message, "entity": entity}
+    values = {"name": name, "severity": severity, "message": sayable(connection, message), "entity": entity}
     with translated():
         if entity is not None:
             await connection.execute(queries["notice_again"], values)

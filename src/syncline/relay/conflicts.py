@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncline.errors import SourceError, TableLockedError
+from syncline.errors import SourceError, SynclineError, TableLockedError
 from syncline.model.canonical import differences
 from syncline.model.mark import Hint
 from syncline.ports import Absence, Batch, Conflict, Document, Plan, Rejection, Source, Target
@@ -22,6 +22,8 @@ REFUSED_SECONDS = 10.0
 """So long a holder that could not be written is left alone: nothing is to be had by marking it again and again."""
 FIRST_PAUSE, MOST_PAUSE = 0.02, 1.0
 """Seconds until a record that waits is tried again: the first times, and after many."""
+SHOWN = 200
+"""Characters of a value in a message."""
 CHUNK = 1000
 """Rows of holders that are read at a time."""
 
@@ -165,7 +167,7 @@ class Conflicts:
         outdated: dict[str, None] = {}
         for conflict, holder, key in zip(conflicts, holders, keys, strict=True):
             why = None
-            if holder is not None and key is None:
+            if holder is not None and (key is None or key in rows.impossible):
                 why = _rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
             elif holder is not None and key is not None and key in rows.unreadable:
                 why = _rejection(plan, conflict, key, "whose row cannot be read")
@@ -188,8 +190,8 @@ class Conflicts:
             chunk = keys[start : start + CHUNK]
             try:
                 await self._read(plan, chunk, rows)
-            except SourceError as error:
-                if error.retryable or isinstance(error, TableLockedError):
+            except Exception as error:
+                if isinstance(error, SynclineError) and (error.retryable or isinstance(error, TableLockedError)):
                     raise
                 for key in chunk:
                     await self._read_one(plan, key, rows)
@@ -201,6 +203,8 @@ class Conflicts:
         except SourceError as error:
             if error.retryable or isinstance(error, TableLockedError):
                 raise
+            (rows.impossible if error.unsayable else rows.unreadable).add(key)
+        except Exception:  # noqa: BLE001  its row is there, and the mapping stumbles over it
             rows.unreadable.add(key)
 
     async def _read(self, plan: Plan, keys: Sequence[str], rows: _Rows, *, apart: bool = False) -> None:
@@ -214,6 +218,8 @@ class _Rows:
 
     bodies: dict[str, Document] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
+    impossible: set[str] = field(default_factory=set)
+    """Keys that the source's encoding has no bytes for."""
 
     def have(self, key: str, holder: Document, paths: Iterable[str]) -> bool:
         """Tell whether a record is there, and in these fields what its document is."""
@@ -232,12 +238,17 @@ def _stuck(plan: Plan, conflict: Conflict, holder: Document | None) -> Rejection
 
 
 def _rejection(plan: Plan, conflict: Conflict, holder: str, why: str) -> Rejection:
-    value = ", ".join(f"{name} = {value!r}" for name, value in conflict.value.items())
+    value = ", ".join(f"{name} = {_shortened(repr(value))}" for name, value in conflict.value.items())
     return Rejection(
         conflict.key,
         "unique_value",
-        f"unique index {conflict.index}: {value} belongs to {plan.entity.collection}/{holder}, {why}",
+        f"unique index {conflict.index}: {value} belongs to {plan.entity.collection}/{_shortened(holder)}, {why}",
     )
+
+
+def _shortened(text: str) -> str:
+    """Leave out what nobody reads: a value may have megabytes, and each try leaves a message."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"
 
 
 def _at(document: Document, path: str) -> Any:

@@ -50,6 +50,9 @@ CODEC = bson.CodecOptions[dict[str, Any]](
     tz_aware=False,
 )
 
+REPLIES = CODEC.with_options(unicode_decode_error_handler="replace")
+"""For write commands: the server cuts a long message anywhere, also within a character."""
+
 SHOWN = AS_STORED.with_options(unicode_decode_error_handler="replace")
 """For what the server tells of itself, commands of others included."""
 
@@ -251,7 +254,7 @@ class MongoTarget:
         """
         return await self._database.command(
             {name: collection.name, field: operations, "ordered": False, "writeConcern": DURABLE.document},
-            codec_options=CODEC,  # a command takes the driver's defaults, not the database's
+            codec_options=REPLIES,  # a command takes the driver's defaults, not the database's
         )
 
     async def _delete(

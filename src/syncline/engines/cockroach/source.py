@@ -101,7 +101,7 @@ class CockroachMarks(SqlMarks):
         """Remove marks under the lease; return the lanes that are still held."""
         unpark = ack.unpark
         if unpark and ack.rejected:  # a statement changes a table once
-            values = acknowledge.parameters(ack) | {"worker": self.worker, "grace": grace}
+            values = acknowledge.parameters(ack, self._connections.acker) | {"worker": self.worker, "grace": grace}
             await Statements(self._connections.acker, self._queries).run("unpark", **values)
             unpark = False
         held = await self._acknowledge(ack, grace=grace, history=history, unpark=unpark)

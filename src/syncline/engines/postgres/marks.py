@@ -47,7 +47,7 @@ class SqlMarks:
             unpark=unpark,
             documents=bool(ack.documents),
         )
-        values = acknowledge.parameters(ack) | {"worker": self.worker, "grace": grace}
+        values = acknowledge.parameters(ack, self._connections.acker) | {"worker": self.worker, "grace": grace}
         with translated():
             cursor = await self._connections.acker.execute(query, values)
             return {lane for (lane,) in await cursor.fetchall()}
