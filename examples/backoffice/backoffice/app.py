@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from backoffice import logs, problems
 from backoffice.health import HealthCheck
@@ -16,11 +18,14 @@ from backoffice.routes import (
     auth,
     carriers,
     delivery,
+    exports,
     facilities,
     health,
+    imports,
     integrations,
     organizations,
     roles,
+    transforms,
     users,
 )
 from backoffice.services import Services
@@ -35,6 +40,21 @@ A back office: people and what they may do, customers, integrations, delivery pr
 Log in with `POST /api/auth/login`, send `Authorization: Bearer …`. Errors are problem details (RFC 9457).
 """
 UPLOADS = "/api/imports"
+ROUTES = (
+    health,
+    auth,
+    users,
+    roles,
+    audit,
+    organizations,
+    facilities,
+    integrations,
+    carriers,
+    delivery,
+    transforms,
+    imports,
+    exports,
+)
 
 
 def create_app(settings: Settings | None = None, databases: Databases | None = None) -> FastAPI:
@@ -51,7 +71,12 @@ def create_app(settings: Settings | None = None, databases: Databases | None = N
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(services.databases.check)  # swapped URLs, one database twice: said at the start
         async with services.open():
-            yield
+            settling = asyncio.create_task(_settle(services))
+            try:
+                yield
+            finally:
+                settling.cancel()
+                await asyncio.wait({settling})
 
     app = FastAPI(title="backoffice", version="1.0", description=DESCRIPTION, lifespan=lifespan)
     app.state.services = services
@@ -61,6 +86,16 @@ def create_app(settings: Settings | None = None, databases: Databases | None = N
     app.add_middleware(RequestTimes, metrics=services.metrics)
     app.add_middleware(Correlation)
     problems.install(app)
-    for one in (health, auth, users, roles, audit, organizations, facilities, integrations, carriers, delivery):
+    for one in ROUTES:
         app.include_router(one.router)
     return app
+
+
+async def _settle(services: Services) -> None:
+    """Finish imports that somebody left half done, for as long as this process lives."""
+    while True:
+        try:
+            await services.imports.settle()
+        except (SynclineError, SQLAlchemyError) as error:
+            structlog.get_logger().error("imports cannot be settled", error=str(error).partition("\n")[0])
+        await asyncio.sleep(services.settings.settle_seconds)

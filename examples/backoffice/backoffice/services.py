@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from backoffice.callers import Caller
+from backoffice.imports.workflow import Imports
 from backoffice.models import DataBase, PrimaryBase
 from backoffice.passwords import Passwords
 from backoffice.settings import Settings
@@ -32,6 +33,7 @@ class Services:
     sessions: async_sessionmaker[AsyncSession]
     callers: SessionCache[Caller]
     passwords: Passwords
+    imports: Imports
     metrics: AppMetrics
 
     @classmethod
@@ -46,12 +48,14 @@ class Services:
         databases.declare("primary", PrimaryBase)
         databases.declare("data", DataBase)
         metrics = AppMetrics()
+        sessions = databases.async_session_factory(expire_on_commit=False)
         return cls(
             settings=settings,
             databases=databases,
-            sessions=databases.async_session_factory(expire_on_commit=False),
+            sessions=sessions,
             callers=SessionCache(names=Caller.names, revocations=revocations(databases), observer=metrics),
             passwords=Passwords(settings.hash_memory_kib),
+            imports=Imports(sessions),
             metrics=metrics,
         )
 

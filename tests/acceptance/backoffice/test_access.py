@@ -37,7 +37,7 @@ def routes(app: FastAPI) -> Iterator[tuple[str, APIRoute]]:
             if isinstance(route, APIRoute):
                 found += 1
                 yield f"{min(route.methods)} {route.path}", route
-    assert found > 40
+    assert found > 50
 
 
 def guards(dependant: Any) -> Iterator[Any]:
@@ -48,7 +48,10 @@ def guards(dependant: Any) -> Iterator[Any]:
 
 
 def path_of(route: APIRoute) -> str:
-    places = {one.name: {"database": "primary", "zone": "EU"}.get(one.name, "1") for one in route.dependant.path_params}
+    places = {
+        one.name: {"database": "primary", "zone": "EU", "name": "x"}.get(one.name, "1")
+        for one in route.dependant.path_params
+    }
     return route.path.format(**places)
 
 
@@ -180,10 +183,10 @@ async def test_it_counts_at_once_in_another_process(
     while not kept.current:
         assert time.monotonic() < until
         await asyncio.sleep(0.01)
-    await there.get("/api/users?limit=1")
     before = kept.counts.hit
-    await there.get("/api/users?limit=1")
-    assert kept.counts.hit == before + 1
+    while kept.counts.hit == before:  # it is kept there, too
+        assert time.monotonic() < until
+        await there.get("/api/users?limit=1")
     await change(system, admin, ann)
     await ended(there, "/api/users?limit=1", status)
 
@@ -203,6 +206,9 @@ READS = {
     "/api/carriers": 0,
     "/api/delivery/offers?zone=EU&grams=1": 0,
     "/api/delivery/rates/1": 0,
+    "/api/imports": 1,
+    "/api/imports/1/rejects": 0,
+    "/api/transforms": 0,
 }
 """Queries that PRIMARY gets for a request of somebody whose session is kept: none is for the session."""
 
@@ -210,15 +216,29 @@ READS = {
 @pytest.mark.parametrize(("path", "most"), READS.items())
 async def test_queries_that_primary_gets_for_a_route(app: FastAPI, admin: Person, path: str, most: int):
     me = await admin.get("/api/auth/me")
-    with counted(app) as statements:
-        for _ in range(2):
-            await admin.get(path.format(id=me["userId"]))
-    assert len(statements) == 2 * most, statements
+    statements = await steadily(app, lambda: admin.get(path.format(id=me["userId"])))
+    assert len(statements) == most, statements
     assert not [one for one in statements if "token_digest" in one and path != "/api/auth/sessions"]
 
 
 async def test_a_session_that_is_not_kept_takes_one_query(app: FastAPI, admin: Person):
-    await admin.log_in()
-    with counted(app) as statements:
+    async def ask() -> None:
+        app.state.services.callers._forget()
         await asyncio.gather(*(admin.get("/api/auth/me") for _ in range(20)))
-    assert len(statements) == 1
+
+    assert len(await steadily(app, ask, loads=1)) == 1
+
+
+async def steadily(app: FastAPI, ask: Callable[[], Awaitable[Any]], loads: int = 0) -> list[str]:
+    """List PRIMARY's statements while something is asked: at a time when the cache hears of revocations, and may keep.
+
+    On a machine that stands still for a second it may not: then it is asked again.
+    """
+    counts, until = app.state.services.callers.counts, time.monotonic() + 60
+    while True:
+        before = counts.bypass, counts.load + loads
+        with counted(app) as statements:
+            await ask()
+        if (counts.bypass, counts.load) == before:
+            return statements
+        assert time.monotonic() < until, statements

@@ -166,7 +166,7 @@ async def test_the_openapi_document_has_an_example_for_everything_that_comes_in(
     for name, schema in document["components"]["schemas"].items():
         if schema.get("additionalProperties") is False:  # what comes in refuses unknown fields
             for field, about in schema["properties"].items():
-                shown = {"examples", "default", "enum", "$ref"} & set(about)
+                shown = {"examples", "default", "enum", "const", "$ref"} & set(about)
                 assert shown, f"{name}.{field}"
 
 

@@ -1,0 +1,1 @@
+"""Imports of delivery prices: files, steps on columns, staging, and a workflow over two databases."""
