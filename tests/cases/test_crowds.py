@@ -233,6 +233,9 @@ class Stumbling:
             raise ValueError("negative")
         return [{"_id": row[-1]} for row in rows]
 
+    def ids_of(self, rows, bodies):
+        return [row[-1] for row in rows[: len(bodies)]]
+
 
 @pytest.fixture
 def states():

@@ -129,6 +129,25 @@ async def test_a_defect_under_a_write_ends_no_worker(database, searched, monkeyp
     assert searched == ["AttributeError: a defect"]
 
 
+async def test_a_defect_under_a_conflict_ends_no_worker(database, searched, monkeypatch):
+    """Sibling: a value that the driver stumbles over when its holder is looked for."""
+    one = entity("other", indexes=(Index((("n", 1),), unique=True),))
+    async with relayed(database, ddl=T, entities=[one]) as relay:
+        holders = relay.target.holders
+
+        async def fails(entity, values):
+            if searched:
+                return await holders(entity, values)
+            raise InvalidDocument("cannot encode object")
+
+        monkeypatch.setattr(relay.target, "holders", fails)
+        relay.sql("INSERT INTO other VALUES (1, 1), (2, 1)")
+        async with relay.worker():
+            await relay.drained()
+        assert list(relay.parked().values()) == ["unique_value"]
+    assert searched == ["InvalidDocument: cannot encode object"]
+
+
 # -- write errors of one document: cases 34, 35
 
 

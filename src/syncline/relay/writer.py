@@ -129,5 +129,10 @@ class Writer:
                     return
                 except TableLockedError:  # who holds the values cannot be seen now: all are tried again
                     rejected, waiting = [], set(tickets)
+                except SynclineError:
+                    raise
+                except Exception as error:  # noqa: BLE001  as in a write: a value that the driver stumbles over
+                    work.failure = TargetError(f"{type(error).__name__}: {error}")
+                    return
                 work.reject(self._plans[entity], rejected)
                 work.waiting |= {(entity, key) for key in waiting}
