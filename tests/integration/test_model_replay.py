@@ -99,7 +99,6 @@ class Player:
         """Confirm, hold: the end of ``Leases._acquire``."""
         sure = await self.source.journal.lanes.confirm({lane: self.taken[lane] for lane in self.announced})
         self.leases.held.update({lane: self.taken[lane] for lane in sure})
-        self.leases.changed()
 
     async def acknowledge(self, number: int) -> None:
         """As the pump does it."""

@@ -246,7 +246,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "busy-lanes-given-away",
         "a lane changes hands while its batch is under way",
-        [Swap(f"{RELAY}/leases.py", "Leases._give_back", "set(self.in_flight())", "set()")],
+        [Swap(f"{RELAY}/leases.py", "Leases._give_back", "set(busy())", "set()")],
         [f"{WORKERS}::test_lanes_move_only_when_nothing_of_them_is_under_way"],
     ),
     # -- deletes are done twice

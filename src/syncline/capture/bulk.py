@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Protocol, overload
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,11 +26,9 @@ from sqlalchemy.schema import Column
 from sqlalchemy.sql import visitors
 
 from syncline.capture.installed import OURS, Installed, Role
+from syncline.capture.permits import Permits
 from syncline.errors import CaptureError
 from syncline.model.entity import TableName
-
-if TYPE_CHECKING:
-    from syncline.capture.session import SessionCapture
 
 CAPTURE = "syncline_capture"
 """Where ``session.info`` keeps the capture that the session is attached to."""
@@ -231,9 +229,22 @@ def _table_of(condition: ColumnElement[bool], entity: str, installed: Installed)
     )
 
 
-def _capture(session: Session) -> SessionCapture:
+class _Capture(Protocol):
+    """What a session is attached to, as far as it is needed here."""
+
+    @property
+    def permits(self) -> Permits:
+        """Which rows a statement may change."""
+        ...
+
+    def installed(self, connection: Connection) -> Installed:
+        """Give what is installed there."""
+        ...
+
+
+def _capture(session: Session) -> _Capture:
     session.connection()
-    capture: SessionCapture | None = session.info.get(CAPTURE)
+    capture: _Capture | None = session.info.get(CAPTURE)
     if capture is None:
         raise CaptureError(
             "this session is not attached to a SessionCapture", hint="SessionCapture(…).attach(<its sessionmaker>)"

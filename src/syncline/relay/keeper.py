@@ -60,7 +60,6 @@ class Keeper:
         self._compiled = compiled
         """From what this worker has compiled its entities last, in this session or an earlier one."""
         self._prepared = False
-        leases.prepare = self._prepare_target
         self._stopping = asyncio.Event()
         self._lookout = source.lookout(mend, stopped=plans.problems)
         self._look_due = 0.0
@@ -129,7 +128,10 @@ class Keeper:
 
     async def _beat(self) -> None:
         self._leases.report = self._report()
-        await self._leases.renew()
+        grown = self._leases.grown
+        await self._leases.renew(prepare=self._prepare_target, busy=self._pump.lanes_under_way)
+        if self._leases.grown != grown:
+            self._pump.wake()  # there are new lanes to read for
         waker = self._source.waker
         if waker is not None and (waker.has_lost_connection() or await self._is_forsaken(waker)):
             self._pump.wake()  # no writer wakes it any more; its next read ends the session, or takes the wake lock

@@ -42,12 +42,8 @@ class Leases:
         self.report: Mapping[str, Any] = {}
         self.target_error: TargetUnavailableError | None = None
         """Why the last renewal could not reach the target."""
-        self.in_flight: Callable[[], Collection[int]] = tuple
-        """Set by the pump: lanes that have batches under way."""
-        self.changed: Callable[[], None] = lambda: None
-        """Set by the pump: called when ``held`` has grown."""
-        self.prepare: Callable[[], Awaitable[None]] = _nothing
-        """Set by the keeper: makes the target ready for lanes."""
+        self.grown = 0
+        """How often ``held`` has grown: whoever reads for it compares, and starts from the beginning for new lanes."""
         self._source = source
         self._lanes, self._notices = source.journal.lanes, source.journal.notices
         self._target = target
@@ -66,10 +62,19 @@ class Leases:
         self._above = 0
         """Epochs that somebody else has written under; ours are higher."""
 
-    async def renew(self) -> None:
+    async def renew(
+        self,
+        *,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        busy: Callable[[], Collection[int]] = tuple,
+    ) -> None:
         """Renew, look for restores, take or give back lanes. Called every second or so.
 
         The source is told first that this worker lives, however long the target takes to answer.
+
+        Args:
+            prepare: makes the target ready for lanes.
+            busy: lists the lanes that have batches under way; asked when lanes are given back.
 
         Raises:
             SourceUnavailableError: the session is over.
@@ -89,9 +94,10 @@ class Leases:
         _require(renewal)
         self._forget_lost(renewal)
         try:
-            await self.prepare()
+            if prepare is not None:
+                await prepare()
             await self._exchange_beats(renewal)
-            await self._balance(renewal)
+            await self._balance(renewal, busy)
             self.target_error = None
             if not self._sound:
                 await self._notices.settle(DAMAGED)
@@ -206,9 +212,9 @@ class Leases:
         if leases:
             await self._lanes.release(leases)
 
-    async def _balance(self, renewal: Renewal) -> None:
+    async def _balance(self, renewal: Renewal, busy: Callable[[], Collection[int]]) -> None:
         share = _share(renewal.workers, self._source.worker)
-        await self._give_back(share)
+        await self._give_back(share, busy)
         want = share - len(self.held) - len(self._leaving)
         others = {
             lane: row for lane, row in renewal.lanes.items() if lane not in self.held and lane not in self._leaving
@@ -222,11 +228,11 @@ class Leases:
         if want > 0 and mine:
             await self._acquire(mine[:want], renewal)
 
-    async def _give_back(self, share: int) -> None:
+    async def _give_back(self, share: int, busy: Callable[[], Collection[int]]) -> None:
         for lane in sorted(self.held)[share:]:
             self._leaving[lane] = self.held.pop(lane)
-        busy = set(self.in_flight())
-        idle = {lane: epoch for lane, epoch in self._leaving.items() if lane not in busy}
+        under_way = set(busy())
+        idle = {lane: epoch for lane, epoch in self._leaving.items() if lane not in under_way}
         if idle:
             await self._lanes.release(idle)
             for lane in idle:
@@ -252,7 +258,7 @@ class Leases:
             await self._lanes.release(unsure)
         self.held.update({lane: taken[lane] for lane in sure})
         self._observer.lanes(len(self.held), LANES)
-        self.changed()
+        self.grown += 1
 
 
 def _require(renewal: Renewal) -> None:
@@ -266,10 +272,6 @@ def _require(renewal: Renewal) -> None:
         raise ForeignTargetError(
             f"a copy of this source has written to the target too ({renewal.contested})", hint=ADOPT
         )
-
-
-async def _nothing() -> None:
-    """Do so."""
 
 
 def _share(workers: list[str] | Any, me: str) -> int:

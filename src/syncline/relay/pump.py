@@ -106,8 +106,7 @@ class Pump:
         self._parked_lately: set[int] = set()
         self._parked_unknown = True  # new lanes may have records that their last owner parked
         self.totals = {"applied": 0, "deleted": 0, "stale": 0, "rejected": 0, "batches": 0, "marks": 0}
-        leases.in_flight = self.lanes_under_way
-        leases.changed = self._lanes_changed
+        self._grown = leases.grown
 
     @property
     def wake(self) -> Any:
@@ -173,6 +172,7 @@ class Pump:
                 await self._all_done()  # one at a time, to see which one the target cannot stand
             await self._idler.before_read()
             await self._slots.acquire()
+            self._look_for_new_lanes()  # nothing comes between this and what ``next`` reads for
             work, more = await self._reader.next(few=not more)
             if work is None:
                 self._slots.release()
@@ -430,11 +430,13 @@ class Pump:
             async with asyncio.timeout(seconds):
                 await self._stop_asked.wait()
 
-    def _lanes_changed(self) -> None:
+    def _look_for_new_lanes(self) -> None:
+        if self._grown == self._leases.grown:
+            return
+        self._grown = self._leases.grown
         self._poison.forget_sentences()
         self._parked_unknown = True
         self._reader.restart(lanes_changed=True)
-        self._idler.wake()
 
 
 def _lost(work: Work, error: LaneLostError) -> dict[int, int]:
