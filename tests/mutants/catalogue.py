@@ -742,6 +742,20 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_backfill.py::test_a_task_taken_over_stops_marking"],
     ),
     Mutant(
+        "anybody-advances-a-task",
+        "whoever has lost a task goes on with it",
+        [Swap(f"{OUTBOX}/tasks.sql", "advance", "AND claimed_by = %(worker)s", "")],
+        ["tests/integration/test_source_contract.py::TestPostgres::test_who_has_lost_a_task_hears_of_it"],
+    ),
+    Mutant(
+        "epochs-from-before-count",
+        "a lease is confirmed whose epoch is another acquisition's",
+        [Swap(f"{OUTBOX}/queries.sql", "confirm", "AND l.epoch = mine.epoch", "")],
+        [
+            "tests/integration/test_source_contract.py::TestPostgres::test_only_epochs_that_count_are_confirmed_and_released"
+        ],
+    ),
+    Mutant(
         "walk-against-its-index",
         "a key is walked in the order of its declaration, whatever its index has",
         [Swap("syncline/outbox/key_sql.py", "_index_order", "tuple(names) not in known", "False")],

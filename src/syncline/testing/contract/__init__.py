@@ -13,7 +13,7 @@ The tests are asynchronous: run them with pytest-asyncio in ``auto`` mode, or th
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{part}" for part in ("control", "fence", "reading", "refusals", "values", "writing"))
+    *(f"{__name__}.{part}" for part in ("control", "fence", "reading", "refusals", "source", "values", "writing"))
 )
 
 from syncline.testing.contract.calls import PEOPLE, THINGS, Calls, absence, batch_of, document, state  # noqa: E402  after the rewriting of assertions
@@ -21,10 +21,11 @@ from syncline.testing.contract.control import Control  # noqa: E402
 from syncline.testing.contract.fence import Fence  # noqa: E402
 from syncline.testing.contract.reading import Reading  # noqa: E402
 from syncline.testing.contract.refusals import Refusals  # noqa: E402
+from syncline.testing.contract.source import SourceContract  # noqa: E402
 from syncline.testing.contract.values import Values  # noqa: E402
 from syncline.testing.contract.writing import Writing  # noqa: E402
 
-__all__ = ["PEOPLE", "THINGS", "Calls", "TargetContract", "absence", "batch_of", "document", "state"]
+__all__ = ["PEOPLE", "THINGS", "Calls", "SourceContract", "TargetContract", "absence", "batch_of", "document", "state"]
 
 
 class TargetContract(Writing, Fence, Values, Refusals, Control, Reading):
