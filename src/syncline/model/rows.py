@@ -81,6 +81,9 @@ class RowProjection(Projection):
     def ids_of(self, rows: Sequence[Row], bodies: Sequence[Document]) -> list[Any]:  # noqa: ARG002
         """Give the columns of each row's key."""
         names, places = self.codec.names, self._first
+        if len(names) == 1:
+            (name,), (place,) = names, places
+            return [{name: row[place]} for row in rows]
         return [{name: row[place] for name, place in zip(names, places, strict=True)} for row in rows]
 
     def documents(
