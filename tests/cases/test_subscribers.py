@@ -49,7 +49,7 @@ async def test_pglogical_that_comes_later_is_noticed_and_has_no_trigger_on_trunc
         await until(lambda: "row by row" in broken(relay), seconds=20, what=lambda: broken(relay))
         assert "pglogical stops at the TRUNCATE trigger of public.t" in broken(relay)
         await relay.install()
-        assert ours(relay) == ["syncline_1_row"]
+        assert ours(relay) == ["syncline_1_delete", "syncline_1_insert", "syncline_1_row", "syncline_1_update"]
         await until(lambda: not broken(relay), seconds=20, what=lambda: broken(relay))
         with psycopg.connect(database, autocommit=True) as apply:
             apply.execute("SET session_replication_role = replica")
@@ -62,6 +62,43 @@ async def test_pglogical_that_comes_later_is_noticed_and_has_no_trigger_on_trunc
         await until(
             lambda: relay.documents(T) == {}, seconds=20, what="the look at the catalog has noticed that it was emptied"
         )
+
+
+async def test_where_pglogical_writes_each_change_is_marked_once(database: str) -> None:
+    """Row by row what is applied, in one pass over each statement what is written here."""
+    async with relayed(database, ddl=PLAIN + ";" + PGLOGICAL, entities=[T]) as relay:
+        relay.sql("INSERT INTO pglogical.subscription VALUES (1)")
+        await relay.install()
+        relay.sql("INSERT INTO t VALUES (1, 'a'), (2, 'b'); UPDATE t SET id = 3 WHERE id = 2")
+        with psycopg.connect(database, autocommit=True) as apply:
+            apply.execute("SET session_replication_role = replica")
+            apply.execute(
+                "ALTER TABLE t DISABLE TRIGGER syncline_1_insert"
+            )  # as an apply, which fires none of statements
+            apply.execute("INSERT INTO t VALUES (4, 'a')")
+            apply.execute("ALTER TABLE t ENABLE ALWAYS TRIGGER syncline_1_insert")
+        marks = relay.sql("SELECT key, hint::text FROM syncline.outbox ORDER BY seq")
+        assert marks == [("1", "I"), ("2", "I"), ("3", "U"), ("2", "D"), ("4", "I")]
+        relay.sql("ALTER TABLE t DISABLE TRIGGER syncline_1_row")
+        async with relay.worker():
+            await until(lambda: "row by row" in broken(relay), what=lambda: broken(relay))
+            await relay.install(backfill=True)
+            await until(lambda: not broken(relay), what=lambda: broken(relay))
+            await relay.equal(tasks=True)
+        assert relay.value("SELECT tgenabled FROM pg_trigger WHERE tgname = 'syncline_1_row'") == "R"
+
+
+async def test_row_triggers_of_a_release_before_do_where_pglogical_writes(database: str) -> None:
+    async with relayed(database, ddl=PLAIN + ";" + PGLOGICAL, entities=[T]) as relay:
+        relay.sql("INSERT INTO pglogical.subscription VALUES (1)")
+        await relay.install()
+        relay.sql("ALTER TABLE t ENABLE ALWAYS TRIGGER syncline_1_row")
+        relay.sql("; ".join(f"DROP TRIGGER syncline_1_{event} ON t" for event in ("insert", "update", "delete")))
+        async with relay.worker():
+            await relay.drained(tasks=True)
+            relay.sql("INSERT INTO t VALUES (1, 'a')")
+            await relay.equal()
+            assert broken(relay) == ""
 
 
 async def test_pglogical_without_a_subscription_changes_nothing(database: str) -> None:

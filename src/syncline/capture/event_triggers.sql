@@ -42,7 +42,7 @@ BEGIN
         UNION
         SELECT k.name, format('trigger %s on %s is missing or not ENABLE ALWAYS', k.trigger, k.oid::regclass)
         FROM known AS k JOIN pg_class AS c ON c.oid = k.oid LEFT JOIN pg_trigger AS t ON t.tgrelid = k.oid AND t.tgname = k.trigger
-        WHERE t.tgenabled <> 'A' OR (t.oid IS NULL AND k.oid IN (SELECT r.oid FROM root AS r WHERE r.id = k.id))
+        WHERE t.tgenabled <> CASE WHEN k.trigger ~ '_row$' AND t.tgenabled = 'R' THEN 'R' ELSE 'A' END::"char" OR (t.oid IS NULL AND k.oid IN (SELECT r.oid FROM root AS r WHERE r.id = k.id))
     ) AS b
     WHERE NOT EXISTS (SELECT FROM syncline.notice AS n WHERE n.name = 'CaptureBroken' AND n.entity = b.name AND n.resolved_at IS NULL)
     GROUP BY b.name;

@@ -157,18 +157,18 @@ def _trigger_problems(stem: str, watched: WatchedTable, seen: Seen) -> Iterator[
     """Compare with what `install` would make; a partition's TRUNCATE trigger may come with the next one."""
     triggers = seen.triggers or {}
 
-    def there(suffix: str, role: str, type_: int) -> bool:
+    def there(suffix: str, role: str, type_: int, *, always: bool = True) -> bool:
         found = triggers.get(f"syncline_{stem}_{suffix}")
-        return bool(
-            found and found["sound"] and found["type"] == type_ and found["function"] == f"capture_{stem}_{role}"
-        )
+        fits = found and found["type"] == type_ and found["function"] == f"capture_{stem}_{role}"
+        return bool(found and fits and found["sound"] and (found["always"] or not always))
 
     if seen.kind not in "rp":
         yield f"{seen.name} is no table any more"
         return
     lacking = []
     if not there("row", "row", ROW | INSERT | UPDATE | DELETE):
-        if _written_by_row(watched):
+        beside = there("row", "row", ROW | INSERT | UPDATE | DELETE, always=False)
+        if _written_by_row(watched) or (seen.pglogical and not beside):
             lacking = ["INSERT", "UPDATE", "DELETE"]
         else:
             roles = {"insert": "statement", "update": "update", "delete": "statement"}
@@ -179,12 +179,13 @@ def _trigger_problems(stem: str, watched: WatchedTable, seen: Seen) -> Iterator[
     elif not seen.is_partition and not truncate and not seen.pglogical:
         lacking.append("TRUNCATE")
     if lacking:
-        how = " row by row" if _written_by_row(watched) and lacking != ["TRUNCATE"] else ""
+        by_row = _written_by_row(watched) or seen.pglogical
+        how = " row by row" if by_row and lacking != ["TRUNCATE"] else ""
         why = "a trigger is missing, altered or not ENABLE ALWAYS"
         yield f"{', '.join(lacking)} on {seen.name} is not captured{how}: {why}"
 
 
 def _written_by_row(watched: WatchedTable) -> bool:
     root = watched.seen[0]
-    subscribed = any(seen.subscribed or seen.pglogical for seen in watched.seen)
+    subscribed = any(seen.subscribed for seen in watched.seen)
     return len(watched.seen) > 1 or root.kind == "p" or root.inherits or subscribed

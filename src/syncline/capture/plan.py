@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.state import Member, PresentFunction, PresentTrigger
 from syncline.capture.triggers import (
+    ALWAYS,
     TRUNCATE,
     Function,
     Trigger,
@@ -23,6 +24,7 @@ from syncline.capture.triggers import (
     observed_after,
     observed_before,
     own,
+    replica_trigger,
     row_triggers,
     statement_triggers,
     trigger_functions,
@@ -80,7 +82,8 @@ def arms(wanted: Iterable[Wanted], members: Mapping[TableName, Sequence[Member]]
         for watch in one.watches if one.capture == "triggers" else ():
             family = members[watch.table]
             rows = watch.table in by_row or written_by_row(family)
-            all_.functions |= {f.identity: f for f in trigger_functions(watch, by_row=rows)}
+            for by_row_too in {rows, rows or family[0].pglogical}:
+                all_.functions |= {f.identity: f for f in trigger_functions(watch, by_row=by_row_too)}
             for trigger in _triggers(watch, family, by_row=rows):
                 all_.triggers[trigger.table, trigger.name] = trigger, one.id
     return all_
@@ -88,25 +91,25 @@ def arms(wanted: Iterable[Wanted], members: Mapping[TableName, Sequence[Member]]
 
 def written_by_row(family: Sequence[Member]) -> bool:
     """Can rows of this table be written without a statement on it? Then statement-level triggers miss some."""
-    return (
-        len(family) > 1
-        or family[0].kind == "p"
-        or family[0].inherits
-        or any(m.subscribed or m.pglogical for m in family)
-    )
+    return len(family) > 1 or family[0].kind == "p" or family[0].inherits or any(m.subscribed for m in family)
 
 
 def _triggers(watch: Watch, family: Sequence[Member], *, by_row: bool) -> list[Trigger]:
     root, *rest = family
     if not by_row:
-        return list(statement_triggers(watch, root.table))
+        triggers = list(statement_triggers(watch, root.table))
+        return [replica_trigger(watch, root.table), *_but_truncate(triggers)] if root.pglogical else triggers
     triggers = list(row_triggers(watch, root.table))
     for member in rest:
         triggers += (
             [truncate_trigger(watch, member.table)] if member.is_partition else row_triggers(watch, member.table)
         )
-    # pglogical's apply has no snapshot for a trigger on TRUNCATE, and would stop there.
-    return [trigger for trigger in triggers if not (root.pglogical and trigger.type == TRUNCATE)]
+    return _but_truncate(triggers) if root.pglogical else triggers
+
+
+def _but_truncate(triggers: Iterable[Trigger]) -> list[Trigger]:
+    """Leave out the one at which pglogical's apply would stop: it has no snapshot for it."""
+    return [trigger for trigger in triggers if trigger.type != TRUNCATE]
 
 
 def plan_triggers(
@@ -148,7 +151,7 @@ def plan_triggers(
         if function is not None:  # the new trigger must not meet the old one for a moment
             plan.on_table(trigger.table, entity, None, *function.create)
         plan.on_table(trigger.table, entity, f"{trigger.table}: {verb} trigger {trigger.name}", *trigger.create)
-        replaced = upgraded and place in present and present[place].enabled == "A"
+        replaced = upgraded and place in present and present[place].enabled == trigger.enabled
         if entity in captured and not replaced:
             gap(plan, captured[entity], f"trigger {trigger.name} on {trigger.table} was missing or altered")
     for function in changed.values():
@@ -167,7 +170,8 @@ def _own_replacements(
         for (table, name), (trigger, entity) in wanted.triggers.items()
         if (table, name) in present and not present[table, name].fits(trigger)
     }
-    off = {(table, found.entity) for (table, _), found in present.items() if found.enabled != "A"}
+    on = {place: trigger.enabled for place, (trigger, _) in wanted.triggers.items()}
+    off = {(place[0], found.entity) for place, found in present.items() if found.enabled != on.get(place, ALWAYS)}
     missing = {
         (table, entity) for (table, name), (_, entity) in wanted.triggers.items() if (table, name) not in present
     }
@@ -218,15 +222,15 @@ def plan_owners(plan: InstallPlan, functions: Sequence[PresentFunction], capture
 
 
 def _enable(plan: InstallPlan, wanted: Arms, triggers: Iterable[PresentTrigger], captured: Mapping[int, str]) -> None:
-    entities = {trigger.name: entity for trigger, entity in wanted.triggers.values()}
+    by_name = {trigger.name: (entity, trigger.enabled) for trigger, entity in wanted.triggers.values()}
     for trigger in triggers:
-        if trigger.enabled == "A" or trigger.name not in entities:
+        entity, enabled = by_name.get(trigger.name, (0, trigger.enabled))
+        if trigger.enabled == enabled:
             continue
-        entity = entities[trigger.name]
-        enable = enable_trigger(trigger.table, trigger.name)
+        enable = enable_trigger(trigger.table, trigger.name, enabled)
         plan.on_table(trigger.table, entity, f"{trigger.table}: enable trigger {trigger.name}", enable)
         name = captured.get(entity)
-        if name is not None:
+        if name is not None and trigger.enabled != ALWAYS:  # one that fired always missed nothing
             # "O" is what ENABLE TRIGGER leaves behind: it was off before that, or a dump was restored.
             what = "is switched off" if trigger.enabled == "D" else "was switched off, or not on for replication"
             gap(plan, name, f"trigger {trigger.name} on {trigger.table} {what}")

@@ -158,8 +158,9 @@ async def examine(
             plan.warnings.append(f"{table} is unlogged: a crash of the server empties it, and no mark says so")
         if root.pglogical:
             plan.warnings.append(
-                f"{table}: pglogical writes into this database: captured row by row, without a trigger on TRUNCATE, "
-                "at which its apply would stop: a worker notices within seconds that the table was emptied"
+                f"{table}: pglogical writes into this database: what it writes is captured row by row, and no "
+                "trigger is on TRUNCATE, at which its apply would stop: a worker notices within seconds that it was "
+                "emptied"
             )
         if root.kind != "p" and len(family) > 1:
             plan.warnings.append(f"{table} has inheritance children: no constraint keeps keys apart between them")

@@ -33,6 +33,8 @@ _EQUAL: Mapping[str, str] = {"int2": "int8eq", "int4": "int8eq", "int8": "int8eq
 _ENUM = "enum"
 _ANY = ("anyelement", "anycompatible")
 """Argument types that stand for one type each."""
+ALWAYS, REPLICA = "A", "R"
+"""``pg_trigger.tgenabled``: fires whoever writes; fires where replication writes."""
 ROW, INSERT, DELETE, UPDATE, TRUNCATE = 1, 4, 8, 16, 32
 """Bits of ``pg_trigger.tgtype``."""
 
@@ -84,6 +86,8 @@ class Trigger:
     """``pg_trigger.tgtype``."""
     old_table: str | None = None
     new_table: str | None = None
+    enabled: str = ALWAYS
+    """``pg_trigger.tgenabled``."""
     create: tuple[sql.Composed, ...] = ()
 
 
@@ -170,6 +174,11 @@ def row_triggers(watch: Watch, table: TableName) -> tuple[Trigger, ...]:
     return (_trigger(watch, table, "row", "row", ROW | INSERT | UPDATE | DELETE), truncate_trigger(watch, table))
 
 
+def replica_trigger(watch: Watch, table: TableName) -> Trigger:
+    """The trigger beside those of an ordinary table into which pglogical writes row by row."""
+    return _trigger(watch, table, "row", "row", ROW | INSERT | UPDATE | DELETE, enabled=REPLICA)
+
+
 def statement_triggers(watch: Watch, table: TableName) -> tuple[Trigger, ...]:
     """Triggers for an ordinary table."""
     return (
@@ -190,9 +199,10 @@ def drop_trigger(table: TableName, name: str) -> sql.Composed:
     return _template("trigger_drop").format(trigger=sql.Identifier(name), table=_table(table))
 
 
-def enable_trigger(table: TableName, name: str) -> sql.Composed:
-    """Compose what makes it fire always, in replicas and restores too."""
-    return _template("trigger_always").format(trigger=sql.Identifier(name), table=_table(table))
+def enable_trigger(table: TableName, name: str, enabled: str = ALWAYS) -> sql.Composed:
+    """Compose what makes it fire always, in replicas and restores too; or there only."""
+    block = "trigger_replica" if enabled == REPLICA else "trigger_always"
+    return _template(block).format(trigger=sql.Identifier(name), table=_table(table))
 
 
 def observed_before(table: TableName, entity: int) -> sql.Composed:
@@ -306,6 +316,7 @@ def _trigger(
     *,
     old_table: str | None = None,
     new_table: str | None = None,
+    enabled: str = ALWAYS,
 ) -> Trigger:
     name, function = f"syncline_{watch.stem}_{suffix}", f"capture_{watch.stem}_{role}"
     event = {INSERT: sql.SQL("INSERT"), DELETE: sql.SQL("DELETE")}.get(type_, sql.SQL(""))
@@ -316,7 +327,7 @@ def _trigger(
         event=event,
         rows=sql.SQL("NEW" if new_table else "OLD"),
     )
-    always = enable_trigger(table, name)
+    on = enable_trigger(table, name, enabled)
     comment = _template("trigger_comment").format(
         trigger=sql.Identifier(name),
         table=_table(table),
@@ -325,7 +336,7 @@ def _trigger(
             "`syncline uninstall` removes it."
         ),
     )
-    return Trigger(table, name, function, type_, old_table, new_table, (create, always, comment))
+    return Trigger(table, name, function, type_, old_table, new_table, enabled, (create, on, comment))
 
 
 def _present(watch: Watch, row: str) -> sql.Composable:

@@ -266,6 +266,10 @@ CREATE OR REPLACE TRIGGER {trigger} AFTER TRUNCATE ON {table}
 -- Else restores and `session_replication_role = replica` would lose changes.
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}
 
+-- name: trigger_replica
+-- Where replication writes past the statements, beside triggers on these.
+ALTER TABLE {table} ENABLE REPLICA TRIGGER {trigger}
+
 -- name: trigger_drop
 DROP TRIGGER IF EXISTS {trigger} ON {table}
 

@@ -251,7 +251,7 @@ SELECT t::regclass::text AS name FROM unnest(%(tables)s::oid[]) AS t WHERE pg_ca
 -- Each watched table and partition with what its triggers of ours see; 4 insert, 8 delete, 16 update, 32 truncate.
 SELECT r.relid::regclass::text AS name, w.root AS root, r.isleaf AS leaf, r.level > 0 AS partition,
        coalesce(bit_or(g.tgtype) FILTER (WHERE g.tgenabled = 'A'), 0)::int AS events,
-       coalesce(array_agg(g.tgname::text) FILTER (WHERE g.tgenabled <> 'A'), '{}') AS asleep
+       coalesce(array_agg(g.tgname::text) FILTER (WHERE g.tgenabled <> 'A' AND NOT (g.tgenabled = 'R' AND %(pglogical)s::boolean)), '{}') AS asleep
 FROM unnest(%(tables)s::oid[]) AS w (root)
 CROSS JOIN LATERAL (SELECT relid, isleaf, level FROM pg_catalog.pg_partition_tree(w.root)
                     UNION ALL SELECT w.root, true, 0 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(w.root))) AS r

@@ -98,7 +98,8 @@ SELECT m.place, c.oid::bigint AS oid, m.oid = m.root AS root, n.nspname || '.' |
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END AS columns,
        (SELECT json_object_agg(t.tgname, json_build_object(
             'version', concat_ws(':', t.oid, t.xmin), 'type', t.tgtype, 'function', p.proname,
-            'sound', t.tgenabled = 'A' AND t.tgqual IS NULL AND t.tgattr::text = ''))
+            'sound', (t.tgenabled = 'A' OR t.tgenabled = 'R' AND %(pglogical)s::boolean) AND t.tgqual IS NULL AND t.tgattr::text = '',
+            'always', t.tgenabled = 'A'))
         FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
         WHERE t.tgrelid = c.oid AND p.pronamespace = 'syncline'::regnamespace) AS triggers
 FROM member AS m JOIN pg_catalog.pg_class AS c ON c.oid = m.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

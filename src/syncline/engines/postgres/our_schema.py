@@ -34,7 +34,7 @@ class OurSchema:
             SourceError: not even a notice can be left.
 
         """
-        if time.monotonic() < self._due:
+        if time.monotonic() < self._due and not self.amiss:  # what was said is to end at once
             return False
         self._due = time.monotonic() + LOOK_SECONDS
         with translated():

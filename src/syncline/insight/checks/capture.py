@@ -15,6 +15,7 @@ from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.keys import choose_key
 from syncline.model.mapping import Projection
 from syncline.outbox.registry import check, installed
+from syncline.outbox.tables import has_pglogical
 
 _EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE"}
 _TRUNCATE = 32
@@ -121,9 +122,10 @@ async def triggers(patient: Patient) -> list[Finding]:
     if patient.settings.source.capture != "triggers":
         return [ok("triggers", "not used: changes are captured in the SQLAlchemy session")]
     found: list[Finding] = []
-    for row in await reach.rows(patient.connection, "capture_triggers", tables=patient.table_oids):
+    pglogical = await has_pglogical(patient.connection)
+    for row in await reach.rows(patient.connection, "capture_triggers", tables=patient.table_oids, pglogical=pglogical):
         lacking = [name for bit, name in _EVENTS.items() if not row["events"] & bit]
-        if not row["partition"] and not row["events"] & _TRUNCATE:
+        if not row["partition"] and not row["events"] & _TRUNCATE and not pglogical:
             lacking.append("TRUNCATE")
         fix = f"syncline install && syncline backfill {' '.join(_entities_on(patient, row['root']))}"
         if row["asleep"]:
