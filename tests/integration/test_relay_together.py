@@ -71,11 +71,14 @@ def names(relay: Relay) -> dict[Any, str]:
 async def test_a_woken_relay_reads_marks_and_states_at_once(relay: Relay, reads: Reads) -> None:
     async with relay.worker():
         await begin(relay, reads)
-        relay.sql("UPDATE item SET name = 'new' WHERE id = 2")
-        await relay.drained()
-        assert names(relay)[2] == "new"
-        assert len(reads.together) == 1
-        assert reads.apart == []
+        for n in range(20):  # on a busy machine the relay may be reading anyway
+            reads.clear()
+            relay.sql("UPDATE item SET name = %s WHERE id = 2", f"new {n}")
+            await relay.drained()
+            assert names(relay)[2] == f"new {n}"
+            if len(reads.together) == 1 and not reads.apart:
+                return
+    raise AssertionError("states are always read apart")
 
 
 async def test_a_key_that_changed_twice_or_is_gone(relay: Relay, reads: Reads) -> None:

@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from syncline.config import Settings
 from syncline.insight import reach
+from syncline.model.mark import LANES
 from syncline.outbox.connection import Connection
 
 
@@ -25,7 +26,7 @@ class Sample:
     failed: int = 0
     lanes_owned: int = 0
     """Lanes with a live owner."""
-    lanes_total: int = 64
+    lanes_total: int = LANES
     holder: str = ""
     """The id of the worker that has them."""
     rows: Mapping[str, int] = field(default_factory=dict)

@@ -31,6 +31,8 @@ class Mark(NamedTuple):
     """False when the writer committed asynchronously: the change may still be lost by a crash of the source."""
 
 
+LANES = 64
+"""Parts into which keys are divided, numbered from 0; ``syncline.lane_of`` knows which key is in which."""
 BATCH_BITS = 31
 MAX_BATCH = (1 << BATCH_BITS) - 1
 MAX_EPOCH = (1 << (63 - BATCH_BITS)) - 1

@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError
+from syncline.model.mark import LANES
 from syncline.ports import Beat, Renewal, Source, Target
 from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
 from syncline.telemetry.observer import Observer
 from syncline.version import __version__
 
-LANES = 64
 LOOKS = 3
 """How often a record of the target is compared anew before it is called somebody else's."""
 FOREIGN = "ForeignTarget"

@@ -10,7 +10,7 @@ from bson.binary import Binary
 from bson.int64 import Int64
 
 from syncline.model.canonical import differences
-from syncline.model.mark import BATCH_BITS, epoch_of
+from syncline.model.mark import BATCH_BITS, LANES, epoch_of
 from syncline.ports import Plan
 from syncline.verify.comparison import Comparison, EncodedPage, PageComparison, encode_page
 from syncline.verify.pages import IdPage, Page, Stretch
@@ -18,7 +18,6 @@ from syncline.verify.second_look import lanes_of
 from syncline.verify.sides import Sides
 
 T = TypeVar("T")
-LANES = 64
 SLACK = 1000
 """Documents more than records that one request may bring."""
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from syncline.model.mark import Hint, Mark
+from syncline.model.mark import LANES, Hint, Mark
 from syncline.ports import Acknowledgement, ClaimLostError, Rejection, Source
 
 ALL = -1
 """The mask of all lanes."""
-LANES = range(64)
 GRACE = timedelta(seconds=30)
 
 
@@ -34,7 +33,7 @@ class SourceCalls:
     async def take_all(self, source: Source) -> dict[int, int]:
         """Become a live worker that has every lane."""
         await self.alive(source)
-        return await source.journal.lanes.acquire(LANES, above=0)
+        return await source.journal.lanes.acquire(range(LANES), above=0)
 
     async def alive(self, source: Source, **options: Any) -> Any:
         """Renew."""
@@ -58,7 +57,7 @@ class MarksContract(SourceCalls):
         assert [(mark[2], mark[3], mark[4]) for mark in marks] == [(1, "1", "U"), (1, "2", "U")]
         assert await self.all_marks(source) == marks
         for _ in range(2):
-            assert await self.acknowledged(source, marks, leases) == set(LANES)
+            assert await self.acknowledged(source, marks, leases) == set(range(LANES))
         assert await self.all_marks(source) == []
 
     async def test_an_acknowledgement_without_the_lease_removes_nothing(self, source: Source) -> None:
@@ -67,7 +66,7 @@ class MarksContract(SourceCalls):
         await source.marks.add(1, ["1"], Hint.UPDATE)
         marks = await self.all_marks(source)
         lane = marks[0][1]
-        assert await self.acknowledged(source, marks, leases | {lane: leases[lane] - 1}) == set(LANES) - {lane}
+        assert await self.acknowledged(source, marks, leases | {lane: leases[lane] - 1}) == set(range(LANES)) - {lane}
         assert await self.all_marks(source) == marks
 
     async def test_marks_are_read_in_order_and_in_part(self, source: Source) -> None:
@@ -111,11 +110,11 @@ class LanesContract(SourceCalls):
         """Until it is given back, or its owner leaves."""
         taken = await self.take_all(source)
         await self.alive(other)
-        assert await other.journal.lanes.acquire(LANES, above=0) == {}
+        assert await other.journal.lanes.acquire(range(LANES), above=0) == {}
         await source.journal.lanes.release({0: taken[0]})
-        assert (await other.journal.lanes.acquire(LANES, above=0)).keys() == {0}
+        assert (await other.journal.lanes.acquire(range(LANES), above=0)).keys() == {0}
         await source.journal.lanes.leave()
-        assert (await other.journal.lanes.acquire(LANES, above=0)).keys() == set(LANES)
+        assert (await other.journal.lanes.acquire(range(LANES), above=0)).keys() == set(range(LANES))
 
     async def test_an_epoch_is_above_all_that_were_given(self, source: Source) -> None:
         """And above the one that is named."""
