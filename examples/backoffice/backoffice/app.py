@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backoffice import logs, problems
 from backoffice.health import HealthCheck
+from backoffice.metrics import Metrics
 from backoffice.middleware import BodyLimit, Requests
 from backoffice.routes import (
     audit,
@@ -81,6 +82,7 @@ def create_app(settings: Settings | None = None, databases: Databases | None = N
     app = FastAPI(title="backoffice", version="1.0", description=DESCRIPTION, lifespan=lifespan)
     app.state.services = services
     app.state.health = HealthCheck(services)
+    app.state.metrics = Metrics(services)
     app.add_middleware(BodyLimit, limit=settings.body_bytes, uploads=UPLOADS, upload_limit=settings.upload_bytes)
     app.add_middleware(Requests)
     app.add_middleware(RequestTimes, metrics=services.metrics)

@@ -1,4 +1,4 @@
-"""First data: ``python -m backoffice.seed --admin ann@example.org`` makes an administrator; once is enough.
+"""First data: ``python -m backoffice.seed --admin ann@example.org [--sample]`` makes an administrator; once is enough.
 
 The password is read from ``BACKOFFICE_ADMIN_PASSWORD``. Running it again changes nothing that is there.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+from decimal import Decimal
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backoffice.models.customers import Facility, Organization
+from backoffice.models.delivery import Carrier, Rate
 from backoffice.models.people import Role, User
 from backoffice.permissions import Permission
 from backoffice.services import Services
@@ -21,6 +24,7 @@ from syncline.errors import SynclineError
 
 PASSWORD = "BACKOFFICE_ADMIN_PASSWORD"  # noqa: S105  a variable's name
 ADMINISTRATOR = "administrator"
+CARRIERS = {"DHL": "DHL Parcel", "UPS": "UPS Standard"}
 ROLES = {
     "support": [one for one in Permission if one.endswith(".read") and one != Permission.AUDIT_READ],
     "operations": [one for one in Permission if one not in (Permission.AUDIT_READ, Permission.USERS_READ)],
@@ -39,16 +43,45 @@ async def seed_people(session: AsyncSession, services: Services, email: str, pas
     await session.commit()
 
 
-async def seed(services: Services, email: str, password: str) -> None:
-    """Fill what is empty."""
+async def seed_delivery(session: AsyncSession) -> None:
+    """Make two carriers, and what they take."""
+    for code, name in CARRIERS.items():
+        await session.execute(insert(Carrier).values(code=code, name=name).on_conflict_do_nothing())
+    ids = (await session.scalars(select(Carrier.id).where(Carrier.code.in_(CARRIERS)).order_by(Carrier.code))).all()
+    cells = [
+        {"carrier_id": id_, "zone": zone, "to_grams": grams, "price": Decimal(grams) / 500 + far + 3, "days": 1 + far}
+        for id_ in ids
+        for far, zone in enumerate(("EU-1", "EU-2", "WORLD"))
+        for grams in (1000, 5000, 20_000)
+    ]
+    await session.execute(insert(Rate).values(cells).on_conflict_do_nothing())
+    await session.commit()
+
+
+async def seed_customers(session: AsyncSession) -> None:
+    """Make a customer with a place."""
+    new = insert(Organization).values(name="Hansa Trading", country="DE").on_conflict_do_nothing()
+    id_ = await session.scalar(new.returning(Organization.id))
+    if id_ is not None:
+        place = Facility(organization_id=id_, name="Main warehouse", kind="warehouse", zone="EU-1", address="Hamburg")
+        session.add(place)
+    await session.commit()
+
+
+async def seed(services: Services, email: str, password: str, *, sample: bool = False) -> None:
+    """Fill what is empty: PRIMARY first, then DATA, a transaction each."""
     async with services.sessions() as session:
         await seed_people(session, services, email, password)
+        if sample:
+            await seed_customers(session)
+            await seed_delivery(session)
 
 
 def main() -> None:
     """Read the arguments, fill both databases."""
     parser = argparse.ArgumentParser(prog="backoffice.seed", description="Make the roles and an administrator.")
     parser.add_argument("--admin", required=True, metavar="EMAIL")
+    parser.add_argument("--sample", action="store_true", help="carriers, prices and a customer, to try it out")
     arguments = parser.parse_args()
     password = os.environ.get(PASSWORD, "")
     if len(password) < 10:
@@ -57,7 +90,7 @@ def main() -> None:
     async def run() -> None:
         services = Services.make(Settings.from_environment())
         async with services.databases:
-            await seed(services, arguments.admin, password)
+            await seed(services, arguments.admin, password, sample=arguments.sample)
 
     try:
         asyncio.run(run())

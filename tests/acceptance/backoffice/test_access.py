@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 from tests.acceptance.backoffice.conftest import Join
 from tests.acceptance.backoffice.system import PASSWORD, Person, System, client, counted
 
-PUBLIC = {"GET /api/health", "POST /api/auth/login"}
-DOCUMENTS = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/metrics"}
+PUBLIC = {"GET /api/health", "GET /metrics", "POST /api/auth/login"}
+DOCUMENTS = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
 OWN = {
     "POST /api/auth/logout",
     "GET /api/auth/me",

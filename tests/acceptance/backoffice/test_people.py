@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import psycopg
 import pytest
 from backoffice.models import DataBase, PrimaryBase
+from backoffice.seed import seed
 from fastapi import FastAPI
 
 from syncline.errors import NamedDatabaseError
 from tests.acceptance.backoffice.conftest import Join
-from tests.acceptance.backoffice.system import PASSWORD, Person, System, client, run
+from tests.acceptance.backoffice.system import ADMIN, PASSWORD, Person, System, client, run
 
 
 def test_each_side_has_its_own_tables(system: System):
@@ -155,6 +157,20 @@ async def test_pages_give_every_record_once(admin: Person, join: Join):
         before = f"&before={page['nextCursor']}"
     assert people <= set(seen)
     assert len(seen) == len(set(seen))
+
+
+async def test_seeding_again_changes_nothing(system: System, app: FastAPI):
+    async def content() -> list[Any]:
+        await seed(app.state.services, ADMIN, "another horse battery", sample=True)
+        tables = {"primary": ("users", "roles", "customers.organizations", "customers.facilities")}
+        tables["data"] = ("carriers", "delivery_rates")
+        return [system.ask(side, f"SELECT * FROM {name} ORDER BY 1, 2, 3") for side in tables for name in tables[side]]
+
+    assert await content() == await content()
+    assert system.ask(
+        "data", "SELECT count(*) FROM delivery_rates r JOIN carriers ON id = carrier_id WHERE code = 'UPS'"
+    ) == [(9,)]
+    await Person(app, ADMIN).log_in()
 
 
 async def test_large_bodies_are_refused(admin: Person):
