@@ -104,6 +104,9 @@ async def test_rows_arrive_and_go(relay: Rows) -> None:
         relay.sql("UPDATE parent SET boss = NULL WHERE boss = 5")
         relay.sql("DELETE FROM parent WHERE id = 5")
         await settled(relay)
+        relay.sql("DELETE FROM child")
+        await relay.drained()
+        assert relay.counts()["deferred"] == 0  # behind this fence nothing arrives late: one delete is enough
 
 
 async def test_values_change_places_and_parents_come_late(relay: Rows) -> None:

@@ -148,6 +148,11 @@ class Target(Protocol):
     reports as written is durable (it survives a crash of the target and the loss of a minority of its members).
     """
 
+    @property
+    def deletes_twice(self) -> bool:
+        """Whether a write may be executed after its sender gave it up: then a delete is done again after a while."""
+        ...
+
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create what is declared (indexes, control records). Idempotent."""
         ...

@@ -276,6 +276,8 @@ class Pump:
                 whole.leases |= work.leases
                 continue
             ack = work.seal()
+            if not self._target.deletes_twice:
+                ack.absent = []
             if self._history.documents:
                 ack.documents = work.applied(self._target)
             ack.unpark = self._parked_unknown or not self._parked.isdisjoint(work.touched)

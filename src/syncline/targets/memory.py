@@ -30,6 +30,9 @@ class MemoryTarget:
     Unique indexes hold; of their options only ``sparse`` is known.
     """
 
+    deletes_twice = True
+    """A write that was given up may still arrive."""
+
     def __init__(self) -> None:
         self._collections: dict[str, Records] = {}
         self._unique: dict[str, list[Index]] = {}

@@ -78,6 +78,9 @@ class MongoTarget:
 
     """
 
+    deletes_twice = True
+    """A write that was given up may still arrive."""
+
     def __init__(
         self,
         url: str,

@@ -61,6 +61,11 @@ class FaultyTarget:
             self.attempts += 1
             raise TargetUnavailableError("the target is away")
 
+    @property
+    def deletes_twice(self) -> bool:
+        """As the target says."""
+        return self.target.deletes_twice
+
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create what is declared."""
         self._check()

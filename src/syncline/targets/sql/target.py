@@ -41,6 +41,9 @@ class SqlTarget:
     higher epochs are announced for them.
     """
 
+    deletes_twice = False
+    """A transaction is executed while its lanes are its worker's, or not at all."""
+
     def __init__(
         self,
         url: str,
