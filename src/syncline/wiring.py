@@ -18,6 +18,7 @@ from syncline.ending import Group
 from syncline.engines.opening import open_source
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
+from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.outbox.connection import Connection, connect, fetch_one
 from syncline.outbox.dialect import Dialect, dialect_of
@@ -113,7 +114,13 @@ async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> C
 
 
 async def open_plans(settings: Settings, connection: Connection) -> Plans:
-    """Compile the configured entities against the tables."""
+    """Compile the configured entities against the tables.
+
+    Raises:
+        NotInstalledError, VersionError: our own tables are not there, or another version's.
+
+    """
+    await reach.check_installed(connection)
     return await compile_declared(connection, settings.entities)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
+from syncline.cli.boundary import err
 from syncline.cli.common import JsonOption, keep_secret, print_json, run, say
 from syncline.errors import ConfigError
 from syncline.model.defaults import CONFIG_FILE
@@ -36,13 +38,13 @@ def init(
 
     given = url or os.environ.get(DIRECT) or os.environ.get("DATABASE_URL")
     if not given:
-        raise ConfigError(
-            "which database?", hint="set DATABASE_URL, or add --url postgresql://user:password@host/database"
-        )
+        raise ConfigError("which database?", hint="set DATABASE_URL, or add --url postgresql://user@host/database")
     keep_secret(given)
     if not stdout and config.exists() and not force:
         raise ConfigError(f"{config} is there already", hint="--force overwrites it, --stdout prints instead")
     found = run(_propose(_checked(given), schema))
+    if not found.entities:
+        err.print(Text("no table was found that can be synced; make one, then call this again", "yellow"))
     if not stdout:
         _write(config, found.text)
     if as_json:

@@ -92,7 +92,11 @@ def contents(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, st
 def _file(path: Path | None, env: Mapping[str, str]) -> Path | None:
     chosen = path or (Path(env["SYNCLINE_CONFIG"]) if env.get("SYNCLINE_CONFIG") else None)
     if chosen is None:
-        return Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
+        if not Path(CONFIG_FILE).exists():
+            return None
+        chosen = Path(CONFIG_FILE)
+    if chosen.exists() and not chosen.is_file():
+        raise ConfigError(f"{chosen}: this is no file", hint="name the configuration by --config or SYNCLINE_CONFIG")
     if not chosen.is_file():
         raise ConfigError(f"{chosen}: there is no such file", hint="`syncline init` writes one from your database")
     return chosen

@@ -21,7 +21,7 @@ _INSTEAD = {
     "sslidentity": "sslcert and sslkey",
     "ssl": "sslmode, such as sslmode=require",
     "currentschema": "the tables with their schema, in the configuration",
-    "user": "the user before the host: postgresql://user:password@host/database",
+    "user": "the user before the host: postgresql://user@host/database",
 }
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -39,7 +39,7 @@ def source_url(url: str) -> str:
     """
     scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres", "cockroachdb"):
-        raise ValueError("a PostgreSQL URL is expected: postgresql://user:password@host:5432/database")
+        raise ValueError("a PostgreSQL URL is expected: postgresql://user@host:5432/database")
     _check(rest)
     address, question, query = rest.partition("?")
     kept = [pair for given in query.split("&") if given and (pair := _parameter(*_pair(given), given))]
@@ -66,7 +66,7 @@ def target_url(url: str) -> str:
     """
     scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme not in ("mongodb", "mongodb+srv"):
-        raise ValueError("a MongoDB URL is expected: mongodb://user:password@host:27017/database")
+        raise ValueError("a MongoDB URL is expected: mongodb://user@host:27017/database")
     _check(rest)
     return f"{scheme}://{rest}"
 

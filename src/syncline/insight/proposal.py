@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from syncline.errors import MappingError
+from syncline.errors import ConfigError, MappingError
 from syncline.insight import reach
 from syncline.insight.bookkeeping import migration_tool
 from syncline.insight.sampling import ROWS, wide_numbers
@@ -91,8 +91,15 @@ async def propose(connection: Connection, schemas: Sequence[str] | None = None, 
         schemas: only tables of these; ``None``: of all but the system's and our own.
         target: name of the target's database; by default that of the source's.
 
+    Raises:
+        ConfigError: a schema has no table.
+
     """
     shapes = await read_shapes(connection, schemas)
+    if empty := sorted(set(schemas or ()) - {shape.table.schema for shape in shapes}):
+        raise ConfigError(
+            f"no table is in schema {', '.join(empty)}", hint="is the name right, and may this role see it?"
+        )
     references = [_reference(row) for row in await reach.rows(connection, "foreign_keys")]
     dialect = dialect_of(connection)
     extensions: dict[TableName, str] = {}

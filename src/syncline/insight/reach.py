@@ -26,7 +26,7 @@ DEADLINE = timedelta(seconds=5)
 
 _HINTS = (
     ("password authentication failed", "check user and password in the URL"),
-    ("no password supplied", "put the password into the URL: postgresql://user:password@host/database"),
+    ("no password supplied", "put the password into the URL, after the user and a colon"),
     ("no pg_hba.conf entry", "the server does not let this user in from here, or only with TLS: add ?sslmode=require"),
     ("does not support SSL", "the server offers no TLS; take sslmode=require out of the URL, or turn TLS on there"),
     ("certificate", "check sslrootcert and the host's name in the URL"),

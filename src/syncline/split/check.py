@@ -100,7 +100,8 @@ def _seen(paths: Sequence[Path]) -> Iterator[Finding]:
             yield from [_read(orjson.loads(line)) for line in lines if line]
         except (OSError, ValueError, KeyError, TypeError) as error:
             hint = "it is written by pytest with --syncline-findings"
-            raise ConfigError(f"{path} cannot be read: {error}", hint=hint) from None
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"{path} cannot be read: {why}", hint=hint) from None
 
 
 def _read(line: Any) -> Finding:

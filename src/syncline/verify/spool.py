@@ -16,6 +16,8 @@ from syncline.model.json_names import camelled
 from syncline.verify.render import finding_as_dict
 from syncline.verify.report import Finding
 
+MAKE_ONE = "make one: syncline verify --report report.jsonl"
+
 
 class Taker(Protocol):
     """Whoever takes findings as they are made."""
@@ -103,12 +105,10 @@ def keys_in(path: Path) -> Iterator[tuple[str, str]]:
                     yield from _of_lines(line)
             else:
                 yield from _of_report(json.loads(first + file.read()))
-    except (OSError, ValueError) as error:
-        raise SynclineError(f"{path} cannot be read: {error}") from error
-    except (TypeError, KeyError, AttributeError) as error:
-        raise SynclineError(
-            "this is not the report of a verification", hint="make one: syncline verify --report report.jsonl"
-        ) from error
+    except OSError as error:
+        raise SynclineError(f"{path} cannot be read: {error.strerror}", hint=MAKE_ONE) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SynclineError(f"{path} is not the report of a verification", hint=MAKE_ONE) from error
 
 
 def _of_lines(line: str) -> Iterator[tuple[str, str]]:
