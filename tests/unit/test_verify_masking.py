@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncline.model.canonical import MISSING, differences
-from syncline.verify.masking import MASKED, Mask
-from syncline.verify.render import extended
+from syncline.model.extended import extended
+from syncline.model.masks import MASKED
+from syncline.verify.masking import Mask
 
 SECRET = "s3cr3t"
 MASKS = ["secret", "profile.email", "rows.pin", "deep.a.b"]

@@ -8,7 +8,7 @@ import pytest
 
 from syncline.errors import SynclineError
 from syncline.model.canonical import MISSING
-from syncline.verify.masking import MASKED
+from syncline.model.masks import MASKED
 from syncline.verify.render import finding_as_dict, finding_of
 from syncline.verify.report import KEPT, KEPT_BYTES, Difference, EntityReport, Finding, Kind, Mode
 from syncline.verify.spool import ReportFile, keys_in

@@ -10,6 +10,17 @@ from syncline.model.fields import RESERVED, Selected
 from syncline.model.mapping import Projection
 from syncline.model.types import Kind
 
+
+class Masked:
+    """Stands in a finding for a value that is kept secret."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "•••"
+
+
+MASKED = Masked()
 _NESTED = frozenset({Kind.JSON, Kind.RANGE, Kind.MULTIRANGE})
 
 

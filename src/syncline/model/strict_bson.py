@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import bson
-from bson.binary import UuidRepresentation
+from bson.binary import Binary, UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
+from bson.int64 import Int64
 
+EXACT = frozenset({int, Int64, Binary})
+"""Types of ids that the driver decodes as they are stored; of these, equality to Python is equality of keys."""
 Codec = CodecOptions[dict[str, Any]]
 PLAIN: Codec = CodecOptions(
     uuid_representation=UuidRepresentation.STANDARD, datetime_conversion=DatetimeConversion.DATETIME_AUTO

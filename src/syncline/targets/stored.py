@@ -13,20 +13,17 @@ from typing import Any, Generic, TypeVar
 
 import bson
 import pymongo
-from bson.binary import Binary
 from bson.int64 import Int64
 from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
-from syncline.model.strict_bson import AS_STORED, PLAIN, Codec, decoded, encoded, id_of, spans
+from syncline.model.strict_bson import AS_STORED, EXACT, PLAIN, Codec, decoded, encoded, id_of, spans
 from syncline.ports import Document
 from syncline.targets import mongo_errors
 
 T = TypeVar("T")
 RAW = bson.CodecOptions(document_class=RawBSONDocument)
-EXACT = frozenset({int, Int64, Binary})
-"""Types of ids that the driver decodes as they are stored."""
 _HIGHEST = bson.encode({"_id": MaxKey()})
 _INT32, _INT64 = struct.Struct("<i").unpack_from, struct.Struct("<q").unpack_from
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, cast
-
-from bson.decimal128 import Decimal128
 
 from syncline.model.canonical import TAIL
 from syncline.model.mark import BATCH_BITS
+from syncline.model.tickets import issued
 from syncline.ports import Document
 
 _TAIL = cast("Callable[[bytes, int], tuple[bytes, int, bytes, int]]", struct.Struct("<11sq4sQx").unpack_from)
@@ -149,17 +147,3 @@ def compare_page(page: EncodedPage, found: Sequence[bytes], **options: Any) -> C
     comparing = PageComparison(page, **options)
     comparing.take(found)
     return comparing.finish()
-
-
-def issued(document: Mapping[str, Any], epoch: int) -> bool:
-    """Tell whether a document's ticket may have been issued: a number, of this epoch or an earlier one."""
-    ticket: Any = document.get("_v")
-    if isinstance(ticket, Decimal128):
-        ticket = ticket.to_decimal()
-    if isinstance(ticket, bool) or not isinstance(ticket, (int, float, Decimal)):
-        return False
-    try:
-        number = int(ticket)
-    except (ValueError, ArithmeticError):  # NaN, infinity
-        return False
-    return number >= 0 and number >> BATCH_BITS <= epoch

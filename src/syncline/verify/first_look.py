@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 
-from bson.binary import Binary
-from bson.int64 import Int64
-
 from syncline.model.canonical import differences
 from syncline.model.mark import BATCH_BITS, LANES, epoch_of
+from syncline.model.strict_bson import EXACT
 from syncline.ports import Plan
 from syncline.verify.comparison import Comparison, EncodedPage, PageComparison, encode_page
 from syncline.verify.pages import IdPage, Page, Stretch
@@ -159,9 +157,6 @@ class FirstLook:
         return above
 
 
-_EXACT = frozenset({int, Int64, Binary})
-
-
 def _plain(ids: Sequence[Any]) -> bool:
     """Tell whether equality of these ids is equality of keys: to Python, 1 equals 1.0 and True."""
-    return _EXACT.issuperset(map(type, ids))
+    return EXACT.issuperset(map(type, ids))

@@ -9,18 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncline.model.canonical import Missing
+from syncline.model.masks import MASKED
 
-
-class Masked:
-    """Stands in a finding for a value that is kept secret."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "•••"
-
-
-MASKED = Masked()
 Path = tuple[str, ...]
 
 

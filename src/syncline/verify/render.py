@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from bson import json_util
-from bson.code import Code
-
-from syncline.model.canonical import MISSING
-from syncline.model.json_names import Verbatim
-from syncline.model.strict_bson import Odd, Repeated
-from syncline.model.values import Unrepresentable
+from syncline.model.extended import extended, original
 from syncline.model.words import counted
-from syncline.verify.masking import MASKED
 from syncline.verify.report import KEPT, Difference, EntityReport, Finding, Kind, Mode, Verdict, VerifyReport
 
 
@@ -109,45 +102,17 @@ def finding_as_dict(finding: Finding) -> dict[str, Any]:
     }
 
 
-def extended(value: Any) -> Any:
-    """Turn a value into MongoDB's extended JSON; what a side lacks, or BSON cannot hold, is an object that says so."""
-    if value is MISSING:
-        return {"$missing": True}
-    if value is MASKED:
-        return {"$masked": True}
-    if isinstance(value, Unrepresentable):
-        return {"$unrepresentable": value.reason}
-    if isinstance(value, Odd):
-        return {"$stored": value.what} | ({"hex": value.payload.hex()} if value.text is None else {"text": value.text})
-    if isinstance(value, Repeated):
-        return {"$repeated": [extended(item) for item in value.values]}
-    if isinstance(value, Mapping):
-        return Verbatim({name: extended(item) for name, item in value.items()})
-    if isinstance(value, (list, tuple)):
-        return [extended(item) for item in value]
-    if isinstance(value, Code):
-        return {"$code": str(value)} | ({} if value.scope is None else {"$scope": extended(value.scope)})
-    if isinstance(value, (str, bool)) or value is None:
-        return value
-    if isinstance(value, (int, float)):
-        return _number(value)
-    try:
-        return json_util.default(value)
-    except TypeError:
-        return {"$unknown": type(value).__name__}
-
-
 def finding_of(found: Mapping[str, Any]) -> Finding:
     """Read a finding that ``finding_as_dict`` gave; its values are those that JSON keeps."""
     return Finding(
         entity=found["entity"],
         kind=Kind(found["kind"]),
         key=found["key"],
-        id=_plain(found["id"]),
+        id=original(found["id"]),
         differences=tuple(
-            Difference(one["field"], _plain(one["source"]), _plain(one["target"])) for one in found["differences"]
+            Difference(one["field"], original(one["source"]), original(one["target"])) for one in found["differences"]
         ),
-        ticket=_plain(found["ticket"]),
+        ticket=original(found["ticket"]),
         first_seen=_moment(found["first_seen"]),
         confirmed=_moment(found["confirmed"]),
         reason=found.get("reason", ""),
@@ -156,28 +121,3 @@ def finding_of(found: Mapping[str, Any]) -> Finding:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    match dict(value):
-        case {"$missing": True}:
-            return MISSING
-        case {"$masked": True}:
-            return MASKED
-        case {"$unrepresentable": str(reason)}:
-            return Unrepresentable(reason)
-    try:
-        return json_util.object_hook({name: _plain(item) for name, item in value.items()})
-    except (TypeError, ValueError):  # a document that only looks like extended JSON
-        return value
-
-
-def _number(value: float) -> Any:
-    finite = value == value and value not in {float("inf"), float("-inf")}  # noqa: PLR0124  NaN
-    if isinstance(value, int):
-        return int(value)
-    return value if finite else {"$numberDouble": "NaN" if value != value else f"{value}".replace("inf", "Infinity")}  # noqa: PLR0124

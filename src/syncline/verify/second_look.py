@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from syncline.model.canonical import MISSING, differences
+from syncline.model.tickets import issued
 from syncline.outbox.connection import Connection, fetch_one, translated
 from syncline.outbox.sql import blocks
 from syncline.outbox.states import read_narrowed_within, snapshot
 from syncline.ports import Document, Plan
-from syncline.verify.comparison import issued
 from syncline.verify.inspection import Inspection
 from syncline.verify.masking import Mask
 from syncline.verify.pages import mapped

@@ -13,12 +13,12 @@ from syncline.errors import KeyFormatError, SynclineError
 from syncline.insight import notices, parked, reach
 from syncline.insight.patience import Patience
 from syncline.insight.status import plain
+from syncline.model.extended import extended
 from syncline.model.json_names import Verbatim
 from syncline.one_record import explain_record
 from syncline.outbox.connection import Connection
 from syncline.outbox.sql import blocks
 from syncline.ports import Target
-from syncline.verify.render import extended
 from syncline.web.problems import Problem
 
 PAGE = 50
