@@ -65,6 +65,11 @@ OTHERWISE = {
     ("serve",): "Ctrl-C is how it is stopped (test_page_serve)",
     ("demo",): "it has servers of its own (acceptance/test_demo)",
     ("config", "show"): "it waits for nobody",
+    ("backup", "create"): "it has a place for backups of its own (test_backup)",
+    ("backup", "restore"): "it needs a backup; its way out is that of create",
+    ("backup", "rehearse"): "it needs a backup; its way out is that of create",
+    ("backup", "verify"): "it waits for nobody",
+    ("backup", "list"): "it waits for nobody",
     ("db", "check"): "it waits for nobody",
     ("db", "shell"): "psql takes its place",
 }
