@@ -156,7 +156,9 @@ def _run(major: int, programs: Path, chosen: Sequence[str], jobs: str) -> bool:
         status = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
     text = log.read_text()
     last = re.findall(r"^.*\b(?:passed|failed|error)\b.*$", text, re.MULTILINE)[-1:]
-    print(f"PostgreSQL {RELEASES[major].version.partition('-')[0]}: {''.join(last) or 'no result'}", end=" ")
+    print(
+        f"PostgreSQL {RELEASES[major].version.partition('-')[0]}: {''.join(last).strip('= ') or 'no result'}", end=" "
+    )
     print(f"({time.monotonic() - began:.0f} s, {log.name})")
     for reason, count in sorted(skipped(text).items()):
         print(f"  {count} skipped: {reason}")
