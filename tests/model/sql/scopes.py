@@ -116,18 +116,6 @@ SMALL: dict[str, SqlScope] = {
 
 LARGE: dict[str, SqlScope] = {
     "sql: crossed lanes": CROSSED,
-    "sql: fence 2": replace(FENCE, about="two faults", faults=2),
-    "sql: two keys, two batches": SqlScope(
-        about="two batches of a lane at a time",
-        keys=2,
-        batches=2,
-        script=(((0, PLAIN),), ((1, PLAIN),), ((0, None),)),
-        faults=1,
-    ),
-    "sql: lanes, a crash": replace(LANES, about="with a crash or a lost answer", kinds="ect"),
-    "sql: child, a takeover": replace(CHILD, about="with a takeover or a lost answer", faults=1, kinds="et"),
-    "sql: value, a takeover": replace(VALUE, about="with a takeover or a lost answer", faults=1, kinds="et"),
-    "sql: swap, a lost answer": replace(SWAP_APART, about="with a lost answer", faults=1, kinds="t"),
 }
 """Explored by ``make model``."""
 
