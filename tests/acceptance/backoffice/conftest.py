@@ -62,8 +62,11 @@ async def app(system: System) -> AsyncIterator[FastAPI]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def other(system: System) -> AsyncIterator[FastAPI]:
-    """Another instance of it, with pools and a session cache of its own: as another process would."""
-    async with serving(system.app()) as app:
+    """Another instance of it, as another process would be: its pools are its own, and a session cache that forgets nothing
+    by itself, so that what it forgets was revoked."""
+    app = system.app()
+    app.state.services.callers._ttl = 86_400
+    async with serving(app):
         yield app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import psycopg
@@ -56,6 +57,8 @@ async def test_health_says_which_database_is_away():
         assert refused.headers["Retry-After"]
 
 
+WAITING = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%roles%'"""
 _EMPTY = {"size": 10, "inUse": 0, "idle": 0}
 
 
@@ -114,17 +117,24 @@ async def test_the_last_administrator_stays(admin: Person, join: Join):
     await admin.get("/api/users")
 
 
-async def test_two_administrators_cannot_take_each_other_away(app: FastAPI, admin: Person, join: Join):
+async def test_two_administrators_cannot_take_each_other_away(system: System, admin: Person, join: Join):
     me = await admin.get("/api/auth/me")
     mine = (await admin.get(f"/api/users/{me['userId']}"))["roleId"]
     ann = await join()
     hers = (await admin.get(f"/api/users/{ann.id}"))["roleId"]
     await admin.patch(f"/api/users/{ann.id}", {"roleId": mine})
     await ann.get("/api/users")
-    answers = await asyncio.gather(
-        ann.client.patch(f"/api/users/{me['userId']}", json={"roleId": hers}),
-        admin.client.patch(f"/api/users/{ann.id}", json={"roleId": hers}),
-    )
+    with psycopg.connect(system.primary) as holder:
+        holder.execute("SELECT FROM roles WHERE admin FOR UPDATE")
+        both = [
+            asyncio.create_task(ann.client.patch(f"/api/users/{me['userId']}", json={"roleId": hers})),
+            asyncio.create_task(admin.client.patch(f"/api/users/{ann.id}", json={"roleId": hers})),
+        ]
+        until = time.monotonic() + 60
+        while system.ask("primary", WAITING) != [(2,)]:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+    answers = await asyncio.gather(*both)
     assert sorted(one.status_code for one in answers) in ([200, 403], [200, 409])
     if answers[0].status_code == 200:
         await ann.patch(f"/api/users/{me['userId']}", {"roleId": mine})
