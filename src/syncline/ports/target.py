@@ -49,7 +49,10 @@ class State(NamedTuple):
     """The key as the target has it."""
     ticket: int
     body: Any
-    """What the target stores, in its own form (a document without our fields, a row); made by the mapping."""
+    """What the target stores, in its own form (a document without our fields, a row); made by the mapping.
+
+    The target may add its own fields to it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from syncline.ports import Batch, Document, State
 
 
 def documents(batch: Batch, states: Iterable[State]) -> list[Document]:
-    """Make the documents of a batch's states; the bodies stay as they are."""
+    """Make the documents of a batch's states of their bodies, which are not copied: they have our fields afterwards."""
     source, read_at = batch.source, batch.read_at
     made = []
-    for key, _, ticket, body in states:
-        document = body.copy()
+    for key, _, ticket, document in states:
         document["_originalId"] = key
         document["_source"] = source
         document["_syncedAt"] = read_at
