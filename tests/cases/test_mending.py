@@ -243,8 +243,8 @@ async def test_a_worker_goes_on_while_it_mends(relay: Relay, mending: None, monk
 async def test_a_gap_that_somebody_s_constraint_made_is_over_when_it_is_gone(relay: Relay) -> None:
     async with relay.worker():
         relay.sql("ALTER TABLE syncline.outbox ADD CONSTRAINT mine CHECK (key <> '7')")
-        relay.sql("INSERT INTO a VALUES (7, 'x')")
         await until(lambda: relay.sql(NOTICES, "SchemaDamaged"))
+        relay.sql("INSERT INTO a VALUES (7, 'x')")
         assert [name for name, _ in relay.sql(NOTICES, "CaptureBroken")] == ["a"]
         relay.sql("ALTER TABLE syncline.outbox DROP CONSTRAINT mine")
         await until(lambda: not relay.sql(NOTICES, "SchemaDamaged") and not relay.sql(NOTICES, "CaptureBroken"))

@@ -182,6 +182,8 @@ class Keeper:
 
         """
         changed = self._lookout is None or await self._lookout.look()
+        if changed and self._lookout is not None:
+            self._pump.wake()  # while `wake()` was gone marks were made that woke nobody
         if (changed or self._unsure) and await self._journal.entities.tables_changed(self._plans):
             raise StalePlanError("the synced tables have changed")
         self._unsure = False

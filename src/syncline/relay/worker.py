@@ -25,8 +25,8 @@ from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
 from syncline.telemetry.observer import Observer
 
-MEND_SECONDS = 30.0
-"""Between two attempts to put our schema back."""
+MENDS = 5
+"""So often in a row our schema is put back; then the worker ends."""
 STOP_SECONDS = 2.0
 """How long a stop waits for what is under way."""
 LAST_BEAT_SECONDS = 0.5
@@ -80,7 +80,7 @@ class Worker:
         self._observer = observer
         self._background = background
         self._mend = mend
-        self._mend_due = 0.0
+        self._mends = 0
         self._stopping = asyncio.Event()
         self._pump: Pump | None = None
         self._known: Identity | None = None
@@ -146,14 +146,13 @@ class Worker:
         return error
 
     async def _mended(self, error: BaseException) -> bool:
-        """Put back what of ours another tool has dropped, where the settings say so; tell whether that is done."""
-        if not isinstance(error, DamagedError) or self._mend is None or time.monotonic() < self._mend_due:
+        """Put back what of ours another tool has dropped, where the settings say so; tell whether to go on."""
+        if not isinstance(error, DamagedError) or self._mend is None or self._mends >= MENDS:
             return False
-        self._mend_due = time.monotonic() + MEND_SECONDS
-        with suppress(SynclineError):  # the damage says more
+        self._mends += 1
+        with suppress(SynclineError):  # the next session says whether it helped
             await self._mend()
-            return True
-        return False
+        return True
 
     async def _open(self) -> Source:
         settings = self._settings.source
@@ -180,6 +179,7 @@ class Worker:
         try:
             self._known = source.identity
             self._connected = True
+            self._mends = 0
             plans = await self._compile(source)
             await self._serve(source, plans, backoff)
         finally:
