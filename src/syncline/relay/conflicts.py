@@ -113,7 +113,7 @@ class Conflicts:
                 self.settled(plan.id, [conflict.key])
         return rejections, waiting
 
-    def settled(self, entity: int, keys: Sequence[str]) -> None:
+    def settled(self, entity: int, keys: Iterable[str]) -> None:
         """Forget the attempts of these keys: they are written, or parked for their value."""
         if self._since or self._marked:
             for key in keys:

@@ -78,23 +78,26 @@ class Poison:
         self.suspect = next(iter(records)) if len(records) == 1 else None
         self._failed.update(records)
 
-    def succeeded(self, written: Collection[Record]) -> None:
+    def succeeded(self, written: Iterable[Record]) -> None:
         """Take in that a batch went through, and which of its records were written.
 
         That others were proves nothing: they may come all the time, from another entity.
         """
-        self._failed.difference_update(written)
+        if self._failed or self.known or self._lone[0] is not None:
+            self._written(written)
         if not self._failed:
             self._failures = 0
-        if self.known or self._lone[0] is not None:
-            for record in written:
-                self.known.pop(record, None)
-                if record == self._lone[0]:
-                    self._lone = (None, 0)  # it can be written: what had failed was something else
         if self.shrink:
             self._successes += 1
             if self._successes > CALM:
                 self.shrink = 0
+
+    def _written(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._failed.discard(record)
+            self.known.pop(record, None)
+            if record == self._lone[0]:
+                self._lone = (None, 0)  # it can be written: what had failed was something else
 
     def failed_alone(self, record: Record) -> bool:
         """Count a failure of a known record though the server takes writes; true when it is convicted again."""

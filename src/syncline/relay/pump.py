@@ -352,9 +352,9 @@ class Pump:
             self._poison.parked((entity, rejection.key))
         parked = {(entity, rejection.key) for entity, rejection in work.ack.rejected}
         left = parked | work.waiting
-        written = [one for one in work.records() if one not in left]
-        self._poison.succeeded(written)
-        self._outranked.settled(written)
+        # Who has nothing to forget does not look at these: most of the time nobody has.
+        self._poison.succeeded(one for one in work.records() if one not in left)
+        self._outranked.settled(one for one in work.records() if one not in left)
         self._reader.in_time()
         took = timedelta(seconds=time.monotonic() - work.begun)
         marks = (
@@ -363,7 +363,7 @@ class Pump:
         for entity, touched in work.touched.items():
             plan, report = self._plans[entity], work.reports.get(entity, Report())
             present, absent = work.counts.get(entity, (0, 0))
-            self._conflicts.settled(entity, [key for key in touched.hints if (entity, key) not in left])
+            self._conflicts.settled(entity, (key for key in touched.hints if (entity, key) not in left))
             self._conflicts.parked(entity, [rejection.key for rejection in rejected[entity]])
             self.totals["applied"] += present
             self.totals["deleted"] += absent
