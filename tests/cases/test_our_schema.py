@@ -150,6 +150,23 @@ def test_roles_that_worked_with_our_tables_work_with_the_new_ones(case: Case, ro
     assert case.sql(rotate) == [(True,)]
 
 
+def test_open_notices_say_again_whom_they_are_about(case: Case) -> None:
+    """Else nobody could end them when their cause is gone."""
+    case.sql(
+        "INSERT INTO syncline.notice (name, severity, message, entity) VALUES"
+        " ('CaptureBroken', 'critical', 'entity item: a trigger is missing; run `syncline install`', 'item'),"
+        " ('EntityStopped', 'critical', 'entity item is not served: there is no table', 'item'),"
+        " ('TaskFailed', 'critical', 'item: a backfill or sweep failed', 'item'),"
+        " ('Restored', 'info', 'the source was restored', NULL)",
+        "ALTER TABLE syncline.notice DROP COLUMN entity CASCADE",
+    )
+
+    case.install()
+
+    of = case.sql("SELECT name, entity FROM syncline.notice ORDER BY name")
+    assert of == [("CaptureBroken", "item"), ("EntityStopped", "item"), ("Restored", None), ("TaskFailed", "item")]
+
+
 BEYOND_REPAIR = {
     "meta": "DROP TABLE syncline.meta",
     "its row": "TRUNCATE syncline.meta",

@@ -10,6 +10,7 @@ from psycopg import sql
 from syncline.capture.install_plan import InstallPlan
 from syncline.capture.migrate import grants_of_roles
 from syncline.outbox.dialect import Dialect
+from syncline.outbox.migration import migrations
 from syncline.outbox.parts import Kind, Part, parts
 from syncline.outbox.sql import blocks
 
@@ -48,6 +49,8 @@ def plan_missing(plan: InstallPlan, lacking: Sequence[Part], names: Collection[s
         plan.say(f"put back {part}")
     if dialect is Dialect.POSTGRESQL:
         plan.migrations.append(grants_of_roles())
+        if any(part.kind is Kind.COLUMN and part.name == "notice.entity" for part in lacking):
+            plan.migrations.append(_told_by_messages())
     if losses:
         plan.sweep_all = True
         what = ", ".join(f"syncline.{name}" for name in losses)
@@ -66,6 +69,12 @@ def _losses(lacking: Sequence[Part], kinds: Collection[Kind] = _HOLDS) -> list[s
 def _remembered() -> sql.Composed:
     """Compose the note, before anything is put back, that every entity is to be marked: also where this breaks off."""
     return sql.Composed([sql.SQL(blocks("halves.sql", "syncline.capture")["remembered"])])
+
+
+def _told_by_messages() -> sql.Composed:
+    """Compose what tells again which entity each open notice is about: else nobody could end it."""
+    (column,) = (migration for migration in migrations(Dialect.POSTGRESQL) if migration.name == "notice_entity")
+    return sql.Composed([sql.SQL(column.steps[-1])])
 
 
 def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Composed]:
