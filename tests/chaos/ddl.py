@@ -110,7 +110,7 @@ def run(
         aloud: print every event.
 
     Raises:
-        LostError: both sides differ and status is well, or the named command does not make them equal; a write or a change
+        LostError: both sides differ and status is well, or the named command does not make them equal and status well; a write or a change
             failed because of capture; a worker ended by itself.
 
     """
@@ -310,8 +310,11 @@ on = "parent_id"
             for statement in changes.go_home(session):
                 session.execute(statement)
 
-    def _await_answer(self) -> list[str]:
-        """Wait until both sides are equal (then nothing is returned) or what is amiss is said."""
+    def _await_answer(self, *, obeyed: bool = False) -> list[str]:
+        """Wait until both sides are equal (then nothing is returned) or what is amiss is said.
+
+        Where the command was obeyed already, what is said must end by itself.
+        """
         until = time.monotonic() + PATIENCE
         calm = time.monotonic()
         before: Any = None
@@ -323,9 +326,9 @@ on = "parent_id"
             if now != before:
                 before, calm = now, time.monotonic()
             if time.monotonic() - calm > CALM_SECONDS:
-                if critical:
+                if critical and not obeyed:
                     return critical
-                if status and drained and not status.measures.deferred_deletes and not self._unlike():
+                if status and drained and not critical and not status.measures.deferred_deletes and not self._unlike():
                     return []
             if time.monotonic() > until:
                 unlike = self._unlike()
@@ -343,9 +346,7 @@ on = "parent_id"
                 for statement in back(session):
                     session.execute(statement)
         self._must_install()
-        left = self._await_answer()
-        if left:
-            raise LostError(self._story(f"still unhealthy after the command: {left}"))
+        self._await_answer(obeyed=True)
 
     def _status(self) -> tuple[Status | None, list[str]]:
         """Ask for the status; where our schema is damaged that is what is said."""
