@@ -69,6 +69,8 @@ class SourceError(SynclineError):
     """It failed for what it read (a value, an expression at a row), not for what it is."""
     internal = False
     """The database calls it an error of its own: something is damaged, or its catalog has just changed."""
+    of_our_tables = False
+    """A rule that somebody has put on Syncline's own tables is in the way."""
     unsayable = False
     """The database's encoding has no bytes for what was asked: no row can have it."""
 

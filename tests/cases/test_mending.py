@@ -20,6 +20,7 @@ from syncline.errors import DamagedError, MappingError, SynclineError
 from syncline.insight.status import read_status
 from syncline.model.thresholds import Health
 from syncline.relay import keeper
+from syncline.relay.worker import Worker
 from tests.relay import Relay, entity, relayed, until
 
 DDL = "".join(f"CREATE TABLE {name} (id bigint PRIMARY KEY, note text); " for name in "abc")
@@ -250,3 +251,33 @@ async def test_a_gap_that_somebody_s_constraint_made_is_over_when_it_is_gone(rel
         await until(lambda: not relay.sql(NOTICES, "SchemaDamaged") and not relay.sql(NOTICES, "CaptureBroken"))
         await relay.equal(tasks=True)
         await _healthy(relay)
+
+
+async def test_what_was_put_back_before_a_worker_could_look_ends_none(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cause = Worker._cause
+
+    async def by_then(self: Worker, error: BaseException) -> BaseException:
+        relay.sql("ALTER TABLE IF EXISTS syncline.away RENAME TO outbox")
+        return await cause(self, error)
+
+    monkeypatch.setattr(Worker, "_cause", by_then)
+    async with relay.worker():
+        relay.sql("ALTER TABLE syncline.outbox RENAME TO away")
+        await until(lambda: relay.value("SELECT to_regclass('syncline.outbox') IS NOT NULL"))
+        relay.sql("INSERT INTO a VALUES (1)")
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["1"])
+
+
+async def test_a_rule_that_somebody_puts_on_the_outbox_ends_no_worker(relay: Relay) -> None:
+    """Second deletes are marks of a worker's own."""
+    relay.sql("INSERT INTO a VALUES (1)")
+    async with relay.worker():
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["1"])
+        relay.sql("ALTER TABLE syncline.outbox ADD CONSTRAINT never CHECK (hint <> 'G') NOT VALID; DELETE FROM a")
+        await until(lambda: relay.value("SELECT count(*) FROM syncline.deferred WHERE due < now()") == 1)
+        await asyncio.sleep(1)  # in which it is tried
+        relay.sql("ALTER TABLE syncline.outbox DROP CONSTRAINT never; INSERT INTO a VALUES (2)")
+        await until(lambda: relay.value("SELECT count(*) FROM syncline.deferred") == 0)
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["2"])

@@ -74,6 +74,7 @@ def _refused(error: psycopg.Error) -> SourceError:
     refused = SourceError(f"PostgreSQL: {first_line(error)}")
     state = error.sqlstate or ""
     refused.of_records = is_of_rows(error)
+    refused.of_our_tables = isinstance(error, psycopg.IntegrityError) and error.diag.schema_name == "syncline"
     refused.internal, refused.unsayable = state.startswith("XX"), state == "22P05"
     return refused
 

@@ -14,7 +14,14 @@ from typing import Any
 
 from syncline.config.settings import Settings
 from syncline.ending import Group, end
-from syncline.errors import DamagedError, NotInstalledError, SourceChangedError, SourceError, SynclineError
+from syncline.errors import (
+    DamagedError,
+    NotInstalledError,
+    SourceChangedError,
+    SourceError,
+    SourceUnavailableError,
+    SynclineError,
+)
 from syncline.model.mark import Hint
 from syncline.ports import Identity, Mend, Plans, Source, Target
 from syncline.relay.clock import Backoff
@@ -127,9 +134,9 @@ class Worker:
             except (BaseExceptionGroup, SynclineError) as raised:
                 error = _gravest(raised)
                 connected = self._connected or self._stopping.is_set()
-                if not (isinstance(error, SynclineError) and error.retryable) or not connected:
+                if not _is_retryable(error) or not connected:
                     error = await self._cause(error)
-                    if not await self._mended(error):
+                    if not (connected and _is_retryable(error)) and not await self._mended(error):
                         raise error from raised
                 assert isinstance(error, SynclineError)  # noqa: S101  else it was raised
                 await self._pause(error, backoff)
@@ -142,7 +149,11 @@ class Worker:
             except DamagedError as damage:
                 return damage
             except SynclineError:
-                pass  # whatever it is, the first error says more
+                return error  # whatever it is, the first error says more
+            if isinstance(error, NotInstalledError):
+                return SourceUnavailableError(f"{error.message}; what it was is there again")
+            if isinstance(error, SourceError) and error.of_our_tables:
+                return SourceUnavailableError(error.message)  # until it is taken away; the notice names it
         return error
 
     async def _mended(self, error: BaseException) -> bool:
@@ -313,6 +324,10 @@ class Strikes:
         now = time.monotonic()
         ends = [when + self._seconds for count, when, _ in self._strikes.values() if count > 1]
         return min((end for end in ends if end > now), default=None)
+
+
+def _is_retryable(error: BaseException) -> bool:
+    return isinstance(error, SynclineError) and error.retryable
 
 
 def _gravest(raised: BaseException) -> BaseException:
