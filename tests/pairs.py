@@ -99,7 +99,8 @@ class Pair:
 
     def runner(self, **options: Any) -> Runner:
         pace = options.pop("pace", Pace(max_queue=10**9))
-        return Runner(SqlMarking(self.pages, str(uuid4())), self.plans, self.target, pace=pace, **options)
+        marking = SqlMarking(self.pages, str(uuid4()), ranges=options.pop("ranges", None))
+        return Runner(marking, self.plans, self.target, pace=pace, **options)
 
     async def backfill(self, name: str, kind: TaskKind = TaskKind.BACKFILL, **options: Any) -> Progress | None:
         runner = self.runner(**options)

@@ -67,7 +67,7 @@ CALLS: dict[str, list[str]] = {
 DATA = {"row", "document", "source", "target"}
 """Where keys are the user's (``source`` and ``target`` of a difference)."""
 AS_IN_THE_FILE = {"config show"}
-OF_SEVERAL_DATABASES = ("db ", "split ")
+OF_SEVERAL_DATABASES = ("db ", "split ", "backup ")
 """They need an application of their own: here only what does with one database."""
 CAMEL = re.compile(r"[a-z]+[a-zA-Z0-9]*|\$[a-zA-Z]+")
 

@@ -141,11 +141,11 @@ def test_each_table_is_one_message_with_limits_on_each_lock_and_on_the_whole(
     """Whatever others hold: a writer waits for one attempt at most, and an attempt ends within 500 ms."""
     sent = _sent(monkeypatch)
     case.install()
-    steps = [message for message in sent if "CREATE TRIGGER" in message]
+    steps = [message for message in sent if "CREATE OR REPLACE TRIGGER" in message]
     assert len(steps) == 7, "a table, a partition each"
     for message in steps:
         limits, _, rest = message.partition("DO $$")
-        assert rest.count("ALTER TABLE") == rest.count("CREATE TRIGGER")
+        assert rest.count("ALTER TABLE") == rest.count("CREATE OR REPLACE TRIGGER")
         assert _milliseconds(limits, "lock_timeout") == 150
         assert _milliseconds(limits, "statement_timeout") <= 400
         assert message.count("DO $$") == 1, "the limit of a statement is that of all of them"

@@ -180,6 +180,7 @@ async def test_our_own_reports_do_not_scan_the_history(filled):
         "wanted": Jsonb([]),
         "closed": True,
         "ids": [],
+        "pglogical": False,
     }
     async with connection:
         for name in blocks("queries.sql", "syncline.insight"):

@@ -282,19 +282,19 @@ def transaction_ids(memory: Relay) -> int:
 
 @pytest.mark.usefixtures("no_autovacuum")
 async def test_an_idle_worker_only_renews(memory: Relay, monkeypatch) -> None:
-    """Transaction ids are the server's, and others draw some now and then: the least of three windows is the worker's own."""
+    """Transaction ids are the server's, and others draw some now and then: the least of the windows is the worker's own."""
     beside = []
     async with memory.worker():
         await memory.drained()
         await asyncio.sleep(2)  # what it notes at its start is noted
         counting = Counting(monkeypatch)
-        for _ in range(3):
+        while len(beside) < 20 and min(beside, default=3) > 2:
             before, began = transaction_ids(memory), time.monotonic()
             await asyncio.sleep(1.5)
             renewals = (time.monotonic() - began) / 0.25
             beside.append(transaction_ids(memory) - before - 1 - renewals)
     assert min(beside) <= 2, "one transaction id a renewal, and nothing else"
-    assert counting.counts["marks"] <= 6
+    assert counting.counts["marks"] <= 2 * len(beside) + 2
     assert counting.counts["ack"] == 0
     assert memory.target.writes == []
 

@@ -97,7 +97,8 @@ class PostgresLookout:
     async def _tasks(self, found: Difference) -> list[tuple[str, Mapping[str, Any]]]:
         if found.whole:
             return list(WHOLE)
-        came = [seen for seen in found.came if not (seen.fresh and await tables.is_empty(self._connection, seen.oid))]
+        with translated():
+            came = [one for one in found.came if not (one.fresh and await tables.is_empty(self._connection, one.oid))]
         if len(came) > MANY:
             return list(WHOLE)
         asked: list[tuple[str, Mapping[str, Any]]] = [

@@ -50,12 +50,13 @@ class OurSchema:
         with translated():
             now = await tables.clock(connection)
             lacking = await missing_parts(connection)
+            odd = None if lacking else await tables.odd_outbox(connection)
         self.lacks = bool(lacking)
         told: list[str] = []
         if lacking:
             told = [f"{what_is_wrong(lacking)}: changes may not be captured; run `syncline install`"]
             await self._notices.leave(DAMAGED, "critical", told[0])
-        elif odd := await tables.odd_outbox(connection):
+        elif odd:
             told = [f"{odd}: each write takes a slower way, and is noted as a gap where that fails; take it back"]
             await self._notices.leave(DAMAGED, "warning", told[0])
         self.amiss = bool(told)
