@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from syncline.errors import DamagedError, SourceError
+from syncline.capture import install
+from syncline.capture.state import read_members
+from syncline.errors import DamagedError, MappingError, SourceError
 from syncline.outbox.dialect import Dialect
 from syncline.outbox.parts import Kind, Part, parts
 from syncline.outbox.sql import blocks
@@ -165,6 +167,17 @@ def test_open_notices_say_again_whom_they_are_about(case: Case) -> None:
 
     of = case.sql("SELECT name, entity FROM syncline.notice ORDER BY name")
     assert of == [("CaptureBroken", "item"), ("EntityStopped", "item"), ("Restored", None), ("TaskFailed", "item")]
+
+
+def test_a_table_that_goes_away_while_it_is_looked_at_is_named(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(conn: Any, tables: Any) -> Any:
+        case.sql("ALTER TABLE item RENAME TO away")
+        return await read_members(conn, tables)
+
+    monkeypatch.setattr(install, "read_members", late)
+
+    with pytest.raises(MappingError, match=r"there is no table public\.item any more"):
+        case.plan()
 
 
 BEYOND_REPAIR = {

@@ -33,7 +33,7 @@ from syncline.capture.removal import plan_removal
 from syncline.capture.schema import plan_schema, plan_view
 from syncline.capture.state import read, read_facts, read_functions, read_locked, read_members, read_triggers
 from syncline.config.settings import SourceSettings
-from syncline.errors import NotInstalledError, VersionError
+from syncline.errors import MappingError, NotInstalledError, VersionError
 from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
 from syncline.model.entity import Entity, TableName
 from syncline.outbox.connection import translated
@@ -354,4 +354,8 @@ def _families(tables: Sequence[TableName], members: Sequence[Any]) -> dict[Table
     for member in members:
         by_root.setdefault(member.root, []).append(member)
     roots = {family[0].table: family for family in by_root.values()}
+    if gone := [str(table) for table in tables if table not in roots]:
+        raise MappingError(
+            f"there is no table {', '.join(gone)} any more", hint="it was there a moment ago: run the command again"
+        )
     return {table: roots[table] for table in tables}
