@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import psycopg
@@ -17,6 +17,7 @@ from syncline.engines.postgres.waker import WAKE_LOCK
 from syncline.model.entity import Embed, Fields, TableName
 from syncline.ports import Waker
 from syncline.relay.keeper import Keeper
+from tests import engines
 from tests.relay import AT_ONCE, ITEM, ITEMS, Relay, entity, relayed, until
 
 TWO = ITEMS + "; CREATE TABLE pair (a int, b text, note text, PRIMARY KEY (a, b))"
@@ -266,37 +267,34 @@ async def test_batches_take_few_statements(memory: Relay, monkeypatch) -> None:
 
 
 @pytest.fixture
-def no_autovacuum(memory: Relay) -> Iterator[None]:
-    """Transaction ids are the server's: autovacuum draws some, in whichever database it works."""
-    memory.sql("ALTER SYSTEM SET autovacuum = off")
-    memory.sql("SELECT pg_reload_conf()")
-    yield
-    memory.sql("ALTER SYSTEM RESET autovacuum")
-    memory.sql("SELECT pg_reload_conf()")
+async def alone() -> AsyncIterator[Relay]:
+    """On a server of its own: transaction ids are the server's, and autovacuum and sessions of others draw some."""
+    with engines.running_postgres(settings={"autovacuum": "off"}) as server:
+        async with relayed(server.url) as found:
+            yield found
 
 
-def transaction_ids(memory: Relay) -> int:
+def transaction_ids(relay: Relay) -> int:
     """How many transaction ids the server has given out; looking takes one."""
-    return memory.value("SELECT pg_current_xact_id()::text::bigint")
+    return relay.value("SELECT pg_current_xact_id()::text::bigint")
 
 
-@pytest.mark.usefixtures("no_autovacuum")
-async def test_an_idle_worker_only_renews(memory: Relay, monkeypatch) -> None:
-    """Transaction ids are the server's, and others draw some now and then: the least of the windows is the worker's own."""
+@pytest.mark.postgresql
+async def test_an_idle_worker_only_renews(alone: Relay, monkeypatch) -> None:
     beside = []
-    async with memory.worker():
-        await memory.drained()
+    async with alone.worker():
+        await alone.drained()
         await asyncio.sleep(2)  # what it notes at its start is noted
         counting = Counting(monkeypatch)
         while len(beside) < 20 and min(beside, default=3) > 2:
-            before, began = transaction_ids(memory), time.monotonic()
+            before, began = transaction_ids(alone), time.monotonic()
             await asyncio.sleep(1.5)
             renewals = (time.monotonic() - began) / 0.25
-            beside.append(transaction_ids(memory) - before - 1 - renewals)
+            beside.append(transaction_ids(alone) - before - 1 - renewals)
     assert min(beside) <= 2, "one transaction id a renewal, and nothing else"
     assert counting.counts["marks"] <= 2 * len(beside) + 2
     assert counting.counts["ack"] == 0
-    assert memory.target.writes == []
+    assert alone.target.writes == []
 
 
 async def test_batches_grow_with_the_backlog_up_to_the_limit(memory: Relay) -> None:
