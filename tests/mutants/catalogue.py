@@ -1363,6 +1363,30 @@ MUTANTS: Sequence[Mutant] = (
         [f"{CROWDS}::test_others_have_their_turn_while_rows_are_mapped_one_by_one"],
     ),
     Mutant(
+        "gone-for-a-moment-ends-a-worker",
+        "a worker ends for a table of ours that was put back before it looked",
+        [Swap(f"{RELAY}/worker.py", "Worker._cause", "isinstance(error, NotInstalledError)", "False")],
+        [f"{MENDING}::test_what_was_put_back_before_a_worker_could_look_ends_none"],
+    ),
+    Mutant(
+        "a-rule-of-somebody-ends-a-worker",
+        "a worker ends for a constraint that somebody has put on the outbox",
+        [Swap("syncline/outbox/connection.py", "_refused", "error.diag.schema_name == 'syncline'", "False")],
+        [f"{MENDING}::test_a_rule_that_somebody_puts_on_the_outbox_ends_no_worker"],
+    ),
+    Mutant(
+        "notices-of-nobody",
+        "an open notice that has lost its entity stays for ever",
+        [Swap("syncline/capture/halves.py", "plan_missing", "part.name == 'notice.entity'", "False")],
+        [f"{OURS}::test_open_notices_say_again_whom_they_are_about"],
+    ),
+    Mutant(
+        "a-table-that-goes-away-is-a-defect",
+        "a table that goes away while an installation is planned is an error of Syncline's own",
+        [Swap("syncline/capture/install.py", "_families", "table not in roots", "False")],
+        [f"{OURS}::test_a_table_that_goes_away_while_it_is_looked_at_is_named"],
+    ),
+    Mutant(
         "listens-without-a-look",
         "what was committed before a session listens waits for the next poll",
         [
