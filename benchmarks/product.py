@@ -21,21 +21,21 @@ import pymongo
 from benchmarks.figure import peak_megabytes
 from syncline import wiring
 from syncline.backfill.runner import Runner
-from syncline.capture import install
+from syncline.capture.postgres import install
 from syncline.cli.verify import RATE as VERIFY_RATE
 from syncline.config import load
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
+from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.engines.postgres.marking import SqlMarking
+from syncline.engines.postgres.plans import compile_plans
+from syncline.engines.postgres.states import read_range
 from syncline.model.entity import Entity, TableName
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
-from syncline.outbox.connection import connect
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.plans import compile_plans
-from syncline.outbox.states import read_range
 from syncline.ports import TaskKind
-from syncline.targets.mongo import CODEC, MongoTarget
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.postgres.connection import connect
+from syncline.postgres.loaders import register_loaders
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode
 from syncline.verify.verifier import verify

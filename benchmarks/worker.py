@@ -16,8 +16,8 @@ from benchmarks.figure import peak_megabytes
 from benchmarks.product import TODO
 from syncline import wiring
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
+from syncline.engines.mongo.target import MongoTarget
 from syncline.ports import Batch, Report
-from syncline.targets.mongo import MongoTarget
 from syncline.telemetry.observer import BatchDone, NullObserver
 
 QUIET_SECONDS = 1.0

@@ -15,17 +15,17 @@ import pymongo
 
 from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Progress, Runner
-from syncline.capture.install import install, plan
+from syncline.capture.postgres.install import install, plan
+from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.engines.postgres.marking import SqlMarking
+from syncline.engines.postgres.plans import compile_plans
+from syncline.engines.postgres.states import read_states
 from syncline.model.entity import Entity, TableName
 from syncline.model.mark import ticket
-from syncline.outbox.connection import Connection, connect
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.plans import compile_plans
-from syncline.outbox.states import read_states
 from syncline.ports import Absence, Batch, Plan, TaskKind
-from syncline.targets.mongo import CODEC, MongoTarget
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.postgres.connection import Connection, connect
+from syncline.postgres.loaders import register_loaders
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode, VerifyReport
 from syncline.verify.verifier import verify

@@ -24,17 +24,17 @@ from psycopg.rows import dict_row
 from pymongo import MongoClient
 
 from syncline import wiring
-from syncline.capture.install import InstallOptions, install, plan, uninstall
+from syncline.capture.postgres.install import InstallOptions, install, plan, uninstall
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
+from syncline.engines.memory.target import MemoryTarget
+from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.engines.opening import open_source
+from syncline.journal.registry import installed
 from syncline.model.entity import Entity, TableName
-from syncline.outbox.registry import installed
 from syncline.ports import Document, Target
 from syncline.relay.adoption import adopt as take_over
 from syncline.relay.adoption import ownership
 from syncline.relay.worker import Worker
-from syncline.targets.memory import MemoryTarget
-from syncline.targets.mongo import CODEC, MongoTarget
 from syncline.telemetry.observer import BatchDone, NullObserver
 from syncline.testing import FaultyTarget
 

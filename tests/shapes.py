@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from syncline.model.entity import Column, Shape, TableName
-from syncline.outbox import catalog
+from syncline.postgres import catalog
 
 
 def column(name: str = "id", type_: str = "bigint", base: str = "int8", **more: Any) -> Column:

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 
+from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put
+from syncline.engines.postgres.target.tables import Table
+from syncline.engines.postgres.target.target import SqlTarget
 from syncline.model.entity import Entity, TableName
-from syncline.targets.sql.changes import Changes, Gone, Outcome, Put
-from syncline.targets.sql.tables import Table
-from syncline.targets.sql.target import SqlTarget
 
 LANES = {0: 1, 5: 1}
 

@@ -1,6 +1,6 @@
 import pytest
 
-from syncline.targets.memory import MemoryTarget
+from syncline.engines.memory import MemoryTarget
 from syncline.testing.contract import TargetContract
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from syncline.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from syncline.capture.commits import attach_tokens
     from syncline.capture.events import arecord, record
-    from syncline.capture.freshness import Freshness
-    from syncline.capture.session import SessionCapture
-    from syncline.capture.token import TokenError
+    from syncline.capture.sqlalchemy.bulk import execute_marked, mark_where
+    from syncline.capture.sqlalchemy.commits import attach_tokens
+    from syncline.capture.sqlalchemy.session import SessionCapture
+    from syncline.engines.mongo.reads import Secondary
     from syncline.errors import SynclineError, TargetUnavailableError
-    from syncline.targets.reads import Secondary
+    from syncline.tokens.freshness import Freshness
+    from syncline.tokens.token import TokenError
 
 __all__ = [
     "Freshness",
@@ -30,18 +31,22 @@ __all__ = [
     "TokenError",
     "arecord",
     "attach_tokens",
+    "execute_marked",
+    "mark_where",
     "record",
 ]
 
 _PLACES = {
-    "Freshness": "capture.freshness",
-    "Secondary": "targets.reads",
-    "SessionCapture": "capture.session",
+    "Freshness": "tokens.freshness",
+    "Secondary": "engines.mongo.reads",
+    "SessionCapture": "capture.sqlalchemy.session",
     "SynclineError": "errors",
     "TargetUnavailableError": "errors",
-    "TokenError": "capture.token",
+    "TokenError": "tokens.token",
     "arecord": "capture.events",
-    "attach_tokens": "capture.commits",
+    "attach_tokens": "capture.sqlalchemy.commits",
+    "execute_marked": "capture.sqlalchemy.bulk",
+    "mark_where": "capture.sqlalchemy.bulk",
     "record": "capture.events",
 }
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from syncline.config import Settings, redact
+from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.postgres.plans import compile_plans
 from syncline.errors import SynclineError
 from syncline.insight.explain import Explanation, explain
 from syncline.model.entity import Entity
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import dialect_of
-from syncline.outbox.plans import compile_plans
 from syncline.ports import Target
-from syncline.targets.mongo import MongoTarget
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import dialect_of
 from syncline.verify.masking import Mask
 from syncline.verify.render import finding_as_dict
 from syncline.verify.repair import UNTOUCHED

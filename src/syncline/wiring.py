@@ -12,23 +12,23 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.runner import Runner
-from syncline.capture.put_back import put_back
+from syncline.capture.postgres.put_back import put_back
 from syncline.config import Settings
 from syncline.ending import Group
+from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.opening import open_source
 from syncline.engines.postgres.marking import SqlMarking
+from syncline.engines.postgres.plans import compile_declared
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
-from syncline.outbox.connection import Connection, connect, fetch_one
-from syncline.outbox.dialect import Dialect, dialect_of
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.path import pin_path
-from syncline.outbox.plans import compile_declared
 from syncline.ports import Plans, Source, Target
+from syncline.postgres.connection import Connection, connect, fetch_one
+from syncline.postgres.dialect import Dialect, dialect_of
+from syncline.postgres.loaders import register_loaders
+from syncline.postgres.path import pin_path
 from syncline.relay.worker import Worker
-from syncline.targets.mongo import MongoTarget
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.telemetry.observer import LoggingObserver, Observer
 from syncline.verify.continuous import Continuous
 from syncline.verify.one_pass import Step

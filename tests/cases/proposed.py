@@ -11,7 +11,7 @@ import psycopg
 from syncline.config import load
 from syncline.insight.proposal import Proposal, propose
 from syncline.model.entity import Entity
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 
 URLS = {"DATABASE_URL": "postgresql://nobody/nothing", "MONGODB_URL": "mongodb://nobody/nothing"}
 

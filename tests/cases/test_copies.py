@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from syncline.cli.main import app as application
 from syncline.errors import ForeignTargetError
-from syncline.outbox.connection import connect, identify
 from syncline.ports import Beat, same_system
+from syncline.postgres.connection import connect, identify
 from syncline.relay.restores import judge_beat
 from tests import engines, programs
 from tests.cockroach.server import Simulator

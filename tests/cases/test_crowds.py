@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from syncline.engines.mongo import errors as mongo_errors
+from syncline.engines.mongo.target import CODEC
 from syncline.model.entity import Entity, Fields, TableName
 from syncline.model.values import Unrepresentable
 from syncline.narrowing import unmappable
@@ -14,8 +16,6 @@ from syncline.relay import reader
 from syncline.relay.apart import CROWD, MOST_REST, PART
 from syncline.relay.poison import TRIES
 from syncline.relay.pump import Pump
-from syncline.targets import mongo_errors
-from syncline.targets.mongo import CODEC
 from tests.relay import Relay, entity, relayed, until
 
 DDL = """

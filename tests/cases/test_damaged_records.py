@@ -10,12 +10,12 @@ import pytest
 from bson import Int64, ObjectId
 from pymongo import MongoClient
 
+from syncline.engines.mongo import control
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import DamagedRecordError
 from syncline.model.mark import MAX_EPOCH
 from syncline.ports import Beat
 from syncline.relay.leases import DAMAGED
-from syncline.targets import control
-from syncline.targets.mongo import MongoTarget
 from tests.cases import odd_bson as odd
 from tests.integration.doctor_case import Clinic
 from tests.integration.doctor_case import clinic as made_clinic

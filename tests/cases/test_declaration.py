@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from syncline.cli.main import app
 from syncline.errors import VersionError
+from syncline.journal.declared import declaration, read_declared
+from syncline.journal.registry import InstalledEntity, definition
 from syncline.model.entity import Computed, Embed, Entity, Fields, Index, TableName
-from syncline.outbox.connection import connect
-from syncline.outbox.declared import declaration, read_declared
-from syncline.outbox.registry import InstalledEntity, definition
+from syncline.postgres.connection import connect
 from syncline.relay import keeper
 from tests.relay import ITEM, Relay, entity, relayed, until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from syncline.capture.install import install, plan
+from syncline.capture.postgres.install import install, plan
 from syncline.errors import MappingError
 from syncline.model.entity import Embed, Fields, TableName
 from syncline.model.mapping import Projection

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import psycopg
 import pytest
 
-from syncline.capture.install import InstallOptions, install, plan, uninstall
+from syncline.capture.postgres.install import InstallOptions, install, plan, uninstall
 from syncline.errors import PrivilegeError
 from tests.relay import Relay, entity, relayed, until
 

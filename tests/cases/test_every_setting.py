@@ -18,13 +18,13 @@ from syncline import wiring
 from syncline.config.load import File
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, VerifySettings, WorkerSettings
 from syncline.engines import opening
+from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres import connections
 from syncline.errors import SourceUnavailableError, TargetUnavailableError
 from syncline.insight import reach
 from syncline.insight.checks import replica
 from syncline.insight.checks.finding import Patient
 from syncline.insight.status import read_status
-from syncline.targets.mongo import MongoTarget
 from tests.relay import relayed, until
 
 ROOT = Path(__file__).parents[1]

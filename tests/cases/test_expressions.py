@@ -7,14 +7,14 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from syncline.capture.install import InstallOptions, install, plan
+from syncline.capture.postgres.install import InstallOptions, install, plan
 from syncline.engines.postgres.condition import check_condition
+from syncline.engines.postgres.plans import compile_plans
 from syncline.errors import MappingError
 from syncline.insight.explain import explain
 from syncline.model.entity import Computed, Embed, Fields, TableName
-from syncline.outbox.connection import connect
-from syncline.outbox.path import pin_path
-from syncline.outbox.plans import compile_plans
+from syncline.postgres.connection import connect
+from syncline.postgres.path import pin_path
 from tests.pairs import entity, kinds, paired
 
 CITEXT = """

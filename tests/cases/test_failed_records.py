@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from syncline.insight.parked import retry_parked
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 from tests.relay import entity, relayed, until
 
 T = "CREATE TABLE t (id bigint PRIMARY KEY, n numeric)"

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from syncline.backfill.pace import Pace
 from syncline.cli.main import app
+from syncline.engines.postgres import key_sql
 from syncline.errors import TaskDroppedError
 from syncline.model.entity import Computed, Fields
-from syncline.outbox import key_sql
 from syncline.ports import TaskKind
 from tests.pairs import entity, kinds, paired
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from syncline.capture.install import install, plan
+from syncline.capture.postgres.install import install, plan
 from tests.cases.proposed import loaded, proposed
 
 TOOLS = {

@@ -11,14 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.capture.install import plan
+from syncline.capture.postgres.install import plan
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from syncline.embedded.mongo import PrivateMongo
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.postgres.plans import compile_plans
 from syncline.insight.doctor import diagnose
 from syncline.model.entity import Embed, Entity, TableName
-from syncline.outbox.connection import connect
-from syncline.outbox.plans import compile_plans
-from syncline.targets.mongo import MongoTarget
+from syncline.postgres.connection import connect
 from tests.integration.capture_case import Case, entity
 from tests.integration.doctor_case import TABLES, Clinic
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from syncline import wiring
-from syncline.capture.put_back import put_back
+from syncline.capture.postgres.put_back import put_back
 from syncline.config.settings import SourceSettings
 from syncline.engines.postgres import our_schema
 from syncline.errors import DamagedError, MappingError, SynclineError

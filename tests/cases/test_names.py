@@ -7,14 +7,14 @@ import pytest
 from psycopg import sql
 
 from syncline.config import load
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.condition import check_condition
 from syncline.errors import ConfigError, MappingError
 from syncline.insight.explain import explain
 from syncline.model.entity import Column, Entity, Fields, Shape, TableName
 from syncline.model.mapping import Projection
-from syncline.outbox.connection import connect
 from syncline.ports import TaskKind
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.postgres.connection import connect
 from syncline.verify.repair import repair
 from syncline.verify.sides import Sides
 from tests.cases.proposed import documents, loaded, proposed
@@ -105,7 +105,7 @@ async def test_20_explain_shows_the_row_whatever_its_columns_are_called(name, da
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as conn:
         await conn.execute(f"CREATE TABLE parent (id int PRIMARY KEY, {quoted(name)} int)")
         await conn.execute("INSERT INTO parent VALUES (1, 7), (2, NULL)")
-        from syncline.capture.install import install, plan
+        from syncline.capture.postgres.install import install, plan
 
         entity = Entity("parent", TableName("public", "parent"), "parents", where="id > 0 -- all")
         await install(conn, await plan(conn, [entity]))

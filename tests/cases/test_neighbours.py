@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from pymongo import MongoClient
 
+from syncline.engines.mongo.errors import MAX_DOCUMENT_BYTES
 from syncline.model.entity import Computed, Fields, Index
 from syncline.relay.conflicts import FIRST_PAUSE, MOST_PAUSE, PATIENCE, Conflicts
-from syncline.targets.mongo_errors import MAX_DOCUMENT_BYTES
 from tests.relay import Relay, entity, relayed, until
 
 WIDE = "('1.' || repeat('1', 40))::numeric"

@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from syncline.capture.install import plan
+from syncline.capture.postgres.install import plan
 from syncline.config import load
 from syncline.errors import MappingError
 from syncline.model.entity import Embed, Fields, TableName

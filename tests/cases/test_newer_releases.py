@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
-from syncline.capture.session import SessionCapture
+from syncline.capture.sqlalchemy.session import SessionCapture
 from tests.cases.proposed import proposed
 from tests.integration.capture_case import Case
 from tests.integration.session_case import driver_url

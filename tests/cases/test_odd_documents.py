@@ -10,10 +10,10 @@ from bson import Int64
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.model.entity import Index
 from syncline.model.extended import extended
 from syncline.ports import Absence, Batch, Report, State, TaskKind
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.repair import repair
 from tests.cases import odd_bson as odd

@@ -15,16 +15,16 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner
 
-from syncline.capture import carry_out, migrate
-from syncline.capture.install import PartlyDoneError, render, uninstall
+from syncline.capture.postgres import carry_out, migrate
+from syncline.capture.postgres.install import PartlyDoneError, render, uninstall
 from syncline.cli.main import app
+from syncline.engines.memory.target import MemoryTarget
+from syncline.engines.postgres.plans import compile_plans
 from syncline.errors import ConfigError, NotInstalledError
 from syncline.insight.status import read_status
 from syncline.model.entity import Embed, TableName
-from syncline.outbox.connection import connect
-from syncline.outbox.plans import compile_plans
+from syncline.postgres.connection import connect
 from syncline.relay import keeper
-from syncline.targets.memory import MemoryTarget
 from tests import programs
 from tests.integration.capture_case import Case, entity
 from tests.relay import Relay, until

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from syncline.capture import install
-from syncline.capture.state import read_members
+from syncline.capture.postgres import install
+from syncline.capture.postgres.state import read_members
 from syncline.errors import DamagedError, MappingError, SourceError
-from syncline.outbox.dialect import Dialect
-from syncline.outbox.parts import Kind, Part, parts
-from syncline.outbox.sql import blocks
+from syncline.journal.parts import Kind, Part, parts
+from syncline.postgres.dialect import Dialect
+from syncline.postgres.sql import blocks
 from tests.cockroach.server import Simulator
 from tests.integration.capture_case import Case, entity
 from tests.integration.test_migrations import catalog, older

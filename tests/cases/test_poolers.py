@@ -17,17 +17,17 @@ import pytest
 from typer.testing import CliRunner
 
 from syncline import wiring
-from syncline.capture.freshness import Freshness
-from syncline.capture.token import make
 from syncline.cli.main import app
 from syncline.config import load
 from syncline.embedded.postgres import PrivatePostgres
+from syncline.engines.postgres.states import snapshot
 from syncline.errors import PoolerError, SourceUnavailableError
 from syncline.model.entity import Embed, TableName
-from syncline.outbox.connection import connect, fetch_one, is_lent, look_again
-from syncline.outbox.lent import Pooling, SourceConnection
-from syncline.outbox.poolers import examine
-from syncline.outbox.states import snapshot
+from syncline.postgres.connection import connect, fetch_one, is_lent, look_again
+from syncline.postgres.lent import Pooling, SourceConnection
+from syncline.postgres.poolers import examine
+from syncline.tokens.freshness import Freshness
+from syncline.tokens.token import make
 from tests import engines
 from tests.bouncer import Application, bouncer
 from tests.cockroach.server import Simulator
@@ -208,7 +208,7 @@ class TestTransactionMode:
     async def test_a_pool_without_a_session_for_a_second_look_is_taken_for_shared(
         self, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("syncline.outbox.poolers.WAIT_SECONDS", 0.5)
+        monkeypatch.setattr("syncline.postgres.poolers.WAIT_SECONDS", 0.5)
         with bouncer(database, mode="session", size=1) as url:
             connection = await connect(url)
             assert connection.lent
@@ -219,7 +219,7 @@ async def test_a_session_that_is_older_than_its_connection_is_a_poolers(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the pooler greets with its server's own process number."""
-    monkeypatch.setattr("syncline.outbox.poolers.SLACK_SECONDS", 0)
+    monkeypatch.setattr("syncline.postgres.poolers.SLACK_SECONDS", 0)
     async with await SourceConnection.connect(database, autocommit=True) as connection:
         began = time.monotonic() - 60
         assert (await examine(connection, began))[1] is Pooling.NONE

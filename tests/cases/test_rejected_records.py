@@ -10,6 +10,8 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, OperationFailure
 
+from syncline.engines.mongo import errors as mongo_errors
+from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.connections import Connections
 from syncline.engines.postgres.records import PostgresRecords
 from syncline.errors import SourceUnavailableError, TargetRefusedError, TargetUnavailableError
@@ -19,8 +21,6 @@ from syncline.ports import Batch, State
 from syncline.relay.apart import STATEMENTS
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
-from syncline.targets import mongo_errors
-from syncline.targets.mongo import MongoTarget
 from tests.relay import AT_ONCE, entity, relayed, until
 
 T = "CREATE TABLE t (id bigint PRIMARY KEY, j jsonb); CREATE TABLE other (id bigint PRIMARY KEY, n int)"

@@ -11,6 +11,7 @@ import yaml
 
 from syncline import wiring
 from syncline.backfill import runner
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.insight.health import HealthReader
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import judge, read_status
@@ -18,7 +19,6 @@ from syncline.model import thresholds
 from syncline.model.entity import Fields
 from syncline.model.thresholds import Health, Severity
 from syncline.relay import keeper
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.verifier import verify
 from syncline.web.exposition import snapshot_of

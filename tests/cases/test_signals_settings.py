@@ -20,8 +20,8 @@ from syncline.config.settings import (
     VerifySettings,
     WorkerSettings,
 )
+from syncline.engines.memory.target import MemoryTarget
 from syncline.errors import ConfigError
-from syncline.targets.memory import MemoryTarget
 from syncline.telemetry.observer import BatchDone, LoggingObserver
 
 SETTINGS = Settings(SourceSettings(url="postgresql://u:secret@h/d"), TargetSettings(url="mongodb://h/d", database="d"))

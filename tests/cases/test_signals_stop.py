@@ -16,7 +16,7 @@ import pytest
 
 from syncline import wiring
 from syncline.errors import SourceUnavailableError
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 from syncline.relay import worker as relay_worker
 from tests.chaos.proxy import Proxy
 from tests.relay import ITEMS, Relay, relayed, until

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from syncline.engines.mongo.target import MongoTarget
 from syncline.model.mark import MAX_EPOCH, epoch_of, ticket
-from syncline.targets.mongo import MongoTarget
 from tests.integration.test_repair import mend
 from tests.pairs import paired
 from tests.relay import ITEM, ITEMS, Relay, relayed, until

@@ -13,10 +13,10 @@ from pymongo.errors import OperationFailure
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
+from syncline.engines.mongo.suitability import look, require_suitable
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import TargetError, UnsuitableTargetError
 from syncline.model.entity import Index
-from syncline.targets.mongo import MongoTarget
-from syncline.targets.suitability import look, require_suitable
 from tests.integration.doctor_case import TABLES, Clinic
 from tests.relay import ITEM, ITEMS, entity, relayed
 

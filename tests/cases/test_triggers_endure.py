@@ -11,9 +11,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from syncline.journal.parts import parts
 from syncline.model.entity import Embed, TableName
-from syncline.outbox.dialect import Dialect
-from syncline.outbox.parts import parts
+from syncline.postgres.dialect import Dialect
 from tests import engines
 from tests.cases.test_our_schema import drop
 from tests.integration.capture_case import Case, entity

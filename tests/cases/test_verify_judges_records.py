@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.model.entity import Computed, Embed, Fields, TableName
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.repair import repair
 from tests.pairs import entity, kinds, paired

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syncline.capture.install import options_of
+from syncline.capture.postgres.install import options_of
 from syncline.config import load
 from syncline.errors import ConfigError, SourceError
 from tests.cockroach.server import Simulator

@@ -11,7 +11,7 @@ import pytest
 from syncline.engines.postgres.tasks import SqlTasks
 from syncline.errors import MappingError
 from syncline.model.entity import Embed, TableName
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 from tests.integration.capture_case import Case, entity
 
 TABLES = """

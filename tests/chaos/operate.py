@@ -12,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.engines.mongo.inspection import MongoInspection
 from tests.chaos.sabotage import SABOTEURS
 
 STEPS = ("lane_epochs", "read_encoded", "read_confirmed", "release")

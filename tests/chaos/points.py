@@ -18,10 +18,10 @@ from typing import Any
 
 from pymongo.asynchronous import pool
 
+from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.lanes import SqlLanes
 from syncline.engines.postgres.marks import PostgresMarks
 from syncline.engines.postgres.records import PostgresRecords
-from syncline.targets.mongo import MongoTarget
 from tests.chaos.sabotage import SABOTEURS
 
 STEPS: dict[type, dict[str, str]] = {

@@ -21,8 +21,8 @@ from typing import Any
 import psycopg
 from pymongo import MongoClient
 
-from syncline.capture.install import InstallOptions, install
-from syncline.capture.install import plan as plan_install
+from syncline.capture.postgres.install import InstallOptions, install
+from syncline.capture.postgres.install import plan as plan_install
 from syncline.config import load
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from syncline.engines.mongo import target as mongo
+from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.marks import PostgresMarks
 from syncline.ports import Acknowledgement, Batch, Report
-from syncline.targets import mongo
-from syncline.targets.mongo import MongoTarget
 from syncline.verify.second_look import SecondLook, SourceView
 
 

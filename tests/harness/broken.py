@@ -11,9 +11,9 @@ from bson.decimal128 import Decimal128
 from pymongo import DeleteOne, ReplaceOne
 
 import syncline.testing.mapping.pair as pairs
+from syncline.engines.mongo.documents import documents
+from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.ports import Report
-from syncline.targets.documents import documents
-from syncline.targets.mongo import CODEC, MongoTarget
 from syncline.testing.mapping import MappingContract
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from syncline.capture.install import InstallOptions, InstallPlan, install, plan, uninstall
+from syncline.capture.postgres.install import InstallOptions, InstallPlan, install, plan, uninstall
 from syncline.model.entity import Entity, TableName
 
 Contents = dict[tuple[str, str], frozenset[Any]]

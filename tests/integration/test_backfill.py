@@ -312,7 +312,7 @@ async def test_cancel_drops_the_task_and_stops_who_runs_it(items):
 
 async def test_marking_a_chunk_uses_the_index_and_sorts_nothing(items, database):
     items.sql("INSERT INTO items SELECT n FROM generate_series(3000, 60000) n", "ANALYZE items")
-    from syncline.outbox.key_sql import key_statements
+    from syncline.engines.postgres.key_sql import key_statements
 
     statements = key_statements(items.plan("items"))
     with psycopg.connect(database) as plain:

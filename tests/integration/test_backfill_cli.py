@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from syncline.targets.memory import MemoryTarget
+from syncline.engines.memory.target import MemoryTarget
 from tests.relay import ITEM, Relay, entity, until
 
 DDL = """

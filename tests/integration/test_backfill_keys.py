@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from syncline.backfill.pace import Pace
-from syncline.outbox.key_sql import key_statements
+from syncline.engines.postgres.key_sql import key_statements
 from syncline.ports import TaskKind
 from tests import programs
 from tests.pairs import entity, paired

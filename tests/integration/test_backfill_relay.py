@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from syncline.outbox.bounded import Bound
-from syncline.outbox.connection import connect
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.plans import compile_plans
+from syncline.engines.postgres.bounded import Bound
+from syncline.engines.postgres.plans import compile_plans
 from syncline.ports import Excerpt
+from syncline.postgres.connection import connect
+from syncline.postgres.loaders import register_loaders
 from tests.relay import Relay, relayed, until
 from tests.steps import Steps
 

@@ -14,10 +14,10 @@ from syncline.backfill import command
 from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Runner
 from syncline.engines.postgres.marking import SqlMarking
-from syncline.outbox.connection import connect
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.plans import compile_plans
+from syncline.engines.postgres.plans import compile_plans
 from syncline.ports import TaskKind
+from syncline.postgres.connection import connect
+from syncline.postgres.loaders import register_loaders
 from tests.relay import Relay, relayed
 
 ROWS = 3000

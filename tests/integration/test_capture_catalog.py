@@ -12,7 +12,7 @@ import pytest
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import MappingError
 from syncline.model.entity import Shape, TableName
-from syncline.outbox.catalog import fingerprint, read_shape, read_shapes
+from syncline.postgres.catalog import fingerprint, read_shape, read_shapes
 from tests import engines
 
 TABLES = """

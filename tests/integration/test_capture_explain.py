@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from syncline.embedded.postgres import PrivatePostgres
-from syncline.outbox.acknowledge import statement
-from syncline.outbox.connection import connect
-from syncline.outbox.dialect import Dialect
-from syncline.outbox.plans import compile_plans
-from syncline.outbox.sql import blocks
+from syncline.engines.postgres.plans import compile_plans
+from syncline.journal.acknowledge import statement
+from syncline.postgres.connection import connect
+from syncline.postgres.dialect import Dialect
+from syncline.postgres.sql import blocks
 from tests import engines
 from tests.integration.capture_case import Case, entity
 
@@ -104,7 +104,7 @@ def test_a_token_is_looked_up_from_the_newest_mark_on(large: Case) -> None:
     large.sql("BEGIN; INSERT INTO todo VALUES (-1)")
     tx = large.sql("SELECT pg_current_xact_id()::text")[0][0]
     large.sql("COMMIT")
-    query = blocks("freshness.sql", "syncline.capture")["freshness"]
+    query = blocks("freshness.sql", "syncline.tokens")["freshness"]
     plan = explain(large.conn, query, {"txs": [tx], "depth": 1000})
 
     assert ("Index Scan", "outbox") in scans(plan)

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from syncline.capture.carry_out import OvertakenError
-from syncline.capture.install import InstallOptions, install, plan, render
+from syncline.capture.postgres.carry_out import OvertakenError
+from syncline.capture.postgres.install import InstallOptions, install, plan, render
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import MappingError, NotInstalledError, PrivilegeError, SourceError, VersionError
+from syncline.journal.registry import check, installed
 from syncline.model.entity import Embed, Entity, Fields, TableName
-from syncline.outbox.connection import connect
-from syncline.outbox.registry import check, installed
+from syncline.postgres.connection import connect
 from tests import engines, programs
 from tests.integration.capture_case import Case, assert_captured, entity
 

@@ -11,7 +11,7 @@ import pytest
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.model.entity import Embed, Entity, TableName
 from syncline.model.keys import KeyCodec
-from syncline.outbox.catalog import read_shape
+from syncline.postgres.catalog import read_shape
 from tests import engines
 from tests.integration.capture_case import Case, assert_captured, entity
 

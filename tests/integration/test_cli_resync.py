@@ -49,7 +49,7 @@ class Commands:
 
 @pytest.fixture
 async def commands(database, mongo_url, mongo_db, tmp_path):
-    from syncline.targets.mongo import MongoTarget
+    from syncline.engines.mongo.target import MongoTarget
 
     target = MongoTarget(mongo_url, mongo_db)
     relay = Relay(database, [ITEM, entity("other")], target, mongo=(mongo_url, mongo_db))

@@ -197,7 +197,7 @@ def test_the_hidden_rowid_is_no_key(cockroach: Simulator) -> None:
 def test_a_pooler_that_hides_the_cluster_is_refused(cockroach: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
-    from syncline.outbox import connection, dialect
+    from syncline.postgres import connection, dialect
 
     monkeypatch.setattr(connection, "on_cockroach", lambda _: False)
     monkeypatch.setattr(connection, "dialect_of", lambda _: dialect.Dialect.POSTGRESQL)

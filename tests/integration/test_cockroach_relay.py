@@ -18,11 +18,11 @@ import pytest
 from syncline import wiring
 from syncline.engines.cockroach.past import STALENESS
 from syncline.engines.cockroach.source import CockroachMarks
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.opening import open_source
+from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.source import SqlSource
-from syncline.outbox.plans import compile_plans
 from syncline.ports import Acknowledgement, Rejection
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.report import Verdict
 from syncline.verify.verifier import verify

@@ -7,7 +7,7 @@ import pytest
 from syncline.config import Settings, SourceSettings, TargetSettings
 from syncline.insight.checks import replica as doctors
 from syncline.insight.checks.finding import Level, Patient
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 from tests.integration.test_replica import both, paused, replicated  # noqa: F401  fixtures
 from tests.standby import in_database
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from syncline.capture.schema import wake_function
+from syncline.capture.postgres.schema import wake_function
 from syncline.embedded.postgres import PrivatePostgres
-from syncline.outbox.dialect import NEWEST_POSTGRES, OLDEST_POSTGRES
+from syncline.postgres.dialect import NEWEST_POSTGRES, OLDEST_POSTGRES
 from tests import engines
 from tests.integration.doctor_case import Clinic as Case
 from tests.integration.doctor_case import clinic

@@ -18,13 +18,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from syncline.capture import freshness as module
-from syncline.capture import outlook
-from syncline.capture.commits import attach_tokens
-from syncline.capture.freshness import Freshness
-from syncline.capture.token import INFO, TokenError, make, merge, parse
+from syncline.capture.sqlalchemy.commits import attach_tokens
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import NotInstalledError
+from syncline.tokens import freshness as module
+from syncline.tokens import outlook
+from syncline.tokens.freshness import Freshness
+from syncline.tokens.token import INFO, TokenError, make, merge, parse
 from tests.cockroach.server import Simulator
 from tests.integration.capture_case import Case, entity
 from tests.relay import AT_ONCE, PATIENCE
@@ -384,7 +384,7 @@ def test_without_an_event_loop(case: Case, sessions: sessionmaker[Session]) -> N
 def test_events_tokens_and_freshness_do_not_need_sqlalchemy() -> None:
     code = (
         "import sys; sys.modules['sqlalchemy'] = None\n"
-        "import syncline, syncline.capture.events, syncline.capture.token, syncline.capture.freshness"
+        "import syncline, syncline.capture.events, syncline.tokens.token, syncline.tokens.freshness"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

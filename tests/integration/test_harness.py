@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from syncline.capture.install import install, plan
+from syncline.capture.postgres.install import install, plan
 from syncline.errors import SynclineError
 from syncline.model.entity import Entity, TableName
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 from syncline.testing import captured
 from syncline.testing.contract import TargetContract
 from syncline.testing.mapping import MappingContract

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from syncline import wiring
-from syncline.capture.install import install, plan
+from syncline.capture.postgres.install import install, plan
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres

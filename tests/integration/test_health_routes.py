@@ -19,12 +19,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from syncline.capture.commits import attach_tokens
+from syncline.capture.sqlalchemy.commits import attach_tokens
 from syncline.contrib.fastapi import HEADER, Fresh, Syncline, problem_details, routers
 from syncline.embedded.postgres import PrivatePostgres
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import SourceUnavailableError
-from syncline.outbox import resync
-from syncline.targets.mongo import MongoTarget
+from syncline.journal import resync
 from syncline.web import admin
 from syncline.web.shapes import DatabasesHealth, ResyncShape, SyncHealth, Triggered
 from syncline.web.source import SourceCalls

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from syncline.engines.postgres.projection_sql import embed_query, range_query, state_query
 from syncline.model.entity import Embed, Entity, TableName
 from syncline.model.keys import KeyCodec
 from syncline.model.mapping import Projection
 from syncline.model.types import PINNED_SETTINGS
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.projection_sql import embed_query, range_query, state_query
+from syncline.postgres.loaders import register_loaders
 from tests.shapes import column, read_shape
 
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

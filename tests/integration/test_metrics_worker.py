@@ -18,8 +18,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from syncline.embedded.postgres import PrivatePostgres
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import SynclineError
-from syncline.targets.mongo import MongoTarget
 from syncline.telemetry.catalogue import NAMES
 from syncline.web.exporter import exporting
 from tests.integration.test_health import NOT_A_CLOCK

@@ -12,15 +12,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.capture import migrate
-from syncline.capture.install import InstallOptions, install, plan, render
-from syncline.capture.migrate import Each
+from syncline.capture.postgres import migrate
+from syncline.capture.postgres.install import InstallOptions, install, plan, render
+from syncline.capture.postgres.migrate import Each
 from syncline.errors import SourceError, VersionError
+from syncline.journal.migration import FIRST, SCHEMA_VERSION, migrations, numbers
+from syncline.journal.registry import installed
 from syncline.model.entity import Embed, TableName
-from syncline.outbox.connection import connect
-from syncline.outbox.dialect import Dialect
-from syncline.outbox.migration import FIRST, SCHEMA_VERSION, migrations, numbers
-from syncline.outbox.registry import installed
+from syncline.postgres.connection import connect
+from syncline.postgres.dialect import Dialect
 from tests import engines, programs
 from tests.cockroach.server import Simulator, simulator
 from tests.integration.capture_case import Case, entity

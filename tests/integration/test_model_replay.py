@@ -18,9 +18,11 @@ from uuid import uuid4
 
 import pytest
 
+from syncline.engines.memory.target import MemoryTarget
+from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.opening import open_source
+from syncline.engines.postgres.plans import compile_plans
 from syncline.model.mark import Hint, epoch_of, ticket
-from syncline.outbox.plans import compile_plans
 from syncline.ports import Absence, Acknowledgement, Batch, Beat, Plan, Renewal, Report, Source, Target
 from syncline.relay import outranked
 from syncline.relay.leases import Leases
@@ -28,8 +30,6 @@ from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
 from syncline.relay.restores import judge_beat
 from syncline.relay.work import Work
-from syncline.targets.memory import MemoryTarget
-from syncline.targets.mongo import MongoTarget
 from syncline.telemetry.observer import NullObserver
 from tests import engines
 from tests.model.actions_relay import HOPELESS

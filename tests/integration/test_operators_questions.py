@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from syncline.capture.install import install, plan
+from syncline.capture.postgres.install import install, plan
 from syncline.insight import reach
 from syncline.model.entity import Entity, TableName
-from syncline.outbox.connection import connect
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import connect
+from syncline.postgres.sql import blocks
 from tests import engines, programs
 
 FILL = """

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient, monitoring
 
+from syncline.engines.mongo.indexes import LOOKUPS, holders
 from syncline.engines.postgres.marks import PostgresMarks
 from syncline.engines.postgres.records import PostgresRecords
 from syncline.model.entity import Computed, Fields, Index
 from syncline.ports import Conflict
 from syncline.relay.conflicts import CHUNK, PATIENCE, Conflicts
-from syncline.targets.mongo_indexes import LOOKUPS, holders
 from tests.relay import entity, relayed
 
 PERSON = entity("person", indexes=(Index((("email", 1),), unique=True),))

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
+from syncline.engines.memory.target import MemoryTarget
 from syncline.engines.opening import open_source
+from syncline.engines.postgres.plans import compile_plans
 from syncline.errors import TargetUnavailableError
 from syncline.model.entity import Embed, TableName
-from syncline.outbox.plans import compile_plans
 from syncline.ports import Batch, Report
-from syncline.targets.memory import MemoryTarget
 from tests.relay import ITEM, ITEMS, Relay, entity, until
 
 

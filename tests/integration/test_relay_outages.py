@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from pymongo import MongoClient
 
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import TargetUnavailableError
-from syncline.targets.mongo import MongoTarget
 from syncline.testing.contract import THINGS, document, state
 from tests.relay import Relay, relayed, until
 

@@ -11,7 +11,7 @@ import pytest
 
 from syncline.insight.parked import discard_parked, retry_parked
 from syncline.model.entity import Computed, Fields
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 from syncline.relay.poison import KNOWN_TRIES
 from tests.relay import ITEM, Relay, entity, relayed, until
 

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from bson import Int64
 
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.errors import SynclineError
 from syncline.model.mark import ticket
 from syncline.ports import TaskKind
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import as_dict
 from syncline.verify.repair import repair

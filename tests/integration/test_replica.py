@@ -12,10 +12,10 @@ import pytest
 
 from syncline import wiring
 from syncline.config import load
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.errors import ConfigError, SourceUnavailableError
-from syncline.outbox.connection import connect
-from syncline.outbox.loaders import register_loaders
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.postgres.connection import connect
+from syncline.postgres.loaders import register_loaders
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode
 from syncline.verify.verifier import verify

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import ForeignKey, create_engine, event, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from syncline.capture.bulk import execute_marked, mark_where
 from syncline.capture.events import record
-from syncline.capture.session import SessionCapture
+from syncline.capture.sqlalchemy.bulk import execute_marked, mark_where
+from syncline.capture.sqlalchemy.session import SessionCapture
 from syncline.errors import CaptureError, NotInstalledError, UnseenWriteError
 from syncline.model.entity import Embed, Entity, TableName
 from tests.integration.capture_case import Case, assert_captured, changed, entity

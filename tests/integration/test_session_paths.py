@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from syncline.capture.bulk import execute_marked, mark_where
-from syncline.capture.session import SessionCapture
+from syncline.capture.sqlalchemy.bulk import execute_marked, mark_where
+from syncline.capture.sqlalchemy.session import SessionCapture
 from syncline.errors import UnseenWriteError
 from tests.integration.capture_case import Case, assert_captured, changed
 from tests.integration.session_case import (

@@ -8,8 +8,8 @@ import contextlib
 import psycopg
 import pytest
 
+from syncline.engines.postgres.target.session import connect
 from syncline.errors import LaneLostError, TargetUnavailableError
-from syncline.targets.sql.session import connect
 from tests.sql_target import LANES, session, stage, waiting
 
 TABLE = "CREATE TABLE things (id int PRIMARY KEY, note text)"

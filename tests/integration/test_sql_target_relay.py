@@ -11,11 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.source import SqlSource
+from syncline.engines.postgres.target.target import SqlTarget
 from syncline.model.entity import Fields
 from syncline.model.rows import RowProjection
-from syncline.outbox.plans import compile_plans
-from syncline.targets.sql.target import SqlTarget
 from tests import engines
 from tests.acceptance.values import TYPES, random_pair
 from tests.relay import Relay, entity, until

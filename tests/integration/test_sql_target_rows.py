@@ -8,6 +8,8 @@ import random
 import psycopg
 import pytest
 
+from syncline.engines.postgres.target import session as sessions
+from syncline.engines.postgres.target.target import SqlTarget
 from syncline.errors import (
     LaneLostError,
     PrivilegeError,
@@ -16,8 +18,6 @@ from syncline.errors import (
     TargetUnavailableError,
     UnsuitableTargetError,
 )
-from syncline.targets.sql import session as sessions
-from syncline.targets.sql.target import SqlTarget
 from syncline.testing.contract.control import Control
 from tests.acceptance.values import TYPES, random_pair
 from tests.sql_target import LANES, Stage, entity, stage

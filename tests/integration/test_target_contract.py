@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo import MongoClient
 
+from syncline.engines.memory.target import MemoryTarget
+from syncline.engines.mongo.target import MongoTarget
 from syncline.model.entity import Entity
 from syncline.ports import Document, Target
-from syncline.targets.memory import MemoryTarget
-from syncline.targets.mongo import MongoTarget
 from syncline.testing import FaultyTarget
 from syncline.testing.contract import TargetContract
 

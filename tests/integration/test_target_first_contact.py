@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
+from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import TargetUnavailableError
-from syncline.targets.mongo import MongoTarget
-from syncline.targets.mongo_inspect import MongoInspection
 from tests.relay import ITEM
 
 

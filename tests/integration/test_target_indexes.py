@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pymongo import MongoClient
 
+from syncline.engines.mongo.target import MongoTarget
 from syncline.model.entity import Index
-from syncline.targets.mongo import MongoTarget
 from tests.relay import entity
 
 KINDS = [

@@ -25,12 +25,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
-from syncline.capture.traces import attach_traces, traceparent
+from syncline.capture.sqlalchemy.traces import attach_traces, traceparent
 from syncline.contrib.fastapi.tracing import RequestSpans
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import ConfigError, SourceError
-from syncline.outbox import traces
-from syncline.outbox.connection import connect
-from syncline.targets.mongo import MongoTarget
+from syncline.journal import traces
+from syncline.postgres.connection import connect
 from syncline.telemetry.observer import Delivery
 from syncline.telemetry.tracing import TracingObserver, exporting_traces
 from tests.cockroach.server import Simulator

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from syncline.engines.postgres.projection_sql import range_query, state_query
 from syncline.model.entity import Column, Computed, Entity, Fields, TableName
 from syncline.model.mapping import Projection
 from syncline.model.types import PINNED_SETTINGS
 from syncline.model.values import INFINITY, MINUS_INFINITY
-from syncline.outbox.loaders import fetch_rows, register_loaders, reload_rows
-from syncline.outbox.projection_sql import range_query, state_query
+from syncline.postgres.loaders import fetch_rows, register_loaders, reload_rows
 from tests.shapes import read_shape
 
 OPTIONS = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)

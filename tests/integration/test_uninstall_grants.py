@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from syncline.capture.install import InstallOptions, install, plan, uninstall
+from syncline.capture.postgres.install import InstallOptions, install, plan, uninstall
 from syncline.model.entity import Entity, TableName
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from typing import Any, Self
 import psycopg
 import pytest
 
-from syncline.capture.install import InstallOptions, install, plan
+from syncline.capture.postgres.install import InstallOptions, install, plan
+from syncline.engines.memory.target import MemoryTarget
 from syncline.errors import VersionError
+from syncline.journal.migration import SCHEMA_VERSION
 from syncline.model.entity import Embed, Fields, TableName
-from syncline.outbox.connection import connect, identify
-from syncline.outbox.migration import SCHEMA_VERSION
 from syncline.ports import Beat
-from syncline.targets.memory import MemoryTarget
+from syncline.postgres.connection import connect, identify
 from tests.integration.test_migrations import older
 from tests.previous import PreviousWorker, acknowledgement, blocks
 from tests.relay import ITEM, Relay, entity, until

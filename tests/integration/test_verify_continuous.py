@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 
 from syncline.config.settings import VerifySettings
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.insight.status import read_status
-from syncline.outbox.connection import connect
-from syncline.outbox.loaders import register_loaders
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.postgres.connection import connect
+from syncline.postgres.loaders import register_loaders
 from syncline.verify import continuous, progress
 from syncline.verify.continuous import Continuous, Rounds
 from syncline.verify.one_pass import Pass, Sides

@@ -10,13 +10,13 @@ import pytest
 from bson import Int64
 from typer.testing import CliRunner
 
-from syncline.capture.install import plan
+from syncline.capture.postgres.install import plan
 from syncline.cli.main import app
+from syncline.engines.postgres.plans import compile_plans
 from syncline.errors import MappingError
+from syncline.journal.registry import check, installed
 from syncline.model.entity import Computed, Embed, Fields, TableName
 from syncline.model.mark import ticket
-from syncline.outbox.plans import compile_plans
-from syncline.outbox.registry import check, installed
 from syncline.verify import progress
 from syncline.verify.one_pass import Pass
 from tests.pairs import entity, kinds, paired

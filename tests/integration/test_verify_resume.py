@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from bson import Int64
 
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.model.mark import ticket
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify import journal, progress
 from syncline.verify.journal import Journal, PassLostError
 from syncline.verify.one_pass import Options, Pass, Sides

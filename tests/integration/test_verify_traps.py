@@ -10,10 +10,10 @@ import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.model.entity import Fields, Index
 from syncline.model.mark import ticket
 from syncline.ports import TaskKind
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Pass
 from syncline.verify.report import Kind
 from syncline.verify.second_look import SecondLook

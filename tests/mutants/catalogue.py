@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.mutants.anchor import DoesNotApplyError, Swap
 
-RELAY, OUTBOX, TARGETS = "syncline/relay", "syncline/outbox", "syncline/targets"
+RELAY, JOURNAL, MONGO = "syncline/relay", "syncline/journal", "syncline/engines/mongo"
 POSTGRES = "syncline/engines/postgres"
 TESTS = "tests/integration"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
@@ -47,7 +47,7 @@ ODD = "tests/cases/test_odd_documents.py"
 BACKUP = "tests/cases/test_backup.py"
 MIGRATIONS = "tests/cases/test_migrations.py"
 FAILING = "tests/cases/test_failing_conditions.py"
-SQL = "syncline/targets/sql"
+SQL = "syncline/engines/postgres/target"
 SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
@@ -111,7 +111,7 @@ MUTANTS: Sequence[Mutant] = (
         "every mark of a written key is removed, also those that were not read",
         [
             Swap(
-                f"{OUTBOX}/acknowledge.sql",
+                f"{JOURNAL}/acknowledge.sql",
                 "done",
                 "WHERE o.seq = ANY(%(seqs)s::bigint[]) AND",
                 "WHERE (o.entity, o.key) IN (SELECT x.entity, x.key FROM syncline.outbox AS x"
@@ -196,8 +196,8 @@ MUTANTS: Sequence[Mutant] = (
         "acknowledged-without-epoch",
         "who holds the lease is not asked",
         [
-            Swap(f"{OUTBOX}/acknowledge.sql", "held", "AND l.epoch = mine.epoch", ""),
-            Swap(f"{OUTBOX}/acknowledge.sql", "held", "l.owner = %(worker)s", "%(worker)s::text IS NOT NULL"),
+            Swap(f"{JOURNAL}/acknowledge.sql", "held", "AND l.epoch = mine.epoch", ""),
+            Swap(f"{JOURNAL}/acknowledge.sql", "held", "l.owner = %(worker)s", "%(worker)s::text IS NOT NULL"),
         ],
         [
             f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing",
@@ -208,13 +208,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "lease-not-locked",
         "the acknowledgement reads the lease without locking it",
-        [Swap(f"{OUTBOX}/acknowledge.sql", "held", "FOR SHARE OF l", "")],
+        [Swap(f"{JOURNAL}/acknowledge.sql", "held", "FOR SHARE OF l", "")],
         [f"{PROTOCOL}::test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover"],
     ),
     Mutant(
         "lease-key-locked",
         "FOR KEY SHARE: it conflicts with no takeover",
-        [Swap(f"{OUTBOX}/acknowledge.sql", "held", "FOR SHARE OF l", "FOR KEY SHARE OF l")],
+        [Swap(f"{JOURNAL}/acknowledge.sql", "held", "FOR SHARE OF l", "FOR KEY SHARE OF l")],
         [f"{PROTOCOL}::test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover"],
     ),
     Mutant(
@@ -264,7 +264,7 @@ MUTANTS: Sequence[Mutant] = (
         "the second delete does not wait for the grace time",
         [
             Swap(
-                f"{OUTBOX}/acknowledge.sql",
+                f"{JOURNAL}/acknowledge.sql",
                 "again",
                 "clock_timestamp() + %(grace)s",
                 "clock_timestamp() + 0 * %(grace)s",
@@ -347,11 +347,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "no-fence",
         "any state overwrites any other",
-        [
-            Swap(
-                f"{TARGETS}/mongo.py", "", "{'$lt': [{'$ifNull': ['$_v', -1]}, '$$new._v']}", "{'$ne': [1, '$$new._v']}"
-            )
-        ],
+        [Swap(f"{MONGO}/target.py", "", "{'$lt': [{'$ifNull': ['$_v', -1]}, '$$new._v']}", "{'$ne': [1, '$$new._v']}")],
         [
             f"{CONTRACT}::test_a_lower_ticket_never_overwrites_a_higher_one",
             f"{CONTRACT}::test_the_same_ticket_twice_changes_nothing",
@@ -360,13 +356,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "no-delete-fence",
         "a late delete removes a newer record",
-        [Swap(f"{TARGETS}/mongo.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$ne': 'x'}")],
+        [Swap(f"{MONGO}/target.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$ne': 'x'}")],
         [f"{CONTRACT}::test_a_delete_with_a_lower_ticket_does_not_delete"],
     ),
     Mutant(
         "delete-misses-records-without-ticket",
         "the delete's filter only knows records with a lower ticket",
-        [Swap(f"{TARGETS}/mongo.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$lt': gone.ticket}")],
+        [Swap(f"{MONGO}/target.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$lt': gone.ticket}")],
         [f"{CONTRACT}::test_a_record_without_ticket_is_deleted"],
     ),
     Mutant(
@@ -374,7 +370,7 @@ MUTANTS: Sequence[Mutant] = (
         "values that begin with $ are evaluated",
         [
             Swap(
-                f"{TARGETS}/mongo.py",
+                f"{MONGO}/target.py",
                 "MongoTarget._upsert",
                 "{'q': {'_id': d['_id']}, 'u': NEWER_WINS, 'c': {'new': d}, 'upsert': True}",
                 "{'q': {'_id': d['_id']}, 'u': [{'$replaceWith': {'$cond': [{'$lt': [{'$ifNull': ['$_v', -1]}, d['_v']]}, d, '$$ROOT']}}], 'upsert': True}",
@@ -385,7 +381,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "write-not-durable",
         "write concern 1, without the journal",
-        [Swap(f"{TARGETS}/mongo.py", "", "WriteConcern(w='majority', j=True)", "WriteConcern(w=1, j=False)")],
+        [Swap(f"{MONGO}/target.py", "", "WriteConcern(w='majority', j=True)", "WriteConcern(w=1, j=False)")],
         [f"{OUTAGES}::test_g2_what_is_acknowledged_survives_a_kill_of_mongodb"],
     ),
     # -- trouble
@@ -400,7 +396,7 @@ MUTANTS: Sequence[Mutant] = (
         "the marks of parked records stay in the reader's way",
         [
             Swap(
-                f"{OUTBOX}/acknowledge.sql",
+                f"{JOURNAL}/acknowledge.sql",
                 "bad",
                 "), good AS (",
                 "), stay AS (INSERT INTO syncline.outbox (entity, lane, hint, key)"
@@ -573,31 +569,31 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "beat-overwrites-others",
         "the target's record of another source is overwritten by whoever comes",
-        [Swap(f"{TARGETS}/control.py", "replacement", "{'$and': [ours, known, {'$not': higher}]}", "{'$not': higher}")],
+        [Swap(f"{MONGO}/control.py", "replacement", "{'$and': [ours, known, {'$not': higher}]}", "{'$not': higher}")],
         [f"{CONTRACT}::test_another_systems_beat_stays_unless_it_is_named"],
     ),
     Mutant(
         "damaged-beat-replaced",
         "the target's record of its source is replaced when it does not say what it should",
-        [Swap(f"{TARGETS}/control.py", "replacement", "[ours, known, {'$not': higher}]", "[ours, {'$not': higher}]")],
+        [Swap(f"{MONGO}/control.py", "replacement", "[ours, known, {'$not': higher}]", "[ours, {'$not': higher}]")],
         [f"{RECORDS}::test_a_damaged_heartbeat_is_not_taken_over"],
     ),
     Mutant(
         "damaged-lane-believed",
         "a lane's record is taken for what it says, whatever that is",
-        [Swap(f"{TARGETS}/control.py", "lane_epochs", "if damaged: ...", "if False: ...")],
+        [Swap(f"{MONGO}/control.py", "lane_epochs", "if damaged: ...", "if False: ...")],
         [f"{RECORDS}::test_a_damaged_lane_is_not_announced"],
     ),
     Mutant(
         "damaged-documents-left-out",
         "a read leaves out what cannot be decoded, and says nothing",
-        [Swap(f"{TARGETS}/damaged.py", "_each", "if damaged: ...", "if False: ...")],
+        [Swap(f"{MONGO}/damaged.py", "_each", "if damaged: ...", "if False: ...")],
         ["tests/cases/test_damaged_documents.py::test_a_damaged_document_is_named_and_the_others_are_had"],
     ),
     Mutant(
         "cluster-as-installed",
         "on CockroachDB the identity is what the installation noted, which a copy has too",
-        [Swap(f"{OUTBOX}/connection.py", "identify", "queries['identity']", "queries['identity_noted']")],
+        [Swap("syncline/postgres/connection.py", "identify", "queries['identity']", "queries['identity_noted']")],
         [f"{COPIES}::test_cockroachdb_another_cluster_is_refused"],
     ),
     Mutant(
@@ -626,7 +622,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "delete-not-read-back",
         "a delete that found nothing is taken for done, whatever stands there",
-        [Swap(f"{TARGETS}/mongo.py", "MongoTarget._delete", "reply['n'] < len(absences)", "False")],
+        [Swap(f"{MONGO}/target.py", "MongoTarget._delete", "reply['n'] < len(absences)", "False")],
         [f"{STALE}::test_a_delete_that_the_fence_keeps_out_is_done_again"],
     ),
     Mutant(
@@ -638,7 +634,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "file-is-the-truth",
         "a worker serves what its file says, whatever is installed",
-        [Swap("syncline/outbox/plans.py", "compile_declared", "declared.entities", "entities")],
+        [Swap("syncline/engines/postgres/plans.py", "compile_declared", "declared.entities", "entities")],
         [f"{DECLARED}::test_case_24_a_worker_with_last_weeks_file_works_by_what_is_installed_and_says_so"],
     ),
     Mutant(
@@ -715,7 +711,7 @@ MUTANTS: Sequence[Mutant] = (
         "`install --finish` leaves workers of the previous release at work",
         [
             Swap(
-                "syncline/capture/migrate.py",
+                "syncline/capture/postgres/migrate.py",
                 "plan_migrations",
                 "plan.migrations.append(_trusted(_block('end_sessions')))",
                 "pass",
@@ -744,13 +740,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "anybody-advances-a-task",
         "whoever has lost a task goes on with it",
-        [Swap(f"{OUTBOX}/tasks.sql", "advance", "AND claimed_by = %(worker)s", "")],
+        [Swap(f"{JOURNAL}/tasks.sql", "advance", "AND claimed_by = %(worker)s", "")],
         ["tests/integration/test_source_contract.py::TestPostgres::test_who_has_lost_a_task_hears_of_it"],
     ),
     Mutant(
         "epochs-from-before-count",
         "a lease is confirmed whose epoch is another acquisition's",
-        [Swap(f"{OUTBOX}/queries.sql", "confirm", "AND l.epoch = mine.epoch", "")],
+        [Swap(f"{JOURNAL}/queries.sql", "confirm", "AND l.epoch = mine.epoch", "")],
         [
             "tests/integration/test_source_contract.py::TestPostgres::test_only_epochs_that_count_are_confirmed_and_released"
         ],
@@ -758,7 +754,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "walk-against-its-index",
         "a key is walked in the order of its declaration, whatever its index has",
-        [Swap("syncline/outbox/key_sql.py", "_index_order", "tuple(names) not in known", "False")],
+        [Swap("syncline/engines/postgres/key_sql.py", "_index_order", "tuple(names) not in known", "False")],
         [f"{TESTS}/test_backfill_keys.py::test_a_chunk_in_the_middle_of_a_large_table_is_a_range_of_its_index"],
     ),
     Mutant(
@@ -783,7 +779,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "states-without-bound",
         "as many wide rows are read at a time as narrow ones",
-        [Swap("syncline/outbox/bounded.py", "Bound._stream", "if size > self._most: ...", "if False: ...")],
+        [Swap("syncline/engines/postgres/bounded.py", "Bound._stream", "if size > self._most: ...", "if False: ...")],
         [f"{TESTS}/test_backfill_relay.py::test_states_that_do_not_fit_are_left_for_the_next_read"],
     ),
     Mutant(
@@ -824,7 +820,7 @@ MUTANTS: Sequence[Mutant] = (
         "a document with two fields of one name, which the server does not update, is not replaced either",
         [
             Swap(
-                "syncline/targets/mongo.py",
+                "syncline/engines/mongo/target.py",
                 "MongoTarget._upsert",
                 "mongo_errors.is_of_repeated_field(error)",
                 "False",
@@ -837,7 +833,7 @@ MUTANTS: Sequence[Mutant] = (
         "such a document is replaced by an older state too",
         [
             Swap(
-                "syncline/targets/mongo.py",
+                "syncline/engines/mongo/target.py",
                 "MongoTarget._replace",
                 "{'_id': d['_id'], '$expr': {'$lt': [{'$ifNull': ['$_v', -1]}, d['_v']]}}",
                 "{'_id': d['_id']}",
@@ -882,13 +878,13 @@ MUTANTS: Sequence[Mutant] = (
         "a trigger whose column is gone fails the user's write",
         [
             Swap(
-                "syncline/capture/triggers.sql",
+                "syncline/capture/postgres/triggers.sql",
                 "statement",
                 "many := true; WHEN OTHERS THEN problem := SQLERRM;",
                 "many := true;",
             ),
             Swap(
-                "syncline/capture/triggers.sql",
+                "syncline/capture/postgres/triggers.sql",
                 "row",
                 "PERFORM WHERE {sound}; EXCEPTION WHEN OTHERS THEN problem := SQLERRM;",
                 "PERFORM WHERE {sound};",
@@ -902,7 +898,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "outbox-taken-for-sound",
         "what somebody adds to the outbox fails users' writes",
-        [Swap("syncline/capture/triggers.sql", "sound", "syncline.markable()", "true")],
+        [Swap("syncline/capture/postgres/triggers.sql", "sound", "syncline.markable()", "true")],
         [f"{ENDURE}::test_users_writes_go_on_and_each_change_is_marked_or_noted"],
         quick=True,
     ),
@@ -911,7 +907,7 @@ MUTANTS: Sequence[Mutant] = (
         "a trigger that knows that something is wrong marks as always",
         [
             Swap(
-                "syncline/capture/triggers.sql",
+                "syncline/capture/postgres/triggers.sql",
                 "statement",
                 "BEGIN {many_carefully} EXCEPTION WHEN OTHERS THEN problem := SQLERRM; {gap} END;",
                 "{many_carefully}",
@@ -922,13 +918,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "old-keys-unmarked",
         "a bulk update that changes keys marks the new ones only",
-        [Swap("syncline/capture/triggers.sql", "many_update", "{marks_gone}", "")],
+        [Swap("syncline/capture/postgres/triggers.sql", "many_update", "{marks_gone}", "")],
         [f"{TESTS}/test_capture_keys.py::test_a_bulk_update_of_keys_marks_the_old_ones_whatever_their_type"],
     ),
     Mutant(
         "compared-as-it-was",
         "an integer key that has become numeric is compared by value, and 1 is 1.0",
-        [Swap("syncline/capture/triggers.py", "_typed", "if not equal: ...", "if True: ...")],
+        [Swap("syncline/capture/postgres/triggers.py", "_typed", "if not equal: ...", "if True: ...")],
         [
             f"{TESTS}/test_capture_keys.py::test_an_integer_key_that_has_become_another_type_is_still_compared_by_its_text"
         ],
@@ -936,7 +932,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "gaps-of-another-entity",
         "in one transaction a gap of entity 11 is taken for one of entity 1",
-        [Swap("syncline/capture/triggers.sql", "noted", "concat(' ', {stem},", "concat({stem},")],
+        [Swap("syncline/capture/postgres/triggers.sql", "noted", "concat(' ', {stem},", "concat({stem},")],
         [f"{ENDURE}::test_gaps_of_several_entities_in_one_transaction_are_all_noted"],
     ),
     Mutant(
@@ -944,7 +940,7 @@ MUTANTS: Sequence[Mutant] = (
         "columns of ours that another tool has altered stay so",
         [
             Swap(
-                f"{OUTBOX}/parts.py",
+                f"{JOURNAL}/parts.py",
                 "_altered",
                 "not part.shape.fits(type_, not_null=not_null, filled=filled)",
                 "False",
@@ -955,19 +951,19 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "breaks-off-and-forgets",
         "an installation that broke off after putting tables back leaves records unmarked",
-        [Swap("syncline/capture/halves.py", "plan_missing", "plan.migrations.append(_remembered())", "pass")],
+        [Swap("syncline/capture/postgres/halves.py", "plan_missing", "plan.migrations.append(_remembered())", "pass")],
         [f"{ENDURE}::test_an_installation_that_breaks_off_after_putting_back_has_all_marked_by_the_next"],
     ),
     Mutant(
         "owner-unasked",
         "trigger functions whose owner may not mark any more stay so",
-        [Swap("syncline/capture/plan.py", "plan_owners", "if not unable: ...", "if True: ...")],
+        [Swap("syncline/capture/postgres/plan.py", "plan_owners", "if not unable: ...", "if True: ...")],
         [f"{ENDURE}::test_what_was_forbidden_is_allowed_again"],
     ),
     Mutant(
         "all-or-nothing-mended",
         "one entity that cannot be put back keeps all others from it",
-        [Swap("syncline/capture/put_back.py", "put_back", "if len(entities) == 1: ...", "if True: ...")],
+        [Swap("syncline/capture/postgres/put_back.py", "put_back", "if len(entities) == 1: ...", "if True: ...")],
         [f"{MENDING}::test_one_entity_that_cannot_be_put_back_keeps_no_other_from_it"],
     ),
     Mutant(
@@ -975,7 +971,7 @@ MUTANTS: Sequence[Mutant] = (
         "mending installs what an outdated file says",
         [
             Swap(
-                "syncline/capture/put_back.py",
+                "syncline/capture/postgres/put_back.py",
                 "_entities",
                 "if lost_entities(await missing_parts(conn)): ...",
                 "if True: ...",
@@ -1015,7 +1011,7 @@ MUTANTS: Sequence[Mutant] = (
         "a restore counts as reconciled while what it asked for is not applied",
         [
             Swap(
-                f"{OUTBOX}/queries.sql",
+                f"{JOURNAL}/queries.sql",
                 "settle_notices",
                 "AND NOT EXISTS (SELECT FROM syncline.outbox WHERE hint IN ('B', 'R'))",
                 "",
@@ -1039,7 +1035,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "attnum-ignored",
         "a column that was dropped and added again under its name is taken for the same",
-        [Swap("syncline/capture/observed.py", "_compare", "old['columns'][name][0] != column[0]", "False")],
+        [Swap("syncline/capture/postgres/observed.py", "_compare", "old['columns'][name][0] != column[0]", "False")],
         [f"{SCHEMA}::test_a_change_that_nobody_was_there_to_see_is_noticed_at_the_start"],
         quick=True,
     ),
@@ -1064,7 +1060,7 @@ MUTANTS: Sequence[Mutant] = (
         "another relfilenode is taken for a rewrite: VACUUM FULL marks everything",
         [
             Swap(
-                "syncline/capture/observed.py",
+                "syncline/capture/postgres/observed.py",
                 "_compare_members",
                 "all(a != b for a, b in zip(old[oid][:2], new[oid][:2], strict=True))",
                 "old[oid][0] != new[oid][0]",
@@ -1091,7 +1087,7 @@ MUTANTS: Sequence[Mutant] = (
         "a subscription of pglogical that comes later is not noticed",
         [
             Swap(
-                f"{OUTBOX}/tables.py",
+                f"{JOURNAL}/tables.py",
                 "has_pglogical",
                 "return bool(there and there[0]['yes'] and (await _rows(conn, 'pglogical'))[0]['yes'])",
                 "return False",
@@ -1190,7 +1186,7 @@ MUTANTS: Sequence[Mutant] = (
         "a trigger that cannot mark lets the write go on, and nobody hears of it",
         [
             Swap(
-                "syncline/capture/triggers.sql",
+                "syncline/capture/postgres/triggers.sql",
                 "gap",
                 "INSERT INTO syncline.task (kind, entity, reason)\n"
                 "                SELECT kind, {id}, 'capture gap' FROM unnest({kinds}::text[]) AS kind;",
@@ -1202,7 +1198,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "event-trigger-fails-changes",
         "an error of the event trigger is an error of the user's change",
-        [Swap("syncline/capture/event_triggers.sql", "body", "EXCEPTION WHEN OTHERS THEN\n    NULL;", "")],
+        [Swap("syncline/capture/postgres/event_triggers.sql", "body", "EXCEPTION WHEN OTHERS THEN\n    NULL;", "")],
         ["tests/cases/test_event_triggers.py::test_a_change_never_fails_because_of_the_event_trigger"],
     ),
     Mutant(
@@ -1210,7 +1206,7 @@ MUTANTS: Sequence[Mutant] = (
         "our own installation is taken for a change that ends capture",
         [
             Swap(
-                "syncline/capture/event_triggers.sql",
+                "syncline/capture/postgres/event_triggers.sql",
                 "body",
                 "current_setting('syncline.installing', true) = 'on'",
                 "false",
@@ -1223,7 +1219,7 @@ MUTANTS: Sequence[Mutant] = (
         "an entity whose key is another one than was installed is served",
         [
             Swap(
-                f"{OUTBOX}/plans.py",
+                f"{POSTGRES}/plans.py",
                 "_refuse_another_key",
                 "if then != [(column.name, _family(column.type)) for column in key]: ...",
                 "if False: ...",
@@ -1262,7 +1258,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "claims-stay",
         "a worker that leaves keeps what its helpers had claimed and could not give back",
-        [Swap(f"{OUTBOX}/queries.sql", "leave", "WHERE claimed_by = %(worker)s ), passes", "WHERE false ), passes")],
+        [Swap(f"{JOURNAL}/queries.sql", "leave", "WHERE claimed_by = %(worker)s ), passes", "WHERE false ), passes")],
         [f"{STOP}::test_a_stopped_worker_gives_back_what_its_helpers_could_not"],
     ),
     # -- one record never stops the others
@@ -1271,7 +1267,7 @@ MUTANTS: Sequence[Mutant] = (
         "only write errors with a known code are the record's; the others stop the flow",
         [
             Swap(
-                f"{TARGETS}/mongo_errors.py",
+                f"{MONGO}/errors.py",
                 "of",
                 "labelled or _is_servers_own(one)",
                 "labelled or _is_servers_own(one) or one['code'] not in {2, 9, 14, 121, 10334, 16755}",
@@ -1283,7 +1279,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "servers-state-is-the-records",
         "a lost shard or a full disk parks the records that meet it",
-        [Swap(f"{TARGETS}/mongo_errors.py", "of", "labelled or _is_servers_own(one)", "labelled")],
+        [Swap(f"{MONGO}/errors.py", "of", "labelled or _is_servers_own(one)", "labelled")],
         [f"{REJECTED}::test_a_lost_shard_or_a_full_disk_parks_nothing"],
     ),
     Mutant(
@@ -1341,19 +1337,23 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "replies-decoded-strictly",
         "a message that MongoDB has cut within a character fails the whole reply",
-        [Swap("syncline/targets/mongo.py", "MongoTarget._command", "REPLIES", "CODEC")],
+        [Swap("syncline/engines/mongo/target.py", "MongoTarget._command", "REPLIES", "CODEC")],
         [f"{NEIGHBOURS}::test_a_long_value_leaves_a_short_message"],
     ),
     Mutant(
         "message-as-it-is",
         "a message that the source has no bytes for fails the acknowledgement of the whole batch",
-        [Swap(f"{OUTBOX}/acknowledge.py", "parameters", "sayable(connection, rejection.message)", "rejection.message")],
+        [
+            Swap(
+                f"{JOURNAL}/acknowledge.py", "parameters", "sayable(connection, rejection.message)", "rejection.message"
+            )
+        ],
         [f"{NEIGHBOURS}::test_a_holder_that_the_source_cannot_write_is_nobodys_record"],
     ),
     Mutant(
         "sifted-in-one-breath",
         "documents are encoded one by one while everybody waits",
-        [Swap("syncline/targets/mongo_errors.py", "portions", "number % BREATH == 0", "False")],
+        [Swap("syncline/engines/mongo/errors.py", "portions", "number % BREATH == 0", "False")],
         [f"{CROWDS}::test_others_have_their_turn_while_documents_are_encoded_one_by_one"],
     ),
     Mutant(
@@ -1371,19 +1371,19 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "a-rule-of-somebody-ends-a-worker",
         "a worker ends for a constraint that somebody has put on the outbox",
-        [Swap("syncline/outbox/connection.py", "_refused", "error.diag.schema_name == 'syncline'", "False")],
+        [Swap("syncline/postgres/connection.py", "_refused", "error.diag.schema_name == 'syncline'", "False")],
         [f"{MENDING}::test_a_rule_that_somebody_puts_on_the_outbox_ends_no_worker"],
     ),
     Mutant(
         "notices-of-nobody",
         "an open notice that has lost its entity stays for ever",
-        [Swap("syncline/capture/halves.py", "plan_missing", "part.name == 'notice.entity'", "False")],
+        [Swap("syncline/capture/postgres/halves.py", "plan_missing", "part.name == 'notice.entity'", "False")],
         [f"{OURS}::test_open_notices_say_again_whom_they_are_about"],
     ),
     Mutant(
         "a-table-that-goes-away-is-a-defect",
         "a table that goes away while an installation is planned is an error of Syncline's own",
-        [Swap("syncline/capture/install.py", "_families", "table not in roots", "False")],
+        [Swap("syncline/capture/postgres/install.py", "_families", "table not in roots", "False")],
         [f"{OURS}::test_a_table_that_goes_away_while_it_is_looked_at_is_named"],
     ),
     Mutant(
@@ -1476,19 +1476,19 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "path-of-whoever-asks",
         "where and computed fields are evaluated under the path of each role",
-        [Swap(f"{OUTBOX}/path.py", "pin_path", "row is None or row[0] is None", "True")],
+        [Swap("syncline/postgres/path.py", "pin_path", "row is None or row[0] is None", "True")],
         ["tests/cases/test_expressions.py::test_11_where_and_computed_mean_the_same_for_everybody"],
     ),
     Mutant(
         "subqueries-trusted",
         "an expression may read other rows",
-        [Swap("syncline/capture/expressions.py", "_refuse_reading", "if not tables: ...", "if True: ...")],
+        [Swap("syncline/capture/postgres/expressions.py", "_refuse_reading", "if not tables: ...", "if True: ...")],
         ["tests/cases/test_expressions.py::test_12_what_reads_other_rows_is_refused"],
     ),
     Mutant(
         "percent-signs-as-placeholders",
         "a column's percent sign is left for the driver to read",
-        [Swap("syncline/outbox/projection_sql.py", "named", "part.replace('%', '%%')", "part")],
+        [Swap("syncline/engines/postgres/projection_sql.py", "named", "part.replace('%', '%%')", "part")],
         ["tests/cases/test_names.py::test_18_a_key_of_any_name_and_its_children_are_followed"],
     ),
     # -- whose session it is
@@ -1497,7 +1497,7 @@ MUTANTS: Sequence[Mutant] = (
         "settings are made for good on a session before it is known whose it is",
         [
             Swap(
-                f"{OUTBOX}/connection.py",
+                "syncline/postgres/connection.py",
                 "connect",
                 "began = time.monotonic()\nconnection = await opened()",
                 "began = time.monotonic()\nconnection = await opened()\n"
@@ -1511,7 +1511,7 @@ MUTANTS: Sequence[Mutant] = (
         "what a pooler lends for a transaction is taken for our own",
         [
             Swap(
-                f"{OUTBOX}/connection.py",
+                "syncline/postgres/connection.py",
                 "connect",
                 "pooling = Pooling.TRANSACTION if declared else found or await poolers.mode_of(connection, opened)",
                 "pooling = Pooling.NONE",
@@ -1524,7 +1524,7 @@ MUTANTS: Sequence[Mutant] = (
         "a pooler may lead to another server between two transactions",
         [
             Swap(
-                f"{OUTBOX}/lent.py",
+                "syncline/postgres/lent.py",
                 "SourceConnection.begin",
                 "if self._server is not None and server != self._server: ...",
                 "if False: ...",
@@ -1576,7 +1576,7 @@ MUTANTS: Sequence[Mutant] = (
         "a worker starts whatever its collections are",
         [
             Swap(
-                f"{TARGETS}/suitability.py",
+                f"{MONGO}/suitability.py",
                 "require_suitable",
                 "unsuitable = await look(ask, entities, control)",
                 "unsuitable = {}",
@@ -1593,7 +1593,7 @@ MUTANTS: Sequence[Mutant] = (
         "an installation waits for locks without end, and writers behind it",
         [
             Swap(
-                "syncline/capture/carry_out.py",
+                "syncline/capture/postgres/carry_out.py",
                 "prologue",
                 "[('lock_timeout', milliseconds), ('statement_timeout', holds * milliseconds if hold else 0)]",
                 "[]",
@@ -1606,7 +1606,7 @@ MUTANTS: Sequence[Mutant] = (
         "an upgrade that replaces triggers makes workers mark their entities once more",
         [
             Swap(
-                "syncline/capture/plan.py",
+                "syncline/capture/postgres/plan.py",
                 "plan_triggers",
                 "_own_replacements(wanted, present) if upgraded else set()",
                 "set()",
@@ -1619,7 +1619,7 @@ MUTANTS: Sequence[Mutant] = (
         "an upgrade takes triggers that somebody else has made for those that workers know",
         [
             Swap(
-                "syncline/capture/triggers.sql",
+                "syncline/capture/postgres/triggers.sql",
                 "observed_before",
                 "    = (SELECT",
                 "    IS NOT NULL OR false AND '{{}}' = (SELECT",
@@ -1630,7 +1630,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "overtaken-gives-up",
         "an installer that somebody else was faster than ends with the database's error",
-        [Swap("syncline/capture/install.py", "install_in_turn", "range(TURNS)", "range(0)")],
+        [Swap("syncline/capture/postgres/install.py", "install_in_turn", "range(TURNS)", "range(0)")],
         ["tests/cases/test_installers.py::test_an_installer_that_was_overtaken_plans_again"],
     ),
     Mutant(
@@ -1638,7 +1638,7 @@ MUTANTS: Sequence[Mutant] = (
         "an installation waits for a table's lock, and writers behind it, as long as an attempt may take",
         [
             Swap(
-                "syncline/capture/carry_out.py",
+                "syncline/capture/postgres/carry_out.py",
                 "prologue",
                 "[('lock_timeout', milliseconds), ('statement_timeout', holds * milliseconds if hold else 0)]",
                 "[('statement_timeout', holds * milliseconds if hold else 0)]",
@@ -1653,7 +1653,7 @@ MUTANTS: Sequence[Mutant] = (
         "records are marked before every table of their entity has its triggers",
         [
             Swap(
-                "syncline/capture/plan.py",
+                "syncline/capture/postgres/plan.py",
                 "plan_backfills",
                 "plan.arm(ids[name], None, *requests)",
                 "plan.add(None, *requests)",
@@ -1883,13 +1883,24 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "put-back-unmarked",
         "a table of ours that another tool has dropped is put back, and nobody looks at what was missed meanwhile",
-        [Swap("syncline/capture/halves.py", "plan_missing", "for name in names:\n    plan.stale(name)", "pass")],
+        [
+            Swap(
+                "syncline/capture/postgres/halves.py",
+                "plan_missing",
+                "for name in names:\n    plan.stale(name)",
+                "pass",
+            )
+        ],
         [f"{OURS}::test_case_26_what_another_tool_dropped_is_put_back"],
     ),
     Mutant(
         "put-back-unswept",
         "deletes that were lost with a table of ours stay in the target",
-        [Swap("syncline/capture/halves.py", "plan_missing", "plan.sweep_all = True", "plan.sweep_all = False")],
+        [
+            Swap(
+                "syncline/capture/postgres/halves.py", "plan_missing", "plan.sweep_all = True", "plan.sweep_all = False"
+            )
+        ],
         [f"{OURS}::test_case_26_what_another_tool_dropped_is_put_back"],
     ),
     Mutant(
@@ -1897,7 +1908,7 @@ MUTANTS: Sequence[Mutant] = (
         "marks of a new outbox have numbers that workers have read past",
         [
             Swap(
-                "syncline/capture/halves.py",
+                "syncline/capture/postgres/halves.py",
                 "_numbers",
                 "if not part.identity or dialect is Dialect.COCKROACHDB: ...",
                 "if True: ...",
@@ -1908,19 +1919,19 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "damage-unsaid",
         "a worker or command that finds our schema in halves goes on until a statement fails",
-        [Swap(f"{OUTBOX}/parts.py", "require_whole", "if lacking: ...", "if False: ...")],
+        [Swap(f"{JOURNAL}/parts.py", "require_whole", "if lacking: ...", "if False: ...")],
         [f"{OURS_SAID}::test_case_26_commands_say_what_is_missing_and_what_puts_it_back"],
     ),
     Mutant(
         "another-installation-is-made",
         "without the table that says which installation this is, its other tables are used on",
-        [Swap(f"{OUTBOX}/parts.py", "missing_parts", "if lost: ...", "if False: ...")],
+        [Swap(f"{JOURNAL}/parts.py", "missing_parts", "if lost: ...", "if False: ...")],
         [f"{OURS}::test_case_26_without_the_installation_s_id_the_commands_that_start_over_are_named_and_do"],
     ),
     Mutant(
         "taken-name-used",
         "questions about changes read a relation that is somebody else's",
-        [Swap("syncline/capture/schema.py", "plan_view", "raise taken(schema, name)", "pass")],
+        [Swap("syncline/capture/postgres/schema.py", "plan_view", "raise taken(schema, name)", "pass")],
         [f"{VIEW}::test_case_40_a_name_that_is_taken_is_not_used"],
     ),
     Mutant(
@@ -1934,7 +1945,7 @@ MUTANTS: Sequence[Mutant] = (
         "a MongoDB that is away is looked for as long as a command may take",
         [
             Swap(
-                f"{TARGETS}/mongo.py",
+                f"{MONGO}/target.py",
                 "MongoTarget.timeout_seconds",
                 "self._command_seconds if known else self._finding_seconds",
                 "self._command_seconds",
@@ -1966,7 +1977,7 @@ MUTANTS: Sequence[Mutant] = (
         "the history has no primary key",
         [
             Swap(
-                f"{OUTBOX}/schema.sql",
+                f"{JOURNAL}/schema.sql",
                 "TABLE syncline.history",
                 "payload jsonb, PRIMARY KEY (seq, processed_at)",
                 "payload jsonb",
@@ -2129,7 +2140,7 @@ MUTANTS: Sequence[Mutant] = (
         "the session hook refuses a foreign key by which PostgreSQL 18 changes no rows",
         [
             Swap(
-                "syncline/capture/session.sql",
+                "syncline/capture/sqlalchemy/session.sql",
                 "cascades",
                 "coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)",
                 "true",

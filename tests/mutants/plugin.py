@@ -79,7 +79,7 @@ def pytest_configure() -> None:
 def _begin(mutant: Mutant) -> None:
     sys.meta_path.insert(0, Finder(mutant))
     if any(file.endswith(".sql") for file in mutant.files):
-        from syncline.outbox import sql
+        from syncline.postgres import sql
 
         sql.files = lambda package: Folder(package, mutant)  # type: ignore[assignment]
 

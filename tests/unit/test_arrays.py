@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncline.outbox import arrays
+from syncline.postgres import arrays
 
 
 def test_integers_become_an_array_literal():

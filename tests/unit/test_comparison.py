@@ -6,11 +6,11 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncline.engines.mongo.target import CODEC
 from syncline.model.canonical import differences
 from syncline.model.mark import ticket
 from syncline.model.tickets import issued
 from syncline.model.values import EPOCH
-from syncline.targets.mongo import CODEC
 from syncline.verify.comparison import compare_page, encode_page
 
 VALUES = st.one_of(st.integers(-3, 3), st.floats(), st.text(max_size=2), st.none(), st.booleans())

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from syncline.engines.memory.target import MemoryTarget
 from syncline.insight.checks import capture, cockroach, indexes, readers, server, sides, target, work
-from syncline.targets.memory import MemoryTarget
 
 ROOT = Path(__file__).parents[2]
 INSIGHT = ROOT / "src" / "syncline" / "insight"
@@ -63,7 +63,7 @@ def test_every_check_is_on_the_page_with_its_levels():
 
 def test_the_cures_are_those_of_the_code():
     queries = (INSIGHT / "queries.sql").read_text("utf-8")
-    of_targets = INSIGHT.parent / "targets" / "control.py"  # what is wrong with our records there is said there
+    of_targets = INSIGHT.parent / "engines" / "mongo" / "control.py"  # says what is wrong with our records there
     texts = "\n".join(
         [queries, of_targets.read_text("utf-8")]
         + [

@@ -11,7 +11,7 @@ from psycopg.adapt import Transformer
 from psycopg.types.numeric import DecimalBinaryDumper
 
 from syncline.model.values import Unrepresentable
-from syncline.outbox.loaders import load_numeric
+from syncline.postgres.loaders import load_numeric
 
 
 def wire(number: Decimal) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from syncline.outbox import sql
+from syncline.postgres import sql
 
 SOURCE = Path(sql.__file__).parent.parent
 FILES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.sql"))

@@ -12,9 +12,9 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncline.engines.mongo.bson_order import order
 from syncline.model.canonical import canonical, differences
 from syncline.model.strict_bson import AS_STORED, PLAIN, Odd, Repeated, decoded, elements, encoded, id_of, leading
-from syncline.targets.bson_order import order
 from tests.cases import odd_bson as odd
 from tests.cases.odd_bson import field
 

@@ -15,9 +15,9 @@ from syncline.cache.revocations import Heard
 from syncline.cache.store import CacheUnavailableError
 from syncline.config.urls import host_of, source_url, without_pooler
 from syncline.errors import ConfigError, NotInstalledError, PoolerError
-from syncline.outbox.lent import Pooling, SourceConnection
-from syncline.outbox.poolers import examine
-from syncline.outbox.sql import blocks
+from syncline.postgres.lent import Pooling, SourceConnection
+from syncline.postgres.poolers import examine
+from syncline.postgres.sql import blocks
 
 CHANNEL = "syncline_sessions"
 _OTHERWISE = "give the server's own URL (such as PRIMARY_DIRECT_URL), or use PolledRevocations"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from syncline.cache.store import CacheUnavailableError
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 
 Heard = Callable[[Sequence[bytes] | None], None]
 """Takes the digests of revoked names, in the order of arrival; ``None``: any revocation may have been missed."""

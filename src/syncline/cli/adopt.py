@@ -25,7 +25,7 @@ def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOpti
 
 async def _adopt(settings: Settings, *, yes: bool, as_json: bool) -> None:
     from syncline.engines.opening import open_source
-    from syncline.outbox.registry import installed
+    from syncline.journal.registry import installed
     from syncline.relay.adoption import adopt as take_over
     from syncline.relay.adoption import ownership
     from syncline.wiring import opened_target

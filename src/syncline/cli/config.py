@@ -73,7 +73,7 @@ def check(
 
 async def _try(settings: Settings) -> tuple[str, list[str]]:
     """Plan the installation as `install` would; return whether it could be, and what it would warn of."""
-    from syncline.capture.install import options_of, plan
+    from syncline.capture.postgres.install import options_of, plan
     from syncline.insight import reach
 
     options = options_of(settings.source)

@@ -20,8 +20,8 @@ from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
 from syncline.model.words import counted
 
 if TYPE_CHECKING:
-    from syncline.capture.carry_out import Waiting
-    from syncline.capture.install import InstallOptions, InstallPlan
+    from syncline.capture.postgres.carry_out import Waiting
+    from syncline.capture.postgres.install import InstallOptions, InstallPlan
     from syncline.config import Settings
 
 TARGET_TIMEOUT = timedelta(seconds=2)
@@ -67,7 +67,7 @@ def install(
     Exit status: 0 all is there; 1 (--check) what is installed is not what the file says; 4 partly: others hold the
     locks of some tables, the summary says who, and since when; 3 could not run.
     """
-    from syncline.capture.install import options_of
+    from syncline.capture.postgres.install import options_of
 
     settings = settings_from(config)
     if not settings.entities:
@@ -110,7 +110,7 @@ async def _install(
     patience: timedelta,
 ) -> tuple[bool, Sequence[Waiting]]:
     """Plan, show and carry out; tell whether there was anything to do, and which tables wait for it."""
-    from syncline.capture.install import install_in_turn, plan, render
+    from syncline.capture.postgres.install import install_in_turn, plan, render
     from syncline.insight import reach
 
     as_sql, as_json, details = show

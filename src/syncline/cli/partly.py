@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from syncline.cli.common import say
 
 if TYPE_CHECKING:
-    from syncline.capture.carry_out import Waiting
+    from syncline.capture.postgres.carry_out import Waiting
 
 PARTLY = 4
 """Exit status: some tables wait for locks that others hold; the next call goes on from here."""
@@ -16,7 +16,7 @@ PARTLY = 4
 
 async def partly(work: Coroutine[Any, Any, object]) -> Sequence[Waiting]:
     """Do it; give the tables that still wait."""
-    from syncline.capture.carry_out import PartlyDoneError
+    from syncline.capture.postgres.carry_out import PartlyDoneError
 
     try:
         await work

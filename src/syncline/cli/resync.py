@@ -16,8 +16,8 @@ from syncline.errors import SynclineError
 
 if TYPE_CHECKING:
     from syncline.config import Settings
-    from syncline.outbox.connection import Connection
-    from syncline.outbox.resync import Resync
+    from syncline.journal.resync import Resync
+    from syncline.postgres.connection import Connection
 
 LOOK_SECONDS = 0.5
 CANCELLED = 1
@@ -60,7 +60,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Connection]:
 
 
 async def _running(settings: Settings, *, cancel: bool) -> Resync | None:
-    from syncline.outbox import resync as resyncs
+    from syncline.journal import resync as resyncs
 
     async with _opened(settings) as connection:
         found = await resyncs.current(connection)
@@ -68,7 +68,7 @@ async def _running(settings: Settings, *, cancel: bool) -> Resync | None:
 
 
 async def _resync(settings: Settings, names: Sequence[str] | None, *, wait: bool, quiet: bool) -> Resync:
-    from syncline.outbox import resync as resyncs
+    from syncline.journal import resync as resyncs
 
     async with _opened(settings) as connection:
         found = await resyncs.start(connection, names=names)
@@ -99,7 +99,7 @@ def _bar(*, quiet: bool) -> Iterator[Callable[[Resync], None]]:
 
 
 def _doing(found: Resync) -> str:
-    from syncline.outbox.resync import ResyncState
+    from syncline.journal.resync import ResyncState
 
     if not found.workers:
         return "waiting: no worker is running"
@@ -110,13 +110,13 @@ def _doing(found: Resync) -> str:
 
 
 def _was_cancelled(found: Resync | None) -> bool:
-    from syncline.outbox.resync import ResyncState
+    from syncline.journal.resync import ResyncState
 
     return found is not None and found.state is ResyncState.CANCELLED
 
 
 def _print(found: Resync | None) -> None:
-    from syncline.outbox.resync import ResyncState
+    from syncline.journal.resync import ResyncState
 
     if found is None:
         say("no resync is under way")

@@ -16,7 +16,7 @@ from syncline.errors import NotInstalledError
 from syncline.model.defaults import PATIENCE
 
 if TYPE_CHECKING:
-    from syncline.capture.carry_out import Waiting
+    from syncline.capture.postgres.carry_out import Waiting
     from syncline.config import Settings
 
 
@@ -48,9 +48,9 @@ def uninstall(
 async def _uninstall(
     settings: Settings, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool, patience: timedelta
 ) -> Sequence[Waiting]:
-    from syncline.capture.install import install as carry_out
-    from syncline.capture.install import plan_uninstall, render
-    from syncline.capture.install_plan import InstallPlan
+    from syncline.capture.postgres.install import install as carry_out
+    from syncline.capture.postgres.install import plan_uninstall, render
+    from syncline.capture.postgres.install_plan import InstallPlan
     from syncline.insight import reach
 
     waiting: Sequence[Waiting] = ()

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-from syncline.outbox.connection import Connection
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import Connection
+from syncline.postgres.sql import blocks
 
 Act = Callable[[Connection], Awaitable[None]]
 

@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from syncline.embedded.paths import LOOPBACK
 from syncline.errors import ConfigError
-from syncline.outbox.connection import connect, translated
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import connect, translated
+from syncline.postgres.sql import blocks
 
 MIGRATION_SECONDS = 60
 

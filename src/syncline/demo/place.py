@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from pymongo import AsyncMongoClient
 
-from syncline.capture.install import install, options_of, plan
+from syncline.capture.postgres.install import install, options_of, plan
 from syncline.config import Settings, load
 from syncline.demo.piece import Furniture, Piece
 from syncline.embedded import PrivateMongo, PrivatePostgres
-from syncline.outbox.connection import connect
+from syncline.postgres.connection import connect
 
 DATABASE = "demo"
 POSTGRES_SETTINGS: dict[str, str | int] = {

@@ -9,8 +9,8 @@ from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
 
-from syncline.outbox.connection import Connection
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import Connection
+from syncline.postgres.sql import blocks
 
 PERIOD_SECONDS = 0.05
 FIRST_PAUSE_SECONDS = 0.0005

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from syncline.config import Settings
 from syncline.demo.picture import Picture, Visible, percentile
 from syncline.demo.words import duration, number
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.model.words import counted
-from syncline.outbox.connection import connect
-from syncline.outbox.loaders import register_loaders
-from syncline.targets.mongo_inspect import MongoInspection
+from syncline.postgres.connection import connect
+from syncline.postgres.loaders import register_loaders
 from syncline.verify.one_pass import Sides, Step
 from syncline.verify.render import sentence
 from syncline.verify.report import Verdict, VerifyReport

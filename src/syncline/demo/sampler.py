@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from syncline.config import Settings
 from syncline.insight import reach
 from syncline.model.mark import LANES
-from syncline.outbox.connection import Connection
+from syncline.postgres.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from pymongo import AsyncMongoClient
 
 from syncline.demo.acts import act_once
 from syncline.demo.probe import Probe
-from syncline.outbox.connection import connect
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import connect
+from syncline.postgres.sql import blocks
 
 CONNECTIONS = 4
 REPORT_SECONDS = 0.2

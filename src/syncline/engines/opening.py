@@ -7,10 +7,10 @@ from datetime import timedelta
 from syncline.engines.cockroach.source import cockroach_source
 from syncline.engines.postgres.connections import SETTINGS, Connections, prepare, require_same
 from syncline.engines.postgres.source import SqlSource, postgres_source
-from syncline.outbox.connection import Connection, connect, is_lent, translated
-from syncline.outbox.dialect import on_cockroach
-from syncline.outbox.registry import require_installed, schema_version
+from syncline.journal.registry import require_installed, schema_version
 from syncline.ports import Identity
+from syncline.postgres.connection import Connection, connect, is_lent, translated
+from syncline.postgres.dialect import on_cockroach
 
 
 async def open_source(

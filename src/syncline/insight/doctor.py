@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from syncline.config import Settings
+from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import (
     NotInstalledError,
     PoolerError,
@@ -21,11 +22,10 @@ from syncline.insight.checks import capture, cockroach, indexes, readers, server
 from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
 from syncline.insight.checks.replica import replica
 from syncline.insight.examination import Check, Examination, examination, lost, unchecked
-from syncline.outbox.catalog import read_named
-from syncline.outbox.connection import translated
-from syncline.outbox.dialect import on_cockroach
-from syncline.outbox.migration import SCHEMA_VERSION
-from syncline.targets.mongo import MongoTarget
+from syncline.journal.migration import SCHEMA_VERSION
+from syncline.postgres.catalog import read_named
+from syncline.postgres.connection import translated
+from syncline.postgres.dialect import on_cockroach
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from syncline.config import Settings, redact
 from syncline.errors import SourceUnavailableError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, warning
-from syncline.outbox.connection import Connection, translated
-from syncline.outbox.dialect import on_cockroach
+from syncline.postgres.connection import Connection, translated
+from syncline.postgres.dialect import on_cockroach
 
 T = TypeVar("T")
 Check = Callable[[Patient], Awaitable[list[Finding]]]

@@ -18,10 +18,10 @@ from syncline.model.json_names import Verbatim
 from syncline.model.mapping import Projection
 from syncline.model.mark import MAX_BATCH, epoch_of
 from syncline.narrowing import is_of_records
-from syncline.outbox.catalog import read_shape
-from syncline.outbox.connection import Connection
-from syncline.outbox.path import pin_path
 from syncline.ports import Document, Target
+from syncline.postgres.catalog import read_shape
+from syncline.postgres.connection import Connection
+from syncline.postgres.path import pin_path
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -18,9 +18,9 @@ from syncline.insight.patience import Patience
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import Status, judge, read_facts
 from syncline.model.thresholds import NOT_INSTALLED, UNKNOWN, Alert, Severity, Thresholds
-from syncline.outbox.connection import Connection, connect, translated
-from syncline.outbox.dialect import Dialect, dialect_of
 from syncline.ports import Target
+from syncline.postgres.connection import Connection, connect, translated
+from syncline.postgres.dialect import Dialect, dialect_of
 
 DEADLINE = timedelta(seconds=2)
 KEPT = timedelta(seconds=1)

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
-from syncline.capture.install import InstallOptions, install, options_of, plan
+from syncline.capture.postgres.install import InstallOptions, install, options_of, plan
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.insight import reach
 from syncline.model.entity import Entity, TableName
-from syncline.outbox.connection import Connection, translated
-from syncline.outbox.dialect import on_cockroach
 from syncline.ports import Target
+from syncline.postgres.connection import Connection, translated
+from syncline.postgres.dialect import on_cockroach
 
 NAME = "syncline_load"
 SCRATCH = Entity(NAME, TableName("public", NAME), NAME)

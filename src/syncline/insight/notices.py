@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from syncline.insight import reach
-from syncline.outbox.connection import Connection
+from syncline.postgres.connection import Connection
 
 
 async def list_notices(connection: Connection, *, closed: bool = False, limit: int = 100) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 from syncline.errors import ConfigError
 from syncline.insight import reach
 from syncline.insight.status import plain
-from syncline.outbox.connection import Connection
+from syncline.postgres.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

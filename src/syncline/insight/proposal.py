@@ -23,9 +23,9 @@ from syncline.insight.suggestion import (
     text,
 )
 from syncline.model.entity import Entity, Shape, TableName
-from syncline.outbox.catalog import read_shapes
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import Dialect, dialect_of
+from syncline.postgres.catalog import read_shapes
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import Dialect, dialect_of
 
 _SECRET = re.compile(r"password|passwd|secret|token|api_?key|private_?key", re.IGNORECASE)
 _KINDS = {"v": "a view", "m": "a materialised view", "f": "a foreign table"}

@@ -16,11 +16,11 @@ from psycopg.rows import dict_row
 from syncline.config import SourceSettings, redact
 from syncline.config.urls import host_of
 from syncline.errors import PoolerError, SourceUnavailableError, SynclineError, UnsuitableSourceError
-from syncline.outbox.connection import Connection, connect, translated
-from syncline.outbox.dialect import Dialect, dialect_of
-from syncline.outbox.registry import require_installed, schema_version
-from syncline.outbox.sql import blocks
+from syncline.journal.registry import require_installed, schema_version
 from syncline.ports import Target
+from syncline.postgres.connection import Connection, connect, translated
+from syncline.postgres.dialect import Dialect, dialect_of
+from syncline.postgres.sql import blocks
 
 DEADLINE = timedelta(seconds=5)
 

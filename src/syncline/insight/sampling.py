@@ -10,8 +10,8 @@ from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.insight import reach
 from syncline.model.entity import Column, Shape
 from syncline.model.key_types import MAX_DIGITS
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import on_cockroach
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import on_cockroach
 
 ROWS = 100_000
 """So many rows are looked at, of a larger table at random places."""

@@ -24,8 +24,8 @@ from syncline.model.thresholds import (
     health,
 )
 from syncline.model.words import counted
-from syncline.outbox.connection import Connection
 from syncline.ports import Target
+from syncline.postgres.connection import Connection
 
 Rows = Sequence[Mapping[str, Any]]
 

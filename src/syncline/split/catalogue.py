@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 from syncline.split.names import Name
 
 

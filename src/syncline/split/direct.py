@@ -16,7 +16,7 @@ def see_that_it_is_ones_own(name: str, address: Address) -> None:
         NamedDatabaseError: there is a pooler that the URL does not tell of, or no connection.
 
     """
-    from syncline.outbox.lent import Pooling
+    from syncline.postgres.lent import Pooling
     from syncline.split.doctor import mode
 
     if asyncio.run(mode(address)) in (Pooling.TRANSACTION, Pooling.STATEMENT):

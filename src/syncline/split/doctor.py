@@ -10,8 +10,8 @@ from typing import Any
 
 from syncline.errors import ConfigError, NamedDatabaseError, SynclineError
 from syncline.insight.checks.finding import Finding, Level, critical, ok, warning
-from syncline.outbox import poolers
-from syncline.outbox.lent import Pooling, SourceConnection
+from syncline.postgres import poolers
+from syncline.postgres.lent import Pooling, SourceConnection
 from syncline.split.address import Address
 from syncline.split.connecting import told
 from syncline.split.databases import Database, Databases

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from syncline.errors import NamedDatabaseError
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 from syncline.split.address import Address
 from syncline.split.connecting import connect
 from syncline.split.names import Name

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from syncline.capture.install import install, options_of, plan
+from syncline.capture.postgres.install import install, options_of, plan
 from syncline.config import Settings, load
 from syncline.errors import ConfigError, SynclineError
 from syncline.testing.servers import Servers, database_name

@@ -8,8 +8,8 @@ from datetime import timedelta
 from uuid import uuid4
 
 from syncline.errors import SourceUnavailableError
-from syncline.outbox.connection import Connection, fetch_one, translated
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import Connection, fetch_one, translated
+from syncline.postgres.sql import blocks
 
 LOOK_SECONDS = 0.05
 

@@ -17,11 +17,11 @@ from datetime import timedelta
 import psycopg
 
 from syncline.errors import SynclineError
+from syncline.journal.notices import leave_notice
 from syncline.model.masks import check_mask
-from syncline.outbox.connection import translated
-from syncline.outbox.notices import leave_notice
-from syncline.outbox.sql import blocks
 from syncline.ports import Plan
+from syncline.postgres.connection import translated
+from syncline.postgres.sql import blocks
 from syncline.verify.journal import Checkpoint, Journal
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.progress import Recorder

@@ -19,9 +19,9 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from syncline.errors import SynclineError
-from syncline.outbox.connection import Connection, fetch_one, identify, translated
-from syncline.outbox.sql import blocks
 from syncline.ports import Plan
+from syncline.postgres.connection import Connection, fetch_one, identify, translated
+from syncline.postgres.sql import blocks
 
 TTL = timedelta(seconds=10)
 SAVE_SECONDS = 1.0

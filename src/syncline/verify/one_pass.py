@@ -11,15 +11,15 @@ from typing import Any
 
 from psycopg import sql
 
+from syncline.engines.postgres.key_sql import absent_keys, chosen_keys, key_statements
+from syncline.engines.postgres.states import read_narrowed
 from syncline.errors import SourceError
 from syncline.model.strict_bson import decoded, encoded
 from syncline.narrowing import is_of_records
-from syncline.outbox.connection import fetch_one, translated
-from syncline.outbox.dialect import Dialect, dialect_of
-from syncline.outbox.key_sql import absent_keys, chosen_keys, key_statements
-from syncline.outbox.sql import blocks
-from syncline.outbox.states import read_narrowed
 from syncline.ports import Plan
+from syncline.postgres.connection import fetch_one, translated
+from syncline.postgres.dialect import Dialect, dialect_of
+from syncline.postgres.sql import blocks
 from syncline.verify.arrival import arrived
 from syncline.verify.comparison import Comparison, EncodedPage
 from syncline.verify.first_look import FirstLook, Prefetch

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import psycopg
 
 from syncline.ending import end
+from syncline.engines.postgres.states import read_narrowed, read_page, snapshot
 from syncline.errors import SourceError, SourceUnavailableError
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
 from syncline.narrowing import ambiguous, is_of_records, unmappable, without
-from syncline.outbox.connection import Connection, translated
-from syncline.outbox.states import read_narrowed, read_page, snapshot
 from syncline.ports import Document, Plan, States
+from syncline.postgres.connection import Connection, translated
 from syncline.verify.digest import BLOCK
 from syncline.verify.statements import PageStatements
 

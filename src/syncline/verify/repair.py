@@ -13,9 +13,9 @@ from typing import Any
 from syncline.model.canonical import MISSING
 from syncline.model.mark import Hint
 from syncline.model.tickets import issued
-from syncline.outbox.connection import translated
-from syncline.outbox.sql import blocks
 from syncline.ports import Plan
+from syncline.postgres.connection import translated
+from syncline.postgres.sql import blocks
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import finding_as_dict
 from syncline.verify.report import KEPT, Finding, Kind

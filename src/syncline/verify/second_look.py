@@ -20,12 +20,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from syncline.engines.postgres.states import read_narrowed_within, snapshot
 from syncline.model.canonical import MISSING, differences
 from syncline.model.tickets import issued
-from syncline.outbox.connection import Connection, fetch_one, translated
-from syncline.outbox.sql import blocks
-from syncline.outbox.states import read_narrowed_within, snapshot
 from syncline.ports import Document, Plan
+from syncline.postgres.connection import Connection, fetch_one, translated
+from syncline.postgres.sql import blocks
 from syncline.verify.inspection import Inspection
 from syncline.verify.masking import Mask
 from syncline.verify.pages import mapped

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import dialect_of
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import dialect_of
 from syncline.verify.inspection import Inspection
 from syncline.verify.report import Mode
 from syncline.verify.spool import Taker

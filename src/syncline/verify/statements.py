@@ -9,10 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from syncline.errors import KeyFormatError
-from syncline.model.key_types import key_type
-from syncline.outbox.connection import Connection, translated
-from syncline.outbox.projection_sql import (
+from syncline.engines.postgres.projection_sql import (
     bound,
     column_of,
     commas,
@@ -22,7 +19,10 @@ from syncline.outbox.projection_sql import (
     type_of,
     where_of,
 )
+from syncline.errors import KeyFormatError
+from syncline.model.key_types import key_type
 from syncline.ports import Plan
+from syncline.postgres.connection import Connection, translated
 
 ORDERED = frozenset({"int2", "int4", "int8", "uuid"})
 """Key types that PostgreSQL and MongoDB sort alike, alone and as parts of a composite key."""

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from syncline.outbox.connection import Connection, fetch_one
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import Connection, fetch_one
+from syncline.postgres.sql import blocks
 from syncline.verify.report import EntityReport, Finding
 from syncline.verify.second_look import SecondLook, Why
 

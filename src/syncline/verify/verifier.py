@@ -11,11 +11,11 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from syncline.errors import ForeignTargetError
+from syncline.journal.notices import leave_notice
 from syncline.model.masks import check_mask
-from syncline.outbox.connection import fetch_one, identify, translated
-from syncline.outbox.notices import leave_notice
-from syncline.outbox.sql import blocks
 from syncline.ports import Plan, same_system
+from syncline.postgres.connection import fetch_one, identify, translated
+from syncline.postgres.sql import blocks
 from syncline.verify.journal import Checkpoint, Journal
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.progress import Phase, Recorder, restore_report

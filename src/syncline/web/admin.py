@@ -12,10 +12,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from syncline.errors import SynclineError
 from syncline.insight import reach
-from syncline.outbox import resync
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import on_cockroach
-from syncline.outbox.resync import Resync
+from syncline.journal import resync
+from syncline.journal.resync import Resync
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import on_cockroach
 from syncline.web.auth import AdminCredential, require_admin
 from syncline.web.problems import Problem, ProblemRoute, problem_of
 from syncline.web.shapes import GUARDED, ResyncShape, Triggered, problems

@@ -11,7 +11,7 @@ from syncline.config import Settings
 from syncline.errors import SourceUnavailableError
 from syncline.insight import reach
 from syncline.insight.patience import Patience
-from syncline.outbox.connection import Connection
+from syncline.postgres.connection import Connection
 
 T = TypeVar("T")
 

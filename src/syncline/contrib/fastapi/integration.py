@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from syncline import wiring
-from syncline.capture.freshness import Freshness
 from syncline.config import Settings, load
 from syncline.contrib.fastapi.middleware import Correlation, RequestTimes
 from syncline.contrib.fastapi.tokens import Fresh
 from syncline.insight.health import DEADLINE
 from syncline.telemetry.metrics import AppMetrics, QueryMetrics
 from syncline.telemetry.queries import engine_pool, time_engine
+from syncline.tokens.freshness import Freshness
 from syncline.web.admin import admin_router, backup_router
 from syncline.web.auth import VARIABLE, AdminCredential
 from syncline.web.exposition import Exposition

@@ -9,8 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from syncline.capture.token import TokenError
 from syncline.errors import SynclineError
+from syncline.tokens.token import TokenError
 from syncline.web.problems import Problem, invalid, problem_of
 
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from fastapi import Request, Response
 
-from syncline.capture.freshness import Freshness
-from syncline.capture.token import INFO, TokenError, merge, parse
+from syncline.tokens.freshness import Freshness
+from syncline.tokens.token import INFO, TokenError, merge, parse
 from syncline.web.problems import Problem
 
 HEADER = "Syncline-Token"

@@ -13,13 +13,13 @@ from syncline.engines.postgres.journal import SqlJournal
 from syncline.engines.postgres.lanes import SqlLanes
 from syncline.engines.postgres.marks import SqlMarks
 from syncline.engines.postgres.source import SqlSource
+from syncline.engines.postgres.states import as_of, read_states_within
+from syncline.journal import acknowledge
+from syncline.journal.named import Statements
 from syncline.model.mark import Mark
-from syncline.outbox import acknowledge
-from syncline.outbox.connection import translated
-from syncline.outbox.dialect import Dialect, statements
-from syncline.outbox.named import Statements
-from syncline.outbox.states import as_of, read_states_within
 from syncline.ports import Acknowledgement, Durability, Floor, Identity, Plan, States, Traces
+from syncline.postgres.connection import translated
+from syncline.postgres.dialect import Dialect, statements
 
 FORGET = 10_000
 """Rows of history that one statement deletes."""

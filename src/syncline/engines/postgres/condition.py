@@ -6,8 +6,8 @@ import psycopg
 from psycopg import sql
 
 from syncline.errors import ConditionError
-from syncline.outbox.connection import Connection, first_line, translated
 from syncline.ports import Plan
+from syncline.postgres.connection import Connection, first_line, translated
 
 _SHAPES = (
     "/* syncline */ EXPLAIN SELECT FROM {} WHERE ({})",

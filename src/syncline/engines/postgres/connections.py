@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 from syncline.errors import SourceChangedError, SourceUnavailableError
-from syncline.outbox.connection import Connection, connect, identify
-from syncline.outbox.loaders import register_loaders
-from syncline.outbox.path import pin_path
 from syncline.ports import Identity
+from syncline.postgres.connection import Connection, connect, identify
+from syncline.postgres.loaders import register_loaders
+from syncline.postgres.path import pin_path
 
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     # States are read from users' tables: one that is being altered must not hold up the others.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncline.outbox.named import Statements
+from syncline.journal.named import Statements
 
 
 class PostgresFloor:

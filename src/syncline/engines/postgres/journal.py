@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from syncline.engines.postgres.lanes import SqlLanes
 from syncline.engines.postgres.tasks import SqlTasks
-from syncline.outbox.catalog import fingerprint
-from syncline.outbox.connection import translated
-from syncline.outbox.declared import declaration_digest
-from syncline.outbox.named import Statements
-from syncline.outbox.notices import leave_notice
-from syncline.outbox.registry import installed, known_columns
+from syncline.journal.declared import declaration_digest
+from syncline.journal.named import Statements
+from syncline.journal.notices import leave_notice
+from syncline.journal.registry import installed, known_columns
 from syncline.ports import Entities, Lanes, Notices, Plan, Plans, Tasks
+from syncline.postgres.catalog import fingerprint
+from syncline.postgres.connection import translated
 
 
 class SqlNotices:

@@ -10,8 +10,8 @@ from psycopg.types.json import Jsonb
 
 from syncline.engines.postgres.connections import require_same
 from syncline.errors import VersionError
-from syncline.outbox.migration import SCHEMA_VERSION
-from syncline.outbox.named import Statements
+from syncline.journal.migration import SCHEMA_VERSION
+from syncline.journal.named import Statements
 from syncline.ports import Identity, LaneRow, Renewal
 
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from syncline.capture.observed import WHOLE, Difference, difference, problems, state
+from syncline.capture.postgres.observed import WHOLE, Difference, difference, problems, state
 from syncline.ending import end
 from syncline.engines.postgres.our_schema import OurSchema
 from syncline.errors import SynclineError
-from syncline.outbox import tables
-from syncline.outbox.connection import Connection, translated
-from syncline.outbox.tables import WatchedEntity
+from syncline.journal import tables
+from syncline.journal.tables import WatchedEntity
 from syncline.ports import Mend, Notices
+from syncline.postgres.connection import Connection, translated
 
 BROKEN, GAP, FAILED = "CaptureBroken", "CaptureGap", "TaskFailed"
 """Notices: of this look and of triggers; of triggers of earlier releases; of tasks, which fail again."""

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 from psycopg import sql
 
 from syncline.engines.postgres.condition import check_condition
+from syncline.engines.postgres.key_sql import absent_keys, chosen_keys, key_statements
 from syncline.engines.postgres.tasks import SqlTasks
 from syncline.errors import SourceError
 from syncline.model.mark import Hint
-from syncline.outbox.connection import Connection, fetch_one, translated
-from syncline.outbox.key_sql import absent_keys, chosen_keys, key_statements
-from syncline.outbox.retrying import in_transaction
-from syncline.outbox.sql import blocks
 from syncline.ports import Absent, Chosen, Keys, Plan
+from syncline.postgres.connection import Connection, fetch_one, translated
+from syncline.postgres.retrying import in_transaction
+from syncline.postgres.sql import blocks
 
 T = TypeVar("T")
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from syncline.engines.postgres.connections import Connections
 from syncline.engines.postgres.floor import PostgresFloor
+from syncline.engines.postgres.states import queries_of, read_together
 from syncline.errors import SourceUnavailableError, TableLockedError
+from syncline.journal import acknowledge, traces
+from syncline.journal.named import Statements
 from syncline.model.mark import Mark
-from syncline.outbox import acknowledge, traces
-from syncline.outbox.connection import translated
-from syncline.outbox.dialect import Dialect, statements
-from syncline.outbox.named import Statements
-from syncline.outbox.states import queries_of, read_together
 from syncline.ports import Acknowledgement, Floor, Plan, States, Traced, Traces
+from syncline.postgres.connection import translated
+from syncline.postgres.dialect import Dialect, statements
 
 
 class SqlMarks:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from syncline.outbox import tables
-from syncline.outbox.connection import Connection, translated
-from syncline.outbox.parts import missing_parts, what_is_wrong
+from syncline.journal import tables
+from syncline.journal.parts import missing_parts, what_is_wrong
 from syncline.ports import Notices
+from syncline.postgres.connection import Connection, translated
 
 DAMAGED = "SchemaDamaged"
 LOOK_SECONDS = 5.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from syncline.engines.postgres.bounded import Bound
 from syncline.engines.postgres.connections import Connections
-from syncline.outbox.bounded import Bound
-from syncline.outbox.dialect import Dialect, statements
-from syncline.outbox.named import Statements
-from syncline.outbox.states import read_states
+from syncline.engines.postgres.states import read_states
+from syncline.journal.named import Statements
 from syncline.ports import Plan, States
+from syncline.postgres.dialect import Dialect, statements
 
 
 class PostgresRecords:

@@ -10,14 +10,14 @@ from syncline.engines.postgres.journal import SqlJournal
 from syncline.engines.postgres.lanes import SqlLanes
 from syncline.engines.postgres.lookout import PostgresLookout
 from syncline.engines.postgres.marks import PostgresMarks
+from syncline.engines.postgres.plans import compile_declared
 from syncline.engines.postgres.records import PostgresRecords
 from syncline.engines.postgres.waker import PostgresWaker
+from syncline.journal.named import Statements
 from syncline.model.entity import Entity
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import Dialect, on_cockroach, statements
-from syncline.outbox.named import Statements
-from syncline.outbox.plans import compile_declared
 from syncline.ports import Identity, Journal, Lookout, Marks, Mend, Plans, Records, Waker
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import Dialect, on_cockroach, statements
 
 
 @dataclass(frozen=True, slots=True)

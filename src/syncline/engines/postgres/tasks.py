@@ -8,12 +8,12 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import dialect_of, statements
-from syncline.outbox.named import Statements
-from syncline.outbox.sql import blocks
+from syncline.journal.named import Statements
 from syncline.ports import ClaimLostError, Pressure, Task, TaskKind
 from syncline.ports.tasks import GAP, KEYS
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import dialect_of, statements
+from syncline.postgres.sql import blocks
 
 
 class SqlTasks:

@@ -7,9 +7,9 @@ import select
 from collections.abc import Callable
 
 from syncline.engines.postgres.connections import Connections
-from syncline.outbox.connection import fetch_one, translated
-from syncline.outbox.dialect import Dialect, statements
-from syncline.outbox.named import Statements
+from syncline.journal.named import Statements
+from syncline.postgres.connection import fetch_one, translated
+from syncline.postgres.dialect import Dialect, statements
 
 WAKE_LOCK = (1398361667, 1)
 

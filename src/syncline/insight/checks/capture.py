@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from syncline.capture.install import options_of, plan
-from syncline.capture.preflight import missing_excluded
+from syncline.capture.postgres.install import options_of, plan
+from syncline.capture.postgres.preflight import missing_excluded
 from syncline.errors import MappingError, PrivilegeError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.journal.registry import check, installed
+from syncline.journal.tables import has_pglogical
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.keys import choose_key
 from syncline.model.mapping import Projection
-from syncline.outbox.registry import check, installed
-from syncline.outbox.tables import has_pglogical
 
 _EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE"}
 _TRUNCATE = 32

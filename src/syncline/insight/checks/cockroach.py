@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from syncline.capture.cockroach import missing_triggers
+from syncline.capture.postgres.cockroach import missing_triggers
 from syncline.insight.checks import capture, server, work
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
-from syncline.outbox.connection import fetch_one, translated
+from syncline.postgres.connection import fetch_one, translated
 
 BIG = 1_000_000
 

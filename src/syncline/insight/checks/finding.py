@@ -9,7 +9,7 @@ from typing import Any
 from syncline.config import Settings
 from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
-from syncline.outbox.connection import Connection
+from syncline.postgres.connection import Connection
 
 
 class Level(IntEnum):

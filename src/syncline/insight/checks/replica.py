@@ -6,8 +6,8 @@ from syncline.config import redact
 from syncline.errors import SynclineError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
-from syncline.outbox.connection import Connection, connect
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import Connection, connect
+from syncline.postgres.sql import blocks
 
 CHECK = "replica"
 BEHIND_SECONDS, BEHIND_BYTES = 30, 64 * 1024 * 1024

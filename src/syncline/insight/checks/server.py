@@ -7,9 +7,9 @@ import time
 from syncline.config.urls import host_of
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
-from syncline.outbox.connection import look_again
-from syncline.outbox.dialect import NEWEST_POSTGRES, OLDEST_POSTGRES, on_cockroach
-from syncline.outbox.lent import Pooling
+from syncline.postgres.connection import look_again
+from syncline.postgres.dialect import NEWEST_POSTGRES, OLDEST_POSTGRES, on_cockroach
+from syncline.postgres.lent import Pooling
 
 OLD_SECONDS = 300.0
 VERY_OLD_SECONDS = 3600.0

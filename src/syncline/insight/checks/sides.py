@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from syncline.errors import DamagedRecordError
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
-from syncline.outbox.dialect import dialect_of, statements
 from syncline.ports import Beat, same_system
+from syncline.postgres.dialect import dialect_of, statements
 
 FIX = "syncline worker  # it marks every record and sweeps the target by itself; then: syncline verify"
 

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from syncline.config import Settings
+from syncline.engines.mongo import suitability as suitable
+from syncline.engines.mongo.concurrently import concurrently
+from syncline.engines.mongo.indexes import StoredKeys, stored_keys
 from syncline.errors import SynclineError
 from syncline.insight.checks import replica_set as sets
 from syncline.insight.checks import target_use
@@ -19,9 +22,6 @@ from syncline.insight.examination import CHECK_SECONDS, unchecked
 from syncline.insight.reach import names, ping_target
 from syncline.model.entity import Index
 from syncline.ports import Target
-from syncline.targets import suitability as suitable
-from syncline.targets.concurrently import concurrently
-from syncline.targets.mongo_indexes import StoredKeys, stored_keys
 
 MAJORITY_MILLISECONDS = 3000
 NEEDED = ("find", "insert", "update", "remove", "createIndex")

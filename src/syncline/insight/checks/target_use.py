@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from syncline.config import Settings
+from syncline.engines.mongo.concurrently import concurrently
 from syncline.errors import SynclineError
 from syncline.insight.checks.finding import Finding, ok, warning
 from syncline.insight.reach import names
 from syncline.ports import Target
-from syncline.targets.concurrently import concurrently
 
 UNUSED = timedelta(days=30)
 """The server has counted for at least so long: who reads once a month has been there."""

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 from syncline.split.address import Address
 from syncline.split.backup.manifest import Contents
 from syncline.split.connecting import connect

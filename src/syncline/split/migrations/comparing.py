@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 from syncline.split.migrations.trees import Tree
 from syncline.split.names import Name
 from syncline.split.ownership import Ownership

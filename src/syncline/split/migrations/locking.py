@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from syncline.errors import MigrationError
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 
 EVERY_SECONDS = 0.2
 

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import StaticPool
 
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 from syncline.split.connecting import connect, probe
 from syncline.split.direct import see_that_it_is_ones_own
 from syncline.split.migrations.locking import take

@@ -19,11 +19,11 @@ import pytest
 from pymongo import MongoClient
 
 from syncline.config import Settings
+from syncline.engines.mongo.target import CODEC
 from syncline.errors import SynclineError
 from syncline.model.entity import Entity
 from syncline.ports import Target
 from syncline.relay.worker import Worker
-from syncline.targets.mongo import CODEC
 from syncline.telemetry.observer import NullObserver
 from syncline.testing.faults import FaultyTarget
 from syncline.testing.mapping import messages

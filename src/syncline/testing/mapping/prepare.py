@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from syncline.capture.install import InstallOptions, install, plan
+from syncline.capture.postgres.install import InstallOptions, install, plan
 from syncline.config import Settings, load
 from syncline.errors import ConfigError
 from syncline.model.entity import TableName

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from syncline.config import Settings
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.ports import Plans
-from syncline.targets.mongo_inspect import MongoInspection
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.repair import repair
 from syncline.verify.report import VerifyReport

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from syncline.errors import MappingError
 from syncline.model.entity import TableName
-from syncline.outbox.sql import blocks
+from syncline.postgres.sql import blocks
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
 

@@ -16,9 +16,9 @@ from psycopg import sql
 from syncline.insight import reach
 from syncline.insight.status import plain
 from syncline.model.json_names import Named
-from syncline.outbox.connection import Connection
-from syncline.outbox.dialect import on_cockroach
-from syncline.outbox.sql import blocks
+from syncline.postgres.connection import Connection
+from syncline.postgres.dialect import on_cockroach
+from syncline.postgres.sql import blocks
 
 BLOCKS = 32
 """Read from the end of the partition, about a hundred changes each where the history keeps no documents."""

@@ -16,9 +16,9 @@ from syncline.insight.status import plain
 from syncline.model.extended import extended
 from syncline.model.json_names import Verbatim
 from syncline.one_record import explain_record
-from syncline.outbox.connection import Connection
-from syncline.outbox.sql import blocks
 from syncline.ports import Target
+from syncline.postgres.connection import Connection
+from syncline.postgres.sql import blocks
 from syncline.web.problems import Problem
 
 PAGE = 50

@@ -19,7 +19,7 @@ from syncline.insight.patience import Patience
 from syncline.insight.status import Status, plain
 from syncline.model.json_names import camelled
 from syncline.model.thresholds import Thresholds
-from syncline.outbox.connection import Connection, connect
+from syncline.postgres.connection import Connection, connect
 from syncline.web.page.history import History, Rates, Sample
 from syncline.web.page.recent import read_recent
 from syncline.web.page.records import PAGE, statements

@@ -1,0 +1,1 @@
+"""Capture by triggers: what must be, what is, and the installation between them."""

@@ -1,0 +1,94 @@
+"""Our schema in halves: another tool dropped some of it. What is missing is put back as ``schema.sql`` has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+
+from psycopg import sql
+
+from syncline.capture.postgres.install_plan import InstallPlan
+from syncline.capture.postgres.migrate import grants_of_roles
+from syncline.journal.migration import migrations
+from syncline.journal.parts import Kind, Part, parts
+from syncline.postgres.dialect import Dialect
+from syncline.postgres.sql import blocks
+
+_REMEMBERS = frozenset({"entity", "outbox", "deferred", "parked", "task"})
+"""Tables whose rows are changes, or say whose changes they are: without them every record has to be looked at."""
+_OF_ENTITIES = ("entity", "outbox", "deferred", "parked", "task", "observed", "capture")
+_HOLDS = frozenset({Kind.TABLE, Kind.COLUMN})
+_ALTERED = _HOLDS | {Kind.DEFINITION}
+
+
+def lost_entities(lacking: Sequence[Part]) -> bool:
+    """Tell whether nobody knows any more which entities there were, and under which numbers."""
+    return "entity" in _losses(lacking)
+
+
+def plan_missing(plan: InstallPlan, lacking: Sequence[Part], names: Collection[str], dialect: Dialect) -> None:
+    """Put back what is missing, before anything else; what that may have lost is marked and swept.
+
+    Args:
+        plan: is added to.
+        lacking: what is missing.
+        names: of the entities that are configured.
+        dialect: of the source.
+
+    """
+    if not lacking:
+        return
+    losses = _losses(lacking, _ALTERED)
+    if lost_entities(lacking):
+        plan.migrations += _forgotten(lacking, dialect)
+    elif losses and dialect is Dialect.POSTGRESQL:
+        plan.migrations.append(_remembered())
+    for part in lacking:
+        # Each alone, as a migration is: an installation that breaks off goes on from there.
+        plan.migrations.append(sql.Composed([sql.SQL(";\n".join([*part.statements, *_numbers(part, dialect)]))]))
+        plan.say(f"put back {part}")
+    if dialect is Dialect.POSTGRESQL:
+        plan.migrations.append(grants_of_roles())
+        if any(part.kind is Kind.COLUMN and part.name == "notice.entity" for part in lacking):
+            plan.migrations.append(_told_by_messages())
+    if losses:
+        plan.sweep_all = True
+        what = ", ".join(f"syncline.{name}" for name in losses)
+        plan.warnings.append(
+            f"another tool has dropped or altered {what}, or a part of it: changes may be missing until every record "
+            "has been marked (backfill, sweep)"
+        )
+        for name in names:
+            plan.stale(name)
+
+
+def _losses(lacking: Sequence[Part], kinds: Collection[Kind] = _HOLDS) -> list[str]:
+    return sorted({part.table or part.name for part in lacking if part.kind in kinds} & _REMEMBERS)
+
+
+def _remembered() -> sql.Composed:
+    """Compose the note, before anything is put back, that every entity is to be marked: also where this breaks off."""
+    return sql.Composed([sql.SQL(blocks("halves.sql", "syncline.capture.postgres")["remembered"])])
+
+
+def _told_by_messages() -> sql.Composed:
+    """Compose what tells again which entity each open notice is about: else nobody could end it."""
+    (column,) = (migration for migration in migrations(Dialect.POSTGRESQL) if migration.name == "notice_entity")
+    return sql.Composed([sql.SQL(column.steps[-1])])
+
+
+def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Composed]:
+    """Compose the removal of what refers to entities by numbers that mean nothing any more."""
+    away = {part.name for part in lacking if part.kind is Kind.TABLE}
+    ours = {part.name for part in parts(dialect) if part.kind is Kind.TABLE}
+    for table in _OF_ENTITIES:
+        if table in ours - away:
+            yield sql.SQL("/* syncline */ DELETE FROM {}").format(sql.Identifier("syncline", table))
+
+
+def _numbers(part: Part, dialect: Dialect) -> list[str]:
+    """Let numbers begin above all that were ever given out: workers remember how far they have read."""
+    if not part.identity or dialect is Dialect.COCKROACHDB:
+        return []
+    table = part.table or part.name
+    return [f"ALTER TABLE syncline.{table} ALTER COLUMN {part.identity} RESTART WITH {time.time_ns() // 1000}"]

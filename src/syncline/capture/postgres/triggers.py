@@ -1,0 +1,411 @@
+"""The functions and triggers that capture an entity's changes: what they must look like, composed and not yet executed.
+
+Statement-level triggers read a statement's rows from transition tables, the fast form, where every way of writing a row
+is a statement on its table. Partitions, inheritance and subscriptions are written past it: there, one trigger per row.
+
+Nothing here ties a user's column down: no WHEN and no column list, which would make PostgreSQL refuse to change its
+type, and no key function of a user's type, which would hold that type. What a function reads may be gone when it runs:
+then it lets the write go on and says that there is a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from syncline.model.entity import Column, TableName
+from syncline.model.key_types import key_type
+from syncline.model.types import PINNED_SETTINGS
+from syncline.postgres.sql import blocks
+
+SCHEMA = "syncline"
+_SEARCH_PATH = {"search_path": "pg_catalog, pg_temp"}
+_SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
+    "date": ("datestyle",),
+    "timestamp": ("datestyle",),
+    "timestamptz": ("datestyle", "timezone"),
+    "bytea": ("bytea_output",),
+}
+_EQUAL: Mapping[str, str] = {"int2": "int8eq", "int4": "int8eq", "int8": "int8eq", "uuid": "uuid_eq"}
+"""What compares values whose equality is that of their texts, and is cheaper."""
+_ENUM = "enum"
+_ANY = ("anyelement", "anycompatible")
+"""Argument types that stand for one type each."""
+ALWAYS, REPLICA = "A", "R"
+"""``pg_trigger.tgenabled``: fires whoever writes; fires where replication writes."""
+ROW, INSERT, DELETE, UPDATE, TRUNCATE = 1, 4, 8, 16, 32
+"""Bits of ``pg_trigger.tgtype``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Changes of this table's rows mark keys of that entity: its own rows, or those of an embedded child."""
+
+    entity: int
+    table: TableName
+    columns: tuple[Column, ...]
+    """The table's columns that make the key text, in its order."""
+    embed: int = 0
+    """Which embed of the entity the table is, from 1; 0: the entity's own table."""
+
+    @property
+    def stem(self) -> str:
+        """What the names of its functions and triggers begin with."""
+        return f"{self.entity}_embed_{self.embed}" if self.embed else str(self.entity)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as it must be."""
+
+    entity: int
+    name: str
+    arguments: tuple[str, ...]
+    body: str
+    settings: Mapping[str, str]
+    volatility: str
+    definer: bool
+    create: tuple[sql.Composed, ...]
+
+    @property
+    def identity(self) -> tuple[str, tuple[str, ...]]:
+        """Name and argument types."""
+        return self.name, self.arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A trigger as it must be."""
+
+    table: TableName
+    name: str
+    function: str
+    type: int
+    """``pg_trigger.tgtype``."""
+    old_table: str | None = None
+    new_table: str | None = None
+    enabled: str = ALWAYS
+    """``pg_trigger.tgenabled``."""
+    create: tuple[sql.Composed, ...] = ()
+
+
+def key_expression(columns: Sequence[Column], row: str) -> sql.Composed:
+    """Key text of a row, under pinned settings: ``model.keys`` reads it back."""
+    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(_of(row, column)) for column in columns)
+    if len(columns) == 1:
+        return sql.Composed([texts])
+    return sql.SQL("jsonb_build_array({})::text").format(texts)
+
+
+def key_function(entity: int, columns: Sequence[Column]) -> Function:
+    """``syncline.key_<id>(column, …)``: the entity's key text, for everybody outside of the triggers.
+
+    Without settings it is inlined into the query that calls it. Where the text follows a setting it is pinned instead.
+    """
+    name = f"key_{entity}"
+    settings = pinned(columns)
+    arguments = _arguments(columns)
+    plain = len(columns) == 1 and columns[0].base != _ENUM
+    volatility = "IMMUTABLE" if plain or settings else "STABLE"
+    texts = ", ".join(f"${place}::pg_catalog.text" for place in range(1, len(columns) + 1))
+    body = f"SELECT {texts}" if len(columns) == 1 else f"SELECT pg_catalog.jsonb_build_array({texts})::pg_catalog.text"
+    create = _template("key_function").format(
+        function=_ours(name),
+        arguments=_types(arguments),
+        volatility=sql.SQL("IMMUTABLE" if volatility == "IMMUTABLE" else "STABLE"),
+        settings=_set_clauses(settings),
+        body=dollar_quoted(body),
+    )
+    comment = _template("function_comment").format(
+        function=_ours(name),
+        arguments=_types(arguments),
+        comment=sql.Literal(f"Syncline: the key of entity {entity} as text."),
+    )
+    return Function(entity, name, arguments, body, settings, volatility, definer=False, create=(create, comment))
+
+
+def _arguments(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Name the key function's argument types; one that names a user's type would forbid its DROP TYPE."""
+    users = list(dict.fromkeys(key_type(column).sql for column in columns if column.base == _ENUM))
+    standing = {"int2": "int8", "int4": "int8"} | dict(zip(users, _ANY, strict=False))  # integers may grow
+    return tuple(standing.get(name, name) for name in (key_type(column).sql for column in columns))
+
+
+def pinned(columns: Iterable[Column]) -> dict[str, str]:
+    """Collect the settings that the text of these columns follows."""
+    return {name: PINNED_SETTINGS[name] for column in columns for name in _SETTINGS_OF.get(column.base, ())}
+
+
+def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
+    """Compose the functions that one watch needs."""
+    own = not watch.embed
+    shared = {
+        "id": sql.Literal(watch.entity),
+        "hint": sql.SQL('left(TG_OP, 1)::"char"') if own else sql.SQL("'U'::\"char\""),
+        "gone": sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\""),
+        **_carefully(watch),
+        **_lanes(watch),
+    }
+    truncate = _trigger_function(watch, "truncate", shared | {"kind": sql.Literal("sweep" if own else "backfill")})
+    if by_row:
+        old = {"old_key": key_expression(watch.columns, "old"), "old_present": _present(watch, "old")}
+        new = {"new_key": key_expression(watch.columns, "new"), "new_present": _present(watch, "new")}
+        parts = shared | old | new
+        ways = {name: _part(name, **parts) for name in ("row_keys", "row_marks")}
+        return _trigger_function(watch, "row", parts | ways), truncate
+    rows = {
+        "key": key_expression(watch.columns, "r"),
+        "distinct": sql.SQL("" if own else "DISTINCT "),
+        "present": _present(watch, "r"),
+        "where": sql.SQL("") if own else sql.SQL(" WHERE {}").format(_present(watch, "r")),
+    }
+    updated = {"hint": sql.SQL("'U'::\"char\""), "sound": _part("sound", typed=_typed(watch.columns))}
+    return (
+        _statement_function(watch, "statement", shared | rows),
+        _statement_function(watch, "update", shared | rows | updated),
+        truncate,
+    )
+
+
+def row_triggers(watch: Watch, table: TableName) -> tuple[Trigger, ...]:
+    """Triggers for a table that is written past its statements. PostgreSQL copies them to partitions by itself."""
+    return (_trigger(watch, table, "row", "row", ROW | INSERT | UPDATE | DELETE), truncate_trigger(watch, table))
+
+
+def replica_trigger(watch: Watch, table: TableName) -> Trigger:
+    """The trigger beside those of an ordinary table into which pglogical writes row by row."""
+    return _trigger(watch, table, "row", "row", ROW | INSERT | UPDATE | DELETE, enabled=REPLICA)
+
+
+def statement_triggers(watch: Watch, table: TableName) -> tuple[Trigger, ...]:
+    """Triggers for an ordinary table."""
+    return (
+        _trigger(watch, table, "statement", "insert", INSERT, new_table="changed"),
+        _trigger(watch, table, "update", "update", UPDATE, old_table="before", new_table="changed"),
+        _trigger(watch, table, "statement", "delete", DELETE, old_table="changed"),
+        truncate_trigger(watch, table),
+    )
+
+
+def truncate_trigger(watch: Watch, table: TableName) -> Trigger:
+    """The trigger on TRUNCATE, which PostgreSQL copies to no partition."""
+    return _trigger(watch, table, "truncate", "truncate", TRUNCATE)
+
+
+def drop_trigger(table: TableName, name: str) -> sql.Composed:
+    """Compose its removal."""
+    return _template("trigger_drop").format(trigger=sql.Identifier(name), table=_table(table))
+
+
+def enable_trigger(table: TableName, name: str, enabled: str = ALWAYS) -> sql.Composed:
+    """Compose what makes it fire always, in replicas and restores too; or there only."""
+    block = "trigger_replica" if enabled == REPLICA else "trigger_always"
+    return _template(block).format(trigger=sql.Identifier(name), table=_table(table))
+
+
+def observed_before(table: TableName, entity: int) -> sql.Composed:
+    """Compose the note that an entity's triggers on a table are those that workers saw last."""
+    return _observed("observed_before", table, entity)
+
+
+def observed_after(table: TableName, entity: int) -> sql.Composed:
+    """Compose what workers are to take those for that are there now, if the ones before were known."""
+    return _observed("observed_after", table, entity)
+
+
+def _observed(name: str, table: TableName, entity: int) -> sql.Composed:
+    stem = sql.Literal(f"syncline\\_{entity}\\_%")
+    return _template(name).format(
+        entity=sql.Literal(entity), table=sql.Literal(_table(table).as_string(None)), stem=stem
+    )
+
+
+def drop_function(name: str, arguments: Sequence[str]) -> sql.Composed:
+    """Compose its removal."""
+    return _template("function_drop").format(function=_ours(name), arguments=_types(arguments))
+
+
+def own(name: str) -> sql.Composed:
+    """Compose the change of a trigger function's owner to whoever runs it."""
+    return _template("function_own").format(function=_ours(name))
+
+
+def dollar_quoted(body: str) -> sql.SQL:
+    """Quote a function's body so that it stays readable, with a tag that does not occur in it."""
+    tag, number = "$$", 0
+    while tag in body:
+        tag, number = f"$syncline{number}$", number + 1
+    return sql.SQL(f"{tag}{body}{tag}")
+
+
+def _statement_function(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> Function:
+    """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
+    ways = {
+        "single": _part(f"single_{role}", **parts),
+        "many": _many(role, parts, _same(watch.columns)),
+        "many_carefully": _many(role, parts, _same_texts(watch.columns)),
+        # Of a child that gets or loses its parent only one of the two rows has a key.
+        "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
+    }
+    return _trigger_function(watch, role, {**parts, **ways}, template="statement")
+
+
+def _many(role: str, parts: Mapping[str, sql.Composable], same: sql.Composable) -> sql.Composed:
+    now = {"keys": _part("keys", **parts), "of_rows": sql.SQL("mark_hint")}
+    gone = {"keys": _part("keys_gone", **parts, same=same), "of_rows": parts["gone"]}
+    return _part(
+        f"many_{role}",
+        values=_part("values", **parts),
+        marks=_part("marks", **parts, **now),
+        marks_gone=_part("marks", **parts, **gone),
+    )
+
+
+def _carefully(watch: Watch) -> dict[str, sql.Composable]:
+    """Compose what is done where something is not as it should be: a user's write goes on whatever it is."""
+    kinds = ["backfill"] if watch.embed else ["backfill", "sweep"]  # of children the parents are marked
+    parts = {
+        "id": sql.Literal(watch.entity),
+        "stem": sql.Literal(watch.stem),
+        "kinds": sql.Literal("{" + ",".join(kinds) + "}"),
+    }
+    return {
+        "sound": _part("sound", typed=sql.SQL("")),
+        "noted": _part("noted", **parts),
+        "gap": _part("gap", **parts, notice=_part("notice", **parts)),
+        "wake_carefully": _part("wake_carefully"),
+    }
+
+
+def _lanes(watch: Watch) -> dict[str, sql.Composable]:
+    """Compose the lanes of the keys that the functions have in hand."""
+    keys = {"one": "one", "gone": "gone", "after": "after", "before": "before", "q": "q.k"}
+    return {f"lane_{name}": _part("lane", of=sql.SQL(of), id=sql.Literal(watch.entity)) for name, of in keys.items()}
+
+
+def _trigger_function(
+    watch: Watch,
+    role: str,
+    parts: Mapping[str, sql.Composable],
+    *,
+    template: str | None = None,
+) -> Function:
+    name = f"capture_{watch.stem}_{role}"
+    set_ = _SEARCH_PATH | pinned(watch.columns)
+    body = "\n" + _template(template or role).format(**parts).as_string(None) + "\n"
+    create = _template("trigger_function").format(
+        function=_ours(name), settings=_set_clauses(set_), body=dollar_quoted(body)
+    )
+    revoke = _template("revoke_function").format(function=_ours(name), arguments=sql.SQL(""))
+    comment = _template("function_comment").format(
+        function=_ours(name),
+        arguments=sql.SQL(""),
+        comment=sql.Literal(f"Syncline: puts changes into syncline.outbox, for entity {watch.entity}."),
+    )
+    return Function(watch.entity, name, (), body, set_, "VOLATILE", definer=True, create=(create, revoke, comment))
+
+
+def _trigger(
+    watch: Watch,
+    table: TableName,
+    role: str,
+    suffix: str,
+    type_: int,
+    *,
+    old_table: str | None = None,
+    new_table: str | None = None,
+    enabled: str = ALWAYS,
+) -> Trigger:
+    name, function = f"syncline_{watch.stem}_{suffix}", f"capture_{watch.stem}_{role}"
+    event = {INSERT: sql.SQL("INSERT"), DELETE: sql.SQL("DELETE")}.get(type_, sql.SQL(""))
+    create = _template(f"trigger_{role}").format(
+        trigger=sql.Identifier(name),
+        function=_ours(function),
+        table=_table(table),
+        event=event,
+        rows=sql.SQL("NEW" if new_table else "OLD"),
+    )
+    on = enable_trigger(table, name, enabled)
+    comment = _template("trigger_comment").format(
+        trigger=sql.Identifier(name),
+        table=_table(table),
+        comment=sql.Literal(
+            f"Syncline: captures changes, for entity {watch.entity}. `syncline install` puts it back, "
+            "`syncline uninstall` removes it."
+        ),
+    )
+    return Trigger(table, name, function, type_, old_table, new_table, enabled, (create, on, comment))
+
+
+def _present(watch: Watch, row: str) -> sql.Composable:
+    """A child without a parent has no key to mark; the entity's own key is never null."""
+    if not watch.embed:
+        return sql.SQL("true")
+    return sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(_of(row, column)) for column in watch.columns)
+
+
+def _part(name: str, **parts: sql.Composable) -> sql.Composed:
+    """Compose a part of another block."""
+    return _template(name, part=True).format(**parts)
+
+
+def _template(name: str, *, part: bool = False) -> sql.SQL:
+    """Give a named block; a part of another one carries no comment with our name."""
+    return sql.SQL(blocks("triggers.sql", "syncline.capture.postgres", comment=not part)[name])
+
+
+def _set_clauses(settings: Mapping[str, str]) -> sql.Composable:
+    clauses = []
+    for name, value in settings.items():
+        values = sql.SQL(", ").join(map(sql.Literal, value.split(", ")))
+        clauses.append(sql.SQL("\n    SET {} = {}").format(sql.Identifier(name), values))
+    return sql.Composed(clauses)
+
+
+def _same(columns: Sequence[Column]) -> sql.Composed:
+    """Compare the keys of two rows: as what they are where that says the same as their texts, and costs less."""
+    if not _as_they_are(columns):
+        return _same_texts(columns)
+    return sql.SQL(" AND ").join(sql.SQL("{} = {}").format(_of("n", column), _of("r", column)) for column in columns)
+
+
+def _same_texts(columns: Sequence[Column]) -> sql.Composed:
+    texts = [sql.SQL('({}) COLLATE pg_catalog."C"').format(key_expression(columns, row)) for row in ("n", "r")]
+    return sql.SQL(" = ").join(texts)
+
+
+def _typed(columns: Sequence[Column]) -> sql.Composable:
+    """See that the columns still are what they are compared as: else it is done carefully."""
+    equal = _as_they_are(columns)
+    if not equal:
+        return sql.SQL("")
+    calls = [
+        sql.SQL("pg_catalog.{}({column}, {column})").format(sql.SQL(name), column=_of("n", column))
+        for name, column in zip(equal, columns, strict=True)
+    ]
+    return _part("typed", equal=sql.SQL(" AND ").join(calls))
+
+
+def _as_they_are(columns: Sequence[Column]) -> list[str]:
+    """Name the functions that compare these columns where all may be compared so; else nothing."""
+    names = [_EQUAL.get(key_type(column).sql, "") for column in columns]
+    return names if all(names) else []
+
+
+def _of(row: str, column: Column) -> sql.Composed:
+    return sql.SQL("{}.{}").format(sql.SQL(row), sql.Identifier(column.name))
+
+
+def _ours(name: str) -> sql.Identifier:
+    return sql.Identifier(SCHEMA, name)
+
+
+def _table(table: TableName) -> sql.Identifier:
+    return sql.Identifier(table.schema, table.name)
+
+
+def _types(names: Iterable[str]) -> sql.Composed:
+    """Types as the catalog prints them: quoted where they need it."""
+    return sql.SQL(", ").join([sql.SQL(name) for name in names])

@@ -1,0 +1,1 @@
+"""Capture by SQLAlchemy sessions: what a flush writes is marked in its transaction."""

@@ -1,0 +1,92 @@
+"""Gives each commit of a SQLAlchemy session its read-your-writes token."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Pool, event
+from sqlalchemy.orm import Session
+
+from syncline.capture.sqlalchemy.attach import Connections, Sessions, event_target
+from syncline.tokens.token import INFO, UNKNOWN, make, merge
+
+_INSTALLED = """/* syncline */
+SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'meta'
+WHERE n.nspname = 'syncline'"""
+_INSTALLATION = "/* syncline */ SELECT installation::text FROM syncline.meta"
+_TRANSACTION = "/* syncline */ SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
+
+
+def attach_tokens(sessions: Sessions) -> None:
+    """Put a token into ``session.info["syncline_token"]`` with every commit that wrote, whatever captures the changes.
+
+    Each commit that wrote replaces the token; one that only read leaves it. It costs one statement a commit.
+    ``SessionCapture.attach`` does this as well: do not do both.
+    """
+    CommitTokens().attach(sessions)
+
+
+class CommitTokens:
+    """Asks for the transaction's id immediately before the COMMIT, when all flushes and handlers are through.
+
+    A database without Syncline (or one whose role may not read ``syncline.meta``) never breaks a commit: its tokens
+    are of an unknown installation, so that no reader takes anything for applied. So are all tokens on CockroachDB.
+    """
+
+    def __init__(self) -> None:
+        """Follow nothing yet."""
+        self._connections = Connections(("commit", self._before_commit), ("prepare_twophase", self._before_commit))
+        self._installations: WeakKeyDictionary[Pool, str] = WeakKeyDictionary()
+        self._pending: WeakKeyDictionary[Session, str] = WeakKeyDictionary()
+
+    def attach(self, sessions: Sessions) -> None:
+        """Follow these sessions."""
+        self._connections.attach(sessions)
+        event.listen(event_target(sessions), "after_commit", self._after_commit)
+        event.listen(event_target(sessions), "after_rollback", self._after_rollback)
+
+    def _before_commit(self, connection: Connection, *_: object) -> None:
+        sessions = self._connections.sessions(connection)
+        token = self._token(connection) if sessions else None
+        if token is None:
+            return
+        for session in sessions:
+            self._pending[session] = merge(self._pending.get(session), token) or token
+
+    def _token(self, connection: Connection) -> str | None:
+        if connection.dialect.name == "cockroachdb":  # it has no transaction ids to ask for: no reader shall be sure
+            return make(UNKNOWN, [1])
+        if connection.dialect.name != "postgresql":
+            return None
+        transaction = _scalar(connection, _TRANSACTION)
+        return None if transaction is None else make(self._installation(connection), [int(transaction)])
+
+    def _installation(self, connection: Connection) -> str:
+        pool = connection.engine.pool
+        known = self._installations.get(pool)
+        if known is None:
+            known = str(_scalar(connection, _INSTALLATION)) if _scalar(connection, _INSTALLED) else UNKNOWN
+            if known != UNKNOWN:
+                self._installations[pool] = known
+        return known
+
+    def _after_commit(self, session: Session) -> None:
+        token = self._pending.pop(session, None)
+        if token is not None:
+            session.info[INFO] = token
+
+    def _after_rollback(self, session: Session) -> None:
+        self._pending.pop(session, None)
+
+
+def _scalar(connection: Connection, statement: str) -> Any:
+    """Ask on the driver's cursor: SQLAlchemy's own execution is not meant for the middle of a commit."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+    finally:
+        cursor.close()
+    return row[0] if row else None

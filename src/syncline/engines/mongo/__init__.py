@@ -1,0 +1,1 @@
+"""MongoDB behind the ports: fenced writes, what is stored, what it refuses."""

@@ -1,0 +1,215 @@
+"""Reading records as they now are, by key: what every write to the target is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from psycopg import sql
+
+from syncline.engines.postgres.projection_sql import embed_query, range_query, state_query, together_query
+from syncline.errors import SourceError
+from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.mapping import Projection, Row
+from syncline.model.mark import Mark
+from syncline.narrowing import Narrowed, narrowed
+from syncline.ports import Plan as Plan  # noqa: PLC0414  for the relay, for now
+from syncline.ports import States as States  # noqa: PLC0414
+from syncline.postgres.arrays import texts
+from syncline.postgres.connection import Connection, begin, translated
+from syncline.postgres.dialect import dialect_of, statements
+from syncline.postgres.loaders import fetch_rows
+
+Query = str
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The statements that read an entity's states."""
+
+    by_key: Query
+    embeds: tuple[Query, ...]
+    ranges: Mapping[tuple[bool, bool], Query]
+    """Statements for (after, until): is there a lower, an upper bound?"""
+    together: Query | None
+    """Reads marks and states at once; ``None`` for composite keys and embedded rows."""
+
+
+def queries_of(plan: Plan) -> Queries:
+    """Give the statements of a plan that ``compile_plan`` has made."""
+    queries: Queries = plan.statements
+    return queries
+
+
+def compile_plan(
+    entity_id: int,
+    entity: Entity,
+    shape: Shape,
+    children: Mapping[TableName, Shape],
+    *,
+    context: Connection,
+    path: str | None = None,
+    mapping: type[Projection] = Projection,
+) -> Plan:
+    """Compile an entity against its tables; ``path`` is the ``search_path`` of its SQL, ``mapping`` what rows become.
+
+    Raises:
+        MappingError: it does not fit them.
+
+    """
+    projection = mapping(entity, shape, children, path=path)
+    key_function = sql.Identifier("syncline", f"key_{entity_id}")
+
+    def text(query: sql.Composed) -> Query:
+        return query.as_string(context)
+
+    marks = sql.SQL(statements("queries.sql", dialect_of(context))["read_marks"])
+    together = together_query(projection, key_function, entity=entity_id, marks=marks)
+    queries = Queries(
+        text(state_query(projection, key_function)),
+        tuple(text(embed_query(embed, key_function)) for embed in projection.embeds),
+        {
+            (after, until): text(range_query(projection, key_function, after=after, until=until))
+            for after in (False, True)
+            for until in (False, True)
+        },
+        None if together is None else text(together),
+    )
+    return Plan(entity_id, entity, projection, queries)
+
+
+async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
+    """Read the records of these keys; parent and children in one snapshot.
+
+    Keys without a row are absent from the result: deleted, never there, or outside the entity's filter.
+
+    Raises:
+        KeyFormatError: a key text is none of this entity.
+        SourceUnavailableError: the source cannot be reached.
+
+    """
+    if not plan.projection.embeds:
+        return await read_states_within(connection, plan, keys)
+    with translated():
+        async with snapshot(connection):
+            return await read_states_within(connection, plan, keys)
+
+
+async def read_states_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:
+    """Read like ``read_states``, in the caller's ``snapshot``."""
+    parameters = [texts(column) for column in plan.projection.codec.parameters(keys)]
+    queries = queries_of(plan)
+    with translated():
+        rows = await _fetch(connection, queries.by_key, parameters)
+        return States(plan, rows, [await _fetch(connection, query, parameters) for query in queries.embeds])
+
+
+async def read_together(connection: Connection, plan: Plan, values: Mapping[str, Any]) -> tuple[list[Mark], States]:
+    """Read marks, and in the same statement the states of those of one entity.
+
+    Args:
+        connection: to the source.
+        plan: the entity; it has a statement for this.
+        values: the parameters of ``read_marks``.
+
+    Raises:
+        KeyFormatError: a key text is none of this entity.
+        SourceError: a record cannot be read, or more than one row has its key.
+
+    """
+    together = queries_of(plan).together
+    assert together is not None  # noqa: S101  the caller has looked
+    with translated():
+        async with connection.cursor(binary=True) as cursor:
+            await cursor.execute(together, values)
+            found = await fetch_rows(cursor)
+    width = len(Mark._fields)
+    marks = [Mark._make(row[:width]) for row in found]
+    if len({mark.seq for mark in marks}) < len(marks):
+        raise SourceError(f"entity {plan.name}: more than one row has a key")
+    plan.projection.codec.parameters([mark.key for mark in marks if mark.entity == plan.id])
+    rows = {row[-1]: row[width:] for row in found if row[-1] is not None}
+    return marks, States(plan, list(rows.values()), ())
+
+
+async def read_range(connection: Connection, plan: Plan, *, after: str | None, until: str | None, limit: int) -> States:
+    """Read up to ``limit`` records in the order of their key, after one key text and up to another.
+
+    A caller that needs several pages from one snapshot opens ``snapshot`` around them.
+    """
+    query = queries_of(plan).ranges[after is not None, until is not None]
+    return await read_page(connection, plan, query, [key for key in (after, until) if key is not None], limit)
+
+
+async def read_page(connection: Connection, plan: Plan, query: Query, keys: Sequence[str], limit: int) -> States:
+    """Read records by a statement of ``range_query``, whose bounds are these key texts, with their children."""
+    codec = plan.projection.codec
+    with translated():
+        rows = await _fetch(connection, query, [*(text for key in keys for text in codec.parse(key)), limit])
+        embeds = queries_of(plan).embeds
+        if not embeds:
+            return States(plan, rows, ())
+        parameters = [texts(column) for column in codec.parameters([row[-1] for row in rows])]
+        return States(plan, rows, [await _fetch(connection, embed, parameters) for embed in embeds])
+
+
+async def read_narrowed(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
+    """Read the records of keys on a connection that is in no transaction."""
+
+    async def read(part: list[str]) -> States:
+        return await read_states(connection, plan, part)
+
+    return await narrowed(plan, read, keys)
+
+
+async def read_narrowed_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
+    """Read the records of keys in the caller's ``snapshot``: what fails is undone to a savepoint."""
+
+    async def read(part: list[str]) -> States:
+        async with connection.transaction():
+            return await read_states_within(connection, plan, part)
+
+    return await narrowed(plan, read, keys)
+
+
+class snapshot:  # noqa: N801  reads as a verb at the place of use
+    """A read-only transaction whose statements all see the same state.
+
+    Written out because ``connection.transaction()`` would take the level of the connection, not one of its own.
+    """
+
+    begin: sql.SQL | sql.Composed = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def __aenter__(self) -> None:
+        await begin(self._connection, self.begin)
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        if not self._connection.closed:
+            await self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+class as_of(snapshot):  # noqa: N801  reads as a preposition at the place of use
+    """A snapshot of the past, on CockroachDB.
+
+    Args:
+        connection: to a cluster.
+        when: how long ago (``-500ms``), or a time as ``cluster_logical_timestamp()`` gives it; ``None``: now.
+
+    """
+
+    def __init__(self, connection: Connection, when: Decimal | str | None) -> None:
+        super().__init__(connection)
+        if when is not None:
+            # A constant in the statement's text: placeholders are not allowed there.
+            self.begin = sql.SQL("BEGIN AS OF SYSTEM TIME {}").format(sql.Literal(when))
+
+
+async def _fetch(connection: Connection, query: Query, parameters: Iterable[Any]) -> list[Row]:
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(query, tuple(parameters))
+        return await fetch_rows(cursor)

@@ -1,0 +1,1 @@
+"""PostgreSQL as a target: users' own tables behind the fence of ``docs/explanation/sql-fence.md``."""

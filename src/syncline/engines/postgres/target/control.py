@@ -1,0 +1,119 @@
+"""What an SQL target remembers for its workers: the lanes' epochs, the heartbeat, the link's lock number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import psycopg
+from psycopg import sql
+
+from syncline.engines.postgres.target.session import Connection, first_line
+from syncline.errors import PrivilegeError, TargetUnavailableError
+from syncline.ports import Beat
+from syncline.postgres.sql import blocks
+
+DDL = ("schema", "link", "lane_epoch", "heartbeat", "probe_table", "draw", "enter")
+LOST = "SL001"
+"""SQLSTATE of a batch whose lanes are another worker's."""
+WAIT_SECONDS = 2
+"""So long an announcement waits for open batches of a lane before it ends them."""
+
+
+class Control:
+    """Our statements, for one schema of the target."""
+
+    def __init__(self, schema: str) -> None:
+        self.schema = schema
+        self._name = sql.Identifier(schema)
+        self._link: int | None = None
+        self.enter = self._block("enter_call")
+
+    def _block(self, name: str) -> sql.Composed:
+        text = blocks("control.sql", "syncline.engines.postgres.target")[name]
+        return sql.SQL(text).format(schema=self._name)
+
+    async def prepare(self, connection: Connection) -> None:
+        """Create what is missing. Idempotent; where everything is there, no right to create is needed.
+
+        Raises:
+            PrivilegeError: the role may not create it.
+
+        """
+        async with connection.transaction():
+            await connection.execute(self._block("turn"), {"schema": self.schema})
+            enter = sql.SQL("{}.enter(integer[], bigint[])").format(self._name).as_string(connection)
+            row = await (await connection.execute(self._block("exists"), {"enter": enter})).fetchone()
+            if row and row[0]:
+                return
+            try:
+                for name in DDL:
+                    await connection.execute(self._block(name))
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise PrivilegeError(
+                    f"the target's schema {self.schema} cannot be created: {first_line(error)}",
+                    hint="grant CREATE on the database to the role of [target], or give it a schema of that name",
+                ) from error
+
+    async def announce(self, connection: Connection, epochs: Mapping[int, int]) -> set[int]:
+        """Raise the lanes' epochs where they are lower, each when no batch of the lane is open.
+
+        Raises:
+            TargetUnavailableError: open batches hold a lane and could not be ended.
+
+        """
+        raised: set[int] = set()
+        for lane, epoch in sorted(epochs.items()):  # one transaction each: nothing is held while another is waited for
+            if await self._raise(connection, lane, epoch):
+                raised.add(lane)
+        return raised
+
+    async def _raise(self, connection: Connection, lane: int, epoch: int) -> bool:
+        where = {"link": await self._number(connection), "lane": lane}
+        for last in (False, True):
+            try:
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
+                    await connection.execute(self._block("lock_lane"), where)
+                    found = await connection.execute(self._block("raise_epoch"), {"lane": lane, "epoch": epoch})
+                    return await found.fetchone() is not None
+            except psycopg.errors.LockNotAvailable as error:
+                if last:
+                    raise TargetUnavailableError(f"batches of another worker hold lane {lane} of the target") from error
+                await connection.execute(self._block("holders_end"), where)
+        return False
+
+    async def _number(self, connection: Connection) -> int:
+        if self._link is None:
+            row = await (await connection.execute(self._block("number"))).fetchone()
+            self._link = int(row[0]) if row else 0
+        return self._link
+
+    async def epochs(self, connection: Connection) -> dict[int, int]:
+        """Read the highest epoch that each lane has announced."""
+        return dict(await (await connection.execute(self._block("epochs"))).fetchall())
+
+    async def beat(self, connection: Connection, beat: Beat, over: str | None) -> Beat | None:
+        """Store a beat unless another system's stands there, or a higher count of its own; give what stood there."""
+        async with connection.transaction():
+            await connection.execute(self._block("turn"), {"schema": self.schema})
+            row = await (await connection.execute(self._block("lock_beat"))).fetchone()
+            before = Beat(*row) if row else None
+            if before is None or _gives_way(before, beat, over):
+                await connection.execute(self._block("write_beat"), dataclasses.asdict(beat))
+        return before
+
+    async def read_beat(self, connection: Connection) -> Beat | None:
+        """Read the heartbeat."""
+        row = await (await connection.execute(self._block("read_beat"))).fetchone()
+        return Beat(*row) if row else None
+
+    async def probe(self, connection: Connection) -> None:
+        """Write something small and durable."""
+        await connection.execute(self._block("probe"))
+
+
+def _gives_way(before: Beat, beat: Beat, over: str | None) -> bool:
+    if before.system not in {beat.system, over}:
+        return False
+    return before.installation != beat.installation or before.count <= beat.count

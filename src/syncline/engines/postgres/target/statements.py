@@ -1,0 +1,193 @@
+"""The statements of a batch over one table, composed from what its catalog says. Pure.
+
+Values travel as texts, in one array a column, and PostgreSQL's own input functions read them: each type comes back
+exactly as its output function wrote it, and no driver has to know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from syncline.engines.postgres.target.tables import Column, Reference, Table, Unique, qualified
+
+
+def _names(names: Sequence[str], of: str = "") -> sql.Composed:
+    return sql.SQL(", ").join([sql.Identifier(of, name) if of else sql.Identifier(name) for name in names])
+
+
+def _arrays(columns: Sequence[Column]) -> sql.Composed:
+    """``unnest(…) AS u (column, …)``: the parameters are one array a column."""
+    arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns))
+    return sql.SQL("unnest({}) AS u ({})").format(arrays, _names([column.name for column in columns]))
+
+
+def _value(column: Column, of: str = "u") -> sql.Composed:
+    # The type's name comes from format_type, which quotes it.
+    return sql.SQL("{}::{}").format(sql.Identifier(of, column.name), sql.SQL(column.type))
+
+
+def _same(columns: Sequence[Column], left: str = "t", right: str = "u") -> sql.Composed:
+    pairs = [sql.SQL("{} = {}").format(sql.Identifier(left, column.name), _value(column, right)) for column in columns]
+    return sql.SQL(" AND ").join(pairs)
+
+
+def upsert(table: Table, names: Sequence[str]) -> sql.Composed:
+    """Insert rows, or make those that are there equal to them. Parameters: an array of texts a written column."""
+    columns = table.written(names)
+    changed = [column.name for column in columns if column.name not in table.key and not column.always]
+    update = sql.SQL(", ").join(
+        [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("excluded", name)) for name in changed]
+    )
+    then = sql.SQL("DO UPDATE SET {}").format(update) if changed else sql.SQL("DO NOTHING")
+    return sql.SQL(
+        "/* syncline */ INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT ({}) {}"
+    ).format(
+        qualified(table.name),
+        _names([column.name for column in columns]),
+        sql.SQL(", ").join([_value(column) for column in columns]),
+        _arrays(columns),
+        _names(table.key),
+        then,
+    )
+
+
+def _key_columns(table: Table) -> tuple[Column, ...]:
+    return tuple(table.column(name) for name in table.key)
+
+
+def delete(table: Table) -> sql.Composed:
+    """Delete rows. Parameters: an array of texts for each column of the key."""
+    key = _key_columns(table)
+    return sql.SQL("/* syncline */ DELETE FROM {} AS t USING {} WHERE {}").format(
+        qualified(table.name), _arrays(key), _same(key)
+    )
+
+
+def clear(table: Table, unique: Unique) -> sql.Composed | None:
+    """Take a unique value from rows, until they are written anew; ``None``: nothing can stand in its place.
+
+    Parameters: as of ``delete``. A row that nothing refers to is simply taken away.
+    """
+    columns = [table.column(name) for name in unique.columns if name not in table.key]
+    free = next((column for column in columns if not column.not_null), None)
+    key = _key_columns(table)
+    if free is not None:
+        value: sql.Composable = sql.SQL("NULL")
+    elif not table.children:
+        return delete(table)
+    elif (free := next((column for column in columns if column.textual), None)) is not None:
+        value = sql.SQL("'syncline ' || {}").format(sql.Identifier("t", table.key[0]))
+    elif (free := next((column for column in columns if column.numeric), None)) is not None:
+        value = sql.SQL("-1 - pg_catalog.abs({})").format(sql.Identifier("t", free.name))
+    else:
+        return None
+    return sql.SQL("/* syncline */ UPDATE {} AS t SET {} = {} FROM {} WHERE {}").format(
+        qualified(table.name), sql.Identifier(free.name), value, _arrays(key), _same(key)
+    )
+
+
+def holders(table: Table, unique: Unique, names: Sequence[str]) -> sql.Composed:
+    """Find rows whose unique value another row has: number of the row (from 1), key of the other one as texts.
+
+    Parameters: as of ``upsert``.
+    """
+    columns = table.written(names)
+    over = [table.column(name) for name in unique.columns]
+    other = sql.SQL(" OR ").join(
+        [
+            sql.SQL("{} IS DISTINCT FROM {}").format(sql.Identifier("t", column.name), _value(column))
+            for column in _key_columns(table)
+        ]
+    )
+    return sql.SQL("SELECT u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} WHERE {}").format(
+        sql.SQL(", ").join([_text("t", name) for name in table.key]),
+        _numbered(columns),
+        qualified(table.name),
+        _same(over),
+        other,
+    )
+
+
+def _text(of: str, name: str) -> sql.Composed:
+    return sql.SQL("{}::text").format(sql.Identifier(of, name))
+
+
+def _numbered(columns: Sequence[Column]) -> sql.Composed:
+    arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns))
+    names = _names([column.name for column in columns])
+    return sql.SQL("unnest({}) WITH ORDINALITY AS u ({}, syncline_row)").format(arrays, names)
+
+
+def orphans(table: Table, reference: Reference, names: Sequence[str]) -> sql.Composed:
+    """Find rows whose parent is missing: number of the row (from 1), what it refers to as texts.
+
+    Parents that come with the same batch are asked for by the caller. Parameters: as of ``upsert``.
+    """
+    columns = table.written(names)
+    mine = [table.column(name) for name in reference.columns]
+    there = sql.SQL(" AND ").join(
+        [
+            sql.SQL("{} = {}").format(sql.Identifier("p", parent), _value(column))
+            for parent, column in zip(reference.referenced, mine, strict=True)
+        ]
+    )
+    known = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(sql.Identifier("u", c.name)) for c in mine])
+    return sql.SQL(
+        "SELECT u.syncline_row, ARRAY[{}] FROM {} WHERE {} AND NOT EXISTS (SELECT FROM {} AS p WHERE {})"
+    ).format(
+        _names([column.name for column in mine], "u"),
+        _numbered(columns),
+        known,
+        qualified(reference.parent),
+        there,
+    )
+
+
+def children(table: Table, reference: Reference, child_key: Sequence[str]) -> sql.Composed:
+    """Find rows that something refers to: number of the row (from 1), key of what refers as texts.
+
+    Parameters: as of ``delete``.
+    """
+    key = _key_columns(table)
+    refers = sql.SQL(" AND ").join(
+        [
+            sql.SQL("{} = {}").format(sql.Identifier("c", mine), sql.Identifier("t", parent))
+            for mine, parent in zip(reference.columns, reference.referenced, strict=True)
+        ]
+    )
+    return sql.SQL("SELECT u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}").format(
+        sql.SQL(", ").join([_text("c", name) for name in child_key]),
+        _numbered(key),
+        qualified(table.name),
+        _same(key),
+        qualified(reference.child),
+        refers,
+    )
+
+
+def page(table: Table, *, after: bool) -> sql.Composed:
+    """Read keys in their order, as texts. Parameters: the key to start after (``after``) as texts; the limit."""
+    key = _key_columns(table)
+    names = _names([column.name for column in key], "t")
+    bound = [sql.SQL("%s::text::{}").format(sql.SQL(column.type)) for column in key]
+    where = sql.SQL(" WHERE ({}) > ({})").format(names, sql.SQL(", ").join(bound)) if after else sql.SQL("")
+    return sql.SQL("SELECT {} FROM {} AS t{} ORDER BY {} LIMIT %s").format(
+        sql.SQL(", ").join([_text("t", column.name) for column in key]), qualified(table.name), where, names
+    )
+
+
+def read(table: Table, names: Sequence[str]) -> sql.Composed:
+    """Read rows by key, as the output functions write them. Parameters: as of ``delete``."""
+    key = _key_columns(table)
+    return sql.SQL("SELECT {} FROM {} AS t JOIN {} ON {}").format(
+        _names(list(names), "t"), qualified(table.name), _arrays(key), _same(key)
+    )
+
+
+def one_value(table: Table) -> sql.Composed:
+    """Read one column's text as the table's row type does. Parameters: the column's name, the text."""
+    return sql.SQL(
+        "SELECT pg_catalog.json_populate_record(NULL::{}, pg_catalog.json_build_object(%s::text, %s::text))"
+    ).format(qualified(table.name))

@@ -1,0 +1,334 @@
+"""PostgreSQL as a target: users' own tables, without added columns; its fence: docs/explanation/sql-fence.md."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from syncline.engines.postgres.target import statements
+from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
+from syncline.engines.postgres.target.control import Control
+from syncline.engines.postgres.target.session import Connection, connect, is_over, translated
+from syncline.engines.postgres.target.tables import Table, describe
+from syncline.engines.postgres.target.writing import Writing
+from syncline.errors import (
+    LaneLostError,
+    PrivilegeError,
+    TargetError,
+    TargetRefusedError,
+    TargetUnavailableError,
+    UnsuitableTargetError,
+)
+from syncline.model.entity import Entity, TableName
+from syncline.model.fields import field_name
+from syncline.ports import Batch, Beat, Conflict, Document, Report
+
+SCHEMA = "syncline_target"
+MOST_TRIED = 100_000
+GIVES_WAY_AFTER = 2
+"""Times that a row is refused for a value or a parent before it gives way: by then most others have come."""
+SLACK_SECONDS = 2.0
+"""So much later than the server's own limit a call is given up."""
+
+
+class SqlTarget:
+    """Keeps tables of a PostgreSQL equal to the source.
+
+    A batch is one transaction; it is never sent twice. When what became of one is unknown, its lanes are refused until
+    higher epochs are announced for them.
+    """
+
+    deletes_twice = False
+    """A transaction is executed while its lanes are its worker's, or not at all."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = SCHEMA,
+        connect_seconds: float = 5.0,
+        timeout_seconds: float = 10.0,
+        sessions: int = 4,
+    ) -> None:
+        self.timeout_seconds = timeout_seconds
+        self._url = url
+        self._connect_seconds = max(1, int(connect_seconds))
+        self._control = Control(schema)
+        self._places = asyncio.Semaphore(sessions)
+        self._places_to_control = asyncio.Semaphore(
+            2
+        )  # writes that wait for somebody's lock do not keep out a takeover
+        self._idle: list[Connection] = []
+        self._tables: dict[TableName, Table] = {}
+        self._writing = Writing(self._control, self._tables)
+        self._lost: dict[int, int] = {}
+        """Lane to the epoch under which something may still be written that nobody waits for."""
+        self._refused: dict[tuple[TableName, str], int] = {}
+
+    async def prepare(self, entities: Sequence[Entity]) -> None:
+        """Create our own tables; look at users', which must be there. Idempotent.
+
+        Raises:
+            UnsuitableTargetError: the server, or a table, cannot be a target.
+            PrivilegeError: the role lacks a right.
+
+        """
+        async with self._session() as connection:
+            with translated():
+                await self._control.prepare(connection)
+                for entity in entities:
+                    name = TableName.parse(entity.collection)
+                    key = [field_name(entity.fields, column) for column in entity.key]
+                    self._tables[name] = await describe(connection, name, key)
+
+    async def table(self, name: TableName, key: Sequence[str] = ()) -> Table:
+        """Describe a table, once."""
+        if name not in self._tables:
+            async with self._session() as connection:
+                with translated():
+                    self._tables[name] = await describe(connection, name, key)
+        return self._tables[name]
+
+    async def write(self, lanes: Mapping[int, int], batch: Sequence[Changes]) -> Outcome:
+        """Write a batch in one transaction behind the fence.
+
+        Args:
+            lanes: lane to the epoch under which the batch's states were read.
+            batch: what to write, by table.
+
+        Raises:
+            LaneLostError: lanes are another worker's, or what became of the batch is unknown.
+            TargetUnavailableError: nothing is written, and the same or newer states may be sent again.
+            TargetError: nothing is written, and the batch is at fault.
+
+        """
+        if not lanes:
+            raise TargetError("a batch without lanes has no fence")
+        if lost := [lane for lane, epoch in lanes.items() if epoch <= self._lost.get(lane, -1)]:
+            raise LaneLostError("an earlier batch of these lanes may still be written", lanes=lost)
+        yielding = self._yielding(batch)
+        try:
+            async with self._session() as connection:
+                outcome = await self._writing.write(connection, lanes, batch, yielding)
+        except LaneLostError as error:
+            if error.unknown:
+                self._lose(lanes)
+            raise
+        except TargetUnavailableError as error:
+            if not isinstance(error.__cause__, TimeoutError):
+                raise
+            self._lose(lanes)
+            raise LaneLostError(error.message, lanes=lanes, unknown=True) from error
+        except asyncio.CancelledError:
+            self._lose(lanes)
+            raise
+        self._remember(batch, outcome)
+        return outcome
+
+    def _lose(self, lanes: Mapping[int, int]) -> None:
+        for lane, epoch in lanes.items():
+            self._lost[lane] = max(epoch, self._lost.get(lane, -1))
+
+    def _yielding(self, batch: Sequence[Changes]) -> set[tuple[Table, str]]:
+        if not self._refused:
+            return set()
+        return {
+            (changes.table, put.key)
+            for changes in batch
+            for put in changes.puts
+            if self._refused.get((changes.table.name, put.key), 0) >= GIVES_WAY_AFTER
+        }
+
+    def _remember(self, batch: Sequence[Changes], outcome: Outcome) -> None:
+        """Count how often a row was refused in a row."""
+        waiting = {(refusal.table, refusal.key) for refusal in outcome.refused if refusal.why in {"value", "parent"}}
+        if self._refused:
+            for changes in batch:
+                for key in changes.keys:
+                    if (changes.table.name, key) not in waiting:
+                        self._refused.pop((changes.table.name, key), None)
+        if len(self._refused) > MOST_TRIED:
+            self._refused.clear()
+        for record in waiting:
+            self._refused[record] = self._refused.get(record, 0) + 1
+
+    async def apply(self, batch: Batch) -> Report:
+        """Write states of one entity, as ``write``; see ``syncline.ports.Target``."""
+        try:
+            outcome = await self.write(batch.lanes, [self._changes(batch, await self._table_of(batch.entity))])
+        except TargetRefusedError:
+            self._tables.pop(TableName.parse(batch.entity.collection), None)  # it may be another one by now
+            raise
+        except (UnsuitableTargetError, PrivilegeError) as error:
+            self._tables.pop(TableName.parse(batch.entity.collection), None)
+            raise TargetRefusedError(error.message, hint=error.hint) from error  # no record is to blame
+        return Report(
+            rejected=[rejection for _, rejection in outcome.rejected],
+            conflicts=[_conflict(refusal) for refusal in outcome.refused],
+        )
+
+    @staticmethod
+    def _changes(batch: Batch, table: Table) -> Changes:
+        states = batch.states
+        names = tuple(states[0].body) if states else ()
+        table.written(names)
+        try:
+            return Changes(
+                table,
+                names,
+                [Put(state.key, tuple(state.body.values())) for state in states],
+                [Gone(one.key, [one.id[name] for name in table.key]) for one in batch.deletes],
+            )
+        except KeyError as error:
+            raise UnsuitableTargetError(
+                f"the key of {table.name} in the target is ({', '.join(table.key)}), in the source another one",
+                hint="give both tables one key, or set `key` of the entity",
+            ) from error
+
+    def as_json(self, batch: Batch) -> dict[str, str]:
+        """Give a batch's rows as JSON, by key."""
+        return {state.key: json.dumps(state.body, ensure_ascii=False) for state in batch.states}
+
+    async def holders(self, entity: Entity, values: Sequence[Mapping[str, Any]]) -> list[Document | None]:  # noqa: ARG002
+        """Say that nobody is known: this target's conflicts name who is in the way."""
+        return [None for _ in values]
+
+    async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
+        """Read rows by key."""
+        table = await self._table_of(entity)
+        names = [column.name for column in table.columns]
+        rows = await self.read_rows(table, names, [[id_[name] for name in table.key] for id_ in ids])
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    async def walk(
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+    ) -> AsyncIterator[list[Document]]:
+        """Walk a table in the order of its key, as lists of ``{"_id": key}``; the key as columns with texts."""
+        table = await self._table_of(entity)
+        last = [after[name] for name in table.key] if resume else []
+        while True:
+            async with self._session() as connection:
+                with translated():
+                    query = statements.page(table, after=bool(last))
+                    rows = await (await connection.execute(query, [*last, size])).fetchall()
+            if rows:
+                yield [{"_id": dict(zip(table.key, row, strict=True))} for row in rows]
+            if len(rows) < size:
+                return
+            last = list(rows[-1])
+
+    async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:  # noqa: ARG002
+        """Remove nothing: nothing in a user's row says that it is ours."""
+        return 0
+
+    async def _table_of(self, entity: Entity) -> Table:
+        """Find the table of an entity: the one that its ``collection`` names."""
+        names = [field_name(entity.fields, column) for column in entity.key]
+        return await self.table(TableName.parse(entity.collection), names)
+
+    async def read_rows(
+        self, table: Table, names: Sequence[str], keys: Sequence[Sequence[Value]]
+    ) -> list[tuple[Value, ...]]:
+        """Read rows by key, each value as its type's output function writes it."""
+        if not keys:
+            return []
+        async with self._session() as connection:
+            with translated():
+                cursor = await connection.execute(statements.read(table, names), key_texts(keys))
+                return texts_of(cursor.pgresult)
+
+    async def lane_epochs(self) -> dict[int, int]:
+        """Read the highest epoch that each lane has announced here."""
+        async with self._session(control=True) as connection:
+            with translated():
+                return await self._control.epochs(connection)
+
+    async def announce(self, epochs: Mapping[int, int]) -> set[int]:
+        """Raise lanes' epochs where they are lower, each when no batch of the lane is open any more."""
+        async with self._session(control=True, patient=len(epochs)) as connection:
+            with translated():
+                raised = await self._control.announce(connection, epochs)
+        for lane in raised:
+            if epochs[lane] > self._lost.get(lane, -1):
+                self._lost.pop(lane, None)
+        return raised
+
+    async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
+        """Store ``beat`` unless another system's is stored, or a higher count of its own; give what was there."""
+        async with self._session(control=True) as connection:
+            with translated():
+                return await self._control.beat(connection, beat, over)
+
+    async def read_beat(self) -> Beat | None:
+        """Read the heartbeat record without touching it."""
+        async with self._session(control=True) as connection:
+            with translated():
+                return await self._control.read_beat(connection)
+
+    async def probe(self) -> None:
+        """Write something small and durable, to tell a sick server from a sick batch."""
+        async with self._session(control=True) as connection:
+            with translated():
+                await self._control.probe(connection)
+
+    async def ping(self) -> Mapping[str, Any]:
+        """Reach the primary; return server facts."""
+        async with self._session() as connection:
+            number = connection.info.server_version
+        return {"version": f"{number // 10_000}.{number % 10_000}", "engine": "postgresql"}
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.close()
+
+    @asynccontextmanager
+    async def _session(self, *, patient: int = 0, control: bool = False) -> AsyncIterator[Connection]:
+        """Lend a session, for a bounded time; one that has not come back whole is closed."""
+        limit = self.timeout_seconds + SLACK_SECONDS + self._connect_seconds + patient * SLACK_SECONDS
+        async with self._places_to_control if control else self._places:
+            connection = await self._take()
+            whole = False
+            try:
+                async with asyncio.timeout(limit):
+                    yield connection
+                whole = True
+            except TimeoutError as error:
+                raise TargetUnavailableError("the target has not answered in time") from error
+            except (TargetUnavailableError, GeneratorExit, asyncio.CancelledError):
+                raise
+            except Exception:
+                whole = True
+                raise
+            finally:
+                if whole and not is_over(connection) and connection.info.transaction_status == 0:
+                    self._idle.append(connection)
+                else:
+                    await connection.close()
+
+    async def _take(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not is_over(connection):
+                return connection
+        return await connect(self._url, connect_seconds=self._connect_seconds, statement_seconds=self.timeout_seconds)
+
+
+def _conflict(refusal: Refusal) -> Conflict:
+    where = str(refusal.other_table) if refusal.other_table else str(refusal.table)
+    other = dict(zip(refusal.columns, refusal.other, strict=True)) if refusal.columns else None
+    return Conflict(refusal.key, refusal.constraint, dict(refusal.held), refusal.why, where, other)
+
+
+def texts_of(result: Any) -> list[tuple[Value, ...]]:
+    """Take a result as it is: texts, untouched by any loader."""
+    if result is None:
+        return []
+    columns = range(result.nfields)
+    value = result.get_value
+    rows = range(result.ntuples)
+    return [tuple([None if (v := value(r, c)) is None else bytes(v).decode() for c in columns]) for r in rows]

@@ -1,0 +1,56 @@
+"""The acknowledgement: one statement that removes marks under the lease, and files what became of them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from syncline.ports import Acknowledgement as Acknowledgement  # noqa: PLC0414  for the relay, for now
+from syncline.postgres.arrays import integers
+from syncline.postgres.connection import Connection, sayable
+from syncline.postgres.dialect import Dialect, statements
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+@cache
+def statement(dialect: Dialect, *, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool) -> str:
+    """Compose the acknowledgement from the parts that this one needs."""
+    names = ["held", "done", "bad" if rejected else "all_good"]
+    if unpark:
+        names.append("clear")
+    if absent:
+        names.append("again")
+    if history:
+        names.append("remember_documents" if documents else "remember")
+    parts = statements("acknowledge.sql", dialect, comment=False)
+    return f"/* syncline */ WITH {', '.join(parts[name] for name in names)} SELECT lane FROM held"  # noqa: S608  ours
+
+
+def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:
+    """Turn an acknowledgement into the statement's parameters (``worker`` and ``grace`` come from elsewhere)."""
+    values: dict[str, Any] = {
+        "seqs": integers(ack.seqs),
+        "lanes": list(ack.leases),
+        "epochs": list(ack.leases.values()),
+    }
+    if ack.absent:
+        values["absent_entities"], values["absent_lanes"], values["absent_keys"] = map(
+            list, zip(*ack.absent, strict=True)
+        )
+    if ack.rejected:
+        values["bad_entities"] = [entity for entity, _ in ack.rejected]
+        values["bad_keys"] = [rejection.key for _, rejection in ack.rejected]
+        values["bad_codes"] = [rejection.code for _, rejection in ack.rejected]
+        values["bad_messages"] = [sayable(connection, rejection.message) for _, rejection in ack.rejected]
+    if ack.documents:
+        values["doc_entities"] = [entity for entity, _ in ack.documents]
+        values["doc_keys"] = [key for _, key in ack.documents]
+        values["doc_bodies"] = list(map(_without_nul, ack.documents.values()))
+    return values
+
+
+def _without_nul(text: str) -> str:
+    """Leave NUL out of JSON, which jsonb has no place for; a backslash that is text itself is doubled there."""
+    return _NUL.sub(r"\1", text) if "\\u0000" in text else text
