@@ -37,7 +37,7 @@ def busy(case: Case) -> None:
     )
     case.sql(
         "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report) SELECT id, clock_timestamp()"
-        """ - interval '3 hours', 20, 'divergent', '{"divergent": {"missing": 2}, "digest": "ab"}' FROM syncline.entity"""
+        """ - interval '3 hours', 20, 'divergent', '{"divergent": {"missing": 2}}' FROM syncline.entity"""
         " WHERE name = 'album'"
     )
     case.sql(

@@ -43,7 +43,7 @@ ORDER BY resolved_at IS NOT NULL, id DESC LIMIT 50
 -- name: certificates
 -- The newest of each entity, and how many there were.
 SELECT e.name AS entity, c.as_of, c.finished_at, c.records, c.verdict, c.report -> 'divergent' AS divergent,
-       c.report ->> 'digest' AS digest, n.passes, n.equal_passes
+       n.passes, n.equal_passes
 FROM syncline.entity AS e
 CROSS JOIN LATERAL (SELECT as_of, finished_at, records, verdict, report FROM syncline.certificate
                     WHERE entity = e.id ORDER BY id DESC LIMIT 1) AS c

@@ -25,7 +25,7 @@ from syncline.postgres.sql import blocks
 
 TTL = timedelta(seconds=10)
 SAVE_SECONDS = 1.0
-"""A pass that is killed repeats so much of its work, and what one block of records takes."""
+"""A pass that is killed repeats so much of its work, and what one page takes."""
 
 
 class PassLostError(SynclineError):

@@ -141,9 +141,7 @@ class Pass:
 
     async def _source(self) -> None:
         both = ordered(self._plan)
-        pages = SourcePages(
-            self._sides.pages, self._plan, self._sides.source_name, self._pages, done=self._report.records
-        )
+        pages = SourcePages(self._sides.pages, self._plan, self._sides.source_name, self._pages)
         pages.size = self._pace.page(KEYS if self._keys_only else ROWS)
         left = self._place.stretch
         if both and self._keys_only and len(self._plan.projection.key) == 1:
@@ -155,8 +153,6 @@ class Pass:
             await self._records(pages, pages.stretches(left), both=True)
         else:
             await self._records(pages, pages.contents(left), both=False)
-        if not self._keys_only:
-            self._report.digest = self._place.digest.final()
         self._place.phase = Phase.AGAIN if both else Phase.TARGET
         self._place.stretch = Stretch(None, self._options.end)
 
@@ -166,11 +162,10 @@ class Pass:
                 encoded = self._first_look.encode(page)
                 result, number = await self._first_look.compare(page, encoded, documents)
                 if not self._keys_only:
-                    self._place.digest.take(encoded.bodies, len(page.keys))
                     pages.size = self._pace.page(max(20, min(ROWS, BYTES * len(page.keys) // (encoded.bytes + 1))))
                 if both:
                     self._report.documents += number
-                    self._place.stretch = page.stretch.rest(self._options.end)
+                    self._walked(page.stretch)
                 else:
                     self._place.stretch = Stretch(page.last, self._options.end, passed=True)
                 await self._note(page.keys, result)
@@ -195,11 +190,17 @@ class Pass:
             async for page, found in fetched:
                 result, number = await self._first_look.compare_ids(page, found)
                 self._report.documents += number
-                self._place.stretch = page.stretch.rest(self._options.end)
+                self._walked(page.stretch)
                 key_text = self._plan.projection.codec.key_text
                 sample = [str(key_text(id_)) for id_ in page.ids[:3]]
                 await self._note(sample, result, records=len(page.ids))
                 await self._passed(len(page.ids))
+
+    def _walked(self, stretch: Stretch) -> None:
+        """Note how far both sides were walked: behind the last stretch there is nothing, not everything."""
+        self._place.stretch = stretch.rest(self._options.end)
+        if stretch.end == self._options.end:
+            self._place.phase = Phase.AGAIN
 
     async def _note(self, keys: Sequence[str], result: Comparison, *, records: int | None = None) -> None:
         """Take in what the first look says."""

@@ -18,7 +18,6 @@ from syncline.model.values import EPOCH
 from syncline.narrowing import ambiguous, is_of_records, unmappable, without
 from syncline.ports import Document, Plan, States
 from syncline.postgres.connection import Connection, translated
-from syncline.verify.digest import BLOCK
 from syncline.verify.statements import PageStatements
 
 T = TypeVar("T")
@@ -107,24 +106,21 @@ class IdPage:
 class SourcePages:
     """Reads one entity's records page by page, each in a snapshot of its own.
 
-    ``size`` may be changed while it runs. Pages end where the digest's blocks end, so that a pass can stop there.
+    ``size`` may be changed while it runs.
     """
 
-    def __init__(
-        self, connection: Connection, plan: Plan, source_name: str, statements: PageStatements, *, done: int = 0
-    ) -> None:
+    def __init__(self, connection: Connection, plan: Plan, source_name: str, statements: PageStatements) -> None:
         self._connection = connection
         self._plan = plan
         self._source = source_name
         self._statements = statements
-        self._done = done
         self.size = ROWS
 
     async def contents(self, stretch: Stretch) -> AsyncGenerator[Page, None]:
         """Read whole records, each page up to its last key."""
         several = self._plan.projection.shape.has_children
         while True:
-            size = self._next_size()
+            size = self.size
             rows = await self._read(stretch, size)
             states, last = rows.states, rows.last
             keys: list[str] = [row[-1] for row in states.rows]
@@ -132,7 +128,6 @@ class SourcePages:
                 states, keys = _without_last_key(states, keys)
                 last = keys[-1]
             if keys or rows.unreadable:
-                self._done += len(keys)
                 yield Page(rows.documents[: len(keys)], keys, ambiguous(states), last=last, unreadable=rows.unreadable)
             if not rows.full:
                 return
@@ -147,14 +142,13 @@ class SourcePages:
         documents: list[Document] = []
         keys: list[str] = []
         while True:
-            size = self._next_size() + 1 - len(keys)
+            size = self.size + 1 - len(keys)
             rows = await self._read(after, size)
             end = rows.last if rows.full else stretch.end
             carries = rows.full and bool(rows.states.rows) and rows.states.rows[-1][-1] == end
             documents += rows.documents
             keys += [row[-1] for row in rows.states.rows]
             carried = ([documents.pop()], [keys.pop()]) if carries else ([], [])
-            self._done += len(keys)
             yield Page(documents, keys, set(), Stretch(first, end), end, [k for k in rows.unreadable if k != end])
             if not rows.full:
                 return
@@ -219,10 +213,6 @@ class SourcePages:
             if not full:
                 return
             stretch = Stretch(last, stretch.end, passed=True)
-
-    def _next_size(self) -> int:
-        room = BLOCK - self._done % BLOCK
-        return min(self.size, room) if self.size < room else room + (self.size - room) // BLOCK * BLOCK
 
     async def _few(self, query: str, stretch: Stretch, limit: int) -> Sequence[tuple[Any, ...]]:
         codec = self._plan.projection.codec

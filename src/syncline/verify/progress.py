@@ -6,13 +6,12 @@ import base64
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from syncline.ports import Plan
-from syncline.verify.digest import Digest
 from syncline.verify.journal import SAVE_SECONDS, Checkpoint, Journal
 from syncline.verify.pages import Stretch
 from syncline.verify.render import finding_as_dict, finding_of
@@ -47,19 +46,17 @@ class Place:
     phase: Phase = Phase.SOURCE
     last_id: bytes | None = None
     """Of the target's walk: the last ``_id`` that was looked up, encoded as a document."""
-    digest: Digest = field(default_factory=Digest)
     horizon: str | None = None
     """Number of a transaction: rows that were there when the pass began are older. ``None``: not known."""
 
     def as_state(self) -> dict[str, Any]:
-        """Give it in JSON's types; only valid while the digest is ``resumable``."""
+        """Give it in JSON's types."""
         last = None if self.last_id is None else base64.b64encode(self.last_id).decode()
         return {
             "phase": self.phase.value,
             "at": self.stretch.first,
             "passed": self.stretch.passed,
             "last_id": last,
-            "digest": self.digest.state,
             "horizon": self.horizon,
         }
 
@@ -71,7 +68,6 @@ class Place:
             Stretch(state["at"], end, passed=state["passed"]),
             Phase(state["phase"]),
             None if last is None else base64.b64decode(last),
-            Digest(state["digest"]),
             state.get("horizon"),
         )
 
@@ -86,7 +82,6 @@ def report_as_state(report: EntityReport, suspects: Mapping[str, str]) -> dict[s
         "hot": report.hot,
         "lagging": report.lagging,
         "sample": report.sample,
-        "digest_final": report.digest,
         "looks": report.looks,
         "resumed": [moment.isoformat() for moment in report.resumed],
         "seconds": report.seconds,
@@ -105,7 +100,7 @@ def restore_report(report: EntityReport, checkpoint: Checkpoint) -> None:
     report.findings = [finding_of(found) for found in checkpoint.findings]
     report.kept_bytes = sum(finding.size() for finding in report.findings)
     report.hot, report.lagging = list(state["hot"]), state["lagging"]
-    report.sample, report.digest, report.looks = list(state["sample"]), state["digest_final"], state["looks"]
+    report.sample, report.looks = list(state["sample"]), state["looks"]
     report.resumed = [*map(datetime.fromisoformat, state["resumed"]), datetime.now(UTC)]
     report.parked, report.obstacles = state["parked"], list(state["obstacles"])
     report.seconds = state["seconds"]
@@ -136,11 +131,11 @@ class Recorder:
     async def save(
         self, place: Place, report: EntityReport, suspects: Suspects, *, seconds: float, now: bool = False
     ) -> None:
-        """Keep it, when it is time and it can be resumed from here; otherwise keep the claim."""
+        """Keep it, when it is time; otherwise keep the claim."""
         journal, began = self._journal, time.monotonic()
         if journal is None:
             return
-        if not place.digest.resumable or (began - self._saved < self._pause and not now):
+        if began - self._saved < self._pause and not now:
             await self.hold()
             return
         state = {**place.as_state(), **report_as_state(report, suspects.as_state())}

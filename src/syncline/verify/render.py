@@ -76,7 +76,6 @@ def entity_as_dict(report: EntityReport, *, findings: int = KEPT) -> dict[str, A
         "lagging": report.lagging,
         "hot": report.hot[:KEPT],
         "obstacles": report.obstacles,
-        "digest": report.digest,
         "sample": report.sample,
         "seconds": round(report.seconds, 3),
         "findings": [finding_as_dict(finding) for finding in report.findings[:findings]],

@@ -119,8 +119,6 @@ class EntityReport:
     """Keys that differ, with changes on their way."""
     obstacles: list[str] = field(default_factory=list)
     """Why nothing can be proved yet."""
-    digest: str = ""
-    """Of the source's records in the order of their keys, as BSON without ``_syncedAt`` and ``_v``."""
     named: bool = False
     """The records were named by their keys, not chosen at random."""
     sample: list[str] = field(default_factory=list)

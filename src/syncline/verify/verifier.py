@@ -24,6 +24,8 @@ from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
 
 _QUERIES = "verify.sql", "syncline.verify"
 _ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u[0-9a-f]{4}")
+FORM = 2
+"""Of what an unfinished pass keeps: another release's is begun again."""
 KEEP = 1000
 """Certificates of an entity that are kept."""
 
@@ -120,7 +122,7 @@ class Run:
 
 def scope_text(plan: Plan, options: Options, guard: str) -> str:
     """Say what a pass is about: only one about the same can go on with it."""
-    return json.dumps([options.scope.value, options.first, options.end, plan.projection.fingerprint, guard])
+    return json.dumps([FORM, options.scope.value, options.first, options.end, plan.projection.fingerprint, guard])
 
 
 async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
