@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from syncline.demo import consent, place, record
+from syncline.demo import consent, environment, record
 from syncline.demo.children import Lines
+from syncline.demo.formatting import duration, number, sparkline
 from syncline.demo.picture import Picture, Rate, Visible, WorkerState, percentile
 from syncline.demo.proof import measured, proved
 from syncline.demo.sampler import Sample
 from syncline.demo.view import plain_line, view
-from syncline.demo.words import duration, number, sparkline
 from syncline.errors import ConsentError
 from syncline.verify.report import EntityReport, Finding, Kind, Mode, VerifyReport
 
@@ -244,7 +244,9 @@ def test_the_command_that_is_shown_needs_nothing_of_the_shells_environment(tmp_p
     config = tmp_path / "a place" / "syncline.toml"
     config.parent.mkdir()
     config.write_text("")
-    place._write_command(tmp_path / "syncline", config, "postgresql://p@127.0.0.1:1/demo", "mongodb://127.0.0.1:1/demo")
+    environment._write_command(
+        tmp_path / "syncline", config, "postgresql://p@127.0.0.1:1/demo", "mongodb://127.0.0.1:1/demo"
+    )
     monkeypatch.setenv("DATABASE_URL", "postgresql://somebody@elsewhere/real")
     done = subprocess.run([tmp_path / "syncline", "config", "show"], capture_output=True, text=True, check=True)
     assert "127.0.0.1:1/demo" in done.stdout

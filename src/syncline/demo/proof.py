@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from syncline.config import Settings
+from syncline.demo.formatting import duration, number
 from syncline.demo.picture import Picture, Visible, percentile
-from syncline.demo.words import duration, number
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.model.words import counted
 from syncline.postgres.connection import connect
@@ -18,7 +18,7 @@ from syncline.verify.verifier import verify
 from syncline.wiring import open_plans, opened_target
 
 
-async def prove(settings: Settings, told: Callable[[Step], None]) -> VerifyReport:
+async def prove(settings: Settings, on_step: Callable[[Step], None]) -> VerifyReport:
     """Compare every record of both databases, in a full pass."""
     url = settings.source.url
     async with (
@@ -29,7 +29,7 @@ async def prove(settings: Settings, told: Callable[[Step], None]) -> VerifyRepor
         register_loaders(pages.adapters)
         register_loaders(looks.adapters)
         plans = await open_plans(settings, looks)
-        sides = Sides(pages, looks, MongoInspection(target), told)
+        sides = Sides(pages, looks, MongoInspection(target), on_step)
         return await verify(sides, list(plans.by_id.values()))
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from rich.console import Console
 
 from syncline.demo import record
-from syncline.demo.piece import Application, BuiltIn
-from syncline.demo.place import Place, opened
+from syncline.demo.display import Display, display_for
+from syncline.demo.environment import Environment, opened
 from syncline.demo.proof import measured, prove, proved
-from syncline.demo.show import Show
-from syncline.demo.stage import Stage, stage_for
+from syncline.demo.scenario import Application, BuiltIn
+from syncline.demo.script import Script
 from syncline.demo.view import view
 from syncline.verify.one_pass import Step
 from syncline.verify.report import Verdict, VerifyReport
@@ -33,7 +33,7 @@ class DemoOptions:
     accept: bool = False
     """The user accepts the licence of the MongoDB engine."""
     app: Path | None = None
-    """Folder of the application that is played; ``None``: the demo's own small schema."""
+    """Folder of the application that is run; ``None``: the demo's own small schema."""
     record: Path | None = None
     """Write a picture of the run there, as SVG."""
 
@@ -49,54 +49,58 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         KeyboardInterrupt: Ctrl-C, SIGTERM or a closed terminal.
 
     """
-    piece = BuiltIn() if options.app is None else Application(options.app)
-    stage = stage_for(console)
+    scenario = BuiltIn() if options.app is None else Application(options.app)
+    display = display_for(console)
     with _interruptible(), contextlib.ExitStack() as cleaning:
-        cleaning.callback(stage.end)
-        place = cleaning.enter_context(opened(piece, stage.preparing, accept=options.accept))
-        cleaning.callback(stage.end)
+        cleaning.callback(display.end)
+        environment = cleaning.enter_context(opened(scenario, display.preparing, accept=options.accept))
+        cleaning.callback(display.end)
         cleaning.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the cleaning
-        stage.begin(place)
-        return asyncio.run(_run(place, stage, options))
+        display.begin(environment)
+        return asyncio.run(_run(environment, display, options))
 
 
-async def _run(place: Place, stage: Stage, options: DemoOptions) -> int:
-    show = Show(place, stage, seconds=options.seconds)
-    async with show.opened():
-        await show.perform()
+async def _run(environment: Environment, display: Display, options: DemoOptions) -> int:
+    script = Script(environment, display, seconds=options.seconds)
+    async with script.opened():
+        await script.perform()
         frozen = view(
-            show.picture, (place.postgres, place.mongo), place.ways_in(brief=True), record.WIDTH, record.HEIGHT
+            script.picture,
+            (environment.postgres, environment.mongo),
+            environment.ways_in(brief=True),
+            record.WIDTH,
+            record.HEIGHT,
         )
-        await show.drain()
-        report = await _prove(place, show)
-        lines = [(proved(report, show.picture), _style(report)), (measured(show.picture), "dim")]
+        await script.drain()
+        report = await _prove(environment, script)
+        lines = [(proved(report, script.picture), _style(report)), (measured(script.picture), "dim")]
         if options.keep:
-            await _keep(show, lines)
-    stage.end()
+            await _keep(script, lines)
+    display.end()
     for text, style in lines:
-        stage.say(text, style)
+        display.say(text, style)
     if options.record:
         record.save(options.record, frozen, lines)
     return report.exit_status
 
 
-async def _prove(place: Place, show: Show) -> VerifyReport:
-    show.picture.note("verifying: a full pass over both databases")
+async def _prove(environment: Environment, script: Script) -> VerifyReport:
+    script.picture.note("verifying: a full pass over both databases")
     seen: set[str] = set()
 
-    def told(step: Step) -> None:
+    def on_step(step: Step) -> None:
         if step.entity not in seen:
             seen.add(step.entity)
-            show.picture.note(f"verifying {step.entity}")
+            script.picture.note(f"verifying {step.entity}")
 
-    return await prove(place.settings, told)
+    return await prove(environment.settings, on_step)
 
 
-async def _keep(show: Show, lines: list[tuple[str, str]]) -> None:
+async def _keep(script: Script, lines: list[tuple[str, str]]) -> None:
     for text, _ in lines:
-        show.picture.note(text)
-    show.picture.note("everything keeps running, with calm traffic, until Ctrl-C")
-    await show.go_on()
+        script.picture.note(text)
+    script.picture.note("everything keeps running, with calm traffic, until Ctrl-C")
+    await script.go_on()
 
 
 def _style(report: VerifyReport) -> str:

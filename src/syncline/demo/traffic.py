@@ -18,8 +18,8 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 
-from syncline.demo.acts import act_once
 from syncline.demo.probe import Probe
+from syncline.demo.transactions import run_one
 from syncline.postgres.connection import connect
 from syncline.postgres.sql import blocks
 
@@ -67,7 +67,7 @@ class Traffic:
         connection = await connect(self._postgres, application=APPLICATION)
         async with connection:
             while not self.stop.is_set():
-                committed = await act_once(connection, chance)
+                committed = await run_one(connection, chance)
                 self._commits += committed
                 self._rollbacks += not committed
                 await asyncio.sleep(chance.expovariate(1 / self._pause))

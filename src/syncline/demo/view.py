@@ -10,8 +10,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from syncline.demo.formatting import duration, number, sparkline
 from syncline.demo.picture import Picture, WorkerState, percentile
-from syncline.demo.words import duration, number, sparkline
 
 LABEL, VALUE, NOTE = 15, 24, 26
 WIDEST = 110

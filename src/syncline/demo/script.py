@@ -8,12 +8,12 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 
-from syncline.demo.cast import Cast
+from syncline.demo.display import Display
+from syncline.demo.environment import Environment
+from syncline.demo.formatting import duration
 from syncline.demo.picture import Picture, WorkerState
-from syncline.demo.place import Place
+from syncline.demo.processes import Processes
 from syncline.demo.sampler import Sampler, opened_sampler
-from syncline.demo.stage import Stage
-from syncline.demo.words import duration
 from syncline.errors import SynclineError
 
 BURSTS = (0.2, 0.45)
@@ -25,22 +25,22 @@ SAMPLE_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
 
 
-class Show:
-    """One run of the demo in its place: ``perform``, ``drain``, and ``go_on`` for who wants to look around."""
+class Script:
+    """One run of the demo in its environment: ``perform``, ``drain``, and ``go_on`` for who wants to look around."""
 
-    def __init__(self, place: Place, stage: Stage, *, seconds: float) -> None:
-        self._place = place
-        self._stage = stage
+    def __init__(self, environment: Environment, display: Display, *, seconds: float) -> None:
+        self._environment = environment
+        self._display = display
         self._seconds = seconds
-        self.picture = Picture(time.monotonic(), names={e.collection: e.name for e in place.settings.entities})
-        self._cast = Cast(place, self.picture)
+        self.picture = Picture(time.monotonic(), names={e.collection: e.name for e in environment.settings.entities})
+        self._processes = Processes(environment, self.picture)
         self._sampled = 0
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Watch and draw during a block; end every process of ours after it."""
         try:
-            async with opened_sampler(self._place.settings) as sampler, asyncio.TaskGroup() as tasks:
+            async with opened_sampler(self._environment.settings) as sampler, asyncio.TaskGroup() as tasks:
                 watching = [tasks.create_task(self._sample(sampler)), tasks.create_task(self._watch())]
                 yield
                 for task in watching:
@@ -48,34 +48,36 @@ class Show:
         except* SynclineError as group:
             raise _first(group) from None
         finally:
-            self._cast.end()
+            self._processes.end()
 
     async def perform(self) -> None:
         """Traffic, bursts, and a worker that is killed in the middle."""
-        cast, picture, piece = self._cast, self.picture, self._place.piece
-        cast.start_services()
-        cast.start_worker()
-        await self._until(lambda: cast.in_charge, "the worker did not get its lanes")
-        await self._until(lambda: cast.serving, "the application does not answer")
-        cast.start_traffic(self._seconds, bursts=[part * self._seconds for part in BURSTS], rows=piece.burst_rows)
-        picture.note(f"traffic from {piece.who}, the worker applies it")
-        await self._until(lambda: cast.bursts == len(BURSTS) or cast.stopped, "the traffic did not get on")
+        processes, picture, scenario = self._processes, self.picture, self._environment.scenario
+        processes.start_services()
+        processes.start_worker()
+        await self._until(lambda: processes.in_charge, "the worker did not get its lanes")
+        await self._until(lambda: processes.serving, "the application does not answer")
+        processes.start_traffic(
+            self._seconds, bursts=[part * self._seconds for part in BURSTS], rows=scenario.burst_rows
+        )
+        picture.note(f"traffic from {scenario.who}, the worker applies it")
+        await self._until(lambda: processes.bursts == len(BURSTS) or processes.stopped, "the traffic did not get on")
         await self._kill_the_worker()
-        await self._until(lambda: cast.stopped, "the traffic did not stop")
+        await self._until(lambda: processes.stopped, "the traffic did not stop")
 
     async def _kill_the_worker(self) -> None:
-        cast, picture = self._cast, self.picture
-        process = cast.kill_worker()
+        processes, picture = self._processes, self.picture
+        process = processes.kill_worker()
         picture.killed = time.monotonic()
         picture.note(f"kill -9 {process}: the worker dies in the middle of the burst")
         await asyncio.sleep(DEAD_SECONDS)
-        cast.start_worker()
+        processes.start_worker()
         picture.worker = WorkerState.WAITING
         picture.note("a new worker starts and waits for the dead one's leases to run out")
-        await self._until(lambda: cast.in_charge, "the new worker got no lanes")
+        await self._until(lambda: processes.in_charge, "the new worker got no lanes")
         took = time.monotonic() - picture.killed
         picture.note(f"it has taken over, {duration(took)} after the kill")
-        few = self._place.piece.burst_rows // 100
+        few = self._environment.scenario.burst_rows // 100
         await self._until(lambda: picture.sample.queue < few, "the queue did not drain")
         picture.recovered = time.monotonic()
 
@@ -87,16 +89,16 @@ class Show:
 
     async def go_on(self) -> None:
         """Go on with calm traffic until Ctrl-C; whoever kills the worker meanwhile gets another one."""
-        self._cast.start_traffic(0)
+        self._processes.start_traffic(0)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
             while not stop.is_set():
-                if self._cast.revive_worker():
+                if self._processes.revive_worker():
                     self.picture.note("the worker was gone: a new one starts")
-                self._cast.check_traffic()
+                self._processes.check_traffic()
                 await asyncio.sleep(LISTEN_SECONDS)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -113,17 +115,17 @@ class Show:
         due = 0.0
         while True:
             self.picture.now = now = time.monotonic()
-            self._cast.listen()
+            self._processes.listen()
             if now >= due:
                 due = now + SAMPLE_SECONDS
                 self.picture.draw()
-                self._stage.show(self.picture)
+                self._display.show(self.picture)
             await asyncio.sleep(LISTEN_SECONDS)
 
     async def _until(self, condition: Callable[[], bool], complaint: str) -> None:
         deadline = time.monotonic() + self._seconds + PATIENCE_SECONDS
         while not condition():
-            self._cast.check()
+            self._processes.check()
             if time.monotonic() > deadline:
                 raise SynclineError(complaint, hint="is this machine very busy? try again")
             await asyncio.sleep(LISTEN_SECONDS / 2)

@@ -1,4 +1,4 @@
-"""Who is on stage: the worker and the traffic, in processes of their own, and what they say."""
+"""The worker, the traffic and the services of the demo, and what they report."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncline.demo.children import Child, Lines
+from syncline.demo.environment import Environment
+from syncline.demo.formatting import duration, number
 from syncline.demo.picture import Picture, WorkerState
-from syncline.demo.piece import Service
-from syncline.demo.place import Place
-from syncline.demo.words import duration, number
+from syncline.demo.scenario import Service
 from syncline.embedded.paths import LOOPBACK
 
 CALM_PAUSE_SECONDS = 0.1
 """Mean pause of a user when the show is over and the traffic goes on."""
 
 
-class Cast:
+class Processes:
     """Starts and ends the processes; what they say goes into the picture."""
 
-    def __init__(self, place: Place, picture: Picture) -> None:
-        self._place = place
+    def __init__(self, environment: Environment, picture: Picture) -> None:
+        self._environment = environment
         self._picture = picture
         self._children: list[Child] = []
         self._workers: list[Child] = []
@@ -38,14 +38,14 @@ class Cast:
     def start_worker(self) -> None:
         """Start a worker; ``in_charge`` when it has its lanes."""
         self.in_charge = False
-        arguments = ["syncline.cli.main", "worker", "-c", str(self._place.config)]
+        arguments = ["syncline.cli.main", "worker", "-c", str(self._environment.config)]
         worker = self._start("worker", arguments, f"worker-{len(self._workers) + 1}.log")
         self._workers.append(worker)
         self._picture.worker_pid = worker.pid
 
     def start_services(self) -> None:
         """Start the processes beside the worker; ``serving`` when all of them answer."""
-        for service in self._place.furniture.services:
+        for service in self._environment.prepared.services:
             self._services[service] = self._start(service.name, service.arguments, f"{service.name}.log")
 
     @property
@@ -75,7 +75,7 @@ class Cast:
         self.stopped = False
         length = ["--seconds", f"{seconds}"] if seconds else ["--pause", f"{CALM_PAUSE_SECONDS}"]
         when = [f"--burst-at={second}" for second in bursts]
-        arguments = [*self._place.furniture.traffic, *length, *when, f"--burst-rows={rows}"]
+        arguments = [*self._environment.prepared.traffic, *length, *when, f"--burst-rows={rows}"]
         self._picture.restart(time.monotonic(), seconds)
         self._traffic = self._start("traffic", arguments, f"traffic-{len(self._children)}.log")
 
@@ -117,9 +117,11 @@ class Cast:
             child.end()
 
     def _start(self, name: str, arguments: Sequence[str], log: str) -> Child:
-        place = self._place
-        lines = Lines(place.folder / log)
-        child = Child(name, arguments, folder=place.folder, lines=lines, environment=place.furniture.environment)
+        environment = self._environment
+        lines = Lines(environment.folder / log)
+        child = Child(
+            name, arguments, folder=environment.folder, lines=lines, environment=environment.prepared.environment
+        )
         self._children.append(child)
         return child
 

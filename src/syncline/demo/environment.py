@@ -1,4 +1,4 @@
-"""The demo's private place: a folder with two database servers and a configuration, gone at the end."""
+"""The demo's private environment: a folder with two database servers and a configuration, gone at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pymongo import AsyncMongoClient
 
 from syncline.capture.postgres.install import install, options_of, plan
 from syncline.config import Settings, load
-from syncline.demo.piece import Furniture, Piece
+from syncline.demo.scenario import Prepared, Scenario
 from syncline.embedded import PrivateMongo, PrivatePostgres
 from syncline.postgres.connection import connect
 
@@ -34,7 +34,7 @@ POSTGRES_SETTINGS: dict[str, str | int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Environment:
     """Where everything is."""
 
     folder: Path
@@ -44,17 +44,17 @@ class Place:
     """The server's name and version."""
     mongo: str
     settings: Settings
-    piece: Piece
-    furniture: Furniture
+    scenario: Scenario
+    prepared: Prepared
 
     @property
     def config(self) -> Path:
         """The configuration of the demo's worker."""
-        return self.furniture.config
+        return self.prepared.config
 
     def ways_in(self, *, brief: bool = False) -> list[tuple[str, str]]:
         """Say how to connect to what runs here; ``brief``: without this machine's paths, for a picture."""
-        services = [(one.name, f"{one.url}{one.show}") for one in self.furniture.services]
+        services = [(one.name, f"{one.url}{one.show}") for one in self.prepared.services]
         return [
             *services,
             ("PostgreSQL", f"psql {self.postgres_url}"),
@@ -68,12 +68,12 @@ class Place:
 
 
 @contextlib.contextmanager
-def opened(piece: Piece, told: Callable[[str], None], *, accept: bool) -> Iterator[Place]:
+def opened(scenario: Scenario, on_step: Callable[[str], None], *, accept: bool) -> Iterator[Environment]:
     """Start both servers, create the schema, install; end and remove all of it afterwards.
 
     Args:
-        piece: what is played.
-        told: is called with each step.
+        scenario: what is run.
+        on_step: is called with each step.
         accept: the user accepts the MongoDB engine's licence.
 
     Raises:
@@ -87,32 +87,32 @@ def opened(piece: Piece, told: Callable[[str], None], *, accept: bool) -> Iterat
         with contextlib.ExitStack() as servers:
             servers.callback(postgres.kill)
             servers.callback(mongo.kill)
-            told("starting a private PostgreSQL")
+            on_step("starting a private PostgreSQL")
             postgres.start()
-            told(f"starting a private MongoDB ({'mongod' if mongo.kind == 'mongod' else 'its engine'})")
+            on_step(f"starting a private MongoDB ({'mongod' if mongo.kind == 'mongod' else 'its engine'})")
             mongo.start()
-            told(f"creating {piece.what}; installing capture")
-            yield asyncio.run(_furnish(piece, folder, postgres.tcp_url, mongo.tcp_url, mongo.kind))
+            on_step(f"creating {scenario.what}; installing capture")
+            yield asyncio.run(_prepare(scenario, folder, postgres.tcp_url, mongo.tcp_url, mongo.kind))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _furnish(piece: Piece, folder: Path, server_url: str, mongo_server_url: str, kind: str) -> Place:
+async def _prepare(scenario: Scenario, folder: Path, server_url: str, mongo_server_url: str, kind: str) -> Environment:
     postgres_url = urlsplit(server_url)._replace(path=f"/{DATABASE}").geturl()
     mongo_url = urlsplit(mongo_server_url)._replace(path=f"/{DATABASE}").geturl()
     async with await connect(server_url, application="syncline demo") as connection:
         await connection.execute(f"CREATE DATABASE {DATABASE}".encode())
-    furniture = await piece.furnish(folder, postgres_url, mongo_url)
-    settings = load(furniture.config, env=furniture.environment)
+    prepared = await scenario.prepare(folder, postgres_url, mongo_url)
+    settings = load(prepared.config, env=prepared.environment)
     async with await connect(postgres_url, application="syncline demo") as connection:
         await install(connection, await plan(connection, settings.entities, options_of(settings.source)))
         version = connection.info.parameter_status("server_version") or ""
     async with AsyncMongoClient[Mapping[str, Any]](mongo_url) as client:
         mongo = f"MongoDB {(await client.server_info())['version']}{'' if kind == 'mongod' else ' (engine)'}"
-    await piece.seed(postgres_url)
+    await scenario.seed(postgres_url)
     postgres = f"PostgreSQL {version.split(' ')[0]}"
-    _write_command(folder / "syncline", furniture.config, postgres_url, mongo_url)
-    return Place(folder, postgres_url, mongo_url, postgres, mongo, settings, piece, furniture)
+    _write_command(folder / "syncline", prepared.config, postgres_url, mongo_url)
+    return Environment(folder, postgres_url, mongo_url, postgres, mongo, settings, scenario, prepared)
 
 
 def _write_command(file: Path, config: Path, postgres_url: str, mongo_url: str) -> None:

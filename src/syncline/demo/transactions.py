@@ -1,4 +1,4 @@
-"""What the users of the demo's application do: each act is one transaction."""
+"""What the users of the demo's application do: each transaction is one transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psycopg
 from syncline.postgres.connection import Connection
 from syncline.postgres.sql import blocks
 
-Act = Callable[[Connection], Awaitable[None]]
+Transaction = Callable[[Connection], Awaitable[None]]
 
 
 class ChangedMindError(Exception):
@@ -22,24 +22,24 @@ def _run(connection: Connection, statement: str, **values: Any) -> Awaitable[psy
     return connection.execute(blocks("demo.sql", "syncline.demo")[statement].encode(), values or None)
 
 
-def _single(statement: str) -> Act:
-    async def act(connection: Connection) -> None:
+def _single(statement: str) -> Transaction:
+    async def transaction(connection: Connection) -> None:
         await _run(connection, statement)
 
-    return act
+    return transaction
 
 
 async def _one(connection: Connection, statement: str) -> tuple[Any, ...] | None:
     return await (await _run(connection, statement)).fetchone()
 
 
-def _on_todo(*statements: str) -> Act:
-    async def act(connection: Connection) -> None:
+def _on_todo(*statements: str) -> Transaction:
+    async def transaction(connection: Connection) -> None:
         if found := await _one(connection, "some_todo"):
             for statement in statements:
                 await _run(connection, statement, todo=found[0], user=found[1])
 
-    return act
+    return transaction
 
 
 async def user_returns(connection: Connection) -> None:
@@ -68,7 +68,7 @@ async def half_changes_mind(connection: Connection) -> None:
         await _run(connection, "create_user")
 
 
-ACTS: tuple[tuple[Act, int], ...] = (
+TRANSACTIONS: tuple[tuple[Transaction, int], ...] = (
     (_single("create_user"), 6),
     (_single("create_todo"), 18),
     (_single("send_message"), 22),
@@ -89,12 +89,14 @@ ACTS: tuple[tuple[Act, int], ...] = (
 """With weights. ``take_email`` and ``changes_mind`` are always rolled back."""
 
 
-async def act_once(connection: Connection, chance: random.Random) -> bool:
+async def run_one(connection: Connection, chance: random.Random) -> bool:
     """Do something; tell whether it was committed."""
-    (act,) = chance.choices([act for act, _ in ACTS], [weight for _, weight in ACTS])
+    (transaction,) = chance.choices(
+        [transaction for transaction, _ in TRANSACTIONS], [weight for _, weight in TRANSACTIONS]
+    )
     try:
         async with connection.transaction():
-            await act(connection)
+            await transaction(connection)
     except (ChangedMindError, psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation):
         return False
     except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):

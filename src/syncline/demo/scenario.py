@@ -1,6 +1,6 @@
-"""What the demo plays: a schema, its traffic, and the processes beside the worker.
+"""What the demo runs: a schema, its traffic, and the processes beside the worker.
 
-Without a choice it is a small schema of the demo's own. ``Application`` plays a real one as its ``demo.toml`` says.
+Without a choice it is a small schema of the demo's own. ``Application`` runs a real one as its ``demo.toml`` says.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Furniture:
-    """What a piece needs on stage."""
+class Prepared:
+    """What a scenario has made ready."""
 
     config: Path
     traffic: Sequence[str]
@@ -56,8 +56,8 @@ class Furniture:
     services: Sequence[Service] = ()
 
 
-class Piece(Protocol):
-    """Something to play."""
+class Scenario(Protocol):
+    """Something to run."""
 
     title: str
     what: str
@@ -66,7 +66,7 @@ class Piece(Protocol):
     """Whose traffic it is."""
     burst_rows: int
 
-    async def furnish(self, folder: Path, postgres_url: str, mongo_url: str) -> Furniture:
+    async def prepare(self, folder: Path, postgres_url: str, mongo_url: str) -> Prepared:
         """Create the schema and say what runs on it."""
         ...
 
@@ -83,13 +83,13 @@ class BuiltIn:
     who = "four connections"
     burst_rows = 20_000
 
-    async def furnish(self, folder: Path, postgres_url: str, mongo_url: str) -> Furniture:
+    async def prepare(self, folder: Path, postgres_url: str, mongo_url: str) -> Prepared:
         """Create the schema."""
         config = folder / "syncline.toml"
         template = files("syncline.demo").joinpath("demo.toml").read_text("utf-8")
         config.write_text(template.replace("{postgres}", postgres_url).replace("{mongo}", mongo_url), "utf-8")
         await self._execute(postgres_url, "schema")
-        return Furniture(config, ["syncline.demo.traffic", "--postgres", postgres_url, "--mongo", mongo_url])
+        return Prepared(config, ["syncline.demo.traffic", "--postgres", postgres_url, "--mongo", mongo_url])
 
     async def seed(self, postgres_url: str) -> None:
         """Write what is there before the traffic begins."""
@@ -126,7 +126,7 @@ class _Script(BaseModel):
 
 
 class Application:
-    """An application in a folder of its own, with a ``demo.toml`` that says how to play it.
+    """An application in a folder of its own, with a ``demo.toml`` that says how to run it.
 
     Placeholders there: ``{app}`` (the folder), ``{config}``, ``{postgres}``, ``{mongo}``, ``{secret}`` (the same within
     a run), ``{port}`` (of the service), and ``{NAME}``: the address of the service of that name.
@@ -150,7 +150,7 @@ class Application:
         self.title, self.what, self.who = self._script.title, self._script.what, self._script.who
         self.burst_rows = self._script.burst_rows
 
-    async def furnish(self, folder: Path, postgres_url: str, mongo_url: str) -> Furniture:  # noqa: ARG002
+    async def prepare(self, folder: Path, postgres_url: str, mongo_url: str) -> Prepared:  # noqa: ARG002
         """Migrate.
 
         Raises:
@@ -175,7 +175,7 @@ class Application:
             )
             for (name, service), port in zip(script.services.items(), ports, strict=True)
         ]
-        return Furniture(config, [_filled(one, known) for one in script.traffic], environment, services)
+        return Prepared(config, [_filled(one, known) for one in script.traffic], environment, services)
 
     async def seed(self, postgres_url: str) -> None:
         """Leave that to the traffic."""

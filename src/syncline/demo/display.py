@@ -11,21 +11,21 @@ from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
+from syncline.demo.environment import Environment
 from syncline.demo.picture import Picture
-from syncline.demo.place import Place
 from syncline.demo.view import plain_line, view
 
 LINE_SECONDS = 2.0
 
 
-class Stage(Protocol):
+class Display(Protocol):
     """Shows what happens."""
 
     def preparing(self, step: str) -> None:
         """Show a step of the set-up."""
         ...
 
-    def begin(self, place: Place) -> None:
+    def begin(self, environment: Environment) -> None:
         """The databases are there; say how to connect to them."""
         ...
 
@@ -42,7 +42,7 @@ class Stage(Protocol):
         ...
 
 
-class LiveStage:
+class LiveDisplay:
     """A view that is drawn over and over in place."""
 
     def __init__(self, console: Console) -> None:
@@ -59,10 +59,10 @@ class LiveStage:
             self._status.start()
         self._status.update(f"{step} …")
 
-    def begin(self, place: Place) -> None:
+    def begin(self, environment: Environment) -> None:
         """Begin the live view."""
         self._stop_status()
-        self._engines, self._ways_in = (place.postgres, place.mongo), place.ways_in()
+        self._engines, self._ways_in = (environment.postgres, environment.mongo), environment.ways_in()
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
         self._live.start()
 
@@ -90,29 +90,29 @@ class LiveStage:
             self._status = None
 
 
-class PlainStage:
+class PlainDisplay:
     """Lines: what happens when it happens, and the numbers every two seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._started = time.monotonic()
-        self._told = 0
+        self._noted = 0
         self._due = 0.0
 
     def preparing(self, step: str) -> None:
         """Print the step."""
         self.say(step)
 
-    def begin(self, place: Place) -> None:
+    def begin(self, environment: Environment) -> None:
         """Print how to connect."""
-        for name, command in place.ways_in():
+        for name, command in environment.ways_in():
             self.say(f"{name}: {command}")
 
     def show(self, picture: Picture) -> None:
         """Print what is new."""
-        for _, text in picture.events[self._told :]:
+        for _, text in picture.events[self._noted :]:
             self.say(text)
-        self._told = len(picture.events)
+        self._noted = len(picture.events)
         if picture.now >= self._due:
             self._due = picture.now + LINE_SECONDS
             self.say(plain_line(picture))
@@ -125,6 +125,6 @@ class PlainStage:
         """Nothing to give back."""
 
 
-def stage_for(console: Console) -> Stage:
+def display_for(console: Console) -> Display:
     """Choose by what the output is."""
-    return LiveStage(console) if console.is_terminal and not console.is_dumb_terminal else PlainStage(console)
+    return LiveDisplay(console) if console.is_terminal and not console.is_dumb_terminal else PlainDisplay(console)
