@@ -29,7 +29,7 @@ from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_plans
-from syncline.engines.postgres.states import read_range
+from syncline.engines.postgres.states import read_states
 from syncline.model.entity import Entity, TableName
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
@@ -72,14 +72,14 @@ async def copy(source: str, url: str) -> None:
     register_loaders(conn.adapters)
     plan = next(iter((await compile_plans(conn, [TODO])).by_id.values()))
     await target.announce(dict.fromkeys(range(64), 1))
-    after = None
     client: pymongo.MongoClient[dict[str, Any]]
     with pymongo.MongoClient(url) as client:
         todos = client.get_database("bench", codec_options=CODEC).todos
-        while (states := await read_range(conn, plan, after=after, until=None, limit=FETCH)).rows:
+        keys = [key for (key,) in await (await conn.execute("SELECT id::text FROM todo ORDER BY id")).fetchall()]
+        for start in range(0, len(keys), FETCH):
+            states = await read_states(conn, plan, keys[start : start + FETCH])
             documents = states.documents(source="postgresql", synced_at=EPOCH, ticket=ticket(1, 1))
             todos.insert_many(documents, ordered=False)
-            after = states.rows[-1][-1]
     await conn.close()
     await target.close()
 

@@ -227,11 +227,3 @@ UPDATE syncline.meta SET beat = greatest(beat, %(beat)s), nonces = nonces[1:1] |
 -- Is there a role, a database or a server default that commits asynchronously?
 SELECT current_setting('synchronous_commit') = 'off'
     OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS c WHERE c = 'synchronous_commit=off')
-
--- name: queue_size
-SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'
-
--- name: lag
-SELECT coalesce(extract(epoch FROM clock_timestamp() - least(
-    (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1),
-    (SELECT min(created_at) FROM syncline.task WHERE reason = 'truncate'))), 0)::float8

@@ -12,7 +12,7 @@ ORDER BY id
 DELETE FROM syncline.task WHERE id = %(id)s RETURNING id
 
 -- name: pressure
--- How full is the queue (counted up to a limit), how old its oldest mark, and does anybody drain it? Unlike `lag`, no
+-- How full is the queue (counted up to a limit), how old its oldest mark, and does anybody drain it? Unlike the lag that is shown, no
 -- task counts here: one that waits for its own age to go down would wait for ever.
 SELECT (SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS counted),
        coalesce(extract(epoch FROM clock_timestamp()

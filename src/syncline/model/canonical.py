@@ -58,11 +58,6 @@ def canonical(value: Any) -> bytes:
     return encode(value)
 
 
-def canonical_document(document: Mapping[str, Any]) -> bytes:
-    """Give the canonical form of a document without the fields that only say when it was written."""
-    return _document({name: value for name, value in document.items() if name not in IGNORED})
-
-
 def differences(source: Mapping[str, Any], target: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """List ``(path, source value, target value)`` where two documents differ; ``MISSING`` where one has no such field.
 
@@ -71,22 +66,6 @@ def differences(source: Mapping[str, Any], target: Mapping[str, Any]) -> list[tu
     left = {name: value for name, value in source.items() if name not in IGNORED}
     right = {name: value for name, value in target.items() if name not in IGNORED}
     return list(_differences("", left, right))
-
-
-def same_encoding(source: bytes, target: bytes) -> bool:
-    """Whether two encoded documents are equal byte for byte except in ``_syncedAt`` and ``_v``.
-
-    ``source`` is a document of a ``Projection``, so that those two are its last fields. A yes is certain; a no means
-    only that ``differences`` has to look: the order of fields, or the precision of a decimal, may be all that differs.
-    """
-    return encoded_body(source) == encoded_body(target) is not None
-
-
-def encoded_body(document: bytes) -> bytes | None:
-    """Cut ``_syncedAt`` and ``_v`` off an encoded document; ``None``: it does not end with a date and a ticket."""
-    if document[-TAIL:-21] == _SYNCED_AT and document[-13:-9] == _VERSION:
-        return document[:-TAIL]
-    return None
 
 
 def _differences(path: str, source: Any, target: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -35,10 +35,6 @@ class KeyStatements:
     """The key's columns in the order of its index, for ``bounds``."""
     last: sql.Composed
     """The highest key. No parameters."""
-    page: sql.Composed
-    """Keys of rows inside the filter, in order. Parameters: limit."""
-    page_after: sql.Composed
-    """The same after a key. Parameters: key, limit."""
     boundary: sql.Composed
     """The key that ends a chunk. Parameters: last key, rows to pass over."""
     boundary_after: sql.Composed
@@ -104,7 +100,6 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
     def compose(text: str, *conditions: sql.Composable) -> sql.Composed:
         return sql.SQL("/* syncline: keys */ " + text).format(**parts, where=where_of(conditions))
 
-    page = "SELECT {key} FROM {table}{where} ORDER BY {columns} LIMIT %s"
     bare = "SELECT {key} FROM {table}{where}"
     boundary = "SELECT {key} FROM {table}{where} ORDER BY {ordered} OFFSET %s LIMIT 1"
     mark = """INSERT INTO syncline.outbox (entity, lane, hint, key)
@@ -119,8 +114,6 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
     return KeyStatements(
         order,
         last=compose("SELECT {key} FROM {table} ORDER BY {backwards} LIMIT 1"),
-        page=compose(page, *inside),
-        page_after=compose(page, bound(columns, casts, ">"), *inside),
         boundary=compose(boundary, until),
         boundary_after=compose(boundary, after, until),
         mark=compose(mark, until, *marked),

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
-from syncline.engines.postgres.projection_sql import embed_query, range_query, state_query, together_query
+from syncline.engines.postgres.projection_sql import embed_query, state_query, together_query
 from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection, Row
@@ -31,8 +31,6 @@ class Queries:
 
     by_key: Query
     embeds: tuple[Query, ...]
-    ranges: Mapping[tuple[bool, bool], Query]
-    """Statements for (after, until): is there a lower, an upper bound?"""
     together: Query | None
     """Reads marks and states at once; ``None`` for composite keys and embedded rows."""
 
@@ -70,11 +68,6 @@ def compile_plan(
     queries = Queries(
         text(state_query(projection, key_function)),
         tuple(text(embed_query(embed, key_function)) for embed in projection.embeds),
-        {
-            (after, until): text(range_query(projection, key_function, after=after, until=until))
-            for after in (False, True)
-            for until in (False, True)
-        },
         None if together is None else text(together),
     )
     return Plan(entity_id, entity, projection, queries)
@@ -132,15 +125,6 @@ async def read_together(connection: Connection, plan: Plan, values: Mapping[str,
     plan.projection.codec.parameters([mark.key for mark in marks if mark.entity == plan.id])
     rows = {row[-1]: row[width:] for row in found if row[-1] is not None}
     return marks, States(plan, list(rows.values()), ())
-
-
-async def read_range(connection: Connection, plan: Plan, *, after: str | None, until: str | None, limit: int) -> States:
-    """Read up to ``limit`` records in the order of their key, after one key text and up to another.
-
-    A caller that needs several pages from one snapshot opens ``snapshot`` around them.
-    """
-    query = queries_of(plan).ranges[after is not None, until is not None]
-    return await read_page(connection, plan, query, [key for key in (after, until) if key is not None], limit)
 
 
 async def read_page(connection: Connection, plan: Plan, query: Query, keys: Sequence[str], limit: int) -> States:
