@@ -18,7 +18,7 @@ from syncline import wiring
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
 from syncline.engines.mongo.target import MongoTarget
 from syncline.ports import Batch, Report
-from syncline.telemetry.observer import BatchDone, NullObserver
+from syncline.telemetry.observer import BatchDone, Event, NullObserver
 
 QUIET_SECONDS = 1.0
 
@@ -37,17 +37,19 @@ class Clock(NullObserver):
         self.cpu_marks = 0
         self.seen: dict[str, float] = {}
 
-    def batch(self, done: BatchDone) -> None:
+    def tell(self, event: Event) -> None:
+        if not isinstance(event, BatchDone):
+            return
         now = time.monotonic()
         if not self.first:
-            self.first = now - done.took.total_seconds()
+            self.first = now - event.took.total_seconds()
             self.cpu_first = time.process_time()
         else:
-            self.cpu_marks += done.marks
+            self.cpu_marks += event.marks
         self.cpu_last = time.process_time()
         self.pause = max(self.pause, now - self.last if self.last else 0.0)
         self.last = now
-        self.marks += done.marks
+        self.marks += event.marks
         self.batches += 1
 
 

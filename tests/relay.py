@@ -35,7 +35,16 @@ from syncline.ports import Document, Target
 from syncline.relay.adoption import adopt as take_over
 from syncline.relay.adoption import ownership
 from syncline.relay.worker import Worker
-from syncline.telemetry.observer import BatchDone, NullObserver
+from syncline.telemetry.observer import (
+    BatchDone,
+    Drop,
+    Dropped,
+    Event,
+    LanesChanged,
+    Noticed,
+    NullObserver,
+    Unavailable,
+)
 from syncline.testing import FaultyTarget
 
 OURS = {"_id", "_originalId", "_source", "_syncedAt", "_v"}
@@ -68,25 +77,23 @@ class Recorder(NullObserver):
 
     def __init__(self) -> None:
         self.batches: list[BatchDone] = []
-        self.drops: list[tuple[str, int]] = []
+        self.drops: list[tuple[Drop, int]] = []
         self.outages: list[tuple[str, str]] = []
         self.notices: list[tuple[str, str]] = []
         self.owned: list[int] = []
 
-    def batch(self, done: BatchDone) -> None:
-        self.batches.append(done)
-
-    def dropped(self, reason: str, marks: int) -> None:
-        self.drops.append((reason, marks))
-
-    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:
-        self.outages.append((side, str(error)))
-
-    def notice(self, name: str, severity: str, message: str) -> None:
-        self.notices.append((name, message))
-
-    def lanes(self, owned: int, total: int) -> None:
-        self.owned.append(owned)
+    def tell(self, event: Event) -> None:
+        match event:
+            case BatchDone():
+                self.batches.append(event)
+            case Dropped(reason, _, marks):
+                self.drops.append((reason, marks))
+            case Unavailable(side, error):
+                self.outages.append((side, str(error)))
+            case Noticed(name, _, message):
+                self.notices.append((name, message))
+            case LanesChanged(owned):
+                self.owned.append(owned)
 
 
 async def until(true: Callable[[], Any], *, seconds: float = 0, what: str | Callable[[], str] = "") -> float:

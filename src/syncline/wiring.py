@@ -23,13 +23,14 @@ from syncline.engines.postgres.plans import compile_declared
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
+from syncline.model.notice import Notice
 from syncline.ports import Plans, Source, Target
 from syncline.postgres.connection import Connection, connect, fetch_one
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
 from syncline.postgres.path import pin_path
 from syncline.relay.worker import Worker
-from syncline.telemetry.observer import LoggingObserver, Observer
+from syncline.telemetry.observer import LoggingObserver, Noticed, Observer
 from syncline.verify.continuous import Continuous
 from syncline.verify.one_pass import Step
 from syncline.verify.sides import Sides
@@ -154,7 +155,8 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
     def differs(difference: str) -> None:
         if difference not in said:
             said.add(difference)
-            observer.notice("ConfigurationDiffers", "warning", f"{difference}; until then what is installed counts")
+            message = f"{difference}; until then what is installed counts"
+            observer.tell(Noticed(Notice.CONFIGURATION_DIFFERS, "warning", message))
 
     async def compile_(source: Source) -> Plans:
         return await source.compile(settings.entities, differs=differs)
@@ -169,7 +171,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
                 try:
                     ran = await runner.run_next()
                     if ran is not None:
-                        await source.journal.notices.end("TaskFailed", ran.entity)
+                        await source.journal.notices.end(Notice.TASK_FAILED, ran.entity)
                 except TargetUnavailableError:
                     ran = None  # the task stays; the pump says what the trouble is
                 except SynclineError as error:
@@ -218,10 +220,10 @@ async def tell_failure(source: Source, entity: str, error: SynclineError) -> Non
     """Tell operators of a failed task: until the entity's tasks are done, or, if it was dropped, until they say so."""
     if isinstance(error, TaskDroppedError):
         message = f"{entity}: {error.message}; {error.hint}"
-        await source.journal.notices.leave("TaskDropped", "warning", message, entity=entity)
+        await source.journal.notices.leave(Notice.TASK_DROPPED, "warning", message, entity=entity)
     else:
         message = f"{entity}: a backfill or sweep failed, and is tried again: {error.message}"
-        await source.journal.notices.leave("TaskFailed", "critical", message, entity=entity)
+        await source.journal.notices.leave(Notice.TASK_FAILED, "critical", message, entity=entity)
 
 
 def make_continuous(settings: Settings, target: MongoTarget, plans: Plans, worker: str) -> Continuous:

@@ -14,8 +14,8 @@ from syncline.engines.mongo import control
 from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import DamagedRecordError
 from syncline.model.mark import MAX_EPOCH
+from syncline.model.notice import Notice
 from syncline.ports import Beat
-from syncline.relay.leases import DAMAGED
 from tests.cases import odd_bson as odd
 from tests.integration.doctor_case import Clinic
 from tests.integration.doctor_case import clinic as made_clinic
@@ -191,12 +191,12 @@ async def test_a_worker_does_not_start_until_the_record_is_mended(
         async with relay.worker():
             await until(lambda: False)
     assert ours.with_options(odd.RAW).find_one({"_id": id_}).raw == before
-    assert DAMAGED in open_notices(relay)
+    assert Notice.TARGET_RECORD_DAMAGED in open_notices(relay)
     assert relay.document(2) is None
     ours.delete_one({"_id": id_})  # as the message says
     async with relay.worker():
         await relay.equal(tasks=True)
-        await until(lambda: DAMAGED not in open_notices(relay))
+        await until(lambda: Notice.TARGET_RECORD_DAMAGED not in open_notices(relay))
         assert "Restored" in relay.notices()
 
 
@@ -204,7 +204,7 @@ async def test_a_running_worker_ends_and_says_why(relay: Relay, ours: Any) -> No
     async def damaged_meanwhile() -> None:
         async with relay.worker():
             odd.replace_stored(ours, "source", without("system"))
-            await until(lambda: DAMAGED in open_notices(relay))
+            await until(lambda: Notice.TARGET_RECORD_DAMAGED in open_notices(relay))
 
     with pytest.raises(DamagedRecordError, match='the record "source" is damaged: it has no system'):
         await damaged_meanwhile()

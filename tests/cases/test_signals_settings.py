@@ -69,7 +69,7 @@ def test_a_batch_has_a_line_at_info_and_each_record_one_at_debug() -> None:
     structlog.reset_defaults()  # another test of this process may have set a level
     done = BatchDone("todo", "todos", marks=1, applied=1, took=timedelta(milliseconds=43), keys=["3"])
     with structlog.testing.capture_logs() as lines:
-        LoggingObserver(structlog.get_logger(), wants_keys=True).batch(done)
+        LoggingObserver(structlog.get_logger(), wants_keys=True).tell(done)
     assert [(line["log_level"], line["event"]) for line in lines] == [
         ("info", "batch"),
         ("debug", "synced todos/3 in 43 ms"),

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import ConfigError, SourceError
 from syncline.journal import traces
 from syncline.postgres.connection import connect
-from syncline.telemetry.observer import Delivery
+from syncline.telemetry.observer import Delivered, Delivery, Event
 from syncline.telemetry.tracing import TracingObserver, exporting_traces
 from tests.cockroach.server import Simulator
 from tests.relay import ITEM, ITEMS, Recorder, Relay, until
@@ -49,9 +49,11 @@ class Traces(Recorder):
         self._spans = TracingObserver(provider)
         self.deliveries: list[Delivery] = []
 
-    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
-        self._spans.delivered(deliveries, took)
-        self.deliveries += deliveries
+    def tell(self, event: Event) -> None:
+        super().tell(event)
+        self._spans.tell(event)
+        if isinstance(event, Delivered):
+            self.deliveries += event.deliveries
 
 
 class Traced:

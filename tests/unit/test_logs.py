@@ -13,7 +13,7 @@ import structlog
 from syncline.config import LogSettings
 from syncline.ports import Rejection
 from syncline.telemetry import logs
-from syncline.telemetry.observer import PARKED_LINES, BatchDone, LoggingObserver
+from syncline.telemetry.observer import PARKED_LINES, BatchDone, LoggingObserver, Started, Stopped, Unavailable
 
 DONE = BatchDone(
     entity="todo",
@@ -41,24 +41,26 @@ def lines():
 
 
 def test_a_line_per_batch_and_per_parked_record(lines):
-    batch, parked = lines(lambda observer: observer.batch(DONE))
+    batch, parked = lines(lambda observer: observer.tell(DONE))
     assert (batch["event"], batch["applied"], batch["took_ms"]) == ("batch", 2, 45)
     assert (parked["level"], parked["record"], parked["code"]) == ("warning", "todos/9", "too_large")
 
 
 def test_a_line_per_record_at_debug(lines):
-    assert lines(lambda observer: observer.batch(DONE), level="debug")[-1]["event"] == "synced todos/abc123 in 45 ms"
+    assert lines(lambda observer: observer.tell(DONE), level="debug")[-1]["event"] == "synced todos/abc123 in 45 ms"
 
 
 def test_settings_at_the_start_without_secrets(lines):
     settings = {"source": {"url": "postgresql://me:s3cr3t@h/d"}}
-    (line,) = lines(lambda observer: observer.started("w1", settings))
+    (line,) = lines(lambda observer: observer.tell(Started("w1", settings)))
     assert (line["name"], line["settings"]) == ("w1", {"source": {"url": "postgresql://me:***@h/d"}})
 
 
 def test_known_secrets_are_masked_wherever_they_stand(lines):
     error = RuntimeError("bad token 's3cr3t'")
-    (line,) = lines(lambda observer: observer.unavailable("target", error, timedelta(seconds=1)), secrets=["s3cr3t"])
+    (line,) = lines(
+        lambda observer: observer.tell(Unavailable("target", error, timedelta(seconds=1))), secrets=["s3cr3t"]
+    )
     assert "s3cr3t" not in line["error"]
 
 
@@ -75,14 +77,14 @@ def test_a_traceback_has_no_secret(lines):
 def test_for_people(capsys):
     stream = io.StringIO()
     logs.setup(LogSettings(format="console"), stream=stream)
-    LoggingObserver().stopped("SIGTERM")
+    LoggingObserver().tell(Stopped("SIGTERM"))
     structlog.reset_defaults()
     assert "worker stopped" in stream.getvalue()
 
 
 def test_thousands_of_parked_records_are_a_few_lines(lines):
     rejected = [Rejection(str(n), "mapping", "too wide") for n in range(3000)]
-    _, *parked, more = lines(lambda observer: observer.batch(replace(DONE, rejected=rejected)))
+    _, *parked, more = lines(lambda observer: observer.tell(replace(DONE, rejected=rejected)))
     assert [line["record"] for line in parked] == [f"todos/{n}" for n in range(PARKED_LINES)]
     assert (more["event"], more["records"], more["list"]) == (
         "more parked",

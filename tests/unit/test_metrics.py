@@ -18,11 +18,23 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from syncline.contrib.fastapi import RequestTimes
+from syncline.model.notice import Notice
 from syncline.model.thresholds import API_LATENCY
 from syncline.ports import Rejection
 from syncline.telemetry.catalogue import API_BUCKETS, NAMES, SPECS, Kind, Where
 from syncline.telemetry.metrics import AppMetrics, QueryMetrics, Snapshot, SnapshotCollector, WorkerMetrics
-from syncline.telemetry.observer import BatchDone, LoggingObserver, Observers
+from syncline.telemetry.observer import (
+    BatchDone,
+    Drop,
+    Dropped,
+    LanesChanged,
+    LoggingObserver,
+    Noticed,
+    Observers,
+    Started,
+    Stopped,
+    Unavailable,
+)
 from syncline.telemetry.recent import RecentLatency
 
 SNAPSHOT = Snapshot(
@@ -53,12 +65,12 @@ def everything() -> CollectorRegistry:
     worker, app = WorkerMetrics(registry), AppMetrics(registry)
     QueryMetrics(registry).took("mongodb", 0.001)
     SnapshotCollector(registry).snapshot = SNAPSHOT
-    worker.started("w", {"entities": ["todo"]})
-    worker.batch(BatchDone("todo", "todos", 3, 2, 1, 1, [Rejection("k", "c", "m")], timedelta(seconds=0.01)))
-    worker.dropped("the lease was lost", 7)
-    worker.unavailable("target", ValueError(), timedelta())
-    worker.notice("PoisonRecord", "warning", "todo/42")
-    worker.lanes(64, 64)
+    worker.tell(Started("w", {"entities": ["todo"]}))
+    worker.tell(BatchDone("todo", "todos", 3, 2, 1, 1, [Rejection("k", "c", "m")], timedelta(seconds=0.01)))
+    worker.tell(Dropped(Drop.LEASE_LOST, "the lease was lost", 7))
+    worker.tell(Unavailable("target", ValueError(), timedelta()))
+    worker.tell(Noticed(Notice.POISON_RECORD, "warning", "todo/42"))
+    worker.tell(LanesChanged(64, 64))
     app.request("GET", "/api/todos/{id}", 200, 0.012)
     app.cache("leaderboard", "hit")
     app.token("synced")
@@ -89,10 +101,10 @@ def test_the_worker_counts_batches_records_retries_and_lanes() -> None:
 
 def test_a_declared_entity_has_its_counters_before_its_first_batch() -> None:
     metrics = WorkerMetrics()
-    metrics.started("w", {"entities": ["todo", "user"]})
+    metrics.tell(Started("w", {"entities": ["todo", "user"]}))
     found = shown(metrics.registry)
     assert found["syncline_records_total|user|rejected"] == 0
-    metrics.stopped("stop requested")
+    metrics.tell(Stopped("stop requested"))
     assert shown(metrics.registry)["syncline_worker_up"] == 0
 
 
@@ -141,14 +153,14 @@ def test_the_thresholds_of_the_api_are_bounds_of_buckets() -> None:
 def test_observers_tell_all_and_want_keys_when_one_does() -> None:
     first, second = WorkerMetrics(), WorkerMetrics()
     both = Observers(first, second)
-    both.started("w", {})
-    both.batch(BatchDone("todo", "todos", 1, 1))
-    both.lanes(3, 64)
-    both.dropped("x", 1)
-    both.unavailable("source", ValueError(), timedelta())
-    both.notice("N", "info", "m")
+    both.tell(Started("w", {}))
+    both.tell(BatchDone("todo", "todos", 1, 1))
+    both.tell(LanesChanged(3, 64))
+    both.tell(Dropped(Drop.FAILED, "x", 1))
+    both.tell(Unavailable("source", ValueError(), timedelta()))
+    both.tell(Noticed(Notice.RESTORED, "critical", "m"))
     assert shown(first.registry) == shown(second.registry)
-    both.stopped("end")
+    both.tell(Stopped("end"))
     assert shown(second.registry)["syncline_worker_up"] == 0
     assert not both.wants_keys
     assert Observers(first, LoggingObserver(wants_keys=True)).wants_keys

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
+from syncline.model.notice import Notice
 from syncline.ports.records import Plan, Plans
 from syncline.ports.tasks import Tasks
 
@@ -118,22 +119,22 @@ class Lanes(Protocol):
 class Notices(Protocol):
     """Messages for the operators. One of a name is open for an entity, with the newest message."""
 
-    async def leave(self, name: str, severity: str, message: str, *, entity: str | None = None) -> None:
+    async def leave(self, name: Notice, severity: str, message: str, *, entity: str | None = None) -> None:
         """Leave a message, once.
 
         Who leaves one of a condition also ends it: ``end``, ``end_others``, or ``settle_causes``.
         """
         ...
 
-    async def end(self, name: str, entity: str) -> None:
+    async def end(self, name: Notice, entity: str) -> None:
         """Say that a condition is over. Idempotent, as the others are."""
         ...
 
-    async def end_others(self, name: str, *, still: Collection[str]) -> None:
+    async def end_others(self, name: Notice, *, still: Collection[str]) -> None:
         """Say that a condition is over, for every entity but those for which it still holds."""
         ...
 
-    async def settle(self, name: str) -> None:
+    async def settle(self, name: Notice) -> None:
         """Resolve the notices of this name: their cause is gone."""
         ...
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from syncline.model.notice import Notice
 from syncline.ports import Beat, Source, Target, same_system
-from syncline.relay.leases import FOREIGN
 
 REASON = "adopted"
 
@@ -58,8 +58,8 @@ async def adopt(source: Source, target: Target, entities: Collection[int], owner
     identity = source.identity
     mine = Beat(installation, identity.system, beat, identity.timeline, nonce, "syncline adopt")
     await target.beat(mine, over=owner.found.system if owner.found else None)
-    await journal.notices.settle(FOREIGN)
+    await journal.notices.settle(Notice.FOREIGN_TARGET)
     before = owner.found.system if owner.found else "nobody"
     await journal.notices.leave(
-        "Adopted", "info", f"the target was taken over from {before}: everything is written anew"
+        Notice.ADOPTED, "info", f"the target was taken over from {before}: everything is written anew"
     )

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import get_args
 
+from syncline.model.notice import Notice
 from syncline.ports import Journal, Plans
 from syncline.relay.pump import Pump
 from syncline.relay.restores import Verdict
-
-STOPPED = "EntityStopped"
-FAILED = "TaskFailed"
-NOT_MAPPED = "ColumnNotMapped"
 
 
 class Conditions:
@@ -24,7 +21,7 @@ class Conditions:
         self._notices, self._entities = journal.notices, journal.entities
         self._plans = plans
         self._pump = pump
-        self._known: dict[str, dict[str, str]] = {}
+        self._known: dict[Notice, dict[str, str]] = {}
 
     async def look(self, *, without: Collection[int] = ()) -> None:
         """Raise what has come up, end what is over.
@@ -34,10 +31,10 @@ class Conditions:
 
         """
         stopped = await self._stopped(without)
-        for entity in stopped.keys() - self._known.get(STOPPED, {}).keys():
-            await self._notices.end(FAILED, entity)  # its tasks fail for the same reason, and wait
-        await self._hold(STOPPED, "critical", stopped)
-        await self._hold(NOT_MAPPED, "warning", self._unmapped())
+        for entity in stopped.keys() - self._known.get(Notice.ENTITY_STOPPED, {}).keys():
+            await self._notices.end(Notice.TASK_FAILED, entity)  # its tasks fail for the same reason, and wait
+        await self._hold(Notice.ENTITY_STOPPED, "critical", stopped)
+        await self._hold(Notice.COLUMN_NOT_MAPPED, "warning", self._unmapped())
         await self._notices.settle_causes(get_args(Verdict))
 
     async def _stopped(self, without: Collection[int]) -> dict[str, str]:
@@ -60,7 +57,7 @@ class Conditions:
             if columns
         }
 
-    async def _hold(self, name: str, severity: str, now: dict[str, str]) -> None:
+    async def _hold(self, name: Notice, severity: str, now: dict[str, str]) -> None:
         if self._known.get(name) == now:
             return
         for entity, message in now.items():

@@ -11,6 +11,7 @@ from typing import Any
 from syncline.config.settings import Settings
 from syncline.errors import ConfigError, TargetUnavailableError
 from syncline.model.new_columns import Newcomers
+from syncline.model.notice import Notice
 from syncline.ports import PENDING, Mend, Plan, Plans, Source, Target, Waker
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
@@ -88,7 +89,7 @@ class Keeper:
     async def _look_at(self, plan: Plan, *, changed: bool) -> None:
         if changed:
             message = f"entity {plan.name}: its table or its mapping has changed; every record is being marked"
-            await self._journal.notices.leave("MappingChanged", "info", message, entity=plan.name)
+            await self._journal.notices.leave(Notice.MAPPING_CHANGED, "info", message, entity=plan.name)
         elif self._compiled.get(plan.id, plan.projection.fingerprint) != plan.projection.fingerprint:
             # Another worker was first to notice; until now this one has written what it made of the old table.
             await self._journal.tasks.request("backfill", plan.id, CHANGED)
@@ -100,8 +101,8 @@ class Keeper:
         for name, found in news.items():
             severity = max(map(_severity, found), key=("warning", "critical").index)
             message = f"entity {name}: {'; '.join(new.sentence for new in found)}"
-            await self._journal.notices.leave("NewColumn", severity, message, entity=name)
-        await self._journal.notices.end_others("NewColumn", still=list(news))
+            await self._journal.notices.leave(Notice.NEW_COLUMN, severity, message, entity=name)
+        await self._journal.notices.end_others(Notice.NEW_COLUMN, still=list(news))
 
     async def close(self) -> None:
         """End what is under way beside ``run``."""

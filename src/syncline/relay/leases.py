@@ -9,15 +9,14 @@ from typing import Any, NoReturn
 
 from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError
 from syncline.model.mark import LANES
+from syncline.model.notice import Notice
 from syncline.ports import Beat, Renewal, Source, Target
 from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
-from syncline.telemetry.observer import Observer
+from syncline.telemetry.observer import LanesChanged, Noticed, Observer, Unavailable
 from syncline.version import __version__
 
 LOOKS = 3
 """How often a record of the target is compared anew before it is called somebody else's."""
-FOREIGN = "ForeignTarget"
-DAMAGED = "TargetRecordDamaged"
 ADOPT = "point [target] at another database; or, if the other one is gone for good, take it over: `syncline adopt`"
 
 
@@ -100,17 +99,17 @@ class Leases:
             await self._balance(renewal, busy)
             self.target_error = None
             if not self._sound:
-                await self._notices.settle(DAMAGED)
+                await self._notices.settle(Notice.TARGET_RECORD_DAMAGED)
                 self._sound = True
         except DamagedRecordError as error:
             message = f"{error.message}: {error.hint}"
-            await self._notices.leave(DAMAGED, "critical", f"{message}; this worker has ended")
-            self._observer.notice(DAMAGED, "critical", message)
+            await self._notices.leave(Notice.TARGET_RECORD_DAMAGED, "critical", f"{message}; this worker has ended")
+            self._observer.tell(Noticed(Notice.TARGET_RECORD_DAMAGED, "critical", message))
             raise
         except TargetUnavailableError as error:
             # Nothing can be announced, and nothing needs to be: the pump cannot write either.
             if self.target_error is None:
-                self._observer.unavailable("target", error, timedelta(seconds=1))
+                self._observer.tell(Unavailable("target", error, timedelta(seconds=1)))
             self.target_error = error
 
     def refused(self, lanes: Collection[int]) -> None:
@@ -162,7 +161,7 @@ class Leases:
             self._seen = mine.nonce
         self._confirmed_beat = mine.count
         if not self._lasting:
-            await self._notices.settle(FOREIGN)
+            await self._notices.settle(Notice.FOREIGN_TARGET)
             self._lasting = True
 
     async def _answer(self, found: Beat | None, mine: Beat, renewal: Renewal) -> None:
@@ -201,8 +200,8 @@ class Leases:
         message = (
             f"the target is written to by {how} ({who})" if self._lasting else f"the target belongs to {how} ({who})"
         )
-        await self._notices.leave(FOREIGN, "critical", f"{message}; this worker has ended")
-        self._observer.notice(FOREIGN, "critical", message)
+        await self._notices.leave(Notice.FOREIGN_TARGET, "critical", f"{message}; this worker has ended")
+        self._observer.tell(Noticed(Notice.FOREIGN_TARGET, "critical", message))
         raise ForeignTargetError(message, hint=ADOPT)
 
     async def _drop_all(self) -> None:
@@ -237,7 +236,7 @@ class Leases:
             await self._lanes.release(idle)
             for lane in idle:
                 del self._leaving[lane]
-            self._observer.lanes(len(self.held), LANES)
+            self._observer.tell(LanesChanged(len(self.held), LANES))
             await self._tell_others()
 
     async def _acquire(self, lanes: list[int], renewal: Renewal) -> None:
@@ -257,7 +256,7 @@ class Leases:
         if unsure:
             await self._lanes.release(unsure)
         self.held.update({lane: taken[lane] for lane in sure})
-        self._observer.lanes(len(self.held), LANES)
+        self._observer.tell(LanesChanged(len(self.held), LANES))
         self.grown += 1
 
 

@@ -14,7 +14,6 @@ from syncline.model.mark import MAX_EPOCH, epoch_of
 from syncline.ports import Rejection
 
 CODE = "foreign_version"
-NOTICE = "ForeignVersion"
 HIGHEST_EPOCH = MAX_EPOCH // 2
 """A forged version must not use up the epochs: half of them stay."""
 

@@ -14,19 +14,20 @@ from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
 from syncline.errors import LaneLostError, TargetError, TargetRefusedError
 from syncline.model.mark import Hint
+from syncline.model.notice import Notice
 from syncline.ports import Acknowledgement, Plan, Rejection, Report, Source, Target
 from syncline.relay.apart import MOST_REST, Apart
 from syncline.relay.clock import Backoff
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
 from syncline.relay.leases import Leases
-from syncline.relay.outranked import CODE, NOTICE, Outranked
+from syncline.relay.outranked import CODE, Outranked
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
 from syncline.relay.traces import Traces
 from syncline.relay.work import Work
 from syncline.relay.writer import TooOldError, Writer
-from syncline.telemetry.observer import BatchDone, Observer
+from syncline.telemetry.observer import BatchDone, Drop, Dropped, Noticed, Observer, Unavailable
 
 DEPTH = 4
 """Batches under way: one being read, two being written, one being acknowledged."""
@@ -314,8 +315,8 @@ class Pump:
             entities |= {entity: PARKED for entity, rejection in work.ack.rejected if rejection.code == CODE}
         for entity, what in entities.items():
             message = f"entity {self._plans[entity].name}: somebody else writes to the target: {what}"
-            await self._source.journal.notices.leave(NOTICE, "critical", message)
-            self._observer.notice(NOTICE, "critical", message)
+            await self._source.journal.notices.leave(Notice.FOREIGN_VERSION, "critical", message)
+            self._observer.tell(Noticed(Notice.FOREIGN_VERSION, "critical", message))
         if epochs:
             self._leases.outrank(epochs)
 
@@ -330,7 +331,7 @@ class Pump:
                 lost.setdefault(entity, []).extend(k for k, lane in touched.lanes.items() if lane in lanes)
         for entity, keys in lost.items():
             await self._source.marks.add(entity, keys, Hint.REPAIR)
-        self._observer.dropped("the lease was lost", sum(map(len, lost.values())))
+        self._observer.tell(Dropped(Drop.LEASE_LOST, "the lease was lost", sum(map(len, lost.values()))))
 
     def _finish(self, work: Work) -> None:
         self._under_way.discard(work)
@@ -369,7 +370,7 @@ class Pump:
             self.totals["deleted"] += absent
             self.totals["stale"] += report.stale
             self.totals["rejected"] += len(rejected[entity])
-            self._observer.batch(
+            self._observer.tell(
                 BatchDone(
                     plan.name,
                     plan.entity.collection,
@@ -396,7 +397,7 @@ class Pump:
                 self._leases.outrank(_lost(work, work.failure))
             self._down = work.failure
             self._poison.failed(list(work.records()))
-        self._observer.dropped(str(work.failure), len(work.seqs))
+        self._observer.tell(Dropped(Drop.FAILED, str(work.failure), len(work.seqs)))
         self._reader.restart()
 
     async def _recover(self) -> None:
@@ -407,7 +408,7 @@ class Pump:
         pause = self._backoff.next()
         if self._poison.suspects:
             pause = max(pause, SUSPECT_PAUSE)
-        self._observer.unavailable("target", error, pause)
+        self._observer.tell(Unavailable("target", error, pause))
         await self._pause(pause.total_seconds())
         try:
             await self._target.probe()
@@ -424,7 +425,8 @@ class Pump:
             self._backoff.reset()  # the search for the record goes on at once
         if culprit is not None:
             entity, key = culprit
-            self._observer.notice("PoisonRecord", "warning", f"{self._plans[entity].name}/{key}: {error.message}")
+            message = f"{self._plans[entity].name}/{key}: {error.message}"
+            self._observer.tell(Noticed(Notice.POISON_RECORD, "warning", message))
 
     async def _pause(self, seconds: float) -> None:
         """Wait; nothing but a stop ends that, neither writers nor failed batches."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
+from syncline.model.notice import Notice
 from syncline.ports import Beat, Journal, Plan, Renewal, same_system
-from syncline.telemetry.observer import Observer
+from syncline.telemetry.observer import Noticed, Observer
 
 Verdict = Literal["source behind", "target behind", "target empty", "reinstalled", "promoted"]
 Foreign = Literal["foreign", "forked"]
@@ -78,10 +79,10 @@ class Restores:
         for entity in _ids(self._plans):
             await self._journal.tasks.request("backfill", entity, verdict)
             await self._journal.tasks.request("sweep", entity, verdict)
-        name = "Reinstalled" if verdict == "reinstalled" else "Restored"
+        name = Notice.REINSTALLED if verdict == "reinstalled" else Notice.RESTORED
         severity = "warning" if verdict == "reinstalled" else "critical"
         await self._journal.notices.leave(name, severity, message)
-        self._observer.notice(name, severity, message)
+        self._observer.tell(Noticed(name, severity, message))
 
 
 def _ids(plans: Mapping[int, Plan]) -> Sequence[int]:

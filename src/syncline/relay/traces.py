@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from syncline import ports
 from syncline.errors import SourceUnavailableError, SynclineError
+from syncline.model.notice import Notice
 from syncline.ports import Traced
-from syncline.telemetry.observer import Delivery, Observer
+from syncline.telemetry.observer import Delivered, Delivery, Noticed, Observer
 
 FORGET_SECONDS = 60.0
 
@@ -40,17 +41,16 @@ class Traces:
         except SourceUnavailableError:
             raise
         except SynclineError as error:
-            self._wanted = False
-            self._observer.notice("TracingStopped", "warning", f"traces cannot be read: {error.message}")
+            self._stop(f"traces cannot be read: {error.message}")
             return []
 
     def delivered(self, found: Sequence[Traced], took: timedelta) -> None:
         """Tell that these are in the target now."""
         if found:
-            self._observer.delivered(
-                [Delivery(one.traceparent, one.transaction, one.captured_at, one.entities, one.marks) for one in found],
-                took,
-            )
+            deliveries = [
+                Delivery(one.traceparent, one.transaction, one.captured_at, one.entities, one.marks) for one in found
+            ]
+            self._observer.tell(Delivered(deliveries, took))
 
     async def tidy(self) -> None:
         """Forget old traces, now and then."""
@@ -63,13 +63,13 @@ class Traces:
             except SourceUnavailableError:
                 raise
             except SynclineError as error:
-                self._wanted = False
-                self._observer.notice("TracingStopped", "warning", f"traces cannot be tidied: {error.message}")
+                self._stop(f"traces cannot be tidied: {error.message}")
 
     async def _check(self) -> None:
         self._checked = True
         if self._traces is None or not await self._traces.are_kept():
-            self._wanted = False
-            self._observer.notice(
-                "TracingStopped", "warning", "traces are not remembered in this source: run `syncline tracing on`"
-            )
+            self._stop("traces are not remembered in this source: run `syncline tracing on`")
+
+    def _stop(self, why: str) -> None:
+        self._wanted = False
+        self._observer.tell(Noticed(Notice.TRACING_STOPPED, "warning", why))

@@ -30,7 +30,7 @@ from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
 from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
-from syncline.telemetry.observer import Observer
+from syncline.telemetry.observer import Observer, Started, Stopped, Unavailable
 
 MENDS = 5
 """So often in a row our schema is put back; then the worker ends."""
@@ -113,7 +113,7 @@ class Worker:
                 or the source could not be reached at the start.
 
         """
-        self._observer.started(self.id, self._settings.as_dict())
+        self._observer.tell(Started(self.id, self._settings.as_dict()))
         working = asyncio.ensure_future(self._work())
         try:
             if not await self._unless_stopped(working):
@@ -121,10 +121,11 @@ class Worker:
         finally:
             await end(working, seconds=LEFT_BEHIND_SECONDS, again=LEFT_BEHIND_SECONDS / 5)
         if not working.done() or working.cancelled():
-            self._observer.stopped(f"cut off {CUT_OFF_SECONDS:g} s after the stop was requested; its leases run out")
+            reason = f"cut off {CUT_OFF_SECONDS:g} s after the stop was requested; its leases run out"
+            self._observer.tell(Stopped(reason))
             return
         working.result()
-        self._observer.stopped("stop requested")
+        self._observer.tell(Stopped("stop requested"))
 
     async def _work(self) -> None:
         backoff = Backoff(first=timedelta(milliseconds=100), most=timedelta(seconds=2))
@@ -181,7 +182,7 @@ class Worker:
         if isinstance(error, SourceChangedError):
             self._known = None  # noticed; what it means, the beats will tell
         pause = backoff.next()
-        self._observer.unavailable("source", error, pause)
+        self._observer.tell(Unavailable("source", error, pause))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), pause.total_seconds())
 

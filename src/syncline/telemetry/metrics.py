@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from syncline.errors import ConfigError
 from syncline.telemetry.catalogue import Kind, Spec, spec
-from syncline.telemetry.observer import BatchDone, NullObserver
+from syncline.telemetry.observer import (
+    BatchDone,
+    Drop,
+    Dropped,
+    Event,
+    LanesChanged,
+    Noticed,
+    NullObserver,
+    Started,
+    Stopped,
+    Unavailable,
+)
 from syncline.telemetry.recent import RecentLatency
 
 try:
@@ -20,7 +30,6 @@ except ImportError as error:  # pragma: no cover
 
 Registry = prometheus.CollectorRegistry
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_LEASE_LOST = "the lease was lost"
 """As the pump says it; whatever else it says stands for itself."""
 _STATUSES = ("healthy", "degraded", "unhealthy")
 
@@ -82,23 +91,37 @@ class WorkerMetrics(NullObserver):
         self._records = _make("syncline_records_total", self.registry)
         self._entities: dict[str, _EntityCounters] = {}
 
-    def started(self, worker: str, settings: Mapping[str, Any]) -> None:
+    def tell(self, event: Event) -> None:
+        """Count it."""
+        match event:
+            case BatchDone():
+                self._batch(event)
+            case Started(_, settings):
+                self._started(settings)
+            case LanesChanged(owned):
+                self._owned.set(owned)
+            case Dropped(reason, _, marks):
+                self._retries.labels(reason.value).inc()
+                self._retried.inc(marks)
+            case Unavailable(side):
+                self._away.labels(side).inc()
+            case Noticed(name, severity):
+                self._notices.labels(name.value, severity).inc()
+            case Stopped():
+                self._up.set(0)
+                self._owned.set(0)
+
+    def _started(self, settings: Mapping[str, Any]) -> None:
         """Say that it works; give every declared entity its counters, so that rates begin at 0."""
-        del worker
         self._up.set(1)
         for name in settings.get("entities", ()):
             self._of(name)
-        for reason in ("lease_lost", "failed"):
-            self._retries.labels(reason)
+        for reason in Drop:
+            self._retries.labels(reason.value)
         for side in ("source", "target"):
             self._away.labels(side)
 
-    def lanes(self, owned: int, total: int) -> None:
-        """Tell how many it owns."""
-        del total
-        self._owned.set(owned)
-
-    def batch(self, done: BatchDone) -> None:
+    def _batch(self, done: BatchDone) -> None:
         """Count a batch."""
         counters = self._of(done.entity)
         counters.batches.inc()
@@ -112,27 +135,6 @@ class WorkerMetrics(NullObserver):
             counters.stale.inc(done.stale)
         if done.rejected:
             counters.rejected.inc(len(done.rejected))
-
-    def dropped(self, reason: str, marks: int) -> None:
-        """Count what is read again."""
-        self._retries.labels("lease_lost" if reason == _LEASE_LOST else "failed").inc()
-        self._retried.inc(marks)
-
-    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:
-        """Count a pause."""
-        del error, retry_in
-        self._away.labels(side).inc()
-
-    def notice(self, name: str, severity: str, message: str) -> None:
-        """Count a notice."""
-        del message
-        self._notices.labels(name, severity).inc()
-
-    def stopped(self, reason: str) -> None:
-        """Say that it works no more."""
-        del reason
-        self._up.set(0)
-        self._owned.set(0)
 
     def _of(self, entity: str) -> _EntityCounters:
         found = self._entities.get(entity)

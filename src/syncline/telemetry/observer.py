@@ -1,23 +1,50 @@
-"""The Observer is told what the worker does, once per batch; it must be quick and must not raise."""
+"""What a worker tells about its life: events, one call each, and who is told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any, Literal, Protocol, assert_never
 
 import structlog
 
+from syncline.model.notice import Notice
 from syncline.ports import Rejection
 
 PARKED_LINES = 10
 """Lines about parked records for one batch: a thousand of them would hold up the worker."""
 
 
+class Drop(StrEnum):
+    """Why a batch is given up unacknowledged."""
+
+    LEASE_LOST = "lease_lost"
+    """Another worker owns its lanes."""
+    FAILED = "failed"
+    """The target did not take it, or it grew too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A worker starts, with these settings (secrets masked)."""
+
+    worker: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LanesChanged:
+    """The number of lanes that this worker owns has changed."""
+
+    owned: int
+    total: int
+
+
 @dataclass(frozen=True, slots=True)
 class BatchDone:
-    """What became of the records of one batch and one entity, told after the acknowledgement."""
+    """What became of the records of one batch and one entity: durable in the target, and acknowledged."""
 
     entity: str
     collection: str
@@ -49,44 +76,62 @@ class Delivery:
     marks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Traced changes are acknowledged."""
+
+    deliveries: Sequence[Delivery]
+    took: timedelta
+    """Of their batch, from reading the marks on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A batch is given up unacknowledged; its marks are read again."""
+
+    reason: Drop
+    message: str
+    marks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A side cannot be used at present."""
+
+    side: Literal["source", "target"]
+    error: BaseException
+    retry_in: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that an operator must know; most of it also stands in the source's notices."""
+
+    name: Notice
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The worker ends and has given its lanes back."""
+
+    reason: str
+
+
+Event = Started | LanesChanged | BatchDone | Delivered | Dropped | Unavailable | Noticed | Stopped
+
+
 class Observer(Protocol):
-    """Sees the worker's life."""
+    """Is told of a worker's life, a few times a batch; must be quick and must not raise."""
 
     wants_keys: bool
     """Whether ``BatchDone.keys`` is to be filled."""
     wants_traces: bool
-    """Whether ``delivered`` is to be told; it costs a statement per acknowledgement."""
+    """Whether ``Delivered`` is to be told; it costs a statement per acknowledgement."""
 
-    def started(self, worker: str, settings: Mapping[str, Any]) -> None:
-        """A worker starts, with these settings (secrets masked)."""
-        ...
-
-    def lanes(self, owned: int, total: int) -> None:
-        """The number of lanes that this worker owns has changed."""
-        ...
-
-    def batch(self, done: BatchDone) -> None:
-        """A batch is in the target, durably, and acknowledged."""
-        ...
-
-    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
-        """Traced changes are acknowledged; ``took``: their batch, from reading the marks on."""
-        ...
-
-    def dropped(self, reason: str, marks: int) -> None:
-        """A batch is given up unacknowledged (lease lost, too old); its marks will be read again."""
-        ...
-
-    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:
-        """``source`` or ``target`` cannot be used at present."""
-        ...
-
-    def notice(self, name: str, severity: str, message: str) -> None:
-        """Something that an operator must know; it also stands in the source's notices."""
-        ...
-
-    def stopped(self, reason: str) -> None:
-        """The worker ends and has given its lanes back."""
+    def tell(self, event: Event) -> None:
+        """Take in an event."""
         ...
 
 
@@ -96,29 +141,22 @@ class NullObserver:
     wants_keys = False
     wants_traces = False
 
-    def started(self, worker: str, settings: Mapping[str, Any]) -> None:
+    def tell(self, event: Event) -> None:
         """Ignore it."""
 
-    def lanes(self, owned: int, total: int) -> None:
-        """Ignore it."""
 
-    def batch(self, done: BatchDone) -> None:
-        """Ignore it."""
+class Observers:
+    """Tells several observers."""
 
-    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
-        """Ignore it."""
+    def __init__(self, *observers: Observer) -> None:
+        self._all = observers
+        self.wants_keys = any(one.wants_keys for one in observers)
+        self.wants_traces = any(one.wants_traces for one in observers)
 
-    def dropped(self, reason: str, marks: int) -> None:
-        """Ignore it."""
-
-    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:
-        """Ignore it."""
-
-    def notice(self, name: str, severity: str, message: str) -> None:
-        """Ignore it."""
-
-    def stopped(self, reason: str) -> None:
-        """Ignore it."""
+    def tell(self, event: Event) -> None:
+        """Tell all."""
+        for one in self._all:
+            one.tell(event)
 
 
 class LoggingObserver:
@@ -130,15 +168,32 @@ class LoggingObserver:
         self._log = log or structlog.get_logger("syncline")
         self.wants_keys = wants_keys
 
-    def started(self, worker: str, settings: Mapping[str, Any]) -> None:
-        """Log the settings."""
-        self._log.info("worker started", name=worker, settings=dict(settings))
+    def tell(self, event: Event) -> None:
+        """Log it: what is not well as a warning, a critical notice as an error."""
+        match event:
+            case BatchDone():
+                self._batch(event)
+            case Started(worker, settings):
+                self._log.info("worker started", name=worker, settings=dict(settings))
+            case LanesChanged(owned, total):
+                self._log.info("lanes", owned=owned, total=total)
+            case Delivered(deliveries):
+                for one in deliveries:
+                    self._log.debug("delivered", trace=one.traceparent, transaction=one.transaction, marks=one.marks)
+            case Dropped(_, message, marks):
+                self._log.warning("batch dropped, its records will be read again", reason=message, marks=marks)
+            case Unavailable(side, error, retry_in):
+                seconds = round(retry_in.total_seconds(), 1)
+                self._log.warning(f"{side} unavailable", error=str(error), retry_in_seconds=seconds)
+            case Noticed(name, severity, message):
+                write = {"info": self._log.info, "critical": self._log.error}.get(severity, self._log.warning)
+                write(message, notice=name.value)
+            case Stopped(reason):
+                self._log.info("worker stopped", reason=reason)
+            case _:
+                assert_never(event)
 
-    def lanes(self, owned: int, total: int) -> None:
-        """Log the share of the work."""
-        self._log.info("lanes", owned=owned, total=total)
-
-    def batch(self, done: BatchDone) -> None:
+    def _batch(self, done: BatchDone) -> None:
         """Log the batch, the first of its parked records and how many more there are, and at debug each record."""
         took = done.took / timedelta(milliseconds=1)
         self._log.info(
@@ -160,75 +215,3 @@ class LoggingObserver:
             self._log.warning("more parked", collection=done.collection, records=more, list="syncline parked list")
         for key in done.keys:
             self._log.debug(f"synced {done.collection}/{key} in {took:.0f} ms")
-
-    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
-        """Log each with its trace, at debug."""
-        del took
-        for one in deliveries:
-            self._log.debug("delivered", trace=one.traceparent, transaction=one.transaction, marks=one.marks)
-
-    def dropped(self, reason: str, marks: int) -> None:
-        """Log it."""
-        self._log.warning("batch dropped, its records will be read again", reason=reason, marks=marks)
-
-    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:
-        """Log it."""
-        self._log.warning(f"{side} unavailable", error=str(error), retry_in_seconds=round(retry_in.total_seconds(), 1))
-
-    def notice(self, name: str, severity: str, message: str) -> None:
-        """Log it, a critical one as an error."""
-        write = {"info": self._log.info, "critical": self._log.error}.get(severity, self._log.warning)
-        write(message, notice=name)
-
-    def stopped(self, reason: str) -> None:
-        """Log it."""
-        self._log.info("worker stopped", reason=reason)
-
-
-class Observers:
-    """Tells several observers."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._all = observers
-        self.wants_keys = any(one.wants_keys for one in observers)
-        self.wants_traces = any(one.wants_traces for one in observers)
-
-    def started(self, worker: str, settings: Mapping[str, Any]) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.started(worker, settings)
-
-    def lanes(self, owned: int, total: int) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.lanes(owned, total)
-
-    def batch(self, done: BatchDone) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.batch(done)
-
-    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.delivered(deliveries, took)
-
-    def dropped(self, reason: str, marks: int) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.dropped(reason, marks)
-
-    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.unavailable(side, error, retry_in)
-
-    def notice(self, name: str, severity: str, message: str) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.notice(name, severity, message)
-
-    def stopped(self, reason: str) -> None:
-        """Tell all."""
-        for one in self._all:
-            one.stopped(reason)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from typing import Any
 
 from syncline.errors import ConfigError
-from syncline.telemetry.observer import Delivery, NullObserver
+from syncline.telemetry.observer import Delivered, Event, NullObserver
 
 try:
     from opentelemetry import trace
@@ -36,8 +36,11 @@ class TracingObserver(NullObserver):
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._tracer: Tracer = trace.get_tracer(NAME, tracer_provider=provider)
 
-    def delivered(self, deliveries: Sequence[Delivery], took: timedelta) -> None:
-        """Make the spans, all ended by now."""
+    def tell(self, event: Event) -> None:
+        """Make the spans of what is delivered, all ended by now."""
+        if not isinstance(event, Delivered):
+            return
+        deliveries = event.deliveries
         now = datetime.now(UTC)
         end = _nanoseconds(now)
         contexts = [_PROPAGATOR.extract({"traceparent": one.traceparent}) for one in deliveries]
@@ -47,7 +50,7 @@ class TracingObserver(NullObserver):
             context=trace.set_span_in_context(trace.INVALID_SPAN),
             kind=SpanKind.CONSUMER,
             links=links,
-            start_time=_nanoseconds(now - took),
+            start_time=_nanoseconds(now - event.took),
             attributes={"syncline.transactions": len(deliveries)},
         )
         batch.end(end)

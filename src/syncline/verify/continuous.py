@@ -19,6 +19,7 @@ import psycopg
 from syncline.errors import SynclineError
 from syncline.journal.notices import leave_notice
 from syncline.model.masks import check_mask
+from syncline.model.notice import Notice
 from syncline.ports import Plan
 from syncline.postgres.connection import translated
 from syncline.postgres.sql import blocks
@@ -164,4 +165,4 @@ class Rounds:
     async def failed(self, plan: Plan, error: SynclineError) -> None:
         """Tell operators that an entity cannot be verified."""
         message = f"{plan.name}: cannot be verified: {error.message}"
-        await leave_notice(self._sides.looks, "VerifyFailed", "warning", message, entity=plan.name)
+        await leave_notice(self._sides.looks, Notice.VERIFY_FAILED, "warning", message, entity=plan.name)

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from syncline.errors import ForeignTargetError
 from syncline.journal.notices import leave_notice
 from syncline.model.masks import check_mask
+from syncline.model.notice import Notice
 from syncline.ports import Plan, same_system
 from syncline.postgres.connection import fetch_one, identify, translated
 from syncline.postgres.sql import blocks
@@ -151,7 +152,7 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
         told = {"entity": plan.name, "equal": equal, "undamaged": report.undamaged}
         await sides.looks.execute(queries["settled"], told)
     if report.counts:
-        await leave_notice(sides.looks, "Diverged", "warning", _diverged(report), entity=plan.name)
+        await leave_notice(sides.looks, Notice.DIVERGED, "warning", _diverged(report), entity=plan.name)
 
 
 def _diverged(report: EntityReport) -> str:

@@ -11,6 +11,7 @@ from syncline.journal.declared import declaration_digest
 from syncline.journal.named import Statements
 from syncline.journal.notices import leave_notice
 from syncline.journal.registry import installed, known_columns
+from syncline.model.notice import Notice
 from syncline.ports import Entities, Lanes, Notices, Plan, Plans, Tasks
 from syncline.postgres.catalog import fingerprint
 from syncline.postgres.connection import translated
@@ -22,19 +23,19 @@ class SqlNotices:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
-    async def leave(self, name: str, severity: str, message: str, *, entity: str | None = None) -> None:
+    async def leave(self, name: Notice, severity: str, message: str, *, entity: str | None = None) -> None:
         """Leave a message for the operators, once."""
         await leave_notice(self._statements.connection, name, severity, message, entity=entity)
 
-    async def end(self, name: str, entity: str) -> None:
+    async def end(self, name: Notice, entity: str) -> None:
         """Say that a condition is over."""
         await self._statements.run("end_notice", name=name, entity=entity)
 
-    async def end_others(self, name: str, *, still: Collection[str]) -> None:
+    async def end_others(self, name: Notice, *, still: Collection[str]) -> None:
         """Say that a condition is over, for every entity but those for which it still holds."""
         await self._statements.run("end_notices", name=name, still=list(still))
 
-    async def settle(self, name: str) -> None:
+    async def settle(self, name: Notice) -> None:
         """Resolve the notices of this name."""
         await self._statements.run("settle", name=name)
 

@@ -15,12 +15,10 @@ from syncline.engines.postgres.our_schema import OurSchema
 from syncline.errors import SynclineError
 from syncline.journal import tables
 from syncline.journal.tables import WatchedEntity
+from syncline.model.notice import Notice
 from syncline.ports import Mend, Notices
 from syncline.postgres.connection import Connection, translated
 
-BROKEN, GAP, FAILED = "CaptureBroken", "CaptureGap", "TaskFailed"
-"""Notices: of this look and of triggers; of triggers of earlier releases; of tasks, which fail again."""
-UNMENDED = "MendFailed"
 MEND_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
 MANY = 5
@@ -92,7 +90,7 @@ class PostgresLookout:
             first = await tables.remember(self._connection, entity, now, reason=reason[:1000], tasks=asked)
         if first and asked:
             message = f"entity {entity.name}: {reason}; what that concerns is being marked"
-            await self._notices.leave("TableChanged", "info", message)
+            await self._notices.leave(Notice.TABLE_CHANGED, "info", message)
 
     async def _tasks(self, found: Difference) -> list[tuple[str, Mapping[str, Any]]]:
         if found.whole:
@@ -108,11 +106,11 @@ class PostgresLookout:
 
     async def _tell(self, broken: Mapping[str, str]) -> None:
         for name, message in broken.items():
-            await self._notices.leave(BROKEN, "critical", message, entity=name)
+            await self._notices.leave(Notice.CAPTURE_BROKEN, "critical", message, entity=name)
         if not self._ours.amiss:  # else triggers say it, as often as they cannot mark
-            await self._notices.end_others(BROKEN, still=list(broken))
+            await self._notices.end_others(Notice.CAPTURE_BROKEN, still=list(broken))
         if not broken:
-            for name in (GAP, FAILED, UNMENDED):
+            for name in (Notice.CAPTURE_GAP, Notice.TASK_FAILED, Notice.MEND_FAILED):
                 with translated():
                     await tables.resolve(self._connection, name, (), before=self._looked)
         self._broken = broken
@@ -135,12 +133,12 @@ class PostgresLookout:
         try:
             failed = mending.result()
         except SynclineError as raised:
-            await self._notices.leave(UNMENDED, "warning", f"capture could not be put back: {raised.message}")
+            await self._notices.leave(Notice.MEND_FAILED, "warning", f"capture could not be put back: {raised.message}")
             return
         for name, error in failed.items():
             message = f"entity {name}: capture could not be put back: {error.message}"
-            await self._notices.leave(UNMENDED, "warning", message, entity=name)
-        await self._notices.end_others(UNMENDED, still=list(failed))
+            await self._notices.leave(Notice.MEND_FAILED, "warning", message, entity=name)
+        await self._notices.end_others(Notice.MEND_FAILED, still=list(failed))
 
     async def close(self) -> None:
         """Break off what is being put back; the next worker goes on from there."""

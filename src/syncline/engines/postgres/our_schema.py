@@ -6,10 +6,10 @@ import time
 
 from syncline.journal import tables
 from syncline.journal.parts import missing_parts, what_is_wrong
+from syncline.model.notice import Notice
 from syncline.ports import Notices
 from syncline.postgres.connection import Connection, translated
 
-DAMAGED = "SchemaDamaged"
 LOOK_SECONDS = 5.0
 
 
@@ -55,10 +55,10 @@ class OurSchema:
         told: list[str] = []
         if lacking:
             told = [f"{what_is_wrong(lacking)}: changes may not be captured; run `syncline install`"]
-            await self._notices.leave(DAMAGED, "critical", told[0])
+            await self._notices.leave(Notice.SCHEMA_DAMAGED, "critical", told[0])
         elif odd:
             told = [f"{odd}: each write takes a slower way, and is noted as a gap where that fails; take it back"]
-            await self._notices.leave(DAMAGED, "warning", told[0])
+            await self._notices.leave(Notice.SCHEMA_DAMAGED, "warning", told[0])
         self.amiss = bool(told)
         with translated():
-            await tables.resolve(connection, DAMAGED, told, before=now)
+            await tables.resolve(connection, Notice.SCHEMA_DAMAGED, told, before=now)

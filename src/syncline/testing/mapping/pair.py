@@ -24,7 +24,7 @@ from syncline.errors import SynclineError
 from syncline.model.entity import Entity
 from syncline.ports import Target
 from syncline.relay.worker import Worker
-from syncline.telemetry.observer import NullObserver
+from syncline.telemetry.observer import Event, LanesChanged, NullObserver, Unavailable
 from syncline.testing.faults import FaultyTarget
 from syncline.testing.mapping import messages
 from syncline.testing.mapping.comparison import Difference, compare
@@ -56,14 +56,13 @@ class Watcher(NullObserver):
         self.ready = asyncio.Event()
         self.outages: list[str] = []
 
-    def lanes(self, owned: int, total: int) -> None:  # noqa: ARG002
-        """Note that the worker works."""
-        if owned:
-            self.ready.set()
-
-    def unavailable(self, side: str, error: BaseException, retry_in: timedelta) -> None:  # noqa: ARG002
-        """Keep the trouble."""
-        self.outages.append(f"{side}: {error}")
+    def tell(self, event: Event) -> None:
+        """Note that the worker works; keep the trouble."""
+        match event:
+            case LanesChanged(owned) if owned:
+                self.ready.set()
+            case Unavailable(side, error):
+                self.outages.append(f"{side}: {error}")
 
 
 class Pair:

@@ -1,0 +1,33 @@
+"""The names of notices: by these operators, metrics and our statements know a condition."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Notice(StrEnum):
+    """What is noticed; ``docs/reference/status.md`` says of each what it means and when it ends."""
+
+    ADOPTED = "Adopted"
+    CAPTURE_BROKEN = "CaptureBroken"
+    CAPTURE_GAP = "CaptureGap"
+    """Left by triggers of an older version."""
+    COLUMN_NOT_MAPPED = "ColumnNotMapped"
+    CONFIGURATION_DIFFERS = "ConfigurationDiffers"
+    DIVERGED = "Diverged"
+    ENTITY_STOPPED = "EntityStopped"
+    FOREIGN_TARGET = "ForeignTarget"
+    FOREIGN_VERSION = "ForeignVersion"
+    MAPPING_CHANGED = "MappingChanged"
+    MEND_FAILED = "MendFailed"
+    NEW_COLUMN = "NewColumn"
+    POISON_RECORD = "PoisonRecord"
+    REINSTALLED = "Reinstalled"
+    RESTORED = "Restored"
+    SCHEMA_DAMAGED = "SchemaDamaged"
+    TABLE_CHANGED = "TableChanged"
+    TARGET_RECORD_DAMAGED = "TargetRecordDamaged"
+    TASK_DROPPED = "TaskDropped"
+    TASK_FAILED = "TaskFailed"
+    TRACING_STOPPED = "TracingStopped"
+    VERIFY_FAILED = "VerifyFailed"
