@@ -129,7 +129,7 @@ def test_a_worker_shows_what_it_did_and_how_the_databases_are(
 
 async def test_a_port_that_is_taken_is_one_line_and_what_to_do() -> None:
     async with exporting({}, host="127.0.0.1", port=0) as port:
-        with pytest.raises(SynclineError, match=f"cannot listen on 127.0.0.1:{port}") as raised:
+        with pytest.raises(SynclineError, match=f"cannot listen at 127.0.0.1, port {port}") as raised:
             async with exporting({}, host="127.0.0.1", port=port):
                 pass
     assert "--metrics-port" in str(raised.value.hint)

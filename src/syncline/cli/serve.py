@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import secrets
 import signal
 import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncline.cli.common import ConfigOption, run, say, settings_from
-from syncline.errors import ConfigError, SynclineError
+from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncline.config import Settings
 
 PORT = 8737
-WAITING = 128
-"""Connections that may wait until the server runs: the address is told before."""
 
 
 def serve(
@@ -44,32 +40,28 @@ def serve(
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
     try:
-        import uvicorn
-
-        from syncline.web.auth import AdminCredential
-        from syncline.web.page import OperationsPage
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise ConfigError("the page needs FastAPI and uvicorn", hint="pip install 'syncline[web]'") from error
+    from syncline.web.auth import AdminCredential
+    from syncline.web.listening import Server, listen
+    from syncline.web.page import OperationsPage
 
     credential = AdminCredential.from_environment()
     made = None if credential.is_set else _make_credential(host)
     page = OperationsPage(settings, credential if made is None else AdminCredential(made))
 
-    class Server(uvicorn.Server):
+    class PageServer(Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await page.watch.end_streams()  # or it would wait for those who watch
             await super().shutdown(sockets)
 
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self.handle_exit, number, None)
-            yield
-
-    options: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "server_header": False}
-    server = Server(uvicorn.Config(page, timeout_graceful_shutdown=5, **options))
-    listening = _listen(host, port)
+    server = PageServer(page, seconds=5)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    listening = listen(host, port, option="--port")
     with listening:
         _announce(host, listening.getsockname()[1], made)
         async with page.running():
@@ -90,25 +82,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SynclineError(f"cannot listen at {host}: {error.strerror}", hint="choose another --host") from error
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(WAITING)
-    except OSError as error:
-        listening.close()
-        raise SynclineError(
-            f"cannot listen at {host}, port {port}: {error.strerror}",
-            hint="choose another --port, or 0 for any free one",
-        ) from error
-    return listening
 
 
 def _announce(host: str, port: int, made: str | None) -> None:

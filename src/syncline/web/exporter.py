@@ -1,28 +1,31 @@
-"""A worker's metrics over HTTP, on the worker's own event loop: a few lines instead of a web framework."""
+"""A worker's metrics over HTTP, on the worker's own event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
+from typing import Any
 
 import structlog
 from pymongo import monitoring
 
 from syncline.config import Settings
-from syncline.errors import SynclineError
 from syncline.telemetry.metrics import QueryMetrics, WorkerMetrics
 from syncline.telemetry.queries import MongoTimer
 from syncline.web.exposition import CONTENT_TYPE, Exposition
+from syncline.web.listening import BriefProtocol, Server, listen
 from syncline.wiring import make_health
 
-REQUEST_SECONDS = 5.0
-AT_ONCE = 16
-"""Connections; who comes beyond them is sent away, so that nobody can use up the worker's files."""
 LONGEST = 16 * 1024
 """Bytes of a request's head."""
 
+TEXT = "text/plain; charset=utf-8"
+
 Page = Callable[[], Awaitable[bytes]]
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
@@ -58,55 +61,28 @@ async def exporting(pages: Mapping[str, tuple[str, Page]], *, host: str, port: i
         SynclineError: the port cannot be had.
 
     """
-    open_connections = 0
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal open_connections
-        open_connections += 1
+    async def answer(scope: Scope, _: object, send: Send) -> None:
+        status, (kind, page) = HTTPStatus.OK, pages.get(scope["path"], (TEXT, None))
+        if scope["method"] not in ("GET", "HEAD"):
+            status, page = HTTPStatus.METHOD_NOT_ALLOWED, None
+        elif page is None:
+            status = HTTPStatus.NOT_FOUND
+        body = await page() if page else f"{status.phrase}\n".encode()
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Allow", "GET, HEAD")]
+        encoded = [(name.encode(), value.encode()) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body})
+
+    server = Server(answer, seconds=1, http=BriefProtocol, ws="none", h11_max_incomplete_event_size=LONGEST)
+    with listen(host, port, option="--metrics-port") as listening:
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
-            with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                async with asyncio.timeout(REQUEST_SECONDS):
-                    busy = open_connections > AT_ONCE
-                    head = b"" if busy else await reader.readuntil(b"\r\n\r\n")
-                    writer.write(_response("503 Service Unavailable") if busy else await _answer(head, pages))
-                    await writer.drain()
+            yield listening.getsockname()[1]
         finally:
-            open_connections -= 1
-            writer.close()
-
-    try:
-        server = await asyncio.start_server(serve, host, port, limit=LONGEST)
-    except OSError as error:
-        raise SynclineError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            hint="choose another --metrics-port, or end what uses it",
-        ) from error
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+            server.should_exit = True
+            await serving
 
 
 async def _alive() -> bytes:
     return b'{"status":"healthy"}'
-
-
-async def _answer(head: bytes, pages: Mapping[str, tuple[str, Page]]) -> bytes:
-    method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
-    path = rest.partition(" ")[0].partition("?")[0]
-    if method not in ("GET", "HEAD"):
-        return _response("405 Method Not Allowed", more="Allow: GET, HEAD\r\n")
-    if path not in pages:
-        return _response("404 Not Found")
-    kind, page = pages[path]
-    return _response("200 OK", await page(), kind, head=method == "HEAD")
-
-
-def _response(
-    status: str, body: bytes = b"", kind: str = "text/plain; charset=utf-8", *, more: str = "", head: bool = False
-) -> bytes:
-    body = body or (status + "\n").encode()
-    lines = (
-        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{more}\r\n"
-    )
-    return lines.encode("latin-1") + (b"" if head else body)
