@@ -3,16 +3,53 @@
 Python 3.11's ``asyncio.wait_for``, which drivers use, drops a cancellation that arrives together with its result (the
 busier the machine, the likelier), and ``asyncio.TaskGroup`` cancels its tasks once and ignores whoever cancels it a
 second time. A task that has lost its cancellation then works for ever, and whoever waits for it waits for ever.
+What runs on a thread cannot be cancelled at all: nobody waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 AGAIN_SECONDS = 0.5
 """A task that was cancelled has so long for its way out (a claim is given back) before it is cancelled again."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run asynchronous work to its end, as ``asyncio.run`` does; threads that it has left behind are not waited for."""
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_default_executor(Threads())
+        return runner.run(work)
+
+
+class Threads(ThreadPoolExecutor):
+    """Makes each call on a thread of its own that keeps no process from ending.
+
+    asyncio resolves names by such calls; a resolver that does not answer takes its time, and nothing interrupts it.
+    """
+
+    def submit(self, call: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        """Begin a call; its result is the future's."""
+        result: Future[T] = Future()
+
+        def make() -> None:
+            if result.set_running_or_notify_cancel():
+                try:
+                    result.set_result(call(*arguments, **named))
+                except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+                    result.set_exception(error)
+
+        Thread(target=make, name="syncline call", daemon=True).start()
+        return result
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leave behind what has not ended."""
 
 
 async def end(*tasks: asyncio.Future[Any], seconds: float, again: float | None = None) -> set[asyncio.Future[Any]]:

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from syncline.cli.main import app, command
 
 FILE = """
 [source]
-url = "postgresql://me@127.0.0.1:{postgres}/app"
-connect_timeout_seconds = 60
+url = "postgresql://me@127.0.0.1:{postgres}/app?connect_timeout=600"
+connect_timeout_seconds = 600
 [target]
 url = "mongodb://127.0.0.1:{mongo}/app"
-connect_timeout_seconds = 60
+connect_timeout_seconds = 600
 [entities.item]
 table = "item"
 [databases.primary]
@@ -60,6 +61,14 @@ WAITING: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("config", "check"): ((), ""),
 }
 """By command: what it is called with, and what it says of how to go on."""
+NAMELESS = """
+import socket, threading
+def getaddrinfo(*given, **named):
+    open({asked!r}, "w").close()
+    threading.Event().wait()
+socket.getaddrinfo = getaddrinfo
+"""
+"""A resolver that never answers, in a process that has this as its ``sitecustomize``."""
 OTHERWISE = {
     ("worker",): "Ctrl-C is how it is stopped (test_signals_stop)",
     ("serve",): "Ctrl-C is how it is stopped (test_page_serve)",
@@ -133,21 +142,52 @@ def test_an_interrupt_while_a_server_does_not_answer_is_130_without_a_traceback(
         monkeypatch.chdir(tmp_path)
         made = CliRunner().invoke(app, ["db", "new", "primary", "-m", "first", "--empty"], env=environment)
         assert made.exit_code == 0, made.output
-    process = subprocess.Popen(
-        [sys.executable, "-m", "syncline.cli.main", *path, *arguments],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not silent.wait(0.05) and process.poll() is None:
-        pass
-    process.send_signal(signal.SIGINT)
+
+    ended, errors = interrupted([*path, *arguments], tmp_path, environment, silent.is_set)
+
+    assert (ended, "Traceback" in errors) == (130, False), errors
+    assert (advice in errors) if advice else not errors, errors
+
+
+@pytest.mark.parametrize(
+    ("path", "number", "status"),
+    [
+        *((path, signal.SIGINT, 130) for path in ("status", "doctor", "db doctor")),
+        *(("worker", number, 0) for number in (signal.SIGINT, signal.SIGTERM)),
+    ],
+)
+def test_a_name_that_no_resolver_answers_for_keeps_no_command_from_ending(
+    path: str, number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NAMELESS.format(asked=str(tmp_path / "asked")))
+    (tmp_path / "shop.py").write_text(SHOP)
+    file = FILE.format(postgres=5432, mongo=27017).replace("127.0.0.1", "database.example")
+    (tmp_path / "syncline.toml").write_text(file)
+    environment = {name: value for name, value in os.environ.items() if "URL" not in name and "SYNCLINE" not in name}
+    environment |= {"DATABASE_URL": file.split('"')[1], "PYTHONPATH": str(tmp_path)}
+
+    ended, errors = interrupted(path.split(), tmp_path, environment, (tmp_path / "asked").exists, number)
+
+    assert (ended, "Traceback" in errors) == (status, False), errors
+
+
+def interrupted(
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    waits: Callable[[], bool],
+    number: signal.Signals = signal.SIGINT,
+) -> tuple[int, str]:
+    """Send a command a signal when it waits; its exit status, and what it said of errors."""
+    line = [sys.executable, "-m", "syncline.cli.main", *arguments]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(line, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+    while not waits() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
     try:
-        said, errors = process.communicate(timeout=50)
+        _, errors = process.communicate(timeout=50)
     except subprocess.TimeoutExpired:
         process.kill()
-        said, errors = process.communicate()
-    assert (process.returncode, "Traceback" in errors) == (130, False), said + errors
-    assert (advice in errors) if advice else not errors, errors
+        _, errors = process.communicate()
+    return process.returncode, errors

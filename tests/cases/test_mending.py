@@ -16,8 +16,10 @@ from syncline import wiring
 from syncline.capture.postgres.put_back import put_back
 from syncline.config.settings import SourceSettings
 from syncline.engines.postgres import our_schema
+from syncline.engines.postgres.lookout import PostgresLookout
 from syncline.errors import DamagedError, MappingError, SynclineError
 from syncline.insight.status import read_status
+from syncline.journal import tables
 from syncline.model.thresholds import Health
 from syncline.relay import keeper
 from syncline.relay.worker import Worker
@@ -94,6 +96,44 @@ async def test_each_that_cannot_be_put_back_is_named(relay: Relay, mending: None
             "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); INSERT INTO c VALUES (1); UPDATE c SET note = 'x'"
         )
         await relay.equal(tasks=True)
+
+
+async def test_a_look_ends_no_notice_that_was_left_after_it_began(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a trigger says meanwhile may be of something that this look has not seen; the next one has."""
+    look_at = tables.look_at
+    leave = (
+        "INSERT INTO syncline.notice (name, severity, message, entity) VALUES ('CaptureBroken', 'critical', '{}', 'a')"
+    )
+    relay.sql(leave.format("before"))
+
+    async def slowly(connection: Any, entities: Any) -> None:
+        await look_at(connection, entities)
+        relay.sql(leave.format("meanwhile"))
+        monkeypatch.setattr(tables, "look_at", look_at)
+
+    monkeypatch.setattr(tables, "look_at", slowly)
+    source = await wiring.open_source(relay.url, worker="00000000-0000-4000-8000-000000000001")
+    lookout = PostgresLookout(source.control, source.journal.notices)
+    await lookout.look()
+    first = relay.sql(NOTICES, "CaptureBroken")
+    changed = [await lookout.look(), await lookout.look()]
+    await source.close()
+
+    assert first == [("a", "meanwhile")]
+    assert relay.sql(NOTICES, "CaptureBroken") == []
+    assert changed == [True, False], "it is judged once"
+
+
+async def test_what_still_holds_is_said_again_when_the_notices_were_put_back(relay: Relay) -> None:
+    stopped = "SELECT entity FROM syncline.notice WHERE name = 'EntityStopped' AND resolved_at IS NULL"
+    relay.sql("ALTER TABLE a DROP CONSTRAINT a_pkey; ALTER TABLE b ADD more text")
+    async with relay.worker():
+        await until(lambda: relay.sql(stopped) == [("a",)])
+        relay.sql("BEGIN; DELETE FROM syncline.notice; ALTER FUNCTION syncline.mark COST 101; COMMIT")
+        await until(lambda: relay.sql(stopped) == [("a",)])
+        await until(lambda: [name for name, _ in relay.sql(NOTICES, "NewColumn")] == ["b"])
 
 
 async def test_what_is_installed_is_put_back_not_what_a_file_says(relay: Relay) -> None:

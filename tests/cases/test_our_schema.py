@@ -169,6 +169,31 @@ def test_open_notices_say_again_whom_they_are_about(case: Case) -> None:
     assert of == [("CaptureBroken", "item"), ("EntityStopped", "item"), ("Restored", None), ("TaskFailed", "item")]
 
 
+@pytest.mark.parametrize("how", ["DROP COLUMN resolved_at CASCADE", "ALTER resolved_at TYPE text USING 'somewhen'"])
+def test_notices_of_long_ago_do_not_open_again(case: Case, how: str) -> None:
+    """Nobody knows any more which were open: the newest of a name and a subject may have been, none that something ended."""
+    case.sql(
+        "INSERT INTO syncline.notice (name, severity, message, entity, resolved_at) VALUES"
+        " ('CaptureBroken', 'critical', 'long ago', 'item', now()), ('CaptureBroken', 'critical', 'now', 'item', NULL),"
+        " ('EntityStopped', 'critical', 'of another', 'other', NULL), ('Repair', 'info', 'once', NULL, now()),"
+        " ('Restored', 'critical', 'the source, first', NULL, now()), ('Restored', 'critical', 'the target', NULL, NULL),"
+        " ('Restored', 'critical', 'the source, first', NULL, NULL), ('ResyncDone', 'info', 'a', NULL, now()),"
+        " ('ResyncRunning', 'info', 'b', NULL, NULL), ('Diverged', 'warning', 'it differed', 'item', now())",
+        "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report) SELECT id, now(), 1, 'equal', '{}' FROM syncline.entity",
+        f"ALTER TABLE syncline.notice {how}",
+    )
+
+    case.install()
+
+    assert case.sql("SELECT id, name FROM syncline.notice WHERE resolved_at IS NULL ORDER BY id") == [
+        (2, "CaptureBroken"),
+        (3, "EntityStopped"),
+        (6, "Restored"),
+        (7, "Restored"),
+        (9, "ResyncRunning"),
+    ]
+
+
 def test_a_table_that_goes_away_while_it_is_looked_at_is_named(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     async def late(conn: Any, tables: Any) -> Any:
         case.sql("ALTER TABLE item RENAME TO away")

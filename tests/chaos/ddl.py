@@ -259,7 +259,8 @@ on = "parent_id"
                 session.execute("ROLLBACK")
             self.outcome.refused[kind] += 1
             self.journal.note(f"{kind} failed: {str(error).splitlines()[0]}: {'; '.join(statements)}")
-            if not isinstance(error, IN_THE_WAY) and "syncline" in f"{error} {error.diag.context}":
+            of_ours = any("syncline." in statement for statement in statements)  # which another change may have dropped
+            if not isinstance(error, IN_THE_WAY) and not of_ours and "syncline" in f"{error} {error.diag.context}":
                 raise LostError(
                     self._story(f"a change failed because of capture: {error} {error.diag.context}")
                 ) from error

@@ -2136,6 +2136,59 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/cases/test_every_setting.py::test_every_connection_to_the_source_waits_so_long"],
     ),
     Mutant(
+        "threads-waited-for",
+        "a command that is interrupted waits for what runs on a thread",
+        [Swap("syncline/ending.py", "run", "runner.get_loop().set_default_executor(Threads())", "")],
+        [
+            "tests/unit/test_ending.py::test_a_thread_that_is_left_behind_is_not_waited_for",
+        ],
+    ),
+    Mutant(
+        "notices-ended-unseen",
+        "a look ends what was said after it began",
+        [
+            Swap(
+                f"{POSTGRES}/lookout.py",
+                "PostgresLookout._tell",
+                "await tables.end_seen(self._connection, said.keys(), still=list(broken))",
+                "await self._notices.end_others(Notice.CAPTURE_BROKEN, still=list(broken))",
+            )
+        ],
+        [f"{MENDING}::test_a_look_ends_no_notice_that_was_left_after_it_began"],
+    ),
+    Mutant(
+        "notices-judged-never",
+        "what was said while a worker looked stays open",
+        [
+            Swap(
+                f"{POSTGRES}/lookout.py",
+                "PostgresLookout.look",
+                "self._entities, self._digest = entities, found if whole else ''",
+                "self._entities, self._digest = entities, found",
+            )
+        ],
+        [f"{MENDING}::test_a_look_ends_no_notice_that_was_left_after_it_began"],
+    ),
+    Mutant(
+        "conditions-said-once",
+        "what still holds is not said again where the notices were put back",
+        [Swap(f"{RELAY}/keeper.py", "Keeper._look_at_catalog", "self._conditions.forget()", "")],
+        [f"{MENDING}::test_what_still_holds_is_said_again_when_the_notices_were_put_back"],
+    ),
+    Mutant(
+        "old-notices-open-again",
+        "every notice ever left is open when the column that ends them is put back",
+        [
+            Swap(
+                "syncline/capture/postgres/halves.py",
+                "plan_missing",
+                "plan.migrations.append(_open_again())",
+                "pass",
+            )
+        ],
+        [f"{OURS}::test_notices_of_long_ago_do_not_open_again"],
+    ),
+    Mutant(
         "unenforced-taken-for-a-cascade",
         "the session hook refuses a foreign key by which PostgreSQL 18 changes no rows",
         [

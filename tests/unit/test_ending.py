@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 
 import pytest
 
 from syncline import ending
-from syncline.ending import Group, end
+from syncline.ending import Group, end, run
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +110,25 @@ async def test_a_group_whose_tasks_end_well_cancels_nobody():
         one = tasks.create_task(asyncio.sleep(0.05, 1))
     await asyncio.sleep(0.05)
     assert one.result() == 1
+
+
+def test_a_thread_that_is_left_behind_is_not_waited_for():
+    leave, left = threading.Event(), []
+
+    async def work():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await asyncio.to_thread(lambda: left.append(leave.wait(10)))
+
+    run(work())
+
+    assert not left
+    leave.set()
+
+
+def test_what_a_call_on_a_thread_raises_reaches_its_caller():
+    async def work():
+        return await asyncio.to_thread(int, "7"), await asyncio.to_thread(int, "seven")
+
+    with pytest.raises(ValueError, match="seven"):
+        run(work())

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from syncline import ending
 from syncline.cli.boundary import invocation
 from syncline.errors import ConfigError, SynclineError
 from syncline.model.json_names import camelled
@@ -91,7 +92,7 @@ def declared(settings: Settings, name: str) -> Entity:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run asynchronous work to its end."""
-    return asyncio.run(_quiet_when_cancelled(work))
+    return ending.run(_quiet_when_cancelled(work))
 
 
 async def _quiet_when_cancelled(work: Coroutine[Any, Any, T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -157,6 +157,16 @@ async def remember(
 async def resolve(conn: AsyncConnection[Any], name: str, still: Sequence[str], *, before: datetime) -> None:
     """Close notices of this name that are older than ``before``, but those that still hold."""
     await _rows(conn, "resolve", name=name, still=list(still), before=before)
+
+
+async def open_notices(conn: AsyncConnection[Any], name: str) -> dict[int, str]:
+    """List the open notices of this name about an entity: which entity, by id."""
+    return {row["id"]: row["entity"] for row in await _rows(conn, "open_notices", name=name)}
+
+
+async def end_seen(conn: AsyncConnection[Any], seen: Collection[int], *, still: Collection[str]) -> None:
+    """Close these notices, but for entities for which they still hold."""
+    await _rows(conn, "end_seen", seen=list(seen), still=list(still))
 
 
 async def clock(conn: AsyncConnection[Any]) -> datetime:

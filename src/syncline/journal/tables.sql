@@ -145,6 +145,15 @@ WITH kept AS (
 )
 SELECT entity FROM kept
 
+-- name: open_notices
+-- Those that a look which begins now may judge: what is said later may be of what it does not see.
+SELECT id, entity FROM syncline.notice WHERE name = %(name)s AND resolved_at IS NULL AND entity IS NOT NULL
+
+-- name: end_seen
+UPDATE syncline.notice SET resolved_at = clock_timestamp()
+WHERE id = ANY(%(seen)s::bigint[]) AND resolved_at IS NULL AND entity <> ALL(%(still)s::text[])
+RETURNING id
+
 -- name: resolve
 -- What is not so any more.
 UPDATE syncline.notice SET resolved_at = clock_timestamp()

@@ -23,6 +23,10 @@ class Conditions:
         self._pump = pump
         self._known: dict[Notice, dict[str, str]] = {}
 
+    def forget(self) -> None:
+        """Say everything anew with the next look: the notices may not be those that were left."""
+        self._known = {}
+
     async def look(self, *, without: Collection[int] = ()) -> None:
         """Raise what has come up, end what is over.
 

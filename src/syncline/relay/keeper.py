@@ -185,6 +185,8 @@ class Keeper:
         changed = self._lookout is None or await self._lookout.look()
         if changed and self._lookout is not None:
             self._pump.wake()  # while `wake()` was gone marks were made that woke nobody
+            self._conditions.forget()  # the notices, or what ends them, may have been dropped and put back
+            await self._tell_of_new_columns()
         if (changed or self._unsure) and await self._journal.entities.tables_changed(self._plans):
             raise StalePlanError("the synced tables have changed")
         self._unsure = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
+from syncline.ending import run
 from syncline.errors import NamedDatabaseError
 from syncline.split.address import Address
 
@@ -19,7 +19,7 @@ def see_that_it_is_ones_own(name: str, address: Address) -> None:
     from syncline.postgres.lent import Pooling
     from syncline.split.doctor import mode
 
-    if asyncio.run(mode(address)) in (Pooling.TRANSACTION, Pooling.STATEMENT):
+    if run(mode(address)) in (Pooling.TRANSACTION, Pooling.STATEMENT):
         raise NamedDatabaseError(
             f"{name}: {address.called} leads through a pooler, and this needs a session of its own",
             hint=f"give {address.called} the server's own address, or pgbouncer=true and a direct URL beside it",

@@ -51,6 +51,8 @@ def plan_missing(plan: InstallPlan, lacking: Sequence[Part], names: Collection[s
         plan.migrations.append(grants_of_roles())
         if any(part.kind is Kind.COLUMN and part.name == "notice.entity" for part in lacking):
             plan.migrations.append(_told_by_messages())
+        if any("notice.resolved_at" in (part.name, part.column) for part in lacking):
+            plan.migrations.append(_open_again())
     if losses:
         plan.sweep_all = True
         what = ", ".join(f"syncline.{name}" for name in losses)
@@ -75,6 +77,11 @@ def _told_by_messages() -> sql.Composed:
     """Compose what tells again which entity each open notice is about: else nobody could end it."""
     (column,) = (migration for migration in migrations(Dialect.POSTGRESQL) if migration.name == "notice_entity")
     return sql.Composed([sql.SQL(column.steps[-1])])
+
+
+def _open_again() -> sql.Composed:
+    """Compose what ends the notices that cannot have been open: else each one ever left would be."""
+    return sql.Composed([sql.SQL(blocks("halves.sql", "syncline.capture.postgres")["open_again"])])
 
 
 def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Composed]:

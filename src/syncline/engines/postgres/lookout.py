@@ -66,6 +66,7 @@ class PostgresLookout:
                 await self._try_to_mend()
                 return False
             self._looked = await tables.clock(connection)
+            said = await tables.open_notices(connection, Notice.CAPTURE_BROKEN)
             entities = await tables.read_entities(connection)
             found = await tables.digest(connection, tables.tables_of(entities))  # before the tables: never too new
             await tables.look_at(connection, entities)
@@ -74,8 +75,8 @@ class PostgresLookout:
             await self._compare(entity)
             if found_problems := problems(entity, stopped=entity.name in self._stopped):
                 broken[entity.name] = f"entity {entity.name}: {'; '.join(found_problems)}; run `syncline install`"
-        await self._tell(broken)
-        self._entities, self._digest = entities, found
+        whole = await self._tell(broken, said)
+        self._entities, self._digest = entities, found if whole else ""
         await self._try_to_mend()
         return True
 
@@ -104,17 +105,28 @@ class PostgresLookout:
         ]
         return [*asked, ("sweep", {})] if found.went else asked
 
-    async def _tell(self, broken: Mapping[str, str]) -> None:
+    async def _tell(self, broken: Mapping[str, str], said: Mapping[int, str]) -> bool:
+        """Say what is broken, end what is not; false: somebody has said more since this look began.
+
+        Args:
+            broken: message by entity.
+            said: the notices that were open when the look began, with their entities.
+
+        """
         for name, message in broken.items():
             await self._notices.leave(Notice.CAPTURE_BROKEN, "critical", message, entity=name)
         if not self._ours.amiss:  # else triggers say it, as often as they cannot mark
-            await self._notices.end_others(Notice.CAPTURE_BROKEN, still=list(broken))
+            with translated():
+                await tables.end_seen(self._connection, said.keys(), still=list(broken))
         if not broken:
             for name in (Notice.CAPTURE_GAP, Notice.TASK_FAILED, Notice.MEND_FAILED):
                 with translated():
                     await tables.resolve(self._connection, name, (), before=self._looked)
         self._broken = broken
         self._mend_due = 0.0
+        with translated():
+            now = await tables.open_notices(self._connection, Notice.CAPTURE_BROKEN)
+        return self._ours.amiss or all(id_ in said or entity in broken for id_, entity in now.items())
 
     async def _try_to_mend(self) -> None:
         """Have it done beside this worker's beats, which other workers wait for; say what came of it."""
