@@ -15,6 +15,7 @@ from syncline.backfill.runner import Runner
 from syncline.capture.postgres.put_back import put_back
 from syncline.config import Settings
 from syncline.ending import Group
+from syncline.engines import opening
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.opening import open_source
@@ -24,7 +25,7 @@ from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, 
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.model.notice import Notice
-from syncline.ports import Plans, Source, Target
+from syncline.ports import ConfiguredTarget, Plans, Source, Target
 from syncline.postgres.connection import Connection, connect, fetch_one
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
@@ -36,26 +37,48 @@ from syncline.verify.one_pass import Step
 from syncline.verify.sides import Sides
 
 
-def open_target(settings: Settings) -> MongoTarget:
+def open_target(settings: Settings) -> ConfiguredTarget:
     """Make the target. Close it when done."""
-    target = settings.target
-    return MongoTarget(
-        target.url,
-        target.database,
-        control=target.control_collection,
-        timeout=target.timeout,
-        connect_timeout=target.connect_timeout,
-    )
+    return opening.open_target(settings.target, writers=settings.worker.writers)
+
+
+def inspection(target: Target) -> MongoInspection:
+    """Make what verification looks at a target with.
+
+    Raises:
+        ConfigError: it cannot be verified.
+
+    """
+    if not isinstance(target, MongoTarget):
+        raise ConfigError(f"a {type(target).__name__} cannot be verified yet", hint="leave `[verify] continuously` off")
+    return MongoInspection(target)
 
 
 @contextlib.asynccontextmanager
-async def opened_target(settings: Settings) -> AsyncIterator[MongoTarget]:
+async def opened_target(settings: Settings) -> AsyncIterator[ConfiguredTarget]:
     """Make the target for a block."""
     target = open_target(settings)
     try:
         yield target
     finally:
         await target.close()
+
+
+@contextlib.asynccontextmanager
+async def opened_scratchpad(settings: Settings) -> AsyncIterator[MongoTarget]:
+    """Make a target for a block in which what does not exist yet can be written and dropped.
+
+    Raises:
+        ConfigError: the target has tables, which are their owner's to create and to drop.
+
+    """
+    async with opened_target(settings) as target:
+        if not isinstance(target, MongoTarget):
+            raise ConfigError(
+                "a load test needs a MongoDB as a target: a PostgreSQL's tables are for you to create",
+                hint="write to a table of your own, and watch `syncline status`",
+            )
+        yield target
 
 
 @contextlib.asynccontextmanager
@@ -130,13 +153,13 @@ async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> Asyn
     """Open what a verification needs; ``told`` hears how far it is."""
     async with opened_target(settings) as target, opened_looks(settings) as (pages, looks, replica):
         plans = await open_plans(settings, looks)
-        yield Sides(pages, looks, MongoInspection(target), told, replica=replica), plans
+        yield Sides(pages, looks, inspection(target), told, replica=replica), plans
 
 
 def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:
     """Make what tells the health; ``options`` are those of ``HealthReader``. Close it when done."""
 
-    def open_(limit: timedelta) -> MongoTarget:
+    def open_(limit: timedelta) -> ConfiguredTarget:
         brief = settings.target.model_copy(update={"timeout": limit, "connect_timeout": limit / 2})
         return open_target(replace(settings, target=brief))
 
@@ -186,13 +209,10 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         async with Group() as group:
             group.create_task(tasks(source, plans))
             if settings.verify.continuously:
-                assert isinstance(target, MongoTarget)  # noqa: S101  checked below
                 group.create_task(make_continuous(settings, target, plans, source.worker).run())
 
-    if settings.verify.continuously and not isinstance(target, MongoTarget):
-        raise ConfigError(
-            f"[verify] continuously: a {type(target).__name__} cannot be verified", hint="set `continuously = false`"
-        )
+    if settings.verify.continuously:
+        inspection(target)  # says if it cannot be
 
     async def mend() -> Mapping[str, SynclineError]:
         wanted = settings.source
@@ -226,13 +246,13 @@ async def tell_failure(source: Source, entity: str, error: SynclineError) -> Non
         await source.journal.notices.leave(Notice.TASK_FAILED, "critical", message, entity=entity)
 
 
-def make_continuous(settings: Settings, target: MongoTarget, plans: Plans, worker: str) -> Continuous:
+def make_continuous(settings: Settings, target: Target, plans: Plans, worker: str) -> Continuous:
     """Put the verification of a worker together; it has connections of its own."""
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Sides]:
         async with opened_looks(settings) as (pages, looks, replica):
-            yield Sides(pages, looks, MongoInspection(target), replica=replica)
+            yield Sides(pages, looks, inspection(target), replica=replica)
 
     period = settings.verify.period
     assert period is not None  # noqa: S101  the settings are checked

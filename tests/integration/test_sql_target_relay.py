@@ -11,14 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.engines.postgres.plans import compile_plans
-from syncline.engines.postgres.source import SqlSource
 from syncline.engines.postgres.target.target import SqlTarget
-from syncline.model.entity import Fields
-from syncline.model.rows import RowProjection
+from syncline.model.entity import ROWS, Entity, Fields
 from tests import engines
+from tests import relay as relays
 from tests.acceptance.values import TYPES, random_pair
-from tests.relay import Relay, entity, until
+from tests.relay import Relay, until
 
 DDL = """
     CREATE TYPE mood AS ENUM ('sad', 'glad');
@@ -28,6 +26,13 @@ DDL = """
         slot int NOT NULL UNIQUE, twice int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (b, a)
     );
 """
+
+
+def entity(name: str, **options: Any) -> Entity:
+    """Declare an entity whose records become rows."""
+    return relays.entity(name, form=ROWS, **options)
+
+
 ENTITIES = [entity("parent"), entity("child")]
 
 
@@ -48,13 +53,7 @@ class Rows(Relay):
 
 
 @contextlib.asynccontextmanager
-async def rows(
-    source: str, target: str, monkeypatch: pytest.MonkeyPatch, ddl: str = DDL, **options: Any
-) -> AsyncIterator[Rows]:
-    async def compile_(self: SqlSource, entities: Any, *, differs: Any) -> Any:
-        return await compile_plans(self.control, entities, mapping=RowProjection)
-
-    monkeypatch.setattr(SqlSource, "compile", compile_)
+async def rows(source: str, target: str, ddl: str = DDL, **options: Any) -> AsyncIterator[Rows]:
     there = options.pop("there", ddl)
     relay = Rows(source, options.pop("entities", ENTITIES), SqlTarget(target, timeout_seconds=5), **options)
     relay.there = psycopg.connect(target, autocommit=True)
@@ -76,8 +75,8 @@ def other(postgres):
 
 
 @pytest.fixture
-async def relay(database, other, monkeypatch):
-    async with rows(database, other, monkeypatch) as made:
+async def relay(database, other):
+    async with rows(database, other) as made:
         yield made
 
 
@@ -172,18 +171,16 @@ def _change(dice: random.Random) -> str:
     ))  # fmt: skip
 
 
-async def test_every_type_arrives_exactly(database, other, monkeypatch) -> None:
+async def test_every_type_arrives_exactly(database, other) -> None:
     """As its output function writes it on both sides; a composite value of NULLs is not NULL."""
     columns = ", ".join(f"c{number} {type_}" for number, type_ in enumerate(TYPES))
     ddl = (
         "CREATE TYPE mood AS ENUM ('sad', 'so-so', 'überglücklich'); CREATE DOMAIN price AS numeric(12,2);"
-        f"CREATE TYPE pair AS (a int, b text[]); CREATE TABLE item (id int PRIMARY KEY, {columns})"
+        f"CREATE TYPE pair AS (a int, b text[]); CREATE TABLE item (id int PRIMARY KEY, {columns}, odd pair)"
     )
     dice = random.Random(11)
     values = ", ".join(["%s", *(f"%s::text::{type_.removesuffix(' NOT NULL')}" for type_ in TYPES), "%s::text::pair"])
-    async with rows(database, other, monkeypatch, ddl, entities=[entity("item")]) as relay:
-        relay.sql("ALTER TABLE item ADD odd pair")  # documents have no form for it: it comes after the installation
-        relay.there.execute("ALTER TABLE item ADD odd pair")
+    async with rows(database, other, ddl, entities=[entity("item")]) as relay:
         async with relay.worker():
             for number in range(40):
                 odd = dice.choice(('(1,"{a,\\"b c\\",NULL}")', "(,)", None))
@@ -194,11 +191,11 @@ async def test_every_type_arrives_exactly(database, other, monkeypatch) -> None:
         assert relay.sql(nulls) == relay.there.execute(nulls).fetchall()
 
 
-async def test_what_only_the_target_forbids_is_parked_with_the_reason(database, other, monkeypatch) -> None:
+async def test_what_only_the_target_forbids_is_parked_with_the_reason(database, other) -> None:
     here = "CREATE TABLE item (id int PRIMARY KEY, code text, ref int)"
     there = "CREATE TABLE item (id int PRIMARY KEY, code text UNIQUE, ref int REFERENCES item)"
     async with (
-        rows(database, other, monkeypatch, here, entities=[entity("item")], there=there) as relay,
+        rows(database, other, here, entities=[entity("item")], there=there) as relay,
         relay.worker(),
     ):
         relay.sql("INSERT INTO item VALUES (1, 'a', NULL), (2, 'b', 9)")
@@ -211,12 +208,12 @@ async def test_what_only_the_target_forbids_is_parked_with_the_reason(database, 
         await settled(relay)
 
 
-async def test_columns_are_renamed_and_left_out(database, other, monkeypatch) -> None:
+async def test_columns_are_renamed_and_left_out(database, other) -> None:
     fields = Fields(rename={"id": "key", "note": 'Text "of" it'}, exclude=("secret",))
     there = 'CREATE TABLE copies ("Text ""of"" it" text, key int PRIMARY KEY)'
     here = "CREATE TABLE item (id int PRIMARY KEY, note text, secret text)"
     made = [entity("item", fields=fields, collection="copies")]
-    async with rows(database, other, monkeypatch, here, entities=made, there=there) as relay, relay.worker():
+    async with rows(database, other, here, entities=made, there=there) as relay, relay.worker():
         relay.sql("INSERT INTO item VALUES (1, 'a', 's'), (2, NULL, 's')")
         relay.sql("DELETE FROM item WHERE id = 1")
         await relay.drained(deferred=True)

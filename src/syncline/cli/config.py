@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncline.cli.beforehand import look_at_target
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say, settings_from
 from syncline.errors import PrivilegeError, SourceUnavailableError
@@ -41,7 +42,8 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
                 say(f"# {key} is not set" if value is None else f"{key} = {json.dumps(value, ensure_ascii=False)}")
     for entity in settings.entities:
         say(f"[entities.{entity.name}]", "bold")
-        say(f"table = {json.dumps(str(entity.table))}\ncollection = {json.dumps(entity.collection)}")
+        setting = "target_table" if settings.target.in_postgresql else "collection"
+        say(f"table = {json.dumps(str(entity.table))}\n{setting} = {json.dumps(entity.collection)}")
 
 
 @app.command("check")
@@ -79,6 +81,7 @@ async def _try(settings: Settings) -> tuple[str, list[str]]:
     options = options_of(settings.source)
     try:
         async with reach.source(settings.source, purpose="config check", installed=False) as source:
-            return "checked", (await plan(source, settings.entities, options)).warnings
+            planned = await plan(source, settings.entities, options)
+            return "checked", planned.warnings + await look_at_target(settings, planned, source)
     except (SourceUnavailableError, PrivilegeError) as error:
         return error.message, []

@@ -60,10 +60,10 @@ def _print(e: Explanation) -> None:
     _value(f"row of {e.table}", e.row if e.row is not None else "none")
     if e.row is not None and not e.included:
         say("  outside of the entity's filter: absent for the target", "yellow")
-    _value(f"document of {e.collection}", e.target_error or (e.document if e.document is not None else "none"))
+    _value(f"{e.record} of {e.collection}", e.target_error or (e.document if e.document is not None else "none"))
     if e.differences:
         unlike = [[one["field"], str(one["source"]), str(one["target"])] for one in e.differences]
-        print_table(["field", "row", "document"], unlike, title="different")
+        print_table(["field", "row", e.record], unlike, title="different")
     if e.ticket:
         say(f"  ticket: epoch {e.ticket['epoch']}, batch {e.ticket['batch']}")
     say(f"lane {e.lane['lane']}, epoch {e.lane['epoch']}, owner {e.lane['owner'] or 'none'}")

@@ -6,16 +6,16 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncline.cli.beforehand import look_at_target
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.cli.partly import PARTLY, partly, say_partly
-from syncline.errors import ConfigError, TargetError, UnsuitableTargetError
+from syncline.errors import ConfigError
 from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
 from syncline.model.words import counted
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from syncline.capture.postgres.install import InstallOptions, InstallPlan
     from syncline.config import Settings
 
-TARGET_TIMEOUT = timedelta(seconds=2)
-"""An installation needs no target, so it does not wait long for one."""
 _DETAIL = re.compile(r"(?:^|: )(create|replace|drop) (function|trigger) ")
 DIFFERS = 1
 """Exit status of ``--check``, as of ``verify``."""
@@ -120,7 +118,7 @@ async def _install(
         if as_sql:
             sys.stdout.write(render(wanted, lock_timeout=lock_timeout))
             return wanted.changes, ()
-        wanted.warnings += await _look_at_target(settings)
+        wanted.warnings += await look_at_target(settings, wanted, source)
         if not as_json:
             _show(wanted, details=details)
         if wanted.changes and not only_look:
@@ -143,24 +141,6 @@ async def _install(
     elif not only_look:
         _conclude(wanted, marked, waiting)
     return wanted.changes, waiting
-
-
-async def _look_at_target(settings: Settings) -> list[str]:
-    """Refuse what the worker would refuse, before anything is changed; a target that is away is only a warning."""
-    from syncline.config import redact
-    from syncline.wiring import opened_target
-
-    moment = min(settings.target.connect_timeout, TARGET_TIMEOUT)
-    brief = replace(settings, target=settings.target.model_copy(update={"connect_timeout": moment}))
-    try:
-        async with opened_target(brief) as target:
-            await target.require_suitable(settings.entities)
-            await target.require_sound_records()
-    except UnsuitableTargetError:
-        raise
-    except TargetError as error:
-        return [f"the target was not looked at, the worker will look: {redact(error.message)}"]
-    return []
 
 
 def _show(wanted: InstallPlan, *, details: bool) -> None:

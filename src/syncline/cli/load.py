@@ -57,11 +57,11 @@ def load(
 async def _clean(settings: Settings) -> None:
     from syncline.insight import load as loads
     from syncline.insight import reach
-    from syncline.wiring import opened_target
+    from syncline.wiring import opened_scratchpad
 
     async with (
         reach.source(settings.source, purpose="load") as source,
-        opened_target(settings) as target,
+        opened_scratchpad(settings) as target,
     ):
         await loads.remove(settings, source, target)
 
@@ -69,11 +69,11 @@ async def _clean(settings: Settings) -> None:
 async def _load(settings: Settings, options: Options, *, quiet: bool) -> Measured:
     from syncline.insight import load as loads
     from syncline.insight import reach
-    from syncline.wiring import opened_source, opened_target
+    from syncline.wiring import opened_scratchpad, opened_source
 
     async with (
         reach.source(settings.source, purpose="load") as source,
-        opened_target(settings) as target,
+        opened_scratchpad(settings) as target,
         loads.scratch(settings, source, target),
     ):
         with _bar(options, quiet=quiet) as told:

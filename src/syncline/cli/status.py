@@ -20,6 +20,7 @@ from syncline.model.thresholds import Health
 if TYPE_CHECKING:
     from syncline.config import Settings
     from syncline.insight.status import Status
+    from syncline.ports import Target
 
 EXIT = {Health.HEALTHY: 0, Health.DEGRADED: 1, Health.UNHEALTHY: 2}
 STYLES = {Health.HEALTHY: "bold green", Health.DEGRADED: "bold yellow", Health.UNHEALTHY: "bold red"}
@@ -42,23 +43,29 @@ def status(
 
 
 async def _once(settings: Settings) -> Status:
-    from syncline.insight.status import read_status
     from syncline.wiring import opened_target
 
     async with opened_target(settings) as target:
-        return await read_status(settings.source.url, target, source_name=settings.source.name)
+        return await _look(settings, target)
 
 
 async def _watch(settings: Settings, pause: float, as_json: bool) -> Status:
-    from syncline.insight.status import read_status
     from syncline.wiring import opened_target
 
     async with opened_target(settings) as target:
         with Live(console=out, auto_refresh=False, screen=False) as live:
             while True:
-                found = await read_status(settings.source.url, target, source_name=settings.source.name)
+                found = await _look(settings, target)
                 print_json(found.as_dict()) if as_json else live.update(_view(found), refresh=True)
                 await asyncio.sleep(max(pause, 0.2))
+
+
+async def _look(settings: Settings, target: Target) -> Status:
+    from syncline.insight.status import read_status
+
+    return await read_status(
+        settings.source.url, target, source_name=settings.source.name, target_name=settings.target.called
+    )
 
 
 def _view(found: Status) -> Group:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from syncline.config.settings import MappingSettings, Section
-from syncline.model.entity import Computed, Embed, Entity, Fields, Index, TableName
+from syncline.model.entity import DOCUMENTS, ROWS, Computed, Embed, Entity, Fields, Index, TableName
 from syncline.model.masks import mask_problem
 
 
@@ -135,12 +135,14 @@ class IndexConfig(Section):
 
 
 class EntityConfig(FieldsConfig):
-    """A table that is kept equal to a collection."""
+    """A table that is kept equal to a collection, or to a table of another PostgreSQL database."""
 
     table: str = ""
     """The table, `table` or `schema.table`; by default the entity's name. A name with a dot: `'public."my.table"'`."""
     collection: str = ""
-    """The collection; by default the entity's name."""
+    """MongoDB: the collection; by default the entity's name."""
+    target_table: str = ""
+    """PostgreSQL: the table of the target, `table` or `schema.table`; by default called as in the source."""
     key: Names = ()
     """Key columns; by default the primary key."""
     where: str | None = None
@@ -167,19 +169,26 @@ class EntityConfig(FieldsConfig):
             raise ValueError("not a possible name of a collection: no $, and not beginning with system.")
         return name
 
-    def to_entity(self, name: str, mapping: MappingSettings | None = None) -> Entity:
+    def place(self, name: str, form: str) -> str:
+        """Name the collection, or the table, where the records go."""
+        if form == ROWS:
+            return str(TableName.parse(self.target_table or self.table or name))
+        return self.collection or name
+
+    def to_entity(self, name: str, mapping: MappingSettings | None = None, *, form: str = DOCUMENTS) -> Entity:
         """Build the model's value."""
         fields = self.to_fields(mapping or MappingSettings())
         return Entity(
             name=name,
             table=TableName.parse(self.table or name),
-            collection=self.collection or name,
+            collection=self.place(name, form),
             key=self.key,
             where=self.where,
             fields=fields,
             embeds=tuple(embed.to_embed(field, fields) for field, embed in self.embed.items()),
             indexes=tuple(index.to_index() for index in self.indexes),
             mask=self.mask,
+            form=form,
         )
 
 

@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from syncline.config.urls import is_postgresql
+
 Path = tuple[str | int, ...]
 
 PREFIX = "SYNCLINE_"
@@ -25,7 +27,10 @@ def overlay(data: dict[str, Any], env: Mapping[str, str]) -> dict[Path, str]:
     for section, variable in URLS.items():
         value = env.get(variable)
         table = data.setdefault(section, {})
-        if value and isinstance(table, dict) and "${" not in str(table.get("url", "")):
+        written = str(table.get("url", "")) if isinstance(table, dict) else ""
+        if section == "target" and is_postgresql(written):
+            continue  # the variable is a MongoDB's
+        if value and isinstance(table, dict) and "${" not in written:
             table["url"] = value
             origin[section, "url"] = variable
     if env.get(DIRECT) and isinstance(data["source"], dict):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from syncline.config import environment, problems, urls
+from syncline.config import environment, problems, rows, urls
 from syncline.config.backup import BackupSettings
 from syncline.config.entities import EntityConfig, possible_name
 from syncline.config.named import DatabaseSettings, SplitSettings
@@ -30,7 +30,7 @@ from syncline.config.settings import (
 )
 from syncline.errors import ConfigError
 from syncline.model.defaults import CONFIG_FILE
-from syncline.model.entity import TableName
+from syncline.model.entity import DOCUMENTS, ROWS, TableName
 from syncline.model.types import Kind
 
 _TABLE = """write `table` or `schema.table`; a name with a dot in it as 'public."my.table"'"""
@@ -157,12 +157,13 @@ def _urls(data: dict[str, Any], env: Mapping[str, str], file: Path | None) -> It
 
 def _consistency(config: File) -> Iterator[Problem]:
     worker, target = config.worker, config.target
-    if worker.grace <= worker.max_batch_age + target.timeout:
+    if not target.in_postgresql and worker.grace <= worker.max_batch_age + target.timeout:  # there one delete is enough
         yield Problem(
             ("worker", "grace_seconds"),
             f"grace_seconds ({worker.grace.total_seconds():g}) must exceed max_batch_age_seconds plus timeout_seconds "
             f"of [target] ({(worker.max_batch_age + target.timeout).total_seconds():g}), or a late write outlives it",
         )
+    yield from rows.of_target(config.source, target)
     if not (target.database or urls.database_of(target.url)):
         yield Problem(
             ("target", "url"), "no target database named", "set `database` in [target], or end the URL in /NAME"
@@ -180,17 +181,29 @@ def _entities(config: File) -> Iterator[Problem]:
         for place, table in tables:
             if not TableName.possible(table):
                 yield Problem(place, f"table = {table!r}: not a table", _TABLE)
-        collection = entity.collection or name
-        if collection == config.target.control_collection:
-            yield Problem((*path, "collection"), f"{collection!r} is our control collection", "choose another name")
-        if collection in owners:
-            yield Problem(
-                (*path, "collection"),
-                f"the collection {collection!r} belongs to the entity {owners[collection]!r} already",
-                "one entity owns the documents of a collection; give this one another collection",
-            )
-        owners.setdefault(collection, name)
+        yield from rows.of_entity(path, name, entity, source=config.source, target=config.target)
+        yield from _owned(path, name, entity, config.target, owners)
         yield from _contradictions(path, entity)
+
+
+def _owned(
+    path: tuple[str, ...], name: str, entity: EntityConfig, target: TargetSettings, owners: dict[str, str]
+) -> Iterator[Problem]:
+    """See that the place of an entity's records is its own."""
+    form = ROWS if target.in_postgresql else DOCUMENTS
+    place = entity.place(name, form)
+    setting, what, records = ("collection", "collection", "documents")
+    if form == ROWS:
+        setting, what, records = ("target_table", "table", "rows")
+    elif place == target.control_collection:
+        yield Problem((*path, "collection"), f"{place!r} is our control collection", "choose another name")
+    if place in owners:
+        yield Problem(
+            (*path, setting),
+            f"the {what} {place!r} belongs to the entity {owners[place]!r} already",
+            f"one entity owns the {records} of a {what}; give this one another {what}",
+        )
+    owners.setdefault(place, name)
 
 
 def _contradictions(path: tuple[str, ...], entity: EntityConfig) -> Iterator[Problem]:
@@ -233,6 +246,9 @@ def _settings(config: File, file: Path | None) -> Settings:
         mapping=config.mapping,
         log=config.log,
         verify=config.verify,
-        entities=tuple(entity.to_entity(name, config.mapping) for name, entity in config.entities.items()),
+        entities=tuple(
+            entity.to_entity(name, config.mapping, form=ROWS if target.in_postgresql else DOCUMENTS)
+            for name, entity in config.entities.items()
+        ),
         file=file,
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from syncline.config.secrets import redact
+from syncline.config.urls import is_postgresql
 from syncline.model.entity import Entity
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -50,6 +51,12 @@ def _seconds(value: object) -> timedelta:
     if isinstance(value, bool) or not 0 < number <= 86400 * 365:
         raise ValueError("a number of seconds above 0 is expected")
     return timedelta(seconds=number)
+
+
+def _some_name(value: str) -> str:
+    if not value.strip():
+        raise ValueError("a name has at least one character; leave the line out for the default")
+    return value
 
 
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
@@ -115,19 +122,42 @@ class SourceSettings(Section):
     """How long to wait for a connection."""
 
 
+def _schema_for_control(value: str) -> str:
+    if value == "syncline" or value.startswith("pg_"):
+        raise ValueError(f"{value} is somebody else's schema: name another one")
+    return _identifier(value)
+
+
 class TargetSettings(Section):
-    """What is kept equal to it: the MongoDB database."""
+    """What is kept equal to it: a MongoDB database, or another PostgreSQL one."""
 
     url: str = Field(repr=False)
-    """URL of the server, `mongodb://user:password@host/database`. `MONGODB_URL` wins over a URL written here."""
+    """URL of the server, `mongodb://user:password@host/database` or `postgresql://user:password@host/database`.
+
+    `MONGODB_URL` wins over a MongoDB's URL written here.
+    """
     database: str = ""
-    """The database; by default the one that the URL names."""
+    """The database; by default the one that the URL names. (Of a PostgreSQL the URL names it.)"""
     control_collection: str = "_syncline"
-    """Collection for our own records: lanes, and whose copy this is."""
+    """MongoDB: collection for our own records: lanes, and whose copy this is."""
+    control_schema: Annotated[str, AfterValidator(_schema_for_control)] = "syncline_target"
+    """PostgreSQL: schema for our own tables: lanes, and whose copy this is. Sources of one target have one each."""
+    name: Annotated[str, AfterValidator(_some_name)] = ""
+    """How `syncline status` and the health routes call it; by default `mongodb`, or `target` for a PostgreSQL."""
     connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
     """How long to look for a server that accepts writes."""
     timeout: Seconds = Field(default=timedelta(seconds=10), validation_alias="timeout_seconds")
     """Limit for one command, on the server too."""
+
+    @property
+    def in_postgresql(self) -> bool:
+        """Records become rows of tables, not documents of collections."""
+        return is_postgresql(self.url)
+
+    @property
+    def called(self) -> str:
+        """How reports call it."""
+        return self.name or ("target" if self.in_postgresql else "mongodb")
 
 
 class WorkerSettings(Section):

@@ -58,17 +58,33 @@ def without_pooler(url: str) -> tuple[str, bool]:
 
 
 def target_url(url: str) -> str:
-    """Check a MongoDB URL.
+    """Check the URL of a MongoDB, or of a PostgreSQL, which is returned as libpq knows it.
 
     Raises:
         ValueError: it says what to write instead.
 
     """
     scheme, separator, rest = url.strip().partition("://")
+    if scheme == "cockroachdb":
+        raise ValueError("CockroachDB cannot be a target; a PostgreSQL 14 or newer can, or a MongoDB")
+    if is_postgresql(url):
+        direct, pooled = without_pooler(source_url(url))
+        if pooled:
+            raise ValueError("a target is written directly, without a pooler: name the server itself")
+        return direct
     if not separator or scheme not in ("mongodb", "mongodb+srv"):
-        raise ValueError("a MongoDB URL is expected: mongodb://user@host:27017/database")
+        raise ValueError(
+            "the URL of a MongoDB is expected, mongodb://user@host:27017/database, "
+            "or of a PostgreSQL, postgresql://user@host:5432/database"
+        )
     _check(rest)
     return f"{scheme}://{rest}"
+
+
+def is_postgresql(url: str) -> bool:
+    """Tell whether a URL leads to a PostgreSQL, by its scheme."""
+    scheme, separator, _ = url.strip().partition("://")
+    return bool(separator) and scheme.partition("+")[0] in ("postgresql", "postgres")
 
 
 def database_of(url: str) -> str:

@@ -1,14 +1,17 @@
-"""Opening a session with a source, whatever engine answers."""
+"""Opening a source or a target, whatever engine it is."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from syncline.config import TargetSettings
 from syncline.engines.cockroach.source import cockroach_source
+from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.connections import SETTINGS, Connections, prepare, require_same
 from syncline.engines.postgres.source import SqlSource, postgres_source
+from syncline.engines.postgres.target.target import SqlTarget
 from syncline.journal.registry import require_installed, schema_version
-from syncline.ports import Identity
+from syncline.ports import ConfiguredTarget, Identity
 from syncline.postgres.connection import Connection, connect, is_lent, translated
 from syncline.postgres.dialect import on_cockroach
 
@@ -59,3 +62,28 @@ async def open_source(
         raise
     connections = Connections(url, identity, reader, acker, control, listener, wait=wait)
     return (cockroach_source if on_cockroach(control) else postgres_source)(connections, worker)
+
+
+def open_target(settings: TargetSettings, *, writers: int = 2) -> ConfiguredTarget:
+    """Make a target; it connects when it is first asked.
+
+    Args:
+        settings: where it is.
+        writers: so many batches are written side by side.
+
+    """
+    if settings.in_postgresql:
+        return SqlTarget(
+            settings.url,
+            schema=settings.control_schema,
+            connect_seconds=settings.connect_timeout.total_seconds(),
+            timeout_seconds=settings.timeout.total_seconds(),
+            sessions=writers + 2,
+        )
+    return MongoTarget(
+        settings.url,
+        settings.database,
+        control=settings.control_collection,
+        timeout=settings.timeout,
+        connect_timeout=settings.connect_timeout,
+    )

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from syncline.config import Settings
-from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import (
     NotInstalledError,
     PoolerError,
@@ -18,11 +17,12 @@ from syncline.errors import (
     VersionError,
 )
 from syncline.insight import reach
-from syncline.insight.checks import capture, cockroach, indexes, readers, server, sides, target, work
+from syncline.insight.checks import capture, cockroach, examine_target, indexes, readers, server, sides, work
 from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
 from syncline.insight.checks.replica import replica
 from syncline.insight.examination import Check, Examination, examination, lost, unchecked
 from syncline.journal.migration import SCHEMA_VERSION
+from syncline.ports import ConfiguredTarget
 from syncline.postgres.catalog import read_named
 from syncline.postgres.connection import translated
 from syncline.postgres.dialect import on_cockroach
@@ -44,10 +44,10 @@ class Diagnosis:
         return {"level": self.level.name.lower(), "findings": [finding.as_dict() for finding in self.findings]}
 
 
-async def diagnose(settings: Settings, target_: MongoTarget) -> Diagnosis:
+async def diagnose(settings: Settings, target_: ConfiguredTarget) -> Diagnosis:
     """Run every check that can be run; what cannot be reached is itself a finding. Neither side is changed."""
-    reached, at_target = await target.examine(target_, settings)
-    both: list[Check] = sides.checks(target_) if reached else []
+    reached, at_target = await examine_target.examine(target_, settings)
+    both = [*sides.checks(target_), *examine_target.both_sides(target_)] if reached else []
     found = await _source(settings, both) + at_target
     return Diagnosis(sorted(found, key=lambda finding: -finding.level))
 

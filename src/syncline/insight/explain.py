@@ -13,10 +13,11 @@ from psycopg import sql
 from syncline.errors import NotInstalledError, SourceError, SynclineError
 from syncline.insight import reach
 from syncline.insight.status import plain
-from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.entity import DOCUMENTS, ROWS, Entity, Shape, TableName
 from syncline.model.json_names import Verbatim
 from syncline.model.mapping import Projection
 from syncline.model.mark import MAX_BATCH, epoch_of
+from syncline.model.projections import projection_of
 from syncline.narrowing import is_of_records
 from syncline.ports import Document, Target
 from syncline.postgres.catalog import read_shape
@@ -44,6 +45,7 @@ class Explanation:
     history: Rows
     lane: Mapping[str, Any]
     document: Document | None
+    """What the target has: a document, or a row with the texts of its values."""
     target_error: str | None = None
     tasks: Rows = ()
     """The entity's backfill and sweep that are not finished, the oldest of each kind."""
@@ -53,6 +55,13 @@ class Explanation:
     """Fields that differ, as in a report of ``syncline verify``."""
     not_compared: str | None = None
     """Why contents could not be compared."""
+    form: str = DOCUMENTS
+    """What the target's records are: ``documents`` or ``rows``."""
+
+    @property
+    def record(self) -> str:
+        """How a record of the target is called."""
+        return "target row" if self.form == ROWS else "document"
 
     @property
     def ticket(self) -> Mapping[str, int] | None:
@@ -104,7 +113,7 @@ async def explain(
     of_key = {"entity": known[0]["id"], "key": text}
     row, included = await _row(connection, projection, text)
     parked = await reach.rows(connection, "parked_entry", **of_key)
-    document, error = await _document(target, entity, projection.codec.document_id(text))
+    document, error = await _document(target, projection.entity, projection.codec.document_id(text))
     return Explanation(
         entity=entity.name,
         key=text,
@@ -120,12 +129,13 @@ async def explain(
         document=document,
         target_error=error,
         tasks=await reach.rows(connection, "tasks_of_entity", entity=known[0]["id"]),
+        form=entity.form,
     )
 
 
 async def _projection(connection: Connection, entity: Entity) -> Projection:
     children: dict[TableName, Shape] = {e.table: await read_shape(connection, e.table) for e in entity.embeds}
-    return Projection(entity, await read_shape(connection, entity.table), children)
+    return projection_of(entity, await read_shape(connection, entity.table), children)
 
 
 async def _row(connection: Connection, projection: Projection, key: str) -> tuple[Mapping[str, Any] | None, bool]:
@@ -220,40 +230,41 @@ def _settled(e: Explanation) -> str:
         return _both(e)
     to_come = _task(e, "backfill" if present else "sweep")
     if to_come and present:
-        return f"The row is there, its document is missing, and {to_come}."
+        return f"The row is there, its {e.record} is missing, and {to_come}."
     if to_come and document:
-        return f"{filtered}, its document is still there, and {to_come}."
+        return f"{filtered}, its {e.record} is still there, and {to_come}."
     if present and e.not_compared:
-        return f"The row is there, its document is missing; contents could not be compared: {e.not_compared}."
+        return f"The row is there, its {e.record} is missing; contents could not be compared: {e.not_compared}."
     if present:
         return (
-            "The row is there, its document is missing and nothing is waiting: never backfilled, or a divergence. "
+            f"The row is there, its {e.record} is missing and nothing is waiting: never backfilled, or a divergence. "
             "`syncline backfill` or `syncline repair` writes it."
         )
     if document:
-        return f"{filtered}, its document is still there and nothing is waiting{again}: `syncline repair` removes it."
-    return f"{filtered} and no document: both sides agree{again}."
+        return f"{filtered}, its {e.record} is still there and nothing is waiting{again}: `syncline repair` removes it."
+    return f"{filtered} and no {e.record}: both sides agree{again}."
 
 
 def _both(e: Explanation) -> str:
     """Say how row and document compare."""
     repair = f"`syncline repair {e.entity}`"
-    if e.ticket is None:
-        return f"The document carries no ticket of ours: somebody else wrote it. {repair} replaces it."
+    if e.ticket is None and e.form == DOCUMENTS:
+        return f"The {e.record} carries no ticket of ours: somebody else wrote it. {repair} replaces it."
     if e.equal:
-        return "Nothing is waiting: the document is equal to the row."
+        return f"Nothing is waiting: the {e.record} is equal to the row."
     if e.differences:
         fields = reach.names([one["field"] for one in e.differences])
-        return f"Nothing is waiting, and the document differs from the row in {fields}: {repair} makes it equal."
+        return f"Nothing is waiting, and the {e.record} differs from the row in {fields}: {repair} makes it equal."
     if e.not_compared:
         return f"Nothing is waiting; contents could not be compared: {e.not_compared}."
     if e.equal is False:
-        return (
-            f"Nothing is waiting, and the document's ticket was never issued: somebody wrote it. {repair} replaces it."
-        )
+        never = f"Nothing is waiting, and the {e.record}'s ticket was never issued"
+        return f"{never}: somebody wrote it. {repair} replaces it."
     if to_come := _task(e, "backfill") or _task(e, "sweep"):
-        return f"Row and document are not equal yet: {to_come}."
-    return "Nothing is waiting: the document is the row's, as far as marks tell; `syncline verify` compares contents."
+        return f"Row and {e.record} are not equal yet: {to_come}."
+    return (
+        f"Nothing is waiting: the {e.record} is the row's, as far as marks tell; `syncline verify` compares contents."
+    )
 
 
 def _task(e: Explanation, kind: str) -> str | None:

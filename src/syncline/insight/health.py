@@ -69,6 +69,7 @@ class HealthReader:
     ) -> None:
         self._url = settings.source.url
         self._source_name = settings.source.name
+        self._target_name = settings.target.called
         self._open_target = open_target
         self._deadline = deadline
         self._keep = keep.total_seconds()
@@ -116,7 +117,7 @@ class HealthReader:
 
     async def _read(self) -> Status:
         source, target = await asyncio.gather(self._ask_source(), self._ask_target())
-        databases = {self._source_name: source.state or DatabaseState(connected=False), "mongodb": target}
+        databases = {self._source_name: source.state or DatabaseState(connected=False), self._target_name: target}
         alerts = [source.alert] if source.alert else []
         status = judge(databases, source.facts, thresholds=self._thresholds, values=self._values(), alerts=alerts)
         self._last = time.monotonic(), status

@@ -19,7 +19,7 @@ from syncline.errors import PoolerError, SourceUnavailableError, SynclineError, 
 from syncline.journal.registry import require_installed, schema_version
 from syncline.ports import Target
 from syncline.postgres.connection import Connection, connect, translated
-from syncline.postgres.dialect import Dialect, dialect_of
+from syncline.postgres.dialect import Dialect, dialect_of, statements
 from syncline.postgres.sql import blocks
 
 DEADLINE = timedelta(seconds=5)
@@ -153,6 +153,14 @@ async def ping_source(connection: Connection) -> DatabaseState:
     latency = round((time.perf_counter() - started) * 1000, 1)
     details = {"standby": standby, "dialect": dialect_of(connection).value}
     return DatabaseState(True, latency, str(version).split(" ")[0], details=details)
+
+
+async def system_of(connection: Connection) -> str:
+    """Say which cluster and database this is; empty: it does not tell (CockroachDB, not every role may ask it)."""
+    if dialect_of(connection) is Dialect.COCKROACHDB:
+        return ""
+    found = await query(connection, statements("queries.sql", Dialect.POSTGRESQL)["identity"])
+    return str(found[0]["system"])
 
 
 def name_of(state: DatabaseState, configured: str) -> str:

@@ -18,7 +18,7 @@ from syncline.postgres.sql import blocks
 
 COLUMNS_NOTED = 4
 """The migration since which an installation takes note of columns."""
-_LATER = frozenset({"dates", "new_columns"})
+_LATER = frozenset({"dates", "new_columns", "form"})
 ARMED, REARMING = "armed", "rearming"
 
 
@@ -160,7 +160,7 @@ def definition(entity: Entity) -> dict[str, Any]:
 def _plain(value: object) -> Any:
     if isinstance(value, TableName):
         return str(value)
-    if isinstance(value, Fields):
+    if isinstance(value, (Entity, Fields)):
         # What came later is not written while it is the default: a new release must not take all for changed.
         return {
             field.name: _plain(getattr(value, field.name))

@@ -100,9 +100,13 @@ class Embed:
     where: str | None = None
 
 
+DOCUMENTS, ROWS = "documents", "rows"
+"""The forms that records take in a target."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A table (with embedded children) that is kept equal to a collection of documents."""
+    """A table (with embedded children) that is kept equal to a collection of documents, or to another table."""
 
     name: str
     table: TableName
@@ -116,6 +120,8 @@ class Entity:
     indexes: tuple[Index, ...] = ()
     mask: tuple[str, ...] = ()
     """Fields whose values no report shows: dotted paths, without the numbers of arrays' elements."""
+    form: str = default(default=DOCUMENTS, repr=False)
+    """What its records become: ``documents`` of a collection, or ``rows`` of a table, whose name is ``collection``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from syncline.errors import MappingError
-from syncline.model.entity import Column, Embed, Entity, Shape, TableName
+from syncline.model.entity import DOCUMENTS, Column, Embed, Entity, Shape, TableName
 from syncline.model.fields import (
     RESERVED,
     Node,
@@ -334,5 +334,6 @@ def fingerprint_of(
     tables = [(str(s.table), s.columns, s.primary_key) for s in (shape, *(embed.shape for embed in embeds))]
     declared = (entity.name, entity.key, entity.where, entity.fields, entity.embeds)
     later = [*([dates] if dates else []), *([path] if path is not None and has_sql(entity) else [])]
+    later += [entity.form] if entity.form != DOCUMENTS else []
     text = repr((MAPPING_VERSION, declared, tables, *later))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,19 @@ from syncline.model.mapping import Document, Projection, Row, fingerprint_of
 from syncline.model.types import Form, Kind, Reading
 
 TEXT = Reading(Kind.TEXT, Form.OUTPUT)
+
+
+def meaningless(entity: Entity) -> tuple[str, str] | None:
+    """Find what is declared and has no meaning for rows: a sentence, and what to do instead."""
+    if entity.embeds:
+        return "rows of a table have no embedded records", "sync the child table as an entity of its own"
+    if entity.indexes:
+        return "the indexes of a table are made in the target itself", "take `indexes` out, and CREATE INDEX there"
+    if entity.fields.types or any(one.type for one in entity.fields.computed.values()):
+        return "columns of a table have types of their own", "take `types` (and `type` of computed fields) out"
+    if nested := next((name for name in entity.fields.rename.values() if "." in name), None):
+        return f"a column cannot stand within another one: {nested!r}", "rename it to a name without a dot"
+    return None
 
 
 class RowCodec(KeyCodec):
@@ -54,12 +68,10 @@ class RowProjection(Projection):
 
         """
         fields = entity.fields
-        if entity.embeds or fields.types:
-            raise MappingError(
-                f"{entity.name}: rows of a table have neither embedded records nor `types`",
-                hint="sync the child table as an entity of its own",
-            )
-        self.entity, self.shape, self.key = entity, shape, choose_key(entity, shape)
+        if declared := meaningless(entity):
+            raise MappingError(f"{entity.name}: {declared[0]}", hint=declared[1])
+        self.shape, self.key = shape, choose_key(entity, shape)
+        self.entity = replace(entity, key=tuple(column.name for column in self.key))  # the target's may be another one
         self.codec = RowCodec(self.key, [field_name(fields, column.name) for column in self.key])
         self.ids = ()
         key = {column.name for column in self.key}

@@ -236,3 +236,37 @@ class Target(Protocol):
     async def close(self) -> None:
         """Give back the connections."""
         ...
+
+
+class ConfiguredTarget(Target, Protocol):
+    """A target as the settings name it, with what is asked of it before the work begins. Asking changes nothing."""
+
+    async def require_suitable(
+        self, entities: Sequence[Entity], *, fields: Mapping[str, Sequence[str]] = ..., system: str = ...
+    ) -> None:
+        """Look whether the server, and the place of each entity's records, can be a target.
+
+        Args:
+            entities: whose records are to go there.
+            fields: what a record holds, by the entity's name; of others nothing is known.
+            system: the source's identity, where it is known: nothing can be kept equal to itself.
+
+        Raises:
+            UnsuitableTargetError: at least one cannot; every one is named.
+            PrivilegeError: the role lacks a right.
+
+        """
+        ...
+
+    async def remarks(self, entities: Sequence[Entity]) -> list[str]:
+        """Say what somebody should know before records of these entities come here for the first time."""
+        ...
+
+    async def require_sound_records(self) -> None:
+        """Look at our own records.
+
+        Raises:
+            DamagedRecordError: somebody else has changed one of them.
+
+        """
+        ...

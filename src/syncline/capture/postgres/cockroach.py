@@ -67,7 +67,7 @@ async def plan_cockroach(
     if cockroach_version(conn) < OLDEST_COCKROACH:
         raise SourceError("this CockroachDB has no triggers", hint="Syncline needs version 24.3 or newer")
     _refuse_keys(wanted)
-    plan = InstallPlan(one_by_one=True)
+    plan = InstallPlan(one_by_one=True, projections=[one.projection for one in wanted])
     if version is None:
         await _plan_schema(conn, plan, package)
     else:

@@ -133,7 +133,7 @@ async def plan(
         wanted = await wanted_entities(conn, entities, present, last, capture=options.capture)
         tables = list(dict.fromkeys(watch.table for one in wanted for watch in one.watches))
         families = _families(tables, await read_members(conn, tables))
-        result = InstallPlan()
+        result = InstallPlan(projections=[one.projection for one in wanted])
         warn_of_excluded(result, wanted)
         path = await plan_path(conn, result, options.search_path, version, wanted)
         await examine(conn, facts, families, options.worker_role, result)

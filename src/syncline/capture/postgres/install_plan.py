@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from syncline.model.entity import TableName
+from syncline.model.mapping import Projection
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class InstallPlan:
     """The oids that a step on this table locks: its own, then those of its partitions and children."""
     names: dict[int, str] = field(default_factory=dict)
     """Names of the entities."""
+    projections: list[Projection] = field(default_factory=list)
+    """What the entities' records become."""
     backfill: list[str] = field(default_factory=list)
     """Entities whose records are to be marked afterwards: new, changed, or not captured for some time."""
     sweep_all: bool = False

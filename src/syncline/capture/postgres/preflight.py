@@ -18,6 +18,7 @@ from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Projection
 from syncline.model.masks import check_mask
 from syncline.model.new_columns import note, see
+from syncline.model.projections import projection_of
 from syncline.postgres.catalog import read_named, shape_of
 from syncline.postgres.dialect import refuse_old
 
@@ -69,7 +70,7 @@ async def wanted_entities(
             next_id += 1
         columns = known.known_columns if known else None
         seen = see(entity, shape, children, columns)
-        projection = Projection(entity, seen.shape, seen.children)
+        projection = projection_of(entity, seen.shape, seen.children)
         check_mask(projection)
         _check_excluded(projection, known)
         noted = note(entity, shape, children, columns, policies(known))

@@ -7,6 +7,7 @@ import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import bson
@@ -62,6 +63,7 @@ CHUNK = 1000
 
 
 CLOSE_SECONDS = 0.3
+_ANY_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class MongoTarget:
@@ -133,9 +135,19 @@ class MongoTarget:
         with mongo_errors.translated(), pymongo.timeout(None):
             await concurrently(prepare, [entity for entity in entities if entity.indexes])
 
-    async def require_suitable(self, entities: Sequence[Entity]) -> None:
+    async def require_suitable(
+        self,
+        entities: Sequence[Entity],
+        *,
+        fields: Mapping[str, Sequence[str]] = _ANY_FIELDS,  # noqa: ARG002  a document may have any
+        system: str = "",  # noqa: ARG002  a source is no MongoDB
+    ) -> None:
         """Look whether the server and the collections can be a target; see ``syncline.engines.mongo.suitability``."""
         await suitability.require_suitable(self.ask, entities, self._control.name)
+
+    async def remarks(self, entities: Sequence[Entity]) -> list[str]:  # noqa: ARG002
+        """Say nothing: documents that are not ours stay as they are, and are told apart."""
+        return []
 
     async def apply(self, batch: Batch) -> Report:
         """Write states; see ``syncline.ports.Target.apply``."""

@@ -10,7 +10,7 @@ from syncline.errors import ConfigError, MappingError
 from syncline.journal.declared import read_declared
 from syncline.journal.registry import InstalledEntity, installed, known_columns
 from syncline.model.entity import Column, Entity
-from syncline.model.mapping import Projection, has_sql
+from syncline.model.mapping import has_sql
 from syncline.model.new_columns import see
 from syncline.ports import PENDING, Plans
 from syncline.postgres.catalog import fingerprint, read_named, shape_of
@@ -43,10 +43,8 @@ async def compile_declared(
     return replace(await compile_plans(connection, declared.entities), declared=declared.digest)
 
 
-async def compile_plans(
-    connection: Connection, entities: Sequence[Entity], *, mapping: type[Projection] = Projection
-) -> Plans:
-    """Compile entities; ``mapping`` is what their rows become.
+async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> Plans:
+    """Compile entities.
 
     Raises:
         NotInstalledError, VersionError: our tables are not there.
@@ -79,7 +77,7 @@ async def compile_plans(
                 shape, children = seen.shape, dict(seen.children)
                 if waiting := [new.sentence for new in seen.newcomers if new.policy == "stop" and new.columns]:
                     raise MappingError("; ".join(waiting))
-                plan = compile_plan(id_, entity, shape, children, context=connection, path=path, mapping=mapping)
+                plan = compile_plan(id_, entity, shape, children, context=connection, path=path)
                 _refuse_another_key(present[entity.name], plan.projection.key)
                 plans.by_id[id_] = plan
             except MappingError as error:

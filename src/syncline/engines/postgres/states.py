@@ -12,8 +12,9 @@ from psycopg import sql
 from syncline.engines.postgres.projection_sql import embed_query, state_query, together_query
 from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
-from syncline.model.mapping import Projection, Row
+from syncline.model.mapping import Row
 from syncline.model.mark import Mark
+from syncline.model.projections import projection_of
 from syncline.narrowing import Narrowed, narrowed
 from syncline.ports import Plan as Plan  # noqa: PLC0414  for the relay, for now
 from syncline.ports import States as States  # noqa: PLC0414
@@ -49,15 +50,14 @@ def compile_plan(
     *,
     context: Connection,
     path: str | None = None,
-    mapping: type[Projection] = Projection,
 ) -> Plan:
-    """Compile an entity against its tables; ``path`` is the ``search_path`` of its SQL, ``mapping`` what rows become.
+    """Compile an entity against its tables; ``path`` is the ``search_path`` of its SQL.
 
     Raises:
         MappingError: it does not fit them.
 
     """
-    projection = mapping(entity, shape, children, path=path)
+    projection = projection_of(entity, shape, children, path=path)
     key_function = sql.Identifier("syncline", f"key_{entity_id}")
 
     def text(query: sql.Composed) -> Query:
@@ -70,7 +70,7 @@ def compile_plan(
         tuple(text(embed_query(embed, key_function)) for embed in projection.embeds),
         None if together is None else text(together),
     )
-    return Plan(entity_id, entity, projection, queries)
+    return Plan(entity_id, projection.entity, projection, queries)
 
 
 async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:

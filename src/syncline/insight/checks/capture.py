@@ -16,6 +16,7 @@ from syncline.journal.tables import has_pglogical
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.keys import choose_key
 from syncline.model.mapping import Projection
+from syncline.model.projections import projection_of
 
 _EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE"}
 _TRUNCATE = 32
@@ -42,7 +43,7 @@ async def mapping(patient: Patient) -> list[Finding]:
 
 def _compiled(entity: Entity, shapes: Mapping[TableName, Shape]) -> list[Finding]:
     try:
-        projection = Projection(entity, shapes[entity.table], shapes)
+        projection = projection_of(entity, shapes[entity.table], shapes)
     except MappingError as error:
         fix = error.hint or f"correct [entities.{entity.name}] in the configuration"
         return [critical("mapping", error.message, why="no record of it can be synced", fix=fix)]

@@ -10,7 +10,7 @@ from syncline.insight.checks.finding import Finding, Patient, ok, warning
 from syncline.insight.sampling import far_dates, wide_numbers
 from syncline.model.entity import Column, Shape
 from syncline.model.fields import Selected
-from syncline.model.mapping import Projection
+from syncline.model.projections import projection_of
 from syncline.model.types import Kind
 
 ROWS = 1000
@@ -34,7 +34,7 @@ async def readers(patient: Patient) -> list[Finding]:
 def _sections(patient: Patient) -> Iterator[tuple[str, Shape, str, tuple[Selected, ...]]]:
     for entity in patient.entities:
         try:
-            projection = Projection(entity, patient.shapes[entity.table], patient.shapes)
+            projection = projection_of(entity, patient.shapes[entity.table], patient.shapes)
         except (KeyError, MappingError):
             continue  # the check of the mapping says so
         yield entity.name, projection.shape, projection.dates, projection.selected

@@ -63,7 +63,7 @@ class Careful:
         """Write what can be written and commit it; see ``Writing.write``."""
         attempt = _Attempt(list(batch))
         async with connection.transaction():
-            await connection.execute(self._control.enter, [list(lanes), list(lanes.values())])
+            await connection.execute(self._control.enter, self._control.entering(lanes))
             await self._give_way(connection, batch, yielding)
             for _ in range(ROUNDS):
                 error = await self._try(connection, attempt)

@@ -23,11 +23,15 @@ WAIT_SECONDS = 2
 class Control:
     """Our statements, for one schema of the target."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, schema: str, link: str = "syncline") -> None:
         self.schema = schema
         self._name = sql.Identifier(schema)
-        self._link: int | None = None
+        self._link = link
         self.enter = self._block("enter_call")
+
+    def entering(self, lanes: Mapping[int, int]) -> list[object]:
+        """Give the parameters of ``enter``: the lanes, their epochs, whose writes these are."""
+        return [list(lanes), list(lanes.values()), self._link]
 
     def _block(self, name: str) -> sql.Composed:
         text = blocks("control.sql", "syncline.engines.postgres.target")[name]
@@ -42,9 +46,7 @@ class Control:
         """
         async with connection.transaction():
             await connection.execute(self._block("turn"), {"schema": self.schema})
-            enter = sql.SQL("{}.enter(integer[], bigint[])").format(self._name).as_string(connection)
-            row = await (await connection.execute(self._block("exists"), {"enter": enter})).fetchone()
-            if row and row[0]:
+            if await self._is_there(connection):
                 return
             try:
                 for name in DDL:
@@ -54,6 +56,11 @@ class Control:
                     f"the target's schema {self.schema} cannot be created: {first_line(error)}",
                     hint="grant CREATE on the database to the role of [target], or give it a schema of that name",
                 ) from error
+
+    async def _is_there(self, connection: Connection) -> bool:
+        where = {"schema": self._name.as_string(connection)}
+        row = await (await connection.execute(self._block("exists"), where)).fetchone()
+        return bool(row and row[0])
 
     async def announce(self, connection: Connection, epochs: Mapping[int, int]) -> set[int]:
         """Raise the lanes' epochs where they are lower, each when no batch of the lane is open.
@@ -69,7 +76,7 @@ class Control:
         return raised
 
     async def _raise(self, connection: Connection, lane: int, epoch: int) -> bool:
-        where = {"link": await self._number(connection), "lane": lane}
+        where = {"lane": lane}
         for last in (False, True):
             try:
                 async with connection.transaction():
@@ -83,18 +90,19 @@ class Control:
                 await connection.execute(self._block("holders_end"), where)
         return False
 
-    async def _number(self, connection: Connection) -> int:
-        if self._link is None:
-            row = await (await connection.execute(self._block("number"))).fetchone()
-            self._link = int(row[0]) if row else 0
-        return self._link
-
     async def epochs(self, connection: Connection) -> dict[int, int]:
-        """Read the highest epoch that each lane has announced."""
-        return dict(await (await connection.execute(self._block("epochs"))).fetchall())
+        """Read the highest epoch that each lane has announced; none where our tables are not there."""
+        try:
+            return dict(await (await connection.execute(self._block("epochs"))).fetchall())
+        except psycopg.errors.UndefinedTable:
+            return {}
 
     async def beat(self, connection: Connection, beat: Beat, over: str | None) -> Beat | None:
-        """Store a beat unless another system's stands there, or a higher count of its own; give what stood there."""
+        """Store a beat unless another system's stands there, or a higher count of its own; give what stood there.
+
+        The first use of our tables at each renewal: what somebody has dropped of them is put back here.
+        """
+        await self.prepare(connection)
         async with connection.transaction():
             await connection.execute(self._block("turn"), {"schema": self.schema})
             row = await (await connection.execute(self._block("lock_beat"))).fetchone()
@@ -104,8 +112,11 @@ class Control:
         return before
 
     async def read_beat(self, connection: Connection) -> Beat | None:
-        """Read the heartbeat."""
-        row = await (await connection.execute(self._block("read_beat"))).fetchone()
+        """Read the heartbeat; nothing where our tables are not there."""
+        try:
+            row = await (await connection.execute(self._block("read_beat"))).fetchone()
+        except psycopg.errors.UndefinedTable:
+            return None
         return Beat(*row) if row else None
 
     async def probe(self, connection: Connection) -> None:

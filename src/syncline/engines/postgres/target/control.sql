@@ -5,7 +5,10 @@
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%(schema)s, 20))
 
 -- name: exists
-SELECT pg_catalog.to_regprocedure(%(enter)s) IS NOT NULL
+-- Everything, also after another tool has dropped a part. Whether there is a row in `link` is asked apart.
+SELECT pg_catalog.to_regprocedure(%(schema)s || '.enter(integer[], bigint[])') IS NOT NULL
+       AND NOT EXISTS (SELECT FROM unnest(ARRAY['link', 'lane_epoch', 'heartbeat', 'probe']) AS name
+                       WHERE pg_catalog.to_regclass(%(schema)s || '.' || name) IS NULL)
 
 -- name: schema
 CREATE SCHEMA IF NOT EXISTS {schema}
@@ -56,15 +59,13 @@ BEGIN
 END
 $$
 
--- name: number
-SELECT lock FROM {schema}.link
-
 -- name: enter_call
-SELECT {schema}.enter(%s::integer[], %s::bigint[])
+-- Says beside whose writes these are: the capture of the same link's way back passes over them, that of others does not.
+SELECT {schema}.enter(%s::integer[], %s::bigint[]), pg_catalog.set_config('syncline.link', %s, true)
 
 -- name: lock_lane
--- Waits for every open batch of the lane.
-SELECT pg_catalog.pg_advisory_xact_lock(%(link)s, %(lane)s)
+-- Waits for every open batch of the lane. The number is read each time: who puts back a dropped table draws another one.
+SELECT pg_catalog.pg_advisory_xact_lock((SELECT lock FROM {schema}.link), %(lane)s)
 
 -- name: holders_end
 -- Batches that have a lane's lock for too long: their worker is frozen, or waits for somebody's row. They are ours, and
@@ -73,7 +74,7 @@ SELECT pg_catalog.pg_terminate_backend(l.pid)
 FROM pg_catalog.pg_locks AS l
 WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND l.classid = %(link)s::bigint::oid AND l.objid = %(lane)s::bigint::oid AND l.objsubid = 2
+  AND l.classid = (SELECT lock FROM {schema}.link)::bigint::oid AND l.objid = %(lane)s::bigint::oid AND l.objsubid = 2
   AND l.pid <> pg_catalog.pg_backend_pid()
 
 -- name: raise_epoch

@@ -178,6 +178,11 @@ def page(table: Table, *, after: bool) -> sql.Composed:
     )
 
 
+def any_row(table: Table) -> sql.Composed:
+    """Tell whether there is a row."""
+    return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table.name))
+
+
 def read(table: Table, names: Sequence[str]) -> sql.Composed:
     """Read rows by key, as the output functions write them. Parameters: as of ``delete``."""
     key = _key_columns(table)

@@ -71,6 +71,10 @@ class Table:
     triggers: tuple[str, ...] = ()
     """The user's own; they fire for what Syncline writes."""
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a column of this name."""
+        return any(column.name == name for column in self.columns)
+
     def column(self, name: str) -> Column:
         """Find a column.
 
@@ -160,10 +164,15 @@ def _reference(row: tuple[Any, ...]) -> Reference:
 
 
 def _require_key(name: TableName, key: Sequence[str], uniques: Sequence[Unique]) -> None:
-    over = [unique for unique in uniques if set(unique.columns) == set(key)]
+    over = [] if not key else [unique for unique in uniques if set(unique.columns) == set(key)]
     if any(unique.immediate for unique in over):
         return
     columns = ", ".join(key)
+    if not key:
+        raise UnsuitableTargetError(
+            f"{name} in the target has no primary key",
+            hint=f"ALTER TABLE {name} ADD PRIMARY KEY (…) over the key that it has in the source",
+        )
     if over:
         raise UnsuitableTargetError(
             f"the key ({columns}) of {name} in the target is DEFERRABLE, and cannot decide between insert and update",

@@ -3,6 +3,11 @@
 -- name: plain_path
 SET LOCAL search_path = ''
 
+-- name: system
+-- Who this server is, and which database, in the same words as the source says it (journal/queries.sql).
+SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '/'
+       || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+
 -- name: find
 SELECT c.oid, n.nspname, c.relname, c.relkind
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -42,7 +47,7 @@ WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = %(oid)s OR k.confr
 
 -- name: triggers
 SELECT tgname FROM pg_catalog.pg_trigger
-WHERE tgrelid = %(oid)s AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname
+WHERE tgrelid = %(oid)s AND NOT tgisinternal AND tgenabled IN ('O', 'A') ORDER BY tgname
 
 -- name: rights
 SELECT privilege

@@ -6,12 +6,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
-from syncline.engines.postgres.target import statements
+from psycopg.rows import dict_row
+
+from syncline.engines.postgres.target import statements, suitability
 from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
 from syncline.engines.postgres.target.control import Control
 from syncline.engines.postgres.target.session import Connection, connect, is_over, translated
+from syncline.engines.postgres.target.suitability import key_of
 from syncline.engines.postgres.target.tables import Table, describe
 from syncline.engines.postgres.target.writing import Writing
 from syncline.errors import (
@@ -23,11 +27,11 @@ from syncline.errors import (
     UnsuitableTargetError,
 )
 from syncline.model.entity import Entity, TableName
-from syncline.model.fields import field_name
 from syncline.ports import Batch, Beat, Conflict, Document, Report
 
 SCHEMA = "syncline_target"
 MOST_TRIED = 100_000
+ANY_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
 GIVES_WAY_AFTER = 2
 """Times that a row is refused for a value or a parent before it gives way: by then most others have come."""
 SLACK_SECONDS = 2.0
@@ -49,6 +53,7 @@ class SqlTarget:
         url: str,
         *,
         schema: str = SCHEMA,
+        link: str = "syncline",
         connect_seconds: float = 5.0,
         timeout_seconds: float = 10.0,
         sessions: int = 4,
@@ -56,7 +61,7 @@ class SqlTarget:
         self.timeout_seconds = timeout_seconds
         self._url = url
         self._connect_seconds = max(1, int(connect_seconds))
-        self._control = Control(schema)
+        self._control = Control(schema, link)
         self._places = asyncio.Semaphore(sessions)
         self._places_to_control = asyncio.Semaphore(
             2
@@ -67,6 +72,9 @@ class SqlTarget:
         self._lost: dict[int, int] = {}
         """Lane to the epoch under which something may still be written that nobody waits for."""
         self._refused: dict[tuple[TableName, str], int] = {}
+        self._entities: tuple[Entity, ...] = ()
+        self._apart_from = ""
+        """The source that is known to be another database, or to have other tables."""
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create our own tables; look at users', which must be there. Idempotent.
@@ -79,14 +87,31 @@ class SqlTarget:
         async with self._session() as connection:
             with translated():
                 await self._control.prepare(connection)
-                for entity in entities:
-                    name = TableName.parse(entity.collection)
-                    key = [field_name(entity.fields, column) for column in entity.key]
-                    self._tables[name] = await describe(connection, name, key)
+                self._tables.update(await suitability.described(connection, entities))
+        self._entities = tuple(entities)
+
+    async def require_suitable(
+        self, entities: Sequence[Entity], *, fields: Mapping[str, Sequence[str]] = ANY_FIELDS, system: str = ""
+    ) -> None:
+        """Look whether the server and the tables can be a target; see ``suitability``."""
+        async with self._session() as connection:
+            with translated():
+                await suitability.require_suitable(connection, entities, fields=fields, system=system)
+
+    async def remarks(self, entities: Sequence[Entity]) -> list[str]:
+        """Say which tables have rows already, and which have triggers that fire for ours."""
+        async with self._session() as connection:
+            with translated():
+                return [text for entity in entities for text in await suitability.remarks(connection, entity)]
+
+    async def require_sound_records(self) -> None:
+        """Look at our own records: their types keep what they can hold."""
+        await self.read_beat()
+        await self.lane_epochs()
 
     async def table(self, name: TableName, key: Sequence[str] = ()) -> Table:
-        """Describe a table, once."""
-        if name not in self._tables:
+        """Describe a table, once for each key that its rows are told apart by."""
+        if name not in self._tables or (key and {*key} != {*self._tables[name].key}):
             async with self._session() as connection:
                 with translated():
                     self._tables[name] = await describe(connection, name, key)
@@ -226,8 +251,7 @@ class SqlTarget:
 
     async def _table_of(self, entity: Entity) -> Table:
         """Find the table of an entity: the one that its ``collection`` names."""
-        names = [field_name(entity.fields, column) for column in entity.key]
-        return await self.table(TableName.parse(entity.collection), names)
+        return await self.table(TableName.parse(entity.collection), key_of(entity))
 
     async def read_rows(
         self, table: Table, names: Sequence[str], keys: Sequence[Sequence[Value]]
@@ -260,6 +284,9 @@ class SqlTarget:
         """Store ``beat`` unless another system's is stored, or a higher count of its own; give what was there."""
         async with self._session(control=True) as connection:
             with translated():
+                if beat.system != self._apart_from:
+                    await suitability.require_apart(connection, self._entities, beat.system)
+                    self._apart_from = beat.system
                 return await self._control.beat(connection, beat, over)
 
     async def read_beat(self) -> Beat | None:
@@ -273,6 +300,16 @@ class SqlTarget:
         async with self._session(control=True) as connection:
             with translated():
                 await self._control.probe(connection)
+
+    async def ask(self, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Run a statement that reads the catalog; return its rows by column name, types with their schemas."""
+        async with self._session(control=True) as connection:
+            with translated():
+                async with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+                    await cursor.execute("SET TRANSACTION READ ONLY")
+                    await cursor.execute("SET LOCAL search_path = ''")
+                    await cursor.execute(statement, values)
+                    return await cursor.fetchall()
 
     async def ping(self) -> Mapping[str, Any]:
         """Reach the primary; return server facts."""

@@ -87,7 +87,7 @@ class Writing:
             async with connection.pipeline() as pipeline:
                 try:
                     await connection.execute(BEGIN)
-                    await connection.execute(self._control.enter, [list(lanes), list(lanes.values())])
+                    await connection.execute(self._control.enter, self._control.entering(lanes))
                     for statement, values in parts:
                         await connection.execute(statement, values)
                     await connection.execute("COMMIT")
