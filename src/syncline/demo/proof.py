@@ -7,7 +7,6 @@ from collections.abc import Callable
 from syncline.config import Settings
 from syncline.demo.formatting import duration, number
 from syncline.demo.picture import Picture, Visible, percentile
-from syncline.engines.mongo.inspection import MongoInspection
 from syncline.model.words import counted
 from syncline.postgres.connection import connect
 from syncline.postgres.loaders import register_loaders
@@ -15,7 +14,7 @@ from syncline.verify.one_pass import Sides, Step
 from syncline.verify.render import sentence
 from syncline.verify.report import Verdict, VerifyReport
 from syncline.verify.verifier import verify
-from syncline.wiring import open_plans, opened_target
+from syncline.wiring import inspection, open_plans, opened_target
 
 
 async def prove(settings: Settings, on_step: Callable[[Step], None]) -> VerifyReport:
@@ -29,7 +28,7 @@ async def prove(settings: Settings, on_step: Callable[[Step], None]) -> VerifyRe
         register_loaders(pages.adapters)
         register_loaders(looks.adapters)
         plans = await open_plans(settings, looks)
-        sides = Sides(pages, looks, MongoInspection(target), on_step)
+        sides = Sides(pages, looks, inspection(target), on_step)
         return await verify(sides, list(plans.by_id.values()))
 
 

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from syncline.config import Settings
-from syncline.engines.mongo.inspection import MongoInspection
 from syncline.ports import Plans
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.repair import repair
 from syncline.verify.report import VerifyReport
 from syncline.verify.verifier import verify
-from syncline.wiring import open_plans, opened_source, opened_target
+from syncline.wiring import inspection, open_plans, opened_source, opened_target
 
 
 async def prove(settings: Settings, patience: timedelta) -> VerifyReport:
@@ -37,4 +36,4 @@ async def _sides(settings: Settings) -> AsyncIterator[tuple[Sides, Plans]]:
         opened_source(settings, keyed=True) as pages,
         opened_source(settings, keyed=True) as looks,
     ):
-        yield Sides(pages, looks, MongoInspection(target)), await open_plans(settings, looks)
+        yield Sides(pages, looks, inspection(target)), await open_plans(settings, looks)
