@@ -24,7 +24,7 @@ if (
 hypothesis.settings.register_profile("syncline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("syncline")
 
-POSTGRES_FIXTURES = frozenset({"postgres", "database", "private_postgres"})
+POSTGRES_FIXTURES = frozenset({"postgres", "second_postgres", "database", "private_postgres"})
 ENGINE_FIXTURES = POSTGRES_FIXTURES | {"mongo", "mongo_url", "mongo_db", "private_mongo"}
 UNMARKED = "/a/test/that/starts/a/server/needs/the/mark/engines"
 
@@ -67,6 +67,13 @@ def logs_as_they_were() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PrivatePostgres]:
     """The shared server: do not kill it, and take ``database`` for your tables."""
+    with engines.running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def second_postgres() -> Iterator[PrivatePostgres]:
+    """Another shared server, for what has two of them; what holds for ``postgres`` holds for it."""
     with engines.running_postgres() as server:
         yield server
 

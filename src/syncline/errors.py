@@ -200,6 +200,40 @@ class SecondDatabaseError(RoutingError):
     """One transaction writes to several databases."""
 
 
+class SwitchError(SynclineError):
+    """The switch of a move could not be done."""
+
+
+class NotMovingError(SwitchError):
+    """There is no move of these tables in this database."""
+
+
+class SupersededError(SwitchError):
+    """Another coordinator is in charge of the switch."""
+
+    retryable = True
+
+
+class SwitchAbortedError(SwitchError):
+    """The switch took longer than writers may be paused; the side that served serves again."""
+
+    retryable = True
+
+
+class GateClosedError(SwitchError):
+    """The tables are changing sides, and no side has accepted the transaction in time; nothing of it is written."""
+
+    retryable = True
+
+
+class MovedError(SwitchError):
+    """The tables live in another database than the one that this process knows."""
+
+
+class UnknownOutcomeError(SwitchError):
+    """The connection was lost while the transaction was being committed: it may be written, or not."""
+
+
 class EngineError(SynclineError):
     """An embedded database engine could not be provided or started."""
 

@@ -1,0 +1,194 @@
+"""The gate of one side: the row in its database that says who may write the moved tables there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg.sql import Identifier
+
+from syncline.errors import NotMovingError, PrivilegeError, SupersededError
+from syncline.model.entity import TableName
+from syncline.postgres.sql import blocks
+from syncline.split.address import Address
+from syncline.split.connecting import refusal
+
+PACKAGE = "syncline.split.switching"
+
+
+class Mode(StrEnum):
+    """Who may write the moved tables on a side."""
+
+    APPLICATION = "a"
+    LINK = "l"
+    NOBODY = "n"
+
+
+class Verb(StrEnum):
+    """What a coordinator does to a gate; each notes its number."""
+
+    NUMBER = "number"
+    CLOSE = "close"
+    """To nobody, where applications wrote."""
+    LINK = "link"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """What a gate says."""
+
+    mode: Mode
+    number: int
+    """The highest coordinator that wrote here."""
+    opened: int
+    """The coordinator that last opened this side to applications: where it is higher, there is the truth."""
+    link: int
+    """The coordinator that last gave this side to the link."""
+
+
+def gate_row(row: Sequence[Any]) -> GateRow:
+    """Read a row of the four columns."""
+    return GateRow(Mode(row[0]), *row[1:])
+
+
+def sql(name: str) -> str:
+    """Give a statement of ours."""
+    return blocks("gate.sql", PACKAGE)[name]
+
+
+def quoted(table: TableName) -> str:
+    """Write a table's name as SQL has it."""
+    return Identifier(table.schema, table.name).as_string()
+
+
+class GateBusyError(Exception):
+    """Writers that have passed the gate had not ended in time; nothing was changed."""
+
+
+class Session:
+    """A connection to one side, opened when it is needed, in autocommit; its errors are ours."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._connection: AsyncConnection[TupleRow] | None = None
+
+    async def rows(self, statement: str, values: Mapping[str, Any]) -> list[TupleRow]:
+        """Run a statement that is a transaction of its own.
+
+        Raises:
+            NamedDatabaseUnavailableError: there is no answer; what became of it is not known.
+
+        """
+        async with self.connected() as connection:
+            return await (await connection.execute(statement, values)).fetchall()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """Lend the connection; one that fails is closed."""
+        try:
+            yield await self._opened()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure):
+            raise
+        except psycopg.errors.InsufficientPrivilege as error:
+            what = str(error).splitlines()[0]
+            raise PrivilegeError(f"{self.address.called}: {what}", hint="run as the owner of the tables") from error
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
+            raise NotMovingError(f"{self.address.called}: there is no gate in {self.address.place}") from None
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            await self.aclose()
+            raise refusal(self.address, error) from None
+
+    async def _opened(self) -> AsyncConnection[TupleRow]:
+        if self._connection is None or self._connection.closed:
+            given = {**self.address.arguments(), "prepare_threshold": None, "application_name": "syncline switch"}
+            self._connection = await AsyncConnection.connect(self.address.conninfo, autocommit=True, **given)
+        return self._connection
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+
+class Gate:
+    """One side of a move, for coordinators."""
+
+    def __init__(self, move: str, side: str, address: Address) -> None:
+        self.move = move
+        self.side = side
+        self.session = Session(address)
+
+    async def read(self) -> GateRow:
+        """Read the row as it is now.
+
+        Raises:
+            NotMovingError: there is none.
+
+        """
+        rows = await self.session.rows(sql("row"), {"name": self.move})
+        if not rows:
+            raise NotMovingError(f"{self.side} has no gate of the move {self.move!r}")
+        return gate_row(rows[0])
+
+    async def change(self, number: int, verb: Verb, patience: timedelta) -> GateRow:
+        """Change the row, when every writer that has passed it has ended.
+
+        Raises:
+            GateBusyError: they had not within ``patience``; nothing was changed.
+            SupersededError: a coordinator with a higher number was here.
+            NamedDatabaseUnavailableError: what became of the change is not known: it may come late.
+
+        """
+        milliseconds = max(1, round(patience.total_seconds() * 1000))
+        given = {"name": self.move, "number": number, "verb": verb, "patience": milliseconds}
+        try:
+            rows = await self.session.rows(sql("call_change"), given)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure) as error:
+            raise GateBusyError from error
+        if not rows:
+            raise SupersededError(f"another coordinator than {number} is in charge of the move {self.move!r}")
+        return gate_row(rows[0])
+
+    @asynccontextmanager
+    async def held(self, number: int) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """Keep the gate as it is for a block, one transaction on this side.
+
+        Raises:
+            SupersededError: it is not this coordinator's any more.
+
+        """
+        async with self.session.connected() as connection, connection.transaction():
+            row = await (await connection.execute(sql("call_hold"), {"name": self.move, "number": number})).fetchone()
+            if row is None or not row[0]:
+                raise SupersededError(f"another coordinator than {number} is in charge of the move {self.move!r}")
+            yield connection
+
+    async def writers(self) -> list[str]:
+        """Name who has passed the gate and has not ended, the oldest first."""
+        rows = await self.session.rows(sql("writers"), {"name": self.move})
+        return [_writer(*row) for row in rows]
+
+    async def end_links(self) -> None:
+        """End transactions that have passed the gate as a link's: it is frozen, and what it had is read again."""
+        with contextlib.suppress(PrivilegeError):
+            await self.session.rows(sql("end_links"), {"name": self.move})
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self.session.aclose()
+
+
+def _writer(pid: int | None, application: str | None, age: str | None) -> str:
+    if pid is None:
+        return "a prepared transaction (pg_prepared_xacts)"
+    return f"pid {pid} ({application or 'no name'}), its transaction is {age or '?'} old"

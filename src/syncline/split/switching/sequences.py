@@ -1,0 +1,129 @@
+"""Sequences at a switch: those of the side that opens go on beyond those of the side that closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from syncline.errors import SwitchError
+from syncline.model.entity import TableName
+from syncline.postgres.sql import blocks
+from syncline.split.switching.gate import PACKAGE, Gate, quoted
+
+MARGIN = 1000
+"""Steps that are left out at a switch: numbers that clients drew ahead on the side that closed."""
+_SHARE = 1000
+"""Of what is left of a sequence, a switch takes this part at most: a small one is not used up by switches."""
+
+_Name = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a sequence is."""
+
+    increment: int
+    low: int
+    high: int
+    cycle: bool
+    cache: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where it stands."""
+
+    value: int
+    called: bool
+    """The value was handed out; otherwise it is the next one."""
+
+
+def beyond(definition: Definition, source: Position, target: Position) -> int | None:
+    """Give the value that counts as handed out last on the target; ``None``: leave it as it is.
+
+    With CYCLE no position is beyond another: the source's counts, the target's was not used meanwhile. A small
+    sequence, or one that is nearly used up, has a smaller margin or none: it ends, or comes round, where it would have.
+    """
+    step = definition.increment
+    start, own = _last(definition, source), _last(definition, target)
+    if not definition.cycle:
+        start = max(start, own) if step > 0 else min(start, own)
+    left = (definition.high - start if step > 0 else start - definition.low) // abs(step)
+    value = start + step * min(MARGIN + definition.cache, left // _SHARE)
+    return value if definition.low <= value <= definition.high else None
+
+
+def _last(definition: Definition, position: Position) -> int:
+    """Give what was handed out last; before the first one, a step before it."""
+    return position.value if position.called else position.value - definition.increment
+
+
+async def definitions(gate: Gate, tables: Iterable[TableName]) -> dict[_Name, Definition]:
+    """Find the sequences of tables.
+
+    Raises:
+        SwitchError: a table that stays draws from one, too: the two sides would hand out the same numbers.
+
+    """
+    rows = await gate.session.rows(
+        blocks("sequences.sql", PACKAGE)["used"], {"tables": [quoted(each) for each in tables]}
+    )
+    for schema, name, *_, others in rows:
+        if others:
+            raise SwitchError(
+                f"{gate.side}: the sequence {schema}.{name} is used by {', '.join(others)}, which does not move",
+                hint="give one of the tables a sequence of its own",
+            )
+    return {(schema, name): Definition(*rest) for schema, name, *rest, _ in rows}
+
+
+async def raise_sequences(source: Gate, target: Gate, tables: Sequence[TableName], number: int) -> dict[_Name, int]:
+    """Set the target's sequences beyond the source's; give the values.
+
+    Raises:
+        SupersededError: the gate of the target is not this coordinator's any more.
+        SwitchError: a sequence is not on both sides, or is used by a table that does not move.
+
+    """
+    known = await definitions(target, tables)
+    if missing := (await definitions(source, tables)).keys() ^ known.keys():
+        told = ", ".join(sorted(".".join(name) for name in missing))
+        raise SwitchError(f"these sequences are on one side only: {told}", hint="the two schemas must be the same")
+    if not known:
+        return {}
+    async with source.session.connected() as connection:
+        theirs = await _positions(connection, known)
+    async with target.held(number) as connection:
+        ours = await _positions(connection, known)
+        wanted = {name: beyond(known[name], theirs[name], ours[name]) for name in known}
+        values = {name: value for name, value in wanted.items() if value is not None}
+        await _set(connection, values)
+    return values
+
+
+async def _positions(connection: AsyncConnection[TupleRow], names: Iterable[_Name]) -> dict[_Name, Position]:
+    names = list(names)
+    parts = [_part("position", place, name) for place, name in enumerate(names)]
+    cursor = await connection.execute(SQL(" UNION ALL ").join(parts))
+    return {names[place]: Position(value, called) for place, value, called in await cursor.fetchall()}
+
+
+async def _set(connection: AsyncConnection[TupleRow], values: Mapping[_Name, int]) -> None:
+    if values:
+        parts = [
+            _part("set", place, name, as_literal=True, value=Literal(value))
+            for place, (name, value) in enumerate(values.items())
+        ]
+        await connection.execute(SQL(" UNION ALL ").join(parts))
+
+
+def _part(block: str, place: int, name: _Name, *, as_literal: bool = False, **more: Any) -> Composed:
+    sequence = Identifier(*name)
+    text = blocks("sequences.sql", PACKAGE, comment=False)[block]
+    named = Literal(sequence.as_string()) if as_literal else sequence
+    return SQL(text).format(place=Literal(place), sequence=named, **more)

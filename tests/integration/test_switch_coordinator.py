@@ -1,0 +1,194 @@
+"""The coordinator, on two servers: killed, frozen, out of time, and finished by anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from syncline.errors import SupersededError, SwitchAbortedError, SwitchError
+from syncline.split.switching.coordinator import Step
+from syncline.split.switching.gate import Verb
+from syncline.split.switching.takeover import watch
+from tests.switch_stage import NEW, OLD, child, databases, staged
+
+pytestmark = pytest.mark.engines
+SHORT = timedelta(milliseconds=300)
+
+
+@pytest.fixture
+def urls(postgres, second_postgres):
+    with databases(postgres, second_postgres) as urls:
+        yield urls
+
+
+def write(url: str, n: int) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO items (writer, n) VALUES (0, %s)", [n])
+
+
+async def test_a_switch_and_its_way_back_bring_every_write(urls):
+    async with staged(urls) as stage:
+        write(urls[OLD], 1)
+        outcome = await stage.switch(NEW)
+        assert (outcome.serving, stage.modes()) == (NEW, "la")
+        assert outcome.paused_seconds > 0
+        assert [row[1:] for row in stage.rows(NEW)] == [(0, 1)]
+        write(urls[NEW], 2)  # its key does not collide: the sequence has gone on
+        with pytest.raises(psycopg.errors.SerializationFailure, match="written on the other side"):
+            write(urls[OLD], 3)
+        assert (await stage.switch(OLD)).serving == OLD
+        write(urls[OLD], 4)
+        assert stage.modes() == "al"
+        assert [row[1:] for row in stage.rows(OLD)] == [(0, 1), (0, 2), (0, 4)]
+        again = await stage.switch(OLD)
+        assert (again.number, again.paused_seconds) == (0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("step", "back"), [*((s, False) for s in Step), *((s, True) for s in (Step.LINK, Step.REVERSE))]
+)
+async def test_a_coordinator_killed_at_any_step_is_finished_by_another(urls, step, back):
+    lease = timedelta(seconds=0.5)
+    async with staged(urls, lease=lease) as stage:
+        write(urls[OLD], 1)
+        if back:
+            await stage.switch(NEW)
+        goal, other = (OLD, NEW) if back else (NEW, OLD)
+        write(urls[other], 2)
+        process = await child(urls, goal, step)
+        assert await process.wait() == -signal.SIGKILL
+        if step in {Step.LINK, Step.DRAIN, Step.OPEN}:
+            assert set(stage.modes()) == {"l", "n"}  # nobody may write: the next one ends that
+        watching = asyncio.create_task(watch(stage.move, pause=timedelta(seconds=20)))
+        while (
+            stage.modes() != ("al" if back else "la")
+            or stage.one(OLD, "SELECT phase FROM syncline_gate.journal") != goal
+        ):
+            await asyncio.sleep(0.02)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        write(urls[goal], 3)
+        await stage.quiet()
+        assert [row[1:] for row in stage.rows(OLD)] == [(0, 1), (0, 2), (0, 3)]
+        assert stage.rows(OLD) == stage.rows(NEW)
+
+
+@pytest.mark.parametrize("wanted", [NEW, OLD])
+async def test_the_next_command_finishes_what_a_dead_one_began(urls, wanted):
+    async with staged(urls, lease=timedelta(seconds=0.5)) as stage:
+        write(urls[OLD], 1)
+        process = await child(urls, NEW, Step.OPEN)
+        await process.wait()
+        assert (await stage.switch(wanted)).serving == wanted
+        assert stage.modes() == ("la" if wanted == NEW else "al")
+
+
+async def test_a_coordinator_that_was_frozen_before_its_decision_decides_nothing(urls):
+    """Its lease has run out, the old side serves again, and then its statement that opens the new one arrives."""
+    async with staged(urls, lease=timedelta(seconds=0.5)) as stage:
+        process = await child(urls, NEW, Step.OPEN, how="STOP")
+        while stage.modes() != "nl":
+            await asyncio.sleep(0.01)
+        while stage.one(OLD, "SELECT held_until > clock_timestamp() FROM syncline_gate.journal"):
+            await asyncio.sleep(0.02)
+        assert (await stage.switch(OLD)).serving == OLD
+        write(urls[OLD], 1)
+        os.kill(process.pid, signal.SIGCONT)
+        await process.wait()
+        assert stage.modes() == "al"
+        await stage.quiet()
+        assert stage.rows(OLD) == stage.rows(NEW)
+
+
+async def test_the_side_that_was_closed_is_opened_by_a_new_number_only(urls):
+    """Both gates know the number that turned back before the old side serves again."""
+    async with staged(urls) as stage:
+        stage.link.fails = "a row differs"
+        with pytest.raises(SwitchError, match="a row differs"):
+            await stage.switch(NEW)
+        assert stage.modes() == "al"
+        first = (await stage.gates[OLD].read()).number
+        assert (await stage.gates[NEW].read()).number == first
+        with pytest.raises(SupersededError):
+            await stage.gates[NEW].change(first - 1, Verb.OPEN, SHORT)
+
+
+async def test_a_writer_that_does_not_end_makes_the_old_side_serve_again(urls):
+    async with staged(urls) as stage:
+        with psycopg.connect(urls[OLD], application_name="import") as frozen:
+            frozen.execute("INSERT INTO items (writer, n) VALUES (0, 1)")
+            with pytest.raises(
+                SwitchAbortedError, match=rf"primary serves as before.*pid {frozen.info.backend_pid} \(import\)"
+            ):
+                await stage.switch(NEW, pause=SHORT)
+            write(urls[OLD], 2)  # nobody is refused any more, though that one is still open
+            assert stage.modes() == "al"
+        assert (await stage.switch(NEW)).serving == NEW
+        assert [row[1:] for row in stage.rows(NEW)] == [(0, 1), (0, 2)]
+
+
+async def test_a_link_that_is_not_through_makes_the_old_side_serve_again(urls):
+    async with staged(urls) as stage:
+        stage.link.paused = True
+        write(urls[OLD], 1)
+        with pytest.raises(SwitchAbortedError, match="the link was not through"):
+            await stage.switch(NEW, pause=SHORT)
+        assert (stage.modes(), stage.link.verified) == ("al", 0)
+        write(urls[OLD], 2)
+        stage.link.paused = False
+        await stage.switch(NEW)
+        assert [row[1:] for row in stage.rows(NEW)] == [(0, 1), (0, 2)]
+
+
+async def test_nothing_is_closed_where_a_gate_is_missing(urls):
+    async with staged(urls) as stage:
+        with psycopg.connect(urls[NEW], autocommit=True) as connection:
+            connection.execute("ALTER TABLE items DISABLE TRIGGER syncline_gate")
+        steps = []
+        with pytest.raises(SwitchError, match=r"data: public\.items has no gate"):
+            await stage.switch(NEW, told=steps.append)
+        assert stage.modes() == "al"
+        assert Step.CLOSE not in steps
+
+
+async def test_a_frozen_link_does_not_keep_both_sides_closed(urls):
+    """It has passed the gate of the new side, and its server process would wait for ever."""
+    async with staged(urls) as stage:
+        with psycopg.connect(urls[NEW]) as frozen:
+            frozen.execute(
+                "SELECT set_config('syncline.link', 'stub', true), set_config('syncline.gate_link', '0', true)"
+            )
+            frozen.execute("INSERT INTO items VALUES (100, 0, 0)")
+            assert (await stage.switch(NEW)).serving == NEW
+            with pytest.raises(psycopg.OperationalError):
+                frozen.commit()
+            with contextlib.suppress(psycopg.Error):
+                frozen.close()
+
+
+async def test_the_other_side_wanted_stops_a_coordinator_before_its_decision(urls):
+    async with staged(urls, lease=timedelta(seconds=0.2)) as stage:
+        stage.link.paused = True
+        write(urls[OLD], 1)
+        switching = asyncio.create_task(stage.switch(NEW))
+        while stage.modes() != "nl":
+            await asyncio.sleep(0.01)
+        await stage.move.journal.want(OLD)
+        with pytest.raises(SwitchAbortedError, match="primary serves"):
+            await switching
+        assert stage.modes() == "al"
+
+
+async def test_a_journal_that_was_set_back_draws_numbers_above_the_gates(urls):
+    async with staged(urls) as stage:
+        await stage.switch(NEW)
+        with psycopg.connect(urls[OLD]) as connection:
+            connection.execute("UPDATE syncline_gate.journal SET number = 0, phase_number = 0")
+        await stage.switch(OLD)
+        assert stage.modes() == "al"
