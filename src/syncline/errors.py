@@ -123,6 +123,14 @@ class LaneLostError(TargetUnavailableError):
         """It may be written, now or later: nothing may be sent again under these epochs."""
 
 
+class CopyError(SynclineError):
+    """Tables cannot be copied."""
+
+
+class RejectedRowError(CopyError):
+    """The target refuses a row of a table that is copied."""
+
+
 class ForeignTargetError(TargetError):
     """The target belongs to another source."""
 

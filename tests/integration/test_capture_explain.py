@@ -48,7 +48,9 @@ def explain(conn: psycopg.Connection[Any], query: str, values: dict[str, Any]) -
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
+    """List the nodes of a plan, but for the look at the tables that are being copied: a row for each, once."""
+    below = [child for child in plan.get("Plans", ()) if child.get("Relation Name") != "copy"]
+    return [plan, *(node for child in below for node in nodes(child))]
 
 
 def scans(plan: dict[str, Any]) -> set[tuple[str, str]]:

@@ -51,6 +51,8 @@ SQL = "syncline/engines/postgres/target"
 SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
+COPYING = f"{POSTGRES}/copying"
+COPY = f"{TESTS}/test_copy.py"
 
 
 @dataclass(frozen=True)
@@ -754,7 +756,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "walk-against-its-index",
         "a key is walked in the order of its declaration, whatever its index has",
-        [Swap("syncline/engines/postgres/key_sql.py", "_index_order", "tuple(names) not in known", "False")],
+        [Swap("syncline/engines/postgres/key_sql.py", "index_order", "tuple(names) not in known", "False")],
         [f"{TESTS}/test_backfill_keys.py::test_a_chunk_in_the_middle_of_a_large_table_is_a_range_of_its_index"],
     ),
     Mutant(
@@ -2200,6 +2202,77 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         ["tests/cases/test_newer_releases.py::test_a_foreign_key_that_is_not_enforced_changes_nothing"],
+    ),
+    # -- the initial copy
+    Mutant(
+        "copy-beside-marks",
+        "marks of a table are read while it is being copied",
+        [
+            Swap(
+                f"{JOURNAL}/queries.sql",
+                "read_marks",
+                "AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)",
+                "",
+            )
+        ],
+        [f"{COPY}::test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on"],
+    ),
+    Mutant(
+        "copy-beside-sweeps",
+        "a sweep begins while its table is being copied",
+        [
+            Swap(
+                f"{JOURNAL}/tasks.sql",
+                "claim",
+                "AND (kind <> 'sweep' OR entity NOT IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL))",
+                "",
+            )
+        ],
+        [f"{COPY}::test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on"],
+    ),
+    Mutant(
+        "copy-range-not-entered",
+        "a copier does not look whether the range is still its own, and holds nothing of it",
+        [
+            Swap(
+                f"{COPYING}/carrier.py",
+                "SqlCarrier._carried",
+                "if target.execute(block('enter', self._schema), mine).fetchone() is None: ...",
+                "if False: ...",
+            )
+        ],
+        [f"{COPY}::test_a_frozen_copier_cannot_commit_after_another_one_has_begun_its_range"],
+    ),
+    Mutant(
+        "copy-done-apart",
+        "that a range is done is committed after its rows",
+        [Swap(f"{COPYING}/carrier.py", "SqlCarrier._carried", "target.transaction()", "contextlib.nullcontext()")],
+        [f"{COPY}::test_a_killed_copy_goes_on_at_the_cost_of_one_range"],
+    ),
+    Mutant(
+        "copy-not-fenced",
+        "what was read before the copy began may still be written beside it",
+        [Swap("syncline/copying/copier.py", "Copier._begin", "await self.target.announce(epochs)", "pass")],
+        [f"{COPY}::test_what_was_read_before_the_copy_began_is_not_written_any_more"],
+    ),
+    Mutant(
+        "copy-declared-quietly",
+        "readers that have passed over a table's marks do not begin anew when it is declared copied",
+        [
+            Swap(
+                f"{COPYING}/copies.py",
+                "SqlCopies.declare.declared",
+                "await self.take_lanes(above=0)",
+                "pass",
+            )
+        ],
+        [f"{COPY}::test_marks_that_were_passed_over_are_read_when_the_table_is_declared"],
+    ),
+    Mutant(
+        "copy-conflicts-forgotten",
+        "rows that wait for others are left out of the copy, and nobody writes them",
+        [Swap(f"{COPYING}/carrier.py", "SqlCarrier._staged", "if keys: ...", "if False: ...")],
+        [f"{COPY}::test_values_that_move_and_parents_that_are_late_are_left_to_the_relay"],
     ),
 )
 

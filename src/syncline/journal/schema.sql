@@ -221,6 +221,17 @@ COMMENT ON INDEX syncline.verification_worker IS 'Syncline: one continuous verif
 COMMENT ON TABLE syncline.verification IS
     'Syncline: passes under way: how far each has come, so that another run goes on. One row for all workers: who has it verifies.';
 
+CREATE TABLE syncline.copy (
+    entity    smallint PRIMARY KEY,
+    id        uuid NOT NULL DEFAULT gen_random_uuid(),
+    begun_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    fenced    boolean NOT NULL DEFAULT false,
+    looked_at timestamptz,
+    copied_at timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE syncline.copy IS 'Syncline: tables that are being copied, or were: marks and sweeps of one wait until it is declared copied.';
+COMMENT ON COLUMN syncline.copy.fenced IS 'No batch that was read before can be written any more: rows may be copied.';
+
 CREATE FUNCTION syncline.lane_of(entity smallint, key text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
     AS $$ SELECT (pg_catalog.hashtextextended(key, entity::bigint) & 63)::smallint $$;

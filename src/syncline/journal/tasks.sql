@@ -21,12 +21,14 @@ SELECT (SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS co
        extract(epoch FROM clock_timestamp())::float8
 
 -- name: claim
--- Only what this configuration knows: a task of another entity waits for a worker that has it.
+-- Only what this configuration knows: a task of another entity waits for a worker that has it. A sweep would not see the rows
+-- of a copy that are not committed yet.
 UPDATE syncline.task SET claimed_by = %(worker)s, claimed_until = clock_timestamp() + %(ttl)s
 WHERE id = (
     SELECT id FROM syncline.task
     WHERE (claimed_until IS NULL OR claimed_until < clock_timestamp() OR claimed_by = %(worker)s)
       AND entity = ANY(%(entities)s::smallint[]) AND (%(only)s::bigint IS NULL OR id = %(only)s)
+      AND (kind <> 'sweep' OR entity NOT IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL))
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id, kind, entity, reason, options, progress

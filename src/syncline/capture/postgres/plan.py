@@ -377,7 +377,7 @@ def _update(id_: int, values: Sequence[object]) -> sql.Composed:
 
 def forget_entity(id_: int) -> list[sql.Composed]:
     """Compose the removal of what the worker can no longer understand."""
-    tables = ("outbox", "deferred", "parked", "task")
+    tables = ("outbox", "deferred", "parked", "task", "copy")
     query = sql.SQL("/* syncline */ DELETE FROM {} WHERE entity = {}")
     return [query.format(sql.Identifier("syncline", table), sql.Literal(id_)) for table in tables]
 

@@ -80,7 +80,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
     table = projection.shape.table
     columns = [column_of(table, column.name) for column in projection.key]
     casts = [key_type(column).sql for column in projection.key]
-    order = _index_order(plan)
+    order = index_order(plan)
     parts = {
         "table": table_of(table),
         "columns": commas(columns),
@@ -130,7 +130,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
     )
 
 
-def _index_order(plan: Plan) -> tuple[int, ...]:
+def index_order(plan: Plan) -> tuple[int, ...]:
     """The key as its index has it: in another order every chunk would sort the whole table."""
     names = [column.name for column in plan.projection.key]
     known = plan.projection.shape.unique_keys

@@ -1,0 +1,312 @@
+"""Copies tables: marks wait, ranges are carried over, the table is declared copied, and its marks are read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from syncline.backfill.latency import Latency
+from syncline.copying.order import Order, ordered
+from syncline.copying.pace import Pacing
+from syncline.errors import CopyError, RejectedRowError, SynclineError, TargetRefusedError
+from syncline.ports import Plan, Target
+from syncline.ports.copying import (
+    Bounds,
+    Carrier,
+    Copied,
+    Copies,
+    Copy,
+    Destination,
+    Range,
+    RangeLostError,
+    Ranges,
+)
+
+LOOK_SECONDS = 0.25
+"""Between two looks at how long the source takes."""
+RANGE_ROWS = 200_000
+RANGE_BYTES = 32 * 1024 * 1024
+RETRIES = 5
+FIRST_PAUSE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a table's copy is."""
+
+    entity: str
+    rows: int = 0
+    """In ranges that are done."""
+    passed: int = 0
+    """Of those that are under way."""
+    total: int = 0
+    """About so many there are."""
+    ranges: int = 0
+    done: int = 0
+    left: int = 0
+    """Rows that wait for others: they are marked, and a worker writes them."""
+    waiting: str = ""
+    finished: bool = False
+    """Declared copied."""
+    error: SynclineError | None = None
+
+    def add(self, copied: Copied) -> None:
+        """Count a range that is done."""
+        self.rows += copied.rows
+        self.left += len(copied.left)
+        self.done += 1
+        self.waiting = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a range may be."""
+
+    rows: int = RANGE_ROWS
+    bytes: int = RANGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a copy would do with a table."""
+
+    plan: Plan
+    destination: Destination
+    copy: Copy | None
+    """Begun before, and not declared."""
+    empty: bool
+    ranges: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Table:
+    plan: Plan
+    copy: Copy
+    ranges: Sequence[Range]
+    progress: Progress
+
+
+@dataclass(slots=True)
+class Copier:
+    """Copies tables of one link.
+
+    Args:
+        copies: the source's memory.
+        ranges: the target's.
+        target: announces epochs, so that nothing that was read before is written later.
+        carrier: makes what carries ranges over, for one thread.
+        pacing: shared by all threads.
+        parallel: ranges at a time.
+        told: called with the progress of a table; must be quick.
+
+    """
+
+    copies: Copies
+    ranges: Ranges
+    target: Target
+    carrier: Callable[[], Carrier]
+    pacing: Pacing
+    parallel: int = 1
+    sizes: Sizes = Sizes()
+    told: Callable[[Progress], None] = lambda _: None
+    latency: Latency = field(default_factory=Latency)
+
+    async def prospects(self, plans: Sequence[Plan]) -> tuple[list[Prospect], Order]:
+        """Look at both sides of tables, in the order in which they are to be copied; nothing is changed.
+
+        Raises:
+            UnsuitableTargetError, PrivilegeError: a table cannot be written.
+
+        """
+        known = await self.copies.all()
+        found = {}
+        for plan in plans:
+            destination = await self.ranges.describe(plan)
+            copy = known.get(plan.id)
+            begun = copy if copy is not None and copy.copied_at is None else None
+            found[destination.name] = Prospect(plan, destination, begun, await self.ranges.is_empty(plan))
+        order = ordered({name: one.destination.parents for name, one in found.items()})
+        return [found[name] for name in order.names], order
+
+    async def run(self, plans: Sequence[Plan], *, replace: bool = False) -> list[Progress]:
+        """Copy tables; those whose copy was begun before go on.
+
+        A table of which a row is refused stops, and the others go on.
+
+        Args:
+            plans: the entities.
+            replace: delete what is in the tables of the target whose copies begin.
+
+        Raises:
+            CopyError: a table of the target is not empty.
+            SynclineError: a side cannot be reached, or refuses to work; run it again, and it goes on.
+
+        """
+        await self.ranges.prepare()
+        known = await self.copies.all()
+        wanted = [plan for plan in plans if replace or _is_due(known.get(plan.id))]
+        prospects, _ = await self.prospects(wanted)
+        if not replace:
+            _require_empty([one for one in prospects if one.copy is None and not one.empty])
+        await self._begin([one.plan for one in prospects if one.copy is None])
+        tables = await self._laid(prospects, replace=replace)
+        for table in tables:
+            await self._copy(table)
+        return [table.progress for table in tables]
+
+    async def _begin(self, plans: Sequence[Plan]) -> None:
+        """Have marks wait, and see that no batch that was read before is written any more."""
+        above = max((await self.target.lane_epochs()).values(), default=0)
+        if plans:
+            epochs = await self.copies.begin([plan.id for plan in plans], above=above)
+        elif any(copy.copied_at is None and not copy.fenced for copy in (await self.copies.all()).values()):
+            epochs = await self.copies.take_lanes(above=above)
+        else:
+            return
+        await self.target.announce(epochs)
+        waiting = [one.entity for one in (await self.copies.all()).values() if one.copied_at is None]
+        await self.copies.fenced(waiting)
+
+    async def _laid(self, prospects: Sequence[Prospect], *, replace: bool) -> list[_Table]:
+        """Find the ranges of each table, and lay those of copies that begin: in one transaction, children first."""
+        known = await self.copies.all()
+        tables, new = [], []
+        for one in prospects:
+            copy = known[one.plan.id]
+            ranges = await self.ranges.of(copy)
+            layout = await self.copies.layout(one.plan, range_rows=self.sizes.rows, range_bytes=self.sizes.bytes)
+            if not ranges:
+                new.append((one, copy, [Bounds(None, None)] if refers_to_itself(one) else layout.bounds))
+            progress = Progress(one.plan.name, total=layout.rows)
+            tables.append(_Table(one.plan, copy, ranges, progress))
+        if new and not replace:
+            await self._require_still_empty([one for one, _, _ in new])
+        await self.ranges.lay([(copy, one.plan, bounds) for one, copy, bounds in reversed(new)], replace=replace)
+        for table in tables:
+            table.ranges = table.ranges or await self.ranges.of(table.copy)
+            _count(table)
+        return tables
+
+    async def _require_still_empty(self, begun: Sequence[Prospect]) -> None:
+        filled = [one for one in begun if not await self.ranges.is_empty(one.plan)]
+        if filled:
+            await self.copies.give_up([one.plan.id for one in begun])
+            _require_empty(filled)
+
+    async def _copy(self, table: _Table) -> None:
+        try:
+            await self._carry_all(table)
+        except RejectedRowError as error:
+            table.progress.error = error
+            self.told(table.progress)
+            return
+        if not await self.copies.declare(table.copy):
+            raise CopyError(
+                f"{table.plan.name}: its copy was given up, or begun anew, by somebody else meanwhile",
+                hint="`syncline copy --replace` begins anew",
+            )
+        await self.ranges.forget(table.copy)
+        table.progress.finished = True
+        self.told(table.progress)
+
+    async def _carry_all(self, table: _Table) -> None:
+        """Carry a table's ranges over by as many threads as there may be; after an error no further one is begun."""
+        left = [part for part in reversed(table.ranges) if not part.done]
+        self.told(table.progress)
+        watching = asyncio.create_task(self._watch(table))
+        try:
+            threads = [self._carry(table, left) for _ in range(min(self.parallel, len(left)))]
+            errors = [one for one in await asyncio.gather(*threads, return_exceptions=True) if one is not None]
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+        for error in sorted(errors, key=lambda one: isinstance(one, RejectedRowError)):
+            raise error
+
+    async def _carry(self, table: _Table, left: list[Range]) -> None:
+        carrier = self.carrier()
+        try:
+            while left:
+                await self._carry_one(table, left.pop(), carrier)
+        except BaseException:
+            left.clear()
+            raise
+        finally:
+            carrier.close()
+
+    async def _carry_one(self, table: _Table, part: Range, carrier: Carrier) -> None:
+        for tries in range(RETRIES):
+            try:
+                copied = await self._carried(table, part, carrier)
+            except RangeLostError:
+                copied = Copied(0, 0)  # somebody else has done it
+            except SynclineError as error:
+                if not error.retryable or isinstance(error, TargetRefusedError) or tries + 1 == RETRIES:
+                    raise
+                table.progress.waiting = f"tries again: {error.message}"
+                self.told(table.progress)
+                await asyncio.sleep(FIRST_PAUSE_SECONDS * 2**tries)
+                continue
+            table.progress.add(copied)
+            self.told(table.progress)
+            return
+
+    async def _carried(self, table: _Table, part: Range, carrier: Carrier) -> Copied:
+        """Carry in a thread; whoever is cancelled waits until it has rolled back: it uses connections of its own."""
+        progress, passed = table.progress, 0
+
+        def tell(rows: int, size: int) -> None:
+            nonlocal passed
+            passed += rows
+            progress.passed += rows  # for a display: threads share it without a lock
+            self.pacing.passed(rows, size)
+
+        running = asyncio.ensure_future(asyncio.to_thread(carrier.carry, table.plan, part, tell))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self.pacing.stop()
+            await asyncio.wait({running})
+            running.exception()
+            raise
+        finally:
+            progress.passed -= passed
+
+    async def _watch(self, table: _Table) -> None:
+        """Look how long the source takes, and tell how far the copy is."""
+        while True:
+            if self.pacing.rate is not None:
+                took = await self.copies.look(table.copy)
+                self.latency.note(took, at=asyncio.get_running_loop().time())
+                self.pacing.heed(strained=self.latency.strained)
+                table.progress.waiting = "lets the source recover" if self.pacing.slowed else ""
+            self.told(table.progress)
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _is_due(copy: Copy | None) -> bool:
+    return copy is None or copy.copied_at is None
+
+
+def refers_to_itself(one: Prospect) -> bool:
+    """Tell whether rows of a table refer to others of it: then one transaction must bring them all."""
+    return one.destination.name in one.destination.parents
+
+
+def _require_empty(filled: Sequence[Prospect]) -> None:
+    if filled:
+        names = ", ".join(one.destination.name for one in filled)
+        raise CopyError(
+            f"not empty in the target: {names}",
+            hint="empty it, or `--replace`, which deletes what is there; or `syncline backfill`, which writes over it",
+        )
+
+
+def _count(table: _Table) -> None:
+    progress = table.progress
+    progress.ranges = len(table.ranges)
+    progress.done = sum(part.done for part in table.ranges)
+    progress.rows = sum(part.rows for part in table.ranges if part.done)

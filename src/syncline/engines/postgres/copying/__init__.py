@@ -1,0 +1,1 @@
+"""Copying tables from one PostgreSQL to another, in ranges of keys."""

@@ -1,0 +1,351 @@
+"""The initial copy between two PostgreSQL databases, beside writers, killed anywhere: both end equal."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from syncline.copying.copier import Copier, Progress, Sizes
+from syncline.engines.postgres.copying import carrier as carrier_module
+from syncline.engines.postgres.copying.carrier import SqlCarrier
+from syncline.engines.postgres.target.target import SqlTarget
+from syncline.errors import CopyError, SynclineError
+from syncline.model.entity import Fields
+from syncline.ports.copying import Copied, Range, RangeLostError
+from tests import engines
+from tests.acceptance.values import TYPES, random_pair
+from tests.copying import pair
+from tests.relay import PATIENCE, entity, until
+
+ITEM = "CREATE TABLE item (id bigint PRIMARY KEY, name text, qty int NOT NULL DEFAULT 0)"
+
+
+@pytest.fixture
+def other(postgres):
+    with engines.fresh_database(postgres.url) as url:
+        yield url
+
+
+@pytest.fixture
+async def items(database, other, monkeypatch):
+    async with pair(database, other, monkeypatch, ITEM, [entity("item")]) as made:
+        made.sql("ALTER TABLE item DISABLE TRIGGER USER")
+        made.sql("INSERT INTO item SELECT n, 'n' || n, n FROM generate_series(1, 1000) AS n")
+        made.sql("ALTER TABLE item ENABLE TRIGGER USER; ANALYZE item")
+        yield made
+
+
+async def test_rows_are_copied_in_ranges_beside_writers_and_then_relayed(items) -> None:
+    """Marks wait while the table is copied, and are read when it is declared."""
+    dice = random.Random(3)
+
+    def written(*_: object) -> None:
+        for _ in range(3):
+            one = dice.randint(1, 1000)
+            items.sql("DELETE FROM item WHERE id = %s", one)
+            items.sql("UPDATE item SET id = id + 1000, qty = -1 WHERE id = %s", dice.randint(1, 1000))
+            items.sql("INSERT INTO item VALUES (%s, 'new') ON CONFLICT DO NOTHING", dice.randint(-10, 3000))
+
+    async with items.worker():
+        (progress,) = await items.copy(told=written)
+        assert (progress.finished, progress.done) == (True, progress.ranges)
+        assert progress.ranges >= 8
+        await items.settled()
+        items.sql("UPDATE item SET qty = qty + 1")
+        await items.settled()
+
+
+class Killed(Exception):  # noqa: N818
+    """A copier ends here."""
+
+
+def killed_at(point: str, number: int) -> Callable[[SqlCarrier], SqlCarrier]:
+    """Have a carrier end at a point of a range: its connections are cut, as those of a killed process."""
+
+    def wrap(carrier: SqlCarrier) -> SqlCarrier:
+        poured, carried = carrier._poured, carrier.carry
+
+        def pour(source: Any, target: Any, plan: Any, part: Range, tell: Any) -> Copied:
+            if part.number == number and point == "before the copy":
+                raise Killed
+            copied = poured(source, target, plan, part, tell)
+            if part.number == number and point == "before it is done":
+                raise Killed
+            return copied
+
+        def carry(plan: Any, part: Range, tell: Any) -> Copied:
+            def told(rows: int, size: int) -> None:
+                if part.number == number and point == "in the middle" and rows:
+                    raise Killed
+                tell(rows, size)
+
+            copied = carried(plan, part, told)
+            if part.number == number and point == "after it is done":
+                raise Killed
+            return copied
+
+        carrier._poured, carrier.carry = pour, carry  # type: ignore[method-assign]
+        return carrier
+
+    return wrap
+
+
+@pytest.mark.parametrize("point", ["before the copy", "in the middle", "before it is done", "after it is done"])
+async def test_a_killed_copy_goes_on_at_the_cost_of_one_range(items, point) -> None:
+    carried: list[int] = []
+
+    def counted(carrier: SqlCarrier) -> SqlCarrier:
+        carry = carrier.carry
+
+        def noted(plan: Any, part: Range, tell: Any) -> Copied:
+            carried.append(part.number)
+            return carry(plan, part, tell)
+
+        carrier.carry = noted  # type: ignore[method-assign]
+        return carrier
+
+    with pytest.raises(Killed):
+        await items.copy(wrap=killed_at(point, 4))
+    items.sql("UPDATE item SET name = 'later' WHERE id % 7 = 0")
+    items.sql("DELETE FROM item WHERE id % 11 = 0")
+    (progress,) = await items.copy(wrap=counted)
+    assert carried == list(range(5 if point == "after it is done" else 4, progress.ranges + 1))
+    assert progress.left == 0
+    async with items.worker():
+        await items.settled()
+
+
+async def test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on(database, other, monkeypatch) -> None:
+    ddl = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY)"
+    async with pair(database, other, monkeypatch, ddl, [entity("item"), entity("tag")]) as made:
+        made.sql("INSERT INTO item SELECT n FROM generate_series(1, 300) AS n")
+        async with made.worker():
+            await made.settled()
+            with pytest.raises(Killed):
+                async with made.copier(wrap=killed_at("before the copy", 1)) as (copier, plans):
+                    await copier.run([plan for plan in plans if plan.name == "item"], replace=True)
+            made.sql("DELETE FROM item WHERE id = 7; INSERT INTO tag VALUES (1)")
+            made.sql("INSERT INTO syncline.task (kind, entity, reason) VALUES ('sweep', 1, 'test')")
+            await until(lambda: made.count("tag") == 1, what="the other table's mark is applied")
+            await made.renewed()
+            assert made.counts() | {"outbox": 1, "task": 1} == made.counts()
+            await made.copy(names=["item"])
+            await made.settled()
+
+
+async def test_marks_that_were_passed_over_are_read_when_the_table_is_declared(database, other, monkeypatch) -> None:
+    monkeypatch.setattr("syncline.relay.reader.FLOOR_SECONDS", 0.01)
+    ddl = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY)"
+    async with (
+        pair(database, other, monkeypatch, ddl, [entity("item"), entity("tag")]) as made,
+        made.worker() as worker,
+    ):
+        with pytest.raises(Killed):
+            await made.copy(names=["item"], wrap=killed_at("before the copy", 1))
+        made.sql("INSERT INTO item VALUES (1)")
+        marked = made.value("SELECT max(seq) FROM syncline.outbox")
+        for number in range(100_000):
+            made.sql("INSERT INTO tag VALUES (%s)", number)
+            await asyncio.sleep(0.005)
+            floor = worker._pump._reader._floor if worker._pump else None
+            if floor is not None and floor.value > marked:
+                break
+        await made.copy(names=["item"])
+        await made.settled()
+
+
+async def test_what_was_read_before_the_copy_began_is_not_written_any_more(items, monkeypatch) -> None:
+    """A worker has read a state and freezes; the row goes, the copy begins and ends; then it goes on."""
+    read, going = asyncio.Event(), asyncio.Event()
+    apply = SqlTarget.apply
+
+    async def frozen(self: SqlTarget, batch: Any) -> Any:
+        if not going.is_set():
+            read.set()
+            await going.wait()
+        return await apply(self, batch)
+
+    monkeypatch.setattr(SqlTarget, "apply", frozen)
+    async with items.worker():
+        items.sql("UPDATE item SET name = 'read' WHERE id = 5")
+        await asyncio.wait_for(read.wait(), PATIENCE)
+        items.sql("DELETE FROM item WHERE id = 5")
+        async with items.copier() as (copier, plans):
+            begin = copier._begin
+
+            async def begun(wanted: Any) -> None:
+                await begin(wanted)
+                going.set()
+                await until(lambda: items.seen.drops, what="the batch is dropped")
+                assert items.count("item") == 0
+
+            monkeypatch.setattr(Copier, "_begin", lambda _, wanted: begun(wanted))
+            await copier.run(plans)
+        await items.settled()
+
+
+async def test_a_frozen_copier_cannot_commit_after_another_one_has_begun_its_range(items, monkeypatch) -> None:
+    """It has read a row, which is deleted before the second one reads; its transaction is ended, not waited for."""
+    monkeypatch.setattr(carrier_module, "WAIT_SECONDS", 0.3)
+    items.sql("DELETE FROM item WHERE id > 1")
+    pour = carrier_module.pour
+    read, going = threading.Event(), threading.Event()
+
+    def slow(source: Any, query: bytes, target: Any, write: bytes, tell: Any) -> tuple[int, int]:
+        """Read everything, and write it much later, as large buffers on the way would."""
+        if read.is_set():
+            return pour(source, query, target, write, tell)
+        with source.cursor().copy(query) as copy:
+            data = b"".join(bytes(part) for part in copy)
+        read.set()
+        going.wait(PATIENCE)
+        try:
+            with target.cursor().copy(write) as copy:
+                copy.write(data)
+        except psycopg.Error as error:
+            error.of_target = True
+            raise
+        return 1, len(data)
+
+    monkeypatch.setattr(carrier_module, "pour", slow)
+    async with items.copier() as (first, plans), items.copier() as (second, _):
+        freezing = asyncio.create_task(first.run(plans))
+        await until(read.is_set, what="the first one has read")
+        await first.ranges._connection.close()  # the copy's own lock is the server's to give back
+        items.sql("DELETE FROM item")
+        await second.run(plans)
+        async with items.worker():
+            await items.drained()
+            going.set()
+            (failed,) = await asyncio.gather(freezing, return_exceptions=True)
+            assert isinstance(failed, SynclineError | RangeLostError)
+            await items.settled()
+        assert items.count("item") == 0
+
+
+async def test_rows_are_refused_by_name_and_other_tables_are_copied(database, other, monkeypatch) -> None:
+    here = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY, item bigint REFERENCES item)"
+    there = here.replace("name text", "name text CHECK (name <> 'n77')")
+    async with pair(database, other, monkeypatch, here, [entity("item"), entity("tag")], there=there) as made:
+        made.sql("INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 300) AS n; INSERT INTO tag VALUES (1)")
+        item, tag = await made.copy()
+        assert tag.finished
+        assert made.count("tag") == 1
+        assert not item.finished
+        assert item.error is not None
+        assert re.search(r"item: .*\"item_name_check\".*range 1, .*line 77", item.error.message)
+        made.there.execute("ALTER TABLE item DROP CONSTRAINT item_name_check")
+        (item,) = await made.copy()
+        assert item.finished
+        async with made.worker():
+            await made.settled()
+
+
+async def test_a_target_that_is_not_empty_is_refused_and_marks_are_read_again(items) -> None:
+    items.there.execute("INSERT INTO item VALUES (5, 'other'), (5000, 'stray')")
+    with pytest.raises(CopyError, match=r"not empty in the target: public\.item"):
+        await items.copy()
+    async with items.worker():
+        items.sql("UPDATE item SET qty = 7 WHERE id = 5")
+        await until(items.is_drained, what="marks are read")
+        await items.copy(replace=True)
+        await items.settled()
+
+
+async def test_values_that_move_and_parents_that_are_late_are_left_to_the_relay(database, other, monkeypatch) -> None:
+    """Ranges have snapshots of their own: a later one may hold a value that a row of an earlier one still has."""
+    ddl = (
+        "CREATE TABLE part (id int PRIMARY KEY, code text UNIQUE);"
+        "CREATE TABLE line (id int PRIMARY KEY, part int NOT NULL REFERENCES part)"
+    )
+    async with pair(database, other, monkeypatch, ddl, [entity("line"), entity("part")]) as made:
+        made.sql("INSERT INTO part SELECT n, 'c' || n FROM generate_series(1, 400) AS n; ANALYZE part")
+        made.sql("INSERT INTO line SELECT n, n FROM generate_series(1, 200) AS n")
+        moved = []
+
+        def told(progress: Progress) -> None:
+            if progress.done == 1 and not moved:
+                moved.append(1)
+                made.sql("UPDATE part SET code = NULL WHERE id = 1; UPDATE part SET code = 'c1' WHERE id = 400")
+                made.sql("INSERT INTO part VALUES (0, 'zero'); INSERT INTO line VALUES (0, 0)")
+
+        part, line = await made.copy(told=told)
+        assert (part.entity, part.left, line.left) == ("part", 1, 1)
+        async with made.worker():
+            await made.settled()
+
+
+async def test_tables_that_refer_to_themselves_and_to_each_other(database, other, monkeypatch) -> None:
+    ddl = (
+        "CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree, leaf int);"
+        "CREATE TABLE leaf (id int PRIMARY KEY, tree int REFERENCES tree);"
+        "ALTER TABLE tree ADD FOREIGN KEY (leaf) REFERENCES leaf"
+    )
+    async with pair(database, other, monkeypatch, ddl, [entity("tree"), entity("leaf")]) as made:
+        made.sql("INSERT INTO tree SELECT n, CASE WHEN n < 300 THEN n + 1 END FROM generate_series(1, 300) AS n")
+        made.sql("INSERT INTO leaf SELECT n, n FROM generate_series(1, 300) AS n; ANALYZE tree")
+        made.sql("UPDATE tree SET leaf = 7 WHERE id = 3")
+        async with made.copier() as (copier, plans):
+            _, order = await copier.prospects(plans)
+            assert [set(circle) for circle in order.circles] == [{"public.tree", "public.leaf"}]
+            await copier.run(plans)
+        async with made.worker():
+            await made.settled()
+
+
+async def test_every_type_composite_keys_and_other_orders_of_columns(database, other, monkeypatch) -> None:
+    columns = ", ".join(f"c{number} {type_}" for number, type_ in enumerate(TYPES))
+    types = (
+        "CREATE TYPE mood AS ENUM ({}); CREATE DOMAIN price AS numeric(12,2);"
+        "CREATE TYPE pair AS (a int, b text[]); CREATE TABLE item ({})"
+    )
+    here = types.format(
+        "'sad', 'so-so', 'überglücklich'",
+        f"gone int, k2 text, k1 int, {columns}, drop_me int, twice int GENERATED ALWAYS AS (k1 * 2) STORED,"
+        "auto bigint GENERATED ALWAYS AS IDENTITY (START 50), old text, small int, PRIMARY KEY (k1, k2)",
+    )
+    backwards = ", ".join(reversed([f"c{number} {type_}" for number, type_ in enumerate(TYPES)]))
+    there = types.format(
+        "'überglücklich', 'so-so', 'sad'",
+        f"k1 int, k2 text, new text, {backwards}, twice int GENERATED ALWAYS AS (k1 * 2) STORED,"
+        "auto bigint GENERATED ALWAYS AS IDENTITY, small int, PRIMARY KEY (k2, k1)",
+    )
+    fields = Fields(exclude=("drop_me",), rename={"old": "new"})
+    dice = random.Random(11)
+    async with pair(database, other, monkeypatch, here, [entity("item", fields=fields)], there=there) as made:
+        made.sql("ALTER TABLE item DROP COLUMN gone; ALTER TABLE item ADD odd pair")  # documents have no form for it
+        made.there.execute("ALTER TABLE item ADD odd pair")
+        named = ", ".join(["k1, k2, old, small, odd", *(f"c{number}" for number in range(len(TYPES)))])
+        values = ", ".join(
+            [
+                "%s",
+                "%s",
+                "%s",
+                "1",
+                "%s::text::pair",
+                *(f"%s::text::{type_.removesuffix(' NOT NULL')}" for type_ in TYPES),
+            ]
+        )
+        for number in range(60):
+            odd = dice.choice(('(1,"{a,\\"b c\\",NULL}")', "(,)", None))
+            drawn = [random_pair(one, dice)[0] for one in TYPES]
+            key = (number % 7, f"b'\\ {number}")
+            made.sql(f"INSERT INTO item ({named}) VALUES ({values})", *key, f"o{number}", odd, *drawn)
+        made.sql("DELETE FROM syncline.outbox; ANALYZE item")
+        read = "SELECT to_jsonb(t) - 'old' - 'drop_me' - 'new' || jsonb_build_object('n', t.{}) FROM item AS t ORDER BY k1, k2"
+        for change in ("", "ALTER TABLE item ALTER small TYPE bigint"):  # the second time values travel as texts
+            if change:
+                made.there.execute(change)
+            async with made.copier(sizes=Sizes(rows=20, bytes=1 << 30)) as (copier, plans):
+                (prospect,), _ = await copier.prospects(plans)
+                assert prospect.destination.binary is not bool(change), prospect.destination.why_text
+                (progress,) = await copier.run(plans, replace=True)
+            assert progress.ranges >= 3
+            assert made.sql(read.format("old")) == made.there.execute(read.format("new")).fetchall()
