@@ -30,6 +30,7 @@ from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.states import read_states
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.entity import Entity, TableName
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
@@ -92,7 +93,7 @@ async def verified(source: str, url: str, *, keys_only: bool, rate: float | None
         register_loaders(connection.adapters)
     plans = await compile_plans(looks, [TODO])
     report = await verify(
-        Sides(pages, looks, MongoInspection(target)),
+        Sides(SqlSide(pages, looks), MongoInspection(target)),
         list(plans.by_id.values()),
         Options(Mode.KEYS if keys_only else Mode.FULL, rate=rate),
     )

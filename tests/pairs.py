@@ -21,6 +21,7 @@ from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.states import read_states
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.entity import Entity, TableName
 from syncline.model.mark import ticket
 from syncline.ports import Absence, Batch, Plan, TaskKind
@@ -107,7 +108,7 @@ class Pair:
         return await runner.run(await runner.tasks.request(kind, self.plan(name).id, "test"))
 
     async def verify(self, *names: str, **options: Any) -> VerifyReport:
-        sides = Sides(self.pages, self.looks, MongoInspection(self.target))
+        sides = Sides(SqlSide(self.pages, self.looks), MongoInspection(self.target))
         chosen = [one for one in self.plans.values() if not names or one.name in names]
         return await verify(sides, chosen, Options(**{**options, "mode": Mode(options.get("mode", "full"))}))
 

@@ -58,6 +58,12 @@ class TaskDroppedError(SynclineError):
     """A task would fail again and again, and was dropped."""
 
 
+class PassLostError(SynclineError):
+    """Somebody else goes on with this verification: this process was silent for too long."""
+
+    retryable = True
+
+
 class PrivilegeError(SynclineError):
     """The database role lacks a privilege that Syncline needs."""
 

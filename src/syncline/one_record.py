@@ -10,6 +10,7 @@ from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.states import read_states
+from syncline.engines.postgres.verification.looks import SqlLooks
 from syncline.errors import SynclineError
 from syncline.insight.explain import Explanation, explain
 from syncline.model.entity import ROWS, Entity
@@ -59,7 +60,7 @@ async def _look(settings: Settings, target: MongoTarget, entity: Entity, key: st
     async with opened_source(settings, keyed=True) as connection:
         plan = (await compile_plans(connection, [entity])).named(entity.name)
         name, mask = dialect_of(connection).value, Mask(entity.mask)
-        look = SecondLook(connection, MongoInspection(target), plan, name, mask=mask)
+        look = SecondLook(SqlLooks(connection), MongoInspection(target), plan, name, mask=mask)
         return await look.look({key: datetime.now(UTC)})
 
 

@@ -21,12 +21,13 @@ from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.opening import open_source
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_declared
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.model.notice import Notice
 from syncline.ports import ConfiguredTarget, Plans, Source, Target
-from syncline.postgres.connection import Connection, connect, fetch_one
+from syncline.postgres.connection import Connection, connect, fetch_one, translated
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
 from syncline.postgres.path import pin_path
@@ -153,7 +154,7 @@ async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> Asyn
     """Open what a verification needs; ``told`` hears how far it is."""
     async with opened_target(settings) as target, opened_looks(settings) as (pages, looks, replica):
         plans = await open_plans(settings, looks)
-        yield Sides(pages, looks, inspection(target), told, replica=replica), plans
+        yield Sides(SqlSide(pages, looks, replica=replica), inspection(target), told), plans
 
 
 def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:
@@ -251,8 +252,9 @@ def make_continuous(settings: Settings, target: Target, plans: Plans, worker: st
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Sides]:
-        async with opened_looks(settings) as (pages, looks, replica):
-            yield Sides(pages, looks, inspection(target), replica=replica)
+        with translated():
+            async with opened_looks(settings) as (pages, looks, replica):
+                yield Sides(SqlSide(pages, looks, replica=replica), inspection(target))
 
     period = settings.verify.period
     assert period is not None  # noqa: S101  the settings are checked

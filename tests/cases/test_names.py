@@ -9,6 +9,7 @@ from psycopg import sql
 from syncline.config import load
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.condition import check_condition
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import ConfigError, MappingError
 from syncline.insight.explain import explain
 from syncline.model.entity import Column, Entity, Fields, Shape, TableName
@@ -57,7 +58,7 @@ async def test_18_19_20_columns_of_any_name_are_proposed_installed_synced_verifi
         pair.docs[entity.collection].update_one({"_id": 2}, {"$set": {"r": "damaged"}})
         report = await pair.verify()
         assert kinds(report) == {"2": "different"}
-        sides = Sides(pair.pages, pair.looks, MongoInspection(pair.target))
+        sides = Sides(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target))
         await repair(sides, {one.name: one for one in pair.plans.values()}, report.entities[0].findings)
         await pair.drain()
         assert kinds(await pair.verify()) == {}

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from syncline.cli.main import app
 from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.entity import Index
 from syncline.model.extended import extended
 from syncline.ports import Absence, Batch, Report, State, TaskKind
@@ -100,7 +101,7 @@ def damage(pair, typed):
 
 
 async def mend(pair, report):
-    sides = Sides(pair.pages, pair.looks, MongoInspection(pair.target))
+    sides = Sides(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target))
     done = await repair(sides, {"t": pair.plan("t")}, report.entities[0].findings)
     await pair.drain()
     return done

@@ -12,6 +12,7 @@ import yaml
 from syncline import wiring
 from syncline.backfill import runner
 from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.insight.health import HealthReader
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import judge, read_status
@@ -214,7 +215,9 @@ async def test_a_divergence_that_a_command_finds_is_told_has_a_metric_and_ends_w
     async with paired(database, mongo_url, mongo_db, tables, [paired_entity("items")]) as pair:
 
         async def passed() -> dict[str, int]:
-            await verify(Sides(pair.pages, pair.looks, MongoInspection(pair.target)), list(pair.plans.values()))
+            await verify(
+                Sides(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target)), list(pair.plans.values())
+            )
             status = await read_status(pair.url, None)
             assert [alert.name for alert in status.alerts] == [name for name, *_ in pair.sql(OPEN)]
             return {metric: snapshot_of(status).divergent["items"]}

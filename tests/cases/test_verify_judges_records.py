@@ -7,6 +7,7 @@ import pytest
 from psycopg import sql
 
 from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.entity import Computed, Embed, Fields, TableName
 from syncline.verify.one_pass import Sides
 from syncline.verify.repair import repair
@@ -104,7 +105,7 @@ async def test_repair_leaves_what_cannot_be_read_and_says_why(database, mongo_ur
         await settled(pair)
         pair.docs.t.update_one({"_id": 20}, {"$set": {"n": 5}})
         report = await pair.verify()
-        sides = Sides(pair.pages, pair.looks, MongoInspection(pair.target))
+        sides = Sides(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target))
         done = await repair(sides, {"t": pair.plan("t")}, report.entities[0].findings)
         assert [one.key for one in done.marked] == ["20"]
         assert [(one.key, "correct it" in why) for one, why in done.left] == [("50", True)]

@@ -22,6 +22,7 @@ from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.opening import open_source
 from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.source import SqlSource
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.ports import Acknowledgement, Rejection
 from syncline.verify.one_pass import Sides
 from syncline.verify.report import Verdict
@@ -202,7 +203,7 @@ async def verdict(relay: Relay) -> tuple[Verdict, int]:
         wiring.opened_source(relay.settings, keyed=True) as looks,
     ):
         plans = await wiring.open_plans(relay.settings, looks)
-        report = await verify(Sides(pages, looks, MongoInspection(target)), [plans.named("item")])
+        report = await verify(Sides(SqlSide(pages, looks), MongoInspection(target)), [plans.named("item")])
         return report.entities[0].verdict, sum(report.entities[0].counts.values())
 
 

@@ -13,6 +13,7 @@ import pytest
 from bson import Int64
 
 from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import SynclineError
 from syncline.model.mark import ticket
 from syncline.ports import TaskKind
@@ -38,7 +39,7 @@ async def items(database, mongo_url, mongo_db):
 
 
 async def mend(pair, report, **options):
-    sides = Sides(pair.pages, pair.looks, MongoInspection(pair.target))
+    sides = Sides(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target))
     findings = [finding for one in report.entities for finding in one.findings]
     return await repair(sides, {one.name: one for one in pair.plans.values()}, findings, **options)
 

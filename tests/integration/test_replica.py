@@ -13,6 +13,7 @@ import pytest
 from syncline import wiring
 from syncline.config import load
 from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import ConfigError, SourceUnavailableError
 from syncline.postgres.connection import connect
 from syncline.postgres.loaders import register_loaders
@@ -99,7 +100,7 @@ def noted(connection):
 
 
 async def looked(pair, *names, patience=20.0, mode=Mode.FULL):
-    sides = Sides(pair.replica, pair.looks, MongoInspection(pair.target), replica=True)
+    sides = Sides(SqlSide(pair.replica, pair.looks, replica=True), MongoInspection(pair.target))
     chosen = [plan for plan in pair.plans.values() if not names or plan.name in names]
     return await verify(sides, chosen, Options(mode, patience=timedelta(seconds=patience)))
 
@@ -195,10 +196,10 @@ async def test_settings_open_it_and_a_primary_is_refused(replicated):
     settings = load(None, env=env)
     settings = replace(settings, entities=tuple(plan.entity for plan in replicated.plans.values()))
     assert "replica_url" not in repr(settings.source)
-    async with wiring.opened_sides(settings, lambda _: None) as (sides, _):
-        assert sides.replica
-        assert await alone(sides.pages, "SELECT pg_is_in_recovery()")
-        assert not await alone(sides.looks, "SELECT pg_is_in_recovery()")
+    async with wiring.opened_looks(settings) as (pages, looks, replica):
+        assert replica
+        assert await alone(pages, "SELECT pg_is_in_recovery()")
+        assert not await alone(looks, "SELECT pg_is_in_recovery()")
     wrong = replace(settings, source=settings.source.model_copy(update={"replica_url": replicated.url}))
     with pytest.raises(ConfigError, match="no standby"):
         async with wiring.opened_sides(wrong, lambda _: None):

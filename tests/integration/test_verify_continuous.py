@@ -13,11 +13,13 @@ import pytest
 
 from syncline.config.settings import VerifySettings
 from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.postgres.verification.passes import SqlRounds
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.insight.status import read_status
 from syncline.postgres.connection import connect
 from syncline.postgres.loaders import register_loaders
 from syncline.verify import continuous, progress
-from syncline.verify.continuous import Continuous, Rounds
+from syncline.verify.continuous import Continuous
 from syncline.verify.one_pass import Pass, Sides
 from tests.pairs import entity, paired
 from tests.relay import Relay, until
@@ -53,7 +55,7 @@ def verifier(pair, *, period=timedelta(hours=1), rate=1e6, owner=None):
         async with await connect(pair.url, keyed=True) as pages, await connect(pair.url, keyed=True) as looks:
             register_loaders(pages.adapters)
             register_loaders(looks.adapters)
-            yield Sides(pages, looks, MongoInspection(pair.target))
+            yield Sides(SqlSide(pages, looks), MongoInspection(pair.target))
 
     return Continuous(pair.plans, owner=owner or str(uuid4()), opened=opened, period=period, rate=rate)
 
@@ -181,7 +183,7 @@ async def test_an_entity_that_cannot_be_verified_is_told_and_the_others_go_on(pa
 
 
 async def test_trouble_with_the_source_is_waited_out(pair, monkeypatch):
-    claim = Rounds.claim
+    claim = SqlRounds.claim
     calls = []
 
     async def cut_off(self):
@@ -193,7 +195,7 @@ async def test_trouble_with_the_source_is_waited_out(pair, monkeypatch):
             )
         return await claim(self)
 
-    monkeypatch.setattr(Rounds, "claim", cut_off)
+    monkeypatch.setattr(SqlRounds, "claim", cut_off)
     async with running(verifier(pair)):
         await certificates(pair, 2)
     assert len(calls) >= 3, "it was cut off twice, and went on"

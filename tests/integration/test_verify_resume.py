@@ -14,10 +14,11 @@ import pytest
 from bson import Int64
 
 from syncline.engines.mongo.inspection import MongoInspection
-from syncline.errors import SourceUnavailableError, SynclineError
+from syncline.engines.postgres.verification.passes import SqlPasses
+from syncline.engines.postgres.verification.side import SqlSide
+from syncline.errors import PassLostError, SourceUnavailableError, SynclineError
 from syncline.model.mark import ticket
-from syncline.verify import journal, progress
-from syncline.verify.journal import Journal, PassLostError
+from syncline.verify import progress
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.report import Mode
 from syncline.verify.spool import ReportFile, keys_in
@@ -65,7 +66,7 @@ def killed_after(monkeypatch, method, calls):
         """A dead process releases no claim."""
 
     monkeypatch.setattr(Pass, method, dying)
-    monkeypatch.setattr(Journal, "release", nothing)
+    monkeypatch.setattr(SqlPasses, "release", nothing)
 
 
 async def died(pair, monkeypatch, *names, method="_passed", calls=1, **options):
@@ -77,7 +78,7 @@ async def died(pair, monkeypatch, *names, method="_passed", calls=1, **options):
 
 
 async def resumed(pair, *names, **options):
-    sides = Sides(pair.pages, pair.looks, MongoInspection(pair.target))
+    sides = Sides(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target))
     plans = [one for one in pair.plans.values() if one.name in (names or NAMES)]
     mode = Mode(options.pop("mode", "full"))
     return await verify(sides, plans, Options(mode, **options), resume=True)
@@ -170,8 +171,7 @@ async def test_what_is_not_the_same_any_more_is_begun_again(pair, monkeypatch, c
 async def test_a_pass_whose_process_lives_is_not_taken_away(pair, monkeypatch):
     await died(pair, monkeypatch, "items")
     pair.sql("UPDATE syncline.verification SET claimed_until = now() + interval '1 h'")
-    monkeypatch.setattr(journal, "TTL", timedelta(0))
-    monkeypatch.setattr(Journal.__init__, "__kwdefaults__", {"owner": None, "ttl": timedelta(seconds=-1.5)})
+    monkeypatch.setattr(SqlPasses.__init__, "__kwdefaults__", {"owner": None, "ttl": timedelta(seconds=-1.5)})
     with pytest.raises(SynclineError, match="another process is verifying items"):
         await resumed(pair, "items")
 

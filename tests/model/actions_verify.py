@@ -22,7 +22,7 @@ def verify(scope: Scope, state: State) -> Iterator[Step]:
 
 
 def unsettled(state: State, key: int, *, broken: str = "") -> str:
-    """Give the reason why a difference of this key may be only lag (``verify.sql``, unsettled and task)."""
+    """Give the reason why a difference of this key may be only lag (``verification.sql``, unsettled and task)."""
     source = state.source
     if any(mark.key == key for mark in source.outbox) and broken != "marks are not asked for":
         return "mark"

@@ -9,6 +9,7 @@ from tests.mutants.anchor import DoesNotApplyError, Swap
 
 RELAY, JOURNAL, MONGO = "syncline/relay", "syncline/journal", "syncline/engines/mongo"
 POSTGRES = "syncline/engines/postgres"
+VERIFICATION = f"{POSTGRES}/verification"
 TESTS = "tests/integration"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
@@ -871,7 +872,11 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "a-failing-condition-stops-samples",
         "a filter that fails at one row stops the verification of a sample",
-        [Swap("syncline/verify/one_pass.py", "Pass._sample_of_source", "not is_of_records(error)", "True")],
+        [
+            Swap(
+                "syncline/engines/postgres/verification/looks.py", "SqlLooks.sample", "not is_of_records(error)", "True"
+            )
+        ],
         [f"{FAILING}::test_a_sample_names_the_row_at_which_the_filter_fails"],
     ),
     # -- schema changes
@@ -1551,7 +1556,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "replica-not-awaited",
         "a replica is read before it has what was committed before the pass",
-        [Swap("syncline/verify/one_pass.py", "Pass._begin", "if self._sides.replica: ...", "if False: ...")],
+        [
+            Swap(
+                f"{VERIFICATION}/side.py",
+                "SqlSide.arrived",
+                "if self._replica and dialect_of(self._primary) is Dialect.POSTGRESQL: ...",
+                "if False: ...",
+            )
+        ],
         [
             f"{TESTS}/test_replica.py::test_a_change_that_was_lost_before_the_pass_is_found_though_the_replica_is_behind",
             f"{TESTS}/test_replica.py::test_a_replica_that_stays_behind_is_an_error_and_leaves_nothing",
@@ -1560,16 +1572,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "second-look-at-the-replica",
         "differences are looked at again where the pages come from",
-        [
-            Swap(
-                "syncline/verify/one_pass.py",
-                "Pass._begin",
-                "SecondLook(self._sides.looks, self._inspection, self._plan, self._sides.source_name, "
-                "mask=Mask(self._plan.entity.mask))",
-                "SecondLook(self._sides.pages, self._inspection, self._plan, self._sides.source_name, "
-                "mask=Mask(self._plan.entity.mask))",
-            )
-        ],
+        [Swap(f"{VERIFICATION}/side.py", "SqlSide.__init__", "SqlLooks(looks)", "SqlLooks(pages)")],
         [f"{TESTS}/test_replica.py::test_changes_during_the_pass_that_the_replica_lacks_are_no_differences"],
     ),
     # -- what can be a target

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from syncline.config import Settings
 from syncline.demo.formatting import duration, number
 from syncline.demo.picture import Picture, Visible, percentile
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.words import counted
 from syncline.postgres.connection import connect
 from syncline.postgres.loaders import register_loaders
@@ -28,7 +29,7 @@ async def prove(settings: Settings, on_step: Callable[[Step], None]) -> VerifyRe
         register_loaders(pages.adapters)
         register_loaders(looks.adapters)
         plans = await open_plans(settings, looks)
-        sides = Sides(pages, looks, inspection(target), on_step)
+        sides = Sides(SqlSide(pages, looks), inspection(target), on_step)
         return await verify(sides, list(plans.by_id.values()))
 
 

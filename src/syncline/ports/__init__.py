@@ -4,6 +4,7 @@ A ``Source`` is a session with the side that holds the truth: its ``Records`` an
 can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
 """
 
+from syncline.ports.inspection import Inspection
 from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, Notices, Renewal
 from syncline.ports.marking import Absent, Chosen, Keys, Marking
 from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
@@ -24,6 +25,22 @@ from syncline.ports.target import (
     same_system,
 )
 from syncline.ports.tasks import ClaimLostError, Pressure, Task, TaskKind, Tasks
+from syncline.ports.verification import (
+    Backlog,
+    Certificate,
+    Certificates,
+    Checkpoint,
+    Looks,
+    Pages,
+    Passes,
+    Rounds,
+    Situation,
+    Snapshot,
+    SourceSide,
+    Stretch,
+    Turn,
+    Why,
+)
 
 __all__ = [
     "PENDING",
@@ -31,8 +48,12 @@ __all__ = [
     "Absence",
     "Absent",
     "Acknowledgement",
+    "Backlog",
     "Batch",
     "Beat",
+    "Certificate",
+    "Certificates",
+    "Checkpoint",
     "Chosen",
     "ClaimLostError",
     "ConfiguredTarget",
@@ -43,15 +64,19 @@ __all__ = [
     "Excerpt",
     "Floor",
     "Identity",
+    "Inspection",
     "Journal",
     "Keys",
     "LaneRow",
     "Lanes",
     "Lookout",
+    "Looks",
     "Marking",
     "Marks",
     "Mend",
     "Notices",
+    "Pages",
+    "Passes",
     "Plan",
     "Plans",
     "Pressure",
@@ -59,15 +84,22 @@ __all__ = [
     "Rejection",
     "Renewal",
     "Report",
+    "Rounds",
+    "Situation",
+    "Snapshot",
     "Source",
+    "SourceSide",
     "State",
     "States",
+    "Stretch",
     "Target",
     "Task",
     "TaskKind",
     "Tasks",
     "Traced",
     "Traces",
+    "Turn",
     "Waker",
+    "Why",
     "same_system",
 ]

@@ -7,23 +7,15 @@ Whoever claims it verifies; when that worker dies, another one goes on where it 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import timedelta
 
-import psycopg
-
 from syncline.errors import SynclineError
-from syncline.journal.notices import leave_notice
 from syncline.model.masks import check_mask
 from syncline.model.notice import Notice
-from syncline.ports import Plan
-from syncline.postgres.connection import translated
-from syncline.postgres.sql import blocks
-from syncline.verify.journal import Checkpoint, Journal
+from syncline.ports import Plan, Rounds, Turn
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.progress import Recorder
 from syncline.verify.verifier import certify, check_belongs, scope_text
@@ -39,16 +31,6 @@ SHARE = 0.8
 """Part of the period that passes are spread over; the rest is for what comes between."""
 
 Open = Callable[[], AbstractAsyncContextManager[Sides]]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The claimed row."""
-
-    checkpoint: Checkpoint
-    entity: int
-    """Whose pass is under way; 0: nobody's."""
-    scope: str
 
 
 class Continuous:
@@ -77,11 +59,11 @@ class Continuous:
             try:
                 async with self._opened() as sides:
                     await check_belongs(sides)
-                    rounds = Rounds(sides, self._owner)
+                    rounds = sides.source.rounds(self._owner)
                     while True:
                         if not await self._turn(sides, rounds):
                             await asyncio.sleep(IDLE_SECONDS)
-            except (SynclineError, psycopg.Error):
+            except SynclineError:
                 await asyncio.sleep(TROUBLE_SECONDS)
 
     async def _turn(self, sides: Sides, rounds: Rounds) -> bool:
@@ -89,7 +71,7 @@ class Continuous:
         turn = await rounds.claim()
         if turn is None:
             return False
-        guard = await rounds.journal.guard()
+        guard = await rounds.passes.guard()
         plan = self._plans.get(turn.entity)
         if plan is None or turn.scope != scope_text(plan, Options(), guard) or self._stands_back(plan):
             plan = await self._due(rounds)
@@ -102,13 +84,14 @@ class Continuous:
             if error.retryable:
                 raise
             self._struck[plan.id] = time.monotonic() + STAND_BACK_SECONDS
-            await rounds.failed(plan, error)
+            message = f"{plan.name}: cannot be verified: {error.message}"
+            await sides.source.certificates.warn(plan, Notice.VERIFY_FAILED, message)
         return True
 
     async def _verify(self, sides: Sides, rounds: Rounds, plan: Plan, turn: Turn) -> None:
         check_mask(plan.projection)
         options = Options(rate=self._pace())
-        recorder = Recorder(rounds.journal, plan, turn.scope, turn.checkpoint, None)
+        recorder = Recorder(rounds.passes, plan, turn.scope, turn.checkpoint, None)
         report = await Pass(sides, plan, options, recorder=recorder).run()
         await certify(sides, plan, report)
         await rounds.done(turn)
@@ -129,40 +112,3 @@ class Continuous:
         """Spread all records over the period, as far as the rate allows."""
         records = sum(max(0, plan.projection.shape.estimated_rows) for plan in self._plans.values())
         return min(self._rate, max(SLOWEST, records / (SHARE * self._period)))
-
-
-class Rounds:
-    """The statements on whose turn it is."""
-
-    def __init__(self, sides: Sides, owner: str) -> None:
-        self.journal = Journal(sides.looks, owner=owner)
-        self._sides = sides
-        self._queries = blocks("verify.sql", "syncline.verify")
-
-    async def claim(self) -> Turn | None:
-        """Take the row, or keep it; ``None``: another worker has it."""
-        row = await self.journal.one("round_claim")
-        if row is None:
-            await self.journal.run("round_create")
-            row = await self.journal.one("round_claim")
-        return None if row is None else Turn(Checkpoint(row[0], row[3], json.loads(row[4])), row[1], row[2])
-
-    async def begin(self, turn: Turn, plan: Plan, scope: str) -> Turn:
-        """Give the turn to an entity."""
-        await self.journal.one("round_turn", id=turn.checkpoint.id, entity=plan.id, scope=scope)
-        return Turn(Checkpoint(turn.checkpoint.id), plan.id, scope)
-
-    async def done(self, turn: Turn) -> None:
-        """Give the turn to nobody."""
-        await self.journal.one("round_turn", id=turn.checkpoint.id, entity=0, scope="")
-
-    async def ages(self) -> dict[int, float]:
-        """Tell how many seconds ago each entity's newest full pass began."""
-        with translated():
-            cursor = await self._sides.looks.execute(self._queries["last_passes"])
-            return dict(await cursor.fetchall())
-
-    async def failed(self, plan: Plan, error: SynclineError) -> None:
-        """Tell operators that an entity cannot be verified."""
-        message = f"{plan.name}: cannot be verified: {error.message}"
-        await leave_notice(self._sides.looks, Notice.VERIFY_FAILED, "warning", message, entity=plan.name)

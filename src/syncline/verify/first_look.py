@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from syncline.model.canonical import differences
 from syncline.model.mark import BATCH_BITS, LANES, epoch_of
 from syncline.model.strict_bson import EXACT
-from syncline.ports import Plan
+from syncline.ports import Plan, Stretch
 from syncline.verify.comparison import Comparison, EncodedPage, PageComparison, encode_page
-from syncline.verify.pages import IdPage, Page, Stretch
-from syncline.verify.second_look import lanes_of
+from syncline.verify.pages import IdPage, Page
 from syncline.verify.sides import Sides
 
 T = TypeVar("T")
@@ -143,7 +142,7 @@ class FirstLook:
 
     async def _unissued(self, tickets: Sequence[tuple[str, int]]) -> set[str]:
         """Compare tickets with their own lane's epoch; a lane may have been taken over since its record was read."""
-        lanes = await lanes_of(self._sides.looks, self._plan, [key for key, _ in tickets])
+        lanes = await self._sides.source.looks.lanes(self._plan, [key for key, _ in tickets])
         for refreshed in (False, True):
             if refreshed:
                 await self.begin()

@@ -9,28 +9,19 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg import sql
-
-from syncline.engines.postgres.key_sql import absent_keys, chosen_keys, key_statements
-from syncline.engines.postgres.states import read_narrowed
-from syncline.errors import SourceError
 from syncline.model.strict_bson import decoded, encoded
-from syncline.narrowing import is_of_records
-from syncline.ports import Plan
-from syncline.postgres.connection import fetch_one, translated
-from syncline.postgres.dialect import Dialect, dialect_of
-from syncline.postgres.sql import blocks
-from syncline.verify.arrival import arrived
+from syncline.narrowing import narrowed
+from syncline.ports import Plan, States, Stretch
 from syncline.verify.comparison import Comparison, EncodedPage
 from syncline.verify.first_look import FirstLook, Prefetch
 from syncline.verify.masking import Mask
+from syncline.verify.order import ordered, possible
 from syncline.verify.pace import Pace
-from syncline.verify.pages import BYTES, KEYS, ROWS, IdPage, Page, SourcePages, Stretch, ahead, mapped
+from syncline.verify.pages import BYTES, KEYS, ROWS, IdPage, Page, SourcePages, ahead, mapped
 from syncline.verify.progress import Phase, Place, Recorder, restore_report
 from syncline.verify.report import EntityReport, Finding, Kind, Mode
 from syncline.verify.second_look import SecondLook
 from syncline.verify.sides import Options, Sides, Step
-from syncline.verify.statements import inside, ordered, page_statements, possible
 from syncline.verify.suspects import Suspects
 
 __all__ = ["Options", "Pass", "Sides", "Step"]
@@ -56,10 +47,8 @@ class Pass:
         self._options = options
         self._mode = options.scope
         self._keys_only = self._mode is Mode.KEYS
+        self._source_side, self._looks = sides.source, sides.source.looks
         self._inspection = sides.inspection
-        self._queries = blocks("verify.sql", "syncline.verify")
-        self._statements = key_statements(plan, dialect_of(sides.looks))
-        self._pages = page_statements(plan, sides.looks)
         self._pace = Pace(options.rate)
         self._recorder = recorder or Recorder(None, plan, "", None, options.taker)
         self._first_look = FirstLook(sides, plan, keys_only=self._keys_only)
@@ -92,19 +81,15 @@ class Pass:
     async def _begin(self) -> None:
         """Start from nothing, or from where another run ended."""
         options = self._options
-        (as_of,) = await fetch_one(self._sides.looks, self._queries["clock"])
+        as_of = await self._looks.clock()
         self._report = EntityReport(self._plan.name, self._mode, as_of, options.first, options.end)
         self._report.named = bool(options.keys)
         self._suspects = Suspects(
             SecondLook(
-                self._sides.looks,
-                self._inspection,
-                self._plan,
-                self._sides.source_name,
-                mask=Mask(self._plan.entity.mask),
+                self._looks, self._inspection, self._plan, self._source_side.name, mask=Mask(self._plan.entity.mask)
             ),
             self._report,
-            self._sides.looks,
+            self._source_side.backlog,
             found=self._found,
             pulse=self._recorder.hold,
             patience=options.patience,
@@ -113,10 +98,9 @@ class Pass:
         self._place = Place(Stretch(options.first, options.end))
         if self._mode is Mode.SAMPLE:
             self._place.phase = Phase.AGAIN
-        elif dialect_of(self._sides.looks) is Dialect.POSTGRESQL:
-            (self._place.horizon,) = await fetch_one(self._sides.looks, self._queries["horizon"])
-            if self._sides.replica:
-                await arrived(self._sides.looks, self._sides.pages, options.patience)
+        else:
+            self._place.horizon = await self._looks.horizon()
+            await self._source_side.arrived(options.patience)
         checkpoint = self._recorder.checkpoint
         if checkpoint is not None and checkpoint.state:
             restore_report(self._report, checkpoint)
@@ -141,7 +125,7 @@ class Pass:
 
     async def _source(self) -> None:
         both = ordered(self._plan)
-        pages = SourcePages(self._sides.pages, self._plan, self._sides.source_name, self._pages)
+        pages = SourcePages(self._source_side.pages, self._plan, self._source_side.name)
         pages.size = self._pace.page(KEYS if self._keys_only else ROWS)
         left = self._place.stretch
         if both and self._keys_only and len(self._plan.projection.key) == 1:
@@ -244,11 +228,9 @@ class Pass:
         chosen = list(keys)
         impossible: list[str] = []
         if self._mode is Mode.RANGE:
-            chosen, impossible = await inside(
-                self._sides.looks, self._plan, self._pages, chosen, self._options.first, self._options.end
-            )
+            chosen, impossible = await self._looks.inside(self._plan, chosen, self._options.first, self._options.end)
         newer = None if self._keys_only else self._place.horizon
-        absent = await absent_keys(self._sides.looks, self._plan, self._statements, chosen, newer=newer)
+        absent = await self._looks.absent(self._plan, chosen, newer=newer)
         self._suspects.add(absent.keys)
         foreign += [keys[key] for key in (*impossible, *absent.impossible)]
         if foreign:
@@ -274,12 +256,12 @@ class Pass:
     async def _some(self) -> None:
         keys = list(self._options.keys)
         if not keys:
-            keys = await self._sample_of_source()
+            keys = await self._looks.sample(self._plan, self._options.sample)
             await self._orphans_of_sample()
         for start in range(0, len(keys), ROWS):
             chosen = keys[start : start + ROWS]
-            read = await read_narrowed(self._sides.looks, self._plan, chosen)
-            states, records, _ = mapped(read.states, self._sides.source_name)
+            read = await narrowed(self._plan, self._read, chosen)
+            states, records, _ = mapped(read.states, self._source_side.name)
             found = [row[-1] for row in states.rows]
             page = Page(records, found, set())
             encoded: EncodedPage = self._first_look.encode(page)
@@ -294,36 +276,20 @@ class Pass:
         ids = await self._inspection.sample_ids(self._plan.entity, self._options.sample)
         self._report.documents += await self._orphans(ids)
 
-    async def _sample_of_source(self) -> list[str]:
-        size = self._options.sample
-        rows = self._plan.projection.shape.estimated_rows
-        percent = 100.0 if rows < 20 * size else min(100.0, 300.0 * size / rows)
-        try:
-            return await self._keys(self._statements.sample, percent, size)
-        except SourceError as error:
-            if not is_of_records(error):
-                raise
-        keys = await self._keys(self._statements.bare_sample, percent, 10 * size)
-        chosen = await chosen_keys(self._sides.looks, self._plan, self._statements, keys)
-        wanted = {*chosen.keys, *chosen.doubtful}
-        return [key for key in keys if key in wanted][:size]
-
-    async def _keys(self, statement: sql.Composed, *parameters: Any) -> list[str]:
-        with translated():
-            cursor = await self._sides.looks.execute(statement, parameters)
-            return [key for (key,) in await cursor.fetchall()]
+    async def _read(self, keys: list[str]) -> States:
+        return await self._looks.read(self._plan, keys)
 
     # -- the end
 
     async def _conclude(self) -> None:
         """See that nothing from before the pass is still on its way."""
         report = self._report
-        values = {"entity": self._plan.id, "before": report.as_of}
+        backlog = self._source_side.backlog
         until = time.monotonic() + self._options.patience.total_seconds()
         looks = 0
         while True:
-            marks, tasks = await fetch_one(self._sides.looks, self._queries["waiting"], values)
-            *_, workers = await fetch_one(self._sides.looks, self._queries["situation"])
+            marks, tasks = await backlog.waiting(self._plan, report.as_of)
+            workers = (await backlog.situation()).workers
             looks += 1
             if not (marks or tasks) or time.monotonic() > until or (not workers and looks >= 3):
                 break
@@ -339,18 +305,14 @@ class Pass:
 
     async def _parked(self) -> int:
         """Count the parked records that this pass is about."""
-        values = {"entity": self._plan.id}
-        options = self._options
+        options, backlog = self._options, self._source_side.backlog
         if not options.keys and options.first is None and options.end is None:
-            (count,) = await fetch_one(self._sides.looks, self._queries["parked"], values)
-            return 0 if self._mode is Mode.SAMPLE else int(count)
-        with translated():
-            cursor = await self._sides.looks.execute(self._queries["parked_keys"], values)
-            parked = [key for (key,) in await cursor.fetchall()]
+            return 0 if self._mode is Mode.SAMPLE else await backlog.parked(self._plan)
+        parked = await backlog.parked_keys(self._plan)
         if options.keys:
             return len(set(parked).intersection(options.keys))
         keys = possible(self._plan, parked)
-        found, _ = await inside(self._sides.looks, self._plan, self._pages, keys, options.first, options.end)
+        found, _ = await self._looks.inside(self._plan, keys, options.first, options.end)
         return len(found)
 
     def _tell(self, phase: str, done: int, total: int | None = None) -> None:

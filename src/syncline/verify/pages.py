@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-import psycopg
-
 from syncline.ending import end
-from syncline.engines.postgres.states import read_narrowed, read_page, snapshot
-from syncline.errors import SourceError, SourceUnavailableError
+from syncline.errors import SourceError
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
-from syncline.narrowing import ambiguous, is_of_records, unmappable, without
-from syncline.ports import Document, Plan, States
-from syncline.postgres.connection import Connection, translated
-from syncline.verify.statements import PageStatements
+from syncline.narrowing import ambiguous, is_of_records, narrowed, unmappable, without
+from syncline.ports import Document, Pages, Plan, States, Stretch
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 ROWS = 2000
 """Rows of a page, at most."""
@@ -31,36 +25,11 @@ BYTES = 4 * 1024 * 1024
 """About so much of a page's documents at most, encoded: pages of wide rows have fewer."""
 FILLER_SECONDS = 10.0
 """How long reading ahead may take to end: a server that hangs delays even cancelling."""
-TRIES, AGAIN_SECONDS = 10, 0.5
-"""For pages that a standby cancels."""
 TICKET = ticket(1, 0)
 """In place of the ticket: any that takes 64 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A part of the order of keys, by key texts: from ``first`` (included) up to ``end`` (not included)."""
-
-    first: str | None = None
-    """``None``: from the beginning."""
-    end: str | None = None
-    """``None``: to the end."""
-    passed: bool = False
-    """``first`` itself has been dealt with."""
-
-    @property
-    def lower(self) -> str:
-        """The operator that the first key takes."""
-        return "" if self.first is None else ">" if self.passed else ">="
-
-    def rest(self, end: str | None) -> Stretch:
-        """Give what comes after it, up to ``end``."""
-        return Stretch(self.end, end)
-
-    @property
-    def bounds(self) -> list[str]:
-        """The key texts for a statement."""
-        return [key for key in (self.first, self.end) if key is not None]
+WHOLE = Stretch()
 
 
 @dataclass(slots=True)
@@ -71,7 +40,7 @@ class Page:
     keys: list[str]
     twice: set[str]
     """Keys that several rows have."""
-    stretch: Stretch = Stretch()
+    stretch: Stretch = WHOLE
     """Where they were looked for: there are no others in it."""
     last: str | None = None
     """The last key that was walked."""
@@ -109,11 +78,10 @@ class SourcePages:
     ``size`` may be changed while it runs.
     """
 
-    def __init__(self, connection: Connection, plan: Plan, source_name: str, statements: PageStatements) -> None:
-        self._connection = connection
+    def __init__(self, pages: Pages, plan: Plan, source_name: str) -> None:
+        self._pages = pages
         self._plan = plan
         self._source = source_name
-        self._statements = statements
         self.size = ROWS
 
     async def contents(self, stretch: Stretch) -> AsyncGenerator[Page, None]:
@@ -163,15 +131,15 @@ class SourcePages:
         while True:
             size = min(KEYS, 5 * self.size)
             try:
-                rows = await self._few(self._statements.ids[after.lower, after.end is not None], after, size)
+                found = await self._pages.ids(self._plan, after, size)
             except SourceError as error:
                 if not is_of_records(error):
                     raise
                 page, full, passed = await self._ids_apart(carried, first, after, stretch.end, size)
                 carried = []
             else:
-                ids = [*carried, *(id_ for (id_,) in rows)]
-                full = passed = len(rows) == size
+                ids = [*carried, *found]
+                full = passed = len(found) == size
                 carried = [ids.pop()] if full else []
                 page = IdPage(ids, Stretch(first, key_text(carried[0]) if carried else stretch.end))
             yield page
@@ -197,7 +165,7 @@ class SourcePages:
             size = self.size
             unreadable: Collection[str] = ()
             try:
-                rows = await self._few(self._statements.keys[stretch.lower, stretch.end is not None], stretch, size)
+                keys = await self._pages.keys(self._plan, stretch, size)
             except SourceError as error:
                 if not is_of_records(error):
                     raise
@@ -205,7 +173,6 @@ class SourcePages:
                 keys, unreadable = [row[-1] for row in apart.states.rows], apart.unreadable
                 full, last = apart.full, apart.last
             else:
-                keys = [key for (key,) in rows]
                 full, last = len(keys) == size, keys[-1] if keys else None
             if keys or unreadable:
                 documents = [{"_id": codec.document_id(key)} for key in keys]
@@ -214,22 +181,10 @@ class SourcePages:
                 return
             stretch = Stretch(last, stretch.end, passed=True)
 
-    async def _few(self, query: str, stretch: Stretch, limit: int) -> Sequence[tuple[Any, ...]]:
-        codec = self._plan.projection.codec
-        values = [text for key in stretch.bounds for text in codec.parse(key)]
-
-        async def read() -> Sequence[tuple[Any, ...]]:
-            with translated():
-                async with self._connection.cursor(binary=True) as cursor:
-                    await cursor.execute(query, (*values, limit))
-                    return await cursor.fetchall()
-
-        return await _again(read)
-
     async def _read(self, stretch: Stretch, size: int) -> Rows:
         """Read rows; if one of them fails the statement, read keys, and then what can be read of them."""
         try:
-            states = await _again(lambda: self._page(stretch, size))
+            states = await self._pages.rows(self._plan, stretch, size)
         except SourceError as error:
             if not is_of_records(error):
                 raise
@@ -239,33 +194,17 @@ class SourcePages:
         return Rows(states_, documents, len(states.rows) == size, last, list(bad))
 
     async def _apart(self, stretch: Stretch, size: int) -> Rows:
-        found = await self._few(self._statements.bare[stretch.lower, stretch.end is not None], stretch, size)
-        places = {key: place for place, (key,) in enumerate(found)}
-        read = await read_narrowed(self._connection, self._plan, list(places))
+        found = await self._pages.keys(self._plan, stretch, size, filtered=False)
+        places = {key: place for place, key in enumerate(found)}
+
+        async def read_(keys: list[str]) -> States:
+            return await self._pages.read(self._plan, keys)
+
+        read = await narrowed(self._plan, read_, list(places))
         ordered_ = sorted(read.states.rows, key=lambda row: places[row[-1]])
         states, documents, bad = mapped(States(self._plan, ordered_, read.states.children), self._source)
-        last = found[-1][0] if found else None
+        last = found[-1] if found else None
         return Rows(states, documents, len(found) == size, last, [*read.bad, *bad], apart=True)
-
-    async def _page(self, stretch: Stretch, size: int) -> States:
-        query = self._statements.contents[stretch.lower, stretch.end is not None]
-        if not self._plan.projection.embeds:
-            return await read_page(self._connection, self._plan, query, stretch.bounds, size)
-        with translated():
-            async with snapshot(self._connection):
-                return await read_page(self._connection, self._plan, query, stretch.bounds, size)
-
-
-async def _again(read: Callable[[], Awaitable[R]]) -> R:
-    """Read a page once more when a standby has cancelled it: it replays what removes rows that the page could see."""
-    for _ in range(TRIES - 1):
-        try:
-            return await read()
-        except SourceUnavailableError as error:
-            if not isinstance(error.__cause__, psycopg.errors.SerializationFailure):
-                raise
-            await asyncio.sleep(AGAIN_SECONDS)
-    return await read()
 
 
 def _without_last_key(states: States, keys: list[str]) -> tuple[States, list[str]]:

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from syncline.ports import Plan
-from syncline.verify.journal import SAVE_SECONDS, Checkpoint, Journal
-from syncline.verify.pages import Stretch
+from syncline.ports import Checkpoint, Passes, Plan, Stretch
 from syncline.verify.render import finding_as_dict, finding_of
 from syncline.verify.report import EntityReport, Kind
 from syncline.verify.spool import Taker
 from syncline.verify.suspects import Suspects
 
+SAVE_SECONDS = 1.0
+"""A pass that is killed repeats so much of its work, and what one page takes."""
 HOLD_SECONDS = 3.0
 SAVE_SHARE = 20
 """A pass works at least so many times as long as it saves."""
@@ -110,7 +110,7 @@ class Recorder:
     """Keeps how far a pass has come, now and then. Short passes leave no trace.
 
     Args:
-        journal: where it is kept; ``None``: nowhere.
+        passes: where it is kept; ``None``: nowhere.
         plan: the entity.
         scope: what the pass is about, as text.
         checkpoint: the row that it has; ``None``: it has none yet.
@@ -119,9 +119,9 @@ class Recorder:
     """
 
     def __init__(
-        self, journal: Journal | None, plan: Plan, scope: str, checkpoint: Checkpoint | None, taker: Taker | None
+        self, passes: Passes | None, plan: Plan, scope: str, checkpoint: Checkpoint | None, taker: Taker | None
     ) -> None:
-        self._journal, self._plan, self._scope = journal, plan, scope
+        self._passes, self._plan, self._scope = passes, plan, scope
         self._taker = taker
         self.checkpoint = checkpoint
         self._kept = len(checkpoint.findings) if checkpoint else 0
@@ -132,44 +132,44 @@ class Recorder:
         self, place: Place, report: EntityReport, suspects: Suspects, *, seconds: float, now: bool = False
     ) -> None:
         """Keep it, when it is time; otherwise keep the claim."""
-        journal, began = self._journal, time.monotonic()
-        if journal is None:
+        passes, began = self._passes, time.monotonic()
+        if passes is None:
             return
         if began - self._saved < self._pause and not now:
             await self.hold()
             return
         state = {**place.as_state(), **report_as_state(report, suspects.as_state())}
         state["seconds"] = report.seconds + seconds
-        await self._write(journal, state, report)
+        await self._write(passes, state, report)
         self._held = self._saved = time.monotonic()
         self._pause = max(SAVE_SECONDS, SAVE_SHARE * (self._saved - began))
 
     async def finish(self, report: EntityReport) -> None:
         """Keep the result while other entities of the same run are verified."""
-        if self._journal is not None:
-            await self._write(self._journal, {"phase": Phase.DONE.value, **report_as_state(report, {})}, report)
+        if self._passes is not None:
+            await self._write(self._passes, {"phase": Phase.DONE.value, **report_as_state(report, {})}, report)
 
-    async def _write(self, journal: Journal, state: dict[str, Any], report: EntityReport) -> None:
+    async def _write(self, passes: Passes, state: dict[str, Any], report: EntityReport) -> None:
         state["spooled"] = self._taker.position() if self._taker else 0
         if self.checkpoint is None:
-            self.checkpoint = await journal.begin(self._plan, self._scope, state)
+            self.checkpoint = await passes.begin(self._plan, self._scope, state)
         changed = len(report.findings) != self._kept
         found = [finding_as_dict(finding) for finding in report.findings] if changed else None
-        await journal.save(self.checkpoint, state, found)
+        await passes.save(self.checkpoint, state, found)
         self._kept = len(report.findings)
 
     async def hold(self) -> None:
         """Keep the claim while there is nothing to keep."""
-        if self._journal and self.checkpoint and time.monotonic() - self._held > HOLD_SECONDS:
-            await self._journal.hold(self.checkpoint)
+        if self._passes and self.checkpoint and time.monotonic() - self._held > HOLD_SECONDS:
+            await self._passes.hold(self.checkpoint)
             self._held = time.monotonic()
 
     async def end(self) -> None:
         """Remove the row: the pass is over."""
-        if self._journal and self.checkpoint:
-            await self._journal.end(self.checkpoint)
+        if self._passes and self.checkpoint:
+            await self._passes.end(self.checkpoint)
 
     async def release(self) -> None:
         """Let others go on."""
-        if self._journal and self.checkpoint:
-            await self._journal.release(self.checkpoint)
+        if self._passes and self.checkpoint:
+            await self._passes.release(self.checkpoint)

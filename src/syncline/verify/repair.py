@@ -14,12 +14,9 @@ from syncline.model.canonical import MISSING
 from syncline.model.mark import Hint
 from syncline.model.tickets import issued
 from syncline.ports import Plan
-from syncline.postgres.connection import translated
-from syncline.postgres.sql import blocks
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import finding_as_dict
 from syncline.verify.report import KEPT, Finding, Kind
-from syncline.verify.second_look import lanes_of
 
 CHUNK = 1000
 UNTOUCHED = {
@@ -110,9 +107,9 @@ class Repairer:
         if report.dry_run:
             return
         for entity in sorted(report.marked_by.keys() | report.left_by.keys()):
-            values = {"entity": entity, "marked": report.marked_by[entity], "left": report.left_by[entity]}
-            with translated():
-                await self._sides.looks.execute(blocks("verify.sql", "syncline.verify")["audit"], values)
+            await self._sides.source.certificates.audit(
+                entity, marked=report.marked_by[entity], left=report.left_by[entity]
+            )
 
 
 async def repair(
@@ -141,17 +138,15 @@ async def _repair(sides: Sides, plan: Plan, findings: Sequence[Finding], report:
         released = await sides.inspection.release(plan.entity, [_seen(finding) for finding in barred])
         changed = {finding.key for finding, done in zip(barred, released, strict=True) if not done}
     report.released += len(barred) - len(changed)
-    keys = []
+    keys: list[str] = []
     for finding in findings:
         if finding.key in changed:
             report.leave(finding, "the document changed since it was looked at: verify again")
             continue
-        keys.append(finding.key)
+        keys.append(str(finding.key))
         report.mark(finding)
     if keys and not report.dry_run:
-        values = {"entity": plan.id, "keys": keys, "hint": Hint.REPAIR.value}
-        with translated():
-            await sides.looks.execute(blocks("queries.sql")["mark"], values)
+        await sides.source.looks.mark(plan, keys, Hint.REPAIR)
 
 
 async def _fenced(sides: Sides, plan: Plan, findings: Sequence[Finding]) -> set[str | None]:
@@ -160,7 +155,7 @@ async def _fenced(sides: Sides, plan: Plan, findings: Sequence[Finding]) -> set[
     if not present:
         return set()
     epochs = await sides.inspection.lane_epochs()
-    lanes = await lanes_of(sides.looks, plan, [str(finding.key) for finding in present])
+    lanes = await sides.source.looks.lanes(plan, [str(finding.key) for finding in present])
     return {
         finding.key
         for finding, lane in zip(present, lanes, strict=True)

@@ -18,28 +18,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 
-from syncline.engines.postgres.states import read_narrowed_within, snapshot
 from syncline.model.canonical import MISSING, differences
 from syncline.model.tickets import issued
-from syncline.ports import Document, Plan
-from syncline.postgres.connection import Connection, fetch_one, translated
-from syncline.postgres.sql import blocks
-from syncline.verify.inspection import Inspection
+from syncline.narrowing import narrowed
+from syncline.ports import Document, Inspection, Looks, Plan, States, Why
 from syncline.verify.masking import Mask
 from syncline.verify.pages import mapped
 from syncline.verify.report import Difference, Finding, Kind
-
-
-class Why(StrEnum):
-    """Why a key is not decided yet."""
-
-    MARK = "mark"
-    DEFERRED = "deferred"
-    TASK = "task"
-    PARKED = "parked"
-    MOVED = "moved"
 
 
 @dataclass(slots=True)
@@ -75,17 +61,16 @@ class Stored:
 
 
 class SecondLook:
-    """Looks again at keys of one entity, on a connection that nobody else uses meanwhile."""
+    """Looks again at keys of one entity."""
 
     def __init__(
-        self, connection: Connection, inspection: Inspection, plan: Plan, source_name: str, *, mask: Mask | None = None
+        self, looks: Looks, inspection: Inspection, plan: Plan, source_name: str, *, mask: Mask | None = None
     ) -> None:
-        self._connection = connection
+        self._looks = looks
         self._inspection = inspection
         self._plan = plan
         self._source = source_name
         self._mask = mask or Mask(())
-        self._queries = blocks("verify.sql", "syncline.verify")
 
     async def look(self, suspects: Mapping[str, datetime], *, keys_only: bool = False) -> Looked:
         """Decide what can be decided.
@@ -181,22 +166,19 @@ class SecondLook:
         if not keys:
             return []
         epochs = await self._inspection.lane_epochs()
-        lanes = await lanes_of(self._connection, self._plan, keys)
+        lanes = await self._looks.lanes(self._plan, keys)
         return [
             key for key, lane in zip(keys, lanes, strict=True) if not issued(stored[key].document, epochs.get(lane, 0))
         ]
 
     async def _view(self, keys: Sequence[str]) -> SourceView:
-        values = {"entity": self._plan.id, "keys": list(keys)}
-        with translated():
-            async with snapshot(self._connection):
-                read = await read_narrowed_within(self._connection, self._plan, keys)
-                values["keys"] = sorted(set(keys).difference(read.impossible))
-                marks = await (await self._connection.execute(self._queries["unsettled"], values)).fetchall()
-                (task,) = await fetch_one(self._connection, self._queries["task"], values)
-        unsettled = dict.fromkeys(keys, Why.TASK) if task else {}
-        for key, why in sorted(marks, key=lambda row: row[1] == "mark"):  # a mark outweighs what else there is
-            unsettled[key] = Why(why)
+        async with self._looks.snapshot() as snapshot:
+
+            async def read_(part: list[str]) -> States:
+                return await snapshot.read(self._plan, part)
+
+            read = await narrowed(self._plan, read_, keys)
+            unsettled = await snapshot.unsettled(self._plan, sorted(set(keys).difference(read.impossible)))
         states, documents, bad = mapped(read.states, self._source)
         counted = Counter(row[-1] for row in states.rows)
         several = {key for key, rows in counted.items() if rows > 1}
@@ -208,14 +190,6 @@ class SecondLook:
         found = await inspection.read_confirmed(self._plan.entity, [codec.document_id(key) for key in keys])
         stored = (Stored(encoded, inspection.decode(encoded)) for encoded in found)
         return {key: one for one in stored if (key := codec.key_text(one.document["_id"])) is not None}
-
-
-async def lanes_of(connection: Connection, plan: Plan, keys: Sequence[str]) -> list[int]:
-    """Ask for the lanes of keys, in their order."""
-    query = blocks("verify.sql", "syncline.verify")["lanes"]
-    with translated():
-        cursor = await connection.execute(query, {"entity": plan.id, "keys": list(keys)})
-        return [lane for (lane,) in await cursor.fetchall()]
 
 
 def _same_rows(key: str, before: SourceView, after: SourceView) -> bool:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncline.postgres.connection import Connection
-from syncline.postgres.dialect import dialect_of
-from syncline.verify.inspection import Inspection
+from syncline.ports import Inspection, SourceSide
 from syncline.verify.report import Mode
 from syncline.verify.spool import Taker
 
@@ -55,21 +53,9 @@ class Step:
 
 @dataclass(slots=True)
 class Sides:
-    """Where to read: two connections to the source (``connect(url, keyed=True)``, with our loaders), and the target.
+    """Where to read. Both sides stay the caller's."""
 
-    They stay the caller's.
-    """
-
-    pages: Connection
-    """Reads ahead; may lead to a replica, then say so."""
-    looks: Connection
-    """Second looks and probes."""
+    source: SourceSide
     inspection: Inspection
+    """The target."""
     told: Callable[[Step], None] = field(default=lambda _: None)
-    replica: bool = False
-    """``pages`` leads to a replica: a pass begins when it has everything from before the pass."""
-
-    @property
-    def source_name(self) -> str:
-        """What documents say of where they are from."""
-        return dialect_of(self.looks).value

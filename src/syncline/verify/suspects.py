@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from syncline.postgres.connection import Connection, fetch_one
-from syncline.postgres.sql import blocks
+from syncline.ports import Backlog, Why
 from syncline.verify.report import EntityReport, Finding
-from syncline.verify.second_look import SecondLook, Why
+from syncline.verify.second_look import SecondLook
 
 BATCH = 500
 """Keys of one second look."""
@@ -38,7 +37,7 @@ class Suspects:
     Args:
         look: takes second looks.
         report: what stays undecided is noted there.
-        connection: to the source.
+        backlog: tells whether anybody applies what waits.
         found: is given what was found.
         pulse: is called while it waits.
         patience: how long ``settle`` waits.
@@ -50,7 +49,7 @@ class Suspects:
         self,
         look: SecondLook,
         report: EntityReport,
-        connection: Connection,
+        backlog: Backlog,
         *,
         found: Callable[[Sequence[Finding]], Awaitable[None]],
         pulse: Callable[[], Awaitable[None]],
@@ -59,7 +58,7 @@ class Suspects:
     ) -> None:
         self._look = look
         self._report = report
-        self._connection = connection
+        self._backlog = backlog
         self._found = found
         self._pulse = pulse
         self._patience = patience.total_seconds()
@@ -68,7 +67,6 @@ class Suspects:
         self._keys_only = keys_only
         self._open: dict[str, Suspect] = {}
         self._alone = 0
-        self._query = blocks("verify.sql", "syncline.verify")["situation"]
 
     def __len__(self) -> int:
         return len(self._open)
@@ -147,8 +145,7 @@ class Suspects:
 
     async def _nobody_drains(self) -> bool:
         """Tell whether no worker has been alive for three looks in a row."""
-        *_, workers = await fetch_one(self._connection, self._query)
-        self._alone = 0 if workers else self._alone + 1
+        self._alone = 0 if (await self._backlog.situation()).workers else self._alone + 1
         return self._alone >= 3
 
     def _give_up(self) -> None:

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import psycopg
-from psycopg.types.json import Jsonb
-
 from syncline.errors import ForeignTargetError
-from syncline.journal.notices import leave_notice
 from syncline.model.masks import check_mask
 from syncline.model.notice import Notice
-from syncline.ports import Plan, same_system
-from syncline.postgres.connection import fetch_one, identify, translated
-from syncline.postgres.sql import blocks
-from syncline.verify.journal import Checkpoint, Journal
+from syncline.ports import Certificate, Checkpoint, Plan, same_system
 from syncline.verify.one_pass import Options, Pass, Sides
 from syncline.verify.progress import Phase, Recorder, restore_report
 from syncline.verify.render import entity_as_dict
 from syncline.verify.report import EntityReport, Mode, Verdict, VerifyReport
 
-_QUERIES = "verify.sql", "syncline.verify"
-_ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u[0-9a-f]{4}")
 FORM = 2
 """Of what an unfinished pass keeps: another release's is begun again."""
-KEEP = 1000
-"""Certificates of an entity that are kept."""
 
 
 async def verify(
@@ -60,8 +48,8 @@ async def verify(
     for plan in plans:
         report.entities.append(await run.verify(plan))
     await run.end()
-    row = await fetch_one(sides.looks, blocks(*_QUERIES)["situation"])
-    report.queue, report.lag_seconds, report.workers = row
+    situation = await sides.source.backlog.situation()
+    report.queue, report.lag_seconds, report.workers = situation.queue, situation.lag_seconds, situation.workers
     return report
 
 
@@ -73,7 +61,7 @@ class Run:
 
     def __init__(self, sides: Sides, options: Options) -> None:
         self._sides, self._options = sides, options
-        self._journal = None if options.scope is Mode.SAMPLE else Journal(sides.looks)
+        self._passes = None if options.scope is Mode.SAMPLE else sides.source.passes
         self._guard = ""
         self._resume = False
         self._several = False
@@ -83,20 +71,20 @@ class Run:
     async def prepare(self, plans: Sequence[Plan], *, resume: bool) -> None:
         """Look at what there is to be resumed, or forget it."""
         self._resume, self._several = resume, len(plans) > 1
-        if self._journal is None:
+        if self._passes is None:
             return
-        self._guard = await self._journal.guard()
+        self._guard = await self._passes.guard()
         if not resume:
-            await self._journal.forget(plans)
+            await self._passes.forget(plans)
 
     async def verify(self, plan: Plan) -> EntityReport:
         """Verify one entity, from where it was left or from the beginning."""
-        journal, options = self._journal, self._options
+        passes, options = self._passes, self._options
         scope = scope_text(plan, options, self._guard)
-        checkpoint = await journal.resume(plan, scope) if journal and self._resume else None
+        checkpoint = await passes.resume(plan, scope) if passes and self._resume else None
         if self._resume and options.taker is not None:
             options.taker.rewind(checkpoint.state["spooled"] if checkpoint else self._spooled)
-        recorder = Recorder(journal, plan, scope, checkpoint, options.taker)
+        recorder = Recorder(passes, plan, scope, checkpoint, options.taker)
         if checkpoint is not None and checkpoint.state["phase"] == Phase.DONE:
             report = EntityReport(plan.name, options.scope, datetime.now(UTC), options.first, options.end)
             restore_report(report, checkpoint)
@@ -116,9 +104,9 @@ class Run:
 
     async def end(self) -> None:
         """Forget the rows of a run that is done."""
-        if self._journal is not None:
+        if self._passes is not None:
             for checkpoint in self._done:
-                await self._journal.end(checkpoint)
+                await self._passes.end(checkpoint)
 
 
 def scope_text(plan: Plan, options: Options, guard: str) -> str:
@@ -132,27 +120,13 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
     One that finds no damage settles the notice of one that did: parked records are no damage, they count as failed.
     """
     facts = entity_as_dict(report, findings=20) | {"mapping": plan.projection.fingerprint}
-    values = {
-        "entity": plan.id,
-        "as_of": report.as_of,
-        "records": report.records,
-        "verdict": report.verdict.value,
-        "report": Jsonb(facts, dumps=_storable),
-        "keep": KEEP,
-    }
-    queries = blocks(*_QUERIES)
-    with translated():
-        try:
-            await sides.looks.execute(queries["certify"], values)
-        except psycopg.errors.UntranslatableCharacter:  # a source in LATIN1 has no place for what a document may hold
-            plain = values | {"report": Jsonb(facts, dumps=_plain)}
-            await sides.looks.execute(queries["certify"], plain)
-        await sides.looks.execute(queries["forget_certificates"], values)
-        equal = report.verdict is Verdict.EQUAL
-        told = {"entity": plan.name, "equal": equal, "undamaged": report.undamaged}
-        await sides.looks.execute(queries["settled"], told)
+    equal = report.verdict is Verdict.EQUAL
+    proved = Certificate(
+        report.as_of, report.records, report.verdict.value, facts, equal=equal, undamaged=report.undamaged
+    )
+    await sides.source.certificates.certify(plan, proved)
     if report.counts:
-        await leave_notice(sides.looks, Notice.DIVERGED, "warning", _diverged(report), entity=plan.name)
+        await sides.source.certificates.warn(plan, Notice.DIVERGED, _diverged(report))
 
 
 def _diverged(report: EntityReport) -> str:
@@ -162,23 +136,12 @@ def _diverged(report: EntityReport) -> str:
     return f"{name}: {kinds}, as of {when}; see `syncline verify {name}`, mend with `syncline repair`"
 
 
-def _storable(facts: object) -> str:
-    """Write JSON that ``jsonb`` takes: it has no NUL character, and a document in the target may."""
-    return json.dumps(facts, ensure_ascii=True).replace("\\u0000", "\\ufffd")
-
-
-def _plain(facts: object) -> str:
-    """Write JSON without any character beyond ASCII."""
-    return _ESCAPED.sub(r"\1?", json.dumps(facts, ensure_ascii=True))
-
-
 async def check_belongs(sides: Sides) -> None:
     """See that the target is this source's copy, before everything is called damage."""
-    (_, _, ours, *_) = await fetch_one(sides.looks, blocks("queries.sql")["installation"])
     theirs = await sides.inspection.owner()
     if theirs is None:
         return
-    here = (await identify(sides.looks)).system
+    ours, here = await sides.source.identity()
     if theirs.installation != ours or not same_system(theirs.system, here):
         raise ForeignTargetError(
             "the target is the copy of another source (or of an earlier installation of Syncline)",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from syncline.config import Settings
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.ports import Plans
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.repair import repair
@@ -36,4 +37,4 @@ async def _sides(settings: Settings) -> AsyncIterator[tuple[Sides, Plans]]:
         opened_source(settings, keyed=True) as pages,
         opened_source(settings, keyed=True) as looks,
     ):
-        yield Sides(pages, looks, inspection(target)), await open_plans(settings, looks)
+        yield Sides(SqlSide(pages, looks), inspection(target)), await open_plans(settings, looks)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from syncline.model.entity import Entity
-from syncline.ports import Beat, Document
+from syncline.ports.target import Beat, Document
 
 Place = tuple[Any] | None
 """An ``_id`` as a bound of a range, the lower one included, the upper one not; ``None``: there is no bound."""

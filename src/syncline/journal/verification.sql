@@ -5,7 +5,7 @@ SELECT clock_timestamp()
 
 -- name: horizon
 -- Every transaction with a lower number has ended: what it wrote is seen by whatever is read from now on.
-SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 4294967296)::text
+SELECT mod(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, 4294967296)::text
 
 -- name: unsettled
 -- Why a difference of these keys may be only lag: marks (also second deletes, due or not) and parked entries. None of the

@@ -24,7 +24,7 @@ async def arrived(primary: Connection, replica: Connection, patience: timedelta)
         SourceUnavailableError: it did not come in time.
 
     """
-    queries = blocks("verify.sql", "syncline.verify")
+    queries = blocks("verification.sql")
     values = {"nonce": f"arrival {uuid4()}"}
     (values["id"],) = await fetch_one(primary, queries["arrival_begin"], values)
     end = time.monotonic() + patience.total_seconds()

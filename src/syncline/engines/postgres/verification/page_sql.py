@@ -1,12 +1,10 @@
-"""The statements that cut a table into pages, and whether the target's index has the order of the table's."""
+"""The statements that cut a table into pages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from syncline.engines.postgres.projection_sql import (
@@ -19,13 +17,9 @@ from syncline.engines.postgres.projection_sql import (
     type_of,
     where_of,
 )
-from syncline.errors import KeyFormatError
 from syncline.model.key_types import key_type
 from syncline.ports import Plan
-from syncline.postgres.connection import Connection, translated
-
-ORDERED = frozenset({"int2", "int4", "int8", "uuid"})
-"""Key types that PostgreSQL and MongoDB sort alike, alone and as parts of a composite key."""
+from syncline.postgres.connection import Connection
 
 Bounds = tuple[str, bool]
 """How a page is bounded: ``>`` or ``>=`` its first key (empty: from the beginning), and whether there is an end."""
@@ -45,12 +39,6 @@ class PageStatements:
     """The key texts of all rows, whatever the filter says of them."""
     inside: str
     """Which of some keys lie in a range: arrays of column texts, lower key, upper key (null: open). Gives positions."""
-
-
-def ordered(plan: Plan) -> bool:
-    """Tell whether a range of keys is the same range of ``_id``s in the target, whatever lies between them."""
-    projection = plan.projection
-    return all(column.base in ORDERED for column in projection.key) and not projection.shape.has_children
 
 
 def page_statements(plan: Plan, context: Connection) -> PageStatements:
@@ -114,45 +102,3 @@ def _inside(plan: Plan, columns: list[sql.Identifier], casts: list[str]) -> sql.
         lower=side(">="),
         upper=side("<"),
     )
-
-
-def possible(plan: Plan, keys: Sequence[str]) -> list[str]:
-    """Leave out what is no key of the entity: a mark by hand may have named anything."""
-
-    def fits(key: str) -> bool:
-        try:
-            plan.projection.codec.parse(key)
-        except KeyFormatError:
-            return False
-        return True
-
-    return [key for key in keys if fits(key)]
-
-
-async def inside(
-    connection: Connection,
-    plan: Plan,
-    statements: PageStatements,
-    keys: Sequence[str],
-    first: str | None,
-    end: str | None,
-) -> tuple[list[str], list[str]]:
-    """Find the keys that lie in a range, as the source sorts them; and those that no value of the column has."""
-    if not keys:
-        return [], []
-    codec = plan.projection.codec
-    bounds: list[Any] = []
-    for bound_ in (first, end):
-        texts = [None] * len(codec.types) if bound_ is None else codec.parse(bound_)
-        bounds += [bound_ is None, *texts]
-    with translated():
-        try:
-            cursor = await connection.execute(statements.inside, [*codec.parameters(keys), *bounds])
-        except psycopg.DataError:
-            if len(keys) == 1:
-                return [], list(keys)
-            middle = len(keys) // 2
-            left = await inside(connection, plan, statements, keys[:middle], first, end)
-            right = await inside(connection, plan, statements, keys[middle:], first, end)
-            return left[0] + right[0], left[1] + right[1]
-        return [keys[position - 1] for (position,) in await cursor.fetchall()], []
