@@ -181,6 +181,10 @@ class MigrationError(SynclineError):
     """A migration cannot be written, read or applied."""
 
 
+class SchemaMoveError(SynclineError):
+    """The schema of tables cannot be moved to another database."""
+
+
 class BackupError(SynclineError):
     """A backup cannot be made, read or restored."""
 

@@ -48,6 +48,7 @@ ODD = "tests/cases/test_odd_documents.py"
 BACKUP = "tests/cases/test_backup.py"
 MIGRATIONS = "tests/cases/test_migrations.py"
 FAILING = "tests/cases/test_failing_conditions.py"
+MOVED = f"{TESTS}/test_split_schema.py"
 SQL = "syncline/engines/postgres/target"
 SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
@@ -1732,6 +1733,52 @@ MUTANTS: Sequence[Mutant] = (
         "a poll reads from the newest transaction on: one that commits late is never read",
         [Swap("syncline/cache/revocations.sql", "newer", "pg_snapshot_xmin", "pg_snapshot_xmax")],
         [f"{REVOCATIONS}::test_a_transaction_that_began_long_ago_and_commits_late_is_heard"],
+    ),
+    # -- the schema of tables that move
+    Mutant(
+        "move-acts-early",
+        "triggers are enabled before the new side is opened",
+        [
+            Swap(
+                "syncline/split/schema/steps.py",
+                "Maker._switched",
+                '[text, f"ALTER TABLE {on} DISABLE {kind.upper()} {name}"]',
+                "[text]",
+            )
+        ],
+        [f"{MOVED}::test_before_the_opening_nothing_acts_on_rows_that_are_carried_over"],
+    ),
+    Mutant(
+        "move-keys-at-once",
+        "foreign keys are checked at once while rows are followed",
+        [
+            Swap(
+                "syncline/split/schema/steps.py",
+                "Maker._foreign_key",
+                'f"ALTER TABLE {on} ADD CONSTRAINT {name} {text} DEFERRABLE INITIALLY DEFERRED"',
+                'f"ALTER TABLE {on} ADD CONSTRAINT {name} {text}"',
+            )
+        ],
+        [f"{MOVED}::test_before_the_opening_nothing_acts_on_rows_that_are_carried_over"],
+    ),
+    Mutant(
+        "move-with-obstacles",
+        "the schema is made although something cannot move",
+        [Swap("syncline/split/schema/carrying.py", "see_that_it_may", "if plan.obstacles: ...", "if False: ...")],
+        [f"{MOVED}::test_what_cannot_move_is_said_before_anything_is_done[foreign_key:ref.b.across]"],
+    ),
+    Mutant(
+        "move-half-a-step",
+        "a killed run's steps are all done again",
+        [
+            Swap(
+                "syncline/split/schema/planning.py",
+                "Plan.pending",
+                "step.phase in phases and step.done not in self.there",
+                "step.phase in phases",
+            )
+        ],
+        [f"{MOVED}::test_a_run_that_is_killed_anywhere_is_gone_on_with"],
     ),
     # -- the boundary guard
     Mutant(

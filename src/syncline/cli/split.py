@@ -1,4 +1,4 @@
-"""``syncline split check``."""
+"""``syncline split check|plan|schema``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncline.cli import moving
 from syncline.cli.application import AppOption, declare_models, keep_secrets, of_application
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say
@@ -21,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Split a database in two: find what ties its tables together.",
+    help="Split a database in two: find what ties its tables together, and move a part of them.",
 )
 
 SeenOption = Annotated[
@@ -33,6 +34,10 @@ SeenOption = Annotated[
 @app.callback()
 def _split() -> None:
     pass
+
+
+app.command("plan")(moving.plan)
+app.command("schema")(moving.schema)
 
 
 @app.command("check")

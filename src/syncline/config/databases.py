@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,20 @@ def load_databases(
     if found := list(_shared_trees(databases)):
         raise problems.error(found, origin)
     return NamedDatabases(split, tuple(databases), file, config.split, config.backup)
+
+
+def split_place(
+    database: NamedDatabase, env: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(".env")
+) -> NamedDatabase:
+    """Say where a database will be in split mode, whichever mode is on.
+
+    Raises:
+        ConfigError: its URL is not set.
+
+    """
+    found = _each({database.name: database.settings}, {**_variables(dotenv), **env})
+    place, direct = found[database.name]
+    return replace(database, place=place, direct=direct)
 
 
 def variable(name: str) -> str:

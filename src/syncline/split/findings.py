@@ -109,6 +109,10 @@ class Exemptions:
                 return replace(finding, exempt=one)
         return finding
 
+    def reason(self, id_: str) -> str | None:
+        """Say why an id is let through; ``None``: it is not."""
+        return next((one.reason for one in self._valid if _fits(one.finding, id_)), None)
+
     def expired(self) -> Iterable[Finding]:
         """Make a finding of each exemption whose time is over."""
         for one in self._expired:

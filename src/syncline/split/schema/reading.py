@@ -1,0 +1,118 @@
+"""Reading from the source what is to be made on the other side, in one transaction that changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from syncline.postgres.sql import blocks
+from syncline.split.catalogue import Catalogue
+from syncline.split.schema.selection import Graph, Selection, graph, select
+from syncline.split.schema.tables import Column, Table
+from syncline.split.schema.things import Address, Key, Sequence, Size
+
+Rows = list[tuple[Any, ...]]
+
+SIMPLE = (
+    "schemas", "extensions", "collations", "enums", "composites", "domains", "ranges", "functions", "sequences",
+)  # fmt: skip
+"""Blocks that give whole statements: catalog, oid, kind, statements."""
+_PARTS = (
+    "owned", "constraints", "indexes", "triggers", "rules", "policies", "statistics", "views", "comments", "grants",
+    "closed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was read."""
+
+    graph: Graph
+    selection: Selection
+    moving: frozenset[int]
+    addresses: Mapping[Key, tuple[Address, str]]
+    """With the identity for people."""
+    tables: Mapping[int, Table]
+    blocks: Mapping[str, Rows]
+    oddities: Rows
+    sizes: tuple[Size, ...]
+    sequences: tuple[Sequence, ...]
+
+    def label(self, key: Key) -> str:
+        """Name a thing for people."""
+        found = self.addresses.get(key)
+        return f"{found[0].type} {found[1]}" if found else f"{key[0]} {key[1]}"
+
+
+def read_source(
+    connection: psycopg.Connection[Any], catalogue: Catalogue, moving: frozenset[int], *, quoting: bool = False
+) -> Source:
+    """Read what moves with tables.
+
+    Args:
+        connection: to the source; behind a pooler, too.
+        catalogue: what ties its tables.
+        moving: the oids of the tables.
+        quoting: write every name in quotes, for a server that knows other reserved words.
+
+    Raises:
+        psycopg.Error: as the driver raises it.
+
+    """
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        begin(connection, quoting=quoting)
+        found = graph(_rows(connection, "edges"), _rows(connection, "homes"), _rows(connection, "attached"), catalogue)
+        selection = select(found, catalogue, moving)
+        want(connection, (oid for _, oid in selection.things | set(found.homes)))
+        addresses = {
+            (one, oid): (Address(kind, tuple(names), tuple(args)), identity)
+            for one, oid, kind, names, args, identity in _rows(connection, "addresses")
+        }
+        parts = {key for key in found.homes if found.home(key) in selection.things}
+        want(connection, (oid for _, oid in selection.things | parts))
+        read = {name: _rows(connection, name) for name in (*SIMPLE, *_PARTS)}
+        tables = read_tables(connection)
+        want(connection, moving)
+        return Source(
+            found, selection, moving, addresses, tables, read, _rows(connection, "oddities"),
+            tuple(Size(tables[oid].quoted, count, size) for oid, count, size in _rows(connection, "sizes")),
+            tuple(Sequence(*(*row[:10], tuple(row[10]))) for row in _rows(connection, "move_sequences")),
+        )  # fmt: skip
+
+
+def begin(connection: psycopg.Connection[Any], *, quoting: bool) -> None:
+    """Let this transaction read definitions the same way on every server."""
+    connection.execute(_sql("session"), prepare=False)
+    if quoting:
+        connection.execute("SELECT set_config('quote_all_identifiers', 'on', true)", prepare=False)
+
+
+def want(connection: psycopg.Connection[Any], oids: Iterable[int]) -> None:
+    """Say what the next blocks are to read."""
+    listed = "{" + ",".join(map(str, sorted(set(oids)))) + "}"
+    connection.execute("SELECT set_config('syncline.oids', %s, true)", [listed], prepare=False)
+
+
+def read_tables(connection: psycopg.Connection[Any]) -> dict[int, Table]:
+    """Read the tables that are wanted, with their columns."""
+    columns: dict[int, list[Column]] = {}
+    for row in _rows(connection, "columns"):
+        columns.setdefault(row[0], []).append(Column.of(row[1:]))
+    return {row[0]: Table.of(row, columns.get(row[0], ())) for row in _rows(connection, "tables")}
+
+
+def read_block(connection: psycopg.Connection[Any], name: str) -> Rows:
+    """Read one block of what is wanted."""
+    return _rows(connection, name)
+
+
+def _rows(connection: psycopg.Connection[Any], name: str) -> Rows:
+    return connection.execute(_sql(name), prepare=False).fetchall()
+
+
+def _sql(name: str) -> str:
+    return blocks("source.sql", "syncline.split.schema")[name]
