@@ -141,6 +141,25 @@ async def test_a_child_whose_parent_is_on_its_way_is_not_parked(relay: Rows) -> 
         await settled(relay)
 
 
+async def test_a_late_delete_takes_no_newer_child_along(relay: Rows) -> None:
+    """The parent is deleted and comes again with a child, which is written and acknowledged before that delete."""
+    relay.there.autocommit = False
+    async with relay.worker():
+        relay.sql("INSERT INTO parent VALUES (1, 'a')")
+        await settled(relay)
+        relay.there.rollback()
+        relay.there.execute("SELECT FROM parent WHERE id = 1 FOR NO KEY UPDATE")
+        relay.sql("DELETE FROM parent WHERE id = 1")
+        await until(lambda: relay.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), what="the delete waits")
+        with relay.conn.transaction():
+            relay.sql("INSERT INTO parent VALUES (1, 'again')")
+            relay.sql("INSERT INTO child (a, b, parent, slot) VALUES (1, 'x', 1, 1)")
+        await until(lambda: relay.value("SELECT count(*) FROM syncline.outbox WHERE key LIKE '[%'") == 0, what="acked")
+        relay.there.rollback()
+        relay.there.autocommit = True
+        await settled(relay)
+
+
 async def test_a_random_history_with_killed_sessions_ends_equal(relay: Rows) -> None:
     dice = random.Random(20_262)
     relay.there.execute("CREATE TABLE deletes (id int)")

@@ -185,6 +185,24 @@ async def test_a_parent_waits_for_its_children_to_go(database):
         assert not (await on.put("parents", gone=[1])).refused
 
 
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "SET DEFAULT"])
+async def test_a_delete_takes_no_other_record_along(database, action):
+    """That one may have been written since, and would have no mark; a table that is not synced is the target's own."""
+    children = f"{CHILDREN[:-1]} ON DELETE {action})"
+    mine = children.replace("children", "mine")
+    async with stage(database, PARENTS, children, mine, tables=["parents", "children"]) as on:
+        await on.put("parents", (1, "a"), (2, "b"))
+        await on.put("children", (5, 1))
+        on.run("INSERT INTO mine VALUES (9, 2)")
+        first = await on.put("parents", gone=[1, 2])
+        assert [(one.key, one.why, one.other) for one in first.refused] == [("1", "child", ("5",))]
+        assert (on.rows("parents"), on.rows("children")) == ([(1, "a")], [(5, 1)])
+        assert on.rows("mine") == ([] if action == "CASCADE" else [(9, None)])
+        await on.put("children", gone=[5])
+        assert not (await on.put("parents", gone=[1])).refused
+        assert on.rows("parents") == []
+
+
 @pytest.mark.parametrize("deferrable", ["", "DEFERRABLE INITIALLY DEFERRED"])
 async def test_circles_of_references_come_and_go_together(database, deferrable):
     statements = (

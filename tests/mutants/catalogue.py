@@ -2117,6 +2117,25 @@ MUTANTS: Sequence[Mutant] = (
         [f"{SQL_ROWS}::test_records_exchange_a_unique_value"],
     ),
     Mutant(
+        "sql-children-go-along",
+        "a delete takes along rows that refer to it, though they may be newer and have no mark",
+        [Swap(f"{SQL}/writing.py", "Writing.write", "any(map(careful.takes_along, batch))", "False")],
+        [f"{SQL_ROWS}::test_a_delete_takes_no_other_record_along"],
+    ),
+    Mutant(
+        "sql-children-looked-for-early",
+        "whether rows refer to one is looked at before others are kept from referring to it",
+        [
+            Swap(
+                f"{SQL}/careful.py",
+                "Careful._keep_children",
+                "await connection.execute(statements.lock(changes.table), keys)",
+                "pass",
+            )
+        ],
+        [f"{SQL_RELAY}::test_a_late_delete_takes_no_newer_child_along"],
+    ),
+    Mutant(
         "sql-nobody-gives-way",
         "records of different batches wait for each other for ever",
         [

@@ -65,6 +65,7 @@ class Careful:
         async with connection.transaction():
             await connection.execute(self._control.enter, self._control.entering(lanes))
             await self._give_way(connection, batch, yielding)
+            await self._keep_children(connection, attempt)
             for _ in range(ROUNDS):
                 error = await self._try(connection, attempt)
                 if error is None:
@@ -85,6 +86,24 @@ class Careful:
                 for unique in changes.table.uniques:
                     await self._clear(connection, changes.table, unique, keys)
                 await self._loosen(connection, changes, mine)
+
+    def takes_along(self, changes: Changes) -> list[Reference]:
+        """Say by which foreign keys a delete would change or delete rows that are synced themselves."""
+        return [one for one in changes.table.children if one.cascades and one.child in self._tables and changes.gone]
+
+    async def _keep_children(self, connection: Connection, attempt: _Attempt) -> None:
+        """Leave out rows whose delete would take others along, which may be newer than this batch and have no mark.
+
+        The rows are locked first: then, in a new statement, nobody comes to refer to them any more.
+        """
+        refusals: list[Refusal] = []
+        for changes in attempt.batch:
+            if references := self.takes_along(changes):
+                keys = key_texts([gone.values for gone in changes.gone])
+                await connection.execute(statements.lock(changes.table), keys)
+                for reference in references:
+                    refusals += await self._children(connection, attempt, changes, reference)
+        attempt.leave_out(refusals)
 
     async def _loosen(self, connection: Connection, changes: Changes, puts: Sequence[Put]) -> None:
         """Write rows without the references, and unique values, that may be NULL."""
@@ -200,9 +219,9 @@ class Careful:
     async def _children(
         self, connection: Connection, attempt: _Attempt, changes: Changes, reference: Reference
     ) -> list[Refusal]:
-        if reference.cascades:
-            return []
         table = self._tables.get(reference.child)
+        if reference.cascades and table is None:
+            return []  # a table of the target's own: its owner has declared what becomes of its rows
         going = {tuple(gone.values) for one in attempt.batch if one.table.name == reference.child for gone in one.gone}
         key = table.key if table else reference.columns
         query = statements.children(changes.table, reference, key)

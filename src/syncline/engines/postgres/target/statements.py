@@ -65,6 +65,14 @@ def delete(table: Table) -> sql.Composed:
     )
 
 
+def lock(table: Table) -> sql.Composed:
+    """Lock rows: nobody refers to one of them any more before this transaction ends. Parameters: as of ``delete``."""
+    key = _key_columns(table)
+    return sql.SQL("/* syncline */ SELECT FROM {} AS t JOIN {} ON {} FOR UPDATE OF t").format(
+        qualified(table.name), _arrays(key), _same(key)
+    )
+
+
 def clear(table: Table, unique: Unique) -> sql.Composed | None:
     """Take a unique value from rows, until they are written anew; ``None``: nothing can stand in its place.
 
@@ -146,7 +154,7 @@ def orphans(table: Table, reference: Reference, names: Sequence[str]) -> sql.Com
 
 
 def children(table: Table, reference: Reference, child_key: Sequence[str]) -> sql.Composed:
-    """Find rows that something refers to: number of the row (from 1), key of what refers as texts.
+    """Find rows that something refers to: number of the row (from 1), key of one that does as texts.
 
     Parameters: as of ``delete``.
     """
@@ -157,7 +165,9 @@ def children(table: Table, reference: Reference, child_key: Sequence[str]) -> sq
             for mine, parent in zip(reference.columns, reference.referenced, strict=True)
         ]
     )
-    return sql.SQL("SELECT u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}").format(
+    return sql.SQL(
+        "SELECT DISTINCT ON (u.syncline_row) u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}"
+    ).format(
         sql.SQL(", ").join([_text("c", name) for name in child_key]),
         _numbered(key),
         qualified(table.name),

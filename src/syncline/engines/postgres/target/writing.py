@@ -51,7 +51,8 @@ class Writing:
 
         """
         try:
-            if not yielding:
+            careful = Careful(self._control, self._statements, self._tables)
+            if not yielding and not any(map(careful.takes_along, batch)):
                 try:
                     await self._at_once(connection, lanes, batch)
                 except psycopg.Error as error:
@@ -59,9 +60,7 @@ class Writing:
                         raise
                 else:
                     return Outcome()
-            return await Careful(self._control, self._statements, self._tables).write(
-                connection, lanes, batch, yielding
-            )
+            return await careful.write(connection, lanes, batch, yielding)
         except psycopg.Error as error:
             raise self._failed(connection, lanes, error) from error
         except BaseException:
