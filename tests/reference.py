@@ -41,6 +41,33 @@ printed: not by commands, not in logs, not in errors.
 
 `syncline config check` checks the file, and against the source what `syncline install` would refuse (`--offline`: the file alone);
 `syncline config show` prints what is in force.
+
+## `[links.NAME]`
+
+A file with one link gives it no name: `[source]`, `[target]` and `[entities.NAME]` as below. Several links have a section each, with
+sections of their own in it:
+
+```toml
+[links.orders.source]
+url = "postgresql://sync@host/shop"
+[links.orders.target]
+url = "mongodb://host/orders"
+[links.orders.entities.order]
+table = "orders"
+```
+
+| in `[links.NAME]` | meaning |
+|---|---|
+| `source`, `target` | As `[source]` and `[target]`. Without a `url` they are the file's, except for what they set themselves. |
+| `entities.NAME` | As `[entities.NAME]`; of this link alone. |
+| `worker`, `history`, `mapping`, `verify` | What differs from the file's own sections. |
+| `reverse_of` | Name of the link whose way back this is: the capture of each passes over what the other has written. |
+
+A name has lower-case letters, digits and `_` (a letter after each), 24 at most. The link's schema in the source's database is
+`syncline_NAME`; `view_name` is `Outbox_NAME`, `control_collection` is `_syncline_NAME`, `control_schema` is `syncline_target_NAME`, unless
+they are set. `[entities.NAME]` beside `[links.NAME]` are those of a link without a name, which then is one of several. Changes of a link
+with a name are captured by triggers. `SYNCLINE_LINKS__ORDERS__TARGET__URL` and the like set what is in a link; `DATABASE_URL` and `MONGODB_URL`
+are the file's. See [Several links](../how-to/several-links.md).
 """
 COMMANDS = f"""\
 {RENEW}

@@ -25,6 +25,7 @@ from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
+from syncline.model.link import enter, entered
 from syncline.model.notice import Notice
 from syncline.ports import ConfiguredTarget, Plans, Source, Target
 from syncline.postgres.connection import Connection, connect, fetch_one, translated
@@ -40,7 +41,7 @@ from syncline.verify.sides import Sides
 
 def open_target(settings: Settings) -> ConfiguredTarget:
     """Make the target. Close it when done."""
-    return opening.open_target(settings.target, writers=settings.worker.writers)
+    return opening.open_target(settings.target, settings.link, writers=settings.worker.writers)
 
 
 def inspection(target: Target) -> MongoInspection:
@@ -84,13 +85,17 @@ async def opened_scratchpad(settings: Settings) -> AsyncIterator[MongoTarget]:
 
 @contextlib.asynccontextmanager
 async def opened_source(settings: Settings, *, keyed: bool = False) -> AsyncIterator[Connection]:
-    """Open one connection to the source for a block, with our loaders; ``keyed`` forbids plans that scan tables."""
+    """Open one connection to the source for a block, with our loaders; within it all work is for its link.
+
+    ``keyed`` forbids plans that scan tables.
+    """
     seconds = max(1, round(settings.source.connect_timeout.total_seconds()))
     connection = await connect(settings.source.url, keyed=keyed, application="syncline", timeout_seconds=seconds)
     try:
         register_loaders(connection.adapters)
-        await pin_path(connection)
-        yield connection
+        with entered(settings.link):
+            await pin_path(connection)
+            yield connection
     finally:
         await connection.close()
 
@@ -269,6 +274,7 @@ async def run_worker(
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; ``asked`` is called when one of them has come."""
     async with opened_target(settings) as target:
+        enter(settings.link)
         worker = make_worker(settings, target, observer=observer)
         loop = asyncio.get_running_loop()
 

@@ -13,8 +13,8 @@ import pytest
 
 from syncline.config.settings import HistorySettings
 from syncline.engines.postgres.records import PostgresDurability
-from syncline.engines.postgres.waker import WAKE_LOCK
 from syncline.model.entity import Embed, Fields, TableName
+from syncline.model.link import UNNAMED
 from syncline.ports import Waker
 from syncline.relay.keeper import Keeper
 from tests import engines
@@ -171,7 +171,7 @@ async def test_a_commit_that_drew_its_number_early_arrives_late(memory: Relay) -
 async def test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died(memory: Relay) -> None:
     """Nobody says so; where the dead one had no lanes any more, nothing else changes either."""
     with psycopg.connect(memory.url, autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s, %s)", WAKE_LOCK)
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", UNNAMED.wake_lock)
         async with memory.worker() as worker:
             await until(lambda: worker._pump.relies_on_another, what="it relies on the other")
             await asyncio.sleep(1)  # and has nothing more to do by itself

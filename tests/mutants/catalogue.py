@@ -1379,7 +1379,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "a-rule-of-somebody-ends-a-worker",
         "a worker ends for a constraint that somebody has put on the outbox",
-        [Swap("syncline/postgres/connection.py", "_refused", "error.diag.schema_name == 'syncline'", "False")],
+        [Swap("syncline/postgres/connection.py", "_refused", "error.diag.schema_name == current().schema", "False")],
         [f"{MENDING}::test_a_rule_that_somebody_puts_on_the_outbox_ends_no_worker"],
     ),
     Mutant(
@@ -1401,8 +1401,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{POSTGRES}/waker.py",
                 "PostgresWaker.listen",
-                "await self._listener.execute('LISTEN syncline')\nwake()",
-                "await self._listener.execute('LISTEN syncline')",
+                "await self._listener.execute(self._listen)\nwake()",
+                "await self._listener.execute(self._listen)",
             )
         ],
         [f"{WAKES}::test_what_is_committed_before_a_session_listens_is_seen"],

@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 
 from syncline.capture.key_values import key_texts
 from syncline.errors import CaptureError, NotInstalledError, PrivilegeError, SynclineError
+from syncline.postgres.sql import ours
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as CoreConnection
@@ -123,7 +124,7 @@ def _plain(value: Any) -> Any:
 
 def _record_psycopg(connection: psycopg.Connection[Any], event: _Event) -> None:
     with _translated(), connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(_FIND.format("%s"), [event.entity])
+        cursor.execute(ours(_FIND).format("%s"), [event.entity])
         statement, values = _mark(event, cursor.fetchone(), "%s")
         cursor.execute(statement, values)
 
@@ -131,7 +132,7 @@ def _record_psycopg(connection: psycopg.Connection[Any], event: _Event) -> None:
 async def _arecord_psycopg(connection: psycopg.AsyncConnection[Any], event: _Event) -> None:
     with _translated():
         async with connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(_FIND.format("%s"), [event.entity])
+            await cursor.execute(ours(_FIND).format("%s"), [event.entity])
             statement, values = _mark(event, await cursor.fetchone(), "%s")
             await cursor.execute(statement, values)
 
@@ -147,7 +148,7 @@ def _record_sqlalchemy(on: Session | CoreConnection, event: _Event) -> None:
         return clause.bindparams(*(bindparam(name, value) for name, value in zip(names, values, strict=True)))
 
     try:
-        row = on.execute(statement(_FIND.format("\0"), [event.entity]), execution_options=_OURS).first()
+        row = on.execute(statement(ours(_FIND).format("\0"), [event.entity]), execution_options=_OURS).first()
         on.execute(statement(*_mark(event, row, "\0")), execution_options=_OURS)
     except DBAPIError as error:
         raise _ours(error, getattr(error.orig, "sqlstate", None)) from error
@@ -163,7 +164,7 @@ def _mark(event: _Event, row: Sequence[Any] | None, place: str) -> tuple[str, li
     number, columns, types = row
     texts = key_texts(event.entity, event.key, columns, types)
     key = ", ".join(f"CAST(CAST({place} AS text) AS {type_})" for type_ in types)
-    statement = (
+    statement = ours(
         f"/* syncline */ SELECT syncline.mark(CAST({number} AS smallint), ARRAY[syncline.key_{number}({key})], "
         f"CAST('E' AS \"char\"), CAST({place} AS text), CAST({place} AS jsonb))"
     )
@@ -184,6 +185,6 @@ def _ours(error: Exception, state: str | None) -> SynclineError:
         return NotInstalledError(hint="run `syncline install`")
     if state == "42501":
         return PrivilegeError(
-            line, hint="GRANT USAGE ON SCHEMA syncline, SELECT ON syncline.entity to the application's role"
+            line, hint=ours("GRANT USAGE ON SCHEMA syncline, SELECT ON syncline.entity to the application's role")
         )
     return CaptureError(f"the event could not be written: {line}")

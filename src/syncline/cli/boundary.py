@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from syncline.errors import SourceUnavailableError, SynclineError, TargetUnavailableError
+from syncline.model.link import current, entered
 
 COULD_NOT_RUN = 3
 """Exit status: the command could not do what it was asked to do."""
@@ -33,6 +34,10 @@ class Invocation:
     secrets: set[str] = field(default_factory=set)
     resume: str | None = None
     """How to go on after an interruption."""
+    link: str | None = None
+    """The link that was named."""
+    collected: dict[str, Any] | None = None
+    """What is printed as JSON by link, where a command is run for each of them."""
 
 
 invocation: ContextVar[Invocation] = ContextVar("invocation")
@@ -58,7 +63,8 @@ class Boundary(Group):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer.Context is click's
         """Run the command inside of the boundary."""
         try:
-            return super().invoke(ctx)
+            with entered(current()):
+                return super().invoke(ctx)
         except typer.Abort:
             raise
         except KeyboardInterrupt:
@@ -66,7 +72,7 @@ class Boundary(Group):
                 err.print(Text(f"interrupted; {resume}"))
             raise typer.Exit(INTERRUPTED) from None
         except SynclineError as error:
-            _complain(error.message, error.hint or _advice(error))
+            complain(error)
             raise typer.Exit(COULD_NOT_RUN) from None
         except BrokenPipeError:
             raise typer.Exit(1) from None
@@ -78,6 +84,11 @@ class Boundary(Group):
                 "this is a defect of Syncline; `syncline --debug …` shows where",
             )
             raise typer.Exit(UNEXPECTED) from None
+
+
+def complain(error: SynclineError) -> None:
+    """Print one of our errors."""
+    _complain(error.message, error.hint or _advice(error))
 
 
 def _advice(error: SynclineError) -> str | None:

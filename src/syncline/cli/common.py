@@ -19,6 +19,7 @@ from syncline import ending
 from syncline.cli.boundary import invocation
 from syncline.errors import ConfigError, SynclineError
 from syncline.model.json_names import camelled
+from syncline.model.link import enter
 
 if TYPE_CHECKING:
     from syncline.config import Settings
@@ -55,12 +56,13 @@ def keep_secret(url: str) -> None:
 
 
 def settings_from(config: Path | None) -> Settings:
-    """Load the settings for a command."""
+    """Load the settings of the link that a command is for; from here on it works for that one."""
     from syncline.config import load
 
-    settings = load(config)
+    settings = load(config, link=invocation.get().link)
     keep_secret(settings.source.url)
     keep_secret(settings.target.url)
+    enter(settings.link)
     return settings
 
 
@@ -109,6 +111,10 @@ async def _quiet_when_cancelled(work: Coroutine[Any, Any, T]) -> T:
 
 def print_json(value: Any) -> None:
     """Print JSON with names in camelCase; MongoDB's own types in its relaxed extended form."""
+    state = invocation.get()
+    if state.collected is not None and state.link is not None:
+        state.collected[state.link] = value
+        return
     text = json.dumps(camelled(value), indent=2, ensure_ascii=False, default=_extended)
     sys.stdout.write(text + "\n")
 

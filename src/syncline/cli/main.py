@@ -74,6 +74,8 @@ class Commands(MutableMapping[str, Any]):
 
 
 def _load(name: str) -> Any:
+    from syncline.cli.linked import add_link
+
     module = import_module(f"syncline.cli.{name}")
     part = getattr(module, "app", None)
     if part is None:
@@ -82,6 +84,7 @@ def _load(name: str) -> Any:
         part.command(name, context_settings=options)(getattr(module, name))
     command = typer.main.get_command(part)
     command.name = name
+    add_link(command, name)
     return command
 
 

@@ -1,7 +1,7 @@
 """Settings from ``syncline.toml`` and the environment; validated, frozen, secrets never printed."""
 
 from syncline.config.engine import engine_arguments
-from syncline.config.load import load
+from syncline.config.load import load, load_links
 from syncline.config.secrets import passwords, redact
 from syncline.config.settings import (
     HistorySettings,
@@ -25,6 +25,7 @@ __all__ = [
     "WorkerSettings",
     "engine_arguments",
     "load",
+    "load_links",
     "passwords",
     "redact",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from syncline.config import environment, problems, rows, urls
+from syncline.config import environment, links, problems, rows, urls
 from syncline.config.backup import BackupSettings
 from syncline.config.entities import EntityConfig, possible_name
 from syncline.config.named import DatabaseSettings, SplitSettings
@@ -31,6 +31,7 @@ from syncline.config.settings import (
 from syncline.errors import ConfigError
 from syncline.model.defaults import CONFIG_FILE
 from syncline.model.entity import DOCUMENTS, ROWS, TableName
+from syncline.model.link import Link
 from syncline.model.types import Kind
 
 _TABLE = """write `table` or `schema.table`; a name with a dot in it as 'public."my.table"'"""
@@ -52,12 +53,33 @@ class File(Section):
     entities: dict[str, EntityConfig] = Field(default_factory=dict)
 
 
-def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Settings:
+def load(path: Path | None = None, env: Mapping[str, str] = os.environ, *, link: str | None = None) -> Settings:
     """Read and check the configuration.
 
     Args:
         path: the file; by default ``SYNCLINE_CONFIG``, then ``syncline.toml`` here, which may be missing.
         env: the environment; it wins over the file.
+        link: which of the file's links; by default the only one.
+
+    Raises:
+        ConfigError: every problem found, each with its place; or there are several links and none was named.
+
+    """
+    found = load_links(path, env)
+    if link is None and len(found) == 1:
+        return found[0]
+    names = ", ".join(one.link.name or "the one without a name" for one in found)
+    where = found[0].file or "the configuration"
+    if link is None:
+        raise ConfigError(f"{where} has {len(found)} links: {names}", hint="say which: --link NAME")
+    for one in found:
+        if one.link.name == link:
+            return one
+    raise ConfigError(f"{where} has no link {link!r}", hint=f"there is: {names}")
+
+
+def load_links(path: Path | None = None, env: Mapping[str, str] = os.environ) -> tuple[Settings, ...]:
+    """Read and check every link of the configuration; at least one.
 
     Raises:
         ConfigError: every problem found, each with its place.
@@ -65,15 +87,35 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
     """
     file, name, text, data = contents(path, env)
     origin = Origin(name, text, environment.overlay(data, env))
-    if found := list(_urls(data, env, file)):
+    parts, found = links.parts(data)
+    settings = []
+    for part in parts:
+        try:
+            settings.append(_settings(_checked(part.data, env, file), file, part.link))
+        except _WrongError as wrong:
+            found += [problem for problem in map(part.placed, wrong.problems) if problem not in found]
+    if found := found or list(links.conflicts(settings)):
         raise problems.error(found, origin)
+    return tuple(settings)
+
+
+class _WrongError(Exception):
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+def _checked(data: dict[str, Any], env: Mapping[str, str], file: Path | None) -> File:
+    """Check what is said of one link."""
+    if found := list(_urls(data, env, file)):
+        raise _WrongError(found)
     try:
         config = TypeAdapter(File).validate_python(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise problems.error([problems.explain(detail, File) for detail in error.errors()], origin) from None
+        raise _WrongError([problems.explain(detail, File) for detail in error.errors()]) from None
     if found := [*_consistency(config), *_entities(config)]:
-        raise problems.error(found, origin)
-    return _settings(config, file)
+        raise _WrongError(found)
+    return config
 
 
 def contents(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str, str, dict[str, Any]]:
@@ -234,12 +276,12 @@ def _contradictions(path: tuple[str, ...], entity: EntityConfig) -> Iterator[Pro
         yield Problem((*path, "indexes"), f"two indexes are called {name!r}", "rename one")
 
 
-def _settings(config: File, file: Path | None) -> Settings:
+def _settings(config: File, file: Path | None, link: Link) -> Settings:
     target = config.target
     if not target.database:
         target = target.model_copy(update={"database": urls.database_of(target.url)})
     return Settings(
-        source=config.source,
+        source=config.source.of_link(link),
         target=target,
         worker=config.worker,
         history=config.history,

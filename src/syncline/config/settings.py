@@ -8,11 +8,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from syncline.config.secrets import redact
 from syncline.config.urls import is_postgresql
 from syncline.model.entity import Entity
+from syncline.model.link import UNNAMED, Link
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -120,6 +130,19 @@ class SourceSettings(Section):
     """How that view is called."""
     connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
     """How long to wait for a connection."""
+
+    _link: Link = PrivateAttr(default=UNNAMED)
+
+    @property
+    def link(self) -> Link:
+        """Whose source it is: our tables are in the link's schema there."""
+        return self._link
+
+    def of_link(self, link: Link) -> Self:
+        """Give the source of a link."""
+        source = self.model_copy()
+        source._link = link  # noqa: SLF001  it is its own
+        return source
 
 
 def _schema_for_control(value: str) -> str:
@@ -265,6 +288,11 @@ class Settings:
     entities: tuple[Entity, ...] = ()
     file: Path | None = None
     """Where it was read from."""
+
+    @property
+    def link(self) -> Link:
+        """Which link this is."""
+        return self.source.link
 
     def entity(self, name: str) -> Entity | None:
         """Find a declared entity by its name."""

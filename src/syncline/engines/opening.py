@@ -11,6 +11,7 @@ from syncline.engines.postgres.connections import SETTINGS, Connections, prepare
 from syncline.engines.postgres.source import SqlSource, postgres_source
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.journal.registry import require_installed, schema_version
+from syncline.model.link import UNNAMED, Link
 from syncline.ports import ConfiguredTarget, Identity
 from syncline.postgres.connection import Connection, connect, is_lent, translated
 from syncline.postgres.dialect import on_cockroach
@@ -64,11 +65,12 @@ async def open_source(
     return (cockroach_source if on_cockroach(control) else postgres_source)(connections, worker)
 
 
-def open_target(settings: TargetSettings, *, writers: int = 2) -> ConfiguredTarget:
+def open_target(settings: TargetSettings, link: Link = UNNAMED, *, writers: int = 2) -> ConfiguredTarget:
     """Make a target; it connects when it is first asked.
 
     Args:
         settings: where it is.
+        link: whose writes these are: its way back passes over them.
         writers: so many batches are written side by side.
 
     """
@@ -76,6 +78,7 @@ def open_target(settings: TargetSettings, *, writers: int = 2) -> ConfiguredTarg
         return SqlTarget(
             settings.url,
             schema=settings.control_schema,
+            link=link.tag,
             connect_seconds=settings.connect_timeout.total_seconds(),
             timeout_seconds=settings.timeout.total_seconds(),
             sessions=writers + 2,

@@ -17,6 +17,7 @@ from syncline.insight import reach
 from syncline.insight.patience import Patience
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import Status, judge, read_facts
+from syncline.model.link import entered
 from syncline.model.thresholds import NOT_INSTALLED, UNKNOWN, Alert, Severity, Thresholds
 from syncline.ports import Target
 from syncline.postgres.connection import Connection, connect, translated
@@ -67,7 +68,7 @@ class HealthReader:
         thresholds: Thresholds | None = None,
         values: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        self._url = settings.source.url
+        self._url, self._link = settings.source.url, settings.link
         self._source_name = settings.source.name
         self._target_name = settings.target.called
         self._open_target = open_target
@@ -143,6 +144,10 @@ class HealthReader:
 
     async def _look(self, look: _Look) -> None:
         """Look over the kept connection; when that one has died meanwhile, over a new one."""
+        with entered(self._link):
+            await self._look_at_link(look)
+
+    async def _look_at_link(self, look: _Look) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             try:

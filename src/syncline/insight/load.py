@@ -23,6 +23,7 @@ from syncline.model.entity import Entity, TableName
 from syncline.ports import Target
 from syncline.postgres.connection import Connection, translated
 from syncline.postgres.dialect import on_cockroach
+from syncline.postgres.sql import ours
 
 NAME = "syncline_load"
 SCRATCH = Entity(NAME, TableName("public", NAME), NAME)
@@ -256,7 +257,8 @@ class _Run:
         async with connect() as connection:
             while True:
                 found = await reach.query(
-                    connection, "SELECT count(*) AS waiting FROM (SELECT FROM syncline.outbox LIMIT 100000) AS counted"
+                    connection,
+                    ours("SELECT count(*) AS waiting FROM (SELECT FROM syncline.outbox LIMIT 100000) AS counted"),
                 )
                 self.measured.queue = max(self.measured.queue, found[0]["waiting"])
                 self.measured.seconds = time.monotonic() - self.began

@@ -17,6 +17,7 @@ from syncline.config import SourceSettings, redact
 from syncline.config.urls import host_of
 from syncline.errors import PoolerError, SourceUnavailableError, SynclineError, UnsuitableSourceError
 from syncline.journal.registry import require_installed, schema_version
+from syncline.model.link import entered
 from syncline.ports import Target
 from syncline.postgres.connection import Connection, connect, translated
 from syncline.postgres.dialect import Dialect, dialect_of, statements
@@ -63,7 +64,7 @@ class DatabaseState:
 
 @asynccontextmanager
 async def source(settings: SourceSettings, *, purpose: str, installed: bool = True) -> AsyncIterator[Connection]:
-    """Open a connection to the source for one command.
+    """Open a connection to the source for one command, which works for the source's link within the block.
 
     Args:
         settings: where it is, and how long to wait for a connection.
@@ -85,9 +86,10 @@ async def source(settings: SourceSettings, *, purpose: str, installed: bool = Tr
     except SynclineError as error:
         raise unreachable(settings.url, error) from error
     try:
-        if installed:
-            await check_installed(connection)
-        yield connection
+        with entered(settings.link):
+            if installed:
+                await check_installed(connection)
+            yield connection
     finally:
         await connection.close()
 

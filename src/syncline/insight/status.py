@@ -13,6 +13,7 @@ from syncline.errors import NotInstalledError, PrivilegeError, SourceUnavailable
 from syncline.insight import reach
 from syncline.insight.reach import DEADLINE, DatabaseState
 from syncline.model.json_names import Named, Verbatim
+from syncline.model.link import current
 from syncline.model.thresholds import (
     NO_WORKER,
     PRIMARY_DOWN,
@@ -175,7 +176,7 @@ async def _target(target: Target | None, deadline: timedelta) -> DatabaseState |
 
 
 async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dict[str, Any]]:
-    where = SourceSettings(url=url, connect_timeout=timedelta(seconds=deadline_seconds))
+    where = SourceSettings(url=url, connect_timeout=timedelta(seconds=deadline_seconds)).of_link(current())
     try:
         async with asyncio.timeout(deadline_seconds), reach.source(where, purpose="status") as connection:
             state = await reach.ping_source(connection)

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
+from syncline.model.link import Link, current
 from syncline.ports import Acknowledgement as Acknowledgement  # noqa: PLC0414  for the relay, for now
 from syncline.postgres.arrays import integers
 from syncline.postgres.connection import Connection, sayable
@@ -14,9 +15,13 @@ from syncline.postgres.dialect import Dialect, statements
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
-@cache
 def statement(dialect: Dialect, *, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool) -> str:
     """Compose the acknowledgement from the parts that this one needs."""
+    wanted = tuple(_names(history=history, absent=absent, rejected=rejected, unpark=unpark, documents=documents))
+    return _statement(dialect, wanted, current())
+
+
+def _names(*, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool) -> list[str]:
     names = ["held", "done", "bad" if rejected else "all_good"]
     if unpark:
         names.append("clear")
@@ -24,6 +29,12 @@ def statement(dialect: Dialect, *, history: bool, absent: bool, rejected: bool, 
         names.append("again")
     if history:
         names.append("remember_documents" if documents else "remember")
+    return names
+
+
+@cache
+def _statement(dialect: Dialect, names: tuple[str, ...], link: Link) -> str:
+    del link  # the texts are its
     parts = statements("acknowledge.sql", dialect, comment=False)
     return f"/* syncline */ WITH {', '.join(parts[name] for name in names)} SELECT lane FROM held"  # noqa: S608  ours
 

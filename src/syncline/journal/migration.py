@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from syncline.model.link import Link, current
 from syncline.postgres.dialect import Dialect
+from syncline.postgres.sql import ours
 
 FIRST = 1
 """The schema version before there were migrations."""
@@ -61,9 +63,14 @@ class SchemaVersion:
         return numbers() - self.applied
 
 
-@cache
 def migrations(dialect: Dialect, *, finish: bool = False) -> tuple[Migration, ...]:
     """Read all migrations for a kind of source, in their order."""
+    return _migrations(dialect, finish, current())
+
+
+@cache
+def _migrations(dialect: Dialect, finish: bool, link: Link) -> tuple[Migration, ...]:
+    del link  # the texts are its
     return tuple(
         Migration(number, name, tuple(steps), finish)
         for (number, name), steps in sorted(_read(dialect, finish=finish).items())
@@ -98,7 +105,7 @@ def _read(dialect: Dialect, *, finish: bool) -> dict[tuple[int, str], list[str]]
 def _files() -> Iterator[tuple[str, str]]:
     for entry in files("syncline.journal").joinpath("migrations").iterdir():
         if entry.name.endswith(".sql"):
-            yield entry.name, entry.read_text("utf-8")
+            yield entry.name, ours(entry.read_text("utf-8"))
 
 
 def _says_something(step: str) -> bool:

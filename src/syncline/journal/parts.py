@@ -14,15 +14,16 @@ from psycopg import AsyncConnection
 from syncline.errors import DamagedError, SourceError
 from syncline.journal.migration import numbers, pending
 from syncline.journal.shapes import Shape, restored, shape
+from syncline.model.link import UNNAMED, Link, current, entered
 from syncline.postgres.dialect import Dialect, dialect_of
-from syncline.postgres.sql import blocks, script, statements_of
+from syncline.postgres.sql import blocks, ours, script, statements_of
 
 _CREATE = re.compile(
     r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(?P<kind>TABLE|INDEX|FUNCTION|VIEW) "
-    r"(?:IF NOT EXISTS )?(?:syncline\.)?(?P<name>\w+)"
+    r"(?:IF NOT EXISTS )?(?:syncline\w*\.)?(?P<name>\w+)"
 )
-_LATER_KEY = re.compile(r"ALTER TABLE syncline\.\w+ ADD CONSTRAINT (\w+) ")
-_LATER_COLUMN = re.compile(r"ALTER TABLE syncline\.(\w+) ADD COLUMN IF NOT EXISTS (\w+)")
+_LATER_KEY = re.compile(r"ALTER TABLE syncline\w*\.\w+ ADD CONSTRAINT (\w+) ")
+_LATER_COLUMN = re.compile(r"ALTER TABLE syncline\w*\.(\w+) ADD COLUMN IF NOT EXISTS (\w+)")
 _OF = re.compile(
     r"(?:COMMENT ON (?:TABLE|INDEX|FUNCTION|VIEW|COLUMN)|INSERT INTO|REVOKE ALL ON FUNCTION) syncline\.(\w+(?:\.\w+)?)"
 )
@@ -66,7 +67,7 @@ class Part:
     """Of a column: how it is defined."""
 
     def __str__(self) -> str:
-        return f"{self.kind} syncline.{self.name}"
+        return f"{self.kind} {current().schema}.{self.name}"
 
 
 async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
@@ -87,7 +88,8 @@ async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
     lacking = [part for part in whole if (_catalogued(part.kind), part.name) not in there]
     if len(lacking) == len(whole):
         raise SourceError(
-            "there is a schema syncline that is not Syncline's", hint="rename it: ALTER SCHEMA syncline RENAME TO …"
+            f"there is a schema {current().schema} that is not Syncline's",
+            hint=ours("rename it: ALTER SCHEMA syncline RENAME TO …"),
         )
     without = {part.name for part in lacking if part.kind in (Kind.TABLE, Kind.COLUMN)}
     lacking = [p for p in lacking if p.kind is Kind.TABLE or (p.table not in without and p.column not in without)]
@@ -100,7 +102,7 @@ async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
     if not lost and not rows["meta"]:
         if dialect is Dialect.COCKROACHDB and not await _any_entity(conn, without):
             return []  # an installation that broke off there, where it is no transaction: it goes on
-        lost = ["the row of syncline.meta"]
+        lost = [f"the row of {current().schema}.meta"]
     if lost:
         raise DamagedError(
             f"another tool has dropped {lost[0]}: nobody knows any more which installation this was",
@@ -146,7 +148,7 @@ async def _altered(conn: AsyncConnection[Any], without: set[str]) -> list[Part]:
         type_, not_null, filled = there[part.name]
         if not part.shape.fits(type_, not_null=not_null, filled=filled):
             column = part.name.partition(".")[2]
-            statement = restored(part.table, column, part.shape, part.statements)
+            statement = ours(restored(part.table, column, part.shape, part.statements))
             said = tuple(text for text in part.statements if text.startswith("COMMENT"))
             found.append(Part(Kind.DEFINITION, part.name, part.table, (statement, *said), column=part.name))
     return found
@@ -190,9 +192,20 @@ def _coming(dialect: Dialect, applied: set[int]) -> set[str]:
     return names | {f"{found[1]}.{found[2]}" for step in steps for found in _LATER_COLUMN.finditer(step)}
 
 
-@cache
 def parts(dialect: Dialect) -> tuple[Part, ...]:
     """Read our schema's parts from the file that makes it, in its order."""
+    return _of(dialect, current())
+
+
+@cache
+def _of(dialect: Dialect, link: Link) -> tuple[Part, ...]:
+    with entered(UNNAMED):
+        read = _read(dialect)
+    with entered(link):
+        return tuple(replace(part, statements=tuple(map(ours, part.statements))) for part in read)
+
+
+def _read(dialect: Dialect) -> tuple[Part, ...]:
     made: list[Part] = []
     for statement in _statements(dialect):
         if found := _CREATE.match(statement):

@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from syncline.config.urls import without_pooler
 from syncline.errors import NotInstalledError, PrivilegeError, SourceError, SourceUnavailableError, TableLockedError
+from syncline.model.link import current
 from syncline.ports import Identity
 from syncline.postgres import pins, poolers
 from syncline.postgres.dialect import dialect_of, on_cockroach, refuse_hidden, refuse_old, statements
@@ -26,7 +27,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 PREPARED_AFTER = 5
 """Executions after which a statement is prepared, on a session that is ours."""
-_OURS = re.compile(r'"syncline[".]')
+_OURS = re.compile(r'"syncline(?:_[a-z0-9_]+)?[".]')
 
 
 _STRUCTURE = ("08", "0A", "25", "26", "3D", "3F", "42", "53", "55", "57", "58")
@@ -74,7 +75,7 @@ def _refused(error: psycopg.Error) -> SourceError:
     refused = SourceError(f"PostgreSQL: {first_line(error)}")
     state = error.sqlstate or ""
     refused.of_records = is_of_rows(error)
-    refused.of_our_tables = isinstance(error, psycopg.IntegrityError) and error.diag.schema_name == "syncline"
+    refused.of_our_tables = isinstance(error, psycopg.IntegrityError) and error.diag.schema_name == current().schema
     refused.internal, refused.unsayable = state.startswith("XX"), state == "22P05"
     return refused
 

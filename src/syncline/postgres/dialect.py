@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 import psycopg
@@ -82,7 +81,6 @@ def refuse_old(number: int) -> None:
         )
 
 
-@cache
 def statements(
     file: str, dialect: Dialect, package: str = "syncline.journal", *, comment: bool = True
 ) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ import psycopg
 from syncline.postgres.connection import Connection, translated
 from syncline.postgres.dialect import on_cockroach
 from syncline.postgres.lent import SourceConnection
+from syncline.postgres.sql import ours
 
 _RECORDED = "/* syncline */ SELECT search_path FROM syncline.meta"
 _CLOSED = """/* syncline */
@@ -27,7 +28,7 @@ async def pin_path(connection: Connection) -> str | None:
     """
     with translated():
         try:
-            row = await (await connection.execute(_RECORDED)).fetchone()
+            row = await (await connection.execute(ours(_RECORDED))).fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName):
             return None
         if row is None or row[0] is None:

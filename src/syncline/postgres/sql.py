@@ -1,4 +1,8 @@
-"""Our SQL lives in ``.sql`` files with named blocks; this reads them."""
+"""Our SQL lives in ``.sql`` files with named blocks; this reads them, and is the one place where SQL gets our schema.
+
+Texts say ``syncline``, in files and in Python. What leaves here says the schema (the channel, the wake lock) of the
+link that the work at hand is for; SQL that is composed in Python goes through ``ours``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,39 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
+from psycopg import sql
+
+from syncline.model.link import Link, current
+
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _COMMENT = "/* syncline */ "
+_SCHEMA = re.compile(
+    r"(?<![\w.`-])syncline(?=\.(?!traceparent\b|link\b)[\w%])"  # syncline.outbox; not what applications set
+    r"|(?<=')syncline(?=')"  # the name itself: in the catalog, of the channel
+    r"|(?<=SCHEMA )syncline\b|(?<=SCHEMA IF NOT EXISTS )syncline\b|(?<=LISTEN )syncline\b|(?<=NOTIFY )syncline\b"
+    r"|\bsyncline(?=_ddl\b)"  # the event trigger
+)
+_WAKE_LOCK = re.compile(r"\b1398361667, 1\b|\b1398361667 AND objid = 1\b")
 
 
-@cache
+def ours(text: str) -> str:
+    """Put the current link's schema into SQL that was written in Python."""
+    return _of_link(text, current())
+
+
+def identifier(name: str) -> sql.Identifier:
+    """Name something in the current link's schema."""
+    return sql.Identifier(current().schema, name)
+
+
+def _of_link(text: str, link: Link) -> str:
+    if not link.name:
+        return text
+    number = link.wake_lock[1]
+    text = _WAKE_LOCK.sub(lambda found: found[0].removesuffix("1") + str(number), text)
+    return _SCHEMA.sub(link.schema, text)
+
+
 def blocks(file: str, package: str = "syncline.journal", *, comment: bool = True) -> Mapping[str, str]:
     """Read the named blocks of one of our ``.sql`` files.
 
@@ -23,7 +55,12 @@ def blocks(file: str, package: str = "syncline.journal", *, comment: bool = True
         comment: false for blocks that are parts of a statement.
 
     """
-    text = files(package).joinpath(file).read_text("utf-8")
+    return _blocks(file, package, comment, current())
+
+
+@cache
+def _blocks(file: str, package: str, comment: bool, link: Link) -> Mapping[str, str]:
+    text = _of_link(files(package).joinpath(file).read_text("utf-8"), link)
     parts = _NAME.split(text)[1:]
     if twice := {name for name in parts[::2] if parts[::2].count(name) > 1}:
         raise ValueError(f"{package}/{file} has two blocks named {', '.join(sorted(twice))}")
@@ -33,7 +70,7 @@ def blocks(file: str, package: str = "syncline.journal", *, comment: bool = True
 
 def script(file: str) -> str:
     """Read one of our ``.sql`` files whole."""
-    return files("syncline.journal").joinpath(file).read_text("utf-8")
+    return ours(files("syncline.journal").joinpath(file).read_text("utf-8"))
 
 
 def statements_of(text: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 from syncline.config.urls import source_url, without_pooler
 from syncline.errors import NotInstalledError, PrivilegeError
 from syncline.postgres.dialect import Dialect, on_cockroach
-from syncline.postgres.sql import blocks
+from syncline.postgres.sql import blocks, ours
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -73,7 +73,7 @@ class Outlook:
         except psycopg.errors.InsufficientPrivilege as error:
             raise PrivilegeError(
                 f"PostgreSQL: {str(error).splitlines()[0]}",
-                hint="GRANT USAGE ON SCHEMA syncline and SELECT ON ALL TABLES IN SCHEMA syncline to this role",
+                hint=ours("GRANT USAGE ON SCHEMA syncline and SELECT ON ALL TABLES IN SCHEMA syncline to this role"),
             ) from error
         assert row is not None  # noqa: S101  a SELECT without FROM has one row
         return Answer(*row)

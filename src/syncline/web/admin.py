@@ -16,6 +16,7 @@ from syncline.journal import resync
 from syncline.journal.resync import Resync
 from syncline.postgres.connection import Connection
 from syncline.postgres.dialect import on_cockroach
+from syncline.postgres.sql import ours
 from syncline.web.auth import AdminCredential, require_admin
 from syncline.web.problems import Problem, ProblemRoute, problem_of
 from syncline.web.shapes import GUARDED, ResyncShape, Triggered, problems
@@ -111,7 +112,7 @@ def backup_router(calls: SourceCalls, credential: AdminCredential) -> APIRouter:
 
 async def _trigger(connection: Connection) -> dict[str, int]:
     if not on_cockroach(connection):  # it has no NOTIFY: its workers poll
-        await reach.query(connection, "/* syncline */ NOTIFY syncline")
+        await reach.query(connection, ours("/* syncline */ NOTIFY syncline"))
     measures = await reach.one(connection, "measures")
     workers = [one for one in await reach.rows(connection, "workers") if one["alive"]]
     return {"queueSize": measures["queue_size"], "workers": len(workers)}

@@ -23,6 +23,7 @@ from syncline.capture.postgres.install_plan import InstallPlan, Step
 from syncline.capture.postgres.state import read
 from syncline.capture.postgres.triggers import dollar_quoted
 from syncline.errors import SourceError
+from syncline.model.link import current
 from syncline.postgres.connection import first_line, translated
 
 HOLDS = 2.5
@@ -154,7 +155,8 @@ def prologue(lock_timeout: timedelta, *, hold: bool = True, holds: float = HOLDS
     """
     milliseconds = lock_timeout.total_seconds() * 1000
     limits = [("lock_timeout", milliseconds), ("statement_timeout", holds * milliseconds if hold else 0)]
-    ours = sql.Identifier("syncline.installing")  # else our own event trigger would say that a trigger is missing
+    # Else our own event trigger would say that a trigger is missing.
+    ours = sql.Identifier(f"{current().schema}.installing")
     return [
         sql.SQL("/* syncline */ SET LOCAL search_path = pg_catalog, pg_temp").format(),
         sql.SQL("/* syncline */ SET LOCAL {} = 'on'").format(ours),

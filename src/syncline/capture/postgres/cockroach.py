@@ -34,11 +34,12 @@ from syncline.journal.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.journal.parts import Part
 from syncline.journal.registry import InstalledEntity
 from syncline.model.entity import TableName
+from syncline.model.link import current
 from syncline.ports import UNREADABLE
 from syncline.postgres.connection import translated
 from syncline.postgres.dialect import OLDEST_COCKROACH, Dialect, cockroach_version
 from syncline.postgres.retrying import alone
-from syncline.postgres.sql import blocks
+from syncline.postgres.sql import blocks, ours
 
 _WORKER = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -97,7 +98,8 @@ async def plan_cockroach(
     await _plan_drops(conn, plan, [row for row in gone if row["entity"] in captured])
     if plan.summary:
         plan.add(
-            None, sql.SQL("/* syncline */ UPDATE syncline.capture SET complete = true WHERE NOT complete").format()
+            None,
+            sql.SQL(ours("/* syncline */ UPDATE syncline.capture SET complete = true WHERE NOT complete")).format(),
         )
         plan.warnings += _LIMITS
     await _plan_view(conn, plan, view)
@@ -139,7 +141,7 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
     await _plan_drops(conn, plan, await _recorded(conn))
     for row in await _rows(conn, "our_views"):
         plan.add(f"drop view {shown(row['schema'], row['name'])}", drop_view(row["schema"], row["name"]))
-    plan.add("drop schema syncline", sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())
+    plan.add(f"drop schema {current().schema}", sql.SQL(ours("/* syncline */ DROP SCHEMA syncline CASCADE")).format())
     return plan
 
 
@@ -166,11 +168,13 @@ def _refuse_keys(wanted: Iterable[Wanted]) -> None:
 async def _plan_schema(conn: AsyncConnection[Any], plan: InstallPlan, package: str) -> None:
     texts = [text.removesuffix(";") for text in blocks("cockroach.sql").values()]
     meta = sql.SQL(
-        "/* syncline */ INSERT INTO syncline.meta (schema_version, package, cluster) VALUES ({}, {}, {}) "
-        "ON CONFLICT (only_row) DO NOTHING"
+        ours(
+            "/* syncline */ INSERT INTO syncline.meta (schema_version, package, cluster) VALUES ({}, {}, {}) "
+            "ON CONFLICT (only_row) DO NOTHING"
+        )
     ).format(*map(sql.Literal, (SCHEMA_VERSION, package, await _cluster(conn))))
     statements = [sql.Composed([sql.SQL(text)]) for text in texts]  # our own file
-    plan.add("create schema syncline with its tables", *statements, record_all(), meta)
+    plan.add(f"create schema {current().schema} with its tables", *statements, record_all(), meta)
 
 
 async def _plan_triggers(
@@ -187,8 +191,10 @@ async def _plan_triggers(
         if there and recorded.get(one.trigger, {}).get("complete"):
             continue
         record = sql.SQL(
-            "/* syncline */ INSERT INTO syncline.capture VALUES ({}, {}, {}, false) "
-            "ON CONFLICT (name) DO UPDATE SET complete = false"
+            ours(
+                "/* syncline */ INSERT INTO syncline.capture VALUES ({}, {}, {}, false) "
+                "ON CONFLICT (name) DO UPDATE SET complete = false"
+            )
         )
         values = map(sql.Literal, (one.trigger, one.entity, str(one.table)))
         plan.add(f"{one.table}: create trigger {one.trigger}", record.format(*values))
@@ -216,19 +222,19 @@ async def _plan_view(conn: AsyncConnection[Any], plan: InstallPlan, view: tuple[
     schema, name = view
     if view not in present and (await _rows(conn, "taken", {"schema": schema, "name": name}))[0]["taken"]:
         raise taken(schema, name)
-    create = sql.SQL("/* syncline */ CREATE OR REPLACE VIEW {} AS SELECT * FROM syncline.changes")
+    create = sql.SQL(ours("/* syncline */ CREATE OR REPLACE VIEW {} AS SELECT * FROM syncline.changes"))
     plan.add(f"create view {shown(schema, name)}", create.format(sql.Identifier(schema, name)))
 
 
 def _plan_grants(plan: InstallPlan, tables: Sequence[TableName], worker: str | None, writer: str | None) -> None:
     for role in dict.fromkeys(role for role in (worker, writer) if role is not None):
-        plan.add(None, _grant("USAGE ON SCHEMA syncline", role))
+        plan.add(None, _grant(ours("USAGE ON SCHEMA syncline"), role))
     if writer is not None:
-        plan.add(f"let {writer} write marks", _grant("INSERT ON TABLE syncline.outbox", writer))
+        plan.add(f"let {writer} write marks", _grant(ours("INSERT ON TABLE syncline.outbox"), writer))
     if worker is not None:
         plan.add(
             f"grant our tables and the synced ones to {worker}",
-            _grant(f"{', '.join(_WORKER)} ON ALL TABLES IN SCHEMA syncline", worker),
+            _grant(f"{', '.join(_WORKER)} ON ALL TABLES IN SCHEMA {current().schema}", worker),
             *(
                 sql.SQL("/* syncline */ GRANT SELECT ON TABLE {} TO {}").format(table_of(table), sql.Identifier(worker))
                 for table in dict.fromkeys(tables)

@@ -9,10 +9,11 @@ from typing import Any, cast
 
 from psycopg import sql
 
-from syncline.capture.postgres.triggers import SCHEMA, Watch, dollar_quoted
+from syncline.capture.postgres.triggers import Watch, dollar_quoted
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
-from syncline.postgres.sql import blocks
+from syncline.model.link import current
+from syncline.postgres.sql import blocks, identifier, ours
 
 KEY_TYPES = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid", "bool"})
 """Types whose text follows no setting: functions there cannot pin one."""
@@ -36,7 +37,7 @@ def key_function(entity: int, columns: Sequence[Column]) -> sql.Composed:
     texts = ", ".join(f"${place}::text" for place in range(1, len(types) + 1))
     single = len(types) == 1
     return template("key_function").format(
-        function=sql.Identifier(SCHEMA, f"key_{entity}"),
+        function=identifier(f"key_{entity}"),
         arguments=sql.SQL(", ").join([sql.SQL(name) for name in types]),
         volatility=sql.SQL("IMMUTABLE" if single else "STABLE"),
         body=dollar_quoted(f"SELECT {texts}" if single else f"SELECT jsonb_build_array({texts})::text"),
@@ -60,8 +61,8 @@ def capture(watch: Watch) -> Capture:
     }
     body = "\n" + template("row").format(**parts).as_string(None) + "\n"
     digest = hashlib.sha256(f"{watch.table}\n{body}".encode()).hexdigest()[:8]
-    function, trigger = f"capture_{watch.stem}_{digest}", f"syncline_{watch.stem}_{digest}"
-    names = {"function": sql.Identifier(SCHEMA, function)}
+    function, trigger = f"capture_{watch.stem}_{digest}", f"{current().trigger_prefix}{watch.stem}_{digest}"
+    names = {"function": identifier(function)}
     return Capture(
         watch.entity,
         watch.table,
@@ -90,10 +91,10 @@ def _of(row: str, column: Column) -> sql.Composed:
 
 def drop(table: TableName | None, trigger: str) -> list[sql.Composed]:
     """Compose the removal of a trigger and its function; ``None``: its table is gone."""
-    function = sql.Identifier(SCHEMA, trigger.replace("syncline_", "capture_", 1))
+    function = identifier(trigger.replace(current().trigger_prefix, "capture_", 1))
     statements = [
         sql.SQL("/* syncline */ DROP FUNCTION IF EXISTS {}").format(function),
-        sql.SQL("/* syncline */ DELETE FROM syncline.capture WHERE name = {}").format(sql.Literal(trigger)),
+        sql.SQL(ours("/* syncline */ DELETE FROM syncline.capture WHERE name = {}")).format(sql.Literal(trigger)),
     ]
     if table is not None:
         dropped = sql.SQL("/* syncline */ DROP TRIGGER IF EXISTS {} ON {}").format(

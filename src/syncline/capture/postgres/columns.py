@@ -12,6 +12,7 @@ from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.plan import Wanted
 from syncline.journal.registry import InstalledEntity
 from syncline.model.new_columns import OWN
+from syncline.postgres.sql import ours
 
 
 def policies(installed: InstalledEntity | None) -> dict[str, str]:
@@ -49,5 +50,5 @@ def _anything_new(noted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 
 
 def _record(id_: int, columns: Mapping[str, Any]) -> sql.Composed:
-    query = "/* syncline */ UPDATE syncline.entity SET known_columns = {} WHERE id = {}"
+    query = ours("/* syncline */ UPDATE syncline.entity SET known_columns = {} WHERE id = {}")
     return sql.SQL(query).format(sql.Literal(Jsonb(columns)), sql.Literal(id_))

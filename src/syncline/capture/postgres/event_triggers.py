@@ -14,10 +14,15 @@ from psycopg.rows import dict_row
 from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.triggers import dollar_quoted
 from syncline.errors import PrivilegeError
+from syncline.model.link import current
 from syncline.postgres.sql import blocks
 
-NAME = "syncline_ddl"
 _WITHOUT = "take event_triggers out of [source]: workers look at the catalog every second"
+
+
+def name() -> str:
+    """Name the event trigger of the link."""
+    return f"{current().trigger_prefix}ddl"
 
 
 async def plan_event_trigger(conn: AsyncConnection[Any], plan: InstallPlan, *, wanted: bool | None) -> None:
@@ -36,7 +41,7 @@ async def plan_event_trigger(conn: AsyncConnection[Any], plan: InstallPlan, *, w
         await _may_create(conn, found)
         plan.last += [*([_block("drop")] if found["enabled"] else []), _function(), _block("create"), _block("always")]
         plan.last += [_block("comment"), _block("function_comment")]
-        plan.say(f"{'replace' if found['enabled'] else 'create'} event trigger {NAME}")
+        plan.say(f"{'replace' if found['enabled'] else 'create'} event trigger {name()}")
 
 
 async def may_create(conn: AsyncConnection[Any]) -> bool:
@@ -52,22 +57,22 @@ async def plan_event_trigger_removal(conn: AsyncConnection[Any], plan: InstallPl
     """Add its removal, before any trigger goes; without the right to it, it goes with the schema."""
     found = await _found(conn)
     if found["enabled"] is not None and found["owned"]:
-        plan.add(f"drop event trigger {NAME}", _block("drop"))
+        plan.add(f"drop event trigger {name()}", _block("drop"))
 
 
 async def _plan_drop(plan: InstallPlan, *, owned: bool) -> None:
     if not owned:
-        plan.warnings.append(f"event trigger {NAME} stays: only its owner can drop it")
+        plan.warnings.append(f"event trigger {name()} stays: only its owner can drop it")
         return
     plan.last += [_block("drop"), _block("drop_function")]
-    plan.say(f"drop event trigger {NAME}")
+    plan.say(f"drop event trigger {name()}")
 
 
 async def _may_create(conn: AsyncConnection[Any], found: dict[str, Any]) -> None:
     if found["owner"] not in (None, found["role"]):
         raise PrivilegeError(
-            f"the schema syncline belongs to {found['owner']}, who would act with the rights of {found['role']}"
-            " in an event trigger",
+            f"the schema {current().schema} belongs to {found['owner']}, who would act with the rights of"
+            f" {found['role']} in an event trigger",
             hint=f"install everything as {found['role']}, or {_WITHOUT}",
         )
     if found["super"]:

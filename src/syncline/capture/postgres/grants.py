@@ -10,9 +10,15 @@ from psycopg import AsyncConnection, sql
 from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.state import read, read_role
 from syncline.errors import PrivilegeError
+from syncline.model.link import current
+from syncline.postgres.sql import ours
 
-READ_BY_WRITERS = ("syncline.meta", "syncline.entity", "syncline.outbox", "syncline.parked", "syncline.task")
-_SELECT = f"SELECT ON {', '.join(READ_BY_WRITERS)}"
+_READ_BY_WRITERS = ("meta", "entity", "outbox", "parked", "task")
+
+
+def read_by_writers() -> list[str]:
+    """Name the tables that writers read who mark by themselves."""
+    return [f"{current().schema}.{name}" for name in _READ_BY_WRITERS]
 
 
 async def plan_grants(
@@ -39,22 +45,25 @@ async def plan_grants(
             raise PrivilegeError(f"there is no role {role}", hint="create it, or name another one")
         lacks = (await _lacks(conn, role)) if whole else {"schema": True, "own": True, "reads": True}
         if lacks["schema"]:
-            plan.add(f"grant usage on schema syncline to {role}", _grant("USAGE ON SCHEMA syncline", role))
+            plan.add(
+                f"grant usage on schema {current().schema} to {role}", _grant(ours("USAGE ON SCHEMA syncline"), role)
+            )
         if role == worker and lacks["own"]:
             plan.add(
                 f"grant our tables to {role}",
-                _grant("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA syncline", role),
-                _grant("SELECT, USAGE ON ALL SEQUENCES IN SCHEMA syncline", role),
-                _grant("EXECUTE ON FUNCTION syncline.rotate_history(interval)", role),
+                _grant(ours("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA syncline"), role),
+                _grant(ours("SELECT, USAGE ON ALL SEQUENCES IN SCHEMA syncline"), role),
+                _grant(ours("EXECUTE ON FUNCTION syncline.rotate_history(interval)"), role),
             )
         if role == writer and lacks["reads"]:
-            plan.add(f"grant {role} to read {', '.join(READ_BY_WRITERS)}", _grant(_SELECT, role))
+            tables_ = ", ".join(read_by_writers())
+            plan.add(f"grant {role} to read {tables_}", _grant(f"SELECT ON {tables_}", role))
     if worker is not None:
         await _grant_tables(conn, plan, tables, worker)
 
 
 async def _lacks(conn: AsyncConnection[Any], role: str) -> dict[str, Any]:
-    return (await read(conn, "grants", {"role": role, "read": list(READ_BY_WRITERS)}))[0]
+    return (await read(conn, "grants", {"role": role, "read": read_by_writers()}))[0]
 
 
 async def _grant_tables(conn: AsyncConnection[Any], plan: InstallPlan, tables: Sequence[int], role: str) -> None:
@@ -79,7 +88,7 @@ def _note(role: str, schema: str, name: str = "") -> sql.Composed:
     """Compose what remembers a grant for ``uninstall``."""
     values = sql.SQL(", ").join(map(sql.Literal, (role, schema, name)))
     return sql.SQL(
-        "/* syncline */ INSERT INTO syncline.granted (role, schema, name) VALUES ({}) ON CONFLICT DO NOTHING"
+        ours("/* syncline */ INSERT INTO syncline.granted (role, schema, name) VALUES ({}) ON CONFLICT DO NOTHING")
     ).format(values)
 
 

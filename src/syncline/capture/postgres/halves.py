@@ -11,8 +11,9 @@ from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.migrate import grants_of_roles
 from syncline.journal.migration import migrations
 from syncline.journal.parts import Kind, Part, parts
+from syncline.model.link import current
 from syncline.postgres.dialect import Dialect
-from syncline.postgres.sql import blocks
+from syncline.postgres.sql import blocks, identifier
 
 _REMEMBERS = frozenset({"entity", "outbox", "deferred", "parked", "task"})
 """Tables whose rows are changes, or say whose changes they are: without them every record has to be looked at."""
@@ -55,7 +56,7 @@ def plan_missing(plan: InstallPlan, lacking: Sequence[Part], names: Collection[s
             plan.migrations.append(_open_again())
     if losses:
         plan.sweep_all = True
-        what = ", ".join(f"syncline.{name}" for name in losses)
+        what = ", ".join(f"{current().schema}.{name}" for name in losses)
         plan.warnings.append(
             f"another tool has dropped or altered {what}, or a part of it: changes may be missing until every record "
             "has been marked (backfill, sweep)"
@@ -90,7 +91,7 @@ def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Compos
     ours = {part.name for part in parts(dialect) if part.kind is Kind.TABLE}
     for table in _OF_ENTITIES:
         if table in ours - away:
-            yield sql.SQL("/* syncline */ DELETE FROM {}").format(sql.Identifier("syncline", table))
+            yield sql.SQL("/* syncline */ DELETE FROM {}").format(identifier(table))
 
 
 def _numbers(part: Part, dialect: Dialect) -> list[str]:
@@ -98,4 +99,6 @@ def _numbers(part: Part, dialect: Dialect) -> list[str]:
     if not part.identity or dialect is Dialect.COCKROACHDB:
         return []
     table = part.table or part.name
-    return [f"ALTER TABLE syncline.{table} ALTER COLUMN {part.identity} RESTART WITH {time.time_ns() // 1000}"]
+    return [
+        f"ALTER TABLE {current().schema}.{table} ALTER COLUMN {part.identity} RESTART WITH {time.time_ns() // 1000}"
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from syncline.capture.postgres.triggers import DELETE, INSERT, ROW, TRUNCATE, UPDATE
 from syncline.journal.tables import Seen, State, WatchedEntity, WatchedTable
+from syncline.model.link import current
 
 WHOLE: Sequence[tuple[str, Mapping[str, Any]]] = (("backfill", {}), ("sweep", {}))
 _STATEMENTS = (("insert", INSERT, "INSERT"), ("update", UPDATE, "UPDATE"), ("delete", DELETE, "DELETE"))
@@ -37,7 +38,7 @@ def state(entity: WatchedEntity) -> State:
             for watched in entity.tables
             for seen in watched.seen
             for name, trigger in (seen.triggers or {}).items()
-            if name.startswith(f"syncline_{entity.id}_")
+            if name.startswith(f"{current().trigger_prefix}{entity.id}_")
         },
     }
 
@@ -158,7 +159,7 @@ def _trigger_problems(stem: str, watched: WatchedTable, seen: Seen) -> Iterator[
     triggers = seen.triggers or {}
 
     def there(suffix: str, role: str, type_: int, *, always: bool = True) -> bool:
-        found = triggers.get(f"syncline_{stem}_{suffix}")
+        found = triggers.get(f"{current().trigger_prefix}{stem}_{suffix}")
         fits = found and found["type"] == type_ and found["function"] == f"capture_{stem}_{role}"
         return bool(found and fits and found["sound"] and (found["always"] or not always))
 
@@ -174,7 +175,7 @@ def _trigger_problems(stem: str, watched: WatchedTable, seen: Seen) -> Iterator[
             roles = {"insert": "statement", "update": "update", "delete": "statement"}
             lacking = [event for suffix, type_, event in _STATEMENTS if not there(suffix, roles[suffix], type_)]
     truncate = there("truncate", "truncate", TRUNCATE)
-    if seen.pglogical and f"syncline_{stem}_truncate" in triggers:
+    if seen.pglogical and f"{current().trigger_prefix}{stem}_truncate" in triggers:
         yield f"pglogical stops at the TRUNCATE trigger of {seen.name}"
     elif not seen.is_partition and not truncate and not seen.pglogical:
         lacking.append("TRUNCATE")

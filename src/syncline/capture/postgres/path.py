@@ -14,6 +14,7 @@ from syncline.capture.postgres.plan import Wanted
 from syncline.capture.postgres.state import read
 from syncline.errors import MappingError
 from syncline.journal.migration import SchemaVersion
+from syncline.postgres.sql import ours
 
 NUMBER = 4
 """The migration that made a place for it."""
@@ -77,4 +78,6 @@ def record_path(plan: InstallPlan, path: Path) -> None:
     if path.wanted == path.recorded:
         return
     said = None if path.recorded is None else f"where and computed fields: search_path is {path.wanted} now"
-    plan.add(said, sql.SQL("/* syncline */ UPDATE syncline.meta SET search_path = {}").format(sql.Literal(path.wanted)))
+    plan.add(
+        said, sql.SQL(ours("/* syncline */ UPDATE syncline.meta SET search_path = {}")).format(sql.Literal(path.wanted))
+    )

@@ -32,9 +32,11 @@ from syncline.capture.postgres.triggers import (
 )
 from syncline.journal.registry import ARMED, REARMING, InstalledEntity, definition, differences
 from syncline.model.entity import Entity, TableName
+from syncline.model.link import current
 from syncline.model.mapping import Projection
 from syncline.model.new_columns import Newcomers
 from syncline.ports import PENDING
+from syncline.postgres.sql import identifier, ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +194,10 @@ def _plan_functions(
         if there is None:
             plan.add(f"create function syncline.{function.name}", *function.create)
         elif not there.fits(function):
-            plan.say(f"replace function syncline.{function.name}")
+            plan.say(f"replace function {current().schema}.{function.name}")
             changed[identity] = function
             if function.definer and function.entity in captured:
-                gap(plan, captured[function.entity], f"function syncline.{function.name} was altered")
+                gap(plan, captured[function.entity], f"function {current().schema}.{function.name} was altered")
     return changed
 
 
@@ -205,9 +207,9 @@ def plan_owners(plan: InstallPlan, functions: Sequence[PresentFunction], capture
     if not unable:
         return
     rights = [
-        "USAGE, CREATE ON SCHEMA syncline",
-        "ALL ON ALL TABLES IN SCHEMA syncline",
-        "EXECUTE ON ALL FUNCTIONS IN SCHEMA syncline",
+        ours("USAGE, CREATE ON SCHEMA syncline"),
+        ours("ALL ON ALL TABLES IN SCHEMA syncline"),
+        ours("EXECUTE ON ALL FUNCTIONS IN SCHEMA syncline"),
     ]
     grants = [sql.SQL("/* syncline */ GRANT {} TO CURRENT_USER").format(sql.SQL(right)) for right in rights]
     plan.add("grant our tables to the role that installs", *grants)
@@ -294,7 +296,7 @@ def plan_entities(
     for old in present.values():
         if old.name not in names:
             plan.names[old.id] = old.name
-            gone = sql.SQL("/* syncline */ DELETE FROM syncline.entity WHERE id = {}").format(sql.Literal(old.id))
+            gone = sql.SQL(ours("/* syncline */ DELETE FROM syncline.entity WHERE id = {}")).format(sql.Literal(old.id))
             later(old.id, f"{old.name}: removed; its documents stay in {old.collection}", *forget_entity(old.id), gone)
 
 
@@ -325,7 +327,7 @@ def plan_backfills(plan: InstallPlan, wanted: Sequence[Wanted], present: Mapping
 
 def _request(kind: str, id_: int) -> sql.Composed:
     return sql.SQL(
-        "/* syncline */ INSERT INTO syncline.task (kind, entity, reason) VALUES ({kind}, {id}, 'install')"
+        ours("/* syncline */ INSERT INTO syncline.task (kind, entity, reason) VALUES ({kind}, {id}, 'install')")
     ).format(kind=sql.Literal(kind), id=sql.Literal(id_))
 
 
@@ -346,20 +348,23 @@ def _insert(id_: int, name: str, values: Sequence[object], *, pending: bool) -> 
     state = PENDING if pending else ARMED
     row = sql.SQL(", ").join((sql.Literal(id_), sql.Literal(name), _literals(values), sql.Literal(state)))
     return sql.SQL(
-        "/* syncline */ INSERT INTO syncline.entity"
-        " (id, name, source_table, collection, key_columns, key_types, capture, definition, mask, state) VALUES ({})"
+        ours(
+            "/* syncline */ INSERT INTO syncline.entity"
+            " (id, name, source_table, collection, key_columns, key_types, capture, definition, mask, state)"
+            " VALUES ({})"
+        )
     ).format(row)
 
 
 def _numbered(highest: int) -> sql.Composed:
     """Compose the note that ids up to this one are taken. It comes last: every worker's renewal waits for that row."""
-    return sql.SQL("/* syncline */ UPDATE syncline.meta SET last_entity = greatest(last_entity, {})").format(
+    return sql.SQL(ours("/* syncline */ UPDATE syncline.meta SET last_entity = greatest(last_entity, {})")).format(
         sql.Literal(highest)
     )
 
 
 def _set_state(id_: int, state: str) -> sql.Composed:
-    return sql.SQL("/* syncline */ UPDATE syncline.entity SET state = {} WHERE id = {}").format(
+    return sql.SQL(ours("/* syncline */ UPDATE syncline.entity SET state = {} WHERE id = {}")).format(
         sql.Literal(state), sql.Literal(id_)
     )
 
@@ -370,8 +375,11 @@ def _arm(id_: int) -> sql.Composed:
 
 def _update(id_: int, values: Sequence[object]) -> sql.Composed:
     return sql.SQL(
-        "/* syncline */ UPDATE syncline.entity SET"
-        " (source_table, collection, key_columns, key_types, capture, definition, mask) = ({values}) WHERE id = {id}"
+        ours(
+            "/* syncline */ UPDATE syncline.entity SET"
+            " (source_table, collection, key_columns, key_types, capture, definition, mask) = ({values})"
+            " WHERE id = {id}"
+        )
     ).format(id=sql.Literal(id_), values=_literals(values))
 
 
@@ -379,7 +387,7 @@ def forget_entity(id_: int) -> list[sql.Composed]:
     """Compose the removal of what the worker can no longer understand."""
     tables = ("outbox", "deferred", "parked", "task", "copy")
     query = sql.SQL("/* syncline */ DELETE FROM {} WHERE entity = {}")
-    return [query.format(sql.Identifier("syncline", table), sql.Literal(id_)) for table in tables]
+    return [query.format(identifier(table), sql.Literal(id_)) for table in tables]
 
 
 def _literals(values: Iterable[object]) -> sql.Composed:

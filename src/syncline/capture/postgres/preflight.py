@@ -15,6 +15,7 @@ from syncline.capture.postgres.state import Facts, Member, read_role
 from syncline.errors import MappingError, PrivilegeError
 from syncline.journal.registry import InstalledEntity
 from syncline.model.entity import Entity, Shape, TableName
+from syncline.model.link import current
 from syncline.model.mapping import Projection
 from syncline.model.masks import check_mask
 from syncline.model.new_columns import note, see
@@ -121,7 +122,7 @@ def _capturable(where: str, shape: Shape) -> Shape:
         )
     if shape.is_partition:
         raise MappingError(f"{where}: {table} is a partition", hint="name the partitioned table that it belongs to")
-    if table.schema == "syncline":
+    if table.schema == current().schema:
         raise MappingError(f"{where}: {table} is one of Syncline's own tables")
     return shape
 
@@ -181,7 +182,7 @@ def _privileges(facts: Facts, members: Sequence[Member]) -> None:
         )
     if facts.owns_schema is False:
         raise PrivilegeError(
-            f"the schema syncline belongs to another role than {facts.role}",
+            f"the schema {current().schema} belongs to another role than {facts.role}",
             hint="install as the role that installed before",
         )
     foreign = {member.owner: member.table for member in members if not member.owned}

@@ -13,6 +13,8 @@ from syncline.capture.postgres.schema import drop_view, shown
 from syncline.capture.postgres.state import read, read_locked, read_triggers
 from syncline.capture.postgres.triggers import drop_trigger
 from syncline.errors import SourceError
+from syncline.model.link import current
+from syncline.postgres.sql import ours
 
 
 async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
@@ -37,7 +39,7 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
         plan.say(f"drop view {shown(row['schema'], row['name'])}")
     if (await read(conn, "remembers_grants"))[0]["yes"]:
         await plan_revokes(conn, plan)
-    plan.last.append(sql.SQL("/* syncline */ DROP SCHEMA syncline CASCADE").format())
-    plan.say("drop schema syncline")
+    plan.last.append(sql.SQL(ours("/* syncline */ DROP SCHEMA syncline CASCADE")).format())
+    plan.say(f"drop schema {current().schema}")
     plan.tables = await read_locked(conn, list(plan.steps))
     return plan

@@ -12,9 +12,10 @@ from syncline.capture.postgres.migrate import record_all
 from syncline.capture.postgres.state import Facts, read, read_view
 from syncline.errors import SourceError
 from syncline.journal.migration import SCHEMA_VERSION
-from syncline.postgres.sql import blocks, script
+from syncline.model.link import current
+from syncline.postgres.sql import blocks, ours, script
 
-_WAKE = re.compile(r"^CREATE FUNCTION (syncline\.wake\(\).*?^END \$\$);", re.MULTILINE | re.DOTALL)
+_WAKE = re.compile(r"^CREATE FUNCTION (syncline\w*\.wake\(\).*?^END \$\$);", re.MULTILINE | re.DOTALL)
 
 
 def plan_schema(
@@ -22,20 +23,20 @@ def plan_schema(
 ) -> None:
     """Add our tables when they are not there, and the form of ``wake()`` that this server can bear."""
     if fresh:
-        meta = sql.SQL("/* syncline */ INSERT INTO syncline.meta (schema_version, package) VALUES ({}, {})")
+        meta = sql.SQL(ours("/* syncline */ INSERT INTO syncline.meta (schema_version, package) VALUES ({}, {})"))
         plan.add(
-            "create schema syncline with its tables",
+            f"create schema {current().schema} with its tables",
             sql.Composed([_trusted(script("schema.sql"))]),
             meta.format(sql.Literal(SCHEMA_VERSION), sql.Literal(package)),
             record_all(),
         )
     elif old_package != package:
-        meta = sql.SQL("/* syncline */ UPDATE syncline.meta SET package = {}")
+        meta = sql.SQL(ours("/* syncline */ UPDATE syncline.meta SET package = {}"))
         plan.last.append(meta.format(sql.Literal(package)))  # until all is done the functions may be the old ones
         plan.say(f"syncline {old_package} becomes {package}")
     wanted, why = _wake(facts, wake=wake)
     if _source(wanted) != _source(facts.wake or wake_function()):
-        plan.add(f"syncline.wake(): {why}", sql.Composed([_trusted(wanted)]))
+        plan.add(f"{current().schema}.wake(): {why}", sql.Composed([_trusted(wanted)]))
     if wake and facts.prepared > 0:
         plan.warnings.append(
             "max_prepared_transactions > 0: transactions with NOTIFY cannot be prepared, so writers do not wake the "
@@ -57,16 +58,16 @@ async def plan_view(conn: AsyncConnection[Any], plan: InstallPlan, schema: str |
         return
     view = await read_view(conn, schema, name)
     if view is None:
-        plan.warnings.append(f"there is no schema {schema}: the view is syncline.changes only")
+        plan.warnings.append(f"there is no schema {schema}: the view is {current().schema}.changes only")
     elif view.taken and not view.ours:
         raise taken(schema, name)
     elif not view.taken and not view.may_create:
-        plan.warnings.append(f"no CREATE on schema {schema}: the view is syncline.changes only")
+        plan.warnings.append(f"no CREATE on schema {schema}: the view is {current().schema}.changes only")
     elif not view.taken:
         place = sql.Identifier(schema, name)
         plan.add(
             f"create view {shown(schema, name)}",
-            sql.SQL("/* syncline */ CREATE VIEW {} AS SELECT * FROM syncline.changes").format(place),
+            sql.SQL(ours("/* syncline */ CREATE VIEW {} AS SELECT * FROM syncline.changes")).format(place),
             sql.SQL("/* syncline */ COMMENT ON VIEW {} IS {}").format(
                 place, sql.Literal("Syncline: every change, waiting, parked and applied. Read only.")
             ),

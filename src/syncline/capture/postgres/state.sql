@@ -76,6 +76,9 @@ WHERE n.nspname = %(schema)s
 -- Every view of ours outside of our schema: it says so, and it shows all that ours shows.
 SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v' AND n.nspname <> 'syncline' AND pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%'
+  AND EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_depend AS d
+                  ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+              WHERE r.ev_class = c.oid AND d.refobjid = pg_catalog.to_regclass('syncline.changes'))
   AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
       = '{id,event_type,aggregate_type,aggregate_id,payload,created_at,retry_count,last_error,processed,processed_at}'
 

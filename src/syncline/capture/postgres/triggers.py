@@ -17,10 +17,10 @@ from psycopg import sql
 
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
+from syncline.model.link import current
 from syncline.model.types import PINNED_SETTINGS
 from syncline.postgres.sql import blocks
 
-SCHEMA = "syncline"
 _SEARCH_PATH = {"search_path": "pg_catalog, pg_temp"}
 _SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
     "date": ("datestyle",),
@@ -145,6 +145,7 @@ def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
         "id": sql.Literal(watch.entity),
         "hint": sql.SQL('left(TG_OP, 1)::"char"') if own else sql.SQL("'U'::\"char\""),
         "gone": sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\""),
+        "passed": _passed(),
         **_carefully(watch),
         **_lanes(watch),
     }
@@ -216,7 +217,7 @@ def observed_after(table: TableName, entity: int) -> sql.Composed:
 
 
 def _observed(name: str, table: TableName, entity: int) -> sql.Composed:
-    stem = sql.Literal(f"syncline\\_{entity}\\_%")
+    stem = sql.Literal(f"{current().trigger_prefix}{entity}_%".replace("_", "\\_"))
     return _template(name).format(
         entity=sql.Literal(entity), table=sql.Literal(_table(table).as_string(None)), stem=stem
     )
@@ -279,6 +280,12 @@ def _carefully(watch: Watch) -> dict[str, sql.Composable]:
     }
 
 
+def _passed() -> sql.Composable:
+    """Compose what passes over the writes of the link that goes back, where there is one."""
+    reverse = current().reverse
+    return sql.SQL("") if reverse is None else _part("passed", tag=sql.Literal(reverse)) + sql.SQL("\n    ")
+
+
 def _lanes(watch: Watch) -> dict[str, sql.Composable]:
     """Compose the lanes of the keys that the functions have in hand."""
     keys = {"one": "one", "gone": "gone", "after": "after", "before": "before", "q": "q.k"}
@@ -302,7 +309,7 @@ def _trigger_function(
     comment = _template("function_comment").format(
         function=_ours(name),
         arguments=sql.SQL(""),
-        comment=sql.Literal(f"Syncline: puts changes into syncline.outbox, for entity {watch.entity}."),
+        comment=sql.Literal(f"Syncline: puts changes into {current().schema}.outbox, for entity {watch.entity}."),
     )
     return Function(watch.entity, name, (), body, set_, "VOLATILE", definer=True, create=(create, revoke, comment))
 
@@ -318,7 +325,7 @@ def _trigger(
     new_table: str | None = None,
     enabled: str = ALWAYS,
 ) -> Trigger:
-    name, function = f"syncline_{watch.stem}_{suffix}", f"capture_{watch.stem}_{role}"
+    name, function = f"{current().trigger_prefix}{watch.stem}_{suffix}", f"capture_{watch.stem}_{role}"
     event = {INSERT: sql.SQL("INSERT"), DELETE: sql.SQL("DELETE")}.get(type_, sql.SQL(""))
     create = _template(f"trigger_{role}").format(
         trigger=sql.Identifier(name),
@@ -399,7 +406,7 @@ def _of(row: str, column: Column) -> sql.Composed:
 
 
 def _ours(name: str) -> sql.Identifier:
-    return sql.Identifier(SCHEMA, name)
+    return sql.Identifier(current().schema, name)
 
 
 def _table(table: TableName) -> sql.Identifier:

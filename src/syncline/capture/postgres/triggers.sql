@@ -2,6 +2,12 @@
 -- or expression, {body} by the dollar-quoted text of the block that is named like the function. `syncline install --sql`
 -- prints the result.
 
+-- name: passed
+-- What the link that goes back has written here need not go there again. It says so in its transaction.
+IF current_setting('syncline.link', true) = {tag} THEN
+        RETURN NULL;
+    END IF;
+
 -- name: key_function
 CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS text
     LANGUAGE sql {volatility} PARALLEL SAFE{settings}
@@ -37,7 +43,7 @@ DECLARE
     mark_hint "char";
     mark_durable boolean;
 BEGIN
-    BEGIN
+    {passed}BEGIN
         {single};
     EXCEPTION
         WHEN no_data_found THEN
@@ -178,7 +184,7 @@ DECLARE
     after text;
     problem text;
 BEGIN
-    BEGIN
+    {passed}BEGIN
         {row_keys}
         PERFORM WHERE {sound};
     EXCEPTION WHEN OTHERS THEN
@@ -226,7 +232,7 @@ IF after IS NOT NULL THEN
 DECLARE
     problem text;
 BEGIN
-    BEGIN
+    {passed}BEGIN
         INSERT INTO syncline.task (kind, entity, reason)
         SELECT {kind}, {id}, 'truncate'
         WHERE NOT EXISTS (SELECT FROM syncline.task AS t WHERE t.tx = pg_current_xact_id() AND t.entity = {id} AND t.kind = {kind});

@@ -59,7 +59,7 @@ WHERE n.nspname = 'syncline'
 -- name: our_views
 -- Views outside of our schema that show what ours shows, column by column. (Comments on views cannot be relied on there.)
 SELECT v.schemaname::text AS schema, v.viewname::text AS name FROM pg_catalog.pg_views AS v
-WHERE v.schemaname <> 'syncline' AND v.definition LIKE '%syncline%'
+WHERE v.schemaname <> 'syncline' AND v.definition LIKE '%syncline.changes%'
   AND (SELECT string_agg(c.column_name, ',' ORDER BY c.ordinal_position) FROM information_schema.columns AS c
        WHERE c.table_schema = v.schemaname AND c.table_name = v.viewname)
       = 'id,event_type,aggregate_type,aggregate_id,payload,created_at,retry_count,last_error,processed,processed_at'

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Pool, event
 from sqlalchemy.orm import Session
 
 from syncline.capture.sqlalchemy.attach import Connections, Sessions, event_target
+from syncline.postgres.sql import ours
 from syncline.tokens.token import INFO, UNKNOWN, make, merge
 
 _INSTALLED = """/* syncline */
@@ -67,7 +68,7 @@ class CommitTokens:
         pool = connection.engine.pool
         known = self._installations.get(pool)
         if known is None:
-            known = str(_scalar(connection, _INSTALLATION)) if _scalar(connection, _INSTALLED) else UNKNOWN
+            known = str(_scalar(connection, ours(_INSTALLATION))) if _scalar(connection, ours(_INSTALLED)) else UNKNOWN
             if known != UNKNOWN:
                 self._installations[pool] = known
         return known

@@ -11,6 +11,7 @@ from sqlalchemy.types import TypeEngine
 
 from syncline.capture.sqlalchemy.installed import OURS, Installed, Role
 from syncline.model.entity import TableName
+from syncline.model.link import current
 
 Values = tuple[Any, ...]
 
@@ -75,7 +76,7 @@ class Marker:
             parts.append(self._texts(collected.keys))
         union = " UNION ALL ".join(parts)
         self._run(
-            'SELECT syncline.mark(q.entity, array_agg(q.key), CAST(q.hint AS "char")) FROM ('  # noqa: S608
+            f'SELECT {current().schema}.mark(q.entity, array_agg(q.key), CAST(q.hint AS "char")) FROM ('  # noqa: S608
             "SELECT p.entity, p.key, CASE WHEN min(p.hint) = max(p.hint) THEN min(p.hint) ELSE 'U' END AS hint "
             f"FROM ({union}) AS p (entity, hint, key) GROUP BY p.entity, p.key) AS q GROUP BY q.entity, q.hint"
         )
@@ -119,7 +120,7 @@ class Marker:
 
     def _key_of(self, role: Role, values: Sequence[str]) -> str:
         cast = (f"CAST({value} AS {_literal(type_)})" for value, type_ in zip(values, role.key_types, strict=True))
-        return f"syncline.key_{role.entity}({', '.join(cast)})"
+        return f"{current().schema}.key_{role.entity}({', '.join(cast)})"
 
     def _present(self, role: Role, alias: str) -> str:
         return " AND ".join(f"{alias}.{self._column(name)} IS NOT NULL" for name in role.columns)

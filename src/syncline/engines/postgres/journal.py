@@ -15,6 +15,7 @@ from syncline.model.notice import Notice
 from syncline.ports import Entities, Lanes, Notices, Plan, Plans, Tasks
 from syncline.postgres.catalog import fingerprint
 from syncline.postgres.connection import translated
+from syncline.postgres.sql import ours
 
 
 class SqlNotices:
@@ -122,4 +123,4 @@ class SqlJournal:
     async def rotate_history(self, keep: timedelta) -> None:
         """Make the partitions for today and tomorrow, drop the old ones."""
         with translated():
-            await self._statements.connection.execute("SELECT syncline.rotate_history(%s)", (keep,))
+            await self._statements.connection.execute(ours("SELECT syncline.rotate_history(%s)"), (keep,))

@@ -25,6 +25,7 @@ from syncline.model.key_types import key_type
 from syncline.ports import Absent, Chosen, Plan
 from syncline.postgres.connection import Connection, is_of_rows, translated
 from syncline.postgres.dialect import Dialect
+from syncline.postgres.sql import identifier, ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
         "columns": commas(columns),
         "ordered": commas([columns[place] for place in order]),
         "backwards": commas([sql.SQL("{} DESC").format(columns[place]) for place in order]),
-        "key": sql.SQL("{}({})").format(sql.Identifier("syncline", f"key_{plan.id}"), commas(columns)),
+        "key": sql.SQL("{}({})").format(identifier(f"key_{plan.id}"), commas(columns)),
         "id": sql.Literal(plan.id),
         "absent": _absent(plan, columns, casts),
         "unproven": _absent(plan, columns, casts, _OLDER),
@@ -102,9 +103,9 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
 
     bare = "SELECT {key} FROM {table}{where}"
     boundary = "SELECT {key} FROM {table}{where} ORDER BY {ordered} OFFSET %s LIMIT 1"
-    mark = """INSERT INTO syncline.outbox (entity, lane, hint, key)
+    mark = ours("""INSERT INTO syncline.outbox (entity, lane, hint, key)
         SELECT {id}, syncline.lane_of({id}::smallint, q.k), %s::text::"char", q.k
-        FROM (SELECT {key} AS k FROM {table}{where}) AS q"""
+        FROM (SELECT {key} AS k FROM {table}{where}) AS q""")
     sample = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s){where} ORDER BY random() LIMIT %s"
     chance = []
     if dialect is Dialect.COCKROACHDB:  # which has no TABLESAMPLE

@@ -15,7 +15,7 @@ from syncline.model.mark import Hint
 from syncline.ports import Absent, Chosen, Keys, Plan
 from syncline.postgres.connection import Connection, fetch_one, translated
 from syncline.postgres.retrying import in_transaction
-from syncline.postgres.sql import blocks
+from syncline.postgres.sql import blocks, ours
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class SqlKeys:
         async def marked() -> None:
             values = (Hint.BACKFILL.value, *self._bounds(after), *self._bounds(until))
             cursor = await self._connection.execute(mark, values)
-            await self._connection.execute("/* syncline */ SELECT syncline.wake()")
+            await self._connection.execute(ours("/* syncline */ SELECT syncline.wake()"))
             await and_(cursor.rowcount)
 
         with translated():

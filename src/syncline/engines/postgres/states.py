@@ -22,6 +22,7 @@ from syncline.postgres.arrays import texts
 from syncline.postgres.connection import Connection, begin, translated
 from syncline.postgres.dialect import dialect_of, statements
 from syncline.postgres.loaders import fetch_rows
+from syncline.postgres.sql import identifier
 
 Query = str
 
@@ -58,7 +59,7 @@ def compile_plan(
 
     """
     projection = projection_of(entity, shape, children, path=path)
-    key_function = sql.Identifier("syncline", f"key_{entity_id}")
+    key_function = identifier(f"key_{entity_id}")
 
     def text(query: sql.Composed) -> Query:
         return query.as_string(context)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from syncline.engines.postgres.connections import Connections
 from syncline.journal.named import Statements
+from syncline.model.link import current
 from syncline.postgres.connection import fetch_one, translated
 from syncline.postgres.dialect import Dialect, statements
-
-WAKE_LOCK = (1398361667, 1)
+from syncline.postgres.sql import ours
 
 
 class PostgresWaker:
@@ -24,13 +24,15 @@ class PostgresWaker:
         self._reader, self._listener = connections.reader, connections.listener
         self._control = Statements(connections.control, statements("queries.sql", Dialect.POSTGRESQL))
         self._relied_on: int | None = None
+        self._lock = current().wake_lock
+        self._listen, self._notify = ours("LISTEN syncline"), ours("NOTIFY syncline")
 
     async def arm(self) -> bool:
         """Take the wake lock; false while another worker has it or a writer is at work."""
         if not self.can_listen:
             return False
         if not self.holds:
-            row = await fetch_one(self._reader, "SELECT pg_try_advisory_lock(%s, %s)", WAKE_LOCK)
+            row = await fetch_one(self._reader, "SELECT pg_try_advisory_lock(%s, %s)", self._lock)
             self.holds = bool(row[0])
         return self.holds
 
@@ -39,7 +41,7 @@ class PostgresWaker:
         if self.holds:
             self.holds = False
             with translated():
-                await self._reader.execute("SELECT pg_advisory_unlock(%s, %s)", WAKE_LOCK)
+                await self._reader.execute("SELECT pg_advisory_unlock(%s, %s)", self._lock)
 
     def has_lost_connection(self) -> bool:
         """Tell whether something has come in on an idle reader: that it was cut off, and its wake lock is gone."""
@@ -68,7 +70,7 @@ class PostgresWaker:
             await asyncio.Event().wait()
             return
         with translated():
-            await self._listener.execute("LISTEN syncline")
+            await self._listener.execute(self._listen)
             wake()  # what was committed before it listened has told nobody: look once
             async for _ in self._listener.notifies():
                 wake()
@@ -76,4 +78,4 @@ class PostgresWaker:
     async def notify(self) -> None:
         """Wake the other workers."""
         with translated():
-            await self._control.connection.execute("NOTIFY syncline")
+            await self._control.connection.execute(self._notify)

@@ -17,6 +17,7 @@ from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.keys import choose_key
 from syncline.model.mapping import Projection
 from syncline.model.projections import projection_of
+from syncline.postgres.sql import ours
 
 _EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE"}
 _TRUNCATE = 32
@@ -83,7 +84,7 @@ async def key(patient: Patient) -> list[Finding]:
         if shape and error:
             known = await reach.query(
                 patient.connection,
-                "SELECT key_columns FROM syncline.entity WHERE name = %(name)s",
+                ours("SELECT key_columns FROM syncline.entity WHERE name = %(name)s"),
                 {"name": entity.name},
             )
             columns = entity.key or tuple(known[0]["key_columns"] if known else ())

@@ -6,6 +6,7 @@ from syncline.capture.postgres.cockroach import missing_triggers
 from syncline.insight.checks import capture, server, work
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
 from syncline.postgres.connection import fetch_one, translated
+from syncline.postgres.sql import ours
 
 BIG = 1_000_000
 
@@ -28,7 +29,7 @@ async def triggers(patient: Patient) -> list[Finding]:
 
 async def history(patient: Patient) -> list[Finding]:
     """History is one table there, and its old rows are deleted, not dropped with a partition."""
-    query = "SELECT count(*) FROM (SELECT 1 FROM syncline.history LIMIT %s) AS h"
+    query = ours("SELECT count(*) FROM (SELECT 1 FROM syncline.history LIMIT %s) AS h")
     (count,) = await fetch_one(patient.connection, query, (BIG,))
     if count < BIG:
         return [ok("history", f"{count} rows")]

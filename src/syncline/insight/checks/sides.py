@@ -11,6 +11,7 @@ from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
 from syncline.ports import Beat, same_system
 from syncline.postgres.dialect import dialect_of, statements
+from syncline.postgres.sql import ours
 
 FIX = "syncline worker  # it marks every record and sweeps the target by itself; then: syncline verify"
 
@@ -58,7 +59,7 @@ async def _counters(patient: Patient) -> Counters:
     blocks = statements("queries.sql", dialect_of(patient.connection))
     identity = (await reach.query(patient.connection, blocks["identity"]))[0]
     meta = (await reach.query(patient.connection, blocks["installation"]))[0]
-    lanes = await reach.query(patient.connection, "SELECT lane, confirmed FROM syncline.lane")
+    lanes = await reach.query(patient.connection, ours("SELECT lane, confirmed FROM syncline.lane"))
     counted: dict[str, Any] = {name: meta[name] for name in ("installation", "epoch", "beat", "confirmed_beat")}
     confirmed = {row["lane"]: row["confirmed"] for row in lanes}
     return Counters(system=identity["system"], timeline=identity["timeline"], confirmed=confirmed, **counted)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.model.link import current
 from syncline.model.words import counted
+from syncline.postgres.sql import ours
 from syncline.version import __version__
 
 BLOATED_BYTES = 1 << 30
@@ -108,8 +110,8 @@ async def _autovacuum(patient: Patient) -> list[Finding]:
         fix = "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
         found.append(critical("bloat", "autovacuum is off for the whole server", why=why, fix=fix))
     if off["outbox"]:
-        fix = "ALTER TABLE syncline.outbox RESET (autovacuum_enabled);"
-        found.append(critical("bloat", "autovacuum is off for syncline.outbox", why=why, fix=fix))
+        fix = ours("ALTER TABLE syncline.outbox RESET (autovacuum_enabled);")
+        found.append(critical("bloat", f"autovacuum is off for {current().schema}.outbox", why=why, fix=fix))
     return found
 
 

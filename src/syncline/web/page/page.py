@@ -71,7 +71,7 @@ class OperationsPage:
         self._jobs = Jobs(settings, self._look)
         self.watch = Watch(
             health,
-            settings.source.url,
+            settings.source,
             thresholds=thresholds,
             pause=pause,
             deadline=deadline,

@@ -18,7 +18,7 @@ from syncline.insight.status import plain
 from syncline.model.json_names import Named
 from syncline.postgres.connection import Connection
 from syncline.postgres.dialect import on_cockroach
-from syncline.postgres.sql import blocks
+from syncline.postgres.sql import blocks, identifier
 
 BLOCKS = 32
 """Read from the end of the partition, about a hundred changes each where the history keeps no documents."""
@@ -34,7 +34,7 @@ async def read_recent(connection: Connection) -> dict[str, Any]:
     part = (await reach.query(connection, statements["newest_part"]))[0]["part"]
     if part is None:
         return {"recent": None}
-    tail = sql.SQL(statements["newest"]).format(part=sql.Identifier("syncline", part))
+    tail = sql.SQL(statements["newest"]).format(part=identifier(part))
     rows = await reach.query(connection, tail, {"part": f"syncline.{part}", "blocks": BLOCKS})
     return {"recent": summary(rows)}
 

@@ -11,13 +11,14 @@ from typing import Any
 import orjson
 import structlog
 
-from syncline.config import redact
+from syncline.config import SourceSettings, redact
 from syncline.errors import SynclineError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.insight.patience import Patience
 from syncline.insight.status import Status, plain
 from syncline.model.json_names import camelled
+from syncline.model.link import entered
 from syncline.model.thresholds import Thresholds
 from syncline.postgres.connection import Connection, connect
 from syncline.web.page.history import History, Rates, Sample
@@ -35,7 +36,7 @@ class Watch:
 
     Args:
         health: reads both databases; closed with this.
-        url: the source's.
+        source: where it is, and for which link.
         thresholds: the bounds in force, for the plots.
         pause: seconds between two looks.
         deadline: limit for what the page asks beside the health.
@@ -46,7 +47,7 @@ class Watch:
     def __init__(
         self,
         health: HealthReader,
-        url: str,
+        source: SourceSettings,
         *,
         thresholds: Thresholds | None = None,
         pause: float = PAUSE_SECONDS,
@@ -56,7 +57,7 @@ class Watch:
         self._also = also
         self.history = History()
         self.began = time.time()
-        self._health, self._url, self._pause = health, url, pause
+        self._health, self._source, self._pause = health, source, pause
         self._bounds = _bounds(thresholds or Thresholds())
         self._rates = Rates()
         self._patience = Patience[dict[str, Any]](deadline.total_seconds())
@@ -179,10 +180,11 @@ class Watch:
         connection, self._connection = self._connection, None
         if connection is None or connection.closed:
             connection = await connect(
-                self._url, application="syncline page", timeout_seconds=max(1, round(self._patience.seconds))
+                self._source.url, application="syncline page", timeout_seconds=max(1, round(self._patience.seconds))
             )
         try:
-            found = await _gather(connection)
+            with entered(self._source.link):
+                found = await _gather(connection)
         except BaseException:
             await connection.close()
             raise

@@ -20,6 +20,7 @@ from syncline.engines.postgres.projection_sql import (
 from syncline.model.key_types import key_type
 from syncline.ports import Plan
 from syncline.postgres.connection import Connection
+from syncline.postgres.sql import identifier
 
 Bounds = tuple[str, bool]
 """How a page is bounded: ``>`` or ``>=`` its first key (empty: from the beginning), and whether there is an end."""
@@ -44,7 +45,7 @@ class PageStatements:
 def page_statements(plan: Plan, context: Connection) -> PageStatements:
     """Compose the statements of an entity."""
     projection = plan.projection
-    function = sql.Identifier("syncline", f"key_{plan.id}")
+    function = identifier(f"key_{plan.id}")
     table = projection.shape.table
     columns = [column_of(table, column.name) for column in projection.key]
     casts = [key_type(column).sql for column in projection.key]

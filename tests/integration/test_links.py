@@ -1,0 +1,119 @@
+"""Links with names: each has a schema, triggers, locks and records of its own, and meets nobody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from pymongo import MongoClient
+from typer.testing import CliRunner
+
+from syncline.cli.main import app
+
+TABLES = """
+CREATE TABLE todo (id bigint PRIMARY KEY, title text, qty int NOT NULL DEFAULT 0);
+CREATE TABLE person (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text);
+INSERT INTO todo (id, title) SELECT n, 'todo ' || n FROM generate_series(1, 20) AS n;
+"""
+WORKER = "[worker]\nlease_seconds = 2\nrenew_seconds = 0.25\ngrace_seconds = 5\nmax_batch_age_seconds = 2\npoll_seconds = 600\n"
+LINK = """
+[links.{link}.target]
+url = "{mongo}"
+database = "{name}"
+timeout_seconds = 2
+[links.{link}.entities.todo]
+table = "todo"
+collection = "{collection}"
+"""
+
+
+class Place:
+    """A folder with a configuration, a source and a target."""
+
+    def __init__(self, database: str, client: Any, mongo: str, name: str, folder: Any, links: dict[str, str]) -> None:
+        self.source, self.mongo, self.name = database, client[name], name
+        self.config = folder / "syncline.toml"
+        texts = [LINK.format(link=link, mongo=mongo, name=name, collection=c) for link, c in links.items()]
+        self.config.write_text(f'[source]\nurl = "{database}"\n{WORKER}' + "".join(texts), "utf-8")
+        self.sql(TABLES)
+
+    def sql(self, statement: Any, values: Any = None) -> list[Any]:
+        with psycopg.connect(self.source, autocommit=True) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def run(self, *arguments: Any, ok: int = 0) -> str:
+        result = CliRunner().invoke(app, [*map(str, arguments), "-c", str(self.config)])
+        assert result.exit_code == ok, result.output + repr(result.exception)
+        return result.output
+
+    @contextlib.contextmanager
+    def worker(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", "syncline.cli.main", "worker", "-c", str(self.config), *arguments]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                yield process
+            finally:
+                process.send_signal(signal.SIGTERM)
+
+    def rows(self) -> dict[int, str]:
+        return dict(self.sql("SELECT id, title FROM todo"))
+
+    def documents(self, collection: str) -> dict[int, str]:
+        return {one["_id"]: one["title"] for one in self.mongo[collection].find()}
+
+    def arrives(self, *collections: str) -> None:
+        until_time = time.monotonic() + 100
+        while not all(self.documents(one) == self.rows() for one in collections):
+            assert time.monotonic() < until_time, "the changes do not arrive"
+            time.sleep(0.05)
+
+    def schemas(self) -> set[str]:
+        return {row[0] for row in self.sql("SELECT nspname FROM pg_namespace WHERE nspname ~ '^syncline'")}
+
+
+@pytest.fixture
+def place(database, mongo_url, mongo_db, tmp_path):
+    with MongoClient(mongo_url) as client:
+        yield lambda **links: Place(database, client, mongo_url, mongo_db, tmp_path, links)
+
+
+def test_every_command_works_in_the_schema_of_its_link_alone(place) -> None:
+    """The schema ``syncline`` is not there: whatever forgot the link would not find its tables."""
+    there = place(only="todos")
+    there.run("config", "check")
+    there.run("install", "--yes")
+    assert there.schemas() == {"syncline_only"}
+    assert "nothing to do" in there.run("install", "--yes")
+    with there.worker():
+        there.arrives("todos")
+        there.sql("UPDATE todo SET title = upper(title) WHERE id < 5; DELETE FROM todo WHERE id = 7")
+        there.sql("INSERT INTO todo (id, title) VALUES (100, 'new')")
+        there.arrives("todos")
+        status = json.loads(there.run("status", "--json"))
+        assert status["status"] == "healthy"
+        there.run("doctor")
+        there.run("backfill")
+        there.run("verify")
+        there.mongo["todos"].update_one({"_id": 3}, {"$set": {"title": "foreign"}})
+        there.run("verify", ok=1)
+        there.run("repair")
+        there.arrives("todos")
+        explained = json.loads(there.run("explain", "todo", "3", "--json"))
+        assert explained["equal"] is True
+        there.run("parked", "list")
+        there.run("notices", "list")
+        there.run("resync", "--status")
+        there.run("tracing", "on")
+        there.run("tracing", "off")
+    there.run("uninstall", "--yes")
+    assert there.schemas() == set()
+    assert there.sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []
