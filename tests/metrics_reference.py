@@ -29,6 +29,7 @@ rule_files: [alerts.yml]          # deploy/monitoring/alerts.yml
 ```
 
 Labels are bounded by what is declared: entities, routes (their templates), databases. No key, user or message is ever a label.
+Where a worker serves links with names, each of their figures has a label `link` beside those that are listed.
 
 """
 SCRAPED = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +24,7 @@ from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
-from syncline.model.link import enter, entered
+from syncline.model.link import entered
 from syncline.model.notice import Notice
 from syncline.ports import ConfiguredTarget, Plans, Source, Target
 from syncline.postgres.connection import Connection, connect, fetch_one, translated
@@ -264,32 +263,6 @@ def make_continuous(settings: Settings, target: Target, plans: Plans, worker: st
     period = settings.verify.period
     assert period is not None  # noqa: S101  the settings are checked
     return Continuous(plans.by_id, owner=worker, opened=opened, period=period, rate=settings.verify.rate)
-
-
-async def run_worker(
-    settings: Settings,
-    *,
-    observer: Observer | None = None,
-    asked: Callable[[], None] = lambda: None,
-) -> None:
-    """Run a worker until SIGTERM or SIGINT; ``asked`` is called when one of them has come."""
-    async with opened_target(settings) as target:
-        enter(settings.link)
-        worker = make_worker(settings, target, observer=observer)
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            asked()
-            worker.stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-        tune_garbage_collection()
-        try:
-            await worker.run()
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
 
 
 def tune_garbage_collection() -> None:

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -40,7 +41,8 @@ class Place:
 
     def __init__(self, database: str, client: Any, mongo: str, name: str, folder: Any, links: dict[str, str]) -> None:
         self.source, self.mongo, self.name = database, client[name], name
-        self.config = folder / "syncline.toml"
+        self.config, self.log = folder / "syncline.toml", folder / "worker.log"
+        self.mongo_url = mongo
         texts = [LINK.format(link=link, mongo=mongo, name=name, collection=c) for link, c in links.items()]
         self.config.write_text(f'[source]\nurl = "{database}"\n{WORKER}' + "".join(texts), "utf-8")
         self.sql(TABLES)
@@ -58,7 +60,7 @@ class Place:
     @contextlib.contextmanager
     def worker(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         command = [sys.executable, "-m", "syncline.cli.main", "worker", "-c", str(self.config), *arguments]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        with self.log.open("w") as log, subprocess.Popen(command, stderr=log) as process:
             try:
                 yield process
             finally:
@@ -71,13 +73,18 @@ class Place:
         return {one["_id"]: one["title"] for one in self.mongo[collection].find()}
 
     def arrives(self, *collections: str) -> None:
-        until_time = time.monotonic() + 100
-        while not all(self.documents(one) == self.rows() for one in collections):
-            assert time.monotonic() < until_time, "the changes do not arrive"
-            time.sleep(0.05)
+        wait(lambda: all(self.documents(one) == self.rows() for one in collections))
 
     def schemas(self) -> set[str]:
         return {row[0] for row in self.sql("SELECT nspname FROM pg_namespace WHERE nspname ~ '^syncline'")}
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Wait for as long as a busy machine may take."""
+    end = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -117,3 +124,45 @@ def test_every_command_works_in_the_schema_of_its_link_alone(place) -> None:
     there.run("uninstall", "--yes")
     assert there.schemas() == set()
     assert there.sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []
+
+
+def test_two_links_of_one_database_have_one_worker_and_nothing_else_in_common(place, private_mongo) -> None:
+    """Both keep a collection equal; the target of one is away, and the other goes on."""
+    there = place(near="todos", far="copies")
+    there.config.write_text(
+        there.config.read_text("utf-8").replace(
+            f'[links.far.target]\nurl = "{there.mongo_url}"', f'[links.far.target]\nurl = "{private_mongo.url}"'
+        ),
+        "utf-8",
+    )
+    installed = json.loads(there.run("install", "--yes", "--json"))
+    assert [one["installed"] for one in installed["links"].values()] == [True, True]
+    assert there.schemas() == {"syncline_near", "syncline_far"}
+    names = {name for (name,) in there.sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")}
+    assert len(names) == 8
+    assert {name.rpartition("_1_")[0] for name in names} == {"syncline_near", "syncline_far"}
+    assert {row[0] for row in there.sql("SELECT viewname FROM pg_views WHERE schemaname = 'public'")} == {
+        "Outbox_near",
+        "Outbox_far",
+    }
+    with MongoClient(private_mongo.url) as client, there.worker("--metrics-port", "0", "--log-format", "json"):
+        far = client[there.name]["copies"]
+        there.arrives("todos")
+        wait(lambda: far.count_documents({}) == 20)
+        private_mongo.kill()
+        there.sql("INSERT INTO todo (id, title) SELECT n, 'new' FROM generate_series(100, 200) AS n")
+        there.arrives("todos")
+        status = json.loads(there.run("status", "--json", ok=1))["links"]
+        assert (status["near"]["status"], status["far"]["status"]) == ("healthy", "degraded")
+        port = next(json.loads(line)["port"] for line in there.log.read_text().splitlines() if '"metrics"' in line)
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = answer.read().decode()
+        assert 'syncline_queue_size{link="near"} 0.0' in text
+        assert 'syncline_queue_size{link="far"} 101.0' in text
+        assert text.count("# TYPE syncline_records_total ") == 1
+        private_mongo.start()
+        wait(lambda: far.count_documents({}) == 121)
+    assert "--link" in there.run("backfill", ok=3)
+    there.run("uninstall", "--yes", "--link", "far")
+    assert there.schemas() == {"syncline_near"}
+    assert there.run("install", "--check", "--link", "near")

@@ -259,7 +259,7 @@ import asyncio
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import judge
 from syncline.telemetry.metrics import AppMetrics
-from syncline.web.exposition import Exposition
+from syncline.web.exposition import Exposition, OfLink
 
 class Reader:
     async def read(self):
@@ -267,7 +267,7 @@ class Reader:
 
 metrics = AppMetrics()
 metrics.token("synced")
-print(asyncio.run(Exposition(metrics.registry, Reader(), shared=True).text()).decode())
+print(asyncio.run(Exposition(metrics.registry, OfLink("", Reader()), shared=True).text()).decode())
 """
 
 

@@ -66,6 +66,25 @@ def settings_from(config: Path | None) -> Settings:
     return settings
 
 
+def every_link(config: Path | None) -> list[Settings]:
+    """Load the settings of every link, or of the one that was named, for a command that must know what is synced.
+
+    Raises:
+        ConfigError: one declares no entity.
+
+    """
+    from syncline.config import load_links
+
+    if invocation.get().link is not None:
+        return [configured(config)]
+    found = load_links(config)
+    for settings in found:
+        keep_secret(settings.source.url)
+        keep_secret(settings.target.url)
+        _require_entities(settings)
+    return list(found)
+
+
 def configured(config: Path | None) -> Settings:
     """Load the settings for a command that must know what is synced.
 
@@ -74,13 +93,17 @@ def configured(config: Path | None) -> Settings:
 
     """
     settings = settings_from(config)
+    _require_entities(settings)
+    return settings
+
+
+def _require_entities(settings: Settings) -> None:
     if not settings.entities:
         where = f"{settings.file} declares no entity" if settings.file else "there is no configuration here"
         raise ConfigError(
             where,
             hint="run it where syncline.toml is, or name it by --config or SYNCLINE_CONFIG; `syncline init` writes one",
         )
-    return settings
 
 
 def declared(settings: Settings, name: str) -> Entity:

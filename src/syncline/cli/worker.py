@@ -6,13 +6,14 @@ import contextlib
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli.common import ConfigOption, configured, run
+from syncline.cli.common import ConfigOption, every_link, run
 from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,37 +71,45 @@ def worker(
         bool, typer.Option("--tracing", help="Make OpenTelemetry spans (see `syncline tracing`).")
     ] = False,
 ) -> None:
-    """Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work."""
+    """Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work.
+
+    It serves every link of the configuration, or the one that --link names.
+    """
     from syncline.config import passwords
     from syncline.telemetry import logs
 
     if adopt:
         raise ConfigError("a worker does not take a target over", hint="`syncline adopt` does, once, and asks first")
-    settings = configured(config)
+    links = every_link(config)
     if verify is not None:
-        settings = replace(settings, verify=settings.verify.model_copy(update={"continuously": True}))
+        links = [replace(one, verify=one.verify.model_copy(update={"continuously": True})) for one in links]
     told = {"level": log_level and log_level.value, "format": log_format and log_format.value}
-    log = settings.log.model_copy(update={name: value for name, value in told.items() if value})
-    settings = replace(settings, log=log)
-    logs.setup(settings.log, secrets=passwords(settings.source.url) | passwords(settings.target.url))
-    run(_worker(settings, host=metrics_host, port=metrics_port, tracing=tracing))
+    log = links[0].log.model_copy(update={name: value for name, value in told.items() if value})
+    urls = [url for one in links for url in (one.source.url, one.target.url)]
+    logs.setup(log, secrets=frozenset().union(*map(passwords, urls)))
+    links = [replace(one, log=log) for one in links]
+    run(_worker(links, host=metrics_host, port=metrics_port, tracing=tracing))
 
 
-async def _worker(settings: Settings, *, host: str, port: int | None, tracing: bool) -> None:
+async def _worker(links: Sequence[Settings], *, host: str, port: int | None, tracing: bool) -> None:
+    from syncline.running import run_workers
     from syncline.telemetry.observer import LoggingObserver, Observers
-    from syncline.wiring import run_worker
 
-    observers: list[Observer] = [LoggingObserver(wants_keys=settings.log.level == "debug")]
+    observers: list[list[Observer]] = [[LoggingObserver(wants_keys=one.log.level == "debug")] for one in links]
     async with contextlib.AsyncExitStack() as stack:
         if port is not None:
             from syncline.web.exporter import counting  # needs the extra [metrics]
 
-            observers.append(await stack.enter_async_context(counting(settings, host=host, port=port)))
+            counters = await stack.enter_async_context(counting(links, host=host, port=port))
+            for told, one in zip(observers, counters, strict=True):
+                told.append(one)
         if tracing:
             from syncline.telemetry.tracing import TracingObserver, exporting_traces  # needs the extra [tracing]
 
-            observers.append(TracingObserver(stack.enter_context(exporting_traces("syncline-worker"))))
-        await run_worker(settings, observer=Observers(*observers), asked=_arm)
+            tracer = stack.enter_context(exporting_traces("syncline-worker"))
+            for told in observers:
+                told.append(TracingObserver(tracer))
+        await run_workers([(one, Observers(*told)) for one, told in zip(links, observers, strict=True)], asked=_arm)
 
 
 def _arm() -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import structlog
+from prometheus_client import CollectorRegistry
 from pymongo import monitoring
 
 from syncline.config import Settings
 from syncline.telemetry.metrics import QueryMetrics, WorkerMetrics
 from syncline.telemetry.queries import MongoTimer
-from syncline.web.exposition import CONTENT_TYPE, Exposition
+from syncline.web.exposition import CONTENT_TYPE, Exposition, OfLink
 from syncline.web.listening import BriefProtocol, Server, listen
 from syncline.wiring import make_health
 
@@ -29,8 +30,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def counting(settings: Settings, *, host: str, port: int) -> AsyncIterator[WorkerMetrics]:
-    """Give an observer that counts, and serve what it counts at ``/metrics`` and a probe at ``/health``.
+async def counting(links: Sequence[Settings], *, host: str, port: int) -> AsyncIterator[Sequence[WorkerMetrics]]:
+    """Give an observer a link that counts, and serve what they count at ``/metrics`` and a probe at ``/health``.
 
     To be called before the worker's clients are made: what it asks of MongoDB is timed too.
 
@@ -38,11 +39,16 @@ async def counting(settings: Settings, *, host: str, port: int) -> AsyncIterator
         SynclineError: the port cannot be had.
 
     """
-    metrics = WorkerMetrics()
-    monitoring.register(MongoTimer(QueryMetrics(metrics.registry)))
-    health = make_health(settings)
+    metrics = [WorkerMetrics() for _ in links]
+    of_process = CollectorRegistry()
+    monitoring.register(MongoTimer(QueryMetrics(of_process)))
+    readers = [make_health(settings) for settings in links]
+    shown = [
+        OfLink(settings.link.name, reader, one.registry)
+        for settings, reader, one in zip(links, readers, metrics, strict=True)
+    ]
     pages = {
-        "/metrics": (CONTENT_TYPE, Exposition(metrics.registry, health).text),
+        "/metrics": (CONTENT_TYPE, Exposition(of_process, *shown).text),
         "/health": ("application/json", _alive),
     }
     try:
@@ -50,7 +56,7 @@ async def counting(settings: Settings, *, host: str, port: int) -> AsyncIterator
             structlog.get_logger("syncline").info("metrics", host=host, port=bound, path="/metrics")
             yield metrics
     finally:
-        await health.close()
+        await asyncio.gather(*(reader.close() for reader in readers))
 
 
 @contextlib.asynccontextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
+from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -16,27 +18,68 @@ from syncline.telemetry.metrics import Snapshot, SnapshotCollector
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
+class OfLink:
+    """What is shown of one link: what a look finds, and what its worker counts, if it is in this process.
+
+    Args:
+        link: its name.
+        reader: looks at its databases.
+        counted: what its worker counts.
+
+    """
+
+    def __init__(self, link: str, reader: HealthReader, counted: CollectorRegistry | None = None) -> None:
+        self.link = link
+        self.registries = [CollectorRegistry(), *([] if counted is None else [counted])]
+        self._reader = reader
+        self._collector = SnapshotCollector(self.registries[0])
+
+    async def look(self) -> None:
+        """Look at the databases."""
+        self._collector.snapshot = snapshot_of(await self._reader.read())
+
+    def families(self, *, labelled: bool) -> Iterator[Metric]:
+        """Give what there is to show; ``labelled`` says of which link it is."""
+        for registry in self.registries:
+            for found in registry.collect():
+                family = Metric(found.name, found.documentation, found.type)
+                label = {"link": self.link} if labelled else {}
+                family.samples = [sample._replace(labels={**label, **sample.labels}) for sample in found.samples]
+                yield family
+
+
 class Exposition:
-    """Writes the metrics of a process as text.
+    """Writes the metrics of a process as text. Where links have names, each figure of a link has a label ``link``.
 
     Args:
         registry: what the process counted.
-        reader: looks at the databases.
+        links: what is shown of each link.
         shared: several processes of one application (``PROMETHEUS_MULTIPROC_DIR``) show their counts together.
 
     """
 
-    def __init__(self, registry: CollectorRegistry, reader: HealthReader, *, shared: bool = False) -> None:
+    def __init__(self, registry: CollectorRegistry, *links: OfLink, shared: bool = False) -> None:
         self._registry = registry
         self._shared = shared and "PROMETHEUS_MULTIPROC_DIR" in os.environ
-        self._reader = reader
+        self._links = links
         self._looks = CollectorRegistry()
-        self._collector = SnapshotCollector(self._looks)
+        self._looks.register(self)
 
     async def text(self) -> bytes:
         """Look at the databases, and write."""
-        self._collector.snapshot = snapshot_of(await self._reader.read())
+        await asyncio.gather(*(one.look() for one in self._links))
         return generate_latest(self._counted()) + generate_latest(self._looks)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the links' metrics, each once with the samples of all: a name may stand in one place only."""
+        labelled = any(one.link for one in self._links)
+        together: dict[str, Metric] = {}
+        for one in self._links:
+            for family in one.families(labelled=labelled):
+                together.setdefault(family.name, family)
+                if together[family.name] is not family:
+                    together[family.name].samples += family.samples
+        yield from together.values()
 
     def _counted(self) -> CollectorRegistry:
         if not self._shared:

@@ -21,7 +21,7 @@ from syncline.telemetry.queries import engine_pool, time_engine
 from syncline.tokens.freshness import Freshness
 from syncline.web.admin import admin_router, backup_router
 from syncline.web.auth import VARIABLE, AdminCredential
-from syncline.web.exposition import Exposition
+from syncline.web.exposition import Exposition, OfLink
 from syncline.web.health import health_router
 from syncline.web.metrics import metrics_router
 from syncline.web.page import OperationsPage
@@ -125,7 +125,7 @@ class Syncline:
 
     def metrics_router(self) -> APIRouter:
         """Make ``/metrics``."""
-        exposition = Exposition(self.metrics.registry, self.health, shared=True)
+        exposition = Exposition(self.metrics.registry, OfLink(self.settings.link.name, self.health), shared=True)
         return metrics_router(exposition, credential=self.credential if self._guard_metrics else None)
 
     def page(self) -> OperationsPage:

@@ -1,0 +1,92 @@
+"""A process's workers: one a link, each apart from the others, until the process is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from syncline.config import Settings
+from syncline.ending import Group
+from syncline.errors import SynclineError
+from syncline.model.link import entered
+from syncline.relay.worker import Worker
+from syncline.telemetry.observer import Observer
+from syncline.wiring import make_worker, opened_target, tune_garbage_collection
+
+AGAIN_SECONDS = 10.0
+"""After so long a link whose worker has ended with an error is tried again, where a process serves several."""
+
+
+async def run_workers(
+    links: Sequence[tuple[Settings, Observer | None]], *, asked: Callable[[], None] = lambda: None
+) -> None:
+    """Run a worker for each link until SIGTERM or SIGINT; ``asked`` is called when one of them has come.
+
+    Raises:
+        SynclineError: the only link's worker has ended. Of several it is logged, and tried again: the others go on.
+
+    """
+    workers = _Workers()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        asked()
+        workers.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    tune_garbage_collection()
+    try:
+        if len(links) == 1:
+            await workers.run(*links[0])
+            return
+        async with Group() as group:
+            for settings, observer in links:
+                group.create_task(workers.keep_running(settings, observer))
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+class _Workers:
+    def __init__(self) -> None:
+        self._running: set[Worker] = set()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Have every worker finish what is under way."""
+        self._stopping.set()
+        for worker in self._running:
+            worker.stop()
+
+    async def run(self, settings: Settings, observer: Observer | None) -> None:
+        """Run a link's worker to its end."""
+        async with opened_target(settings) as target:
+            with entered(settings.link):
+                worker = make_worker(settings, target, observer=observer)
+                self._running.add(worker)
+                try:
+                    if not self._stopping.is_set():
+                        await worker.run()
+                finally:
+                    self._running.discard(worker)
+
+    async def keep_running(self, settings: Settings, observer: Observer | None) -> None:
+        """Run a link's worker again and again, until all are to stop."""
+        with structlog.contextvars.bound_contextvars(link=settings.link.name):
+            while not self._stopping.is_set():
+                try:
+                    await self.run(settings, observer)
+                except SynclineError as error:
+                    structlog.get_logger("syncline").error(
+                        "the link's worker has ended, the others go on",
+                        error=error.message,
+                        hint=error.hint,
+                        again_in_seconds=AGAIN_SECONDS,
+                    )
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._stopping.wait(), AGAIN_SECONDS)
