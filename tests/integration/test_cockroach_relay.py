@@ -191,7 +191,7 @@ async def test_verify_finds_what_a_truncate_removed_and_a_sweep_mends_it(cockroa
         await relay.drained()
         assert await verdict(relay) == (Verdict.DIVERGENT, 49), (relay.notices(), relay.counts(), relay.seen.notices)
         assert worker._pump is not None
-        await worker._pump._source.journal.tasks.request("sweep", 1, "test")
+        await worker._pump._reader._source.journal.tasks.request("sweep", 1, "test")
         await relay.equal(tasks=True, seconds=30)
         assert await verdict(relay) == (Verdict.EQUAL, 0)
 
@@ -238,7 +238,7 @@ async def test_acknowledged_marks_are_not_met_again(memory: Relay, source: SqlSo
     leases = await source.journal.lanes.acquire(LANES, above=0)
     await past()
     read = await source.marks.read(after=0, lanes=ALL, limit=20)
-    ack = Acknowledgement(seqs=[mark[0] for mark in read], leases=leases)
+    ack = Acknowledgement(read, leases=leases)
     assert await source.marks.acknowledge(ack, grace=timedelta(seconds=1), history=False) == set(LANES)
     assert len(await marks(source)) == 10
     assert len(await source.marks.read(after=0, lanes=ALL, limit=5)) == 5
@@ -250,9 +250,9 @@ async def test_parks_and_clears_in_one_acknowledgement(memory: Relay, source: Sq
     async def acknowledged(*bad: str) -> dict[str, str]:
         memory.sql("UPDATE item SET qty = qty + 1")
         await past()
-        seqs = [mark[0] for mark in await source.marks.read(after=0, lanes=ALL, limit=100)]
+        read = await source.marks.read(after=0, lanes=ALL, limit=100)
         rejected = [(1, Rejection(key, "validation", "no")) for key in bad]
-        ack = Acknowledgement(seqs=seqs, leases=leases, rejected=rejected, unpark=True)
+        ack = Acknowledgement(read, leases=leases, rejected=rejected, unpark=True)
         await source.marks.acknowledge(ack, grace=timedelta(seconds=1), history=True)
         return memory.parked()
 

@@ -26,6 +26,7 @@ from syncline.model.mark import Hint, epoch_of, ticket
 from syncline.ports import Absence, Acknowledgement, Batch, Beat, Plan, Renewal, Report, Source, Target
 from syncline.relay import outranked
 from syncline.relay.leases import Leases
+from syncline.relay.outcome import Outcome
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
 from syncline.relay.restores import judge_beat
@@ -76,6 +77,7 @@ class Player:
             bytes_in_flight=1 << 20,
         )
         self.works: dict[int, Work] = {}
+        self.outcomes: dict[int, Outcome] = {}
         self.failed: set[int] = set()
         self.renewal: Renewal | None = None
         self.found: dict[int, int] = {}
@@ -103,28 +105,33 @@ class Player:
     async def acknowledge(self, number: int) -> None:
         """As the pump does it."""
         work = self.works.pop(number)
-        ack = Acknowledgement(leases=work.leases) if number in self.failed else work.seal()
+        outcome = self.outcomes.pop(number, None) or Outcome(work)
+        ack = Acknowledgement(leases=work.leases) if number in self.failed else outcome.acknowledgement()
         held = await self.source.marks.acknowledge(ack, grace=HOUR, history=False)
         lost = work.leases.keys() - held
         if lost:
             self.leases.refused(lost)
             keys = [key for touched in work.touched.values() for key, lane in touched.lanes.items() if lane in lost]
             await self.source.marks.add(self.plan.id, keys, Hint.REPAIR)
-        again = {one: epoch for one, epoch in work.outranked.items() if work.touched[one[0]].lanes[one[1]] in held}
+        again = {one: epoch for one, epoch in outcome.outranked.items() if work.touched[one[0]].lanes[one[1]] in held}
         if again:
             self.leases.outrank({work.touched[one[0]].lanes[one[1]]: epoch for one, epoch in again.items()})
             self.outranked.raised(again)
-        self.outranked.settled([one for one in work.records() if one not in work.waiting])
+        self.outranked.settled([one for one in work.records() if one not in outcome.waiting])
         self.reader.release(work)
+
+    def outcome(self, number: int) -> Outcome:
+        """What became of a batch so far."""
+        return self.outcomes.setdefault(number, Outcome(self.works[number]))
 
     def read_back(self, number: int) -> None:
         """As the pump takes a report in."""
-        work = self.works[number]
-        report = work.reports.get(self.plan.id, Report())
+        outcome = self.outcome(number)
+        report = outcome.reports.get(self.plan.id, Report())
         parked, again = self.outranked.judge(self.plan.id, report.outranked)
-        work.reject(self.plan, parked)
-        work.outranked |= again
-        work.waiting |= again.keys() | {(self.plan.id, key) for key in report.unknown}
+        outcome.reject(self.plan, parked)
+        outcome.outranked |= again
+        outcome.waiting |= again.keys() | {(self.plan.id, key) for key in report.unknown}
 
     def exchanged(self, mine: Beat) -> None:
         """Remember what stands in the target now."""
@@ -308,7 +315,7 @@ class Replay:
         for player in self.players:
             work = player.works.get(number)
             if work is not None and epoch in work.leases.values():
-                work.reports.setdefault(self.plan.id, Report()).add(report)
+                player.outcome(number).reports.setdefault(self.plan.id, Report()).add(report)
 
     async def read_back(self, told: Any, before: State, after: State) -> None:
         for old, new in zip(before.workers[told[1]].batches, after.workers[told[1]].batches, strict=True):

@@ -176,7 +176,7 @@ async def test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died(memory
             await until(lambda: worker._pump.relies_on_another, what="it relies on the other")
             await asyncio.sleep(1)  # and has nothing more to do by itself
             holder.close()
-            await until(lambda: worker._pump._source.waker.holds, what="it has the lock itself")
+            await until(lambda: worker._pump._reader._source.waker.holds, what="it has the lock itself")
             memory.sql("INSERT INTO item VALUES (1, 'x')")
             await memory.drained()
 
@@ -193,14 +193,14 @@ async def test_every_worker_is_woken_while_another_one_is_busy(memory: Relay, mo
     async with memory.worker(), memory.worker():
         await until(lambda: set(memory.owners().values()) == {32})
         await asyncio.sleep(0.5)
-        (holder,) = (worker for worker in memory.workers if worker._pump._source.waker.holds)
+        (holder,) = (worker for worker in memory.workers if worker._pump._reader._source.waker.holds)
         owners = dict(memory.sql("SELECT lane, owner::text FROM syncline.lane"))
         lanes = dict(memory.sql("SELECT n, syncline.lane_of(1::smallint, n::text) FROM generate_series(1, 1000) AS n"))
         busy = [n for n in lanes if owners[lanes[n]] == holder.id]
         quiet = [n for n in lanes if owners[lanes[n]] != holder.id]
         memory.target.delay_seconds = 0.02
         memory.sql("INSERT INTO item SELECT unnest(%s::bigint[]), 'x'", busy[:200])
-        await until(lambda: not holder._pump._source.waker.holds, what="it is busy")
+        await until(lambda: not holder._pump._reader._source.waker.holds, what="it is busy")
         for n in quiet[:5]:
             memory.sql("INSERT INTO item VALUES (%s, 'x')", n)
             await until(lambda n=n: memory.document(n), seconds=20)

@@ -80,7 +80,7 @@ async def test_holders_whose_rows_are_wide_are_no_less_rightful(database, mongo_
         conflicts = [Conflict(str(100 + n), "email_1", {"email": f"e{n}"}) for n in range(1, 21)]
         tickets = {conflict.key: 1 << 40 for conflict in conflicts}
         for _ in range(PATIENCE):
-            rejections, waiting = await pump._conflicts.settle(pump._plans[1], conflicts, tickets)
+            rejections, waiting = await pump._conflicts.settle(pump._reader._plans[1], conflicts, tickets)
         assert {rejection.key for rejection in rejections} == {conflict.key for conflict in conflicts}
         assert waiting == set()
         assert relay.sql("SELECT count(*) FROM syncline.outbox WHERE hint = 'R'") == [(0,)]

@@ -253,7 +253,7 @@ async def test_g2_an_acknowledgement_waits_for_an_uncommitted_takeover(relay: Re
         await source.journal.lanes.renew(name="w", version="1", ttl=timedelta(seconds=60), confirmed=0, report={})
         taken = await source.journal.lanes.acquire(range(64), above=0)
         (mark,) = await source.marks.read(after=0, lanes=-1, limit=10)
-        ack = Acknowledgement(seqs=[mark[0]], leases={mark[1]: taken[mark[1]]})
+        ack = Acknowledgement([mark], leases={mark[1]: taken[mark[1]]})
         with psycopg.connect(relay.url) as other:
             other.execute("UPDATE syncline.lane SET owner = gen_random_uuid(), epoch = epoch + 1")
             acknowledging = asyncio.create_task(source.marks.acknowledge(ack, grace=GRACE, history=False))

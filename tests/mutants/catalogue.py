@@ -103,8 +103,8 @@ MUTANTS: Sequence[Mutant] = (
                 "read, bad = await self._states(plan, keys, apart=apart)",
                 "read, bad = await self._states(plan, keys, apart=apart)\n"
                 "late = await self._source.marks.read(after=0, lanes=-1, limit=10000)\n"
-                "late = [mark[0] for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
-                "work.seqs = sorted({*work.seqs, *late})",
+                "late = [mark for mark in late if mark[2] == plan.id and mark[3] in keys]\n"
+                "work.marks = sorted({*work.marks, *late})",
             )
         ],
         [f"{PROTOCOL}::test_g2_a_change_after_the_states_were_read_is_not_lost"],
@@ -163,9 +163,9 @@ MUTANTS: Sequence[Mutant] = (
                 f"{RELAY}/pump.py",
                 "Pump._read_all",
                 "tasks.create_task(self._write_all(work))",
-                "tasks.create_task(self._write_all(work)); self._done.put_nowait(work)",
+                "tasks.create_task(self._write_all(work)); self._done.put_nowait(Outcome(work))",
             ),
-            Swap(f"{RELAY}/pump.py", "Pump._hand_on", "self._done.put_nowait(work)", ""),
+            Swap(f"{RELAY}/pump.py", "Pump._hand_on", "self._done.put_nowait(outcome)", ""),
         ],
         [f"{PROTOCOL}::test_g2_marks_stay_until_the_target_has_the_state"],
     ),
@@ -224,7 +224,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "refused-not-marked-again",
         "what was written without the lease is not marked again",
-        [Swap(f"{RELAY}/pump.py", "Pump._refused", "await self._source.marks.add(entity, keys, Hint.REPAIR)", "")],
+        [
+            Swap(
+                f"{RELAY}/acknowledger.py",
+                "Acknowledger._refused",
+                "await self._source.marks.add(entity, keys, Hint.REPAIR)",
+                "",
+            )
+        ],
         [f"{PROTOCOL}::test_g2_an_acknowledgement_without_the_lease_removes_nothing"],
     ),
     Mutant(
@@ -420,9 +427,9 @@ MUTANTS: Sequence[Mutant] = (
         "attempts during an outage are counted, and records given up",
         [
             Swap(
-                f"{RELAY}/pump.py",
-                "Pump._recover",
-                "self._down = unavailable\nself._poison.innocent()\nreturn",
+                f"{RELAY}/recovery.py",
+                "Recovery.recover",
+                "self.down = unavailable\nself._poison.innocent()\nreturn",
                 "error = unavailable",
             )
         ],
@@ -431,7 +438,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "refusal-convicts",
         "records are found guilty of the server's refusals",
-        [Swap(f"{RELAY}/pump.py", "Pump._recover", "if isinstance(error, TargetRefusedError): ...", "if False: ...")],
+        [
+            Swap(
+                f"{RELAY}/recovery.py",
+                "Recovery.recover",
+                "if isinstance(error, TargetRefusedError): ...",
+                "if False: ...",
+            )
+        ],
         [f"{OUTAGES}::test_a_refusal_of_the_server_convicts_no_record"],
     ),
     Mutant(
@@ -613,7 +627,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/writer.py",
                 "Writer._written",
-                "if report.outranked:\n    parked, again = self._outranked.judge(plan.id, report.outranked)\n    work.reject(plan, parked)\n    work.outranked |= again\n    work.waiting |= again.keys()",
+                "if report.outranked:\n    parked, again = self._outranked.judge(plan.id, report.outranked)\n    outcome.reject(plan, parked)\n    outcome.outranked |= again\n    outcome.waiting |= again.keys()",
                 "pass",
             )
         ],
@@ -2181,7 +2195,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/pump.py",
                 "Pump._failed",
-                "if isinstance(work.failure, LaneLostError):\n    self._leases.outrank(_lost(work, work.failure))",
+                "if isinstance(failure, LaneLostError):\n    self._leases.outrank(_lost(work, failure))",
                 "pass",
             )
         ],

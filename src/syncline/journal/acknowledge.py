@@ -42,7 +42,7 @@ def _statement(dialect: Dialect, names: tuple[str, ...], link: Link) -> str:
 def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:
     """Turn an acknowledgement into the statement's parameters (``worker`` and ``grace`` come from elsewhere)."""
     values: dict[str, Any] = {
-        "seqs": integers(ack.seqs),
+        "seqs": integers([mark[0] for mark in ack.marks]),
         "lanes": list(ack.leases),
         "epochs": list(ack.leases.values()),
     }

@@ -16,11 +16,11 @@ from syncline.ports.target import Rejection
 class Acknowledgement:
     """What a worker has done with the marks that it had read.
 
-    ``seqs`` may cover several batches; ``leases`` are the lanes of these marks with the epoch under which each was
+    ``marks`` may be of several batches; ``leases`` are the lanes of these marks with the epoch under which each was
     read.
     """
 
-    seqs: list[int] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
     leases: dict[int, int] = field(default_factory=dict)
     absent: list[tuple[int, int, str]] = field(default_factory=list)
     """(entity, lane, key) of records that were deleted for the first time: to be deleted again after the grace time."""
@@ -33,7 +33,7 @@ class Acknowledgement:
 
     def merge(self, other: Acknowledgement) -> None:
         """Take in another one, for one statement."""
-        self.seqs += other.seqs
+        self.marks += other.marks
         self.leases |= other.leases
         self.absent += other.absent
         self.rejected += other.rejected

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from syncline.model.mark import Mark
 from syncline.ports import Plan
-from syncline.relay.work import Work
+from syncline.relay.outcome import Outcome
 
 PART = 250
 """Keys of one part at most."""
@@ -67,10 +67,10 @@ class Apart:
     def _remove(self, keys: Sequence[str]) -> list[Mark]:
         return [mark for key in keys for mark in self.marks.pop(key)]
 
-    def count(self, work: Work) -> None:
+    def count(self, outcome: Outcome) -> None:
         """Take in what became of a part."""
-        self.served += len(work.touched[self.plan.id].hints)
-        self.unwritten += work.unwritten()[self.plan.id]
+        self.served += len(outcome.work.touched[self.plan.id].hints)
+        self.unwritten += outcome.unwritten()[self.plan.id]
 
 
 class Crowds:
@@ -82,11 +82,11 @@ class Crowds:
     def __contains__(self, entity: int) -> bool:
         return entity in self._entities
 
-    def look(self, work: Work) -> None:
+    def look(self, outcome: Outcome) -> None:
         """Take in what became of a batch."""
-        if work.ack.rejected or work.waiting:
-            unwritten = work.unwritten().items()
-            self._entities.update(e for e, count in unwritten if _is_crowd(count, len(work.touched[e].hints)))
+        if outcome.rejected or outcome.waiting:
+            unwritten, touched = outcome.unwritten().items(), outcome.work.touched
+            self._entities.update(e for e, count in unwritten if _is_crowd(count, len(touched[e].hints)))
 
     def leave(self, group: Apart) -> None:
         """Let an entity back among the others when nearly all of its group could be written."""

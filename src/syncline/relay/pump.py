@@ -1,44 +1,36 @@
-"""The pump: reads batches, writes them, acknowledges them, several under way at a time."""
+"""The pump: how batches flow, several under way at a time, from reading over writing to acknowledging."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
-from syncline.errors import LaneLostError, TargetError, TargetRefusedError
-from syncline.model.mark import Hint
-from syncline.model.notice import Notice
-from syncline.ports import Acknowledgement, Plan, Rejection, Report, Source, Target
+from syncline.errors import LaneLostError, TargetError
+from syncline.ports import Plan, Source, Target
+from syncline.relay.acknowledger import Acknowledger, together
 from syncline.relay.apart import MOST_REST, Apart
-from syncline.relay.clock import Backoff
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
 from syncline.relay.leases import Leases
-from syncline.relay.outranked import CODE, Outranked
+from syncline.relay.outcome import Outcome
+from syncline.relay.outranked import Outranked
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
-from syncline.relay.traces import Traces
+from syncline.relay.recovery import Recovery
+from syncline.relay.tally import Tally
 from syncline.relay.work import Work
 from syncline.relay.writer import TooOldError, Writer
-from syncline.telemetry.observer import BatchDone, Drop, Dropped, Noticed, Observer, Unavailable
+from syncline.telemetry.observer import Drop, Dropped, Observer
 
 DEPTH = 4
 """Batches under way: one being read, two being written, one being acknowledged."""
 GATHER_SECONDS = 0.005
 """After so long another batch is begun although a small one is being written: the target is far away."""
-SUSPECT_PAUSE = timedelta(seconds=0.5)
-"""Between tries of a record that is suspected to bring the target down: a server that stumbles gets over it."""
-
-
-WRITTEN_AGAIN = "documents had versions above this source's; they are written again"
-PARKED = "records are parked whose documents keep versions above this source's"
 
 
 class Pump:
@@ -60,13 +52,9 @@ class Pump:
         history: HistorySettings,
         stopped: Mapping[int, str],
     ) -> None:
-        self._source = source
-        self._target = target
-        self._plans = plans
         self._leases = leases
         self._observer = observer
         self._settings = settings
-        self._history = history
         self._poison = Poison()
         self._reader = Reader(
             source,
@@ -88,11 +76,22 @@ class Pump:
             outranked=self._outranked,
             insert_backfills=self._reader.insert_backfills,
         )
-        self._traces = Traces(source.marks.traces, observer)
+        self._acknowledger = Acknowledger(
+            source,
+            target,
+            plans,
+            leases,
+            observer,
+            outranked=self._outranked,
+            settings=settings,
+            history=history,
+        )
+        self._recovery = Recovery(target, plans, self._poison, observer)
+        self._tally = Tally(plans, observer)
         self._idler = Idler(source.waker, poll=settings.poll.total_seconds())
         self._slots = asyncio.Semaphore(DEPTH)
         self._under_way: set[Work] = set()
-        self._done: asyncio.Queue[Work | None] = asyncio.Queue()
+        self._done: asyncio.Queue[Outcome | None] = asyncio.Queue()
         self._bytes = 0
         self._writing = 0  # of those that are not apart
         self._shared = 0  # batches so far that were not apart
@@ -101,12 +100,6 @@ class Pump:
         self._freed = asyncio.Event()
         self._stopping = False
         self._stop_asked = asyncio.Event()
-        self._backoff = Backoff()
-        self._down: TargetError | None = None
-        self._parked: set[int] = set()
-        self._parked_lately: set[int] = set()
-        self._parked_unknown = True  # new lanes may have records that their last owner parked
-        self.totals = {"applied": 0, "deleted": 0, "stale": 0, "rejected": 0, "batches": 0, "marks": 0}
         self._grown = leases.grown
 
     @property
@@ -118,6 +111,11 @@ class Pump:
     def relies_on_another(self) -> bool:
         """Whether it sleeps for as long as another worker holds the wake lock."""
         return self._idler.relies_on_another
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """What was written so far."""
+        return self._tally.totals
 
     @property
     def stopped_entities(self) -> Mapping[int, str]:
@@ -138,9 +136,7 @@ class Pump:
 
     def refresh(self, *, parked: set[int], asynchronous: bool) -> None:
         """Take in what the keeper reads now and then."""
-        self._parked = parked | self._parked_lately
-        self._parked_lately = set()
-        self._parked_unknown = False
+        self._acknowledger.refresh(parked)
         self._reader.asynchronous |= asynchronous
 
     def stop(self) -> None:
@@ -166,8 +162,9 @@ class Pump:
     async def _read_all(self, tasks: asyncio.TaskGroup) -> None:
         more = True
         while not self._stopping:
-            if self._down is not None:
-                await self._recover()
+            if self._recovery.down is not None:
+                await self._all_done()
+                await self._recovery.recover(self._pause)
                 continue
             if self._poison.shrink:
                 await self._all_done()  # one at a time, to see which one the target cannot stand
@@ -213,7 +210,7 @@ class Pump:
     async def _serve_apart(self, group: Apart) -> None:
         """Work off a group part by part, unless the target is in trouble: then it is left to a new pass."""
         shrink = self._poison.shrink
-        while not self._stopping and self._down is None and self._poison.shrink == shrink:
+        while not self._stopping and self._recovery.down is None and self._poison.shrink == shrink:
             async with self._apart_turn:
                 began, others = time.monotonic(), self._shared
                 work = self._reader.part(group)
@@ -232,201 +229,75 @@ class Pump:
         await self._reader.fill_part(work, group)
         await self._slots.acquire()
         self._bytes += work.bytes
-        await self._writer.write(work)
-        group.count(work)
-        self._hand_on(work)
+        outcome = await self._writer.write(work)
+        group.count(outcome)
+        self._hand_on(outcome)
         while work in self._under_way:
             self._freed.clear()
             await self._freed.wait()
 
     async def _write_all(self, work: Work) -> None:
         """Write a batch that is not apart, then hand it on."""
-        await self._writer.write(work)
+        outcome = await self._writer.write(work)
         self._writing -= 1
-        self._hand_on(work)
+        self._hand_on(outcome)
 
-    def _hand_on(self, work: Work) -> None:
-        self._reader.written(work)
+    def _hand_on(self, outcome: Outcome) -> None:
+        self._reader.written(outcome)
         self._freed.set()
-        self._done.put_nowait(work)
+        self._done.put_nowait(outcome)
 
     async def _acknowledge_all(self) -> None:
-        """Acknowledge what is written, as much at a time as has come together."""
-        while (work := await self._done.get()) is not None:
-            works = [work]
-            leases = dict(work.leases)
-            while not self._done.empty() and len(works) < DEPTH:
-                following = self._done.get_nowait()
-                if following is None:
-                    self._done.put_nowait(None)
-                    break
-                if any(leases.get(lane, epoch) != epoch for lane, epoch in following.leases.items()):
-                    await self._acknowledge(works)
-                    works, leases = [], {}
-                works.append(following)
-                leases |= following.leases
-            await self._acknowledge(works)
+        async for outcomes in together(self._done, most=DEPTH):
+            for outcome in outcomes:
+                if outcome.failure is not None:
+                    self._failed(outcome.work, outcome.failure)
+            await self._acknowledger.acknowledge(outcomes)
+            for outcome in outcomes:
+                if outcome.failure is None:
+                    self._succeeded(outcome)
+                self._finish(outcome)
 
-    async def _acknowledge(self, works: list[Work]) -> None:
-        whole = Acknowledgement()
-        for work in works:
-            if work.failure is not None:
-                self._failed(work)
-                # Parts of it may have been written, or yet be. If its lanes are another worker's by now, no mark of
-                # this batch is left to make that good: its keys are marked again.
-                whole.leases |= work.leases
-                continue
-            ack = work.seal()
-            if not self._target.deletes_twice:
-                ack.absent = []
-            if self._history.documents:
-                ack.documents = work.applied(self._target)
-            ack.unpark = self._parked_unknown or not self._parked.isdisjoint(work.touched)
-            whole.merge(ack)
-        if whole.leases:
-            traced = await self._traces.of(whole.seqs)
-            held = await self._source.marks.acknowledge(
-                whole, grace=self._settings.grace, history=self._history.keep is not None
-            )
-            await self._refused(works, whole.leases.keys() - held)
-            if traced and held >= whole.leases.keys():
-                self._traces.delivered(traced, timedelta(seconds=time.monotonic() - works[0].begun))
-                await self._traces.tidy()
-            parked = {entity for entity, _ in whole.rejected}
-            self._parked |= parked
-            self._parked_lately |= parked
-            await self._raise_alarm(works, held)
-        for work in works:
-            if work.failure is None:
-                self._succeeded(work)
-            self._finish(work)
+    def _failed(self, work: Work, failure: BaseException) -> None:
+        """Nothing of this batch is known; its marks stay and are read again."""
+        if isinstance(failure, TooOldError):
+            self._reader.too_slow(work)
+        elif isinstance(failure, LaneLostError) and not failure.unknown:
+            self._leases.outrank(_lost(work, failure))  # the target is well: nothing is waited for
+        elif isinstance(failure, TargetError):
+            if isinstance(failure, LaneLostError):
+                self._leases.outrank(_lost(work, failure))
+            self._recovery.failed(work, failure)
+        self._observer.tell(Dropped(Drop.FAILED, str(failure), len(work.marks)))
+        self._reader.restart()
 
-    async def _raise_alarm(self, works: list[Work], held: Collection[int]) -> None:
-        """Under leases that hold, nobody else may have written: say so, and take epochs above what stands there."""
-        epochs: dict[int, int] = {}
-        entities: dict[int, str] = {}
-        for work in works:
-            for record, epoch in work.outranked.items():
-                lane = work.touched[record[0]].lanes[record[1]]
-                if lane in held:
-                    epochs[lane] = max(epoch, epochs.get(lane, 0))
-                    entities[record[0]] = WRITTEN_AGAIN
-                    self._outranked.raised([record])
-            entities |= {entity: PARKED for entity, rejection in work.ack.rejected if rejection.code == CODE}
-        for entity, what in entities.items():
-            message = f"entity {self._plans[entity].name}: somebody else writes to the target: {what}"
-            await self._source.journal.notices.leave(Notice.FOREIGN_VERSION, "critical", message)
-            self._observer.tell(Noticed(Notice.FOREIGN_VERSION, "critical", message))
-        if epochs:
-            self._leases.outrank(epochs)
+    def _succeeded(self, outcome: Outcome) -> None:
+        self._recovery.succeeded()
+        self._reader.in_time()
+        work, left = outcome.work, outcome.left()
+        for entity, rejection in outcome.rejected:
+            self._poison.parked((entity, rejection.key))
+        # Who has nothing to forget does not look at these: most of the time nobody has.
+        self._poison.succeeded(one for one in work.records() if one not in left)
+        self._outranked.settled(one for one in work.records() if one not in left)
+        for entity, touched in work.touched.items():
+            self._conflicts.settled(entity, (key for key in touched.hints if (entity, key) not in left))
+        for entity, rejections in outcome.rejected_by_entity().items():
+            self._conflicts.parked(entity, [rejection.key for rejection in rejections])
+        self._tally.count(outcome)
 
-    async def _refused(self, works: list[Work], lanes: Collection[int]) -> None:
-        """Another worker has these lanes: what was written for them is marked again, for it to read."""
-        if not lanes:
-            return
-        self._leases.refused(lanes)
-        lost: dict[int, list[str]] = {}
-        for work in works:
-            for entity, touched in work.touched.items():
-                lost.setdefault(entity, []).extend(k for k, lane in touched.lanes.items() if lane in lanes)
-        for entity, keys in lost.items():
-            await self._source.marks.add(entity, keys, Hint.REPAIR)
-        self._observer.tell(Dropped(Drop.LEASE_LOST, "the lease was lost", sum(map(len, lost.values()))))
-
-    def _finish(self, work: Work) -> None:
+    def _finish(self, outcome: Outcome) -> None:
+        work = outcome.work
         self._under_way.discard(work)
         self._bytes -= work.bytes
-        if work.waiting:
-            self._reader.under_way.hold_back({record: self._conflicts.pause(record) for record in work.waiting})
+        if outcome.waiting:
+            self._reader.under_way.hold_back({record: self._conflicts.pause(record) for record in outcome.waiting})
         skipped = self._reader.under_way.skipped
         self._reader.release(work)
         self._slots.release()
         self._freed.set()
-        if skipped or work.failure is not None:
+        if skipped or outcome.failure is not None:
             self._idler.wake()
-
-    def _succeeded(self, work: Work) -> None:
-        self._backoff.reset()
-        rejected: dict[int, list[Rejection]] = defaultdict(list)
-        for entity, rejection in work.ack.rejected:
-            rejected[entity].append(rejection)
-            self._poison.parked((entity, rejection.key))
-        parked = {(entity, rejection.key) for entity, rejection in work.ack.rejected}
-        left = parked | work.waiting
-        # Who has nothing to forget does not look at these: most of the time nobody has.
-        self._poison.succeeded(one for one in work.records() if one not in left)
-        self._outranked.settled(one for one in work.records() if one not in left)
-        self._reader.in_time()
-        took = timedelta(seconds=time.monotonic() - work.begun)
-        marks = (
-            Counter(mark[2] for mark in work.marks) if len(work.touched) > 1 else defaultdict(lambda: len(work.seqs))
-        )
-        for entity, touched in work.touched.items():
-            plan, report = self._plans[entity], work.reports.get(entity, Report())
-            present, absent = work.counts.get(entity, (0, 0))
-            self._conflicts.settled(entity, (key for key in touched.hints if (entity, key) not in left))
-            self._conflicts.parked(entity, [rejection.key for rejection in rejected[entity]])
-            self.totals["applied"] += present
-            self.totals["deleted"] += absent
-            self.totals["stale"] += report.stale
-            self.totals["rejected"] += len(rejected[entity])
-            self._observer.tell(
-                BatchDone(
-                    plan.name,
-                    plan.entity.collection,
-                    marks=marks[entity],
-                    applied=present,
-                    deleted=absent,
-                    stale=report.stale,
-                    rejected=rejected[entity],
-                    took=took,
-                    keys=list(touched.hints) if self._observer.wants_keys else (),
-                )
-            )
-        self.totals["batches"] += 1
-        self.totals["marks"] += len(work.seqs)
-
-    def _failed(self, work: Work) -> None:
-        """Nothing of this batch is known; its marks stay and are read again."""
-        if isinstance(work.failure, TooOldError):
-            self._reader.too_slow(work)
-        elif isinstance(work.failure, LaneLostError) and not work.failure.unknown:
-            self._leases.outrank(_lost(work, work.failure))  # the target is well: nothing is waited for
-        elif isinstance(work.failure, TargetError):
-            if isinstance(work.failure, LaneLostError):
-                self._leases.outrank(_lost(work, work.failure))
-            self._down = work.failure
-            self._poison.failed(list(work.records()))
-        self._observer.tell(Dropped(Drop.FAILED, str(work.failure), len(work.seqs)))
-        self._reader.restart()
-
-    async def _recover(self) -> None:
-        """Wait until the target takes a write. When it does, but a batch goes on failing, the batch is at fault."""
-        await self._all_done()
-        error = self._down
-        assert error is not None  # noqa: S101  the caller has looked
-        pause = self._backoff.next()
-        if self._poison.suspects:
-            pause = max(pause, SUSPECT_PAUSE)
-        self._observer.tell(Unavailable("target", error, pause))
-        await self._pause(pause.total_seconds())
-        try:
-            await self._target.probe()
-        except TargetError as unavailable:
-            self._down = unavailable
-            self._poison.innocent()
-            return
-        self._down = None
-        if isinstance(error, TargetRefusedError):
-            self._poison.innocent()
-            return  # no record is to blame, whatever the probe says
-        culprit = self._poison.guilty(error.message)
-        if self._poison.shrink and self._poison.suspect is None:
-            self._backoff.reset()  # the search for the record goes on at once
-        if culprit is not None:
-            entity, key = culprit
-            message = f"{self._plans[entity].name}/{key}: {error.message}"
-            self._observer.tell(Noticed(Notice.POISON_RECORD, "warning", message))
 
     async def _pause(self, seconds: float) -> None:
         """Wait; nothing but a stop ends that, neither writers nor failed batches."""
@@ -439,7 +310,7 @@ class Pump:
             return
         self._grown = self._leases.grown
         self._poison.forget_sentences()
-        self._parked_unknown = True
+        self._acknowledger.forget_parked()
         self._reader.restart(lanes_changed=True)
 
 

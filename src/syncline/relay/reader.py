@@ -14,6 +14,7 @@ from syncline.ports import Excerpt, Plan, Rejection, Source, States
 from syncline.relay.apart import GROUP, STATEMENTS, Apart, Crowds
 from syncline.relay.clock import boottime
 from syncline.relay.leases import Leases
+from syncline.relay.outcome import Outcome
 from syncline.relay.poison import Poison
 from syncline.relay.underway import UnderWay
 from syncline.relay.work import Touched, Work
@@ -99,7 +100,7 @@ class Reader:
 
     def too_slow(self, work: Work) -> None:
         """Read smaller batches: this one could not be written before its states were too old."""
-        self._most = max(1, min(self._most, len(work.seqs)) // 2)
+        self._most = max(1, min(self._most, len(work.marks)) // 2)
         self._size = min(self._size, self._most)
 
     def in_time(self) -> None:
@@ -241,7 +242,7 @@ class Reader:
         self._number = number
         leases = {lane: held[lane] for lane in {mark[1] for mark in marks}}
         touched = {group.plan.id: Touched.of(marks)}
-        return Work(number, started, time.monotonic(), leases, touched, [mark[0] for mark in marks], marks=marks)
+        return Work(number, started, time.monotonic(), leases, touched, marks)
 
     async def fill_part(self, work: Work, group: Apart) -> None:
         """Read the states of a part, record by record where that must be, and plan the writes.
@@ -320,9 +321,9 @@ class Reader:
         )
         self._weigh(work, states)
 
-    def written(self, work: Work) -> None:
+    def written(self, outcome: Outcome) -> None:
         """Look how many records of a batch could not be written."""
-        self._crowds.look(work)
+        self._crowds.look(outcome)
 
     def release(self, work: Work) -> None:
         """Free a batch's keys; marks that were passed over for them are found by a new pass."""
@@ -345,8 +346,7 @@ class Reader:
             time.monotonic(),
             {lane: held[lane] for lane in lanes},
             touched,
-            [mark[0] for mark in taken],
-            marks=taken,
+            taken,
         )
 
     async def _states(self, plan: Plan, keys: list[str], *, apart: bool) -> tuple[Narrowed, list[Rejection]]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from syncline import ports
 from syncline.errors import SourceUnavailableError, SynclineError
+from syncline.model.mark import Mark
 from syncline.model.notice import Notice
 from syncline.ports import Traced
 from syncline.telemetry.observer import Delivered, Delivery, Noticed, Observer
@@ -25,19 +26,21 @@ class Traces:
         self._checked = False
         self._forgotten: float | None = None
 
-    async def of(self, seqs: Sequence[int]) -> list[Traced]:
+    async def of(self, marks: Sequence[Mark]) -> list[Traced]:
         """Find the traces of marks that are about to be acknowledged.
 
         Raises:
             SourceUnavailableError: the session is over.
 
         """
-        if not self._wanted or not seqs:
+        if not self._wanted or not marks:
             return []
         try:
             if not self._checked:
                 await self._check()
-            return await self._traces.of(seqs) if self._wanted and self._traces is not None else []
+            if self._traces is None or not self._wanted:
+                return []
+            return await self._traces.of([mark[0] for mark in marks])
         except SourceUnavailableError:
             raise
         except SynclineError as error:

@@ -63,9 +63,9 @@ class UnderWay:
         """Leave keys of a batch to a later one."""
         for entity, keys in left.items():
             self._keys[entity].difference_update(keys)
-        self._seqs.difference_update(work.seqs)
+        self._seqs.difference_update([mark[0] for mark in work.marks])
         work.leave_out(left)
-        self._seqs.update(work.seqs)
+        self._seqs.update([mark[0] for mark in work.marks])
         self.skipped = True
 
     def free(self, marks: Iterable[Mark]) -> None:
@@ -87,7 +87,7 @@ class UnderWay:
             return False
         for entity, touched in work.touched.items():
             self._keys[entity].difference_update(touched.hints)
-        self._seqs.difference_update(work.seqs)
+        self._seqs.difference_update([mark[0] for mark in work.marks])
         skipped, self.skipped = self.skipped, False
         return skipped
 

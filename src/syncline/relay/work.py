@@ -1,14 +1,13 @@
-"""A batch on its way: which marks it answers, what is to be written, what became of it."""
+"""A batch on its way to the target: which marks it answers, and what is to be written."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from syncline.model.mark import Hint, Mark, ticket
-from syncline.ports import Absence, Acknowledgement, Batch, Plan, Rejection, Report, State, States, Target
+from syncline.ports import Absence, Batch, Plan, Rejection, State, States
 
 CHUNK = 1000
 """Records of one write: large enough to amortise the round trip, small enough that writers overlap."""
@@ -56,18 +55,14 @@ class Work:
     """On the monotonic clock: for durations."""
     leases: dict[int, int]
     touched: dict[int, Touched] = field(default_factory=dict)
-    seqs: list[int] = field(default_factory=list)
-    ack: Acknowledgement = field(default_factory=Acknowledgement)
-    reports: dict[int, Report] = field(default_factory=dict)
+    marks: list[Mark] = field(default_factory=list)
+    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
+    """(entity, rejection) of records that cannot be read or encoded."""
+    absent: list[tuple[int, int, str]] = field(default_factory=list)
+    """(entity, lane, key) of records that are to be deleted for the first time."""
     writes: list[tuple[Plan, Batch]] = field(default_factory=list)
     lone: list[tuple[Plan, Batch]] = field(default_factory=list)
     """Writes of one record each, to be sent when the others are through: the target could not stand these before."""
-    failure: BaseException | None = None
-    waiting: set[tuple[int, str]] = field(default_factory=set)
-    """Keys whose marks stay: their unique value belongs to another record for now, or they are to be tried again."""
-    outranked: dict[tuple[int, str], int] = field(default_factory=dict)
-    """Records that carry a version above this batch's ticket, with the epoch above which they are tried again."""
-    marks: list[Mark] = field(default_factory=list)
     states: States | None = None
     """Of one entity, where they came with the marks."""
     bytes: int = 0
@@ -153,7 +148,7 @@ class Work:
         gone = [Absence(key, codec.document_id(key), self.ticket_of(touched.lanes[key])) for key in absent]
         for part in _chunks(gone):
             self.writes.append((plan, Batch(plan.entity, deletes=part, lanes=self._lanes(touched, part))))
-        self.ack.absent += [(plan.id, touched.lanes[key], key) for key in absent if key not in touched.again]
+        self.absent += [(plan.id, touched.lanes[key], key) for key in absent if key not in touched.again]
 
     def leave_out(self, left: Mapping[int, Collection[str]]) -> list[Mark]:
         """Forget keys whose states were not read, and give their marks."""
@@ -164,41 +159,11 @@ class Work:
             touched.again.discard(key)
         marks = [mark for mark in self.marks if (mark[2], mark[3]) in gone]
         self.marks = [mark for mark in self.marks if (mark[2], mark[3]) not in gone]
-        self.seqs = [mark[0] for mark in self.marks]
         return marks
 
     def reject(self, plan: Plan, rejections: Sequence[Rejection]) -> None:
         """File rejections of an entity."""
-        if rejections:
-            self.ack.rejected += [(plan.id, rejection) for rejection in rejections]
-            bad = {rejection.key for rejection in rejections}
-            self.ack.absent = [one for one in self.ack.absent if one[0] != plan.id or one[2] not in bad]
-
-    def unwritten(self) -> Counter[int]:
-        """Count, by entity, the records that are parked or wait."""
-        records = {(entity, rejection.key) for entity, rejection in self.ack.rejected} | self.waiting
-        return Counter(entity for entity, _ in records)
-
-    def applied(self, target: Target) -> dict[tuple[int, str], str]:
-        """Give what was applied as JSON, by entity and key, for a history that keeps it."""
-        not_applied = {(entity, rejection.key) for entity, rejection in self.ack.rejected} | self.waiting
-        return {
-            (plan.id, key): text
-            for plan, batch in (*self.writes, *self.lone)
-            for key, text in target.as_json(batch).items()
-            if (plan.id, key) not in not_applied
-        }
-
-    def seal(self) -> Acknowledgement:
-        """Complete the acknowledgement: every mark but those of waiting keys."""
-        if self.waiting:
-            kept = [mark for mark in self.marks if (mark[2], mark[3]) not in self.waiting]
-            self.ack.seqs = [mark[0] for mark in kept]
-            self.ack.absent = [one for one in self.ack.absent if (one[0], one[2]) not in self.waiting]
-        else:
-            self.ack.seqs = self.seqs
-        self.ack.leases = self.leases
-        return self.ack
+        self.rejected += [(plan.id, rejection) for rejection in rejections]
 
 
 def _chunks(items: list) -> Iterator[list]:  # type: ignore[type-arg]

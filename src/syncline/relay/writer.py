@@ -10,6 +10,7 @@ from syncline.errors import LaneLostError, SynclineError, TableLockedError, Targ
 from syncline.ports import Batch, Plan, Rejection, Report, Target
 from syncline.relay.clock import boottime
 from syncline.relay.conflicts import Conflicts
+from syncline.relay.outcome import Outcome
 from syncline.relay.outranked import Outranked
 from syncline.relay.poison import Poison
 from syncline.relay.work import Work
@@ -22,7 +23,7 @@ class TooOldError(TargetError):
 
 
 class Writer:
-    """Writes batches, several at a time, and files in each what became of its records."""
+    """Writes batches, several at a time, and tells of each what became of its records."""
 
     def __init__(
         self,
@@ -44,46 +45,48 @@ class Writer:
         self._outranked = outranked
         self._insert_backfills = insert_backfills
 
-    async def write(self, work: Work) -> None:
+    async def write(self, work: Work) -> Outcome:
         """Write a batch's chunks side by side, then what is written alone, then settle conflicts."""
+        outcome = Outcome(work)
         if len(work.writes) == 1:
-            await self._write(work, *work.writes[0])
+            await self._write(outcome, *work.writes[0])
         elif work.writes:
-            await asyncio.gather(*(self._write(work, plan, batch) for plan, batch in work.writes))
+            await asyncio.gather(*(self._write(outcome, plan, batch) for plan, batch in work.writes))
         for plan, batch in work.lone:
-            if work.failure is None:
-                await self._write_alone(work, plan, batch)
-        if work.failure is None:
-            await self._settle_conflicts(work)
+            if outcome.failure is None:
+                await self._write_alone(outcome, plan, batch)
+        if outcome.failure is None:
+            await self._settle_conflicts(outcome)
+        return outcome
 
-    async def _write(self, work: Work, plan: Plan, batch: Batch) -> None:
+    async def _write(self, outcome: Outcome, plan: Plan, batch: Batch) -> None:
         async with self._places:
-            if work.failure is not None:
+            if outcome.failure is not None:
                 return
             try:
-                report = await self._apply(work, batch)
+                report = await self._apply(outcome.work, batch)
             except TargetError as error:
-                work.failure = error
+                outcome.failure = error
                 return
-        self._written(work, plan, batch, report)
+        self._written(outcome, plan, batch, report)
 
-    async def _write_alone(self, work: Work, plan: Plan, batch: Batch) -> None:
+    async def _write_alone(self, outcome: Outcome, plan: Plan, batch: Batch) -> None:
         """Write a record that the target could not stand before. Its failure is its own, while the target is well."""
         record = plan.id, batch.upserts[0].key
         try:
             async with self._places:
-                report = await self._apply(work, batch)
+                report = await self._apply(outcome.work, batch)
         except TooOldError:
-            work.waiting.add(record)
+            outcome.waiting.add(record)
         except TargetError as error:
             if isinstance(error, (TargetRefusedError, LaneLostError)) or not await self._is_well():
-                work.failure = error
+                outcome.failure = error
             elif self._poison.failed_alone(record):
-                work.reject(plan, [Rejection(record[1], "poison", error.message)])
+                outcome.reject(plan, [Rejection(record[1], "poison", error.message)])
             else:
-                work.waiting.add(record)
+                outcome.waiting.add(record)
         else:
-            self._written(work, plan, batch, report)
+            self._written(outcome, plan, batch, report)
 
     async def _apply(self, work: Work, batch: Batch) -> Report:
         if boottime() - work.started > self._max_age:
@@ -103,36 +106,37 @@ class Writer:
             return False
         return True
 
-    def _written(self, work: Work, plan: Plan, batch: Batch, report: Report) -> None:
-        work.reports.setdefault(plan.id, Report()).add(report)
+    def _written(self, outcome: Outcome, plan: Plan, batch: Batch, report: Report) -> None:
+        outcome.reports.setdefault(plan.id, Report()).add(report)
         if report.rejected:
-            work.reject(plan, report.rejected)
+            outcome.reject(plan, report.rejected)
         if report.outranked:
             parked, again = self._outranked.judge(plan.id, report.outranked)
-            work.reject(plan, parked)
-            work.outranked |= again
-            work.waiting |= again.keys()
+            outcome.reject(plan, parked)
+            outcome.outranked |= again
+            outcome.waiting |= again.keys()
         if report.unknown:
-            work.waiting |= {(plan.id, key) for key in report.unknown}
+            outcome.waiting |= {(plan.id, key) for key in report.unknown}
         if batch.inserts and report.present:
             self._insert_backfills[plan.id] = report.present * 2 < len(batch.inserts)
 
-    async def _settle_conflicts(self, work: Work) -> None:
-        for entity, report in work.reports.items():
+    async def _settle_conflicts(self, outcome: Outcome) -> None:
+        for entity, report in outcome.reports.items():
             if report.conflicts:
+                work = outcome.work
                 touched = work.touched[entity]
                 tickets = {c.key: work.ticket_of(touched.lanes[c.key]) for c in report.conflicts}
                 try:
                     rejected, waiting = await self._conflicts.settle(self._plans[entity], report.conflicts, tickets)
                 except TargetError as error:
-                    work.failure = error
+                    outcome.failure = error
                     return
                 except TableLockedError:  # who holds the values cannot be seen now: all are tried again
                     rejected, waiting = [], set(tickets)
                 except SynclineError:
                     raise
                 except Exception as error:  # noqa: BLE001  as in a write: a value that the driver stumbles over
-                    work.failure = TargetError(f"{type(error).__name__}: {error}")
+                    outcome.failure = TargetError(f"{type(error).__name__}: {error}")
                     return
-                work.reject(self._plans[entity], rejected)
-                work.waiting |= {(entity, key) for key in waiting}
+                outcome.reject(self._plans[entity], rejected)
+                outcome.waiting |= {(entity, key) for key in waiting}

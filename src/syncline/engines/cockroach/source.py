@@ -106,7 +106,7 @@ class CockroachMarks(SqlMarks):
             unpark = False
         held = await self._acknowledge(ack, grace=grace, history=history, unpark=unpark)
         if held >= ack.leases.keys():
-            self._past.acknowledged.add(ack.seqs)
+            self._past.acknowledged.add([mark[0] for mark in ack.marks])
         return held
 
 

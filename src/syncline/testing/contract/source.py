@@ -42,7 +42,7 @@ class SourceCalls:
 
     async def acknowledged(self, source: Source, marks: list[Mark], leases: dict[int, int], **options: Any) -> set[int]:
         """Acknowledge marks under leases."""
-        ack = Acknowledgement([mark.seq for mark in map(Mark._make, marks)], leases, **options)
+        ack = Acknowledgement(list(marks), leases, **options)
         return await source.marks.acknowledge(ack, grace=timedelta(0), history=False)
 
 
