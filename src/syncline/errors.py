@@ -54,6 +54,27 @@ class ConditionError(SynclineError):
     """The condition is no SQL condition over the table."""
 
 
+class StalePlanError(SynclineError):
+    """The tables are not what they were when the entities were compiled."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, entity: int | None = None) -> None:
+        super().__init__(message)
+        self.entity = entity
+        """The one whose records could not be read."""
+
+
+class UnreadableError(SynclineError):
+    """Some record among those that were asked for cannot be read, or not now: its table is locked."""
+
+
+class SpentEpochError(SynclineError):
+    """The batch numbers of this session are used up: the next one has new epochs, and counts from 1."""
+
+    retryable = True
+
+
 class TaskDroppedError(SynclineError):
     """A task would fail again and again, and was dropped."""
 
@@ -135,6 +156,12 @@ class CopyError(SynclineError):
 
 class RejectedRowError(CopyError):
     """The target refuses a row of a table that is copied."""
+
+
+class TooOldError(TargetError):
+    """The batch was held up for so long that its states may not be sent any more."""
+
+    retryable = True
 
 
 class ForeignTargetError(TargetError):

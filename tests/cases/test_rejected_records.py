@@ -19,6 +19,7 @@ from syncline.model.entity import Computed, Fields, Index
 from syncline.model.values import MAX_LEVELS, Unrepresentable, json_value, nesting
 from syncline.ports import Batch, State
 from syncline.relay.apart import STATEMENTS
+from syncline.relay.planner import Planner
 from syncline.relay.poison import Poison
 from syncline.relay.reader import Reader
 from tests.relay import AT_ONCE, entity, relayed, until
@@ -317,7 +318,7 @@ async def test_many_rows_that_cannot_be_read_are_all_found(database):
 async def test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches(database, monkeypatch):
     """Each batch takes a bounded number of statements; a mutant takes as many as there are rows."""
     counts: list[int] = []
-    fill, read = Reader.fill_part, PostgresRecords.read
+    fill, read = Planner.fill_part, PostgresRecords.read
 
     async def counted(self, work, group):
         counts.append(0)
@@ -328,7 +329,7 @@ async def test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches(datab
             counts[-1] += 1
         return await read(self, *args, apart=apart, **options)
 
-    monkeypatch.setattr(Reader, "fill_part", counted)
+    monkeypatch.setattr(Planner, "fill_part", counted)
     monkeypatch.setattr(PostgresRecords, "read", one)
     divided = entity("t", fields=Fields(computed={"share": Computed("100 / n")}))
     async with relayed(database, ddl=DIVIDED, entities=[divided]) as relay:

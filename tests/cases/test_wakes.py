@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from syncline.engines.postgres.waker import PostgresWaker
-from syncline.errors import SourceError
+from syncline.errors import SourceError, StalePlanError
 from syncline.relay.idle import Idler
-from syncline.relay.reader import Reader, StalePlanError
+from syncline.relay.reader import Reader
 from syncline.relay.worker import Strikes
 from tests.relay import Relay, entity, relayed, until
 
@@ -131,7 +131,7 @@ async def test_an_entity_that_stood_back_is_tried_again(relay: Relay, monkeypatc
         if failures[0] < 2 and any(plan.name == "t" for plan in map(self._plans.get, work.touched)):
             failures[0] += 1
             plan = next(plan for plan in self._plans.values() if plan.name == "t")
-            raise StalePlanError("odd", plan) from SourceError("odd")
+            raise StalePlanError("odd", entity=plan.id) from SourceError("odd")
         return await fill(self, work)
 
     monkeypatch.setattr(Reader, "fill", fails)

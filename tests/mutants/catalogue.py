@@ -98,8 +98,8 @@ MUTANTS: Sequence[Mutant] = (
         "marks that came after the state was read are acknowledged with it",
         [
             Swap(
-                f"{RELAY}/reader.py",
-                "Reader._fill",
+                f"{RELAY}/planner.py",
+                "Planner._fill",
                 "read, bad = await self._states(plan, keys, apart=apart)",
                 "read, bad = await self._states(plan, keys, apart=apart)\n"
                 "late = await self._source.marks.read(after=0, lanes=-1, limit=10000)\n"
@@ -146,11 +146,11 @@ MUTANTS: Sequence[Mutant] = (
         "the ticket is drawn after the state was read",
         [
             Swap(
-                f"{RELAY}/reader.py",
-                "Reader._fill",
+                f"{RELAY}/planner.py",
+                "Planner._fill",
                 "read, bad = await self._states(plan, keys, apart=apart)",
                 "read, bad = await self._states(plan, keys, apart=apart)\n"
-                "work.leases = {lane: self._leases.held.get(lane, epoch) for lane, epoch in work.leases.items()}",
+                "work.leases = dict.fromkeys(work.leases, await self._source.journal.lanes.current_epoch())",
             )
         ],
         [f"{PROTOCOL}::test_g3_a_worker_frozen_with_a_state_cannot_bring_it_back"],
@@ -346,8 +346,8 @@ MUTANTS: Sequence[Mutant] = (
         "changes that a crash could take back are applied",
         [
             Swap(
-                f"{RELAY}/reader.py",
-                "Reader._wait_durable",
+                f"{RELAY}/planner.py",
+                "Planner._wait_durable",
                 "if self.asynchronous and durability is not None: ...",
                 "if False: ...",
             )
@@ -419,7 +419,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "unreadable-is-absent",
         "a row that cannot be read is taken for a deleted one",
-        [Swap(f"{RELAY}/reader.py", "Reader._fill", "[key for key in keys if key not in gone]", "list(keys)")],
+        [Swap(f"{RELAY}/planner.py", "Planner._fill", "[key for key in keys if key not in gone]", "list(keys)")],
         [f"{BAD}::test_a_row_that_cannot_be_read_is_parked_and_its_document_stays"],
     ),
     Mutant(
@@ -1307,7 +1307,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "search-without-end",
         "rows that cannot be read are all found in one batch, and the others wait for it",
-        [Swap(f"{RELAY}/reader.py", "Reader._states", "STATEMENTS", "None")],
+        [Swap(f"{RELAY}/planner.py", "Planner._states", "STATEMENTS", "None")],
         [f"{REJECTED}::test_the_search_for_rows_that_cannot_be_read_is_cut_into_batches"],
     ),
     Mutant(
@@ -1326,7 +1326,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "crowd-on-the-shared-way",
         "records of an entity of which many cannot be written fill the batches that all share",
-        [Swap(f"{RELAY}/reader.py", "Reader.fill", "entity in self._crowds", "False")],
+        [Swap(f"{RELAY}/planner.py", "Planner.fill", "entity in crowds", "False")],
         [
             f"{CROWDS}::test_no_other_entity_waits_while_a_crowd_is_written",
             f"{CROWDS}::test_a_crowd_is_written_in_parts_one_after_the_other",
@@ -1381,7 +1381,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "mapped-in-one-breath",
         "rows are mapped one by one while everybody waits",
-        [Swap(f"{RELAY}/reader.py", "_unmappable", "number % BREATH == 0", "False")],
+        [Swap(f"{RELAY}/planner.py", "_unmappable", "number % BREATH == 0", "False")],
         [f"{CROWDS}::test_others_have_their_turn_while_rows_are_mapped_one_by_one"],
     ),
     Mutant(
@@ -1439,8 +1439,8 @@ MUTANTS: Sequence[Mutant] = (
         "a table that is locked ends the session, for all entities",
         [
             Swap(
-                f"{RELAY}/reader.py",
-                "Reader._states",
+                f"{RELAY}/planner.py",
+                "Planner._states",
                 "isinstance(error, TableLockedError) or is_of_records(error)",
                 "is_of_records(error)",
             )

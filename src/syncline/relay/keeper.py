@@ -9,14 +9,13 @@ from contextlib import suppress
 from typing import Any
 
 from syncline.config.settings import Settings
-from syncline.errors import ConfigError, TargetUnavailableError
+from syncline.errors import ConfigError, StalePlanError, TargetUnavailableError
 from syncline.model.new_columns import Newcomers
 from syncline.model.notice import Notice
 from syncline.ports import PENDING, Mend, Plan, Plans, Source, Target, Waker
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
-from syncline.relay.reader import StalePlanError
 
 LOOK_SECONDS = 1.0
 LOOK_SHARE = 50.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
-from syncline.errors import LaneLostError, TargetError
+from syncline.errors import LaneLostError, TargetError, TooOldError
 from syncline.ports import Plan, Source, Target
 from syncline.relay.acknowledger import Acknowledger, together
 from syncline.relay.apart import MOST_REST, Apart
@@ -24,7 +24,7 @@ from syncline.relay.reader import Reader
 from syncline.relay.recovery import Recovery
 from syncline.relay.tally import Tally
 from syncline.relay.work import Work
-from syncline.relay.writer import TooOldError, Writer
+from syncline.relay.writer import Writer
 from syncline.telemetry.observer import Drop, Dropped, Observer
 
 DEPTH = 4
@@ -74,7 +74,7 @@ class Pump:
             poison=self._poison,
             conflicts=self._conflicts,
             outranked=self._outranked,
-            insert_backfills=self._reader.insert_backfills,
+            insert_backfills=self._reader.planner.insert_backfills,
         )
         self._acknowledger = Acknowledger(
             source,
@@ -137,7 +137,7 @@ class Pump:
     def refresh(self, *, parked: set[int], asynchronous: bool) -> None:
         """Take in what the keeper reads now and then."""
         self._acknowledger.refresh(parked)
-        self._reader.asynchronous |= asynchronous
+        self._reader.planner.asynchronous |= asynchronous
 
     def stop(self) -> None:
         """Read no more; ``run`` returns when what is under way is acknowledged."""
@@ -226,7 +226,7 @@ class Pump:
 
     async def _serve_part(self, work: Work, group: Apart) -> None:
         self._under_way.add(work)
-        await self._reader.fill_part(work, group)
+        await self._reader.planner.fill_part(work, group)
         await self._slots.acquire()
         self._bytes += work.bytes
         outcome = await self._writer.write(work)

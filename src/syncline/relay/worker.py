@@ -20,6 +20,7 @@ from syncline.errors import (
     SourceChangedError,
     SourceError,
     SourceUnavailableError,
+    StalePlanError,
     SynclineError,
 )
 from syncline.model.mark import Hint
@@ -28,7 +29,6 @@ from syncline.relay.clock import Backoff
 from syncline.relay.keeper import Keeper
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
-from syncline.relay.reader import StalePlanError
 from syncline.relay.restores import Restores
 from syncline.telemetry.observer import Observer, Started, Stopped, Unavailable
 
@@ -177,8 +177,8 @@ class Worker:
         )
 
     async def _pause(self, error: SynclineError, backoff: Backoff) -> None:
-        if isinstance(error, StalePlanError) and error.plan is not None:
-            self._strikes.add(error.plan.id, error.message)
+        if isinstance(error, StalePlanError) and error.entity is not None:
+            self._strikes.add(error.entity, error.message)
         if isinstance(error, SourceChangedError):
             self._known = None  # noticed; what it means, the beats will tell
         pause = backoff.next()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from syncline.config.settings import WorkerSettings
-from syncline.errors import LaneLostError, SynclineError, TableLockedError, TargetError, TargetRefusedError
+from syncline.errors import LaneLostError, SynclineError, TableLockedError, TargetError, TargetRefusedError, TooOldError
 from syncline.ports import Batch, Plan, Rejection, Report, Target
 from syncline.relay.clock import boottime
 from syncline.relay.conflicts import Conflicts
@@ -14,12 +14,6 @@ from syncline.relay.outcome import Outcome
 from syncline.relay.outranked import Outranked
 from syncline.relay.poison import Poison
 from syncline.relay.work import Work
-
-
-class TooOldError(TargetError):
-    """The batch was held up for so long that its states may not be sent any more."""
-
-    retryable = True
 
 
 class Writer:
