@@ -88,7 +88,7 @@ async def opened_source(settings: Settings, *, keyed: bool = False) -> AsyncIter
 
     ``keyed`` forbids plans that scan tables.
     """
-    seconds = max(1, round(settings.source.connect_timeout.total_seconds()))
+    seconds = settings.source.connect_timeout.total_seconds()
     connection = await connect(settings.source.url, keyed=keyed, application="syncline", timeout_seconds=seconds)
     try:
         register_loaders(connection.adapters)
@@ -154,7 +154,9 @@ async def open_plans(settings: Settings, connection: Connection) -> Plans:
 
 
 @contextlib.asynccontextmanager
-async def opened_sides(settings: Settings, told: Callable[[Step], None]) -> AsyncIterator[tuple[Sides, Plans]]:
+async def opened_sides(
+    settings: Settings, told: Callable[[Step], None] = lambda _: None
+) -> AsyncIterator[tuple[Sides, Plans]]:
     """Open what a verification needs; ``told`` hears how far it is."""
     async with opened_target(settings) as target, opened_looks(settings) as (pages, looks, replica):
         plans = await open_plans(settings, looks)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from syncline.breaker import CircuitBreaker
 from syncline.cache.store import CacheUnavailableError, Entry, Lifetime, Look, Stamp
 from syncline.errors import ConfigError
 
@@ -58,16 +58,15 @@ class RedisStore:
         self._redis = client(url, limit.total_seconds())
         self._prefix = prefix
         self._limit = limit.total_seconds()
-        self._rest = rest.total_seconds()
         self._encode, self._decode = encode, decode
-        self._resting_until = 0.0
+        self._breaker = CircuitBreaker(rest.total_seconds())
         self._owed: dict[tuple[str, bool], int] = {}
         self._invalidations = 0
         self._settling: asyncio.Task[None] | None = None
 
     async def look(self, key: str, tags: Sequence[str]) -> Look:
         """Find a value in one round trip; tags without a version get one in two more."""
-        if time.monotonic() < self._resting_until:
+        if self._breaker.refuses():
             raise CacheUnavailableError
         if self._owed and any((tag, False) in self._owed for tag in tags):
             await self._settle()
@@ -129,7 +128,7 @@ class RedisStore:
 
     async def _settle_later(self) -> None:
         while self._owed:
-            await asyncio.sleep(self._rest)
+            await asyncio.sleep(self._breaker.rest)
             with contextlib.suppress(CacheUnavailableError):
                 await self._settle()
 
@@ -160,11 +159,10 @@ class RedisStore:
             async with asyncio.timeout(self._limit):
                 yield
         except (RedisError, OSError, TimeoutError) as error:
-            if not self._resting_until:
+            if self._breaker.failed():
                 _log.warning("the cache's server does not answer; values are loaded", error=str(error))
-            self._resting_until = time.monotonic() + self._rest
             raise CacheUnavailableError(f"the cache's server does not answer: {error}") from error
-        self._resting_until = 0.0
+        self._breaker.succeeded()
 
     def _value(self, key: str) -> str:
         return f"{self._prefix}value:{key}"

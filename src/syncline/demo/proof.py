@@ -7,29 +7,17 @@ from collections.abc import Callable
 from syncline.config import Settings
 from syncline.demo.formatting import duration, number
 from syncline.demo.picture import Picture, Visible, percentile
-from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.words import counted
-from syncline.postgres.connection import connect
-from syncline.postgres.loaders import register_loaders
-from syncline.verify.one_pass import Sides, Step
+from syncline.verify.one_pass import Step
 from syncline.verify.render import sentence
 from syncline.verify.report import Verdict, VerifyReport
 from syncline.verify.verifier import verify
-from syncline.wiring import inspection, open_plans, opened_target
+from syncline.wiring import opened_sides
 
 
 async def prove(settings: Settings, on_step: Callable[[Step], None]) -> VerifyReport:
     """Compare every record of both databases, in a full pass."""
-    url = settings.source.url
-    async with (
-        opened_target(settings) as target,
-        await connect(url, keyed=True, application="syncline demo verify") as pages,
-        await connect(url, keyed=True, application="syncline demo verify") as looks,
-    ):
-        register_loaders(pages.adapters)
-        register_loaders(looks.adapters)
-        plans = await open_plans(settings, looks)
-        sides = Sides(SqlSide(pages, looks), inspection(target), on_step)
+    async with opened_sides(settings, on_step) as (sides, plans):
         return await verify(sides, list(plans.by_id.values()))
 
 

@@ -42,7 +42,7 @@ async def open_source(
 
     """
     opened: list[Connection] = []
-    wait = max(1, round(connect_timeout.total_seconds()))
+    wait = connect_timeout.total_seconds()
     try:
         for role, settings in SETTINGS.items():
             named = f"syncline {role}"

@@ -160,7 +160,7 @@ class HealthReader:
         await self._look_over(await self._connect(), look)
 
     async def _connect(self) -> Connection:
-        seconds = max(1, round(self._deadline.total_seconds()))
+        seconds = self._deadline.total_seconds()
         connection = await connect(self._url, application="syncline health", timeout_seconds=seconds)
         if dialect_of(connection) is Dialect.COCKROACHDB and self._source_name == Dialect.POSTGRESQL.value:
             self._source_name = Dialect.COCKROACHDB.value

@@ -78,7 +78,7 @@ async def source(settings: SourceSettings, *, purpose: str, installed: bool = Tr
         NotInstalledError, VersionError: Syncline's tables are missing or of another version.
 
     """
-    seconds = max(1, round(settings.connect_timeout.total_seconds()))
+    seconds = settings.connect_timeout.total_seconds()
     try:
         connection = await connect(settings.url, application=f"syncline {purpose}", timeout_seconds=seconds)
     except (PoolerError, UnsuitableSourceError):

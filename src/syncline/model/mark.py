@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -36,6 +37,12 @@ LANES = 64
 BATCH_BITS = 31
 MAX_BATCH = (1 << BATCH_BITS) - 1
 MAX_EPOCH = (1 << (63 - BATCH_BITS)) - 1
+
+
+def lane_mask(lanes: Iterable[int]) -> int:
+    """Pack lanes into a signed 64-bit integer, a bit each, as ``Marks.read`` takes them."""
+    mask = sum(1 << lane for lane in lanes)
+    return mask - (1 << LANES) if mask >= 1 << (LANES - 1) else mask
 
 
 def ticket(epoch: int, batch: int) -> int:

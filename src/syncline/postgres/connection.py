@@ -85,7 +85,7 @@ async def connect(
     *,
     keyed: bool = False,
     application: str = "syncline",
-    timeout_seconds: int = 5,
+    timeout_seconds: float = 5,
     settings: Mapping[str, str] = NOTHING,
 ) -> SourceConnection:
     """Open a connection in autocommit mode with everything pinned that could change what a value looks like.
@@ -96,7 +96,7 @@ async def connect(
         url: a libpq connection string; it may say ``pgbouncer=true``.
         keyed: forbid plans that scan whole tables.
         application: name shown in ``pg_stat_activity``.
-        timeout_seconds: limit for establishing the connection.
+        timeout_seconds: limit for establishing the connection; libpq knows whole seconds, 1 at least.
         settings: more settings to pin, on PostgreSQL.
 
     Raises:
@@ -108,7 +108,7 @@ async def connect(
     address, declared = without_pooler(url)
 
     def opened() -> Awaitable[SourceConnection]:
-        return _opened(address, application, timeout_seconds)
+        return _opened(address, application, max(1, round(timeout_seconds)))
 
     with translated():
         began = time.monotonic()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SpentEpochError
-from syncline.model.mark import MAX_BATCH, Mark
+from syncline.model.mark import MAX_BATCH, Mark, lane_mask
 from syncline.ports import Plan, Source, States
 from syncline.relay.apart import GROUP, Apart, Crowds
 from syncline.relay.clock import boottime
@@ -112,7 +112,7 @@ class Reader:
         again = self._joined = False
         self.under_way.reading = True
         try:
-            marks, states = await self._read(_mask(held), size, passed_over, few=few)
+            marks, states = await self._read(lane_mask(held), size, passed_over, few=few)
             if floor is not None:
                 floor.seen(marks[0][0] if marks else None)
             full = len(marks) == size
@@ -223,10 +223,3 @@ class Reader:
     def _adapt(self, *, full: bool) -> None:
         if not self._poison.shrink:
             self._size = min(self._most, self._size * 2 if full else self._range[0])
-
-
-def _mask(lanes: Mapping[int, int]) -> int:
-    mask = 0
-    for lane in lanes:
-        mask |= 1 << lane
-    return mask - (1 << 64) if mask >= 1 << 63 else mask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +14,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
+from syncline.breaker import CircuitBreaker
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo.damaged import documents
 from syncline.errors import TargetError, TargetUnavailableError
@@ -73,8 +73,7 @@ class Secondary:
                 connectTimeoutMS=milliseconds,
             )
             self._database = self._client.get_default_database(database, codec_options=_CODEC)
-        self._rest = rest.total_seconds()
-        self._away_until = 0.0
+        self._breaker = CircuitBreaker(rest.total_seconds())
 
     async def query(
         self,
@@ -154,19 +153,19 @@ class Secondary:
 
     @contextmanager
     def _guarded(self, limit: timedelta | None) -> Iterator[None]:
-        now = time.monotonic()
-        if now < self._away_until:
-            raise TargetUnavailableError("MongoDB was not to be had a moment ago", hint="read from the source")
-        if self._away_until:
-            self._away_until = now + self._rest  # this read tries again; the others keep failing at once meanwhile
+        if self._breaker.refuses():
+            raise TargetUnavailableError("MongoDB was unavailable a moment ago", hint="read from the source")
         try:
             with mongo_errors.translated(), pymongo.timeout(limit.total_seconds() if limit else None), _judged():
                 yield
         except TargetUnavailableError as error:
             slow = getattr(error.__cause__, "timeout", False) and isinstance(error.__cause__, OperationFailure)
-            self._away_until = 0.0 if slow else time.monotonic() + self._rest
+            if slow:
+                self._breaker.succeeded()
+            else:
+                self._breaker.failed()
             raise
-        self._away_until = 0.0
+        self._breaker.succeeded()
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class Connections:
         control: Connection,
         listener: Connection | None = None,
         *,
-        wait: int = 5,
+        wait: float = 5,
     ) -> None:
         self.url = url
         self._wait = wait

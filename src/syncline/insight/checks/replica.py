@@ -23,7 +23,7 @@ async def replica(patient: Patient) -> list[Finding]:
     source = patient.settings.source
     if not source.replica_url:
         return []
-    seconds = max(1, round(source.connect_timeout.total_seconds()))
+    seconds = source.connect_timeout.total_seconds()
     try:
         connection = await connect(source.replica_url, application="syncline doctor", timeout_seconds=seconds)
     except SynclineError as error:

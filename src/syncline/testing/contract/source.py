@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from syncline.model.mark import LANES, Hint, Mark
+from syncline.model.mark import LANES, Hint, Mark, lane_mask
 from syncline.ports import Acknowledgement, ClaimLostError, Rejection, Source
 
 ALL = -1
@@ -78,7 +78,7 @@ class MarksContract(SourceCalls):
         assert numbers == sorted(numbers)
         assert [mark[0] for mark in await self.all_marks(source, after=numbers[4], limit=3)] == numbers[5:8]
         lane = marks[0][1]
-        mask = (1 << lane) - ((1 << 64) if lane == 63 else 0)
+        mask = lane_mask([lane])
         assert await self.all_marks(source, lanes=mask) == [mark for mark in marks if mark[1] == lane]
         assert await self.all_marks(source, without=[1]) == []
 

@@ -180,7 +180,7 @@ class Watch:
         connection, self._connection = self._connection, None
         if connection is None or connection.closed:
             connection = await connect(
-                self._source.url, application="syncline page", timeout_seconds=max(1, round(self._patience.seconds))
+                self._source.url, application="syncline page", timeout_seconds=self._patience.seconds
             )
         try:
             with entered(self._source.link):
