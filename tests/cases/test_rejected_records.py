@@ -35,7 +35,7 @@ def brackets(levels: int) -> str:
 def searched(monkeypatch):
     """How often the search by halving was begun."""
     began = []
-    monkeypatch.setattr(Poison, "guilty", lambda self, reason: began.append(reason))
+    monkeypatch.setattr(Poison, "bisect", lambda self, reason: began.append(reason))
     return began
 
 
@@ -224,7 +224,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("reply", OWN.values(), ids=OWN)
-def test_the_servers_own_state_parks_nothing_and_convicts_nobody(reply):
+def test_the_servers_own_state_parks_nothing(reply):
     with pytest.raises(TargetRefusedError), mongo_errors.translated():
         mongo_errors.of(reply)
 

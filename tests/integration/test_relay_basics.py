@@ -188,7 +188,7 @@ async def nobody_looks(keeper: Keeper, waker: Waker) -> bool:
 
 async def test_every_worker_is_woken_while_another_one_is_busy(memory: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that holds the wake lock gives it back when it is busy: then the others must be woken all the same."""
-    monkeypatch.setattr(Keeper, "_is_forsaken", nobody_looks)
+    monkeypatch.setattr(Keeper, "_wakes_nobody", nobody_looks)
     memory.worker_options |= {"batch_size": 1}
     async with memory.worker(), memory.worker():
         await until(lambda: set(memory.owners().values()) == {32})

@@ -140,7 +140,7 @@ async def _write_until_killed(target: MongoTarget, server, round_: int) -> set[i
     return written
 
 
-async def test_a_refusal_of_the_server_convicts_no_record(memory: Relay, monkeypatch) -> None:
+async def test_a_refusal_of_the_server_parks_no_record(memory: Relay, monkeypatch) -> None:
     """The control collection may be written, the entity's may not: the probe succeeds, and no record is at fault."""
     monkeypatch.setattr("syncline.relay.clock.Backoff.next", lambda _self: timedelta(milliseconds=3))
     memory.target.refuses = True

@@ -186,7 +186,7 @@ async def with_known_poison(memory: Relay, count: int = 1) -> AsyncIterator[None
         memory.sql("INSERT INTO item SELECT n, 'n' FROM generate_series(100, 200) AS n")
         await memory.drained()
         assert worker._pump is not None
-        assert len(worker._pump._poison.known) == count
+        assert len(worker._pump._poison.quarantined) == count
         yield
 
 
@@ -207,8 +207,8 @@ async def test_a_known_poison_that_changes_holds_nobody_up(memory: Relay) -> Non
 
 
 @pytest.mark.parametrize("change", ["UPDATE item SET name = 'cured' WHERE id = 1", "DELETE FROM item WHERE id = 1"])
-async def test_g5_an_outage_convicts_no_known_poison(memory: Relay, change: str) -> None:
-    """It was convicted before; that the target is away now is not its fault."""
+async def test_g5_an_outage_parks_no_record_in_quarantine(memory: Relay, change: str) -> None:
+    """It was found before; that the target is away now is not its fault."""
     async with with_known_poison(memory):
         memory.target.unavailable = True
         memory.sql(change)
@@ -217,7 +217,7 @@ async def test_g5_an_outage_convicts_no_known_poison(memory: Relay, change: str)
         await memory.equal(seconds=90)
 
 
-async def test_g5_a_lost_reply_convicts_no_known_poison(memory: Relay) -> None:
+async def test_g5_a_lost_reply_parks_no_record_in_quarantine(memory: Relay) -> None:
     async with with_known_poison(memory):
         memory.target.lose_replies = 1
         memory.sql("UPDATE item SET name = 'cured' WHERE id = 1")

@@ -326,7 +326,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "dead-holder-trusted",
         "a worker relies on the wake lock of one that has died",
-        [Swap(f"{RELAY}/keeper.py", "Keeper._beat", "await self._is_forsaken(waker)", "False")],
+        [Swap(f"{RELAY}/keeper.py", "Keeper._beat", "await self._wakes_nobody(waker)", "False")],
         [f"{BASICS}::test_a_worker_notices_that_the_holder_of_the_wake_lock_has_died"],
     ),
     Mutant(
@@ -429,15 +429,15 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/recovery.py",
                 "Recovery.recover",
-                "self.down = unavailable\nself._poison.innocent()\nreturn",
+                "self.down = unavailable\nself._poison.server_failed()\nreturn",
                 "error = unavailable",
             )
         ],
         [f"{OUTAGES}::test_g5_an_outage_consumes_nothing_however_long"],
     ),
     Mutant(
-        "refusal-convicts",
-        "records are found guilty of the server's refusals",
+        "refusal-parks",
+        "records are parked for the server's refusals",
         [
             Swap(
                 f"{RELAY}/recovery.py",
@@ -446,7 +446,7 @@ MUTANTS: Sequence[Mutant] = (
                 "if False: ...",
             )
         ],
-        [f"{OUTAGES}::test_a_refusal_of_the_server_convicts_no_record"],
+        [f"{OUTAGES}::test_a_refusal_of_the_server_parks_no_record"],
     ),
     Mutant(
         "slow-batches-stay-large",
@@ -457,18 +457,18 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "poison-not-searched",
         "a batch that the target cannot stand is tried for ever",
-        [Swap(f"{RELAY}/poison.py", "Poison.guilty", "self.shrink or self._failures >= TRIES", "self._failures < 0")],
+        [Swap(f"{RELAY}/poison.py", "Poison.bisect", "self.shrink or self._failures >= TRIES", "self._failures < 0")],
         [f"{BAD}::test_g5_a_record_that_the_target_cannot_stand_is_found_by_halving"],
     ),
     Mutant(
         "poison-searched-again",
         "a record that the target could not stand is searched for anew when it changes",
-        [Swap(f"{RELAY}/poison.py", "Poison.guilty", "self.known[culprit] = 0", "")],
+        [Swap(f"{RELAY}/poison.py", "Poison.bisect", "self.quarantined[record] = 0", "")],
         [f"{BAD}::test_a_known_poison_that_changes_holds_nobody_up"],
     ),
     Mutant(
-        "known-poison-convicted-by-an-outage",
-        "a record that was convicted before is parked because the target is away",
+        "quarantined-parked-by-an-outage",
+        "a record in quarantine is parked because the target is away",
         [
             Swap(
                 f"{RELAY}/writer.py",
@@ -477,13 +477,13 @@ MUTANTS: Sequence[Mutant] = (
                 "False",
             )
         ],
-        [f"{BAD}::test_g5_an_outage_convicts_no_known_poison"],
+        [f"{BAD}::test_g5_an_outage_parks_no_record_in_quarantine"],
     ),
     Mutant(
-        "known-poison-convicted-by-a-lost-reply",
-        "one failure convicts a record that was convicted before",
+        "quarantined-parked-by-a-lost-reply",
+        "one failure parks a record in quarantine",
         [Swap(f"{RELAY}/poison.py", "", "KNOWN_TRIES = 2", "KNOWN_TRIES = 1")],
-        [f"{BAD}::test_g5_a_lost_reply_convicts_no_known_poison"],
+        [f"{BAD}::test_g5_a_lost_reply_parks_no_record_in_quarantine"],
     ),
     Mutant(
         "poison-among-others",
@@ -1427,7 +1427,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{RELAY}/keeper.py",
-                "Keeper._is_forsaken",
+                "Keeper._wakes_nobody",
                 "waker.another_holds_still()",
                 "waker.another_holds()",
             )

@@ -57,7 +57,7 @@ def _text(entity: str, column: str, type_: str, value: Any) -> str:
         raise KeyFormatError(f"{entity}: {column} is None", hint="flush first when the database makes the key")
     text = _CONVERT.get(_MODIFIER.sub("", type_), _other)(value)
     if text is None or "\0" in text:
-        raise KeyFormatError(f"{entity}: {column} is {type_}, and {value!r} is none ({type(value).__name__})")
+        raise KeyFormatError(f"{entity}: {column} is {type_}, and {value!r} is not one ({type(value).__name__})")
     return text
 
 

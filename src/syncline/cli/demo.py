@@ -15,7 +15,7 @@ from syncline.cli.common import YesOption
 def demo(
     seconds: Annotated[float, typer.Option(help="How long there is traffic.", min=4)] = 25,
     app: Annotated[
-        Path | None, typer.Option(help="Play the application in this folder, as its demo.toml says.")
+        Path | None, typer.Option(help="Run the demo of the application in this folder, as its demo.toml says.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
     yes: YesOption = False,

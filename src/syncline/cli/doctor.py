@@ -18,7 +18,7 @@ def doctor(
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what is wrong.")] = False,
 ) -> None:
-    """Look for what goes wrong in practice, and say how to mend it.
+    """Look for what goes wrong in practice, and say how to correct it.
 
     Exit status: 0 all is well, 1 warnings, 2 critical findings, 3 could not run.
     """

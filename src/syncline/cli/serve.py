@@ -25,7 +25,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen at; 0: any free one.", min=0, max=65535)] = PORT,
     config: ConfigOption = None,
 ) -> None:
-    """Serve the operations page until told to stop (SIGTERM, Ctrl-C).
+    """Serve the operations page until stopped (SIGTERM, Ctrl-C).
 
     It asks for the admin credential, SYNCLINE_ADMIN_TOKEN. Without one, and on the loopback interface only, it makes
     one for this run and prints it.

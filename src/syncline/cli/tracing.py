@@ -22,7 +22,7 @@ def tracing(
     Off by default. Needs an application that tells its traces, and workers started with `--tracing`.
     """
     if state not in ("on", "off", "status"):
-        raise typer.BadParameter(f"{state!r} is none of on, off, status")
+        raise typer.BadParameter(f"{state!r} is not one of on, off, status")
     now_on = run(_tracing(settings_from(config), state))  # type: ignore[arg-type]  # looked at just now
     if as_json:
         print_json({"tracing": now_on})

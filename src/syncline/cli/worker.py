@@ -71,7 +71,7 @@ def worker(
         bool, typer.Option("--tracing", help="Make OpenTelemetry spans (see `syncline tracing`).")
     ] = False,
 ) -> None:
-    """Apply changes until told to stop (SIGTERM, Ctrl-C). Run several: they share the work.
+    """Apply changes until stopped (SIGTERM, Ctrl-C). Run several: they share the work.
 
     It serves every link of the configuration, or the one that --link names.
     """

@@ -51,5 +51,5 @@ class BackupSettings(Section):
             if given[name] and "{name}" not in getattr(self, name):
                 raise ValueError(f"{name}: {{name}} must stand where the file's name goes")
         if bool(self.encrypt) != bool(self.decrypt):
-            raise ValueError("encrypt and decrypt go together: a backup that cannot be read back is none")
+            raise ValueError("encrypt and decrypt go together: a backup that cannot be read back is useless")
         return self

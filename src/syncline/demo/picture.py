@@ -67,7 +67,7 @@ class Picture:
     began: float = 0.0
     """When the traffic began; 0: not yet."""
     seconds: float = 0.0
-    """Its planned duration; 0: until told to stop."""
+    """Its planned duration; 0: until stopped."""
     worker: WorkerState = WorkerState.STARTING
     worker_pid: int = 0
     sample: Sample = field(default_factory=Sample)

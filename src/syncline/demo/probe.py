@@ -47,7 +47,7 @@ class Probe:
         return seen
 
     async def commit(self, stop: asyncio.Event) -> None:
-        """Commit records until told to stop."""
+        """Commit records until stopped."""
         due = time.monotonic()
         while not stop.is_set():
             due += PERIOD_SECONDS

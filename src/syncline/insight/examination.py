@@ -120,7 +120,7 @@ def unchecked(name: str, error: Exception) -> Finding:
     """Say that a check could not be made, and why."""
     reason = (redact(str(error)).strip() or type(error).__name__).splitlines()[0]
     why = "what it looks for may be there, unseen"
-    fix = getattr(error, "hint", None) or "mend what the message says, then: syncline doctor"
+    fix = getattr(error, "hint", None) or "correct what the message says, then: syncline doctor"
     return warning(name, f"could not be checked: {reason}", why=why, fix=fix)
 
 

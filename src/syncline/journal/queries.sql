@@ -141,7 +141,7 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED
 )
 
--- name: bury_workers
+-- name: forget_workers
 -- Rows of workers that are long gone.
 DELETE FROM syncline.worker WHERE expires_at < clock_timestamp() - interval '1 hour'
 

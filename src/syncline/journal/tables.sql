@@ -69,7 +69,7 @@ SELECT coalesce(pg_catalog.has_schema_privilege('pglogical', 'USAGE') AND pg_cat
 FROM (SELECT pg_catalog.to_regclass('pglogical.subscription')::oid AS oid) AS c WHERE c.oid IS NOT NULL
 
 -- name: pglogical
--- Which tables a subscription of pglogical writes is not to be had from the catalog: any synced one may be.
+-- Which tables a subscription of pglogical writes is not in the catalog: any synced one may be.
 SELECT EXISTS (SELECT FROM pglogical.subscription) AS yes
 
 -- name: members

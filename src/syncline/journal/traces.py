@@ -42,7 +42,7 @@ async def turn_off(connection: Connection) -> None:
 
 
 async def _change(connection: Connection, block: str) -> None:
-    """Change the outbox, and let no writer wait for long while its lock is not to be had."""
+    """Change the outbox, and let no writer wait for long while its lock cannot be taken."""
     try:
         with translated():
             async with connection.transaction():

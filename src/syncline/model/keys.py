@@ -26,8 +26,8 @@ def choose_key(entity: Entity, shape: Shape) -> tuple[Column, ...]:
     if not names:
         raise MappingError(
             f"{entity.name}: {shape.table} has no primary key",
-            hint="add one (a temporal one, WITHOUT OVERLAPS, is none), or name the columns of a unique constraint "
-            "over NOT NULL columns: key = [...]",
+            hint="add one (a temporal one, WITHOUT OVERLAPS, does not count), or name the columns of a unique "
+            "constraint over NOT NULL columns: key = [...]",
         )
     columns = tuple(_key_column(entity, shape, name) for name in names)
     if len(set(names)) != len(names):

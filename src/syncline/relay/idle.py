@@ -18,7 +18,7 @@ class Idler:
 
     Holding the wake lock means: no writer is between its check and its commit, so whoever commits from now on
     notifies. One more read after taking it closes the gap; then the pump sleeps until it is woken, or for ``poll``
-    seconds. While a writer's transaction is open the lock is not to be had, and the pump looks again after 1, 2, 4 …
+    seconds. While a writer's transaction is open the lock cannot be taken, and the pump looks again after 1, 2, 4 …
     50 ms.
     """
 

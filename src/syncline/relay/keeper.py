@@ -133,7 +133,7 @@ class Keeper:
         if self._leases.grown != grown:
             self._pump.wake()  # there are new lanes to read for
         waker = self._source.waker
-        if waker is not None and (waker.has_lost_connection() or await self._is_forsaken(waker)):
+        if waker is not None and (waker.has_lost_connection() or await self._wakes_nobody(waker)):
             self._pump.wake()  # no writer wakes it any more; its next read ends the session, or takes the wake lock
         if await self._source.marks.promote_deferred():
             self._pump.wake()
@@ -153,7 +153,7 @@ class Keeper:
             self._housekeeping_due = now + HOUSEKEEPING_SECONDS
             await self._housekeeping()
 
-    async def _is_forsaken(self, waker: Waker) -> bool:
+    async def _wakes_nobody(self, waker: Waker) -> bool:
         """Tell whether the worker on whose wake lock this one relies has died, or been replaced, which wakes nobody."""
         return self._pump.relies_on_another and not await waker.another_holds_still()
 

@@ -66,7 +66,7 @@ class Planner:
             if entity in crowds:
                 apart.append(_cut_out(work, plan, left.pop(entity)))
                 continue
-            left[entity] = self._unsentenced(work, plan, left[entity])
+            left[entity] = self._without_poison(work, plan, left[entity])
             if work.states is not None and work.states.plan is plan:
                 wanted = set(left.pop(entity))
                 rows = [row for row in work.states.rows if row[-1] in wanted]  # others are under way
@@ -85,12 +85,12 @@ class Planner:
         await self._wait_durable()
         return apart
 
-    def _unsentenced(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
+    def _without_poison(self, work: Work, plan: Plan, keys: list[str]) -> list[str]:
         """Reject the records that were found to bring the target down; give the others."""
-        if not self._poison.sentenced:
+        if not self._poison.found:
             return keys
-        work.reject(plan, self._poison.sentences(plan.id, keys))
-        return [key for key in keys if (plan.id, key) not in self._poison.sentenced]
+        work.reject(plan, self._poison.rejections(plan.id, keys))
+        return [key for key in keys if (plan.id, key) not in self._poison.found]
 
     async def fill_part(self, work: Work, group: Apart) -> None:
         """Read the states of a part, record by record where that must be, and plan the writes.
@@ -100,7 +100,7 @@ class Planner:
 
         """
         plan = group.plan
-        keys = self._unsentenced(work, plan, list(work.touched[plan.id].hints))
+        keys = self._without_poison(work, plan, list(work.touched[plan.id].hints))
         try:
             unread = await self._fill(work, plan, keys, _milliseconds(), apart=True)
         except TableLockedError:
@@ -157,7 +157,7 @@ class Planner:
             source=self._source.records.name,
             now=now,
             insert_backfills=self.insert_backfills.get(states.plan.id, True),
-            alone=self._poison.known,
+            alone=self._poison.quarantined,
         )
         self._weigh(work, states)
 

@@ -309,7 +309,7 @@ class Pump:
         if self._grown == self._leases.grown:
             return
         self._grown = self._leases.grown
-        self._poison.forget_sentences()
+        self._poison.forget_found()
         self._acknowledger.forget_parked()
         self._reader.restart(lanes_changed=True)
 

@@ -51,19 +51,19 @@ class Recovery:
             await self._target.probe()
         except TargetError as unavailable:
             self.down = unavailable
-            self._poison.innocent()
+            self._poison.server_failed()
             return
         self.down = None
         if isinstance(error, TargetRefusedError):
-            self._poison.innocent()
+            self._poison.server_failed()
             return  # no record is to blame, whatever the probe says
         self._search(error)
 
     def _search(self, error: TargetError) -> None:
-        culprit = self._poison.guilty(error.message)
+        record = self._poison.bisect(error.message)
         if self._poison.shrink and self._poison.suspect is None:
             self._backoff.reset()  # the search for the record goes on at once
-        if culprit is not None:
-            entity, key = culprit
+        if record is not None:
+            entity, key = record
             message = f"{self._plans[entity].name}/{key}: {error.message}"
             self._observer.tell(Noticed(Notice.POISON_RECORD, "warning", message))

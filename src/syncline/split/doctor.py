@@ -112,7 +112,9 @@ async def mode(address: Address) -> Pooling:
 
 
 def _unreachable(error: SynclineError) -> Finding:
-    return critical("connection", error.message, why="nothing that lives there works", fix=error.hint or "mend the URL")
+    return critical(
+        "connection", error.message, why="nothing that lives there works", fix=error.hint or "correct the URL"
+    )
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -193,7 +195,7 @@ def _rights(seen: Seen, owned: list[Name]) -> Iterator[Finding]:
             "tables",
             f"{', '.join(missing[:5])}: not in this database",
             why="statements on them come here, and fail",
-            fix="run the migrations, or mend `tables` in the configuration",
+            fix="run the migrations, or correct `tables` in the configuration",
         )
     for table, privileges in list(lacking.items())[:5]:
         wanted = ", ".join(privileges)
@@ -219,17 +221,17 @@ async def _direct(database: Database, seen: Seen) -> list[Finding]:
                 "direct URL",
                 error.message,
                 why="migrations, dumps and LISTEN cannot do their work",
-                fix=error.hint or "mend it",
+                fix=error.hint or "correct it",
             )
         ]
     if not other.identity.is_same(seen.identity):
         said = f"{address.called} leads to another database ({address.place})"
-        return [critical("direct URL", said, why="migrations would change that one", fix=f"mend {address.called}")]
+        return [critical("direct URL", said, why="migrations would change that one", fix=f"correct {address.called}")]
     if found in (Pooling.TRANSACTION, Pooling.STATEMENT):
         said = f"{address.called} leads through a pooler, too"
         return [
             warning(
-                "direct URL", said, why="locks of a session and LISTEN are lost there", fix=f"mend {address.called}"
+                "direct URL", said, why="locks of a session and LISTEN are lost there", fix=f"correct {address.called}"
             )
         ]
     return [ok("direct URL", f"{address.called} leads to the same database, past the pooler")]

@@ -133,7 +133,7 @@ def _diverged(report: EntityReport) -> str:
     kinds = ", ".join(f"{count:,} {kind.value}" for kind, count in sorted(report.counts.items()))
     when = f"{report.as_of:%Y-%m-%d %H:%M:%S %Z}"
     name = report.entity
-    return f"{name}: {kinds}, as of {when}; see `syncline verify {name}`, mend with `syncline repair`"
+    return f"{name}: {kinds}, as of {when}; see `syncline verify {name}`, correct them with `syncline repair`"
 
 
 async def check_belongs(sides: Sides) -> None:

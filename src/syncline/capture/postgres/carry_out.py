@@ -70,7 +70,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A table whose lock was not to be had."""
+    """A table whose lock could not be taken."""
 
     table: str
     entities: tuple[str, ...]
@@ -229,7 +229,7 @@ class _Run:
         await self.patiently([statement for one in ready for statement in self._plan.arming.get(one, ())], until)
 
     async def patiently(self, statements: Sequence[sql.Composed], until: float) -> None:
-        """Carry out statements on our own tables, in one transaction, again and again until its locks are to be had.
+        """Carry out statements on our own tables, in one transaction, again and again until its locks are taken.
 
         Raises:
             SourceError: they were not.
@@ -245,7 +245,7 @@ class _Run:
                     if time.monotonic() > until:
                         who = "".join(f"; {holder}" for holder in await self._holders())
                         raise SourceError(
-                            f"a lock on Syncline's own tables was not to be had: {first_line(error)}{who}",
+                            f"a lock on Syncline's own tables could not be taken: {first_line(error)}{who}",
                             hint="run it again, it goes on from here; end long transactions first",
                         ) from error
                 else:

@@ -108,7 +108,7 @@ async def plan_cockroach(
 
 
 _LIMITS = (
-    "TRUNCATE fires no trigger in CockroachDB: `syncline verify` finds what it removed, `syncline repair` mends it",
+    "TRUNCATE fires no trigger in CockroachDB: `syncline verify` finds what it removed, `syncline repair` corrects it",
     (
         "trigger functions run with the writer's privileges in CockroachDB: every role that writes to a synced table "
         "needs USAGE on schema syncline and INSERT on syncline.outbox (`syncline install --writer-role`)"

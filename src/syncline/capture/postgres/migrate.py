@@ -82,7 +82,7 @@ async def migrate(
     attempt may take twice as long.
 
     Raises:
-        SourceError: a lock was not to be had for a minute; what was done stays, and the next run goes on from there.
+        SourceError: a lock could not be taken for a minute; what was done stays, and the next run goes on from there.
 
     """
     for step in steps:
@@ -129,7 +129,7 @@ async def _patiently(act: Callable[[float], Awaitable[None]]) -> None:
                 raise
             if time.monotonic() > until:
                 raise SourceError(
-                    f"a lock was not to be had for {PATIENCE.total_seconds():.0f} s: {error.message}",
+                    f"a lock could not be taken for {PATIENCE.total_seconds():.0f} s: {error.message}",
                     hint="`syncline install` goes on from here; end the long transaction first",
                 ) from error
         await asyncio.sleep(PAUSE_SECONDS)

@@ -164,7 +164,7 @@ class SessionCapture:
         role = installed.guard(write.table) if write.table else next((r for r in roles if r.guarded), None)
         if role is None:
             return
-        where = f"{write.table} ({role.name})" if write.table else f"a table of {role.name}, for all that can be told"
+        where = f"{write.table} ({role.name})" if write.table else f"a table of {role.name}, as far as is known"
         raise UnseenWriteError(
             f"this statement writes {where} and not through objects of the session: its changes would not be captured",
             hint=f"change objects and flush; or `with mark_where(session, {role.name!r}, <condition>)`; or "

@@ -68,7 +68,7 @@ class SqlLanes:
 
     async def forget_workers(self) -> None:
         """Remove the rows of workers that are long gone."""
-        await self._statements.run("bury_workers")
+        await self._statements.run("forget_workers")
 
     async def current_epoch(self) -> int:
         """Read the epoch counter as it stands."""

@@ -57,7 +57,7 @@ class Patient:
         if self.looked is None:
             raise SourceError(
                 "the tables were not looked at (see the check of the catalog)",
-                hint="mend that first, then: syncline doctor",
+                hint="correct that first, then: syncline doctor",
             )
         return self.looked
 

@@ -77,7 +77,7 @@ def _damaged(error: DamagedRecordError) -> Finding:
     return critical(
         "owner",
         error.message,
-        why="whose copy the target is, or under which epochs it was written, cannot be told: workers refuse it",
+        why="whose copy the target is, or under which epochs it was written, is not known: workers refuse it",
         fix=error.hint or "",
     )
 

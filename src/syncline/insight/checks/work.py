@@ -140,7 +140,7 @@ async def parked(patient: Patient) -> list[Finding]:
             "parked",
             f"{measures['failed_events']} changes are parked",
             why="these records differ from the source until they are corrected",
-            fix="syncline parked retry --all  # when what `syncline parked list` shows is mended",
+            fix="syncline parked retry --all  # when what `syncline parked list` shows is corrected",
         )
     ]
 

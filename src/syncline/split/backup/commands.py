@@ -34,7 +34,7 @@ class Command:
         try:
             words = shlex.split(text)
         except ValueError as error:
-            raise ConfigError(f"{setting} of [backup]: {error}", hint="mend its quotes") from None
+            raise ConfigError(f"{setting} of [backup]: {error}", hint="correct its quotes") from None
         for name, value in names.items():
             words = [word.replace("{" + name + "}", value) for word in words]
         return cls(setting, tuple(words))
@@ -54,7 +54,7 @@ class Command:
                 process = subprocess.Popen(self.words, stdin=stdin, stdout=stdout, stderr=complaints)
             except OSError as error:
                 raise BackupError(
-                    f"{self.called} cannot be run: {error.strerror}", hint=f"mend {self.setting} in [backup]"
+                    f"{self.called} cannot be run: {error.strerror}", hint=f"correct {self.setting} in [backup]"
                 ) from None
             broken: BaseException | None = None
             try:

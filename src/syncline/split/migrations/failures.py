@@ -18,7 +18,7 @@ from syncline.split.migrations.rendering import UnrenderedError, rendered
 from syncline.split.migrations.session import invalid_indexes
 from syncline.split.migrations.trees import Tree, where
 
-ROLLED_BACK = "nothing of it is kept, what came before it is; mend it and run `syncline db migrate` again"
+ROLLED_BACK = "nothing of it is kept, what came before it is; correct it and run `syncline db migrate` again"
 
 
 def failure(

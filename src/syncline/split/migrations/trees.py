@@ -164,7 +164,7 @@ def told(tree: Tree) -> Iterator[None]:
         raise MigrationError(f"{tree.name}: {error}", hint=f"look at {tree.folder}") from error
     except SyntaxError as error:
         raise MigrationError(
-            f"{tree.name}: {error.filename}:{error.lineno}: {error.msg}", hint="mend the file"
+            f"{tree.name}: {error.filename}:{error.lineno}: {error.msg}", hint="correct the file"
         ) from error
     except (ImportError, NameError, AttributeError, TypeError, ValueError, KeyError) as error:
         raise MigrationError(
