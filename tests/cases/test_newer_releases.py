@@ -36,7 +36,7 @@ async def test_a_temporal_key_is_none_and_a_period_makes_no_part(database: str) 
     )
     assert list(found.entities) == ["guest", "night", "stay"]
     (reason,) = found.left_out.values()
-    assert "a temporal one, WITHOUT OVERLAPS, is none" in reason
+    assert "a temporal one, WITHOUT OVERLAPS, does not count" in reason
     assert ".embed." not in found.text
 
 
