@@ -12,7 +12,7 @@ from syncline.model.entity import Entity, Fields, TableName
 from syncline.model.values import Unrepresentable
 from syncline.narrowing import unmappable
 from syncline.ports import Plan, Report, States
-from syncline.relay import reader
+from syncline.relay import planner
 from syncline.relay.apart import CROWD, MOST_REST, PART
 from syncline.relay.poison import TRIES
 from syncline.relay.pump import Pump
@@ -249,9 +249,9 @@ async def test_others_have_their_turn_while_rows_are_mapped_one_by_one(states):
     found = {}
 
     async def sift() -> None:
-        found.update(await reader._unmappable(states))
+        found.update(await planner._unmappable(states))
 
-    assert await turns(sift()) >= 1000 // reader.BREATH
+    assert await turns(sift()) >= 1000 // planner.BREATH
     assert found == {str(n): "ValueError: negative" for n in range(1, 1000, 2)}
 
 
