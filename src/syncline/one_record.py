@@ -6,14 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from syncline.config import Settings, redact
-from syncline.engines.mongo.inspection import MongoInspection
-from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.plans import compile_plans
-from syncline.engines.postgres.states import read_states
 from syncline.engines.postgres.verification.looks import SqlLooks
 from syncline.errors import SynclineError
 from syncline.insight.explain import Explanation, explain
-from syncline.model.entity import ROWS, Entity
+from syncline.model.entity import Entity
 from syncline.ports import Target
 from syncline.postgres.connection import Connection
 from syncline.postgres.dialect import dialect_of
@@ -21,7 +18,7 @@ from syncline.verify.masking import Mask
 from syncline.verify.render import finding_as_dict
 from syncline.verify.repair import UNTOUCHED
 from syncline.verify.second_look import Looked, SecondLook
-from syncline.wiring import opened_source
+from syncline.wiring import inspection, opened_source
 
 
 async def explain_record(
@@ -46,45 +43,18 @@ async def explain_record(
     if found.pending or found.parked or found.target_error:
         return found
     try:
-        if entity.form == ROWS:
-            return await _with_rows(settings, source, target, found, entity)
-        if not isinstance(target, MongoTarget):
-            return found
         looked = await _look(settings, target, entity, found.key)
     except SynclineError as error:
         return replace(found, not_compared=redact(error.message))
     return _with(found, looked)
 
 
-async def _look(settings: Settings, target: MongoTarget, entity: Entity, key: str) -> Looked:
+async def _look(settings: Settings, target: Target, entity: Entity, key: str) -> Looked:
     async with opened_source(settings, keyed=True) as connection:
         plan = (await compile_plans(connection, [entity])).named(entity.name)
         name, mask = dialect_of(connection).value, Mask(entity.mask)
-        look = SecondLook(SqlLooks(connection), MongoInspection(target), plan, name, mask=mask)
+        look = SecondLook(SqlLooks(connection), inspection(target), plan, name, mask=mask)
         return await look.look({key: datetime.now(UTC)})
-
-
-async def _with_rows(
-    settings: Settings, source: Connection, target: Target, found: Explanation, entity: Entity
-) -> Explanation:
-    """Compare two rows as texts; one that changes meanwhile is on its way."""
-    if found.document is None or not found.included:
-        return found
-    differing: dict[str, tuple[str | None, str | None]] = {}
-    async with opened_source(settings, keyed=True) as connection:
-        plan = (await compile_plans(connection, [entity])).named(entity.name)
-        for body in plan.projection.bodies((await read_states(connection, plan, [found.key])).rows):
-            there = (await target.read(plan.entity, [plan.projection.codec.document_id(found.key)]) or [{}])[0]
-            differing = {name: (body[name], there.get(name)) for name in body if body[name] != there.get(name)}
-    if not differing:
-        return replace(found, equal=True)
-    again = await explain(source, target, entity, found.key, events=len(found.history))
-    if again.pending:
-        return again
-    mask = Mask(entity.mask)
-    shown = {name: mask.pair(name, *pair) for name, pair in differing.items()}
-    unlike = [{"field": name, "source": one, "target": other} for name, (one, other) in shown.items()]
-    return replace(found, equal=False, differences=unlike)
 
 
 def _with(found: Explanation, looked: Looked) -> Explanation:

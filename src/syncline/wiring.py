@@ -20,13 +20,15 @@ from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.opening import open_source
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_declared
+from syncline.engines.postgres.target.inspection import SqlInspection
+from syncline.engines.postgres.target.target import SqlTarget
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.model.link import entered
 from syncline.model.notice import Notice
-from syncline.ports import ConfiguredTarget, Plans, Source, Target
+from syncline.ports import ConfiguredTarget, Inspection, Plans, Source, Target
 from syncline.postgres.connection import Connection, connect, fetch_one, translated
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
@@ -43,16 +45,18 @@ def open_target(settings: Settings) -> ConfiguredTarget:
     return opening.open_target(settings.target, settings.link, writers=settings.worker.writers)
 
 
-def inspection(target: Target) -> MongoInspection:
+def inspection(target: Target) -> Inspection:
     """Make what verification looks at a target with.
 
     Raises:
         ConfigError: it cannot be verified.
 
     """
-    if not isinstance(target, MongoTarget):
-        raise ConfigError(f"a {type(target).__name__} cannot be verified yet", hint="leave `[verify] continuously` off")
-    return MongoInspection(target)
+    if isinstance(target, SqlTarget):
+        return SqlInspection(target)
+    if isinstance(target, MongoTarget):
+        return MongoInspection(target)
+    raise ConfigError(f"a {type(target).__name__} cannot be verified", hint="leave `[verify] continuously` off")
 
 
 @contextlib.asynccontextmanager

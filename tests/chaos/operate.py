@@ -15,7 +15,7 @@ from typing import Any
 from syncline.engines.mongo.inspection import MongoInspection
 from tests.chaos.sabotage import SABOTEURS
 
-STEPS = ("lane_epochs", "read_encoded", "read_confirmed", "release")
+STEPS = ("lane_epochs", "read_encoded", "confirmed", "release")
 SELDOM = 0.15
 LONGEST = 0.6
 

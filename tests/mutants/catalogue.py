@@ -52,6 +52,7 @@ MOVED = f"{TESTS}/test_split_schema.py"
 SQL = "syncline/engines/postgres/target"
 SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
+SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
 COPYING = f"{POSTGRES}/copying"
 COPY = f"{TESTS}/test_copy.py"
@@ -2356,6 +2357,59 @@ MUTANTS: Sequence[Mutant] = (
         "rows that wait for others are left out of the copy, and nobody writes them",
         [Swap(f"{COPYING}/carrier.py", "SqlCarrier._staged", "if keys: ...", "if False: ...")],
         [f"{COPY}::test_values_that_move_and_parents_that_are_late_are_left_to_the_relay"],
+    ),
+    # -- tables verified against tables
+    Mutant(
+        "row-hash-without-null",
+        "the hash of a row does not tell NULL from an empty text, nor where a value ends",
+        [
+            Swap(
+                f"{POSTGRES}/row_hash.py",
+                "row_hash",
+                "sql.SQL(ROW_HASH)",
+                "sql.SQL('pg_catalog.hashtextextended(pg_catalog.concat({values}), 0)')",
+            )
+        ],
+        [f"{SQL_VERIFY}::test_every_type_is_compared_exactly"],
+    ),
+    Mutant(
+        "rows-counted-only",
+        "stretches with the same number of rows are taken for equal",
+        [
+            Swap(
+                "syncline/verify/digest_look.py",
+                "DigestLook.compare",
+                "found.sum == theirs",
+                "found.sum is not None and found.sum.records == theirs.records",
+            )
+        ],
+        [f"{SQL_VERIFY}::test_what_is_damaged_is_found_in_every_stretch_and_equal_after_a_repair"],
+    ),
+    Mutant(
+        "row-version-not-looked-at",
+        "the second look does not see that a row was written and written back between its two reads",
+        [
+            Swap(
+                f"{POSTGRES}/target/inspection.py",
+                "SqlInspection.confirmed",
+                "statements.read(table, names, more=_VERSION)",
+                "statements.read(table, names)",
+            )
+        ],
+        [f"{SQL_VERIFY}::test_changes_between_two_looks_raise_no_alarm"],
+    ),
+    Mutant(
+        "target-session-not-pinned",
+        "what a target's values look like is left to its database's settings",
+        [
+            Swap(
+                f"{POSTGRES}/target/session.py",
+                "_settings",
+                "pins.on_postgresql(connection.info.server_version, limits, keyed=False)",
+                "limits",
+            )
+        ],
+        [f"{SQL_VERIFY}::test_every_type_is_compared_exactly"],
     ),
 )
 

@@ -4,7 +4,8 @@ A ``Source`` is a session with the side that holds the truth: its ``Records`` an
 can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
 """
 
-from syncline.ports.inspection import Inspection
+from syncline.ports.digests import SourceDigests, Stretch, Sum, TargetDigests
+from syncline.ports.inspection import Documents, Inspection, Stored
 from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, Notices, Renewal
 from syncline.ports.marking import Absent, Chosen, Keys, Marking
 from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
@@ -37,7 +38,6 @@ from syncline.ports.verification import (
     Situation,
     Snapshot,
     SourceSide,
-    Stretch,
     Turn,
     Why,
 )
@@ -59,6 +59,7 @@ __all__ = [
     "ConfiguredTarget",
     "Conflict",
     "Document",
+    "Documents",
     "Durability",
     "Entities",
     "Excerpt",
@@ -88,11 +89,15 @@ __all__ = [
     "Situation",
     "Snapshot",
     "Source",
+    "SourceDigests",
     "SourceSide",
     "State",
     "States",
+    "Stored",
     "Stretch",
+    "Sum",
     "Target",
+    "TargetDigests",
     "Task",
     "TaskKind",
     "Tasks",

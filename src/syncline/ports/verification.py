@@ -11,24 +11,9 @@ from typing import Any, Protocol
 
 from syncline.model.mark import Hint
 from syncline.model.notice import Notice
+from syncline.ports.digests import SourceDigests, Stretch
 from syncline.ports.marking import Absent
 from syncline.ports.records import Plan, States
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A part of the order of keys, by key texts: from ``first`` (included) up to ``end`` (not included)."""
-
-    first: str | None = None
-    """``None``: from the beginning."""
-    end: str | None = None
-    """``None``: to the end."""
-    passed: bool = False
-    """``first`` itself has been dealt with."""
-
-    def rest(self, end: str | None) -> Stretch:
-        """Give what comes after it, up to ``end``."""
-        return Stretch(self.end, end)
 
 
 class Pages(Protocol):
@@ -302,6 +287,11 @@ class SourceSide(Protocol):
     @property
     def pages(self) -> Pages:
         """First looks."""
+        ...
+
+    @property
+    def digests(self) -> SourceDigests:
+        """First looks, where the target sums up its records too."""
         ...
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from syncline.model.canonical import differences
 from syncline.model.mark import BATCH_BITS, LANES, epoch_of
 from syncline.model.strict_bson import EXACT
-from syncline.ports import Plan, Stretch
+from syncline.ports import Documents, Plan, Stretch
 from syncline.verify.comparison import Comparison, EncodedPage, PageComparison, encode_page
 from syncline.verify.pages import IdPage, Page
 from syncline.verify.sides import Sides
@@ -55,8 +55,9 @@ def _seen(fetched: asyncio.Task[Any]) -> None:
 class FirstLook:
     """Compares pages of one entity, and asks of which lanes the tickets are."""
 
-    def __init__(self, sides: Sides, plan: Plan, *, keys_only: bool) -> None:
+    def __init__(self, sides: Sides, documents: Documents, plan: Plan, *, keys_only: bool) -> None:
         self._sides, self._plan = sides, plan
+        self._documents = documents
         self._keys_only = keys_only
         self._epochs: dict[int, int] = {}
 
@@ -66,16 +67,15 @@ class FirstLook:
 
     def encode(self, page: Page) -> EncodedPage:
         """Encode the records of a page as the target has them."""
-        return encode_page(page.documents, page.keys, self._sides.inspection.encode, keys_only=self._keys_only)
+        return encode_page(page.documents, page.keys, self._documents.encode, keys_only=self._keys_only)
 
     async def compare(
         self, page: Page, encoded: EncodedPage, found: AsyncIterator[Sequence[bytes]]
     ) -> tuple[Comparison, int]:
         """Compare a page with documents as they come; return also their number."""
-        inspection = self._sides.inspection
         comparing = PageComparison(
             encoded,
-            decode=inspection.decode,
+            decode=self._documents.decode,
             key_text=self._plan.projection.codec.key_text,
             same=lambda record, document: not differences(record, document),
             bound=(min(self._epochs.get(lane, 0) for lane in range(LANES)) + 1) << BATCH_BITS,
@@ -120,12 +120,12 @@ class FirstLook:
     def documents(self, stretch: Stretch, records: int) -> Prefetch[list[bytes]]:
         """Begin to read the documents of a stretch."""
         first, end = self._ids_of(stretch)
-        return Prefetch(self._sides.inspection.read_between(self._plan.entity, first, end, size=records + SLACK))
+        return Prefetch(self._documents.read_between(self._plan.entity, first, end, size=records + SLACK))
 
     def ids(self, stretch: Stretch, records: int) -> Prefetch[list[Any]]:
         """Begin to read the ids of a stretch."""
         first, end = self._ids_of(stretch)
-        return Prefetch(self._sides.inspection.ids_between(self._plan.entity, first, end, size=records + SLACK))
+        return Prefetch(self._documents.ids_between(self._plan.entity, first, end, size=records + SLACK))
 
     def looked_up(self, page: Page) -> Prefetch[list[bytes]]:
         """Begin to read the documents of a page's keys."""
@@ -133,7 +133,7 @@ class FirstLook:
         return Prefetch(self._looked_up(ids))
 
     async def _looked_up(self, ids: Sequence[Any]) -> AsyncIterator[list[bytes]]:
-        yield await self._sides.inspection.read_encoded(self._plan.entity, ids, keys_only=self._keys_only)
+        yield await self._documents.read_encoded(self._plan.entity, ids, keys_only=self._keys_only)
 
     def _ids_of(self, stretch: Stretch) -> tuple[tuple[Any] | None, tuple[Any] | None]:
         codec = self._plan.projection.codec

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from syncline.model.strict_bson import decoded, encoded
-from syncline.narrowing import narrowed
-from syncline.ports import Plan, States, Stretch
-from syncline.verify.comparison import Comparison, EncodedPage
-from syncline.verify.first_look import FirstLook, Prefetch
+from syncline.ports import Plan, Stretch
+from syncline.verify.digest_look import RECORDS, DigestLook
+from syncline.verify.first_look import FirstLook
 from syncline.verify.masking import Mask
-from syncline.verify.order import ordered, possible
+from syncline.verify.order import possible
 from syncline.verify.pace import Pace
-from syncline.verify.pages import BYTES, KEYS, ROWS, IdPage, Page, SourcePages, ahead, mapped
+from syncline.verify.page_walk import PageWalk
+from syncline.verify.pages import ROWS, ahead
 from syncline.verify.progress import Phase, Place, Recorder, restore_report
 from syncline.verify.report import EntityReport, Finding, Kind, Mode
 from syncline.verify.second_look import SecondLook
 from syncline.verify.sides import Options, Sides, Step
 from syncline.verify.suspects import Suspects
+from syncline.verify.walk import Walk, Walked
 
 __all__ = ["Options", "Pass", "Sides", "Step"]
 
@@ -51,7 +52,18 @@ class Pass:
         self._inspection = sides.inspection
         self._pace = Pace(options.rate)
         self._recorder = recorder or Recorder(None, plan, "", None, options.taker)
-        self._first_look = FirstLook(sides, plan, keys_only=self._keys_only)
+        self._walk = self._make_walk()
+
+    def _make_walk(self) -> Walk:
+        """Choose how first looks are taken: where the target sums up its records by itself, these need not travel."""
+        source, plan, keys_only = self._source_side, self._plan, self._keys_only
+        digests, documents = self._inspection.digests, self._inspection.documents
+        if digests is not None:
+            size = self._pace.page(RECORDS)
+            return DigestLook(source.pages, source.digests, digests, plan, keys_only=keys_only, size=size)
+        assert documents is not None  # noqa: S101  a target has one of the two
+        look = FirstLook(self._sides, documents, plan, keys_only=keys_only)
+        return PageWalk(source, look, plan, keys_only=keys_only, paced=self._pace.page)
 
     async def run(self) -> EntityReport:
         """Do it.
@@ -106,7 +118,7 @@ class Pass:
             restore_report(self._report, checkpoint)
             self._suspects.restore(checkpoint.state["suspects"])
             self._place = Place.of(checkpoint.state, options.end)
-        await self._first_look.begin()
+        await self._walk.begin()
 
     async def _found(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -124,77 +136,28 @@ class Pass:
     # -- the source's side
 
     async def _source(self) -> None:
-        both = ordered(self._plan)
-        pages = SourcePages(self._source_side.pages, self._plan, self._source_side.name)
-        pages.size = self._pace.page(KEYS if self._keys_only else ROWS)
-        left = self._place.stretch
-        if both and self._keys_only and len(self._plan.projection.key) == 1:
-            await self._ids(pages.id_stretches(left))
-        elif self._keys_only:
-            await self._records(pages, pages.keys(left), both=False)
-            both = False
-        elif both:
-            await self._records(pages, pages.stretches(left), both=True)
-        else:
-            await self._records(pages, pages.contents(left), both=False)
+        both = await self._walk.side_by_side()
+        async with aclosing(self._walk.walk(self._place.stretch, both=both)) as steps:
+            async for step in steps:
+                self._place.stretch = step.left
+                if step.over:
+                    self._place.phase = Phase.AGAIN  # behind the last stretch there is nothing, not everything
+                await self._note(step)
+                await self._passed(step.records)
         self._place.phase = Phase.AGAIN if both else Phase.TARGET
         self._place.stretch = Stretch(None, self._options.end)
 
-    async def _records(self, pages: SourcePages, found: AsyncIterator[Page], *, both: bool) -> None:
-        async with aclosing(ahead(self._fetching(found, both=both))) as fetched:
-            async for page, documents in fetched:
-                encoded = self._first_look.encode(page)
-                result, number = await self._first_look.compare(page, encoded, documents)
-                if not self._keys_only:
-                    pages.size = self._pace.page(max(20, min(ROWS, BYTES * len(page.keys) // (encoded.bytes + 1))))
-                if both:
-                    self._report.documents += number
-                    self._walked(page.stretch)
-                else:
-                    self._place.stretch = Stretch(page.last, self._options.end, passed=True)
-                await self._note(page.keys, result)
-                await self._passed(len(page.keys))
-
-    async def _fetching(
-        self, pages: AsyncIterator[Page], *, both: bool
-    ) -> AsyncIterator[tuple[Page, Prefetch[list[bytes]]]]:
-        """Ask the target for a page's documents while the source reads the next page."""
-        async for page in pages:
-            look = self._first_look
-            yield page, look.documents(page.stretch, len(page.keys)) if both else look.looked_up(page)
-
-    async def _ids(self, pages: AsyncIterator[IdPage]) -> None:
-        """Compare ids of one key column, side by side."""
-
-        async def fetching() -> AsyncIterator[tuple[IdPage, Prefetch[list[Any]]]]:
-            async for page in pages:
-                yield page, self._first_look.ids(page.stretch, len(page.ids))
-
-        async with aclosing(ahead(fetching())) as fetched:
-            async for page, found in fetched:
-                result, number = await self._first_look.compare_ids(page, found)
-                self._report.documents += number
-                self._walked(page.stretch)
-                key_text = self._plan.projection.codec.key_text
-                sample = [str(key_text(id_)) for id_ in page.ids[:3]]
-                await self._note(sample, result, records=len(page.ids))
-                await self._passed(len(page.ids))
-
-    def _walked(self, stretch: Stretch) -> None:
-        """Note how far both sides were walked: behind the last stretch there is nothing, not everything."""
-        self._place.stretch = stretch.rest(self._options.end)
-        if stretch.end == self._options.end:
-            self._place.phase = Phase.AGAIN
-
-    async def _note(self, keys: Sequence[str], result: Comparison, *, records: int | None = None) -> None:
+    async def _note(self, step: Walked) -> None:
         """Take in what the first look says."""
+        result = step.result
         self._suspects.add(sorted(result.suspects))
         self._suspects.add(result.extra)
         if result.foreign:
             await self._report_foreign(result.foreign)
-        self._report.records += len(keys) if records is None else records
+        self._report.records += step.records
+        self._report.documents += step.documents
         if len(self._report.sample) < 3:
-            self._report.sample += [key for key in keys if key not in result.suspects][:3]
+            self._report.sample += [key for key in step.sample if key not in result.suspects][:3]
         estimated = self._plan.projection.shape.estimated_rows
         self._tell("source", self._report.records, estimated if estimated > 0 else None)
 
@@ -241,14 +204,10 @@ class Pass:
         """Nothing of ours ever has such an id: one more look tells whether it is there still."""
         first = datetime.now(UTC)
         for start in range(0, len(ids), 500):
-            found = await self._inspection.read_confirmed(self._plan.entity, ids[start : start + 500])
-            documents = map(self._inspection.decode, found)
+            found = await self._inspection.confirmed(self._plan, ids[start : start + 500])
             now = datetime.now(UTC)
             await self._found(
-                [
-                    Finding(self._plan.name, Kind.FOREIGN, None, one["_id"], first_seen=first, confirmed=now)
-                    for one in documents
-                ]
+                [Finding(self._plan.name, Kind.FOREIGN, None, one.id, first_seen=first, confirmed=now) for one in found]
             )
 
     # -- some records only
@@ -259,25 +218,12 @@ class Pass:
             keys = await self._looks.sample(self._plan, self._options.sample)
             await self._orphans_of_sample()
         for start in range(0, len(keys), ROWS):
-            chosen = keys[start : start + ROWS]
-            read = await narrowed(self._plan, self._read, chosen)
-            states, records, _ = mapped(read.states, self._source_side.name)
-            found = [row[-1] for row in states.rows]
-            page = Page(records, found, set())
-            encoded: EncodedPage = self._first_look.encode(page)
-            result, number = await self._first_look.compare(page, encoded, self._first_look.looked_up(page))
-            self._report.documents += number
-            await self._note(found, result)
-            present = set(found)
-            self._suspects.add([key for key in chosen if key not in present])
+            await self._note(await self._walk.some(keys[start : start + ROWS]))
             await self._suspects.tend()
 
     async def _orphans_of_sample(self) -> None:
         ids = await self._inspection.sample_ids(self._plan.entity, self._options.sample)
         self._report.documents += await self._orphans(ids)
-
-    async def _read(self, keys: list[str]) -> States:
-        return await self._looks.read(self._plan, keys)
 
     # -- the end
 

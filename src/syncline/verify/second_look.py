@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from syncline.model.canonical import MISSING, differences
 from syncline.model.tickets import issued
 from syncline.narrowing import narrowed
-from syncline.ports import Document, Inspection, Looks, Plan, States, Why
+from syncline.ports import Document, Inspection, Looks, Plan, States, Stored, Why
 from syncline.verify.masking import Mask
 from syncline.verify.pages import mapped
 from syncline.verify.report import Difference, Finding, Kind
@@ -50,14 +50,6 @@ class SourceView:
     """Keys whose row cannot be read, and why."""
     impossible: Collection[str] = ()
     """Keys that no row can have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A document of the target."""
-
-    encoded: bytes
-    document: Document
 
 
 class SecondLook:
@@ -153,7 +145,7 @@ class SecondLook:
                 wrong[key] = Kind.MISSING
             elif row is not None and document is not None and not keys_only and differences(row, document.document):
                 wrong[key] = Kind.DIFFERENT
-        if not keys_only:
+        if not keys_only and self._inspection.has_tickets:
             alike = [key for key in keys if key in stored and wrong.get(key) in {None, Kind.DIFFERENT}]
             wrong |= dict.fromkeys(await self._unissued(alike, stored), Kind.UNISSUED)
         return wrong
@@ -186,10 +178,9 @@ class SecondLook:
         return SourceView(rows, several, unsettled, read.bad | bad, read.impossible)
 
     async def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
-        codec, inspection = self._plan.projection.codec, self._inspection
-        found = await inspection.read_confirmed(self._plan.entity, [codec.document_id(key) for key in keys])
-        stored = (Stored(encoded, inspection.decode(encoded)) for encoded in found)
-        return {key: one for one in stored if (key := codec.key_text(one.document["_id"])) is not None}
+        codec = self._plan.projection.codec
+        stored = await self._inspection.confirmed(self._plan, [codec.document_id(key) for key in keys])
+        return {key: one for one in stored if (key := codec.key_text(one.id)) is not None}
 
 
 def _same_rows(key: str, before: SourceView, after: SourceView) -> bool:

@@ -15,7 +15,7 @@ from syncline.engines.mongo.stored import AS_BSON, IDS, RAW, Form, pages, read_o
 from syncline.engines.mongo.target import CODEC, DURABLE, MongoTarget
 from syncline.model.entity import Entity
 from syncline.model.strict_bson import AS_STORED, Odd, decoded, encoded, id_of, leading
-from syncline.ports import Beat, Document
+from syncline.ports import Beat, Document, Documents, Plan, Stored, TargetDigests
 
 T = TypeVar("T")
 
@@ -38,10 +38,18 @@ def _bound(place: tuple[Any] | None) -> bytes | None:
 
 
 class MongoInspection:
-    """What only verification and repair ask of a ``MongoTarget``; implements ``verify.inspection.Inspection``."""
+    """What only verification and repair ask of a ``MongoTarget``; implements ``syncline.ports.Inspection``."""
+
+    has_tickets = True
+    digests: TargetDigests | None = None
 
     def __init__(self, target: MongoTarget) -> None:
         self._target = target
+
+    @property
+    def documents(self) -> Documents:
+        """Reads of many documents."""
+        return self
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read the highest epoch that each lane has announced."""
@@ -66,16 +74,17 @@ class MongoInspection:
             alone = [await read_one(collection, id_) for id_ in odd]
         return documents + [document for document in alone if document is not None]
 
-    async def read_confirmed(self, entity: Entity, ids: Sequence[Any]) -> list[bytes]:
-        """Read documents as BSON from a primary that was one still when they had been read.
+    async def confirmed(self, plan: Plan, ids: Sequence[Any]) -> list[Stored]:
+        """Read documents from a primary that was one still when they had been read.
 
         A linearizable read confirms by a majority write that its server is the primary; asked after the others, it
         confirms that they came from the primary too.
         """
-        found = await self.read_encoded(entity, ids)
+        found = await self.read_encoded(plan.entity, ids)
         if ids:
-            await self._target.read(entity, [ids[0]])
-        return found
+            await self._target.read(plan.entity, [ids[0]])
+        documents = map(self.decode, found)
+        return [Stored(one["_id"], encoded, one) for one, encoded in zip(documents, found, strict=True)]
 
     async def read_between(
         self, entity: Entity, first: tuple[Any] | None, end: tuple[Any] | None, *, size: int

@@ -107,7 +107,7 @@ def embed_query(embed: EmbedProjection, key_function: sql.Composable) -> sql.Com
         ),
     )
     return sql.SQL("/* syncline: embed */ SELECT {items} FROM {table}{join}{where} ORDER BY {order}").format(
-        items=commas([parent, *(_expression(table, item) for item in embed.selected)]),
+        items=commas([parent, *(expression(table, item) for item in embed.selected)]),
         table=table_of(table),
         join=join,
         where=where_of([match, *condition_of(embed.embed.where)]),
@@ -120,7 +120,7 @@ def _select(
 ) -> sql.Composed:
     table = projection.shape.table
     key = commas([column_of(table, column.name) for column in projection.key])
-    items = [_expression(table, item) for item in (*projection.ids, *projection.selected)]
+    items = [expression(table, item) for item in (*projection.ids, *projection.selected)]
     return sql.SQL("/* syncline: state */ SELECT {items} FROM {table}{join}{where}").format(
         items=commas([*items, sql.SQL("{}({})").format(key_function, key)]),
         table=table_of(table),
@@ -129,7 +129,7 @@ def _select(
     )
 
 
-def _expression(table: TableName, item: Selected) -> sql.Composable:
+def expression(table: TableName, item: Selected) -> sql.Composable:
     value = (
         column_of(table, item.column) if item.column is not None else sql.SQL("({})").format(_raw(item.sql or "NULL"))
     )

@@ -193,12 +193,16 @@ def any_row(table: Table) -> sql.Composed:
     return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table.name))
 
 
-def read(table: Table, names: Sequence[str]) -> sql.Composed:
+def read(table: Table, names: Sequence[str], *, more: sql.SQL | None = None) -> sql.Composed:
     """Read rows by key, as the output functions write them. Parameters: as of ``delete``."""
+    items = sql.SQL(", ").join([_names(list(names), "t"), *([more] if more else [])])
+    return sql.SQL("SELECT {} FROM {} AS t{}").format(items, qualified(table.name), join_keys(table))
+
+
+def join_keys(table: Table) -> sql.Composed:
+    """Choose the rows of keys. Parameters: as of ``delete``."""
     key = _key_columns(table)
-    return sql.SQL("SELECT {} FROM {} AS t JOIN {} ON {}").format(
-        _names(list(names), "t"), qualified(table.name), _arrays(key), _same(key)
-    )
+    return sql.SQL(" JOIN {} ON {}").format(_arrays(key), _same(key))
 
 
 def one_value(table: Table) -> sql.Composed:

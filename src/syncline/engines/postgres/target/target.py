@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from syncline.engines.postgres.target import statements, suitability
@@ -183,7 +184,7 @@ class SqlTarget:
     async def apply(self, batch: Batch) -> Report:
         """Write states of one entity, as ``write``; see ``syncline.ports.Target``."""
         try:
-            outcome = await self.write(batch.lanes, [self._changes(batch, await self._table_of(batch.entity))])
+            outcome = await self.write(batch.lanes, [self._changes(batch, await self.table_of(batch.entity))])
         except TargetRefusedError:
             self._tables.pop(TableName.parse(batch.entity.collection), None)  # it may be another one by now
             raise
@@ -223,7 +224,7 @@ class SqlTarget:
 
     async def read(self, entity: Entity, ids: Sequence[Any]) -> list[Document]:
         """Read rows by key."""
-        table = await self._table_of(entity)
+        table = await self.table_of(entity)
         names = [column.name for column in table.columns]
         rows = await self.read_rows(table, names, [[id_[name] for name in table.key] for id_ in ids])
         return [dict(zip(names, row, strict=True)) for row in rows]
@@ -232,7 +233,7 @@ class SqlTarget:
         self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
     ) -> AsyncIterator[list[Document]]:
         """Walk a table in the order of its key, as lists of ``{"_id": key}``; the key as columns with texts."""
-        table = await self._table_of(entity)
+        table = await self.table_of(entity)
         last = [after[name] for name in table.key] if resume else []
         while True:
             async with self._session() as connection:
@@ -249,7 +250,7 @@ class SqlTarget:
         """Remove nothing: nothing in a user's row says that it is ours."""
         return 0
 
-    async def _table_of(self, entity: Entity) -> Table:
+    async def table_of(self, entity: Entity) -> Table:
         """Find the table of an entity: the one that its ``collection`` names."""
         return await self.table(TableName.parse(entity.collection), key_of(entity))
 
@@ -259,10 +260,13 @@ class SqlTarget:
         """Read rows by key, each value as its type's output function writes it."""
         if not keys:
             return []
+        return await self.texts(statements.read(table, names), key_texts(keys))
+
+    async def texts(self, query: sql.Composed, values: Sequence[Any]) -> list[tuple[Value, ...]]:
+        """Run a statement that reads; give what it finds as the output functions write it."""
         async with self._session() as connection:
             with translated():
-                cursor = await connection.execute(statements.read(table, names), key_texts(keys))
-                return texts_of(cursor.pgresult)
+                return texts_of((await connection.execute(query, values)).pgresult)
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read the highest epoch that each lane has announced here."""

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from syncline.engines.postgres.verification.arrival import arrived
 from syncline.engines.postgres.verification.certificates import SqlBacklog, SqlCertificates
+from syncline.engines.postgres.verification.digests import SqlDigests
 from syncline.engines.postgres.verification.looks import SqlLooks
 from syncline.engines.postgres.verification.pages import SqlPages
 from syncline.engines.postgres.verification.passes import SqlPasses, SqlRounds
-from syncline.ports import Backlog, Certificates, Looks, Pages, Passes, Rounds
+from syncline.ports import Backlog, Certificates, Looks, Pages, Passes, Rounds, SourceDigests
 from syncline.postgres.connection import Connection, fetch_one, identify
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.sql import blocks
@@ -31,6 +32,7 @@ class SqlSide:
         self._replica = replica
         self.name = dialect_of(looks).value
         self.pages: Pages = SqlPages(pages)
+        self.digests: SourceDigests = SqlDigests(pages)
         self.looks: Looks = SqlLooks(looks)
         self.passes: Passes = SqlPasses(looks)
         self.backlog: Backlog = SqlBacklog(looks)
