@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -69,7 +71,7 @@ def _drops() -> Iterator[tuple[str, str]]:
             f"{table} a view",
             f"ALTER TABLE syncline.{table} RENAME TO old; CREATE VIEW syncline.{table} AS SELECT 1 AS n",
         )
-    for function in ("lane_of(smallint, text)", "wake()", "markable()"):
+    for function in ("lane_of(smallint, text)", "wake()", "markable()", "odd_outbox()"):
         yield f"{function} renamed", f"ALTER FUNCTION syncline.{function} RENAME TO another"
 
 
@@ -295,6 +297,45 @@ def test_what_was_forbidden_is_allowed_again(owned_anew: Owned, damage: str) -> 
     case.options["backfill"] = True
 
     _assert_put_back(case)
+
+
+LATE = {
+    "made anew": "ALTER TABLE syncline.outbox RENAME TO old; CREATE TABLE syncline.outbox (LIKE syncline.old INCLUDING ALL);"
+    " ALTER TABLE syncline.outbox ADD CHECK (key = 'a')",
+    **{name: ADDITIONS[name] for name in ("CHECK", "rule", "trigger", "column")},
+}
+
+
+@pytest.mark.parametrize("change", [*LATE, "unique index"])
+def test_a_statement_that_began_before_a_change_of_the_outbox_goes_on_and_so_do_later_ones(
+    fresh: Case, change: str
+) -> None:
+    """It waits for a row, and its trigger's plan is made again under a snapshot that does not see the change."""
+    late = "UPDATE plain SET note = 'late' WHERE id = 1"
+    with psycopg.connect(fresh.url, autocommit=True) as writer, psycopg.connect(fresh.url) as holder:
+        writer.execute(late)  # the plan is kept
+        holder.execute("SELECT FROM plain WHERE id = 1 FOR UPDATE")
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(writer.execute, late)
+            while not fresh.sql(f"SELECT 1 FROM pg_locks WHERE pid = {writer.info.backend_pid} AND NOT granted"):
+                time.sleep(0.01)
+            fresh.sql("TRUNCATE syncline.outbox", {**LATE, **ADDITIONS}[change])
+            holder.rollback()
+            writing.result()
+        writer.execute("UPDATE plain SET note = 'later'")
+        writer.execute("INSERT INTO plain VALUES (3)")
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("change", LATE)
+def test_a_transaction_that_began_before_a_change_of_the_outbox_goes_on(fresh: Case, change: str, level: str) -> None:
+    with psycopg.connect(fresh.url, autocommit=True) as writer:
+        writer.execute("UPDATE plain SET note = 'planned'")
+        fresh.forget()
+        writer.execute(f"BEGIN ISOLATION LEVEL {level}; SELECT FROM plain".encode())
+        fresh.sql(LATE[change])
+        writer.execute("UPDATE plain SET note = 'late'; INSERT INTO plain VALUES (3); COMMIT")
+        writer.execute("UPDATE plain SET note = 'later'")
 
 
 def test_what_somebody_added_to_the_outbox_is_named(fresh: Case) -> None:

@@ -2230,6 +2230,18 @@ MUTANTS: Sequence[Mutant] = (
         ],
     ),
     Mutant(
+        "outbox-judged-by-an-old-snapshot",
+        "a plan is made by what the catalog said when the user's statement began",
+        [Swap(f"{JOURNAL}/schema.sql", "FUNCTION syncline.odd_outbox", "VOLATILE", "STABLE")],
+        [f"{ENDURE}::test_a_statement_that_began_before_a_change_of_the_outbox_goes_on_and_so_do_later_ones"],
+    ),
+    Mutant(
+        "newer-catalog-ignored",
+        "a transaction above READ COMMITTED takes the outbox for what it was when it began",
+        [Swap(f"{JOURNAL}/schema.sql", "FUNCTION syncline.odd_outbox", "c.xmax::text <> '0'", "false")],
+        [f"{ENDURE}::test_a_transaction_that_began_before_a_change_of_the_outbox_goes_on"],
+    ),
+    Mutant(
         "notices-ended-unseen",
         "a look ends what was said after it began",
         [

@@ -237,11 +237,11 @@ CREATE FUNCTION syncline.lane_of(entity smallint, key text) RETURNS smallint
     AS $$ SELECT (pg_catalog.hashtextextended(key, entity::bigint) & 63)::smallint $$;
 COMMENT ON FUNCTION syncline.lane_of(smallint, text) IS 'Syncline: the lane of a record.';
 
--- What a capture trigger asks when its statement is planned, which happens again after every change of the outbox: so it costs
--- the writes nothing. IMMUTABLE is said for that reason alone. Where it raises an error a trigger marks within a
--- subtransaction, so that nothing of what is odd here reaches the user's statement.
-CREATE FUNCTION syncline.markable() RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+-- What of the outbox is not as it was made; nothing: NULL or ''. VOLATILE, so that it sees what is committed now: a plan is made under
+-- the snapshot of the statement that fires the trigger, which may be older than a change that it has waited for. A
+-- transaction above READ COMMITTED cannot see that: there a row of the catalog that has a newer version is odd enough.
+CREATE FUNCTION syncline.odd_outbox() RETURNS text
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
     odd text;
@@ -262,9 +262,28 @@ BEGIN
                                 FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
                           <> 'at timestamp with time zone not null default, durable boolean not null default, entity smallint not null, '
                              'event_type text, hint "char" not null, key text not null, lane smallint not null, payload jsonb, '
-                             'seq bigint not null identity, tx xid8 not null default' THEN 'has other columns' END)
+                             'seq bigint not null identity, tx xid8 not null default' THEN 'has other columns' END,
+                     CASE WHEN current_setting('transaction_isolation') <> 'read committed'
+                               AND (c.xmax::text <> '0' OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.xmax::text <> '0'))
+                          THEN 'may have changed since this transaction began' END)
     INTO odd
     FROM pg_class AS c WHERE c.oid = 'syncline.outbox'::regclass;
+    IF NOT FOUND THEN
+        RETURN 'was made after this transaction began';
+    END IF;
+    RETURN odd;
+END $$;
+COMMENT ON FUNCTION syncline.odd_outbox() IS 'Syncline: what of the outbox is not as it was made.';
+
+-- What a capture trigger asks when its statement is planned, which happens again after every change of the outbox: so it costs
+-- the writes nothing. IMMUTABLE is said for that reason alone. Where it raises an error a trigger marks within a
+-- subtransaction, so that nothing of what is odd here reaches the user's statement.
+CREATE FUNCTION syncline.markable() RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    odd text := syncline.odd_outbox();
+BEGIN
     IF odd <> '' THEN
         RAISE EXCEPTION 'syncline.outbox %', odd;
     END IF;
