@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import psycopg
-import pytest
 
 from syncline.copying.copier import Copier, Progress, Sizes
 from syncline.copying.pace import Pacing
@@ -15,18 +14,22 @@ from syncline.engines.postgres.copying.carrier import SqlCarrier
 from syncline.engines.postgres.copying.copies import SqlCopies
 from syncline.engines.postgres.copying.ranges import SqlRanges
 from syncline.engines.postgres.plans import compile_plans
-from syncline.engines.postgres.source import SqlSource
 from syncline.engines.postgres.target.session import connect as connect_target
 from syncline.engines.postgres.target.target import SCHEMA, SqlTarget
-from syncline.model.entity import Entity
-from syncline.model.rows import RowProjection
+from syncline.model.entity import ROWS, Entity
 from syncline.ports import Plan
 from syncline.postgres.connection import connect
 from syncline.postgres.loaders import register_loaders
 from syncline.postgres.path import pin_path
+from tests import relay as relays
 from tests.relay import Relay, until
 
 SMALL = Sizes(rows=100, bytes=1 << 30)
+
+
+def entity(name: str, **options: Any) -> Entity:
+    """Declare an entity whose records become rows."""
+    return relays.entity(name, form=ROWS, **options)
 
 
 class Pair(Relay):
@@ -71,7 +74,7 @@ class Pair(Relay):
         async with await connect(self.url, keyed=True) as source:
             register_loaders(source.adapters)
             path = await pin_path(source)
-            plans = await compile_plans(source, self.entities, mapping=RowProjection)
+            plans = await compile_plans(source, self.entities)
             await self.target.prepare(self.entities)
             there = await connect_target(self.target._url, connect_seconds=5, statement_seconds=600)
             try:
@@ -112,17 +115,12 @@ class Pair(Relay):
 async def pair(
     source: str,
     target: str,
-    monkeypatch: pytest.MonkeyPatch,
     here: str,
     entities: Sequence[Entity],
     *,
     there: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Pair]:
-    async def compile_(self: SqlSource, entities: Any, *, differs: Any) -> Any:
-        return await compile_plans(self.control, entities, mapping=RowProjection)
-
-    monkeypatch.setattr(SqlSource, "compile", compile_)
     made = Pair(source, entities, SqlTarget(target, timeout_seconds=5), **options)
     made.there = psycopg.connect(target, autocommit=True)
     try:

@@ -13,23 +13,29 @@ from typing import Any
 from syncline.backfill.runner import Runner
 from syncline.capture.postgres.put_back import put_back
 from syncline.config import Settings
+from syncline.copying.copier import Copier
+from syncline.copying.pace import Pacing
 from syncline.ending import Group
 from syncline.engines import opening
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.opening import open_source
+from syncline.engines.postgres.copying.carrier import SqlCarrier
+from syncline.engines.postgres.copying.copies import SqlCopies
+from syncline.engines.postgres.copying.ranges import SqlRanges
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_declared
 from syncline.engines.postgres.target.inspection import SqlInspection
+from syncline.engines.postgres.target.session import connect as connect_target
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.engines.postgres.verification.side import SqlSide
-from syncline.errors import ConfigError, SynclineError, TargetUnavailableError, TaskDroppedError
+from syncline.errors import ConfigError, ForeignTargetError, SynclineError, TargetUnavailableError, TaskDroppedError
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
 from syncline.model.link import entered
 from syncline.model.notice import Notice
-from syncline.ports import ConfiguredTarget, Inspection, Plans, Source, Target
-from syncline.postgres.connection import Connection, connect, fetch_one, translated
+from syncline.ports import ConfiguredTarget, Inspection, Plans, Source, Target, same_system
+from syncline.postgres.connection import Connection, connect, fetch_one, identify, translated
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
 from syncline.postgres.path import pin_path
@@ -279,3 +285,52 @@ def tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+@contextlib.asynccontextmanager
+async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> AsyncIterator[tuple[Copier, Plans]]:
+    """Open what copies tables, for a block; ``options`` are those of ``Copier``.
+
+    Raises:
+        ConfigError: the target is no PostgreSQL.
+        ForeignTargetError: it is another source's copy.
+
+    """
+    if not settings.target.in_postgresql:
+        raise ConfigError(
+            "only tables of a PostgreSQL target are copied; a MongoDB is filled by `syncline backfill`",
+            hint='`[target] url = "postgresql://…"`, or run `syncline backfill`',
+        )
+    schema, wait = settings.target.control_schema, max(1, round(settings.target.connect_timeout.total_seconds()))
+    async with opened_target(settings) as target, opened_source(settings, keyed=True) as source:
+        plans = await open_plans(settings, source)
+        await _require_ours(source, target)
+        await target.prepare(settings.entities)
+        path = await pin_path(source)
+        async with await connect_target(settings.target.url, connect_seconds=wait, statement_seconds=86_400) as there:
+            ranges = SqlRanges(there, source, schema)
+
+            def carrier() -> SqlCarrier:
+                return SqlCarrier(
+                    settings.source.url,
+                    settings.target.url,
+                    ranges.tables,
+                    ranges.binary,
+                    schema=schema,
+                    link=settings.link.tag,
+                    path=path,
+                    connect_seconds=wait,
+                )
+
+            yield Copier(SqlCopies(source), ranges, target, carrier, pacing, **options), plans
+
+
+async def _require_ours(source: Connection, target: Target) -> None:
+    if dialect_of(source) is not Dialect.POSTGRESQL:
+        raise ConfigError("tables are copied from a PostgreSQL only", hint="`syncline backfill` fills the target")
+    beat, identity = await target.read_beat(), await identify(source)
+    if beat is not None and not same_system(beat.system, identity.system):
+        raise ForeignTargetError(
+            f"the target is the copy of another source ({beat.system})",
+            hint="`syncline adopt` takes it over; `control_schema` in [target] gives each source its own",
+        )

@@ -12,17 +12,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.copying.copier import Copier, Progress, Sizes
+from syncline.copying.copier import RETRIES, Copier, Progress, Sizes
 from syncline.engines.postgres.copying import carrier as carrier_module
 from syncline.engines.postgres.copying.carrier import SqlCarrier
 from syncline.engines.postgres.target.target import SqlTarget
-from syncline.errors import CopyError, SynclineError
+from syncline.errors import CopyError, SynclineError, TargetRefusedError, TargetUnavailableError
 from syncline.model.entity import Fields
 from syncline.ports.copying import Copied, Range, RangeLostError
 from tests import engines
 from tests.acceptance.values import TYPES, random_pair
-from tests.copying import pair
-from tests.relay import PATIENCE, entity, until
+from tests.copying import entity, pair
+from tests.relay import PATIENCE, until
 
 ITEM = "CREATE TABLE item (id bigint PRIMARY KEY, name text, qty int NOT NULL DEFAULT 0)"
 
@@ -35,7 +35,7 @@ def other(postgres):
 
 @pytest.fixture
 async def items(database, other, monkeypatch):
-    async with pair(database, other, monkeypatch, ITEM, [entity("item")]) as made:
+    async with pair(database, other, ITEM, [entity("item")]) as made:
         made.sql("ALTER TABLE item DISABLE TRIGGER USER")
         made.sql("INSERT INTO item SELECT n, 'n' || n, n FROM generate_series(1, 1000) AS n")
         made.sql("ALTER TABLE item ENABLE TRIGGER USER; ANALYZE item")
@@ -124,7 +124,7 @@ async def test_a_killed_copy_goes_on_at_the_cost_of_one_range(items, point) -> N
 
 async def test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on(database, other, monkeypatch) -> None:
     ddl = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY)"
-    async with pair(database, other, monkeypatch, ddl, [entity("item"), entity("tag")]) as made:
+    async with pair(database, other, ddl, [entity("item"), entity("tag")]) as made:
         made.sql("INSERT INTO item SELECT n FROM generate_series(1, 300) AS n")
         async with made.worker():
             await made.settled()
@@ -144,7 +144,7 @@ async def test_marks_that_were_passed_over_are_read_when_the_table_is_declared(d
     monkeypatch.setattr("syncline.relay.reader.FLOOR_SECONDS", 0.01)
     ddl = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY)"
     async with (
-        pair(database, other, monkeypatch, ddl, [entity("item"), entity("tag")]) as made,
+        pair(database, other, ddl, [entity("item"), entity("tag")]) as made,
         made.worker() as worker,
     ):
         with pytest.raises(Killed):
@@ -233,7 +233,7 @@ async def test_a_frozen_copier_cannot_commit_after_another_one_has_begun_its_ran
 async def test_rows_are_refused_by_name_and_other_tables_are_copied(database, other, monkeypatch) -> None:
     here = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY, item bigint REFERENCES item)"
     there = here.replace("name text", "name text CHECK (name <> 'n77')")
-    async with pair(database, other, monkeypatch, here, [entity("item"), entity("tag")], there=there) as made:
+    async with pair(database, other, here, [entity("item"), entity("tag")], there=there) as made:
         made.sql("INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 300) AS n; INSERT INTO tag VALUES (1)")
         item, tag = await made.copy()
         assert tag.finished
@@ -265,9 +265,9 @@ async def test_values_that_move_and_parents_that_are_late_are_left_to_the_relay(
         "CREATE TABLE part (id int PRIMARY KEY, code text UNIQUE);"
         "CREATE TABLE line (id int PRIMARY KEY, part int NOT NULL REFERENCES part)"
     )
-    async with pair(database, other, monkeypatch, ddl, [entity("line"), entity("part")]) as made:
+    async with pair(database, other, ddl, [entity("line"), entity("part")]) as made:
         made.sql("INSERT INTO part SELECT n, 'c' || n FROM generate_series(1, 400) AS n; ANALYZE part")
-        made.sql("INSERT INTO line SELECT n, n FROM generate_series(1, 200) AS n")
+        made.sql("INSERT INTO line SELECT n, n FROM generate_series(1, 200) AS n; INSERT INTO line VALUES (400, 400)")
         moved = []
 
         def told(progress: Progress) -> None:
@@ -277,7 +277,7 @@ async def test_values_that_move_and_parents_that_are_late_are_left_to_the_relay(
                 made.sql("INSERT INTO part VALUES (0, 'zero'); INSERT INTO line VALUES (0, 0)")
 
         part, line = await made.copy(told=told)
-        assert (part.entity, part.left, line.left) == ("part", 1, 1)
+        assert (part.entity, part.left, line.left) == ("part", 1, 2)
         async with made.worker():
             await made.settled()
 
@@ -288,7 +288,7 @@ async def test_tables_that_refer_to_themselves_and_to_each_other(database, other
         "CREATE TABLE leaf (id int PRIMARY KEY, tree int REFERENCES tree);"
         "ALTER TABLE tree ADD FOREIGN KEY (leaf) REFERENCES leaf"
     )
-    async with pair(database, other, monkeypatch, ddl, [entity("tree"), entity("leaf")]) as made:
+    async with pair(database, other, ddl, [entity("tree"), entity("leaf")]) as made:
         made.sql("INSERT INTO tree SELECT n, CASE WHEN n < 300 THEN n + 1 END FROM generate_series(1, 300) AS n")
         made.sql("INSERT INTO leaf SELECT n, n FROM generate_series(1, 300) AS n; ANALYZE tree")
         made.sql("UPDATE tree SET leaf = 7 WHERE id = 3")
@@ -319,7 +319,7 @@ async def test_every_type_composite_keys_and_other_orders_of_columns(database, o
     )
     fields = Fields(exclude=("drop_me",), rename={"old": "new"})
     dice = random.Random(11)
-    async with pair(database, other, monkeypatch, here, [entity("item", fields=fields)], there=there) as made:
+    async with pair(database, other, here, [entity("item", fields=fields)], there=there) as made:
         made.sql("ALTER TABLE item DROP COLUMN gone; ALTER TABLE item ADD odd pair")  # documents have no form for it
         made.there.execute("ALTER TABLE item ADD odd pair")
         named = ", ".join(["k1, k2, old, small, odd", *(f"c{number}" for number in range(len(TYPES)))])
@@ -349,3 +349,29 @@ async def test_every_type_composite_keys_and_other_orders_of_columns(database, o
                 (progress,) = await copier.run(plans, replace=True)
             assert progress.ranges >= 3
             assert made.sql(read.format("old")) == made.there.execute(read.format("new")).fetchall()
+
+
+async def test_a_target_that_stays_away_ends_the_copy_and_a_full_disk_at_once(items, monkeypatch) -> None:
+    monkeypatch.setattr("syncline.copying.copier.FIRST_PAUSE_SECONDS", 0.01)
+    tries = []
+
+    def away(error: Exception) -> Callable[[SqlCarrier], SqlCarrier]:
+        def carry(*_: object) -> Copied:
+            tries.append(1)
+            raise error
+
+        def wrap(carrier: SqlCarrier) -> SqlCarrier:
+            carrier.carry = carry  # type: ignore[method-assign]
+            return carrier
+
+        return wrap
+
+    with pytest.raises(TargetUnavailableError):
+        await items.copy(wrap=away(TargetUnavailableError("away")))
+    assert len(tries) == RETRIES
+    with pytest.raises(TargetRefusedError):
+        await items.copy(wrap=away(TargetRefusedError("disk full")))
+    assert len(tries) == RETRIES + 1
+    (progress,) = await items.copy(parallel=3)
+    assert progress.finished
+    assert items.difference() == []

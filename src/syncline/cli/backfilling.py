@@ -114,7 +114,7 @@ def lines() -> Iterator[Callable[[Step], None]]:
     yield told
 
 
-class _Rate(ProgressColumn):
+class RateColumn(ProgressColumn):
     """Records per second."""
 
     def render(self, task: BarTask) -> Text:
@@ -130,7 +130,7 @@ def bars() -> Iterator[Callable[[Step], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f}"),
-        _Rate(),
+        RateColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[waiting]}", style="yellow"),
         console=err,

@@ -19,6 +19,7 @@ SUMMARIES = {
     "worker": "Apply changes until stopped (SIGTERM, Ctrl-C). Run several: they share the work.",
     "adopt": "Take over a target that was another source's copy: everything is written anew, what is foreign removed.",
     "backfill": "Bring in what was there before: mark every record, for the worker to write it.",
+    "copy": "Fill the tables of a PostgreSQL target: copied by ranges, as bytes, beside traffic and workers.",
     "resync": "Write every record again and remove every stray document: a full resync, done by the workers.",
     "serve": "Serve the operations page until stopped (SIGTERM, Ctrl-C).",
     "status": "Show how the synchronisation stands.",

@@ -18,6 +18,7 @@ from syncline.ports.copying import (
     Copies,
     Copy,
     Destination,
+    Layout,
     Range,
     RangeLostError,
     Ranges,
@@ -76,9 +77,13 @@ class Prospect:
     copy: Copy | None
     """Begun before, and not declared."""
     empty: bool
-    ranges: int = 0
-    rows: int = 0
-    bytes: int = 0
+    layout: Layout
+
+    @property
+    def bounds(self) -> Sequence[Bounds]:
+        """Its ranges; rows of a table that refer to others of it come in one transaction, or some would be refused."""
+        itself = self.destination.name in self.destination.parents
+        return [Bounds(None, None)] if itself else self.layout.bounds
 
 
 @dataclass(slots=True)
@@ -127,7 +132,9 @@ class Copier:
             destination = await self.ranges.describe(plan)
             copy = known.get(plan.id)
             begun = copy if copy is not None and copy.copied_at is None else None
-            found[destination.name] = Prospect(plan, destination, begun, await self.ranges.is_empty(plan))
+            layout = await self.copies.layout(plan, range_rows=self.sizes.rows, range_bytes=self.sizes.bytes)
+            empty = await self.ranges.is_empty(plan)
+            found[destination.name] = Prospect(plan, destination, begun, empty, layout)
         order = ordered({name: one.destination.parents for name, one in found.items()})
         return [found[name] for name in order.names], order
 
@@ -157,6 +164,17 @@ class Copier:
             await self._copy(table)
         return [table.progress for table in tables]
 
+    async def cancel(self, plans: Sequence[Plan]) -> list[str]:
+        """Give up the copies of tables that were begun: their changes are applied again, whatever the target holds."""
+        await self.ranges.prepare()
+        known = await self.copies.all()
+        begun = [plan for plan in plans if plan.id in known and known[plan.id].copied_at is None]
+        if begun:
+            for plan in begun:
+                await self.ranges.forget(known[plan.id])  # whoever is at one of these ranges is shut out
+            await self.copies.give_up([plan.id for plan in begun])
+        return [plan.name for plan in begun]
+
     async def _begin(self, plans: Sequence[Plan]) -> None:
         """Have marks wait, and see that no batch that was read before is written any more."""
         above = max((await self.target.lane_epochs()).values(), default=0)
@@ -177,14 +195,13 @@ class Copier:
         for one in prospects:
             copy = known[one.plan.id]
             ranges = await self.ranges.of(copy)
-            layout = await self.copies.layout(one.plan, range_rows=self.sizes.rows, range_bytes=self.sizes.bytes)
             if not ranges:
-                new.append((one, copy, [Bounds(None, None)] if refers_to_itself(one) else layout.bounds))
-            progress = Progress(one.plan.name, total=layout.rows)
+                new.append((one, copy))
+            progress = Progress(one.plan.name, total=one.layout.rows)
             tables.append(_Table(one.plan, copy, ranges, progress))
         if new and not replace:
-            await self._require_still_empty([one for one, _, _ in new])
-        await self.ranges.lay([(copy, one.plan, bounds) for one, copy, bounds in reversed(new)], replace=replace)
+            await self._require_still_empty([one for one, _ in new])
+        await self.ranges.lay([(copy, one.plan, one.bounds) for one, copy in reversed(new)], replace=replace)
         for table in tables:
             table.ranges = table.ranges or await self.ranges.of(table.copy)
             _count(table)
@@ -289,11 +306,6 @@ class Copier:
 
 def _is_due(copy: Copy | None) -> bool:
     return copy is None or copy.copied_at is None
-
-
-def refers_to_itself(one: Prospect) -> bool:
-    """Tell whether rows of a table refer to others of it: then one transaction must bring them all."""
-    return one.destination.name in one.destination.parents
 
 
 def _require_empty(filled: Sequence[Prospect]) -> None:

@@ -48,6 +48,7 @@ class SqlCarrier:
         tables: the target's, by entity.
         binary: entities whose values travel in binary form.
         schema: ours, in the target.
+        link: whose writes these are, for the capture of its way back.
         path: the ``search_path`` under which conditions are evaluated.
         connect_seconds: how long to wait for each connection.
 
@@ -61,11 +62,12 @@ class SqlCarrier:
         binary: Collection[int],
         *,
         schema: str,
+        link: str = "syncline",
         path: str | None = None,
         connect_seconds: int = 5,
     ) -> None:
         self._urls = without_pooler(source)[0], target
-        self._tables, self._binary, self._schema = tables, binary, schema
+        self._tables, self._binary, self._schema, self._link = tables, binary, schema, link
         self._path = {} if path is None else {"search_path": path}
         self._connect_seconds = connect_seconds
         self._source: Connection | None = None
@@ -101,6 +103,7 @@ class SqlCarrier:
                 mine = {"id": part.id, "attempt": attempt}
                 if target.execute(block("enter", self._schema), mine).fetchone() is None:
                     raise RangeLostError
+                target.execute("SELECT pg_catalog.set_config('syncline.link', %s, true)", [self._link])
                 copied = how(source, target, plan, part, tell)
                 target.execute(block("done", self._schema), {"id": part.id, "rows": copied.rows})
         return copied
