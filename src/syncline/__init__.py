@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from syncline.capture.sqlalchemy.commits import attach_tokens
     from syncline.capture.sqlalchemy.session import SessionCapture
     from syncline.engines.mongo.reads import Secondary
-    from syncline.errors import SynclineError, TargetUnavailableError
+    from syncline.errors import SynclineError, TargetUnavailableError, TokenError
     from syncline.tokens.freshness import Freshness
-    from syncline.tokens.token import TokenError
 
 __all__ = [
     "Freshness",

@@ -79,6 +79,34 @@ class TaskDroppedError(SynclineError):
     """A task would fail again and again, and was dropped."""
 
 
+class NobodyDrainsError(SynclineError):
+    """The queue is full and no worker is running."""
+
+
+class KeyFileError(SynclineError):
+    """Lines of the file are no keys."""
+
+
+class TokenError(SynclineError, ValueError):
+    """A text is not a read-your-writes token."""
+
+
+class CacheUnavailableError(SynclineError):
+    """The cache's store does not answer."""
+
+    retryable = True
+
+
+class LoadCancelledError(SynclineError):
+    """The load was cancelled from within."""
+
+    retryable = True
+
+
+class RowError(SynclineError):
+    """No row could be made for a table."""
+
+
 class PassLostError(SynclineError):
     """Somebody else goes on with this verification: this process was silent for too long."""
 
@@ -124,6 +152,31 @@ class SourceChangedError(SourceError):
     """The source is no longer the server that this worker knew: restarted, failed over or restored."""
 
     retryable = True
+
+
+class OvertakenError(SourceError):
+    """Somebody else installed since this installation was planned; what was done stays."""
+
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"somebody else installed at the same time: {reason}", hint="run it again, it goes on from here"
+        )
+
+
+class PartlyDoneError(SourceError):
+    """Some tables were locked by others for too long; what was done stays, and the next run goes on from there."""
+
+    retryable = True
+
+    def __init__(self, waiting: Sequence[Any], *, command: str = "syncline install") -> None:
+        tables = "\n  ".join(map(str, waiting))
+        super().__init__(
+            f"not all could be done, these tables are locked by others:\n  {tables}",
+            hint=f"when they have finished: `{command}`, which goes on from here",
+        )
+        self.waiting = tuple(waiting)
 
 
 class TargetError(SynclineError):
@@ -206,6 +259,10 @@ class NamedDatabaseUnavailableError(NamedDatabaseError):
 
 class MigrationError(SynclineError):
     """A migration cannot be written, read or applied."""
+
+
+class UnrenderedError(MigrationError):
+    """A revision does more than can be written as SQL."""
 
 
 class SchemaMoveError(SynclineError):

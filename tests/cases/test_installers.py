@@ -10,11 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.capture.postgres.carry_out import OvertakenError
 from syncline.capture.postgres.install import install, install_in_turn, plan
 from syncline.engines.opening import open_source
 from syncline.engines.postgres.lookout import PostgresLookout
-from syncline.errors import SourceError
+from syncline.errors import OvertakenError, SourceError
 from syncline.postgres.connection import connect
 from tests.integration.capture_case import Case, entity
 

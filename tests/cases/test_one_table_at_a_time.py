@@ -16,11 +16,11 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 from syncline.capture.postgres import carry_out, migrate
-from syncline.capture.postgres.install import PartlyDoneError, render, uninstall
+from syncline.capture.postgres.install import render, uninstall
 from syncline.cli.main import app
 from syncline.engines.memory.target import MemoryTarget
 from syncline.engines.postgres.plans import compile_plans
-from syncline.errors import ConfigError, NotInstalledError
+from syncline.errors import ConfigError, NotInstalledError, PartlyDoneError
 from syncline.insight.status import read_status
 from syncline.model.entity import Embed, TableName
 from syncline.postgres.connection import connect

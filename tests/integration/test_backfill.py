@@ -12,9 +12,9 @@ from bson.decimal128 import Decimal128
 
 from syncline.backfill import command
 from syncline.backfill.latency import Latency
-from syncline.backfill.pace import NobodyDrainsError, Pace
+from syncline.backfill.pace import Pace
 from syncline.backfill.sweep import id_from_text, id_to_text
-from syncline.errors import TargetUnavailableError
+from syncline.errors import NobodyDrainsError, TargetUnavailableError
 from syncline.ports import TaskKind
 from tests import programs
 from tests.pairs import entity, paired

@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from syncline.capture.postgres.carry_out import OvertakenError
 from syncline.capture.postgres.install import InstallOptions, install, plan, render
 from syncline.embedded.postgres import PrivatePostgres
-from syncline.errors import MappingError, NotInstalledError, PrivilegeError, SourceError, VersionError
+from syncline.errors import MappingError, NotInstalledError, OvertakenError, PrivilegeError, SourceError, VersionError
 from syncline.journal.registry import check, installed
 from syncline.model.entity import Embed, Entity, Fields, TableName
 from syncline.postgres.connection import connect

@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from syncline.capture.sqlalchemy.commits import attach_tokens
 from syncline.embedded.postgres import PrivatePostgres
-from syncline.errors import NotInstalledError
+from syncline.errors import NotInstalledError, TokenError
 from syncline.tokens import freshness as module
 from syncline.tokens import outlook
 from syncline.tokens.freshness import Freshness
-from syncline.tokens.token import INFO, TokenError, make, merge, parse
+from syncline.tokens.token import INFO, make, merge, parse
 from tests.cockroach.server import Simulator
 from tests.integration.capture_case import Case, entity
 from tests.relay import AT_ONCE, PATIENCE

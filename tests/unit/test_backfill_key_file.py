@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from syncline.backfill.key_file import KeyFile, KeyFileError
+from syncline.backfill.key_file import KeyFile
+from syncline.errors import KeyFileError
 from syncline.model.entity import Column
 from syncline.model.keys import KeyCodec
 

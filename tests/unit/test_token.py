@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncline.tokens.token import TokenError, make, merge, parse
+from syncline.errors import TokenError
+from syncline.tokens.token import make, merge, parse
 
 INSTALLATIONS = st.text("0123456789abcdef", min_size=8, max_size=8)
 TRANSACTIONS = st.sets(st.integers(1, (1 << 64) - 1), min_size=1, max_size=20)

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from syncline.errors import KeyFormatError, SynclineError
+from syncline.errors import KeyFileError, KeyFormatError
 from syncline.model.keys import KeyCodec
 
 NAMED = 10
 """Bad lines that are named; their number is told."""
 IN_MEMORY = 4 * 1024 * 1024
-
-
-class KeyFileError(SynclineError):
-    """Lines of the file are no keys."""
 
 
 class KeyFile:

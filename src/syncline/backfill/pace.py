@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.latency import Latency
-from syncline.errors import SynclineError
+from syncline.errors import NobodyDrainsError
 from syncline.ports import Pressure, Task, Tasks
 
 HOLD_SECONDS = 2.0
@@ -72,10 +72,6 @@ class Pace:
             max_lag=pace.max_lag if lag is None else timedelta(seconds=float(lag)),
             rate=pace.rate if rate is None else int(rate) or None,
         )
-
-
-class NobodyDrainsError(SynclineError):
-    """The queue is full and no worker is running."""
 
 
 class Pacer:

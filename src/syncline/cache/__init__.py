@@ -1,6 +1,6 @@
 """A cache in front of hot reads: one load for many readers, not older than the last invalidation, openly stale."""
 
-from syncline.cache.cache import Cache, LoadCancelledError, Reading
+from syncline.cache.cache import Cache, Reading
 from syncline.cache.listened import ListenedRevocations
 from syncline.cache.memory import MemoryStore
 from syncline.cache.observer import CacheObserver, Counts, Event
@@ -10,7 +10,8 @@ from syncline.cache.published import PublishedRevocations
 from syncline.cache.revocations import OneProcess, Revocations, removal_sql, revocation_sql, setup_sql
 from syncline.cache.sessions import SessionCache
 from syncline.cache.shared import RedisStore
-from syncline.cache.store import CacheUnavailableError, Store
+from syncline.cache.store import Store
+from syncline.errors import CacheUnavailableError, LoadCancelledError
 
 __all__ = [
     "Cache",

@@ -11,18 +11,12 @@ from typing import Any, Generic, TypeVar, cast
 
 from syncline.cache.flights import Flights
 from syncline.cache.observer import CacheObserver, Counts, Event
-from syncline.cache.store import CacheUnavailableError, Entry, Lifetime, Look, Stamp, Store
-from syncline.errors import SynclineError
+from syncline.cache.store import Entry, Lifetime, Look, Stamp, Store
+from syncline.errors import CacheUnavailableError, LoadCancelledError
 
 T = TypeVar("T")
 
 REMEMBERED_FAILURES = 1000
-
-
-class LoadCancelledError(SynclineError):
-    """The load was cancelled from within."""
-
-    retryable = True
 
 
 @dataclass(frozen=True, slots=True)

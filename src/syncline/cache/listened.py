@@ -12,9 +12,8 @@ import psycopg
 
 from syncline.cache.listener import INTERVAL, SILENCE, Listener
 from syncline.cache.revocations import Heard
-from syncline.cache.store import CacheUnavailableError
 from syncline.config.urls import host_of, source_url, without_pooler
-from syncline.errors import ConfigError, NotInstalledError, PoolerError
+from syncline.errors import CacheUnavailableError, ConfigError, NotInstalledError, PoolerError
 from syncline.postgres.lent import Pooling, SourceConnection
 from syncline.postgres.poolers import examine
 from syncline.postgres.sql import blocks

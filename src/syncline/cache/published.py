@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from syncline.cache.listener import INTERVAL, SILENCE, Listener
 from syncline.cache.revocations import DELAY, Heard
 from syncline.cache.shared import client
-from syncline.cache.store import CacheUnavailableError
+from syncline.errors import CacheUnavailableError
 
 if TYPE_CHECKING:
     from redis.asyncio.client import PubSub

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from syncline.cache.store import CacheUnavailableError
+from syncline.errors import CacheUnavailableError
 from syncline.postgres.sql import blocks
 
 Heard = Callable[[Sequence[bytes] | None], None]

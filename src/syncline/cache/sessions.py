@@ -9,12 +9,12 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
-from syncline.cache.cache import LoadCancelledError
 from syncline.cache.flights import Flights
 from syncline.cache.memory import TAGS_PER_ENTRY, Versions
 from syncline.cache.observer import CacheObserver, Counts, Event
 from syncline.cache.revocations import DELAY, OneProcess, Revocations, digest
 from syncline.cache.shelf import Kept, Shelf
+from syncline.errors import LoadCancelledError
 
 S = TypeVar("S")
 

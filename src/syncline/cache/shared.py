@@ -17,8 +17,8 @@ import orjson
 import structlog
 
 from syncline.breaker import CircuitBreaker
-from syncline.cache.store import CacheUnavailableError, Entry, Lifetime, Look, Stamp
-from syncline.errors import ConfigError
+from syncline.cache.store import Entry, Lifetime, Look, Stamp
+from syncline.errors import CacheUnavailableError, ConfigError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

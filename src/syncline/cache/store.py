@@ -7,14 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from syncline.errors import SynclineError
-
-
-class CacheUnavailableError(SynclineError):
-    """The cache's store does not answer."""
-
-    retryable = True
-
 
 @dataclass(frozen=True, slots=True)
 class Stamp:

@@ -16,7 +16,7 @@ PARTLY = 4
 
 async def partly(work: Coroutine[Any, Any, object]) -> Sequence[Waiting]:
     """Do it; give the tables that still wait."""
-    from syncline.capture.postgres.carry_out import PartlyDoneError
+    from syncline.errors import PartlyDoneError
 
     try:
         await work

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from syncline.errors import SynclineError
+from syncline.errors import TokenError
 
 INFO = "syncline_token"
 """Where ``session.info`` keeps the token of its last commit that wrote."""
@@ -20,10 +20,6 @@ MAX_LENGTH = 1024
 _PART = re.compile(r"1\.([0-9a-f]{8})\.([0-9a-z]{1,13}(?:-[0-9a-z]{1,13})*)")
 _MAX_TRANSACTION = (1 << 64) - 1
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-class TokenError(SynclineError, ValueError):
-    """A text is not a read-your-writes token."""
 
 
 def make(installation: str, transactions: Iterable[int]) -> str:

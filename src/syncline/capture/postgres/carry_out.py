@@ -22,7 +22,7 @@ from psycopg import AsyncConnection, sql
 from syncline.capture.postgres.install_plan import InstallPlan, Step
 from syncline.capture.postgres.state import read
 from syncline.capture.postgres.triggers import dollar_quoted
-from syncline.errors import SourceError
+from syncline.errors import OvertakenError, PartlyDoneError, SourceError
 from syncline.model.link import current
 from syncline.postgres.connection import first_line, translated
 
@@ -96,31 +96,6 @@ class Waiting:
             for one in self.holders
         ]
         return {"table": self.table, "entities": list(self.entities), "holders": holders}
-
-
-class OvertakenError(SourceError):
-    """Somebody else installed since this installation was planned; what was done stays."""
-
-    retryable = True
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"somebody else installed at the same time: {reason}", hint="run it again, it goes on from here"
-        )
-
-
-class PartlyDoneError(SourceError):
-    """Some tables were locked by others for too long; what was done stays, and the next run goes on from there."""
-
-    retryable = True
-
-    def __init__(self, waiting: Sequence[Waiting], *, command: str = "syncline install") -> None:
-        tables = "\n  ".join(map(str, waiting))
-        super().__init__(
-            f"not all could be done, these tables are locked by others:\n  {tables}",
-            hint=f"when they have finished: `{command}`, which goes on from here",
-        )
-        self.waiting = tuple(waiting)
 
 
 async def carry_out(

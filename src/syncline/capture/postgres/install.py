@@ -11,14 +11,7 @@ from typing import Any, Literal
 from psycopg import AsyncConnection, sql
 
 from syncline.capture.postgres import cockroach
-from syncline.capture.postgres.carry_out import (
-    OvertakenError,
-    PartlyDoneError,
-    carry_out,
-    overtaken,
-    prologue,
-    texts,
-)
+from syncline.capture.postgres.carry_out import carry_out, overtaken, prologue, texts
 from syncline.capture.postgres.columns import plan_columns
 from syncline.capture.postgres.event_triggers import plan_event_trigger
 from syncline.capture.postgres.grants import plan_grants
@@ -33,7 +26,7 @@ from syncline.capture.postgres.removal import plan_removal
 from syncline.capture.postgres.schema import plan_schema, plan_view
 from syncline.capture.postgres.state import read, read_facts, read_functions, read_locked, read_members, read_triggers
 from syncline.config.settings import SourceSettings
-from syncline.errors import MappingError, NotInstalledError, VersionError
+from syncline.errors import MappingError, NotInstalledError, OvertakenError, PartlyDoneError, VersionError
 from syncline.journal.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.journal.parts import Part, missing_parts
 from syncline.journal.registry import InstalledEntity, installed, require_version, schema_version

@@ -9,8 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from syncline.errors import SynclineError
-from syncline.tokens.token import TokenError
+from syncline.errors import SynclineError, TokenError
 from syncline.web.problems import Problem, invalid, problem_of
 
 

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from fastapi import Request, Response
 
+from syncline.errors import TokenError
 from syncline.tokens.freshness import Freshness
-from syncline.tokens.token import INFO, TokenError, merge, parse
+from syncline.tokens.token import INFO, merge, parse
 from syncline.web.problems import Problem
 
 HEADER = "Syncline-Token"

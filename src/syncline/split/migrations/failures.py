@@ -10,11 +10,11 @@ from alembic.script import Script
 from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 
-from syncline.errors import MigrationError, SynclineError
+from syncline.errors import MigrationError, SynclineError, UnrenderedError
 from syncline.split import grammar
 from syncline.split.connecting import clean
 from syncline.split.grammar import GrammarError
-from syncline.split.migrations.rendering import UnrenderedError, rendered
+from syncline.split.migrations.rendering import rendered
 from syncline.split.migrations.session import invalid_indexes
 from syncline.split.migrations.trees import Tree, where
 

@@ -9,11 +9,11 @@ from datetime import date
 from alembic.script import Script
 
 from syncline.config.named import SplitSettings
-from syncline.errors import RoutingError
+from syncline.errors import RoutingError, UnrenderedError
 from syncline.split import grammar
 from syncline.split.findings import Exemptions, Finding, Kind
 from syncline.split.grammar import GrammarError
-from syncline.split.migrations.rendering import UnrenderedError, rendered
+from syncline.split.migrations.rendering import rendered
 from syncline.split.migrations.trees import Tree
 from syncline.split.names import Name
 from syncline.split.ownership import Ownership

@@ -8,15 +8,11 @@ from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import Script
 
-from syncline.errors import MigrationError
+from syncline.errors import UnrenderedError
 from syncline.split.migrations.trees import Tree, where
 
 OFFLINE = {"dialect_name": "postgresql", "literal_binds": True, "dialect_opts": {"paramstyle": "named"}}
 """How Alembic is to write SQL."""
-
-
-class UnrenderedError(MigrationError):
-    """A revision does more than can be written as SQL."""
 
 
 def rendered(tree: Tree, revision: Script) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from syncline.errors import RowError
 from syncline.model.entity import Entity, Fields
 from syncline.testing.mapping import messages
 from syncline.testing.mapping.base import MappingCase
 from syncline.testing.mapping.comparison import shown_key
 from syncline.testing.mapping.declared import camel
 from syncline.testing.mapping.pair import Pair
-from syncline.testing.mapping.rows import Place, RowError, Rows
+from syncline.testing.mapping.rows import Place, Rows
 from syncline.testing.mapping.tables import Column, Table, find
 from syncline.testing.mapping.values import edge_texts, unstorable_texts
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from syncline.errors import SynclineError
+from syncline.errors import RowError
 from syncline.model.entity import Entity, TableName
 from syncline.testing.mapping.demands import conditions_of, kinds_of, parents_first
 from syncline.testing.mapping.tables import Column, ForeignKey, Table, find, named
@@ -24,10 +24,6 @@ TRIES = 40
 Values = dict[str, Any]
 Decide = Callable[[str, int, Random], Mapping[str, Any] | None]
 """The user's ``row``: table, running number and chance to the values of some columns; ``None``: no rows here."""
-
-
-class RowError(SynclineError):
-    """No row could be made for a table."""
 
 
 class Place(NamedTuple):
