@@ -95,3 +95,10 @@ def test_every_block_is_used(file: Path) -> None:
     used = re.compile("|".join(_readers(package, file.name.replace("_cockroach", ""))))
     names = re.findall(r"^-- name: (\w+)$", (SOURCE / file).read_text("utf-8"), re.MULTILINE)
     assert [name for name in names if not used.fullmatch(name)] == []
+
+
+def test_queue_size_and_lag_are_the_same_wherever_they_are_shown() -> None:
+    """By status, health, metrics and page; and by what a verification says beside its verdict."""
+    measures = sql.blocks("queries.sql", "syncline.insight")["measures"]
+    definitions = measures[measures.index("SELECT") : measures.index("AS lag_seconds")]
+    assert definitions in sql.blocks("verification.sql")["situation"]

@@ -28,10 +28,11 @@ SELECT EXISTS (SELECT FROM syncline.task WHERE entity = %(entity)s)
 SELECT syncline.lane_of(%(entity)s::smallint, k)::int FROM unnest(%(keys)s::text[]) WITH ORDINALITY AS q (k, place) ORDER BY place
 
 -- name: situation
--- Marks that wait, age of the oldest, live workers.
-SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'),
-       coalesce(extract(epoch FROM clock_timestamp()
-           - (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1)), 0)::float8,
+-- Queue size and lag as `syncline status` shows them (`measures`), and live workers.
+SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G') AS queue_size,
+       coalesce(extract(epoch FROM clock_timestamp() - least(
+           (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1),
+           (SELECT min(created_at) FROM syncline.task WHERE reason = 'truncate'))), 0)::float8 AS lag_seconds,
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp())
 
 -- name: waiting
