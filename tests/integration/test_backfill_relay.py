@@ -37,7 +37,7 @@ async def _held_after_reading_what_is_under_way(relay: Relay, worker, steps: Ste
     relay.sql("INSERT INTO item VALUES (2, 'y')")
     await stop.wait_reached(20)
     gate.set()
-    await until(lambda: relay.counts()["outbox"] == 1 and not worker._pump._under_way, what="one is acknowledged")
+    await until(lambda: relay.counts()["outbox"] == 1 and not worker._pump.in_flight.works, what="one is acknowledged")
     return stop
 
 
@@ -64,7 +64,9 @@ async def test_a_newer_mark_of_a_key_that_ends_meanwhile_is_found(relay: Relay, 
         relay.sql("UPDATE item SET name = 'y'")
         await stop.wait_reached(20)
         gate.set()
-        await until(lambda: relay.counts()["outbox"] == 1 and not worker._pump._under_way, what="it is acknowledged")
+        await until(
+            lambda: relay.counts()["outbox"] == 1 and not worker._pump.in_flight.works, what="it is acknowledged"
+        )
         stop.resume()
         await relay.equal(seconds=30)
 

@@ -347,7 +347,7 @@ async def test_wide_rows_keep_within_the_memory_bound(memory: Relay) -> None:
         nonlocal most
         await asyncio.sleep(0.005)
         for worker in memory.workers:
-            most = max(most, sum(work.bytes for work in worker._pump._under_way))
+            most = max(most, sum(work.bytes for work in worker._pump.in_flight.works))
 
     memory.target.before_apply = weigh
     async with memory.worker():

@@ -142,7 +142,7 @@ async def test_lanes_move_only_when_nothing_of_them_is_under_way(memory: Relay) 
         memory.target.before_apply = wait
         memory.sql("INSERT INTO item SELECT n, 'x' FROM generate_series(1, 90) AS n")
         await until(lambda: memory.target.writes)
-        busy = set(first._pump.lanes_under_way())
+        busy = set(first._pump.in_flight.lanes())
         assert len(busy) > 32
         async with memory.worker(ready=False) as second:
             await asyncio.sleep(1)

@@ -131,7 +131,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "lost-session-forgotten",
         "what a lost session had sent is not marked again",
-        [Swap(f"{RELAY}/worker.py", "Worker._serve", "pump.unfinished()", "{}")],
+        [Swap(f"{RELAY}/worker.py", "Worker._serve", "pump.in_flight.unfinished()", "{}")],
         [
             "tests/integration/test_relay_late.py::test_a_write_that_was_under_way_when_the_session_was_lost_is_made_good"
         ],

@@ -129,7 +129,7 @@ class Keeper:
     async def _beat(self) -> None:
         self._leases.report = self._report()
         grown = self._leases.grown
-        await self._leases.renew(prepare=self._prepare_target, busy=self._pump.lanes_under_way)
+        await self._leases.renew(prepare=self._prepare_target, busy=self._pump.in_flight.lanes)
         if self._leases.grown != grown:
             self._pump.wake()  # there are new lanes to read for
         waker = self._source.waker

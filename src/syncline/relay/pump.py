@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from syncline.relay.acknowledger import Acknowledger, together
 from syncline.relay.apart import MOST_REST, Apart
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.idle import Idler
+from syncline.relay.in_flight import DEPTH, InFlight
 from syncline.relay.leases import Leases
 from syncline.relay.outcome import Outcome
 from syncline.relay.outranked import Outranked
@@ -27,8 +28,6 @@ from syncline.relay.work import Work
 from syncline.relay.writer import Writer
 from syncline.telemetry.observer import Drop, Dropped, Observer
 
-DEPTH = 4
-"""Batches under way: one being read, two being written, one being acknowledged."""
 GATHER_SECONDS = 0.005
 """After so long another batch is begun although a small one is being written: the target is far away."""
 
@@ -54,7 +53,6 @@ class Pump:
     ) -> None:
         self._leases = leases
         self._observer = observer
-        self._settings = settings
         self._poison = Poison()
         self._reader = Reader(
             source,
@@ -89,15 +87,12 @@ class Pump:
         self._recovery = Recovery(target, plans, self._poison, observer)
         self._tally = Tally(plans, observer)
         self._idler = Idler(source.waker, poll=settings.poll.total_seconds())
-        self._slots = asyncio.Semaphore(DEPTH)
-        self._under_way: set[Work] = set()
+        self.in_flight = InFlight(most_bytes=settings.bytes_in_flight)
         self._done: asyncio.Queue[Outcome | None] = asyncio.Queue()
-        self._bytes = 0
         self._writing = 0  # of those that are not apart
         self._shared = 0  # batches so far that were not apart
         self._apart = 0
         self._apart_turn = asyncio.Lock()  # together they take one place among the batches under way
-        self._freed = asyncio.Event()
         self._stopping = False
         self._stop_asked = asyncio.Event()
         self._grown = leases.grown
@@ -121,18 +116,6 @@ class Pump:
     def stopped_entities(self) -> Mapping[int, str]:
         """Entities that cannot be served, and why."""
         return self._reader.stopped
-
-    def lanes_under_way(self) -> Collection[int]:
-        """List the lanes that have batches under way."""
-        return {lane for work in self._under_way for lane in work.leases}
-
-    def unfinished(self) -> dict[int, set[str]]:
-        """List the keys, by entity, whose writes may be on their way to the target without anybody waiting for them."""
-        keys: dict[int, set[str]] = {}
-        for work in self._under_way:
-            for entity, touched in work.touched.items() if work.sent else ():
-                keys.setdefault(entity, set()).update(touched.hints)
-        return keys
 
     def refresh(self, *, parked: set[int], asynchronous: bool) -> None:
         """Take in what the keeper reads now and then."""
@@ -169,26 +152,24 @@ class Pump:
             if self._poison.shrink:
                 await self._all_done()  # one at a time, to see which one the target cannot stand
             await self._idler.before_read()
-            await self._slots.acquire()
+            await self.in_flight.take_place()
             self._look_for_new_lanes()  # nothing comes between this and what ``next`` reads for
             work, more = await self._reader.next(few=not more)
             if work is None:
-                self._slots.release()
+                self.in_flight.give_back()
                 if not more:
                     await self._idler.rest(retry=bool(self._reader.under_way.held_back))
                 continue
             self._idler.stirred()
             self._shared += 1
-            self._under_way.add(work)
+            self.in_flight.works.add(work)
             for group in await self._reader.fill(work):
                 self._apart += 1
                 tasks.create_task(self._serve_apart(group))
-            self._bytes += work.bytes
+            self.in_flight.weigh(work)
             self._writing += 1
             tasks.create_task(self._write_all(work))
-            while self._bytes > self._settings.bytes_in_flight and self._under_way:
-                self._freed.clear()
-                await self._freed.wait()
+            await self.in_flight.until(lambda: self.in_flight.has_room)
             if not more:
                 await self._gather()
                 if not self._reader.under_way.held_back:
@@ -198,14 +179,10 @@ class Pump:
         """Let changes come together while a small batch is written: many batches cost more than large ones."""
         with suppress(TimeoutError):
             async with asyncio.timeout(GATHER_SECONDS):
-                while self._writing:
-                    self._freed.clear()
-                    await self._freed.wait()
+                await self.in_flight.until(lambda: not self._writing)
 
     async def _all_done(self) -> None:
-        while self._under_way or self._apart:
-            self._freed.clear()
-            await self._freed.wait()
+        await self.in_flight.until(lambda: not self.in_flight.works and not self._apart)
 
     async def _serve_apart(self, group: Apart) -> None:
         """Work off a group part by part, unless the target is in trouble: then it is left to a new pass."""
@@ -221,20 +198,18 @@ class Pump:
                     await self._pause(min(time.monotonic() - began, MOST_REST))
         self._reader.join(group)
         self._apart -= 1
-        self._freed.set()
+        self.in_flight.stir()
         self._idler.wake()
 
     async def _serve_part(self, work: Work, group: Apart) -> None:
-        self._under_way.add(work)
+        self.in_flight.works.add(work)
         await self._reader.planner.fill_part(work, group)
-        await self._slots.acquire()
-        self._bytes += work.bytes
+        await self.in_flight.take_place()
+        self.in_flight.weigh(work)
         outcome = await self._writer.write(work)
         group.count(outcome)
         self._hand_on(outcome)
-        while work in self._under_way:
-            self._freed.clear()
-            await self._freed.wait()
+        await self.in_flight.until(lambda: work not in self.in_flight.works)
 
     async def _write_all(self, work: Work) -> None:
         """Write a batch that is not apart, then hand it on."""
@@ -244,7 +219,7 @@ class Pump:
 
     def _hand_on(self, outcome: Outcome) -> None:
         self._reader.written(outcome)
-        self._freed.set()
+        self.in_flight.stir()
         self._done.put_nowait(outcome)
 
     async def _acknowledge_all(self) -> None:
@@ -288,14 +263,11 @@ class Pump:
 
     def _finish(self, outcome: Outcome) -> None:
         work = outcome.work
-        self._under_way.discard(work)
-        self._bytes -= work.bytes
         if outcome.waiting:
             self._reader.under_way.hold_back({record: self._conflicts.pause(record) for record in outcome.waiting})
         skipped = self._reader.under_way.skipped
         self._reader.release(work)
-        self._slots.release()
-        self._freed.set()
+        self.in_flight.end(work)
         if skipped or outcome.failure is not None:
             self._idler.wake()
 

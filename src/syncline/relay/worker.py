@@ -238,7 +238,7 @@ class Worker:
             await self._run_session(source, plans, pump, keeper, backoff)
         finally:
             await keeper.close()
-            self._unfinished = pump.unfinished()
+            self._unfinished = pump.in_flight.unfinished()
             if self._stopping.is_set():
                 with suppress(SynclineError):  # the source is away: what is not given back runs out
                     await self._mark_unfinished(source)
