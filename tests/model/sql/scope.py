@@ -74,6 +74,16 @@ class SqlScope:
     """What a record does that waits for a value or a reference in a circle: clear, remove, or nothing."""
     settles: str = "looks"
     """looks at the source before it parks; parks at once; or only waits."""
+    copies: bool = False
+    """The target is empty at the start, and the table is copied."""
+    marks_wait: bool = True
+    """Until the table is declared copied."""
+    captured_first: bool = True
+    """Changes leave marks before the copy reads."""
+    copy_fences: bool = True
+    """Lanes are taken from their workers when the copy begins."""
+    range_entered: bool = True
+    """A range's transaction locks its row, under the number of its attempt."""
     limit: int = 4_000_000
     livelocks: bool = True
 

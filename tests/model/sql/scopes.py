@@ -91,6 +91,18 @@ SWAP_APART = replace(
     SWAP, about="likewise, two workers", keys=2, begin_with=((1, 0), (2, 0)), lanes=2, owners=(0, 1), workers=2
 )
 
+COPY = SqlScope(
+    about="the table is copied, a row of it is deleted; a copier crashes",
+    copies=True,
+    workers=1,
+    begin_with=(PLAIN,),
+    script=(DELETE,),
+    faults=1,
+)
+READ_BEFORE = replace(
+    COPY, about="a worker has read a state before the copy begins", begin_with=(), script=(PUT, PUT), faults=0
+)
+
 SMALL: dict[str, SqlScope] = {
     "sql: fence": FENCE,
     "sql: fence, a row stands": OVER,
@@ -110,16 +122,25 @@ SMALL: dict[str, SqlScope] = {
         script=(((0, (1, 0)), (1, (1, 0))),),
         target_only=True,
     ),
+    "sql: copy": COPY,
+    "sql: copy, marks from before": READ_BEFORE,
     "sql: FOR SHARE": replace(FENCE, about="SELECT … FOR SHARE of the epoch instead", fence="share"),
 }
 """Explored by every run of the tests."""
 
 LARGE: dict[str, SqlScope] = {
     "sql: crossed lanes": CROSSED,
+    "sql: copy, 2 faults": replace(COPY, about="likewise, it comes back", faults=2, script=(DELETE, PUT)),
+    "sql: copy, 2 workers": replace(COPY, workers=2),
+    "sql: copy, 2 keys": replace(COPY, keys=2, begin_with=(PLAIN, PLAIN), script=(DELETE, ((1, None),), PUT)),
 }
 """Explored by ``make model``."""
 
 MUTANTS: dict[str, SqlScope] = {
+    "sql: marks flow beside the copy": replace(COPY, marks_wait=False),
+    "sql: a range is not entered": replace(COPY, range_entered=False),
+    "sql: capture after the copy's snapshot": replace(COPY, captured_first=False),
+    "sql: the copy does not fence": replace(READ_BEFORE, copy_fences=False),
     "sql: no lock": replace(OVER, fence="no lock"),
     "sql: lock and epoch in one statement": replace(OVER, fence="lock and read at once"),
     "sql: unknown outcome keeps the epoch": replace(FENCE, kinds="t", unknown_costs_epoch=False),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from tests.model.sql.scope import FENCES, SqlScope, Step
-from tests.model.sql.state import NOBODY, Item, Refusal, Row, State, Transaction, forgetting, put, with_worker
+from tests.model.sql.state import COPIER, NOBODY, Item, Refusal, Row, State, Transaction, forgetting, put, with_worker
 
 Operation = tuple[str, int]
 BEFORE = {"clear", "loosen", "remove"}
@@ -23,6 +23,9 @@ REMOVES = {"delete", "remove"}
 def program(scope: SqlScope, lanes: tuple[tuple[int, int], ...], items: tuple[Item, ...]) -> tuple[Operation, ...]:
     """List the operations of a transaction: name and place (of a lane or an item)."""
     operations: list[Operation] = []
+    if not lanes:
+        entering = [("enter", 0)] if scope.range_entered else []
+        return (*entering, *(("item", place) for place in range(len(items))), ("commit", 0))
     for part in FENCES[scope.fence]:
         if part in {"locks", "share", "record"}:
             operations += [({"locks": "lock"}.get(part, part), place) for place in range(len(lanes))]
@@ -54,6 +57,9 @@ def work(scope: SqlScope, state: State) -> Iterator[Step]:
 
 def _name(one: Transaction) -> str:
     client = f"of worker {one.client}" if one.client != NOBODY else "whose client is gone"
+    if not one.lanes:
+        gone = ", whose client is gone" if one.client == NOBODY else ""
+        return f"the copy's transaction (attempt {one.attempt}{gone})"
     epochs = "+".join(str(epoch) for _, epoch in one.lanes)
     return f"the transaction {client} ({epochs}.{one.number})"
 
@@ -68,7 +74,12 @@ def _next(scope: SqlScope, state: State, one: Transaction, others: tuple[Transac
     if blockers(scope, state, one, others):
         return
     on, who = one._replace(at=one.at + 1), _name(one)
-    if name == "lock":
+    if name == "enter":
+        if (state.copy.attempt, state.copy.done) == (one.attempt, False):
+            yield ("{} locks the range, which is its own", who), _with(state, others, on)
+        else:
+            yield ("{} finds that the range is not its own", who), _aborted(state, one, others, frozenset())
+    elif name == "lock":
         yield ("{} locks lane {}, shared", who, one.lanes[place][0]), _with(state, others, on)
     elif name in {"read", "share"}:
         checked = one.lanes if name == "read" else one.lanes[place : place + 1]
@@ -101,6 +112,8 @@ def blockers(
 ) -> tuple[Transaction, ...]:
     """List the transactions that this one waits for."""
     name, place = program(scope, one.lanes, one.items)[one.at]
+    if name == "enter":
+        return tuple(other for other in others if entered(other))
     if name == "lock" and scope.queues:
         lane = one.lanes[place][0]
         asked = any(worker.lanes[lane].stage == "asking" for worker in state.workers)
@@ -113,6 +126,11 @@ def blockers(
     if name in {"put", "delete"}:
         return tuple(_waits(scope, state, one, others, tuple(item for item in one.items if item.kind == name)))
     return ()
+
+
+def entered(one: Transaction) -> bool:
+    """Tell whether a transaction holds the range's row."""
+    return not one.lanes and one.at > 0
 
 
 def holds(scope: SqlScope, one: Transaction, lane: int, what: str) -> bool:
@@ -132,7 +150,7 @@ def _waits(
         theirs = dict(other.effects)
         for kind, key, row in items:
             visible = mine.get(key, rows[key])
-            if kind not in {"put", "loosen"} and not visible.there:
+            if kind not in {"put", "loosen", "insert"} and not visible.there:
                 continue  # it sees no row, and does nothing
             holder = kind == "put" and row.value and _holder(rows, mine, key, row.value)
             children = [child for child, at in enumerate(rows) if mine.get(child, at).parent == key + 1]
@@ -179,6 +197,8 @@ def _apply(scope: SqlScope, rows: tuple[Row, ...], mine: dict[int, Row], items: 
     """Apply items to what a transaction has written; the first refusal, if there is one."""
     for kind, key, row in items:
         visible = mine.get(key, rows[key])
+        if kind == "insert" and not visible.there:
+            mine[key] = row
         if kind == "put":
             if row.value and (holder := _holder(rows, mine, key, row.value)):
                 return Refusal(key, "value", holder - 1)
@@ -222,8 +242,13 @@ def _commit(scope: SqlScope, state: State, one: Transaction, others: tuple[Trans
     for lane, epoch in one.lanes:
         if scope.fence == "record last":
             records[lane] = (epoch, one.number)
+    if not one.lanes:
+        seen = [max(version, rows[key].version) for key, version in enumerate(seen)]
     target = state.target._replace(rows=tuple(rows), seen=tuple(seen), records=tuple(records))
     after = state._replace(target=target, transactions=others, went_back=back)
+    if not one.lanes:
+        yield ("{} commits", _name(one)), _copied(after, one)
+        return
     answered = after
     if one.client != NOBODY:
         worker = state.workers[one.client]
@@ -236,11 +261,19 @@ def _commit(scope: SqlScope, state: State, one: Transaction, others: tuple[Trans
         yield ("{} commits, and its answer is lost", _name(one)), after._replace(faults=state.faults - 1)
 
 
+def _copied(state: State, one: Transaction) -> State:
+    """Note, in the same transaction, that the range is done."""
+    mine = one.client == COPIER and state.copy.stage == "sent"
+    return state._replace(copy=state.copy._replace(done=True, stage="done" if mine else state.copy.stage))
+
+
 def _aborted(state: State, one: Transaction, others: tuple[Transaction, ...], lost: frozenset[int]) -> State:
     """Roll back, and tell the client: the batch is dropped, and the lanes that are somebody else's are forgotten."""
     after = state._replace(transactions=others)
     if one.client == NOBODY:
         return after
+    if one.client == COPIER:
+        return after._replace(copy=after.copy._replace(stage="", items=()))
     worker = after.workers[one.client]
     left = tuple(batch for batch in worker.batches if batch.number != one.number)
     held = frozenset(lane for lane, epoch in one.lanes if lane in lost and worker.lanes[lane].epoch == epoch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 NOBODY = -1
+COPIER = -2
 
 
 class Row(NamedTuple):
@@ -54,7 +55,8 @@ class Target(NamedTuple):
 
 class Item(NamedTuple):
     """What a batch does with one key. kind: put, delete; clear: the unique column is set to a placeholder;
-    loosen: the row is written without its reference; remove: the row is taken away and written anew."""
+    loosen: the row is written without its reference; remove: the row is taken away and written anew; insert: a copied row,
+    which changes nothing where there is one."""
 
     kind: str
     key: int
@@ -74,16 +76,18 @@ class Transaction(NamedTuple):
     """A batch on the target's server."""
 
     client: int
-    """The worker that waits for the answer; ``NOBODY``: it is gone, or has given up."""
+    """The worker that waits for the answer; ``COPIER``: a copier; ``NOBODY``: it is gone, or has given up."""
     number: int
     lanes: tuple[tuple[int, int], ...]
-    """Lane and epoch, in the order of the locks."""
+    """Lane and epoch, in the order of the locks; none: a range that is copied."""
     items: tuple[Item, ...]
     at: int = 0
     """Operations done."""
     effects: tuple[tuple[int, Row], ...] = ()
     """Rows written and not committed."""
     refused: tuple[Refusal, ...] = ()
+    attempt: int = 0
+    """Of a range."""
 
 
 class Batch(NamedTuple):
@@ -119,6 +123,26 @@ class Worker(NamedTuple):
         return hold.epoch if hold.stage == "announced" else 0
 
 
+class Copy(NamedTuple):
+    """The initial copy of the table, which is one range. stage: '' (idle), attempt, read, sent, done."""
+
+    begun: bool = False
+    """Marks wait, in the source."""
+    fencing: bool = False
+    """The lanes' new epochs are still to be announced."""
+    declared: bool = True
+    """Marks are read."""
+    stage: str = ""
+    mine: int = 0
+    """The copier's attempt."""
+    items: tuple[Item, ...] = ()
+    """What it has read."""
+    attempt: int = 0
+    """As it stands in the target."""
+    done: bool = False
+    """Likewise."""
+
+
 class State(NamedTuple):
     """One moment."""
 
@@ -130,6 +154,7 @@ class State(NamedTuple):
     """How much may still go wrong."""
     went_back: int = -1
     """Ghost: the key whose older state readers have seen after a newer one."""
+    copy: Copy = Copy()
 
 
 T = TypeVar("T")

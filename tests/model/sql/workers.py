@@ -34,7 +34,8 @@ def application(scope: SqlScope, state: State) -> Iterator[Step]:
     for key, content in scope.script[source.begun]:
         rows[key] = Row(version) if content is None else Row(version, True, *content)
         words.append(f"key {key} is {'deleted' if content is None else f'v{version} {content}'}")
-    marks = source.marks | {(key, version) for key, _ in scope.script[source.begun]}
+    captured = scope.captured_first or state.copy.stage in {"read", "sent", "done"} or state.copy.declared
+    marks = source.marks | {(key, version) for key, _ in scope.script[source.begun] if captured}
     changed = source._replace(rows=tuple(rows), marks=marks, begun=source.begun + 1, commits=version)
     yield ("source: {}", ", ".join(words)), state._replace(source=changed)
 
@@ -125,6 +126,8 @@ def _begin(scope: SqlScope, state: State, number: int) -> Iterator[Step]:
     }
     taken = {key for batch in worker.batches for key in batch.keys} if scope.one_batch_a_key else set()
     due = sorted({key for key, _ in state.source.marks if key % scope.lanes in mine} - taken)
+    if state.copy.begun and not state.copy.declared and scope.marks_wait:
+        return
     new = max([0, *_numbers(state)]) + 1
     for size in range(1, len(due) + 1):
         for keys in combinations(due, size):

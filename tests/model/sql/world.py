@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.search import Result, search
-from tests.model.sql import server, workers
+from tests.model.sql import copying, server, workers
 from tests.model.sql.scope import SqlScope, Step
-from tests.model.sql.state import Hold, Lease, Row, Source, State, Target, Worker
+from tests.model.sql.state import Copy, Hold, Lease, Row, Source, State, Target, Worker
 
 
 class SqlWorld:
@@ -25,12 +25,13 @@ class SqlWorld:
         rows = tuple(Row() if content is None else Row(version, True, *content) for content in contents)
         owners = scope.owners or (0,) * scope.lanes
         source = Source(rows, frozenset(), tuple(Lease(owner, 1, True) for owner in owners), frozenset(), 0, version)
-        target = Target(rows, ((1, 0),) * scope.lanes, tuple(row.version for row in rows))
+        there = (Row(),) * scope.keys if scope.copies else rows
+        target = Target(there, ((1, 0),) * scope.lanes, tuple(row.version for row in there))
         held = tuple(
             Worker(tuple(Hold(1, "announced") if owner == number else Hold() for owner in owners))
             for number in range(scope.workers)
         )
-        return State(source, target, (), held, scope.faults)
+        return State(source, target, (), held, scope.faults, copy=Copy(declared=not scope.copies))
 
     def normal(self, state: State) -> State:
         """Only the order of batch numbers matters; what readers saw go back matters at once."""
@@ -50,13 +51,14 @@ class SqlWorld:
 
     def steps(self, state: State) -> Iterator[Step]:
         """Let the application, the server and the workers do whatever they may do next."""
-        for actions in (workers.application, server.work, workers.renew, workers.read, workers.expire):
+        parts = (workers.application, server.work, workers.renew, workers.read, workers.expire, copying.copying)
+        for actions in parts:
             yield from actions(self._scope, state)
 
     def at_rest(self, state: State) -> bool:
         """No marks, nothing under way."""
         under_way = state.transactions or any(worker.batches for worker in state.workers)
-        return not state.source.marks and not under_way
+        return not state.source.marks and not under_way and state.copy.declared
 
     def violation(self, before: State, after: State) -> str:
         """Say what a step has broken."""
