@@ -36,7 +36,7 @@ class Copy:
 
     def both(self, ddl: str) -> None:
         for side in (self.here, self.there):
-            side.execute(ddl)  # type: ignore[call-overload]
+            side.execute(ddl)
 
     def configure(self, entities: str, *, more: str = "", target: str = "") -> None:
         """Write the file; ``entities`` are names, or sections as they stand in it."""
@@ -88,7 +88,7 @@ class Copy:
         """Wait until a query's only value is what it should be (by default: true)."""
         deadline, found = time.monotonic() + PATIENCE, None
         while time.monotonic() < deadline:
-            found = (self.there if there else self.here).execute(query).fetchone()  # type: ignore[call-overload]
+            found = (self.there if there else self.here).execute(query).fetchone()
             if found and (found[0] == is_ if is_ is not None else found[0]):
                 return found[0]
             time.sleep(0.05)
@@ -106,6 +106,6 @@ class Copy:
         found = []
         for table in tables:
             query = f"SELECT t::text FROM {table} AS t"
-            here, there = ({row[0] for row in side.execute(query)} for side in (self.here, self.there))  # type: ignore[call-overload]
+            here, there = ({row[0] for row in side.execute(query)} for side in (self.here, self.there))
             found += [(table, row) for row in sorted(here ^ there)]
         return found

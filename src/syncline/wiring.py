@@ -199,6 +199,8 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
             observer.tell(Noticed(Notice.CONFIGURATION_DIFFERS, "warning", message))
 
     async def compile_(source: Source) -> Plans:
+        if isinstance(target, SqlTarget):
+            target.source = f"{source.identity.system} {source.identity.started}"
         return await source.compile(settings.entities, differs=differs)
 
     async def tasks(source: Source, plans: Plans) -> None:

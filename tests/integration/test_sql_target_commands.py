@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def test_rows_go_to_another_table_by_declared_renames_and_drops(copy: Copy) -> N
 def test_a_table_that_cannot_be_a_target_is_refused_before_anything_is_changed(
     copy: Copy, ddl: str, entities: str, says: str
 ) -> None:
-    copy.there.execute(ddl)  # type: ignore[call-overload]
+    copy.there.execute(ddl)
     copy.configure(entities)
     assert says in copy.refused("install", "--yes")
     assert copy.here.execute("SELECT to_regclass('syncline.meta')").fetchone() == (None,)
@@ -183,19 +184,44 @@ def test_a_table_that_cannot_be_a_target_is_refused_before_anything_is_changed(
 
 def test_a_table_is_never_kept_equal_to_itself(copy: Copy) -> None:
     copy.configure("person", target=f'url = "{copy.source}"\n')
+    assert "source and target are one database" in copy.refused("config", "check", "--offline")
+    copy.configure("person")
+    copy("install", "--yes")
+    spelt = re.sub(r"host=([^&]+)", r"host=\1/", copy.source)
+    assert spelt != copy.source
+    copy.configure("person", target=f'url = "{spelt}"\n')
     assert "source and target are one database" in copy.refused("config", "check")
-    spelt = (
-        copy.source.replace("postgresql://", "postgres://")
-        + ("&" if "?" in copy.source else "?")
-        + "application_name=x"
-    )
-    spelt = spelt.replace("127.0.0.1", "localhost")
+    assert "source and target are one database" in copy.refused("install", "--yes")
+    with copy.worker() as worker:
+        assert worker.wait(60) == 3
+    assert "source and target are one database" in copy.log.read_text()
+
+
+def test_another_table_of_the_same_database_may_be_the_target(copy: Copy) -> None:
     copy.here.execute("CREATE TABLE other (LIKE person INCLUDING ALL)")
     copy.configure('[entities.person]\ntarget_table = "other"\n', target=f'url = "{copy.source}"\n')
     copy("install", "--yes")
     with copy.worker():
         copy.here.execute("INSERT INTO person VALUES (1, 'a')")
         copy.until("SELECT count(*) FROM other", is_=1)
+
+
+def test_a_key_that_is_not_the_primary_key_of_the_target_is_the_one_that_counts(copy: Copy) -> None:
+    copy.there.execute(
+        "ALTER TABLE person DROP CONSTRAINT person_boss_fkey; ALTER TABLE visit DROP CONSTRAINT visit_person_fkey"
+    )
+    copy.there.execute(
+        "ALTER TABLE person DROP CONSTRAINT person_pkey, ADD UNIQUE (id), ADD row int GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+    )
+    copy.configure("person")
+    copy("install", "--yes")
+    with copy.worker():
+        copy.here.execute(
+            "INSERT INTO person VALUES (5, 'a'), (6, 'b'); DELETE FROM person WHERE id = 6; UPDATE person SET email = 'c'"
+        )
+        copy.drained()
+        assert copy.there.execute("SELECT id, email FROM person").fetchall() == [(5, "c")]
+    assert "changed since the installation" not in copy.log.read_text()
 
 
 @pytest.mark.parametrize(

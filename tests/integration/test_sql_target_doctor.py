@@ -66,7 +66,7 @@ def test_what_would_go_wrong_is_named_with_what_mends_it(
     copy: Copy, ddl: str, check: str, level: str, says: str
 ) -> None:
     copy("install", "--yes")
-    copy.there.execute(ddl)  # type: ignore[call-overload]
+    copy.there.execute(ddl)
     found = of_target(copy)
     assert found[check][0] == level
     assert says in found[check][1]
@@ -82,7 +82,7 @@ def test_what_would_go_wrong_is_named_with_what_mends_it(
 )
 def test_what_does_no_harm_is_not_named(copy: Copy, ddl: str) -> None:
     copy("install", "--yes")
-    copy.there.execute(ddl)  # type: ignore[call-overload]
+    copy.there.execute(ddl)
     levels = {level for name, (level, _) in of_target(copy).items() if name != "durability"}
     assert levels == {"ok"}
 

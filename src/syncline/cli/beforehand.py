@@ -26,11 +26,12 @@ async def look_at_target(settings: Settings, wanted: InstallPlan, source: Connec
     """
     from syncline.config import redact
     from syncline.insight import reach
+    from syncline.model.projections import served
     from syncline.wiring import opened_target
 
     moment = min(settings.target.connect_timeout, TARGET_TIMEOUT)
     brief = replace(settings, target=settings.target.model_copy(update={"connect_timeout": moment}))
-    entities = [one.entity for one in wanted.projections] or settings.entities
+    entities = [served(one) for one in wanted.projections] or settings.entities
     fields = {one.entity.name: one.names for one in wanted.projections}
     try:
         async with opened_target(brief) as target:

@@ -17,7 +17,7 @@ from syncline.model.entity import DOCUMENTS, ROWS, Entity, Shape, TableName
 from syncline.model.json_names import Verbatim
 from syncline.model.mapping import Projection
 from syncline.model.mark import MAX_BATCH, epoch_of
-from syncline.model.projections import projection_of
+from syncline.model.projections import projection_of, served
 from syncline.narrowing import is_of_records
 from syncline.ports import Document, Target
 from syncline.postgres.catalog import read_shape
@@ -113,7 +113,7 @@ async def explain(
     of_key = {"entity": known[0]["id"], "key": text}
     row, included = await _row(connection, projection, text)
     parked = await reach.rows(connection, "parked_entry", **of_key)
-    document, error = await _document(target, projection.entity, projection.codec.document_id(text))
+    document, error = await _document(target, served(projection), projection.codec.document_id(text))
     return Explanation(
         entity=entity.name,
         key=text,

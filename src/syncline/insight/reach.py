@@ -158,11 +158,11 @@ async def ping_source(connection: Connection) -> DatabaseState:
 
 
 async def system_of(connection: Connection) -> str:
-    """Say which cluster and database this is; empty: it does not tell (CockroachDB, not every role may ask it)."""
+    """Say which database of which running server this is; empty: it does not tell (a CockroachDB)."""
     if dialect_of(connection) is Dialect.COCKROACHDB:
         return ""
     found = await query(connection, statements("queries.sql", Dialect.POSTGRESQL)["identity"])
-    return str(found[0]["system"])
+    return f"{found[0]['system']} {found[0]['started']}"
 
 
 def name_of(state: DatabaseState, configured: str) -> str:

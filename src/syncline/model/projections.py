@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from syncline.model.entity import ROWS, Entity, Shape, TableName
 from syncline.model.mapping import Projection
@@ -20,3 +21,9 @@ def projection_of(
     """
     kind = RowProjection if entity.form == ROWS else Projection
     return kind(entity, shape, children, path=path)
+
+
+def served(projection: Projection) -> Entity:
+    """Give the entity as a target needs it: a table there may have another primary key, so rows' key is spelt out."""
+    entity = projection.entity
+    return replace(entity, key=tuple(column.name for column in projection.key)) if entity.form == ROWS else entity

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -70,8 +69,7 @@ class RowProjection(Projection):
         fields = entity.fields
         if declared := meaningless(entity):
             raise MappingError(f"{entity.name}: {declared[0]}", hint=declared[1])
-        self.shape, self.key = shape, choose_key(entity, shape)
-        self.entity = replace(entity, key=tuple(column.name for column in self.key))  # the target's may be another one
+        self.entity, self.shape, self.key = entity, shape, choose_key(entity, shape)
         self.codec = RowCodec(self.key, [field_name(fields, column.name) for column in self.key])
         self.ids = ()
         key = {column.name for column in self.key}

@@ -249,7 +249,7 @@ class ConfiguredTarget(Target, Protocol):
         Args:
             entities: whose records are to go there.
             fields: what a record holds, by the entity's name; of others nothing is known.
-            system: the source's identity, where it is known: nothing can be kept equal to itself.
+            system: which database of which running server the source is, if known: nothing is kept equal to itself.
 
         Raises:
             UnsuitableTargetError: at least one cannot; every one is named.

@@ -14,7 +14,7 @@ from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Row
 from syncline.model.mark import Mark
-from syncline.model.projections import projection_of
+from syncline.model.projections import projection_of, served
 from syncline.narrowing import Narrowed, narrowed
 from syncline.ports import Plan as Plan  # noqa: PLC0414  for the relay, for now
 from syncline.ports import States as States  # noqa: PLC0414
@@ -71,7 +71,7 @@ def compile_plan(
         tuple(text(embed_query(embed, key_function)) for embed in projection.embeds),
         None if together is None else text(together),
     )
-    return Plan(entity_id, projection.entity, projection, queries)
+    return Plan(entity_id, served(projection), projection, queries)
 
 
 async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -> States:

@@ -4,9 +4,11 @@
 SET LOCAL search_path = ''
 
 -- name: system
--- Who this server is, and which database, in the same words as the source says it (journal/queries.sql).
+-- Which server this is, and which database, in the same words as the source says it (journal/queries.sql). A copy of a
+-- data directory has the same identifiers: it was started at another moment.
 SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '/'
        || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+       || ' ' || pg_catalog.pg_postmaster_start_time()::text
 
 -- name: find
 SELECT c.oid, n.nspname, c.relname, c.relkind

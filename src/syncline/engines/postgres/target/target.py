@@ -74,8 +74,8 @@ class SqlTarget:
         """Lane to the epoch under which something may still be written that nobody waits for."""
         self._refused: dict[tuple[TableName, str], int] = {}
         self._entities: tuple[Entity, ...] = ()
-        self._apart_from = ""
-        """The source that is known to be another database, or to have other tables."""
+        self.source = ""
+        """Which database of which running server the source is, until it is known to be another one."""
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create our own tables; look at users', which must be there. Idempotent.
@@ -288,9 +288,9 @@ class SqlTarget:
         """Store ``beat`` unless another system's is stored, or a higher count of its own; give what was there."""
         async with self._session(control=True) as connection:
             with translated():
-                if beat.system != self._apart_from:
-                    await suitability.require_apart(connection, self._entities, beat.system)
-                    self._apart_from = beat.system
+                if self.source:
+                    await suitability.require_apart(connection, self._entities, self.source)
+                    self.source = ""
                 return await self._control.beat(connection, beat, over)
 
     async def read_beat(self) -> Beat | None:
