@@ -10,14 +10,15 @@ then it lets the write go on and says that there is a gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from psycopg import sql
 
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
-from syncline.model.link import current
+from syncline.model.link import Link, current
 from syncline.model.types import PINNED_SETTINGS
 from syncline.postgres.sql import blocks
 
@@ -37,6 +38,8 @@ ALWAYS, REPLICA = "A", "R"
 """``pg_trigger.tgenabled``: fires whoever writes; fires where replication writes."""
 ROW, INSERT, DELETE, UPDATE, TRUNCATE = 1, 4, 8, 16, 32
 """Bits of ``pg_trigger.tgtype``."""
+_ID, _STEM = "\0id", "\0stem"
+"""Stand for the entity in a body that is composed for many; PostgreSQL's names and texts have no such character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,40 @@ class Function:
     settings: Mapping[str, str]
     volatility: str
     definer: bool
-    create: tuple[sql.Composed, ...]
+    """It is a trigger's; else it gives the key."""
 
     @property
     def identity(self) -> tuple[str, tuple[str, ...]]:
         """Name and argument types."""
         return self.name, self.arguments
 
+    @property
+    def create(self) -> tuple[sql.Composed, ...]:
+        """Compose what makes it."""
+        name, arguments = _ours(self.name), _types(self.arguments)
+        set_, body = _set_clauses(self.settings), dollar_quoted(self.body)
+        if self.definer:
+            made = _template("trigger_function").format(function=name, settings=set_, body=body)
+            revoke = _template("revoke_function").format(function=name, arguments=arguments)
+            said = f"Syncline: puts changes into {current().schema}.outbox, for entity {self.entity}."
+            return made, revoke, self._comment(said)
+        volatility = sql.SQL("IMMUTABLE" if self.volatility == "IMMUTABLE" else "STABLE")
+        made = _template("key_function").format(
+            function=name, arguments=arguments, volatility=volatility, settings=set_, body=body
+        )
+        return made, self._comment(f"Syncline: the key of entity {self.entity} as text.")
+
+    def _comment(self, said: str) -> sql.Composed:
+        return _template("function_comment").format(
+            function=_ours(self.name), arguments=_types(self.arguments), comment=sql.Literal(said)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """A trigger as it must be."""
 
+    entity: int
     table: TableName
     name: str
     function: str
@@ -88,7 +113,24 @@ class Trigger:
     new_table: str | None = None
     enabled: str = ALWAYS
     """``pg_trigger.tgenabled``."""
-    create: tuple[sql.Composed, ...] = ()
+
+    @property
+    def create(self) -> tuple[sql.Composed, ...]:
+        """Compose what makes it, or makes it what it must be."""
+        name, table = sql.Identifier(self.name), _table(self.table)
+        made = _template(f"trigger_{self.function.rpartition('_')[2]}").format(
+            trigger=name,
+            function=_ours(self.function),
+            table=table,
+            event={INSERT: sql.SQL("INSERT"), DELETE: sql.SQL("DELETE")}.get(self.type, sql.SQL("")),
+            rows=sql.SQL("NEW" if self.new_table else "OLD"),
+        )
+        said = (
+            f"Syncline: captures changes, for entity {self.entity}. `syncline install` puts it back, "
+            "`syncline uninstall` removes it."
+        )
+        comment = _template("trigger_comment").format(trigger=name, table=table, comment=sql.Literal(said))
+        return made, enable_trigger(self.table, self.name, self.enabled), comment
 
 
 def key_expression(columns: Sequence[Column], row: str) -> sql.Composed:
@@ -111,19 +153,7 @@ def key_function(entity: int, columns: Sequence[Column]) -> Function:
     volatility = "IMMUTABLE" if plain or settings else "STABLE"
     texts = ", ".join(f"${place}::pg_catalog.text" for place in range(1, len(columns) + 1))
     body = f"SELECT {texts}" if len(columns) == 1 else f"SELECT pg_catalog.jsonb_build_array({texts})::pg_catalog.text"
-    create = _template("key_function").format(
-        function=_ours(name),
-        arguments=_types(arguments),
-        volatility=sql.SQL("IMMUTABLE" if volatility == "IMMUTABLE" else "STABLE"),
-        settings=_set_clauses(settings),
-        body=dollar_quoted(body),
-    )
-    comment = _template("function_comment").format(
-        function=_ours(name),
-        arguments=_types(arguments),
-        comment=sql.Literal(f"Syncline: the key of entity {entity} as text."),
-    )
-    return Function(entity, name, arguments, body, settings, volatility, definer=False, create=(create, comment))
+    return Function(entity, name, arguments, body, settings, volatility, definer=False)
 
 
 def _arguments(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -140,22 +170,38 @@ def pinned(columns: Iterable[Column]) -> dict[str, str]:
 
 def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
     """Compose the functions that one watch needs."""
-    own = not watch.embed
+    settings = _SEARCH_PATH | pinned(watch.columns)
+    return tuple(
+        Function(watch.entity, f"capture_{watch.stem}_{role}", (), body, settings, "VOLATILE", definer=True)
+        for role, body in _bodies(watch, by_row=by_row)
+    )
+
+
+def _bodies(watch: Watch, *, by_row: bool) -> Iterator[tuple[str, str]]:
+    """Write the bodies by role; what is the same for all tables with such keys is composed once."""
+    for role, body in _bodies_of(watch.columns, own=not watch.embed, by_row=by_row, link=current()):
+        yield role, body.replace(_ID, str(watch.entity)).replace(_STEM, watch.stem)
+
+
+@lru_cache(256)
+def _bodies_of(columns: tuple[Column, ...], *, own: bool, by_row: bool, link: Link) -> tuple[tuple[str, str], ...]:  # noqa: ARG001  the texts are the link's
+    """Compose the bodies by role, with signs for what is the entity's."""
+    watch = Watch(0, TableName("", ""), columns, embed=not own)
     shared = {
-        "id": sql.Literal(watch.entity),
+        "id": sql.SQL(_ID),
         "hint": sql.SQL('left(TG_OP, 1)::"char"') if own else sql.SQL("'U'::\"char\""),
         "gone": sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\""),
         "passed": _passed(),
         **_carefully(watch),
-        **_lanes(watch),
+        **_lanes(),
     }
-    truncate = _trigger_function(watch, "truncate", shared | {"kind": sql.Literal("sweep" if own else "backfill")})
+    truncate = _body("truncate", shared | {"kind": sql.Literal("sweep" if own else "backfill")})
     if by_row:
         old = {"old_key": key_expression(watch.columns, "old"), "old_present": _present(watch, "old")}
         new = {"new_key": key_expression(watch.columns, "new"), "new_present": _present(watch, "new")}
         parts = shared | old | new
         ways = {name: _part(name, **parts) for name in ("row_keys", "row_marks")}
-        return _trigger_function(watch, "row", parts | ways), truncate
+        return _body("row", parts | ways), truncate
     rows = {
         "key": key_expression(watch.columns, "r"),
         "distinct": sql.SQL("" if own else "DISTINCT "),
@@ -164,8 +210,8 @@ def trigger_functions(watch: Watch, *, by_row: bool) -> tuple[Function, ...]:
     }
     updated = {"hint": sql.SQL("'U'::\"char\""), "sound": _part("sound", typed=_typed(watch.columns))}
     return (
-        _statement_function(watch, "statement", shared | rows),
-        _statement_function(watch, "update", shared | rows | updated),
+        _statement_body(watch, "statement", shared | rows),
+        _statement_body(watch, "update", shared | rows | updated),
         truncate,
     )
 
@@ -241,7 +287,7 @@ def dollar_quoted(body: str) -> sql.SQL:
     return sql.SQL(f"{tag}{body}{tag}")
 
 
-def _statement_function(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> Function:
+def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> tuple[str, str]:
     """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
     ways = {
         "single": _part(f"single_{role}", **parts),
@@ -250,7 +296,7 @@ def _statement_function(watch: Watch, role: str, parts: Mapping[str, sql.Composa
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
     }
-    return _trigger_function(watch, role, {**parts, **ways}, template="statement")
+    return _body(role, {**parts, **ways}, template="statement")
 
 
 def _many(role: str, parts: Mapping[str, sql.Composable], same: sql.Composable) -> sql.Composed:
@@ -268,8 +314,8 @@ def _carefully(watch: Watch) -> dict[str, sql.Composable]:
     """Compose what is done where something is not as it should be: a user's write goes on whatever it is."""
     kinds = ["backfill"] if watch.embed else ["backfill", "sweep"]  # of children the parents are marked
     parts = {
-        "id": sql.Literal(watch.entity),
-        "stem": sql.Literal(watch.stem),
+        "id": sql.SQL(_ID),
+        "stem": sql.SQL(f"'{_STEM}'"),
         "kinds": sql.Literal("{" + ",".join(kinds) + "}"),
     }
     return {
@@ -286,32 +332,14 @@ def _passed() -> sql.Composable:
     return sql.SQL("") if reverse is None else _part("passed", tag=sql.Literal(reverse)) + sql.SQL("\n    ")
 
 
-def _lanes(watch: Watch) -> dict[str, sql.Composable]:
+def _lanes() -> dict[str, sql.Composable]:
     """Compose the lanes of the keys that the functions have in hand."""
     keys = {"one": "one", "gone": "gone", "after": "after", "before": "before", "q": "q.k"}
-    return {f"lane_{name}": _part("lane", of=sql.SQL(of), id=sql.Literal(watch.entity)) for name, of in keys.items()}
+    return {f"lane_{name}": _part("lane", of=sql.SQL(of), id=sql.SQL(_ID)) for name, of in keys.items()}
 
 
-def _trigger_function(
-    watch: Watch,
-    role: str,
-    parts: Mapping[str, sql.Composable],
-    *,
-    template: str | None = None,
-) -> Function:
-    name = f"capture_{watch.stem}_{role}"
-    set_ = _SEARCH_PATH | pinned(watch.columns)
-    body = "\n" + _template(template or role).format(**parts).as_string(None) + "\n"
-    create = _template("trigger_function").format(
-        function=_ours(name), settings=_set_clauses(set_), body=dollar_quoted(body)
-    )
-    revoke = _template("revoke_function").format(function=_ours(name), arguments=sql.SQL(""))
-    comment = _template("function_comment").format(
-        function=_ours(name),
-        arguments=sql.SQL(""),
-        comment=sql.Literal(f"Syncline: puts changes into {current().schema}.outbox, for entity {watch.entity}."),
-    )
-    return Function(watch.entity, name, (), body, set_, "VOLATILE", definer=True, create=(create, revoke, comment))
+def _body(role: str, parts: Mapping[str, sql.Composable], *, template: str | None = None) -> tuple[str, str]:
+    return role, "\n" + _template(template or role).format(**parts).as_string(None) + "\n"
 
 
 def _trigger(
@@ -326,24 +354,7 @@ def _trigger(
     enabled: str = ALWAYS,
 ) -> Trigger:
     name, function = f"{current().trigger_prefix}{watch.stem}_{suffix}", f"capture_{watch.stem}_{role}"
-    event = {INSERT: sql.SQL("INSERT"), DELETE: sql.SQL("DELETE")}.get(type_, sql.SQL(""))
-    create = _template(f"trigger_{role}").format(
-        trigger=sql.Identifier(name),
-        function=_ours(function),
-        table=_table(table),
-        event=event,
-        rows=sql.SQL("NEW" if new_table else "OLD"),
-    )
-    on = enable_trigger(table, name, enabled)
-    comment = _template("trigger_comment").format(
-        trigger=sql.Identifier(name),
-        table=_table(table),
-        comment=sql.Literal(
-            f"Syncline: captures changes, for entity {watch.entity}. `syncline install` puts it back, "
-            "`syncline uninstall` removes it."
-        ),
-    )
-    return Trigger(table, name, function, type_, old_table, new_table, enabled, (create, on, comment))
+    return Trigger(watch.entity, table, name, function, type_, old_table, new_table, enabled)
 
 
 def _present(watch: Watch, row: str) -> sql.Composable:
