@@ -310,14 +310,34 @@ async def test_what_was_put_back_before_a_worker_could_look_ends_none(
         await until(lambda: [*relay.documents(ENTITIES[0])] == ["1"])
 
 
-async def test_a_rule_that_somebody_puts_on_the_outbox_ends_no_worker(relay: Relay) -> None:
-    """Second deletes are marks of a worker's own."""
+async def test_a_rule_that_somebody_puts_on_the_outbox_stops_no_worker(relay: Relay) -> None:
+    """Second deletes are marks of a worker's own: they wait, and that is said; all else goes on."""
     relay.sql("INSERT INTO a VALUES (1)")
     async with relay.worker():
         await until(lambda: [*relay.documents(ENTITIES[0])] == ["1"])
         relay.sql("ALTER TABLE syncline.outbox ADD CONSTRAINT never CHECK (hint <> 'G') NOT VALID; DELETE FROM a")
-        await until(lambda: relay.value("SELECT count(*) FROM syncline.deferred WHERE due < now()") == 1)
-        await asyncio.sleep(1)  # in which it is tried
+        await until(
+            lambda: any("marks of workers are refused" in said for _, said in relay.sql(NOTICES, "SchemaDamaged"))
+        )
+        relay.sql("INSERT INTO b VALUES (3)")
+        await until(lambda: [*relay.documents(ENTITIES[1])] == ["3"])
+        relay.sql("ALTER TABLE syncline.outbox DROP CONSTRAINT never; INSERT INTO a VALUES (2)")
+        await until(lambda: relay.value("SELECT count(*) FROM syncline.deferred") == 0)
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["2"])
+        await until(lambda: not relay.sql(NOTICES, "SchemaDamaged"))
+
+
+async def test_a_mark_of_a_worker_that_is_refused_elsewhere_ends_it_no_more(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session ends, since the mark must not be forgotten; it says so, and begins again until it is taken."""
+    monkeypatch.setattr(keeper.Keeper, "_promote_deferred", lambda one: one._source.marks.promote_deferred())
+    relay.sql("INSERT INTO a VALUES (1)")
+    async with relay.worker():
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["1"])
+        relay.sql("ALTER TABLE syncline.outbox ADD CONSTRAINT never CHECK (hint <> 'G') NOT VALID; DELETE FROM a")
+        refused = "SELECT count(*) FROM syncline.notice WHERE severity = 'critical' AND message ~ 'workers are refused'"
+        await until(lambda: relay.value(refused) > 0)
         relay.sql("ALTER TABLE syncline.outbox DROP CONSTRAINT never; INSERT INTO a VALUES (2)")
         await until(lambda: relay.value("SELECT count(*) FROM syncline.deferred") == 0)
         await until(lambda: [*relay.documents(ENTITIES[0])] == ["2"])

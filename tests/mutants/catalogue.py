@@ -1395,7 +1395,7 @@ MUTANTS: Sequence[Mutant] = (
         "a-rule-of-somebody-ends-a-worker",
         "a worker ends for a constraint that somebody has put on the outbox",
         [Swap("syncline/postgres/connection.py", "_refused", "error.diag.schema_name == current().schema", "False")],
-        [f"{MENDING}::test_a_rule_that_somebody_puts_on_the_outbox_ends_no_worker"],
+        [f"{MENDING}::test_a_mark_of_a_worker_that_is_refused_elsewhere_ends_it_no_more"],
     ),
     Mutant(
         "notices-of-nobody",
@@ -2240,6 +2240,12 @@ MUTANTS: Sequence[Mutant] = (
         "a transaction above READ COMMITTED takes the outbox for what it was when it began",
         [Swap(f"{JOURNAL}/schema.sql", "FUNCTION syncline.odd_outbox", "c.xmax::text <> '0'", "false")],
         [f"{ENDURE}::test_a_transaction_that_began_before_a_change_of_the_outbox_goes_on"],
+    ),
+    Mutant(
+        "refused-second-deletes-stop-all",
+        "a worker whose second deletes are refused does nothing else",
+        [Swap(f"{RELAY}/keeper.py", "Keeper._promote_deferred", "if not error.of_our_tables: ...", "if True: ...")],
+        [f"{MENDING}::test_a_rule_that_somebody_puts_on_the_outbox_stops_no_worker"],
     ),
     Mutant(
         "notices-ended-unseen",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from syncline.config.settings import Settings
-from syncline.errors import ConfigError, StalePlanError, TargetUnavailableError
+from syncline.errors import ConfigError, SourceError, StalePlanError, TargetUnavailableError
 from syncline.model.new_columns import Newcomers
 from syncline.model.notice import Notice
 from syncline.ports import PENDING, Mend, Plan, Plans, Source, Target, Waker
@@ -31,6 +31,11 @@ def _severity(new: Newcomers) -> str:
 
 
 CHANGED = "its table or its mapping has changed"
+
+
+def refused(error: SourceError) -> str:
+    """Say that workers' own marks are not taken, and what to do."""
+    return f"marks of workers are refused, and what they are for waits: {error.message}; take that back"
 
 
 class Keeper:
@@ -135,7 +140,7 @@ class Keeper:
         waker = self._source.waker
         if waker is not None and (waker.has_lost_connection() or await self._wakes_nobody(waker)):
             self._pump.wake()  # no writer wakes it any more; its next read ends the session, or takes the wake lock
-        if await self._source.marks.promote_deferred():
+        if await self._promote_deferred():
             self._pump.wake()
             if waker is not None:
                 await waker.notify()  # they are of other workers' lanes, too
@@ -152,6 +157,16 @@ class Keeper:
         if now >= self._housekeeping_due:
             self._housekeeping_due = now + HOUSEKEEPING_SECONDS
             await self._housekeeping()
+
+    async def _promote_deferred(self) -> int:
+        """Mark what is due for its second delete; a rule that somebody has put on the outbox stops nothing else."""
+        try:
+            return await self._source.marks.promote_deferred()
+        except SourceError as error:
+            if not error.of_our_tables:
+                raise
+            await self._journal.notices.leave(Notice.SCHEMA_DAMAGED, "critical", refused(error))
+            return 0
 
     async def _wakes_nobody(self, waker: Waker) -> bool:
         """Tell whether the worker on whose wake lock this one relies has died, or been replaced, which wakes nobody."""

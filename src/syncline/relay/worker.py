@@ -24,9 +24,10 @@ from syncline.errors import (
     SynclineError,
 )
 from syncline.model.mark import Hint
+from syncline.model.notice import Notice
 from syncline.ports import Identity, Mend, Plans, Source, Target
 from syncline.relay.clock import Backoff
-from syncline.relay.keeper import Keeper
+from syncline.relay.keeper import Keeper, refused
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
 from syncline.relay.restores import Restores
@@ -146,7 +147,10 @@ class Worker:
         """Say what is behind an error: where something of ours is missing, any statement may fail for it."""
         if isinstance(error, (SourceError, NotInstalledError)) and self._connected:
             try:
-                await (await self._open()).close()
+                source = await self._open()
+                if isinstance(error, SourceError) and error.of_our_tables:
+                    await source.journal.notices.leave(Notice.SCHEMA_DAMAGED, "critical", refused(error))
+                await source.close()
             except DamagedError as damage:
                 return damage
             except SynclineError:
