@@ -19,6 +19,7 @@ from benchmarks import (
     routes,
     throughput,
     verify,
+    verify_tables,
     write_delay,
 )
 from benchmarks.against import METHOD, AgainstError, checked_out, compare
@@ -37,6 +38,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "application": application.lines,
     "routes": routes.lines,
     "verify": verify.lines,
+    "verify-tables": verify_tables.lines,
     "beside": verify.beside,
     "backfill": backfill.lines,
     "backfill-beside": backfill.beside,

@@ -13,6 +13,7 @@ import asyncio
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ from syncline.engines.mongo.target import CODEC, MongoTarget
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.states import read_states
+from syncline.engines.postgres.target.inspection import SqlInspection
+from syncline.engines.postgres.target.target import SqlTarget
 from syncline.engines.postgres.verification.side import SqlSide
-from syncline.model.entity import Entity, TableName
+from syncline.model.entity import ROWS, Entity, TableName
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
 from syncline.ports import TaskKind
@@ -97,6 +100,21 @@ async def verified(source: str, url: str, *, keys_only: bool, rate: float | None
         list(plans.by_id.values()),
         Options(Mode.KEYS if keys_only else Mode.FULL, rate=rate),
     )
+    await pages.close()
+    await looks.close()
+    await target.close()
+    return report.verdict.value, sum(one.counts.total() for one in report.entities)
+
+
+async def verified_tables(source: str, url: str) -> tuple[str, int]:
+    """Verify a table against a table of the same name once; verdict and number of differences."""
+    target = SqlTarget(url)
+    pages, looks = [await connect(source, keyed=True) for _ in range(2)]
+    for connection in (pages, looks):
+        register_loaders(connection.adapters)
+    plans = await compile_plans(looks, [replace(TODO, collection="public.todo", form=ROWS)])
+    sides = Sides(SqlSide(pages, looks), SqlInspection(target))
+    report = await verify(sides, list(plans.by_id.values()), Options(Mode.FULL))
     await pages.close()
     await looks.close()
     await target.close()

@@ -18,6 +18,9 @@ SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datn
 -- name: waiting
 SELECT EXISTS (SELECT FROM syncline.outbox)
 
+-- name: digest
+SELECT count(*), sum(hashtextextended(ROW(t.*)::text COLLATE "C", 0)) FROM todo AS t
+
 -- name: small
 CREATE TABLE {name} (
     id bigint PRIMARY KEY, owner bigint NOT NULL, title text NOT NULL, done boolean, points numeric(10, 2), at timestamptz, tags text[]

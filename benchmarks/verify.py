@@ -29,10 +29,10 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
     prepare(on, rows)
     full, keys, damaged, details, peak = [], [], [], [], 0.0
     for _ in range(sizes.rounds):
-        bare, bare_keys = [_apart(bare_reading, on, keys_only)[0] for keys_only in (False, True)]
+        bare, bare_keys = [apart(bare_reading, on, keys_only)[0] for keys_only in (False, True)]
         ours, by_keys = [_equal(on, rows, keys_only=keys_only) for keys_only in (False, True)]
         _damage(on, rows)
-        again, _, _, found = _apart(verifying, on, False)
+        again, _, _, found = apart(verifying, on, False)
         assert found[1] == DAMAGED, found
         _heal(on)
         full.append(ours.value / bare)
@@ -58,7 +58,7 @@ def measured(on: Stage, sizes: Sizes) -> list[Figure]:
 
 
 def _equal(on: Stage, rows: int, *, keys_only: bool) -> Figure:
-    took, cpu, peak, found = _apart(verifying, on, keys_only)
+    took, cpu, peak, found = apart(verifying, on, keys_only)
     assert found[1] == 0, found
     assert keys_only or found[0] == "equal", found
     what = f"verify {rows:,} equal records, {'keys' if keys_only else 'contents'}"
@@ -142,7 +142,7 @@ def _heal(on: Stage) -> None:
             )
 
 
-def _apart(work: Callable[..., Any], on: Stage, *arguments: Any) -> tuple[float, float, float, Any]:
+def apart(work: Callable[..., Any], on: Stage, *arguments: Any) -> tuple[float, float, float, Any]:
     """Run it in a process of its own; seconds, of processor too, peak memory in MB and what it returns."""
     with SPAWN.Pool(1) as pool:
         found: tuple[float, float, float, Any] = pool.apply(_timed, (work, on.postgres.url, on.mongo.url, *arguments))
