@@ -241,7 +241,8 @@ async def test_equal_records_do_not_travel(many, monkeypatch):
     assert asked == []
     many.damage("UPDATE item SET v = 'x' WHERE id = 250")
     assert kinds(await many.verify("item")) == {"250": "different"}
-    assert asked == [("201", "301")]
+    (one,) = asked
+    assert int(one[0]) <= 250 < int(one[1])
 
 
 async def test_a_row_that_cannot_be_read_is_one_finding(database, other):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,13 @@ from syncline.verify.first_look import Prefetch
 from syncline.verify.pages import ahead
 from syncline.verify.walk import Walked
 
-RECORDS = 10_000
-"""Of a stretch that is summed up, or of a page of keys."""
+RECORDS = 50_000
+"""Of a stretch that is summed up, or of a page of keys, at most."""
+FEW = 1000
+"""At first: nobody knows how wide the rows are."""
+SMALLEST = 20
+QUICK_SECONDS, SLOW_SECONDS = 0.2, 1.0
+"""A server that answers sooner is asked for twice as many, one that answers later for a quarter."""
 SAMPLE = 3
 ALL = 2**62
 
@@ -49,7 +55,7 @@ class DigestLook:
         target: sums of the target.
         plan: the entity.
         keys_only: contents do not matter.
-        size: records of a stretch, or of a page.
+        size: records of a stretch, or of a page, at most.
 
     """
 
@@ -65,7 +71,7 @@ class DigestLook:
     ) -> None:
         self._pages, self._source, self._target, self._plan = pages, source, target, plan
         self._keys_only = keys_only
-        self._size = size
+        self._most, self._size = size, min(size, FEW)
 
     async def begin(self) -> None:
         """Nothing has to be known first."""
@@ -112,7 +118,8 @@ class DigestLook:
             part = Stretch(stretch.first, stretch.end if end is None else end, passed=stretch.passed)
             asked = Prefetch(self._sum(part))
             try:
-                ours = await self._source.sum(self._plan, part, keys_only=self._keys_only)
+                async with self._timed(grow=True):
+                    ours = await self._source.sum(self._plan, part, keys_only=self._keys_only)
             except SourceError as error:
                 if not is_of_records(error):
                     raise
@@ -151,14 +158,30 @@ class DigestLook:
         return self._compare(ours, there, extra=False)
 
     async def _sum(self, stretch: Stretch) -> AsyncIterator[Sum]:
-        yield await self._target.sum(self._plan, stretch, keys_only=self._keys_only)
+        async with self._timed():
+            found = await self._target.sum(self._plan, stretch, keys_only=self._keys_only)
+        yield found
 
     async def _of(self, keys: list[str]) -> AsyncIterator[list[tuple[Any, int]]]:
-        yield await self._target.hashes_of(self._plan, keys, keys_only=self._keys_only)
+        async with self._timed():
+            found = await self._target.hashes_of(self._plan, keys, keys_only=self._keys_only)
+        yield found
+
+    @asynccontextmanager
+    async def _timed(self, *, grow: bool = False) -> AsyncIterator[None]:
+        """Ask for fewer records the next time where an answer takes long, for more where it does not."""
+        began = time.monotonic()
+        yield
+        took = time.monotonic() - began
+        if took > SLOW_SECONDS:
+            self._size = max(min(SMALLEST, self._most), self._size // 4)
+        elif grow and took < QUICK_SECONDS:
+            self._size = min(self._most, self._size * 2)
 
     async def _hashed(self, stretch: Stretch, limit: int | None = None) -> Hashed:
         try:
-            rows = await self._source.hashes(self._plan, stretch, keys_only=self._keys_only, limit=limit)
+            async with self._timed(grow=limit is not None):
+                rows = await self._source.hashes(self._plan, stretch, keys_only=self._keys_only, limit=limit)
         except SourceError as error:
             if not is_of_records(error):
                 raise
