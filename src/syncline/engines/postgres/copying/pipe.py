@@ -68,6 +68,7 @@ def _hand_on(out: PGconn, into: PGconn, tell: Tell) -> int:
     append = parts.append
     poll = select.poll()
     poll.register(out.socket, select.POLLIN)
+    before = -1
     while True:
         count, data = get(1)
         if count > 0:
@@ -76,14 +77,17 @@ def _hand_on(out: PGconn, into: PGconn, tell: Tell) -> int:
             if size < CHUNK:
                 continue
         elif count == 0:
-            if not poll.poll(LOOK_SECONDS * 1000):
+            # Only where the last look has brought nothing: mostly there is something, and the call is saved.
+            if len(parts) == before and not poll.poll(LOOK_SECONDS * 1000):
                 tell(0, 0)
+            before = len(parts)
             out.consume_input()
             continue
         if parts:
             put(b"".join(parts))
             rows = len(parts)
             parts.clear()
+            before = -1
             _flush(into, tell)
             tell(rows, size)
             passed += size
