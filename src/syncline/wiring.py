@@ -152,15 +152,22 @@ async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> C
     return None
 
 
-async def open_plans(settings: Settings, connection: Connection) -> Plans:
-    """Compile the configured entities against the tables.
+async def open_plans(settings: Settings, connection: Connection, *, copying: bool = False) -> Plans:
+    """Compile the configured entities against the tables; those that are being copied are problems but for the copy.
 
     Raises:
         NotInstalledError, VersionError: our own tables are not there, or another version's.
 
     """
     await reach.check_installed(connection)
-    return await compile_declared(connection, settings.entities)
+    plans = await compile_declared(connection, settings.entities)
+    begun = {} if copying else await SqlCopies(connection).all()
+    for copy in begun.values():
+        if copy.copied_at is None and (plan := plans.by_id.pop(copy.entity, None)) is not None:
+            plans.problems[plan.name] = (
+                "its table is being copied; `syncline copy` goes on with it, `syncline copy --cancel` gives it up"
+            )
+    return plans
 
 
 @contextlib.asynccontextmanager
@@ -305,7 +312,7 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
         )
     schema, wait = settings.target.control_schema, max(1, round(settings.target.connect_timeout.total_seconds()))
     async with opened_target(settings) as target, opened_source(settings, keyed=True) as source:
-        plans = await open_plans(settings, source)
+        plans = await open_plans(settings, source, copying=True)
         await _require_ours(source, target)
         await target.prepare(settings.entities)
         path = await pin_path(source)

@@ -13,6 +13,7 @@ class Notice(StrEnum):
     CAPTURE_GAP = "CaptureGap"
     """Left by triggers of an older version."""
     COLUMN_NOT_MAPPED = "ColumnNotMapped"
+    COPYING = "Copying"
     CONFIGURATION_DIFFERS = "ConfigurationDiffers"
     DIVERGED = "Diverged"
     ENTITY_STOPPED = "EntityStopped"

@@ -42,6 +42,7 @@ class SqlCopies:
 
         async def begun() -> Mapping[int, int]:
             await self._statements.run("begin", entities=sorted(entities))
+            await self._statements.run("say", entities=sorted(entities))
             return await self.take_lanes(above=above)
 
         with translated():
@@ -63,6 +64,7 @@ class SqlCopies:
                 return False
             # A reader's floor may stand above marks that it has passed over: with its lanes it begins at zero.
             await self.take_lanes(above=0)
+            await self._statements.run("say_no_more", entities=[copy.entity])
             await self._statements.run("wake")
             return True
 
@@ -74,6 +76,7 @@ class SqlCopies:
 
         async def given_up() -> None:
             await self._statements.run("give_up", entities=sorted(entities))
+            await self._statements.run("say_no_more", entities=sorted(entities))
             await self.take_lanes(above=0)
             await self._statements.run("wake")
 

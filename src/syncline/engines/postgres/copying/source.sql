@@ -54,3 +54,15 @@ WHERE t.oid = ANY(%(oids)s::oid[])
 
 -- name: give_up
 DELETE FROM syncline.copy WHERE entity = ANY(%(entities)s::smallint[])
+
+-- name: say
+INSERT INTO syncline.notice (name, severity, message, entity)
+SELECT 'Copying', 'warning', e.name || ': its table is being copied, and its changes wait until `syncline copy` has come to its end', e.name
+FROM syncline.entity AS e
+WHERE e.id = ANY(%(entities)s::smallint[])
+  AND NOT EXISTS (SELECT FROM syncline.notice AS n WHERE n.name = 'Copying' AND n.entity = e.name AND n.resolved_at IS NULL)
+
+-- name: say_no_more
+UPDATE syncline.notice SET resolved_at = clock_timestamp()
+WHERE name = 'Copying' AND resolved_at IS NULL
+  AND entity IN (SELECT e.name FROM syncline.entity AS e WHERE e.id = ANY(%(entities)s::smallint[]))
