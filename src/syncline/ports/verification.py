@@ -290,8 +290,8 @@ class SourceSide(Protocol):
         ...
 
     @property
-    def digests(self) -> SourceDigests:
-        """First looks, where the target sums up its records too."""
+    def digests(self) -> SourceDigests | None:
+        """First looks, where the target sums up its records too; ``None``: this side cannot."""
         ...
 
     @property

@@ -58,7 +58,7 @@ class Pass:
         """Choose how first looks are taken: where the target sums up its records by itself, these need not travel."""
         source, plan, keys_only = self._source_side, self._plan, self._keys_only
         digests, documents = self._inspection.digests, self._inspection.documents
-        if digests is not None:
+        if digests is not None and source.digests is not None:
             size = self._pace.page(RECORDS)
             return DigestLook(source.pages, source.digests, digests, plan, keys_only=keys_only, size=size)
         assert documents is not None  # noqa: S101  a target has one of the two

@@ -32,7 +32,7 @@ class SqlSide:
         self._replica = replica
         self.name = dialect_of(looks).value
         self.pages: Pages = SqlPages(pages)
-        self.digests: SourceDigests = SqlDigests(pages)
+        self.digests: SourceDigests | None = SqlDigests(pages)
         self.looks: Looks = SqlLooks(looks)
         self.passes: Passes = SqlPasses(looks)
         self.backlog: Backlog = SqlBacklog(looks)
