@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,6 +24,9 @@ from syncline.split.ownership import Ownership, Rules
 from syncline.split.routing import Ledger, Routing
 from syncline.split.server import Server
 from syncline.split.statements import Placeholders
+from syncline.split.switching import running
+from syncline.split.switching.following import Following
+from syncline.split.switching.running import DEADLINE, Handle, Result
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -35,11 +40,18 @@ class Database:
     """One named database. In single mode it is the same server as the others; what is refused is its own."""
 
     def __init__(
-        self, configured: NamedDatabase, server: Server, routing: Routing, engines: Callable[[], Engines]
+        self,
+        configured: NamedDatabase,
+        servers: Mapping[str, Server],
+        routing: Routing,
+        engines: Callable[[], Engines],
+        following: Following,
     ) -> None:
         self.name = configured.name
         self._configured = configured
-        self._server = server
+        self._server = servers[configured.name]
+        self._servers = servers
+        self._following = following
         self._routing = routing
         self._engines = engines
 
@@ -66,12 +78,19 @@ class Database:
         return address
 
     def connection(self) -> AbstractContextManager[CheckedConnection]:
-        """Lend a connection of the pool for a block, committed at its end. It refuses other databases' statements."""
-        return self._server.connection(self._look)
+        """Lend a connection of the pool for a block, committed at its end. It refuses other databases' statements.
 
-    def aconnection(self) -> AbstractAsyncContextManager[CheckedAsyncConnection]:
+        While its tables move, it leads to the side that serves them.
+        """
+        return self._servers[self._following.serving(self.name)].connection(self._look)
+
+    @asynccontextmanager
+    async def aconnection(self) -> AsyncIterator[CheckedAsyncConnection]:
         """Lend a connection of the pool, for asyncio."""
-        return self._server.aconnection(self._look)
+        if self._following.stale(self.name):
+            await asyncio.to_thread(self._following.serving, self.name)
+        async with self._servers[self._following.serving(self.name)].aconnection(self._look) as connection:
+            yield connection
 
     def direct(self, **options: Any) -> psycopg.Connection[Any]:
         """Open a connection past the pooler; it is the caller's to close.
@@ -128,9 +147,10 @@ class Databases:
         self.routing = Routing(Ownership(rules, everywhere=everywhere), split=self.split)
         self.guard = Guard(self.routing, configured.settings)
         self._addresses = addresses
+        self._following = Following(addresses, split=self.split)
         self._engine_options = engine_options
         self._databases = {
-            each.name: Database(each, servers[each.name], self.routing, lambda: self._engines)
+            each.name: Database(each, servers, self.routing, lambda: self._engines, self._following)
             for each in configured.databases
         }
         self._servers = set(servers.values())
@@ -144,7 +164,7 @@ class Databases:
     def _engines(self) -> Engines:
         from syncline.split.engines import Engines  # SQLAlchemy is optional
 
-        return Engines(self._addresses, self.routing, self._engine_options)
+        return Engines(self._addresses, self.routing, self._engine_options, self._following)
 
     @classmethod
     def from_environment(
@@ -191,10 +211,13 @@ class Databases:
 
         Raises:
             NamedDatabaseError: it says which variable is wrong, and how.
+            MovedError: this is single mode, and tables are in a database of their own.
 
         """
         for address in {id(server): server.address for server in self._servers}.values():
             connecting.probe(address)
+        for each in self:
+            self._following.serving(each.name)
         if self.split:
             compare({each.name: look(each.address) for each in self}, self.routing.ownership)
 
@@ -216,8 +239,53 @@ class Databases:
         given = {**options, "sync_session_class": listening(options.get("sync_session_class", RoutedSession))}
         return async_sessionmaker(**given, databases=self._engines, asynchronous=True)
 
+    def serving(self, name: str) -> str:
+        """Say whose server has a database's tables at present; another one's only while they move.
+
+        Raises:
+            MovedError: this process is in single mode, and they are in a database of their own.
+
+        """
+        return self._following.serving(self[name].name)
+
+    def run(
+        self,
+        work: Callable[[Handle], Result],
+        using: Callable[[], AbstractContextManager[Handle]],
+        *,
+        deadline: timedelta = DEADLINE,
+    ) -> Result:
+        """Run a whole transaction, and again where its tables are changing sides, or where it cannot be serialized.
+
+        >>> databases.run(lambda connection: connection.execute(INSERT), databases.data.connection)
+        >>> databases.run(lambda session: session.add(Carrier(name="post")), sessions.begin)
+
+        Args:
+            work: takes what ``using`` gives; all that the transaction reads and writes. It may be called several times.
+            using: opens the transaction: a database's ``connection``, or ``begin`` of a session factory.
+            deadline: how long to try.
+
+        Raises:
+            GateClosedError: no side has accepted it in time; nothing is written.
+            UnknownOutcomeError: the connection was lost while committing. It is not run again: it may be written.
+            MovedError: this process is in single mode, and the tables are in a database of their own.
+
+        """
+        return running.run(self._following, work, using, deadline)
+
+    async def arun(
+        self,
+        work: Callable[[Handle], Awaitable[Result]],
+        using: Callable[[], AbstractAsyncContextManager[Handle]],
+        *,
+        deadline: timedelta = DEADLINE,
+    ) -> Result:
+        """Do the same for asyncio: with ``aconnection``, or ``begin`` of an async session factory."""
+        return await running.arun(self._following, work, using, deadline)
+
     def close(self) -> None:
         """Close what was opened without asyncio."""
+        self._following.close()
         for server in self._servers:
             server.close()
         if "_engines" in self.__dict__:
@@ -225,6 +293,7 @@ class Databases:
 
     async def aclose(self) -> None:
         """Close everything."""
+        await asyncio.to_thread(self._following.close)
         for server in self._servers:
             await server.aclose()
         if "_engines" in self.__dict__:

@@ -13,6 +13,7 @@ from syncline.split.address import Address
 from syncline.split.connecting import told
 from syncline.split.routing import Ledger, Routing
 from syncline.split.statements import Placeholders
+from syncline.split.switching.following import Following
 
 DATABASE = "syncline_database"
 """Execution option: the name under which statements are sent; without it, to the one database of single mode."""
@@ -24,8 +25,15 @@ _URL = "postgresql+psycopg://"
 class Engines:
     """The engines, made on first use: in single mode one for all databases, else one for each."""
 
-    def __init__(self, addresses: Mapping[str, Address], routing: Routing, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, Address],
+        routing: Routing,
+        options: Mapping[str, Any],
+        following: Following,
+    ) -> None:
         self.routing = routing
+        self._following = following
         self._addresses = addresses
         self._options = options
         self._engines: dict[str | None, Engine] = {}
@@ -41,21 +49,28 @@ class Engines:
         return self.async_of_sessions(database).execution_options(**{DATABASE: database})
 
     def of_sessions(self, database: str) -> Engine:
-        """Give the engine by which a session reaches a database; in single mode the same for all."""
-        key = database if self.routing.split else None
+        """Give the engine by which a session reaches a database; in single mode the same for all.
+
+        While its tables move, it is the engine of the side that serves them.
+        """
+        serving = self._following.serving(database)
+        key = serving if self.routing.split else None
         with self._lock:  # a second one would be a second pool
             if key not in self._engines:
-                self._engines[key] = make_engine(self._addresses[database], self.routing, key, **self._options)
-            return self._engines[key]
+                self._engines[key] = make_engine(self._addresses[serving], self.routing, key, **self._options)
+            engine = self._engines[key]
+        return engine if serving == database else engine.execution_options(**{DATABASE: database})
 
     def async_of_sessions(self, database: str) -> AsyncEngine:
         """Give the same for asyncio."""
-        key = database if self.routing.split else None
+        serving = self._following.serving(database)
+        key = serving if self.routing.split else None
         with self._lock:
             if key not in self._async_engines:
-                engine = make_async_engine(self._addresses[database], self.routing, key, **self._options)
+                engine = make_async_engine(self._addresses[serving], self.routing, key, **self._options)
                 self._async_engines[key] = engine
-            return self._async_engines[key]
+            engine = self._async_engines[key]
+        return engine if serving == database else engine.execution_options(**{DATABASE: database})
 
     def close(self) -> None:
         """Close the pools of the engines without asyncio."""

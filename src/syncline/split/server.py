@@ -72,7 +72,7 @@ class Server:
             connection = pool.getconn()
         except PoolTimeout:
             raise self._none_free(pool.get_stats()) from None
-        connection.look = look
+        _lend(connection, look)
         try:
             with connection:  # commits, or rolls back; the pool keeps it open
                 yield connection
@@ -93,7 +93,7 @@ class Server:
             connection = await pool.getconn()
         except PoolTimeout:
             raise self._none_free(pool.get_stats()) from None
-        connection.look = look
+        _lend(connection, look)
         try:
             async with connection:
                 yield connection
@@ -134,3 +134,8 @@ class Server:
             f"all {self.address.pool_size} are in use",
             hint="hold connections for shorter, or raise connection_limit=… (pool_size)",
         )
+
+
+def _lend(connection: CheckedConnection | CheckedAsyncConnection, look: Look) -> None:
+    connection.look = look
+    connection.ledger.clear()  # its last transaction was another one's, and this one may be begun without a statement

@@ -33,7 +33,8 @@ class RoutedSession(Session):
         self.ledger = Ledger()
         self._databases = databases
         self._asynchronous = asynchronous
-        self._begun: dict[str, None] = {}
+        self._begun: dict[str, Engine] = {}
+        """What the transaction has begun on: it stays there, also where its tables change sides meanwhile."""
 
     def get_bind(
         self,
@@ -55,7 +56,11 @@ class RoutedSession(Session):
         if database is not None:
             self._databases.routing.expect(_tables(mapper, clause), database)
         name = database or self._database_of(mapper, clause)
-        self._begun.setdefault(name)
+        if name not in self._begun:
+            self._begun[name] = self._engine(name)
+        return self._begun[name]
+
+    def _engine(self, name: str) -> Engine:
         if self._asynchronous:
             return self._databases.async_of_sessions(name).sync_engine
         return self._databases.of_sessions(name)

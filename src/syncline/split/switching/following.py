@@ -1,0 +1,158 @@
+"""Following the gates: which of an application's databases serves the tables of each, without a restart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from syncline.errors import GateClosedError, MovedError, NamedDatabaseError
+from syncline.split.address import Address
+from syncline.split.connecting import told
+from syncline.split.switching.gate import GateRow, Mode, gate_row, sql
+
+EVERY_SECONDS = 0.4
+"""How often a thread looks, once there is a gate: a read is never older than a second."""
+_OLD_SECONDS = 0.8
+_UNMOVED_SECONDS = 60.0
+"""Without a gate it is looked again so seldom: it is there long before anything is switched."""
+
+
+class Following:
+    """What the gates of all databases say; cached, and read again when a write was refused."""
+
+    def __init__(self, addresses: Mapping[str, Address], *, split: bool) -> None:
+        self._split = split
+        self._addresses = dict(addresses) if split else dict(list(addresses.items())[:1])
+        self._names = tuple(addresses)
+        self._connections: dict[str, psycopg.Connection[Any]] = {}
+        self._rows: dict[str, dict[str, GateRow]] = {}
+        self._fresh_until: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def stale(self, database: str) -> bool:
+        """Tell whether the next question asks a server: asyncio sends it to a thread."""
+        return time.monotonic() >= self._fresh_until.get(database, 0.0) or self._process != os.getpid()
+
+    def serving(self, database: str) -> str:
+        """Say whose server has a database's tables at present: its own, or the side that it moves from or to.
+
+        Raises:
+            MovedError: this process is in single mode, and they are not in its database any more.
+            GateClosedError: it is in single mode, and they are changing sides.
+            NamedDatabaseError: no server can be asked.
+
+        """
+        if self.stale(database):
+            self.look_again(database)
+        sides = self._rows.get(database)
+        if not sides:
+            return database
+        if not self._split:
+            _see_that_it_serves(database, next(iter(sides.values())))
+            return database
+        return max(sides, key=lambda side: (sides[side].mode is Mode.APPLICATION, sides[side].opened))
+
+    def look_again(self, *databases: str) -> None:
+        """Ask the servers now; by default about all that move.
+
+        Raises:
+            NamedDatabaseError: none could be asked, and none ever was.
+
+        """
+        with self._lock:
+            if self._process != os.getpid():  # a fork: the connections are the parent's
+                self._connections, self._thread, self._process = {}, None, os.getpid()
+            for database in databases or tuple(self._rows) or self._names:
+                failure = self._ask(database)
+                if failure is not None and database not in self._fresh_until:
+                    raise failure
+                known = self._rows.get(database)
+                self._fresh_until[database] = time.monotonic() + (_OLD_SECONDS if known else _UNMOVED_SECONDS)
+            if not self._rows:
+                self._disconnect()
+            elif self._thread is None:
+                self._stop = threading.Event()
+                self._thread = threading.Thread(target=self._look, args=[self._stop], name="syncline gate", daemon=True)
+                self._thread.start()
+
+    def _ask(self, database: str) -> NamedDatabaseError | None:
+        """Ask its own server, and the others only where that does not serve: one that is away delays nobody else."""
+        own = database if self._split else next(iter(self._addresses))
+        failure = self._noted(own)
+        row = self._rows.get(database, {}).get(own)
+        if failure is None and (row is None or row.mode is Mode.APPLICATION):
+            return None
+        others = [self._noted(side) for side in self._addresses if side != own]
+        return None if any(each is None for each in others) and database in self._rows else failure
+
+    def _noted(self, side: str) -> NamedDatabaseError | None:
+        try:
+            rows = self._read(side, self._addresses[side])
+        except NamedDatabaseError as error:
+            return error
+        for move in self._names:
+            if move in rows:
+                self._rows.setdefault(move, {})[side] = rows[move]
+            elif side in self._rows.get(move, {}):
+                del self._rows[move][side]
+        self._rows = {move: sides for move, sides in self._rows.items() if sides}
+        return None
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._thread = None
+        with self._lock:
+            self._disconnect()
+            self._fresh_until.clear()
+
+    def _read(self, side: str, address: Address) -> dict[str, GateRow]:
+        with told(address):
+            try:
+                connection = self._connected(side, address)
+                row = connection.execute(sql("exists")).fetchone()
+                rows = connection.execute(sql("rows")).fetchall() if row and row[0] else []
+            except psycopg.OperationalError:
+                if side in self._connections:
+                    self._connections.pop(side).close()
+                raise
+        return {name: gate_row(rest) for name, *rest in rows}
+
+    def _connected(self, side: str, address: Address) -> psycopg.Connection[Any]:
+        connection = self._connections.get(side)
+        if connection is None or connection.closed:
+            given = {**address.arguments(), "prepare_threshold": None, "application_name": "syncline gate"}
+            connection = psycopg.connect(address.conninfo, autocommit=True, **given)
+            self._connections[side] = connection
+        return connection
+
+    def _look(self, stop: threading.Event) -> None:
+        while not stop.wait(EVERY_SECONDS):
+            with contextlib.suppress(NamedDatabaseError):
+                self.look_again()
+
+    def _disconnect(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+
+def _see_that_it_serves(database: str, row: GateRow) -> None:
+    if row.mode is Mode.LINK:
+        raise MovedError(
+            f"the tables of {database} are written in a database of their own, so single mode cannot be used until "
+            "`syncline split back` has brought them home (or set SPLIT_DB_MODE=true and the URL of each database)"
+        )
+    if row.mode is Mode.NOBODY:
+        raise GateClosedError(f"the tables of {database} are changing sides", hint="start again in a moment")

@@ -1,0 +1,121 @@
+"""Running a whole transaction again where a gate refuses it, on the side that serves by then."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import psycopg
+
+from syncline.errors import GateClosedError, UnknownOutcomeError
+from syncline.split.switching.following import Following
+from syncline.split.switching.refusals import Refusal, is_unknown, refusal_of
+
+Handle = TypeVar("Handle")
+Result = TypeVar("Result")
+DEADLINE = timedelta(seconds=10)
+_FIRST_SECONDS, _LONGEST_SECONDS = 0.004, 0.1
+
+
+class Attempts:
+    """The attempts of one transaction."""
+
+    def __init__(self, following: Following, deadline: timedelta) -> None:
+        self._following = following
+        self._until = time.monotonic() + deadline.total_seconds()
+        self._count = 0
+        self.committing = False
+        """The work is done, and what follows is the commit."""
+
+    def after(self, error: Exception) -> float:
+        """Say in how many seconds to try again.
+
+        Raises:
+            UnknownOutcomeError: it may be committed.
+            GateClosedError: no side has accepted it in time.
+            MovedError: this process does not know the database in which the tables are.
+            Exception: any other one, as it is.
+
+        """
+        refusal = refusal_of(error)
+        if refusal is None:
+            if self.committing and is_unknown(error):
+                raise UnknownOutcomeError(hint=_LOOK) from error
+            raise error
+        if refusal is not Refusal.SERIALIZATION:
+            self._following.look_again()
+        if time.monotonic() >= self._until:
+            if refusal is Refusal.SERIALIZATION:
+                raise error
+            raise GateClosedError(hint="send it again later; `syncline split status` says what is going on") from error
+        self.committing = False
+        self._count += 1
+        longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2**self._count)
+        return random.uniform(longest / 2, longest)  # noqa: S311  so that writers do not come back together
+
+
+_LOOK = "look whether its rows are there before it is done again; a key of the request's own makes that possible"
+
+
+def run(
+    following: Following,
+    work: Callable[[Handle], Result],
+    using: Callable[[], AbstractContextManager[Handle]],
+    deadline: timedelta = DEADLINE,
+) -> Result:
+    """Run a transaction, and again as long as it is refused; see ``Databases.run``."""
+    attempts = Attempts(following, deadline)
+    while True:
+        try:
+            with using() as handle, _whole(handle):
+                result = work(handle)
+                attempts.committing = True
+        except Exception as error:  # noqa: BLE001  judged, and raised again
+            delay = attempts.after(error)
+        else:
+            return result
+        time.sleep(delay)
+
+
+async def arun(
+    following: Following,
+    work: Callable[[Handle], Awaitable[Result]],
+    using: Callable[[], AbstractAsyncContextManager[Handle]],
+    deadline: timedelta = DEADLINE,
+) -> Result:
+    """Do the same for asyncio."""
+    attempts = Attempts(following, deadline)
+    while True:
+        try:
+            async with using() as handle, _awhole(handle):
+                result = await work(handle)
+                attempts.committing = True
+        except Exception as error:  # noqa: BLE001  judged, and raised again
+            delay = await asyncio.to_thread(attempts.after, error)
+        else:
+            return result
+        await asyncio.sleep(delay)
+
+
+@contextmanager
+def _whole(handle: Any) -> Iterator[None]:
+    """Forbid a commit in the middle of the work: what comes before it would be done twice."""
+    if isinstance(handle, psycopg.Connection):
+        with handle.transaction():
+            yield
+    else:
+        yield  # SQLAlchemy's ``sessions.begin`` forbids it itself
+
+
+@asynccontextmanager
+async def _awhole(handle: Any) -> AsyncIterator[None]:
+    if isinstance(handle, psycopg.AsyncConnection):
+        async with handle.transaction():
+            yield
+    else:
+        yield
