@@ -16,6 +16,11 @@ from tests.model.search import Result
 from tests.model.sql import scopes as sql
 from tests.model.sql import world
 from tests.model.sql.scope import SqlScope
+from tests.model.switch import scopes as switching
+from tests.model.switch import world as switch_world
+from tests.model.switch.scope import SwitchScope
+
+AnyScope = Scope | SqlScope | SwitchScope
 
 
 def main() -> int:
@@ -40,19 +45,21 @@ def main() -> int:
     return int(unexpected > 0)
 
 
-def _explored(scope: Scope | SqlScope, limit: int) -> Result:
+def _explored(scope: AnyScope, limit: int) -> Result:
     if isinstance(scope, SqlScope):
         return world.explore(replace(scope, limit=limit) if limit else scope)
+    if isinstance(scope, SwitchScope):
+        return switch_world.explore(replace(scope, limit=limit) if limit else scope)
     return explore(replace(scope, limit=limit) if limit else scope)
 
 
-def _chosen(names: list[str], *, small: bool, large: bool) -> Iterator[tuple[str, Scope | SqlScope, bool]]:
-    groups: list[tuple[Mapping[str, Scope | SqlScope], bool]] = []
+def _chosen(names: list[str], *, small: bool, large: bool) -> Iterator[tuple[str, AnyScope, bool]]:
+    groups: list[tuple[Mapping[str, AnyScope], bool]] = []
     if small or names:
         groups += [(SMALL, True), ({name: mutant(name) for name in MUTANTS}, False), (FOUND, False)]
-        groups += [(sql.SMALL, True), (sql.MUTANTS, False)]
+        groups += [(sql.SMALL, True), (sql.MUTANTS, False), (switching.SMALL, True), (switching.MUTANTS, False)]
     if large or names:
-        groups += [(LARGE, True), (sql.LARGE, True)]
+        groups += [(LARGE, True), (sql.LARGE, True), (switching.LARGE, True)]
     for group, holds in groups:
         for name, scope in group.items():
             if not names or name in names:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from syncline.errors import NamedDatabaseError
 from syncline.split.address import Address
 from syncline.split.connecting import told
 from syncline.split.routing import Ledger, Routing
@@ -41,19 +42,32 @@ class Engines:
         self._lock = threading.Lock()
 
     def named(self, database: str) -> Engine:
-        """Give the engine that refuses other databases' statements."""
-        return self.of_sessions(database).execution_options(**{DATABASE: database})
+        """Give the engine that refuses other databases' statements, on the side that serves its tables now."""
+        return self._made(database, self._known(database)).execution_options(**{DATABASE: database})
 
     def async_named(self, database: str) -> AsyncEngine:
         """Give the same for asyncio."""
-        return self.async_of_sessions(database).execution_options(**{DATABASE: database})
+        return self._async_made(database, self._known(database)).execution_options(**{DATABASE: database})
 
     def of_sessions(self, database: str) -> Engine:
         """Give the engine by which a session reaches a database; in single mode the same for all.
 
         While its tables move, it is the engine of the side that serves them.
         """
-        serving = self._following.serving(database)
+        return self._made(database, self._following.serving(database))
+
+    def async_of_sessions(self, database: str) -> AsyncEngine:
+        """Give the same for asyncio."""
+        return self._async_made(database, self._following.serving(database))
+
+    def _known(self, database: str) -> str:
+        """Ask the gates; where no server answers, connecting says why."""
+        try:
+            return self._following.serving(database)
+        except NamedDatabaseError:
+            return database
+
+    def _made(self, database: str, serving: str) -> Engine:
         key = serving if self.routing.split else None
         with self._lock:  # a second one would be a second pool
             if key not in self._engines:
@@ -61,9 +75,7 @@ class Engines:
             engine = self._engines[key]
         return engine if serving == database else engine.execution_options(**{DATABASE: database})
 
-    def async_of_sessions(self, database: str) -> AsyncEngine:
-        """Give the same for asyncio."""
-        serving = self._following.serving(database)
+    def _async_made(self, database: str, serving: str) -> AsyncEngine:
         key = serving if self.routing.split else None
         with self._lock:
             if key not in self._async_engines:

@@ -1,0 +1,1 @@
+"""A model of the switch between two databases: gates, applications, links, coordinators."""
