@@ -92,3 +92,14 @@ def test_a_project_without_the_setting_is_told():
     )
     done = run({}, "-c", script)
     assert "(syncline.E001) SYNCLINE_DATABASES is not set" in done.stderr
+
+
+def test_a_write_follows_its_table_to_the_side_that_serves(postgres):
+    with engines.fresh_database(postgres.url) as one, engines.fresh_database(postgres.url) as other:
+        done = run(variables(one, other), "-m", "tests.integration.django_project.moving")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["primary"], found["data"]) == (["before"], ["after"])
+    assert found["calls"] == ["before", "after", "after"]  # refused once, and run again whole
+    assert "durable" in found["nested"]
+    assert found["wrong"] == "data"

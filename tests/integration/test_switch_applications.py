@@ -8,13 +8,17 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Self
+from typing import Annotated, Any, Self
 
 import psycopg
 import pytest
+from fastapi import Depends, FastAPI
+from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from syncline.contrib.fastapi import problem_details
+from syncline.contrib.fastapi.writes import Writes
 from syncline.errors import GateClosedError, MovedError, UnknownOutcomeError
 from syncline.split.databases import Databases
 from syncline.split.switching.gate import Verb
@@ -292,3 +296,29 @@ async def test_what_cannot_be_serialized_is_run_again(stage, app):
 
         app.run(work, app.data.connection)
     assert (len(attempts), stage.rows(OLD)) == (2, [(1, 0, 6)])
+
+
+async def test_a_route_of_fastapi_writes_on_the_side_that_serves(stage, app):
+    api, writes = FastAPI(), Writes(app, app.async_session_factory().begin, deadline=timedelta(milliseconds=300))
+    problem_details(api)
+
+    @api.post("/items/{n}", status_code=201)
+    async def create(n: int, write: Annotated[Any, Depends(writes)]) -> int:
+        async def work(session: Any) -> int:
+            session.add(Item(writer=7, n=n))
+            await session.flush()
+            return n
+
+        return await write.run(work)
+
+    async with AsyncClient(transport=ASGITransport(api), base_url="http://app") as client:
+        assert (await client.post("/items/1")).status_code == 201
+        await stage.gates[OLD].change(1, Verb.CLOSE, LONG)
+        answer = await client.post("/items/2")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        await stage.gates[OLD].change(1, Verb.LINK, LONG)
+        await stage.gates[NEW].change(1, Verb.OPEN, LONG)
+        assert (await client.post("/items/3")).status_code == 201
+    assert [row[2] for row in stage.rows(OLD)] == [1]
+    assert [row[2] for row in stage.rows(NEW)] == [3]
+    await app.aclose()

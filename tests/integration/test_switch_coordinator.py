@@ -85,7 +85,7 @@ async def test_the_next_command_finishes_what_a_dead_one_began(urls, wanted):
         write(urls[OLD], 1)
         process = await child(urls, NEW, Step.OPEN)
         await process.wait()
-        assert (await stage.switch(wanted)).serving == wanted
+        assert (await stage.switch(wanted, give_up=timedelta(seconds=30))).serving == wanted
         assert stage.modes() == ("la" if wanted == NEW else "al")
 
 

@@ -54,6 +54,10 @@ SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
+SWITCH = "syncline/split/switching"
+GATE = f"{TESTS}/test_switch_gate.py"
+COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
+APPLICATIONS = f"{TESTS}/test_switch_applications.py"
 COPYING = f"{POSTGRES}/copying"
 COPY = f"{TESTS}/test_copy.py"
 
@@ -2428,6 +2432,176 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{SQL_VERIFY}::test_every_type_is_compared_exactly"],
+    ),
+    # -- the switch between two databases
+    Mutant(
+        "gate-without-lock",
+        "a gate is changed while writers that have passed it are open",
+        [
+            Swap(
+                f"{SWITCH}/gate.sql",
+                "pass",
+                "NOT pg_catalog.pg_try_advisory_xact_lock_shared(1398361671, pg_catalog.hashtext(TG_ARGV[0]))",
+                "false",
+            )
+        ],
+        [f"{GATE}::test_a_change_waits_for_whoever_has_passed"],
+        quick=True,
+    ),
+    Mutant(
+        "gate-waits-for-coordinators",
+        "writers queue up behind a coordinator, and it behind them",
+        [
+            Swap(
+                f"{SWITCH}/gate.sql",
+                "pass",
+                "NOT pg_catalog.pg_try_advisory_xact_lock_shared(1398361671, pg_catalog.hashtext(TG_ARGV[0]))",
+                "(SELECT false FROM pg_catalog.pg_advisory_xact_lock_shared(1398361671, pg_catalog.hashtext(TG_ARGV[0])))",
+            )
+        ],
+        [f"{GATE}::test_a_change_waits_for_whoever_has_passed"],
+    ),
+    Mutant(
+        "gate-by-an-old-snapshot",
+        "a REPEATABLE READ transaction from before the closing passes",
+        [Swap(f"{SWITCH}/gate.sql", "pass", "LIKE 'read%'", "LIKE '%'")],
+        [f"{GATE}::test_a_snapshot_from_before_the_closing_does_not_pass"],
+    ),
+    Mutant(
+        "gate-for-old-transactions",
+        "a transaction that began before the opening passes",
+        [Swap(f"{SWITCH}/gate.sql", "pass", "pg_catalog.now() <= opened_at", "false")],
+        [
+            f"{GATE}::test_a_transaction_older_than_the_opening_is_refused",
+            f"{GATE}::test_a_statement_older_than_the_opening_is_refused",
+        ],
+    ),
+    Mutant(
+        "gate-of-any-link",
+        "a link passes with what it read before the last change",
+        [
+            Swap(
+                f"{SWITCH}/gate.sql",
+                "pass",
+                "OR number::text IS DISTINCT FROM",
+                "OR false AND number::text IS DISTINCT FROM",
+            )
+        ],
+        [f"{GATE}::test_the_link_writes_where_it_may_with_the_number_that_it_read"],
+    ),
+    Mutant(
+        "gate-off-in-replica-mode",
+        "a session of role replica passes",
+        [
+            Swap(
+                f"{SWITCH}/install.py", "_guard", "('drop_trigger', 'trigger', 'always')", "('drop_trigger', 'trigger')"
+            )
+        ],
+        [f"{GATE}::test_a_closed_gate_refuses_every_write"],
+    ),
+    Mutant(
+        "gate-of-statements-alone",
+        "a partition made later has no gate",
+        [Swap(f"{SWITCH}/install.py", "_guard", "if one.root: ...", "if False: ...")],
+        [f"{GATE}::test_a_partition_made_later_is_gated_too"],
+    ),
+    Mutant(
+        "number-not-compared",
+        "a coordinator that was frozen opens its side",
+        [Swap(f"{SWITCH}/gate.sql", "change", "AND g.number <= coordinator", "")],
+        [
+            f"{GATE}::test_a_lower_number_changes_nothing",
+            f"{COORDINATOR}::test_a_coordinator_that_was_frozen_before_its_decision_decides_nothing",
+        ],
+    ),
+    Mutant(
+        "number-kept-to-turn-back",
+        "the way back has the number of the way there",
+        [Swap(f"{SWITCH}/gate.sql", "acquire", "greatest(number, %(above)s) + 1", "greatest(number, 1)")],
+        [f"{COORDINATOR}::test_a_coordinator_that_was_frozen_before_its_decision_decides_nothing"],
+    ),
+    Mutant(
+        "lease-for-ever",
+        "nobody takes over from a coordinator that died",
+        [
+            Swap(
+                f"{SWITCH}/gate.sql",
+                "acquire",
+                "AND (holder IS NULL OR held_until <= pg_catalog.clock_timestamp())",
+                "AND holder IS NULL",
+            )
+        ],
+        [f"{COORDINATOR}::test_the_next_command_finishes_what_a_dead_one_began"],
+    ),
+    Mutant(
+        "not-drained",
+        "the other side opens while the link has something to carry",
+        [
+            Swap(
+                f"{SWITCH}/coordinator.py",
+                "Coordinator._bring",
+                "while not await link.drained(self._other): ...",
+                "while False: ...",
+            )
+        ],
+        [f"{COORDINATOR}::test_a_link_that_is_not_through_makes_the_old_side_serve_again"],
+    ),
+    Mutant(
+        "an-abort-drains",
+        "the side that has the truth waits for the link that would bring it older rows",
+        [
+            Swap(
+                f"{SWITCH}/coordinator.py",
+                "Coordinator.run",
+                "if theirs.opened > mine.opened: ...",
+                "if True: ...",
+            )
+        ],
+        [f"{COORDINATOR}::test_the_side_that_was_closed_is_opened_by_a_new_number_only"],
+    ),
+    Mutant(
+        "sequences-stay",
+        "the side that opens hands out numbers that the other one has handed out",
+        [Swap(f"{SWITCH}/sequences.py", "raise_sequences", "await _set(connection, values)", "pass")],
+        ["tests/integration/test_switch_sequences.py::test_every_sequence_of_the_tables_goes_on_beyond_the_other_side"],
+    ),
+    Mutant(
+        "unknown-commits-again",
+        "a transaction whose COMMIT was not answered is run again",
+        [
+            Swap(
+                f"{SWITCH}/running.py",
+                "Attempts.after",
+                "if refusal is None: ...",
+                "if refusal is None and not self.committing: ...",
+            )
+        ],
+        [f"{APPLICATIONS}::test_a_commit_of_unknown_outcome_is_not_done_again"],
+    ),
+    Mutant(
+        "single-mode-goes-on",
+        "a process in single mode writes where nothing is read any more",
+        [Swap(f"{SWITCH}/following.py", "Following.serving", "if not self._split: ...", "if False: ...")],
+        [f"{APPLICATIONS}::test_single_mode_is_refused_while_the_other_side_serves"],
+    ),
+    Mutant(
+        "gates-read-once",
+        "a process stays on the side that served when it began",
+        [
+            Swap(
+                f"{SWITCH}/following.py",
+                "Following._look",
+                "self.look_again()",
+                "None",
+            ),
+            Swap(
+                f"{SWITCH}/following.py",
+                "Following.serving",
+                "if self.stale(database): ...",
+                "if not self._fresh_until: ...",
+            ),
+        ],
+        [f"{APPLICATIONS}::test_reads_follow_without_any_write"],
     ),
 )
 

@@ -9,7 +9,8 @@ DATABASE_ROUTERS = ["syncline.contrib.django.Router"]
 INSTALLED_APPS = ["syncline.contrib.django", ...]
 """
 
+from syncline.contrib.django.again import atomic_again
 from syncline.contrib.django.database_settings import database_settings
 from syncline.contrib.django.router import Router
 
-__all__ = ["Router", "database_settings"]
+__all__ = ["Router", "atomic_again", "database_settings"]

@@ -38,7 +38,10 @@ def look(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context
     together = Ledger(own.changed | others)
     text = sql.as_string(connection.connection) if isinstance(sql, composed.Composable) else str(sql)
     style = Placeholders.NONE if params is None and not many else Placeholders.PERCENT
-    verdict = databases.routing.look(text, style, database=_name(databases, connection.alias), ledger=together)
+    name = _name(databases, connection.alias)
+    if name is not None and databases.split:
+        name = _moving(databases, name, text, style)
+    verdict = databases.routing.look(text, style, database=name, ledger=together)
     own.changed |= verdict.changed
     return execute(sql, params, many, context)
 
@@ -47,6 +50,12 @@ def _name(databases: Any, alias: str) -> str | None:
     if not databases.split and alias == "default":
         return None
     return next((each.name for each in databases if alias_of(databases, each.name) == alias), None)
+
+
+def _moving(databases: Any, name: str, text: str, style: Placeholders) -> str:
+    """Give the database whose tables a statement names, where this one serves them while they move."""
+    here = {each.name for each in databases if each.name != name and databases.serving(each.name) == name}
+    return min(here & databases.routing.verdict(text, style).owners, default=name) if here else name
 
 
 def _ledger(connection: Any) -> Ledger:

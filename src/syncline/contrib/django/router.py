@@ -52,9 +52,12 @@ class Router:
         raise unknown(table_of(model), ownership.names)
 
     def alias(self, model: Any) -> str:
-        """Say by which alias a model is reached."""
-        owner = self.owner(model)
-        return alias_of(self.databases, owner) if self.databases.split else DEFAULT
+        """Say by which alias a model is reached: that of the side that serves, while its table moves."""
+        return alias_of(self.databases, self.databases.serving(self.owner(model))) if self.databases.split else DEFAULT
+
+    def home(self, model: Any) -> str:
+        """Say by which alias the database is reached in which a model's table is made."""
+        return alias_of(self.databases, self.owner(model)) if self.databases.split else DEFAULT
 
     def db_for_read(self, model: Any, **_: Any) -> str:
         """Route a query."""
@@ -88,7 +91,7 @@ class Router:
         if "database" in hints:
             return db == (alias_of(self.databases, hints["database"]) if self.databases.split else DEFAULT)
         if "model" in hints:
-            return db == self.alias(hints["model"])
+            return db == self.home(hints["model"])
         aliases = self._aliases_of(app_label)
         return db in aliases if len(aliases) == 1 else None
 
@@ -96,7 +99,7 @@ class Router:
         from django.apps import apps
 
         try:
-            return {self.alias(model) for model in apps.get_app_config(app_label).get_models()}
+            return {self.home(model) for model in apps.get_app_config(app_label).get_models()}
         except LookupError:
             return set()
 
