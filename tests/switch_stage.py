@@ -18,10 +18,11 @@ import psycopg
 from syncline.errors import SwitchError
 from syncline.model.entity import TableName
 from syncline.split.address import Address
-from syncline.split.switching.coordinator import Move, Step, switch
+from syncline.split.switching.coordinator import switch
 from syncline.split.switching.gate import Gate, Mode
 from syncline.split.switching.install import install, unguarded
 from syncline.split.switching.journal import Journal
+from syncline.split.switching.move import Move, Step
 from syncline.split.switching.sequences import raise_sequences
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from syncline.errors import SupersededError, SwitchAbortedError, SwitchError
-from syncline.split.switching.coordinator import Step
 from syncline.split.switching.gate import Verb
+from syncline.split.switching.move import Step
 from syncline.split.switching.takeover import watch
 from tests.switch_stage import NEW, OLD, child, databases, staged
 

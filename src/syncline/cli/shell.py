@@ -14,7 +14,7 @@ from syncline.errors import NamedDatabaseError, SynclineError
 
 if TYPE_CHECKING:
     from syncline.split.address import Address
-    from syncline.split.databases import Database
+    from syncline.split.database import Database
 
 CONTEXT = {"allow_interspersed_args": False}
 

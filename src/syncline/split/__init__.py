@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from syncline.config.databases import load_databases
-    from syncline.split.databases import Database, Databases
+    from syncline.split.database import Database
+    from syncline.split.databases import Databases
     from syncline.split.sessions import RoutedSession
     from syncline.split.statements import Placeholders, parse
 
 __all__ = ["Database", "Databases", "Placeholders", "RoutedSession", "load_databases", "parse"]
 
 _PLACES = {
-    "Database": "split.databases",
+    "Database": "split.database",
     "Databases": "split.databases",
     "Placeholders": "split.statements",
     "RoutedSession": "split.sessions",

@@ -14,7 +14,8 @@ from syncline.postgres import poolers
 from syncline.postgres.lent import Pooling, SourceConnection
 from syncline.split.address import Address
 from syncline.split.connecting import told
-from syncline.split.databases import Database, Databases
+from syncline.split.database import Database
+from syncline.split.databases import Databases
 from syncline.split.examination import Seen, compare, look
 from syncline.split.names import Name
 

@@ -17,7 +17,8 @@ from syncline.split.backup.manifest import Manifest
 from syncline.split.backup.shelf import outdated, shelf
 from syncline.split.backup.store import Store, store_of
 from syncline.split.backup.streams import hashes, pack
-from syncline.split.databases import Database, Databases
+from syncline.split.database import Database
+from syncline.split.databases import Databases
 from syncline.split.direct import see_that_it_is_ones_own
 
 Tell = Callable[[str], None]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from syncline.errors import ConfigError, MigrationError
-from syncline.split.databases import Database, Databases
+from syncline.split.database import Database
+from syncline.split.databases import Databases
 
 try:
     from alembic.config import Config

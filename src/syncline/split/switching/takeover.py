@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from syncline.errors import SynclineError
-from syncline.split.switching.coordinator import PAUSE, Move, Outcome, finish
+from syncline.split.switching.coordinator import PAUSE, Outcome, finish
+from syncline.split.switching.move import Move
 
 
 async def watch(
