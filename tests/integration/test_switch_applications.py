@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -300,10 +300,11 @@ async def test_what_cannot_be_serialized_is_run_again(stage, app):
 
 async def test_a_route_of_fastapi_writes_on_the_side_that_serves(stage, app):
     api, writes = FastAPI(), Writes(app, app.async_session_factory().begin, deadline=timedelta(milliseconds=300))
+    depends = Depends(writes)
     problem_details(api)
 
     @api.post("/items/{n}", status_code=201)
-    async def create(n: int, write: Annotated[Any, Depends(writes)]) -> int:
+    async def create(n: int, write: Any = depends) -> int:
         async def work(session: Any) -> int:
             session.add(Item(writer=7, n=n))
             await session.flush()
