@@ -8,7 +8,7 @@ module.exports = {
       name: "backoffice",
       cwd: home,
       script: `${home}/.venv/bin/uvicorn`,
-      args: "--factory backoffice.app:create_app --host 127.0.0.1 --port 8000 --no-access-log --timeout-graceful-shutdown 5",
+      args: `--factory backoffice.app:create_app --host 127.0.0.1 --port ${process.env.PORT ?? 8000} --no-access-log --timeout-graceful-shutdown 5`,
       interpreter: "none", // it is no script of Node's
       exec_mode: "fork", // never "cluster": that is for Node's own servers
       autorestart: true,

@@ -49,6 +49,7 @@ BACKUP = "tests/cases/test_backup.py"
 MIGRATIONS = "tests/cases/test_migrations.py"
 FAILING = "tests/cases/test_failing_conditions.py"
 MOVED = f"{TESTS}/test_split_schema.py"
+ALTERED = f"{TESTS}/test_split_schema_changes.py"
 SQL = "syncline/engines/postgres/target"
 SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
@@ -1783,7 +1784,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "move-with-obstacles",
         "the schema is made although something cannot move",
-        [Swap("syncline/split/schema/carrying.py", "see_that_it_may", "if plan.obstacles: ...", "if False: ...")],
+        [Swap("syncline/split/schema/carrying.py", "see_that_it_may", "one.id not in expected", "False")],
         [f"{MOVED}::test_what_cannot_move_is_said_before_anything_is_done"],
     ),
     Mutant(
@@ -1798,6 +1799,31 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{MOVED}::test_a_run_that_is_killed_anywhere_is_gone_on_with"],
+    ),
+    Mutant(
+        "follow-the-default-afresh",
+        "a column that came gets its default's value of the other side's moment",
+        [
+            Swap(
+                "syncline/split/schema/changes.py",
+                "_added",
+                "None if column.missing is None else _literal(column.missing, column.type)",
+                "column.default",
+            )
+        ],
+        [f"{ALTERED}::test_an_alteration_is_followed"],
+    ),
+    Mutant(
+        "follow-any-type",
+        "a column's type is changed over there, whatever becomes of values",
+        [Swap("syncline/split/schema/changes.py", "_altered", "is_widening(old.type, new.type)", "True")],
+        [f"{ALTERED}::test_what_cannot_be_followed_stops_the_table_and_is_named"],
+    ),
+    Mutant(
+        "follow-renamed-columns",
+        "a column that was renamed is taken for what it was",
+        [Swap("syncline/split/schema/changes.py", "_columns", "if renamed: ...", "if False: ...")],
+        [f"{ALTERED}::test_what_cannot_be_followed_stops_the_table_and_is_named"],
     ),
     # -- the boundary guard
     Mutant(

@@ -54,7 +54,7 @@ WHERE k.contype IN ('p', 'u', 'x', 'f') AND k.conrelid = ANY ((SELECT current_se
 -- name: indexes
 SELECT 'index', i.indexrelid::regclass::text, jsonb_build_object('on', i.indrelid::regclass::text, 'method', m.amname, 'unique', i.indisunique,
        'primary', i.indisprimary, 'immediate', i.indimmediate, 'replica identity', i.indisreplident, 'clustered', i.indisclustered,
-       'keys', i.indnkeyatts, 'nulls', to_jsonb(i) -> 'indnullsnotdistinct', 'directions', i.indoption::text,
+       'keys', i.indnkeyatts, 'nulls', coalesce(to_jsonb(i) -> 'indnullsnotdistinct', 'false'), 'directions', i.indoption::text,
        'parts', (SELECT jsonb_agg(pg_catalog.pg_get_indexdef(i.indexrelid, n, false) ORDER BY n) FROM generate_series(1, i.indnatts) AS n),
        'operators', (SELECT jsonb_agg(o.opcnamespace::regnamespace::text || '.' || o.opcname ORDER BY u.place)
                      FROM unnest(i.indclass) WITH ORDINALITY AS u (oid, place) JOIN pg_catalog.pg_opclass AS o ON o.oid = u.oid),

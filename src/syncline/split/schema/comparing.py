@@ -93,7 +93,7 @@ def _differences(here: Facts, there: Facts, *, across: bool) -> Iterator[Differe
             continue
         if across and isinstance(one, dict) and isinstance(other, dict):
             one, other = _common(sort, one, other), _common(sort, other, one)
-        if one != other:
+        if (_unquoted(one) if across else one) != (_unquoted(other) if across else other):
             yield Difference(sort, name, one, other)
 
 
@@ -106,6 +106,15 @@ def _common(sort: str, one: dict[str, Any], other: dict[str, Any]) -> dict[str, 
         else value
         for part, value in kept.items()
     }
+
+
+def _unquoted(value: Any) -> Any:
+    """Leave out quotes: which words need them differs from release to release."""
+    if isinstance(value, dict):
+        return {part: _unquoted(inner) for part, inner in value.items()}
+    if isinstance(value, list):
+        return [_unquoted(inner) for inner in value]
+    return value.replace('"', "") if isinstance(value, str) else value
 
 
 def _of_missing_role(one: Difference, roles: set[str]) -> bool:

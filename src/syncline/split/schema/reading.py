@@ -64,13 +64,16 @@ def read_source(
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        begin(connection, quoting=quoting)
+        begin(connection, quoting=False)  # what is called what, for people
         found = graph(_rows(connection, "edges"), _rows(connection, "homes"), _rows(connection, "attached"), catalogue)
         selection = select(found, catalogue, moving)
         want(connection, (oid for _, oid in selection.things | set(found.homes)))
+        labels = {(one, oid): identity for one, oid, *_, identity in _rows(connection, "addresses")}
+        if quoting:
+            quote(connection)
         addresses = {
-            (one, oid): (Address(kind, tuple(names), tuple(args)), identity)
-            for one, oid, kind, names, args, identity in _rows(connection, "addresses")
+            (one, oid): (Address(kind, tuple(names), tuple(args)), labels[one, oid])
+            for one, oid, kind, names, args, _ in _rows(connection, "addresses")
         }
         parts = {key for key in found.homes if found.home(key) in selection.things}
         want(connection, (oid for _, oid in selection.things | parts))
@@ -88,7 +91,12 @@ def begin(connection: psycopg.Connection[Any], *, quoting: bool) -> None:
     """Let this transaction read definitions the same way on every server."""
     connection.execute(_sql("session"), prepare=False)
     if quoting:
-        connection.execute("SELECT set_config('quote_all_identifiers', 'on', true)", prepare=False)
+        quote(connection)
+
+
+def quote(connection: psycopg.Connection[Any]) -> None:
+    """Let the server write every name in quotes, for the rest of this transaction."""
+    connection.execute("SELECT set_config('quote_all_identifiers', 'on', true)", prepare=False)
 
 
 def want(connection: psycopg.Connection[Any], oids: Iterable[int]) -> None:

@@ -9,8 +9,11 @@ SELECT set_config(s.name, s.value, true) FROM (VALUES
 
 -- name: edges
 -- What depends on what, as far as it is not PostgreSQL's own.
-SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, d.refclassid::regclass::text, d.refobjid::bigint, d.deptype::text
-FROM pg_catalog.pg_depend AS d WHERE d.refobjid >= 16384 AND d.objid >= 16384
+SELECT DISTINCT one.relname::text, d.objid::bigint, other.relname::text, d.refobjid::bigint, d.deptype::text
+FROM pg_catalog.pg_depend AS d
+JOIN pg_catalog.pg_class AS one ON one.oid = d.classid
+JOIN pg_catalog.pg_class AS other ON other.oid = d.refclassid
+WHERE d.refobjid >= 16384 AND d.objid >= 16384
 
 -- name: homes
 -- What is made together with something else: of a row type its table, of an index its constraint, and so on.
@@ -278,7 +281,7 @@ SELECT p.oid::bigint, p.polrelid::bigint, quote_ident(p.polname), format('CREATE
 FROM pg_catalog.pg_policy AS p WHERE p.oid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
 
 -- name: statistics
-SELECT s.oid::bigint, s.stxrelid::bigint, s.oid::text, array_remove(ARRAY[pg_catalog.pg_get_statisticsobjdef(s.oid),
+SELECT s.oid::bigint, s.stxrelid::bigint, format('%I.%I', n.nspname, s.stxname), array_remove(ARRAY[pg_catalog.pg_get_statisticsobjdef(s.oid),
        CASE WHEN (to_jsonb(s) ->> 'stxstattarget')::int >= 0 THEN format('ALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, s.stxname,
                                                                         to_jsonb(s) ->> 'stxstattarget') END], NULL)
 FROM pg_catalog.pg_statistic_ext AS s JOIN pg_catalog.pg_namespace AS n ON n.oid = s.stxnamespace
@@ -296,13 +299,14 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE c.relkind IN ('v', 'm') AND c.oid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
 
 -- name: comments
-SELECT d.classoid::regclass::text, d.objoid::bigint, format('COMMENT ON %s %s IS %L',
+SELECT c.relname::text, d.objoid::bigint, format('COMMENT ON %s %s IS ',
        CASE WHEN i.type LIKE '%column' THEN 'COLUMN' WHEN i.type LIKE '%constraint' THEN 'CONSTRAINT'
             WHEN i.type = 'statistics object' THEN 'STATISTICS' ELSE upper(i.type) END,
        CASE WHEN i.type = 'domain constraint' THEN (SELECT format('%I ON DOMAIN %s', k.conname, pg_catalog.format_type(k.contypid, NULL))
                                                     FROM pg_catalog.pg_constraint AS k WHERE k.oid = d.objoid)
-            ELSE i.identity END, d.description)
-FROM pg_catalog.pg_description AS d, LATERAL pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
+            ELSE i.identity END), quote_literal(d.description)
+FROM pg_catalog.pg_description AS d
+JOIN pg_catalog.pg_class AS c ON c.oid = d.classoid, LATERAL pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
 WHERE d.objoid >= 16384 AND d.classoid <> 'pg_extension'::regclass
 ORDER BY d.objsubid, 3
 

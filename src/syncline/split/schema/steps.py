@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-
+from syncline.split.schema.marks import belongings, index_marks
 from syncline.split.schema.reading import SIMPLE, Source
 from syncline.split.schema.selection import in_order
 from syncline.split.schema.things import Key, Phase, Step
@@ -51,7 +50,7 @@ class Maker:
         things = [key for key in self._source.selection.things if key in self._made]
         order = in_order(things, self._source.selection.needs, self._rank)
         early = self._early(order)
-        further = self._further()
+        further = belongings(self._source, self._roles)
         found: list[Step] = []
         for key in order:
             kind, statements = self._made[key]
@@ -157,7 +156,10 @@ class Maker:
             self._foreign_key(key, name, text, valid, deferrable, deferred, on, kind)
         else:
             statements = [f"ALTER TABLE {only}{on} ADD CONSTRAINT {name} {text}"]
-            self._made[key] = (_CONSTRAINTS[sort], [*statements, *_marks(on, name, index, replica, clustered, parent)])
+            self._made[key] = (
+                _CONSTRAINTS[sort],
+                [*statements, *index_marks(on, name, index, replica, clustered, parent)],
+            )
 
     def _foreign_key(
         self, key: Key, name: str, text: str, valid: bool, deferrable: bool, deferred: bool, on: str, kind: str
@@ -198,7 +200,7 @@ class Maker:
     ) -> None:
         if not valid and " ON ONLY " not in text:
             return  # it was never finished
-        statements = [text, *_marks(on, short, name, replica, clustered, parent)]
+        statements = [text, *index_marks(on, short, name, replica, clustered, parent)]
         self._made["pg_class", oid] = ("index", [*statements, *(f"ALTER INDEX {name} {target}" for target in targets)])
 
     def _switched(
@@ -243,37 +245,3 @@ class Maker:
         if key in self._source.selection.things:
             step = Step(phase, kind, name, self._source.addresses[key][0].state(state), (statement,))
             self._later.setdefault(key, []).append(step)
-
-    def _further(self) -> Mapping[Key, list[str]]:
-        """Bring comments and grants to what they are about."""
-        found: dict[Key, list[str]] = {}
-        home: Callable[[Key], Key] = self._source.graph.home
-        for one, oid, statement in (*self._source.blocks["comments"], *self._source.blocks["closed"]):
-            found.setdefault(home((one, oid)), []).append(statement)
-        for key, statement in self._grants():
-            found.setdefault(home(key), []).append(statement)
-        return found
-
-    def _grants(self) -> Iterator[tuple[Key, str]]:
-        for one, oid, word, identity, columns, role, privilege, grantable in self._source.blocks["grants"]:
-            if role is None or role in self._roles:
-                to = "PUBLIC" if role is None else quoted(role)
-                more = " WITH GRANT OPTION" if grantable else ""
-                yield (one, oid), f"GRANT {privilege}{columns} ON {word} {identity} TO {to}{more}"
-
-
-def quoted(name: str) -> str:
-    """Write a name in quotes."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _marks(
-    on: str, name: str, index: str, replica: bool | None, clustered: bool | None, parent: str | None
-) -> Iterator[str]:
-    """Write what else is set of an index: the replica identity, the order of the rows, its place below the parent's."""
-    if replica:
-        yield f"ALTER TABLE ONLY {on} REPLICA IDENTITY USING INDEX {name}"
-    if clustered:
-        yield f"ALTER TABLE {on} CLUSTER ON {name}"
-    if parent is not None:
-        yield f"ALTER INDEX {parent} ATTACH PARTITION {index}"
