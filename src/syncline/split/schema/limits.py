@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from syncline.split.schema.marks import NEW_RIGHTS
 from syncline.split.schema.reading import Source
 from syncline.split.schema.steps import Maker
 from syncline.split.schema.tables import Table
@@ -41,6 +42,7 @@ def limits(source: Source, target: Target, here: Target, maker: Maker) -> Iterat
     yield from _extensions(source, target)
     yield from _rights(source, target)
     yield from _roles(source, target)
+    yield from _rights_unknown(source, target)
     yield from _newer(target, maker)
     yield from _others(source, target)
 
@@ -141,6 +143,12 @@ def _roles(source: Source, target: Target) -> Iterator[Notice]:
             f"the other side has no role {role}: {count} rights of its are left out",
             f"over there, first: CREATE ROLE {role}",
         )
+
+
+def _rights_unknown(source: Source, target: Target) -> Iterator[Notice]:
+    for right in sorted({row[6] for row in source.blocks["grants"] if NEW_RIGHTS.get(row[6], 0) > target.major}):
+        told = f"PostgreSQL {target.major} does not know the right {right}: it is left out"
+        yield Notice(Level.NOTE, f"right:{right}", told, f"take PostgreSQL {NEW_RIGHTS[right]} or newer over there")
 
 
 def _newer(target: Target, maker: Maker) -> Iterator[Notice]:

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from syncline.split.schema.reading import Source
 from syncline.split.schema.things import Key
 
+NEW_RIGHTS = {"MAINTAIN": 17}
+"""What a release knows first."""
 
-def belongings(source: Source, roles: frozenset[str]) -> Mapping[Key, list[str]]:
-    """Bring comments and rights to what they are about; roles that the other side lacks get none."""
+
+def belongings(source: Source, roles: frozenset[str], major: int) -> Mapping[Key, list[str]]:
+    """Bring comments and rights to what they are about; roles and rights that the other side lacks are left out."""
     found: dict[Key, list[str]] = {}
     home = source.graph.home
     for one, oid, head, text in source.blocks["comments"]:
@@ -17,7 +20,7 @@ def belongings(source: Source, roles: frozenset[str]) -> Mapping[Key, list[str]]
     for one, oid, statement in source.blocks["closed"]:
         found.setdefault(home((one, oid)), []).append(statement)
     for one, oid, *right in source.blocks["grants"]:
-        if right[3] is None or right[3] in roles:
+        if (right[3] is None or right[3] in roles) and NEW_RIGHTS.get(right[4], 0) <= major:
             found.setdefault(home((one, oid)), []).append(grant(*right))
     return found
 

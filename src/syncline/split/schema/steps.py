@@ -50,7 +50,7 @@ class Maker:
         things = [key for key in self._source.selection.things if key in self._made]
         order = in_order(things, self._source.selection.needs, self._rank)
         early = self._early(order)
-        further = belongings(self._source, self._roles)
+        further = belongings(self._source, self._roles, self._major)
         found: list[Step] = []
         for key in order:
             kind, statements = self._made[key]
