@@ -13,6 +13,7 @@ from syncline.split.schema.carrying import carry_out
 from syncline.split.schema.comparing import compare
 from syncline.split.schema.things import Phase
 from tests import engines
+from tests.bouncer import bouncer, version
 from tests.integration.moving_case import planned
 
 ROLE = "mover_of_schemas"
@@ -73,3 +74,21 @@ def test_a_role_that_may_not_create_is_told_so_and_what_then(sides):
     plan = planned(source, target)
     with pytest.raises(SchemaMoveError, match="permission denied"):
         carry_out(plan, target, Phase.BEFORE)
+
+
+def test_through_a_pooler_in_transaction_mode(sides):
+    """And no session of it keeps anything of ours."""
+    source, target, _ = sides
+    source.execute(TABLES)
+    version()
+    with contextlib.ExitStack() as stack:
+        urls = [stack.enter_context(bouncer(side.info.dsn, size=2)) for side in (source, target)]
+        here, there = (
+            stack.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=None)) for url in urls
+        )
+        for phase in Phase:
+            carry_out(planned(here, there), there, phase)
+        assert compare(here, there, planned(here, there).tables, opened=True) == []
+        for one in (here, there):
+            kept = "SELECT current_setting('search_path'), current_setting('quote_all_identifiers')"
+            assert one.execute(kept).fetchone() == ('"$user", public', "off")
