@@ -76,13 +76,17 @@ def test_a_role_that_may_not_create_is_told_so_and_what_then(sides):
         carry_out(plan, target, Phase.BEFORE)
 
 
-def test_through_a_pooler_in_transaction_mode(sides):
+def test_through_a_pooler_in_transaction_mode(sides, postgres):
     """And no session of it keeps anything of ours."""
     source, target, _ = sides
     source.execute(TABLES)
     version()
+    direct = postgres.url.replace("postgres@", f"{ROLE}@")
     with contextlib.ExitStack() as stack:
-        urls = [stack.enter_context(bouncer(side.info.dsn, size=2)) for side in (source, target)]
+        urls = [
+            stack.enter_context(bouncer(direct.replace("/postgres?", f"/{side.info.dbname}?"), size=2))
+            for side in (source, target)
+        ]
         here, there = (
             stack.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=None)) for url in urls
         )
