@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -15,9 +16,15 @@ from urllib.request import urlopen
 import psycopg
 import pytest
 from pymongo import MongoClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import sessionmaker
 from typer.testing import CliRunner
 
+from syncline.capture.events import record
+from syncline.capture.sqlalchemy.commits import attach_tokens
 from syncline.cli.main import app
+from syncline.tokens.freshness import Freshness
+from syncline.tokens.token import INFO
 
 TABLES = """
 CREATE TABLE todo (id bigint PRIMARY KEY, title text, qty int NOT NULL DEFAULT 0);
@@ -87,6 +94,28 @@ def wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def committed(place: Place, link: str) -> str:
+    """Write in a session that names the link in its tokens, an event included."""
+    engine = create_engine(place.source.replace("postgresql:", "postgresql+psycopg:"))
+    sessions = sessionmaker(engine)
+    attach_tokens(sessions, links=[link])
+    with sessions() as session:
+        session.execute(text("INSERT INTO todo (id, title) VALUES (500, 'token')"))
+        record(session, "todo.written", 500, link=link)
+        session.commit()
+        token: str = session.info[INFO]
+    engine.dispose()
+    return token
+
+
+async def synced(place: Place, token: str, link: str, seconds: float) -> bool:
+    freshness = Freshness(place.source, link=link)
+    try:
+        return await freshness.synced(token, timeout=seconds)
+    finally:
+        await freshness.close()
+
+
 @pytest.fixture
 def place(database, mongo_url, mongo_db, tmp_path):
     with MongoClient(mongo_url) as client:
@@ -119,6 +148,9 @@ def test_every_command_works_in_the_schema_of_its_link_alone(place) -> None:
         there.run("parked", "list")
         there.run("notices", "list")
         there.run("resync", "--status")
+        token = committed(there, "only")
+        assert asyncio.run(synced(there, token, "only", 60))
+        assert not asyncio.run(synced(there, token, "other", 0))
         there.run("tracing", "on")
         there.run("tracing", "off")
     there.run("uninstall", "--yes")

@@ -69,3 +69,13 @@ def test_malformed(token: str) -> None:
 def test_too_many_for_one_token() -> None:
     with pytest.raises(TokenError, match="merge fewer"):
         merge(*(make("00000000", range(start, start + 50)) for start in range(10**9, 10**9 + 250, 50)))
+
+
+def test_a_token_names_its_link_and_those_of_before_are_read() -> None:
+    named = make("0123456789", [7], "old_shop")
+    assert named == "2.old_shop.01234567.7"
+    assert parse(named) == {"old_shop.01234567": frozenset({7})}
+    assert parse("1.01234567.7") == {"01234567": frozenset({7})}
+    both = merge(named, "1.01234567.7", make("0123456789", [8], "old_shop"))
+    assert both == "1.01234567.7~2.old_shop.01234567.7-8"
+    assert merge(both) == both

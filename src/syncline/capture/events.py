@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 
 from syncline.capture.key_values import key_texts
 from syncline.errors import CaptureError, NotInstalledError, PrivilegeError, SynclineError
+from syncline.model.link import Link, entered
 from syncline.postgres.sql import ours
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def record(
     payload: Any = None,
     *,
     entity: str | None = None,
+    link: str = "",
 ) -> None:
     """Write an event into the outbox, in the transaction of ``on``: it is there if and only if that commits.
 
@@ -61,6 +63,7 @@ def record(
         key: the record's key: a value, or one for each column of the key. Flush first when the database makes it.
         payload: anything that JSON can hold, with dates, UUIDs and decimals.
         entity: name of the entity.
+        link: of which link the outbox is; by default of the one without a name.
 
     Raises:
         CaptureError: the event's name or payload is none; nothing was sent.
@@ -69,10 +72,11 @@ def record(
 
     """
     event_ = _event(event, key, payload, entity)
-    if isinstance(on, psycopg.Connection):
-        _record_psycopg(on, event_)
-    else:
-        _record_sqlalchemy(on, event_)
+    with entered(Link(link)):
+        if isinstance(on, psycopg.Connection):
+            _record_psycopg(on, event_)
+        else:
+            _record_sqlalchemy(on, event_)
 
 
 async def arecord(
@@ -82,13 +86,15 @@ async def arecord(
     payload: Any = None,
     *,
     entity: str | None = None,
+    link: str = "",
 ) -> None:
     """Write an event into the outbox: ``record`` for async sessions and connections."""
     event_ = _event(event, key, payload, entity)
-    if isinstance(on, psycopg.AsyncConnection):
-        await _arecord_psycopg(on, event_)
-    else:
-        await on.run_sync(_record_sqlalchemy, event_)
+    with entered(Link(link)):
+        if isinstance(on, psycopg.AsyncConnection):
+            await _arecord_psycopg(on, event_)
+        else:
+            await on.run_sync(_record_sqlalchemy, event_)
 
 
 def _event(event: str, key: Key, payload: Any, entity: str | None) -> _Event:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import structlog
 
+from syncline.model.link import Link, enter
 from syncline.tokens.outlook import Answer, Outlook, Pool
 from syncline.tokens.token import parse
 
@@ -40,15 +41,16 @@ class Freshness:
             ...  # the target has it
     """
 
-    def __init__(self, source: str | AsyncEngine | Pool) -> None:
+    def __init__(self, source: str | AsyncEngine | Pool, *, link: str = "") -> None:
         """Prepare; nothing connects before the first question.
 
         Args:
             source: the primary: a libpq URL (a few connections of its own are made), the application's ``AsyncEngine``,
                 or a function that gives psycopg connections from a pool.
+            link: of which link; what a token says of others is not looked at.
 
         """
-        self._source = source
+        self._source, self._link = source, Link(link)
         self._outlook = Outlook(source)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._left: set[asyncio.Future[Answer]] = set()
@@ -64,7 +66,7 @@ class Freshness:
 
         Returns:
             True: a read of the target sees them. False: the time is over, or they were parked, or the token is of
-            another installation, or the source is a standby or does not answer (that is logged).
+            another installation or link, or the source is a standby or does not answer (that is logged).
 
         Raises:
             TokenError: the token is malformed.
@@ -75,9 +77,11 @@ class Freshness:
         wanted = parse(token or "")
         if not wanted:
             return True
-        if len(wanted) > 1:
+        ours = {origin: found for origin, found in wanted.items() if origin.rpartition(".")[0] == self._link.name}
+        if len(ours) != 1:
             return False
-        ((installation, transactions),) = wanted.items()
+        ((origin, transactions),) = ours.items()
+        installation = origin.rpartition(".")[2]
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         return await self._wait(installation, [str(number) for number in transactions], max(seconds, 0.0))
 
@@ -88,7 +92,7 @@ class Freshness:
         """
         with self._starting:
             if self._background is None:
-                self._background = _Background(Freshness(self._source))
+                self._background = _Background(Freshness(self._source, link=self._link.name))
         return self._background.synced(token, timeout)
 
     async def close(self) -> None:
@@ -141,6 +145,7 @@ class Freshness:
 
     async def _look(self, transactions: list[str]) -> Answer:
         async with self._slots:
+            enter(self._link)  # of this task alone
             return await self._outlook.ask(transactions, DEPTH)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, Pool, event
 from sqlalchemy.orm import Session
 
 from syncline.capture.sqlalchemy.attach import Connections, Sessions, event_target
+from syncline.model.link import Link, entered
 from syncline.postgres.sql import ours
 from syncline.tokens.token import INFO, UNKNOWN, make, merge
 
@@ -20,13 +22,18 @@ _INSTALLATION = "/* syncline */ SELECT installation::text FROM syncline.meta"
 _TRANSACTION = "/* syncline */ SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
 
 
-def attach_tokens(sessions: Sessions) -> None:
+def attach_tokens(sessions: Sessions, *, links: Sequence[str] = ("",)) -> None:
     """Put a token into ``session.info["syncline_token"]`` with every commit that wrote, whatever captures the changes.
 
     Each commit that wrote replaces the token; one that only read leaves it. It costs one statement a commit.
     ``SessionCapture.attach`` does this as well: do not do both.
+
+    Args:
+        sessions: whose commits.
+        links: for the readers of which links; by default of the one without a name.
+
     """
-    CommitTokens().attach(sessions)
+    CommitTokens(links).attach(sessions)
 
 
 class CommitTokens:
@@ -36,10 +43,11 @@ class CommitTokens:
     are of an unknown installation, so that no reader takes anything for applied. So are all tokens on CockroachDB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, links: Sequence[str] = ("",)) -> None:
         """Follow nothing yet."""
+        self._links = tuple(map(Link, links))
         self._connections = Connections(("commit", self._before_commit), ("prepare_twophase", self._before_commit))
-        self._installations: WeakKeyDictionary[Pool, str] = WeakKeyDictionary()
+        self._installations: WeakKeyDictionary[Pool, dict[Link, str]] = WeakKeyDictionary()
         self._pending: WeakKeyDictionary[Session, str] = WeakKeyDictionary()
 
     def attach(self, sessions: Sessions) -> None:
@@ -58,19 +66,25 @@ class CommitTokens:
 
     def _token(self, connection: Connection) -> str | None:
         if connection.dialect.name == "cockroachdb":  # it has no transaction ids to ask for: no reader shall be sure
-            return make(UNKNOWN, [1])
+            return merge(*(make(UNKNOWN, [1], link.name) for link in self._links))
         if connection.dialect.name != "postgresql":
             return None
         transaction = _scalar(connection, _TRANSACTION)
-        return None if transaction is None else make(self._installation(connection), [int(transaction)])
+        if transaction is None:
+            return None
+        return merge(
+            *(make(self._installation(connection, link), [int(transaction)], link.name) for link in self._links)
+        )
 
-    def _installation(self, connection: Connection) -> str:
-        pool = connection.engine.pool
-        known = self._installations.get(pool)
+    def _installation(self, connection: Connection, link: Link) -> str:
+        installations = self._installations.setdefault(connection.engine.pool, {})
+        known = installations.get(link)
         if known is None:
-            known = str(_scalar(connection, ours(_INSTALLATION))) if _scalar(connection, ours(_INSTALLED)) else UNKNOWN
+            with entered(link):
+                installed = _scalar(connection, ours(_INSTALLED))
+                known = str(_scalar(connection, ours(_INSTALLATION))) if installed else UNKNOWN
             if known != UNKNOWN:
-                self._installations[pool] = known
+                installations[link] = known
         return known
 
     def _after_commit(self, session: Session) -> None:

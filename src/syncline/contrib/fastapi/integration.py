@@ -69,7 +69,8 @@ class Syncline:
         self.metrics = metrics or AppMetrics()
         self.queries = QueryMetrics(self.metrics.registry)
         self.health = wiring.make_health(self.settings, deadline=deadline, values=self.metrics.recent.measures)
-        self.freshness = Freshness(engine if engine is not None else self.settings.source.url)
+        where = engine if engine is not None else self.settings.source.url
+        self.freshness = Freshness(where, link=self.settings.link.name)
         self._calls = SourceCalls(self.settings)
         self._guard_metrics = guard_metrics
         self._tracing = tracing
