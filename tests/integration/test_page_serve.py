@@ -53,3 +53,15 @@ def test_serve_says_why_it_cannot_begin(tmp_path: Path, options: list[str], toke
     assert done.returncode == 3
     assert done.stderr.splitlines()[0] == f"error: {told.format(taken=taken)}"
     assert len(done.stderr.splitlines()) == 2
+
+
+def test_serve_has_a_page_for_each_link(tmp_path: Path):
+    toml = '[source]\nurl = "postgresql://127.0.0.1:1/none"\n'
+    for name in ("near", "far"):
+        toml += f'[links.{name}.target]\nurl = "mongodb://127.0.0.1:1/{name}"\n'
+    with serving(tmp_path, toml) as served, httpx.Client(base_url=served.url, trust_env=False, timeout=SOON) as client:
+        assert 'href="near/"' in client.get("/").text
+        assert client.get("/near/").headers["location"].endswith("/near/login")
+        assert client.post("/near/login", data={"credential": TOKEN}).status_code == 303
+        assert "operations of link near" in client.get("/near/").text
+        assert client.get("/near/state").status_code == 200

@@ -2629,6 +2629,38 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{APPLICATIONS}::test_reads_follow_without_any_write"],
     ),
+    # -- links: what each makes carries its name, and a way back passes over what the way has written
+    Mutant(
+        "tag-ignored",
+        "what the way has written is captured by its way back",
+        [Swap("syncline/capture/postgres/triggers.py", "_passed", "reverse is None", "True")],
+        [f"{TESTS}/test_links_back.py::test_a_way_and_its_way_back_do_not_echo_while_workers_are_killed"],
+    ),
+    Mutant(
+        "schema-of-another-link",
+        "texts are those of the link that asked first",
+        [Swap("syncline/postgres/sql.py", "blocks", "current()", "Link()")],
+        ["tests/unit/test_config_links.py::test_texts_are_those_of_the_link_at_hand"],
+    ),
+    Mutant(
+        "one-wake-lock-for-all-links",
+        "an idle worker holds the lock that tells another link's writers that nobody sleeps",
+        [Swap("syncline/model/link.py", "Link.wake_lock", "zlib.crc32(self.name.encode())", "0")],
+        ["tests/unit/test_config_links.py::test_links_have_different_locks"],
+    ),
+    Mutant(
+        "tokens-of-any-link",
+        "a token of one link is taken for another's",
+        [
+            Swap(
+                "syncline/tokens/freshness.py",
+                "Freshness.synced",
+                "origin.rpartition('.')[0] == self._link.name",
+                "True",
+            )
+        ],
+        [f"{TESTS}/test_links.py::test_every_command_works_in_the_schema_of_its_link_alone"],
+    ),
 )
 
 

@@ -66,22 +66,23 @@ def settings_from(config: Path | None) -> Settings:
     return settings
 
 
-def every_link(config: Path | None) -> list[Settings]:
-    """Load the settings of every link, or of the one that was named, for a command that must know what is synced.
+def every_link(config: Path | None, *, with_entities: bool = True) -> list[Settings]:
+    """Load the settings of every link, or of the one that was named.
 
     Raises:
-        ConfigError: one declares no entity.
+        ConfigError: one declares no entity (``with_entities``).
 
     """
     from syncline.config import load_links
 
     if invocation.get().link is not None:
-        return [configured(config)]
+        return [configured(config) if with_entities else settings_from(config)]
     found = load_links(config)
     for settings in found:
         keep_secret(settings.source.url)
         keep_secret(settings.target.url)
-        _require_entities(settings)
+        if with_entities:
+            _require_entities(settings)
     return list(found)
 
 

@@ -7,11 +7,12 @@ import ipaddress
 import secrets
 import signal
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli.common import ConfigOption, run, say, settings_from
+from syncline.cli.common import ConfigOption, every_link, run, say
 from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,18 +28,21 @@ def serve(
 ) -> None:
     """Serve the operations page until stopped (SIGTERM, Ctrl-C).
 
+    Of several links each has a page of its own, at its name.
+
     It asks for the admin credential, SYNCLINE_ADMIN_TOKEN. Without one, and on the loopback interface only, it makes
     one for this run and prints it.
     """
     from syncline.config import passwords
     from syncline.telemetry import logs
 
-    settings = settings_from(config)
-    logs.setup(settings.log, secrets=passwords(settings.source.url) | passwords(settings.target.url))
-    run(_serve(settings, host, port))
+    links = every_link(config, with_entities=False)
+    urls = [url for one in links for url in (one.source.url, one.target.url)]
+    logs.setup(links[0].log, secrets=frozenset().union(*map(passwords, urls)))
+    run(_serve(links, host, port))
 
 
-async def _serve(settings: Settings, host: str, port: int) -> None:
+async def _serve(links: Sequence[Settings], host: str, port: int) -> None:
     try:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
@@ -47,14 +51,16 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     from syncline.web.auth import AdminCredential
     from syncline.web.listening import Server, listen
     from syncline.web.page import OperationsPage
+    from syncline.web.page.pages import Pages
 
     credential = AdminCredential.from_environment()
     made = None if credential.is_set else _make_credential(host)
-    page = OperationsPage(settings, credential if made is None else AdminCredential(made))
+    accepted = credential if made is None else AdminCredential(made)
+    page = OperationsPage(links[0], accepted) if len(links) == 1 else Pages(links, accepted)
 
     class PageServer(Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await page.watch.end_streams()  # or it would wait for those who watch
+            await page.end_streams()  # or it would wait for those who watch
             await super().shutdown(sockets)
 
     server = PageServer(page, seconds=5)

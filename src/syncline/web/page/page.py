@@ -80,6 +80,7 @@ class OperationsPage:
         self._records = Records(settings, lambda: opened_target(settings))
         self._guard = Guard(credential)
         self._page = template("page.html")
+        self._link = f" of link {settings.link.name}" if settings.link.name else ""
         self._runbook_page = runbook()
         self._app = WithHeaders(Starlette(routes=self._routes()))
 
@@ -95,6 +96,10 @@ class OperationsPage:
             yield
         finally:
             await self.close()
+
+    async def end_streams(self) -> None:
+        """Let go of everybody who listens, so that the server can stop."""
+        await self.watch.end_streams()
 
     async def close(self) -> None:
         """Stop to watch, and cancel what was asked for here."""
@@ -124,7 +129,8 @@ class OperationsPage:
         ]
 
     async def _show(self, _: Request, session: Session) -> Response:
-        return HTMLResponse(self._page.substitute(token=escape(self._guard.sessions.form_token(session))))
+        token = escape(self._guard.sessions.form_token(session))
+        return HTMLResponse(self._page.substitute(token=token, link=self._link))
 
     async def _state(self, _: Request, __: Session) -> Response:
         state = await self.watch.current()
