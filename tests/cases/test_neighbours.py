@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from pymongo import MongoClient
 
+from syncline.config.settings import HistorySettings
 from syncline.engines.mongo.errors import MAX_DOCUMENT_BYTES
 from syncline.model.entity import Computed, Fields, Index
 from syncline.relay.conflicts import FIRST_PAUSE, MOST_PAUSE, PATIENCE, Conflicts
@@ -101,6 +102,24 @@ async def test_a_holder_that_the_source_cannot_write_is_nobodys_record(
         ((error,),) = relay.sql("SELECT error FROM syncline.parked")
         assert "belongs to t/'\\u0438\\u043c\\u044f', which is not a record of this entity" in error
         assert relay.document(1, entity("other"))
+
+
+@pytest.mark.parametrize("type_", ["json", "jsonb", "text"])
+async def test_a_document_that_the_source_cannot_write_is_applied_and_remembered(latin1: str, type_: str) -> None:
+    """A `json` keeps the escapes of characters that its database has not; the history spells them out."""
+    ddl = f"CREATE TABLE t (id bigint PRIMARY KEY, u text, j {type_})"
+    async with relayed(latin1, ddl=ddl, entities=[entity("t")]) as relay:
+        relay.history = HistorySettings(documents=True)
+        async with relay.worker():
+            value = r'{"a": "\u4e2d \u00e4", "b": ["\ud83d\ude00"]}' if type_ == "json" else '{"a": "ä"}'
+            relay.sql(f"INSERT INTO t VALUES (1, 'ü', '{value}'), (2, 'plain', '{{}}')")
+            await relay.drained()
+        assert relay.parked() == {}
+        found = dict(relay.sql("SELECT key, payload::text FROM syncline.history"))
+        assert "ü" in found["1"]
+        assert ("\\\\u4e2d" in found["1"]) == (type_ == "json")
+        (document,) = [one for one in relay.raw(entity("t")) if one["_id"] == 1]
+        assert document["j"] == {"json": {"a": "中 ä", "b": ["😀"]}, "jsonb": {"a": "ä"}, "text": '{"a": "ä"}'}[type_]
 
 
 async def test_a_long_value_leaves_a_short_message(database: str, mongo_url: str, mongo_db: str) -> None:

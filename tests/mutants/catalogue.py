@@ -2278,6 +2278,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MENDING}::test_a_rule_that_somebody_puts_on_the_outbox_stops_no_worker"],
     ),
     Mutant(
+        "every-encoding-has-all",
+        "the history's documents are sent to a source that lacks their characters",
+        [Swap(f"{JOURNAL}/acknowledge.py", "parameters", "encoding_of(connection)", "None")],
+        [f"{NEIGHBOURS}::test_a_document_that_the_source_cannot_write_is_applied_and_remembered"],
+    ),
+    Mutant(
         "notices-ended-unseen",
         "a look ends what was said after it began",
         [

@@ -9,10 +9,11 @@ from typing import Any
 from syncline.model.link import Link, current
 from syncline.ports import Acknowledgement as Acknowledgement  # noqa: PLC0414  for the relay, for now
 from syncline.postgres.arrays import integers
-from syncline.postgres.connection import Connection, sayable
+from syncline.postgres.connection import Connection, encoding_of, sayable
 from syncline.postgres.dialect import Dialect, statements
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_ESCAPE = re.compile(r"(?<!\\)(?P<before>(?:\\\\)*)\\u(?P<code>[0-9a-f]{4})")
 
 
 def statement(dialect: Dialect, *, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool) -> str:
@@ -58,10 +59,28 @@ def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:
     if ack.documents:
         values["doc_entities"] = [entity for entity, _ in ack.documents]
         values["doc_keys"] = [key for _, key in ack.documents]
-        values["doc_bodies"] = list(map(_without_nul, ack.documents.values()))
+        encoding = encoding_of(connection)
+        values["doc_bodies"] = [_storable(text, encoding) for text in ack.documents.values()]
     return values
 
 
-def _without_nul(text: str) -> str:
-    """Leave NUL out of JSON, which jsonb has no place for; a backslash that is text itself is doubled there."""
-    return _NUL.sub(r"\1", text) if "\\u0000" in text else text
+def _storable(text: str, encoding: str | None) -> str:
+    """Give JSON a form that the source's jsonb takes; a backslash that is text itself is doubled there.
+
+    Args:
+        text: in ASCII, with escapes.
+        encoding: of a source that has not every character: what it lacks is spelt out.
+
+    """
+    without_nul = _NUL.sub(r"\1", text) if "\\u0000" in text else text
+    if encoding is None or "\\u" not in without_nul:
+        return without_nul
+
+    def spelt(found: re.Match[str]) -> str:
+        try:
+            chr(int(found["code"], 16)).encode(encoding)
+        except UnicodeEncodeError:
+            return f"{found['before']}\\\\u{found['code']}"
+        return found[0]
+
+    return _ESCAPE.sub(spelt, without_nul)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import time
 from collections.abc import Awaitable, Iterator, Mapping
@@ -224,7 +225,18 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0]
 
 
+def encoding_of(connection: Connection) -> str | None:
+    """Name Python's codec for a database that has not every character; ASCII stands for an unknown one."""
+    name = connection.info.parameter_status("server_encoding") or "UTF8"
+    if name == "UTF8":
+        return None
+    try:
+        return codecs.lookup(re.sub("^WIN", "cp", name)).name
+    except LookupError:
+        return "ascii"
+
+
 def sayable(connection: Connection, text: str) -> str:
     """Give a message a form that the source can store, whatever its encoding: what came from elsewhere is spelt out."""
-    utf8 = (connection.info.parameter_status("server_encoding") or "UTF8") == "UTF8"
-    return text.replace("\0", "").encode("utf-8" if utf8 else "ascii", "backslashreplace").decode("utf-8")
+    codec = "utf-8" if encoding_of(connection) is None else "ascii"
+    return text.replace("\0", "").encode(codec, "backslashreplace").decode("utf-8")
