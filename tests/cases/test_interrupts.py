@@ -191,3 +191,26 @@ def interrupted(
         process.kill()
         _, errors = process.communicate()
     return process.returncode, errors
+
+
+DEAD = (
+    "install --yes", "uninstall --yes", "adopt --yes", "backfill", "resync", "verify", "repair", "explain item 5", "load --yes", "parked list",
+    "parked retry item 5", "notices list", "notices resolve --all", "tracing", "worker",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", DEAD)
+def test_every_command_says_in_the_same_words_that_there_is_no_source(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    Path("syncline.toml").write_text(FILE.format(postgres=1, mongo=1).replace("600", "1"))
+
+    ended = CliRunner().invoke(app, line.split())
+
+    assert ended.exit_code == 3, ended.output
+    said = "".join(ended.stderr.splitlines()[-2:])
+    assert "error: PostgreSQL at 127.0.0.1:1 cannot be reached: " in said
+    assert "Connection refused" in said
+    assert "is the server running, and is this its port?" in said

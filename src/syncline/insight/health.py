@@ -22,6 +22,7 @@ from syncline.model.thresholds import NOT_INSTALLED, UNKNOWN, Alert, Severity, T
 from syncline.ports import Target
 from syncline.postgres.connection import Connection, connect, translated
 from syncline.postgres.dialect import Dialect, dialect_of
+from syncline.postgres.unreachable import unreachable
 
 DEADLINE = timedelta(seconds=2)
 KEPT = timedelta(seconds=1)
@@ -136,7 +137,7 @@ class HealthReader:
                 return _Look(DatabaseState(connected=False, error=late))
             return _Look(look.state, alert=_unknown(UNKNOWN, late))
         except SourceUnavailableError as error:
-            plain = error if error.hint else reach.unreachable(self._url, error)
+            plain = error if error.hint else unreachable(self._url, error)
             return _Look(DatabaseState(connected=False, error=plain.message, details={"hint": plain.hint}))
         except SynclineError as error:
             return _Look(DatabaseState(connected=False, error=redact(error.message)))

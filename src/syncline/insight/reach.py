@@ -14,7 +14,6 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from syncline.config import SourceSettings, redact
-from syncline.config.urls import host_of
 from syncline.errors import PoolerError, SourceUnavailableError, SynclineError, UnsuitableSourceError
 from syncline.journal.registry import require_installed, schema_version
 from syncline.model.link import entered
@@ -22,24 +21,9 @@ from syncline.ports import Target
 from syncline.postgres.connection import Connection, connect, translated
 from syncline.postgres.dialect import Dialect, dialect_of, statements
 from syncline.postgres.sql import blocks
+from syncline.postgres.unreachable import unreachable
 
 DEADLINE = timedelta(seconds=5)
-
-_HINTS = (
-    ("password authentication failed", "check user and password in the URL"),
-    ("no password supplied", "put the password into the URL, after the user and a colon"),
-    ("no pg_hba.conf entry", "the server does not let this user in from here, or only with TLS: add ?sslmode=require"),
-    ("does not support SSL", "the server offers no TLS; take sslmode=require out of the URL, or turn TLS on there"),
-    ("certificate", "check sslrootcert and the host's name in the URL"),
-    ("does not exist", "check the database's and the role's name in the URL"),
-    ("Connection refused", "is the server running, and is this its port?"),
-    ("could not translate host name", "check the host's name in the URL"),
-    ("failed to resolve host", "check the host's name in the URL"),
-    ("unsupported startup parameter", "PgBouncer takes no such setting in a URL: take it out, or connect directly"),
-    ("timeout expired", "is a firewall between here and the server?"),
-    ("too many clients", "free a connection, or raise max_connections"),
-    ("remaining connection slots", "free a connection, or raise max_connections"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +65,7 @@ async def source(settings: SourceSettings, *, purpose: str, installed: bool = Tr
     seconds = settings.connect_timeout.total_seconds()
     try:
         connection = await connect(settings.url, application=f"syncline {purpose}", timeout_seconds=seconds)
-    except (PoolerError, UnsuitableSourceError):
+    except (PoolerError, UnsuitableSourceError, SourceUnavailableError):
         raise
     except SynclineError as error:
         raise unreachable(settings.url, error) from error
@@ -103,13 +87,6 @@ async def check_installed(connection: Connection) -> None:
     """
     with translated():
         await require_installed(connection, await schema_version(connection))
-
-
-def unreachable(url: str, error: SynclineError) -> SourceUnavailableError:
-    """Name the server, the reason and what to look at, in one line each."""
-    reason = redact(error.message).removeprefix("PostgreSQL: ").removeprefix("connection failed: ")
-    hint = next((hint for text, hint in _HINTS if text in reason), "check the URL and that the server runs")
-    return SourceUnavailableError(f"PostgreSQL at {host_of(url)} cannot be reached: {reason}", hint=hint)
 
 
 async def rows(connection: Connection, block: str, /, **values: Any) -> list[dict[str, Any]]:

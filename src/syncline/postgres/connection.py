@@ -22,6 +22,7 @@ from syncline.postgres import pins, poolers
 from syncline.postgres.dialect import dialect_of, on_cockroach, refuse_hidden, refuse_old, statements
 from syncline.postgres.lent import Pooling, SourceConnection
 from syncline.postgres.retrying import RetryingCursor
+from syncline.postgres.unreachable import unreachable
 
 Connection = psycopg.AsyncConnection[TupleRow]
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -111,7 +112,7 @@ async def connect(
     def opened() -> Awaitable[SourceConnection]:
         return _opened(address, application, max(1, round(timeout_seconds)))
 
-    with translated():
+    with _named(url), translated():
         began = time.monotonic()
         connection = await opened()
         try:
@@ -126,6 +127,15 @@ async def connect(
             await connection.close()
             raise
     return connection
+
+
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Say of which server it is, and what to look at."""
+    try:
+        yield
+    except SourceUnavailableError as error:
+        raise unreachable(url, error) from error
 
 
 async def _opened(address: str, application: str, timeout_seconds: int) -> SourceConnection:
