@@ -27,7 +27,8 @@ from syncline.cli.verify import RATE as VERIFY_RATE
 from syncline.config import load
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from syncline.engines.mongo.inspection import MongoInspection
-from syncline.engines.mongo.target import CODEC, MongoTarget
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.mongo.writes import CODEC
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.states import read_states

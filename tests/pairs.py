@@ -17,7 +17,8 @@ from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Progress, Runner
 from syncline.capture.postgres.install import install, plan
 from syncline.engines.mongo.inspection import MongoInspection
-from syncline.engines.mongo.target import CODEC, MongoTarget
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.mongo.writes import CODEC
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.states import read_states

@@ -27,7 +27,8 @@ from syncline import wiring
 from syncline.capture.postgres.install import InstallOptions, install, plan, uninstall
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
 from syncline.engines.memory.target import MemoryTarget
-from syncline.engines.mongo.target import CODEC, MongoTarget
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.mongo.writes import CODEC
 from syncline.engines.opening import open_source
 from syncline.journal.registry import installed
 from syncline.model.entity import Entity, TableName

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from syncline.engines.mongo import errors as mongo_errors
-from syncline.engines.mongo.target import CODEC
+from syncline.engines.mongo.writes import CODEC
 from syncline.model.entity import Entity, Fields, TableName
 from syncline.model.values import Unrepresentable
 from syncline.narrowing import unmappable

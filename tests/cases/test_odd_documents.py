@@ -136,7 +136,7 @@ async def test_a_document_with_two_fields_of_one_name_is_replaced_by_newer_state
                 )
         new = [{"_id": n, "_originalId": str(n), "title": "new", "_v": Int64(2**50)} for n in (1, 2, 3)]
         report = Report()
-        await pair.target._replace(pair.target._database.t, new, report)
+        await pair.target._writes._replace(pair.target._database.t, new, report)
         assert (report.rejected, report.outranked, report.stale) == ([], {"2": 2**60}, 1)
         assert [pair.docs.t.find_one({"_id": n})["title"] for n in (1, 2, 3)] == ["new", "t", "t"]
 

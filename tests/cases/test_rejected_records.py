@@ -97,7 +97,7 @@ async def test_whatever_the_driver_raises_while_encoding_is_one_records(
             raise raised
         return encode(document, **options)
 
-    command = target._command
+    command = target._writes.command
 
     async def refuses(name, collection, field, operations):
         if any("bad" in str(one) for one in operations):
@@ -105,7 +105,7 @@ async def test_whatever_the_driver_raises_while_encoding_is_one_records(
         return await command(name, collection, field, operations)
 
     monkeypatch.setattr(mongo_errors.bson, "encode", fails)
-    monkeypatch.setattr(target, "_command", refuses)
+    monkeypatch.setattr(target._writes, "command", refuses)
     states = [State(str(n), n, 1 << 32, {"_id": n, "name": "bad" if n == 7 else "good"}) for n in range(20)]
     report = await target.apply(Batch(entity("t"), **{place: states}))
     assert [one.key for one in report.rejected] == ["7"]
@@ -252,7 +252,7 @@ def test_a_label_of_a_whole_command_counts_but_the_networks_may_be_a_records():
 async def test_a_lost_shard_or_a_full_disk_parks_nothing(database, mongo_url, mongo_db, monkeypatch):
     """A mutant of this: the server's own codes are not asked for."""
     async with relayed(database, (mongo_url, mongo_db), ddl=T, entities=[entity("other")]) as relay:
-        command = relay.target._command
+        command = relay.target._writes.command
         troubles = [write_error(6), write_error(14031), write_error(8, "No space left on device")] * 2
 
         async def troubled(name, collection, field, operations):
@@ -260,7 +260,7 @@ async def test_a_lost_shard_or_a_full_disk_parks_nothing(database, mongo_url, mo
                 return troubles.pop()
             return await command(name, collection, field, operations)
 
-        monkeypatch.setattr(relay.target, "_command", troubled)
+        monkeypatch.setattr(relay.target._writes, "command", troubled)
         async with relay.worker():
             relay.sql("INSERT INTO other SELECT n, n FROM generate_series(1, 5) n")
             while troubles:

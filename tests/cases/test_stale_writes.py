@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.mongo.writes import Writes
 from syncline.model.mark import MAX_EPOCH, epoch_of, ticket
 from tests.integration.test_repair import mend
 from tests.pairs import paired
@@ -87,7 +87,7 @@ async def test_a_ticket_that_is_taken_away_before_it_was_read_back_loses_no_chan
     change: str, database: str, mongo_url: str, mongo_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A repair takes a forged ticket away, and dies before it has marked the record. Found by the model."""
-    read_back = MongoTarget._read_back
+    read_back = Writes._read_back
     released = []
 
     async def after_a_repair(collection: Any, *rest: Any) -> Any:
@@ -97,7 +97,7 @@ async def test_a_ticket_that_is_taken_away_before_it_was_read_back_loses_no_chan
     async with relayed(database, (mongo_url, mongo_db)) as relay, relay.worker():
         await filled(relay)
         forge(relay, ABOVE, 7)
-        monkeypatch.setattr(MongoTarget, "_read_back", staticmethod(after_a_repair))
+        monkeypatch.setattr(Writes, "_read_back", staticmethod(after_a_repair))
         relay.sql(change)
         await relay.equal(deferred=True)
 

@@ -12,7 +12,8 @@ from pymongo import DeleteOne, ReplaceOne
 
 import syncline.testing.mapping.pair as pairs
 from syncline.engines.mongo.documents import documents
-from syncline.engines.mongo.target import CODEC, MongoTarget
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.mongo.writes import CODEC
 from syncline.ports import Report
 from syncline.testing.mapping import MappingContract
 

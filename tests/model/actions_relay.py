@@ -214,7 +214,7 @@ def _under_way(state: State, batch: Batch, write: Write) -> bool:
 
 
 def read_back(scope: Scope, state: State) -> Iterator[Step]:
-    """Look what stands above the writes that the fence refused (``MongoTarget._read_back``, ``relay/outranked.py``)."""
+    """Look what stands above the writes that the fence refused (``Writes._read_back``, ``relay/outranked.py``)."""
     for number, worker in enumerate(state.workers):
         for place, batch in enumerate(worker.batches):
             if batch.stage != "sent" or any(write.status in {"sent", "again"} for write in batch.writes):

@@ -1,4 +1,4 @@
-"""The target executes what reaches it: the fence of ``engines/mongo/target.py``, a key at a time."""
+"""The target executes what reaches it: the fence of ``engines/mongo/writes.py``, a key at a time."""
 
 from __future__ import annotations
 

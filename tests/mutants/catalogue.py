@@ -364,7 +364,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "no-fence",
         "any state overwrites any other",
-        [Swap(f"{MONGO}/target.py", "", "{'$lt': [{'$ifNull': ['$_v', -1]}, '$$new._v']}", "{'$ne': [1, '$$new._v']}")],
+        [Swap(f"{MONGO}/writes.py", "", "{'$lt': [{'$ifNull': ['$_v', -1]}, '$$new._v']}", "{'$ne': [1, '$$new._v']}")],
         [
             f"{CONTRACT}::test_a_lower_ticket_never_overwrites_a_higher_one",
             f"{CONTRACT}::test_the_same_ticket_twice_changes_nothing",
@@ -373,13 +373,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "no-delete-fence",
         "a late delete removes a newer record",
-        [Swap(f"{MONGO}/target.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$ne': 'x'}")],
+        [Swap(f"{MONGO}/writes.py", "Writes.delete", "{'$not': {'$gte': gone.ticket}}", "{'$ne': 'x'}")],
         [f"{CONTRACT}::test_a_delete_with_a_lower_ticket_does_not_delete"],
     ),
     Mutant(
         "delete-misses-records-without-ticket",
         "the delete's filter only knows records with a lower ticket",
-        [Swap(f"{MONGO}/target.py", "MongoTarget._delete", "{'$not': {'$gte': gone.ticket}}", "{'$lt': gone.ticket}")],
+        [Swap(f"{MONGO}/writes.py", "Writes.delete", "{'$not': {'$gte': gone.ticket}}", "{'$lt': gone.ticket}")],
         [f"{CONTRACT}::test_a_record_without_ticket_is_deleted"],
     ),
     Mutant(
@@ -387,8 +387,8 @@ MUTANTS: Sequence[Mutant] = (
         "values that begin with $ are evaluated",
         [
             Swap(
-                f"{MONGO}/target.py",
-                "MongoTarget._upsert",
+                f"{MONGO}/writes.py",
+                "Writes.upsert",
                 "{'q': {'_id': d['_id']}, 'u': NEWER_WINS, 'c': {'new': d}, 'upsert': True}",
                 "{'q': {'_id': d['_id']}, 'u': [{'$replaceWith': {'$cond': [{'$lt': [{'$ifNull': ['$_v', -1]}, d['_v']]}, d, '$$ROOT']}}], 'upsert': True}",
             )
@@ -398,7 +398,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "write-not-durable",
         "write concern 1, without the journal",
-        [Swap(f"{MONGO}/target.py", "", "WriteConcern(w='majority', j=True)", "WriteConcern(w=1, j=False)")],
+        [Swap(f"{MONGO}/writes.py", "", "WriteConcern(w='majority', j=True)", "WriteConcern(w=1, j=False)")],
         [f"{OUTAGES}::test_g2_what_is_acknowledged_survives_a_kill_of_mongodb"],
     ),
     # -- trouble
@@ -646,7 +646,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "delete-not-read-back",
         "a delete that found nothing is taken for done, whatever stands there",
-        [Swap(f"{MONGO}/target.py", "MongoTarget._delete", "reply['n'] < len(absences)", "False")],
+        [Swap(f"{MONGO}/writes.py", "Writes.delete", "reply['n'] < len(absences)", "False")],
         [f"{STALE}::test_a_delete_that_the_fence_keeps_out_is_done_again"],
     ),
     Mutant(
@@ -844,8 +844,8 @@ MUTANTS: Sequence[Mutant] = (
         "a document with two fields of one name, which the server does not update, is not replaced either",
         [
             Swap(
-                "syncline/engines/mongo/target.py",
-                "MongoTarget._upsert",
+                "syncline/engines/mongo/writes.py",
+                "Writes.upsert",
                 "mongo_errors.is_of_repeated_field(error)",
                 "False",
             )
@@ -857,8 +857,8 @@ MUTANTS: Sequence[Mutant] = (
         "such a document is replaced by an older state too",
         [
             Swap(
-                "syncline/engines/mongo/target.py",
-                "MongoTarget._replace",
+                "syncline/engines/mongo/writes.py",
+                "Writes._replace",
                 "{'_id': d['_id'], '$expr': {'$lt': [{'$ifNull': ['$_v', -1]}, d['_v']]}}",
                 "{'_id': d['_id']}",
             )
@@ -1365,7 +1365,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "replies-decoded-strictly",
         "a message that MongoDB has cut within a character fails the whole reply",
-        [Swap("syncline/engines/mongo/target.py", "MongoTarget._command", "REPLIES", "CODEC")],
+        [Swap("syncline/engines/mongo/writes.py", "Writes.command", "REPLIES", "CODEC")],
         [f"{NEIGHBOURS}::test_a_long_value_leaves_a_short_message"],
     ),
     Mutant(

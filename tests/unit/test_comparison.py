@@ -6,7 +6,7 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncline.engines.mongo.target import CODEC
+from syncline.engines.mongo.writes import CODEC
 from syncline.model.canonical import differences
 from syncline.model.mark import ticket
 from syncline.model.tickets import issued

@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.documents import as_json, documents
-from syncline.engines.mongo.target import CODEC
+from syncline.engines.mongo.writes import CODEC
 from syncline.model.entity import Entity, Index
 from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
 

@@ -12,7 +12,8 @@ from bson.int64 import Int64
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.stored import AS_BSON, IDS, RAW, Form, pages, read_one, sent
-from syncline.engines.mongo.target import CODEC, DURABLE, MongoTarget
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.mongo.writes import CODEC, DURABLE
 from syncline.model.entity import Entity
 from syncline.model.strict_bson import AS_STORED, Odd, decoded, encoded, id_of, leading
 from syncline.ports import Beat, Document, Documents, Plan, Stored, TargetDigests

@@ -10,50 +10,27 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import bson
 import pymongo
-from bson.decimal128 import Decimal128
-from bson.min_key import MinKey
 from pymongo import AsyncMongoClient, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from syncline.ending import end
 from syncline.engines.mongo import control as control_records
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo import suitability
-from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.concurrently import concurrently
 from syncline.engines.mongo.documents import as_json, documents
 from syncline.engines.mongo.indexes import ensure_indexes, holders, missing_indexes
 from syncline.engines.mongo.stored import DECODED, RAW, pages, read_one, sent
+from syncline.engines.mongo.writes import CODEC, DURABLE, Writes
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
-from syncline.model.strict_bson import AS_STORED, UNDEFINED, Odd, decoded, encoded, leading
-from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
+from syncline.model.strict_bson import AS_STORED, decoded, encoded
+from syncline.ports import Batch, Beat, Document, Report
 
 T = TypeVar("T")
-
-NEWER_WINS = [{"$replaceWith": {"$cond": [{"$lt": [{"$ifNull": ["$_v", -1]}, "$$new._v"]}, "$$new", "$$ROOT"]}}]
-"""Replace where the stored ticket is lower, insert where there is nothing.
-
-The document comes as a constant of the update (``c``), so that values which begin with ``$`` stay values. The form with
-``_v`` in the filter runs at half the speed and raises a duplicate key for each stale one.
-"""
-
-DURABLE = WriteConcern(w="majority", j=True)
-"""With the driver's default a killed server forgot documents that had been acknowledged."""
-
-CODEC = bson.CodecOptions[dict[str, Any]](
-    uuid_representation=bson.binary.UuidRepresentation.STANDARD,
-    datetime_conversion=bson.codec_options.DatetimeConversion.DATETIME_AUTO,
-    tz_aware=False,
-)
-
-REPLIES = CODEC.with_options(unicode_decode_error_handler="replace")
-"""For write commands: the server cuts a long message anywhere, also within a character."""
 
 SHOWN = AS_STORED.with_options(unicode_decode_error_handler="replace")
 """For what the server tells of itself, commands of others included."""
@@ -106,6 +83,7 @@ class MongoTarget:
             raise TargetError(f"this is not a usable MongoDB URL: {error}") from error
         self._database = self._client.get_database(database, codec_options=CODEC, write_concern=DURABLE)
         self._control = self._database[control]
+        self._writes = Writes(self._database)
         self._command_seconds = timeout.total_seconds()
         self._finding_seconds = min(connect_timeout, timeout).total_seconds()
         self._replica_set: bool | None = None
@@ -155,190 +133,19 @@ class MongoTarget:
         report = Report()
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             for chunk in _chunks(batch.inserts):
-                present = await self._insert(collection, documents(batch, chunk), report)
+                present = await self._writes.insert(collection, documents(batch, chunk), report)
                 report.present += len(present)
                 if present:
-                    await self._upsert(collection, present, report)
+                    await self._writes.upsert(collection, present, report)
             for chunk in _chunks(batch.upserts):
-                await self._upsert(collection, documents(batch, chunk), report)
+                await self._writes.upsert(collection, documents(batch, chunk), report)
             for gone in _chunks(batch.deletes):
-                await self._delete(collection, gone, report)
+                await self._writes.delete(collection, gone, report)
         return report
 
     def as_json(self, batch: Batch) -> dict[str, str]:
         """Give a batch's documents as MongoDB's extended JSON."""
         return as_json(batch)
-
-    async def _insert(
-        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
-    ) -> list[Document]:
-        """Insert; return the documents whose ``_id`` was there already."""
-        try:
-            reply = await self._command("insert", collection, "documents", documents)
-        except Exception as refusal:
-            if not mongo_errors.is_of_contents(refusal):
-                raise
-            await self._upsert_sifted(collection, documents, refusal, report)
-            return []
-        present = []
-        for error in mongo_errors.of(reply):
-            document = documents[error["index"]]
-            if mongo_errors.is_duplicate_id(error):
-                present.append(document)
-            else:
-                self._note(report, document["_originalId"], error, document)
-        return present
-
-    async def _upsert(
-        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
-    ) -> None:
-        updates = [{"q": {"_id": d["_id"]}, "u": NEWER_WINS, "c": {"new": d}, "upsert": True} for d in documents]
-        try:
-            reply = await self._command("update", collection, "updates", updates)
-        except Exception as refusal:
-            if not mongo_errors.is_of_contents(refusal):
-                raise
-            await self._upsert_sifted(collection, documents, refusal, report)
-            return
-        errors = list(mongo_errors.of(reply))
-        if stale := reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]:
-            report.stale += stale
-            refused = {error["index"] for error in errors}
-            await self._left(collection, [one for n, one in enumerate(documents) if n not in refused], report)
-        ambiguous = []
-        for error in errors:
-            document = documents[error["index"]]
-            if mongo_errors.is_of_repeated_field(error):
-                ambiguous.append(document)
-            else:
-                self._note(report, document["_originalId"], error, document)
-        if ambiguous:
-            await self._replace(collection, ambiguous, report)
-
-    async def _left(
-        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
-    ) -> None:
-        """Read back what stands in the place of documents of which some were not written."""
-        written = [(d["_originalId"], d["_id"], d["_v"]) for d in documents]
-        standing = await self._read_back(collection, written, report)
-        report.unknown |= {key for key, _, ticket in written if standing.get(key) != ticket}
-        report.unknown -= report.outranked.keys()
-
-    async def _replace(
-        self, collection: AsyncCollection[dict[str, Any]], documents: list[Document], report: Report
-    ) -> None:
-        """Write over documents that have two fields of one name: the server refuses to update those by a pipeline."""
-        updates = [
-            {"q": {"_id": d["_id"], "$expr": {"$lt": [{"$ifNull": ["$_v", -1]}, d["_v"]]}}, "u": d} for d in documents
-        ]
-        reply = await self._command("update", collection, "updates", updates)
-        errors = mongo_errors.of(reply)
-        for error in errors:
-            document = documents[error["index"]]
-            self._note(report, document["_originalId"], error, document)
-        if reply["n"] < len(documents):
-            refused = {error["index"] for error in errors}
-            before = len(report.outranked)
-            await self._left(collection, [one for n, one in enumerate(documents) if n not in refused], report)
-            report.stale += len(report.outranked) - before
-
-    async def _upsert_sifted(
-        self,
-        collection: AsyncCollection[dict[str, Any]],
-        documents: list[Document],
-        refusal: Exception,
-        report: Report,
-    ) -> None:
-        """Write what can be written in portions that fit a message; the rest is rejected."""
-        if len(documents) == 1:
-            (document,) = documents
-            report.rejected.append(Rejection(document["_originalId"], *mongo_errors.refused(document, refusal, CODEC)))
-            return
-        async for portion in mongo_errors.portions(documents, report, CODEC):
-            half = (len(portion) + 1) // 2 if len(portion) == len(documents) else len(portion)
-            for part in filter(None, (portion[:half], portion[half:])):
-                await self._upsert(collection, part, report)
-
-    async def _command(
-        self, name: str, collection: AsyncCollection[dict[str, Any]], field: str, operations: Sequence[Any]
-    ) -> dict[str, Any]:
-        """Send a write command as it is: the driver's bulk interface costs more per operation than encoding it does.
-
-        Raises:
-            Exception: it cannot be encoded, or not sent as one message; the driver has many kinds.
-
-        """
-        return await self._database.command(
-            {name: collection.name, field: operations, "ordered": False, "writeConcern": DURABLE.document},
-            codec_options=REPLIES,  # a command takes the driver's defaults, not the database's
-        )
-
-    async def _delete(
-        self, collection: AsyncCollection[dict[str, Any]], absences: list[Absence], report: Report
-    ) -> None:
-        # `$lt` would miss documents without `_v`.
-        deletes = [{"q": {"_id": gone.id, "_v": {"$not": {"$gte": gone.ticket}}}, "limit": 1} for gone in absences]
-        try:
-            reply = await self._command("delete", collection, "deletes", deletes)
-        except Exception as refusal:
-            if not mongo_errors.is_of_contents(refusal):
-                raise
-            await self._delete_sifted(collection, absences, refusal, report)
-            return
-        for error in mongo_errors.of(reply):
-            self._note(report, absences[error["index"]].key, error)
-        if reply["n"] < len(absences):  # nothing there, or something that the ticket does not reach
-            before = len(report.outranked)
-            standing = await self._read_back(
-                collection, [(gone.key, gone.id, gone.ticket - 1) for gone in absences], report
-            )
-            report.unknown |= standing.keys() - report.outranked.keys()
-            report.stale += len(report.outranked) - before
-
-    @staticmethod
-    async def _read_back(
-        collection: AsyncCollection[dict[str, Any]], written: Sequence[tuple[str, Any, int]], report: Report
-    ) -> dict[str, Any]:
-        """Find the records (key, _id, ticket) that have a higher ticket; from the primary, where they were written.
-
-        What kept a write out may be gone by now (a repair takes a ticket away): returned is what stands there, by key.
-        """
-        ids = {order(id_): (key, ticket) for key, id_, ticket in written}
-        wanted = {"_id": {"$in": [id_ for _, id_, _ in written]}}
-        cursor = collection.with_options(RAW).find(wanted, {"_v": 1}, batch_size=len(written))
-        standing = {}
-        for found in map(decoded, [bytes(document.raw) for document in await cursor.to_list()]):
-            key, ticket = ids[order(found["_id"])]
-            standing[key] = leading(found.get("_v"))
-            if _outranks(standing[key], ticket):
-                report.outranked[key] = standing[key]
-        return standing
-
-    async def _delete_sifted(
-        self,
-        collection: AsyncCollection[dict[str, Any]],
-        absences: list[Absence],
-        refusal: Exception,
-        report: Report,
-    ) -> None:
-        """Find the ``_id`` that cannot be sent by halving."""
-        if len(absences) == 1:
-            (gone,) = absences
-            report.rejected.append(Rejection(gone.key, *mongo_errors.refused({"_id": gone.id}, refusal, CODEC)))
-            return
-        half = len(absences) // 2
-        await self._delete(collection, absences[:half], report)
-        await self._delete(collection, absences[half:], report)
-
-    @staticmethod
-    def _note(report: Report, key: str, write_error: Mapping[str, Any], document: Document | None = None) -> None:
-        if mongo_errors.is_conflict(write_error):
-            value = mongo_errors.unique_value(write_error, document or {})
-            report.conflicts.append(Conflict(key, mongo_errors.index_name(write_error), value))
-        else:
-            report.rejected.append(
-                Rejection(key, mongo_errors.rejection_code(write_error), str(write_error.get("errmsg", "")))
-            )
 
     async def holders(self, entity: Entity, values: Sequence[Mapping[str, Any]]) -> list[Document | None]:
         """Find, for each unique value, the record that has it now."""
@@ -431,7 +238,7 @@ class MongoTarget:
         ours = {"_v": {"$type": "number"}, "_originalId": {"$type": "string"}, "_source": {"$type": "string"}}
         deletes = [{"q": sent({"_id": {"$in": list(ids)}, **ours}), "limit": 0}]
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            reply = await self._command("delete", self._database[entity.collection], "deletes", deletes)
+            reply = await self._writes.command("delete", self._database[entity.collection], "deletes", deletes)
             mongo_errors.of(reply)
         return int(reply["n"])
 
@@ -490,14 +297,6 @@ class MongoTarget:
         if not self._replica_set:
             return collection
         return collection.with_options(read_concern=ReadConcern("linearizable" if single else "majority"))
-
-
-def _outranks(version: Any, ticket: int) -> bool:
-    """Tell whether the fence keeps this ticket out: by a higher number, or by what the order of types puts above."""
-    if isinstance(version, (int, float, Decimal128)) and not isinstance(version, bool):
-        return order(ticket) < order(version)
-    nothing = version is None or (isinstance(version, Odd) and version.tag == UNDEFINED)
-    return not nothing and not isinstance(version, MinKey)
 
 
 def _chunks(items: list[T]) -> Iterable[list[T]]:

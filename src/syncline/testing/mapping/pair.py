@@ -19,7 +19,7 @@ import pytest
 from pymongo import MongoClient
 
 from syncline.config import Settings
-from syncline.engines.mongo.target import CODEC
+from syncline.engines.mongo.writes import CODEC
 from syncline.errors import SynclineError
 from syncline.model.entity import Entity
 from syncline.ports import Target
