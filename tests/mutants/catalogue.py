@@ -952,7 +952,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "compared-as-it-was",
         "an integer key that has become numeric is compared by value, and 1 is 1.0",
-        [Swap("syncline/capture/postgres/triggers.py", "_typed", "if not equal: ...", "if True: ...")],
+        [Swap("syncline/capture/postgres/composing.py", "still_typed", "if not equal: ...", "if True: ...")],
         [
             f"{TESTS}/test_capture_keys.py::test_an_integer_key_that_has_become_another_type_is_still_compared_by_its_text"
         ],

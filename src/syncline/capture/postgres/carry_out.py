@@ -19,9 +19,9 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from syncline.capture.postgres.composing import dollar_quoted
 from syncline.capture.postgres.install_plan import InstallPlan, Step
 from syncline.capture.postgres.state import read
-from syncline.capture.postgres.triggers import dollar_quoted
 from syncline.errors import OvertakenError, PartlyDoneError, SourceError
 from syncline.model.link import current
 from syncline.postgres.connection import first_line, translated

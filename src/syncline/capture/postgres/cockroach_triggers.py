@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from psycopg import sql
 
-from syncline.capture.postgres.triggers import Watch, dollar_quoted
+from syncline.capture.postgres.composing import dollar_quoted
+from syncline.capture.postgres.triggers import Watch
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
 from syncline.model.link import current

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
+from syncline.capture.postgres.composing import dollar_quoted
 from syncline.capture.postgres.install_plan import InstallPlan
-from syncline.capture.postgres.triggers import dollar_quoted
 from syncline.errors import PrivilegeError
 from syncline.model.link import current
 from syncline.postgres.sql import blocks

@@ -16,11 +16,24 @@ from functools import lru_cache
 
 from psycopg import sql
 
+from syncline.capture.postgres.composing import (
+    dollar_quoted,
+    key_expression,
+    of_row,
+    ours,
+    part,
+    same_key,
+    same_texts,
+    set_clauses,
+    still_typed,
+    table_of,
+    template,
+    types,
+)
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
 from syncline.model.link import Link, current
 from syncline.model.types import PINNED_SETTINGS
-from syncline.postgres.sql import blocks
 
 _SEARCH_PATH = {"search_path": "pg_catalog, pg_temp"}
 _SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
@@ -29,8 +42,6 @@ _SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
     "timestamptz": ("datestyle", "timezone"),
     "bytea": ("bytea_output",),
 }
-_EQUAL: Mapping[str, str] = {"int2": "int8eq", "int4": "int8eq", "int8": "int8eq", "uuid": "uuid_eq"}
-"""What compares values whose equality is that of their texts, and is cheaper."""
 _ENUM = "enum"
 _ANY = ("anyelement", "anycompatible")
 """Argument types that stand for one type each."""
@@ -80,22 +91,22 @@ class Function:
     @property
     def create(self) -> tuple[sql.Composed, ...]:
         """Compose what makes it."""
-        name, arguments = _ours(self.name), _types(self.arguments)
-        set_, body = _set_clauses(self.settings), dollar_quoted(self.body)
+        name, arguments = ours(self.name), types(self.arguments)
+        set_, body = set_clauses(self.settings), dollar_quoted(self.body)
         if self.definer:
-            made = _template("trigger_function").format(function=name, settings=set_, body=body)
-            revoke = _template("revoke_function").format(function=name, arguments=arguments)
+            made = template("trigger_function").format(function=name, settings=set_, body=body)
+            revoke = template("revoke_function").format(function=name, arguments=arguments)
             said = f"Syncline: puts changes into {current().schema}.outbox, for entity {self.entity}."
             return made, revoke, self._comment(said)
         volatility = sql.SQL("IMMUTABLE" if self.volatility == "IMMUTABLE" else "STABLE")
-        made = _template("key_function").format(
+        made = template("key_function").format(
             function=name, arguments=arguments, volatility=volatility, settings=set_, body=body
         )
         return made, self._comment(f"Syncline: the key of entity {self.entity} as text.")
 
     def _comment(self, said: str) -> sql.Composed:
-        return _template("function_comment").format(
-            function=_ours(self.name), arguments=_types(self.arguments), comment=sql.Literal(said)
+        return template("function_comment").format(
+            function=ours(self.name), arguments=types(self.arguments), comment=sql.Literal(said)
         )
 
 
@@ -117,10 +128,10 @@ class Trigger:
     @property
     def create(self) -> tuple[sql.Composed, ...]:
         """Compose what makes it, or makes it what it must be."""
-        name, table = sql.Identifier(self.name), _table(self.table)
-        made = _template(f"trigger_{self.function.rpartition('_')[2]}").format(
+        name, table = sql.Identifier(self.name), table_of(self.table)
+        made = template(f"trigger_{self.function.rpartition('_')[2]}").format(
             trigger=name,
-            function=_ours(self.function),
+            function=ours(self.function),
             table=table,
             event={INSERT: sql.SQL("INSERT"), DELETE: sql.SQL("DELETE")}.get(self.type, sql.SQL("")),
             rows=sql.SQL("NEW" if self.new_table else "OLD"),
@@ -129,16 +140,8 @@ class Trigger:
             f"Syncline: captures changes, for entity {self.entity}. `syncline install` puts it back, "
             "`syncline uninstall` removes it."
         )
-        comment = _template("trigger_comment").format(trigger=name, table=table, comment=sql.Literal(said))
+        comment = template("trigger_comment").format(trigger=name, table=table, comment=sql.Literal(said))
         return made, enable_trigger(self.table, self.name, self.enabled), comment
-
-
-def key_expression(columns: Sequence[Column], row: str) -> sql.Composed:
-    """Key text of a row, under pinned settings: ``model.keys`` reads it back."""
-    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(_of(row, column)) for column in columns)
-    if len(columns) == 1:
-        return sql.Composed([texts])
-    return sql.SQL("jsonb_build_array({})::text").format(texts)
 
 
 def key_function(entity: int, columns: Sequence[Column]) -> Function:
@@ -200,7 +203,7 @@ def _bodies_of(columns: tuple[Column, ...], *, own: bool, by_row: bool, link: Li
         old = {"old_key": key_expression(watch.columns, "old"), "old_present": _present(watch, "old")}
         new = {"new_key": key_expression(watch.columns, "new"), "new_present": _present(watch, "new")}
         parts = shared | old | new
-        ways = {name: _part(name, **parts) for name in ("row_keys", "row_marks")}
+        ways = {name: part(name, **parts) for name in ("row_keys", "row_marks")}
         return _body("row", parts | ways), truncate
     rows = {
         "key": key_expression(watch.columns, "r"),
@@ -208,7 +211,7 @@ def _bodies_of(columns: tuple[Column, ...], *, own: bool, by_row: bool, link: Li
         "present": _present(watch, "r"),
         "where": sql.SQL("") if own else sql.SQL(" WHERE {}").format(_present(watch, "r")),
     }
-    updated = {"hint": sql.SQL("'U'::\"char\""), "sound": _part("sound", typed=_typed(watch.columns))}
+    updated = {"hint": sql.SQL("'U'::\"char\""), "sound": part("sound", typed=still_typed(watch.columns))}
     return (
         _statement_body(watch, "statement", shared | rows),
         _statement_body(watch, "update", shared | rows | updated),
@@ -243,13 +246,13 @@ def truncate_trigger(watch: Watch, table: TableName) -> Trigger:
 
 def drop_trigger(table: TableName, name: str) -> sql.Composed:
     """Compose its removal."""
-    return _template("trigger_drop").format(trigger=sql.Identifier(name), table=_table(table))
+    return template("trigger_drop").format(trigger=sql.Identifier(name), table=table_of(table))
 
 
 def enable_trigger(table: TableName, name: str, enabled: str = ALWAYS) -> sql.Composed:
     """Compose what makes it fire always, in replicas and restores too; or there only."""
     block = "trigger_replica" if enabled == REPLICA else "trigger_always"
-    return _template(block).format(trigger=sql.Identifier(name), table=_table(table))
+    return template(block).format(trigger=sql.Identifier(name), table=table_of(table))
 
 
 def observed_before(table: TableName, entity: int) -> sql.Composed:
@@ -264,49 +267,41 @@ def observed_after(table: TableName, entity: int) -> sql.Composed:
 
 def _observed(name: str, table: TableName, entity: int) -> sql.Composed:
     stem = sql.Literal(f"{current().trigger_prefix}{entity}_%".replace("_", "\\_"))
-    return _template(name).format(
-        entity=sql.Literal(entity), table=sql.Literal(_table(table).as_string(None)), stem=stem
+    return template(name).format(
+        entity=sql.Literal(entity), table=sql.Literal(table_of(table).as_string(None)), stem=stem
     )
 
 
 def drop_function(name: str, arguments: Sequence[str]) -> sql.Composed:
     """Compose its removal."""
-    return _template("function_drop").format(function=_ours(name), arguments=_types(arguments))
+    return template("function_drop").format(function=ours(name), arguments=types(arguments))
 
 
 def own(name: str) -> sql.Composed:
     """Compose the change of a trigger function's owner to whoever runs it."""
-    return _template("function_own").format(function=_ours(name))
-
-
-def dollar_quoted(body: str) -> sql.SQL:
-    """Quote a function's body so that it stays readable, with a tag that does not occur in it."""
-    tag, number = "$$", 0
-    while tag in body:
-        tag, number = f"$syncline{number}$", number + 1
-    return sql.SQL(f"{tag}{body}{tag}")
+    return template("function_own").format(function=ours(name))
 
 
 def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> tuple[str, str]:
     """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
     ways = {
-        "single": _part(f"single_{role}", **parts),
-        "many": _many(role, parts, _same(watch.columns)),
-        "many_carefully": _many(role, parts, _same_texts(watch.columns)),
+        "single": part(f"single_{role}", **parts),
+        "many": _many(role, parts, same_key(watch.columns)),
+        "many_carefully": _many(role, parts, same_texts(watch.columns)),
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
     }
-    return _body(role, {**parts, **ways}, template="statement")
+    return _body(role, {**parts, **ways}, body_of="statement")
 
 
 def _many(role: str, parts: Mapping[str, sql.Composable], same: sql.Composable) -> sql.Composed:
-    now = {"keys": _part("keys", **parts), "of_rows": sql.SQL("mark_hint")}
-    gone = {"keys": _part("keys_gone", **parts, same=same), "of_rows": parts["gone"]}
-    return _part(
+    now = {"keys": part("keys", **parts), "of_rows": sql.SQL("mark_hint")}
+    gone = {"keys": part("keys_gone", **parts, same=same), "of_rows": parts["gone"]}
+    return part(
         f"many_{role}",
-        values=_part("values", **parts),
-        marks=_part("marks", **parts, **now),
-        marks_gone=_part("marks", **parts, **gone),
+        values=part("values", **parts),
+        marks=part("marks", **parts, **now),
+        marks_gone=part("marks", **parts, **gone),
     )
 
 
@@ -319,27 +314,27 @@ def _carefully(watch: Watch) -> dict[str, sql.Composable]:
         "kinds": sql.Literal("{" + ",".join(kinds) + "}"),
     }
     return {
-        "sound": _part("sound", typed=sql.SQL("")),
-        "noted": _part("noted", **parts),
-        "gap": _part("gap", **parts, notice=_part("notice", **parts)),
-        "wake_carefully": _part("wake_carefully"),
+        "sound": part("sound", typed=sql.SQL("")),
+        "noted": part("noted", **parts),
+        "gap": part("gap", **parts, notice=part("notice", **parts)),
+        "wake_carefully": part("wake_carefully"),
     }
 
 
 def _passed() -> sql.Composable:
     """Compose what passes over the writes of the link that goes back, where there is one."""
     reverse = current().reverse
-    return sql.SQL("") if reverse is None else _part("passed", tag=sql.Literal(reverse)) + sql.SQL("\n    ")
+    return sql.SQL("") if reverse is None else part("passed", tag=sql.Literal(reverse)) + sql.SQL("\n    ")
 
 
 def _lanes() -> dict[str, sql.Composable]:
     """Compose the lanes of the keys that the functions have in hand."""
     keys = {"one": "one", "gone": "gone", "after": "after", "before": "before", "q": "q.k"}
-    return {f"lane_{name}": _part("lane", of=sql.SQL(of), id=sql.SQL(_ID)) for name, of in keys.items()}
+    return {f"lane_{name}": part("lane", of=sql.SQL(of), id=sql.SQL(_ID)) for name, of in keys.items()}
 
 
-def _body(role: str, parts: Mapping[str, sql.Composable], *, template: str | None = None) -> tuple[str, str]:
-    return role, "\n" + _template(template or role).format(**parts).as_string(None) + "\n"
+def _body(role: str, parts: Mapping[str, sql.Composable], *, body_of: str | None = None) -> tuple[str, str]:
+    return role, "\n" + template(body_of or role).format(**parts).as_string(None) + "\n"
 
 
 def _trigger(
@@ -361,69 +356,4 @@ def _present(watch: Watch, row: str) -> sql.Composable:
     """A child without a parent has no key to mark; the entity's own key is never null."""
     if not watch.embed:
         return sql.SQL("true")
-    return sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(_of(row, column)) for column in watch.columns)
-
-
-def _part(name: str, **parts: sql.Composable) -> sql.Composed:
-    """Compose a part of another block."""
-    return _template(name, part=True).format(**parts)
-
-
-def _template(name: str, *, part: bool = False) -> sql.SQL:
-    """Give a named block; a part of another one carries no comment with our name."""
-    return sql.SQL(blocks("triggers.sql", "syncline.capture.postgres", comment=not part)[name])
-
-
-def _set_clauses(settings: Mapping[str, str]) -> sql.Composable:
-    clauses = []
-    for name, value in settings.items():
-        values = sql.SQL(", ").join(map(sql.Literal, value.split(", ")))
-        clauses.append(sql.SQL("\n    SET {} = {}").format(sql.Identifier(name), values))
-    return sql.Composed(clauses)
-
-
-def _same(columns: Sequence[Column]) -> sql.Composed:
-    """Compare the keys of two rows: as what they are where that says the same as their texts, and costs less."""
-    if not _as_they_are(columns):
-        return _same_texts(columns)
-    return sql.SQL(" AND ").join(sql.SQL("{} = {}").format(_of("n", column), _of("r", column)) for column in columns)
-
-
-def _same_texts(columns: Sequence[Column]) -> sql.Composed:
-    texts = [sql.SQL('({}) COLLATE pg_catalog."C"').format(key_expression(columns, row)) for row in ("n", "r")]
-    return sql.SQL(" = ").join(texts)
-
-
-def _typed(columns: Sequence[Column]) -> sql.Composable:
-    """See that the columns still are what they are compared as: else it is done carefully."""
-    equal = _as_they_are(columns)
-    if not equal:
-        return sql.SQL("")
-    calls = [
-        sql.SQL("pg_catalog.{}({column}, {column})").format(sql.SQL(name), column=_of("n", column))
-        for name, column in zip(equal, columns, strict=True)
-    ]
-    return _part("typed", equal=sql.SQL(" AND ").join(calls))
-
-
-def _as_they_are(columns: Sequence[Column]) -> list[str]:
-    """Name the functions that compare these columns where all may be compared so; else nothing."""
-    names = [_EQUAL.get(key_type(column).sql, "") for column in columns]
-    return names if all(names) else []
-
-
-def _of(row: str, column: Column) -> sql.Composed:
-    return sql.SQL("{}.{}").format(sql.SQL(row), sql.Identifier(column.name))
-
-
-def _ours(name: str) -> sql.Identifier:
-    return sql.Identifier(current().schema, name)
-
-
-def _table(table: TableName) -> sql.Identifier:
-    return sql.Identifier(table.schema, table.name)
-
-
-def _types(names: Iterable[str]) -> sql.Composed:
-    """Types as the catalog prints them: quoted where they need it."""
-    return sql.SQL(", ").join([sql.SQL(name) for name in names])
+    return sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(of_row(row, column)) for column in watch.columns)

@@ -1,0 +1,98 @@
+"""How the statements of functions and triggers are composed: named parts, names, the comparison of two keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from psycopg import sql
+
+from syncline.model.entity import Column, TableName
+from syncline.model.key_types import key_type
+from syncline.model.link import current
+from syncline.postgres.sql import blocks
+
+_EQUAL: Mapping[str, str] = {"int2": "int8eq", "int4": "int8eq", "int8": "int8eq", "uuid": "uuid_eq"}
+"""What compares values whose equality is that of their texts, and is cheaper."""
+
+
+def key_expression(columns: Sequence[Column], row: str) -> sql.Composed:
+    """Key text of a row, under pinned settings: ``model.keys`` reads it back."""
+    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(of_row(row, column)) for column in columns)
+    if len(columns) == 1:
+        return sql.Composed([texts])
+    return sql.SQL("jsonb_build_array({})::text").format(texts)
+
+
+def dollar_quoted(body: str) -> sql.SQL:
+    """Quote a function's body so that it stays readable, with a tag that does not occur in it."""
+    tag, number = "$$", 0
+    while tag in body:
+        tag, number = f"$syncline{number}$", number + 1
+    return sql.SQL(f"{tag}{body}{tag}")
+
+
+def part(name: str, **parts: sql.Composable) -> sql.Composed:
+    """Compose a part of another block."""
+    return template(name, part=True).format(**parts)
+
+
+def template(name: str, *, part: bool = False) -> sql.SQL:
+    """Give a named block; a part of another one carries no comment with our name."""
+    return sql.SQL(blocks("triggers.sql", "syncline.capture.postgres", comment=not part)[name])
+
+
+def set_clauses(settings: Mapping[str, str]) -> sql.Composable:
+    clauses = []
+    for name, value in settings.items():
+        values = sql.SQL(", ").join(map(sql.Literal, value.split(", ")))
+        clauses.append(sql.SQL("\n    SET {} = {}").format(sql.Identifier(name), values))
+    return sql.Composed(clauses)
+
+
+def same_key(columns: Sequence[Column]) -> sql.Composed:
+    """Compare the keys of two rows: as what they are where that says the same as their texts, and costs less."""
+    if not _as_they_are(columns):
+        return same_texts(columns)
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(of_row("n", column), of_row("r", column)) for column in columns
+    )
+
+
+def same_texts(columns: Sequence[Column]) -> sql.Composed:
+    texts = [sql.SQL('({}) COLLATE pg_catalog."C"').format(key_expression(columns, row)) for row in ("n", "r")]
+    return sql.SQL(" = ").join(texts)
+
+
+def still_typed(columns: Sequence[Column]) -> sql.Composable:
+    """See that the columns still are what they are compared as: else it is done carefully."""
+    equal = _as_they_are(columns)
+    if not equal:
+        return sql.SQL("")
+    calls = [
+        sql.SQL("pg_catalog.{}({column}, {column})").format(sql.SQL(name), column=of_row("n", column))
+        for name, column in zip(equal, columns, strict=True)
+    ]
+    return part("typed", equal=sql.SQL(" AND ").join(calls))
+
+
+def _as_they_are(columns: Sequence[Column]) -> list[str]:
+    """Name the functions that compare these columns where all may be compared so; else nothing."""
+    names = [_EQUAL.get(key_type(column).sql, "") for column in columns]
+    return names if all(names) else []
+
+
+def of_row(row: str, column: Column) -> sql.Composed:
+    return sql.SQL("{}.{}").format(sql.SQL(row), sql.Identifier(column.name))
+
+
+def ours(name: str) -> sql.Identifier:
+    return sql.Identifier(current().schema, name)
+
+
+def table_of(table: TableName) -> sql.Identifier:
+    return sql.Identifier(table.schema, table.name)
+
+
+def types(names: Iterable[str]) -> sql.Composed:
+    """Types as the catalog prints them: quoted where they need it."""
+    return sql.SQL(", ").join([sql.SQL(name) for name in names])
