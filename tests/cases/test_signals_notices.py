@@ -347,6 +347,7 @@ def test_the_docs_have_each_notice_with_its_severity_and_its_end() -> None:
     coded = re.findall(r'[(, ]Notice\.([A-Z_]+), "(info|warning|critical)"', sources)
     given = {(Notice[name].value, severity) for name, severity in coded}
     given |= set(re.findall(r"SELECT '([A-Z]\w+)', '(info|warning|critical)'", sources))
+    given |= {(Notice[name].value, "warning") for name in re.findall(r"\.warn\(plan, Notice\.([A-Z_]+),", sources)}
     given |= {("NewColumn", "warning"), ("Restored", "critical"), ("Reinstalled", "warning")}
     assert {name.value for name in Notice} - {Notice.CAPTURE_GAP} <= {name for name, _ in given}
     for name, severity in given:
