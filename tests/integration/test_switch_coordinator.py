@@ -192,3 +192,18 @@ async def test_a_journal_that_was_set_back_draws_numbers_above_the_gates(urls):
             connection.execute("UPDATE syncline_gate.journal SET number = 0, phase_number = 0")
         await stage.switch(OLD)
         assert stage.modes() == "al"
+
+
+async def test_a_side_that_was_set_back_is_closed_and_never_taken_for_the_truth(urls):
+    async with staged(urls) as stage:
+        await stage.switch(NEW)
+        with psycopg.connect(urls[OLD]) as connection:  # a backup from before the switch
+            connection.execute("UPDATE syncline_gate.gate SET mode = 'a', number = 0")
+            connection.execute("UPDATE syncline_gate.journal SET number = 0, goal = 'primary', phase = 'primary'")
+        write(urls[NEW], 1)
+        with pytest.raises(SwitchError, match="primary accepts writes, though data was opened after it"):
+            await stage.switch(OLD)
+        await stage.switch(NEW)
+        assert stage.modes() == "la"
+        await stage.switch(OLD)
+        assert [row[1:] for row in stage.rows(OLD)] == [(0, 1)]

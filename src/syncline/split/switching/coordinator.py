@@ -165,6 +165,7 @@ async def switch(
     """
     if goal not in move.gates:
         raise SwitchError(f"{goal} is no side of the move {move.name!r}", hint=f"its sides: {', '.join(move.gates)}")
+    (await move.look()).see_that_none_was_set_back(goal)
     await move.journal.want(goal)
     outcome = await finish(move, pause=pause, give_up=give_up, told=told)
     if outcome.serving != goal:
@@ -187,6 +188,7 @@ async def finish(
         try:
             state = await move.look()
             goal = state.journal.goal
+            state.see_that_none_was_set_back(goal)
             if state.settled(goal):
                 if failure is not None:
                     raise _aborted(goal, failure) from failure

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from syncline.errors import SwitchError
 from syncline.split.switching.gate import Gate, GateRow, Mode
 from syncline.split.switching.journal import Journal, JournalRow
 from syncline.split.switching.ports import Link
@@ -60,6 +61,20 @@ class State:
     def highest(self) -> int:
         """The highest number that is known, for a journal that was set back."""
         return max(self.journal.number, *(gate.number for gate in self.gates.values()))
+
+    def see_that_none_was_set_back(self, goal: str) -> None:
+        """See that the side that shall serve does not accept writes already, though the other one was opened after it.
+
+        Raises:
+            SwitchError: it does: it would serve without what was written on the other one.
+
+        """
+        other = next(side for side in self.gates if side != goal)
+        if self.gates[goal].mode is Mode.APPLICATION and self.gates[other].opened > self.gates[goal].opened:
+            raise SwitchError(
+                f"{goal} accepts writes, though {other} was opened after it: it is a copy from before (a restore?)",
+                hint=f"switch to {other} first, which closes {goal}; then copy the tables anew",
+            )
 
     def settled(self, goal: str) -> bool:
         """Tell whether a side serves, and the other one takes the link's writes."""
