@@ -33,6 +33,7 @@ class Following:
         self._connections: dict[str, psycopg.Connection[Any]] = {}
         self._rows: dict[str, dict[str, GateRow]] = {}
         self._fresh_until: dict[str, float] = {}
+        self._asked_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
@@ -62,16 +63,20 @@ class Following:
         return max(sides, key=lambda side: (sides[side].mode is Mode.APPLICATION, sides[side].opened))
 
     def look_again(self, *databases: str) -> None:
-        """Ask the servers now; by default about all that move.
+        """Ask the servers now, unless somebody has begun to since; by default about all that move.
 
         Raises:
             NamedDatabaseError: none could be asked, and none ever was.
 
         """
+        wanted = time.monotonic()
         with self._lock:
             if self._process != os.getpid():  # a fork: the connections are the parent's
                 self._connections, self._thread, self._process = {}, None, os.getpid()
             for database in databases or tuple(self._rows) or self._names:
+                if self._asked_at.get(database, 0.0) > wanted:
+                    continue  # many are refused at once, and one answer is enough
+                self._asked_at[database] = time.monotonic()
                 failure = self._ask(database)
                 if failure is not None and database not in self._fresh_until:
                     raise failure

@@ -19,7 +19,7 @@ from syncline.split.switching.refusals import Refusal, is_unknown, refusal_of
 Handle = TypeVar("Handle")
 Result = TypeVar("Result")
 DEADLINE = timedelta(seconds=10)
-_FIRST_SECONDS, _LONGEST_SECONDS = 0.004, 0.1
+_FIRST_SECONDS, _LONGEST_SECONDS = 0.004, 0.05
 
 
 class Attempts:
