@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -120,4 +121,5 @@ def _against(options: argparse.Namespace, chosen: Sequence[str], sizes: Sizes) -
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what runs beside it is ended
     sys.exit(main())

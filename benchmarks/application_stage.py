@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from benchmarks.companions import companion
 from benchmarks.product import install_application
 from benchmarks.stage import Stage
 
@@ -113,7 +114,7 @@ def link(on: Stage, milliseconds: int) -> Iterator[str]:
     server = on.mongo.url.removeprefix("mongodb://").partition("/")[0]
     server = server.replace("%2F", "/").replace("%2f", "/")
     command = [sys.executable, "-m", "benchmarks.slow_link", server, str(milliseconds)]
-    link = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    link = companion(command, stdout=subprocess.PIPE, text=True)
     try:
         assert link.stdout is not None
         yield f"mongodb://127.0.0.1:{int(link.stdout.readline())}"
@@ -126,7 +127,7 @@ def link(on: Stage, milliseconds: int) -> Iterator[str]:
 def worker(url: str, mongo_url: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "DATABASE_URL": url, "MONGODB_URL": f"{mongo_url}/captured?directConnection=true"}
     command = [sys.executable, "-m", "syncline.cli.main", "worker", "-c", str(APP / "syncline.toml")]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = companion(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:
@@ -156,7 +157,7 @@ def application(url: str, mongo_url: str, *, dual: bool = False) -> Iterator[Run
         "--port",
         str(port),
     ]
-    process = subprocess.Popen(
+    process = companion(
         [*command, "--log-level", "error", "--no-access-log", "--timeout-keep-alive", "120"],
         env=environment,
         stdout=subprocess.DEVNULL,

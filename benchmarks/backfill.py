@@ -14,6 +14,7 @@ from itertools import islice
 
 from pymongo import WriteConcern
 
+from benchmarks.companions import companion
 from benchmarks.figure import Figure, peak_megabytes
 from benchmarks.product import install_todo
 from benchmarks.report import Line, median, percentile
@@ -118,7 +119,7 @@ def _filled(on: Stage, rows: int) -> None:
 
 @contextlib.contextmanager
 def _marker(on: Stage, pace: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    process = companion(
         [sys.executable, "-m", "benchmarks.product", on.postgres.url, on.mongo.url, pace],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.companions import companion
 from benchmarks.entities import command, command_line, environment
 from benchmarks.report import Line, percentile
 from benchmarks.stage import SQL, Sizes, Stage, stage
@@ -47,7 +47,7 @@ def measure(on: Stage, kind: str) -> tuple[float, float, float, float]:
     file = prepare(on, kind)
     command(file, "install", "--yes")
     with (on.folder / "worker.log").open("w") as log:
-        running = subprocess.Popen(command_line(file, "worker"), stdout=log, stderr=log, env=environment())
+        running = companion(command_line(file, "worker"), stdout=log, stderr=log, env=environment())
         try:
             with on.sql() as conn, on.client() as client:
                 changes = _changes(conn, client.bench.beside)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from benchmarks.companions import companion
 from benchmarks.figure import Figure
 from benchmarks.report import Line
 from benchmarks.stage import SQL, Sizes, Stage, stage
@@ -99,7 +100,7 @@ def first_rows(on: Stage, file: Path) -> float:
     """Start a worker after the installation; seconds until as many documents as rows are there."""
     began = time.perf_counter()
     log = (on.folder / "worker.log").open("w")
-    running = subprocess.Popen(command_line(file, "worker"), stdout=log, stderr=log, env=environment())
+    running = companion(command_line(file, "worker"), stdout=log, stderr=log, env=environment())
     try:
         with on.sql() as conn, on.client() as client:
             (wanted,) = conn.execute(SQL["small_rows"]).fetchone() or (0,)

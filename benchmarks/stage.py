@@ -22,6 +22,7 @@ from typing import Any, LiteralString, Protocol
 import psycopg
 import pymongo
 
+from benchmarks.companions import companion
 from benchmarks.product import install_todo
 
 _PARTS = re.split(r"^-- name: (\w+)\n", Path(__file__).with_name("schema.sql").read_text("utf-8"), flags=re.MULTILINE)
@@ -104,7 +105,7 @@ class Worker:
             history,
             "keys" if keys else "-",
         ]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        self.process = companion(arguments, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.process.stdout.readline()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,20 @@ def test_the_tree_goes_when_the_run_fails(repository: Path) -> None:
 def test_an_unknown_commit_is_said(repository: Path) -> None:
     with pytest.raises(against.AgainstError, match="no commit nonesuch"), against.checked_out("nonesuch"):
         pass
+
+
+def test_what_runs_beside_a_benchmark_ends_with_it() -> None:
+    script = "import sys, time\nfrom benchmarks.companions import companion\n"
+    script += "print(companion([sys.executable, '-c', 'input()'], stdin=-1).pid, flush=True)\ntime.sleep(100)"
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    pid = int(parent.stdout.readline())
+    running = Path(f"/proc/{pid}/stat")
+    assert running.exists()
+    parent.kill()
+    parent.communicate()
+    for _ in range(1000):
+        if not running.exists() or running.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.02)
+    raise AssertionError("it is still there")
