@@ -17,6 +17,7 @@ from syncline.engines.postgres.projection_sql import (
     where_of,
 )
 from syncline.engines.postgres.row_hash import row_hash, row_sum
+from syncline.engines.postgres.verification.pages import again
 from syncline.model.key_types import key_type
 from syncline.ports import Plan, Stretch, Sum
 from syncline.postgres.connection import Connection, translated
@@ -53,11 +54,15 @@ class SqlDigests:
     ) -> Sequence[tuple[Any, ...]]:
         codec = plan.projection.codec
         keys = [text for key in (stretch.first, stretch.end) if key is not None for text in codec.parse(key)]
-        with translated():
-            async with self._connection.cursor(binary=True) as cursor:
-                query = _compose(plan, text, stretch, keys_only=keys_only, filtered=filtered)
-                await cursor.execute(query, [*keys, *values])
-                return await cursor.fetchall()
+        query = _compose(plan, text, stretch, keys_only=keys_only, filtered=filtered)
+
+        async def read() -> Sequence[tuple[Any, ...]]:
+            with translated():
+                async with self._connection.cursor(binary=True) as cursor:
+                    await cursor.execute(query, [*keys, *values])
+                    return await cursor.fetchall()
+
+        return await again(read)
 
 
 def _compose(plan: Plan, text: str, stretch: Stretch, *, keys_only: bool, filtered: bool) -> sql.Composed:

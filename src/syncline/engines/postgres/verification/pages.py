@@ -29,7 +29,7 @@ class SqlPages:
     async def rows(self, plan: Plan, stretch: Stretch, limit: int) -> States:
         """Read whole records."""
         query = self._of(plan).contents[_bounds(stretch)]
-        return await _again(lambda: self._rows(plan, query, _keys(stretch), limit))
+        return await again(lambda: self._rows(plan, query, _keys(stretch), limit))
 
     async def ids(self, plan: Plan, stretch: Stretch, limit: int) -> list[Any]:
         """Read the only key column."""
@@ -63,7 +63,7 @@ class SqlPages:
                     await cursor.execute(query, (*values, limit))
                     return [value for (value, *_) in await cursor.fetchall()]
 
-        return await _again(read)
+        return await again(read)
 
     def _of(self, plan: Plan) -> PageStatements:
         """Compose the statements once; one entity is walked after the other."""
@@ -81,7 +81,7 @@ def _keys(stretch: Stretch) -> list[str]:
     return [key for key in (stretch.first, stretch.end) if key is not None]
 
 
-async def _again(read: Callable[[], Awaitable[R]]) -> R:
+async def again(read: Callable[[], Awaitable[R]]) -> R:
     """Read a page once more when a standby has cancelled it: it replays what removes rows that the page could see."""
     for _ in range(TRIES - 1):
         try:
