@@ -243,6 +243,29 @@ def test_rows_or_another_table_on_the_other_side_are_refused(database, other):
             move(source, target)
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "id_"),
+    [
+        ("TYPE ref.mood AS ENUM ('a', 'b')", "TYPE ref.mood AS ENUM ('b', 'a')", "ref.mood"),
+        ("DOMAIN ref.mood AS text CHECK (VALUE <> '')", "DOMAIN ref.mood AS text", "ref.mood"),
+        (
+            "FUNCTION ref.mood() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "FUNCTION ref.mood() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+            "ref.mood()",
+        ),
+    ],
+)
+def test_another_type_or_function_of_the_same_name_is_refused(database, other, here, there, id_):
+    with connected(database, other) as (source, target):
+        source.execute(SMALL)
+        source.execute(f"CREATE {here}")
+        used = "int DEFAULT ref.mood()" if "FUNCTION" in here else "ref.mood"
+        source.execute(f"ALTER TABLE ref.a ADD COLUMN mood {used}")
+        target.execute("CREATE SCHEMA ref")
+        target.execute(f"CREATE {there}")
+        assert {one.id for one in planned(source, target).obstacles} == {f"not_empty:{id_}"}
+
+
 def test_a_later_phase_waits_for_the_earlier(database, other):
     with connected(database, other) as (source, target):
         source.execute(SMALL)

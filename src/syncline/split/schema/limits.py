@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from syncline.split.schema.marks import NEW_RIGHTS
-from syncline.split.schema.reading import Source
+from syncline.split.schema.reading import OWN, Source
 from syncline.split.schema.steps import Maker
 from syncline.split.schema.tables import Table
 from syncline.split.schema.target import Target
@@ -45,6 +45,7 @@ def limits(source: Source, target: Target, here: Target, maker: Maker) -> Iterat
     yield from _rights_unknown(source, target)
     yield from _newer(target, maker)
     yield from _others(source, target)
+    yield from _others_made(source, target, across=target.major != here.major)
 
 
 def _server(target: Target, here: Target) -> Iterator[Notice]:
@@ -178,6 +179,28 @@ def _others(source: Source, target: Target) -> Iterator[Notice]:
                 f"the other side has another table {table.quoted}: {_difference(table, there)}",
                 "is it the right database? Rename or drop the table there",
             )
+
+
+def _others_made(source: Source, target: Target, *, across: bool) -> Iterator[Notice]:
+    """Find types, sequences and functions that are on the other side already and are others."""
+    for block in OWN:
+        if across and block == "functions":
+            continue  # releases write their bodies differently
+        for one, oid, kind, statements in source.blocks[block]:
+            found = source.addresses.get((one, oid))
+            there = target.made.get(found[0]) if found else None
+            if found and there is not None and _plain(there) != _plain(statements):
+                yield Notice(
+                    Level.OBSTACLE,
+                    f"not_empty:{found[1]}",
+                    f"the other side has another {kind} {found[1]}",
+                    f"make it what it is here, or drop it there: {'; '.join(statements).splitlines()[0]}",
+                )
+
+
+def _plain(statements: Iterable[str]) -> list[str]:
+    """Leave out quotes and layout, which differ from release to release."""
+    return ["".join(statement.replace('"', "").split()) for statement in statements]
 
 
 def shape(table: Table) -> list[tuple[str, str, bool]]:

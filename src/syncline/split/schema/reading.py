@@ -20,6 +20,8 @@ SIMPLE = (
     "schemas", "extensions", "collations", "enums", "composites", "domains", "ranges", "functions", "sequences",
 )  # fmt: skip
 """Blocks that give whole statements: catalog, oid, kind, statements."""
+OWN = ("enums", "composites", "domains", "ranges", "functions", "sequences")
+"""Those of them that may be there under the same name and be something else."""
 _PARTS = (
     "owned", "constraints", "indexes", "triggers", "rules", "policies", "statistics", "views", "comments", "grants",
     "closed",

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from syncline.postgres.sql import blocks
-from syncline.split.schema.reading import begin, read_tables, want
+from syncline.split.schema.reading import OWN, begin, read_block, read_tables, want
 from syncline.split.schema.tables import Table
 from syncline.split.schema.things import Address
 
@@ -44,6 +44,8 @@ class Target:
     extensions: Mapping[str, Extension]
     tables: Mapping[str, Table]
     """By name as SQL writes it."""
+    made: Mapping[Address, tuple[str, ...]]
+    """Types, sequences and functions, with the statements that would make them."""
 
     @property
     def major(self) -> int:
@@ -68,7 +70,17 @@ def read_target(connection: psycopg.Connection[Any], *, quoting: bool = False) -
         tables = {table.quoted: table for table in read_tables(connection).values()}
         roles = frozenset(name for (name,) in _rows(connection, "roles"))
         extensions = {name: Extension(schema, trusted) for name, schema, trusted in _rows(connection, "extensions")}
-        return Target(*(*server, there, roles, extensions, tables))
+        return Target(*(*server, there, roles, extensions, tables, _made(connection)))
+
+
+def _made(connection: psycopg.Connection[Any]) -> dict[Address, tuple[str, ...]]:
+    want(connection, (oid for (oid,) in _rows(connection, "own")))
+    addresses = {
+        (one, oid): Address(kind, tuple(names), tuple(args))
+        for one, oid, kind, names, args, _ in read_block(connection, "addresses")
+    }
+    rows = [row for block in OWN for row in read_block(connection, block)]
+    return {addresses[one, oid]: tuple(statements) for one, oid, _, statements in rows if (one, oid) in addresses}
 
 
 def read_there(connection: psycopg.Connection[Any]) -> frozenset[Address]:

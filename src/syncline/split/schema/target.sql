@@ -62,6 +62,15 @@ SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384
 
+-- name: own
+-- Types, sequences and functions that are no extension's.
+SELECT o.oid::bigint
+FROM (SELECT oid, 'pg_type'::regclass AS class FROM pg_catalog.pg_type
+      UNION ALL SELECT oid, 'pg_class'::regclass FROM pg_catalog.pg_class WHERE relkind = 'S'
+      UNION ALL SELECT oid, 'pg_proc'::regclass FROM pg_catalog.pg_proc) AS o
+WHERE o.oid >= 16384
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
+
 -- name: making
 -- For the transaction of a step: names as they are written, bodies that are not looked into, rows as the owner sees them.
 SELECT set_config(s.name, s.value, true) FROM (VALUES
