@@ -15,7 +15,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from syncline.ports.copying import Tell
 
-CHUNK = 64 * 1024
+CHUNK = 32 * 1024
 """Bytes that are handed on together: the sockets' own buffers keep both servers at work meanwhile."""
 LOOK_SECONDS = 0.25
 """How often a pipe that waits looks whether it is to stop."""
