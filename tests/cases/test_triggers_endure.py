@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from syncline.journal.parts import parts
+from syncline.journal.tables import odd_outbox
 from syncline.model.entity import Embed, TableName
 from syncline.postgres.dialect import Dialect
 from tests import engines
@@ -336,6 +338,25 @@ def test_a_transaction_that_began_before_a_change_of_the_outbox_goes_on(fresh: C
         fresh.sql(LATE[change])
         writer.execute("UPDATE plain SET note = 'late'; INSERT INTO plain VALUES (3); COMMIT")
         writer.execute("UPDATE plain SET note = 'later'")
+
+
+@pytest.mark.parametrize("tables", ["ALL TABLES IN SCHEMA syncline", "TABLE syncline.task"])
+def test_that_the_triggers_owner_is_shut_out_is_said_by_whoever_looks(owned_anew: Owned, tables: str) -> None:
+    """Users' writes go on, and not even a gap may be noted; a worker of another role still sees it."""
+    case, roles = owned_anew
+
+    async def seen() -> str | None:
+        async with await psycopg.AsyncConnection.connect(case.url, autocommit=True) as connection:
+            return await odd_outbox(connection)
+
+    assert asyncio.run(seen()) is None
+    case.sql(f"REVOKE ALL ON {tables} FROM {roles['owner']}", "UPDATE plain SET note = 'goes on'")
+
+    said = asyncio.run(seen())
+
+    assert said is not None
+    assert f"{roles['owner']}, as whom triggers mark, may not write into" in said
+    assert "task" in said
 
 
 def test_what_somebody_added_to_the_outbox_is_named(fresh: Case) -> None:

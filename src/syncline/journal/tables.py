@@ -97,6 +97,8 @@ async def odd_outbox(conn: AsyncConnection[Any]) -> str | None:
         await _rows(conn, "markable")
     except (psycopg.errors.RaiseException, psycopg.errors.InsufficientPrivilege) as error:
         return first_line(error)
+    for found in await _rows(conn, "owner_shut_out"):
+        return f"{found['owner']}, as whom triggers mark, may not write into {found['tables']} of our schema"
     return None
 
 

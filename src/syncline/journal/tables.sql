@@ -64,6 +64,14 @@ WHERE n.nspname = 'syncline'
 -- name: markable
 SELECT syncline.markable()
 
+-- name: owner_shut_out
+-- Triggers mark as the owner of their functions, who may be another role than the one that looks.
+SELECT pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, pg_catalog.string_agg(DISTINCT c.relname, ', ') AS tables
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_class AS c ON c.relnamespace = p.pronamespace
+WHERE p.pronamespace = pg_catalog.to_regnamespace('syncline') AND p.proname ~ '^capture_[0-9]+' AND p.prosecdef
+  AND c.relname IN ('outbox', 'task', 'notice') AND NOT pg_catalog.has_table_privilege(p.proowner, c.oid, 'INSERT')
+GROUP BY 1 LIMIT 1
+
 -- name: pglogical_there
 SELECT coalesce(pg_catalog.has_schema_privilege('pglogical', 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), false) AS yes
 FROM (SELECT pg_catalog.to_regclass('pglogical.subscription')::oid AS oid) AS c WHERE c.oid IS NOT NULL
