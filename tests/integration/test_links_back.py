@@ -131,3 +131,19 @@ def test_a_way_and_its_way_back_do_not_echo_while_workers_are_killed(sides: Side
     assert sides.marks(one, "there") == writers[0].changed
     assert sides.marks(two, "back") == writers[1].changed
     assert sides.marks(two, "on") >= writers[1].changed + len(sides.items(two)) // 3
+
+
+def test_a_table_is_copied_and_verified_and_repaired_in_the_schema_of_its_link(sides: Sides) -> None:
+    one, two = sides.urls
+    sides.sql("INSERT INTO item SELECT n, 'item ' || n FROM generate_series(1, 500) AS n")
+    sides.run("install", "--yes", "--no-backfill")
+    sides.run("copy", "--link", "there")
+    assert sides.items(one) == sides.items(two)
+    with sides.worker("--link", "there"):
+        sides.run("verify", "--link", "there")
+        with psycopg.connect(two, autocommit=True) as connection:
+            connection.execute("UPDATE item SET qty = 7 WHERE id = 3")
+        sides.run("verify", "--link", "there", ok=1)
+        sides.run("repair", "--link", "there")
+        wait(lambda: sides.items(one) == sides.items(two))
+    assert sides.marks(two, "back") == 1, "what was done by hand; neither the copy nor the repair"
