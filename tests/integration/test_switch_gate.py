@@ -124,7 +124,7 @@ async def test_a_change_waits_for_whoever_has_passed(gate, writer):
     assert (await gate.read()).mode is Mode.APPLICATION
     assert [f"pid {writer.info.backend_pid} " in who for who in await gate.writers()] == [True]
     changing = asyncio.create_task(gate.change(1, Verb.CLOSE, LONG))
-    with psycopg.connect(gate.session.address.conninfo) as other:
+    with psycopg.connect(gate.session.address.conninfo, options="-c lock_timeout=20s") as other:  # nobody waits here
         while (why := await asyncio.to_thread(refused, other, "INSERT INTO items VALUES (2)")) == "":
             await asyncio.sleep(0.005)
     assert why == "closing"  # nobody gets in while a coordinator waits, or it would wait for ever

@@ -2543,7 +2543,6 @@ MUTANTS: Sequence[Mutant] = (
         [Swap(f"{SWITCH}/gate.sql", "change", "AND g.number <= coordinator", "")],
         [
             f"{GATE}::test_a_lower_number_changes_nothing",
-            f"{COORDINATOR}::test_a_coordinator_that_was_frozen_before_its_decision_decides_nothing",
         ],
     ),
     Mutant(
