@@ -7,7 +7,7 @@ import os
 import random
 import sys
 
-from tests.chaos import ddl
+from tests.chaos import ddl, rows
 from tests.chaos.run import ROUND_KILLS, ChaosError, run
 from tests.chaos.sabotage import SABOTEURS
 
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--ddl", action="store_true", help="change the schema instead: nothing is lost, or it is said")
     parser.add_argument("--mend", action=argparse.BooleanOptionalAction, help="with --ddl: workers put capture back")
     parser.add_argument("--owner", action="store_true", help="with --ddl: as a plain owner of the tables")
+    parser.add_argument("--target", choices=("mongodb", "postgresql"), default="mongodb", help="(default: mongodb)")
     wanted = parser.parse_args()
     if wanted.sabotage:
         os.environ["SYNCLINE_CHAOS_SABOTAGE"] = wanted.sabotage
@@ -43,7 +44,7 @@ def main() -> int:
             )
             print("nothing is lost, or it was said")  # noqa: T201
             return 0
-        run(
+        (rows.run if wanted.target == "postgresql" else run)(
             wanted.seed,
             kills=wanted.kills,
             minutes=wanted.minutes,

@@ -16,12 +16,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from pymongo.asynchronous import pool
 
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.lanes import SqlLanes
 from syncline.engines.postgres.marks import PostgresMarks
 from syncline.engines.postgres.records import PostgresRecords
+from syncline.engines.postgres.target.careful import Careful
+from syncline.engines.postgres.target.target import SqlTarget
+from syncline.engines.postgres.target.writing import Writing
 from tests.chaos.sabotage import SABOTEURS
 
 STEPS: dict[type, dict[str, str]] = {
@@ -34,6 +38,10 @@ STEPS: dict[type, dict[str, str]] = {
         name: name.strip("_")
         for name in ("apply", "_insert", "_upsert", "_delete", "announce", "lane_epochs", "beat", "read_beat", "holders", "probe")
     },
+    SqlTarget: {name: name for name in ("apply", "announce", "lane_epochs", "beat", "read_beat", "probe")},
+    Writing: {"write": "insert", "_at_once": "upsert"},
+    Careful: {"write": "delete"},
+    psycopg.AsyncConnection: {"wait": "send"},
 }  # fmt: skip
 """What a step is called, by the methods that do it."""
 POINTS = [f"{step}.{when}" for steps in STEPS.values() for step in steps.values() for when in ("before", "after")]

@@ -143,6 +143,10 @@ def run(
 class Chaos:
     """One run."""
 
+    _with_vandals = True
+    """Somebody damages the target by hand, where operators can find it."""
+    _entities = schema.ENTITIES
+
     def __init__(
         self,
         seed: int,
@@ -180,7 +184,7 @@ class Chaos:
         with contextlib.ExitStack() as stack:
             sockets = Path(self._postgres.url.partition("host=")[2].partition("&")[0])
             self.source_net = stack.enter_context(Proxy(sockets / ".s.PGSQL.5432", seed=self._seed))
-            self.target_net = stack.enter_context(Proxy(self._mongo._socket, seed=self._seed))
+            self.target_net = stack.enter_context(Proxy(self._target_socket(), seed=self._seed))
             self._config = config = self._configure()
             with psycopg.connect(self._postgres.url, autocommit=True) as connection:
                 connection.execute(schema.TABLES)
@@ -191,30 +195,34 @@ class Chaos:
             self._supervisor = Supervisor(self._slots)
             self._supervisor.start()
             stack.callback(self._supervisor.stop)
-            with MongoClient[dict[str, Any]](self._mongo.url) as client:
-                archive.copy(client[schema.DATABASE], self._rows)
-            self._verify(set())
+            self._fill_target()
             self._begin_traffic(stack)
             stack.callback(self._thaw_all)
             yield
+
+    def _target_socket(self) -> Path:
+        return self._mongo._socket
+
+    def _fill_target(self) -> None:
+        with MongoClient[dict[str, Any]](self._mongo.url) as client:
+            archive.copy(client[schema.DATABASE], self._rows)
+        self._verify(set())
+
+    def _make_reader(self) -> Reader:
+        return Reader(self._mongo.url, self.journal)
+
+    def _make_operator(self, number: int) -> Operator:
+        return Operator(
+            number, self._config, self.journal, seed=self._seed, damaged=self._was_damaged, hurry=self._hurry
+        )
 
     def _begin_traffic(self, stack: contextlib.ExitStack) -> None:
         self._writers = [
             Writer(self._postgres.url, self.journal, number=n, of=3, seed=self._seed, rows=self._rows) for n in range(3)
         ]
-        self._reader = Reader(self._mongo.url, self.journal)
-        for number in range(self._operator_count):
-            self._operators.append(
-                Operator(
-                    number,
-                    self._config,
-                    self.journal,
-                    seed=self._seed,
-                    damaged=self._was_damaged,
-                    hurry=self._hurry,
-                )
-            )
-        if self._operators:
+        self._reader = self._make_reader()
+        self._operators = [self._make_operator(number) for number in range(self._operator_count)]
+        if self._operators and self._with_vandals:
             url, database, pause = self._mongo.url, schema.DATABASE, 0.5 / self._hurry
             self._vandals = [Vandal(url, database, self.journal, self._rows, seed=self._seed, pause=pause)]
         for thread in self._threads():
@@ -240,8 +248,7 @@ class Chaos:
 url = "postgresql://postgres@127.0.0.1:{self.source_net.port}/postgres?sslmode=disable&gssencmode=disable"
 connect_timeout_seconds = 2
 [target]
-url = "mongodb://127.0.0.1:{self.target_net.port}/?directConnection=true"
-database = "{schema.DATABASE}"
+{self._target()}
 timeout_seconds = {faults.TIMEOUT_SECONDS}
 connect_timeout_seconds = 1
 [worker]
@@ -256,11 +263,15 @@ keep = "{history}"
 documents = {documents}
 [log]
 format = "json"
-{schema.ENTITIES}
+{self._entities}
 [entities.{archive.NAME}]
 """
         )
         return config
+
+    def _target(self) -> str:
+        url = f"mongodb://127.0.0.1:{self.target_net.port}/?directConnection=true"
+        return f'url = "{url}"\ndatabase = "{schema.DATABASE}"'
 
     # -- the run
 
@@ -428,17 +439,21 @@ format = "json"
 
     def _kill_mongo(self, fault: Fault) -> bool:
         self.journal.note("kill mongo")
-        self.journal.power_cuts.append(self.journal.now())
+        self._cut_power()
         self._mongo.kill()
         time.sleep(fault.seconds)
         self._mongo.start()
         self.journal.note("mongo is back")
         return True
 
+    def _cut_power(self) -> None:
+        """Note that the target may forget what it has shown and not made durable."""
+        self.journal.power_cuts.append(self.journal.now())
+
     def _kill_all(self, fault: Fault) -> bool:
         with self._supervisor.held:
             self._kill(Fault("kill", 0, fault.worker))
-            self.journal.power_cuts.append(self.journal.now())
+            self._cut_power()
             self.journal.note("kill postgres and mongo")
             self._postgres.kill()
             self._mongo.kill()
@@ -559,6 +574,9 @@ format = "json"
                     [key for key, _ in back[:5]],
                 )
             )
+        self._judge_processes()
+
+    def _judge_processes(self) -> None:
         complaints = [complaint for one in (*self._slots, *self._operators) for complaint in one.complaints]
         if complaints:
             raise ChaosError(self._story("workers or operators misbehaved", complaints))

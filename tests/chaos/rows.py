@@ -1,0 +1,182 @@
+"""A chaos run with a PostgreSQL as the target: the same faults, and rows of tables without a column of ours."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from syncline.embedded.postgres import PrivatePostgres
+from tests import engines
+from tests.chaos import archive, schema
+from tests.chaos.journal import Journal
+from tests.chaos.operators import Operator
+from tests.chaos.readers import regressions
+from tests.chaos.run import ROUND_KILLS, Chaos, ChaosError, Outcome
+
+ENTITIES = """
+[entities.account]
+where = "NOT hidden"
+[entities.orders]
+[entities.line]
+[entities.membership]
+"""
+WHOLE = {"account": "WHERE NOT hidden", "orders": "", "line": "", "membership": "", archive.NAME: ""}
+"""What of each table of the source has to be in the target."""
+TARGET_TABLES = schema.TABLES.split("CREATE TRIGGER", maxsplit=1)[0] + archive.TABLE
+"""Triggers of the source's own would change the rows once more."""
+LATE_SECONDS = 1.0
+"""A reader's look takes so long at most: behind this fence nothing comes back."""
+
+
+class Filler(Operator):
+    """An operator who only backfills."""
+
+    def _words(self) -> list[str]:
+        entity = self._random.choice(([], ["account"], ["orders"], ["line"], ["membership"], ["archive"]))
+        return ["backfill", *entity, *self._random.choice(([], [], ["--no-sweep"]))]
+
+
+class RowReader(threading.Thread):
+    """Looks at every row again and again; keeps what has changed."""
+
+    def __init__(self, url: str, journal: Journal, *, pause: float = 0.1) -> None:
+        super().__init__(name="reader", daemon=True)
+        self._url, self._journal, self._pause = url, journal, pause
+        self._ended = threading.Event()
+        self.looks = 0
+        self.crash: BaseException | None = None
+
+    def stop(self) -> None:
+        """End it."""
+        self._ended.set()
+        self.join(30)
+
+    def run(self) -> None:
+        known: dict[str, dict[str, int]] = {name: {} for name in schema.KEY_TEXTS}
+        while not self._ended.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as connection:
+                    while not self._ended.wait(self._pause):
+                        for name, key in schema.KEY_TEXTS.items():
+                            self._look(connection, name, key, known[name])
+                        self.looks += 1
+            except psycopg.Error:
+                time.sleep(0.05)
+            except BaseException as error:
+                self.crash = error
+                raise
+
+    def _look(self, connection: psycopg.Connection[Any], name: str, key: str, known: dict[str, int]) -> None:
+        began = self._journal.now()
+        seen = dict(connection.execute(f"SELECT {key}, version FROM {name}"))
+        for one in seen.keys() | known.keys():
+            if seen.get(one) != known.get(one):
+                self._journal.saw((name, one), began, {0: seen[one]} if one in seen else None)
+        known.clear()
+        known.update(seen)
+
+
+class RowChaos(Chaos):
+    """One run between two PostgreSQL servers."""
+
+    _with_vandals = False
+    _entities = ENTITIES
+    _mongo: PrivatePostgres
+
+    def _target_socket(self) -> Path:
+        return Path(self._mongo.url.partition("host=")[2].partition("&")[0]) / ".s.PGSQL.5432"
+
+    def _target(self) -> str:
+        port = self.target_net.port
+        return f'url = "postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable&gssencmode=disable"'
+
+    def _fill_target(self) -> None:
+        with psycopg.connect(self._mongo.url, autocommit=True) as connection:
+            connection.execute(TARGET_TABLES)
+            connection.execute(archive.FILL, (self._rows,))
+        self._wait_settled()
+
+    def _make_reader(self) -> RowReader:
+        return RowReader(self._mongo.url, self.journal)
+
+    def _make_operator(self, number: int) -> Operator:
+        return Filler(number, self._config, self.journal, seed=self._seed, damaged=lambda _: False, hurry=self._hurry)
+
+    def _cut_power(self) -> None:
+        """Whoever sees a row sees what lasts."""
+
+    def _judge(self) -> None:
+        for thread in self._threads():
+            if thread.crash is not None:
+                raise ChaosError(self._story(f"{thread.name} failed: {thread.crash!r}"))
+        with (
+            psycopg.connect(self._postgres.url, autocommit=True) as here,
+            psycopg.connect(self._mongo.url, autocommit=True) as there,
+        ):
+            found = list(self._differences(here, there))
+            parked = here.execute("SELECT p::text FROM syncline.parked AS p").fetchall()
+            notices = here.execute("SELECT n::text FROM syncline.notice AS n").fetchall()
+        for what, those in (("rows differ", found), ("records are parked", parked), ("notices", notices)):
+            if those:
+                raise ChaosError(self._story(f"{len(those)} {what}", [*map(str, those[:8])]))
+        if back := list(regressions(self.journal, window=LATE_SECONDS)):
+            keys = [key for key, _ in back[:5]]
+            raise ChaosError(self._story(f"{len(back)} records went back", [*map(str, back[:5])], keys))
+        self._judge_processes()
+
+    def _differences(
+        self, here: psycopg.Connection[Any], there: psycopg.Connection[Any]
+    ) -> Iterator[tuple[str, str, str]]:
+        self.outcome.records = 0
+        for table, where in WHOLE.items():
+            wanted = {text for (text,) in here.execute(f"SELECT t::text FROM {table} AS t {where}")}
+            found = {text for (text,) in there.execute(f"SELECT t::text FROM {table} AS t")}
+            self.outcome.records += len(wanted)
+            for text in sorted(wanted ^ found):
+                yield table, "missing" if text in wanted else "surplus", text
+
+
+def run(
+    seed: int,
+    *,
+    kills: int,
+    minutes: float | None = None,
+    say: bool = True,
+    round_kills: int = ROUND_KILLS,
+    workers: int | None = None,
+    hurry: float = 1.0,
+    aloud: bool = False,
+    operators: int = 1,
+    rows: int = 1000,
+) -> Outcome:
+    """Run as ``tests.chaos.run.run`` does, with operators who backfill.
+
+    Raises:
+        ChaosError: a row is lost, different, parked or went back.
+
+    """
+    folder = Path(tempfile.mkdtemp(prefix="syncline-chaos-", dir="/tmp"))
+    with engines.running_postgres() as source, engines.running_postgres() as target:
+        chaos = RowChaos(
+            seed,
+            folder,
+            source,
+            target,
+            say=say,
+            workers=workers,
+            hurry=hurry,
+            operators=operators,
+            rows=rows,
+        )
+        chaos.journal.aloud = aloud
+        with chaos.everything():
+            outcome = chaos.run(kills, minutes, round_kills)
+    shutil.rmtree(folder, ignore_errors=True)
+    return outcome
