@@ -2088,7 +2088,7 @@ MUTANTS: Sequence[Mutant] = (
         "a batch reads its lanes' epochs without holding them",
         [
             Swap(
-                f"{SQL}/control.sql",
+                f"{SQL}/fence.sql",
                 "enter",
                 "PERFORM pg_advisory_xact_lock_shared(link, o.lane)"
                 " FROM (SELECT unnest(lanes) AS lane ORDER BY 1) AS o;",
@@ -2101,7 +2101,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "sql-lock-and-epoch-at-once",
         "the epochs are read with the snapshot from before the wait for the lock",
-        [Swap(f"{SQL}/control.sql", "enter", "VOLATILE SET", "STABLE SET")],
+        [Swap(f"{SQL}/fence.sql", "enter", "VOLATILE SET", "STABLE SET")],
         [f"{SQL_FENCE}::test_the_epoch_is_read_after_the_wait_for_the_lock"],
     ),
     Mutant(
@@ -2115,7 +2115,7 @@ MUTANTS: Sequence[Mutant] = (
         "an announcement does not wait for the lane's open batches",
         [
             Swap(
-                f"{SQL}/control.py",
+                f"{SQL}/fence.py",
                 "Control._raise",
                 "await connection.execute(self._block('lock_lane'), where)",
                 "pass",
@@ -2126,7 +2126,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "sql-announced-blindly",
         "a lower epoch is announced over a higher one",
-        [Swap(f"{SQL}/control.sql", "raise_epoch", "WHERE l.epoch <= excluded.epoch", "")],
+        [Swap(f"{SQL}/fence.sql", "raise_epoch", "WHERE l.epoch <= excluded.epoch", "")],
         [f"{SQL_ROWS}::TestControl::test_a_lower_epoch_is_not_announced"],
     ),
     Mutant(
@@ -2134,7 +2134,7 @@ MUTANTS: Sequence[Mutant] = (
         "a batch whose worker is frozen is waited for",
         [
             Swap(
-                f"{SQL}/control.py",
+                f"{SQL}/fence.py",
                 "Control._raise",
                 "await connection.execute(self._block('holders_end'), where)",
                 "pass",

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from syncline.engines.postgres.target import statements
 from syncline.engines.postgres.target.changes import Changes, Outcome, Put, Refusal, Value, column_texts, key_texts
-from syncline.engines.postgres.target.control import Control
+from syncline.engines.postgres.target.fence import Control
 from syncline.engines.postgres.target.refusals import CONFLICTS, FOREIGN, UNIQUE, is_of_rows, rejection
 from syncline.engines.postgres.target.session import Connection
 from syncline.engines.postgres.target.tables import Reference, Table, Unique

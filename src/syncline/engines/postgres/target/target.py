@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from syncline.engines.postgres.target import statements, suitability
 from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
-from syncline.engines.postgres.target.control import Control
+from syncline.engines.postgres.target.fence import Control
 from syncline.engines.postgres.target.session import Connection, connect, is_over, translated
 from syncline.engines.postgres.target.suitability import key_of
 from syncline.engines.postgres.target.tables import Table, describe

@@ -10,7 +10,7 @@ from psycopg import sql
 from syncline.engines.postgres.target import statements
 from syncline.engines.postgres.target.careful import Careful
 from syncline.engines.postgres.target.changes import Changes, Outcome, column_texts, key_texts
-from syncline.engines.postgres.target.control import LOST, Control
+from syncline.engines.postgres.target.fence import LOST, Control
 from syncline.engines.postgres.target.refusals import is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, is_over
 from syncline.engines.postgres.target.tables import Table

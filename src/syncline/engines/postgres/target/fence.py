@@ -34,7 +34,7 @@ class Control:
         return [list(lanes), list(lanes.values()), self._link]
 
     def _block(self, name: str) -> sql.Composed:
-        text = blocks("control.sql", "syncline.engines.postgres.target")[name]
+        text = blocks("fence.sql", "syncline.engines.postgres.target")[name]
         return sql.SQL(text).format(schema=self._name)
 
     async def prepare(self, connection: Connection) -> None:
