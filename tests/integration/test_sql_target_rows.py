@@ -203,6 +203,20 @@ async def test_a_delete_takes_no_other_record_along(database, action):
         assert on.rows("parents") == []
 
 
+@pytest.mark.parametrize("bosses", [{1: None, 2: 1, 3: 2}, {1: None, 2: 1, 3: 1}])
+async def test_a_delete_takes_no_newer_descendant_along(database, bosses):
+    """The newer row is a child of one that goes with its own parent; or a child beside one that goes."""
+    table = "CREATE TABLE staff (id int PRIMARY KEY, boss int REFERENCES staff ON DELETE CASCADE)"
+    async with stage(database, table, tables=["staff"]) as on:
+        await on.put("staff", *bosses.items())
+        refused = (await on.put("staff", gone=[1, 2])).refused
+        assert {one.key: one.other for one in refused}[str(bosses[3])] == ("3",)
+        assert (3, bosses[3]) in on.rows("staff")
+        await on.put("staff", gone=[3])
+        assert not (await on.put("staff", gone=[1, 2])).refused
+        assert on.rows("staff") == []
+
+
 @pytest.mark.parametrize("deferrable", ["", "DEFERRABLE INITIALLY DEFERRED"])
 async def test_circles_of_references_come_and_go_together(database, deferrable):
     statements = (

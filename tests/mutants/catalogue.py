@@ -55,6 +55,8 @@ SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
+WAITED_AGAIN = "self._waits[record] = self._waits.get(record, 0) + 1"
+IN_THE_WAY = "tests/unit/test_rows_in_the_way.py"
 SWITCH = "syncline/split/switching"
 GATE = f"{TESTS}/test_switch_gate.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
@@ -2244,6 +2246,50 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{SQL_RELAY}::test_a_child_whose_parent_is_on_its_way_is_not_parked"],
+    ),
+    Mutant(
+        "sql-waits-at-full-speed",
+        "a record that waits for another one is tried as often after a minute as at first",
+        [Swap(f"{RELAY}/conflicts.py", "Conflicts._settle_named", WAITED_AGAIN, "pass")],
+        [f"{IN_THE_WAY}::test_two_that_wait_for_each_other_are_parked_once_and_are_quiet_meanwhile"],
+    ),
+    Mutant(
+        "sql-both-mark-each-other",
+        "records that wait for each other mark each other again and again",
+        [Swap(f"{RELAY}/conflicts.py", "Conflicts._settle_named", "not self._is_waiting(verdict.outdated)", "True")],
+        [f"{IN_THE_WAY}::test_two_that_wait_for_each_other_are_parked_once_and_are_quiet_meanwhile"],
+    ),
+    Mutant(
+        "sql-marked-at-each-try",
+        "a record is marked again at each try of the one that waits for it",
+        [
+            Swap(
+                f"{RELAY}/rows_in_the_way.py",
+                "RowsInTheWay.mark",
+                "if time.monotonic() < self.left_alone.get(record, 0.0): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{IN_THE_WAY}::test_one_of_another_worker_is_marked_now_and_then"],
+    ),
+    Mutant(
+        "sql-looked-once-for-children",
+        "a row that stays takes no part in what is looked for: its parent goes, and takes it along",
+        [
+            Swap(
+                f"{SQL}/careful.py",
+                "Careful._keep_children",
+                "while refusals := await self._taken_along(connection, attempt):\n    attempt.leave_out(refusals)",
+                "attempt.leave_out(await self._taken_along(connection, attempt))",
+            )
+        ],
+        [f"{SQL_ROWS}::test_a_delete_takes_no_newer_descendant_along"],
+    ),
+    Mutant(
+        "sql-one-child-is-looked-at",
+        "a child that goes with its parent hides another one that stays",
+        [Swap(f"{SQL}/careful.py", "Careful._children", "table and going", "False")],
+        [f"{SQL_ROWS}::test_a_delete_takes_no_newer_descendant_along"],
     ),
     Mutant(
         "commands-wait-five-seconds",

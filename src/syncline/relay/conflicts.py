@@ -99,35 +99,43 @@ class Conflicts:
         rejections: list[Rejection] = []
         waiting: set[str] = set()
         for conflict in conflicts:
-            real = await self._rows_in_the_way.judge(plan, conflict)
-            if real is None and self._is_stuck(plan.id, conflict.key):
+            record = plan.id, conflict.key
+            stuck = self._is_stuck(*record)
+            verdict = await self._rows_in_the_way.judge(plan, conflict)
+            real = verdict.rejection if verdict.rejection and self._seen_again(*record) >= PATIENCE else None
+            if verdict.rejection is None and stuck:
                 real = Rejection(
                     conflict.key, "conflict", f"{conflict.index}: {conflict.collection}: what is in its way stays"
                 )
-            elif real is not None and self._seen_again(plan.id, conflict.key) < PATIENCE:
-                real = None
-            if real is None:
-                waiting.add(conflict.key)
-            else:
+            if real is not None:
                 rejections.append(real)
-                self.settled(plan.id, [conflict.key])
+                self._forget(record)
+                self._rows_in_the_way.parked(record)
+                continue
+            waiting.add(conflict.key)
+            self._waits[record] = self._waits.get(record, 0) + 1
+            if verdict.outdated and not self._is_waiting(verdict.outdated):
+                await self._rows_in_the_way.mark(verdict.outdated)
         return rejections, waiting
 
     def settled(self, entity: int, keys: Iterable[str]) -> None:
         """Forget the attempts of these keys: they are written, or parked for their value."""
-        if self._since or self._marked:
+        if self._since or self._marked or self._rows_in_the_way.left_alone:
             for key in keys:
                 self._forget((entity, key))
                 self._marked.discard((entity, key))
                 self._refused.pop((entity, key), None)
+                self._rows_in_the_way.left_alone.pop((entity, key), None)
 
     def parked(self, entity: int, keys: Iterable[str]) -> None:
         """Take in that these cannot be written: who waits for the value of one of them need not hurry."""
-        if self._since or self._marked:
+        if self._since or self._marked or self._rows_in_the_way.left_alone:
             for key in keys:
                 self._forget((entity, key))
                 if (entity, key) in self._marked:
                     self._refused[entity, key] = time.monotonic()
+                if (entity, key) in self._rows_in_the_way.left_alone:
+                    self._rows_in_the_way.parked((entity, key))
 
     def pause(self, record: tuple[int, str]) -> float:
         """Give the seconds until a record that waits is tried again."""
@@ -144,6 +152,11 @@ class Conflicts:
     def _is_stuck(self, entity: int, key: str) -> bool:
         now = time.monotonic()
         return now - self._since.setdefault((entity, key), now) > STUCK_SECONDS
+
+    def _is_waiting(self, record: tuple[int, str]) -> bool:
+        """Tell whether a record waits here: it has marks. One that waited for longer has another worker by now."""
+        since = self._since.get(record)
+        return since is not None and time.monotonic() - since < STUCK_SECONDS + MOST_PAUSE
 
     def _tried(self, entity: int, key: str) -> int:
         if len(self._attempts) > MOST:

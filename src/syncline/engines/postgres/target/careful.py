@@ -94,16 +94,23 @@ class Careful:
     async def _keep_children(self, connection: Connection, attempt: _Attempt) -> None:
         """Leave out rows whose delete would take others along, which may be newer than this batch and have no mark.
 
-        The rows are locked first: then, in a new statement, nobody comes to refer to them any more.
+        The rows are locked first: then, in a new statement, nobody comes to refer to them any more. What is left out
+        is one of those others, too, for the rows that it refers to.
         """
-        refusals: list[Refusal] = []
         for changes in attempt.batch:
-            if references := self.takes_along(changes):
+            if self.takes_along(changes):
                 keys = key_texts([gone.values for gone in changes.gone])
                 await connection.execute(statements.lock(changes.table), keys)
-                for reference in references:
-                    refusals += await self._children(connection, attempt, changes, reference)
-        attempt.leave_out(refusals)
+        while refusals := await self._taken_along(connection, attempt):
+            attempt.leave_out(refusals)
+
+    async def _taken_along(self, connection: Connection, attempt: _Attempt) -> list[Refusal]:
+        return [
+            refusal
+            for changes in attempt.batch
+            for reference in self.takes_along(changes)
+            for refusal in await self._children(connection, attempt, changes, reference)
+        ]
 
     async def _loosen(self, connection: Connection, changes: Changes, puts: Sequence[Put]) -> None:
         """Write rows without the references, and unique values, that may be NULL."""
@@ -222,10 +229,12 @@ class Careful:
         table = self._tables.get(reference.child)
         if reference.cascades and table is None:
             return []  # a table of the target's own: its owner has declared what becomes of its rows
-        going = {tuple(gone.values) for one in attempt.batch if one.table.name == reference.child for gone in one.gone}
+        going = [gone.values for one in attempt.batch if one.table.name == reference.child for gone in one.gone]
         key = table.key if table else reference.columns
-        query = statements.children(changes.table, reference, key)
-        rows = await connection.execute(query, key_texts([gone.values for gone in changes.gone]))
+        but = [table.column(name) for name in key] if table and going else []
+        query = statements.children(changes.table, reference, key, but=but)
+        keys = key_texts([gone.values for gone in changes.gone])
+        rows = await connection.execute(query, keys + key_texts(going) if but else keys)
         referenced = changes.table.key == reference.referenced
         return [
             Refusal(
@@ -239,7 +248,7 @@ class Careful:
                 tuple(zip(reference.columns, gone.values, strict=True)) if referenced else (),
             )
             for number, other in await rows.fetchall()
-            if (gone := changes.gone[number - 1]) and (table is None or tuple(other) not in going)
+            if (gone := changes.gone[number - 1])
         ]
 
     async def _rows(

@@ -17,10 +17,11 @@ def _names(names: Sequence[str], of: str = "") -> sql.Composed:
     return sql.SQL(", ").join([sql.Identifier(of, name) if of else sql.Identifier(name) for name in names])
 
 
-def _arrays(columns: Sequence[Column]) -> sql.Composed:
+def _arrays(columns: Sequence[Column], called: str = "u") -> sql.Composed:
     """``unnest(…) AS u (column, …)``: the parameters are one array a column."""
     arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns))
-    return sql.SQL("unnest({}) AS u ({})").format(arrays, _names([column.name for column in columns]))
+    names = _names([column.name for column in columns])
+    return sql.SQL("unnest({}) AS {} ({})").format(arrays, sql.Identifier(called), names)
 
 
 def _value(column: Column, of: str = "u") -> sql.Composed:
@@ -153,10 +154,12 @@ def orphans(table: Table, reference: Reference, names: Sequence[str]) -> sql.Com
     )
 
 
-def children(table: Table, reference: Reference, child_key: Sequence[str]) -> sql.Composed:
+def children(
+    table: Table, reference: Reference, child_key: Sequence[str], *, but: Sequence[Column] = ()
+) -> sql.Composed:
     """Find rows that something refers to: number of the row (from 1), key of one that does as texts.
 
-    Parameters: as of ``delete``.
+    Parameters: as of ``delete``; with ``but``, the columns of the children's key, those of children that do not count.
     """
     key = _key_columns(table)
     refers = sql.SQL(" AND ").join(
@@ -165,8 +168,9 @@ def children(table: Table, reference: Reference, child_key: Sequence[str]) -> sq
             for mine, parent in zip(reference.columns, reference.referenced, strict=True)
         ]
     )
+    others = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} WHERE {})").format(_arrays(but, "g"), _same(but, "c", "g"))
     return sql.SQL(
-        "SELECT DISTINCT ON (u.syncline_row) u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}"
+        "SELECT DISTINCT ON (u.syncline_row) u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}{}"
     ).format(
         sql.SQL(", ").join([_text("c", name) for name in child_key]),
         _numbered(key),
@@ -174,6 +178,7 @@ def children(table: Table, reference: Reference, child_key: Sequence[str]) -> sq
         _same(key),
         qualified(reference.child),
         refers,
+        others if but else sql.SQL(""),
     )
 
 
