@@ -31,7 +31,7 @@ APART = {
 
 def _doors(tree: ast.AST) -> list[ast.Call]:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return [call for call in calls if getattr(call.func, "id", "") == "ours"]
+    return [call for call in calls if getattr(call.func, "id", "") in {"ours", "import_module"}]
 
 
 def unguarded(tree: ast.AST) -> Iterator[ast.Constant]:
@@ -50,6 +50,9 @@ def unguarded(tree: ast.AST) -> Iterator[ast.Constant]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
             behind |= {id(inner) for inner in ast.walk(node)}
     for node in ast.walk(tree):
+        first = node.values[0] if isinstance(node, ast.JoinedStr) and node.values else None
+        if isinstance(first, ast.Constant) and id(first) not in behind and str(first.value).startswith("syncline."):
+            yield first
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in docs | behind:
             continue
         if _SPEAKS.search(node.value):

@@ -16,7 +16,7 @@ from psycopg.rows import tuple_row
 
 from syncline.capture.key_values import key_texts
 from syncline.errors import CaptureError, NotInstalledError, PrivilegeError, SynclineError
-from syncline.model.link import Link, entered
+from syncline.model.link import entered, link_called
 from syncline.postgres.sql import ours
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ def record(
 
     Raises:
         CaptureError: the event's name or payload is none; nothing was sent.
+        ConfigError: no link can be called so; nothing was sent.
         NotInstalledError: no such entity is installed.
         KeyFormatError: this cannot be a key of the entity; nothing was written.
 
     """
     event_ = _event(event, key, payload, entity)
-    with entered(Link(link)):
+    with entered(link_called(link)):
         if isinstance(on, psycopg.Connection):
             _record_psycopg(on, event_)
         else:
@@ -90,7 +91,7 @@ async def arecord(
 ) -> None:
     """Write an event into the outbox: ``record`` for async sessions and connections."""
     event_ = _event(event, key, payload, entity)
-    with entered(Link(link)):
+    with entered(link_called(link)):
         if isinstance(on, psycopg.AsyncConnection):
             await _arecord_psycopg(on, event_)
         else:

@@ -54,6 +54,8 @@ def parts(data: Mapping[str, Any]) -> tuple[list[Part], list[Problem]]:
     if not isinstance(tables, dict) or not all(isinstance(one, dict) for one in tables.values()):
         return [], [Problem((LINKS,), "links: write a section for each, [links.NAME]")]
     rest = {name: value for name, value in data.items() if name != LINKS}
+    if tables and (odd := [side for side in _SIDES if not isinstance(rest.get(side, {}), dict)]):
+        return [], [Problem((side,), f"{side}: write a section, [{side}]") for side in odd]
     found = [] if tables and not rest.get("entities") else [Part(UNNAMED, rest)]
     wrong = [problem for name, own in tables.items() for problem in _problems(name, own, tables)]
     if wrong:
@@ -77,7 +79,7 @@ def _problems(name: str, own: Mapping[str, Any], tables: Mapping[str, Mapping[st
     reverse = own.get(REVERSE)
     if reverse is None:
         return
-    if reverse == name or reverse not in tables:
+    if not isinstance(reverse, str) or reverse == name or reverse not in tables:
         others = [other for other in tables if other != name]
         yield Problem(
             (*path, REVERSE),

@@ -16,6 +16,7 @@ from syncline.config.backup import BackupSettings
 from syncline.config.entities import EntityConfig, possible_name
 from syncline.config.named import DatabaseSettings, SplitSettings
 from syncline.config.problems import Origin, Problem
+from syncline.config.rings import rings
 from syncline.config.secrets import redact
 from syncline.config.settings import (
     HistorySettings,
@@ -94,7 +95,7 @@ def load_links(path: Path | None = None, env: Mapping[str, str] = os.environ) ->
             settings.append(_settings(_checked(part.data, env, file), file, part.link))
         except _WrongError as wrong:
             found += [problem for problem in map(part.placed, wrong.problems) if problem not in found]
-    if found := found or list(links.conflicts(settings)):
+    if found := found or [*links.conflicts(settings), *rings(settings)]:
         raise problems.error(found, origin)
     return tuple(settings)
 

@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from syncline.errors import ConfigError
+
 _BASE = "syncline"
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
 LONGEST = 24
 """Characters of a name: names of triggers hold it and more, in 63 bytes."""
-RESERVED = frozenset({"syncline", "target", "sessions", "ddl"})
+RESERVED = frozenset({"syncline", "target", "sessions", "gate", "ddl"})
 """How names cannot begin: they would meet schemas or names of ours that are no link's."""
 _WAKE = 1398361667
 _ABOVE_OURS = 0x100
@@ -114,3 +116,15 @@ def problem_of(name: str) -> str | None:
     if _NAME.fullmatch(name) is None or len(name) > LONGEST:
         return f"{name!r} cannot name a link"
     return None
+
+
+def link_called(name: str) -> Link:
+    """Give the link that an application names; empty: the one without a name.
+
+    Raises:
+        ConfigError: no link can be called so.
+
+    """
+    if name and (what := problem_of(name)):
+        raise ConfigError(what, hint="name it as [links.NAME] of the configuration does")
+    return Link(name)

@@ -18,7 +18,7 @@ from syncline.model.link import Link, current
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _COMMENT = "/* syncline */ "
 _SCHEMA = re.compile(
-    r"(?<![\w.`-])syncline(?=\.(?!(?:traceparent|link|oids)\b)[\w%])"  # syncline.outbox; not settings that all share
+    r"(?<![\w.`-])syncline(?=\.(?!(?:traceparent|link|oids|gate_link|passed)\b)[\w%])"  # not settings that all share
     r"|(?<=')syncline(?=')"  # the name itself: in the catalog, of the channel
     r"|(?<=SCHEMA )syncline\b|(?<=SCHEMA IF NOT EXISTS )syncline\b|(?<=LISTEN )syncline\b|(?<=NOTIFY )syncline\b"
     r"|\bsyncline(?=_ddl\b)"  # the event trigger

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import structlog
 
-from syncline.model.link import Link, enter
+from syncline.model.link import enter, link_called
 from syncline.tokens.outlook import Answer, Outlook, Pool
 from syncline.tokens.token import parse
 
@@ -50,7 +50,7 @@ class Freshness:
             link: of which link; what a token says of others is not looked at.
 
         """
-        self._source, self._link = source, Link(link)
+        self._source, self._link = source, link_called(link)
         self._outlook = Outlook(source)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._left: set[asyncio.Future[Answer]] = set()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Pool, event
 from sqlalchemy.orm import Session
 
 from syncline.capture.sqlalchemy.attach import Connections, Sessions, event_target
-from syncline.model.link import Link, entered
+from syncline.model.link import Link, entered, link_called
 from syncline.postgres.sql import ours
 from syncline.tokens.token import INFO, UNKNOWN, make, merge
 
@@ -45,7 +45,7 @@ class CommitTokens:
 
     def __init__(self, links: Sequence[str] = ("",)) -> None:
         """Follow nothing yet."""
-        self._links = tuple(map(Link, links))
+        self._links = tuple(map(link_called, links))
         self._connections = Connections(("commit", self._before_commit), ("prepare_twophase", self._before_commit))
         self._installations: WeakKeyDictionary[Pool, dict[Link, str]] = WeakKeyDictionary()
         self._pending: WeakKeyDictionary[Session, str] = WeakKeyDictionary()
