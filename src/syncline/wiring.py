@@ -317,7 +317,7 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
         await target.prepare(settings.entities)
         path = await pin_path(source)
         async with await connect_target(settings.target.url, connect_seconds=wait, statement_seconds=86_400) as there:
-            ranges = SqlRanges(there, source, schema)
+            ranges = SqlRanges(there, source, schema, link=settings.link.tag)
 
             def carrier() -> SqlCarrier:
                 return SqlCarrier(

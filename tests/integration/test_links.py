@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import signal
 import subprocess
 import sys
@@ -23,8 +24,11 @@ from typer.testing import CliRunner
 from syncline.capture.events import record
 from syncline.capture.sqlalchemy.commits import attach_tokens
 from syncline.cli.main import app
+from syncline.config import load
+from syncline.insight import reach
 from syncline.tokens.freshness import Freshness
 from syncline.tokens.token import INFO
+from syncline.web.page.recent import read_recent
 
 TABLES = """
 CREATE TABLE todo (id bigint PRIMARY KEY, title text, qty int NOT NULL DEFAULT 0);
@@ -116,6 +120,13 @@ async def synced(place: Place, token: str, link: str, seconds: float) -> bool:
         await freshness.close()
 
 
+async def recent(place: Place) -> list[Any]:
+    """Give the applied changes that the operations page shows."""
+    async with reach.source(load(place.config).source, purpose="page") as source:
+        events: list[Any] = (await read_recent(source))["recent"]["events"]
+        return events
+
+
 @pytest.fixture
 def place(database, mongo_url, mongo_db, tmp_path):
     with MongoClient(mongo_url) as client:
@@ -153,6 +164,7 @@ def test_every_command_works_in_the_schema_of_its_link_alone(place) -> None:
         assert not asyncio.run(synced(there, token, "other", 0))
         there.run("tracing", "on")
         there.run("tracing", "off")
+        assert [one["entity"] for one in asyncio.run(recent(there))] == ["todo"] * 10
     there.run("uninstall", "--yes")
     assert there.schemas() == set()
     assert there.sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []
@@ -198,3 +210,18 @@ def test_two_links_of_one_database_have_one_worker_and_nothing_else_in_common(pl
     there.run("uninstall", "--yes", "--link", "far")
     assert there.schemas() == {"syncline_near"}
     assert there.run("install", "--check", "--link", "near")
+
+
+def test_two_links_of_one_worker_role_revoke_its_rights_when_both_are_gone(place) -> None:
+    there, role = place(near="todos", far="copies"), f"linked_{secrets.token_hex(4)}"
+    there.sql(f"CREATE ROLE {role}")
+    try:
+        assert "--link" in there.run("install", "--sql", ok=3)
+        there.run("install", "--yes", "--worker-role", role)
+        may = "SELECT pg_catalog.has_table_privilege(%s, 'todo', 'SELECT')"
+        there.run("uninstall", "--yes", "--link", "near")
+        assert there.sql(may, [role]) == [(True,)], "the other link's worker reads it"
+        there.run("uninstall", "--yes", "--link", "far")
+        assert there.sql(may, [role]) == [(False,)]
+    finally:
+        there.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +71,10 @@ class Sides(Place):
             row = connection.execute(query).fetchone()
             assert row is not None
             return int(row[0])
+
+    def tasks(self, url: str, link: str) -> list[tuple[str]]:
+        with psycopg.connect(url) as connection:
+            return connection.execute(f"SELECT kind FROM syncline_{link}.task ORDER BY id").fetchall()
 
     def settled(self) -> bool:
         one, two = map(self.items, self.urls)
@@ -147,3 +152,27 @@ def test_a_table_is_copied_and_verified_and_repaired_in_the_schema_of_its_link(s
         sides.run("repair", "--link", "there")
         wait(lambda: sides.items(one) == sides.items(two))
     assert sides.marks(two, "back") == 1, "what was done by hand; neither the copy nor the repair"
+    sides.run("copy", "--replace", "--link", "there")
+    assert sides.items(one) == sides.items(two)
+    assert sides.marks(two, "back") == 1, "clearing the table is the link's own doing, too"
+
+
+def test_a_way_back_that_is_added_has_nothing_marked(sides: Sides) -> None:
+    """A backfill or a sweep of the one way would write over, or delete, what the other has not brought yet."""
+    one, two = sides.urls
+    whole = sides.config.read_text("utf-8")
+    sides.config.write_text(whole.partition("[links.back]")[0], "utf-8")
+    sides.sql("INSERT INTO item VALUES (1, 'old')")
+    sides.run("install", "--yes")
+    assert sides.tasks(one, "there") == [("backfill",)]
+    sides.config.write_text(whole, "utf-8")
+    planned = json.loads(sides.run("install", "--dry-run", "--json", "--link", "there"))
+    assert any("replace function" in change for change in planned["changes"])
+    assert planned["warnings"] == []
+    for link in ("there", "back"):
+        told = json.loads(sides.run("install", "--yes", "--json", "--link", link))
+        assert (told["installed"], told["backfill"]) == (True, [])
+    assert sides.tasks(one, "there") == [("backfill",)]
+    assert sides.tasks(two, "back") == []
+    sides.run("install", "--yes", "--link", "on")
+    assert sides.tasks(two, "on") == [("backfill",)], "a link without a way back is brought up to date by itself"

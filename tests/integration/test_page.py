@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,10 +15,13 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
+from syncline.cli.serve import _announce
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from syncline.embedded.postgres import PrivatePostgres
+from syncline.model.link import Link
 from syncline.web.auth import AdminCredential
 from syncline.web.page import OperationsPage
+from syncline.web.page.pages import NAMELESS, Pages
 from tests.cockroach.server import Simulator
 from tests.pages import EVIL, TOKEN, park
 from tests.relay import Relay, relayed, until
@@ -104,6 +108,18 @@ async def test_nobody_gets_in_while_no_credential_is_set(given: str):
         answer = await client.post("/login", data={"credential": given})
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
+
+
+async def test_of_several_links_each_login_that_is_told_is_there(capsys: pytest.CaptureFixture[str]):
+    one = nowhere()
+    links = [replace(one, source=one.source.of_link(Link("near"))), one]
+    async with visitor(Pages(links, AdminCredential(TOKEN))) as client:
+        _announce("127.0.0.1", 80, TOKEN, [one.link.name or NAMELESS for one in links])
+        told = re.findall(r"or open (\S+)#", re.sub(r"\s*\n\s*(?=http)", " ", capsys.readouterr().out))
+        assert told == ["http://127.0.0.1:80/near/login", "http://127.0.0.1:80/_/login"]
+        assert [(await client.get(address.removeprefix("http://127.0.0.1:80"))).status_code for address in told] == [
+            200
+        ] * 2
 
 
 async def test_the_cookie_of_a_session_is_out_of_reach_and_is_not_the_credential():

@@ -2688,6 +2688,24 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_links_back.py::test_a_way_and_its_way_back_do_not_echo_while_workers_are_killed"],
     ),
     Mutant(
+        "clearing-untagged",
+        "a copy that replaces a table has its rows deleted on the other side by the way back",
+        [Swap(f"{COPYING}/ranges.py", "SqlRanges.lay", 'await self._run("tag", {"link": self._link})', "pass")],
+        [f"{TESTS}/test_links_back.py::test_a_table_is_copied_and_verified_and_repaired_in_the_schema_of_its_link"],
+    ),
+    Mutant(
+        "way-back-is-a-gap",
+        "a way back that is added has the records of the way marked, and swept",
+        [Swap("syncline/capture/postgres/plan.py", "_plan_functions", "not there.missed_nothing(function)", "True")],
+        [f"{TESTS}/test_links_back.py::test_a_way_back_that_is_added_has_nothing_marked"],
+    ),
+    Mutant(
+        "revoked-from-another-link",
+        "a link that goes takes the rights of another link's worker along",
+        [Swap("syncline/capture/postgres/grants.py", "plan_revokes", "(heir := row['heir']) is not None", "False")],
+        [f"{TESTS}/test_links.py::test_two_links_of_one_worker_role_revoke_its_rights_when_both_are_gone"],
+    ),
+    Mutant(
         "schema-of-another-link",
         "texts are those of the link that asked first",
         [Swap("syncline/postgres/sql.py", "blocks", "current()", "Link()")],

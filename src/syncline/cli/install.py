@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from syncline.capture.postgres.carry_out import Waiting
     from syncline.capture.postgres.install import InstallOptions, InstallPlan
     from syncline.config import Settings
+    from syncline.model.link import Link
 
 _DETAIL = re.compile(r"(?:^|: )(create|replace|drop) (function|trigger) ")
 DIFFERS = 1
@@ -39,8 +40,12 @@ def install(
     worker_role: Annotated[str | None, typer.Option(help="Grant this role what a worker needs, no more.")] = None,
     writer_role: Annotated[str | None, typer.Option(help="Let this role call syncline.mark().")] = None,
     backfill: Annotated[
-        bool, typer.Option(help="Have the records of new and changed entities marked by the worker.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Have the records of new and changed entities marked by the worker. "
+            "[default: yes; no where a link has a way back]"
+        ),
+    ] = None,
     lock_timeout: Annotated[
         float, typer.Option(help="Seconds an attempt waits for a table's lock, and writers behind it.", min=0.01)
     ] = LOCK_TIMEOUT.total_seconds(),
@@ -74,7 +79,7 @@ def install(
         settings.source,
         worker_role=worker_role,
         writer_role=writer_role,
-        backfill=backfill,
+        backfill=settings.link.reverse is None if backfill is None else backfill,
         finish=finish,
     )
     only_look = as_sql or dry_run or check
@@ -139,7 +144,7 @@ async def _install(
         told = {"changes": wanted.summary, "warnings": wanted.warnings, "backfill": marked}
         print_json({"installed": done, **told, "waiting": [one.as_dict() for one in waiting]})
     elif not only_look:
-        _conclude(wanted, marked, waiting)
+        _conclude(wanted, marked, waiting, settings.link)
     return wanted.changes, waiting
 
 
@@ -161,7 +166,7 @@ def _brief(summary: Sequence[str]) -> Iterator[str]:
         yield f"{', '.join(told)} (-v names them)"
 
 
-def _conclude(wanted: InstallPlan, marked: list[str], waiting: Sequence[Waiting]) -> None:
+def _conclude(wanted: InstallPlan, marked: list[str], waiting: Sequence[Waiting], link: Link) -> None:
     if waiting:
         say_partly("installed", waiting, "syncline install")
     elif wanted.changes:
@@ -169,4 +174,13 @@ def _conclude(wanted: InstallPlan, marked: list[str], waiting: Sequence[Waiting]
     if marked:
         say(f"the worker will sync what is there already of: {', '.join(marked)}")
     elif wanted.backfill and not waiting:
-        say(f"not yet in the target: {', '.join(wanted.backfill)}; `syncline backfill` marks their records", "yellow")
+        which = f" --link {link.name}" if link.name else ""
+        say(
+            f"not yet in the target: {', '.join(wanted.backfill)}; `syncline backfill{which}` marks their records",
+            "yellow",
+        )
+        if link.reverse is not None:
+            say(
+                f"it writes over what {link.reverse} has not brought yet: run it for the way whose source is right",
+                "yellow",
+            )

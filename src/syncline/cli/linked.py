@@ -11,8 +11,9 @@ import typer
 
 from syncline.cli.boundary import COULD_NOT_RUN, complain, invocation
 from syncline.cli.common import print_json, say
-from syncline.errors import SynclineError
+from syncline.errors import ConfigError, SynclineError
 from syncline.model.json_names import Named
+from syncline.model.link import Link
 
 NONE = frozenset({"init", "demo", "db", "backup", "split"})
 """Commands that are about no link."""
@@ -60,6 +61,9 @@ def _for_each(call: Callable[..., Any]) -> Callable[..., Any]:
         names = _several(options.get("config"))
         if not names or options.get("watch"):
             return call(*arguments, **options)
+        if options.get("as_sql"):  # several scripts on one output are none
+            there = ", ".join(str(Link(name)) for name in names)
+            raise ConfigError(f"--sql writes the script of one link; the file has {there}", hint="name it: --link NAME")
         raise typer.Exit(max(_run(names, functools.partial(call, *arguments, **options))))
 
     return wrapped

@@ -51,7 +51,7 @@ async def _serve(links: Sequence[Settings], host: str, port: int) -> None:
     from syncline.web.auth import AdminCredential
     from syncline.web.listening import Server, listen
     from syncline.web.page import OperationsPage
-    from syncline.web.page.pages import Pages
+    from syncline.web.page.pages import NAMELESS, Pages
 
     credential = AdminCredential.from_environment()
     made = None if credential.is_set else _make_credential(host)
@@ -69,7 +69,8 @@ async def _serve(links: Sequence[Settings], host: str, port: int) -> None:
         loop.add_signal_handler(number, server.handle_exit, number, None)
     listening = listen(host, port, option="--port")
     with listening:
-        _announce(host, listening.getsockname()[1], made)
+        names = [one.link.name or NAMELESS for one in links] if len(links) > 1 else []
+        _announce(host, listening.getsockname()[1], made, names)
         async with page.running():
             await server.serve(sockets=[listening])
 
@@ -90,7 +91,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _announce(host: str, port: int, made: str | None) -> None:
+def _announce(host: str, port: int, made: str | None, names: Sequence[str]) -> None:
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}/"
     say(f"operations page: {address}", "bold")
@@ -98,5 +99,6 @@ def _announce(host: str, port: int, made: str | None) -> None:
         say("log in with the value of SYNCLINE_ADMIN_TOKEN", "dim")
     else:
         say(f"log in with {made}")
-        say(f"or open {address}login#{made}")
+        for place in [f"{name}/" for name in names] or [""]:
+            say(f"or open {address}{place}login#{made}")
         say("made for this run; set SYNCLINE_ADMIN_TOKEN to keep one", "dim")

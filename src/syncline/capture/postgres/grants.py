@@ -84,17 +84,24 @@ async def _grant_tables(conn: AsyncConnection[Any], plan: InstallPlan, tables: S
             )
 
 
-def _note(role: str, schema: str, name: str = "") -> sql.Composed:
-    """Compose what remembers a grant for ``uninstall``."""
+def _note(role: str, schema: str, name: str = "", *, of: str | None = None) -> sql.Composed:
+    """Compose what remembers a grant for ``uninstall``; ``of`` another link's schema."""
     values = sql.SQL(", ").join(map(sql.Literal, (role, schema, name)))
-    return sql.SQL(
-        ours("/* syncline */ INSERT INTO syncline.granted (role, schema, name) VALUES ({}) ON CONFLICT DO NOTHING")
-    ).format(values)
+    return sql.SQL("/* syncline */ INSERT INTO {} (role, schema, name) VALUES ({}) ON CONFLICT DO NOTHING").format(
+        sql.Identifier(of or current().schema, "granted"), values
+    )
 
 
 async def plan_revokes(conn: AsyncConnection[Any], plan: InstallPlan) -> None:
-    """Add the revocation of what ``install`` granted outside of our schema, where role and object are still there."""
+    """Add the revocation of what ``install`` granted outside of our schema, where role and object are still there.
+
+    What the role needs for another link, too, stays, and is that link's to revoke.
+    """
     for row in await read(conn, "granted"):
+        if (heir := row["heir"]) is not None:
+            note = _note(row["role"], row["schema"], row["name"], of=heir)
+            plan.last += [note] if row["may_note"] else []
+            continue
         role, schema = sql.Identifier(row["role"]), sql.Identifier(row["schema"])
         if row["name"]:
             what = f"select on {row['schema']}.{row['name']}"

@@ -188,15 +188,15 @@ def _plan_functions(
     changed = {}
     for identity in sorted(present.keys() - wanted.functions.keys()):
         drop = drop_function(*identity)
-        plan.arm(present[identity].entity, f"drop function syncline.{identity[0]}", drop)
+        plan.arm(present[identity].entity, f"drop function {current().schema}.{identity[0]}", drop)
     for identity, function in wanted.functions.items():
         there = present.get(identity)
         if there is None:
-            plan.add(f"create function syncline.{function.name}", *function.create)
+            plan.add(f"create function {current().schema}.{function.name}", *function.create)
         elif not there.fits(function):
             plan.say(f"replace function {current().schema}.{function.name}")
             changed[identity] = function
-            if function.definer and function.entity in captured:
+            if function.definer and function.entity in captured and not there.missed_nothing(function):
                 gap(plan, captured[function.entity], f"function {current().schema}.{function.name} was altered")
     return changed
 
@@ -215,11 +215,15 @@ def plan_owners(plan: InstallPlan, functions: Sequence[PresentFunction], capture
     plan.add("grant our tables to the role that installs", *grants)
     for function in unable:
         plan.arm(
-            function.entity, f"function syncline.{function.name}: make it the installing role's", own(function.name)
+            function.entity,
+            f"function {current().schema}.{function.name}: make it the installing role's",
+            own(function.name),
         )
         if function.entity in captured:
             gap(
-                plan, captured[function.entity], f"the owner of function syncline.{function.name} may not mark any more"
+                plan,
+                captured[function.entity],
+                f"the owner of function {current().schema}.{function.name} may not mark any more",
             )
 
 

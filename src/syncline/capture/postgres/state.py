@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
-from syncline.capture.postgres.triggers import Function, Trigger
+from syncline.capture.postgres.triggers import Function, Trigger, without_way_back
 from syncline.journal.tables import has_pglogical
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
@@ -109,6 +109,11 @@ class PresentFunction:
         found = entity_of(self.name)
         assert found is not None  # noqa: S101  only such functions are read
         return found
+
+    def missed_nothing(self, wanted: Function) -> bool:
+        """Say whether it did what it must, but for what the way back writes: that came from the target."""
+        bare = replace(self, body=without_way_back(self.body))
+        return bare.fits(replace(wanted, body=without_way_back(wanted.body)))
 
     def fits(self, wanted: Function) -> bool:
         """Say whether it is what it must be."""

@@ -146,10 +146,19 @@ ORDER BY 1, 2
 
 -- name: granted
 -- Grants of ours whose role and object are still there. (No such table: an installation that was never migrated.)
-SELECT g.role, g.schema, g.name
+-- `heir`: the schema of another link, for which the same role works; `may_note`: whether we may tell it of the grant.
+SELECT g.role, g.schema, g.name, h.schema AS heir, h.may_note
 FROM syncline.granted AS g
 JOIN pg_catalog.pg_roles AS r ON r.rolname = g.role
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = g.schema
+LEFT JOIN LATERAL (
+    SELECT o.nspname::text AS schema,
+           pg_catalog.has_schema_privilege(o.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') AS may_note
+    FROM pg_catalog.pg_namespace AS o
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = o.oid AND c.relname = 'granted' AND c.relkind = 'r'
+    WHERE o.nspname ~ '^syncline(_|$)' AND o.nspname <> 'syncline' AND pg_catalog.has_schema_privilege(r.oid, o.oid, 'USAGE')
+    ORDER BY may_note DESC, 1 LIMIT 1
+) AS h ON NOT r.rolsuper
 WHERE g.name = '' OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relname = g.name)
 ORDER BY g.name = '', 1, 2, 3
 

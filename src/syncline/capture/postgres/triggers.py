@@ -10,6 +10,7 @@ then it lets the write go on and says that there is a gap.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -325,6 +326,14 @@ def _passed() -> sql.Composable:
     """Compose what passes over the writes of the link that goes back, where there is one."""
     reverse = current().reverse
     return sql.SQL("") if reverse is None else part("passed", tag=sql.Literal(reverse)) + sql.SQL("\n    ")
+
+
+_PASSED = re.compile(r"IF current_setting\('syncline\.link', true\) = '\w+' THEN\s+RETURN NULL;\s+END IF;\s+")
+
+
+def without_way_back(body: str) -> str:
+    """Leave out of a body what passes over the writes of the link that goes back."""
+    return _PASSED.sub("", body, count=1)
 
 
 def _lanes() -> dict[str, sql.Composable]:

@@ -90,7 +90,7 @@ async def bloat(patient: Patient) -> list[Finding]:
     """Look for dead rows and bloat in the outbox."""
     found = []
     for t in await reach.rows(patient.connection, "own_tables"):
-        name, mebibytes = f"syncline.{t['name']}", t["bytes"] >> 20
+        name, mebibytes = f"{current().schema}.{t['name']}", t["bytes"] >> 20
         fix = None
         if t["dead"] > max(DEAD_ROWS, t["live"]):
             fix = f"VACUUM (ANALYZE) {name};  -- look for old transactions first"

@@ -16,6 +16,7 @@ from psycopg import sql
 from syncline.insight import reach
 from syncline.insight.status import plain
 from syncline.model.json_names import Named
+from syncline.model.link import current
 from syncline.postgres.connection import Connection
 from syncline.postgres.dialect import on_cockroach
 from syncline.postgres.sql import blocks, identifier
@@ -35,7 +36,7 @@ async def read_recent(connection: Connection) -> dict[str, Any]:
     if part is None:
         return {"recent": None}
     tail = sql.SQL(statements["newest"]).format(part=identifier(part))
-    rows = await reach.query(connection, tail, {"part": f"syncline.{part}", "blocks": BLOCKS})
+    rows = await reach.query(connection, tail, {"part": f"{current().schema}.{part}", "blocks": BLOCKS})
     return {"recent": summary(rows)}
 
 

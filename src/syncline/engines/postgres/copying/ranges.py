@@ -35,11 +35,12 @@ class SqlRanges:
         connection: to the target, ours alone (``target.session.connect``).
         source: to the source, to see its types.
         schema: ours, in the target.
+        link: whose writes these are, for the capture of its way back.
 
     """
 
-    def __init__(self, connection: Connection, source: Source, schema: str) -> None:
-        self.schema = schema
+    def __init__(self, connection: Connection, source: Source, schema: str, *, link: str = "syncline") -> None:
+        self.schema, self._link = schema, link
         self.tables: dict[int, Table] = {}
         self.binary: set[int] = set()
         """Entities whose values travel in binary form."""
@@ -116,6 +117,7 @@ class SqlRanges:
         """Remember the ranges of copies."""
         with translated():
             async with self._connection.transaction():
+                await self._run("tag", {"link": self._link})
                 for copy, plan, bounds in copies:
                     await self._run("forget", {"entity": plan.id})
                     if replace:

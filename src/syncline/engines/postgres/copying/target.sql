@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS {schema}.copy_range (
 -- name: ranges
 SELECT id, number, bounds, done, rows FROM {schema}.copy_range WHERE copy = %(copy)s::uuid ORDER BY number
 
+-- name: tag
+-- Says whose writes these are, as each range does: the capture of the way back passes over them.
+SELECT pg_catalog.set_config('syncline.link', %(link)s, true)
+
 -- name: forget
 -- Waits for open transactions of earlier copiers; whoever comes later finds no range.
 DELETE FROM {schema}.copy_range WHERE entity = %(entity)s
