@@ -18,6 +18,7 @@ from syncline.errors import (
     TargetUnavailableError,
     UnsuitableTargetError,
 )
+from syncline.relay.conflicts import PATIENCE
 from syncline.testing.contract.control import Control
 from tests.acceptance.values import TYPES, random_pair
 from tests.sql_target import LANES, Stage, entity, stage
@@ -240,6 +241,44 @@ async def test_a_table_that_refers_to_itself(database):
         assert not (await on.put("staff", (1, 2), (2, 1), (3, 1))).refused
         assert not (await on.put("staff", gone=[1, 2, 3])).refused
         assert on.rows("staff") == []
+
+
+async def test_a_unique_value_that_the_target_computes_stops_nothing(database):
+    """Which row has it is not looked up, as with an index over an expression: those that need it wait."""
+    table = """CREATE TABLE things (id int PRIMARY KEY, mail text,
+        low text GENERATED ALWAYS AS (lower(mail)) STORED UNIQUE)"""
+    async with stage(database, table, tables=["things"]) as on:
+        await on.put("things", (1, "A@x", None), (2, "B@x", None))
+        outcome = await on.put("things", (1, "b@x", None), (2, "a@x", None), (3, "c@x", None))
+        assert {(one.key, one.why) for one in outcome.refused} == {("1", "value"), ("2", "value")}
+        assert on.rows("things") == [(1, "A@x", "a@x"), (2, "B@x", "b@x"), (3, "c@x", "c@x")]
+        await on.put("things", (1, None, None))
+        assert not (await on.put("things", (2, "a@x", None))).refused
+
+
+async def test_percent_signs_in_names(database):
+    statements = (
+        "CREATE TYPE \"10%d\" AS ENUM ('low', 'high')",
+        'CREATE TABLE "50%d" ("k%" int PRIMARY KEY, "a %s%" text UNIQUE, "up%" int REFERENCES "50%d", c "10%d")',
+    )
+    async with stage(database, *statements, tables=["50%d"]) as on:
+        table = on.tables["50%d"]
+        assert await on.target.remarks([entity("50%d")]) == []
+        await on.put("50%d", (1, "a", None, "low"), (2, "b", 1, "high"))
+        assert not (await on.put("50%d", (1, "b", None, "low"), (2, "a", 1, "low"))).refused
+        assert {one.why for one in (await on.put("50%d", (3, "c", 9, None), gone=[1])).refused} == {"parent", "child"}
+        found = await on.target.read_rows(table, [one.name for one in table.columns], [("1",), ("2",)])
+        assert found == [("1", "b", None, "low"), ("2", "a", "1", "low")]
+        assert len([page async for page in on.target.walk(entity("50%d", "k%"), size=1)]) == 2
+
+
+async def test_a_record_whose_conflict_is_real_keeps_its_row(database):
+    """It gives way to nobody before the relay has had the time to see that, and to park it."""
+    async with stage(database, PARENTS, tables=["parents"]) as on:
+        await on.put("parents", (1, "a"), (2, "b"))
+        for _ in range(PATIENCE):
+            assert (await on.put("parents", (2, "a"))).refused
+        assert on.rows("parents") == [(1, "a"), (2, "b")]
 
 
 # -- rows that are refused, servers that cannot

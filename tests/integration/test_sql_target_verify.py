@@ -177,6 +177,25 @@ async def test_every_type_is_compared_exactly(database, other):
         }
 
 
+KEYS = """
+    CREATE TABLE item (c char(5), b bool, h inet, "50%d" text, PRIMARY KEY (c, b, h));
+    INSERT INTO item SELECT 'k' || k, k % 2 = 0, '10.0.0.1', k FROM generate_series(1, 20) AS k;
+"""
+
+
+async def test_keys_whose_output_is_not_their_text(database, other):
+    """``char(5)`` is filled up, ``true`` is ``t``, a host has no mask; and a percent sign in a name is one."""
+    async with tables(database, other, KEYS, entity("item")) as made:
+        for mode in ("full", "keys", "sample"):
+            report = await made.verify(mode=mode, sample=40)
+            assert (report.exit_status, kinds(report)) == (0 if mode == "full" else 2, {}), mode
+        made.damage("UPDATE item SET \"50%d\" = 'x' WHERE c = 'k3'", "DELETE FROM item WHERE c = 'k4'")
+        assert kinds(await made.verify()) == {
+            '["k3", "false", "10.0.0.1/32"]': "different",
+            '["k4", "true", "10.0.0.1/32"]': "missing",
+        }
+
+
 DAMAGE = (
     "UPDATE item SET v = 'x' WHERE id IN (1, 250)",
     "DELETE FROM item WHERE id IN (100, 101, 500)",

@@ -2492,8 +2492,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{POSTGRES}/target/inspection.py",
                 "SqlInspection.confirmed",
-                "statements.read(table, names, more=_VERSION)",
-                "statements.read(table, names)",
+                "commas([_key_of(table), _VERSION])",
+                "_key_of(table)",
             )
         ],
         [f"{SQL_VERIFY}::test_changes_between_two_looks_raise_no_alarm"],

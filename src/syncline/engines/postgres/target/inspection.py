@@ -7,10 +7,11 @@ from typing import Any
 
 from psycopg import sql
 
+from syncline.engines.postgres.projection_sql import commas, named, table_of, type_of
 from syncline.engines.postgres.row_hash import row_hash, row_sum
 from syncline.engines.postgres.target import statements
 from syncline.engines.postgres.target.changes import Value, key_texts
-from syncline.engines.postgres.target.tables import Column, Table, qualified
+from syncline.engines.postgres.target.tables import Column, Table
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.model.entity import Entity
 from syncline.ports import Beat, Documents, Plan, Stored, Stretch, Sum, TargetDigests
@@ -51,12 +52,12 @@ class SqlInspection:
             return []
         table = await self._target.table_of(plan.entity)
         names = [table.column(name).name for name in plan.projection.names]
-        query = statements.read(table, names, more=_VERSION)
+        query = statements.read(table, names, more=commas([_key_of(table), _VERSION]))
         rows = await self._target.texts(query, key_texts([[id_[name] for name in table.key] for id_ in ids]))
         found = []
         for row in rows:
-            body = dict(zip(names, row, strict=False))
-            found.append(Stored({name: body[name] for name in table.key}, repr(row).encode(), body))
+            id_ = dict(zip(table.key, row[len(names) :], strict=False))
+            found.append(Stored(id_, repr(row).encode(), dict(zip(names, row, strict=False))))
         return found
 
     async def walk_ids(
@@ -70,10 +71,9 @@ class SqlInspection:
     async def sample_ids(self, entity: Entity, size: int) -> list[Any]:
         """Choose keys of random blocks, of all where that gives too few."""
         table = await self._target.table_of(entity)
-        columns = sql.SQL(", ").join([sql.Identifier(name) for name in table.key])
         for part in (sql.SQL(" TABLESAMPLE SYSTEM (10)"), sql.SQL("")):
-            query = sql.SQL("/* syncline: keys */ SELECT {} FROM {}{} ORDER BY pg_catalog.random() LIMIT %s")
-            rows = await self._target.texts(query.format(columns, qualified(table.name), part), [size])
+            query = sql.SQL("/* syncline: keys */ SELECT {} FROM {} AS t{} ORDER BY pg_catalog.random() LIMIT %s")
+            rows = await self._target.texts(query.format(_key_of(table), table_of(table.name), part), [size])
             if len(rows) == size:
                 break
         return [dict(zip(table.key, row, strict=True)) for row in rows]
@@ -106,7 +106,7 @@ class SqlTargetDigests:
         table = await self._target.table_of(plan.entity)
         text = sql.SQL("/* syncline: digest */ SELECT {} FROM {} AS t{}")
         where, values = _where(plan, table, stretch)
-        query = text.format(row_sum(_hash(plan, table, keys_only=keys_only)), qualified(table.name), where)
+        query = text.format(row_sum(_hash(plan, table, keys_only=keys_only)), table_of(table.name), where)
         ((records, digest),) = await self._target.texts(query, values)
         return Sum(int(records or 0), int(digest or 0))
 
@@ -126,17 +126,21 @@ class SqlTargetDigests:
     async def _hashes(
         self, plan: Plan, table: Table, which: sql.Composable, values: Sequence[Any], *, keys_only: bool
     ) -> list[tuple[Any, int]]:
-        key = sql.SQL(", ").join([sql.Identifier("t", name) for name in table.key])
         query = sql.SQL("/* syncline: digest */ SELECT {}, {} FROM {} AS t{}").format(
-            key, _hash(plan, table, keys_only=keys_only), qualified(table.name), which
+            _key_of(table), _hash(plan, table, keys_only=keys_only), table_of(table.name), which
         )
         rows = await self._target.texts(query, values)
         return [(dict(zip(table.key, row, strict=False)), int(row[-1] or 0)) for row in rows]
 
 
+def _key_of(table: Table) -> sql.Composed:
+    """Compose the key as key texts have it: output functions write ``t`` for ``true``, and fill up ``char(n)``."""
+    return commas([statements.as_text("t", name) for name in table.key])
+
+
 def _hash(plan: Plan, table: Table, *, keys_only: bool) -> sql.Composed:
     names = plan.projection.codec.names if keys_only else plan.projection.names
-    return row_hash([sql.Identifier("t", table.column(name).name) for name in names])
+    return row_hash([named("t", table.column(name).name) for name in names])
 
 
 def _where(plan: Plan, table: Table, stretch: Stretch) -> tuple[sql.Composable, list[Value]]:
@@ -151,8 +155,8 @@ def _where(plan: Plan, table: Table, stretch: Stretch) -> tuple[sql.Composable, 
 
 
 def _bound(columns: Sequence[Column], operator: str) -> sql.Composed:
-    names = sql.SQL(", ").join([sql.Identifier("t", column.name) for column in columns])
-    values = sql.SQL(", ").join([sql.SQL("%s::text::{}").format(sql.SQL(column.type)) for column in columns])
+    names = sql.SQL(", ").join([named("t", column.name) for column in columns])
+    values = sql.SQL(", ").join([sql.SQL("%s::text::{}").format(type_of(column.type)) for column in columns])
     return sql.SQL("({}) {} ({})").format(names, sql.SQL(operator), values)
 
 

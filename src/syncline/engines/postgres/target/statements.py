@@ -1,7 +1,8 @@
 """The statements of a batch over one table, composed from what its catalog says. Pure.
 
 Values travel as texts, in one array a column, and PostgreSQL's own input functions read them: each type comes back
-exactly as its output function wrote it, and no driver has to know it.
+exactly as its output function wrote it, and no driver has to know it. Every statement is executed with parameters, if
+only with an empty list: percent signs of names are doubled for the driver.
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from syncline.engines.postgres.target.tables import Column, Reference, Table, Unique, qualified
+from syncline.engines.postgres.projection_sql import named, table_of, type_of
+from syncline.engines.postgres.target.tables import Column, Reference, Table, Unique
 
 
 def _names(names: Sequence[str], of: str = "") -> sql.Composed:
-    return sql.SQL(", ").join([sql.Identifier(of, name) if of else sql.Identifier(name) for name in names])
+    return sql.SQL(", ").join([named(of, name) if of else named(name) for name in names])
 
 
 def _arrays(columns: Sequence[Column], called: str = "u") -> sql.Composed:
     """``unnest(…) AS u (column, …)``: the parameters are one array a column."""
     arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns))
     names = _names([column.name for column in columns])
-    return sql.SQL("unnest({}) AS {} ({})").format(arrays, sql.Identifier(called), names)
+    return sql.SQL("unnest({}) AS {} ({})").format(arrays, named(called), names)
 
 
 def _value(column: Column, of: str = "u") -> sql.Composed:
     # The type's name comes from format_type, which quotes it.
-    return sql.SQL("{}::{}").format(sql.Identifier(of, column.name), sql.SQL(column.type))
+    return sql.SQL("{}::{}").format(named(of, column.name), type_of(column.type))
 
 
 def _same(columns: Sequence[Column], left: str = "t", right: str = "u") -> sql.Composed:
-    pairs = [sql.SQL("{} = {}").format(sql.Identifier(left, column.name), _value(column, right)) for column in columns]
+    pairs = [sql.SQL("{} = {}").format(named(left, column.name), _value(column, right)) for column in columns]
     return sql.SQL(" AND ").join(pairs)
 
 
@@ -38,14 +40,12 @@ def upsert(table: Table, names: Sequence[str]) -> sql.Composed:
     """Insert rows, or make those that are there equal to them. Parameters: an array of texts a written column."""
     columns = table.written(names)
     changed = [column.name for column in columns if column.name not in table.key and not column.always]
-    update = sql.SQL(", ").join(
-        [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("excluded", name)) for name in changed]
-    )
+    update = sql.SQL(", ").join([sql.SQL("{} = {}").format(named(name), named("excluded", name)) for name in changed])
     then = sql.SQL("DO UPDATE SET {}").format(update) if changed else sql.SQL("DO NOTHING")
     return sql.SQL(
         "/* syncline */ INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT ({}) {}"
     ).format(
-        qualified(table.name),
+        table_of(table.name),
         _names([column.name for column in columns]),
         sql.SQL(", ").join([_value(column) for column in columns]),
         _arrays(columns),
@@ -62,7 +62,7 @@ def delete(table: Table) -> sql.Composed:
     """Delete rows. Parameters: an array of texts for each column of the key."""
     key = _key_columns(table)
     return sql.SQL("/* syncline */ DELETE FROM {} AS t USING {} WHERE {}").format(
-        qualified(table.name), _arrays(key), _same(key)
+        table_of(table.name), _arrays(key), _same(key)
     )
 
 
@@ -70,7 +70,7 @@ def lock(table: Table) -> sql.Composed:
     """Lock rows: nobody refers to one of them any more before this transaction ends. Parameters: as of ``delete``."""
     key = _key_columns(table)
     return sql.SQL("/* syncline */ SELECT FROM {} AS t JOIN {} ON {} FOR UPDATE OF t").format(
-        qualified(table.name), _arrays(key), _same(key)
+        table_of(table.name), _arrays(key), _same(key)
     )
 
 
@@ -87,13 +87,13 @@ def clear(table: Table, unique: Unique) -> sql.Composed | None:
     elif not table.children:
         return delete(table)
     elif (free := next((column for column in columns if column.textual), None)) is not None:
-        value = sql.SQL("'syncline ' || {}").format(sql.Identifier("t", table.key[0]))
+        value = sql.SQL("'syncline ' || {}").format(named("t", table.key[0]))
     elif (free := next((column for column in columns if column.numeric), None)) is not None:
-        value = sql.SQL("-1 - pg_catalog.abs({})").format(sql.Identifier("t", free.name))
+        value = sql.SQL("-1 - pg_catalog.abs({})").format(named("t", free.name))
     else:
         return None
     return sql.SQL("/* syncline */ UPDATE {} AS t SET {} = {} FROM {} WHERE {}").format(
-        qualified(table.name), sql.Identifier(free.name), value, _arrays(key), _same(key)
+        table_of(table.name), named(free.name), value, _arrays(key), _same(key)
     )
 
 
@@ -106,21 +106,21 @@ def holders(table: Table, unique: Unique, names: Sequence[str]) -> sql.Composed:
     over = [table.column(name) for name in unique.columns]
     other = sql.SQL(" OR ").join(
         [
-            sql.SQL("{} IS DISTINCT FROM {}").format(sql.Identifier("t", column.name), _value(column))
+            sql.SQL("{} IS DISTINCT FROM {}").format(named("t", column.name), _value(column))
             for column in _key_columns(table)
         ]
     )
     return sql.SQL("SELECT u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} WHERE {}").format(
-        sql.SQL(", ").join([_text("t", name) for name in table.key]),
+        sql.SQL(", ").join([as_text("t", name) for name in table.key]),
         _numbered(columns),
-        qualified(table.name),
+        table_of(table.name),
         _same(over),
         other,
     )
 
 
-def _text(of: str, name: str) -> sql.Composed:
-    return sql.SQL("{}::text").format(sql.Identifier(of, name))
+def as_text(of: str, name: str) -> sql.Composed:
+    return sql.SQL("{}::text").format(named(of, name))
 
 
 def _numbered(columns: Sequence[Column]) -> sql.Composed:
@@ -138,18 +138,18 @@ def orphans(table: Table, reference: Reference, names: Sequence[str]) -> sql.Com
     mine = [table.column(name) for name in reference.columns]
     there = sql.SQL(" AND ").join(
         [
-            sql.SQL("{} = {}").format(sql.Identifier("p", parent), _value(column))
+            sql.SQL("{} = {}").format(named("p", parent), _value(column))
             for parent, column in zip(reference.referenced, mine, strict=True)
         ]
     )
-    known = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(sql.Identifier("u", c.name)) for c in mine])
+    known = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(named("u", c.name)) for c in mine])
     return sql.SQL(
         "SELECT u.syncline_row, ARRAY[{}] FROM {} WHERE {} AND NOT EXISTS (SELECT FROM {} AS p WHERE {})"
     ).format(
         _names([column.name for column in mine], "u"),
         _numbered(columns),
         known,
-        qualified(reference.parent),
+        table_of(reference.parent),
         there,
     )
 
@@ -164,7 +164,7 @@ def children(
     key = _key_columns(table)
     refers = sql.SQL(" AND ").join(
         [
-            sql.SQL("{} = {}").format(sql.Identifier("c", mine), sql.Identifier("t", parent))
+            sql.SQL("{} = {}").format(named("c", mine), named("t", parent))
             for mine, parent in zip(reference.columns, reference.referenced, strict=True)
         ]
     )
@@ -172,11 +172,11 @@ def children(
     return sql.SQL(
         "SELECT DISTINCT ON (u.syncline_row) u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}{}"
     ).format(
-        sql.SQL(", ").join([_text("c", name) for name in child_key]),
+        sql.SQL(", ").join([as_text("c", name) for name in child_key]),
         _numbered(key),
-        qualified(table.name),
+        table_of(table.name),
         _same(key),
-        qualified(reference.child),
+        table_of(reference.child),
         refers,
         others if but else sql.SQL(""),
     )
@@ -186,22 +186,22 @@ def page(table: Table, *, after: bool) -> sql.Composed:
     """Read keys in their order, as texts. Parameters: the key to start after (``after``) as texts; the limit."""
     key = _key_columns(table)
     names = _names([column.name for column in key], "t")
-    bound = [sql.SQL("%s::text::{}").format(sql.SQL(column.type)) for column in key]
+    bound = [sql.SQL("%s::text::{}").format(type_of(column.type)) for column in key]
     where = sql.SQL(" WHERE ({}) > ({})").format(names, sql.SQL(", ").join(bound)) if after else sql.SQL("")
     return sql.SQL("SELECT {} FROM {} AS t{} ORDER BY {} LIMIT %s").format(
-        sql.SQL(", ").join([_text("t", column.name) for column in key]), qualified(table.name), where, names
+        sql.SQL(", ").join([as_text("t", column.name) for column in key]), table_of(table.name), where, names
     )
 
 
 def any_row(table: Table) -> sql.Composed:
     """Tell whether there is a row."""
-    return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table.name))
+    return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(table_of(table.name))
 
 
-def read(table: Table, names: Sequence[str], *, more: sql.SQL | None = None) -> sql.Composed:
+def read(table: Table, names: Sequence[str], *, more: sql.Composable | None = None) -> sql.Composed:
     """Read rows by key, as the output functions write them. Parameters: as of ``delete``."""
     items = sql.SQL(", ").join([_names(list(names), "t"), *([more] if more else [])])
-    return sql.SQL("SELECT {} FROM {} AS t{}").format(items, qualified(table.name), join_keys(table))
+    return sql.SQL("SELECT {} FROM {} AS t{}").format(items, table_of(table.name), join_keys(table))
 
 
 def join_keys(table: Table) -> sql.Composed:
@@ -214,4 +214,4 @@ def one_value(table: Table) -> sql.Composed:
     """Read one column's text as the table's row type does. Parameters: the column's name, the text."""
     return sql.SQL(
         "SELECT pg_catalog.json_populate_record(NULL::{}, pg_catalog.json_build_object(%s::text, %s::text))"
-    ).format(qualified(table.name))
+    ).format(table_of(table.name))

@@ -62,7 +62,7 @@ def _require_columns(table: Table, entity: Entity, names: Sequence[str]) -> None
 async def remarks(connection: Connection, entity: Entity) -> list[str]:
     """Say that a table has rows already, or triggers of its own."""
     table = await describe(connection, TableName.parse(entity.collection), key_of(entity))
-    row = await (await connection.execute(statements.any_row(table))).fetchone()
+    row = await (await connection.execute(statements.any_row(table), [])).fetchone()
     found = []
     if row and row[0]:
         found.append(

@@ -64,7 +64,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     uniques: tuple[Unique, ...] = ()
-    """But the key itself."""
+    """But the key itself, and what is computed: a row of a batch does not say its value there."""
     parents: tuple[Reference, ...] = ()
     children: tuple[Reference, ...] = ()
     """Foreign keys that refer to this table."""
@@ -135,11 +135,12 @@ async def describe(connection: Connection, name: TableName, key: Sequence[str]) 
         )
     key = key or next((unique.columns for unique in uniques if unique.primary), ())
     _require_key(name, key, uniques)
+    computed = {column.name for column in columns if column.generated}
     return Table(
         name,
         tuple(columns),
         tuple(key),
-        tuple(unique for unique in uniques if set(unique.columns) != set(key)),
+        tuple(unique for unique in uniques if set(unique.columns) != set(key) and not computed & set(unique.columns)),
         tuple(_reference(one) for one in references if one[1]),
         tuple(_reference(one) for one in references if (one[4], one[5]) == (name.schema, name.name)),
         tuple(triggers),

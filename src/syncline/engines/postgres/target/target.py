@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -33,8 +34,11 @@ from syncline.ports import Batch, Beat, Conflict, Document, Report
 SCHEMA = "syncline_target"
 MOST_TRIED = 100_000
 ANY_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
-GIVES_WAY_AFTER = 2
-"""Times that a row is refused for a value or a parent before it gives way: by then most others have come."""
+GIVES_WAY_AFTER = 3
+"""Times that a row is refused for a value or a parent before it gives way: by then most others have come, and one whose
+conflict is real is parked (relay/conflicts.py: PATIENCE): it keeps its row."""
+FORGOTTEN_SECONDS = 30.0
+"""So long after its last refusal a row begins anew: who waits is tried each second, this one was parked meanwhile."""
 SLACK_SECONDS = 2.0
 """So much later than the server's own limit a call is given up."""
 
@@ -72,7 +76,8 @@ class SqlTarget:
         self._writing = Writing(self._control, self._tables)
         self._lost: dict[int, int] = {}
         """Lane to the epoch under which something may still be written that nobody waits for."""
-        self._refused: dict[tuple[TableName, str], int] = {}
+        self._refused: dict[tuple[TableName, str], tuple[int, float]] = {}
+        """How often a row was refused, and when last."""
         self._entities: tuple[Entity, ...] = ()
         self.source = ""
         """Which database of which running server the source is, until it is known to be another one."""
@@ -165,8 +170,12 @@ class SqlTarget:
             (changes.table, put.key)
             for changes in batch
             for put in changes.puts
-            if self._refused.get((changes.table.name, put.key), 0) >= GIVES_WAY_AFTER
+            if self._times((changes.table.name, put.key)) >= GIVES_WAY_AFTER
         }
+
+    def _times(self, record: tuple[TableName, str]) -> int:
+        times, last = self._refused.get(record, (0, 0.0))
+        return times if time.monotonic() - last < FORGOTTEN_SECONDS else 0
 
     def _remember(self, batch: Sequence[Changes], outcome: Outcome) -> None:
         """Count how often a row was refused in a row."""
@@ -179,7 +188,7 @@ class SqlTarget:
         if len(self._refused) > MOST_TRIED:
             self._refused.clear()
         for record in waiting:
-            self._refused[record] = self._refused.get(record, 0) + 1
+            self._refused[record] = self._times(record) + 1, time.monotonic()
 
     async def apply(self, batch: Batch) -> Report:
         """Write states of one entity, as ``write``; see ``syncline.ports.Target``."""
