@@ -2286,6 +2286,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{SQL_ROWS}::test_a_delete_takes_no_newer_descendant_along"],
     ),
     Mutant(
+        "sql-deletes-in-a-circle-wait",
+        "rows that are to be deleted and refer to each other wait for each other",
+        [Swap(f"{SQL}/careful.py", "Careful._give_way", "if statement is not None: ...", "if False: ...")],
+        [f"{SQL_RELAY}::test_rows_of_two_tables_that_refer_to_each_other_go"],
+    ),
+    Mutant(
         "sql-one-child-is-looked-at",
         "a child that goes with its parent hides another one that stays",
         [Swap(f"{SQL}/careful.py", "Careful._children", "table and going", "False")],

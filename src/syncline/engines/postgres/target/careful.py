@@ -78,7 +78,10 @@ class Careful:
     async def _give_way(
         self, connection: Connection, batch: Sequence[Changes], yielding: Collection[tuple[Table, str]]
     ) -> None:
-        """Rows that wait in a circle with rows of other batches give up their values, to be seen by everybody."""
+        """Rows that wait in a circle with rows of other batches give up their values, to be seen by everybody.
+
+        Those that are to be deleted give up what they refer to: it may have to go first.
+        """
         for changes in batch:
             mine = [put for put in changes.puts if (changes.table, put.key) in yielding]
             if mine:
@@ -86,6 +89,10 @@ class Careful:
                 for unique in changes.table.uniques:
                     await self._clear(connection, changes.table, unique, keys)
                 await self._loosen(connection, changes, mine)
+            leaving = [gone.values for gone in changes.gone if (changes.table, gone.key) in yielding]
+            statement = statements.let_go(changes.table) if leaving else None
+            if statement is not None:
+                await self._within(connection, [(statement, key_texts(leaving))])
 
     def takes_along(self, changes: Changes) -> list[Reference]:
         """Say by which foreign keys a delete would change or delete rows that are synced themselves."""

@@ -97,6 +97,21 @@ def clear(table: Table, unique: Unique) -> sql.Composed | None:
     )
 
 
+def let_go(table: Table) -> sql.Composed | None:
+    """Take references from rows that are to be deleted; ``None``: all are NOT NULL. Parameters: as of ``delete``."""
+    names = dict.fromkeys(name for one in table.parents for name in one.columns if name not in table.key)
+    free = [name for name in names if not (table.column(name).not_null or table.column(name).generated)]
+    if not free:
+        return None
+    key = _key_columns(table)
+    return sql.SQL("/* syncline */ UPDATE {} AS t SET {} FROM {} WHERE {}").format(
+        table_of(table.name),
+        sql.SQL(", ").join([sql.SQL("{} = NULL").format(named(name)) for name in free]),
+        _arrays(key),
+        _same(key),
+    )
+
+
 def holders(table: Table, unique: Unique, names: Sequence[str]) -> sql.Composed:
     """Find rows whose unique value another row has: number of the row (from 1), key of the other one as texts.
 

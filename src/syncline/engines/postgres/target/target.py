@@ -35,7 +35,7 @@ SCHEMA = "syncline_target"
 MOST_TRIED = 100_000
 ANY_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
 GIVES_WAY_AFTER = 3
-"""Times that a row is refused for a value or a parent before it gives way: by then most others have come, and one whose
+"""Times that a row is refused for another one before it gives way: by then most others have come, and one whose
 conflict is real is parked (relay/conflicts.py: PATIENCE): it keeps its row."""
 FORGOTTEN_SECONDS = 30.0
 """So long after its last refusal a row begins anew: who waits is tried each second, this one was parked meanwhile."""
@@ -167,10 +167,10 @@ class SqlTarget:
         if not self._refused:
             return set()
         return {
-            (changes.table, put.key)
+            (changes.table, key)
             for changes in batch
-            for put in changes.puts
-            if self._times((changes.table.name, put.key)) >= GIVES_WAY_AFTER
+            for key in changes.keys
+            if self._times((changes.table.name, key)) >= GIVES_WAY_AFTER
         }
 
     def _times(self, record: tuple[TableName, str]) -> int:
@@ -179,7 +179,7 @@ class SqlTarget:
 
     def _remember(self, batch: Sequence[Changes], outcome: Outcome) -> None:
         """Count how often a row was refused in a row."""
-        waiting = {(refusal.table, refusal.key) for refusal in outcome.refused if refusal.why in {"value", "parent"}}
+        waiting = {(refusal.table, refusal.key) for refusal in outcome.refused}
         if self._refused:
             for changes in batch:
                 for key in changes.keys:
