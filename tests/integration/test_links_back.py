@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ import psycopg
 import pytest
 from pymongo import MongoClient
 
+from syncline.capture.postgres.put_back import put_back
+from syncline.config import load
+from syncline.insight import reach
+from syncline.model.link import Link, entered
 from tests import engines
 from tests.integration.test_links import Place, wait
 
@@ -155,6 +160,24 @@ def test_a_table_is_copied_and_verified_and_repaired_in_the_schema_of_its_link(s
     sides.run("copy", "--replace", "--link", "there")
     assert sides.items(one) == sides.items(two)
     assert sides.marks(two, "back") == 1, "clearing the table is the link's own doing, too"
+
+
+def test_what_is_put_back_passes_over_what_it_passed_over(sides: Sides) -> None:
+    """A worker whose file does not know of the way back takes it from what is installed."""
+    sides.run("install", "--yes", "--no-backfill", "--link", "there")
+    bodies = "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'syncline_there'::regnamespace ORDER BY 1, 2"
+    before = sides.sql(bodies)
+    sides.sql("DROP TRIGGER syncline_there_1_insert ON item; DROP FUNCTION syncline_there.capture_1_update CASCADE")
+    assert asyncio.run(_put_back(sides)) == {}
+    assert sides.sql(bodies) == before
+    assert sides.sql("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'item'::regclass") == [(4,)]
+
+
+async def _put_back(sides: Sides) -> Any:
+    settings = load(sides.config, link="there")
+    async with reach.source(settings.source, purpose="test") as source:
+        with entered(Link("there")):
+            return await put_back(source, settings.entities, capture="triggers", wake=True)
 
 
 def test_a_way_back_that_is_added_has_nothing_marked(sides: Sides) -> None:

@@ -2706,6 +2706,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_links_back.py::test_a_way_back_that_is_added_has_nothing_marked"],
     ),
     Mutant(
+        "way-back-of-the-file",
+        "a worker with an old file puts capture back without the look at the way back's tag",
+        [Swap("syncline/capture/postgres/put_back.py", "put_back", "entered(link)", "entered(current())")],
+        [f"{TESTS}/test_links_back.py::test_what_is_put_back_passes_over_what_it_passed_over"],
+    ),
+    Mutant(
         "revoked-from-another-link",
         "a link that goes takes the rights of another link's worker along",
         [Swap("syncline/capture/postgres/grants.py", "plan_revokes", "(heir := row['heir']) is not None", "False")],

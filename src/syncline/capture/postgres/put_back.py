@@ -12,12 +12,14 @@ from psycopg import AsyncConnection
 from syncline.capture.postgres.event_triggers import may_create
 from syncline.capture.postgres.halves import lost_entities
 from syncline.capture.postgres.install import InstallOptions, InstallPlan, install_in_turn, plan
-from syncline.capture.postgres.state import read
+from syncline.capture.postgres.state import read, read_functions
+from syncline.capture.postgres.triggers import way_back_of
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.journal.declared import declaration
 from syncline.journal.parts import missing_parts
 from syncline.journal.registry import installed
 from syncline.model.entity import Entity
+from syncline.model.link import Link, current, entered
 from syncline.postgres.connection import translated
 from syncline.postgres.dialect import on_cockroach
 
@@ -56,6 +58,14 @@ async def put_back(
     with translated():
         entities = await _entities(conn, configured, capture)
         options = await _options(conn, wake=wake, event_triggers=event_triggers)
+        link = await _link(conn)
+    with entered(link):
+        return await _put_back(conn, entities, options)
+
+
+async def _put_back(
+    conn: AsyncConnection[Any], entities: Captured, options: InstallOptions
+) -> Mapping[str, SynclineError]:
     names = frozenset(entity.name for entity, _ in entities)
     if len({how for _, how in entities}) == 1:
         error = await _tried(conn, entities, options)
@@ -94,6 +104,15 @@ async def _entities(
         return [(entity, capture) for entity in configured]
     present = await installed(conn, older=True)
     return [(declaration(one), "session" if one.capture == "session" else "triggers") for one in present.values()]
+
+
+async def _link(conn: AsyncConnection[Any]) -> Link:
+    """Take the way back from what is installed: the file of this worker may be an older one."""
+    functions = [] if on_cockroach(conn) else [one for one in await read_functions(conn) if one.definer]
+    if not functions:
+        return current()
+    tags = [tag for one in functions if (tag := way_back_of(one.body)) is not None]
+    return replace(current(), reverse=tags[0] if tags else None)
 
 
 async def _options(conn: AsyncConnection[Any], *, wake: bool, event_triggers: bool) -> InstallOptions:

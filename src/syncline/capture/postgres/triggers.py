@@ -328,12 +328,18 @@ def _passed() -> sql.Composable:
     return sql.SQL("") if reverse is None else part("passed", tag=sql.Literal(reverse)) + sql.SQL("\n    ")
 
 
-_PASSED = re.compile(r"IF current_setting\('syncline\.link', true\) = '\w+' THEN\s+RETURN NULL;\s+END IF;\s+")
+_PASSED = re.compile(r"IF current_setting\('syncline\.link', true\) = '(\w+)' THEN\s+RETURN NULL;\s+END IF;\s+")
 
 
 def without_way_back(body: str) -> str:
     """Leave out of a body what passes over the writes of the link that goes back."""
     return _PASSED.sub("", body, count=1)
+
+
+def way_back_of(body: str) -> str | None:
+    """Read out of a body which link's writes it passes over."""
+    found = _PASSED.search(body)
+    return found[1] if found else None
 
 
 def _lanes() -> dict[str, sql.Composable]:
