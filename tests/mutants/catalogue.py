@@ -993,7 +993,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "all-or-nothing-mended",
         "one entity that cannot be put back keeps all others from it",
-        [Swap("syncline/capture/postgres/put_back.py", "put_back", "if len(entities) == 1: ...", "if True: ...")],
+        [Swap("syncline/capture/postgres/put_back.py", "_put_back", "if len(entities) == 1: ...", "if True: ...")],
         [f"{MENDING}::test_one_entity_that_cannot_be_put_back_keeps_no_other_from_it"],
     ),
     Mutant(
