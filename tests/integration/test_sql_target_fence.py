@@ -133,6 +133,32 @@ async def test_a_frozen_workers_batch_is_ended_by_the_new_owner(database):
         assert on.rows("things") == []
 
 
+async def test_without_a_number_for_its_locks_nothing_is_written_and_the_next_renewal_draws_one(database):
+    """A lock of NULL is none: batches and announcements would pass each other."""
+    async with stage(database, TABLE, tables=["things"]) as on:
+        on.run("DELETE FROM syncline_target.link")
+        with pytest.raises(TargetUnavailableError, match="no number to lock lanes by"):
+            await on.put("things", (1, "unlocked"))
+        with pytest.raises(TargetUnavailableError, match="no number to lock lanes by"):
+            await on.target.announce({0: 2})
+        assert on.rows("things") == []
+        await on.target.prepare([])
+        await on.put("things", (1, "locked"))
+        assert await on.target.announce({0: 2}) == {0}
+        assert on.rows("things") == [(1, "locked")]
+
+
+async def test_a_fence_of_an_older_release_is_replaced(database):
+    async with stage(database, TABLE, tables=["things"]) as on:
+        on.run(
+            "CREATE OR REPLACE FUNCTION syncline_target.enter(lanes integer[], epochs bigint[]) RETURNS void"
+            " LANGUAGE plpgsql AS 'BEGIN END'"
+        )
+        await on.target.prepare([])
+        with pytest.raises(LaneLostError):
+            await on.target.write({7: 1}, [on.changes("things", (1, "never announced"))])
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [

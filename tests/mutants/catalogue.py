@@ -2101,6 +2101,12 @@ MUTANTS: Sequence[Mutant] = (
         quick=True,
     ),
     Mutant(
+        "sql-lock-of-null",
+        "where the number of the link's locks is gone, a batch is written without any",
+        [Swap(f"{SQL}/fence.sql", "enter", "IF link IS NULL THEN", "IF false THEN")],
+        [f"{SQL_FENCE}::test_without_a_number_for_its_locks_nothing_is_written_and_the_next_renewal_draws_one"],
+    ),
+    Mutant(
         "sql-lock-and-epoch-at-once",
         "the epochs are read with the snapshot from before the wait for the lock",
         [Swap(f"{SQL}/fence.sql", "enter", "VOLATILE SET", "STABLE SET")],
@@ -2119,8 +2125,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{SQL}/fence.py",
                 "Control._raise",
-                "await connection.execute(self._block('lock_lane'), where)",
-                "pass",
+                "if (await connection.execute(self._block('lock_lane'), where)).rowcount != 1: ...",
+                "if False: ...",
             )
         ],
         [f"{SQL_FENCE}::test_an_announcement_waits_for_the_lanes_open_batches"],

@@ -13,7 +13,7 @@ from syncline.errors import PrivilegeError, TargetUnavailableError
 from syncline.ports import Beat
 from syncline.postgres.sql import blocks
 
-DDL = ("schema", "link", "lane_epoch", "heartbeat", "probe_table", "draw", "enter")
+DDL: tuple[str, ...] = ("schema", "link", "lane_epoch", "heartbeat", "probe_table", "draw", "enter")
 LOST = "SL001"
 """SQLSTATE of a batch whose lanes are another worker's."""
 WAIT_SECONDS = 2
@@ -46,10 +46,13 @@ class Control:
         """
         async with connection.transaction():
             await connection.execute(self._block("turn"), {"schema": self.schema})
+            missing = DDL
             if await self._is_there(connection):
-                return
+                if await self._is_drawn(connection):
+                    return
+                missing = ("draw",)
             try:
-                for name in DDL:
+                for name in missing:
                     await connection.execute(self._block(name))
             except psycopg.errors.InsufficientPrivilege as error:
                 raise PrivilegeError(
@@ -60,6 +63,10 @@ class Control:
     async def _is_there(self, connection: Connection) -> bool:
         where = {"schema": self._name.as_string(connection)}
         row = await (await connection.execute(self._block("exists"), where)).fetchone()
+        return bool(row and row[0])
+
+    async def _is_drawn(self, connection: Connection) -> bool:
+        row = await (await connection.execute(self._block("drawn"))).fetchone()
         return bool(row and row[0])
 
     async def announce(self, connection: Connection, epochs: Mapping[int, int]) -> set[int]:
@@ -81,7 +88,11 @@ class Control:
             try:
                 async with connection.transaction():
                     await connection.execute(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
-                    await connection.execute(self._block("lock_lane"), where)
+                    if (await connection.execute(self._block("lock_lane"), where)).rowcount != 1:
+                        raise TargetUnavailableError(
+                            f"the target's table {self.schema}.link is empty: there is no number to lock lanes by",
+                            hint="Syncline draws one with the next renewal of its leases",
+                        )
                     found = await connection.execute(self._block("raise_epoch"), {"lane": lane, "epoch": epoch})
                     return await found.fetchone() is not None
             except psycopg.errors.LockNotAvailable as error:

@@ -6,7 +6,8 @@ SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%(schema)s, 
 
 -- name: exists
 -- Everything, also after another tool has dropped a part. Whether there is a row in `link` is asked apart.
-SELECT pg_catalog.to_regprocedure(%(schema)s || '.enter(integer[], bigint[])') IS NOT NULL
+SELECT EXISTS (SELECT FROM pg_catalog.pg_proc
+               WHERE oid = pg_catalog.to_regprocedure(%(schema)s || '.enter(integer[], bigint[])') AND prosrc LIKE '%%link IS NULL%%')
        AND NOT EXISTS (SELECT FROM unnest(ARRAY['link', 'lane_epoch', 'heartbeat', 'probe']) AS name
                        WHERE pg_catalog.to_regclass(%(schema)s || '.' || name) IS NULL)
 
@@ -40,6 +41,9 @@ CREATE TABLE IF NOT EXISTS {schema}.probe (one boolean PRIMARY KEY DEFAULT true 
 -- name: draw
 INSERT INTO {schema}.link DEFAULT VALUES ON CONFLICT DO NOTHING
 
+-- name: drawn
+SELECT EXISTS (SELECT FROM {schema}.link)
+
 -- name: enter
 -- Locks the lanes (in their order, or two batches and a takeover could wait for each other) and then, in a new statement,
 -- looks at their epochs. VOLATILE: a STABLE function would look with the snapshot from before the wait.
@@ -49,6 +53,10 @@ DECLARE
     link integer := (SELECT l.lock FROM {schema}.link AS l);
     lost integer[];
 BEGIN
+    IF link IS NULL THEN  -- a lock of NULL is none
+        RAISE EXCEPTION 'Syncline''s table "link" is empty: there is no number to lock lanes by' USING ERRCODE = '55000',
+            HINT = 'the next renewal of a worker''s leases draws one';
+    END IF;
     PERFORM pg_advisory_xact_lock_shared(link, o.lane) FROM (SELECT unnest(lanes) AS lane ORDER BY 1) AS o;
     SELECT array_agg(w.lane ORDER BY w.lane) INTO lost
     FROM unnest(lanes, epochs) AS w(lane, epoch) LEFT JOIN {schema}.lane_epoch AS e USING (lane)
@@ -65,7 +73,8 @@ SELECT {schema}.enter(%s::integer[], %s::bigint[]), pg_catalog.set_config('syncl
 
 -- name: lock_lane
 -- Waits for every open batch of the lane. The number is read each time: who puts back a dropped table draws another one.
-SELECT pg_catalog.pg_advisory_xact_lock((SELECT lock FROM {schema}.link), %(lane)s)
+-- No row: there is no number, and nothing is locked.
+SELECT pg_catalog.pg_advisory_xact_lock(l.lock, %(lane)s) FROM {schema}.link AS l
 
 -- name: holders_end
 -- Batches that have a lane's lock for too long: their worker is frozen, or waits for somebody's row. They are ours, and
