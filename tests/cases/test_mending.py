@@ -17,6 +17,7 @@ from syncline.capture.postgres.put_back import put_back
 from syncline.config.settings import SourceSettings
 from syncline.engines.postgres import our_schema
 from syncline.engines.postgres.lookout import PostgresLookout
+from syncline.engines.postgres.source import SqlSource
 from syncline.errors import DamagedError, MappingError, SynclineError
 from syncline.insight.status import read_status
 from syncline.journal import tables
@@ -341,3 +342,34 @@ async def test_a_mark_of_a_worker_that_is_refused_elsewhere_ends_it_no_more(
         relay.sql("ALTER TABLE syncline.outbox DROP CONSTRAINT never; INSERT INTO a VALUES (2)")
         await until(lambda: relay.value("SELECT count(*) FROM syncline.deferred") == 0)
         await until(lambda: [*relay.documents(ENTITIES[0])] == ["2"])
+
+
+async def test_a_rule_on_notices_beside_one_on_marks_stops_no_worker_either(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be said cannot be said; the worker goes on, and its sessions are closed."""
+    monkeypatch.setattr(keeper.Keeper, "_promote_deferred", lambda one: one._source.marks.promote_deferred())
+    relay.sql("INSERT INTO a VALUES (1)")
+    async with relay.worker() as worker:
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["1"])
+        opened: list[Any] = []
+        closed: list[Any] = []
+        opens, closes = worker._opened, SqlSource.close
+
+        async def opening(*arguments: Any, **options: Any) -> Any:
+            opened.append(await opens(*arguments, **options))
+            return opened[-1]
+
+        async def closing(source: SqlSource) -> None:
+            closed.append(source)
+            await closes(source)
+
+        monkeypatch.setattr(worker, "_opened", opening)
+        monkeypatch.setattr(SqlSource, "close", closing)
+        relay.sql("ALTER TABLE syncline.notice ADD CONSTRAINT none CHECK (name <> 'SchemaDamaged') NOT VALID")
+        relay.sql("ALTER TABLE syncline.outbox ADD CONSTRAINT never CHECK (hint <> 'G') NOT VALID; DELETE FROM a")
+        await until(lambda: len(closed) >= 3)
+        relay.sql("ALTER TABLE syncline.outbox DROP CONSTRAINT never; ALTER TABLE syncline.notice DROP CONSTRAINT none")
+        relay.sql("INSERT INTO a VALUES (2)")
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["2"])
+    assert {*map(id, opened)} <= {*map(id, closed)}

@@ -148,9 +148,13 @@ class Worker:
         if isinstance(error, (SourceError, NotInstalledError)) and self._connected:
             try:
                 source = await self._open()
-                if isinstance(error, SourceError) and error.of_our_tables:
-                    await source.journal.notices.leave(Notice.SCHEMA_DAMAGED, "critical", refused(error))
-                await source.close()
+                try:
+                    if isinstance(error, SourceError) and error.of_our_tables:
+                        with suppress(SynclineError):  # the notice may be refused by the same rule
+                            await source.journal.notices.leave(Notice.SCHEMA_DAMAGED, "critical", refused(error))
+                finally:
+                    with suppress(SynclineError):
+                        await source.close()
             except DamagedError as damage:
                 return damage
             except SynclineError:
