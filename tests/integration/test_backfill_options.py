@@ -310,3 +310,26 @@ async def test_a_calm_source_is_looked_at_now_and_then():
 def test_the_options_of_a_task_have_names_that_last():
     """They are in databases: a worker of the next version must know them."""
     assert (KEYS, WHERE) == ("keys", "where")
+
+
+# -- beside a copy
+
+
+async def test_marks_that_wait_for_their_tables_copy_hold_back_no_task_of_another(database, mongo_url, mongo_db):
+    """They are old and many, and nobody drains them before the copy has come to its end."""
+    ddl = f"{ITEMS}; CREATE TABLE copied (id int PRIMARY KEY)"
+    async with paired(database, mongo_url, mongo_db, ddl, [entity("items"), entity("copied")]) as pair:
+        copied = pair.plan("copied").id
+        pair.sql(
+            f"INSERT INTO syncline.copy (entity) VALUES ({copied})",
+            "INSERT INTO copied SELECT generate_series(1, 1500)",
+            "UPDATE syncline.outbox SET at = at - interval '1 minute'",
+        )
+        async with asyncio.timeout(60):
+            (done,) = await asked(pair, Pace(chunk=2000, max_queue=1200, heeds_source=False), sweep=False)
+        assert (done.marked, done.finished) == (1000, True)
+        assert (await pair.runner().tasks.pressure(10**6)).queue == 1000
+        pair.sql("UPDATE syncline.copy SET copied_at = now()")
+        found = await pair.runner().tasks.pressure(10**6)
+        assert found.queue == 2500
+        assert found.age > 50

@@ -166,6 +166,26 @@ async def test_marks_that_were_passed_over_are_read_when_the_table_is_declared(d
         await made.settled()
 
 
+async def test_a_walk_over_marks_that_wait_for_the_only_tables_copy_ends(items, monkeypatch) -> None:
+    """Nothing is read, so nothing else would have the floor rise: each wake would walk over all of them."""
+    monkeypatch.setattr("syncline.relay.reader.FLOOR_SECONDS", 0.01)
+    monkeypatch.setattr("syncline.relay.reader.LONG_WALK_SECONDS", 0.0)
+    async with items.worker() as worker:
+        with pytest.raises(Killed):
+            await items.copy(wrap=killed_at("before the copy", 1))
+        items.sql("INSERT INTO item VALUES (1001)")
+        marked = items.value("SELECT max(seq) FROM syncline.outbox")
+
+        def is_above() -> bool:
+            items.sql("UPDATE item SET qty = qty + 1 WHERE id = 1001")
+            floor = worker._pump._reader._floor if worker._pump else None
+            return floor is not None and floor.value > marked
+
+        await until(is_above)
+        await items.copy()
+        await items.settled()
+
+
 async def test_what_was_read_before_the_copy_began_is_not_written_any_more(items, monkeypatch) -> None:
     """A worker has read a state and freezes; the row goes, the copy begins and ends; then it goes on."""
     read, going = asyncio.Event(), asyncio.Event()

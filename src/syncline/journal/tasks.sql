@@ -13,10 +13,17 @@ DELETE FROM syncline.task WHERE id = %(id)s RETURNING id
 
 -- name: pressure
 -- How full is the queue (counted up to a limit), how old its oldest mark, and does anybody drain it? Unlike the lag that is shown, no
--- task counts here: one that waits for its own age to go down would wait for ever.
-SELECT (SELECT count(*) FROM (SELECT FROM syncline.outbox LIMIT %(limit)s) AS counted),
+-- task counts here: one that waits for its own age to go down would wait for ever. Nor do marks that wait for their table's copy:
+-- nobody drains them before its end. (coalesce: as in read_marks.)
+SELECT (SELECT count(*) FROM (
+            SELECT FROM syncline.outbox
+            WHERE coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
+            LIMIT %(limit)s) AS counted),
        coalesce(extract(epoch FROM clock_timestamp()
-           - (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1)), 0)::float8,
+           - (SELECT at FROM syncline.outbox
+              WHERE hint <> 'G'
+                AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
+              ORDER BY seq LIMIT 1)), 0)::float8,
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp()),
        extract(epoch FROM clock_timestamp())::float8
 

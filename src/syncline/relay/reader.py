@@ -21,6 +21,8 @@ FEW = 25
 """Marks of one read that brings their states along: nobody knows yet how wide these are, and no bound applies."""
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
+LONG_WALK_SECONDS = 0.05
+"""A read that takes longer has walked over much that is not for this worker to take."""
 
 
 class Reader:
@@ -112,7 +114,10 @@ class Reader:
         again = self._joined = False
         self.under_way.reading = True
         try:
+            began = time.monotonic()
             marks, states = await self._read(lane_mask(held), size, passed_over, few=few)
+            if time.monotonic() - began > LONG_WALK_SECONDS:
+                self._read_something = True  # a higher floor spares the next pass the walk, if nothing was found either
             if floor is not None:
                 floor.seen(marks[0][0] if marks else None)
             full = len(marks) == size
