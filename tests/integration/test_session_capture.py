@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import psycopg
@@ -245,6 +245,29 @@ def test_all_captures_at_once_are_harmless(database: str) -> None:
         assert_captured(case, before)
         assert len([mark for mark in case.marks() if mark[:2] == ("todo", "1")]) == 3
         engine.dispose()
+
+
+def test_a_schema_of_the_applications_whose_name_begins_as_ours_is_captured(database: str) -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Item(Own):
+        __tablename__ = "item"
+        __table_args__: ClassVar[dict[str, str]] = {"schema": "syncline_shop"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    engine = create_engine(driver_url(database))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA syncline_shop")
+    Own.metadata.create_all(engine)
+    with Case(database, [entity("item", "syncline_shop.item")], capture="session") as case:
+        case.install()
+        sessions = sessionmaker(engine)
+        SessionCapture("item").attach(sessions)
+        with sessions.begin() as session:
+            session.add(Item(id=1))
+        assert [mark[:2] for mark in case.marks()] == [("item", "1")]
+    engine.dispose()
 
 
 class Shop(DeclarativeBase):

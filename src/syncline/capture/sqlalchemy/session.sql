@@ -16,7 +16,7 @@ JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
 WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)|^syncline(_|$)'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'syncline') AND n.nspname !~ '^pg_(toast|temp)'
 
 -- name: aliases
 -- Other relations through which a table's rows can be written: partitions, inheritance in both directions, views.
@@ -40,7 +40,7 @@ JOIN pg_catalog.pg_namespace AS bn ON bn.oid = b.relnamespace
 JOIN pg_catalog.pg_class AS a ON a.oid = reach.alias
 JOIN pg_catalog.pg_namespace AS an ON an.oid = a.relnamespace
 WHERE reach.base <> reach.alias AND a.relkind IN ('r', 'p', 'v', 'f')
-  AND bn.nspname NOT IN ('pg_catalog', 'information_schema') AND an.nspname NOT IN ('pg_catalog', 'information_schema') AND an.nspname !~ '^syncline(_|$)'
+  AND bn.nspname NOT IN ('pg_catalog', 'information_schema') AND an.nspname NOT IN ('pg_catalog', 'information_schema', 'syncline')
 
 -- name: cascades
 -- Foreign keys by which PostgreSQL itself changes rows of the referencing table: not those that are NOT ENFORCED (18).
