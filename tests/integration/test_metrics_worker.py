@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from syncline.engines.mongo.target import MongoTarget
 from syncline.errors import SynclineError
 from syncline.telemetry.catalogue import NAMES
 from syncline.web.exporter import exporting
+from syncline.web.listening import AT_ONCE, listening
 from tests.integration.test_health import NOT_A_CLOCK
 from tests.relay import ITEM, ITEMS, Relay
 
@@ -166,3 +168,38 @@ async def test_connections_that_say_nothing_do_not_use_up_the_worker() -> None:
         assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
         for _, writer in silent:
             writer.close()
+
+
+async def test_a_connection_is_closed_with_its_answer() -> None:
+    """Who keeps connections open takes no place from others, and none is cut off in the middle of a request."""
+
+    async def page() -> bytes:
+        return b"hello"
+
+    request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with exporting({"/x": ("text/plain", page)}, host="127.0.0.1", port=0) as port:
+        kept = []
+        for _ in range(AT_ONCE + 1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            answer = await reader.read()  # to the end, which is the server's
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            assert b"connection: close" in answer.lower()
+            kept.append(writer)
+        async with httpx.AsyncClient(timeout=60) as client:
+            assert (await client.get(f"http://127.0.0.1:{port}/x")).text == "hello"
+        for writer in kept:
+            writer.close()
+
+
+async def test_every_address_of_a_name_is_served_and_those_that_the_machine_lacks_are_not(monkeypatch) -> None:
+    def found(_host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        names = ("192.0.2.1", "127.0.0.1", "127.0.0.2", "127.0.0.2")  # the first one is nobody's
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port)) for name in names]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("syncline.web.listening.socket.getaddrinfo", found)
+        with listening("name", 0, option="--port") as sockets:
+            names = [one.getsockname() for one in sockets]
+    assert [name for name, _ in names] == ["127.0.0.1", "127.0.0.2"]
+    assert len({port for _, port in names}) == 1

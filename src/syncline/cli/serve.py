@@ -49,7 +49,7 @@ async def _serve(links: Sequence[Settings], host: str, port: int) -> None:
     except ImportError as error:
         raise ConfigError("the page needs FastAPI and uvicorn", hint="pip install 'syncline[web]'") from error
     from syncline.web.auth import AdminCredential
-    from syncline.web.listening import Server, listen
+    from syncline.web.listening import Server, listening
     from syncline.web.page import OperationsPage
     from syncline.web.page.pages import NAMELESS, Pages
 
@@ -67,12 +67,11 @@ async def _serve(links: Sequence[Settings], host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
-    listening = listen(host, port, option="--port")
-    with listening:
+    with listening(host, port, option="--port") as sockets:
         names = [one.link.name or NAMELESS for one in links] if len(links) > 1 else []
-        _announce(host, listening.getsockname()[1], made, names)
+        _announce(host, sockets[0].getsockname()[1], made, names)
         async with page.running():
-            await server.serve(sockets=[listening])
+            await server.serve(sockets=sockets)
 
 
 def _make_credential(host: str) -> str:

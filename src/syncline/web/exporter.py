@@ -16,7 +16,7 @@ from syncline.config import Settings
 from syncline.telemetry.metrics import QueryMetrics, WorkerMetrics
 from syncline.telemetry.queries import MongoTimer
 from syncline.web.exposition import CONTENT_TYPE, Exposition, OfLink
-from syncline.web.listening import BriefProtocol, Server, listen
+from syncline.web.listening import BriefProtocol, Server, listening
 from syncline.wiring import make_health
 
 LONGEST = 16 * 1024
@@ -76,15 +76,16 @@ async def exporting(pages: Mapping[str, tuple[str, Page]], *, host: str, port: i
             status = HTTPStatus.NOT_FOUND
         body = await page() if page else f"{status.phrase}\n".encode()
         headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Allow", "GET, HEAD")]
+        headers.append(("Connection", "close"))  # connections are few, and short: one that is kept would be cut off
         encoded = [(name.encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
 
     server = Server(answer, seconds=1, http=BriefProtocol, ws="none", h11_max_incomplete_event_size=LONGEST)
-    with listen(host, port, option="--metrics-port") as listening:
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
+    with listening(host, port, option="--metrics-port") as sockets:
+        serving = asyncio.create_task(server.serve(sockets=sockets))
         try:
-            yield listening.getsockname()[1]
+            yield sockets[0].getsockname()[1]
         finally:
             server.should_exit = True
             await serving

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -60,26 +62,59 @@ class BriefProtocol(H11Protocol):
         super().connection_lost(exc)
 
 
-def listen(host: str, port: int, *, option: str) -> socket.socket:
-    """Listen at an address; ``port`` 0: any free one.
+@contextlib.contextmanager
+def listening(host: str, port: int, *, option: str) -> Iterator[list[socket.socket]]:
+    """Listen at every address that a host has, all with one port, during a block; ``port`` 0: any free one.
 
     Raises:
         SynclineError: it cannot be had; ``option`` chooses another port.
 
     """
+    sockets: list[socket.socket] = []
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
+        for family, address in _addresses(host, port):
+            chosen = sockets[0].getsockname()[1] if sockets else port
+            sockets += _bound(family, (address[0], chosen, *address[2:]))
+        if not sockets:
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
     except OSError as error:
-        raise SynclineError(f"cannot listen at {host}: {error.strerror}", hint="choose another host") from error
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(WAITING)
-    except OSError as error:
-        listening.close()
+        _close(sockets)
         raise SynclineError(
             f"cannot listen at {host}, port {port}: {error.strerror}",
             hint=f"choose another {option}, or 0 for any free one",
         ) from error
-    return listening
+    try:
+        yield sockets
+    finally:
+        _close(sockets)
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SynclineError(f"cannot listen at {host}: {error.strerror}", hint="choose another host") from error
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _bound(family: int, address: Any) -> list[socket.socket]:
+    """Bind one; none where the machine has no such address: a name may stand for more than it has (``::1``)."""
+    try:
+        made = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        return []
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(WAITING)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            return []
+        raise
+    return [made]
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
