@@ -97,6 +97,7 @@ class Pair(Relay):
                         parallel=parallel,
                         sizes=sizes,
                         told=told,
+                        linked=list(plans.by_id.values()),
                     ),
                     list(plans.by_id.values()),
                 )

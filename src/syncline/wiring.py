@@ -331,7 +331,8 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
                     connect_seconds=wait,
                 )
 
-            yield Copier(SqlCopies(source), ranges, target, carrier, pacing, **options), plans
+            linked = list(plans.by_id.values())
+            yield Copier(SqlCopies(source), ranges, target, carrier, pacing, linked=linked, **options), plans
 
 
 async def _require_ours(source: Connection, target: Target) -> None:

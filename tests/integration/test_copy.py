@@ -261,16 +261,100 @@ async def test_rows_are_refused_by_name_and_other_tables_are_copied(database, ot
     async with pair(database, other, here, [entity("item"), entity("tag")], there=there) as made:
         made.sql("INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 300) AS n; INSERT INTO tag VALUES (1)")
         item, tag = await made.copy()
-        assert tag.finished
+        assert (tag.finished, tag.held) == (False, "item"), "declared together with what it refers to"
         assert made.count("tag") == 1
         assert not item.finished
         assert item.error is not None
         assert re.search(r"item: .*\"item_name_check\".*range 1, .*line 77", item.error.message)
         made.there.execute("ALTER TABLE item DROP CONSTRAINT item_name_check")
-        (item,) = await made.copy()
-        assert item.finished
+        item, tag = await made.copy()
+        assert (item.finished, tag.finished) == (True, True)
         async with made.worker():
             await made.settled()
+
+
+ORDERS = (
+    "CREATE TABLE tag (id int PRIMARY KEY); CREATE TABLE orders (id int PRIMARY KEY);"
+    "CREATE TABLE line (id int PRIMARY KEY, orders int NOT NULL REFERENCES orders ON DELETE CASCADE)"
+)
+
+
+@pytest.fixture
+async def orders(database, other):
+    """A table of one range, and one of several that refers to it; and one of its own."""
+    async with pair(database, other, ORDERS, [entity("tag"), entity("orders"), entity("line")]) as made:
+        made.sql("INSERT INTO tag VALUES (1); INSERT INTO orders SELECT n FROM generate_series(1, 50) AS n")
+        made.sql("INSERT INTO line SELECT n, n % 50 + 1 FROM generate_series(1, 300) AS n; ANALYZE line")
+        yield made
+
+
+UNDECLARED = (
+    "SELECT array_agg(e.name::text ORDER BY e.name) FROM syncline.copy AS c JOIN syncline.entity AS e ON e.id = c.entity"
+    " WHERE c.copied_at IS NULL"
+)
+
+
+async def test_tables_that_foreign_keys_join_are_declared_together(orders) -> None:
+    """An order that was deleted can go only after its lines, whose marks wait while they are copied."""
+    with pytest.raises(Killed):
+        await orders.copy(wrap=killed_at("before the copy", 2))
+    assert orders.value(UNDECLARED) == ["line", "orders"]
+    async with orders.worker():
+        orders.sql("DELETE FROM orders WHERE id = 7")
+        with pytest.raises(CopyError, match="line: being copied, too"):
+            await orders.copy(names=["orders"])
+        assert all(progress.finished for progress in await orders.copy())
+        await orders.settled()
+
+
+async def test_who_begins_anew_loses_no_row_that_a_delete_takes_along(orders) -> None:
+    await orders.copy(names=["orders"])
+    with pytest.raises(Killed):
+        await orders.copy(names=["line"], wrap=killed_at("before the copy", 3))
+    await orders.copy(replace=True)
+    assert orders.difference() == []
+
+
+async def test_a_table_to_which_rows_of_others_refer_is_not_emptied(orders, monkeypatch) -> None:
+    await orders.copy()
+    with pytest.raises(CopyError, match=r"rows of public\.line in the target refer"):
+        await orders.copy(names=["orders"], replace=True)
+    assert orders.value(UNDECLARED) is None
+    assert orders.difference() == []
+    orders.there.execute("DELETE FROM line")
+    begin = Copier._begin
+
+    async def begun(self: Copier, wanted: Any) -> None:
+        await begin(self, wanted)
+        orders.there.execute("INSERT INTO line VALUES (1, 1)")
+
+    monkeypatch.setattr(Copier, "_begin", begun)
+    with pytest.raises(CopyError, match=r"rows of public\.line in the target refer"):
+        await orders.copy(names=["orders"], replace=True)
+    assert (orders.count("line"), orders.count("orders")) == (1, 50)
+
+
+async def test_a_range_that_was_lost_to_another_copier_is_not_taken_for_done(items) -> None:
+    def robbed(carrier: SqlCarrier) -> SqlCarrier:
+        begun = carrier._begun
+
+        def lost(target: Any, part: Range) -> int:
+            attempt = begun(target, part)
+            if part.number == 2:  # somebody else begins it, and ends before it is done
+                items.there.execute(
+                    "UPDATE syncline_target.copy_range SET attempt = attempt + 1 WHERE id = %s", [part.id]
+                )
+            return attempt
+
+        carrier._begun = lost  # type: ignore[method-assign]
+        return carrier
+
+    with pytest.raises(CopyError, match="another copier has taken a range over"):
+        await items.copy(wrap=robbed)
+    assert items.value(UNDECLARED) == ["item"]
+    (progress,) = await items.copy()
+    assert progress.finished
+    assert items.difference() == []
 
 
 async def test_a_target_that_is_not_empty_is_refused_and_marks_are_read_again(items) -> None:

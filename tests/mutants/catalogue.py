@@ -2470,6 +2470,51 @@ MUTANTS: Sequence[Mutant] = (
         [Swap(f"{COPYING}/carrier.py", "SqlCarrier._staged", "if keys: ...", "if False: ...")],
         [f"{COPY}::test_values_that_move_and_parents_that_are_late_are_left_to_the_relay"],
     ),
+    Mutant(
+        "copy-declared-one-by-one",
+        "a table is declared copied while one that refers to it is still being copied",
+        [
+            Swap(
+                "syncline/copying/copier.py",
+                "Copier.run",
+                "any({one.name, table.name} <= names for names in groups)",
+                "one is table",
+            )
+        ],
+        [f"{COPY}::test_tables_that_foreign_keys_join_are_declared_together"],
+    ),
+    Mutant(
+        "copy-replace-goes-on",
+        "a copy that begins anew takes ranges for done whose rows a delete has taken along",
+        [Swap("syncline/copying/copier.py", "Copier.run", "one.copy is None or replace", "one.copy is None")],
+        [f"{COPY}::test_who_begins_anew_loses_no_row_that_a_delete_takes_along"],
+    ),
+    Mutant(
+        "copy-empties-what-others-need",
+        "a table is emptied whose rows others refer to, written since the copier has looked",
+        [
+            Swap(
+                f"{COPYING}/ranges.py",
+                "SqlRanges.lay",
+                "await self._lock_against_references([plan for _, plan, _ in copies])",
+                "pass",
+            )
+        ],
+        [f"{COPY}::test_a_table_to_which_rows_of_others_refer_is_not_emptied"],
+    ),
+    Mutant(
+        "copy-lost-range-done",
+        "a range that was lost to another copier is taken for done",
+        [
+            Swap(
+                "syncline/copying/copier.py",
+                "Copier._declare",
+                "any([await self._left(table.copy) for table in group])",
+                "False",
+            )
+        ],
+        [f"{COPY}::test_a_range_that_was_lost_to_another_copier_is_not_taken_for_done"],
+    ),
     # -- tables verified against tables
     Mutant(
         "row-hash-without-null",

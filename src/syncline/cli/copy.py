@@ -64,7 +64,7 @@ def copy(
     settings = configured(config)
     if cancel:
         names = run(_cancel(settings, wish))
-        print_json({"cancelled": names}) if as_json else say(f"given up: {', '.join(names) or 'nothing'}")
+        print_json({"cancelled": names}) if as_json else _print_cancelled(names)
         return
     if dry_run:
         prospects, order = run(_prospects(settings, wish))
@@ -81,6 +81,12 @@ def copy(
         _print(found)
     if any(one.error is not None for one in found):
         raise typer.Exit(REFUSED)
+
+
+def _print_cancelled(names: Sequence[str]) -> None:
+    say(f"given up: {', '.join(names) or 'nothing'}")
+    if names:
+        say(f"rows may be missing in the target until `syncline backfill {' '.join(names)}`", "yellow")
 
 
 def _pacing(wish: Wish) -> Pacing:
@@ -123,6 +129,7 @@ def as_dict(progress: Progress) -> dict[str, Any]:
         "ranges": progress.ranges,
         "ranges_done": progress.done,
         "left_to_worker": progress.left,
+        "held_by": progress.held,
         "finished": progress.finished,
         "error": progress.error.message if progress.error else None,
     }
@@ -134,6 +141,12 @@ def _print(found: Sequence[Progress]) -> None:
     for one in found:
         if one.error is not None:
             say(one.error.message, "red")
+            continue
+        if one.held:
+            say(
+                f"{one.entity}: {one.rows:,} rows copied; its changes wait for {one.held}, joined by foreign keys",
+                "yellow",
+            )
             continue
         left = f", {one.left} that wait for others are left to the worker" if one.left else ""
         say(f"{one.entity}: {one.rows:,} rows copied{left}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from syncline.backfill.latency import Latency
-from syncline.copying.order import Order, ordered
+from syncline.copying.order import Order, joined, ordered
 from syncline.copying.pace import Pacing
 from syncline.errors import CopyError, RejectedRowError, SynclineError, TargetRefusedError
+from syncline.model.entity import TableName
 from syncline.ports import Plan, Target
 from syncline.ports.copying import (
     Bounds,
@@ -48,6 +49,8 @@ class Progress:
     left: int = 0
     """Rows that wait for others: they are marked, and a worker writes them."""
     waiting: str = ""
+    held: str = ""
+    """Tables that cannot be copied, and that foreign keys join with this one: it is declared with them."""
     finished: bool = False
     """Declared copied."""
     error: SynclineError | None = None
@@ -89,6 +92,8 @@ class Prospect:
 @dataclass(slots=True)
 class _Table:
     plan: Plan
+    name: str
+    """In the target."""
     copy: Copy
     ranges: Sequence[Range]
     progress: Progress
@@ -106,6 +111,7 @@ class Copier:
         pacing: shared by all threads.
         parallel: ranges at a time.
         told: called with the progress of a table; must be quick.
+        linked: every entity of the link.
 
     """
 
@@ -118,6 +124,7 @@ class Copier:
     sizes: Sizes = Sizes()
     told: Callable[[Progress], None] = lambda _: None
     latency: Latency = field(default_factory=Latency)
+    linked: Sequence[Plan] = ()
 
     async def prospects(self, plans: Sequence[Plan]) -> tuple[list[Prospect], Order]:
         """Look at both sides of tables, in the order in which they are to be copied; nothing is changed.
@@ -141,14 +148,17 @@ class Copier:
     async def run(self, plans: Sequence[Plan], *, replace: bool = False) -> list[Progress]:
         """Copy tables; those whose copy was begun before go on.
 
-        A table of which a row is refused stops, and the others go on.
+        A table of which a row is refused stops, and the others go on. Tables that foreign keys join are declared copied
+        together: a row that was deleted meanwhile, but to which a copied one refers, can go only after that one.
 
         Args:
             plans: the entities.
-            replace: delete what is in the tables of the target whose copies begin.
+            replace: delete what is in their tables of the target, and begin all of them anew: where a delete takes rows
+                of another table along, no range of that one is done any more.
 
         Raises:
-            CopyError: a table of the target is not empty.
+            CopyError: a table of the target is not empty, or another one refers to it; or tables of a begun copy that
+                foreign keys join with these are not among them.
             SynclineError: a side cannot be reached, or refuses to work; run it again, and it goes on.
 
         """
@@ -156,24 +166,59 @@ class Copier:
         known = await self.copies.all()
         wanted = [plan for plan in plans if replace or _is_due(known.get(plan.id))]
         prospects, _ = await self.prospects(wanted)
-        if not replace:
+        self._require_whole(prospects, known)
+        if replace:
+            await self.ranges.require_unreferred([one.plan for one in prospects])
+        else:
             _require_empty([one for one in prospects if one.copy is None and not one.empty])
-        await self._begin([one.plan for one in prospects if one.copy is None])
+        await self._begin([one.plan for one in prospects if one.copy is None or replace])
         tables = await self._laid(prospects, replace=replace)
+        groups = joined({one.destination.name: one.destination.parents for one in prospects})
         for table in tables:
             await self._copy(table)
+            group = [one for one in tables if any({one.name, table.name} <= names for names in groups)]
+            if table is group[-1]:
+                await self._declare(group)
         return [table.progress for table in tables]
 
     async def cancel(self, plans: Sequence[Plan]) -> list[str]:
-        """Give up the copies of tables that were begun: their changes are applied again, whatever the target holds."""
+        """Give up the copies of tables that were begun: their changes are applied again, whatever the target holds.
+
+        Those that have only waited to be declared with others are declared; the names are of the others.
+        """
         await self.ranges.prepare()
         known = await self.copies.all()
         begun = [plan for plan in plans if plan.id in known and known[plan.id].copied_at is None]
-        if begun:
-            for plan in begun:
+        whole = [known[plan.id] for plan in begun if await self._left(known[plan.id]) == 0]
+        given_up = [plan for plan in begun if known[plan.id] not in whole]
+        if given_up:
+            for plan in given_up:
                 await self.ranges.forget(known[plan.id])  # whoever is at one of these ranges is shut out
-            await self.copies.give_up([plan.id for plan in begun])
-        return [plan.name for plan in begun]
+            await self.copies.give_up([plan.id for plan in given_up])
+        if whole and await self.copies.declare(whole):
+            for copy in whole:
+                await self.ranges.forget(copy)
+        return [plan.name for plan in given_up]
+
+    async def _left(self, copy: Copy) -> int | None:
+        """Count ranges that are not done, as the target knows it; ``None``: it has none of this copy."""
+        ranges = await self.ranges.of(copy)
+        return sum(not part.done for part in ranges) if ranges else None
+
+    def _require_whole(self, prospects: Sequence[Prospect], known: Mapping[int, Copy]) -> None:
+        """See that no table is declared while another one that a foreign key joins with it is still being copied."""
+        mine = {one.plan.id for one in prospects}
+        begun = {
+            str(TableName.parse(plan.entity.collection)): plan.name
+            for plan in self.linked
+            if plan.id in known and known[plan.id].copied_at is None and plan.id not in mine
+        }
+        near = {name for one in prospects for name in one.destination.parents | one.destination.children}
+        if missing := sorted(begun[name] for name in near & begun.keys()):
+            raise CopyError(
+                f"{', '.join(missing)}: being copied, too, and joined by foreign keys with what is to be copied",
+                hint=f"copy them together: name {', '.join(missing)} as well, or no entity, which means all",
+            )
 
     async def _begin(self, plans: Sequence[Plan]) -> None:
         """Have marks wait, and see that no batch that was read before is written any more."""
@@ -198,7 +243,7 @@ class Copier:
             if not ranges:
                 new.append((one, copy))
             progress = Progress(one.plan.name, total=one.layout.rows)
-            tables.append(_Table(one.plan, copy, ranges, progress))
+            tables.append(_Table(one.plan, one.destination.name, copy, ranges, progress))
         if new and not replace:
             await self._require_still_empty([one for one, _ in new])
         await self.ranges.lay([(copy, one.plan, one.bounds) for one, copy in reversed(new)], replace=replace)
@@ -219,15 +264,28 @@ class Copier:
         except RejectedRowError as error:
             table.progress.error = error
             self.told(table.progress)
+
+    async def _declare(self, group: Sequence[_Table]) -> None:
+        """Declare tables copied, in one transaction; while one of them cannot be copied, none."""
+        names = ", ".join(table.plan.name for table in group)
+        if refused := [table for table in group if table.progress.error is not None]:
+            for table in group:
+                table.progress.held = "" if table in refused else ", ".join(one.plan.name for one in refused)
             return
-        if not await self.copies.declare(table.copy):
+        if any([await self._left(table.copy) for table in group]):  # whoever has lost a range to another does not know
             raise CopyError(
-                f"{table.plan.name}: its copy was given up, or begun anew, by somebody else meanwhile",
+                f"{names}: another copier has taken a range over, and it is not done",
+                hint="run `syncline copy` again: it goes on",
+            )
+        if not await self.copies.declare([table.copy for table in group]):
+            raise CopyError(
+                f"{names}: the copy was given up, or begun anew, by somebody else meanwhile",
                 hint="`syncline copy --replace` begins anew",
             )
-        await self.ranges.forget(table.copy)
-        table.progress.finished = True
-        self.told(table.progress)
+        for table in group:
+            await self.ranges.forget(table.copy)
+            table.progress.finished = True
+            self.told(table.progress)
 
     async def _carry_all(self, table: _Table) -> None:
         """Carry a table's ranges over by as many threads as there may be; after an error no further one is begun."""

@@ -1,4 +1,4 @@
-"""In which order tables are copied: what others refer to comes first. Pure."""
+"""In which order tables are copied, and which of them together: what others refer to comes first. Pure."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ def ordered(parents: Mapping[str, frozenset[str]]) -> Order:
     for name in parents:
         visit(name, ())
     return Order(tuple(done), tuple(circles))
+
+
+def joined(parents: Mapping[str, frozenset[str]]) -> list[frozenset[str]]:
+    """Group tables that refer to each other, directly or by way of others of them.
+
+    Args:
+        parents: as of ``ordered``.
+
+    """
+    groups: list[frozenset[str]] = []
+    for name, others in parents.items():
+        near = (others & parents.keys()) | {name}
+        apart = [group for group in groups if not group & near]
+        groups = [*apart, frozenset(near).union(*(group for group in groups if group & near))]
+    return groups

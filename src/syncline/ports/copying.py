@@ -63,6 +63,8 @@ class Destination:
     name: str
     parents: frozenset[str]
     """Tables that it refers to, perhaps itself."""
+    children: frozenset[str]
+    """Tables that refer to it, perhaps itself."""
     binary: bool
     """Values travel in PostgreSQL's binary form: both sides' types have the same."""
     why_text: str = ""
@@ -118,8 +120,10 @@ class Copies(Protocol):
         """Note that the lanes' new epochs stand in the target."""
         ...
 
-    async def declare(self, copy: Copy) -> bool:
-        """Say that the table is copied: from now on its marks are read. False: this copy is not known any more.
+    async def declare(self, copies: Sequence[Copy]) -> bool:
+        """Say that tables are copied: from now on their marks are read. False: one of the copies is not known any more.
+
+        All are declared, or none.
 
         Workers begin anew with their lanes: they have passed over marks that are due now.
         """
@@ -167,12 +171,24 @@ class Ranges(Protocol):
         """Tell whether the target's table has no row."""
         ...
 
+    async def require_unreferred(self, plans: Sequence[Plan]) -> None:
+        """See that the tables can be emptied without a change to others.
+
+        Raises:
+            CopyError: rows of a table that is none of these refer to one of them.
+
+        """
+        ...
+
     async def lay(self, copies: Sequence[tuple[Copy, Plan, Sequence[Bounds]]], *, replace: bool) -> None:
         """Remember the ranges of copies, in one transaction; what was remembered of these tables before is forgotten.
 
         Args:
             copies: children first.
             replace: delete what is in these tables, in the same transaction.
+
+        Raises:
+            CopyError: with ``replace``; see ``require_unreferred``.
 
         """
         ...

@@ -21,6 +21,10 @@ SAMPLED_PAGES = 30
 """Pages that are read for each range: few enough to cost nothing, enough for ranges of about one size."""
 
 
+class _UnknownCopyError(Exception):
+    """A copy was given up, or begun anew."""
+
+
 class SqlCopies:
     """See ``syncline.ports.copying.Copies``.
 
@@ -56,20 +60,24 @@ class SqlCopies:
         """Note that the lanes' new epochs stand in the target."""
         await self._statements.run("fenced", entities=sorted(entities))
 
-    async def declare(self, copy: Copy) -> bool:
-        """Say that the table is copied."""
+    async def declare(self, copies: Sequence[Copy]) -> bool:
+        """Say that tables are copied, in one transaction."""
 
-        async def declared() -> bool:
-            if not await self._statements.run("declare", entity=copy.entity, id=copy.id):
-                return False
+        async def declared() -> None:
+            for copy in copies:
+                if not await self._statements.run("declare", entity=copy.entity, id=copy.id):
+                    raise _UnknownCopyError
             # A reader's floor may stand above marks that it has passed over: with its lanes it begins at zero.
             await self.take_lanes(above=0)
-            await self._statements.run("say_no_more", entities=[copy.entity])
+            await self._statements.run("say_no_more", entities=sorted(copy.entity for copy in copies))
             await self._statements.run("wake")
-            return True
 
-        with translated():
-            return await in_transaction(self._connection, declared)
+        try:
+            with translated():
+                await in_transaction(self._connection, declared)
+        except _UnknownCopyError:
+            return False
+        return True
 
     async def give_up(self, entities: Collection[int]) -> None:
         """Forget the copies of entities."""

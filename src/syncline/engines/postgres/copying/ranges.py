@@ -88,7 +88,8 @@ class SqlRanges:
         if not why:
             self.binary.add(plan.id)
         parents = frozenset(str(one.parent) for one in table.parents)
-        return Destination(str(name), parents, not why, why)
+        children = frozenset(str(one.child) for one in table.children)
+        return Destination(str(name), parents, children, not why, why)
 
     async def _why_text(self, plan: Plan, table: Table, fields: Sequence[select.Field]) -> str:
         with source_translated():
@@ -113,17 +114,41 @@ class SqlRanges:
             row = await (await self._connection.execute(select.empty(self.tables[plan.id]))).fetchone()
         return bool(row and row[0])
 
+    async def require_unreferred(self, plans: Sequence[Plan]) -> None:
+        """See that no row of another table refers to one of these."""
+        tables = [self.tables[plan.id] for plan in plans]
+        mine = {table.name for table in tables}
+        referring = set()
+        for one in [one for table in tables for one in table.children if one.child not in mine]:
+            with translated():
+                row = await (await self._connection.execute(select.refers(one))).fetchone()
+            if row and row[0]:
+                referring.add(str(one.child))
+        if referring:
+            raise CopyError(
+                f"rows of {', '.join(sorted(referring))} in the target refer to what is to be deleted there",
+                hint="`syncline copy --replace` with their entities as well; or empty them, or drop the foreign key",
+            )
+
     async def lay(self, copies: Sequence[tuple[Copy, Plan, Sequence[Bounds]]], *, replace: bool) -> None:
         """Remember the ranges of copies."""
         with translated():
             async with self._connection.transaction():
                 await self._run("tag", {"link": self._link})
+                if replace:
+                    await self._lock_against_references([plan for _, plan, _ in copies])
                 for copy, plan, bounds in copies:
                     await self._run("forget", {"entity": plan.id})
                     if replace:
                         await self._connection.execute(select.clear(self.tables[plan.id]))
                     texts = Jsonb([[one.after, one.until] for one in bounds])
                     await self._run("lay", {"copy": copy.id, "entity": plan.id, "bounds": texts})
+
+    async def _lock_against_references(self, plans: Sequence[Plan]) -> None:
+        """Keep other tables' rows from coming to refer to these, as a worker may write them; then look once more."""
+        for plan in plans:
+            await self._connection.execute(select.lock(self.tables[plan.id]))
+        await self.require_unreferred(plans)
 
     async def forget(self, copy: Copy) -> None:
         """Forget the ranges of a copy."""

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from syncline.engines.postgres.key_sql import index_order
 from syncline.engines.postgres.projection_sql import commas
-from syncline.engines.postgres.target.tables import Table, qualified
+from syncline.engines.postgres.target.tables import Reference, Table, qualified
 from syncline.model.key_types import key_type
 from syncline.ports import Plan
 from syncline.ports.copying import Bounds
@@ -156,6 +156,19 @@ def empty(table: Table) -> sql.Composed:
 def clear(table: Table) -> sql.Composed:
     """Compose the removal of every row."""
     return sql.SQL("/* syncline: copy */ DELETE FROM {}").format(qualified(table.name))
+
+
+def lock(table: Table) -> sql.Composed:
+    """Compose a lock that reading passes, and no other transaction's reference to a row does."""
+    return sql.SQL("/* syncline: copy */ LOCK TABLE {} IN EXCLUSIVE MODE").format(qualified(table.name))
+
+
+def refers(reference: Reference) -> sql.Composed:
+    """Compose the question whether any row refers to one of the other table."""
+    return sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(
+        qualified(reference.child),
+        sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in reference.columns]),
+    )
 
 
 def sample(plan: Plan, *, parts: int, percent: float) -> sql.Composed:
