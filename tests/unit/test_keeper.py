@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from syncline.errors import ConfigError
+from syncline.relay import keeper as shipped
 from syncline.relay.keeper import Keeper
 
 OURS = SimpleNamespace(id=1, name="t", projection=SimpleNamespace(fingerprint="ours"))
@@ -47,3 +48,9 @@ async def test_only_what_another_worker_goes_on_to_say_ends_this_one() -> None:
     with pytest.raises(ConfigError, match="another mapping"):
         await _looks(keeper, source, "older")
     assert source.asked == ["backfill"]
+
+
+def test_looks_are_as_often_as_noticing_within_seconds_needs() -> None:
+    """Cases 4 and 5: a table that was swapped or made again; their tests look more often than a worker does."""
+    assert shipped.LOOK_SECONDS <= 2
+    assert shipped.TABLES_SECONDS <= 10

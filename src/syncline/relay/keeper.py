@@ -224,7 +224,7 @@ class Keeper:
         return pending
 
     async def _look_for_newer_mappings(self) -> None:
-        """End when another worker compiles an entity otherwise: it has the newer configuration, it started later.
+        """End when another worker compiles an entity otherwise: it is of another release, and started later.
 
         What this worker may have written of the newer one's backfill is marked again. While tables change another
         worker may have compiled what is older or newer by a moment; it compiles again: only what stays counts.
@@ -244,8 +244,8 @@ class Keeper:
             if self._otherwise[plan.id][1] >= STAYS:
                 await self._journal.tasks.request("backfill", plan.id, CHANGED)
                 raise ConfigError(
-                    f"entity {plan.name}: another worker was started with another mapping; this one ends",
-                    hint="start it again with the same configuration and the same version of Syncline",
+                    f"entity {plan.name}: another worker, started later, compiles another mapping; this one ends",
+                    hint="another release of Syncline does: start this one again with the same version",
                 )
 
     async def _housekeeping(self) -> None:
