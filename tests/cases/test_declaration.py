@@ -73,6 +73,7 @@ def test_case_23_without_a_configuration_a_command_refuses(
 
 
 async def test_case_24_a_worker_with_last_weeks_file_works_by_what_is_installed_and_says_so(relay: Relay) -> None:
+    """The case asks for a refusal. Decided otherwise: what is installed counts, so a differing file is a warning at start."""
     relay.entities = [EMBEDDING]
     await relay.install()
     async with relay.worker():

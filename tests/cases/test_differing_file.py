@@ -1,4 +1,7 @@
-"""A file that says other than what is installed: `install --check` fails, a worker that starts warns and works."""
+"""A file that says other than what is installed: `install --check` fails, a worker that starts warns and works.
+
+What `install` refuses `config check` refuses, in the same words.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
@@ -82,3 +86,26 @@ def test_a_trigger_that_was_dropped_is_an_error_of_install_check(place: Any) -> 
     place.sql("DROP TRIGGER syncline_1_update ON item")
 
     assert place.run("install", "--check")[0] == 1
+
+
+REFUSED = {
+    "a table that is not there": ('[entities.gone]\ntable = "gone"', "gone"),
+    "a computed field that always fails": ('computed.x = "1 / 0"', "division by zero"),
+    "a condition that reads other rows": ('where = "id > (SELECT min(id) FROM item)"', "its own rows"),
+    "a view as the collection": ('collection = "seen"', "is a view"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_install_refuses_config_check_refuses_in_the_same_words(
+    place: Any, what: str, mongo_url: str, mongo_db: str
+) -> None:
+    item, says = REFUSED[what]
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        client[mongo_db].create_collection("seen", viewOn="item", pipeline=[])
+    place.write(item=item)
+    checked, installed = place.run("config", "check"), place.run("install", "--yes")
+    assert checked == installed
+    assert checked[0] == 3
+    assert says in checked[1]
+    assert place.sql("SELECT to_regnamespace('syncline')").fetchall() == [(None,)]

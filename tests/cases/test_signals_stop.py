@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from syncline import wiring
+from syncline.cli import worker as cli_worker
 from syncline.errors import SourceUnavailableError
 from syncline.postgres.connection import connect
 from syncline.relay import worker as relay_worker
@@ -24,6 +25,12 @@ from tests.relay import ITEMS, Relay, relayed, until
 PROMISED = 5.0
 BUSY = 25.0
 """What a loaded machine may add; without its deadlines a stop takes as long as the side hangs."""
+
+
+def test_the_deadlines_that_are_shipped_keep_what_is_promised():
+    """Here they add up on an idle machine; the other tests see them at work on a busy one."""
+    within = relay_worker.CUT_OFF_SECONDS + relay_worker.LEFT_BEHIND_SECONDS
+    assert within < cli_worker.LAST_RESORT_SECONDS < PROMISED
 
 
 @contextlib.contextmanager

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import psycopg
 import pytest
 from psycopg import sql
+from typer.testing import CliRunner
 
+from syncline.cli.main import app
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.entity import Computed, Embed, Fields, TableName
@@ -168,7 +173,8 @@ def latin1(postgres):
         conn.execute(
             sql.SQL("CREATE DATABASE {} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0").format(sql.Identifier(name))
         )
-        yield psycopg.conninfo.make_conninfo(postgres.url, dbname=name)
+        server, _, options = postgres.url.partition("?")
+        yield f"{server.rpartition('/')[0]}/{name}?{options}"
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
@@ -183,6 +189,30 @@ async def test_a_key_that_the_source_cannot_write_is_one_foreign_document(latin1
         report = await pair.verify(mode=mode)
         assert kinds(report) == {"日本": "foreign"}
         assert kinds(await pair.verify(first="a")) == {"日本": "foreign"}
+        sides = Sides(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target))
+        done = await repair(sides, {"t": pair.plan("t")}, report.entities[0].findings)
+        assert [(one.id, "only you know" in why) for one, why in done.left] == [("日本", True)]
+        assert done.marked_by.total() == 0
+
+
+async def test_the_command_repair_leaves_such_a_document_and_says_so(latin1, mongo_url, mongo_db, tmp_path):
+    """Case 21: exit status 1, something is left."""
+    file = tmp_path / "syncline.toml"
+    file.write_text(
+        f"[source]\nurl = {json.dumps(latin1)}\n[target]\nurl = {json.dumps(mongo_url)}\n"
+        f'database = "{mongo_db}"\n[entities.t]\ntable = "t"\n'
+    )
+    ddl = "CREATE TABLE t (id text PRIMARY KEY); INSERT INTO t VALUES ('a'), ('é')"
+    async with paired(latin1, mongo_url, mongo_db, ddl, [entity("t")]) as pair:
+        await pair.backfill("t")
+        await pair.drain()
+        pair.docs.t.insert_one({"_id": "日本"})
+        command = ["repair", "--config", str(file), "--json"]
+        result = await asyncio.to_thread(CliRunner().invoke, app, command)
+        assert result.exit_code == 1, result.output
+        said = json.loads(result.stdout)["repair"]
+        assert (said["marked"], said["leftAlone"], [one["kind"] for one in said["left"]]) == (0, 1, ["foreign"])
+        assert pair.sql("SELECT count(*) FROM syncline.outbox") == [(0,)]
 
 
 async def test_a_composite_key_that_the_source_cannot_write_is_foreign(latin1, mongo_url, mongo_db):

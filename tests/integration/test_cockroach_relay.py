@@ -24,11 +24,12 @@ from syncline.engines.postgres.plans import compile_plans
 from syncline.engines.postgres.source import SqlSource
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.ports import Acknowledgement, Rejection
+from syncline.relay import keeper
 from syncline.verify.one_pass import Sides
 from syncline.verify.report import Verdict
 from syncline.verify.verifier import verify
 from tests.cockroach.server import Simulator
-from tests.relay import ITEM, ITEMS, Relay, entity, relayed
+from tests.relay import ITEM, ITEMS, Relay, entity, relayed, until
 
 TABLES = ITEMS + "; CREATE TABLE pair (a int, b text, note text, PRIMARY KEY (a, b))"
 PAIR = entity("pair")
@@ -148,6 +149,24 @@ async def test_changes_arrive(relay: Relay) -> None:
             application.execute("INSERT INTO pair VALUES (1, 'é', 'x')")
         await relay.equal(deferred=True)
     assert {document["_source"] for document in relay.raw()} == {"cockroachdb"}
+
+
+async def test_a_table_that_is_away_stops_its_entity_and_the_notice_ends_when_it_is_back(
+    memory: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "TABLES_SECONDS", 0.2)
+    stopped = "SELECT count(*) FROM syncline.notice WHERE name = 'EntityStopped' AND resolved_at IS NULL"
+    async with memory.worker():
+        memory.sql("INSERT INTO item VALUES (1, 'n')")
+        await memory.equal()
+        memory.sql("ALTER TABLE item RENAME TO away")
+        await until(lambda: memory.value(stopped) == 1, seconds=30, what="it is said")
+        memory.sql("INSERT INTO pair VALUES (1, 'b', 'the other entity goes on')")
+        await until(lambda: memory.documents(PAIR), seconds=30, what="the other entity goes on")
+        memory.sql("ALTER TABLE away RENAME TO item")
+        await until(lambda: memory.value(stopped) == 0, seconds=30, what="it has ended")
+        memory.sql("UPDATE item SET qty = 5")
+        await memory.equal(seconds=30, tasks=True)
 
 
 @pytest.mark.slow

@@ -98,6 +98,14 @@ def test_what_concerns_open_changes_never_looks_at_the_history(filled, question)
     assert not [part for part in parts if part[1].startswith("history")], tree
 
 
+@pytest.mark.parametrize("question", ["the next ones", "which failed more than 5 times", "failures by event type"])
+def test_what_is_asked_in_a_hurry_reads_no_large_table_whole(filled, question):
+    """What failed is few (more than 100 are a critical alert), so PostgreSQL may read that table whole."""
+    parts, tree = executed(filled[0], QUESTIONS[question])
+    whole = {relation for node, relation, _ in parts if node == "Seq Scan"}
+    assert not {one for one in whole if one.startswith(("outbox", "history"))}, tree
+
+
 def read(parts, table):
     return {(node, index) for node, relation, index in parts if relation.startswith(table)}
 
