@@ -20,6 +20,7 @@ import psycopg
 from pymongo.asynchronous import pool
 
 from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.mongo.writes import Writes
 from syncline.engines.postgres.lanes import SqlLanes
 from syncline.engines.postgres.marks import PostgresMarks
 from syncline.engines.postgres.records import PostgresRecords
@@ -34,10 +35,8 @@ STEPS: dict[type, dict[str, str]] = {
     },
     PostgresRecords: {"read": "read_states"},
     SqlLanes: {name: name for name in ("acquire", "confirm", "release", "renew", "leave")},
-    MongoTarget: {
-        name: name.strip("_")
-        for name in ("apply", "_insert", "_upsert", "_delete", "announce", "lane_epochs", "beat", "read_beat", "holders", "probe")
-    },
+    MongoTarget: {name: name for name in ("apply", "announce", "lane_epochs", "beat", "read_beat", "holders", "probe")},
+    Writes: {name: name for name in ("insert", "upsert", "delete")},
     SqlTarget: {name: name for name in ("apply", "announce", "lane_epochs", "beat", "read_beat", "probe")},
     Writing: {"write": "insert", "_at_once": "upsert"},
     Careful: {"write": "delete"},

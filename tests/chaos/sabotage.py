@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from syncline.engines.mongo import target as mongo
+from syncline.engines.mongo import writes
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.marks import PostgresMarks
 from syncline.ports import Acknowledgement, Batch, Report
@@ -19,7 +19,7 @@ from syncline.verify.second_look import SecondLook, SourceView
 
 def no_fence() -> None:
     """Replace whatever is there: the last to arrive wins."""
-    mongo.NEWER_WINS = [{"$replaceWith": "$$new"}]
+    writes.NEWER_WINS = [{"$replaceWith": "$$new"}]
 
 
 def no_second_delete() -> None:
