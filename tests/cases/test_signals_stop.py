@@ -19,6 +19,7 @@ from syncline.cli import worker as cli_worker
 from syncline.errors import SourceUnavailableError
 from syncline.postgres.connection import connect
 from syncline.relay import worker as relay_worker
+from syncline.telemetry.observer import Stopped
 from tests.chaos.proxy import Proxy
 from tests.relay import ITEMS, Relay, relayed, until
 
@@ -126,7 +127,7 @@ async def test_a_helper_that_never_ends_does_not_keep_a_worker(database, monkeyp
     async with relayed(database) as relay:
         one = wiring.make_worker(relay.settings, relay.target, observer=relay.seen)
         one._background = background
-        relay.seen.stopped = said.append
+        monkeypatch.setattr(relay.seen, "tell", said.append)
         running = asyncio.create_task(one.run())
         await asyncio.wait_for(begun.wait(), 30)
         one.stop()
@@ -135,7 +136,7 @@ async def test_a_helper_that_never_ends_does_not_keep_a_worker(database, monkeyp
         gone.set()
         await running
         assert ended
-        assert ["cut off" in reason for reason in said] == [True]
+        assert ["cut off" in event.reason for event in said if isinstance(event, Stopped)] == [True]
 
 
 def test_a_process_that_was_told_to_stop_is_gone_whatever_hangs():
