@@ -419,3 +419,11 @@ def test_what_a_variable_has_set_is_named_by_the_variable_and_by_no_file(tmp_pat
         load(file, urls | env)
     assert raised.value.message.startswith(place)
     assert "syncline.toml" not in raised.value.message
+
+
+@pytest.mark.parametrize("written", ["", '[target]\nurl = "${MONGODB_URL}"\n'], ids=["unwritten", "written"])
+def test_a_postgresql_in_the_mongodbs_variable_is_one_line(settings, written):
+    found = complaint(settings, written, MONGODB_URL="postgresql://me:s3cr3t@host/app")
+    assert "a PostgreSQL's URL in MONGODB_URL, where a MongoDB's belongs" in found
+    assert "s3cr3t" not in found
+    assert len(found.splitlines()) <= 2  # what, and what to do

@@ -88,6 +88,8 @@ def load_links(path: Path | None = None, env: Mapping[str, str] = os.environ) ->
     """
     file, name, text, data = contents(path, env)
     origin = Origin(name, text, environment.overlay(data, env))
+    if of_another_kind := list(_target_of_the_environment(data, env, origin)):
+        raise problems.error(of_another_kind, origin)
     parts, found = links.parts(data)
     settings = []
     for part in parts:
@@ -98,6 +100,17 @@ def load_links(path: Path | None = None, env: Mapping[str, str] = os.environ) ->
     if found := found or [*links.conflicts(settings), *rings(settings)]:
         raise problems.error(found, origin)
     return tuple(settings)
+
+
+def _target_of_the_environment(data: Mapping[str, Any], env: Mapping[str, str], origin: Origin) -> Iterator[Problem]:
+    """Refuse a PostgreSQL in ``MONGODB_URL``: all that a file says for documents would be wrong."""
+    path, variable = ("target", "url"), environment.URLS["target"]
+    table = data.get("target")
+    written = str(table.get("url", "")) if isinstance(table, Mapping) else ""
+    taken = origin.variables.get(path) == variable or f"${{{variable}}}" in written
+    if taken and urls.is_postgresql(env.get(variable, "")):
+        todo = 'a PostgreSQL target\'s URL stands in [target], with a variable of another name: url = "${COPY_URL}"'
+        yield Problem(path, f"a PostgreSQL's URL in {variable}, where a MongoDB's belongs", todo)
 
 
 class _WrongError(Exception):
