@@ -46,6 +46,8 @@ SEEN: dict[str, str] = {
     "target.url": "unit/test_config.py::test_a_target_without_a_database_is_refused",
     "target.database": f"{HERE}::test_the_target_is_opened_as_configured",
     "target.control_collection": f"{HERE}::test_the_target_is_opened_as_configured",
+    "target.control_schema": f"{HERE}::test_a_postgresql_as_the_target_is_opened_as_configured",
+    "target.name": f"{HERE}::test_the_target_goes_by_its_name",
     "target.connect_timeout": f"{HERE}::test_a_target_that_is_away_is_looked_for_as_long_as_configured",
     "target.timeout": f"{HERE}::test_the_target_is_opened_as_configured",
     "worker.name": f"{HERE}::test_a_worker_goes_by_its_name",
@@ -125,6 +127,18 @@ async def test_the_target_is_opened_as_configured() -> None:
         assert found._client._topology_settings.seeds == {("h", 7)}
 
 
+async def test_a_postgresql_as_the_target_is_opened_as_configured() -> None:
+    target = TargetSettings(
+        url="postgresql://u@h/copy",
+        control_schema="ours",
+        connect_timeout=timedelta(seconds=3),
+        timeout=timedelta(seconds=7),
+    )
+    async with wiring.opened_target(Settings(SourceSettings(url="postgresql://u@h/d"), target)) as found:
+        assert (found._url, found._control.schema) == ("postgresql://u@h/copy", "ours")
+        assert (found._connect_seconds, found.timeout_seconds) == (3, 7)
+
+
 async def test_a_target_that_is_away_is_looked_for_as_long_as_configured(mongo_url: str, tmp_path: Path) -> None:
     """The driver forgets its own limit for that within another one: it was that of a command."""
     hour = timedelta(hours=1)
@@ -173,6 +187,14 @@ async def test_the_source_goes_by_its_name(database: str) -> None:
     async with relayed(database) as relay:
         found = await read_status(relay.url, None, source_name="main")
         assert list(found.databases) == ["main"]
+
+
+def test_the_target_goes_by_its_name() -> None:
+    settings = Settings(SourceSettings(url="postgresql://u@h/d"), TargetSettings(url="mongodb://h/d", name="shadow"))
+    health = wiring.make_health(settings)
+    assert health._target_name == "shadow"
+    assert TargetSettings(url="mongodb://h/d").called == "mongodb"
+    assert TargetSettings(url="postgresql://u@h/d").called == "target"
 
 
 async def test_a_worker_goes_by_its_name(database: str) -> None:
