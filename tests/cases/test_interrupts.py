@@ -72,6 +72,9 @@ socket.getaddrinfo = getaddrinfo
 OTHERWISE = {
     ("worker",): "Ctrl-C is how it is stopped (test_signals_stop)",
     ("serve",): "Ctrl-C is how it is stopped (test_page_serve)",
+    ("split", "plan"): "it needs two databases; it connects as `split check` does",
+    ("split", "schema"): "it needs two databases; killed anywhere it goes on (test_split_schema)",
+    ("copy",): "it needs tables of a PostgreSQL as the target (test_copy_command)",
     ("demo",): "it has servers of its own (acceptance/test_demo)",
     ("config", "show"): "it waits for nobody",
     ("backup", "create"): "it has a place for backups of its own (test_backup)",
