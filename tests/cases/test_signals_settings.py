@@ -29,7 +29,7 @@ SETTINGS = Settings(SourceSettings(url="postgresql://u:secret@h/d"), TargetSetti
 
 def test_a_worker_that_cannot_verify_says_so_instead_of_not_verifying() -> None:
     settings = Settings(SETTINGS.source, SETTINGS.target, verify=VerifySettings(continuously=True))
-    with pytest.raises(ConfigError, match="continuously: a MemoryTarget cannot be verified"):
+    with pytest.raises(ConfigError, match=r"a MemoryTarget cannot be verified\n  leave `\[verify\] continuously` off"):
         wiring.make_worker(settings, MemoryTarget())
 
 
@@ -52,8 +52,8 @@ def test_the_settings_that_a_worker_logs_are_spelt_as_in_the_file() -> None:
 def test_flags_win_over_the_log_settings(flags, level, format_, monkeypatch, tmp_path) -> None:
     ran = []
 
-    async def remember(settings, **_):
-        ran.append(settings.log)
+    async def remember(links, **_):
+        ran.extend(one.log for one in links)
 
     monkeypatch.setattr(cli, "_worker", remember)
     file = tmp_path / "syncline.toml"

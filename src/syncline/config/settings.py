@@ -63,12 +63,6 @@ def _seconds(value: object) -> timedelta:
     return timedelta(seconds=number)
 
 
-def _some_name(value: str) -> str:
-    if not value.strip():
-        raise ValueError("a name has at least one character; leave the line out for the default")
-    return value
-
-
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 Duration = Annotated[timedelta | None, BeforeValidator(duration)]
 
@@ -165,7 +159,7 @@ class TargetSettings(Section):
     """MongoDB: collection for our own records: lanes, and whose copy this is."""
     control_schema: Annotated[str, AfterValidator(_schema_for_control)] = "syncline_target"
     """PostgreSQL: schema for our own tables: lanes, and whose copy this is. Sources of one target have one each."""
-    name: Annotated[str, AfterValidator(_some_name)] = ""
+    name: str = ""
     """How `syncline status` and the health routes call it; by default `mongodb`, or `target` for a PostgreSQL."""
     connect_timeout: Seconds = Field(default=timedelta(seconds=5), validation_alias="connect_timeout_seconds")
     """How long to look for a server that accepts writes."""
