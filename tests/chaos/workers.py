@@ -42,7 +42,7 @@ class WorkerSlot:
             if status is None:
                 return
             if status == COULD_NOT_RUN and self._last_words().startswith(
-                ("error: PostgreSQL:", "error: another tool has")
+                ("error: PostgreSQL", "error: another tool has")
             ):
                 self.turned_away += 1
             elif status not in self._expected:
