@@ -393,7 +393,7 @@ async def test_an_alert_leads_to_its_place_in_the_runbook(relay: Relay, tmp_path
         async with visited(served) as tab:
             await shows(tab, "#alert-list", "QueueSizeHigh")
             await tab.click("#alert-list a")
-            await tab.until("location.pathname === '/runbook'")
+            await tab.until("location.pathname === '/runbook' && document.querySelector(':target') !== null")
             assert await tab.run("document.querySelector(':target').innerText") == "QueueSizeHigh"
             await tab.open(f"{served.url}runbook?for=SomethingElse")
             await tab.until("location.hash === '#opennotice'")
