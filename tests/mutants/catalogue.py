@@ -2246,9 +2246,9 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{RELAY}/rows_in_the_way.py",
-                "RowsInTheWay.judge",
-                "if _is_real(conflict, mine, theirs): ...",
-                "if True: ...",
+                "_verdict",
+                "_is_real(conflict, mine, theirs)",
+                "True",
             )
         ],
         [f"{SQL_RELAY}::test_a_child_whose_parent_is_on_its_way_is_not_parked"],
@@ -2272,8 +2272,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/rows_in_the_way.py",
                 "RowsInTheWay.mark",
-                "if time.monotonic() < self.left_alone.get(record, 0.0): ...",
-                "if False: ...",
+                "now >= self.left_alone.get((entity, key), 0.0)",
+                "True",
             )
         ],
         [f"{IN_THE_WAY}::test_one_of_another_worker_is_marked_now_and_then"],

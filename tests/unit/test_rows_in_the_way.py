@@ -30,15 +30,18 @@ class Scene:
         self.marked: Counter[Record] = Counter()
         self.tried: Counter[Record] = Counter()
         self.parked: Counter[Record] = Counter()
+        self.reads = self.adds = 0
         source: Any = SimpleNamespace(marks=self, records=self)
         self.plans: Any = {number: _plan(number) for number in TABLES}
         self.conflicts = Conflicts(source, None, self.plans)  # type: ignore[arg-type]  # the target is not asked
 
     async def add(self, entity: int, keys: list[str], _: object) -> None:
+        self.adds += 1
         self.outbox += [(entity, key) for key in keys]
         self.marked.update((entity, key) for key in keys)
 
     async def read(self, *_: object) -> Any:
+        self.reads += 1
         return SimpleNamespace(present=lambda _: [])
 
     async def run(self, waits_for: dict[Record, Record], *, since: dict[Record, float]) -> None:
@@ -90,9 +93,17 @@ async def test_one_of_another_worker_is_marked_now_and_then(monkeypatch):
 async def test_a_record_that_is_written_may_be_marked_again_at_once(monkeypatch):
     scene = Scene(monkeypatch)
     in_the_way = scene.conflicts._rows_in_the_way
-    await in_the_way.mark(TEAM)
-    await in_the_way.mark(TEAM)
+    await in_the_way.mark([TEAM])
+    await in_the_way.mark([TEAM])
     assert scene.marked[TEAM] == 1
     scene.conflicts.settled(TEAM[0], [TEAM[1]])
-    await in_the_way.mark(TEAM)
+    await in_the_way.mark([TEAM])
     assert scene.marked[TEAM] == 2
+
+
+async def test_many_that_wait_cost_one_read_and_one_statement_of_marks_an_entity(monkeypatch):
+    scene = Scene(monkeypatch)
+    waiting = [Conflict(str(n), "fk", {"id": "x"}, "child", TABLES[2], {"id": str(n)}) for n in range(500)]
+    rejected, keys = await scene.conflicts.settle(scene.plans[1], waiting, {str(n): 1 for n in range(500)})
+    assert (rejected, len(keys)) == ([], 500)
+    assert (scene.reads, scene.adds, scene.marked.total()) == (2, 1, 500)

@@ -98,10 +98,11 @@ class Conflicts:
         """Settle those of which the target says who is in the way; it lets records give way to each other by itself."""
         rejections: list[Rejection] = []
         waiting: set[str] = set()
-        for conflict in conflicts:
+        outdated: list[tuple[int, str]] = []
+        verdicts = await self._rows_in_the_way.judge(plan, conflicts)
+        for conflict, verdict in zip(conflicts, verdicts, strict=True):
             record = plan.id, conflict.key
             stuck = self._is_stuck(*record)
-            verdict = await self._rows_in_the_way.judge(plan, conflict)
             real = verdict.rejection if verdict.rejection and self._seen_again(*record) >= PATIENCE else None
             if verdict.rejection is None and stuck:
                 real = Rejection(
@@ -115,7 +116,8 @@ class Conflicts:
             waiting.add(conflict.key)
             self._waits[record] = self._waits.get(record, 0) + 1
             if verdict.outdated and not self._is_waiting(verdict.outdated):
-                await self._rows_in_the_way.mark(verdict.outdated)
+                outdated.append(verdict.outdated)
+        await self._rows_in_the_way.mark(outdated)
         return rejections, waiting
 
     def settled(self, entity: int, keys: Iterable[str]) -> None:

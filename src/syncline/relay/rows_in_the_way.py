@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ MARKED_SECONDS = 10.0
 PARKED_SECONDS = 120.0
 """So long one that was parked is not marked: longer than anybody waits, or two could wake each other for ever."""
 MOST = 100_000
+CHUNK = 1000
+"""Rows that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +47,38 @@ class RowsInTheWay:
         self._source = source
         self._plans = {TableName.parse(plan.entity.collection): plan for plan in plans.values()}
 
-    async def judge(self, plan: Plan, conflict: Conflict) -> Verdict:
-        """Say why a record is to be parked, or for which one it waits."""
+    async def judge(self, plan: Plan, conflicts: Sequence[Conflict]) -> list[Verdict]:
+        """Say of each record of an entity why it is to be parked, or for which one it waits."""
+        others = [self._other(conflict) for conflict in conflicts]
+        wanted: dict[int, dict[str, None]] = {}
+        for conflict, other in zip(conflicts, others, strict=True):
+            if other is not None:
+                wanted.setdefault(plan.id, {})[conflict.key] = None
+                wanted.setdefault(other[0].id, {})[other[1]] = None
+        plans = {plan.id: plan} | {other[0].id: other[0] for other in others if other is not None}
+        rows = {number: await self._rows(plans[number], list(keys)) for number, keys in wanted.items()}
+        return [
+            Verdict()
+            if other is None
+            else _verdict(conflict, rows[plan.id].get(conflict.key), rows[other[0].id].get(other[1]), other)
+            for conflict, other in zip(conflicts, others, strict=True)
+        ]
+
+    def _other(self, conflict: Conflict) -> tuple[Plan, str] | None:
+        """Find the record that stands in the way, if it is one of ours."""
         other = self._plans.get(TableName.parse(conflict.collection))
         key = other.projection.codec.key_text(conflict.other) if other and conflict.other else None
-        if other is None or key is None:
-            return Verdict()
-        mine, theirs = await self._row(plan, conflict.key), await self._row(other, key)
-        if _is_real(conflict, mine, theirs):
-            why = f"{conflict.index}: {conflict.collection}/{key}: {SAYS[conflict.why]}"
-            return Verdict(Rejection(conflict.key, CODES[conflict.why], why))
-        return Verdict(outdated=(other.id, key))
+        return None if other is None or key is None else (other, key)
 
-    async def mark(self, record: tuple[int, str]) -> None:
-        """Have a record written again, unless it was marked or parked just now."""
-        if time.monotonic() < self.left_alone.get(record, 0.0):
-            return
-        self._leave_alone(record, MARKED_SECONDS)
-        await self._source.marks.add(record[0], [record[1]], Hint.REPAIR)
+    async def mark(self, records: Iterable[tuple[int, str]]) -> None:
+        """Have records written again, but for those that were marked or parked just now."""
+        now, keys = time.monotonic(), defaultdict[int, list[str]](list)
+        for entity, key in dict.fromkeys(records):
+            if now >= self.left_alone.get((entity, key), 0.0):
+                self._leave_alone((entity, key), MARKED_SECONDS)
+                keys[entity].append(key)
+        for entity, marked in keys.items():
+            await self._source.marks.add(entity, marked, Hint.REPAIR)
 
     def parked(self, record: tuple[int, str]) -> None:
         """Take in that a record cannot be written."""
@@ -72,16 +89,32 @@ class RowsInTheWay:
             self.left_alone.clear()
         self.left_alone[record] = time.monotonic() + seconds
 
-    async def _row(self, plan: Plan, key: str) -> Mapping[str, Any] | None:
-        """Read a record as it is now; ``{}``: it cannot be read."""
-        try:
-            states = await self._source.records.read(plan, [key])
-        except SourceError as error:
-            if error.retryable or isinstance(error, TableLockedError):
-                raise
-            return {}
-        found: Sequence[Mapping[str, Any]] = [state.body for state in states.present(0)]
-        return found[0] if found else None
+    async def _rows(self, plan: Plan, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Read records as they are now; where that fails, one by one: ``{}`` for one that cannot be read."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            try:
+                states = await self._source.records.read(plan, chunk)
+            except SourceError as error:
+                if error.retryable or isinstance(error, TableLockedError):
+                    raise
+                if len(chunk) == 1:
+                    return {chunk[0]: {}}
+                for key in chunk:
+                    found |= await self._rows(plan, [key])
+            else:
+                found |= {state.key: state.body for state in states.present(0)}
+        return found
+
+
+def _verdict(
+    conflict: Conflict, mine: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None, other: tuple[Plan, str]
+) -> Verdict:
+    if _is_real(conflict, mine, theirs):
+        why = f"{conflict.index}: {conflict.collection}/{other[1]}: {SAYS[conflict.why]}"
+        return Verdict(Rejection(conflict.key, CODES[conflict.why], why))
+    return Verdict(outdated=(other[0].id, other[1]))
 
 
 def _is_real(conflict: Conflict, mine: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> bool:
