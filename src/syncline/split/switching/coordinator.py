@@ -231,5 +231,5 @@ def _aborted(serving: str, failure: Exception) -> SwitchError:
         return failure
     return SwitchAbortedError(
         f"the switch took longer than writers may be paused, and {serving} serves as before: {failure}",
-        hint="try again when fewer or shorter transactions write these tables, or allow a longer --pause",
+        hint="try again when fewer or shorter transactions write these tables, or allow a longer `pause`",
     )

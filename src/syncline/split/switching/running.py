@@ -52,13 +52,14 @@ class Attempts:
         if time.monotonic() >= self._until:
             if refusal is Refusal.SERIALIZATION:
                 raise error
-            raise GateClosedError(hint="send it again later; `syncline split status` says what is going on") from error
+            raise GateClosedError(hint=_LATER) from error
         self.committing = False
         self._count += 1
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2**self._count)
         return random.uniform(longest / 2, longest)  # noqa: S311  so that writers do not come back together
 
 
+_LATER = "send it again later; a switch that was left in the middle is finished by the next one"
 _LOOK = "look whether its rows are there before it is done again; a key of the request's own makes that possible"
 
 
