@@ -8,7 +8,7 @@ import pytest
 
 from syncline.backfill.latency import Latency
 from syncline.backfill.pace import Pace
-from syncline.cli.backfilling import Speed
+from syncline.cli.progress import Speed
 
 
 def noted(*samples: float, each: float = 1.0) -> Latency:

@@ -14,6 +14,7 @@ from syncline.cli.common import ConfigOption, JsonOption, configured, print_json
 from syncline.cli.verifying import chosen
 
 if TYPE_CHECKING:
+    from syncline.cli.progress import Shown
     from syncline.config import Settings
     from syncline.copying.copier import Progress, Prospect
     from syncline.copying.order import Order
@@ -96,11 +97,11 @@ def _pacing(wish: Wish) -> Pacing:
 
 
 async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
-    from syncline.cli.copying import bars, lines
+    from syncline.cli.progress import bars, lines
     from syncline.wiring import opened_copier, tune_garbage_collection
 
     tune_garbage_collection()
-    with (lines if wish.as_json else bars)() as show:
+    with (lines if wish.as_json else bars)(_shown) as show:
         options: dict[str, Callable[[Progress], None] | int] = {"told": show, "parallel": wish.parallel}
         async with opened_copier(settings, _pacing(wish), **options) as (copier, plans):
             return await copier.run(chosen(plans, wish.entities), replace=wish.replace)
@@ -118,6 +119,20 @@ async def _cancel(settings: Settings, wish: Wish) -> list[str]:
 
     async with opened_copier(settings, _pacing(wish)) as (copier, plans):
         return await copier.cancel(chosen(plans, wish.entities))
+
+
+def _shown(progress: Progress) -> Shown:
+    from syncline.cli.progress import Shown
+
+    return Shown(
+        progress.entity,
+        progress.entity,
+        done=progress.rows + progress.passed,
+        total=progress.total,
+        finished=progress.finished,
+        waiting=progress.waiting,
+        fields=as_dict(progress),
+    )
 
 
 def as_dict(progress: Progress) -> dict[str, Any]:

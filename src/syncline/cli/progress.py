@@ -1,0 +1,118 @@
+"""Progress of work that takes long: bars for people, lines of JSON for programs, both on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Task as BarTask
+from rich.text import Text
+
+from syncline.cli.boundary import err
+from syncline.model.json_names import camelled
+
+Step = TypeVar("Step")
+TOLD_SECONDS = 1.0
+WINDOW_SECONDS = 30.0
+
+
+class Speed:
+    """How fast a count has grown lately."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, count: int, *, at: float) -> None:
+        """Take in the count at a time (any clock, in seconds)."""
+        self._seen.append((at, count))
+        while len(self._seen) > 2 and self._seen[1][0] < at - WINDOW_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def per_second(self) -> float | None:
+        """``None`` until it is known."""
+        (began, first), (ended, last) = self._seen[0], self._seen[-1]
+        return (last - first) / (ended - began) if ended > began else None
+
+    def seconds_left(self, total: int | None) -> float | None:
+        """How long it takes to reach ``total`` at this speed; ``None``: nobody knows."""
+        speed = self.per_second
+        if total is None or not speed:
+            return None
+        return max(0.0, (total - self._seen[-1][1]) / speed)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A step, as it is shown."""
+
+    id: Hashable
+    """Steps of one piece of work share it: they have one bar."""
+    title: str
+    done: int
+    total: int | None
+    """About so many there are; ``None``: nobody knows."""
+    finished: bool
+    waiting: str
+    fields: Mapping[str, Any]
+    """For programs."""
+
+
+@contextlib.contextmanager
+def lines(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
+    """Tell the progress as a line of JSON a second, and one for each end."""
+    speeds: dict[Hashable, Speed] = {}
+    told_at = 0.0
+
+    def told(step: Step) -> None:
+        nonlocal told_at
+        now, one = time.monotonic(), shown(step)
+        speed = speeds.setdefault(one.id, Speed())
+        speed.note(one.done, at=now)
+        if one.finished or now - told_at >= TOLD_SECONDS:
+            told_at = now
+            rate = {"per_second": speed.per_second, "seconds_left": speed.seconds_left(one.total)}
+            err.out(json.dumps(camelled({**one.fields, **rate, "waiting": one.waiting})), highlight=False)
+
+    yield told
+
+
+@contextlib.contextmanager
+def bars(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
+    """Show a bar for each piece of work, with rate and time left; nothing where nobody looks."""
+    places: dict[Hashable, TaskID] = {}
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}"),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[waiting]}", style="yellow"),
+        console=err,
+        disable=not err.is_terminal,
+    )
+
+    def told(step: Step) -> None:
+        one = shown(step)
+        if one.id not in places:
+            # Resumed, it begins where it was: what others did is no part of its speed.
+            places[one.id] = progress.add_task(one.title, waiting="", total=one.total, completed=one.done)
+        total = one.done if one.finished else None if one.total is None else max(one.total, one.done)
+        progress.update(places[one.id], completed=one.done, total=total, waiting=one.waiting)
+
+    with progress:
+        yield told
+
+
+class _RateColumn(ProgressColumn):
+    """Records per second."""
+
+    def render(self, task: BarTask) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
