@@ -9,7 +9,7 @@ import pytest
 
 from syncline.config import load, passwords, redact
 from syncline.config.lines import find
-from syncline.config.urls import database_of, host_of, source_url, target_url, without_pooler
+from syncline.config.urls import database_of, host_of, place_of, source_url, target_url, without_pooler
 from syncline.errors import ConfigError
 from syncline.model.entity import Computed, Embed, Fields, Index, TableName
 
@@ -427,3 +427,30 @@ def test_a_postgresql_in_the_mongodbs_variable_is_one_line(settings, written):
     assert "a PostgreSQL's URL in MONGODB_URL, where a MongoDB's belongs" in found
     assert "s3cr3t" not in found
     assert len(found.splitlines()) <= 2  # what, and what to do
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ("postgresql://me@Host/app", "postgresql://you:p@host:5432/app?sslmode=require"),
+        ("postgresql:///app", "postgresql://localhost:5432/app"),
+        ("postgresql:///app?host=/run&port=5433", "postgresql://%2Frun:5433/app"),
+        ("postgresql://a:5432,b:5432/app", "postgresql:///app?host=b,a&port=5432"),
+        ("mongodb://host/app", "mongodb://me:p@host:27017/app?w=majority"),
+    ],
+)
+def test_two_urls_of_one_place_are_seen_as_that(urls):
+    assert place_of(urls[0]) == place_of(urls[1])
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ("postgresql:///app?host=/run&port=5432", "postgresql:///app?host=/run&port=5433"),
+        ("postgresql://host/app", "postgresql://host/other"),
+        ("postgresql://host:5432/app", "postgresql://host:5433/app"),
+        ("mongodb://host/app", "mongodb://host:27018/app"),
+    ],
+)
+def test_two_places_are_told_apart(urls):
+    assert place_of(urls[0]) != place_of(urls[1])

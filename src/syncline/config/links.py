@@ -13,7 +13,7 @@ from typing import Any
 
 from syncline.config.problems import Path, Problem, suggest
 from syncline.config.settings import Settings
-from syncline.config.urls import database_of, host_of
+from syncline.config.urls import place_of
 from syncline.model.link import LONGEST, UNNAMED, Link, problem_of
 
 LINKS = "links"
@@ -126,7 +126,7 @@ def conflicts(settings: Sequence[Settings]) -> Iterator[Problem]:
     owners: dict[tuple[str, str, str], tuple[Link, str]] = {}
     views: dict[tuple[str, str, str, str], Link] = {}
     for one in settings:
-        place = _place(one)
+        place = place_of(one.target.url)[0], one.target.database
         base: Path = (LINKS, one.link.name) if one.link.name else ()
         if one.link.name and one.source.capture == "session":
             yield Problem(
@@ -140,7 +140,7 @@ def conflicts(settings: Sequence[Settings]) -> Iterator[Problem]:
             other = owners.setdefault((*place, collection), (one.link, entity))
             if other[0] != one.link:
                 yield _shared(base, one, collection, entity, other[0])
-        view = (*_address(one.source.url), one.source.view_schema, one.source.view_name)
+        view = (*place_of(one.source.url), one.source.view_schema, one.source.view_name)
         if one.source.view_schema != "off" and views.setdefault(view, one.link) != one.link:
             yield Problem(
                 (*base, "source", "view_name"),
@@ -157,14 +157,6 @@ def _shared(base: Path, one: Settings, collection: str, entity: str, other: Link
     setting = "control_schema" if one.target.in_postgresql else "control_collection"
     what = f"{one.link} and {other} both keep their records in {collection!r} of {one.target.database}"
     return Problem((*base, "target", setting), what, f"give one of them another {setting}")
-
-
-def _place(one: Settings) -> tuple[str, str]:
-    return _address(one.target.url)[0], one.target.database
-
-
-def _address(url: str) -> tuple[str, str]:
-    return host_of(url).lower(), database_of(url)
 
 
 def _has(table: Mapping[str, Any], path: Sequence[str | int]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from syncline.config.problems import Problem
 from syncline.config.settings import Settings
-from syncline.config.urls import database_of, host_of
+from syncline.config.urls import place_of
 from syncline.model.link import Link
 
 Table = tuple[str, str, str]
@@ -38,8 +38,7 @@ def rings(settings: Sequence[Settings]) -> Iterator[Problem]:
 
 
 def _ways(one: Settings) -> Iterator[_Way]:
-    source = host_of(one.source.url).lower(), database_of(one.source.url)
-    target = host_of(one.target.url).lower(), one.target.database
+    source, target = place_of(one.source.url), place_of(one.target.url)
     for entity in one.entities:
         yield _Way(one.link, entity.name, (*source, str(entity.table)), (*target, entity.collection))
 

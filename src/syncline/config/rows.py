@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from syncline.config.entities import EntityConfig
 from syncline.config.problems import Path, Problem
 from syncline.config.settings import SourceSettings, TargetSettings
-from syncline.config.urls import database_of
+from syncline.config.urls import database_of, place_of
 from syncline.model.entity import TableName
 from syncline.model.rows import meaningless
 
@@ -56,7 +56,7 @@ def _of_rows(
     there = TableName.parse(entity.target_table) if entity.target_table else here
     if there.schema == target.control_schema:
         yield Problem((*path, "target_table"), f"the schema {there.schema} is Syncline's own", "name another schema")
-    if here == there and _same_place(source, target):
+    if here == there and place_of(source.url) == place_of(target.url):
         yield Problem(
             (*path, "target_table"),
             f"{there} would be kept equal to itself: source and target are one database",
@@ -64,14 +64,3 @@ def _of_rows(
         )
     if found := meaningless(entity.to_entity(name)):
         yield Problem(path, *found)
-
-
-def _same_place(source: SourceSettings, target: TargetSettings) -> bool:
-    """Tell whether both URLs name one database, as far as URLs tell; the servers themselves are asked later."""
-    return _address(source.url) == _address(target.url)
-
-
-def _address(url: str) -> tuple[str, list[str]]:
-    rest = url.partition("://")[2].rpartition("@")[2]
-    address, _, query = rest.partition("?")
-    return address, sorted(pair for pair in query.split("&") if pair.startswith(("host", "port", "dbname")))

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from urllib.parse import unquote, urlsplit
 
+_WITH_PORT = re.compile(r":[0-9]+$")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _OF_CLIENTS = frozenset(
     {
@@ -101,6 +102,17 @@ def host_of(url: str) -> str:
         return host
     match = re.search(r"[?&]host=([^&]+)", url)
     return unquote(match[1]) if match else "localhost"
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """Name server and database so that two URLs of one place give the same, as far as URLs tell."""
+    address, _, query = url.partition("://")[2].rpartition("@")[2].partition("?")
+    given = dict(map(_pair, filter(None, query.split("&"))))
+    hosts = (unquote(address.partition("/")[0]) or given.get("host") or "localhost").lower().split(",")
+    ports = given.get("port", "5432" if is_postgresql(url) else "27017").split(",")
+    ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
+    server = [host if _WITH_PORT.search(host) else f"{host}:{port}" for host, port in zip(hosts, ports, strict=True)]
+    return ",".join(sorted(server)), given.get("dbname") or unquote(address.partition("/")[2])
 
 
 def _pair(given: str) -> tuple[str, str]:
