@@ -190,6 +190,9 @@ class MemoryEntities:
     async def with_parked(self) -> set[int]:
         return {entity for entity, _ in self._state.parked}
 
+    async def copied_lately(self, within: timedelta) -> set[int]:
+        return set()
+
     async def fingerprints(self) -> dict[int, str]:
         return {id_: plan.projection.fingerprint for id_, plan in self._plans.items()}
 

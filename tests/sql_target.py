@@ -80,8 +80,8 @@ def session(url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-async def waiting(url: str, doing: asyncio.Task[Any], *, locktype: str = "%") -> None:
-    """Wait until somebody waits for a lock, or what should is done."""
+async def waiting(url: str, doing: asyncio.Task[Any], *, locktype: str = "%", number: int = 1) -> None:
+    """Wait until so many wait for a lock, or what should is done."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         while not doing.done():
             found = await connection.execute(
@@ -89,6 +89,6 @@ async def waiting(url: str, doing: asyncio.Task[Any], *, locktype: str = "%") ->
                 " AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())",
                 [locktype],
             )
-            if (await found.fetchone() or (0,))[0]:
+            if (await found.fetchone() or (0,))[0] >= number:
                 return
             await asyncio.sleep(0.02)

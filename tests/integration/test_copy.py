@@ -307,6 +307,20 @@ async def test_tables_that_foreign_keys_join_are_declared_together(orders) -> No
         await orders.settled()
 
 
+async def test_an_order_waits_for_its_lines_that_are_copied_alone_however_long_that_takes(orders, monkeypatch) -> None:
+    monkeypatch.setattr("syncline.relay.conflicts.STUCK_SECONDS", 0.1)
+    await orders.copy(names=["tag", "orders"])
+    with pytest.raises(Killed):
+        await orders.copy(names=["line"], wrap=killed_at("before the copy", 3))
+    async with orders.worker():
+        orders.sql("DELETE FROM orders WHERE id = 7")
+        tries = lambda: len([done for done in orders.seen.batches if done.entity == "orders"])  # noqa: E731
+        await until(lambda: tries() >= 8 or orders.parked(), what=lambda: f"{tries()} tries")
+        assert orders.parked() == {}
+        await orders.copy(names=["line"])
+        await orders.settled()
+
+
 async def test_who_begins_anew_loses_no_row_that_a_delete_takes_along(orders) -> None:
     await orders.copy(names=["orders"])
     with pytest.raises(Killed):

@@ -148,6 +148,55 @@ async def test_without_a_number_for_its_locks_nothing_is_written_and_the_next_re
         assert on.rows("things") == [(1, "locked")]
 
 
+async def test_another_number_is_drawn_when_no_batch_holds_lanes_by_the_old_one(database):
+    """An announcement locks by the number that stands there: it would not wait for such a batch."""
+    async with stage(database, TABLE, tables=["things"]) as on:
+        with session(database) as old:
+            old.execute(ENTER)
+            old.execute("INSERT INTO things VALUES (1, 'old')")
+            on.run("DELETE FROM syncline_target.link")
+            drawing = asyncio.create_task(on.target.prepare([]))
+            await waiting(database, drawing, locktype="relation")
+            assert not drawing.done()
+            old.commit()
+            with contextlib.suppress(TargetUnavailableError):
+                await drawing
+        await on.target.prepare([])
+        assert await on.target.announce({0: 2}) == {0}
+        await on.target.write({0: 2}, [on.changes("things", gone=[1])])
+        assert on.rows("things") == []
+
+
+async def test_a_delete_runs_after_every_older_upsert_whichever_statement_that_has_come_to(database):
+    """The old owner's batch has written its row and not committed: a delete does not see it, and may not run yet."""
+    stops = """
+        CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_advisory_xact_lock(CASE TG_OP WHEN 'INSERT' THEN 101 ELSE 102 END);
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER stop AFTER INSERT OR DELETE ON things EXECUTE FUNCTION stop()
+    """
+
+    async def taken_over() -> None:
+        await on.target.announce({0: 2, 5: 2})
+        await on.target.write({0: 2, 5: 2}, [on.changes("things", gone=[1])])
+
+    async with stage(database, TABLE, stops, tables=["things"]) as on:
+        with session(database) as puts, session(database) as deletes:
+            puts.execute("SELECT pg_advisory_lock(101)")
+            deletes.execute("SELECT pg_advisory_lock(102)")
+            old = asyncio.create_task(on.put("things", (1, "old")))
+            await waiting(database, old, locktype="advisory")
+            new = asyncio.create_task(taken_over())
+            await waiting(database, new, locktype="advisory", number=2)
+            puts.execute("SELECT pg_advisory_unlock(101)")
+            with contextlib.suppress(LaneLostError):  # or its session was ended by the new owner
+                await old
+            deletes.execute("SELECT pg_advisory_unlock(102)")
+            await new
+        assert on.rows("things") == []
+
+
 async def test_a_fence_of_an_older_release_is_replaced(database):
     async with stage(database, TABLE, tables=["things"]) as on:
         on.run(

@@ -53,8 +53,17 @@ ALTERED = f"{TESTS}/test_split_schema_changes.py"
 SQL = "syncline/engines/postgres/target"
 SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
+TARGET_KEYS = "tests/cases/test_target_keys.py"
 SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
+ENTERED_FIRST = (
+    "await connection.execute(self._control.enter, self._control.entering(lanes))\n"
+    "for statement, values in parts:\n    await connection.execute(statement, values)"
+)
+ENTERED_LAST = (
+    "for statement, values in parts:\n    await connection.execute(statement, values)\n"
+    "await connection.execute(self._control.enter, self._control.entering(lanes))"
+)
 WAITED_AGAIN = "self._waits[record] = self._waits.get(record, 0) + 1"
 IN_THE_WAY = "tests/unit/test_rows_in_the_way.py"
 SWITCH = "syncline/split/switching"
@@ -260,6 +269,19 @@ MUTANTS: Sequence[Mutant] = (
         "announcement-not-heeded",
         "a lane is held though the target was not told its epoch",
         [Swap(f"{RELAY}/leases.py", "Leases._acquire", "{lane: taken[lane] for lane in announced}", "taken")],
+        [f"{PROTOCOL}::test_nothing_is_written_before_the_epoch_stands_in_the_target"],
+    ),
+    Mutant(
+        "marks-read-before-announcement",
+        "a lane's marks are read while its epoch is being announced",
+        [
+            Swap(
+                f"{RELAY}/leases.py",
+                "Leases._acquire",
+                "announced = await self._target.announce(taken)",
+                "self.held.update(taken)\nself.grown += 1\nannounced = await self._target.announce(taken)",
+            )
+        ],
         [f"{PROTOCOL}::test_nothing_is_written_before_the_epoch_stands_in_the_target"],
     ),
     Mutant(
@@ -2107,6 +2129,54 @@ MUTANTS: Sequence[Mutant] = (
         [f"{SQL_FENCE}::test_without_a_number_for_its_locks_nothing_is_written_and_the_next_renewal_draws_one"],
     ),
     Mutant(
+        "sql-redrawn-at-once",
+        "another number for the locks is drawn while batches hold lanes by the old one",
+        [Swap(f"{SQL}/fence.py", "Control.prepare", "missing = ('no_batches', 'draw')", "missing = ('draw',)")],
+        [f"{SQL_FENCE}::test_another_number_is_drawn_when_no_batch_holds_lanes_by_the_old_one"],
+    ),
+    Mutant(
+        "sql-compared-last",
+        "nobody waits: a batch's last statement sets its lanes' epochs, unless higher ones stand there",
+        [
+            Swap(f"{SQL}/fence.py", "Control._raise", "where = {'lane': lane}", "return True"),
+            Swap(f"{SQL}/writing.py", "Writing._at_once", ENTERED_FIRST, ENTERED_LAST),
+            Swap(
+                f"{SQL}/fence.sql",
+                "enter",
+                "PERFORM pg_advisory_xact_lock_shared(link, o.lane) FROM (SELECT unnest(lanes) AS lane ORDER BY 1) AS o;",
+                "INSERT INTO {schema}.lane_epoch AS l SELECT * FROM unnest(lanes, epochs)"
+                " ON CONFLICT (lane) DO UPDATE SET epoch = greatest(l.epoch, excluded.epoch);",
+            ),
+        ],
+        [f"{SQL_FENCE}::test_a_delete_runs_after_every_older_upsert_whichever_statement_that_has_come_to"],
+    ),
+    Mutant(
+        "sql-keys-as-rows-have-them",
+        "a row's key is compared as its values are written, others' as a cast writes them",
+        [
+            Swap(
+                f"{SQL}/changes.py",
+                "Changes.key_of",
+                "put.id[n] if n in put.id else put.values[self.names.index(n)]",
+                "put.values[self.names.index(n)]",
+            )
+        ],
+        [f"{TARGET_KEYS}::test_rows_in_the_way_are_told_by_their_keys_whatever_writes_them"],
+    ),
+    Mutant(
+        "sql-parents-as-rows-have-them",
+        "a missing parent is named as its child's value is written",
+        [
+            Swap(
+                f"{SQL}/statements.py",
+                "orphans",
+                "sql.SQL('{}::{}::text').format(_value(column), type_of(type_))",
+                "named('u', column.name)",
+            )
+        ],
+        [f"{TARGET_KEYS}::test_what_both_sides_forbid_is_parked_soon"],
+    ),
+    Mutant(
         "sql-lock-and-epoch-at-once",
         "the epochs are read with the snapshot from before the wait for the lock",
         [Swap(f"{SQL}/fence.sql", "enter", "VOLATILE SET", "STABLE SET")],
@@ -2258,6 +2328,15 @@ MUTANTS: Sequence[Mutant] = (
         "a record that waits for another one is tried as often after a minute as at first",
         [Swap(f"{RELAY}/conflicts.py", "Conflicts._settle_named", WAITED_AGAIN, "pass")],
         [f"{IN_THE_WAY}::test_two_that_wait_for_each_other_are_parked_once_and_are_quiet_meanwhile"],
+    ),
+    Mutant(
+        "sql-copied-too-slowly",
+        "a record that waits for a table that is being copied is parked after a minute",
+        [Swap(f"{RELAY}/conflicts.py", "Conflicts._stuck", "if not any(stuck): ...", "if True: ...")],
+        [
+            f"{COPY}::test_an_order_waits_for_its_lines_that_are_copied_alone_however_long_that_takes",
+            f"{IN_THE_WAY}::test_a_record_waits_for_the_copy_of_the_others_table_however_long_that_takes",
+        ],
     ),
     Mutant(
         "sql-both-mark-each-other",

@@ -31,7 +31,8 @@ class Scene:
         self.tried: Counter[Record] = Counter()
         self.parked: Counter[Record] = Counter()
         self.reads = self.adds = 0
-        source: Any = SimpleNamespace(marks=self, records=self)
+        self.copied: dict[int, float] = {}
+        source: Any = SimpleNamespace(marks=self, records=self, journal=SimpleNamespace(entities=self))
         self.plans: Any = {number: _plan(number) for number in TABLES}
         self.conflicts = Conflicts(source, None, self.plans)  # type: ignore[arg-type]  # the target is not asked
 
@@ -40,14 +41,18 @@ class Scene:
         self.outbox += [(entity, key) for key in keys]
         self.marked.update((entity, key) for key in keys)
 
+    async def copied_lately(self, within: Any) -> set[int]:
+        assert within.total_seconds() == STUCK_SECONDS
+        return {entity for entity, ended in self.copied.items() if ended > self.now - STUCK_SECONDS}
+
     async def read(self, *_: object) -> Any:
         self.reads += 1
         return SimpleNamespace(present=lambda _: [])
 
-    async def run(self, waits_for: dict[Record, Record], *, since: dict[Record, float]) -> None:
+    async def run(self, waits_for: dict[Record, Record], *, since: dict[Record, float], until: float = MINUTES) -> None:
         """Serve marks as the pump does: those of a record that waits stay, and are held."""
         held: dict[Record, float] = {}
-        while self.now < MINUTES:
+        while self.now < until:
             free = [one for one in self.outbox if one in waits_for and held.get(one, 0) <= self.now]
             self.outbox += [one for one, at in since.items() if at <= self.now < at + TURN]
             for record in dict.fromkeys(free):
@@ -88,6 +93,16 @@ async def test_one_of_another_worker_is_marked_now_and_then(monkeypatch):
     await scene.run({USER: TEAM}, since={USER: 0.0})
     assert scene.parked == {USER: 1}
     assert 2 <= scene.marked[TEAM] <= 1 + STUCK_SECONDS / rows_in_the_way.MARKED_SECONDS
+
+
+async def test_a_record_waits_for_the_copy_of_the_others_table_however_long_that_takes(monkeypatch):
+    """Its line is gone in the source, too, and goes when the table is declared copied."""
+    scene = Scene(monkeypatch)
+    scene.copied[TEAM[0]] = MINUTES
+    await scene.run({USER: TEAM}, since={USER: 0.0}, until=MINUTES + 0.95 * STUCK_SECONDS)
+    assert (scene.outbox.count(USER), scene.parked) == (1, {}), "from the end of the copy it has its time"
+    await scene.run({USER: TEAM}, since={}, until=MINUTES + 3 * STUCK_SECONDS)
+    assert scene.parked == {USER: 1}
 
 
 async def test_a_record_that_is_written_may_be_marked_again_at_once(monkeypatch):

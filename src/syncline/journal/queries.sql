@@ -182,6 +182,9 @@ WHERE n.resolved_at IS NULL
 -- name: parked_entities
 SELECT DISTINCT entity FROM syncline.parked
 
+-- name: copied_lately
+SELECT entity FROM syncline.copy WHERE copied_at IS NULL OR copied_at > clock_timestamp() - %(within)s::interval
+
 -- name: fingerprints
 SELECT id, fingerprint FROM syncline.entity WHERE fingerprint IS NOT NULL
 

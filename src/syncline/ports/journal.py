@@ -163,6 +163,10 @@ class Entities(Protocol):
         """List the entities that have parked records."""
         ...
 
+    async def copied_lately(self, within: timedelta) -> set[int]:
+        """List the entities whose changes wait for the copy of their table, or did within a time."""
+        ...
+
     async def fingerprints(self) -> dict[int, str]:
         """Read from what each entity was last compiled, by whichever worker."""
         ...

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from syncline.errors import SourceError, SynclineError, TableLockedError
 from syncline.model.canonical import differences
 from syncline.model.mark import Hint
 from syncline.ports import Absence, Batch, Conflict, Document, Plan, Rejection, Source, Target
-from syncline.relay.rows_in_the_way import RowsInTheWay
+from syncline.relay.rows_in_the_way import RowsInTheWay, Verdict
 
 PATIENCE = 3
 """Times that a value must be found with the same rightful holder before the conflict counts as real."""
 STUCK_SECONDS = 60.0
 """How long a record waits for one that is not found, or that cannot be written: longer than most backlogs last."""
+STUCK = timedelta(seconds=STUCK_SECONDS)
 MOST = 100_000
 REFUSED_SECONDS = 10.0
 """So long a holder that could not be written is left alone: nothing is to be had by marking it again and again."""
@@ -100,9 +102,9 @@ class Conflicts:
         waiting: set[str] = set()
         outdated: list[tuple[int, str]] = []
         verdicts = await self._rows_in_the_way.judge(plan, conflicts)
-        for conflict, verdict in zip(conflicts, verdicts, strict=True):
+        stuck_ones = await self._stuck(plan, conflicts, verdicts)
+        for conflict, verdict, stuck in zip(conflicts, verdicts, stuck_ones, strict=True):
             record = plan.id, conflict.key
-            stuck = self._is_stuck(*record)
             real = verdict.rejection if verdict.rejection and self._seen_again(*record) >= PATIENCE else None
             if verdict.rejection is None and stuck:
                 real = Rejection(
@@ -119,6 +121,18 @@ class Conflicts:
                 outdated.append(verdict.outdated)
         await self._rows_in_the_way.mark(outdated)
         return rejections, waiting
+
+    async def _stuck(self, plan: Plan, conflicts: Sequence[Conflict], verdicts: Sequence[Verdict]) -> list[bool]:
+        """Tell which of them have waited for too long; those for a table that is being copied have not."""
+        stuck = [self._is_stuck(plan.id, conflict.key) for conflict in conflicts]
+        if not any(stuck):
+            return stuck
+        copied = await self._source.journal.entities.copied_lately(STUCK)
+        for place, verdict in enumerate(verdicts):
+            if stuck[place] and verdict.outdated and verdict.outdated[0] in copied:
+                stuck[place] = False
+                self._since[plan.id, conflicts[place].key] = time.monotonic()
+        return stuck
 
     def settled(self, entity: int, keys: Iterable[str]) -> None:
         """Forget the attempts of these keys: they are written, or parked for their value."""

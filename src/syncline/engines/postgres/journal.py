@@ -63,6 +63,10 @@ class SqlEntities:
         """List the entities that have parked records."""
         return {entity for (entity,) in await self._statements.all("parked_entities")}
 
+    async def copied_lately(self, within: timedelta) -> set[int]:
+        """List the entities whose changes wait for the copy of their table, or did within a time."""
+        return {entity for (entity,) in await self._statements.all("copied_lately", within=within)}
+
     async def fingerprints(self) -> dict[int, str]:
         """Read from what each entity was last compiled."""
         return dict(await self._statements.all("fingerprints"))

@@ -92,6 +92,10 @@ class MarksContract(SourceCalls):
             assert await source.journal.entities.with_parked() == ({1} if rejected else set())
         assert await self.all_marks(source) == []
 
+    async def test_no_table_is_being_copied_unless_somebody_has_begun_to(self, source: Source) -> None:
+        """And none has been of late."""
+        assert await source.journal.entities.copied_lately(timedelta(minutes=1)) == set()
+
     async def test_a_delete_is_due_again_after_the_grace_time(self, source: Source) -> None:
         """Then it is a mark of its own, once."""
         leases = await self.take_all(source)

@@ -206,15 +206,18 @@ class Careful:
     async def _orphans(
         self, connection: Connection, attempt: _Attempt, changes: Changes, reference: Reference
     ) -> list[Refusal]:
-        coming = {
-            tuple(put.values[parents.names.index(name)] for name in reference.referenced)
+        names = reference.referenced
+        along = [
+            [value for _, value in parents.values_of(put, names)]
             for parents in attempt.batch
-            if parents.table.name == reference.parent and set(reference.referenced) <= set(parents.names)
+            if parents.table.name == reference.parent and set(names) <= set(parents.names)
             for put in parents.puts
-        }
-        found = await self._rows(
-            connection, statements.orphans(changes.table, reference, changes.names), changes.puts, changes
-        )
+        ]
+        parent = next((one.table for one in attempt.batch if one.table.name == reference.parent), None)
+        coming = [parent.column(name) for name in names] if parent and along else []
+        query = statements.orphans(changes.table, reference, changes.names, coming=coming)
+        values = column_texts(changes.table, changes.names, [put.values for put in changes.puts])
+        found = await connection.execute(query, values + key_texts(along) if coming else values)
         return [
             Refusal(
                 changes.table.name,
@@ -226,8 +229,7 @@ class Careful:
                 tuple(other),
                 changes.values_of(changes.puts[number - 1], reference.columns),
             )
-            for number, other in found
-            if tuple(other) not in coming
+            for number, other in await found.fetchall()
         ]
 
     async def _children(
@@ -242,7 +244,6 @@ class Careful:
         query = statements.children(changes.table, reference, key, but=but)
         keys = key_texts([gone.values for gone in changes.gone])
         rows = await connection.execute(query, keys + key_texts(going) if but else keys)
-        referenced = changes.table.key == reference.referenced
         return [
             Refusal(
                 changes.table.name,
@@ -252,9 +253,9 @@ class Careful:
                 reference.child,
                 key,
                 tuple(other),
-                tuple(zip(reference.columns, gone.values, strict=True)) if referenced else (),
+                tuple(zip(reference.columns, held, strict=True)),
             )
-            for number, other in await rows.fetchall()
+            for number, other, held in await rows.fetchall()
             if (gone := changes.gone[number - 1])
         ]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from syncline.engines.postgres.target.tables import Table
@@ -12,6 +13,7 @@ from syncline.model.entity import TableName
 from syncline.ports import Rejection
 
 Value = str | None
+_UNKNOWN: Mapping[str, Value] = MappingProxyType({})
 _SPECIAL = re.compile(r'[{}"\\\s,]')
 
 
@@ -22,6 +24,8 @@ class Put(NamedTuple):
     """The key's text, as marks have it."""
     values: Sequence[Value]
     """In the order of ``Changes.names``."""
+    id: Mapping[str, Value] = _UNKNOWN
+    """The key's columns, as casts to text write them: output functions of boolean, char(n), inet differ."""
 
 
 class Gone(NamedTuple):
@@ -74,8 +78,8 @@ class Changes:
         return tuple((name, put.values[self.names.index(name)]) for name in columns)
 
     def key_of(self, put: Put) -> tuple[Value, ...]:
-        """Take the key's values out of a row."""
-        return tuple(put.values[self.names.index(name)] for name in self.table.key)
+        """Give a row's key, in the words in which the target is asked for others' keys."""
+        return tuple(put.id[n] if n in put.id else put.values[self.names.index(n)] for n in self.table.key)
 
 
 @dataclass(frozen=True, slots=True)

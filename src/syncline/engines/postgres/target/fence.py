@@ -13,7 +13,7 @@ from syncline.errors import PrivilegeError, TargetUnavailableError
 from syncline.ports import Beat
 from syncline.postgres.sql import blocks
 
-DDL: tuple[str, ...] = ("schema", "link", "lane_epoch", "heartbeat", "probe_table", "draw", "enter")
+DDL: tuple[str, ...] = ("schema", "link", "lane_epoch", "heartbeat", "probe_table", "no_batches", "draw", "enter")
 LOST = "SL001"
 """SQLSTATE of a batch whose lanes are another worker's."""
 WAIT_SECONDS = 2
@@ -50,10 +50,16 @@ class Control:
             if await self._is_there(connection):
                 if await self._is_drawn(connection):
                     return
-                missing = ("draw",)
+                missing = ("no_batches", "draw")
             try:
+                await connection.execute(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
                 for name in missing:
                     await connection.execute(self._block(name))
+            except psycopg.errors.LockNotAvailable as error:
+                raise TargetUnavailableError(
+                    f"batches hold the target's lanes by a number that is no more in {self.schema}.link",
+                    hint="another one is drawn once they have ended",
+                ) from error
             except psycopg.errors.InsufficientPrivilege as error:
                 raise PrivilegeError(
                     f"the target's schema {self.schema} cannot be created: {first_line(error)}",

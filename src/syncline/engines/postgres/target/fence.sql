@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS {schema}.heartbeat (
 -- name: probe_table
 CREATE TABLE IF NOT EXISTS {schema}.probe (one boolean PRIMARY KEY DEFAULT true CHECK (one), count bigint NOT NULL)
 
+-- name: no_batches
+-- Before another number is drawn: a batch has read `link` in its transaction, so this waits for all that hold locks by the old one.
+LOCK TABLE {schema}.link IN ACCESS EXCLUSIVE MODE
+
 -- name: draw
 INSERT INTO {schema}.link DEFAULT VALUES ON CONFLICT DO NOTHING
 

@@ -138,16 +138,21 @@ def as_text(of: str, name: str) -> sql.Composed:
     return sql.SQL("{}::text").format(named(of, name))
 
 
+def _written(of: str, name: str) -> sql.Composed:
+    """As the type's output function writes it; a cast may write something else."""
+    return sql.SQL("pg_catalog.format('%%s', {})").format(named(of, name))
+
+
 def _numbered(columns: Sequence[Column]) -> sql.Composed:
     arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns))
     names = _names([column.name for column in columns])
     return sql.SQL("unnest({}) WITH ORDINALITY AS u ({}, syncline_row)").format(arrays, names)
 
 
-def orphans(table: Table, reference: Reference, names: Sequence[str]) -> sql.Composed:
-    """Find rows whose parent is missing: number of the row (from 1), what it refers to as texts.
+def orphans(table: Table, reference: Reference, names: Sequence[str], *, coming: Sequence[Column] = ()) -> sql.Composed:
+    """Find rows whose parent is missing: number of the row (from 1), what it refers to as texts, as keys have them.
 
-    Parents that come with the same batch are asked for by the caller. Parameters: as of ``upsert``.
+    Parameters: as of ``upsert``; with ``coming``, the columns that are referred to, those of parents that come along.
     """
     columns = table.written(names)
     mine = [table.column(name) for name in reference.columns]
@@ -158,22 +163,33 @@ def orphans(table: Table, reference: Reference, names: Sequence[str]) -> sql.Com
         ]
     )
     known = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(named("u", c.name)) for c in mine])
+    keys = [
+        sql.SQL("{}::{}::text").format(_value(column), type_of(type_))
+        for column, type_ in zip(mine, reference.types, strict=True)
+    ]
+    pairs = zip(coming, mine, strict=True) if coming else ()
+    same = [sql.SQL("{} = {}").format(_value(parent, "g"), _value(column)) for parent, column in pairs]
+    along = sql.SQL(" AND NOT EXISTS (SELECT FROM {} WHERE {})").format(
+        _arrays(coming, "g") if coming else sql.SQL(""), sql.SQL(" AND ").join(same)
+    )
     return sql.SQL(
-        "SELECT u.syncline_row, ARRAY[{}] FROM {} WHERE {} AND NOT EXISTS (SELECT FROM {} AS p WHERE {})"
+        "SELECT u.syncline_row, ARRAY[{}] FROM {} WHERE {} AND NOT EXISTS (SELECT FROM {} AS p WHERE {}){}"
     ).format(
-        _names([column.name for column in mine], "u"),
+        sql.SQL(", ").join(keys),
         _numbered(columns),
         known,
         table_of(reference.parent),
         there,
+        along if coming else sql.SQL(""),
     )
 
 
 def children(
     table: Table, reference: Reference, child_key: Sequence[str], *, but: Sequence[Column] = ()
 ) -> sql.Composed:
-    """Find rows that something refers to: number of the row (from 1), key of one that does as texts.
+    """Find rows that something refers to: number of the row (from 1), key of one that does, what it refers by as it is.
 
+    The key as keys have it, the other columns as their output functions write them, which rows are read by.
     Parameters: as of ``delete``; with ``but``, the columns of the children's key, those of children that do not count.
     """
     key = _key_columns(table)
@@ -185,9 +201,11 @@ def children(
     )
     others = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} WHERE {})").format(_arrays(but, "g"), _same(but, "c", "g"))
     return sql.SQL(
-        "SELECT DISTINCT ON (u.syncline_row) u.syncline_row, ARRAY[{}] FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}{}"
+        "SELECT DISTINCT ON (u.syncline_row) u.syncline_row, ARRAY[{}], ARRAY[{}]"
+        " FROM {} JOIN {} AS t ON {} JOIN {} AS c ON {}{}"
     ).format(
         sql.SQL(", ").join([as_text("c", name) for name in child_key]),
+        sql.SQL(", ").join([_written("c", name) for name in reference.columns]),
         _numbered(key),
         table_of(table.name),
         _same(key),

@@ -214,7 +214,7 @@ class SqlTarget:
             return Changes(
                 table,
                 names,
-                [Put(state.key, tuple(state.body.values())) for state in states],
+                [Put(state.key, tuple(state.body.values()), state.id) for state in states],
                 [Gone(one.key, [one.id[name] for name in table.key]) for one in batch.deletes],
             )
         except KeyError as error:
