@@ -59,6 +59,8 @@ class Stub:
         self.paused = paused
         self.verified = 0
         self.fails = ""
+        self.brings = set(urls)
+        """The sides whose rows may be asked for; another one is an error in the coordinator."""
         self.refused = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -79,6 +81,7 @@ class Stub:
         return bool(rows[0][0])
 
     async def verify_tail(self, source: str, target: str) -> None:
+        assert source in self.brings, f"{target} waits for rows of {source}"
         self.verified += 1
         if self.fails:
             raise SwitchError(self.fails)
@@ -194,8 +197,13 @@ async def child(urls: dict[str, str], goal: str, at: Step, how: str = "KILL", le
 
 
 async def _child(urls: dict[str, str], goal: str, at: int, how: str, lease: float) -> None:
+    stopped: list[Step] = []
+
     def told(step: Step) -> None:
+        if stopped:  # it was overtaken while it stood still: what it goes on with is a decision of its own
+            sys.exit(f"the coordinator that was stopped before {stopped[0].name} went on to {step.name}")
         if step == at:
+            stopped.append(step)
             signal.raise_signal(getattr(signal, f"SIG{how}"))
 
     stage = Stage(urls, timedelta(seconds=lease))
