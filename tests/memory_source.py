@@ -280,6 +280,9 @@ class MemoryJournal:
         self.entities = MemoryEntities(state, plans)
         self.tasks = MemoryTasks(state, worker, marks)
 
+    async def foreign_rules(self) -> Sequence[str]:
+        return ()
+
     async def rotate_history(self, keep: timedelta) -> None: ...
 
 

@@ -148,6 +148,10 @@ class UnsuitableSourceError(SourceError):
     """The server is too old to be a source."""
 
 
+class HinderedError(SourceUnavailableError):
+    """Something that somebody has put on Syncline's own tables refuses what a worker writes."""
+
+
 class SourceChangedError(SourceError):
     """The source is no longer the server that this worker knew: restarted, failed over or restored."""
 

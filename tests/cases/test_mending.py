@@ -23,6 +23,7 @@ from syncline.insight.status import read_status
 from syncline.journal import tables
 from syncline.model.thresholds import Health
 from syncline.relay import keeper
+from syncline.relay import worker as worker_
 from syncline.relay.worker import Worker
 from tests.relay import Relay, entity, relayed, until
 
@@ -373,3 +374,55 @@ async def test_a_rule_on_notices_beside_one_on_marks_stops_no_worker_either(
         relay.sql("INSERT INTO a VALUES (2)")
         await until(lambda: [*relay.documents(ENTITIES[0])] == ["2"])
     assert {*map(id, opened)} <= {*map(id, closed)}
+
+
+RAISES = """CREATE FUNCTION nope() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'not today, %', clock_timestamp() USING ERRCODE = '{}'; END $$"""
+HINDRANCES = {
+    "acknowledgements": ("P0001", ["DELETE ON syncline.outbox"]),
+    "leases": ("42501", ["UPDATE ON syncline.lane", "UPDATE OR INSERT ON syncline.worker"]),
+    "what is parked or deferred, and notices": ("42P01", ["INSERT ON syncline.deferred", "INSERT ON syncline.notice"]),
+}
+
+
+@pytest.mark.parametrize("what", HINDRANCES)
+async def test_a_trigger_of_somebody_s_that_refuses_what_workers_write_ends_none(
+    relay: Relay, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named once, whatever the error says; writers go on; all goes on by itself when it is taken away."""
+    monkeypatch.setattr(worker_, "HINDERED_PAUSE", timedelta(seconds=0.1))
+    state, events = HINDRANCES[what]
+    names = [f"mine_{number}" for number in range(len(events))]
+    relay.sql("INSERT INTO a VALUES (1)")
+    async with relay.worker() as worker:
+        await until(lambda: [*relay.documents(ENTITIES[0])] == ["1"])
+        relay.sql(RAISES.format(state))
+        for name, event in zip(names, events, strict=True):
+            relay.sql(f"CREATE TRIGGER {name} BEFORE {event} FOR EACH ROW EXECUTE FUNCTION nope()")
+        relay.sql("DELETE FROM a WHERE id = 1; INSERT INTO a VALUES (2)")
+        sessions = len(relay.seen.outages)
+        await until(lambda: len(relay.seen.outages) > sessions + 2)
+        assert all(f"trigger {names[0]} on syncline." in said for _, said in relay.seen.outages[sessions:])
+        relay.sql("INSERT INTO a VALUES (3)")
+        named = [
+            said for _, said in relay.sql(NOTICES, "SchemaDamaged") if "what workers write there is refused" in said
+        ]
+        assert len(named) == ("syncline.notice" not in events[-1])
+        for name, event in zip(names, events, strict=True):
+            relay.sql(f"DROP TRIGGER {name} ON {event.split()[-1]}")
+        await relay.equal()
+        await until(lambda: not relay.sql(NOTICES, "SchemaDamaged"))
+        await _healthy(relay)
+        assert worker._pump is not None
+
+
+async def test_a_worker_waits_for_the_installation_that_puts_our_schema_back(relay: Relay) -> None:
+    async with relay.worker() as worker:
+        relay.sql("INSERT INTO a VALUES (1)")
+        await relay.drained()
+        relay.sql("DROP TABLE syncline.outbox CASCADE; INSERT INTO a VALUES (2)")
+        await until(lambda: any("dropped table syncline.outbox" in said for _, said in relay.seen.outages))
+        assert worker._pump is None
+        await relay.install(backfill=True)
+        await relay.equal(tasks=True)
+        await _healthy(relay)

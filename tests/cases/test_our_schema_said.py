@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from syncline.cli.main import app
 from syncline.errors import DamagedError
+from syncline.relay import worker
 from tests.relay import Relay, relayed, until
 
 PUT_BACK = "`syncline install` puts it back"
@@ -83,15 +84,19 @@ async def relay(database: str) -> AsyncIterator[Relay]:
 
 
 @pytest.mark.parametrize("what", ["table syncline.outbox", "table syncline.entity", "column syncline.lane.epoch"])
-async def test_a_running_worker_says_it_and_the_next_one_goes_on_where_it_is_put_back(relay: Relay, what: str) -> None:
+async def test_a_running_worker_says_it_and_the_next_one_goes_on_where_it_is_put_back(
+    relay: Relay, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "DAMAGED_SECONDS", 0.1)
+
     async def damaged() -> None:
-        async with relay.worker() as worker:
+        async with relay.worker() as running:
             relay.sql("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 20) AS n")
             await relay.drained()
             relay.sql(DROPS[what])
             relay.sql("UPDATE item SET qty = 1")
             relay.sql("DELETE FROM item WHERE id = 3")
-            await until(lambda: worker._pump is None, seconds=30)
+            await until(lambda: running._pump is None, seconds=30)
 
     with pytest.raises(DamagedError, match=f"another tool has dropped {what}") as error:
         await damaged()

@@ -11,7 +11,7 @@ from syncline.engines.postgres.waker import PostgresWaker
 from syncline.errors import SourceError, StalePlanError
 from syncline.relay.idle import Idler
 from syncline.relay.reader import Reader
-from syncline.relay.worker import Strikes
+from syncline.relay.trouble import Strikes
 from tests.relay import Relay, entity, relayed, until
 
 WAKE_LOCK = (1398361667, 1)

@@ -1038,6 +1038,25 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MENDING}::test_a_running_worker_says_what_of_ours_is_gone_until_it_is_put_back"],
     ),
     Mutant(
+        "hindered-and-gone",
+        "a trigger of somebody's on our tables ends the worker",
+        [Swap("syncline/relay/trouble.py", "hindrance", "hindered(rules) if rules else None", "None")],
+        [f"{MENDING}::test_a_trigger_of_somebody_s_that_refuses_what_workers_write_ends_none"],
+    ),
+    Mutant(
+        "damage-ends-at-once",
+        "a worker ends while an installation puts our schema back",
+        [
+            Swap(
+                "syncline/relay/worker.py",
+                "Worker._bears",
+                "self._connected and now - self._damaged_at < DAMAGED_SECONDS",
+                "False",
+            )
+        ],
+        [f"{MENDING}::test_a_worker_waits_for_the_installation_that_puts_our_schema_back"],
+    ),
+    Mutant(
         "beats-wait-for-mending",
         "a worker that mends renews no lease meanwhile",
         [

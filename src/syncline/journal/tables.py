@@ -102,6 +102,11 @@ async def odd_outbox(conn: AsyncConnection[Any]) -> str | None:
     return None
 
 
+async def foreign_rules(conn: AsyncConnection[Any]) -> list[str]:
+    """Name the triggers and rules that somebody has put on our tables; also where row-level security is on."""
+    return [row["rule"] for row in await _rows(conn, "foreign_rules")]
+
+
 async def has_pglogical(conn: AsyncConnection[Any]) -> bool:
     """Tell whether a subscription of pglogical writes into this database."""
     there = await _rows(conn, "pglogical_there")

@@ -55,14 +55,29 @@ SELECT md5(concat_ws('/', n.nspacl,
     (SELECT string_agg(d.oid::text, ',' ORDER BY d.oid) FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = o.oid),
     (SELECT string_agg(i.indexrelid::text, ',' ORDER BY i.indexrelid) FROM pg_catalog.pg_index AS i WHERE i.indrelid = o.oid),
     (SELECT string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint AS k WHERE k.conrelid = o.oid),
-    (SELECT string_agg(t.oid::text, ',' ORDER BY t.oid) FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = o.oid),
-    (SELECT string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = o.oid),
+    (SELECT string_agg(concat_ws(':', t.oid, t.xmin), ',' ORDER BY t.oid)
+     FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid WHERE c.relnamespace = n.oid AND t.tgparentid = 0),
+    (SELECT string_agg(r.oid::text, ',' ORDER BY r.oid)
+     FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = n.oid),
     (SELECT s.xmin::text FROM pg_catalog.pg_sequence AS s WHERE s.seqrelid = pg_catalog.to_regclass('syncline.outbox_seq_seq')))) AS md5
 FROM pg_catalog.pg_namespace AS n LEFT JOIN pg_catalog.pg_class AS o ON o.relnamespace = n.oid AND o.relname = 'outbox'
 WHERE n.nspname = 'syncline'
 
 -- name: markable
 SELECT syncline.markable()
+
+-- name: foreign_rules
+-- What can refuse, or leave undone, what a worker writes. (A constraint that does says so by itself, in its error.)
+SELECT format('%%s on %%I.%%I', f.what, n.nspname, c.relname) AS rule
+FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid CROSS JOIN LATERAL (
+    SELECT 'trigger ' || t.tgname AS what FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgparentid = 0
+      AND NOT (p.pronamespace = n.oid AND p.proname = 'remember_trace')
+    UNION ALL SELECT 'rule ' || r.rulename FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
+    UNION ALL SELECT 'row-level security' WHERE c.relrowsecurity
+) AS f
+WHERE n.nspname = 'syncline' AND c.relkind IN ('r', 'p')
+ORDER BY 1
 
 -- name: owner_shut_out
 -- Triggers mark as the owner of their functions, who may be another role than the one that looks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -32,3 +33,8 @@ class Notice(StrEnum):
     TASK_FAILED = "TaskFailed"
     TRACING_STOPPED = "TracingStopped"
     VERIFY_FAILED = "VerifyFailed"
+
+
+def hindered(rules: Sequence[str]) -> str:
+    """Say what keeps workers from writing into our tables; the same words for as long as it is the same."""
+    return f"{', '.join(rules)}: what workers write there is refused, and changes wait; take that away"

@@ -211,6 +211,10 @@ class Journal(Protocol):
         """Backfills and sweeps."""
         ...
 
+    async def foreign_rules(self) -> Sequence[str]:
+        """Name what somebody has put on our tables that may refuse what a worker writes, as far as that is known."""
+        ...
+
     async def rotate_history(self, keep: timedelta) -> None:
         """Make room for what is applied today and tomorrow, remove what is older than ``keep``. Idempotent."""
         ...

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,9 @@ from syncline.config.settings import Settings
 from syncline.ending import Group, end
 from syncline.errors import (
     DamagedError,
+    HinderedError,
     NotInstalledError,
+    PrivilegeError,
     SourceChangedError,
     SourceError,
     SourceUnavailableError,
@@ -27,14 +29,19 @@ from syncline.model.mark import Hint
 from syncline.model.notice import Notice
 from syncline.ports import Identity, Mend, Plans, Source, Target
 from syncline.relay.clock import Backoff
-from syncline.relay.keeper import Keeper, refused
+from syncline.relay.keeper import Keeper
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
 from syncline.relay.restores import Restores
+from syncline.relay.trouble import Strikes, gravest, hindrance, is_retryable
 from syncline.telemetry.observer import Observer, Started, Stopped, Unavailable
 
 MENDS = 5
 """So often in a row our schema is put back; then the worker ends."""
+DAMAGED_SECONDS = 15.0
+"""How long a worker that was at work waits for an installation to put our schema back; then it ends."""
+HINDERED_PAUSE = timedelta(seconds=1)
+"""Between sessions that end because somebody's rule refuses what is written into our tables."""
 STOP_SECONDS = 2.0
 """How long a stop waits for what is under way."""
 LAST_BEAT_SECONDS = 0.5
@@ -89,6 +96,7 @@ class Worker:
         self._background = background
         self._mend = mend
         self._mends = 0
+        self._damaged_at: float | None = None
         self._stopping = asyncio.Event()
         self._pump: Pump | None = None
         self._known: Identity | None = None
@@ -134,45 +142,49 @@ class Worker:
             try:
                 await self._session(backoff)
             except (BaseExceptionGroup, SynclineError) as raised:
-                error = _gravest(raised)
+                error = gravest(raised)
                 connected = self._connected or self._stopping.is_set()
-                if not _is_retryable(error) or not connected:
+                if not is_retryable(error) or not connected:
                     error = await self._cause(error)
-                    if not (connected and _is_retryable(error)) and not await self._mended(error):
+                    if not (connected and is_retryable(error)) and not await self._bears(error):
                         raise error from raised
                 assert isinstance(error, SynclineError)  # noqa: S101  else it was raised
                 await self._pause(error, backoff)
 
     async def _cause(self, error: BaseException) -> BaseException:
         """Say what is behind an error: where something of ours is missing, any statement may fail for it."""
-        if isinstance(error, (SourceError, NotInstalledError)) and self._connected:
-            try:
-                source = await self._open()
-                try:
-                    if isinstance(error, SourceError) and error.of_our_tables:
-                        with suppress(SynclineError):  # the notice may be refused by the same rule
-                            await source.journal.notices.leave(Notice.SCHEMA_DAMAGED, "critical", refused(error))
-                finally:
-                    with suppress(SynclineError):
-                        await source.close()
-            except DamagedError as damage:
-                return damage
-            except SynclineError:
-                return error  # whatever it is, the first error says more
-            if isinstance(error, NotInstalledError):
-                return SourceUnavailableError(f"{error.message}; what it was is there again")
-            if isinstance(error, SourceError) and error.of_our_tables:
-                return SourceUnavailableError(error.message)  # until it is taken away; the notice names it
+        if not isinstance(error, (SourceError, PrivilegeError, NotInstalledError)) or not self._connected:
+            return error
+        try:
+            source = await self._open()
+        except DamagedError as damage:
+            return damage
+        except SynclineError:
+            return error  # whatever it is, the first error says more
+        try:
+            if (said := await hindrance(source, error)) is not None:
+                with suppress(SynclineError):  # the notice may be refused by the same rule
+                    await source.journal.notices.leave(Notice.SCHEMA_DAMAGED, "critical", said)
+                return HinderedError(f"{error.message} ({said})")  # until it is taken away
+        finally:
+            with suppress(SynclineError):
+                await source.close()
+        if isinstance(error, NotInstalledError):
+            return SourceUnavailableError(f"{error.message}; what it was is there again")
         return error
 
-    async def _mended(self, error: BaseException) -> bool:
-        """Put back what of ours another tool has dropped, where the settings say so; tell whether to go on."""
-        if not isinstance(error, DamagedError) or self._mend is None or self._mends >= MENDS:
+    async def _bears(self, error: BaseException) -> bool:
+        """Tell whether to go on though something of ours is missing; put it back where the settings say so."""
+        if not isinstance(error, DamagedError):
             return False
-        self._mends += 1
-        with suppress(SynclineError):  # the next session says whether it helped
-            await self._mend()
-        return True
+        if self._mend is not None and self._mends < MENDS:
+            self._mends += 1
+            with suppress(SynclineError):  # the next session says whether it helped
+                await self._mend()
+            return True
+        now = time.monotonic()
+        self._damaged_at = self._damaged_at or now
+        return self._connected and now - self._damaged_at < DAMAGED_SECONDS
 
     async def _open(self) -> Source:
         settings = self._settings.source
@@ -189,7 +201,7 @@ class Worker:
             self._strikes.add(error.entity, error.message)
         if isinstance(error, SourceChangedError):
             self._known = None  # noticed; what it means, the beats will tell
-        pause = backoff.next()
+        pause = max(backoff.next(), HINDERED_PAUSE) if isinstance(error, HinderedError) else backoff.next()
         self._observer.tell(Unavailable("source", error, pause))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), pause.total_seconds())
@@ -199,7 +211,7 @@ class Worker:
         try:
             self._known = source.identity
             self._connected = True
-            self._mends = 0
+            self._mends, self._damaged_at = 0, None
             plans = await self._compile(source)
             await self._serve(source, plans, backoff)
         finally:
@@ -304,46 +316,3 @@ class Worker:
 def own_name() -> str:
     """Name this process as operators find it: by host and pid."""
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-class Strikes:
-    """Entities whose states could not be read though they were just compiled: they stand back, the others go on."""
-
-    def __init__(self, *, seconds: float = 30.0) -> None:
-        self._seconds = seconds
-        self._strikes: dict[int, tuple[int, float, str]] = {}
-
-    def add(self, entity: int, reason: str) -> None:
-        """Count one."""
-        count, when, _ = self._strikes.get(entity, (0, 0.0, ""))
-        recent = time.monotonic() - when < 2 * self._seconds
-        self._strikes[entity] = (count + 1 if recent else 1, time.monotonic(), reason)
-
-    def stopped(self) -> Mapping[int, str]:
-        """List the entities that stand back in the next session."""
-        now = time.monotonic()
-        return {
-            entity: reason
-            for entity, (count, when, reason) in self._strikes.items()
-            if count > 1 and now - when < self._seconds
-        }
-
-    def due(self) -> float | None:
-        """Give the time (monotonic) at which the first of them is to be tried again."""
-        now = time.monotonic()
-        ends = [when + self._seconds for count, when, _ in self._strikes.values() if count > 1]
-        return min((end for end in ends if end > now), default=None)
-
-
-def _is_retryable(error: BaseException) -> bool:
-    return isinstance(error, SynclineError) and error.retryable
-
-
-def _gravest(raised: BaseException) -> BaseException:
-    """Take the one error out of a group that decides what to do: a defect, else what waiting does not mend."""
-    if not isinstance(raised, BaseExceptionGroup):
-        return raised
-    errors = [_gravest(error) for error in raised.exceptions]
-    defects = [error for error in errors if not isinstance(error, SynclineError)]
-    final = [error for error in errors if isinstance(error, SynclineError) and not error.retryable]
-    return (defects or final or errors)[0]

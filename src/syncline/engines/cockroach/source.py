@@ -128,6 +128,10 @@ class CockroachLanes(SqlLanes):
 class CockroachJournal(SqlJournal):
     """Its history is one table."""
 
+    async def foreign_rules(self) -> Sequence[str]:
+        """Name none: its catalog does not say whose a trigger is."""
+        return ()
+
     async def rotate_history(self, keep: timedelta) -> None:
         """Delete what is older, in small transactions."""
         values: Mapping[str, Any] = {"keep": keep, "limit": FORGET}

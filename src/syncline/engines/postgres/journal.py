@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from syncline.engines.postgres.lanes import SqlLanes
@@ -11,6 +11,7 @@ from syncline.journal.declared import declaration_digest
 from syncline.journal.named import Statements
 from syncline.journal.notices import leave_notice
 from syncline.journal.registry import installed, known_columns
+from syncline.journal.tables import foreign_rules
 from syncline.model.notice import Notice
 from syncline.ports import Entities, Lanes, Notices, Plan, Plans, Tasks
 from syncline.postgres.catalog import fingerprint
@@ -123,6 +124,11 @@ class SqlJournal:
     def tasks(self) -> Tasks:
         """Backfills and sweeps."""
         return self._tasks
+
+    async def foreign_rules(self) -> Sequence[str]:
+        """Name triggers, rules and row-level security that somebody has put on our tables."""
+        with translated():
+            return await foreign_rules(self._statements.connection)
 
     async def rotate_history(self, keep: timedelta) -> None:
         """Make the partitions for today and tomorrow, drop the old ones."""

@@ -6,7 +6,7 @@ import time
 
 from syncline.journal import tables
 from syncline.journal.parts import missing_parts, what_is_wrong
-from syncline.model.notice import Notice
+from syncline.model.notice import Notice, hindered
 from syncline.ports import Notices
 from syncline.postgres.connection import Connection, translated
 
@@ -51,6 +51,7 @@ class OurSchema:
             now = await tables.clock(connection)
             lacking = await missing_parts(connection)
             odd = None if lacking else await tables.odd_outbox(connection)
+            rules = await tables.foreign_rules(connection)
         self.lacks = bool(lacking)
         told: list[str] = []
         if lacking:
@@ -61,4 +62,5 @@ class OurSchema:
             await self._notices.leave(Notice.SCHEMA_DAMAGED, "warning", told[0])
         self.amiss = bool(told)
         with translated():
-            await tables.resolve(connection, Notice.SCHEMA_DAMAGED, told, before=now)
+            still = [*told, hindered(rules)] if rules else told  # a worker that was kept from its work has said so
+            await tables.resolve(connection, Notice.SCHEMA_DAMAGED, still, before=now)
