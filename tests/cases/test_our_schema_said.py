@@ -87,7 +87,7 @@ async def relay(database: str) -> AsyncIterator[Relay]:
 async def test_a_running_worker_says_it_and_the_next_one_goes_on_where_it_is_put_back(
     relay: Relay, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "DAMAGED_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "DAMAGED_SECONDS", 0.0)
 
     async def damaged() -> None:
         async with relay.worker() as running:
