@@ -132,3 +132,14 @@ def test_deep_documents_are_read():
     found = decoded(odd.document(field("a", value)))
     assert len(differences({"a": 1}, found)) == 1
     assert len(list(elements(encoded(found)))) == 1
+
+
+def test_fields_stay_in_their_order_wherever_the_id_stands():
+    stored = odd.document(
+        field("a", odd.UNDEFINED),
+        field("sub", odd.sub(field("b", odd.int32(1)), field("_id", odd.int32(2)))),
+        field("_id", odd.int32(3)),
+    )
+    assert list(decoded(stored)["sub"]) == ["b", "_id"]
+    assert encoded(decoded(stored)) == stored
+    assert encoded({"b": 1, "_id": 2}) == odd.document(field("b", odd.int32(1)), field("_id", odd.int32(2)))

@@ -79,18 +79,25 @@ def decoded(document: bytes, codec: Codec = PLAIN) -> dict[str, Any]:
 
 
 def encoded(document: Mapping[str, Any]) -> bytes:
-    """Encode a document that may hold what ``decoded`` found.
+    """Encode a document that may hold what ``decoded`` found; its fields stay in their order.
 
     Raises:
         Exception: it holds something that BSON cannot (the driver has several kinds).
 
     """
     try:
+        if "_id" in document and next(iter(document)) != "_id":  # the driver would put it first
+            return bson.encode({"": document}, codec_options=PLAIN)[6:-1]
         return bson.encode(document, codec_options=PLAIN)
     except Exception:
         if not _holds_odd(document):
             raise
     return _document(b"".join(_element(name, value) for name, value in document.items()))
+
+
+def value_of(tag: int, payload: bytes, codec: Codec = PLAIN) -> Any:
+    """Decode one value, which is no document and no array; what the driver would lose is an ``Odd``."""
+    return _value(tag, payload, codec)
 
 
 def leading(value: Any) -> Any:

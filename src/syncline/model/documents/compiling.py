@@ -1,0 +1,208 @@
+"""From a declaration to tables and plans; what contradicts itself is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+from syncline.errors import MappingError
+from syncline.model.documents.declaration import Array, Collection, Field, Inner, Part
+from syncline.model.documents.plans import ArrayPlan, FieldPlan, FlatPlan, InnerPlan, KeyPlan, Level, Node, Plan
+from syncline.model.documents.tables import OURS, Column, Table, checked_name, key_names
+from syncline.model.documents.types import ID_TYPES, TYPES, Type
+from syncline.model.documents.values import NOTHING
+from syncline.model.entity import TableName
+
+_KEY, _REST = Field(""), Field("jsonb")
+_POSITION = TYPES["integer"]
+
+
+def compile_collection(collection: Collection) -> tuple[KeyPlan, Level, tuple[Table, ...]]:
+    """Make the tables and the plan of a collection.
+
+    Raises:
+        MappingError: the declaration contradicts itself; the message names the setting.
+
+    """
+    compiler = _Compiler(collection)
+    top = compiler.top()
+    return compiler.key, top, tuple(table for table in compiler.tables if table is not None)
+
+
+class _Compiler:
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.tables: list[Table | None] = []
+        self.id = _named(collection.id, ID_TYPES, f"collections.{collection.name}.id")
+        self.key = KeyPlan(self.id)
+
+    def top(self) -> Level:
+        name = TableName.parse(self.collection.table or f"postgres_{self.collection.name}")
+        return self._level(self.collection.part, name, "", 0, None, plans={"_id": self.key}, reserved=OURS)
+
+    def _level(
+        self,
+        part: Part,
+        name: TableName,
+        path: str,
+        depth: int,
+        parent: int | None,
+        *,
+        plans: Mapping[str, Plan] | None = None,
+        reserved: tuple[str, ...] = (),
+    ) -> Level:
+        number = self._begun()
+        columns = self._key_columns(depth)
+        node = Node(path, self.collection.keep_order, dict(plans or {}))
+        level = Level(number, 0, len(columns), None, node)
+        for inner in _in_order(part):
+            place, last = _place(node, inner, f"{self._where()}: {path}{inner}")
+            shown = f"{path}{inner}"
+            if (one := part.columns.get(inner)) is not None:
+                place.plans[last] = self._field(shown, one, one.column or inner.replace(".", "_"), columns)
+            elif (array := part.arrays.get(inner)) is not None:
+                place.plans[last] = self._array(shown, inner, array, name, depth, level)
+            else:
+                place.plans[last] = self._inner(shown, inner, part.objects[inner], name, depth, level)
+        for inner in part.ignore:
+            _ignore(node, inner, self._where())
+        if part.rest:
+            level.rest = len(columns)
+            columns.append(Column(checked_name(part.rest, self._where(), "rest"), TYPES["jsonb"], "", _REST))
+        level.width = len(columns)
+        self._finish(number, name, columns, level.keys, parent, level.rest, reserved)
+        return level
+
+    def _array(self, shown: str, path: str, array: Array, around: TableName, depth: int, outer: Level) -> Plan:
+        _one_of(array.no_rows, ("missing", "empty"), f"{self._where()}: no_rows of {shown}")
+        name = _child_name(array.table, around, path, self._where())
+        if array.value is None:
+            level = self._level(array.part, name, f"{shown}[].", depth + 1, outer.number)
+            return ArrayPlan(shown, level.number, outer.keys, level, array.no_rows)
+        number = self._begun()
+        columns = self._key_columns(depth + 1)
+        keys = len(columns)
+        item = self._field(f"{shown}[]", array.value, array.value.column or path.rpartition(".")[2], columns)
+        self._finish(number, name, columns, keys, outer.number, None, ())
+        return ArrayPlan(shown, number, outer.keys, item, array.no_rows)
+
+    def _inner(self, shown: str, path: str, inner: Inner, around: TableName, depth: int, outer: Level) -> Plan:
+        name = _child_name(inner.table, around, path, self._where())
+        return InnerPlan(self._level(inner.part, name, f"{shown}.", depth, outer.number))
+
+    def _field(self, path: str, declared: Field, column: str, columns: list[Column]) -> FieldPlan:
+        where = f"{self._where()}: {path}"
+        type_ = _named(declared.type, TYPES, f"{where}: type")
+        _one_of(declared.null, ("missing", "null"), f"{where}: null")
+        if declared.values and type_.name != "text":
+            raise MappingError(f"{where}: values are texts, and its type is {type_.name}", hint='type = "text"')
+        default = _default(declared, type_, where)
+        name = checked_name(column, where, "column")
+        columns.append(Column(name, type_, path, declared, default))
+        return FieldPlan(path, len(columns) - 1, type_, declared, default)
+
+    def _key_columns(self, depth: int) -> list[Column]:
+        first, *others = key_names(self.collection.id_column, depth)
+        name = checked_name(first, self._where(), "id_column")
+        return [Column(name, self.id, "_id", _KEY), *(Column(one, _POSITION, "", _KEY) for one in others)]
+
+    def _begun(self) -> int:
+        self.tables.append(None)
+        return len(self.tables) - 1
+
+    def _finish(
+        self,
+        number: int,
+        name: TableName,
+        columns: list[Column],
+        keys: int,
+        parent: int | None,
+        rest: int | None,
+        reserved: tuple[str, ...],
+    ) -> None:
+        names: set[str] = set(reserved)
+        for column in columns:
+            if column.name in names:
+                where = f"{self._where()}: the column {column.name!r} of {name}"
+                if column.name in reserved:
+                    raise MappingError(f"{where} is ours", hint="give the field another `column`")
+                raise MappingError(f"{where} is filled twice", hint="give one of the fields another `column`")
+            names.add(column.name)
+        if any(table is not None and table.name == name for table in self.tables):
+            raise MappingError(f"{self._where()}: two of its tables are called {name}", hint="give one another `table`")
+        self.tables[number] = Table(number, name, tuple(columns), keys, parent, rest)
+
+    def _where(self) -> str:
+        return f"collection {self.collection.name}"
+
+
+def _in_order(part: Part) -> list[str]:
+    paths = [*part.columns, *part.arrays, *part.objects]
+    places = {path: place for place, path in enumerate(part.order)}
+    return sorted(dict.fromkeys(paths), key=lambda path: places.get(path, len(places)))
+
+
+def _place(node: Node, path: str, where: str) -> tuple[Node, str]:
+    """Find the document in which the last part of a path stands; those on the way are flattened."""
+    *around, last = path.split(".")
+    for name in around:
+        plan = node.plans.setdefault(name, FlatPlan(Node(f"{node.path}{name}.", node.keep_order)))
+        if not isinstance(plan, FlatPlan):
+            raise MappingError(f"{where}: {name!r} is declared as a value, too", hint="keep one of the two")
+        node = plan.node
+    if not all((*around, last)) or last in node.plans:
+        raise MappingError(f"{where} is declared twice, or is no path", hint="keep one of the two")
+    return node, last
+
+
+def _ignore(node: Node, path: str, where: str) -> None:
+    *around, last = path.split(".")
+    for name in around:
+        plan = node.plans.setdefault(name, FlatPlan(Node(f"{node.path}{name}.", node.keep_order)))
+        if not isinstance(plan, FlatPlan):
+            raise MappingError(f"{where}: ignore: {path!r} lies within a value", hint="ignore the whole, or nothing")
+        node = plan.node
+    if last in node.plans:
+        raise MappingError(f"{where}: {path!r} has a place and is ignored", hint="take it out of `ignore`")
+    node.ignored.add(last)
+
+
+def _child_name(given: str, around: TableName, path: str, where: str) -> TableName:
+    name = TableName.parse(given) if given else TableName(around.schema, f"{around.name}_{path.replace('.', '_')}")
+    checked_name(name.name, where, f"table of {path}")
+    return name
+
+
+def _default(declared: Field, type_: Type, where: str) -> Any:
+    if declared.default is NOTHING:
+        return None
+    given = declared.default
+    if type_.name == "numeric" and isinstance(given, (int, float, str, Decimal)) and not isinstance(given, bool):
+        given = Decimal128(str(given))
+    shown = type_.show(given) if type_.name in _WITH_DEFAULT else None
+    if shown is None or (declared.values and shown not in declared.values):
+        raise MappingError(f"{where}: default = {declared.default!r} is no {type_.name}", hint="or leave it out")
+    return shown
+
+
+_WITH_DEFAULT = frozenset({"text", "boolean", "integer", "bigint", "long", "double", "number", "numeric"})
+
+
+def _named(name: str, known: Mapping[str, Type], where: str) -> Type:
+    found = known.get(name)
+    if found is None:
+        close = get_close_matches(name, known, n=1)
+        raise MappingError(
+            f"{where} = {name!r} is unknown",
+            hint=f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(known)}",
+        )
+    return found
+
+
+def _one_of(value: str, known: Iterable[str], where: str) -> None:
+    if value not in known:
+        raise MappingError(f"{where} = {value!r} is unknown", hint=f"one of: {', '.join(known)}")

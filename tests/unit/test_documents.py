@@ -1,0 +1,304 @@
+"""Documents become rows and come back as the bytes that they were."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import bson
+import pytest
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syncline.errors import MappingError
+from syncline.model.documents import Array, Collection, DocumentMapping, Field, Inner, Part
+from syncline.model.documents.exact_json import from_json, to_json
+from syncline.model.documents.reading import read, write
+from syncline.model.documents.types import ID_TYPES, TYPES
+from syncline.model.documents.values import Json, UnmappableError
+from syncline.model.strict_bson import Odd
+from tests.cases.odd_bson import document, field, int32, text
+from tests.documents import documents, values
+
+ID = ObjectId("0123456789abcdef01234567")
+
+
+def in_json_of_a_database(value):
+    """Do to JSON what ``jsonb`` does: names sorted, white space gone."""
+    import json
+
+    def sort(one):
+        if isinstance(one, dict):
+            return {name: sort(one[name]) for name in sorted(one, key=lambda name: (len(name.encode()), name.encode()))}
+        return [sort(item) for item in one] if isinstance(one, list) else one
+
+    return json.loads(json.dumps(sort(value)))
+
+
+def through_a_database(rows):
+    return tuple(
+        [
+            tuple(Json(in_json_of_a_database(v.value)) if isinstance(v, Json) else v for v in row)
+            for row in reversed(table)
+        ]
+        for table in rows
+    )
+
+
+def back(mapping: DocumentMapping, raw: bytes) -> bytes:
+    return mapping.document(through_a_database(mapping.rows(raw)))
+
+
+def mapped(ids: str = "objectid", **parts) -> DocumentMapping:
+    return DocumentMapping(Collection("things", id=ids, part=Part(**parts)))
+
+
+PATHS = ("a", "b", "c", "inner.a", "inner.b", "inner.inner.c")
+DEFAULTED = (
+    Field("text", default="red"),
+    Field("bigint", default=0),
+    Field("boolean", default=True),
+    Field("text", values=("red",)),
+)
+
+
+@st.composite
+def fields(draw) -> Field:
+    if draw(st.integers(0, 5)) == 5:
+        return draw(st.sampled_from(DEFAULTED))
+    return Field(draw(st.sampled_from(list(TYPES))), null=draw(st.sampled_from(["missing", "null"])))
+
+
+@st.composite
+def parts(draw, depth: int = 2) -> Part:
+    def inner() -> Part:
+        return draw(parts(depth - 1)) if depth else Part()
+
+    def array() -> Array:
+        no_rows = draw(st.sampled_from(["missing", "empty"]))
+        return (
+            Array(part=inner(), no_rows=no_rows)
+            if draw(st.booleans())
+            else Array(value=draw(fields()), no_rows=no_rows)
+        )
+
+    return Part(
+        columns={path: draw(fields()) for path in PATHS if draw(st.booleans())},
+        arrays={path: array() for path in ("list", "inner.list") if draw(st.booleans())},
+        objects={path: Inner(part=inner()) for path in ("x", "inner.x") if draw(st.booleans())},
+        order=tuple(draw(st.permutations(["a", "list", "inner.b", "x", "b"]))),
+    )
+
+
+@given(documents(), parts())
+@settings(max_examples=150)
+def test_every_document_comes_back_as_its_bytes_whatever_was_declared(raw, part):
+    mapping = DocumentMapping(Collection("things", part=part))
+    assert back(mapping, raw) == raw
+
+
+@given(values())
+@settings(max_examples=300)
+def test_every_value_is_exact_in_json(value):
+    raw = document(field("v", value))
+    found = read(raw)
+    assert not isinstance(found, Odd)
+    assert write({"v": from_json(in_json_of_a_database(to_json(found["v"])))}) == raw
+
+
+@given(values())
+def test_any_id_comes_back_and_no_two_are_one(value):
+    raw = document(field("_id", value))
+    mapping = mapped("any")
+    assert back(mapping, raw) == raw
+    if value[0] != 0x07:
+        assert mapping.rows(raw)[0][0][0] != str(ID)
+
+
+@pytest.mark.parametrize("name", sorted(ID_TYPES))
+@given(value=values())
+@settings(max_examples=40)
+def test_an_id_of_another_type_is_refused_by_name(name, value):
+    raw = document(field("_id", value))
+    mapping = mapped(name)
+    try:
+        mapping.rows(raw)
+    except UnmappableError as error:
+        refused = error
+    else:
+        assert back(mapping, raw) == raw
+        return
+    assert (refused.path, name != "any") == ("_id", True)
+
+
+def row(mapping: DocumentMapping, **fields) -> dict:
+    rows = mapping.rows(bson.encode({"_id": ID, **fields}))
+    columns = [column.name for column in mapping.tables[0].columns]
+    return {
+        name: value.value if isinstance(value, Json) else value for name, value in zip(columns, rows[0][0], strict=True)
+    }
+
+
+def test_what_a_column_says_exactly_is_not_in_the_rest():
+    mapping = mapped(columns={"title": Field("text"), "done": Field("boolean"), "due.at": Field("timestamptz")})
+    found = row(mapping, title="x", done=True, due={"at": dt.datetime(2026, 1, 2, tzinfo=dt.UTC)})
+    assert found == {
+        "mongo_id": str(ID), "title": "x", "done": True, "due_at": dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "rest": None,
+    }  # fmt: skip
+
+
+def test_a_number_of_another_type_stands_in_the_column_and_its_type_in_the_rest():
+    mapping = mapped(columns={"count": Field("bigint")})
+    assert row(mapping, count=5.0) == {"mongo_id": str(ID), "count": 5, "rest": {"count": {"$numberDouble": "5.0"}}}
+    assert row(mapping, count="five")["count"] is None
+    assert row(mapping, count=Decimal128("5"))["count"] == 5
+
+
+def test_far_dates_are_infinity_for_queries_and_exact_beside():
+    mapping = mapped(columns={"until": Field("timestamptz")})
+    found = row(mapping, until=bson.DatetimeMS(2**60))
+    assert found["rest"] == {"until": {"$date": {"$numberLong": str(2**60)}}}
+    assert int(found["until"]) == 2**63 - 1
+
+
+def test_missing_is_not_null_and_a_default_is_neither():
+    mapping = mapped(columns={"a": Field("text"), "b": Field("text", null="null"), "c": Field("text", default="red")})
+    assert row(mapping) == {"mongo_id": str(ID), "a": None, "b": None, "c": "red", "rest": {"$missing": ["b", "c"]}}
+    assert row(mapping, a=None, b=None, c=None)["rest"] == {"a": None, "c": None}
+
+
+def test_elements_that_a_child_table_cannot_take_stay_at_their_places():
+    mapping = mapped(arrays={"labels": Array(value=Field("objectid"))})
+    raw = bson.encode({"_id": ID, "labels": [ID, "none", ID]})
+    rows = mapping.rows(raw)
+    assert rows[1] == [(str(ID), 0, str(ID)), (str(ID), 2, str(ID))]
+    assert rows[0][0][1].value == {"labels": {"$elements": {"1": "none"}}}
+    assert back(mapping, raw) == raw
+
+
+def test_arrays_of_documents_nest_with_the_positions_of_those_around():
+    mapping = mapped(
+        arrays={"a": Array(part=Part(columns={"n": Field("integer")}, arrays={"b": Array(value=Field("text"))}))}
+    )
+    raw = bson.encode({"_id": ID, "a": [{"n": 1, "b": ["x"]}, {"n": 2, "b": ["y", "z"]}]})
+    assert [table.key for table in mapping.tables] == [
+        ("mongo_id",), ("mongo_id", "position"), ("mongo_id", "position_1", "position"),
+    ]  # fmt: skip
+    assert mapping.rows(raw)[2] == [(str(ID), 0, 0, "x"), (str(ID), 1, 0, "y"), (str(ID), 1, 1, "z")]
+
+
+# What is changed in the tables afterwards reaches the document.
+
+
+def changed(mapping: DocumentMapping, raw: bytes, **values):
+    rows = mapping.rows(raw)
+    names = [column.name for column in mapping.tables[0].columns]
+    new = tuple(values.get(name, value) for name, value in zip(names, rows[0][0], strict=True))
+    return bson.decode(mapping.document(([new], *rows[1:])))
+
+
+@pytest.mark.parametrize("before", [5, 5.0, "five", None, Int64(5), {"x": 1}])
+def test_a_changed_column_wins_over_what_the_rest_keeps(before):
+    mapping = mapped(columns={"count": Field("bigint")})
+    assert changed(mapping, bson.encode({"_id": ID, "z": 1, "count": before}), count=7) == {
+        "_id": ID,
+        "z": 1,
+        "count": 7,
+    }
+
+
+def test_an_emptied_column_is_a_field_that_is_gone_or_null():
+    mapping = mapped(columns={"a": Field("bigint"), "b": Field("bigint", null="null")})
+    assert changed(mapping, bson.encode({"_id": ID, "a": 5.0, "b": 5.0}), a=None, b=None) == {"_id": ID, "b": None}
+
+
+def test_a_document_that_has_a_field_twice_is_ordinary_once_a_column_changes():
+    mapping = mapped(columns={"a": Field("text")})
+    raw = document(field("_id", (7, ID.binary)), field("b", int32(1)), field("a", text("x")), field("b", int32(2)))
+    assert back(mapping, raw) == raw
+    assert changed(mapping, raw, a="y") == {"_id": ID, "b": 1, "a": "y"}
+
+
+def test_rows_of_a_child_table_win_where_they_were_added_and_are_gone_where_they_were_removed():
+    mapping = mapped(arrays={"labels": Array(value=Field("text"))})
+    one, none, other = ({"_id": ID, "labels": value} for value in (["x", 1, "y"], [], "odd"))
+    rows = mapping.rows(bson.encode(one))
+    assert bson.decode(mapping.document((rows[0], rows[1][1:])))["labels"] == [1, "y"]
+    for found in (none, other):
+        rows = mapping.rows(bson.encode(found))
+        assert bson.decode(mapping.document((rows[0], [(str(ID), 3, "new")])))["labels"] == ["new"]
+
+
+def test_what_bson_cannot_hold_is_refused_by_its_field():
+    import decimal
+
+    mapping = mapped(columns={"price": Field("numeric"), "owner": Field("objectid")})
+    with pytest.raises(UnmappableError, match=r"^price: .*34 digits"):
+        changed(mapping, bson.encode({"_id": ID}), price=decimal.Decimal("1" * 40))
+    with pytest.raises(UnmappableError, match=r"^owner: .*no ObjectId"):
+        changed(mapping, bson.encode({"_id": ID}), owner="me")
+
+
+# Consent and refusal.
+
+
+def test_without_a_rest_what_has_no_place_is_refused_by_its_field():
+    mapping = DocumentMapping(
+        Collection("things", part=Part(columns={"a.b": Field("text")}, rest="", ignore=("debug",)))
+    )
+    assert bson.decode(back(mapping, bson.encode({"_id": ID, "debug": 1, "a": {"b": "x"}}))) == {
+        "_id": ID,
+        "a": {"b": "x"},
+    }
+    for found, path in (({"more": 1}, "more"), ({"a": {"b": 1}}, "a"), ({"a": {"c": 1}}, "a")):
+        with pytest.raises(UnmappableError, match=rf"^{path}: no column holds it exactly"):
+            mapping.rows(bson.encode({"_id": ID, **found}))
+
+
+def test_a_required_column_refuses_a_document_without_its_value():
+    mapping = mapped(columns={"a": Field("text", required=True)})
+    for found in ({}, {"a": 1}, {"a": None}):
+        with pytest.raises(UnmappableError, match=r"^a: "):
+            mapping.rows(bson.encode({"_id": ID, **found}))
+
+
+def test_the_order_of_fields_is_given_up_only_by_choice():
+    raw = bson.encode({"_id": ID, "b": 1, "a": 2})
+    mapping = DocumentMapping(
+        Collection("things", part=Part(columns={"a": Field("bigint"), "b": Field("bigint")}), keep_order=False)
+    )
+    assert bson.decode(back(mapping, raw)) == {"_id": ID, "a": 2, "b": 1}
+    assert mapping.rows(raw)[0][0][-1] is None
+
+
+@given(documents(), parts())
+@settings(max_examples=100)
+def test_without_their_order_documents_are_equal_all_the_same(raw, part):
+    mapping = DocumentMapping(Collection("things", part=part, keep_order=False))
+    found = read(raw)
+    if not isinstance(found, Odd):
+        assert sorted(read(back(mapping, raw))) == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (Collection("t", id="uid"), "id = 'uid' is unknown"),
+        (Collection("t", part=Part(columns={"a": Field("txt")})), "did you mean 'text'"),
+        (Collection("t", part=Part(columns={"a": Field("text", null="no")})), "null = 'no'"),
+        (Collection("t", part=Part(columns={"a": Field("text"), "a.b": Field("text")})), "declared as a value, too"),
+        (Collection("t", part=Part(columns={"a.b": Field("text"), "a_b": Field("text")})), "filled twice"),
+        (Collection("t", part=Part(columns={"sync_status": Field("text")})), "is ours"),
+        (Collection("t", part=Part(columns={"a": Field("text")}, ignore=("a",))), "has a place and is ignored"),
+        (Collection("t", part=Part(columns={"a": Field("bigint", default="x")})), "is no bigint"),
+        (Collection("t", part=Part(columns={"a": Field("bigint", values=("x",))})), "values are texts"),
+        (Collection("t", part=Part(columns={"a" * 64: Field("text")})), "no name of 1 to 63 bytes"),
+        (Collection("t", part=Part(arrays={"a": Array(table="x"), "b": Array(table="x")})), "two of its tables"),
+        (Collection("t", part=Part(columns={"_id": Field("text")})), "declared twice"),
+    ],
+)
+def test_a_declaration_that_contradicts_itself_is_refused(declared, said):
+    with pytest.raises(MappingError, match=said):
+        DocumentMapping(declared)
