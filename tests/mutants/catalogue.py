@@ -2125,6 +2125,12 @@ MUTANTS: Sequence[Mutant] = (
         ],
         ["tests/cases/test_primary_keys.py::test_every_table_of_ours_has_a_primary_key"],
     ),
+    Mutant(
+        "tables-of-others-dropped",
+        "an uninstallation drops its schema whatever others keep in it",
+        [Swap("syncline/capture/postgres/removal.py", "plan_removal", "await strangers.refuse_to_drop(conn)", "pass")],
+        ["tests/cases/test_schemas_named_alike.py::test_our_schema_is_not_dropped_with_a_table_of_others"],
+    ),
     # -- the fence of an SQL target
     Mutant(
         "sql-no-lock",

@@ -281,7 +281,7 @@ SELECT cn.nspname AS child_schema, c.relname AS child, pn.nspname AS parent_sche
 FROM pg_catalog.pg_constraint AS f
 JOIN pg_catalog.pg_class AS c ON c.oid = f.conrelid JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
-WHERE f.contype = 'f' AND f.conparentid = 0 AND cn.nspname !~ '^syncline(_|$)'
+WHERE f.contype = 'f' AND f.conparentid = 0 AND NOT is_ours(cn)
 ORDER BY 3, 4, 1, 2, f.conname
 
 -- name: extension_tables

@@ -89,7 +89,8 @@ async def missing_parts(conn: AsyncConnection[Any]) -> list[Part]:
     if len(lacking) == len(whole):
         raise SourceError(
             f"there is a schema {current().schema} that is not Syncline's",
-            hint=ours("rename it: ALTER SCHEMA syncline RENAME TO …"),
+            hint=ours("rename it: ALTER SCHEMA syncline RENAME TO …")
+            + ("; or give the link another name" if current().name else ""),
         )
     without = {part.name for part in lacking if part.kind in (Kind.TABLE, Kind.COLUMN)}
     lacking = [p for p in lacking if p.kind is Kind.TABLE or (p.table not in without and p.column not in without)]

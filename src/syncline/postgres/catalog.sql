@@ -10,7 +10,7 @@ WITH RECURSIVE rel AS (
                     n.nspname = ANY(%(schemas)s::text[])
                     AND (n.nspname::text, c.relname::text) IN (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[]))
                WHEN %(schemas)s::text[] IS NOT NULL THEN n.nspname = ANY(%(schemas)s::text[])
-               ELSE n.nspname !~ '^pg_|^syncline(_|$)' AND n.nspname <> 'information_schema' END
+               ELSE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT is_ours(n) END
 ), resolved AS (
     -- Domains, arrays and domains over arrays, down to the type that has its own values.
     SELECT a.attrelid, a.attnum, t.oid, t.typname, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS typmod,
@@ -99,7 +99,7 @@ SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin',
 -- name: table_names
 SELECT n.nspname::text AS schema, c.relname::text AS name
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_|^syncline(_|$)' AND n.nspname <> 'information_schema'
+WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT is_ours(n)
 
 -- name: fingerprint
 -- Another value when a table, its columns, partitions, inheritance children, keys or replication changed.

@@ -10,7 +10,7 @@ WITH rel AS (
       AND CASE WHEN %(names)s::text[] IS NOT NULL THEN
                     (n.nspname::text, c.relname::text) IN (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[]))
                WHEN %(schemas)s::text[] IS NOT NULL THEN n.nspname::text = ANY(%(schemas)s::text[])
-               ELSE n.nspname::text NOT LIKE 'pg\_%%' AND n.nspname::text <> 'syncline' AND n.nspname::text NOT LIKE 'syncline\_%%' AND n.nspname::text NOT IN ('information_schema', 'crdb_internal') END
+               ELSE n.nspname::text NOT LIKE 'pg\_%%' AND n.nspname::text NOT IN ('information_schema', 'crdb_internal') AND NOT is_ours(n) END
 ), visible AS (
     SELECT a.* FROM rel JOIN pg_catalog.pg_attribute AS a ON a.attrelid = rel.oid
     LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -57,7 +57,7 @@ ORDER BY rel.nspname, rel.relname
 -- name: table_names
 SELECT n.nspname::text AS schema, c.relname::text AS name
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname::text NOT LIKE 'pg\_%' AND n.nspname::text <> 'syncline' AND n.nspname::text NOT LIKE 'syncline\_%' AND n.nspname::text NOT IN ('information_schema', 'crdb_internal')
+WHERE c.relkind = 'r' AND n.nspname::text NOT LIKE 'pg\_%' AND n.nspname::text NOT IN ('information_schema', 'crdb_internal') AND NOT is_ours(n)
 
 -- name: fingerprint
 SELECT md5(coalesce(string_agg(f.line, ',' ORDER BY f.line), ''))

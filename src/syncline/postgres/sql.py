@@ -23,6 +23,18 @@ _SCHEMA = re.compile(
     r"|(?<=SCHEMA )syncline\b|(?<=SCHEMA IF NOT EXISTS )syncline\b|(?<=LISTEN )syncline\b|(?<=NOTIFY )syncline\b"
     r"|\bsyncline(?=_ddl\b)"  # the event trigger
 )
+_IS_OURS = re.compile(r"\bis_ours\((\w+)\)")
+_OUR_SCHEMA = """(
+    {0}.nspname::text IN ('syncline', 'syncline_gate', 'syncline_sessions')
+    OR left({0}.nspname::text, 9) = 'syncline_'
+    AND (SELECT count(*) FROM pg_catalog.pg_class AS of_ours
+         WHERE of_ours.relnamespace = {0}.oid AND of_ours.relkind = 'r'
+           AND of_ours.relname::text IN ('outbox', 'deferred', 'lane', 'lane_epoch', 'heartbeat')) >= 2)"""
+"""``is_ours(n)`` of a row of ``pg_namespace``: the schema is ours, whichever link's.
+
+An application may have others that begin so; ours hold a journal (two of its tables, whatever somebody has dropped), or
+what a target remembers.
+"""
 _WAKE_LOCK = re.compile(r"\b1398361667, 1\b|\b1398361667 AND objid = 1\b")
 
 
@@ -37,11 +49,11 @@ def identifier(name: str) -> sql.Identifier:
 
 
 def _of_link(text: str, link: Link) -> str:
-    if not link.name:
-        return text
-    number = link.wake_lock[1]
-    text = _WAKE_LOCK.sub(lambda found: found[0].removesuffix("1") + str(number), text)
-    return _SCHEMA.sub(link.schema, text)
+    if link.name:
+        number = link.wake_lock[1]
+        text = _WAKE_LOCK.sub(lambda found: found[0].removesuffix("1") + str(number), text)
+        text = _SCHEMA.sub(link.schema, text)
+    return _IS_OURS.sub(lambda found: _OUR_SCHEMA.format(found[1]), text)
 
 
 def blocks(file: str, package: str = "syncline.journal", *, comment: bool = True) -> Mapping[str, str]:

@@ -4,7 +4,7 @@
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  AND n.nspname !~ '^(pg_|information_schema$|syncline)'
+  AND n.nspname !~ '^(pg_|information_schema$)' AND NOT is_ours(n)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY n.nspname, c.relname
@@ -62,7 +62,7 @@ FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
 WHERE p.prokind IN ('f', 'p')
-  AND n.nspname !~ '^(pg_|information_schema$|syncline)'
+  AND n.nspname !~ '^(pg_|information_schema$)' AND NOT is_ours(n)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 ORDER BY 2, 3, 4

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
+from syncline.capture.postgres import strangers
 from syncline.capture.postgres.cockroach_triggers import (
     KEY_TYPES,
     Capture,
@@ -137,6 +138,7 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
     """
     if not (await _rows(conn, "present"))[0]["present"]:
         raise NotInstalledError(hint="there is nothing to remove")
+    await strangers.refuse_to_drop(conn)
     plan = InstallPlan(one_by_one=True)
     await _plan_drops(conn, plan, await _recorded(conn))
     for row in await _rows(conn, "our_views"):

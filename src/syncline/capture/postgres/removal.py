@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from syncline.capture.postgres import strangers
 from syncline.capture.postgres.event_triggers import plan_event_trigger_removal
 from syncline.capture.postgres.grants import plan_revokes
 from syncline.capture.postgres.install_plan import InstallPlan
@@ -21,13 +22,14 @@ async def plan_removal(conn: AsyncConnection[Any]) -> InstallPlan:
     """Plan to drop the triggers, one table at a time, and when none is left views and our schema.
 
     Raises:
-        SourceError: views of others read our tables; they would go with them.
+        SourceError: views of others read our tables, or tables of others are in our schema; they would go with them.
 
     """
     others = await read(conn, "dependants")
     if others:
         names = ", ".join(f"{row['schema']}.{row['name']}" for row in others)
         raise SourceError(f"{names} would be dropped too: it reads Syncline's tables", hint="drop it yourself first")
+    await strangers.refuse_to_drop(conn)
     plan = InstallPlan()
     await plan_event_trigger_removal(conn, plan)
     for trigger in await read_triggers(conn):

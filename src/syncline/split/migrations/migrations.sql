@@ -16,7 +16,7 @@ WHERE l.locktype = 'advisory' AND l.classid = 1398361667 AND l.objid = 3 AND l.o
 SELECT n.nspname, c.relname
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f')
-  AND (n.nspname ~ '^syncline(_|$)'
+  AND (is_ours(n)
        OR pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Syncline:%'
        OR EXISTS (SELECT FROM pg_catalog.pg_depend d
                   WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))

@@ -11,7 +11,7 @@ LEFT JOIN pg_catalog.pg_range AS r ON r.rngtypid = t.oid OR r.rngmultitypid = t.
 -- name: tables
 SELECT n.nspname::text, c.relname::text, c.oid::bigint
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_|^syncline(_|$)' AND n.nspname <> 'information_schema'
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT is_ours(n)
 ORDER BY 1, 2
 
 -- name: columns
