@@ -79,6 +79,10 @@ class TaskDroppedError(SynclineError):
     """A task would fail again and again, and was dropped."""
 
 
+class ReverseServesError(SynclineError):
+    """The work would write over, or delete, what the link that goes back has not brought yet."""
+
+
 class NobodyDrainsError(SynclineError):
     """The queue is full and no worker is running."""
 

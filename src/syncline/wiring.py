@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -29,12 +29,20 @@ from syncline.engines.postgres.target.inspection import SqlInspection
 from syncline.engines.postgres.target.session import connect as connect_target
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.engines.postgres.verification.side import SqlSide
-from syncline.errors import ConfigError, ForeignTargetError, SynclineError, TargetUnavailableError, TaskDroppedError
+from syncline.errors import (
+    ConfigError,
+    ForeignTargetError,
+    ReverseServesError,
+    SynclineError,
+    TargetUnavailableError,
+    TaskDroppedError,
+)
 from syncline.insight import reach
 from syncline.insight.health import DEADLINE, HealthReader
-from syncline.model.link import entered
+from syncline.journal.notices import leave_notice
+from syncline.model.link import Link, entered
 from syncline.model.notice import Notice
-from syncline.ports import ConfiguredTarget, Inspection, Plans, Source, Target, same_system
+from syncline.ports import ConfiguredTarget, Inspection, Plans, Source, Target, require_right_side, same_system
 from syncline.postgres.connection import Connection, connect, fetch_one, identify, translated
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
@@ -73,6 +81,37 @@ async def opened_target(settings: Settings) -> AsyncIterator[ConfiguredTarget]:
         yield target
     finally:
         await target.close()
+
+
+async def require_right_side_of(
+    settings: Settings, names: Sequence[str], what: str, *, despite: str | None = None
+) -> None:
+    """Refuse work of the link while its way back serves; a reason to do it all the same leaves a trace.
+
+    Args:
+        settings: of the link.
+        names: the entities; all when it is empty.
+        what: the work, for messages.
+        despite: the reason.
+
+    Raises:
+        ReverseServesError: it serves one of them.
+
+    """
+    entities = [entity for entity in settings.entities if not names or entity.name in names]
+    async with opened_target(settings) as target:
+        if target.reverse is None:
+            return
+        try:
+            await require_right_side(target.reverse, entities, what, despite=despite)
+            serving = [one for entity in entities if (one := await target.reverse.serving(entity)) is not None]
+        except TargetUnavailableError:
+            return  # whoever does the work asks again
+    if serving and despite:
+        async with opened_source(settings) as source:
+            told = ", ".join(entity.name for entity in entities)
+            message = f"{what} of {told} although {Link(serving[0].link or '')} serves: {despite}"
+            await leave_notice(source, Notice.DESPITE_REVERSE, "info", message)
 
 
 @contextlib.asynccontextmanager
@@ -177,7 +216,7 @@ async def opened_sides(
     """Open what a verification needs; ``told`` hears how far it is."""
     async with opened_target(settings) as target, opened_looks(settings) as (pages, looks, replica):
         plans = await open_plans(settings, looks)
-        yield Sides(SqlSide(pages, looks, replica=replica), inspection(target), told), plans
+        yield Sides(SqlSide(pages, looks, replica=replica), inspection(target), told, target.reverse), plans
 
 
 def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:
@@ -220,7 +259,8 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
                 try:
                     ran = await runner.run_next()
                     if ran is not None:
-                        await source.journal.notices.end(Notice.TASK_FAILED, ran.entity)
+                        for name in (Notice.TASK_FAILED, Notice.TASK_HELD):
+                            await source.journal.notices.end(name, ran.entity)
                 except TargetUnavailableError:
                     ran = None  # the task stays; the pump says what the trouble is
                 except SynclineError as error:
@@ -267,6 +307,9 @@ async def tell_failure(source: Source, entity: str, error: SynclineError) -> Non
     if isinstance(error, TaskDroppedError):
         message = f"{entity}: {error.message}; {error.hint}"
         await source.journal.notices.leave(Notice.TASK_DROPPED, "warning", message, entity=entity)
+    elif isinstance(error, ReverseServesError):
+        message = f"{error.message}; it waits: {error.hint}; `syncline backfill {entity} --cancel` drops it"
+        await source.journal.notices.leave(Notice.TASK_HELD, "warning", message, entity=entity)
     else:
         message = f"{entity}: a backfill or sweep failed, and is tried again: {error.message}"
         await source.journal.notices.leave(Notice.TASK_FAILED, "critical", message, entity=entity)

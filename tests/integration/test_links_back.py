@@ -24,6 +24,7 @@ TABLE = "CREATE TABLE item (id bigint PRIMARY KEY, name text, qty int NOT NULL D
 CHANGES = 10_000
 KILLS = 3
 TOGETHER = 50
+DESPITE = ("--despite-reverse", "nobody writes there")
 FILE = """
 [worker]
 lease_seconds = 2
@@ -147,17 +148,17 @@ def test_a_table_is_copied_and_verified_and_repaired_in_the_schema_of_its_link(s
     one, two = sides.urls
     sides.sql("INSERT INTO item SELECT n, 'item ' || n FROM generate_series(1, 500) AS n")
     sides.run("install", "--yes", "--no-backfill")
-    sides.run("copy", "--link", "there")
+    sides.run("copy", "--link", "there", *DESPITE)
     assert sides.items(one) == sides.items(two)
     with sides.worker("--link", "there"):
         sides.run("verify", "--link", "there")
         with psycopg.connect(two, autocommit=True) as connection:
             connection.execute("UPDATE item SET qty = 7 WHERE id = 3")
         sides.run("verify", "--link", "there", ok=1)
-        sides.run("repair", "--link", "there")
+        sides.run("repair", "--link", "there", *DESPITE)
         wait(lambda: sides.items(one) == sides.items(two))
     assert sides.marks(two, "back") == 1, "what was done by hand; neither the copy nor the repair"
-    sides.run("copy", "--replace", "--link", "there")
+    sides.run("copy", "--replace", "--link", "there", *DESPITE)
     assert sides.items(one) == sides.items(two)
     assert sides.marks(two, "back") == 1, "clearing the table is the link's own doing, too"
 

@@ -19,28 +19,10 @@ from syncline.errors import (
     UnsuitableTargetError,
 )
 from syncline.relay.conflicts import PATIENCE
-from syncline.testing.contract.control import Control
 from tests.acceptance.values import TYPES, random_pair
 from tests.sql_target import LANES, Stage, entity, stage
 
 COLUMNS = {f"c{number:02}": type_ for number, type_ in enumerate(TYPES)}
-
-
-class TestControl(Control):
-    """The part of TargetContract that asks for no documents: what a target remembers for its workers."""
-
-    @pytest.fixture
-    async def target(self, database):
-        with psycopg.connect(database, autocommit=True) as connection:
-            connection.execute("CREATE TABLE things (id int PRIMARY KEY)")
-        target = SqlTarget(database)
-        await target.prepare([entity("things")])
-        yield target
-        await target.close()
-
-    async def test_control_records_are_not_in_the_collections(self, target):
-        await target.probe()
-        assert await target.read_rows(await target.table(entity("things").table), ["id"], [("1",)]) == []
 
 
 async def test_every_type_arrives_exactly(database):

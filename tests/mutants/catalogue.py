@@ -33,6 +33,7 @@ NOTICES = "tests/cases/test_signals_notices.py"
 UPGRADE = "tests/integration/test_upgrade_live.py"
 POOLERS = "tests/cases/test_poolers.py"
 CONTRACT = f"{TESTS}/test_target_contract.py::TestMongoTarget"
+ROWS_CONTRACT = f"{TESTS}/test_target_contract.py::TestSqlTarget"
 SCHEMA = "tests/cases/test_schema_changes.py"
 OURS = "tests/cases/test_our_schema.py"
 OURS_SAID = "tests/cases/test_our_schema_said.py"
@@ -72,6 +73,7 @@ COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
 COPYING = f"{POSTGRES}/copying"
 COPY = f"{TESTS}/test_copy.py"
+RIGHT_SIDE = "tests/cases/test_right_side.py"
 
 
 @dataclass(frozen=True)
@@ -2106,8 +2108,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/backfill/runner.py",
                 "Runner._work",
-                "Pacer(self.tasks, pace, task.options, latency=self._latency)",
-                "Pacer(self.tasks, pace, task.options)",
+                "Pacer(self.tasks, pace, task.options, latency=self._latency, permit=permit)",
+                "Pacer(self.tasks, pace, task.options, permit=permit)",
             )
         ],
         [f"{TESTS}/test_backfill.py::test_what_is_usual_of_the_source_is_learnt_once_for_all_tasks"],
@@ -2230,7 +2232,7 @@ MUTANTS: Sequence[Mutant] = (
         "sql-announced-blindly",
         "a lower epoch is announced over a higher one",
         [Swap(f"{SQL}/fence.sql", "raise_epoch", "WHERE l.epoch <= excluded.epoch", "")],
-        [f"{SQL_ROWS}::TestControl::test_a_lower_epoch_is_not_announced"],
+        [f"{ROWS_CONTRACT}::test_a_lower_epoch_is_not_announced"],
     ),
     Mutant(
         "sql-frozen-holder",
@@ -2896,6 +2898,50 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{TESTS}/test_links.py::test_every_command_works_in_the_schema_of_its_link_alone"],
+    ),
+    Mutant(
+        "tasks-on-the-wrong-side",
+        "a sweep of a TRUNCATE runs although the way back serves",
+        [Swap("syncline/backfill/permit.py", "Permit.need", "self._reverse is None", "True")],
+        [f"{RIGHT_SIDE}::test_a_truncate_waits_while_the_way_back_serves_and_is_carried_out_afterwards"],
+    ),
+    Mutant(
+        "the-right-side-is-looked-for-once",
+        "a task does not ask again whether the way back serves",
+        [Swap("syncline/backfill/pace.py", "Pacer.ready", "self._permit is not None", "False")],
+        [f"{RIGHT_SIDE}::test_a_task_stops_at_its_next_chunk_when_the_way_back_is_installed_meanwhile"],
+    ),
+    Mutant(
+        "commands-on-the-wrong-side",
+        "commands mark and copy although the way back serves",
+        [Swap("syncline/ports/reverse.py", "require_right_side", "reverse is None", "True")],
+        [f"{RIGHT_SIDE}::test_every_command_is_refused_by_name_and_says_what_to_do"],
+    ),
+    Mutant(
+        "a-reason-against-a-gate",
+        "an operator's reason outdoes a gate that says that the other side serves",
+        [
+            Swap(
+                "syncline/backfill/permit.py",
+                "Permit.need",
+                "found.link is not None and task.options.get(DESPITE)",
+                "task.options.get(DESPITE)",
+            )
+        ],
+        [f"{RIGHT_SIDE}::test_where_there_is_a_gate_it_alone_decides"],
+    ),
+    Mutant(
+        "in-the-way-of-the-way-back",
+        "what stands in a record's way is marked, though only the other side has it",
+        [
+            Swap(
+                "syncline/relay/rows_in_the_way.py",
+                "RowsInTheWay.mark",
+                "await self._reverse.serving(entities[entity], fresh=False) is None",
+                "True",
+            )
+        ],
+        [f"{RIGHT_SIDE}::test_a_conflict_does_not_delete_what_the_way_back_has_not_brought_yet"],
     ),
 )
 

@@ -34,7 +34,8 @@ class Scene:
         self.copied: dict[int, float] = {}
         source: Any = SimpleNamespace(marks=self, records=self, journal=SimpleNamespace(entities=self))
         self.plans: Any = {number: _plan(number) for number in TABLES}
-        self.conflicts = Conflicts(source, None, self.plans)  # type: ignore[arg-type]  # the target is not asked
+        target: Any = SimpleNamespace(reverse=None)  # nothing else of it is asked
+        self.conflicts = Conflicts(source, target, self.plans)
 
     async def add(self, entity: int, keys: list[str], _: object) -> None:
         self.adds += 1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from syncline.backfill.runner import Progress, Runner, progress_of
-from syncline.ports import Plan, Task, TaskKind
+from syncline.errors import TargetUnavailableError
+from syncline.ports import DESPITE, Plan, Task, TaskKind, require_right_side
 from syncline.ports.tasks import KEYS, WHERE
 
 REASON = "command"
@@ -33,12 +35,15 @@ async def request(
         plans: the entities.
         sweep: also look for documents that have no row.
         where: only rows for which this SQL condition holds; never with a sweep.
-        pace: see ``Pace.asked``; given for a task that is there already, it changes that one's.
+        pace: see ``Pace.asked``; given for a task that is there already, it changes that one's. With ``DESPITE``, a
+            reason, all tasks of these entities run although the link's way back serves.
 
     Raises:
         ConditionError: the condition is none.
+        ReverseServesError: the link's way back serves, and there is no reason.
 
     """
+    await _permitted(runner, plans, pace)
     kinds = (TaskKind.BACKFILL, TaskKind.SWEEP) if sweep and where is None else (TaskKind.BACKFILL,)
     options = dict(pace or {})
     if where is not None:
@@ -58,10 +63,27 @@ async def request(
     return found
 
 
+async def _permitted(runner: Runner, plans: Sequence[Plan], pace: Mapping[str, Any] | None) -> None:
+    """Refuse while the way back serves; a reason to do it all the same holds for what waits for one, too."""
+    reason = (pace or {}).get(DESPITE)
+    with contextlib.suppress(TargetUnavailableError):  # whoever runs the task asks again, and waits
+        await require_right_side(runner.reverse, [plan.entity for plan in plans], "a backfill", despite=reason)
+    if reason:
+        for plan in plans:
+            for task in await runner.tasks.find(entity=plan.id):
+                await runner.tasks.change(task, {DESPITE: reason})
+
+
 async def request_keys(
     runner: Runner, plan: Plan, keys: Iterable[str], *, pace: Mapping[str, Any] | None = None
 ) -> list[Task]:
-    """Ask for the records of these key texts to be marked; all of them or, when this fails, none."""
+    """Ask for the records of these key texts to be marked; all of them or, when this fails, none.
+
+    Raises:
+        ReverseServesError: as of ``request``.
+
+    """
+    await _permitted(runner, [plan], pace)
 
     async def requested() -> list[Task]:
         found: list[Task] = []
@@ -96,8 +118,13 @@ async def _complete(runner: Runner, task: Task, told: Callable[[Progress], None]
 
 
 async def cancel(runner: Runner, plans: Sequence[Plan]) -> list[Task]:
-    """Drop what earlier commands asked for and is not finished."""
-    return [task for plan in plans for task in await unfinished(runner, plan) if await runner.tasks.cancel(task.id)]
+    """Drop what earlier commands asked for and is not finished, and what waits because the link's way back serves."""
+    dropped = []
+    for plan in plans:
+        held = runner.reverse is not None and await runner.reverse.serving(plan.entity) is not None
+        tasks = await runner.tasks.find(entity=plan.id) if held else await unfinished(runner, plan)
+        dropped += [task for task in tasks if await runner.tasks.cancel(task.id)]
+    return dropped
 
 
 async def unfinished(runner: Runner, plan: Plan) -> list[Task]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from syncline.backfill.latency import Latency
+from syncline.backfill.permit import Permit
 from syncline.errors import NobodyDrainsError
 from syncline.ports import Pressure, Task, Tasks
 
@@ -82,9 +83,16 @@ class Pacer:
     """
 
     def __init__(
-        self, tasks: Tasks, pace: Pace, options: Mapping[str, Any] | None = None, *, latency: Latency | None = None
+        self,
+        tasks: Tasks,
+        pace: Pace,
+        options: Mapping[str, Any] | None = None,
+        *,
+        latency: Latency | None = None,
+        permit: Permit | None = None,
     ) -> None:
         self._tasks = tasks
+        self._permit = permit
         self._asked = pace
         self.pace = pace.asked(options or {})
         """As the task asks for it now."""
@@ -108,12 +116,15 @@ class Pacer:
         Raises:
             ClaimLostError: the task was taken over or cancelled.
             NobodyDrainsError: patience has run out.
+            ReverseServesError: the link's way back serves the entity.
 
         """
         await self._has_room(task, waiting)
         if self.pace.heeds_source:
             await self._has_recovered(task, waiting)
         await self._has_turn(task, waiting)
+        if self._permit is not None:
+            await self._permit.need(task)
         self._began = time.monotonic()
 
     def size(self, most: int | None = None) -> int:

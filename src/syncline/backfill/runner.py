@@ -11,6 +11,7 @@ from datetime import timedelta
 from syncline.backfill.latency import Latency
 from syncline.backfill.marking import Backfill
 from syncline.backfill.pace import Pace, Pacer
+from syncline.backfill.permit import Permit
 from syncline.backfill.sweep import Sweep
 from syncline.errors import SourceError, SynclineError, TaskDroppedError
 from syncline.ports import ClaimLostError, Marking, Plan, Target, Task, TaskKind
@@ -71,6 +72,7 @@ class Runner:
         self.plans = plans
         """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
         self._target = target
+        self.reverse = target.reverse
         self._pace = pace or Pace()
         self._told = told or (lambda _: None)
         self._grace = grace
@@ -108,7 +110,6 @@ class Runner:
         plan = self.plans[task.entity]
         self.entity = plan.name
         try:
-            await self.tasks.cover(task)
             await self._work(task, plan)
             await self.tasks.finish(task)
         except ClaimLostError:
@@ -136,7 +137,10 @@ class Runner:
         pace = self._pace
         if task.kind is TaskKind.SWEEP and pace.rate is not None:
             pace = replace(pace, rate=SWEPT * pace.rate)
-        pacer = Pacer(self.tasks, pace, task.options, latency=self._latency)
+        permit = Permit(self.tasks, self.reverse, plan, told)
+        await permit.need(task, fresh=True)
+        await self.tasks.cover(task)
+        pacer = Pacer(self.tasks, pace, task.options, latency=self._latency, permit=permit)
         if task.kind is TaskKind.BACKFILL:
             await Backfill(self.marking, pacer, plan, told).run(task)
         else:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from syncline.cli.backfilling import bars, lines, print_tasks, step_as_dict
 from syncline.cli.boundary import INTERRUPTED, err
-from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
+from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import chosen
 from syncline.errors import SynclineError
 
@@ -70,6 +70,7 @@ def backfill(
     sweep: Annotated[bool, typer.Option(help="Also remove documents that have no row any more.")] = True,
     cancel: Annotated[bool, typer.Option("--cancel", help="Drop what an earlier call left unfinished.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Only say what is unfinished, and mark nothing.")] = False,
+    despite_reverse: DespiteOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,7 +82,11 @@ def backfill(
 
     Exit status: 0 everything is marked; 130 interrupted (143: by SIGTERM); 3 could not run.
     """
+    from syncline.ports import DESPITE
+
     pace = _pace(rate, max_queue, max_lag, full_throttle=full_throttle)
+    if despite_reverse:
+        pace[DESPITE] = despite_reverse
     wish = Wish(entities or [], sweep, where, keys, pace, as_json)
     _check(wish)
     settings = configured(config)
@@ -139,6 +144,8 @@ class _Terminated:
 
 async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, int]:
     from syncline.backfill import command
+    from syncline.ports import DESPITE
+    from syncline.wiring import require_right_side_of
 
     with (lines if wish.as_json else bars)() as show:
 
@@ -147,6 +154,8 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
             show(step)
 
         async with _opened(settings, wish.entities, told) as (runner, plans):
+            names = [plan.name for plan in plans]
+            await require_right_side_of(settings, names, "a backfill", despite=wish.pace.get(DESPITE))
             tasks = await _requested(runner, plans, wish)
             found = await command.complete(runner, tasks, told)
             left = await runner.tasks.pressure(1_000_000)

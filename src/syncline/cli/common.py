@@ -43,6 +43,23 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON; an error too, on standard error.", callback=_note_json)
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def _reason(reason: str | None) -> str | None:
+    if reason is not None and not reason.strip():
+        raise ConfigError("--despite-reverse is empty", hint="say why nothing is lost by it")
+    return reason
+
+
+DespiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--despite-reverse",
+        metavar="REASON",
+        help="Do it although the link's way back serves; say why nothing is lost.",
+        callback=_reason,
+    ),
+]
 EntityOption = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity.")]
 
 out = Console(soft_wrap=True, highlight=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from syncline.cli.boundary import INTERRUPTED, invocation
-from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, print_table, run, say
+from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, print_table, run, say
 from syncline.cli.verifying import chosen
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Wish:
     rate: int | None
     replace: bool
     as_json: bool
+    despite: str | None = None
 
 
 def copy(
@@ -49,6 +50,7 @@ def copy(
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Give up what is unfinished: its changes are applied, whatever is there.")
     ] = False,
+    despite_reverse: DespiteOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,7 +63,7 @@ def copy(
 
     Exit status: 0 everything is copied; 1 the target refuses rows of a table; 130 interrupted; 3 could not run.
     """
-    wish = Wish(entities or [], parallel, rate, replace, as_json)
+    wish = Wish(entities or [], parallel, rate, replace, as_json, despite_reverse)
     settings = configured(config)
     if cancel:
         names = run(_cancel(settings, wish))
@@ -98,13 +100,16 @@ def _pacing(wish: Wish) -> Pacing:
 
 async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
     from syncline.cli.progress import bars, lines
-    from syncline.wiring import opened_copier, tune_garbage_collection
+    from syncline.wiring import opened_copier, require_right_side_of, tune_garbage_collection
 
     tune_garbage_collection()
     with (lines if wish.as_json else bars)(_shown) as show:
         options: dict[str, Callable[[Progress], None] | int] = {"told": show, "parallel": wish.parallel}
         async with opened_copier(settings, _pacing(wish), **options) as (copier, plans):
-            return await copier.run(chosen(plans, wish.entities), replace=wish.replace)
+            wanted = chosen(plans, wish.entities)
+            names = [plan.name for plan in wanted]
+            await require_right_side_of(settings, names, "a copy", despite=wish.despite)
+            return await copier.run(wanted, replace=wish.replace, despite=wish.despite)
 
 
 async def _prospects(settings: Settings, wish: Wish) -> tuple[list[Prospect], Order]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncline.cli.boundary import invocation
-from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
+from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, run, say
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def repair(
     entity: Annotated[str | None, typer.Argument(help="Only this entity.")] = None,
     report: Annotated[Path | None, typer.Option("--from", help="Only what this report of `verify` names.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be repaired.")] = False,
+    despite_reverse: DespiteOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +50,7 @@ def repair(
     settings = configured(config)
     if not dry_run:
         invocation.get().resume = "what is marked stays marked; `syncline repair` looks for the rest"
-    done = run(_repair(settings, entity, report, dry_run=dry_run, quiet=as_json))
+    done = run(_repair(settings, entity, report, dry_run=dry_run, despite=despite_reverse, quiet=as_json))
     if as_json:
         print_json({"verify": as_dict(done.verified), "repair": done.report.as_dict()})
     else:
@@ -67,19 +68,24 @@ def _read(path: Path, entity: str | None) -> dict[str, list[str]]:
     return wanted
 
 
-async def _repair(settings: Settings, entity: str | None, path: Path | None, *, dry_run: bool, quiet: bool) -> Repaired:
+async def _repair(
+    settings: Settings, entity: str | None, path: Path | None, *, dry_run: bool, despite: str | None, quiet: bool
+) -> Repaired:
     from syncline.verify.one_pass import Options
     from syncline.verify.repair import Repairer
     from syncline.verify.report import VerifyReport
     from syncline.verify.verifier import verify
-    from syncline.wiring import opened_sides
+    from syncline.wiring import opened_sides, require_right_side_of
 
     wanted = None if path is None else _read(path, entity)
     with progress_bar(quiet=quiet) as told:
         async with opened_sides(settings, told) as (sides, plans):
             names = [entity] if entity else list(wanted or ())
             plan_list = chosen(plans, names) if names or wanted is None else []
-            repairer = Repairer(sides, {plan.name: plan for plan in plan_list}, dry_run=dry_run)
+            if not dry_run:
+                await require_right_side_of(settings, [plan.name for plan in plan_list], "a repair", despite=despite)
+            chosen_plans = {plan.name: plan for plan in plan_list}
+            repairer = Repairer(sides, chosen_plans, dry_run=dry_run, despite=despite)
             if wanted is None:
                 verified = await verify(sides, plan_list, Options(taker=repairer))
             else:

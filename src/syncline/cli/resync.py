@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from syncline.cli.boundary import err, invocation
-from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say
+from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, run, say
 from syncline.errors import SynclineError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def resync(
     wait: Annotated[bool, typer.Option(help="Follow it until every record is written.")] = True,
     status: Annotated[bool, typer.Option("--status", help="Only say how far the running one is.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="End the running one.")] = False,
+    despite_reverse: DespiteOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,7 +47,7 @@ def resync(
     if status or cancel:
         found = run(_running(settings, cancel=cancel))
     else:
-        found = run(_resync(settings, entities or None, wait=wait, quiet=as_json))
+        found = run(_resync(settings, entities or None, wait=wait, despite=despite_reverse, quiet=as_json))
     print_json(found.as_dict() if found else None) if as_json else _print(found)
     raise typer.Exit(CANCELLED if wait and not (status or cancel) and _was_cancelled(found) else 0)
 
@@ -67,11 +68,16 @@ async def _running(settings: Settings, *, cancel: bool) -> Resync | None:
         return await resyncs.cancel(connection, found.id) if cancel and found else found
 
 
-async def _resync(settings: Settings, names: Sequence[str] | None, *, wait: bool, quiet: bool) -> Resync:
+async def _resync(
+    settings: Settings, names: Sequence[str] | None, *, wait: bool, despite: str | None, quiet: bool
+) -> Resync:
     from syncline.journal import resync as resyncs
+    from syncline.ports import DESPITE
+    from syncline.wiring import require_right_side_of
 
+    await require_right_side_of(settings, names or (), "a resync", despite=despite)
     async with _opened(settings) as connection:
-        found = await resyncs.start(connection, names=names)
+        found = await resyncs.start(connection, {DESPITE: despite} if despite else None, names=names)
         invocation.get().resume = RESUME
         with _bar(quiet=quiet) as told:
             while wait and not found.state.is_over:

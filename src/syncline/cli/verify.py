@@ -101,7 +101,7 @@ def verify(
     elif nobody:
         say(nobody, "bold yellow")
     else:
-        _print(found, report)
+        _print(found, report, back=settings.link.reverse)
     raise typer.Exit(NOBODYS if nobody else found.exit_status)
 
 
@@ -180,7 +180,7 @@ async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: 
             return await verify_entities(sides, plan_list, options, resume=asked.resume)
 
 
-def _print(report: VerifyReport, file: Path | None) -> None:
+def _print(report: VerifyReport, file: Path | None, *, back: str | None) -> None:
     from syncline.verify.render import sentence
 
     headings = ("entity", "records", "documents", "found", "seconds", "verdict")
@@ -200,6 +200,8 @@ def _print(report: VerifyReport, file: Path | None) -> None:
     out.print(Text(sentence(report), STYLES[report.verdict]))
     if report.verdict is Verdict.DIVERGENT:
         say(f"{_mend(report)}; then verify again")
+        if back is not None:
+            say(f"what {back} has not brought yet is a difference, too: see `syncline status --link {back}` first")
 
 
 def _mend(report: VerifyReport) -> str:

@@ -11,7 +11,7 @@ from syncline.copying.order import Order, joined, ordered
 from syncline.copying.pace import Pacing
 from syncline.errors import CopyError, RejectedRowError, SynclineError, TargetRefusedError
 from syncline.model.entity import TableName
-from syncline.ports import Plan, Target
+from syncline.ports import Plan, Target, require_right_side
 from syncline.ports.copying import (
     Bounds,
     Carrier,
@@ -145,7 +145,7 @@ class Copier:
         order = ordered({name: one.destination.parents for name, one in found.items()})
         return [found[name] for name in order.names], order
 
-    async def run(self, plans: Sequence[Plan], *, replace: bool = False) -> list[Progress]:
+    async def run(self, plans: Sequence[Plan], *, replace: bool = False, despite: str | None = None) -> list[Progress]:
         """Copy tables; those whose copy was begun before go on.
 
         A table of which a row is refused stops, and the others go on. Tables that foreign keys join are declared copied
@@ -155,13 +155,16 @@ class Copier:
             plans: the entities.
             replace: delete what is in their tables of the target, and begin all of them anew: where a delete takes rows
                 of another table along, no range of that one is done any more.
+            despite: an operator's reason to copy although the link's way back serves.
 
         Raises:
+            ReverseServesError: it serves, and there is no reason.
             CopyError: a table of the target is not empty, or another one refers to it; or tables of a begun copy that
                 foreign keys join with these are not among them.
             SynclineError: a side cannot be reached, or refuses to work; run it again, and it goes on.
 
         """
+        await require_right_side(self.target.reverse, [plan.entity for plan in plans], "a copy", despite=despite)
         await self.ranges.prepare()
         known = await self.copies.all()
         wanted = [plan for plan in plans if replace or _is_due(known.get(plan.id))]

@@ -169,11 +169,11 @@ UPDATE syncline.notice SET resolved_at = clock_timestamp()
 WHERE name = %(name)s AND resolved_at IS NULL AND entity = %(entity)s
 
 -- name: settle_notices
--- Conditions that the tables show to be over: a task that failed is done or was cancelled; what a restore asked for is marked,
+-- Conditions that the tables show to be over: a task that failed, or waits, is done or was cancelled; what a restore asked for is marked,
 -- and applied (or parked). The tasks are older than the notice.
 UPDATE syncline.notice AS n SET resolved_at = clock_timestamp()
 WHERE n.resolved_at IS NULL
-  AND (n.name = 'TaskFailed' AND n.entity IS NOT NULL
+  AND (n.name IN ('TaskFailed', 'TaskHeld') AND n.entity IS NOT NULL
            AND NOT EXISTS (SELECT FROM syncline.task AS t JOIN syncline.entity AS e ON e.id = t.entity WHERE e.name = n.entity)
        OR n.name IN ('Restored', 'Reinstalled')
            AND NOT EXISTS (SELECT FROM syncline.task WHERE reason = ANY(%(verdicts)s::text[]))

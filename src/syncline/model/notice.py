@@ -16,6 +16,8 @@ class Notice(StrEnum):
     COLUMN_NOT_MAPPED = "ColumnNotMapped"
     COPYING = "Copying"
     CONFIGURATION_DIFFERS = "ConfigurationDiffers"
+    DESPITE_REVERSE = "DespiteReverse"
+    """A trace: an operator's reason."""
     DIVERGED = "Diverged"
     ENTITY_STOPPED = "EntityStopped"
     FOREIGN_TARGET = "ForeignTarget"
@@ -31,6 +33,7 @@ class Notice(StrEnum):
     TARGET_RECORD_DAMAGED = "TargetRecordDamaged"
     TASK_DROPPED = "TaskDropped"
     TASK_FAILED = "TaskFailed"
+    TASK_HELD = "TaskHeld"
     TRACING_STOPPED = "TracingStopped"
     VERIFY_FAILED = "VerifyFailed"
 

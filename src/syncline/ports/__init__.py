@@ -10,6 +10,7 @@ from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, N
 from syncline.ports.marking import Absent, Chosen, Keys, Marking
 from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
 from syncline.ports.records import Durability, Excerpt, Plan, Plans, Records, States
+from syncline.ports.reverse import DESPITE, Reverse, Serving, require_right_side
 from syncline.ports.source import Identity, Lookout, Mend, Source
 from syncline.ports.target import (
     UNREADABLE,
@@ -19,6 +20,7 @@ from syncline.ports.target import (
     ConfiguredTarget,
     Conflict,
     Document,
+    Fence,
     Rejection,
     Report,
     State,
@@ -43,6 +45,7 @@ from syncline.ports.verification import (
 )
 
 __all__ = [
+    "DESPITE",
     "PENDING",
     "UNREADABLE",
     "Absence",
@@ -63,6 +66,7 @@ __all__ = [
     "Durability",
     "Entities",
     "Excerpt",
+    "Fence",
     "Floor",
     "Identity",
     "Inspection",
@@ -85,7 +89,9 @@ __all__ = [
     "Rejection",
     "Renewal",
     "Report",
+    "Reverse",
     "Rounds",
+    "Serving",
     "Situation",
     "Snapshot",
     "Source",
@@ -106,5 +112,6 @@ __all__ = [
     "Turn",
     "Waker",
     "Why",
+    "require_right_side",
     "same_system",
 ]

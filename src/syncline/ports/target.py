@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from syncline.model.entity import Entity
+from syncline.ports.reverse import Reverse
 
 Document = dict[str, Any]
 """A record as the target has it. MongoDB's has ``_id``, ``_originalId`` (the key text), ``_source``, ``_syncedAt`` and
 ``_v`` (its ticket) beside its own fields."""
+
+
+class Fence(StrEnum):
+    """What keeps a late write of an old owner from changing anything."""
+
+    RECORD = "record"
+    """Each record carries the ticket of its last write; a lower one changes nothing."""
+    LANE = "lane"
+    """A batch proves that its lanes are still its worker's, and is written whole or not at all."""
 
 
 @dataclass(slots=True)
@@ -147,13 +158,23 @@ def same_system(one: str, other: str) -> bool:
 class Target(Protocol):
     """A database that is kept equal to the source, behind the fence.
 
-    Every write is idempotent and fenced: a record with a higher ticket stays as it is. When ``apply`` returns, what it
+    Every write is idempotent and fenced: no older state is written over a newer one. When ``apply`` returns, what it
     reports as written is durable (it survives a crash of the target and the loss of a minority of its members).
     """
 
     @property
+    def fence(self) -> Fence:
+        """What it is fenced by; the suites of ``syncline.testing.contract`` differ in that."""
+        ...
+
+    @property
     def deletes_twice(self) -> bool:
         """Whether a write may be executed after its sender gave it up: then a delete is done again after a while."""
+        ...
+
+    @property
+    def reverse(self) -> Reverse | None:
+        """What knows whether a link goes back from here; ``None``: none can."""
         ...
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
@@ -165,6 +186,7 @@ class Target(Protocol):
 
         Raises:
             TargetUnavailableError: nothing is known of any key; the same or a newer state may be sent again.
+            LaneLostError: lanes are another worker's, or the outcome is unknown (only where the fence is the lane's).
 
         """
         ...

@@ -40,7 +40,7 @@ class Conflicts:
     """
 
     def __init__(self, source: Source, target: Target, plans: Mapping[int, Plan]) -> None:
-        self._rows_in_the_way = RowsInTheWay(source, plans)
+        self._rows_in_the_way = RowsInTheWay(source, plans, target.reverse)
         self._source = source
         self._target = target
         self._attempts: dict[tuple[int, str], int] = {}

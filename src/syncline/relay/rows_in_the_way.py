@@ -11,7 +11,7 @@ from typing import Any
 from syncline.errors import SourceError, TableLockedError
 from syncline.model.entity import TableName
 from syncline.model.mark import Hint
-from syncline.ports import Conflict, Plan, Rejection, Source
+from syncline.ports import Conflict, Plan, Rejection, Reverse, Source
 
 CODES = {"value": "unique_value", "parent": "foreign_key", "child": "foreign_key"}
 SAYS = {
@@ -41,10 +41,11 @@ class Verdict:
 class RowsInTheWay:
     """Looks both records up in the source, and marks the one that is out of date in the target."""
 
-    def __init__(self, source: Source, plans: Mapping[int, Plan]) -> None:
+    def __init__(self, source: Source, plans: Mapping[int, Plan], reverse: Reverse | None = None) -> None:
         self.left_alone: dict[tuple[int, str], float] = {}
         """Records that are not marked, until when."""
         self._source = source
+        self._reverse = reverse
         self._plans = {TableName.parse(plan.entity.collection): plan for plan in plans.values()}
 
     async def judge(self, plan: Plan, conflicts: Sequence[Conflict]) -> list[Verdict]:
@@ -71,14 +72,20 @@ class RowsInTheWay:
         return None if other is None or key is None else (other, key)
 
     async def mark(self, records: Iterable[tuple[int, str]]) -> None:
-        """Have records written again, but for those that were marked or parked just now."""
+        """Have records written again, but for those that were marked or parked just now.
+
+        While the link's way back serves, their rows may be newer than what this side has: who waits for one waits until
+        its own change comes, from whichever side.
+        """
         now, keys = time.monotonic(), defaultdict[int, list[str]](list)
         for entity, key in dict.fromkeys(records):
             if now >= self.left_alone.get((entity, key), 0.0):
                 self._leave_alone((entity, key), MARKED_SECONDS)
                 keys[entity].append(key)
+        entities = {plan.id: plan.entity for plan in self._plans.values()}
         for entity, marked in keys.items():
-            await self._source.marks.add(entity, marked, Hint.REPAIR)
+            if self._reverse is None or await self._reverse.serving(entities[entity], fresh=False) is None:
+                await self._source.marks.add(entity, marked, Hint.REPAIR)
 
     def parked(self, record: tuple[int, str]) -> None:
         """Take in that a record cannot be written."""

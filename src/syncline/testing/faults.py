@@ -9,7 +9,7 @@ from typing import Any
 
 from syncline.errors import TargetRefusedError, TargetUnavailableError
 from syncline.model.entity import Entity
-from syncline.ports import Batch, Beat, Document, Report, Target
+from syncline.ports import Batch, Beat, Document, Fence, Report, Reverse, Target
 
 
 class Held:
@@ -62,9 +62,19 @@ class FaultyTarget:
             raise TargetUnavailableError("the target is away")
 
     @property
+    def fence(self) -> Fence:
+        """As the target says."""
+        return self.target.fence
+
+    @property
     def deletes_twice(self) -> bool:
         """As the target says."""
         return self.target.deletes_twice
+
+    @property
+    def reverse(self) -> Reverse | None:
+        """As the target says."""
+        return self.target.reverse
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create what is declared."""

@@ -13,7 +13,7 @@ from typing import Any
 from syncline.model.canonical import MISSING
 from syncline.model.mark import Hint
 from syncline.model.tickets import issued
-from syncline.ports import Plan
+from syncline.ports import Plan, require_right_side
 from syncline.verify.one_pass import Sides
 from syncline.verify.render import finding_as_dict
 from syncline.verify.report import KEPT, Finding, Kind
@@ -74,12 +74,27 @@ class Repairer:
         sides: as for ``verify``.
         plans: the compiled entities by name.
         dry_run: only say what would be done.
+        despite: an operator's reason to repair although the link's way back serves.
 
     """
 
-    def __init__(self, sides: Sides, plans: Mapping[str, Plan], *, dry_run: bool = False) -> None:
+    def __init__(
+        self, sides: Sides, plans: Mapping[str, Plan], *, dry_run: bool = False, despite: str | None = None
+    ) -> None:
         self._sides, self._plans = sides, plans
+        self._despite = despite
         self.report = RepairReport(dry_run)
+
+    async def require_right_side(self) -> None:
+        """Refuse while the link's way back serves: what it has not brought yet looks like a difference.
+
+        Raises:
+            ReverseServesError: it does.
+
+        """
+        entities = [plan.entity for plan in self._plans.values()]
+        if not self.report.dry_run:
+            await require_right_side(self._sides.reverse, entities, "a repair", despite=self._despite)
 
     async def take(self, findings: Sequence[Finding]) -> None:
         """Repair what was just found."""
@@ -90,6 +105,8 @@ class Repairer:
                 by_entity[finding.entity].append(finding)
             else:
                 self.report.leave(finding, why)
+        if by_entity:
+            await self.require_right_side()
         for name, found in by_entity.items():
             for start in range(0, len(found), CHUNK):
                 await _repair(self._sides, self._plans[name], found[start : start + CHUNK], self.report)
@@ -113,7 +130,12 @@ class Repairer:
 
 
 async def repair(
-    sides: Sides, plans: Mapping[str, Plan], findings: Sequence[Finding], *, dry_run: bool = False
+    sides: Sides,
+    plans: Mapping[str, Plan],
+    findings: Sequence[Finding],
+    *,
+    dry_run: bool = False,
+    despite: str | None = None,
 ) -> RepairReport:
     """Repair what was found.
 
@@ -122,9 +144,13 @@ async def repair(
         plans: the compiled entities by name.
         findings: of a ``VerifyReport``.
         dry_run: only say what would be done.
+        despite: an operator's reason to repair although the link's way back serves.
+
+    Raises:
+        ReverseServesError: it serves, and there is no reason.
 
     """
-    repairer = Repairer(sides, plans, dry_run=dry_run)
+    repairer = Repairer(sides, plans, dry_run=dry_run, despite=despite)
     await repairer.take(findings)
     await repairer.audit()
     return repairer.report

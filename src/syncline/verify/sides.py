@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncline.ports import Inspection, SourceSide
+from syncline.ports import Inspection, Reverse, SourceSide
 from syncline.verify.report import Mode
 from syncline.verify.spool import Taker
 
@@ -59,3 +59,5 @@ class Sides:
     inspection: Inspection
     """The target."""
     told: Callable[[Step], None] = field(default=lambda _: None)
+    reverse: Reverse | None = None
+    """What knows whether a link goes back from the target."""

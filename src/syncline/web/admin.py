@@ -21,6 +21,7 @@ from syncline.web.auth import AdminCredential, require_admin
 from syncline.web.problems import Problem, ProblemRoute, problem_of
 from syncline.web.shapes import GUARDED, ResyncShape, Triggered, problems
 from syncline.web.source import SourceCalls
+from syncline.wiring import require_right_side_of
 
 LOOK_SECONDS = 0.5
 """Between two looks at a resync that somebody follows."""
@@ -68,12 +69,19 @@ def backup_router(calls: SourceCalls, credential: AdminCredential) -> APIRouter:
         responses=GUARDED,
     )
 
-    @router.post("/full", status_code=202, response_model=ResyncShape, summary="Start a full resync")
+    @router.post(
+        "/full",
+        status_code=202,
+        response_model=ResyncShape,
+        responses=problems(_409="the link's way back serves: it would be written over"),
+        summary="Start a full resync",
+    )
     async def full(response: Response) -> Any:
         """Mark every record again and remove documents that no record has. Safe at any time, beside traffic.
 
         While one is under way it is given instead of a second one.
         """
+        await require_right_side_of(calls.settings, (), "a resync")
         found = await calls.run(resync.start)
         response.headers["Location"] = f"/api/backup/{found.id}"
         return _body(found)

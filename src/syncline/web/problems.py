@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
 from syncline.config import redact
-from syncline.errors import SynclineError
+from syncline.errors import ReverseServesError, SynclineError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -58,8 +58,10 @@ class Problem(HTTPException):
 
 
 def problem_of(error: SynclineError) -> Problem:
-    """Say it as a problem: 503 with ``Retry-After`` where waiting helps, else 500; no secret in either."""
+    """Say it as a problem: 503 with ``Retry-After`` where waiting helps, 409 where refused, else 500; no secret."""
     detail, hint = redact(error.message), error.hint and redact(error.hint)
+    if isinstance(error, ReverseServesError):
+        return Problem(409, detail, hint=hint)
     if error.retryable:
         return Problem(503, detail, hint=hint, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     return Problem(500, detail, hint=hint)

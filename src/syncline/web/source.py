@@ -22,6 +22,7 @@ class SourceCalls:
     """Runs pieces of work on the source, a connection for each. It belongs to one event loop at a time."""
 
     def __init__(self, settings: Settings, *, deadline: timedelta = DEADLINE) -> None:
+        self.settings = settings
         self._source = settings.source
         self._deadline = deadline
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -14,7 +14,7 @@ from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.documents import as_json, documents
 from syncline.engines.mongo.writes import CODEC
 from syncline.model.entity import Entity, Index
-from syncline.ports import Absence, Batch, Beat, Conflict, Document, Rejection, Report
+from syncline.ports import Absence, Batch, Beat, Conflict, Document, Fence, Rejection, Report, Reverse
 
 LARGEST = mongo_errors.MAX_DOCUMENT_BYTES
 _MISSING = object()
@@ -30,8 +30,11 @@ class MemoryTarget:
     Unique indexes hold; of their options only ``sparse`` is known.
     """
 
+    fence = Fence.RECORD
     deletes_twice = True
     """A write that was given up may still arrive."""
+    reverse: Reverse | None = None
+    """No link goes back from here, unless a test says otherwise."""
 
     def __init__(self) -> None:
         self._collections: dict[str, Records] = {}

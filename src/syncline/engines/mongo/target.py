@@ -28,7 +28,7 @@ from syncline.engines.mongo.writes import CODEC, DURABLE, Writes
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.model.strict_bson import AS_STORED, decoded, encoded
-from syncline.ports import Batch, Beat, Document, Report
+from syncline.ports import Batch, Beat, Document, Fence, Report, Reverse
 
 T = TypeVar("T")
 
@@ -58,8 +58,11 @@ class MongoTarget:
 
     """
 
+    fence = Fence.RECORD
     deletes_twice = True
     """A write that was given up may still arrive."""
+    reverse: Reverse | None = None
+    """No link goes back from here."""
 
     def __init__(
         self,

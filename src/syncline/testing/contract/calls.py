@@ -10,7 +10,7 @@ import pytest
 
 from syncline.model.entity import Entity, Index, TableName
 from syncline.model.fields import RESERVED
-from syncline.ports import Absence, Batch, Document, Report, State, Target
+from syncline.ports import Absence, Batch, Document, Fence, Report, State, Target
 
 THINGS = Entity("thing", TableName("public", "things"), "things")
 PEOPLE = replace(THINGS, name="person", collection="people", indexes=(Index((("email", 1),), unique=True),))
@@ -43,28 +43,68 @@ def batch_of(how: str, *documents: Document, entity: Entity = THINGS) -> Batch:
 class Calls:
     """The calls of ``syncline.ports.Target``, short. Override ``put_foreign`` to run the tests that need it."""
 
+    fence = Fence.RECORD
+    """Of the targets that this suite is for."""
+    things, people, pairs = THINGS, PEOPLE, THINGS
+    """Records; such with a unique ``email``; such whose key has two parts, ``a`` and ``b``."""
+    taken = "email_1"
+    """The name of what makes ``email`` unique."""
+
+    async def test_the_suite_is_the_one_for_the_targets_fence(self, target: Target) -> None:
+        """What another suite promises is not left out by using this one."""
+        assert target.fence is self.fence
+
+    async def batch(
+        self,
+        target: Target,  # noqa: ARG002
+        how: str,
+        *documents: Document,
+        entity: Entity | None = None,
+    ) -> Batch:
+        """Make a batch of ``inserts`` or ``upserts``, for a target that is ready for it."""
+        return batch_of(how, *documents, entity=entity or self.things)
+
+    async def absences(self, target: Target, *absences: Absence, entity: Entity | None = None) -> Batch:  # noqa: ARG002
+        """Make a batch of deletes."""
+        return Batch(entity or self.things, deletes=list(absences))
+
+    def as_read(self, document: Document) -> Document:
+        """Say how the target reads a record that was written."""
+        return document
+
+    def key(self, id_: Any) -> Any:
+        """Say what a record's key is to the target."""
+        return id_
+
+    def id(self, key: Any) -> Any:
+        """Say which record's key it is."""
+        return key
+
     async def put_foreign(self, target: Target, entity: Entity, record: Document) -> None:  # noqa: ARG002
         """Store a record past the fence, as somebody else might."""
         pytest.skip("put_foreign is not overridden")
 
-    async def insert(self, target: Target, *documents: Document, entity: Entity = THINGS) -> Report:
+    async def insert(self, target: Target, *documents: Document, entity: Entity | None = None) -> Report:
         """Send inserts."""
-        return await target.apply(batch_of("inserts", *documents, entity=entity))
+        return await target.apply(await self.batch(target, "inserts", *documents, entity=entity))
 
-    async def upsert(self, target: Target, *documents: Document, entity: Entity = THINGS) -> Report:
+    async def upsert(self, target: Target, *documents: Document, entity: Entity | None = None) -> Report:
         """Send upserts."""
-        return await target.apply(batch_of("upserts", *documents, entity=entity))
+        return await target.apply(await self.batch(target, "upserts", *documents, entity=entity))
 
-    async def delete(self, target: Target, *absences: Absence, entity: Entity = THINGS) -> Report:
+    async def delete(self, target: Target, *absences: Absence, entity: Entity | None = None) -> Report:
         """Send deletes."""
-        return await target.apply(Batch(entity, deletes=list(absences)))
+        return await target.apply(await self.absences(target, *absences, entity=entity))
 
-    async def stored(self, target: Target, id_: Any, entity: Entity = THINGS) -> Document | None:
+    async def stored(self, target: Target, id_: Any, entity: Entity | None = None) -> Document | None:
         """Read one record."""
-        found = await target.read(entity, [id_])
+        found = await target.read(entity or self.things, [self.key(id_)])
         assert len(found) <= 1
         return found[0] if found else None
 
-    async def everything(self, target: Target, entity: Entity = THINGS, **options: Any) -> list[Any]:
+    async def everything(self, target: Target, entity: Entity | None = None, **options: Any) -> list[Any]:
         """Walk and list the ids."""
-        return [record["_id"] async for page in target.walk(entity, **options) for record in page]
+        if "after" in options:
+            options["after"] = self.key(options["after"])
+        pages = target.walk(entity or self.things, **options)
+        return [self.id(record["_id"]) async for page in pages for record in page]

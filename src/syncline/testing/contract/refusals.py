@@ -7,13 +7,41 @@ from typing import Any
 import pytest
 
 from syncline.ports import Target
-from syncline.testing.contract.calls import PEOPLE, THINGS, Calls, batch_of, document
+from syncline.testing.contract.calls import PEOPLE, Calls, batch_of, document
 
 MEGABYTE = 1024 * 1024
 
 
 class Refusals(Calls):
-    """Records that cannot be stored are rejected, values that are taken are conflicts."""
+    """Values that are taken are conflicts."""
+
+    @pytest.mark.parametrize("how", ["inserts", "upserts"])
+    async def test_a_taken_unique_value_is_a_conflict(self, target: Target, how: str) -> None:
+        """With the index and the value, and the rest goes in."""
+        await target.prepare([self.people])
+        await self.insert(target, document(1, 1, email="a@x"), entity=self.people)
+        sent = document(2, 2, email="a@x"), document(3, 2, email="c@x")
+        report = await target.apply(await self.batch(target, how, *sent, entity=self.people))
+        assert not report.rejected
+        assert [(one.key, one.index, one.value) for one in report.conflicts] == [("2", self.taken, {"email": "a@x"})]
+        assert await self.everything(target, self.people) == [1, 3]
+
+    async def test_an_update_to_a_taken_value_is_a_conflict_and_changes_nothing(self, target: Target) -> None:
+        """The record stays as it was."""
+        await target.prepare([self.people])
+        await self.insert(target, document(1, 1, email="a@x"), document(2, 1, email="b@x"), entity=self.people)
+        report = await self.upsert(target, document(2, 2, email="a@x"), entity=self.people)
+        assert [one.key for one in report.conflicts] == ["2"]
+        assert await self.stored(target, 2, self.people) == self.as_read(document(2, 1, email="b@x"))
+
+    async def test_preparing_twice_is_harmless(self, target: Target) -> None:
+        """Every worker does it at its start."""
+        await target.prepare([self.things, self.people])
+        await target.prepare([self.things, self.people])
+
+
+class DocumentRefusals(Refusals):
+    """What cannot be stored as a document is rejected."""
 
     async def test_a_record_of_almost_16_megabytes_fits(self, target: Target) -> None:
         """The limit is the engine's, not ours."""
@@ -52,33 +80,9 @@ class Refusals(Calls):
         await self.upsert(target, document(1, 2, name=object()))
         assert await self.stored(target, 1) == document(1, 1, name="old")
 
-    @pytest.mark.parametrize("how", ["inserts", "upserts"])
-    async def test_a_taken_unique_value_is_a_conflict(self, target: Target, how: str) -> None:
-        """With the index and the value, and the rest goes in."""
-        await target.prepare([PEOPLE])
-        await self.insert(target, document(1, 1, email="a@x"), entity=PEOPLE)
-        batch = batch_of(how, document(2, 2, email="a@x"), document(3, 2, email="c@x"), entity=PEOPLE)
-        report = await target.apply(batch)
-        assert not report.rejected
-        assert [(one.key, one.index, one.value) for one in report.conflicts] == [("2", "email_1", {"email": "a@x"})]
-        assert await self.everything(target, PEOPLE) == [1, 3]
-
-    async def test_an_update_to_a_taken_value_is_a_conflict_and_changes_nothing(self, target: Target) -> None:
-        """The record stays as it was."""
-        await target.prepare([PEOPLE])
-        await self.insert(target, document(1, 1, email="a@x"), document(2, 1, email="b@x"), entity=PEOPLE)
-        report = await self.upsert(target, document(2, 2, email="a@x"), entity=PEOPLE)
-        assert [one.key for one in report.conflicts] == ["2"]
-        assert await self.stored(target, 2, PEOPLE) == document(2, 1, email="b@x")
-
     async def test_the_holder_of_a_value_is_found(self, target: Target) -> None:
         """Also when there is none."""
         await target.prepare([PEOPLE])
         await self.insert(target, document(1, 1, email="a@x"), entity=PEOPLE)
         found = await target.holders(PEOPLE, [{"email": "a@x"}, {"email": "nobody"}, {}])
         assert found == [document(1, 1, email="a@x"), None, None]
-
-    async def test_preparing_twice_is_harmless(self, target: Target) -> None:
-        """Every worker does it at its start."""
-        await target.prepare([THINGS, PEOPLE])
-        await target.prepare([THINGS, PEOPLE])

@@ -21,7 +21,7 @@ from syncline.verify.report import Verdict
 from syncline.verify.verifier import verify
 from syncline.web.page.records import statements
 from syncline.web.problems import Problem
-from syncline.wiring import opened_sides
+from syncline.wiring import opened_sides, require_right_side_of
 
 KEPT = 8
 RATE = 10_000
@@ -123,6 +123,7 @@ class Jobs:
         async with opened_sides(self._settings, _teller(job)) as (sides, plans):
             plan = plans.named(job.entity)
             repairer = Repairer(sides, {plan.name: plan})
+            await repairer.require_right_side()
             await verify(sides, [plan], Options(patience=PATIENCE, rate=RATE, taker=repairer))
             await repairer.audit()
         left = repairer.report.left_by.total()
@@ -133,6 +134,7 @@ class Jobs:
         )
 
     async def _backfill(self, job: Job) -> tuple[str, str]:
+        await require_right_side_of(self._settings, [job.entity], "a backfill")
         async with reach.source(self._settings.source, purpose="page") as source:
             tasks = await reach.query(source, statements()["request"], {"entity": job.entity})
         return "done", "a worker marks every record" if tasks else "it was asked for already"

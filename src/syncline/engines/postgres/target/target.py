@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from syncline.engines.postgres.target import statements, suitability
 from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
 from syncline.engines.postgres.target.fence import Control
+from syncline.engines.postgres.target.reverse import SqlReverse
 from syncline.engines.postgres.target.session import Connection, connect, is_over, translated
 from syncline.engines.postgres.target.suitability import key_of
 from syncline.engines.postgres.target.tables import Table, describe
@@ -29,7 +30,7 @@ from syncline.errors import (
     UnsuitableTargetError,
 )
 from syncline.model.entity import Entity, TableName
-from syncline.ports import Batch, Beat, Conflict, Document, Report
+from syncline.ports import Batch, Beat, Conflict, Document, Fence, Report, Reverse
 
 SCHEMA = "syncline_target"
 MOST_TRIED = 100_000
@@ -50,6 +51,7 @@ class SqlTarget:
     higher epochs are announced for them.
     """
 
+    fence = Fence.LANE
     deletes_twice = False
     """A transaction is executed while its lanes are its worker's, or not at all."""
 
@@ -79,6 +81,7 @@ class SqlTarget:
         self._refused: dict[tuple[TableName, str], tuple[int, float]] = {}
         """How often a row was refused, and when last."""
         self._entities: tuple[Entity, ...] = ()
+        self.reverse: Reverse | None = SqlReverse(self.ask, link)
         self.source = ""
         """Which database of which running server the source is, until it is known to be another one."""
 
@@ -192,6 +195,8 @@ class SqlTarget:
 
     async def apply(self, batch: Batch) -> Report:
         """Write states of one entity, as ``write``; see ``syncline.ports.Target``."""
+        if not len(batch):
+            return Report()
         try:
             outcome = await self.write(batch.lanes, [self._changes(batch, await self.table_of(batch.entity))])
         except TargetRefusedError:
