@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from syncline.cli.main import command
+from syncline.config.collections import ArrayConfig, CollectionConfig, InnerConfig, ValueConfig
 from syncline.config.entities import ComputedConfig, EmbedConfig, EntityConfig, IndexConfig
 from syncline.config.load import File
 from syncline.config.named import DatabaseSettings, Exemption
@@ -88,6 +89,10 @@ ENTITY_PARTS = (
     ("[entities.NAME.computed.FIELD]", ComputedConfig),
     ("[entities.NAME.embed.FIELD]", EmbedConfig),
     ("[[entities.NAME.indexes]]", IndexConfig),
+    ("[collections.NAME]", CollectionConfig),
+    ("[collections.NAME.columns]", ValueConfig),
+    ("[collections.NAME.arrays.PATH]", ArrayConfig),
+    ("[collections.NAME.objects.PATH]", InnerConfig),
 )
 
 
@@ -96,7 +101,7 @@ def configuration() -> str:
     sections = [
         (f"[{name}]", typing.cast("type[BaseModel]", info.annotation))
         for name, info in File.model_fields.items()
-        if name not in ("entities", "databases")
+        if name not in ("entities", "databases", "collections")
     ]
     return "\n".join([CONFIGURATION, *(_section(name, model) for name, model in (*sections, *ENTITY_PARTS))])
 

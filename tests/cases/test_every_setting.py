@@ -84,8 +84,9 @@ SEEN: dict[str, str] = {
     "backup.programs": f"{BACKUP}::test_an_old_or_missing_pg_dump_is_said",
 }
 """Setting → the test that changes it (after ``::`` nothing: several of that file)."""
-ELSEWHERE = {"split", "databases", "entities"}
-"""Sections with tests of their own: test_split_*.py, and the entities' parts in test_config.py, test_mapping.py."""
+ELSEWHERE = {"split", "databases", "entities", "collections"}
+"""Sections with tests of their own: test_split_*.py, the entities' parts in test_config.py, test_mapping.py, those of collections in
+test_documents.py, test_config_collections.py, test_document_tables.py."""
 
 
 def settings() -> Iterator[str]:

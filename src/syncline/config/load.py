@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from syncline.config import environment, links, problems, rows, urls
 from syncline.config.backup import BackupSettings
+from syncline.config.collections import CollectionConfig
 from syncline.config.entities import EntityConfig, possible_name
 from syncline.config.named import DatabaseSettings, SplitSettings
 from syncline.config.problems import Origin, Problem
@@ -52,6 +53,7 @@ class File(Section):
     backup: BackupSettings = BackupSettings()
     databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
     entities: dict[str, EntityConfig] = Field(default_factory=dict)
+    collections: dict[str, CollectionConfig] = Field(default_factory=dict)
 
 
 def load(path: Path | None = None, env: Mapping[str, str] = os.environ, *, link: str | None = None) -> Settings:

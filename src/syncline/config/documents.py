@@ -1,0 +1,135 @@
+"""Reading which collections are declared, and where both databases are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from syncline.config import environment, problems, urls
+from syncline.config.collections import CollectionConfig
+from syncline.config.load import contents
+from syncline.config.problems import Origin, Problem
+from syncline.config.settings import Section
+from syncline.errors import ConfigError, MappingError
+from syncline.model.defaults import CONFIG_FILE
+from syncline.model.documents import Column, DocumentMapping
+from syncline.model.documents.types import Type
+
+VARIABLES = {"source": "MONGODB_URL", "target": "DATABASE_URL"}
+"""Where documents are the source these are the other way round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The collections of a file, compiled."""
+
+    mappings: tuple[DocumentMapping, ...]
+    file: Path | None
+    _urls: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def url(self, side: str) -> str:
+        """Give the URL of the ``source`` or the ``target``.
+
+        Raises:
+            ConfigError: there is none, or it leads to another kind of database.
+
+        """
+        kind, check = ("a MongoDB", urls.target_url) if side == "source" else ("a PostgreSQL", urls.source_url)
+        given = self._urls.get(side, "")
+        if not given:
+            raise ConfigError(
+                f"no {side} database", hint=f"set {VARIABLES[side]}, or `url` in [{side}] of {CONFIG_FILE}"
+            )
+        if urls.is_postgresql(given) == (side == "source"):
+            raise ConfigError(
+                f"`url` in [{side}]: documents go from a MongoDB to a PostgreSQL", hint=f"name {kind} there"
+            )
+        try:
+            return check(given)
+        except ValueError as error:
+            raise ConfigError(f"`url` in [{side}]: {error}") from None
+
+
+class _File(Section):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    collections: dict[str, CollectionConfig] = Field(default_factory=dict)
+
+
+def load_documents(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Documents:
+    """Read the declared collections.
+
+    Args:
+        path: the file; by default ``SYNCLINE_CONFIG``, then ``syncline.toml`` here.
+        env: the environment.
+
+    Raises:
+        ConfigError: every problem found, each with its place; or no collection is declared.
+
+    """
+    file, name, text, data = contents(path, env)
+    origin = Origin(name, text)
+    try:
+        config = TypeAdapter(_File).validate_python(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise problems.error([problems.explain(detail, _File) for detail in error.errors()], origin) from None
+    if not config.collections:
+        raise ConfigError(
+            f"{name} declares no collection", hint="`syncline init --from mongodb` writes them from your documents"
+        )
+    mappings, found = _compiled(config.collections)
+    if found := [*found, *_shared(mappings)]:
+        raise problems.error(found, origin)
+    return Documents(tuple(mappings), file, dict(_urls(data, env)))
+
+
+def _compiled(declared: Mapping[str, CollectionConfig]) -> tuple[list[DocumentMapping], list[Problem]]:
+    mappings, found = [], []
+    for name, one in declared.items():
+        try:
+            mappings.append(DocumentMapping(one.to_collection(name)))
+        except MappingError as error:
+            found.append(Problem(("collections", name), error.message, error.hint))
+    return mappings, found
+
+
+def _shared(mappings: list[DocumentMapping]) -> Iterator[Problem]:
+    ids = {mapping.collection.name: mapping.tables[0].columns[0].type for mapping in mappings}
+    owners: dict[str, str] = {}
+    for mapping in mappings:
+        path = ("collections", mapping.collection.name)
+        for table in mapping.tables:
+            owner = owners.setdefault(str(table.name), mapping.collection.name)
+            if owner != mapping.collection.name:
+                yield Problem(path, f"the table {table.name} is {owner}'s already", "give one of them another `table`")
+            for column in table.columns:
+                yield from (Problem(path, *said) for said in _reference(column, ids))
+
+
+def _reference(column: Column, ids: Mapping[str, Type]) -> Iterator[tuple[str, str | None]]:
+    to = column.field.references
+    if not to:
+        return
+    said = f"{column.path}: references = {to!r}"
+    if to not in ids:
+        yield f"{said} is no declared collection", problems.suggest(to, [*ids], "there are")
+    elif column.type.name != ids[to].name and (column.type.name, ids[to].name) != ("objectid", "any"):
+        yield f"{said}, whose `id` is {ids[to].name}, not {column.type.name}", f'type = "{ids[to].name}"'
+
+
+def _urls(data: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for side, variable in VARIABLES.items():
+        table = data.get(side)
+        written = table.get("url") if isinstance(table, Mapping) else None
+        if isinstance(written, str) and "${" in written:
+            expanded, missing = environment.expand(written, env)
+            if missing:
+                raise ConfigError(f"`url` in [{side}]: ${missing} is not set", hint=f"set {missing}")
+            yield side, expanded
+        elif env.get(variable) or isinstance(written, str):
+            yield side, env.get(variable) or str(written)

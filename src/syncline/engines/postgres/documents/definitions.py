@@ -1,0 +1,160 @@
+"""The definitions of the tables that documents become: types, tables, indexes, foreign keys. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from syncline.engines.postgres.documents.texts import to_text
+from syncline.model.documents import Column, DocumentMapping, Table
+from syncline.model.entity import TableName
+
+_LONGEST = 63
+_STATES = ("SYNCED", "PENDING", "FAILED")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that a declaration asks for."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    unique: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name it after the table and its columns."""
+        name = f"{self.table.name}_{'_'.join(self.columns)}_{'key' if self.unique else 'idx'}"
+        return (
+            name if len(name.encode()) <= _LONGEST else f"{name.encode()[:48].decode(errors='ignore')}_{_digest(name)}"
+        )
+
+
+def schema(mappings: Sequence[DocumentMapping], *, foreign_keys: bool = False) -> list[sql.Composed]:
+    """Give the statements that make every table, in their order; what is there already is left.
+
+    Args:
+        mappings: of the collections.
+        foreign_keys: also between collections, not validated: documents may refer to what is not there.
+
+    """
+    found = [*types(mappings)]
+    for mapping in mappings:
+        found += [table(mapping, one) for one in mapping.tables]
+        found += [index(one) for one in indexes(mapping)]
+    return found + ([*references(mappings)] if foreign_keys else [])
+
+
+def types(mappings: Iterable[DocumentMapping]) -> Iterator[sql.Composed]:
+    """Make the enum types."""
+    enums = {
+        TableName(one.name.schema, column.field.enum): column.field.values
+        for one, column in _columns(mappings)
+        if column.field.enum
+    }
+    for name, values in enums.items():
+        labels = sql.SQL(", ").join(map(sql.Literal, values))
+        yield sql.SQL("CREATE TYPE {} AS ENUM ({})").format(_name(name), labels)
+
+
+def table(mapping: DocumentMapping, one: Table) -> sql.Composed:
+    """Make a table."""
+    lines = [_column(one, place, column) for place, column in enumerate(one.columns)]
+    if one.parent is None:
+        states = sql.SQL(", ").join(map(sql.Literal, _STATES))
+        lines.append(sql.SQL("sync_status text NOT NULL DEFAULT 'SYNCED' CHECK (sync_status IN ({}))").format(states))
+        lines.append(sql.SQL("sync_error text,\n    last_sync_at timestamptz").format())
+    lines.append(sql.SQL("PRIMARY KEY ({})").format(_names(one.key)))
+    if one.parent is not None:
+        parent = mapping.tables[one.parent]
+        lines.append(
+            sql.SQL("FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE CASCADE").format(
+                _names(one.key[: parent.keys]), _name(parent.name), _names(parent.key)
+            )
+        )
+    body = sql.SQL(",\n    ").join(lines)
+    return sql.SQL("CREATE TABLE IF NOT EXISTS {} (\n    {}\n)").format(_name(one.name), body)
+
+
+def indexes(mapping: DocumentMapping) -> list[Index]:
+    """List the indexes that a collection's declaration asks for."""
+    top = mapping.tables[0]
+    wanted = [Index(top.name, columns) for columns in mapping.collection.indexes]
+    wanted += [
+        Index(one.name, (column.name,), column.field.unique)
+        for one, column in _columns([mapping])
+        if column.field.unique or column.field.index or column.field.references
+    ]
+    return list(dict.fromkeys(wanted))
+
+
+def index(one: Index) -> sql.Composed:
+    """Make an index."""
+    return sql.SQL("CREATE {} IF NOT EXISTS {} ON {} ({})").format(
+        sql.SQL("UNIQUE INDEX" if one.unique else "INDEX"),
+        sql.Identifier(one.name),
+        _name(one.table),
+        _names(one.columns),
+    )
+
+
+def references(mappings: Sequence[DocumentMapping]) -> Iterator[sql.Composed]:
+    """Make the foreign keys between collections."""
+    tops = {mapping.collection.name: mapping.tables[0] for mapping in mappings}
+    for one, column in _columns(mappings):
+        if parent := tops.get(column.field.references):
+            yield sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) NOT VALID").format(
+                _name(one.name), _names([column.name]), _name(parent.name), _names(parent.key)
+            )
+
+
+def type_sql(one: Table, column: Column, *, percent: str = "%") -> sql.Composable:
+    """Write a column's type; ``percent`` is how a statement spells that sign in names."""
+    if column.field.enum:
+        names = (name.replace("%", percent) for name in (one.name.schema, column.field.enum))
+        return sql.Identifier(*names)
+    return _TYPES[column.type.sql]
+
+
+def is_required(one: Table, place: int) -> bool:
+    """Tell whether a column is never empty: the key, values of an array, what is declared so."""
+    value_of_array = one.rest is None and one.parent is not None and one.columns[place].path.endswith("[]")
+    return place < one.keys or value_of_array or one.columns[place].field.required
+
+
+def _column(one: Table, place: int, column: Column) -> sql.Composed:
+    parts: list[sql.Composable] = [sql.Identifier(column.name), type_sql(one, column)]
+    if is_required(one, place):
+        parts.append(sql.SQL("NOT NULL"))
+    if column.default is not None:
+        parts.append(sql.SQL("DEFAULT {}").format(sql.Literal(to_text(column.default))))
+    if column.field.values and not column.field.enum:
+        values = sql.SQL(", ").join(map(sql.Literal, column.field.values))
+        parts.append(sql.SQL("CHECK ({} IN ({}))").format(sql.Identifier(column.name), values))
+    return sql.SQL(" ").join(parts)
+
+
+def _columns(mappings: Iterable[DocumentMapping]) -> Iterator[tuple[Table, Column]]:
+    for mapping in mappings:
+        for one in mapping.tables:
+            yield from ((one, column) for column in one.columns)
+
+
+def _name(name: TableName) -> sql.Identifier:
+    return sql.Identifier(name.schema, name.name)
+
+
+def _names(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+_TYPES = {name: sql.SQL(name) for name in ("text", "boolean", "integer", "bigint", "double precision", "numeric")} | {
+    name: sql.SQL(name) for name in ("timestamptz(3)", "date", "uuid", "bytea", "jsonb")
+}

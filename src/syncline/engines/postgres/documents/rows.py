@@ -1,0 +1,171 @@
+"""The rows of documents, written and read: all tables of a collection, in the caller's transaction.
+
+Each statement takes any number of documents: its parameters are arrays of texts, one a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+
+from syncline.engines.postgres.documents.definitions import type_sql
+from syncline.engines.postgres.documents.texts import from_text, selected, to_text
+from syncline.model.documents import DocumentMapping, Rows, Table
+
+_ROW = sql.Identifier("u")
+_THERE = sql.Identifier("t")
+_SYNCED = sql.SQL("sync_status = 'SYNCED', sync_error = NULL, last_sync_at = now()")
+
+
+class DocumentTables:
+    """The tables of a collection; every call is a part of the transaction that its connection is in.
+
+    Raises:
+        psycopg.Error: a call's statement was refused; nothing of the transaction stays.
+
+    """
+
+    def __init__(self, mapping: DocumentMapping) -> None:
+        self.mapping = mapping
+        tables = mapping.tables
+        self._upserts = [_upsert(table) for table in tables]
+        self._removals = [_remove_others(table) for table in tables]
+        self._deletes = [_delete(table) for table in tables]
+        self._selects = [_select(table) for table in tables]
+
+    async def write(self, connection: AsyncConnection[Any], documents: Sequence[Rows]) -> None:
+        """Make the tables hold these documents' rows, and none else of the same keys: the child tables' too."""
+        if not documents:
+            return
+        keys = [to_text(rows[0][0][0]) for rows in documents]
+        columns = [
+            _columns(table, [row for rows in documents for row in rows[table.number]]) for table in self.mapping.tables
+        ]
+        for table in reversed(self.mapping.tables[1:]):
+            await connection.execute(self._removals[table.number], [keys, *columns[table.number][: table.keys]])
+        for table in self.mapping.tables:
+            if columns[table.number][0]:
+                await connection.execute(self._upserts[table.number], columns[table.number])
+
+    async def delete(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> None:
+        """Delete the rows of documents, by the values of the key's column."""
+        texts = [to_text(key) for key in keys]
+        if texts:
+            for statement in reversed(self._deletes):
+                await connection.execute(statement, [texts])
+
+    async def read(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> dict[Any, Rows]:
+        """Read the rows of documents, by their key; those that are not there are left out.
+
+        What several statements read is one state only where the transaction sees one: REPEATABLE READ.
+        """
+        texts = [to_text(key) for key in keys]
+        found: dict[Any, Rows] = {}
+        for table in self.mapping.tables if texts else ():
+            cursor = await connection.execute(self._selects[table.number], [texts])
+            types = [column.type for column in table.columns]
+            for row in await cursor.fetchall():
+                values = tuple(map(from_text, types, row))
+                if table.parent is None:
+                    found[values[0]] = tuple([] for _ in self.mapping.tables)
+                if values[0] in found:
+                    found[values[0]][table.number].append(values)
+        return found
+
+
+def _columns(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[str | None]]:
+    if not rows:
+        return [[] for _ in table.columns]
+    return [list(map(to_text, values)) for values in zip(*rows, strict=True)]
+
+
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.name.schema, table.name.name)
+
+
+def _cast(table: Table, place: int) -> sql.Composed:
+    column = table.columns[place]
+    return sql.SQL("{}.{}::{}").format(_ROW, _alias(place), type_sql(table, column, percent="%%"))
+
+
+def _alias(place: int) -> sql.Identifier:
+    return sql.Identifier(f"c{place}")
+
+
+def _given(places: Sequence[int]) -> sql.Composed:
+    """``unnest(…) AS u (c0, …)``: the parameters are one array a column."""
+    arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(places))
+    return sql.SQL("unnest({}) AS {} ({})").format(arrays, _ROW, sql.SQL(", ").join(map(_alias, places)))
+
+
+def _quoted(name: str) -> sql.Composable:
+    """Quote a name in a statement with parameters: the driver halves percent signs."""
+    return sql.Identifier(name.replace("%", "%%"))
+
+
+def _upsert(table: Table) -> sql.Composed:
+    places = range(len(table.columns))
+    names = [_quoted(column.name) for column in table.columns]
+    changed = names[table.keys :]
+    sets = sql.SQL(", ").join([sql.SQL("{} = excluded.{}").format(name, name) for name in changed])
+    there = sql.SQL(", ").join([sql.SQL("{}.{}").format(_THERE, name) for name in changed])
+    new = sql.SQL(", ").join([sql.SQL("excluded.{}").format(name) for name in changed])
+    then: sql.Composable = sql.SQL("DO NOTHING")
+    if table.parent is None:
+        then = sql.SQL("DO UPDATE SET {}").format(sql.SQL(", ").join([sets, _SYNCED] if changed else [_SYNCED]))
+    elif changed:  # what is as it was is not written again: no trigger fires for it, and no index grows
+        then = sql.SQL("DO UPDATE SET {} WHERE ({}) IS DISTINCT FROM ({})").format(sets, there, new)
+    return sql.SQL("/* syncline */ INSERT INTO {} AS {} ({}{}) SELECT {}{} FROM {} ON CONFLICT ({}) {}").format(
+        _escaped(table),
+        _THERE,
+        sql.SQL(", ").join(names),
+        sql.SQL(", last_sync_at" if table.parent is None else ""),
+        sql.SQL(", ").join([_cast(table, place) for place in places]),
+        sql.SQL(", now()" if table.parent is None else ""),
+        _given(places),
+        sql.SQL(", ").join(names[: table.keys]),
+        then,
+    )
+
+
+def _escaped(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.name.schema.replace("%", "%%"), table.name.name.replace("%", "%%"))
+
+
+def _of_keys(table: Table) -> sql.Composed:
+    key = table.columns[0]
+    return sql.SQL("{}.{} = ANY(%s::text[]::{}[])").format(
+        _THERE, _quoted(key.name), type_sql(table, key, percent="%%")
+    )
+
+
+def _remove_others(table: Table) -> sql.Composed:
+    """Delete the rows of these documents that are not among those given."""
+    places = range(table.keys)
+    if any(column.field.unique for column in table.columns):  # values may change places: all are written anew
+        return sql.SQL("/* syncline */ DELETE FROM {} AS {} WHERE {} AND ({}) IS NOT NULL").format(
+            _escaped(table),
+            _THERE,
+            _of_keys(table),
+            sql.SQL(", ").join([sql.SQL("%s::text[]")] * table.keys),
+        )
+    same = [
+        sql.SQL("{}.{} = {}").format(_THERE, _quoted(table.columns[place].name), _cast(table, place))
+        for place in places
+    ]
+    return sql.SQL("/* syncline */ DELETE FROM {} AS {} WHERE {} AND NOT EXISTS (SELECT FROM {} WHERE {})").format(
+        _escaped(table), _THERE, _of_keys(table), _given(places), sql.SQL(" AND ").join(same)
+    )
+
+
+def _delete(table: Table) -> sql.Composed:
+    return sql.SQL("/* syncline */ DELETE FROM {} AS {} WHERE {}").format(_escaped(table), _THERE, _of_keys(table))
+
+
+def _select(table: Table) -> sql.Composed:
+    columns = [selected(column.type, sql.SQL("{}.{}").format(_THERE, _quoted(column.name))) for column in table.columns]
+    return sql.SQL("/* syncline */ SELECT {} FROM {} AS {} WHERE {}").format(
+        sql.SQL(", ").join(columns), _escaped(table), _THERE, _of_keys(table)
+    )
