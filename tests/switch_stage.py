@@ -43,7 +43,10 @@ BEGIN
 END $$;
 CREATE TRIGGER captured AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION captured()
 """
-AS_LINK = "SELECT set_config('syncline.link', 'stub', true), set_config('syncline.gate_link', %s::text, true)"
+AS_LINK = (
+    "SELECT set_config('syncline.link', 'stub', true),"
+    " set_config('syncline.gate_link', jsonb_build_object('data', %s::bigint)::text, true)"
+)
 
 
 def address(url: str, *, pooled: bool = False) -> Address:

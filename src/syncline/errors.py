@@ -201,6 +201,14 @@ class TargetRefusedError(TargetUnavailableError):
     """The target refuses to work, whatever it is given: a missing privilege, a full disk, no primary."""
 
 
+class TargetGateError(TargetRefusedError):
+    """A gate lets a link's batch not in: nothing of it is written, no record is to blame, and it is read again."""
+
+    def __init__(self, message: str | None = None, *, gate: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.gate = gate
+
+
 class LaneLostError(TargetUnavailableError):
     """Lanes of a batch have to be acquired anew: they are another worker's, or what became of the batch is unknown."""
 

@@ -15,7 +15,7 @@ from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.insight.health import HealthReader
 from syncline.insight.reach import DatabaseState
-from syncline.insight.status import judge, read_status
+from syncline.insight.status import Measures, judge, read_status
 from syncline.model import thresholds
 from syncline.model.entity import Fields
 from syncline.model.notice import Notice
@@ -281,6 +281,14 @@ def test_slow_requests_alone_degrade_at_most(p95, severity) -> None:
 def test_slow_requests_beside_a_critical_lag_are_unhealthy() -> None:
     status = judge({"postgresql": UP, "mongodb": UP}, {}, values={"api_p95_ms": 1500, "lag_seconds": 90})
     assert status.health is Health.UNHEALTHY
+
+
+@pytest.mark.parametrize(("gate", "found"), [("data", []), (None, [("SyncLagCritical", "critical")])])
+def test_what_waits_at_a_gate_is_not_late(gate, found) -> None:
+    """The side that it goes to serves the application, for weeks perhaps."""
+    worker = {"alive": True, "report": {"waits_at_gate": gate}}
+    facts = {"measures": Measures(5, 100.0, 0, 0), "workers": [worker]}
+    assert names(judge({"postgresql": UP}, facts)) == found
 
 
 async def test_a_source_that_is_not_installed_is_critical(database, mongo_url, mongo_db) -> None:

@@ -28,7 +28,8 @@ def busy(case: Case) -> None:
     case.sql(
         "INSERT INTO syncline.worker (id, name, version, expires_at, report) SELECT gen_random_uuid(),"
         " 'a-host-with-quite-a-long-name.region-7.example.org:12345', '0.1.0', clock_timestamp() + interval '1 hour',"
-        """ '{"rate": 1234.5, "marks": 9, "target_error": "MongoDB: no primary is found among three members"}'"""
+        """ '{"rate": 1234.5, "marks": 9, "target_error": "MongoDB: no primary is found among three members","""
+        """ "waits_at_gate": "data"}'"""
     )
     case.sql("UPDATE syncline.lane SET owner = (SELECT id FROM syncline.worker)")
     case.sql(
@@ -63,6 +64,7 @@ class TestStatus:
         assert "1,234.5 marks/s, alive" in flat
         assert "MongoDB: no primary is found among three members" in flat
         assert "lanes 64 of 64 owned" in flat
+        assert "waiting at the gate of the move data" in flat
 
     def test_the_documented_shape_is_the_shape(self, case: Case) -> None:
         busy(case)

@@ -12,15 +12,18 @@ import pytest
 
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
 from syncline.engines.memory import MemoryTarget
+from syncline.errors import TargetGateError
 from syncline.model.entity import Column, Entity, Index, Shape, TableName
 from syncline.model.mapping import Projection
 from syncline.model.mark import LANES
-from syncline.ports import Acknowledgement, Plan, Source
+from syncline.model.notice import Notice
+from syncline.ports import Acknowledgement, Batch, Plan, Report, Source
+from syncline.relay.in_flight import DEPTH
 from syncline.relay.worker import Worker
 from syncline.telemetry.observer import Drop
 from syncline.testing.contract import SourceContract
 from syncline.testing.faults import FaultyTarget
-from tests.memory_source import MemoryDatabase, MemorySource, opening
+from tests.memory_source import MemoryDatabase, MemoryMarks, MemorySource, opening
 from tests.relay import QUICK, Recorder, until
 
 TABLE = TableName("public", "item")
@@ -182,3 +185,70 @@ async def test_what_was_written_for_a_lane_that_is_lost_is_marked_again(core: Co
         await until(lambda: (Drop.LEASE_LOST, 1) in core.seen.drops)
         await until(lambda: len(core.seen.batches) == 2, what="it is written once more, under a lease")
         await core.equal()
+
+
+class Gated(MemoryTarget):
+    """A target behind a gate: whose it is, and what a batch has to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode, self.number, self.asked = "l", 1, 0
+        self.admission = ""
+
+    async def ask_gate(self) -> bool:
+        self.asked += 1
+        self.admission = str(self.number)
+        return self.mode == "l"
+
+    async def apply(self, batch: Batch) -> Report:
+        if self.mode != "l" or batch.admission != str(self.number):
+            raise TargetGateError("its tables are written here", gate="data")
+        return await super().apply(batch)
+
+
+@pytest.fixture
+def gated(core: Core) -> Gated:
+    target = Gated()
+    core.target = FaultyTarget(target)
+    return target
+
+
+async def test_behind_a_gate_that_is_not_the_links_all_waits_and_nothing_is_parked(core: Core, gated: Gated) -> None:
+    """It is told once, and the gate is asked by itself: no batch is tried again before it is open."""
+    gated.mode = "a"
+    for number in range(1, 50):
+        core.base.put(1, id=number, name=f"n{number}", size=number)
+    async with core.worker():
+        await until(lambda: gated.asked > 5)
+        assert core.seen.notices == [
+            (Notice.WAITS_AT_GATE, "its tables are written here: changes wait at the gate of the move data")
+        ]
+        assert {reason for reason, _ in core.seen.drops} == {Drop.GATE}
+        assert len(core.seen.drops) <= DEPTH
+        gated.mode, gated.number = "l", 7
+        await core.equal()
+        core.base.put(1, id=1, name="after", size=2)
+        await core.equal()
+    assert (core.base.state.parked, core.seen.outages) == ({}, [])
+
+
+async def test_what_a_gate_has_said_is_taken_before_the_marks_are_read(
+    core: Core, gated: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the marks and their states the side was switched to and back, and somebody has asked the gate since."""
+    read = MemoryMarks.read
+
+    async def read_then_switched(marks: MemoryMarks, **which: object) -> list[object]:
+        found = await read(marks, **which)
+        if found and gated.number == 1:
+            gated.number = 2
+            await gated.ask_gate()
+        return found
+
+    monkeypatch.setattr(MemoryMarks, "read", read_then_switched)
+    await gated.ask_gate()
+    core.base.put(1, id=1, name="one", size=1)
+    async with core.worker():
+        await core.equal()
+    assert [batch.admission for batch in core.target.writes] == ["1", "2"]
+    assert core.seen.drops == [(Drop.GATE, 1)]

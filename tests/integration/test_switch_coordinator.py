@@ -15,7 +15,7 @@ from syncline.errors import SupersededError, SwitchAbortedError, SwitchError
 from syncline.split.switching.gate import Verb
 from syncline.split.switching.move import Step
 from syncline.split.switching.takeover import watch
-from tests.switch_stage import NEW, OLD, child, databases, staged
+from tests.switch_stage import AS_LINK, NEW, OLD, child, databases, staged
 
 pytestmark = pytest.mark.engines
 SHORT = timedelta(milliseconds=300)
@@ -162,9 +162,7 @@ async def test_a_frozen_link_does_not_keep_both_sides_closed(urls):
     """It has passed the gate of the new side, and its server process would wait for ever."""
     async with staged(urls) as stage:
         with psycopg.connect(urls[NEW]) as frozen:
-            frozen.execute(
-                "SELECT set_config('syncline.link', 'stub', true), set_config('syncline.gate_link', '0', true)"
-            )
+            frozen.execute(AS_LINK, [0])
             frozen.execute("INSERT INTO items VALUES (100, 0, 0)")
             assert (await stage.switch(NEW)).serving == NEW
             with pytest.raises(psycopg.OperationalError):

@@ -2851,9 +2851,69 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_links_back.py::test_a_way_and_its_way_back_do_not_echo_while_workers_are_killed"],
     ),
     Mutant(
+        "gate-asked-after-the-marks",
+        "what the gate says is taken after the marks were read",
+        [
+            Swap(
+                f"{RELAY}/reader.py",
+                "Reader.next",
+                "self._take(marks, held, number, started, admission)",
+                "self._take(marks, held, number, started, self._admission())",
+            )
+        ],
+        [f"{TESTS}/test_memory_core.py::test_what_a_gate_has_said_is_taken_before_the_marks_are_read"],
+    ),
+    Mutant(
+        "gate-asked-when-writing",
+        "a batch shows what the gate says when it is written",
+        [
+            Swap(
+                f"{SQL}/target.py",
+                "SqlTarget.apply",
+                "self.write(batch.lanes, changes, admission=batch.admission)",
+                "self.write(batch.lanes, changes, admission=self.admission)",
+            )
+        ],
+        [f"{TESTS}/test_sql_target_gate.py::test_a_batch_that_was_frozen_over_a_switch_and_its_way_back_is_refused"],
+    ),
+    Mutant(
+        "gate-not-asked-again",
+        "a batch that a gate has turned back is tried again with what the gate said before",
+        [Swap(f"{SQL}/target.py", "SqlTarget.ask_gate", "self._gates = await gates.read(connection)", "pass")],
+        [
+            f"{TESTS}/test_sql_target_gate.py::test_a_gate_that_is_put_there_beside_a_running_link_loses_and_parks_nothing"
+        ],
+    ),
+    Mutant(
+        "gate-is-an-outage",
+        "records are searched for what is at fault while the gate is not the link's",
+        [
+            Swap(
+                f"{RELAY}/recovery.py",
+                "Recovery.recover",
+                "if isinstance(error, TargetGateError): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{TESTS}/test_memory_core.py::test_behind_a_gate_that_is_not_the_links_all_waits_and_nothing_is_parked"],
+    ),
+    Mutant(
+        "copy-shows-no-gate",
+        "a copy does not say what the gate said before its rows were read",
+        [Swap(f"{COPYING}/carrier.py", "_admission", "there = row is not None and row[0]", "there = False")],
+        [f"{TESTS}/test_sql_target_gate.py::test_a_copy_passes_the_gate_and_is_told_where_it_may_not"],
+    ),
+    Mutant(
         "clearing-untagged",
         "a copy that replaces a table has its rows deleted on the other side by the way back",
-        [Swap(f"{COPYING}/ranges.py", "SqlRanges.lay", 'await self._run("tag", {"link": self._link})', "pass")],
+        [
+            Swap(
+                f"{COPYING}/ranges.py",
+                "SqlRanges.lay",
+                'await self._run("tag", {"link": self._link, "admission": self._admission})',
+                "pass",
+            )
+        ],
         [f"{TESTS}/test_links_back.py::test_a_table_is_copied_and_verified_and_repaired_in_the_schema_of_its_link"],
     ),
     Mutant(

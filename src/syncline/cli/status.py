@@ -108,6 +108,9 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
         yield Text.assemble(line, (f"alive for {age}", "green") if worker["alive"] else ("gone", "red"))
         if report.get("target_error"):
             yield Text(f"{name}: {report['target_error']}", "red")
+        if worker["alive"] and report.get("waits_at_gate"):
+            where = f"waiting at the gate of the move {report['waits_at_gate']}"
+            yield Text(f"{name}: {where}: it lets in links while the other side serves", "yellow")
     unattended = any(alert.name == "NoWorker" for alert in found.alerts)
     if found.measures and not found.workers and not unattended:
         yield Text("no worker is running: start one with `syncline worker`", "yellow")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from syncline.backfill.latency import Latency
 from syncline.copying.order import Order, joined, ordered
 from syncline.copying.pace import Pacing
-from syncline.errors import CopyError, RejectedRowError, SynclineError, TargetRefusedError
+from syncline.errors import CopyError, RejectedRowError, SynclineError, TargetGateError, TargetRefusedError
 from syncline.model.entity import TableName
 from syncline.ports import Plan, Target, require_right_side
 from syncline.ports.copying import (
@@ -322,7 +322,7 @@ class Copier:
             except RangeLostError:
                 copied = Copied(0, 0)  # somebody else has done it
             except SynclineError as error:
-                if not error.retryable or isinstance(error, TargetRefusedError) or tries + 1 == RETRIES:
+                if not _may_pass(error) or tries + 1 == RETRIES:
                     raise
                 table.progress.waiting = f"tries again: {error.message}"
                 self.told(table.progress)
@@ -363,6 +363,11 @@ class Copier:
                 table.progress.waiting = "lets the source recover" if self.pacing.slowed else ""
             self.told(table.progress)
             await asyncio.sleep(LOOK_SECONDS)
+
+
+def _may_pass(error: SynclineError) -> bool:
+    """Tell whether a moment's wait may help: a gate is asked anew with each try."""
+    return isinstance(error, TargetGateError) or (error.retryable and not isinstance(error, TargetRefusedError))
 
 
 def _is_due(copy: Copy | None) -> bool:

@@ -149,7 +149,8 @@ def judge(
     measures = facts.get("measures")
     judged = dict(values or {})
     if measures:
-        judged |= {name: getattr(measures, name) for name in ("lag_seconds", "queue_size", "failed_events")}
+        due = () if _wait_at_gate(facts.get("workers", ())) else ("lag_seconds", "queue_size")
+        judged |= {name: getattr(measures, name) for name in (*due, "failed_events")}
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
     if measures and measures.queue_size and not any(worker["alive"] for worker in facts.get("workers", ())):
         found.append(_unattended(measures.queue_size))
@@ -196,6 +197,11 @@ def _unattended(waiting: int) -> Alert:
     changes = f"{counted(waiting, 'change')} {'is' if waiting == 1 else 'are'}"
     message = f"no worker is running, and {changes} waiting: start one with `syncline worker`"
     return Alert(*NO_WORKER, 0, 1, message)
+
+
+def _wait_at_gate(workers: Rows) -> bool:
+    """Tell whether changes wait for a side to be the link's: they do for as long as it serves, and nothing is late."""
+    return any(worker["alive"] and worker["report"].get("waits_at_gate") for worker in workers)
 
 
 def _down(what: tuple[str, Severity], name: str) -> Alert:

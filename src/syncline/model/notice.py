@@ -36,6 +36,7 @@ class Notice(StrEnum):
     TASK_HELD = "TaskHeld"
     TRACING_STOPPED = "TracingStopped"
     VERIFY_FAILED = "VerifyFailed"
+    WAITS_AT_GATE = "WaitsAtGate"
 
 
 def hindered(rules: Sequence[str]) -> str:

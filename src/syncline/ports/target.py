@@ -37,6 +37,8 @@ class Batch:
     deletes: list[Absence] = field(default_factory=list)
     lanes: Mapping[int, int] = field(default_factory=dict)
     """Lane to the epoch under which these were read, for a target whose fence is the lane's; perhaps more lanes."""
+    admission: str = ""
+    """``Target.admission`` as it was before the marks of these were read."""
     source: str = ""
     """Name of the source, for a target that notes it in its records."""
     read_at: datetime = datetime.min  # noqa: DTZ901
@@ -177,6 +179,18 @@ class Target(Protocol):
         """What knows whether a link goes back from here; ``None``: none can."""
         ...
 
+    @property
+    def admission(self) -> str:
+        """What a gate before the target has said last; empty: there is none. Asking costs nothing.
+
+        It is taken before marks are read and goes with their states: a gate that has changed since lets them not in.
+        """
+        ...
+
+    async def ask_gate(self) -> bool:
+        """Ask what the gates say now; tell whether the one that has turned back a batch last would let in another."""
+        ...
+
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create what is declared (indexes, control records). Idempotent."""
         ...
@@ -185,6 +199,7 @@ class Target(Protocol):
         """Write states. Unordered within the batch.
 
         Raises:
+            TargetGateError: nothing is written; see ``admission``.
             TargetUnavailableError: nothing is known of any key; the same or a newer state may be sent again.
             LaneLostError: lanes are another worker's, or the outcome is unknown (only where the fence is the lane's).
 

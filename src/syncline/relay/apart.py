@@ -39,6 +39,8 @@ class Apart:
     plan: Plan
     leases: Mapping[int, int]
     """The leases under which the marks were taken."""
+    admission: str = ""
+    """What the target's gate said before they were."""
     marks: dict[str, list[Mark]] = field(default_factory=dict)
     """By key."""
     served: int = 0

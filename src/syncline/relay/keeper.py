@@ -264,4 +264,5 @@ class Keeper:
             "rate": round(rate, 1),
             "lanes": len(self._leases.held),
             "target_error": error.message if error else None,
+            "waits_at_gate": self._pump.waits_at_gate or None,
         }

@@ -199,7 +199,7 @@ class Planner:
 def _cut_out(work: Work, plan: Plan, keys: Collection[str]) -> Apart:
     """Take an entity's keys out of a batch: they are read apart, and stay taken."""
     marks = work.leave_out({plan.id: keys})
-    group = Apart(plan, {mark[1]: work.leases[mark[1]] for mark in marks})
+    group = Apart(plan, {mark[1]: work.leases[mark[1]] for mark in marks}, work.admission)
     group.add(marks)
     return group
 

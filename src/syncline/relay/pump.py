@@ -10,7 +10,7 @@ from typing import Any
 
 from syncline.config.settings import HistorySettings, WorkerSettings
 from syncline.ending import Group
-from syncline.errors import LaneLostError, TargetError, TooOldError
+from syncline.errors import LaneLostError, TargetError, TargetGateError, TooOldError
 from syncline.ports import Plan, Source, Target
 from syncline.relay.acknowledger import Acknowledger, together
 from syncline.relay.apart import MOST_REST, Apart
@@ -62,6 +62,7 @@ class Pump:
             poison=self._poison,
             range_=settings.batch_range,
             bytes_in_flight=settings.bytes_in_flight,
+            admission=lambda: target.admission,
         )
         self._conflicts = Conflicts(source, target, plans)
         self._outranked = Outranked()
@@ -111,6 +112,11 @@ class Pump:
     def totals(self) -> Mapping[str, int]:
         """What was written so far."""
         return self._tally.totals
+
+    @property
+    def waits_at_gate(self) -> str:
+        """The gate of the target at which all waits, if one is closed to links."""
+        return self._recovery.waits_at_gate
 
     @property
     def stopped_entities(self) -> Mapping[int, str]:
@@ -243,7 +249,8 @@ class Pump:
             if isinstance(failure, LaneLostError):
                 self._leases.outrank(_lost(work, failure))
             self._recovery.failed(work, failure)
-        self._observer.tell(Dropped(Drop.FAILED, str(failure), len(work.marks)))
+        reason = Drop.GATE if isinstance(failure, TargetGateError) else Drop.FAILED
+        self._observer.tell(Dropped(reason, str(failure), len(work.marks)))
         self._reader.restart()
 
     def _succeeded(self, outcome: Outcome) -> None:

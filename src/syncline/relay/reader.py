@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SpentEpochError
 from syncline.model.mark import MAX_BATCH, Mark, lane_mask
@@ -43,6 +43,7 @@ class Reader:
         poison: Poison,
         range_: tuple[int, int],
         bytes_in_flight: int,
+        admission: Callable[[], str] = str,
     ) -> None:
         self.under_way = UnderWay()
         self.planner = Planner(source, plans, self.under_way, poison, bytes_in_flight=bytes_in_flight)
@@ -53,6 +54,8 @@ class Reader:
         self._source = source
         self._plans = plans
         self._leases = leases
+        self._admission = admission
+        """What the target's gate said last."""
         self._range = range_
         self._size = range_[0]
         self._most = range_[1]
@@ -101,6 +104,7 @@ class Reader:
             return None, False
         await self._begin_pass()
         number, started = self._next_number(), boottime()  # both before any state is read
+        admission = self._admission()  # before any mark is read
         passed_over = [*self.stopped, *self._apart]
         size = max(1, self._size >> self._poison.shrink)
         if self._joined and not self._poison.shrink:  # more of a crowd is likely to wait
@@ -123,7 +127,7 @@ class Reader:
             full = len(marks) == size
             self._adapt(full=full)
             self._cursor = marks[-1][0] if full else self._start
-            work = self._take(marks, held, number, started)
+            work = self._take(marks, held, number, started, admission)
         finally:
             if self.under_way.read() or self._joined:
                 again = True
@@ -177,7 +181,7 @@ class Reader:
         self._number = number
         leases = {lane: held[lane] for lane in {mark[1] for mark in marks}}
         touched = {group.plan.id: Touched.of(marks)}
-        return Work(number, started, time.monotonic(), leases, touched, marks)
+        return Work(number, started, time.monotonic(), leases, touched, marks, group.admission)
 
     def join(self, group: Apart) -> None:
         """Read a group's entity with the others again; what is left of the group is found by a new pass."""
@@ -196,7 +200,9 @@ class Reader:
         if self.under_way.release(work):
             self.restart()
 
-    def _take(self, marks: list[Mark], held: Mapping[int, int], number: int, started: float) -> Work | None:
+    def _take(
+        self, marks: list[Mark], held: Mapping[int, int], number: int, started: float, admission: str
+    ) -> Work | None:
         """Make a batch of those marks that no other batch has."""
         strangers = {mark[2] for mark in marks} - self._plans.keys()
         self.stopped |= dict.fromkeys(strangers, "it is installed, but not in the configuration")
@@ -213,6 +219,7 @@ class Reader:
             {lane: held[lane] for lane in lanes},
             touched,
             taken,
+            admission,
         )
 
     async def _begin_pass(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from syncline.errors import TargetError, TargetRefusedError
+from syncline.errors import TargetError, TargetGateError, TargetRefusedError
 from syncline.model.notice import Notice
 from syncline.ports import Plan, Target
 from syncline.relay.clock import Backoff
@@ -15,6 +15,8 @@ from syncline.telemetry.observer import Noticed, Observer, Unavailable
 
 SUSPECT_PAUSE = timedelta(seconds=0.5)
 """Between tries of a record that is suspected to bring the target down: a server that stumbles gets over it."""
+GATE_PAUSE = timedelta(seconds=0.2)
+"""Between two questions to a gate that is closed to links: it is opened to them when its side has stopped to serve."""
 
 
 class Recovery:
@@ -28,20 +30,28 @@ class Recovery:
         self._poison = poison
         self._observer = observer
         self._backoff = Backoff()
+        self.waits_at_gate = ""
+        """The gate at which everything waits."""
+        self._gate_backoff = Backoff(first=timedelta(milliseconds=10), most=timedelta(seconds=1))
 
     def failed(self, work: Work, error: TargetError) -> None:
         """Take in that a batch failed."""
         self.down = error
-        self._poison.failed(list(work.records()))
+        if not isinstance(error, TargetGateError):
+            self._poison.failed(list(work.records()))
 
     def succeeded(self) -> None:
         """Take in that a batch went through."""
         self._backoff.reset()
+        self._gate_backoff.reset()
 
     async def recover(self, pause: Callable[[float], Awaitable[None]]) -> None:
         """Wait until the target takes a write. When it does, but a batch goes on failing, the batch is at fault."""
         error = self.down
         assert error is not None  # noqa: S101  the caller has looked
+        if isinstance(error, TargetGateError):
+            await self._ask_gate(error, pause)
+            return
         seconds = self._backoff.next()
         if self._poison.suspects:
             seconds = max(seconds, SUSPECT_PAUSE)
@@ -58,6 +68,21 @@ class Recovery:
             self._poison.server_failed()
             return  # no record is to blame, whatever the probe says
         self._search(error)
+
+    async def _ask_gate(self, error: TargetGateError, pause: Callable[[float], Awaitable[None]]) -> None:
+        """Wait until a gate lets in links; what it asks to be shown is taken before the next marks are read."""
+        await pause((GATE_PAUSE if self.waits_at_gate else self._gate_backoff.next()).total_seconds())
+        try:
+            lets_in = await self._target.ask_gate()
+        except TargetError as unavailable:
+            self._poison.server_failed()
+            self.down, lets_in = unavailable, True
+        else:
+            self.down = None if lets_in else error
+        if not lets_in and not self.waits_at_gate:
+            message = f"{error.message}: changes wait at the gate of the move {error.gate}"
+            self._observer.tell(Noticed(Notice.WAITS_AT_GATE, "info", message))
+        self.waits_at_gate = "" if lets_in else error.gate
 
     def _search(self, error: TargetError) -> None:
         record = self._poison.bisect(error.message)

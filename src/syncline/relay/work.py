@@ -56,6 +56,8 @@ class Work:
     leases: dict[int, int]
     touched: dict[int, Touched] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
+    admission: str = ""
+    """What the target's gate said before the marks were read."""
     rejected: list[tuple[int, Rejection]] = field(default_factory=list)
     """(entity, rejection) of records that cannot be read or encoded."""
     absent: list[tuple[int, int, str]] = field(default_factory=list)
@@ -137,7 +139,15 @@ class Work:
         upserts: Sequence[State] = (),
     ) -> Batch:
         lanes = self._lanes(self.touched[plan.id], inserts or upserts)
-        return Batch(plan.entity, list(inserts), list(upserts), lanes=lanes, source=source, read_at=now)
+        return Batch(
+            plan.entity,
+            list(inserts),
+            list(upserts),
+            lanes=lanes,
+            admission=self.admission,
+            source=source,
+            read_at=now,
+        )
 
     def _lanes(self, touched: Touched, part: Sequence[State] | Sequence[Absence]) -> dict[int, int]:
         lanes = touched.lanes
@@ -147,7 +157,8 @@ class Work:
         codec = plan.projection.codec
         gone = [Absence(key, codec.document_id(key), self.ticket_of(touched.lanes[key])) for key in absent]
         for part in _chunks(gone):
-            self.writes.append((plan, Batch(plan.entity, deletes=part, lanes=self._lanes(touched, part))))
+            lanes = self._lanes(touched, part)
+            self.writes.append((plan, Batch(plan.entity, deletes=part, lanes=lanes, admission=self.admission)))
         self.absent += [(plan.id, touched.lanes[key], key) for key in absent if key not in touched.again]
 
     def leave_out(self, left: Mapping[int, Collection[str]]) -> list[Mark]:

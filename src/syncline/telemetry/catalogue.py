@@ -85,7 +85,7 @@ SPECS = (
     ),
     Spec(
         "syncline_retries_total", Kind.COUNTER, Where.WORKER,
-        "Batches given up and read again: lease_lost, or failed (target away, too old).", ("reason",),
+        "Batches given up and read again: lease_lost, gate (of a move), or failed (target away, too old).", ("reason",),
     ),
     Spec("syncline_retried_events_total", Kind.COUNTER, Where.WORKER, "Changes in these batches."),
     Spec(

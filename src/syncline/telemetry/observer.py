@@ -24,6 +24,8 @@ class Drop(StrEnum):
     """Another worker owns its lanes."""
     FAILED = "failed"
     """The target did not take it, or it grew too old."""
+    GATE = "gate"
+    """The gate of a move did not let it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +182,9 @@ class LoggingObserver:
             case Delivered(deliveries):
                 for one in deliveries:
                     self._log.debug("delivered", trace=one.traceparent, transaction=one.transaction, marks=one.marks)
-            case Dropped(_, message, marks):
-                self._log.warning("batch dropped, its records will be read again", reason=message, marks=marks)
+            case Dropped(reason, message, marks):
+                write = self._log.info if reason is Drop.GATE else self._log.warning
+                write("batch dropped, its records will be read again", reason=message, marks=marks)
             case Unavailable(side, error, retry_in):
                 seconds = round(retry_in.total_seconds(), 1)
                 self._log.warning(f"{side} unavailable", error=str(error), retry_in_seconds=seconds)

@@ -76,6 +76,16 @@ class FaultyTarget:
         """As the target says."""
         return self.target.reverse
 
+    @property
+    def admission(self) -> str:
+        """As the target says."""
+        return self.target.admission
+
+    async def ask_gate(self) -> bool:
+        """Ask the target."""
+        self._check()
+        return await self.target.ask_gate()
+
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create what is declared."""
         self._check()

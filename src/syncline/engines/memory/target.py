@@ -33,6 +33,7 @@ class MemoryTarget:
     fence = Fence.RECORD
     deletes_twice = True
     """A write that was given up may still arrive."""
+    admission = ""
     reverse: Reverse | None = None
     """No link goes back from here, unless a test says otherwise."""
 
@@ -43,6 +44,10 @@ class MemoryTarget:
         self._beat: Beat | None = None
         self.probes = 0
         """How often somebody asked whether a write goes through."""
+
+    async def ask_gate(self) -> bool:
+        """Say that there is no gate."""
+        return True
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Note the unique indexes."""

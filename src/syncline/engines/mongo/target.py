@@ -61,6 +61,7 @@ class MongoTarget:
     fence = Fence.RECORD
     deletes_twice = True
     """A write that was given up may still arrive."""
+    admission = ""
     reverse: Reverse | None = None
     """No link goes back from here."""
 
@@ -129,6 +130,10 @@ class MongoTarget:
     async def remarks(self, entities: Sequence[Entity]) -> list[str]:  # noqa: ARG002
         """Say nothing: documents that are not ours stay as they are, and are told apart."""
         return []
+
+    async def ask_gate(self) -> bool:
+        """Say that there is no gate."""
+        return True
 
     async def apply(self, batch: Batch) -> Report:
         """Write states; see ``syncline.ports.Target.apply``."""

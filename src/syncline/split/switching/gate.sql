@@ -62,6 +62,7 @@ $$
 -- it is not had as soon as a coordinator waits. The row is read by a statement after the lock's, which has a snapshot of its
 -- own (and the function is VOLATILE for that). now() is the transaction's begin: what began before the opening may have read
 -- what was not up to date. What has passed is noted for the transaction: nothing can change before its end.
+-- A link says in syncline.gate_link, by the gates' names, which numbers it has read before the marks.
 CREATE OR REPLACE FUNCTION syncline_gate.pass() RETURNS trigger LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     mode text; opened_at timestamptz; number bigint;
@@ -79,7 +80,8 @@ BEGIN
         END IF;
         IF link <> '' THEN
             IF mode IS DISTINCT FROM 'l'
-                OR number::text IS DISTINCT FROM pg_catalog.current_setting('syncline.gate_link', true) THEN
+                OR number::text IS DISTINCT FROM pg_catalog.jsonb_extract_path_text(
+                    nullif(pg_catalog.current_setting('syncline.gate_link', true), '')::jsonb, TG_ARGV[0]) THEN
                 PERFORM syncline_gate.refuse(TG_ARGV[0], 'link', 'the link read the other side before the gate changed');
             END IF;
         ELSIF mode = 'l' THEN

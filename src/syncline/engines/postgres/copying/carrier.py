@@ -14,6 +14,7 @@ from syncline.config.urls import without_pooler
 from syncline.engines.postgres.copying import select
 from syncline.engines.postgres.copying.pipe import Connection, is_of_target, pour
 from syncline.engines.postgres.copying.ranges import block
+from syncline.engines.postgres.target import gates
 from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import LIMITS, as_ours, first_line
 from syncline.engines.postgres.target.tables import Table, qualified
@@ -98,12 +99,13 @@ class SqlCarrier:
     ) -> Copied:
         source, target = self._opened()
         with of_side(target=True):
+            admission = _admission(target)  # before any row is read
             attempt = self._begun(target, part)
             with target.transaction():
                 mine = {"id": part.id, "attempt": attempt}
                 if target.execute(block("enter", self._schema), mine).fetchone() is None:
                     raise RangeLostError
-                target.execute("SELECT pg_catalog.set_config('syncline.link', %s, true)", [self._link])
+                target.execute(block("tag", self._schema), {"link": self._link, "admission": admission})
                 copied = how(source, target, plan, part, tell)
                 target.execute(block("done", self._schema), {"id": part.id, "rows": copied.rows})
         return copied
@@ -236,6 +238,12 @@ def of_side(*, target: bool) -> Iterator[None]:
         if not hasattr(error, "of_target"):
             error.of_target = target  # type: ignore[attr-defined]
         raise
+
+
+def _admission(target: Connection) -> str:
+    row = target.execute(gates.statement("exists")).fetchone()
+    there = row is not None and row[0]
+    return gates.gates_of(target.execute(gates.statement("gates")).fetchall()).admission if there else ""
 
 
 def _key(texts: tuple[str, ...]) -> str:

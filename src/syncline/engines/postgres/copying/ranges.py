@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from syncline.engines.postgres.copying import select
 from syncline.engines.postgres.copying.copies import PACKAGE
 from syncline.engines.postgres.copying.types import NONE, signatures
+from syncline.engines.postgres.target import gates
 from syncline.engines.postgres.target.session import Connection, first_line, translated
 from syncline.engines.postgres.target.tables import Table, describe
 from syncline.errors import CopyError, PrivilegeError, UnsuitableTargetError
@@ -45,6 +46,8 @@ class SqlRanges:
         self.binary: set[int] = set()
         """Entities whose values travel in binary form."""
         self._connection, self._source = connection, source
+        self._admission = ""
+        """What the gates said before this copy began."""
 
     async def _run(self, name: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with translated():
@@ -61,6 +64,8 @@ class SqlRanges:
                 f"another `syncline copy` is at work on this target{where}",
                 hint="wait for it; what a dead one has left is free as soon as the target has noticed",
             )
+        with translated():
+            self._admission = (await gates.read(self._connection)).admission
         name = sql.SQL("{}.copy_range").format(sql.Identifier(self.schema)).as_string(self._connection)
         ((there,),) = await self._run("exists", {"table": name})
         if there:
@@ -134,7 +139,7 @@ class SqlRanges:
         """Remember the ranges of copies."""
         with translated():
             async with self._connection.transaction():
-                await self._run("tag", {"link": self._link})
+                await self._run("tag", {"link": self._link, "admission": self._admission})
                 if replace:
                     await self._lock_against_references([plan for _, plan, _ in copies])
                 for copy, plan, bounds in copies:

@@ -34,8 +34,9 @@ CREATE TABLE IF NOT EXISTS {schema}.copy_range (
 SELECT id, number, bounds, done, rows FROM {schema}.copy_range WHERE copy = %(copy)s::uuid ORDER BY number
 
 -- name: tag
--- Says whose writes these are, as each range does: the capture of the way back passes over them.
-SELECT pg_catalog.set_config('syncline.link', %(link)s, true)
+-- Says whose writes these are, so that the capture of the way back passes over them, and what gates of moves have said.
+SELECT pg_catalog.set_config('syncline.link', %(link)s, true),
+       pg_catalog.set_config('syncline.gate_link', %(admission)s, true)
 
 -- name: forget
 -- Waits for open transactions of earlier copiers; whoever comes later finds no range.

@@ -59,11 +59,13 @@ class Careful:
         lanes: Mapping[int, int],
         batch: Sequence[Changes],
         yielding: Collection[tuple[Table, str]],
+        *,
+        admission: str,
     ) -> Outcome:
         """Write what can be written and commit it; see ``Writing.write``."""
         attempt = _Attempt(list(batch))
         async with connection.transaction():
-            await connection.execute(self._control.enter, self._control.entering(lanes))
+            await connection.execute(self._control.enter, self._control.entering(lanes, admission))
             await self._give_way(connection, batch, yielding)
             await self._keep_children(connection, attempt)
             for _ in range(ROUNDS):

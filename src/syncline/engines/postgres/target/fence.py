@@ -29,9 +29,9 @@ class Control:
         self._link = link
         self.enter = self._block("enter_call")
 
-    def entering(self, lanes: Mapping[int, int]) -> list[object]:
-        """Give the parameters of ``enter``: the lanes, their epochs, whose writes these are."""
-        return [list(lanes), list(lanes.values()), self._link]
+    def entering(self, lanes: Mapping[int, int], admission: str) -> list[object]:
+        """Give the parameters of ``enter``: the lanes, their epochs, whose writes these are, what gates are shown."""
+        return [list(lanes), list(lanes.values()), self._link, admission]
 
     def _block(self, name: str) -> sql.Composed:
         text = blocks("fence.sql", "syncline.engines.postgres.target")[name]

@@ -72,8 +72,10 @@ END
 $$
 
 -- name: enter_call
--- Says beside whose writes these are: the capture of the same link's way back passes over them, that of others does not.
-SELECT {schema}.enter(%s::integer[], %s::bigint[]), pg_catalog.set_config('syncline.link', %s, true)
+-- Says beside whose writes these are (the capture of the same link's way back passes over them, that of others does not),
+-- and what the gates of moves said before the marks were read.
+SELECT {schema}.enter(%s::integer[], %s::bigint[]), pg_catalog.set_config('syncline.link', %s, true),
+       pg_catalog.set_config('syncline.gate_link', %s, true)
 
 -- name: lock_lane
 -- Waits for every open batch of the lane. The number is read each time: who puts back a dropped table draws another one.

@@ -10,8 +10,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
+from syncline.engines.postgres.target.gates import gate_that_refused
 from syncline.errors import (
     TargetError,
+    TargetGateError,
     TargetRefusedError,
     TargetUnavailableError,
     UnsuitableTargetError,
@@ -41,6 +43,7 @@ column or a type that is gone."""
 _UNAVAILABLE = ("08", "40", "53", "55", "57", "58", "25", "XX")
 """Classes that are about the server and other transactions, never about a row."""
 _NO_SERVER = "the target does not answer"
+_GATE = "a link writes where the gate says so: while the other side accepts the application's writes"
 
 
 async def connect(url: str, *, connect_seconds: int, statement_seconds: float) -> Connection:
@@ -130,6 +133,8 @@ def as_ours(error: psycopg.Error) -> TargetError:
     """Say what a driver's error means for the work: try again, ask for help, or it is this statement."""
     state = error.sqlstate or ""
     message = f"PostgreSQL: {first_line(error)}"
+    if gate := gate_that_refused(error):
+        return TargetGateError(first_line(error), gate=gate, hint=_GATE)
     if state.startswith(_REFUSED):
         return TargetRefusedError(
             message, hint="see the role's rights and the server's state; Syncline goes on by itself"

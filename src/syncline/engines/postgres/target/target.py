@@ -13,9 +13,10 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from syncline.engines.postgres.target import statements, suitability
+from syncline.engines.postgres.target import gates, statements, suitability
 from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
 from syncline.engines.postgres.target.fence import Control
+from syncline.engines.postgres.target.gates import Gates
 from syncline.engines.postgres.target.reverse import SqlReverse
 from syncline.engines.postgres.target.session import Connection, connect, is_over, translated
 from syncline.engines.postgres.target.suitability import key_of
@@ -25,6 +26,7 @@ from syncline.errors import (
     LaneLostError,
     PrivilegeError,
     TargetError,
+    TargetGateError,
     TargetRefusedError,
     TargetUnavailableError,
     UnsuitableTargetError,
@@ -80,6 +82,7 @@ class SqlTarget:
         """Lane to the epoch under which something may still be written that nobody waits for."""
         self._refused: dict[tuple[TableName, str], tuple[int, float]] = {}
         """How often a row was refused, and when last."""
+        self._gates, self._turned_back_by = Gates(), ""
         self._entities: tuple[Entity, ...] = ()
         self.reverse: Reverse | None = SqlReverse(self.ask, link)
         self.source = ""
@@ -126,14 +129,28 @@ class SqlTarget:
                     self._tables[name] = await describe(connection, name, key)
         return self._tables[name]
 
-    async def write(self, lanes: Mapping[int, int], batch: Sequence[Changes]) -> Outcome:
+    @property
+    def admission(self) -> str:
+        """What the gates of the database said when they were read last: with lanes, and after a refusal."""
+        return self._gates.admission
+
+    async def ask_gate(self) -> bool:
+        """Read the gates; tell whether the one that has turned back a batch last lets in another."""
+        async with self._session(control=True) as connection:
+            with translated():
+                self._gates = await gates.read(connection)
+        return self._gates.lets_in(self._turned_back_by)
+
+    async def write(self, lanes: Mapping[int, int], batch: Sequence[Changes], *, admission: str = "") -> Outcome:
         """Write a batch in one transaction behind the fence.
 
         Args:
             lanes: lane to the epoch under which the batch's states were read.
             batch: what to write, by table.
+            admission: what the gates said before the marks of the batch were read.
 
         Raises:
+            TargetGateError: nothing is written; see ``admission``.
             LaneLostError: lanes are another worker's, or what became of the batch is unknown.
             TargetUnavailableError: nothing is written, and the same or newer states may be sent again.
             TargetError: nothing is written, and the batch is at fault.
@@ -146,7 +163,10 @@ class SqlTarget:
         yielding = self._yielding(batch)
         try:
             async with self._session() as connection:
-                outcome = await self._writing.write(connection, lanes, batch, yielding)
+                outcome = await self._writing.write(connection, lanes, batch, yielding, admission=admission)
+        except TargetGateError as error:
+            self._turned_back_by = error.gate
+            raise
         except LaneLostError as error:
             if error.unknown:
                 self._lose(lanes)
@@ -198,7 +218,10 @@ class SqlTarget:
         if not len(batch):
             return Report()
         try:
-            outcome = await self.write(batch.lanes, [self._changes(batch, await self.table_of(batch.entity))])
+            changes = [self._changes(batch, await self.table_of(batch.entity))]
+            outcome = await self.write(batch.lanes, changes, admission=batch.admission)
+        except TargetGateError:
+            raise
         except TargetRefusedError:
             self._tables.pop(TableName.parse(batch.entity.collection), None)  # it may be another one by now
             raise
@@ -293,6 +316,7 @@ class SqlTarget:
         async with self._session(control=True, patient=len(epochs)) as connection:
             with translated():
                 raised = await self._control.announce(connection, epochs)
+                self._gates = await gates.read(connection)
         for lane in raised:
             if epochs[lane] > self._lost.get(lane, -1):
                 self._lost.pop(lane, None)

@@ -35,6 +35,8 @@ class Writing:
         lanes: Mapping[int, int],
         batch: Sequence[Changes],
         yielding: Collection[tuple[Table, str]] = (),
+        *,
+        admission: str = "",
     ) -> Outcome:
         """Write a batch and commit it.
 
@@ -43,9 +45,11 @@ class Writing:
             lanes: lane to the epoch under which the batch's states were read.
             batch: what to write, by table.
             yielding: rows, by table and key, that give up unique values and references before anything is written.
+            admission: what the gates said before the marks of the batch were read.
 
         Raises:
             LaneLostError: it is not written, as lanes are somebody else's; or what became of it is unknown.
+            TargetGateError: it is not written, as a gate has changed since, or is not the link's.
             TargetUnavailableError: it is not written, and nothing is wrong with it.
             TargetError: it is not written, and it is not known which row is the reason.
 
@@ -54,13 +58,13 @@ class Writing:
             careful = Careful(self._control, self._statements, self._tables)
             if not yielding and not any(map(careful.takes_along, batch)):
                 try:
-                    await self._at_once(connection, lanes, batch)
+                    await self._at_once(connection, lanes, batch, admission)
                 except psycopg.Error as error:
                     if is_over(connection) or not is_of_rows(error):
                         raise
                 else:
                     return Outcome()
-            return await careful.write(connection, lanes, batch, yielding)
+            return await careful.write(connection, lanes, batch, yielding, admission=admission)
         except psycopg.Error as error:
             raise self._failed(connection, lanes, error) from error
         except BaseException:
@@ -78,7 +82,9 @@ class Writing:
             return LaneLostError("lanes of a batch are another worker's by now", lanes=lost, unknown=False)
         return as_ours(error)
 
-    async def _at_once(self, connection: Connection, lanes: Mapping[int, int], batch: Sequence[Changes]) -> None:
+    async def _at_once(
+        self, connection: Connection, lanes: Mapping[int, int], batch: Sequence[Changes], admission: str
+    ) -> None:
         """Send everything in one go: no client can freeze between the statements."""
         first: psycopg.Error | None = None
         parts = self._statements(batch)
@@ -86,7 +92,7 @@ class Writing:
             async with connection.pipeline() as pipeline:
                 try:
                     await connection.execute(BEGIN)
-                    await connection.execute(self._control.enter, self._control.entering(lanes))
+                    await connection.execute(self._control.enter, self._control.entering(lanes, admission))
                     for statement, values in parts:
                         await connection.execute(statement, values)
                     await connection.execute("COMMIT")
