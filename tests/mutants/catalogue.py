@@ -2904,6 +2904,32 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_sql_target_gate.py::test_a_copy_passes_the_gate_and_is_told_where_it_may_not"],
     ),
     Mutant(
+        "other-side-unopened",
+        "the first requests after a switch open the connections to its side",
+        [
+            Swap(
+                f"{SWITCH}/following.py",
+                "Following._keep_others_ready",
+                "self._standby.look(_serving(database, sides), list(sides))",
+                "pass",
+            )
+        ],
+        [f"{TESTS}/test_switch_standby.py::test_the_first_requests_after_a_switch_find_open_connections[psycopg]"],
+    ),
+    Mutant(
+        "over-is-moved",
+        "while the gates of a move that is over are taken away, processes go to the side that does not serve",
+        [
+            Swap(
+                f"{SWITCH}/following.py",
+                "_serving",
+                "if database not in sides and all((row.mode is not Mode.APPLICATION for row in sides.values())): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{TESTS}/test_switch_standby.py::test_what_was_kept_ready_is_let_go_when_nothing_moves_any_more"],
+    ),
+    Mutant(
         "clearing-untagged",
         "a copy that replaces a table has its rows deleted on the other side by the way back",
         [

@@ -19,11 +19,13 @@ from syncline.split.database import Database
 from syncline.split.examination import compare, look
 from syncline.split.guard import Guard
 from syncline.split.ownership import Ownership, Rules
+from syncline.split.pools import OfEngines, OfServers
 from syncline.split.routing import Routing
 from syncline.split.server import Server
 from syncline.split.switching import running
 from syncline.split.switching.following import Following
 from syncline.split.switching.running import DEADLINE, Handle, Result
+from syncline.split.switching.standby import Standby
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -64,7 +66,8 @@ class Databases:
         self.routing = Routing(Ownership(rules, everywhere=everywhere), split=self.split)
         self.guard = Guard(self.routing, configured.settings)
         self._addresses = addresses
-        self._following = Following(addresses, split=self.split)
+        standby = Standby([OfServers(servers), OfEngines(lambda: self.__dict__.get("_engines"))])
+        self._following = Following(addresses, split=self.split, standby=standby)
         self._engine_options = engine_options
         self._databases = {
             each.name: Database(each, servers, self.routing, lambda: self._engines, self._following)

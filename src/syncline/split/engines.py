@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from syncline.errors import NamedDatabaseError
@@ -40,6 +43,8 @@ class Engines:
         self._engines: dict[str | None, Engine] = {}
         self._async_engines: dict[str | None, AsyncEngine] = {}
         self._lock = threading.Lock()
+        self._loops: dict[str | None, asyncio.AbstractEventLoop] = {}
+        self._warming: set[asyncio.Task[None]] = set()
 
     def named(self, database: str) -> Engine:
         """Give the engine that refuses other databases' statements, on the side that serves its tables now."""
@@ -81,8 +86,28 @@ class Engines:
             if key not in self._async_engines:
                 engine = make_async_engine(self._addresses[serving], self.routing, key, **self._options)
                 self._async_engines[key] = engine
+                with contextlib.suppress(RuntimeError):
+                    self._loops[key] = asyncio.get_running_loop()
             engine = self._async_engines[key]
         return engine if serving == database else engine.execution_options(**{DATABASE: database})
+
+    def keep(self, side: str, like: str) -> None:
+        """Have as many connections open to one server as there are to another, of each kind that is in use there."""
+        if like in self._engines:
+            with contextlib.suppress(DBAPIError):
+                _fill(self._made(side, side), _open(self._engines[like]))
+        loop = self._loops.get(like)
+        if loop is not None and not loop.is_closed():
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._warm, side, like)
+
+    def _warm(self, side: str, like: str) -> None:
+        if like in self._async_engines and not self._warming:
+            task = asyncio.ensure_future(
+                _afill(self._async_made(side, side), _open(self._async_engines[like].sync_engine))
+            )
+            self._warming.add(task)
+            task.add_done_callback(self._warming.discard)
 
     def close(self) -> None:
         """Close the pools of the engines without asyncio."""
@@ -92,7 +117,14 @@ class Engines:
     async def aclose(self) -> None:
         """Close all pools."""
         self.close()
-        for engine in self._async_engines.values():
+        warming = list(self._warming)
+        for task in warming:
+            task.cancel()
+        await asyncio.gather(*warming, return_exceptions=True)
+        engines = list(self._async_engines.values())
+        self._async_engines.clear()
+        self._loops.clear()
+        for engine in engines:
             await engine.dispose()
 
 
@@ -111,6 +143,32 @@ def make_async_engine(address: Address, routing: Routing, database: str | None, 
 
 def _pool(address: Address) -> dict[str, Any]:
     return {"pool_size": address.pool_size, "max_overflow": 0, "pool_timeout": address.pool_timeout}
+
+
+def _open(engine: Engine) -> int:
+    """Count the connections of a pool."""
+    pool: Any = engine.pool
+    return int(pool.checkedin() + pool.checkedout())
+
+
+def _missing(engine: Engine, wanted: int) -> int:
+    """Say how many connections have to be lent at once so that there are so many."""
+    pool: Any = engine.pool
+    missing = min(wanted, pool.size()) - _open(engine)
+    return int(missing + pool.checkedin()) if missing > 0 else 0
+
+
+def _fill(engine: Engine, wanted: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(_missing(engine, wanted)):
+            stack.enter_context(engine.connect())
+
+
+async def _afill(engine: AsyncEngine, wanted: int) -> None:
+    with contextlib.suppress(NamedDatabaseError, DBAPIError):
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(_missing(engine.sync_engine, wanted)):
+                await stack.enter_async_context(engine.connect())
 
 
 def _armed(engine: Engine, address: Address, routing: Routing, database: str | None) -> Engine:

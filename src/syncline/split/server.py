@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from syncline.errors import ConfigError, NamedDatabaseUnavailableError
+from syncline.errors import ConfigError, NamedDatabaseError, NamedDatabaseUnavailableError
 from syncline.split.address import Address
 from syncline.split.checked import CheckedAsyncConnection, CheckedConnection, Look
 from syncline.split.connecting import connect, probe
@@ -28,6 +29,10 @@ class Server:
         self._pool: ConnectionPool[CheckedConnection] | None = None
         self._async_pool: AsyncConnectionPool[CheckedAsyncConnection] | None = None
         self._opening = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._kept = self._async_kept = 0
+        """Connections that each pool keeps open although nobody may have asked for them."""
+        self._closings = 0
 
     def open(self) -> ConnectionPool[CheckedConnection]:
         """Give the pool; the first time, see that there is something behind it.
@@ -51,13 +56,56 @@ class Server:
 
         """
         async with self._opening:
-            if self._async_pool is None:
-                await asyncio.to_thread(probe, self.address)
-                options = {**self._options(), "reset": CheckedAsyncConnection.restore}
-                pool = AsyncConnectionPool(open=False, connection_class=CheckedAsyncConnection, **options)
-                await pool.open()
-                self._async_pool = pool
-            return self._async_pool
+            return await self._aopened()
+
+    async def _aopened(self) -> AsyncConnectionPool[CheckedAsyncConnection]:
+        if self._async_pool is None:
+            await asyncio.to_thread(probe, self.address)
+            options = {**self._options(), "reset": CheckedAsyncConnection.restore}
+            pool = AsyncConnectionPool(open=False, connection_class=CheckedAsyncConnection, **options)
+            await pool.open()
+            self._async_pool, self._loop = pool, asyncio.get_running_loop()
+        return self._async_pool
+
+    def keep(self, like: Server) -> None:
+        """Have as many connections open as another server's pools have; called by a thread that may wait.
+
+        Raises:
+            NamedDatabaseError: none can be opened.
+
+        """
+        if like._pool is not None and (wanted := self._wanted(like._pool)) > self._kept:
+            self.open().resize(wanted, self.address.pool_size)
+            self._kept = wanted
+        if like._async_pool is not None and (wanted := self._wanted(like._async_pool)) > self._async_kept:
+            self._in_loop(like._loop, self._akeep(wanted, self._closings))
+
+    def release(self) -> None:
+        """Let connections be closed that nobody has asked for."""
+        if self._kept and self._pool is not None:
+            self._pool.resize(0, self.address.pool_size)
+        self._kept = 0
+        if self._async_kept:
+            self._in_loop(self._loop, self._akeep(0, self._closings))
+
+    def _wanted(self, like: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> int:
+        return min(like.get_stats().get("pool_size", 0), self.address.pool_size)
+
+    async def _akeep(self, count: int, closings: int) -> None:
+        with contextlib.suppress(NamedDatabaseError):
+            async with self._opening:
+                if closings == self._closings:
+                    await (await self._aopened()).resize(count, self.address.pool_size)
+                    self._async_kept = count
+
+    @staticmethod
+    def _in_loop(loop: asyncio.AbstractEventLoop | None, doing: Coroutine[None, None, None]) -> None:
+        """Have the application's event loop do something; one that has ended does nothing any more."""
+        try:
+            assert loop is not None  # noqa: S101  there is a pool of it
+            asyncio.run_coroutine_threadsafe(doing, loop)
+        except RuntimeError:
+            doing.close()
 
     @contextmanager
     def connection(self, look: Look) -> Iterator[CheckedConnection]:
@@ -105,15 +153,17 @@ class Server:
         """Close the pool."""
         if self._pool is not None:
             self._pool.close()
-            self._pool = None
+            self._pool, self._kept = None, 0
 
     async def aclose(self) -> None:
         """Close both pools."""
         self.close()
-        if self._async_pool is not None:
-            await self._async_pool.close()
-            self._async_pool = None
-            self._opening = asyncio.Lock()  # another event loop may follow
+        async with self._opening:
+            self._closings += 1  # what is yet to be opened for a switch is not opened any more
+            if self._async_pool is not None:
+                await self._async_pool.close()
+                self._async_pool, self._async_kept = None, 0
+        self._opening = asyncio.Lock()  # another event loop may follow
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -15,6 +15,7 @@ from syncline.errors import GateClosedError, MovedError, NamedDatabaseError
 from syncline.split.address import Address
 from syncline.split.connecting import told
 from syncline.split.switching.gate import GateRow, Mode, gate_row, sql
+from syncline.split.switching.standby import Standby
 
 EVERY_SECONDS = 0.4
 """How often a thread looks, once there is a gate: a read is never older than a second."""
@@ -26,14 +27,16 @@ _UNMOVED_SECONDS = 60.0
 class Following:
     """What the gates of all databases say; cached, and read again when a write was refused."""
 
-    def __init__(self, addresses: Mapping[str, Address], *, split: bool) -> None:
+    def __init__(self, addresses: Mapping[str, Address], *, split: bool, standby: Standby | None = None) -> None:
         self._split = split
+        self._standby = standby or Standby([])
         self._addresses = dict(addresses) if split else dict(list(addresses.items())[:1])
         self._names = tuple(addresses)
         self._connections: dict[str, psycopg.Connection[Any]] = {}
         self._rows: dict[str, dict[str, GateRow]] = {}
         self._fresh_until: dict[str, float] = {}
         self._asked_at: dict[str, float] = {}
+        self._others_due: dict[str, float] = {}
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
@@ -60,7 +63,7 @@ class Following:
         if not self._split:
             _see_that_it_serves(database, next(iter(sides.values())))
             return database
-        return max(sides, key=lambda side: (sides[side].mode is Mode.APPLICATION, sides[side].opened))
+        return _serving(database, sides)
 
     def look_again(self, *databases: str) -> None:
         """Ask the servers now, unless somebody has begun to since; by default about all that move.
@@ -94,7 +97,7 @@ class Following:
         own = database if self._split else next(iter(self._addresses))
         failure = self._noted(own)
         row = self._rows.get(database, {}).get(own)
-        if failure is None and (row is None or row.mode is Mode.APPLICATION):
+        if failure is None and (row.mode is Mode.APPLICATION if row else database not in self._rows):
             return None
         others = [self._noted(side) for side in self._addresses if side != own]
         return None if any(each is None for each in others) and database in self._rows else failure
@@ -125,32 +128,70 @@ class Following:
     def _read(self, side: str, address: Address) -> dict[str, GateRow]:
         with told(address):
             try:
-                connection = self._connected(side, address)
-                row = connection.execute(sql("exists")).fetchone()
-                rows = connection.execute(sql("rows")).fetchall() if row and row[0] else []
+                return _rows_of(self._connected(side, address))
             except psycopg.OperationalError:
                 if side in self._connections:
                     self._connections.pop(side).close()
                 raise
-        return {name: gate_row(rest) for name, *rest in rows}
 
     def _connected(self, side: str, address: Address) -> psycopg.Connection[Any]:
         connection = self._connections.get(side)
         if connection is None or connection.closed:
-            given = {**address.arguments(), "prepare_threshold": None, "application_name": "syncline gate"}
-            connection = psycopg.connect(address.conninfo, autocommit=True, **given)
-            self._connections[side] = connection
+            connection = self._connections[side] = _connected(address)
         return connection
 
     def _look(self, stop: threading.Event) -> None:
-        while not stop.wait(EVERY_SECONDS):
+        while True:
+            self._keep_others_ready()
+            if stop.wait(EVERY_SECONDS):
+                return
             with contextlib.suppress(NamedDatabaseError):
                 self.look_again()
+
+    def _find_others(self) -> None:
+        """Find the other sides of databases that serve their own tables; nobody asks there but for ``Standby``."""
+        for database in [name for name, sides in list(self._rows.items()) if len(sides) == 1]:
+            if time.monotonic() < self._others_due.get(database, 0.0):
+                continue
+            self._others_due[database] = time.monotonic() + _UNMOVED_SECONDS
+            for side, address in self._addresses.items():
+                with contextlib.suppress(NamedDatabaseError), told(address), _connected(address) as connection:
+                    row = _rows_of(connection).get(database)
+                    with self._lock:
+                        if row is not None and database in self._rows:
+                            self._rows[database].setdefault(side, row)
+
+    def _keep_others_ready(self) -> None:
+        if self._split:
+            self._find_others()
+        moving = list(self._rows.items())
+        for database, sides in moving if self._split else ():
+            self._standby.look(_serving(database, sides), list(sides))
+        if not moving:
+            self._standby.over()
 
     def _disconnect(self) -> None:
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
+
+
+def _connected(address: Address) -> psycopg.Connection[Any]:
+    given = {**address.arguments(), "prepare_threshold": None, "application_name": "syncline gate"}
+    return psycopg.connect(address.conninfo, autocommit=True, **given)
+
+
+def _rows_of(connection: psycopg.Connection[Any]) -> dict[str, GateRow]:
+    row = connection.execute(sql("exists")).fetchone()
+    rows = connection.execute(sql("rows")).fetchall() if row and row[0] else []
+    return {name: gate_row(rest) for name, *rest in rows}
+
+
+def _serving(database: str, sides: Mapping[str, GateRow]) -> str:
+    """Say which side serves; where the database's own gate is gone and no other is open, the move is over: itself."""
+    if database not in sides and all(row.mode is not Mode.APPLICATION for row in sides.values()):
+        return database
+    return max(sides, key=lambda side: (sides[side].mode is Mode.APPLICATION, sides[side].opened))
 
 
 def _see_that_it_serves(database: str, row: GateRow) -> None:
