@@ -45,7 +45,7 @@ CREATE TRIGGER captured AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW E
 """
 AS_LINK = (
     "SELECT set_config('syncline.link', 'stub', true),"
-    " set_config('syncline.gate_link', jsonb_build_object('data', %s::bigint)::text, true)"
+    " set_config('syncline.gate_link', jsonb_build_object('data', nullif(%s::text, ''))::text, true)"
 )
 
 

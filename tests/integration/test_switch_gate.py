@@ -200,6 +200,26 @@ async def test_the_link_writes_where_it_may_with_the_number_that_it_read(gate, w
     assert linked(writer, 2) == "link"
 
 
+async def test_a_link_shows_each_gate_what_that_one_has_said(gate, writer):
+    """A transaction of a link may write tables of several moves."""
+    other = Gate("archive", "primary", gate.session.address)
+    await install(other, Mode.APPLICATION, [TableName("public", "parent")])
+    await gate.change(2, Verb.LINK, LONG)
+    await other.change(5, Verb.LINK, LONG)
+    both = "INSERT INTO items VALUES (1); INSERT INTO parent VALUES (1)"
+    for shown, refusal in (
+        ('{"data": 2, "archive": 5}', ""),
+        ('{"data": 2}', "link"),
+        ('{"archive": 5}', "link"),
+        ("", "link"),
+    ):
+        writer.execute(
+            "SELECT set_config('syncline.link', 'x', true), set_config('syncline.gate_link', %s, true)", [shown]
+        )
+        assert refused(writer, both) == refusal
+    await other.aclose()
+
+
 async def test_without_a_row_nobody_writes(gate, writer):
     writer.execute("DELETE FROM syncline_gate.gate")
     writer.commit()

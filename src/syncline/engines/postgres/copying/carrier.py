@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 
@@ -138,6 +139,7 @@ class SqlCarrier:
                 if ended or not waiting.pgconn.is_busy():
                     break
                 looking.execute("SELECT pg_catalog.pg_sleep(0.05)")
+            _give_up(waiting)
 
     def _poured(self, source: Connection, target: Connection, plan: Plan, part: Range, tell: Tell) -> Copied:
         rows, size = self._pour(source, target, plan, part, tell, into=None)
@@ -244,6 +246,15 @@ def _admission(target: Connection) -> str:
     row = target.execute(gates.statement("exists")).fetchone()
     there = row is not None and row[0]
     return gates.gates_of(target.execute(gates.statement("gates")).fetchall()).admission if there else ""
+
+
+def _give_up(waiting: Connection) -> None:
+    """End a statement before its connection is closed: the server would go on, and shut out who begins the range next."""
+    waiting.cancel_safe(timeout=WAIT_SECONDS)
+    until = time.monotonic() + WAIT_SECONDS
+    while waiting.pgconn.is_busy() and time.monotonic() < until:
+        time.sleep(0.01)
+        waiting.pgconn.consume_input()
 
 
 def _key(texts: tuple[str, ...]) -> str:
