@@ -249,7 +249,7 @@ def _admission(target: Connection) -> str:
 
 
 def _give_up(waiting: Connection) -> None:
-    """End a statement before its connection is closed: the server would go on, and shut out who begins the range next."""
+    """End a statement before its connection is closed: the server would go on, and shut out who has the range next."""
     waiting.cancel_safe(timeout=WAIT_SECONDS)
     until = time.monotonic() + WAIT_SECONDS
     while waiting.pgconn.is_busy() and time.monotonic() < until:
