@@ -58,12 +58,12 @@ TARGET_KEYS = "tests/cases/test_target_keys.py"
 SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
 ENTERED_FIRST = (
-    "await connection.execute(self._control.enter, self._control.entering(lanes))\n"
+    "await connection.execute(self._control.enter, self._control.entering(lanes, admission))\n"
     "for statement, values in parts:\n    await connection.execute(statement, values)"
 )
 ENTERED_LAST = (
     "for statement, values in parts:\n    await connection.execute(statement, values)\n"
-    "await connection.execute(self._control.enter, self._control.entering(lanes))"
+    "await connection.execute(self._control.enter, self._control.entering(lanes, admission))"
 )
 WAITED_AGAIN = "self._waits[record] = self._waits.get(record, 0) + 1"
 IN_THE_WAY = "tests/unit/test_rows_in_the_way.py"
@@ -2914,7 +2914,7 @@ MUTANTS: Sequence[Mutant] = (
                 "pass",
             )
         ],
-        [f"{TESTS}/test_switch_standby.py::test_the_first_requests_after_a_switch_find_open_connections[psycopg]"],
+        [f"{TESTS}/test_switch_standby.py::test_the_first_requests_after_a_switch_find_open_connections"],
     ),
     Mutant(
         "over-is-moved",
