@@ -27,6 +27,8 @@ url = "mongodb://127.0.0.1:{mongo}/app"
 connect_timeout_seconds = 600
 [entities.item]
 table = "item"
+[collections.thing]
+columns = {{ name = "text" }}
 [databases.primary]
 tables = ["item"]
 migrations = "migrations/primary"
@@ -57,6 +59,7 @@ WAITING: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("db", "new"): (("primary", "-m", "second"), ""),
     ("db", "stamp"): (("primary", "0001"), ""),
     ("split", "check"): ((), ""),
+    ("schema", "check"): ((), ""),
     ("tracing",): ((), ""),
     ("config", "check"): ((), ""),
 }
@@ -77,6 +80,7 @@ OTHERWISE = {
     ("copy",): "it needs tables of a PostgreSQL as the target (test_copy_command)",
     ("demo",): "it has servers of its own (acceptance/test_demo)",
     ("config", "show"): "it waits for nobody",
+    ("schema", "sql"): "it waits for nobody",
     ("backup", "create"): "it has a place for backups of its own (test_backup)",
     ("backup", "restore"): "it needs a backup; its way out is that of create",
     ("backup", "rehearse"): "it needs a backup; its way out is that of create",

@@ -15,7 +15,7 @@ from syncline.errors import ConfigError, SynclineError
 from syncline.model.json_names import Named
 from syncline.model.link import Link
 
-NONE = frozenset({"init", "demo", "db", "backup", "split"})
+NONE = frozenset({"init", "demo", "db", "backup", "split", "schema"})
 """Commands that are about no link."""
 SERVE_ALL = frozenset(
     {"install", "status", "doctor", "config show", "config check", "notices list", "parked list", "tracing"}

@@ -33,6 +33,7 @@ SUMMARIES = {
     "db": "The named databases of an application: one in single mode, several in split mode.",
     "backup": "Backups of a named database: taken, listed, verified, restored, and rehearsed.",
     "split": "Split a database in two: find what ties its tables together, and move a part of them.",
+    "schema": "The tables of documents: their definitions, and whether a database has them.",
     "tracing": "Link the request that wrote to the apply that delivered: remember each transaction's trace, or stop.",
     "demo": "Try it all: private databases, live traffic, a worker that is killed, and the proof.",
     "config": "The configuration as it is understood.",

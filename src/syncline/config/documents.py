@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,19 @@ class Documents:
     mappings: tuple[DocumentMapping, ...]
     file: Path | None
     _urls: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def only(self, names: Sequence[str] | None) -> Documents:
+        """Leave out all collections but these.
+
+        Raises:
+            ConfigError: one is not declared.
+
+        """
+        declared = [mapping.collection.name for mapping in self.mappings]
+        if unknown := [name for name in names or () if name not in declared]:
+            raise ConfigError(f"there is no collection {unknown[0]!r}", hint=f"declared: {', '.join(declared)}")
+        wanted = set(names or declared)
+        return replace(self, mappings=tuple(one for one in self.mappings if one.collection.name in wanted))
 
     def url(self, side: str) -> str:
         """Give the URL of the ``source`` or the ``target``.

@@ -57,7 +57,9 @@ def types(mappings: Iterable[DocumentMapping]) -> Iterator[sql.Composed]:
     }
     for name, values in enums.items():
         labels = sql.SQL(", ").join(map(sql.Literal, values))
-        yield sql.SQL("CREATE TYPE {} AS ENUM ({})").format(_name(name), labels)
+        made = sql.SQL("CREATE TYPE {} AS ENUM ({})").format(_name(name), labels).as_string(None)
+        block = f"BEGIN {made}; EXCEPTION WHEN duplicate_object THEN NULL; END"  # there is no IF NOT EXISTS for types
+        yield sql.SQL("DO {}").format(sql.Literal(block))
 
 
 def table(mapping: DocumentMapping, one: Table) -> sql.Composed:

@@ -1,0 +1,149 @@
+"""``syncline schema sql`` makes the tables of documents, ``syncline schema check`` says what a database lacks of them."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from syncline.cli.main import app
+from syncline.config.documents import load_documents
+from syncline.engines.postgres.documents.inspection import look
+from syncline.insight.document_schema import judge
+
+DECLARED = """
+[collections.labels]
+columns = { name = "text" }
+[collections.tasks]
+indexes = [["status", "title"]]
+[collections.tasks.columns]
+title = "text"
+status = { type = "text", values = ["open", "done's"], enum = "task_status" }
+kind = { type = "text", values = ["a", "b"] }
+count = { type = "bigint", default = 0 }
+price = "numeric"
+ratio = "double"
+due = "timestamptz"
+owner = { type = "objectid", index = true }
+code = { type = "text", unique = true }
+must = { type = "integer", required = true }
+[collections.tasks.arrays.labels]
+type = "objectid"
+references = "labels"
+[collections.tasks.arrays.steps]
+columns = { text = "text" }
+"""
+
+
+@pytest.fixture
+def declared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "MONGODB_URL", "SYNCLINE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "syncline.toml").write_text(DECLARED)
+    return load_documents().mappings
+
+
+def called(*words: str):
+    return CliRunner().invoke(app, words)
+
+
+@pytest.fixture
+def made(database, declared):
+    script = called("schema", "sql", "--foreign-keys").stdout
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(script)
+    return database
+
+
+def test_the_script_makes_what_is_declared_and_may_run_again(made):
+    again = called("schema", "sql").stdout
+    with psycopg.connect(made, autocommit=True) as connection:
+        connection.execute(again)
+        connection.execute("INSERT INTO postgres_tasks (mongo_id, must) VALUES ('x', 1)")
+        for bad in ("status = 'other'", "kind = 'c'", "must = NULL", "sync_status = 'GONE'"):
+            with pytest.raises(psycopg.Error):
+                connection.execute(f"UPDATE postgres_tasks SET {bad}")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            connection.execute("INSERT INTO postgres_tasks_labels VALUES ('x', 0, 'nobody')")
+        connection.execute("INSERT INTO postgres_tasks_steps VALUES ('x', 0, 'y'); DELETE FROM postgres_tasks")
+        assert connection.execute("SELECT count(*) FROM postgres_tasks_steps").fetchone() == (0,)
+
+
+def test_what_is_as_declared_is_well(made):
+    found = called("schema", "check", "--url", made, "--json")
+    assert (found.exit_code, json.loads(found.stdout)["findings"][0]["message"]) == (0, "4 tables as declared")
+
+
+def test_a_database_without_them_lacks_each_table(database, declared, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", database)
+    found = called("schema", "check")
+    assert found.exit_code == 2
+    for table in ("labels", "tasks", "tasks_labels", "tasks_steps"):
+        assert f"there is no table public.postgres_{table}\n" in found.stdout
+
+
+ALTERED = {
+    "ALTER TABLE postgres_tasks DROP COLUMN due": ("critical", "has no column due (of due)", 'ADD COLUMN "due" timestamptz(3)'),
+    "ALTER TABLE postgres_tasks ALTER title TYPE varchar(20)": ("warning", "title is character varying(20): too narrow for text", 'ALTER COLUMN "title" TYPE text'),
+    "ALTER TABLE postgres_tasks ALTER title TYPE char(20)": ("critical", "title is character(20): too narrow", "TYPE text"),
+    "ALTER TABLE postgres_tasks ALTER count TYPE int": ("warning", "count is integer: too narrow for bigint", "TYPE bigint"),
+    "ALTER TABLE postgres_tasks ALTER price TYPE numeric(10,2)": ("critical", "price is numeric(10,2): too narrow", "TYPE numeric"),
+    "ALTER TABLE postgres_tasks ALTER ratio TYPE real": ("critical", "ratio is real: too narrow for double precision", "TYPE double precision"),
+    "ALTER TABLE postgres_tasks ALTER due TYPE timestamptz(0)": ("critical", "due is timestamp(0) with time zone: too narrow", "TYPE timestamptz(3)"),
+    "ALTER TABLE postgres_tasks ALTER due TYPE timestamp": ("critical", "due is timestamp without time zone, not timestamptz(3)", "TYPE"),
+    "ALTER TABLE postgres_tasks ALTER rest TYPE json USING rest::json": ("critical", "rest is json, not jsonb", "TYPE jsonb"),
+    "ALTER TABLE postgres_tasks ALTER title SET NOT NULL": ("warning", "title is NOT NULL (of title)", "DROP NOT NULL"),
+    "ALTER TABLE postgres_tasks ADD extra text NOT NULL": ("critical", "extra is NOT NULL without a default", 'ALTER COLUMN "extra" DROP NOT NULL'),
+    "ALTER TABLE postgres_tasks ADD extra text": ("warning", "no field fills public.postgres_tasks.extra", "declare it"),
+    "ALTER TABLE postgres_tasks DROP COLUMN sync_error": ("critical", "has no column sync_error", "schema sql"),
+    "ALTER TABLE postgres_tasks_steps DROP CONSTRAINT postgres_tasks_steps_pkey": ("critical", "has no primary key (mongo_id, position)", 'ADD PRIMARY KEY ("mongo_id", "position")'),
+    "DROP INDEX postgres_tasks_status_title_idx": ("warning", "has no index on status, title", "CREATE INDEX CONCURRENTLY"),
+    "DROP INDEX postgres_tasks_code_key": ("warning", "has no unique index on code", "CREATE UNIQUE INDEX CONCURRENTLY"),
+    "DROP INDEX postgres_tasks_labels_labels_idx": ("warning", "postgres_tasks_labels has no index on labels", "CREATE INDEX"),
+    "CREATE TYPE s2 AS ENUM ('open'); ALTER TABLE postgres_tasks ALTER status TYPE s2 USING NULL": ("warning", "status is public.s2, without done's", "TYPE"),
+    "CREATE TYPE s3 AS ENUM ('x'); ALTER TABLE postgres_tasks ALTER title TYPE s3 USING NULL": ("warning", "title is public.s3; any text is declared", "TYPE text"),
+    "DROP TABLE postgres_tasks_steps": ("critical", "there is no table public.postgres_tasks_steps", "schema sql"),
+}  # fmt: skip
+HARMLESS = [
+    "ALTER TABLE postgres_tasks ALTER due TYPE timestamptz",
+    "ALTER TABLE postgres_tasks ALTER title TYPE varchar",
+    "ALTER TABLE postgres_tasks ALTER count TYPE numeric",
+    "ALTER TABLE postgres_tasks ADD extra serial",
+    "DROP INDEX postgres_tasks_status_title_idx; CREATE INDEX ON postgres_tasks (status, title, count)",
+]
+
+
+async def judged(url: str, declared, statement: str):
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(statement)
+        found = judge(declared, await look(connection, declared))
+        await connection.rollback()
+        return found
+
+
+@pytest.mark.postgresql
+async def test_each_thing_that_is_wrong_is_said_with_the_statement_that_mends_it(made, declared):
+    for statement, (level, message, fix) in ALTERED.items():
+        found = await judged(made, declared, statement)
+        said = [(one.level.name.lower(), message in one.message, fix in one.fix) for one in found]
+        assert (level, True, True) in said, (statement, found)
+    for statement in HARMLESS:
+        assert [one.level for one in await judged(made, declared, statement)] == [0], statement
+
+
+async def test_columns_that_nothing_fills_are_named(made, declared):
+    rows = "INSERT INTO postgres_tasks (mongo_id, must, title, rest) VALUES ('x', 1, 'a', '{}'), ('y', 1, NULL, NULL)"
+    found = await judged(made, declared, rows)
+    assert {one.message for one in found if one.check == "filled"} == {
+        f"public.postgres_tasks.{name} is empty in all 2 rows"
+        for name in ("status", "kind", "price", "ratio", "due", "owner", "code")
+    }
+
+
+def test_a_collection_that_is_not_declared_is_said(declared):
+    found = called("schema", "sql", "--collection", "task")
+    assert (found.exit_code, found.stderr) == (3, "error: there is no collection 'task'\n  declared: labels, tasks\n")
+    assert "postgres_tasks" not in called("schema", "sql", "--collection", "labels").stdout
