@@ -45,6 +45,8 @@ class SqlScope:
     """e: a lease runs out under a living worker; c: a worker crashes; t: an answer is lost or late."""
     groups: tuple[tuple[int, ...], ...] = ()
     """Which keys come together in a batch; empty: any of the marked ones."""
+    tables: tuple[int, ...] = ()
+    """Which table each key is of: a batch has keys of one. Empty: all are of one."""
     detector: bool = False
     """The server ends one transaction of those that wait for each other."""
     queues: bool = False
@@ -72,6 +74,10 @@ class SqlScope:
     """A batch's rows are written by one statement and deleted by one, so that foreign keys are checked at its end."""
     gives_way: str = "clear"
     """What a record does that waits for a value or a reference in a circle: clear, remove, or nothing."""
+    lets_go: bool = True
+    """A row that is to be deleted, and waits for one that refers to it, gives its own reference up."""
+    keeps_children: str = "locks, then looks"
+    """What a delete does about rows that the target would delete with it: locks, then looks; looks, then locks; looks once; or nothing."""
     settles: str = "looks"
     """looks at the source before it parks; parks at once; or only waits."""
     copies: bool = False

@@ -91,6 +91,41 @@ SWAP_APART = replace(
     SWAP, about="likewise, two workers", keys=2, begin_with=((1, 0), (2, 0)), lanes=2, owners=(0, 1), workers=2
 )
 
+TABLES_CIRCLE = replace(
+    CIRCLE, about="likewise, of two tables: one reference is NULL for a moment", tables=(0, 1), gives_way="clear"
+)
+TABLES_CIRCLE_GOES = replace(
+    TABLES_CIRCLE,
+    about="likewise, both are deleted: one reference is given up",
+    begin_with=((0, 2), (0, 1)),
+    script=(((0, None), (1, None)),),
+)
+TABLES_CHILD = replace(CHILD, about="a parent and its child come and go, in tables of their own", tables=(0, 1))
+CASCADE = SqlScope(
+    about="a parent is deleted and comes again with a child, which the target would delete with it; tables of their own",
+    keys=2,
+    tables=(0, 1),
+    lanes=2,
+    owners=(0, 1),
+    begin_with=(PLAIN, None),
+    script=(((0, None),), ((0, PLAIN), (1, (0, 1)))),
+    cascades=True,
+    detector=True,
+)
+CASCADES = replace(
+    CASCADE,
+    about="likewise in a tree of one table: two are deleted and come again with a grandchild",
+    keys=3,
+    tables=(),
+    lanes=1,
+    owners=(),
+    workers=1,
+    batches=2,
+    groups=((0, 1), (2,)),
+    begin_with=(PLAIN, (0, 1), None),
+    script=(((0, None), (1, None)), ((0, PLAIN), (1, (0, 1)), (2, (0, 2)))),
+)
+
 COPY = SqlScope(
     about="the table is copied, a row of it is deleted; a copier crashes",
     copies=True,
@@ -122,6 +157,11 @@ SMALL: dict[str, SqlScope] = {
         script=(((0, (1, 0)), (1, (1, 0))),),
         target_only=True,
     ),
+    "sql: child and parent, 2 tables": TABLES_CHILD,
+    "sql: circle, 2 tables": TABLES_CIRCLE,
+    "sql: circle goes, 2 tables": TABLES_CIRCLE_GOES,
+    "sql: cascade, 2 tables": CASCADE,
+    "sql: cascade, tree": CASCADES,
     "sql: copy": COPY,
     "sql: copy, marks from before": READ_BEFORE,
     "sql: FOR SHARE": replace(FENCE, about="SELECT … FOR SHARE of the epoch instead", fence="share"),
@@ -130,6 +170,12 @@ SMALL: dict[str, SqlScope] = {
 
 LARGE: dict[str, SqlScope] = {
     "sql: crossed lanes": CROSSED,
+    "sql: cascade, a fault": replace(CASCADE, faults=1),
+    "sql: value moves, a takeover": replace(VALUE, gives_way="clear", faults=1, kinds="e"),
+    "sql: child and parent, 2 tables, a takeover": replace(TABLES_CHILD, faults=1, kinds="e"),
+    "sql: circle goes, 2 tables, 2 workers, a fault": replace(
+        TABLES_CIRCLE_GOES, lanes=2, owners=(0, 1), workers=2, detector=True, faults=1, kinds="ec"
+    ),
     "sql: copy, 2 faults": replace(COPY, about="likewise, it comes back", faults=2, script=(DELETE, PUT)),
     "sql: copy, 2 workers": replace(COPY, workers=2),
     "sql: copy, 2 keys": replace(COPY, keys=2, begin_with=(PLAIN, PLAIN), script=(DELETE, ((1, None),), PUT)),
@@ -156,6 +202,10 @@ MUTANTS: dict[str, SqlScope] = {
     "sql: a statement a row that goes": replace(CIRCLE_GOES, together=False),
     "sql: nobody gives way": replace(SWAP, gives_way="nothing"),
     "sql: a referenced row is removed": replace(SWAP, gives_way="remove"),
+    "sql: children go along": replace(CASCADE, keeps_children="nothing"),
+    "sql: children are looked for before the lock": replace(CASCADE, keeps_children="looks, then locks"),
+    "sql: children are looked for once": replace(CASCADES, keeps_children="looks once"),
+    "sql: deletes in a circle wait": replace(TABLES_CIRCLE_GOES, lets_go=False),
     "sql: a missing parent is parked at once": replace(CHILD, settles="parks at once"),
     "sql: a value that moves is parked at once": replace(VALUE, settles="parks at once"),
 }

@@ -14,8 +14,15 @@ from tests.model.sql.scope import FENCES, SqlScope, Step
 from tests.model.sql.state import COPIER, NOBODY, Item, Refusal, Row, State, Transaction, forgetting, put, with_worker
 
 Operation = tuple[str, int]
-BEFORE = {"clear", "loosen", "remove"}
+BEFORE = {"clear", "loosen", "let go", "remove"}
 """What is done with a record that gives way, before the others are written."""
+KEEPING = {
+    "locks, then looks": ("hold", "look"),
+    "looks, then locks": ("look", "hold"),
+    "looks once": ("hold", "look once"),
+    "nothing": (),
+}
+"""What comes before the deletes, where the target would delete the rows that refer to them, too."""
 REMOVES = {"delete", "remove"}
 
 
@@ -34,6 +41,8 @@ def program(scope: SqlScope, lanes: tuple[tuple[int, int], ...], items: tuple[It
         elif scope.together:
             kinds = {item.kind for item in items}
             operations += [("item", place) for place, item in enumerate(items) if item.kind in BEFORE]
+            if scope.cascades and "delete" in kinds:
+                operations += [(name, 0) for name in KEEPING[scope.keeps_children]]
             operations += [(kind, 0) for kind in ("put", "delete") if kind in kinds]
         else:
             operations += [("item", place) for place in range(len(items))]
@@ -96,10 +105,42 @@ def _next(scope: SqlScope, state: State, one: Transaction, others: tuple[Transac
             yield ("{} finds a higher record, and rolls back", who), _aborted(state, one, others, frozenset({lane}))
     elif name == "item":
         yield _execute(scope, state, on, others, (one.items[place],))
+    elif name == "hold":
+        locked = on._replace(locked=frozenset(item.key for item in _of_kind(one, "delete")))
+        yield ("{} locks the rows that it is to delete", who), _with(state, others, locked)
+    elif name in {"look", "look once"}:
+        yield _look(state, on, others, again=name == "look")
     elif name in {"put", "delete"}:
-        yield _execute(scope, state, on, others, tuple(item for item in one.items if item.kind == name))
+        yield _execute(scope, state, on, others, _of_kind(one, name))
     else:
         yield from _commit(scope, state, one, others)
+
+
+def _of_kind(one: Transaction, kind: str) -> tuple[Item, ...]:
+    """Give what a transaction is to do of a kind, without what was left out."""
+    left_out = {refusal.key for refusal in one.refused}
+    return tuple(item for item in one.items if item.kind == kind and item.key not in left_out)
+
+
+def _look(state: State, one: Transaction, others: tuple[Transaction, ...], *, again: bool) -> Step:
+    """Leave out rows to be deleted to which one that stays refers; what is left out stays, too."""
+    mine = dict(one.effects)
+    found: list[Refusal] = []
+    while True:
+        after = one._replace(refused=(*one.refused, *found))
+        going = {item.key for item in _of_kind(after, "delete")}
+        new = [
+            Refusal(key, "child", child)
+            for key in sorted(going)
+            for child, row in enumerate(state.target.rows)
+            if child not in going and mine.get(child, row).parent == key + 1 and mine.get(child, row).there
+        ]
+        found += [one for number, one in enumerate(new) if one.key not in {before.key for before in new[:number]}]
+        if not new or not again:
+            break
+    kept = one._replace(refused=(*one.refused, *found))
+    words = ", ".join(f"key {child} refers to key {key}" for key, _, child in found) or "nobody refers to them"
+    return ("{} looks: {}", _name(one), words), _with(state, others, kept)
 
 
 def _mine(scope: SqlScope, state: State, lane: int, epoch: int) -> bool:
@@ -123,8 +164,8 @@ def blockers(
         return tuple(other for other in others if holds(scope, other, lane, "record"))
     if name == "item":
         return tuple(_waits(scope, state, one, others, (one.items[place],)))
-    if name in {"put", "delete"}:
-        return tuple(_waits(scope, state, one, others, tuple(item for item in one.items if item.kind == name)))
+    if name in {"put", "delete", "hold"}:
+        return tuple(_waits(scope, state, one, others, _of_kind(one, "delete" if name == "hold" else name)))
     return ()
 
 
@@ -156,6 +197,8 @@ def _waits(
             children = [child for child, at in enumerate(rows) if mine.get(child, at).parent == key + 1]
             if (
                 key in theirs
+                or key in other.locked
+                or (kind == "put" and row.parent - 1 in other.locked)
                 or (kind == "put" and row.value and any(r.value == row.value for r in theirs.values()))
                 or (holder and holder - 1 in theirs)
                 or (kind == "put" and row.parent and not theirs.get(row.parent - 1, Row(there=True)).there)
@@ -205,6 +248,8 @@ def _apply(scope: SqlScope, rows: tuple[Row, ...], mine: dict[int, Row], items: 
             mine[key] = row
         elif kind == "loosen":
             mine[key] = row._replace(parent=0, value=0)
+        elif kind == "let go" and visible.there:
+            mine[key] = visible._replace(parent=0)
         elif kind == "clear" and visible.there:
             mine[key] = visible._replace(value=0)
         elif kind in REMOVES and visible.there:
@@ -224,6 +269,7 @@ def _children(scope: SqlScope, rows: tuple[Row, ...], mine: dict[int, Row], key:
             if not scope.cascades:
                 return Refusal(key, "child", child)
             mine[child] = Row()
+            _children(scope, rows, mine, child)
     return None
 
 

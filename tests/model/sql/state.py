@@ -55,8 +55,8 @@ class Target(NamedTuple):
 
 class Item(NamedTuple):
     """What a batch does with one key. kind: put, delete; clear: the unique column is set to a placeholder;
-    loosen: the row is written without its reference; remove: the row is taken away and written anew; insert: a copied row,
-    which changes nothing where there is one."""
+    loosen: the row is written without its reference; let go: a row that is to be deleted loses its reference; remove: the
+    row is taken away and written anew; insert: a copied row, which changes nothing where there is one."""
 
     kind: str
     key: int
@@ -88,6 +88,8 @@ class Transaction(NamedTuple):
     refused: tuple[Refusal, ...] = ()
     attempt: int = 0
     """Of a range."""
+    locked: frozenset[int] = frozenset()
+    """Rows that are locked: nobody changes them, or comes to refer to them."""
 
 
 class Batch(NamedTuple):

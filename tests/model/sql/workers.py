@@ -131,6 +131,8 @@ def _begin(scope: SqlScope, state: State, number: int) -> Iterator[Step]:
     new = max([0, *_numbers(state)]) + 1
     for size in range(1, len(due) + 1):
         for keys in combinations(due, size):
+            if scope.tables and len({scope.tables[key] for key in keys}) > 1:
+                continue
             if scope.groups and keys not in [tuple(key for key in group if key in due) for group in scope.groups]:
                 continue
             lanes = tuple(dict.fromkeys(key % scope.lanes for key in keys))
@@ -164,6 +166,8 @@ def _items(scope: SqlScope, state: State, worker: Worker, keys: tuple[int, ...])
     rows = state.source.rows
     before = []
     for key in keys:
+        if key in worker.yielding and not rows[key].there and scope.lets_go:
+            before.append(Item("let go", key, Row()))
         if key in worker.yielding and rows[key].there:
             if scope.gives_way == "remove":
                 before.append(Item("remove", key, Row()))
@@ -238,7 +242,7 @@ def _acknowledge(scope: SqlScope, state: State, number: int, place: int, batch: 
     after = worker._replace(batches=rest, yielding=worker.yielding - done)
     words = ("worker {} acknowledges keys {}", number, tuple(sorted(done)))
     yield words, with_worker(state._replace(source=changed), number, after)
-    circle = refused & {refusal.key for refusal in batch.refused if refusal.why in {"value", "parent"}}
+    circle = refused & {refusal.key for refusal in batch.refused if refusal.why in {"value", "parent", "child"}}
     if scope.gives_way != "nothing" and circle and not circle <= after.yielding:
         yielding = after._replace(yielding=after.yielding | circle)
         yield (
