@@ -65,6 +65,7 @@ class Stub:
         self.brings = set(urls)
         """The sides whose rows may be asked for; another one is an error in the coordinator."""
         self.refused = 0
+        self.steps: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def run(self) -> None:
@@ -91,6 +92,12 @@ class Stub:
 
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         await raise_sequences(self.gates[source], self.gates[target], TABLES, number)
+
+    async def open_up(self, side: str) -> None:
+        self.steps.append(f"open {side}")
+
+    async def close_up(self, side: str) -> None:
+        self.steps.append(f"close {side}")
 
     async def _carry(self, source: str, target: str) -> None:
         while True:

@@ -285,6 +285,12 @@ class SchemaMoveError(SynclineError):
     """The schema of tables cannot be moved to another database."""
 
 
+class RowsInTheWayError(SchemaMoveError):
+    """Rows that are there break a rule that is about to be made."""
+
+    retryable = True
+
+
 class BackupError(SynclineError):
     """A backup cannot be made, read or restored."""
 

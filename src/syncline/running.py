@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
 from syncline.config import Settings
-from syncline.ending import Group
+from syncline.ending import Group, end
 from syncline.errors import SynclineError
 from syncline.model.link import entered
 from syncline.relay.worker import Worker
@@ -20,11 +21,22 @@ from syncline.wiring import make_worker, opened_target, tune_garbage_collection
 AGAIN_SECONDS = 10.0
 """After so long a link whose worker has ended with an error is tried again, where a process serves several."""
 
+OTHERS_SECONDS = 1.0
+"""How long other work of the process is given to end."""
+
 
 async def run_workers(
-    links: Sequence[tuple[Settings, Observer | None]], *, asked: Callable[[], None] = lambda: None
+    links: Sequence[tuple[Settings, Observer | None]],
+    *,
+    asked: Callable[[], None] = lambda: None,
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
-    """Run a worker for each link until SIGTERM or SIGINT; ``asked`` is called when one of them has come.
+    """Run a worker for each link until SIGTERM or SIGINT.
+
+    Args:
+        links: each with what is told of its work.
+        asked: called when one of the signals has come.
+        beside: other work of the process, cancelled when the workers have ended.
 
     Raises:
         SynclineError: the only link's worker has ended. Of several it is logged, and tried again: the others go on.
@@ -40,6 +52,7 @@ async def run_workers(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     tune_garbage_collection()
+    others = [asyncio.ensure_future(work()) for work in beside]
     try:
         if len(links) == 1:
             await workers.run(*links[0])
@@ -48,6 +61,7 @@ async def run_workers(
             for settings, observer in links:
                 group.create_task(workers.keep_running(settings, observer))
     finally:
+        await end(*others, seconds=OTHERS_SECONDS)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
 

@@ -146,7 +146,7 @@ def test_a_process_that_was_told_to_stop_is_gone_whatever_hangs():
         "from syncline.cli import worker\n"
         "worker.LAST_RESORT_SECONDS = 0.2\n"
         "threading.Thread(target=time.sleep, args=(60,)).start()\n"
-        "worker._arm()\n"
+        "worker.arm()\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=45, check=False)
     assert done.returncode == 0, done.stderr

@@ -194,7 +194,9 @@ async def test_single_mode_is_refused_while_the_other_side_serves(urls):
             running.check()
             running.run(lambda c: c.execute(INSERT, [1, 1]), running.data.connection)
             await stage.switch(NEW)
-            sentence = r"(?s)^the tables of data are written in a database of their own.*until they have been switched back[^\n]*$"
+            sentence = (
+                r"(?s)^the tables of data are written in a database of their own.*`syncline split back data`[^\n]*$"
+            )
             with application(urls[OLD], None) as app:
                 for use in (app.check, app.data.connection, lambda: app.session_factory()().get(Item, 1)):
                     with pytest.raises(MovedError, match=sentence):

@@ -74,9 +74,11 @@ def keep_secret(url: str) -> None:
 
 def settings_from(config: Path | None) -> Settings:
     """Load the settings of the link that a command is for; from here on it works for that one."""
+    from syncline.cli.split_move import settings_of_link
     from syncline.config import load
 
-    settings = load(config, link=invocation.get().link)
+    link = invocation.get().link
+    settings = (settings_of_link(config, link) if link else None) or load(config, link=link)
     keep_secret(settings.source.url)
     keep_secret(settings.target.url)
     enter(settings.link)

@@ -103,7 +103,7 @@ async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
     from syncline.wiring import opened_copier, require_right_side_of, tune_garbage_collection
 
     tune_garbage_collection()
-    with (lines if wish.as_json else bars)(_shown) as show:
+    with (lines if wish.as_json else bars)(shown) as show:
         options: dict[str, Callable[[Progress], None] | int] = {"told": show, "parallel": wish.parallel}
         async with opened_copier(settings, _pacing(wish), **options) as (copier, plans):
             wanted = chosen(plans, wish.entities)
@@ -126,7 +126,8 @@ async def _cancel(settings: Settings, wish: Wish) -> list[str]:
         return await copier.cancel(chosen(plans, wish.entities))
 
 
-def _shown(progress: Progress) -> Shown:
+def shown(progress: Progress) -> Shown:
+    """Say how a table's progress is shown."""
     from syncline.cli.progress import Shown
 
     return Shown(

@@ -40,7 +40,7 @@ def plan(
         if as_json:
             print_json(found.as_dict())
         else:
-            _print(found)
+            print_plan(found)
         raise typer.Exit(1 if found.obstacles else 0)
 
 
@@ -130,7 +130,8 @@ def _check(
     raise typer.Exit(1 if differences else 0)
 
 
-def _print(found: Plan) -> None:
+def print_plan(found: Plan) -> None:
+    """Show a plan: tables, notices, how many steps."""
     sizes = sorted(found.sizes, key=lambda one: -one.bytes)
     print_table(("table", "rows (about)", "MB"), [(one.table, one.rows, round(one.bytes / 1e6, 1)) for one in sizes])
     for notice in found.notices:

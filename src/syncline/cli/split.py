@@ -1,4 +1,4 @@
-"""``syncline split check|plan|schema``."""
+"""``syncline split``: its commands, each in a module of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli import moving
+from syncline.cli import moving, split_copy, split_end, split_follow, split_status, split_switch
 from syncline.cli.application import AppOption, declare_models, keep_secrets, of_application
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say
@@ -38,6 +38,13 @@ def _split() -> None:
 
 app.command("plan")(moving.plan)
 app.command("schema")(moving.schema)
+app.command("copy")(split_copy.copy)
+app.command("follow")(split_follow.follow)
+app.command("switch")(split_switch.switch)
+app.command("back")(split_switch.back)
+app.command("status")(split_status.status)
+app.command("abort")(split_end.abort)
+app.command("finish")(split_end.finish)
 
 
 @app.command("check")

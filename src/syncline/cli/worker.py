@@ -109,10 +109,10 @@ async def _worker(links: Sequence[Settings], *, host: str, port: int | None, tra
             tracer = stack.enter_context(exporting_traces("syncline-worker"))
             for told in observers:
                 told.append(TracingObserver(tracer))
-        await run_workers([(one, Observers(*told)) for one, told in zip(links, observers, strict=True)], asked=_arm)
+        await run_workers([(one, Observers(*told)) for one, told in zip(links, observers, strict=True)], asked=arm)
 
 
-def _arm() -> None:
+def arm() -> None:
     """See that the process ends, whatever hangs on the way out: a driver, an exporter, a look-up of a name."""
     import structlog  # now: on the way out an import may hang too
 

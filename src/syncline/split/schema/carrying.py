@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from syncline.errors import SchemaMoveError
+from syncline.errors import RowsInTheWayError, SchemaMoveError
 from syncline.split.schema.planning import Plan
 from syncline.split.schema.target import read_there, target_sql
 from syncline.split.schema.things import Phase, Step
@@ -116,7 +116,8 @@ def _failed(step: Step, error: psycopg.Error) -> SchemaMoveError:
         "23503": "rows over there lack what they point to: is the copy complete, and does it hold here?",
         "23505": "rows over there are there twice: verify the copy",
     }.get(error.sqlstate or "", "remove the cause, or make it over there by hand; then run it again to go on")
-    return SchemaMoveError(f"{step.kind} {step.name}: {text}{detail}", hint=hint)
+    kind = RowsInTheWayError if (error.sqlstate or "").startswith("23") else SchemaMoveError
+    return kind(f"{step.kind} {step.name}: {text}{detail}", hint=hint)
 
 
 def _with_rows(plan: Plan, target: psycopg.Connection[Any]) -> Iterator[str]:

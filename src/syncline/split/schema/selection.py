@@ -78,7 +78,7 @@ def select(graph: Graph, catalogue: Catalogue, moving: frozenset[int]) -> Select
     calls = _calls(catalogue)
     todo: list[Key] = [("pg_class", oid) for oid in moving]
     todo += [key for oid in moving for key in graph.attached.get(oid, ())]
-    for view in _views(catalogue, moving):
+    for view in views_of(catalogue, moving):
         todo += [("pg_class", view), *graph.attached.get(view, ())]
     todo += _about(catalogue, moving)
     chosen: set[Key] = set()
@@ -133,7 +133,7 @@ def in_order(
     return order
 
 
-def _views(catalogue: Catalogue, moving: frozenset[int]) -> list[int]:
+def views_of(catalogue: Catalogue, moving: frozenset[int]) -> list[int]:
     """Find the views that read moving tables only, through other views, too."""
     reads = _reads(catalogue)
     found = [oid for oid, kind in catalogue.kinds.items() if kind in ("v", "m")]

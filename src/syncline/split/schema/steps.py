@@ -126,7 +126,8 @@ class Maker:
                 )
             if table.forced:
                 statement = f"ALTER TABLE {table.quoted} FORCE ROW LEVEL SECURITY"
-                self._after(key, Phase.OPENING, "row security", name, "row security forced", statement)
+                undo = f"ALTER TABLE {table.quoted} NO FORCE ROW LEVEL SECURITY"
+                self._after(key, Phase.OPENING, "row security", name, "row security forced", statement, undo)
             self._made[key] = ("table", statements)
 
     def _constraint(
@@ -181,7 +182,8 @@ class Maker:
         if not deferred:
             how = "DEFERRABLE INITIALLY IMMEDIATE" if deferrable else "NOT DEFERRABLE"
             statement = f"ALTER TABLE {on} ALTER CONSTRAINT {name} {how}"
-            self._after(key, Phase.OPENING, "foreign key's check", label, how.lower(), statement)
+            undo = f"ALTER TABLE {on} ALTER CONSTRAINT {name} DEFERRABLE INITIALLY DEFERRED"
+            self._after(key, Phase.OPENING, "foreign key's check", label, how.lower(), statement, undo)
 
     def _index(
         self,
@@ -214,9 +216,8 @@ class Maker:
         self._made[key] = (kind, [text, f"ALTER TABLE {on} DISABLE {kind.upper()} {name}"])
         if enabled in _ENABLED and key in self._source.addresses:
             statement = f"ALTER TABLE {on} {_ENABLED[enabled]} {kind.upper()} {name}"
-            self._after(
-                key, Phase.OPENING, f"{kind} enabled", self._source.addresses[key][1], f"enabled {enabled}", statement
-            )
+            undo, label = f"ALTER TABLE {on} DISABLE {kind.upper()} {name}", self._source.addresses[key][1]
+            self._after(key, Phase.OPENING, f"{kind} enabled", label, f"enabled {enabled}", statement, undo)
 
     def _view(
         self,
@@ -241,7 +242,10 @@ class Maker:
             label = self._source.addresses[key][1]
             self._after(key, Phase.AFTER, "refresh", label, "populated", f"REFRESH MATERIALIZED VIEW {name}")
 
-    def _after(self, key: Key, phase: Phase, kind: str, name: str, state: str, statement: str) -> None:
+    def _after(
+        self, key: Key, phase: Phase, kind: str, name: str, state: str, statement: str, undo: str | None = None
+    ) -> None:
         if key in self._source.selection.things:
-            step = Step(phase, kind, name, self._source.addresses[key][0].state(state), (statement,))
+            done = self._source.addresses[key][0].state(state)
+            step = Step(phase, kind, name, done, (statement,), () if undo is None else (undo,))
             self._later.setdefault(key, []).append(step)

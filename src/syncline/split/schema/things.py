@@ -43,6 +43,8 @@ class Step:
     """For people."""
     done: Address
     statements: tuple[str, ...]
+    undo: tuple[str, ...] = ()
+    """Of the opening: the statements that take it back."""
 
     def as_dict(self) -> dict[str, Any]:
         """Write it for JSON."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -80,11 +80,14 @@ class Coordinator:
             self._closed_at = time.monotonic()
             theirs = await self._change(other, Step.CLOSE, Verb.CLOSE)
             if theirs.opened > mine.opened:  # otherwise this side has the truth itself: an abort
+                await self._had(self._move.link.close_up, self._goal)
                 await self._change(goal, Step.LINK, Verb.LINK)
                 await self._bring()
+                await self._had(self._move.link.open_up, self._goal)
             await self._change(goal, Step.OPEN, Verb.OPEN)
             self.paused_seconds = time.monotonic() - self._closed_at
         self._may_turn_back = False
+        await self._had(self._move.link.close_up, self._other)
         await self._change(other, Step.REVERSE, Verb.LINK)
         self._told(Step.PHASE)
         await self._move.journal.reached(self._number, self._goal)
@@ -103,6 +106,17 @@ class Coordinator:
         except TimeoutError:
             raise PauseOverError("the link was not through") from None
         await self._keep()
+
+    async def _had(self, act: Callable[[str], Awaitable[None]], side: str) -> None:
+        """Have the link do something with a side's tables; ask again where others hold their locks."""
+        while True:
+            try:
+                return await act(side)
+            except GateBusyError:
+                await self._keep()
+            if self._closed_at is not None and time.monotonic() - self._closed_at > self._pause and self._may_turn_back:
+                raise PauseOverError(f"{side}: others hold locks of its tables")
+            await asyncio.sleep(_BREATH_SECONDS)
 
     async def _change(self, gate: Gate, step: Step, verb: Verb) -> GateRow:
         """Change a gate; ask again where writers are in the way, and let others through in between.
@@ -231,5 +245,5 @@ def _aborted(serving: str, failure: Exception) -> SwitchError:
         return failure
     return SwitchAbortedError(
         f"the switch took longer than writers may be paused, and {serving} serves as before: {failure}",
-        hint="try again when fewer or shorter transactions write these tables, or allow a longer `pause`",
+        hint="try again when fewer or shorter transactions write these tables, or allow a longer --pause",
     )

@@ -198,7 +198,8 @@ def _see_that_it_serves(database: str, row: GateRow) -> None:
     if row.mode is Mode.LINK:
         raise MovedError(
             f"the tables of {database} are written in a database of their own, so single mode cannot be used until "
-            "they have been switched back (or set SPLIT_DB_MODE=true and the URL of each database)"
+            f"`syncline split back {database}` has brought them home (or set SPLIT_DB_MODE=true and the URL of each "
+            "database)"
         )
     if row.mode is Mode.NOBODY:
         raise GateClosedError(f"the tables of {database} are changing sides", hint="start again in a moment")

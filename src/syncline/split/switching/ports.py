@@ -33,3 +33,21 @@ class Link(Protocol):
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         """Set the sequences of ``target`` beyond those of ``source``, while its gate is as ``number`` left it."""
         ...
+
+    async def open_up(self, side: str) -> None:
+        """Turn on what acts on new rows (triggers, immediate foreign keys): the side is about to accept writes.
+
+        Raises:
+            GateBusyError: not now; it is asked again.
+
+        """
+        ...
+
+    async def close_up(self, side: str) -> None:
+        """Turn it off: the side is about to be the link's, whose rows have met it on the other one.
+
+        Raises:
+            GateBusyError: not now; it is asked again.
+
+        """
+        ...

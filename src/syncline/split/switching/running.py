@@ -59,7 +59,7 @@ class Attempts:
         return random.uniform(longest / 2, longest)  # noqa: S311  so that writers do not come back together
 
 
-_LATER = "send it again later; a switch that was left in the middle is finished by the next one"
+_LATER = "send it again later; `syncline split status` says what is going on"
 _LOOK = "look whether its rows are there before it is done again; a key of the request's own makes that possible"
 
 

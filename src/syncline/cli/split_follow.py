@@ -1,0 +1,70 @@
+"""``syncline split follow``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncline.cli.application import AppOption
+from syncline.cli.common import ConfigOption, run
+from syncline.cli.split_move import DatabaseArgument, declared
+from syncline.cli.worker import LogFormat, LogLevel, arm
+
+if TYPE_CHECKING:
+    from syncline.config.settings import LogSettings
+    from syncline.errors import SynclineError
+    from syncline.split.moving.move import Moving
+    from syncline.split.switching.coordinator import Outcome
+
+
+def follow(
+    database: DatabaseArgument = "data",
+    log_level: Annotated[
+        LogLevel | None, typer.Option("--log-level", help="Instead of `level` of [log]; debug has a line per record.")
+    ] = None,
+    log_format: Annotated[LogFormat | None, typer.Option("--log-format", help="Instead of `format` of [log].")] = None,
+    config: ConfigOption = None,
+    app: AppOption = None,
+) -> None:
+    """Carry over what is written, until stopped (SIGTERM, Ctrl-C): a worker of the move. Several share the work.
+
+    It serves both directions, before the switch and after it, and finishes a switch whose coordinator has died. A move
+    needs at least one that runs, from the copy to `syncline split finish`.
+    """
+    from syncline.config import passwords
+    from syncline.split.moving.state import Phase
+    from syncline.telemetry import logs
+
+    with declared(config, app, database) as move:
+        move.ends.sides.check()
+        one = move.begun().required(Phase.FOLLOWING)
+        told = {"level": log_level and log_level.value, "format": log_format and log_format.value}
+        log = move.sections.log.model_copy(update={name: value for name, value in told.items() if value})
+        urls = [side.url for way in (one.ways.there, one.ways.back) for side in (way.source, way.target)]
+        logs.setup(log, secrets=frozenset().union(*map(passwords, urls)))
+        run(_follow(one, log))
+
+
+async def _follow(one: Moving, log: LogSettings) -> None:
+    from syncline.running import run_workers
+    from syncline.split.moving.move import opened_move
+    from syncline.split.switching.takeover import watch
+
+    async def finish() -> None:
+        async with opened_move(one) as (move, _):
+            await watch(move, told=_tell)
+
+    links = [(replace(way, log=log), None) for way in (one.ways.there, one.ways.back)]
+    await run_workers(links, asked=arm, beside=[finish])
+
+
+def _tell(found: Outcome | SynclineError) -> None:
+    import structlog
+
+    log = structlog.get_logger("syncline")
+    if isinstance(found, Exception):
+        log.warning("a switch was left in the middle, and could not be finished yet", error=str(found).splitlines()[0])
+    else:
+        log.warning("a switch that was left in the middle was finished", serving=found.serving)

@@ -1,0 +1,126 @@
+"""What the commands of a move share: which database moves, both its ends, and what its home says of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncline.cli.application import declare_models, keep_secrets, named_databases
+from syncline.cli.common import keep_secret
+from syncline.errors import NotMovingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+
+    from syncline.config.sections import SharedSections
+    from syncline.config.settings import Settings
+    from syncline.split.databases import Databases
+    from syncline.split.moving.ends import Ends
+    from syncline.split.moving.move import Moving
+    from syncline.split.schema.planning import Plan
+
+DatabaseArgument = Annotated[
+    str, typer.Argument(metavar="[DATABASE]", help="The named database whose tables move to a database of their own.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Do it though something speaks against it; needs --reason.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; it is written down.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A move as the configuration says it, begun or not."""
+
+    databases: Databases
+    ends: Ends
+    sections: SharedSections
+
+    def moving(self) -> Moving | None:
+        """Read what was begun."""
+        from syncline.split.moving.move import read_moving
+
+        return read_moving(self.ends, self.sections)
+
+    def begun(self) -> Moving:
+        """Read what was begun.
+
+        Raises:
+            NotMovingError: nothing was.
+
+        """
+        found = self.moving()
+        if found is None:
+            name = self.ends.database
+            raise NotMovingError(f"the tables of {name} are not moving", hint=f"`syncline split copy {name}` begins")
+        return found
+
+    def plan(self, source: psycopg.Connection[object], target: psycopg.Connection[object]) -> Plan:
+        """Look what the schema needs on the other side."""
+        from syncline.split.schema.planning import plan
+
+        settings, today = self.databases.configured.settings, datetime.now(UTC).date()
+        ownership = self.databases.routing.ownership
+        return plan(source, target, ownership, self.ends.database, settings, today=today)
+
+
+@contextmanager
+def declared(config: Path | None, app: str | None, database: str) -> Iterator[Declared]:
+    """Read which move is meant; no message will have a password of either side."""
+    from syncline.config.sections import load_sections
+    from syncline.split.moving.ends import ends
+
+    with named_databases(config, app) as databases:
+        keep_secrets(databases.configured)
+        declare_models(databases)
+        both = ends(databases.configured, database)
+        for side in (both.sides.source, both.sides.target):
+            keep_secret(side.conninfo)
+        yield Declared(databases, both, load_sections(config))
+
+
+def settings_of_link(config: Path | None, link: str) -> Settings | None:
+    """Derive the settings of a link of a move, so that what works for links works for it, too.
+
+    ``None``: no move has such a link, or the file itself declares one of that name.
+
+    Raises:
+        NotMovingError: the move was not begun.
+
+    """
+    from syncline.config.load import contents
+    from syncline.split.moving.naming import PREFIX, back_of, way_of
+
+    if not link.startswith(PREFIX) or link in contents(config, os.environ)[3].get("links", {}):
+        return None
+    with named_databases(config) as databases:
+        names = [one.name for one in databases.configured.databases]
+    for name in names:
+        if link in (way_of(name), back_of(name)):
+            with declared(config, None, name) as move:
+                ways = move.begun().ways
+                return ways.there if link == way_of(name) else ways.back
+    return None
+
+
+def forced(what: str, against: Sequence[str], *, force: bool, reason: str | None) -> bool:
+    """Tell whether something is done against what speaks against it.
+
+    Raises:
+        SwitchError: something does, and nobody forces it, or no reason is given.
+
+    """
+    from syncline.errors import SwitchError
+
+    if force and not (reason and reason.strip()):
+        raise SwitchError("--force needs a reason", hint='--reason "why it may be done now"; it is written down')
+    if against and not force:
+        raise SwitchError(f"{what} is held back: {'; '.join(against)}", hint="see to that, or --force --reason TEXT")
+    return bool(against)

@@ -1,0 +1,138 @@
+"""``syncline split switch`` and ``syncline split back``."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncline.cli.application import AppOption
+from syncline.cli.boundary import invocation
+from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say
+from syncline.cli.split_move import DatabaseArgument, Declared, ForceOption, ReasonOption, declared, forced
+from syncline.config.settings import duration
+
+if TYPE_CHECKING:
+    from syncline.split.moving.move import Moving
+    from syncline.split.switching.coordinator import Outcome
+    from syncline.split.switching.move import Step
+
+_STEPS = {
+    1: "the number is noted",
+    2: "closing {other}: writers are refused from here",
+    3: "{goal} is the link's",
+    4: "bringing what was written last",
+    5: "opening {goal}",
+    6: "the link runs the other way",
+    7: "the journal says that {goal} serves",
+}
+_MILLISECONDS = 1000
+
+
+def _pause(text: str) -> timedelta:
+    """Read ``800ms``, ``2s``."""
+    text = text.strip().lower()
+    if text.endswith("ms") and text[:-2].strip().isdecimal():
+        found: timedelta | None = timedelta(milliseconds=int(text[:-2]))
+    else:
+        try:
+            found = duration(text)
+        except ValueError:
+            found = None
+    if not found:
+        raise typer.BadParameter("a duration is expected, such as 800ms or 2s")
+    return found
+
+
+PauseOption = Annotated[
+    str, typer.Option("--pause", help="How long writers may be refused; then the side that served serves again.")
+]
+
+
+def switch(
+    database: DatabaseArgument = "data",
+    pause: PauseOption = "800ms",
+    force: ForceOption = False,
+    reason: ReasonOption = None,
+    config: ConfigOption = None,
+    app: AppOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the new side accept the writes: they pause for a moment, reads never. `syncline split back` is the way back.
+
+    Applications must run in split mode (SPLIT_DB_MODE=true, both URLs) by then: they follow the gates by themselves.
+    Held back unless every table was verified equal since it was copied, less than 1 s of lag and 1,000 changes wait,
+    and nothing is parked; --force with a --reason does it all the same, and writes that down.
+
+    Exit status: 0 the new side serves; 3 it does not (held back, or the pause was over: the old side serves as before).
+    """
+    limit = _pause(pause)
+    with declared(config, app, database) as move:
+        one = _ready(move)
+        _report(run(_switch(one, database, limit, force=force, reason=reason, as_json=as_json)), as_json=as_json)
+
+
+def back(
+    database: DatabaseArgument = "data",
+    pause: PauseOption = "800ms",
+    config: ConfigOption = None,
+    app: AppOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the old side accept the writes again, with every write that was made since the switch.
+
+    The same as the switch, with the sides exchanged. Applications follow, in split mode; after it, single mode works
+    again, too.
+
+    Exit status: 0 the old side serves; 3 it does not.
+    """
+    limit = _pause(pause)
+    with declared(config, app, database) as move:
+        one = _ready(move)
+        _report(run(_switch(one, one.ends.home, limit, force=False, reason=None, as_json=as_json)), as_json=as_json)
+
+
+def _ready(move: Declared) -> Moving:
+    from syncline.split.moving.state import Phase
+
+    move.ends.sides.check()
+    invocation.get().resume = (
+        "a worker (`syncline split follow`) brings it to an end, or the next switch, or back, does"
+    )
+    return move.begun().required(Phase.FOLLOWING)
+
+
+async def _switch(
+    one: Moving, goal: str, pause: timedelta, *, force: bool, reason: str | None, as_json: bool
+) -> Outcome:
+    from syncline.split.moving.evidence import against
+    from syncline.split.moving.move import opened_move
+    from syncline.split.moving.noting import note_force
+    from syncline.split.switching.coordinator import switch as change_sides
+
+    def told(step: Step) -> None:
+        if not as_json:
+            other = next(side for side in one.ends.names if side != goal)
+            say(_STEPS[step].format(goal=goal, other=other))
+
+    async with opened_move(one) as (sides, link):
+        if goal != one.ends.home and not (await sides.look()).settled(goal):
+            found = await against(one, link, one.ends.home)
+            if forced(f"the switch of {one.ends.database}", found, force=force, reason=reason):
+                await asyncio.to_thread(note_force, one.ends, "switch", reason or "", found)
+        return await change_sides(sides, goal, pause=pause, told=told)
+
+
+def _report(found: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        milliseconds = round(found.paused_seconds * _MILLISECONDS)
+        print_json({"serving": found.serving, "number": found.number, "paused_ms": milliseconds})
+    elif found.number:
+        say(
+            f"{found.serving} serves; writers were paused for {found.paused_seconds * _MILLISECONDS:.0f} ms",
+            "bold green",
+        )
+    else:
+        say(f"{found.serving} serves already", "bold")

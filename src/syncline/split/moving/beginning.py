@@ -1,0 +1,96 @@
+"""The beginning of a move: the schema over there before rows come, and the rest of it when they are there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from syncline.errors import SchemaMoveError
+from syncline.split.moving.ends import Ends
+from syncline.split.moving.link import MoveLink
+from syncline.split.moving.move import Moving, opened_move
+from syncline.split.moving.opening import opening_of
+from syncline.split.moving.state import Book, Phase, State
+from syncline.split.moving.tables import moving_tables
+from syncline.split.schema.carrying import carry_out, see_that_it_may
+from syncline.split.schema.planning import Plan
+from syncline.split.schema.things import Phase as Part
+from syncline.split.schema.things import Step
+
+Look = Callable[[psycopg.Connection[Any], psycopg.Connection[Any]], Plan]
+Tell = Callable[[Step], None]
+TRIES = 5
+"""How often a rule over all rows is asked for: rows of different times may break it until later changes are there."""
+_POLL_SECONDS = 0.05
+
+
+def begin(ends: Ends, look: Look, tell: Tell) -> State:
+    """Make what rows need on the other side, and note the move; one that is under way goes on.
+
+    Raises:
+        SchemaMoveError: something is in the way; nothing is noted yet.
+        NotMovingError: the move is finished.
+
+    """
+    with ends.sides.connected() as (source, target):
+        book = Book(ends.database, source)
+        state = book.read()
+        if state is None:
+            plan = look(source, target)
+            see_that_it_may(plan, target, Part.BEFORE, rows=False)
+            book.begin(ends.home, moving_tables(source, plan.tables))
+            state = book.required()
+        book.required(Phase.SCHEMA, Phase.COPYING, Phase.FOLLOWING)
+        if state.phase is not Phase.FOLLOWING:
+            carry_out(look(source, target), target, Part.BEFORE, rows=True, tell=tell)
+        return book.required()
+
+
+async def complete(one: Moving, look: Look, tell: Tell) -> None:
+    """Make what comes after the rows, while a worker of the link runs.
+
+    Indexes and foreign keys look at all rows, and those are of different times: first every change of the time of the
+    copy must be there. Where one is refused all the same, the changes since are waited for.
+
+    Raises:
+        SchemaMoveError: a rule is refused again and again, or something is in the way.
+        SwitchError: the other side refuses a record.
+
+    """
+    async with opened_move(one) as (_, link):
+        for last in range(TRIES - 1, -1, -1):
+            await catch_up(link, one.ends.home)
+            try:
+                await asyncio.to_thread(_after, one.ends, look, tell)
+            except SchemaMoveError as error:
+                if not last or not error.retryable:
+                    raise
+            else:
+                return
+
+
+async def catch_up(link: MoveLink, side: str, *, seconds: float | None = None) -> bool:
+    """Wait until every change is applied that was captured on a side up to now; false: the time was over.
+
+    Raises:
+        SwitchError: the other side refuses a record.
+
+    """
+    mark, began = await link.highest(side), time.monotonic()
+    while not await link.is_through(side, mark):
+        await link.see_that_none_is_refused(side)
+        if seconds is not None and time.monotonic() - began > seconds:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+    return True
+
+
+def _after(ends: Ends, look: Look, tell: Tell) -> None:
+    with ends.sides.connected() as (source, target):
+        plan = look(source, target)
+        carry_out(plan, target, Part.AFTER, rows=True, tell=tell)
+        Book(ends.database, source).keep_opening(opening_of(plan))

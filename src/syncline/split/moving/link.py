@@ -1,0 +1,173 @@
+"""What the coordinator of a switch asks, answered by the links of a move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from syncline.config.settings import Settings
+from syncline.errors import NotMovingError, SwitchError
+from syncline.model.entity import TableName
+from syncline.model.link import entered
+from syncline.postgres.sql import blocks
+from syncline.split.moving import capture
+from syncline.split.moving.opening import Opening, act
+from syncline.split.moving.tables import PACKAGE
+from syncline.split.switching.gate import Gate
+from syncline.split.switching.install import unguarded
+from syncline.split.switching.sequences import raise_sequences
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a link is doing, as its source says."""
+
+    queue: int
+    lag_seconds: float
+    workers: int
+    parked: int
+    copying: tuple[str, ...]
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The newest verification of a table."""
+
+    entity: str
+    verdict: str | None
+    as_of: datetime | None
+    current: bool
+    """It is newer than the copy."""
+
+
+class MoveLink:
+    """Both links, as ``switching.ports.Link``.
+
+    Args:
+        gates: both sides, by name.
+        ways: the link that carries what is written on a side, by the side's name.
+        tables: what moves.
+        opening: what is turned on where a side opens.
+
+    """
+
+    def __init__(
+        self,
+        gates: Mapping[str, Gate],
+        ways: Mapping[str, Settings],
+        tables: Sequence[TableName],
+        opening: Sequence[Opening],
+    ) -> None:
+        self._gates = gates
+        self._ways = ways
+        self._tables = tables
+        self._opening = opening
+
+    async def ready(self, source: str, target: str) -> None:
+        """See that a switch can be begun; nothing is closed yet.
+
+        Raises:
+            SwitchError: it says what is missing.
+
+        """
+        if missing := [one for side in (target, source) for one in await unguarded(self._gates[side], self._tables)]:
+            raise SwitchError("; ".join(missing), hint="`syncline split copy` puts the gates in place again")
+        await capture.require(self._ways[target])
+        there = await self.standing(source)
+        if there.copying:
+            raise SwitchError(f"still being copied: {', '.join(there.copying)}", hint="`syncline split copy` goes on")
+        if there.parked:
+            raise _parked(there.parked, self._ways[source])
+        if not there.workers:
+            raise SwitchError(
+                f"no worker carries over what is written on {source}", hint="run `syncline split follow` beside it"
+            )
+
+    async def drained(self, source: str) -> bool:
+        """Tell whether everything that was captured on a side is written and acknowledged on the other one.
+
+        Raises:
+            SwitchError: a record is parked: the other side refuses it.
+
+        """
+        ((left, parked),) = await self._rows(source, "left")
+        if parked:
+            raise _parked(parked, self._ways[source])
+        return not left
+
+    async def verify_tail(self, source: str, target: str) -> None:
+        """See that both sides have the tables that the switch is about; nobody writes on either side."""
+
+    async def raise_sequences(self, source: str, target: str, number: int) -> None:
+        """Set the sequences of ``target`` beyond those of ``source``."""
+        await raise_sequences(self._gates[source], self._gates[target], self._tables, number)
+
+    async def open_up(self, side: str) -> None:
+        """Turn on what acts on new rows, on a side that is about to accept writes.
+
+        Raises:
+            GateBusyError: a lock was not had in time.
+
+        """
+        await act(self._gates[side], self._opening, on=True)
+
+    async def close_up(self, side: str) -> None:
+        """Turn it off, on a side that is about to be the link's.
+
+        Raises:
+            GateBusyError: a lock was not had in time.
+
+        """
+        await act(self._gates[side], self._opening, on=False)
+
+    async def standing(self, source: str) -> Standing:
+        """Say how the link is doing that carries what is written on a side."""
+        ((queue, lag, workers, parked, copying, tasks),) = await self._rows(source, "standing")
+        return Standing(queue, lag, workers, parked, tuple(copying), tasks)
+
+    async def proofs(self, source: str) -> list[Proof]:
+        """Give the newest verification of each table."""
+        return [
+            Proof(name, verdict, as_of, bool(current))
+            for name, verdict, as_of, current in await self._rows(source, "verified")
+        ]
+
+    async def highest(self, source: str) -> int:
+        """Give the number of the newest mark."""
+        return int((await self._rows(source, "highest"))[0][0])
+
+    async def is_through(self, source: str, mark: int) -> bool:
+        """Tell whether every mark up to one is done."""
+        return bool((await self._rows(source, "up_to", seq=mark))[0][0])
+
+    async def see_that_none_is_refused(self, source: str) -> None:
+        """See that the other side takes what is written on a side.
+
+        Raises:
+            SwitchError: records are parked.
+
+        """
+        ((_, parked),) = await self._rows(source, "left")
+        if parked:
+            raise _parked(parked, self._ways[source])
+
+    async def _rows(self, source: str, block: str, **values: Any) -> list[Any]:
+        with entered(self._ways[source].link):
+            statement = blocks("link.sql", PACKAGE)[block]
+        try:
+            return await self._gates[source].session.rows(statement, values)
+        except NotMovingError:
+            raise SwitchError(
+                f"{source}: {self._ways[source].link} is not installed there",
+                hint="`syncline split copy` puts it in place again",
+            ) from None
+
+
+def _parked(count: int, way: Settings) -> SwitchError:
+    return SwitchError(
+        f"{way.target.called} refuses {count} record{'s' if count > 1 else ''}, parked in {way.link}",
+        hint=f"`syncline parked list --link {way.link.name}` names them, `syncline parked retry` tries again",
+    )

@@ -1,0 +1,33 @@
+-- What the switch asks of a link of the move, in the database that is its source.
+
+-- name: left
+-- What is to be done before everything that was written here is on the other side.
+SELECT EXISTS (SELECT FROM syncline.outbox) OR EXISTS (SELECT FROM syncline.task) OR EXISTS (SELECT FROM syncline.deferred),
+       (SELECT count(*) FROM syncline.parked)
+
+-- name: standing
+-- Marks that wait, and since when; workers that live; records that are parked; tables that are still being copied; tasks.
+SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'),
+       coalesce(extract(epoch FROM pg_catalog.clock_timestamp()
+                - (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1)), 0)::float8,
+       (SELECT count(*) FROM syncline.worker WHERE expires_at > pg_catalog.clock_timestamp()),
+       (SELECT count(*) FROM syncline.parked),
+       array(SELECT e.name FROM syncline.copy AS c JOIN syncline.entity AS e ON e.id = c.entity
+             WHERE c.copied_at IS NULL ORDER BY 1),
+       (SELECT count(*) FROM syncline.task)
+
+-- name: verified
+-- Of each table: its newest full verification, and whether the copy is older.
+SELECT e.name, c.verdict, c.as_of, c.as_of > k.copied_at
+FROM syncline.entity AS e
+LEFT JOIN syncline.copy AS k ON k.entity = e.id
+LEFT JOIN LATERAL (SELECT verdict, as_of FROM syncline.certificate WHERE entity = e.id ORDER BY id DESC LIMIT 1) AS c ON true
+ORDER BY e.name
+
+-- name: highest
+-- The mark that was made last.
+SELECT coalesce((SELECT max(seq) FROM syncline.outbox), 0)
+
+-- name: up_to
+-- Whether every mark up to one is done; those of records that are parked are none any more.
+SELECT NOT EXISTS (SELECT FROM syncline.outbox WHERE seq <= %(seq)s)

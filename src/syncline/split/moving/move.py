@@ -1,0 +1,133 @@
+"""A move as it is at the moment: both ends, its links, its gates, put together from what its home says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from syncline.config.sections import SharedSections
+from syncline.errors import NotMovingError, SwitchError, TableLockedError
+from syncline.model.entity import TableName
+from syncline.split.moving.ends import Ends
+from syncline.split.moving.link import MoveLink
+from syncline.split.moving.state import Book, Phase, State, see_phase
+from syncline.split.moving.ways import Ways, ways
+from syncline.split.schema.sides import opened
+from syncline.split.switching.gate import Gate, Mode, quoted
+from syncline.split.switching.install import install, uninstall
+from syncline.split.switching.journal import LEASE, Journal
+from syncline.split.switching.move import Move
+
+_LOCK_TRIES = 15
+"""How often a gate is asked for where a transaction holds a table: half a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A move that was begun."""
+
+    ends: Ends
+    state: State
+    ways: Ways
+
+    @property
+    def tables(self) -> tuple[TableName, ...]:
+        """What moves."""
+        return tuple(one.table for one in self.state.tables)
+
+    def required(self, *phases: Phase) -> Self:
+        """See that it is in one of these phases.
+
+        Raises:
+            NotMovingError: it is in another one.
+
+        """
+        see_phase(self.ends.database, self.state, *phases)
+        return self
+
+
+def moving(ends: Ends, state: State, sections: SharedSections) -> Moving:
+    """Put together what is known of a move.
+
+    Raises:
+        SwitchError: the database is at home elsewhere than the configuration says now.
+
+    """
+    if state.home != ends.home:
+        raise SwitchError(
+            f"the move of {ends.database} began in {state.home}, and the configuration says {ends.home} now",
+            hint=f"name {state.home} in the configuration as it was, until the move is finished",
+        )
+    return Moving(ends, state, ways(ends, state.tables, sections))
+
+
+def read_moving(ends: Ends, sections: SharedSections) -> Moving | None:
+    """Read it from its home; ``None``: none was begun.
+
+    Raises:
+        NamedDatabaseError: home cannot be reached.
+
+    """
+    with opened(ends.sides.source) as connection:
+        state = Book(ends.database, connection).read()
+    return None if state is None else moving(ends, state, sections)
+
+
+@asynccontextmanager
+async def opened_move(one: Moving, *, lease: timedelta = LEASE) -> AsyncIterator[tuple[Move, MoveLink]]:
+    """Open what a coordinator works with, for a block."""
+    ends = one.ends
+    gates = {side: Gate(ends.database, side, ends.address(side)) for side in ends.names}
+    link = MoveLink(gates, {ends.home: one.ways.there, ends.database: one.ways.back}, one.tables, one.state.opening)
+    move = Move(ends.database, gates, Journal(ends.database, ends.sides.source, lease=lease), link)
+    try:
+        yield move, link
+    finally:
+        await move.aclose()
+
+
+async def put_gates(one: Moving) -> None:
+    """Put both gates in place: home serves, the other side is the link's. What is there stays as it is.
+
+    Raises:
+        TableLockedError: a transaction holds a table, and does not end.
+
+    """
+    async with opened_move(one) as (move, _):
+        home, goal = one.ends.names
+        await _patiently(lambda: install(move.gates[goal], Mode.LINK, one.tables))
+        await _patiently(lambda: install(move.gates[home], Mode.APPLICATION, one.tables, journal=home))
+
+
+async def take_gate(one: Moving, side: str) -> None:
+    """Take a side's gate away; nothing where there is none.
+
+    Raises:
+        TableLockedError: a transaction holds a table, and does not end.
+
+    """
+    async with opened_move(one) as (move, _):
+        gate = move.gates[side]
+        present = [table for table in one.tables if await _is_there(gate, table)]
+        with suppress(NotMovingError):
+            await _patiently(lambda: uninstall(gate, present))
+
+
+async def _is_there(gate: Gate, table: TableName) -> bool:
+    rows = await gate.session.rows("SELECT pg_catalog.to_regclass(%(name)s) IS NOT NULL", {"name": quoted(table)})
+    return bool(rows[0][0])
+
+
+async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Do something that waits for writers, again and again: each try has a short deadline of its own."""
+    for last in range(_LOCK_TRIES - 1, -1, -1):
+        try:
+            await work()
+        except TableLockedError:
+            if not last:
+                raise
+        else:
+            return

@@ -1,0 +1,29 @@
+"""Short notes in the book of a move, each on a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncline.split.moving.ends import Ends
+from syncline.split.moving.state import Book, Phase
+from syncline.split.schema.sides import opened
+
+
+def note(ends: Ends, phase: Phase) -> None:
+    """Note how far it is; never a step back."""
+    with opened(ends.sides.source) as source:
+        book, order = Book(ends.database, source), list(Phase)
+        if order.index(book.required().phase) < order.index(phase):
+            book.reach(phase)
+
+
+def note_force(ends: Ends, what: str, reason: str, against: Sequence[str]) -> None:
+    """Note what was done by force, why, and what spoke against it."""
+    with opened(ends.sides.source) as source:
+        Book(ends.database, source).note(what, reason, against)
+
+
+def forget(ends: Ends) -> None:
+    """Forget the move."""
+    with opened(ends.sides.source) as source:
+        Book(ends.database, source).forget()

@@ -1,0 +1,178 @@
+"""A move by commands, on two servers: copied beside writers, followed, switched, brought back; killed anywhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from syncline.split.switching.move import Step
+from tests import engines
+from tests.moves import ROWS, SQL, Move, Writers, stopped
+
+pytestmark = pytest.mark.engines
+PAUSE = ("--pause", "20s")
+FORCED = {"switch": ("--force", "--reason", "a test"), "back": ()}
+COPYING = (
+    "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'syncline copy'"
+    " AND query LIKE '%FROM STDIN%' AND state = 'active'"
+)
+
+
+@pytest.fixture
+def move(postgres, second_postgres, tmp_path: Path) -> Iterator[Move]:
+    with engines.fresh_database(postgres.url) as home, engines.fresh_database(second_postgres.url) as goal:
+        made = Move(home, goal, tmp_path)
+        made.here.execute(SQL + ROWS)
+        yield made
+        made.close()
+
+
+def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(move: Move) -> None:
+    with Writers(move) as writers:
+        writers.wait()
+        assert "3 tables copied" in move("copy", "--rate", "0")
+    assert move.json("status")["phase"] == "following"
+    move.split = True
+    with move.follower():
+        move.followed()
+        with Writers(move) as writers:
+            writers.wait()
+            assert "not verified since the copy" in move.refused("switch")
+            move.verified()
+            assert move.json("switch", *PAUSE)["serving"] == "data"
+            writers.wait()
+            assert move.json("status")["phase"] == "switched"
+            assert move.json("back", *PAUSE)["serving"] == "primary"
+            writers.wait()
+            assert move.json("status")["phase"] == "back"
+        move.followed()
+    assert move.difference() == []
+    assert writers.failures == []
+    names = {name for (name,) in move.here.execute("SELECT name FROM carriers")}
+    assert writers.acknowledged.keys() <= names
+    assert move.here.execute("SELECT count(*) - count(DISTINCT carrier) FROM log WHERE carrier > 300").fetchone() == (
+        0,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_copy_that_is_ended_goes_on(move: Move, how: signal.Signals) -> None:
+    process = move.process("copy", "--rate", "200")
+    move.until(COPYING, there=True)
+    assert stopped(process, how) == (-9 if how is signal.SIGKILL else 130)
+    assert "Traceback" not in move.log.read_text()
+    assert move.json("status")["phase"] == "copying"
+    assert "still copying" in move.refused("switch")
+    move.here.execute("DELETE FROM prices WHERE carrier = 7")
+    assert all(table["finished"] for table in move.json("copy", "--rate", "0", "--jobs", "2")["tables"])
+    assert move.json("copy")["tables"] == []
+    with move.follower():
+        move.followed()
+    assert move.difference() == []
+
+
+def test_a_coordinator_that_is_killed_is_ended_by_the_worker_or_by_the_next_command(move: Move) -> None:
+    move("copy", "--rate", "0")
+    move.split = True
+    with move.follower():
+        move.followed()
+        with Writers(move) as writers:
+            writers.wait()
+            die_at(move, Step.OPEN, "switch")
+            move.until("SELECT mode = 'a' FROM syncline_gate.gate", there=True)
+            writers.wait()
+            die_at(move, Step.LINK, "back")
+            assert move.json("back", *PAUSE)["serving"] == "primary"
+            writers.wait()
+        move.followed()
+    assert writers.failures == []
+    assert move.difference() == []
+    assert writers.acknowledged.keys() <= {name for (name,) in move.here.execute("SELECT name FROM carriers")}
+
+
+def test_a_move_is_given_up_and_begun_anew(move: Move) -> None:
+    assert "are not moving" in move.refused("abort", "--yes")
+    move("copy", "--rate", "0")
+    assert "does not serve its tables yet" in move.refused("finish", "--yes", "--force", "--reason", "why not")
+    move("abort", "--yes")
+    assert move.json("status")["phase"] == "aborted"
+    move.here.execute("INSERT INTO carriers (name) VALUES ('on')")
+    with pytest.raises(psycopg.errors.SerializationFailure, match="written on the other side"):
+        move.there.execute("INSERT INTO carriers (name) VALUES ('on')")
+    assert "given up" in move.refused("copy")
+    move("abort", "--yes", "--drop")
+    assert move.json("status")["phase"] is None
+    left = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^syncline' AND nspname <> 'syncline_gate'"
+    assert [*move.here.execute(left), *move.there.execute(left)] == []
+    assert move.there.execute("SELECT to_regclass('carriers')").fetchone() == (None,)
+    assert "3 tables copied" in move("copy", "--rate", "0")
+    assert move.difference() == []
+
+
+def test_a_move_is_finished_when_it_has_served_for_long_enough(move: Move) -> None:
+    move("copy", "--rate", "0")
+    move.split = True
+    with move.follower():
+        move.followed()
+        move.verified()
+        move("switch", *PAUSE)
+        assert "they were switched" in move.refused("abort", "--yes")
+        assert "14 are asked" in move.refused("finish", "--yes")
+        assert "needs a reason" in move.refused("finish", "--yes", "--force")
+    move("finish", "--yes", "--force", "--reason", "nobody wants it back")
+    found = move.json("status")
+    assert (found["phase"], found["forced"][0]["reason"]) == ("finished", "nobody wants it back")
+    with Writers(move) as writers:
+        writers.wait(5)
+    assert writers.failures == []
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        move.here.execute("DELETE FROM prices")
+    move("finish", "--yes", "--drop")
+    assert move.here.execute("SELECT to_regclass('carriers')").fetchone() == (None,)
+    assert "are not moving" in move("status")
+
+
+def test_what_cannot_move_is_said_before_anything_is_done(move: Move) -> None:
+    for name, url, said in (
+        ("DATA_DATABASE_URL", move.urls["primary"], "the same database"),
+        ("DATA_DATABASE_URL", "postgresql://127.0.0.1:1/x", "cannot be reached"),
+        ("DATABASE_URL", "postgresql://127.0.0.1:1/x", "cannot be reached"),
+        ("DATA_DATABASE_URL", None, "DATA_DATABASE_URL is not set"),
+        ("DATABASE_URL", f"{move.urls['primary']}&pgbouncer=true", "through a pooler"),
+    ):
+        assert said in move.refused("copy", **{name: url})
+    assert "URLs swapped?" in move.refused(
+        "copy", DATABASE_URL=move.urls["data"], DATA_DATABASE_URL=move.urls["primary"]
+    )
+    for command in ("follow", "switch", "back"):
+        assert "are not moving" in move.refused(command)
+    assert "no database 'other'" in move.refused("copy", "other")
+    move.there.execute("CREATE TABLE carriers (id bigint PRIMARY KEY)")
+    assert "public.carriers" in move.refused("copy")
+    move.there.execute("DROP TABLE carriers")
+    move.here.execute("ALTER TABLE log DROP CONSTRAINT log_pkey")
+    assert "primary key" in move.refused("copy")
+    assert move.json("status")["phase"] is None
+    assert move.there.execute("SELECT to_regclass('carriers')").fetchone() == (None,)
+
+
+def die_at(move: Move, step: Step, command: str) -> None:
+    """Run a command in a process that kills itself as its coordinator comes to a step."""
+    code = (
+        "import os, signal, sys\nfrom syncline.split.switching import coordinator\nfrom syncline.cli.main import main\n"
+        "was = coordinator.Coordinator.__init__\n"
+        f"def made(self, *a, **o):\n    was(self, *a, **(o | {{'told': lambda s: s == {int(step)} and os.kill(os.getpid(), 9)}}))\n"
+        f"coordinator.Coordinator.__init__ = made\nsys.argv[1:] = {['split', command, *PAUSE, *FORCED[command]]!r}\nmain()\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_URL")} | move.variables
+    died = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=move.folder, capture_output=True, check=False
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
