@@ -22,7 +22,7 @@ from syncline.errors import DamagedError, MappingError, SynclineError
 from syncline.insight.status import read_status
 from syncline.journal import tables
 from syncline.model.thresholds import Health
-from syncline.relay import keeper
+from syncline.relay import keeper, reader
 from syncline.relay import worker as worker_
 from syncline.relay.worker import Worker
 from tests.relay import Relay, entity, relayed, until
@@ -425,4 +425,34 @@ async def test_a_worker_waits_for_the_installation_that_puts_our_schema_back(rel
         assert worker._pump is None
         await relay.install(backfill=True)
         await relay.equal(tasks=True)
+        await _healthy(relay)
+
+
+async def test_marks_below_those_that_a_worker_has_read_are_found_when_their_numbers_were_set_back(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "FLOOR_SECONDS", 0.0)
+    async with relay.worker() as worker:
+        numbers = iter(range(10_000))
+
+        def has_left_the_beginning() -> bool:
+            relay.sql(f"INSERT INTO a VALUES ({next(numbers)})")
+            return bool(worker._pump and getattr(worker._pump._reader._floor, "value", 0) > 5)
+
+        await until(has_left_the_beginning)
+        await relay.drained()
+        relay.sql("SELECT setval('syncline.outbox_seq_seq', 1); INSERT INTO b VALUES (1)")
+        await relay.equal()
+
+
+async def test_numbers_that_were_set_back_are_said_until_an_installation_puts_them_forward(relay: Relay) -> None:
+    async with relay.worker():
+        relay.sql(
+            "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report) SELECT 1, now(), 0, '', '{}'"
+        )
+        relay.sql("SELECT setval('syncline.certificate_id_seq', 1, false)")
+        await until(lambda: relay.sql(NOTICES, "SchemaDamaged"))
+        assert "the numbers of syncline.certificate have been set back" in relay.sql(NOTICES, "SchemaDamaged")[0][1]
+        await relay.install()
+        await until(lambda: not relay.sql(NOTICES, "SchemaDamaged"))
         await _healthy(relay)

@@ -123,6 +123,22 @@ def test_new_marks_stand_above_all_that_workers_have_read(case: Case) -> None:
     assert case.sql("SELECT seq > %d FROM syncline.outbox" % newest) == [(True,)]  # noqa: UP031  no percent of psycopg
 
 
+def test_numbers_that_somebody_set_back_are_put_forward(case: Case) -> None:
+    case.sql("INSERT INTO item SELECT generate_series(1, 9)", "SELECT syncline.rotate_history('7 days')")
+    case.sql(
+        "INSERT INTO syncline.notice (name, severity, message) SELECT 'A', 'info', n FROM generate_series(1, 9) AS n"
+    )
+    for name in ("outbox_seq_seq", "notice_id_seq"):
+        case.sql(f"SELECT setval('syncline.{name}', 1, false)")
+
+    assert "put forward the numbers of syncline.notice, syncline.outbox" in case.install().summary
+
+    case.forget()
+    case.sql("UPDATE item SET name = 'b'")
+    assert case.sql("SELECT count(*) FROM syncline.outbox") == [(9,)]
+    assert not case.install().changes
+
+
 def test_an_emptied_table_of_lanes_is_filled(case: Case) -> None:
     case.sql("TRUNCATE syncline.lane")
 

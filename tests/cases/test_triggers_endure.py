@@ -328,16 +328,34 @@ def test_a_statement_that_began_before_a_change_of_the_outbox_goes_on_and_so_do_
         writer.execute("INSERT INTO plain VALUES (3)")
 
 
+AGAIN = {
+    name: f"{ADDITIONS[name]}; DROP {name} no ON syncline.outbox{'; DROP FUNCTION no()' if name == 'trigger' else ''}"
+    for name in ("trigger", "rule")
+}
+"""One was there before: then a new one changes nothing of the outbox's own row in the catalog."""
+
+
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
-@pytest.mark.parametrize("change", LATE)
+@pytest.mark.parametrize("change", [*LATE, "unique index", "failing index", *(f"{name} again" for name in AGAIN)])
 def test_a_transaction_that_began_before_a_change_of_the_outbox_goes_on(fresh: Case, change: str, level: str) -> None:
+    change, again, _ = change.partition(" again")
     with psycopg.connect(fresh.url, autocommit=True) as writer:
+        if again:
+            fresh.sql(AGAIN[change])
         writer.execute("UPDATE plain SET note = 'planned'")
         fresh.forget()
         writer.execute(f"BEGIN ISOLATION LEVEL {level}; SELECT FROM plain".encode())
-        fresh.sql(LATE[change])
+        fresh.sql({**LATE, **ADDITIONS}[change])
         writer.execute("UPDATE plain SET note = 'late'; INSERT INTO plain VALUES (3); COMMIT")
         writer.execute("UPDATE plain SET note = 'later'")
+
+
+@pytest.mark.parametrize("level", ["READ UNCOMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_marks_are_made_as_always_in_transactions_of_every_level(fresh: Case, level: str) -> None:
+    fresh.sql("INSERT INTO plain SELECT generate_series(100, 3000)")
+    with psycopg.connect(fresh.url, autocommit=True) as writer:
+        writer.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
+        assert writer.execute("SELECT syncline.markable()").fetchone() == (True,)
 
 
 @pytest.mark.parametrize("tables", ["ALL TABLES IN SCHEMA syncline", "TABLE syncline.task"])

@@ -1036,8 +1036,40 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "own-schema-unlooked-at",
         "a running worker does not notice that something of ours is gone",
-        [Swap(f"{POSTGRES}/our_schema.py", "OurSchema.look", "if found == self._digest: ...", "if True: ...")],
+        [
+            Swap(
+                f"{POSTGRES}/our_schema.py",
+                "OurSchema.look",
+                "if (found, behind) == (self._digest, self._behind): ...",
+                "if True: ...",
+            )
+        ],
         [f"{MENDING}::test_a_running_worker_says_what_of_ours_is_gone_until_it_is_put_back"],
+    ),
+    Mutant(
+        "numbers-believed",
+        "marks whose numbers were set back stay in the outbox",
+        [Swap(f"{POSTGRES}/our_schema.py", "OurSchema._numbers", "given < before", "False")],
+        [f"{MENDING}::test_marks_below_those_that_a_worker_has_read_are_found_when_their_numbers_were_set_back"],
+    ),
+    Mutant(
+        "triggers-above-read-committed-unasked",
+        "a transaction that cannot see a new trigger of the outbox fails by it",
+        [Swap(f"{JOURNAL}/schema.sql", "FUNCTION syncline.odd_outbox", "OR c.relhastriggers OR", "OR")],
+        [f"{ENDURE}::test_a_transaction_that_began_before_a_change_of_the_outbox_goes_on"],
+    ),
+    Mutant(
+        "indexes-above-read-committed-unasked",
+        "a transaction that cannot see a new index of the outbox fails by it",
+        [
+            Swap(
+                f"{JOURNAL}/schema.sql",
+                "FUNCTION syncline.odd_outbox",
+                "pg_indexes_size(c.oid) IS DISTINCT FROM",
+                "NULL <>",
+            )
+        ],
+        [f"{ENDURE}::test_a_transaction_that_began_before_a_change_of_the_outbox_goes_on"],
     ),
     Mutant(
         "hindered-and-gone",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -136,6 +136,16 @@ def what_is_wrong(lacking: Sequence[Part]) -> str:
     shown = dropped or lacking
     more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
     return f"another tool has {'dropped' if dropped else 'altered'} {', '.join(map(str, shown[:3]))}{more}"
+
+
+def numbers_set_back(tables: Sequence[str]) -> str:
+    """Say that sequences of these tables stand below what is there."""
+    return f"the numbers of {', '.join(f'{current().schema}.{table}' for table in tables)} have been set back"
+
+
+def numbered() -> Mapping[str, str]:
+    """Name the tables whose rows are numbered, with the column."""
+    return {part.name: part.identity for part in parts(Dialect.POSTGRESQL) if part.kind is Kind.TABLE and part.identity}
 
 
 async def _altered(conn: AsyncConnection[Any], without: set[str]) -> list[Part]:

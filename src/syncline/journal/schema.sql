@@ -239,7 +239,8 @@ COMMENT ON FUNCTION syncline.lane_of(smallint, text) IS 'Syncline: the lane of a
 
 -- What of the outbox is not as it was made; nothing: NULL or ''. VOLATILE, so that it sees what is committed now: a plan is made under
 -- the snapshot of the statement that fires the trigger, which may be older than a change that it has waited for. A
--- transaction above READ COMMITTED cannot see that: there a row of the catalog that has a newer version is odd enough.
+-- transaction above READ COMMITTED cannot see that: there a row of the catalog that has a newer version is odd enough, and so
+-- are triggers where there are any (one more leaves that row as it is) and indexes of another size than those that it sees.
 CREATE FUNCTION syncline.odd_outbox() RETURNS text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
     AS $$
@@ -263,8 +264,10 @@ BEGIN
                           <> 'at timestamp with time zone not null default, durable boolean not null default, entity smallint not null, '
                              'event_type text, hint "char" not null, key text not null, lane smallint not null, payload jsonb, '
                              'seq bigint not null identity, tx xid8 not null default' THEN 'has other columns' END,
-                     CASE WHEN current_setting('transaction_isolation') <> 'read committed'
-                               AND (c.xmax::text <> '0' OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.xmax::text <> '0'))
+                     CASE WHEN current_setting('transaction_isolation') NOT LIKE 'read%'
+                               AND (c.xmax::text <> '0' OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.xmax::text <> '0')
+                                    OR c.relhastriggers OR pg_indexes_size(c.oid) IS DISTINCT FROM
+                                       (SELECT sum(pg_total_relation_size(i.indexrelid)) FROM pg_index AS i WHERE i.indrelid = c.oid))
                           THEN 'may have changed since this transaction began' END)
     INTO odd
     FROM pg_class AS c WHERE c.oid = 'syncline.outbox'::regclass;

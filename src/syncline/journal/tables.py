@@ -107,6 +107,16 @@ async def foreign_rules(conn: AsyncConnection[Any]) -> list[str]:
     return [row["rule"] for row in await _rows(conn, "foreign_rules")]
 
 
+async def numbers(conn: AsyncConnection[Any]) -> dict[str, tuple[int, int]]:
+    """Read the last number that each of our tables was given, and the highest that it has."""
+    return {row["name"]: (row["given"], row["highest"] or 0) for row in await _rows(conn, "numbers")}
+
+
+def set_back(found: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Name the tables that have numbers above the last that they were given."""
+    return sorted(name for name, (given, highest) in found.items() if given < highest)
+
+
 async def has_pglogical(conn: AsyncConnection[Any]) -> bool:
     """Tell whether a subscription of pglogical writes into this database."""
     there = await _rows(conn, "pglogical_there")

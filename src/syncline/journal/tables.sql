@@ -79,6 +79,16 @@ FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_class AS c ON c.relnamespac
 WHERE n.nspname = 'syncline' AND c.relkind IN ('r', 'p')
 ORDER BY 1
 
+-- name: numbers
+-- The last number that each table was given, and the highest that it has: somebody may have set a sequence back, which no catalog tells.
+SELECT 'certificate' AS name, last_value - (NOT is_called)::int AS given, (SELECT max(id) FROM syncline.certificate) AS highest FROM syncline.certificate_id_seq
+UNION ALL SELECT 'deferred', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.deferred) FROM syncline.deferred_id_seq
+UNION ALL SELECT 'notice', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.notice) FROM syncline.notice_id_seq
+UNION ALL SELECT 'outbox', last_value - (NOT is_called)::int, greatest((SELECT max(seq) FROM syncline.outbox), (SELECT max(seq) FROM syncline.history)) FROM syncline.outbox_seq_seq
+UNION ALL SELECT 'parked', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.parked) FROM syncline.parked_id_seq
+UNION ALL SELECT 'task', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.task) FROM syncline.task_id_seq
+UNION ALL SELECT 'verification', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.verification) FROM syncline.verification_id_seq
+
 -- name: owner_shut_out
 -- Triggers mark as the owner of their functions, who may be another role than the one that looks.
 SELECT pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, pg_catalog.string_agg(DISTINCT c.relname, ', ') AS tables

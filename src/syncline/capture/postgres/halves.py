@@ -10,7 +10,7 @@ from psycopg import sql
 from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.migrate import grants_of_roles
 from syncline.journal.migration import migrations
-from syncline.journal.parts import Kind, Part, parts
+from syncline.journal.parts import Kind, Part, numbered, parts
 from syncline.model.link import current
 from syncline.postgres.dialect import Dialect
 from syncline.postgres.sql import blocks, identifier
@@ -94,11 +94,21 @@ def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Compos
             yield sql.SQL("/* syncline */ DELETE FROM {}").format(identifier(table))
 
 
+def plan_numbers(plan: InstallPlan, behind: Sequence[str]) -> None:
+    """Let numbers go on above all that are there, where somebody has set a sequence back."""
+    for table in behind:
+        plan.migrations.append(sql.Composed([sql.SQL(_restart(table, numbered()[table]))]))
+    if behind:
+        plan.say(f"put forward the numbers of {', '.join(f'{current().schema}.{table}' for table in behind)}")
+
+
 def _numbers(part: Part, dialect: Dialect) -> list[str]:
-    """Let numbers begin above all that were ever given out: workers remember how far they have read."""
+    """Let numbers begin anew with what is put back."""
     if not part.identity or dialect is Dialect.COCKROACHDB:
         return []
-    table = part.table or part.name
-    return [
-        f"ALTER TABLE {current().schema}.{table} ALTER COLUMN {part.identity} RESTART WITH {time.time_ns() // 1000}"
-    ]
+    return [_restart(part.table or part.name, part.identity)]
+
+
+def _restart(table: str, column: str) -> str:
+    """Compose what lets numbers begin above all that were ever given out: workers remember how far they have read."""
+    return f"ALTER TABLE {current().schema}.{table} ALTER COLUMN {column} RESTART WITH {time.time_ns() // 1000}"

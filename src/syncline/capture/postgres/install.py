@@ -15,7 +15,7 @@ from syncline.capture.postgres.carry_out import carry_out, overtaken, prologue, 
 from syncline.capture.postgres.columns import plan_columns
 from syncline.capture.postgres.event_triggers import plan_event_trigger
 from syncline.capture.postgres.grants import plan_grants
-from syncline.capture.postgres.halves import lost_entities, plan_missing
+from syncline.capture.postgres.halves import lost_entities, plan_missing, plan_numbers
 from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
 from syncline.capture.postgres.migrate import Each, migrate, plan_migrations
@@ -30,7 +30,7 @@ from syncline.errors import MappingError, NotInstalledError, OvertakenError, Par
 from syncline.journal.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.journal.parts import Part, missing_parts
 from syncline.journal.registry import InstalledEntity, installed, require_version, schema_version
-from syncline.journal.tables import odd_outbox
+from syncline.journal.tables import numbers, odd_outbox, set_back
 from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
 from syncline.model.entity import Entity, TableName
 from syncline.ports import PENDING
@@ -131,6 +131,8 @@ async def plan(
         path = await plan_path(conn, result, options.search_path, version, wanted)
         await examine(conn, facts, families, options.worker_role, result)
         plan_missing(result, lacking, [one.entity.name for one in wanted], Dialect.POSTGRESQL)
+        if version is not None and not lacking and not version.missing:
+            plan_numbers(result, set_back(await numbers(conn)))
         if version is not None:
             plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
         present, left = _without(present, options.leaving)

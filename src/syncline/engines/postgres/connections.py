@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 
+from syncline.engines.postgres.floor import Drawn
 from syncline.errors import SourceChangedError, SourceUnavailableError
 from syncline.ports import Identity
 from syncline.postgres.connection import Connection, connect, identify
@@ -46,6 +47,7 @@ class Connections:
         self._wait = wait
         self.identity = identity
         self.reader, self.acker, self.control, self.listener = reader, acker, control, listener
+        self.drawn = Drawn()
         self.reading = asyncio.Lock()
         """A snapshot of parent and children spans statements: nothing comes between."""
         self._reading_apart = asyncio.Lock()

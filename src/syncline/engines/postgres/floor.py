@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from syncline.journal.named import Statements
+
+
+@dataclass(slots=True)
+class Drawn:
+    """What a session has seen of the numbers of marks."""
+
+    highest: int = 0
+    """The highest that was given out."""
 
 
 class PostgresFloor:
@@ -14,8 +24,9 @@ class PostgresFloor:
     one has reached that id. It does not survive a reconnect, nor lanes that are new to this worker.
     """
 
-    def __init__(self, statements: Statements) -> None:
+    def __init__(self, statements: Statements, drawn: Drawn) -> None:
         self.value = 0
+        self._drawn = drawn
         self._statements = statements
         self._candidate: tuple[int, int] | None = None
         self._settled = 0
@@ -33,6 +44,7 @@ class PostgresFloor:
         candidate, resets = self._candidate, self._resets
         if candidate is None:
             (drawn,) = await self._statements.one("drawn")
+            self._drawn.highest = max(self._drawn.highest, drawn)  # one who sets it back is found out by this
             (following,) = await self._statements.one("next_transaction")
             candidate = (drawn, following)
             if resets == self._resets:

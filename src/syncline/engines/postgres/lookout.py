@@ -11,6 +11,7 @@ from typing import Any
 
 from syncline.capture.postgres.observed import WHOLE, Difference, difference, problems, state
 from syncline.ending import end
+from syncline.engines.postgres.floor import Drawn
 from syncline.engines.postgres.our_schema import OurSchema
 from syncline.errors import SynclineError
 from syncline.journal import tables
@@ -32,6 +33,7 @@ class PostgresLookout:
         connection: leads to the catalog.
         notices: where it is said.
         mend: called when something is not captured; ``None``: it is only said.
+        drawn: what the session has seen of the numbers of marks.
         stopped: entities that cannot be served, and why; an installation may be able to change that.
 
     """
@@ -42,11 +44,12 @@ class PostgresLookout:
         notices: Notices,
         mend: Mend | None = None,
         *,
+        drawn: Drawn | None = None,
         stopped: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._connection = connection
         self._notices = notices
-        self._ours = OurSchema(connection, notices)
+        self._ours = OurSchema(connection, notices, drawn or Drawn())
         self._mend = mend
         self._entities: Sequence[WatchedEntity] = ()
         self._digest = ""

@@ -62,7 +62,7 @@ class PostgresMarks(SqlMarks):
 
     def floor(self) -> Floor | None:
         """Make a floor for a reader."""
-        return PostgresFloor(Statements(self._connections.reader, self._queries))
+        return PostgresFloor(Statements(self._connections.reader, self._queries), self._connections.drawn)
 
     async def read(self, *, after: int, lanes: int, limit: int, without: Sequence[int] = ()) -> list[Mark]:
         """Read waiting marks in the order of ``seq``."""

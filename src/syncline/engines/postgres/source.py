@@ -49,7 +49,7 @@ class SqlSource:
         """Make what looks at the catalog, where it is PostgreSQL's."""
         if on_cockroach(self.control):
             return None
-        return PostgresLookout(self.control, self.journal.notices, mend, stopped=stopped)
+        return PostgresLookout(self.control, self.journal.notices, mend, drawn=self.connections.drawn, stopped=stopped)
 
     async def close(self) -> None:
         """Close every connection."""
