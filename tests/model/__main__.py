@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from tests.model.documents import scopes as documents
+from tests.model.documents import world as document_world
+from tests.model.documents.scope import DocumentScope
 from tests.model.explorer import explore
 from tests.model.mutants import MUTANTS, mutant
 from tests.model.scope import Scope
@@ -20,7 +23,7 @@ from tests.model.switch import scopes as switching
 from tests.model.switch import world as switch_world
 from tests.model.switch.scope import SwitchScope
 
-AnyScope = Scope | SqlScope | SwitchScope
+AnyScope = Scope | SqlScope | SwitchScope | DocumentScope
 
 
 def main() -> int:
@@ -50,6 +53,8 @@ def _explored(scope: AnyScope, limit: int) -> Result:
         return world.explore(replace(scope, limit=limit) if limit else scope)
     if isinstance(scope, SwitchScope):
         return switch_world.explore(replace(scope, limit=limit) if limit else scope)
+    if isinstance(scope, DocumentScope):
+        return document_world.explore(replace(scope, limit=limit) if limit else scope)
     return explore(replace(scope, limit=limit) if limit else scope)
 
 
@@ -58,8 +63,9 @@ def _chosen(names: list[str], *, small: bool, large: bool) -> Iterator[tuple[str
     if small or names:
         groups += [(SMALL, True), ({name: mutant(name) for name in MUTANTS}, False), (FOUND, False)]
         groups += [(sql.SMALL, True), (sql.MUTANTS, False), (switching.SMALL, True), (switching.MUTANTS, False)]
+        groups += [(documents.SMALL, True), (documents.MUTANTS, False)]
     if large or names:
-        groups += [(LARGE, True), (sql.LARGE, True), (switching.LARGE, True)]
+        groups += [(LARGE, True), (sql.LARGE, True), (switching.LARGE, True), (documents.LARGE, True)]
     for group, holds in groups:
         for name, scope in group.items():
             if not names or name in names:
