@@ -50,6 +50,10 @@ class UnseenWriteError(CaptureError):
     """The statement changes rows that the session hook cannot see."""
 
 
+class UnmarkableError(CaptureError):
+    """A collection that marks its documents cannot do this with a mark."""
+
+
 class ConditionError(SynclineError):
     """The condition is no SQL condition over the table."""
 

@@ -68,6 +68,8 @@ ENTERED_LAST = (
 WAITED_AGAIN = "self._waits[record] = self._waits.get(record, 0) + 1"
 IN_THE_WAY = "tests/unit/test_rows_in_the_way.py"
 SWITCH = "syncline/split/switching"
+DOCUMENTS = "syncline/capture/documents"
+MARKED = f"{TESTS}/test_marked_collections.py"
 GATE = f"{TESTS}/test_switch_gate.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
@@ -3060,6 +3062,58 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{RIGHT_SIDE}::test_a_conflict_does_not_delete_what_the_way_back_has_not_brought_yet"],
+    ),
+    # -- documents as a source: the mark in the same single write
+    Mutant(
+        "documents-operators-match-tombstones",
+        "operators change a deleted document",
+        [Swap(f"{DOCUMENTS}/filters.py", "live", "{**(filter_ or {}), **LIVE}", "{**(filter_ or {})}")],
+        [f"{MARKED}::test_operators_match_no_tombstone"],
+    ),
+    Mutant(
+        "documents-operators-keep-the-version",
+        "operators set a mark and leave the version",
+        [Swap(f"{DOCUMENTS}/updates.py", "_marked_operators", "Int64(1)", "Int64(0)")],
+        [f"{MARKED}::test_an_insert_leaves_the_version_to_the_server_and_a_pipeline_draws_it"],
+    ),
+    Mutant(
+        "documents-revived-below",
+        "a tombstone gives way to a document with a version of its own",
+        [
+            Swap(
+                f"{DOCUMENTS}/writes.py",
+                "revive_inserted",
+                'Call("update_one", (_exactly(found), replacement(document)), kept)',
+                'Call("replace_one", (_exactly(found), inserted(document)), kept)',
+            )
+        ],
+        [f"{MARKED}::test_a_tombstone_gives_way_under_a_version_above_its_own"],
+    ),
+    Mutant(
+        "documents-revived-unasked",
+        "a tombstone is written over without comparing its mark",
+        [
+            Swap(
+                f"{DOCUMENTS}/writes.py",
+                "_exactly",
+                '{"_id": {"$eq": found.id}, MARK: found.mark}',
+                '{"_id": {"$eq": found.id}}',
+            )
+        ],
+        [f"{MARKED}::test_inserts_that_race_for_a_tombstone_have_one_winner"],
+    ),
+    Mutant(
+        "documents-upsert-forgets-its-filter",
+        "an upsert onto a tombstone begins without the filter's values",
+        [
+            Swap(
+                f"{DOCUMENTS}/writes.py",
+                "update",
+                "nested(equalities(filter_))",
+                "{}",
+            )
+        ],
+        [f"{MARKED}::test_a_tombstone_gives_way_under_a_version_above_its_own"],
     ),
 )
 

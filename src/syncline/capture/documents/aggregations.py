@@ -1,0 +1,90 @@
+"""Aggregations that see no tombstone and none of our fields, in this collection and in those that they look up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from syncline.capture.documents.field import FIELD, LIVE
+from syncline.capture.documents.filters import live
+from syncline.errors import UnmarkableError
+
+Stage = dict[str, Any]
+
+HIDDEN: tuple[Stage, ...] = ({"$match": dict(LIVE)}, {"$unset": FIELD})
+_WRITES = frozenset({"$out", "$merge"})
+_OF_NO_DOCUMENTS = frozenset({"$collStats", "$indexStats", "$planCacheStats", "$listSessions", "$documents"})
+_FIRST = frozenset({"$geoNear", "$search", "$vectorSearch", "$searchMeta"})
+
+
+def hidden(pipeline: Sequence[Mapping[str, Any]]) -> list[Stage]:
+    """Hide ours before the user's first stage, or behind it where it must be the first.
+
+    Raises:
+        UnmarkableError: the pipeline writes.
+
+    """
+    stages = _inner(pipeline)
+    if not stages:
+        return list(HIDDEN)
+    first, name = stages[0], next(iter(stages[0]), "")
+    if name in _OF_NO_DOCUMENTS:
+        return stages
+    if name == "$geoNear":
+        near = {**first[name], "query": live(first[name].get("query"))}
+        return [{name: near}, HIDDEN[1], *stages[1:]]
+    if name in _FIRST:
+        return [first, *HIDDEN, *stages[1:]]
+    if name == "$match" and "$text" in first[name]:
+        return [{name: live(first[name])}, HIDDEN[1], *stages[1:]]
+    return [*HIDDEN, *stages]
+
+
+def _inner(pipeline: Any) -> list[Stage]:
+    """Hide ours in what stages read of other collections; they may be marked, too."""
+    made: list[Stage] = []
+    for stage in pipeline or ():
+        made.append(_within(stage))
+        if "$graphLookup" in stage:  # it has no pipeline of its own
+            into = stage["$graphLookup"]["as"]
+            each = {"$unsetField": {"field": FIELD, "input": "$$this"}}
+            made.append({"$set": {into: {"$map": {"input": f"${into}", "in": each}}}})
+    return made
+
+
+def _within(stage: Mapping[str, Any]) -> Stage:
+    made: Stage = {}
+    for name, value in stage.items():
+        if name in _WRITES:
+            raise UnmarkableError(
+                f"{name} writes documents without marks",
+                hint="write them with bulk_write of a wrapped collection; into one of no link: aggregate on `.bare`",
+            )
+        made[name] = _READS[name](value) if name in _READS and isinstance(value, Mapping | str) else value
+    return made
+
+
+def _lookup(value: Any) -> Any:
+    return value if isinstance(value, str) else _with_pipeline(value, "from")
+
+
+def _union(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"coll": value, "pipeline": list(HIDDEN)}
+    return _with_pipeline(value, "coll")
+
+
+def _with_pipeline(value: Mapping[str, Any], collection: str) -> Stage:
+    ours = HIDDEN if collection in value else ()  # without one it begins with $documents
+    return {**value, "pipeline": [*ours, *_inner(value.get("pipeline"))]}
+
+
+def _facet(value: Mapping[str, Any]) -> Stage:
+    return {name: _inner(pipeline) for name, pipeline in value.items()}
+
+
+def _graph(value: Mapping[str, Any]) -> Stage:
+    return {**value, "restrictSearchWithMatch": live(value.get("restrictSearchWithMatch"))}
+
+
+_READS: Mapping[str, Any] = {"$lookup": _lookup, "$unionWith": _union, "$facet": _facet, "$graphLookup": _graph}

@@ -1,0 +1,50 @@
+"""Our field in a document: ``_sync {v, mark, deleted}``.
+
+``v`` is the version: a pipeline draws max(v + 1, the server's clock in ms), operators add 1. A version below ``FLOOR``
+was not drawn from a clock: who takes the mark to the other side draws it first. ``mark`` is new with every write, and
+there while the other side may lack it. A tombstone has ``deleted``, until the other side has deleted too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import ObjectId
+
+from syncline.errors import UnmarkableError
+
+FIELD = "_sync"
+VERSION, MARK, DELETED = "_sync.v", "_sync.mark", "_sync.deleted"
+FLOOR = 1 << 40
+"""Of versions that a clock gave: it showed this in the year 2004."""
+LIVE: Mapping[str, Any] = {DELETED: {"$exists": False}}
+TOMBSTONE: Mapping[str, Any] = {DELETED: True}
+DRAWN: Mapping[str, Any] = {"$max": [{"$add": [{"$ifNull": [f"${VERSION}", 0]}, 1]}, {"$toLong": "$$NOW"}]}
+"""The next version, in a pipeline."""
+
+
+def drawn(*, deleted: bool = False) -> dict[str, Any]:
+    """Give our field as an expression in a pipeline, with a new mark."""
+    return {"v": DRAWN, "mark": ObjectId()} | ({"deleted": True} if deleted else {})
+
+
+def undrawn() -> dict[str, Any]:
+    """Give our field of a document that is inserted as it is: no clock but the server's is asked for a version."""
+    return {"v": 0, "mark": ObjectId()}
+
+
+def is_ours(path: object) -> bool:
+    """Tell whether a field, or what a path leads to, is ours."""
+    return isinstance(path, str) and (path == FIELD or path.startswith(FIELD + "."))
+
+
+def refuse_ours(path: object) -> None:
+    """Keep our field for ourselves.
+
+    Raises:
+        UnmarkableError: the field is ours.
+
+    """
+    if is_ours(path):
+        raise UnmarkableError(f"the field {FIELD} is Syncline's", hint="give your own field another name")

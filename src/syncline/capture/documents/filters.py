@@ -1,0 +1,76 @@
+"""Filters that spare tombstones, and what an upsert takes from its filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from re import Pattern
+from typing import Any
+
+from bson import DBRef, Regex
+
+from syncline.capture.documents.field import LIVE, refuse_ours
+
+_LOGICAL = frozenset({"$and", "$or", "$nor"})
+_REFERENCE = frozenset({"$ref", "$id", "$db"})
+
+
+def live(filter_: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Match only what is no tombstone; beside the other conditions, so that positional operators and $text work."""
+    _require_foreign(filter_)
+    return {**(filter_ or {}), **LIVE}
+
+
+def _require_foreign(filter_: object) -> None:
+    if not isinstance(filter_, Mapping):
+        return
+    for name, condition in filter_.items():
+        refuse_ours(name)
+        if name in _LOGICAL and isinstance(condition, list | tuple):
+            for each in condition:
+                _require_foreign(each)
+
+
+def equalities(filter_: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values, by path, with which the server begins a document that is upserted."""
+    found: dict[str, Any] = {}
+    for name, condition in filter_.items():
+        if name == "$and" or (name == "$or" and len(condition) == 1):
+            for each in condition:
+                found |= equalities(each)
+        elif not name.startswith("$"):
+            found.update((name, value) for value in _equal(condition))
+    return found
+
+
+def _equal(condition: Any) -> list[Any]:
+    if isinstance(condition, Regex | Pattern):
+        return []
+    if not isinstance(condition, Mapping) or isinstance(condition, DBRef) or not is_operators(condition):
+        return [condition]
+    if "$eq" in condition:
+        return [condition["$eq"]]
+    for operator in ("$all", "$in"):
+        values = condition.get(operator)
+        if isinstance(values, list | tuple) and len(values) == 1 and not isinstance(values[0], Regex | Pattern):
+            return [] if isinstance(values[0], Mapping) and is_operators(values[0]) else [values[0]]
+    return []
+
+
+def is_operators(value: Mapping[str, Any]) -> bool:
+    """Tell whether an object in a filter is a condition, not a value."""
+    first = next(iter(value), "")
+    return first.startswith("$") and first not in _REFERENCE
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a document of values by dotted path, without ``_id``."""
+    document: dict[str, Any] = {}
+    for path, value in values.items():
+        *above, last = path.split(".")
+        if path == "_id":
+            continue
+        place = document
+        for name in above:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return document
