@@ -29,3 +29,13 @@ ORDER BY 1
 
 -- name: has_table
 SELECT pg_catalog.to_regclass(pg_catalog.quote_ident(%s)) IS NOT NULL
+
+-- name: make_table
+-- As Alembic makes it.
+CREATE TABLE IF NOT EXISTS {table} (version_num varchar(32) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))
+
+-- name: has_moves
+SELECT pg_catalog.to_regclass('syncline_gate.move') IS NOT NULL
+
+-- name: move
+SELECT phase FROM syncline_gate.move WHERE name = %s AND phase NOT IN ('finished', 'aborted')

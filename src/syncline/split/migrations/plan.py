@@ -10,11 +10,9 @@ import psycopg
 from alembic.script import Script
 
 from syncline.errors import MigrationError
+from syncline.split.migrations.carried import OLD_TABLE
 from syncline.split.migrations.session import versions
 from syncline.split.migrations.trees import Tree, trees
-
-OLD_TABLE = "alembic_version"
-"""Where the one tree of before has noted its revision."""
 
 
 @dataclass(frozen=True, slots=True)

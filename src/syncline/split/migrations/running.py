@@ -14,6 +14,7 @@ from alembic.script import Script
 from syncline.errors import MigrationError
 from syncline.split.databases import Databases
 from syncline.split.examination import compare, look
+from syncline.split.migrations.carried import see_that_nothing_moves
 from syncline.split.migrations.environment import WORK, Work
 from syncline.split.migrations.failures import failure
 from syncline.split.migrations.judging import Judged, judge
@@ -69,6 +70,8 @@ def foresee(
         with opened(tree) as connection:
             _not_anothers(tree, connection)
             plans.append(plan(tree, connection, to))
+        if plans[-1].pending or plans[-1].adopts:
+            see_that_nothing_moves(databases, tree.name)
     judged = judge(
         [(one.tree, one.pending) for one in plans], databases.routing.ownership, databases.configured.settings, today
     )
