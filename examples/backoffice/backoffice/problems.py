@@ -14,11 +14,12 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm.exc import StaleDataError
 
 from syncline.contrib.fastapi import Problem, problem_details
-from syncline.errors import NamedDatabaseError
+from syncline.errors import GateClosedError, NamedDatabaseError, UnknownOutcomeError
 
 MEDIA_TYPE = "application/problem+json"
 AWAY = "the database does not answer at the moment"
 RETRY_AFTER = {"Retry-After": "5"}
+UNKNOWN = "the connection was lost at the last moment: look whether it was done before you do it again"
 
 CONFLICTS = {
     "uq_users_email": "this email address is taken",
@@ -76,6 +77,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StaleDataError, _gone)
     for away in (OperationalError, NoConnectionError, NamedDatabaseError):
         app.add_exception_handler(away, _away)
+    app.add_exception_handler(GateClosedError, _away)
+    app.add_exception_handler(UnknownOutcomeError, _unknown)
     app.add_exception_handler(DBAPIError, _database)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -94,6 +97,11 @@ async def _gone(_: Request, __: Any) -> Response:
 async def _away(_: Request, error: Any) -> Response:
     structlog.get_logger().error("a database does not answer", error=str(error).partition("\n")[0])
     return Problem(503, AWAY, headers=RETRY_AFTER).response()  # which one, and where, is nobody's business outside
+
+
+async def _unknown(_: Request, error: Any) -> Response:
+    structlog.get_logger().error("what became of a transaction is unknown", error=str(error).partition("\n")[0])
+    return Problem(503, UNKNOWN).response()
 
 
 async def _database(request: Request, error: Any) -> Response:

@@ -17,6 +17,7 @@ from backoffice.models import DataBase, PrimaryBase
 from backoffice.passwords import Passwords
 from backoffice.settings import Settings
 from syncline.cache import ListenedRevocations, PolledRevocations, Revocations, SessionCache
+from syncline.contrib.fastapi.writes import Writes
 from syncline.errors import NamedDatabaseError
 from syncline.split import Databases
 from syncline.telemetry.metrics import AppMetrics
@@ -31,6 +32,8 @@ class Services:
     settings: Settings
     databases: Databases
     sessions: async_sessionmaker[AsyncSession]
+    writes: Writes[AsyncSession]
+    """Runs transactions that write to DATA, again where its tables are changing sides."""
     callers: SessionCache[Caller]
     passwords: Passwords
     imports: Imports
@@ -49,13 +52,15 @@ class Services:
         databases.declare("data", DataBase)
         metrics = AppMetrics()
         sessions = databases.async_session_factory(expire_on_commit=False)
+        writes = Writes(databases, sessions.begin)
         return cls(
             settings=settings,
             databases=databases,
             sessions=sessions,
+            writes=writes,
             callers=SessionCache(names=Caller.names, revocations=revocations(databases), observer=metrics),
             passwords=Passwords(settings.hash_memory_kib),
-            imports=Imports(sessions),
+            imports=Imports(sessions, databases),
             metrics=metrics,
         )
 
@@ -92,4 +97,12 @@ async def _session(services: Serving) -> AsyncIterator[AsyncSession]:
 
 
 Session = Annotated[AsyncSession, Depends(_session)]
-"""A session over both databases; a transaction of it writes to one of them."""
+"""A session over both databases, for what reads, and for transactions that write to PRIMARY."""
+
+
+def _writes(services: Serving) -> Writes[AsyncSession]:
+    return services.writes
+
+
+DataWrites = Annotated[Writes[AsyncSession], Depends(_writes)]
+"""Transactions that write to DATA: each is run whole, and again while the tables change sides."""

@@ -47,7 +47,7 @@ async def act(number: int, code: str, user_id: int, what: str, commit: int, when
     if what == "stage":
         die_at(commit, when)
     import_id = await services.imports.begin(caller, f"try {number}", "csv", None)
-    await services.imports.stage(import_id, iter([(2, row)]), Transform([]))
+    await services.imports.stage(import_id, lambda: iter([(2, row)]), Transform([]))
     die_at(commit, when)
     await getattr(services.imports, what)(import_id, caller)
 

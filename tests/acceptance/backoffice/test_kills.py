@@ -84,7 +84,7 @@ async def test_who_was_thought_dead_cannot_come_after(system: System, app: FastA
     assert await imports.settle(AT_ONCE) == [import_id]
     row = {"carrier": code, "zone": "EU", "to_grams": "1000", "price": "4.90", "days": "2"}
     with pytest.raises(GivenUpError):
-        await imports.stage(import_id, iter([(2, row)]), Transform([]))
+        await imports.stage(import_id, lambda: iter([(2, row)]), Transform([]))
     run = await admin.get(f"/api/imports/{import_id}")
     assert (run["state"], run["message"]) == ("failed", "it was interrupted; upload the file again")
     assert system.ask("data", "SELECT count(*) FROM import_rows WHERE import_id = %s", import_id) == [(0,)]

@@ -5,6 +5,8 @@ it is done. DATA decides: an act has been done if and only if its batch says so.
 state that says what was about to be done; ``settle`` finishes it, or finds that nothing was done and says so, for good:
 it writes a batch of its own, so that a slow process which was thought dead cannot come after it.
 
+A transaction in DATA is run again as a whole where its tables are changing sides (a switch of the split).
+
     staging → staged → committing → committed
        ↓         ↓
      failed   discarding → discarded
@@ -13,8 +15,8 @@ it writes a batch of its own, so that a slow process which was thought dead cann
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import delete, func, select, update
@@ -31,6 +33,9 @@ from backoffice.imports.transform import Reject, Row, Transform
 from backoffice.models.delivery import ImportBatch, ImportReject, ImportRow
 from backoffice.models.integrations import ImportRun
 from backoffice.models.people import PrimaryAudit
+from syncline.split import Databases
+
+Result = TypeVar("Result")
 
 LOCKED = "55P03"
 INTERRUPTED = "it was interrupted; upload the file again"
@@ -41,8 +46,12 @@ LEFT_ALONE = dt.timedelta(minutes=1)
 class Imports:
     """The acts on imports."""
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], databases: Databases) -> None:
         self._sessions = sessions
+        self._databases = databases
+
+    async def _in_data(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        return await self._databases.arun(work, self._sessions.begin)
 
     async def begin(self, caller: Caller, name: str, format_: str, transform: tuple[str, int] | None) -> int:
         """Say in PRIMARY that rows are about to be staged."""
@@ -54,8 +63,15 @@ class Imports:
             audit(session, PrimaryAudit, caller, "import.uploaded", run.id, name=name)
             return run.id
 
-    async def stage(self, import_id: int, lines: Iterator[tuple[int, Row] | Reject], transform: Transform) -> None:
+    async def stage(
+        self, import_id: int, read: Callable[[], Iterator[tuple[int, Row] | Reject]], transform: Transform
+    ) -> None:
         """Stage rows in DATA, and say so in PRIMARY. What fails on the way is settled at once.
+
+        Args:
+            import_id: the run.
+            read: reads the file from its beginning; called again where the transaction is.
+            transform: applied to each row.
 
         Raises:
             FileError: the file cannot be read; the run says why.
@@ -63,8 +79,7 @@ class Imports:
 
         """
         try:
-            async with self._sessions.begin() as session:
-                rows, rejects = await stage(session, import_id, lines, transform)
+            rows, rejects = await self._in_data(lambda session: stage(session, import_id, read(), transform))
         except FileError as error:
             await self._settle_staging(import_id, f"the file cannot be read: {error}")
             raise
@@ -106,31 +121,37 @@ class Imports:
         return settled
 
     async def _settle_staging(self, import_id: int, why: str = INTERRUPTED) -> None:
-        async with self._sessions.begin() as session:
+        async def give_up(session: AsyncSession) -> ImportBatch:
             await session.execute(IMPATIENCE, bind_arguments=DATA)
             given_up = insert(ImportBatch).values(import_id=import_id, state="dropped").on_conflict_do_nothing()
             await session.execute(given_up)
-            batch = await session.get_one(ImportBatch, import_id)
+            return await session.get_one(ImportBatch, import_id)
+
+        batch = await self._in_data(give_up)
         if batch.state == "staged":
             await self._advance(import_id, "staging", "staged", rows=batch.rows, rejects=batch.rejects)
         else:
             await self._advance(import_id, "staging", "failed", message=why)
 
     async def _finish(self, import_id: int) -> None:
-        async with self._sessions.begin() as session:
+        async def apply(session: AsyncSession) -> None:
             batch = await self._locked(session, import_id)
             if batch.state == "staged":
                 await session.execute(APPLY, {"import_id": import_id})
                 await session.execute(delete(ImportRow).where(ImportRow.import_id == import_id))
                 batch.state = "committed"
+
+        await self._in_data(apply)
         await self._advance(import_id, "committing", "committed")
 
     async def _drop(self, import_id: int) -> None:
-        async with self._sessions.begin() as session:
+        async def drop(session: AsyncSession) -> None:
             batch = await self._locked(session, import_id)
             for table in (ImportRow, ImportReject):
                 await session.execute(delete(table).where(table.import_id == import_id))
             batch.state = "dropped"
+
+        await self._in_data(drop)
         await self._advance(import_id, "discarding", "discarded")
 
     async def _locked(self, session: AsyncSession, import_id: int) -> ImportBatch:

@@ -13,7 +13,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import delivery as schemas
 from backoffice.schemas.common import Page, changes
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import Session
+from backoffice.services import DataWrites, Session
 
 router = APIRouter(prefix="/api/carriers", tags=["delivery"])
 may_read = [Depends(require_permission(Permission.DELIVERY_READ))]
@@ -33,37 +33,47 @@ async def get_carrier(carrier_id: PathId, session: Session) -> schemas.Carrier:
 
 
 @router.post("", status_code=201, dependencies=may_write, responses=documented(401, 403, 409, 422))
-async def create_carrier(new: schemas.NewCarrier, caller: Authenticated, session: Session) -> schemas.Carrier:
+async def create_carrier(new: schemas.NewCarrier, caller: Authenticated, write: DataWrites) -> schemas.Carrier:
     """Add a carrier."""
-    carrier = Carrier(**new.model_dump())
-    session.add(carrier)
-    await session.flush()
-    audit(session, DataAudit, caller, "carrier.created", carrier.id, **new.model_dump())
-    await session.commit()
-    return schemas.Carrier.model_validate(carrier)
+
+    async def work(session: AsyncSession) -> schemas.Carrier:
+        carrier = Carrier(**new.model_dump())
+        session.add(carrier)
+        await session.flush()
+        audit(session, DataAudit, caller, "carrier.created", carrier.id, **new.model_dump())
+        return schemas.Carrier.model_validate(carrier)
+
+    return await write.run(work)
 
 
 @router.patch("/{carrier_id}", dependencies=may_write, responses=documented(401, 403, 404, 422))
 async def change_carrier(
-    carrier_id: PathId, change: schemas.CarrierChange, caller: Authenticated, session: Session
+    carrier_id: PathId, change: schemas.CarrierChange, caller: Authenticated, write: DataWrites
 ) -> schemas.Carrier:
     """Change one."""
-    carrier = await _carrier(session, carrier_id, lock=True)
     wanted = changes(change)
-    for name, value in wanted.items():
-        setattr(carrier, name, value)
-    audit(session, DataAudit, caller, "carrier.changed", carrier.id, **wanted)
-    await session.commit()
-    return schemas.Carrier.model_validate(carrier)
+
+    async def work(session: AsyncSession) -> schemas.Carrier:
+        carrier = await _carrier(session, carrier_id, lock=True)
+        for name, value in wanted.items():
+            setattr(carrier, name, value)
+        audit(session, DataAudit, caller, "carrier.changed", carrier.id, **wanted)
+        await session.flush()
+        return schemas.Carrier.model_validate(carrier)
+
+    return await write.run(work)
 
 
 @router.delete("/{carrier_id}", status_code=204, dependencies=may_write, responses=documented(401, 403, 404, 422))
-async def delete_carrier(carrier_id: PathId, caller: Authenticated, session: Session) -> None:
+async def delete_carrier(carrier_id: PathId, caller: Authenticated, write: DataWrites) -> None:
     """Remove one, with its prices."""
-    carrier = await _carrier(session, carrier_id, lock=True)
-    await session.delete(carrier)
-    audit(session, DataAudit, caller, "carrier.deleted", carrier.id, code=carrier.code)
-    await session.commit()
+
+    async def work(session: AsyncSession) -> None:
+        carrier = await _carrier(session, carrier_id, lock=True)
+        await session.delete(carrier)
+        audit(session, DataAudit, caller, "carrier.deleted", carrier.id, code=carrier.code)
+
+    await write.run(work)
 
 
 async def _carrier(session: AsyncSession, carrier_id: int, *, lock: bool = False) -> Carrier:

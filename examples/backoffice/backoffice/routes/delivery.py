@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backoffice.audit import audit
 from backoffice.models.delivery import Carrier, DataAudit, Rate
@@ -16,7 +17,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import delivery as schemas
 from backoffice.schemas.common import Code
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import Session
+from backoffice.services import DataWrites, Session
 
 router = APIRouter(prefix="/api/delivery", tags=["delivery"])
 may_read = [Depends(require_permission(Permission.DELIVERY_READ))]
@@ -67,17 +68,20 @@ async def list_rates(
 
 @router.put("/rates/{carrier_id}/{zone}/{to_grams}", dependencies=may_write, responses=documented(401, 403, 409, 422))
 async def set_rate(
-    carrier_id: PathId, zone: Zone, to_grams: ToGrams, new: schemas.NewRate, caller: Authenticated, session: Session
+    carrier_id: PathId, zone: Zone, to_grams: ToGrams, new: schemas.NewRate, caller: Authenticated, write: DataWrites
 ) -> schemas.Rate:
     """Set a cell."""
     values = {"carrier_id": carrier_id, "zone": zone, "to_grams": to_grams, **new.model_dump()}
     written = insert(Rate).values(values)
     changed = written.on_conflict_do_update(index_elements=Rate.__table__.primary_key, set_=new.model_dump())
-    await session.execute(changed)
     told = {"price": str(new.price), "days": new.days}
-    audit(session, DataAudit, caller, "rate.set", f"{carrier_id}/{zone}/{to_grams}", **told)
-    await session.commit()
-    return schemas.Rate.model_validate(values)
+
+    async def work(session: AsyncSession) -> schemas.Rate:
+        await session.execute(changed)
+        audit(session, DataAudit, caller, "rate.set", f"{carrier_id}/{zone}/{to_grams}", **told)
+        return schemas.Rate.model_validate(values)
+
+    return await write.run(work)
 
 
 @router.delete(
@@ -87,11 +91,14 @@ async def set_rate(
     responses=documented(401, 403, 404, 422),
 )
 async def delete_rate(
-    carrier_id: PathId, zone: Zone, to_grams: ToGrams, caller: Authenticated, session: Session
+    carrier_id: PathId, zone: Zone, to_grams: ToGrams, caller: Authenticated, write: DataWrites
 ) -> None:
     """Remove a cell: its band becomes part of the next one."""
     gone = delete(Rate).where(Rate.carrier_id == carrier_id, Rate.zone == zone, Rate.to_grams == to_grams)
-    if await session.scalar(gone.returning(Rate.days)) is None:
-        raise missing("price")
-    audit(session, DataAudit, caller, "rate.deleted", f"{carrier_id}/{zone}/{to_grams}")
-    await session.commit()
+
+    async def work(session: AsyncSession) -> None:
+        if await session.scalar(gone.returning(Rate.days)) is None:
+            raise missing("price")
+        audit(session, DataAudit, caller, "rate.deleted", f"{carrier_id}/{zone}/{to_grams}")
+
+    await write.run(work)

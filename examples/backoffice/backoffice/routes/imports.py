@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backoffice.imports.files import FORMATS, FileError, rows
+from backoffice.imports.files import FORMATS, FileError, Format, rows
 from backoffice.imports.rates import examined
 from backoffice.imports.staging import GivenUpError
 from backoffice.imports.steps import Step
-from backoffice.imports.transform import Transform
+from backoffice.imports.transform import Reject, Row, Transform
 from backoffice.models.delivery import ImportBatch, ImportReject, ImportRow
 from backoffice.models.integrations import ImportRun
 from backoffice.paging import Before, Limit, PathId, page_of
@@ -74,10 +75,9 @@ async def upload(
     with tempfile.TemporaryFile() as file:
         async for part in request.stream():
             file.write(part)
-        file.seek(0)
         import_id = await services.imports.begin(caller, name, format_, chosen)
         try:
-            await services.imports.stage(import_id, rows(file, format_), Transform(steps))
+            await services.imports.stage(import_id, lambda: _from_the_beginning(file, format_), Transform(steps))
         except FileError as error:
             raise Problem(422, f"the file cannot be read: {error}", id=import_id) from None
         except GivenUpError:
@@ -156,6 +156,11 @@ async def discard(import_id: PathId, caller: Authenticated, services: Serving, s
     if not await services.imports.discard(import_id, caller):
         raise await _not_staged(session, import_id)
     return await _shown(session, import_id)
+
+
+def _from_the_beginning(file: BinaryIO, format_: Format) -> Iterator[tuple[int, Row] | Reject]:
+    file.seek(0)
+    return rows(file, format_)
 
 
 async def _shown(session: AsyncSession, import_id: int) -> schemas.ImportRun:

@@ -18,7 +18,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import imports as schemas
 from backoffice.schemas.common import Page
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import Session
+from backoffice.services import DataWrites, Session
 
 router = APIRouter(prefix="/api/transforms", tags=["imports"])
 may_read = [Depends(require_permission(Permission.IMPORTS_READ))]
@@ -43,16 +43,20 @@ async def get_transform(name: Name, session: Session) -> schemas.Transform:
 
 @router.post("/{name}", status_code=201, dependencies=may_write, responses=documented(401, 403, 409, 422))
 async def save_transform(
-    name: Name, new: schemas.NewTransform, caller: Authenticated, session: Session
+    name: Name, new: schemas.NewTransform, caller: Authenticated, write: DataWrites
 ) -> schemas.Transform:
     """Save the next version."""
-    last = await session.scalar(select(func.max(Transform.version)).where(Transform.name == name))
     steps: list[dict[str, Any]] = [one.model_dump(mode="json", by_alias=True) for one in new.steps]
-    made = Transform(name=name, version=(last or 0) + 1, steps=steps, author_id=caller.user_id)
-    session.add(made)
-    audit(session, DataAudit, caller, "transform.saved", f"{name}/{made.version}")
-    await session.commit()
-    return schemas.Transform.model_validate(made)
+
+    async def work(session: AsyncSession) -> schemas.Transform:
+        last = await session.scalar(select(func.max(Transform.version)).where(Transform.name == name))
+        made = Transform(name=name, version=(last or 0) + 1, steps=steps, author_id=caller.user_id)
+        session.add(made)
+        audit(session, DataAudit, caller, "transform.saved", f"{name}/{made.version}")
+        await session.flush()
+        return schemas.Transform.model_validate(made)
+
+    return await write.run(work)
 
 
 async def steps_of(session: AsyncSession, name: str, version: int | None) -> tuple[Transform, list[Step]]:
