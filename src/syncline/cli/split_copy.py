@@ -117,6 +117,7 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
         async with _following(one):
             wish.tell("catching up, then indexes and foreign keys")
             await complete(one, move.plan, wish.tell_step)
+        await asyncio.to_thread(move.carry_versions)
     wish.tell("putting the gates in place, and capturing changes of the way back")
     await put_gates(one)
     await capture.install(one.ways.back)  # behind a gate it is idle; without one it might serve

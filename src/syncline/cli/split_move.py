@@ -70,6 +70,14 @@ class Declared:
         ownership = self.databases.routing.ownership
         return plan(source, target, ownership, self.ends.database, settings, today=today)
 
+    def carry_versions(self) -> None:
+        """Note on the other side at which revisions of its tree of migrations the tables are."""
+        from syncline.split.migrations.carried import carry_versions
+
+        configured = {one.name: one for one in self.databases.configured.databases}
+        with self.ends.sides.connected() as (source, target):
+            carry_versions(source, target, configured[self.ends.database].version_table)
+
 
 @contextmanager
 def declared(config: Path | None, app: str | None, database: str) -> Iterator[Declared]:
