@@ -25,6 +25,7 @@ from syncline.engines.postgres.copying.copies import SqlCopies
 from syncline.engines.postgres.copying.ranges import SqlRanges
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_declared
+from syncline.engines.postgres.target import claims
 from syncline.engines.postgres.target.inspection import SqlInspection
 from syncline.engines.postgres.target.session import connect as connect_target
 from syncline.engines.postgres.target.target import SqlTarget
@@ -42,7 +43,16 @@ from syncline.insight.health import DEADLINE, HealthReader
 from syncline.journal.notices import leave_notice
 from syncline.model.link import Link, entered
 from syncline.model.notice import Notice
-from syncline.ports import ConfiguredTarget, Inspection, Plans, Source, Target, require_right_side, same_system
+from syncline.ports import (
+    ConfiguredTarget,
+    Identity,
+    Inspection,
+    Plans,
+    Source,
+    Target,
+    require_right_side,
+    same_system,
+)
 from syncline.postgres.connection import Connection, connect, fetch_one, identify, translated
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
@@ -247,6 +257,9 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
     async def compile_(source: Source) -> Plans:
         if isinstance(target, SqlTarget):
             target.source = f"{source.identity.system} {source.identity.started}"
+            target.claim_for(source.identity.system, settings.entities)
+            async with opened_source(settings) as connection:
+                await require_no_ring(connection, settings, target)
         return await source.compile(settings.entities, differs=differs)
 
     async def tasks(source: Source, plans: Plans) -> None:
@@ -300,6 +313,20 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         background=background,
         mend=mend if settings.source.mend else None,
     )
+
+
+async def require_no_ring(source: Connection, settings: Settings, target: Target) -> None:
+    """See that what the link writes does not come back by a link of another file, for ever.
+
+    Raises:
+        UnsuitableTargetError: it would.
+
+    """
+    if not isinstance(target, SqlTarget) or dialect_of(source) is not Dialect.POSTGRESQL:
+        return
+    mine = claims.claim_of(settings.link.tag, "", settings.entities)
+    with translated():
+        await claims.require_no_ring(source, mine, await target.system(), settings.link)
 
 
 async def tell_failure(source: Source, entity: str, error: SynclineError) -> None:
@@ -356,7 +383,9 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
     schema, wait = settings.target.control_schema, max(1, round(settings.target.connect_timeout.total_seconds()))
     async with opened_target(settings) as target, opened_source(settings, keyed=True) as source:
         plans = await open_plans(settings, source, copying=True)
-        await _require_ours(source, target)
+        identity = await _require_ours(source, target)
+        assert isinstance(target, SqlTarget)  # noqa: S101  the settings say so
+        target.claim_for(identity.system, settings.entities)
         await target.prepare(settings.entities)
         path = await pin_path(source)
         async with await connect_target(settings.target.url, connect_seconds=wait, statement_seconds=86_400) as there:
@@ -378,7 +407,7 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
             yield Copier(SqlCopies(source), ranges, target, carrier, pacing, linked=linked, **options), plans
 
 
-async def _require_ours(source: Connection, target: Target) -> None:
+async def _require_ours(source: Connection, target: Target) -> Identity:
     if dialect_of(source) is not Dialect.POSTGRESQL:
         raise ConfigError("tables are copied from a PostgreSQL only", hint="`syncline backfill` fills the target")
     beat, identity = await target.read_beat(), await identify(source)
@@ -387,3 +416,4 @@ async def _require_ours(source: Connection, target: Target) -> None:
             f"the target is the copy of another source ({beat.system})",
             hint="`syncline adopt` takes it over; `control_schema` in [target] gives each source its own",
         )
+    return identity

@@ -75,6 +75,7 @@ COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
 COPYING = f"{POSTGRES}/copying"
 COPY = f"{TESTS}/test_copy.py"
+ONE_LINK = "tests/cases/test_one_link_a_table.py"
 RIGHT_SIDE = "tests/cases/test_right_side.py"
 
 
@@ -3018,6 +3019,22 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{TESTS}/test_links.py::test_every_command_works_in_the_schema_of_its_link_alone"],
+    ),
+    Mutant(
+        "anybodys-table",
+        "another link's claim on a table is overlooked",
+        [Swap("syncline/engines/postgres/target/claims.py", "require_free", "row is not None", "False")],
+        [f"{ONE_LINK}::test_a_table_that_another_link_writes_is_refused_by_name_until_that_link_lets_it_go"],
+    ),
+    Mutant(
+        "claims-side-by-side",
+        "two links look for each other's claims at once, and neither sees one",
+        [
+            Swap(
+                "syncline/engines/postgres/target/claims.py", "take", "await connection.execute(_block('turn'))", "pass"
+            )
+        ],
+        [f"{ONE_LINK}::test_of_two_at_once_one_has_it"],
     ),
     Mutant(
         "tasks-on-the-wrong-side",

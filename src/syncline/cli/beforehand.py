@@ -27,7 +27,7 @@ async def look_at_target(settings: Settings, wanted: InstallPlan, source: Connec
     from syncline.config import redact
     from syncline.insight import reach
     from syncline.model.projections import served
-    from syncline.wiring import opened_target
+    from syncline.wiring import opened_target, require_no_ring
 
     moment = min(settings.target.connect_timeout, TARGET_TIMEOUT)
     brief = replace(settings, target=settings.target.model_copy(update={"connect_timeout": moment}))
@@ -36,6 +36,7 @@ async def look_at_target(settings: Settings, wanted: InstallPlan, source: Connec
     try:
         async with opened_target(brief) as target:
             await target.require_suitable(entities, fields=fields, system=await reach.system_of(source))
+            await require_no_ring(source, settings, target)
             await target.require_sound_records()
             return await target.remarks([one for one in entities if one.name in wanted.backfill])
     except (UnsuitableTargetError, PrivilegeError):

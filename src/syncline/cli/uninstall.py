@@ -12,7 +12,7 @@ import typer
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.cli.partly import PARTLY, partly, say_partly
-from syncline.errors import NotInstalledError
+from syncline.errors import NotInstalledError, TargetError
 from syncline.model.defaults import PATIENCE
 
 if TYPE_CHECKING:
@@ -43,6 +43,22 @@ def uninstall(
     limit = timedelta(seconds=patience)
     if run(_uninstall(settings, as_sql=as_sql, dry_run=dry_run, yes=yes, as_json=as_json, patience=limit)):
         raise typer.Exit(PARTLY)
+
+
+async def _release(settings: Settings, *, quiet: bool) -> None:
+    """Let other links write the tables of the target; one that is away is told of."""
+    from syncline.engines.postgres.target.target import SqlTarget
+    from syncline.wiring import opened_target
+
+    async with opened_target(settings) as target:
+        if isinstance(target, SqlTarget):
+            try:
+                await target.release()
+            except TargetError as error:
+                schema = settings.target.control_schema
+                if not quiet:
+                    say(f"the target still counts its tables as this link's: {error.message}", "yellow")
+                    say(f"before another link writes them: DROP SCHEMA {schema} CASCADE in the target", "yellow")
 
 
 async def _uninstall(
@@ -76,4 +92,6 @@ async def _uninstall(
         say_partly("uninstalled", waiting, "syncline uninstall")
     elif not dry_run:
         say("uninstalled; the documents in the target stay", "green")
+    if not dry_run and not waiting:
+        await _release(settings, quiet=as_json)
     return waiting

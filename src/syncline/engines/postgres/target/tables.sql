@@ -8,7 +8,7 @@ SET LOCAL search_path = ''
 -- data directory has the same identifiers: it was started at another moment.
 SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '/'
        || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-       || ' ' || pg_catalog.pg_postmaster_start_time()::text
+       || ' ' || pg_catalog.pg_postmaster_start_time()::text AS system
 
 -- name: find
 SELECT c.oid, n.nspname, c.relname, c.relkind

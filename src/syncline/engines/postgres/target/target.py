@@ -13,8 +13,9 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from syncline.engines.postgres.target import gates, statements, suitability
+from syncline.engines.postgres.target import claims, gates, statements, suitability
 from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
+from syncline.engines.postgres.target.claims import Claim
 from syncline.engines.postgres.target.fence import Control
 from syncline.engines.postgres.target.gates import Gates
 from syncline.engines.postgres.target.reverse import SqlReverse
@@ -33,6 +34,7 @@ from syncline.errors import (
 )
 from syncline.model.entity import Entity, TableName
 from syncline.ports import Batch, Beat, Conflict, Document, Fence, Report, Reverse
+from syncline.postgres.sql import blocks
 
 SCHEMA = "syncline_target"
 MOST_TRIED = 100_000
@@ -85,6 +87,9 @@ class SqlTarget:
         self._gates, self._turned_back_by = Gates(), ""
         self._entities: tuple[Entity, ...] = ()
         self.reverse: Reverse | None = SqlReverse(self.ask, link)
+        self.claim: Claim | None = None
+        """What is to be noted as this link's; ``None``: nothing is known of its source."""
+        self._schema, self._link = schema, link
         self.source = ""
         """Which database of which running server the source is, until it is known to be another one."""
 
@@ -92,7 +97,7 @@ class SqlTarget:
         """Create our own tables; look at users', which must be there. Idempotent.
 
         Raises:
-            UnsuitableTargetError: the server, or a table, cannot be a target.
+            UnsuitableTargetError: the server, or a table, cannot be a target; or another link writes the table.
             PrivilegeError: the role lacks a right.
 
         """
@@ -100,6 +105,8 @@ class SqlTarget:
             with translated():
                 await self._control.prepare(connection)
                 self._tables.update(await suitability.described(connection, entities))
+                if self.claim is not None:
+                    await claims.take(connection, self.claim, self._schema)
         self._entities = tuple(entities)
 
     async def require_suitable(
@@ -109,6 +116,24 @@ class SqlTarget:
         async with self._session() as connection:
             with translated():
                 await suitability.require_suitable(connection, entities, fields=fields, system=system)
+                if system:
+                    mine = claims.claim_of(self._link, system, entities)
+                    await claims.require_free(connection, mine, self._schema)
+
+    def claim_for(self, system: str, entities: Sequence[Entity]) -> None:
+        """Say which source's tables these are to be: ``prepare`` notes it."""
+        self.claim = claims.claim_of(self._link, system, entities)
+
+    async def system(self) -> str:
+        """Say which cluster and database this is, in the words of a source."""
+        (found,) = await self.ask(blocks("tables.sql", "syncline.engines.postgres.target")["system"], {})
+        return str(found["system"]).partition(" ")[0]
+
+    async def release(self) -> None:
+        """Forget which tables were this link's: others may write them."""
+        async with self._session() as connection:
+            with translated():
+                await claims.release(connection, self._schema)
 
     async def remarks(self, entities: Sequence[Entity]) -> list[str]:
         """Say which tables have rows already, and which have triggers that fire for ours."""

@@ -1,0 +1,154 @@
+"""Whose tables these are: one link writes a table, whichever file or installation the links are of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from syncline.engines.postgres.target.session import Connection
+from syncline.errors import UnsuitableTargetError
+from syncline.model.entity import Entity, TableName
+from syncline.model.link import Link
+from syncline.ports import same_system
+from syncline.postgres.sql import blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a link writes."""
+
+    link: str
+    """Its tag."""
+    system: str
+    """The source: its cluster and database."""
+    tables: Mapping[str, str]
+    """Name in the target to name in the source, as SQL says them."""
+
+    @property
+    def owner(self) -> str:
+        """Name the link."""
+        return f"{Link('' if self.link == Link().tag else self.link)} of the source {self.system}"
+
+    def is_of(self, other: Claim) -> bool:
+        """Tell whether both are of one link."""
+        return self.link == other.link and same_system(self.system, other.system)
+
+
+def claim_of(link: str, system: str, entities: Sequence[Entity]) -> Claim:
+    """Say what a link is going to write; ``system`` may be followed by when its server was started."""
+    tables = {quoted(TableName.parse(one.collection)): quoted(one.table) for one in entities}
+    return Claim(link, system.partition(" ")[0], tables)
+
+
+def quoted(table: TableName) -> str:
+    """Write a table's name as SQL has it."""
+    return sql.Identifier(table.schema, table.name).as_string()
+
+
+def _block(name: str, schema: str = "") -> sql.Composed:
+    text = blocks("claims.sql", "syncline.engines.postgres.target")[name]
+    return sql.SQL(text).format(schema=sql.Identifier(schema))
+
+
+async def claims(connection: Connection) -> dict[str, Claim]:
+    """Read every link's claim in this database, by the schema of its records."""
+    names = [name for (name,) in await (await connection.execute(_block("schemas"))).fetchall()]
+    found = {}
+    for name in names:
+        row = await (await connection.execute(_block("claim", name))).fetchone()
+        if row is not None:
+            found[name] = Claim(row[0], row[1], json.loads(row[2]))
+    return found
+
+
+async def require_free(connection: Connection, mine: Claim, schema: str) -> None:
+    """See that no other link writes one of these tables.
+
+    Raises:
+        UnsuitableTargetError: one does.
+
+    """
+    for name, theirs in (await claims(connection)).items():
+        if name == schema or theirs.is_of(mine):
+            continue
+        values = {"mine": list(mine.tables), "theirs": list(theirs.tables)}
+        row = await (await connection.execute(_block("meet"), values)).fetchone()
+        if row is not None:
+            raise UnsuitableTargetError(
+                f"{row[0]} in the target is written by {theirs.owner} already",
+                hint="one link writes a table: name another one by `target_table`, or take it out of that link and "
+                f"start its worker; if that link is gone for good: DROP SCHEMA {sql.Identifier(name).as_string()} "
+                "CASCADE in the target",
+            )
+
+
+async def take(connection: Connection, mine: Claim, schema: str) -> None:
+    """Note what a link writes, for others to read.
+
+    Where the role may not make the table for it, nothing is noted; others' claims are heeded all the same.
+
+    Raises:
+        UnsuitableTargetError: another link writes one of these tables.
+
+    """
+    async with connection.transaction():
+        await connection.execute(_block("turn"))
+        await require_free(connection, mine, schema)
+        if await _is_made(connection, schema):
+            values = {"link": mine.link, "system": mine.system, "tables": Jsonb(dict(mine.tables))}
+            await connection.execute(_block("take", schema), values)
+
+
+async def require_no_ring(source: Connection, mine: Claim, target: str, link: Link) -> None:
+    """See that what goes to a table does not come back to where it is read, by a link that is not the way back.
+
+    Args:
+        source: where this link reads: there the other one has noted what it writes.
+        mine: what this link is going to write.
+        target: cluster and database.
+        link: this one.
+
+    Raises:
+        UnsuitableTargetError: it does.
+
+    """
+    for theirs in (await claims(source)).values():
+        if theirs.link == link.reverse or not same_system(theirs.system, target):
+            continue
+        for there, here in mine.tables.items():
+            if theirs.tables.get(here) == there:
+                raise UnsuitableTargetError(
+                    f"what {link} writes to {there} comes back to {here}, its source, by {theirs.owner}: a change "
+                    "would go round for ever",
+                    hint="if it is the way back of that link, put both into one file, and say so: reverse_of = "
+                    f'"{theirs.link}"',
+                )
+
+
+async def release(connection: Connection, schema: str) -> None:
+    """Forget what a link has written."""
+    if await _is_there(connection, schema):
+        await connection.execute(_block("release", schema))
+
+
+async def _is_there(connection: Connection, schema: str) -> bool:
+    values = {"schema": sql.Identifier(schema).as_string()}
+    row = await (await connection.execute(_block("there"), values)).fetchone()
+    return bool(row and row[0])
+
+
+async def _is_made(connection: Connection, schema: str) -> bool:
+    if await _is_there(connection, schema):
+        return True
+    try:
+        async with connection.transaction():
+            for part in ("table", "open_schema", "open_table"):
+                await connection.execute(_block(part, schema))
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
