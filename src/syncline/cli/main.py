@@ -13,7 +13,7 @@ from syncline.cli.boundary import INTERRUPTED, Boundary, Invocation, invocation
 from syncline.version import __version__
 
 SUMMARIES = {
-    "init": "Look at a PostgreSQL or CockroachDB database and write a commented syncline.toml for it.",
+    "init": "Look at a PostgreSQL, CockroachDB or MongoDB database and write a commented syncline.toml for it.",
     "install": "Create Syncline's tables and triggers, or bring them up to date. Running it again does nothing.",
     "uninstall": "Remove triggers, tables and history from the source. The target's documents stay.",
     "worker": "Apply changes until stopped (SIGTERM, Ctrl-C). Run several: they share the work.",

@@ -73,6 +73,11 @@ class Proposal:
     left_out: Mapping[TableName, str]
     """Tables that are not synced, and why."""
 
+    @property
+    def found(self) -> bool:
+        """Tell whether there is anything in it."""
+        return bool(self.entities)
+
     def as_dict(self) -> dict[str, Any]:
         """Give the form that goes over the wire."""
         return {

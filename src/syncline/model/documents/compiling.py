@@ -41,7 +41,8 @@ class _Compiler:
         self.key = KeyPlan(self.id)
 
     def top(self) -> Level:
-        name = TableName.parse(self.collection.table or f"postgres_{self.collection.name}")
+        given = self.collection.table
+        name = TableName.parse(given) if given else TableName("public", f"postgres_{self.collection.name}")
         return self._level(self.collection.part, name, "", 0, None, plans={"_id": self.key}, reserved=OURS)
 
     def _level(
