@@ -8,7 +8,8 @@ import pytest
 
 from syncline.backfill.latency import Latency
 from syncline.backfill.pace import Pace
-from syncline.cli.progress import Speed
+from syncline.cli.progress import WINDOW_SECONDS
+from syncline.model.speed import Speed
 
 
 def noted(*samples: float, each: float = 1.0) -> Latency:
@@ -58,7 +59,7 @@ def test_a_lag_of_zero_is_a_limit():
 
 
 def test_the_speed_is_that_of_the_last_half_minute():
-    speed = Speed()
+    speed = Speed(WINDOW_SECONDS)
     for second in range(100):
         speed.note(second * 10 if second < 50 else 500 + (second - 50) * 1000, at=float(second))
     assert speed.per_second == 1000
@@ -68,7 +69,8 @@ def test_the_speed_is_that_of_the_last_half_minute():
 
 
 def test_the_speed_is_not_known_from_one_count():
-    speed = Speed()
+    speed = Speed(WINDOW_SECONDS)
+    assert speed.per_second is None
     speed.note(5, at=1.0)
     assert speed.per_second is None
     assert speed.seconds_left(10) is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,36 +15,11 @@ from rich.text import Text
 
 from syncline.cli.boundary import err
 from syncline.model.json_names import camelled
+from syncline.model.speed import Speed
 
 Step = TypeVar("Step")
 TOLD_SECONDS = 1.0
 WINDOW_SECONDS = 30.0
-
-
-class Speed:
-    """How fast a count has grown lately."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def note(self, count: int, *, at: float) -> None:
-        """Take in the count at a time (any clock, in seconds)."""
-        self._seen.append((at, count))
-        while len(self._seen) > 2 and self._seen[1][0] < at - WINDOW_SECONDS:
-            self._seen.popleft()
-
-    @property
-    def per_second(self) -> float | None:
-        """``None`` until it is known."""
-        (began, first), (ended, last) = self._seen[0], self._seen[-1]
-        return (last - first) / (ended - began) if ended > began else None
-
-    def seconds_left(self, total: int | None) -> float | None:
-        """How long it takes to reach ``total`` at this speed; ``None``: nobody knows."""
-        speed = self.per_second
-        if total is None or not speed:
-            return None
-        return max(0.0, (total - self._seen[-1][1]) / speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +47,7 @@ def lines(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
     def told(step: Step) -> None:
         nonlocal told_at
         now, one = time.monotonic(), shown(step)
-        speed = speeds.setdefault(one.id, Speed())
+        speed = speeds.setdefault(one.id, Speed(WINDOW_SECONDS))
         speed.note(one.done, at=now)
         if one.finished or now - told_at >= TOLD_SECONDS:
             told_at = now

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from syncline.demo.sampler import Sample
+from syncline.model.speed import Speed
 
 RATE_SECONDS = 1.0
 """Rates are averages over the last second."""
@@ -33,21 +33,16 @@ class Rate:
 
     def __init__(self) -> None:
         self.total = 0
-        self._points: deque[tuple[float, int]] = deque()
+        self._speed = Speed(RATE_SECONDS)
 
     def tick(self, now: float) -> None:
         """Look at the count; called a few times a second."""
-        self._points.append((now, self.total))
-        while len(self._points) > 2 and self._points[1][0] <= now - RATE_SECONDS:
-            self._points.popleft()
+        self._speed.note(self.total, at=now)
 
     @property
     def per_second(self) -> float:
         """Average over the last second."""
-        if len(self._points) < 2:
-            return 0.0
-        (then, before), (now, after) = self._points[0], self._points[-1]
-        return (after - before) / max(now - then, 0.001)
+        return self._speed.per_second or 0.0
 
 
 @dataclass(frozen=True, slots=True)

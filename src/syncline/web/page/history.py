@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from syncline.model.speed import Speed
+
 SPAN_SECONDS = 3600
 BUCKET_SECONDS = 5
 
@@ -87,20 +89,20 @@ class Rates:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._speed = Speed(0)
+        self._grown = 0.0
         self._last: tuple[float, Mapping[str, float]] | None = None
-        self._rate: float | None = None
 
     def step(self, totals: Mapping[str, float]) -> float | None:
         """Compare with the last time; ``None`` at the first. Within a second nothing new can be told."""
         now, last = self._clock(), self._last
-        if last is None:
-            self._last = now, totals
-        elif now - last[0] >= 1:
+        if last is None or now - last[0] >= 1:
             # A worker that is new here began after the last look, with nothing.
-            grown = (max(0.0, total - last[1].get(worker, 0.0)) for worker, total in totals.items())
-            self._rate = sum(grown) / (now - last[0])
+            before = totals if last is None else last[1]
+            self._grown += sum(max(0.0, total - before.get(worker, 0.0)) for worker, total in totals.items())
+            self._speed.note(self._grown, at=now)
             self._last = now, totals
-        return self._rate
+        return self._speed.per_second
 
 
 def _most(one: N | None, other: N | None) -> N | None:
