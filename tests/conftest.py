@@ -67,7 +67,7 @@ def logs_as_they_were() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PrivatePostgres]:
     """The shared server: do not kill it, and take ``database`` for your tables."""
-    with engines.running_postgres() as server:
+    with engines.shared_postgres() as server:
         yield server
 
 
@@ -81,7 +81,7 @@ def second_postgres() -> Iterator[PrivatePostgres]:
 @pytest.fixture(scope="session")
 def mongo() -> Iterator[PrivateMongo]:
     """The shared server: do not kill it, and take ``mongo_db`` for your collections."""
-    with engines.running_mongo() as server:
+    with engines.shared_mongo() as server:
         yield server
 
 

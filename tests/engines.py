@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -28,6 +30,8 @@ POSTGRES_SETTINGS = {
 }
 """A small footprint; ``fsync`` and ``synchronous_commit`` stay as they are by default, on."""
 MONGO_CACHE_MB = 256
+SHARED_POSTGRES, SHARED_MONGO = "SYNCLINE_SHARED_POSTGRES", "SYNCLINE_SHARED_MONGO"
+"""URLs of servers that run: a test that starts pytest lends it those of its own session."""
 
 
 def small_postgres(data_dir: Path, **options: Any) -> PrivatePostgres:
@@ -71,6 +75,33 @@ def running_mongo(**options: Any) -> Iterator[PrivateMongo]:
             yield server.start()
         finally:
             server.kill()
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A server of another process."""
+
+    url: str
+
+
+@contextlib.contextmanager
+def shared_postgres() -> Iterator[PrivatePostgres]:
+    """Take the server that ``SHARED_POSTGRES`` names, or run one; nobody may stop, kill or freeze it."""
+    if url := os.environ.get(SHARED_POSTGRES):
+        yield cast("PrivatePostgres", Shared(url))
+        return
+    with running_postgres() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def shared_mongo() -> Iterator[PrivateMongo]:
+    """Take the server that ``SHARED_MONGO`` names, or run one; nobody may stop, kill or freeze it."""
+    if url := os.environ.get(SHARED_MONGO):
+        yield cast("PrivateMongo", Shared(url))
+        return
+    with running_mongo() as server:
+        yield server
 
 
 @contextlib.contextmanager

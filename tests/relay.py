@@ -60,7 +60,7 @@ PATIENCE = 100.0
 """Seconds that a test waits for what it expects: a busy machine has them, a poll does not come within them."""
 AT_ONCE = 60.0
 """Seconds that tell a worker that was woken, or did not wait for a limit of minutes, from one that was not, or did."""
-IMPATIENCE = 12.0
+IMPATIENCE = 8.0
 """What is enough beside a mutant, which is expected to hang."""
 
 

@@ -20,6 +20,7 @@ from pymongo import MongoClient
 MARKS = ("_originalId", "_source", "_syncedAt", "_v")
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
+AT_ONCE = "UPDATE syncline.deferred SET due = clock_timestamp() WHERE due > clock_timestamp()"
 _CONFIG = """
 [source]
 url = "{source}"
@@ -89,10 +90,14 @@ class Syncline:
             process.wait()
 
     def drained(self, *, seconds: float = 90, parked: int = 0) -> None:
-        """Wait until nothing waits: marks, second deletes, backfills."""
+        """Wait until nothing waits: marks, second deletes, backfills.
+
+        Second deletes are called due: nothing here is frozen, and no write is on its way that they would have to outlast.
+        """
         until = time.monotonic() + seconds
         with psycopg.connect(self.source, autocommit=True) as connection:
             while True:
+                connection.execute(AT_ONCE)
                 waiting = connection.execute(
                     "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred),"
                     " (SELECT count(*) FROM syncline.task)"

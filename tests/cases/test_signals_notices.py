@@ -57,7 +57,7 @@ async def opened(relay: Relay, name: str) -> str:
 
 
 async def ended(relay: Relay) -> None:
-    await until(lambda: not relay.sql(OPEN), seconds=30, what=lambda: f"it ends: {relay.sql(OPEN)}")
+    await until(lambda: not relay.sql(OPEN), what=lambda: f"it ends: {relay.sql(OPEN)}")
     assert await healthy(relay)
 
 

@@ -131,11 +131,11 @@ async def test_a_helper_that_never_ends_does_not_keep_a_worker(database, monkeyp
         running = asyncio.create_task(one.run())
         await asyncio.wait_for(begun.wait(), 30)
         one.stop()
-        await asyncio.wait({running}, timeout=15)
-        ended = running.done()
-        gone.set()
-        await running
-        assert ended
+        try:
+            await until(running.done, what="the worker returns")
+        finally:
+            gone.set()
+            await running
         assert ["cut off" in event.reason for event in said if isinstance(event, Stopped)] == [True]
 
 

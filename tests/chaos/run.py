@@ -43,6 +43,9 @@ SETTLE_SECONDS = 150.0
 ROWS_PER_SECOND = 2000
 """Rows of the archive that may be on their way add so much to it."""
 COMMAND_TRIES = 5
+LATE_SECONDS = faults.MAX_BATCH_AGE_SECONDS + 2 * faults.TIMEOUT_SECONDS
+"""So long after the end of all trouble nothing that was read before is executed any more."""
+AT_ONCE = "UPDATE syncline.deferred SET due = clock_timestamp() WHERE due > clock_timestamp()"
 POINT_PATIENCE = 2.0
 UP_PATIENCE = 15.0
 
@@ -529,6 +532,8 @@ format = "json"
                 raise ChaosError(self._story(f"not settled after {limit:g} s: {waiting}"))
             time.sleep(0.25)
             with psycopg.connect(self._postgres.url, autocommit=True) as connection:
+                if self._hurry > 1 and time.monotonic() - began > LATE_SECONDS:
+                    connection.execute(AT_ONCE)  # second deletes have outlasted what they are for
                 waiting = connection.execute(
                     "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred WHERE %s),"
                     " (SELECT count(*) FROM syncline.task)",

@@ -89,6 +89,7 @@ def test_it_ends_while_a_table_is_locked(case: Case, monkeypatch) -> None:
 def test_it_ends_with_a_frozen_source(private_postgres, mongo_url, mongo_db, tmp_path, monkeypatch) -> None:
     async def freezes(_patient: Patient) -> list[Finding]:
         private_postgres.freeze()
+        monkeypatch.setattr("syncline.insight.examination.CHECK_SECONDS", 1)  # nothing answers any more
         return []
 
     monkeypatch.setattr("syncline.insight.examination.CHECK_SECONDS", 5)
@@ -104,6 +105,7 @@ def test_it_ends_with_a_frozen_source(private_postgres, mongo_url, mongo_db, tmp
             assert {name for name, one in report.items() if one["level"] != "ok"} == {"source", "freezes", "indexes"}
         finally:
             private_postgres.thaw()
+            monkeypatch.setattr("syncline.insight.examination.CHECK_SECONDS", 10)
         assert case.report()["installation"]["level"] == "ok"
 
 
