@@ -129,11 +129,15 @@ def _select(
     )
 
 
-def expression(table: TableName, item: Selected) -> sql.Composable:
-    value = (
+def value_of(table: TableName, item: Selected) -> sql.Composable:
+    """Compose a value of a row as it is: a column, or what is computed."""
+    return (
         column_of(table, item.column) if item.column is not None else sql.SQL("({})").format(_raw(item.sql or "NULL"))
     )
-    return sql.SQL(_FORMS[item.form]).format(value=value, cast=type_of(item.cast or "text"))
+
+
+def expression(table: TableName, item: Selected) -> sql.Composable:
+    return sql.SQL(_FORMS[item.form]).format(value=value_of(table, item), cast=type_of(item.cast or "text"))
 
 
 def _by_keys(columns: Sequence[sql.Composable], casts: Sequence[str]) -> tuple[sql.Composable, sql.Composable]:

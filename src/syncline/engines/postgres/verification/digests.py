@@ -12,8 +12,8 @@ from syncline.engines.postgres.projection_sql import (
     column_of,
     commas,
     condition_of,
-    expression,
     table_of,
+    value_of,
     where_of,
 )
 from syncline.engines.postgres.row_hash import row_hash, row_sum
@@ -32,7 +32,11 @@ class SqlDigests:
 
     async def boundary(self, plan: Plan, stretch: Stretch, size: int) -> str | None:
         """Find the key behind so many rows, whatever the filter says of them."""
-        text = "SELECT {key} FROM {table}{where} ORDER BY {columns} OFFSET %s LIMIT 1"
+        # Whatever stands beside OFFSET is computed for the rows that it passes over, too.
+        text = (
+            "SELECT {key_of_names} FROM (SELECT {columns} FROM {table}{where} ORDER BY {columns} OFFSET %s LIMIT 1)"
+            " AS _syncline_end({names})"
+        )
         found = await self._run(plan, text, stretch, size, filtered=False)
         return str(found[0][0]) if found else None
 
@@ -77,9 +81,13 @@ def _compose(plan: Plan, text: str, stretch: Stretch, *, keys_only: bool, filter
         conditions.append(bound(columns, casts, "<"))
     if filtered:
         conditions += condition_of(plan.entity.where)
-    hashed = row_hash(columns if keys_only else [expression(table, item) for item in projection.selected])
+    hashed = row_hash(columns if keys_only else [value_of(table, item) for item in projection.selected])
+    names = [sql.Identifier(f"_syncline_{number}") for number in range(len(columns))]
+    function = identifier(f"key_{plan.id}")
     return sql.SQL("/* syncline: digest */ " + text).format(
-        key=sql.SQL("{}({})").format(identifier(f"key_{plan.id}"), commas(columns)),
+        key=sql.SQL("{}({})").format(function, commas(columns)),
+        key_of_names=sql.SQL("{}({})").format(function, commas(names)),
+        names=commas(names),
         sum=row_sum(hashed),
         hash=hashed,
         table=table_of(table),
