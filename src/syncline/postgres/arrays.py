@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-
-_SPECIAL = re.compile(r'[{}"\\\s]')
 
 
 def integers(values: Iterable[int]) -> str:
@@ -13,15 +10,22 @@ def integers(values: Iterable[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def texts(values: Sequence[str]) -> str:
-    """Write texts as an array literal, for a parameter that is cast to ``text[]``."""
-    joined = ",".join(values)
-    plain = joined.count(",") == len(values) - 1 and _SPECIAL.search(joined) is None
-    if plain and "" not in values and "null" not in joined.lower():
-        return "{" + joined + "}"
-    return "{" + ",".join(map(_quoted, values)) + "}"
+def texts(values: Sequence[str | None]) -> str:
+    """Write texts as an array literal, for a parameter that is cast to ``text[]``; ``None`` is NULL.
+
+    All are quoted: to look which of them need it costs more than that, and what must be escaped is rare.
+    """
+    if not values:
+        return "{}"
+    if None in values:
+        return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+    joined = "".join(values)  # type: ignore[arg-type]  # no NULL is among them
+    if '"' in joined or "\\" in joined:
+        return "{" + ",".join(map(_quoted, values)) + "}"  # type: ignore[arg-type]
+    return '{"' + '","'.join(values) + '"}'  # type: ignore[arg-type]
 
 
 def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    if "\\" in value or '"' in value:
+        value = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{value}"'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,10 +10,10 @@ from typing import NamedTuple
 from syncline.engines.postgres.target.tables import Table
 from syncline.model.entity import TableName
 from syncline.ports import Rejection
+from syncline.postgres.arrays import texts
 
 Value = str | None
 _UNKNOWN: Mapping[str, Value] = MappingProxyType({})
-_SPECIAL = re.compile(r'[{}"\\\s,]')
 
 
 class Put(NamedTuple):
@@ -112,24 +111,9 @@ def column_texts(table: Table, names: Sequence[str], rows: Sequence[Sequence[Val
     """Write rows as one array literal for each column that is written."""
     places = [place for place, name in enumerate(names) if not table.column(name).generated]
     columns = list(zip(*rows, strict=True))
-    return [array_text(columns[place]) for place in places]
+    return [texts(columns[place]) for place in places]
 
 
 def key_texts(rows: Sequence[Sequence[Value]]) -> list[str]:
     """Write keys as one array literal a column."""
-    return [array_text(column) for column in zip(*rows, strict=True)]
-
-
-def array_text(values: Sequence[Value]) -> str:
-    """Write texts as an array literal; ``None`` is NULL."""
-    if None not in values:
-        joined = "".join(values)  # type: ignore[arg-type]
-        if _SPECIAL.search(joined) is None and "" not in values and "null" not in joined.lower():
-            return "{" + ",".join(values) + "}"  # type: ignore[arg-type]
-    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
-
-
-def _quoted(value: str) -> str:
-    if "\\" in value or '"' in value:
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{value}"'
+    return [texts(column) for column in zip(*rows, strict=True)]

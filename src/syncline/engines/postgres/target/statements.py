@@ -14,6 +14,14 @@ from psycopg import sql
 from syncline.engines.postgres.projection_sql import named, table_of, type_of
 from syncline.engines.postgres.target.tables import Column, Reference, Table, Unique
 
+PARSED = frozenset(
+    {
+        "smallint", "integer", "bigint", "real", "double precision", "numeric", "boolean", "text", "uuid", "date",
+        "timestamp without time zone", "timestamp with time zone",
+    }
+)  # fmt: skip
+"""Types whose values an array of theirs reads as it would read each alone: a text less to be made of every value."""
+
 
 def _names(names: Sequence[str], of: str = "") -> sql.Composed:
     return sql.SQL(", ").join([named(of, name) if of else named(name) for name in names])
@@ -24,6 +32,16 @@ def _arrays(columns: Sequence[Column], called: str = "u") -> sql.Composed:
     arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns))
     names = _names([column.name for column in columns])
     return sql.SQL("unnest({}) AS {} ({})").format(arrays, named(called), names)
+
+
+def _rows(columns: Sequence[Column]) -> sql.Composed:
+    """Like ``_arrays``, for values that the statement takes as ``_taken`` and uses as nothing else."""
+    arrays = [sql.SQL("%s::{}[]").format(type_of(one.type if one.type in PARSED else "text")) for one in columns]
+    return sql.SQL("unnest({}) AS u ({})").format(sql.SQL(", ").join(arrays), _names([one.name for one in columns]))
+
+
+def _taken(column: Column) -> sql.Composable:
+    return named("u", column.name) if column.type in PARSED else _value(column)
 
 
 def _value(column: Column, of: str = "u") -> sql.Composed:
@@ -47,8 +65,8 @@ def upsert(table: Table, names: Sequence[str]) -> sql.Composed:
     ).format(
         table_of(table.name),
         _names([column.name for column in columns]),
-        sql.SQL(", ").join([_value(column) for column in columns]),
-        _arrays(columns),
+        sql.SQL(", ").join([_taken(column) for column in columns]),
+        _rows(columns),
         _names(table.key),
         then,
     )
@@ -61,8 +79,9 @@ def _key_columns(table: Table) -> tuple[Column, ...]:
 def delete(table: Table) -> sql.Composed:
     """Delete rows. Parameters: an array of texts for each column of the key."""
     key = _key_columns(table)
+    same = [sql.SQL("{} = {}").format(named("t", column.name), _taken(column)) for column in key]
     return sql.SQL("/* syncline */ DELETE FROM {} AS t USING {} WHERE {}").format(
-        table_of(table.name), _arrays(key), _same(key)
+        table_of(table.name), _rows(key), sql.SQL(" AND ").join(same)
     )
 
 
