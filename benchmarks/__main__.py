@@ -17,6 +17,7 @@ from benchmarks import (
     copying,
     entities,
     latency,
+    relay_tables,
     routes,
     throughput,
     verify,
@@ -32,6 +33,7 @@ from benchmarks.stage import QUICK, Sizes, Stage, stage
 SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "inserts": throughput.inserts,
     "updates": throughput.updates,
+    "updates-tables": relay_tables.lines,
     "latency": latency.lines,
     "single": capture.single,
     "bulk": capture.bulk,

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import application, backfill, capture, entities, latency, routes, throughput, verify
+from benchmarks import application, backfill, capture, entities, latency, relay_tables, routes, throughput, verify
 from benchmarks.figure import Figure
 from benchmarks.stage import Sizes, Stage
 
 MEASURES: dict[str, Callable[[Stage, Sizes], list[Figure]]] = {
     "inserts": throughput.measured_inserts,
     "updates": throughput.measured_updates,
+    "updates-tables": relay_tables.measured,
     "latency": latency.measured,
     "single": capture.measured_single,
     "bulk": capture.measured_bulk,

@@ -47,15 +47,17 @@ from syncline.verify.verifier import verify
 from syncline.wiring import tune_garbage_collection
 
 TODO = Entity("todo", TableName("public", "todo"), "todos")
+TABLE = replace(TODO, collection="public.todo", form=ROWS)
+"""The same, into a table of a PostgreSQL."""
 FETCH = 5000
 """Rows that are copied at a time."""
 
 
-async def install_todo(url: str) -> None:
+async def install_todo(url: str, entity: Entity = TODO) -> None:
     """Install capture of the one table."""
     conn = await connect(url)
     try:
-        await install.install(conn, await install.plan(conn, [TODO]))
+        await install.install(conn, await install.plan(conn, [entity]))
     finally:
         await conn.close()
 
@@ -113,7 +115,7 @@ async def verified_tables(source: str, url: str) -> tuple[str, int]:
     pages, looks = [await connect(source, keyed=True) for _ in range(2)]
     for connection in (pages, looks):
         register_loaders(connection.adapters)
-    plans = await compile_plans(looks, [replace(TODO, collection="public.todo", form=ROWS)])
+    plans = await compile_plans(looks, [TABLE])
     sides = Sides(SqlSide(pages, looks), SqlInspection(target))
     report = await verify(sides, list(plans.by_id.values()), Options(Mode.FULL))
     await pages.close()

@@ -12,6 +12,29 @@ FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS g
 -- name: touch
 UPDATE todo SET done = NOT done, updated = now()
 
+-- name: remove
+DELETE FROM todo
+
+-- name: upsert_arrays
+INSERT INTO todo
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::boolean[], %s::double precision[],
+                     %s::timestamptz[], %s::text[], %s::timestamptz[])
+ON CONFLICT (id) DO UPDATE SET (user_id, title, subject, difficulty, questions, done, points, due, note, updated)
+    = ROW (excluded.user_id, excluded.title, excluded.subject, excluded.difficulty, excluded.questions, excluded.done, excluded.points,
+           excluded.due, excluded.note, excluded.updated)
+
+-- name: staged
+CREATE TEMPORARY TABLE IF NOT EXISTS staged (LIKE todo) ON COMMIT DELETE ROWS
+
+-- name: upsert_staged
+INSERT INTO todo SELECT * FROM staged
+ON CONFLICT (id) DO UPDATE SET (user_id, title, subject, difficulty, questions, done, points, due, note, updated)
+    = ROW (excluded.user_id, excluded.title, excluded.subject, excluded.difficulty, excluded.questions, excluded.done, excluded.points,
+           excluded.due, excluded.note, excluded.updated)
+
+-- name: delete_keys
+DELETE FROM todo WHERE id = ANY(%s::bigint[])
+
 -- name: written
 SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()
 

@@ -95,13 +95,13 @@ def stage() -> Iterator[Stage]:
 class Worker:
     """A worker process that tells when it did what (``benchmarks.worker``)."""
 
-    def __init__(self, on: Stage, *, history: str = "off", keys: bool = False) -> None:
+    def __init__(self, on: Stage, *, target: str = "", history: str = "off", keys: bool = False) -> None:
         arguments = [
             sys.executable,
             "-m",
             "benchmarks.worker",
             on.postgres.url,
-            on.mongo.url,
+            target or on.mongo.url,
             history,
             "keys" if keys else "-",
         ]

@@ -24,19 +24,19 @@ def inserts(on: Stage, sizes: Sizes) -> list[Line]:
     return [
         Line(
             "relay, one worker, inserts: against the best bare insert_many",
-            _ratio(relay, best),
+            ratio(relay, best),
             ">=",
             0.6,
-            f"{_per_second(relay, best)}; {figure.cost}",
+            f"{per_second(relay, best)}; {figure.cost}",
         ),
-        Line("… against the hand-written poller", _ratio(relay, poll), ">=", 30, _per_second(relay, poll)),
+        Line("… against the hand-written poller", ratio(relay, poll), ">=", 30, per_second(relay, poll)),
     ]
 
 
 def measured_inserts(on: Stage, sizes: Sizes) -> list[Figure]:
     on.reset(rows=sizes.rows)
     with worker(on) as running:
-        done = _drained(on, running)
+        done = drained(on, running)
     rate = _rate(done, sizes.rows)
     return [Figure("relay, one worker, inserts", rate, "/s", done["cpu_us"], done["peak_mb"])]
 
@@ -54,20 +54,20 @@ def updates(on: Stage, sizes: Sizes) -> list[Line]:
     return [
         Line(
             "relay, one worker, updates: against the best bare guarded updates",
-            _ratio(one, best),
+            ratio(one, best),
             ">=",
             0.9,
-            f"{_per_second(one, best)}; {figure.cost}",
+            f"{per_second(one, best)}; {figure.cost}",
         ),
-        Line("… against the hand-written poller", _ratio(one, poll), ">=", 15, _per_second(one, poll)),
-        Line("relay, two workers, updates: against one worker", median(shared), ">=", 1.0, _per_second(two, one)),
+        Line("… against the hand-written poller", ratio(one, poll), ">=", 15, per_second(one, poll)),
+        Line("relay, two workers, updates: against one worker", median(shared), ">=", 1.0, per_second(two, one)),
     ]
 
 
 def measured_updates(on: Stage, sizes: Sizes) -> list[Figure]:
     on.reset(rows=sizes.rows)
     with worker(on) as first:
-        _drained(on, first)
+        drained(on, first)
     return [_touch_and_drain(on, sizes.rows, 1)]
 
 
@@ -79,7 +79,7 @@ def _touch_and_drain(on: Stage, rows: int, workers: int) -> Figure:
         for one in running:
             one.drained()
         conn.execute(SQL["touch"])
-        _wait_until_empty(conn)
+        wait_until_empty(conn)
         done = [one.drained() for one in running]
     assert sum(one["marks"] for one in done) >= rows
     seconds = max(one["last"] for one in done) - min(one["first"] for one in done)
@@ -104,7 +104,7 @@ def backlog(on: Stage, sizes: Sizes) -> list[Line]:
 
             watcher = threading.Thread(target=watch)
             watcher.start()
-            rates.append(_rate(_drained(on, running), rows))
+            rates.append(_rate(drained(on, running), rows))
             over.set()
             watcher.join()
             peak, early = max(resident), max(resident[: len(resident) // 4] or resident)
@@ -120,13 +120,13 @@ def backlog(on: Stage, sizes: Sizes) -> list[Line]:
     ]
 
 
-def _drained(on: Stage, running: Worker) -> dict[str, Any]:
+def drained(on: Stage, running: Worker) -> dict[str, Any]:
     with on.sql() as conn:
-        _wait_until_empty(conn)
+        wait_until_empty(conn)
     return running.drained()
 
 
-def _wait_until_empty(conn: Any) -> None:
+def wait_until_empty(conn: Any) -> None:
     while conn.execute(SQL["waiting"]).fetchone() != (False,):
         time.sleep(0.05)
 
@@ -136,9 +136,9 @@ def _rate(done: dict[str, Any], rows: int) -> float:
     return float(done["marks"] / done["seconds"])
 
 
-def _ratio(first: list[float], second: list[float]) -> float:
+def ratio(first: list[float], second: list[float]) -> float:
     return median([a / b for a, b in zip(first, second, strict=True)])
 
 
-def _per_second(first: list[float], second: list[float]) -> str:
+def per_second(first: list[float], second: list[float]) -> str:
     return f"{median(first):,.0f}/s, {median(second):,.0f}/s"

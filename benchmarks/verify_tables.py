@@ -24,7 +24,7 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
     on.reset(rows=rows)
     with on.sql() as conn:
         conn.execute("TRUNCATE syncline.outbox; TRUNCATE syncline.task")
-    with _copy(on) as target:
+    with table_copy(on) as target:
         for _ in range(sizes.rounds):
             bare, *_ = apart(summing_up, on, target)
             took, cpu, peak, found = apart(verifying, on, target)
@@ -37,7 +37,7 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
 
 
 @contextlib.contextmanager
-def _copy(on: Stage) -> Iterator[str]:
+def table_copy(on: Stage) -> Iterator[str]:
     """Make a database with the same table, and drop it."""
     url = urlsplit(on.postgres.url)._replace(path=f"/{NAME}").geturl()
     with on.sql() as conn:

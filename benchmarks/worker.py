@@ -13,11 +13,12 @@ import time
 from typing import Any
 
 from benchmarks.figure import peak_megabytes
-from benchmarks.product import TODO
+from benchmarks.product import TABLE, TODO
 from syncline import wiring
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
+from syncline.config.urls import is_postgresql
 from syncline.engines.mongo.target import MongoTarget
-from syncline.ports import Batch, Report
+from syncline.ports import Batch, Report, Target
 from syncline.telemetry.observer import BatchDone, Event, NullObserver
 
 QUIET_SECONDS = 1.0
@@ -67,14 +68,15 @@ class TimedTarget(MongoTarget):
 
 
 async def main(source: str, target_url: str, history: str, keys: str) -> None:
+    tables = is_postgresql(target_url)
     settings = Settings(
         SourceSettings(url=source),
-        TargetSettings(url=target_url, database="bench"),
+        TargetSettings(url=target_url, database="" if tables else "bench"),
         history=HistorySettings(keep=history),
-        entities=(TODO,),
+        entities=(TABLE if tables else TODO,),
     )
     clock = Clock()
-    target: Any = (TimedTarget if keys == "keys" else MongoTarget)(target_url, "bench")
+    target: Any = opened(settings, timed=keys == "keys")
     target.clock = clock
     worker = wiring.make_worker(settings, target, observer=clock)
     loop = asyncio.get_running_loop()
@@ -85,6 +87,13 @@ async def main(source: str, target_url: str, history: str, keys: str) -> None:
     print("ready", flush=True)
     await worker.run()
     await target.close()
+
+
+def opened(settings: Settings, *, timed: bool) -> Target:
+    """Make the target."""
+    if settings.target.in_postgresql:
+        return wiring.open_target(settings)
+    return (TimedTarget if timed else MongoTarget)(settings.target.url, "bench")
 
 
 async def report(clock: Clock) -> None:

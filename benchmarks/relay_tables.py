@@ -1,0 +1,125 @@
+"""The relay into a PostgreSQL's table: against the best bare batched statements that write the same rows."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from benchmarks.ceiling import CHUNK
+from benchmarks.figure import Figure
+from benchmarks.product import TABLE, install_todo
+from benchmarks.report import Line
+from benchmarks.stage import SQL, Sizes, Stage, worker
+from benchmarks.throughput import drained, per_second, ratio
+from benchmarks.verify_tables import table_copy
+
+Rows = Sequence[tuple[Any, ...]]
+Write = Callable[[psycopg.Connection[Any], Rows], Any]
+BARE_ROWS = 100_000
+"""The bare statements are measured with so many rows at most."""
+
+
+def lines(on: Stage, sizes: Sizes) -> list[Line]:
+    """Update marks, then delete marks, waiting for one worker."""
+    bare: list[tuple[float, float]] = []
+    relay: list[list[Figure]] = []
+    for _ in range(sizes.rounds):
+        _fill(on, sizes.rows)
+        with table_copy(on) as target:
+            bare.append(_bare(target, min(sizes.rows, BARE_ROWS)))
+        relay.append(_measured(on, sizes.rows))
+    found = []
+    for place, (what, bound) in enumerate(
+        (
+            ("relay into a table, updates: against the best bare INSERT … ON CONFLICT", 0.6),
+            ("relay into a table, deletes: against the best bare DELETE", 0.5),
+        )
+    ):
+        ours, best = [one[place].value for one in relay], [one[place] for one in bare]
+        detail = f"{per_second(ours, best)}; {relay[-1][place].cost}"
+        found.append(Line(what, ratio(ours, best), ">=", bound, detail))
+    return found
+
+
+def measured(on: Stage, sizes: Sizes) -> list[Figure]:
+    """Change every row while a worker waits for it, then delete every row."""
+    _fill(on, sizes.rows)
+    return _measured(on, sizes.rows)
+
+
+def _fill(on: Stage, rows: int) -> None:
+    on.reset(captured=False)
+    with on.sql() as conn:
+        conn.execute(SQL["fill"], {"first": 1, "last": rows})
+        conn.execute("VACUUM ANALYZE todo")
+    asyncio.run(install_todo(on.postgres.url, TABLE))
+    with on.sql() as conn:
+        conn.execute("TRUNCATE syncline.outbox; TRUNCATE syncline.task")
+
+
+def _measured(on: Stage, rows: int) -> list[Figure]:
+    found = []
+    with table_copy(on) as target, on.sql() as conn, worker(on, target=target) as running:
+        time.sleep(1.5)  # until it has its lanes
+        running.drained()
+        for what, statement in (("updates", SQL["touch"]), ("deletes", SQL["remove"])):
+            conn.execute(statement)
+            done = drained(on, running)
+            assert done["marks"] >= rows, done
+            rate = done["marks"] / done["seconds"]
+            found.append(Figure(f"relay into a table, {what}", rate, "/s", done["cpu_us"], done["peak_mb"]))
+    return found
+
+
+def _bare(target: str, count: int) -> tuple[float, float]:
+    """The best of some ways to write all these rows over those that stand, and to delete them: rows per second."""
+    with psycopg.connect(target) as conn:
+        rows = conn.execute("SELECT * FROM todo ORDER BY id LIMIT %s", (count,)).fetchall()
+    updates = max(_rate(target, rows, how, writers) for how in (_by_arrays, _by_copy) for writers in (1, 2))
+    half = len(rows) // 2
+    deletes = max(_rate(target, part, _delete, n) for part, n in ((rows[:half], 1), (rows[half:], 2)))
+    return updates, deletes
+
+
+def _rate(target: str, rows: Rows, write: Write, writers: int) -> float:
+    parts = iter([rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)])
+    lock = threading.Lock()
+
+    def run() -> None:
+        with psycopg.connect(target, prepare_threshold=1) as conn:
+            while True:
+                with lock:
+                    part = next(parts, None)
+                if part is None:
+                    return
+                with conn.transaction():
+                    write(conn, part)
+
+    threads = [threading.Thread(target=run) for _ in range(writers)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(rows) / (time.perf_counter() - began)
+
+
+def _by_arrays(conn: psycopg.Connection[Any], rows: Rows) -> Any:
+    return conn.execute(SQL["upsert_arrays"], [list(column) for column in zip(*rows, strict=True)])
+
+
+def _by_copy(conn: psycopg.Connection[Any], rows: Rows) -> Any:
+    conn.execute(SQL["staged"])
+    with conn.cursor().copy("COPY staged FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    return conn.execute(SQL["upsert_staged"])
+
+
+def _delete(conn: psycopg.Connection[Any], rows: Rows) -> Any:
+    return conn.execute(SQL["delete_keys"], ([row[0] for row in rows],))
