@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.chaos.forked import Forked
 from tests.chaos.journal import Journal
 
 COULD_NOT_RUN = 3
@@ -30,7 +29,7 @@ class WorkerSlot:
         self._config = config
         self._journal = journal
         self._file = config.parent / f"worker-{number}.arm"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self._expected: set[int] = set()
         self.slowest_stop = 0.0
         self.turned_away = 0
@@ -52,15 +51,7 @@ class WorkerSlot:
             self._file.with_suffix(suffix).unlink(missing_ok=True)
         self._expected = set()
         self.frozen = False
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.points", self._file, "worker", "-c", self._config],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
+        self._process = Forked([str(self._file), "worker", "-c", str(self._config)], self.log)
 
     @property
     def up(self) -> bool:
