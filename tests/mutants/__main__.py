@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from tests import engines
 from tests.mutants.anchor import DoesNotApplyError
 from tests.mutants.catalogue import MUTANTS, Mutant
 
@@ -160,8 +161,13 @@ def _check(chosen: Sequence[Mutant]) -> int:
 
 def _run(chosen: Sequence[Mutant], jobs: int) -> int:
     survived = 0
-    with ThreadPoolExecutor(jobs) as pool:
-        for outcome in pool.map(run, chosen):
+    with (
+        engines.running_postgres() as postgres,
+        engines.running_mongo() as mongo,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        servers = {engines.SHARED_POSTGRES: postgres.url, engines.SHARED_MONGO: mongo.url}
+        for outcome in pool.map(lambda mutant: run(mutant, servers), chosen):
             survived += not outcome.caught
             print(
                 f"{'caught' if outcome.caught else 'SURVIVED':9} {outcome.mutant.name:40} {outcome.seconds:4.0f} s",
