@@ -130,7 +130,7 @@ class Move:
             if found and found[0]:
                 return
             time.sleep(0.05)
-        raise AssertionError(f"{query}\n{self.log.read_text() if self.log.exists() else ''}")
+        raise AssertionError(f"{query}\n{self.log.read_text()[-3000:] if self.log.exists() else ''}")
 
     def followed(self) -> None:
         """Wait until a worker serves both ways, and nothing is left to carry."""
@@ -142,7 +142,7 @@ class Move:
         """Have every table verified, by the command that the switch names."""
         config = ["--config", str(self.folder / "syncline.toml")]
         env = {"DATABASE_URL": None, "MONGODB_URL": None, **self.variables}
-        result = CliRunner().invoke(app, ["verify", "--link", "move_data", *config], env=env)
+        result = CliRunner().invoke(app, ["verify", "--link", "move_data", "--rate", "0", *config], env=env)
         assert result.exit_code == 0, result.output + repr(result.exception)
 
     def difference(self, *tables: str) -> Sequence[tuple[str, str]]:
@@ -156,6 +156,8 @@ class Move:
 
 
 _RUNS = itertools.count(1)
+PAUSE_SECONDS = 0.01
+"""Between two transactions of a writer."""
 
 
 class Writers:
@@ -190,7 +192,7 @@ class Writers:
 
     def _go(self, number: int) -> None:
         count = 0
-        while not self._stop.is_set():
+        while not self._stop.wait(PAUSE_SECONDS):  # so that there is more to see than a full machine
             count += 1
             name = f"{self._run} {number} {count}"
             try:

@@ -19,6 +19,16 @@ from tests.moves import ROWS, SQL, Move, Writers, stopped
 pytestmark = pytest.mark.engines
 PAUSE = ("--pause", "20s")
 FORCED = {"switch": ("--force", "--reason", "a test"), "back": ()}
+HAS = "EXISTS (SELECT FROM information_schema.columns WHERE table_name = '{}' AND column_name = '{}')"
+FOLLOWED = {
+    "ALTER TABLE carriers ADD COLUMN region text NOT NULL DEFAULT 'eu'": HAS.format("carriers", "region"),
+    "ALTER TABLE prices ADD COLUMN day date, ADD CHECK (cents > 0)": HAS.format("prices", "day"),
+    "CREATE TYPE mood AS ENUM ('good', 'bad'); ALTER TABLE carriers ADD COLUMN mood mood DEFAULT 'good'": HAS.format(
+        "carriers", "mood"
+    ),
+    "ALTER TABLE carriers DROP COLUMN region, ALTER changed TYPE bigint": f"NOT {HAS.format('carriers', 'region')}",
+    "CREATE INDEX carriers_more ON carriers (mood, changed)": "to_regclass('carriers_more') IS NOT NULL",
+}
 COPYING = (
     "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'syncline copy'"
     " AND query LIKE '%FROM STDIN%' AND state = 'active'"
@@ -161,6 +171,30 @@ def test_what_cannot_move_is_said_before_anything_is_done(move: Move) -> None:
     assert "primary key" in move.refused("copy")
     assert move.json("status")["phase"] is None
     assert move.there.execute("SELECT to_regclass('carriers')").fetchone() == (None,)
+
+
+def test_schema_changes_under_way_are_followed_or_stop_their_table_by_name(move: Move) -> None:
+    move("copy", "--rate", "0")
+    move.split = True
+    with move.follower():
+        move.followed()
+        with Writers(move) as writers:
+            writers.wait()
+            for alter, seen in FOLLOWED.items():
+                move.here.execute(alter)
+                move.until(f"SELECT {seen}", there=True)
+                writers.wait(5)
+            move.here.execute("ALTER TABLE log RENAME COLUMN name TO called")
+            move.until("SELECT count(*) > 0 FROM syncline_gate.watched WHERE stopped <> '{}'")
+            assert "the column name of public.log was renamed to called" in move.refused("switch")
+            move.here.execute("INSERT INTO prices VALUES (1, 77, 1)")
+            move.until("SELECT EXISTS (SELECT FROM prices WHERE zone = 77)", there=True)
+            move.here.execute("ALTER TABLE log RENAME COLUMN called TO name")
+            move.until("SELECT count(*) = 0 FROM syncline_gate.watched WHERE stopped <> '{}'")
+        move.followed()
+        move.verified()
+        assert move.json("switch", *PAUSE)["serving"] == "data"
+    assert move.difference() == []
 
 
 def die_at(move: Move, step: Step, command: str) -> None:

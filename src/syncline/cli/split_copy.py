@@ -13,7 +13,7 @@ import typer
 from syncline.cli.application import AppOption
 from syncline.cli.boundary import INTERRUPTED, invocation
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say
-from syncline.cli.split_move import DatabaseArgument, Declared, declared
+from syncline.cli.split_move import DatabaseArgument, Declared, declared, say_aside
 from syncline.model.link import entered
 from syncline.model.words import counted
 
@@ -65,6 +65,8 @@ def copy(
     """
     wish = Wish(jobs, rate, as_json)
     with declared(config, app, database) as move:
+        from syncline.split.moving.watching import watching
+
         move.ends.sides.check()
         if dry_run:
             _print_plan(move, as_json=as_json)
@@ -73,7 +75,8 @@ def copy(
         invocation.get().resume = f"what is done stays; `syncline split copy {database}` goes on from here"
         one = _schema(move, wish)
         try:
-            found = run(_copy(move, one, wish))
+            with watching(one, move.plan, say_aside):
+                found = run(_copy(move, one, wish))
         except asyncio.CancelledError:
             raise typer.Exit(INTERRUPTED) from None
     _print(database, found, as_json=as_json)

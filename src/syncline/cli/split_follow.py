@@ -35,6 +35,7 @@ def follow(
     """
     from syncline.config import passwords
     from syncline.split.moving.state import Phase
+    from syncline.split.moving.watching import watching
     from syncline.telemetry import logs
 
     with declared(config, app, database) as move:
@@ -44,7 +45,8 @@ def follow(
         log = move.sections.log.model_copy(update={name: value for name, value in told.items() if value})
         urls = [side.url for way in (one.ways.there, one.ways.back) for side in (way.source, way.target)]
         logs.setup(log, secrets=frozenset().union(*map(passwords, urls)))
-        run(_follow(one, log))
+        with watching(one, move.plan, _tell_schema):
+            run(_follow(one, log))
 
 
 async def _follow(one: Moving, log: LogSettings) -> None:
@@ -68,3 +70,9 @@ def _tell(found: Outcome | SynclineError) -> None:
         log.warning("a switch was left in the middle, and could not be finished yet", error=str(found).splitlines()[0])
     else:
         log.warning("a switch that was left in the middle was finished", serving=found.serving)
+
+
+def _tell_schema(line: str) -> None:
+    import structlog
+
+    structlog.get_logger("syncline").warning("a schema change under way", what=line)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from syncline.cli.application import declare_models, keep_secrets, named_databases
+from syncline.cli.boundary import err
 from syncline.cli.common import keep_secret
 from syncline.errors import NotMovingError
 
@@ -116,6 +118,11 @@ def settings_of_link(config: Path | None, link: str) -> Settings | None:
                 ways = move.begun().ways
                 return ways.there if link == way_of(name) else ways.back
     return None
+
+
+def say_aside(text: str) -> None:
+    """Tell people something on standard error: standard output may be for programs."""
+    err.print(Text(text, "yellow"))
 
 
 def forced(what: str, against: Sequence[str], *, force: bool, reason: str | None) -> bool:

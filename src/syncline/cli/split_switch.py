@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,8 +71,9 @@ def switch(
     """
     limit = _pause(pause)
     with declared(config, app, database) as move:
-        one = _ready(move)
-        _report(run(_switch(one, database, limit, force=force, reason=reason, as_json=as_json)), as_json=as_json)
+        one, speaks = look_again(move, _ready(move))
+        found = run(_switch(one, database, limit, speaks, force=force, reason=reason, as_json=as_json))
+        _report(found, as_json=as_json)
 
 
 def back(
@@ -91,7 +93,8 @@ def back(
     limit = _pause(pause)
     with declared(config, app, database) as move:
         one = _ready(move)
-        _report(run(_switch(one, one.ends.home, limit, force=False, reason=None, as_json=as_json)), as_json=as_json)
+        found = run(_switch(one, one.ends.home, limit, (), force=False, reason=None, as_json=as_json))
+        _report(found, as_json=as_json)
 
 
 def _ready(move: Declared) -> Moving:
@@ -104,9 +107,24 @@ def _ready(move: Declared) -> Moving:
     return move.begun().required(Phase.FOLLOWING)
 
 
+def look_again(move: Declared, one: Moving) -> tuple[Moving, list[str]]:
+    """While home serves: note what is turned on at an opening, and say what of the schema speaks against a switch."""
+    from syncline.split.moving.looking import look_again as look
+
+    return look(one, move.plan)
+
+
 async def _switch(
-    one: Moving, goal: str, pause: timedelta, *, force: bool, reason: str | None, as_json: bool
+    one: Moving,
+    goal: str,
+    pause: timedelta,
+    speaks: Sequence[str],
+    *,
+    force: bool,
+    reason: str | None,
+    as_json: bool,
 ) -> Outcome:
+    from syncline.split.moving import capture
     from syncline.split.moving.evidence import against
     from syncline.split.moving.move import opened_move
     from syncline.split.moving.noting import note_force
@@ -119,9 +137,10 @@ async def _switch(
 
     async with opened_move(one) as (sides, link):
         if goal != one.ends.home and not (await sides.look()).settled(goal):
-            found = await against(one, link, one.ends.home)
+            found = [*speaks, *await against(one, link, one.ends.home)]
             if forced(f"the switch of {one.ends.database}", found, force=force, reason=reason):
                 await asyncio.to_thread(note_force, one.ends, "switch", reason or "", found)
+        await capture.install(one.ways.from_(goal, one.ends.home))  # a column may have come since
         return await change_sides(sides, goal, pause=pause, told=told)
 
 

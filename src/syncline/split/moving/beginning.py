@@ -16,7 +16,9 @@ from syncline.split.moving.move import Moving, opened_move
 from syncline.split.moving.opening import opening_of
 from syncline.split.moving.state import Book, Phase, State
 from syncline.split.moving.tables import moving_tables
+from syncline.split.moving.watched import Watched, across_releases, family
 from syncline.split.schema.carrying import carry_out, see_that_it_may
+from syncline.split.schema.definitions import read_definitions
 from syncline.split.schema.planning import Plan
 from syncline.split.schema.things import Phase as Part
 from syncline.split.schema.things import Step
@@ -46,8 +48,22 @@ def begin(ends: Ends, look: Look, tell: Tell) -> State:
             state = book.required()
         book.required(Phase.SCHEMA, Phase.COPYING, Phase.FOLLOWING)
         if state.phase is not Phase.FOLLOWING:
-            carry_out(look(source, target), target, Part.BEFORE, rows=True, tell=tell)
+            begun = _watched(ends, state, source, target)  # first: what is altered from here on is followed
+            carry_out(look(source, target), target, Part.BEFORE, rows=True, altered=begun, tell=tell)
         return book.required()
+
+
+def _watched(
+    ends: Ends, state: State, source: psycopg.Connection[Any], target: psycopg.Connection[Any]
+) -> frozenset[str]:
+    """Note what the tables are, unless it is noted; name those that were made over there before."""
+    watched = Watched(ends.database, ends.home, source)
+    if known := watched.all():
+        return frozenset(one.definition.table.quoted for one in known.values())
+    watched.prepare()
+    oids = family(source, [one.table for one in state.tables])
+    watched.begin(read_definitions(source, oids, quoting=across_releases(source, target)))
+    return frozenset()
 
 
 async def complete(one: Moving, look: Look, tell: Tell) -> None:
@@ -91,6 +107,8 @@ async def catch_up(link: MoveLink, side: str, *, seconds: float | None = None) -
 
 def _after(ends: Ends, look: Look, tell: Tell) -> None:
     with ends.sides.connected() as (source, target):
+        known = Watched(ends.database, ends.home, source).all().values()
+        altered = frozenset(one.definition.table.quoted for one in known)
         plan = look(source, target)
-        carry_out(plan, target, Part.AFTER, rows=True, tell=tell)
+        carry_out(plan, target, Part.AFTER, rows=True, altered=altered, tell=tell)
         Book(ends.database, source).keep_opening(opening_of(plan))

@@ -7,6 +7,9 @@ from datetime import timedelta
 
 from syncline.split.moving.link import MoveLink, Proof
 from syncline.split.moving.move import Moving
+from syncline.split.moving.watched import Known
+from syncline.split.schema.planning import Plan
+from syncline.split.schema.things import Phase
 
 LAG = timedelta(seconds=1)
 QUEUE = 1000
@@ -22,6 +25,22 @@ async def against(one: Moving, link: MoveLink, side: str) -> list[str]:
         found.append(f"{standing.queue} changes wait (less than {QUEUE} are asked)")
     name = one.ways.there.link.name if side == one.ends.home else one.ways.back.link.name
     return [*found, *unproved(await link.proofs(side), f"syncline verify --link {name}")]
+
+
+def schema_against(one: Moving, plan: Plan, known: Iterable[Known]) -> list[str]:
+    """Say what of the schema speaks against it: obstacles, what is not over there, tables whose move has stopped."""
+    known = list(known)
+    altered = {f"not_empty:{each.definition.table.quoted}" for each in known if not each.stopped}
+    found = [each.message for each in plan.obstacles if each.id not in altered]
+    if pending := plan.pending(Phase.BEFORE, Phase.AFTER):
+        some = _some([f"{step.kind} {step.name}" for step in pending])
+        found.append(f"not made over there: {some} (`syncline split schema {one.ends.database} --phase after`)")
+    for each in known:
+        if each.stopped:
+            found.append(f"the move of {each.definition.table.quoted} has stopped: {'; '.join(each.stopped)}")
+        if each.pending:
+            found.append(f"{each.definition.table.quoted} was altered, and is not over there yet")
+    return found
 
 
 def unproved(proofs: Iterable[Proof], command: str) -> list[str]:

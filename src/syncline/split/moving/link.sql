@@ -31,3 +31,12 @@ SELECT coalesce((SELECT max(seq) FROM syncline.outbox), 0)
 -- name: up_to
 -- Whether every mark up to one is done; those of records that are parked are none any more.
 SELECT NOT EXISTS (SELECT FROM syncline.outbox WHERE seq <= %(seq)s)
+
+-- name: hold
+-- A table's marks wait, as while it is copied.
+UPDATE syncline.copy SET copied_at = NULL WHERE entity = (SELECT id FROM syncline.entity WHERE name = %(entity)s)
+
+-- name: let_go
+-- It counts as copied now: what was proved before the halt says nothing.
+UPDATE syncline.copy SET copied_at = pg_catalog.clock_timestamp()
+WHERE copied_at IS NULL AND entity = (SELECT id FROM syncline.entity WHERE name = %(entity)s)

@@ -63,3 +63,85 @@ ORDER BY n.nspname, c.relname
 -- When a side was opened to applications, and how many seconds ago.
 SELECT opened_at, extract(epoch FROM pg_catalog.clock_timestamp() - opened_at)::float8
 FROM syncline_gate.gate WHERE name = %(name)s AND opened > 0
+
+-- name: watched
+-- What moving tables were when it was looked last, on the side that serves; pending: what is made over there when the changes
+-- up to the mark are through; stopped: why the move of this table cannot go on.
+CREATE TABLE IF NOT EXISTS syncline_gate.watched (
+    move text NOT NULL,
+    side text NOT NULL,
+    oid bigint NOT NULL,
+    definition jsonb NOT NULL,
+    pending jsonb NOT NULL DEFAULT '[]',
+    mark bigint NOT NULL DEFAULT 0,
+    stopped text[] NOT NULL DEFAULT '{}',
+    rewritten_at timestamptz,
+    PRIMARY KEY (move, side, oid)
+)
+
+-- name: watch
+INSERT INTO syncline_gate.watched (move, side, oid, definition) VALUES (%(name)s, %(side)s, %(oid)s, %(definition)s)
+ON CONFLICT (move, side, oid) DO NOTHING
+
+-- name: known
+SELECT oid, definition::text, pending, mark, stopped, rewritten_at FROM syncline_gate.watched
+WHERE move = %(name)s AND side = %(side)s ORDER BY oid
+
+-- name: is_watched
+SELECT pg_catalog.to_regclass('syncline_gate.watched') IS NOT NULL
+
+-- name: altered
+UPDATE syncline_gate.watched SET definition = %(definition)s, pending = %(pending)s, mark = %(mark)s, stopped = '{}',
+       rewritten_at = CASE WHEN %(rewritten)s THEN pg_catalog.clock_timestamp() ELSE rewritten_at END
+WHERE move = %(name)s AND side = %(side)s AND oid = %(oid)s
+
+-- name: made
+UPDATE syncline_gate.watched SET pending = '[]' WHERE move = %(name)s AND side = %(side)s AND oid = %(oid)s
+
+-- name: stop
+UPDATE syncline_gate.watched SET stopped = %(stopped)s
+WHERE move = %(name)s AND side = %(side)s AND oid = %(oid)s AND stopped <> %(stopped)s
+
+-- name: forget_watched
+DELETE FROM syncline_gate.watched WHERE move = %(name)s
+
+-- name: family
+-- Tables with their partitions.
+SELECT p.relid::oid::bigint
+FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS t (schema, name)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = t.schema
+JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name
+CROSS JOIN LATERAL (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid) UNION SELECT c.oid) AS p
+ORDER BY 1
+
+-- name: digest
+-- Differs when something of these tables was altered; cheap enough to be asked every second. Rows of the catalog that are
+-- replaced have another xmin, whatever was done to them.
+WITH t AS (SELECT pg_catalog.unnest(%(oids)s::oid[]) AS oid),
+parts AS (
+    SELECT indexrelid AS oid, i.xmin AS seen FROM pg_catalog.pg_index AS i JOIN t ON t.oid = i.indrelid
+    UNION ALL SELECT k.oid, k.xmin FROM pg_catalog.pg_constraint AS k JOIN t ON t.oid = k.conrelid
+    UNION ALL SELECT g.oid, g.xmin FROM pg_catalog.pg_trigger AS g JOIN t ON t.oid = g.tgrelid
+    UNION ALL SELECT r.oid, r.xmin FROM pg_catalog.pg_rewrite AS r JOIN t ON t.oid = r.ev_class
+    UNION ALL SELECT p.oid, p.xmin FROM pg_catalog.pg_policy AS p JOIN t ON t.oid = p.polrelid
+    UNION ALL SELECT s.oid, s.xmin FROM pg_catalog.pg_statistic_ext AS s JOIN t ON t.oid = s.stxrelid
+    UNION ALL SELECT c.oid, c.xmin FROM pg_catalog.pg_class AS c JOIN t ON t.oid = c.oid
+)
+SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(x.oid || ' ' || x.place || ' ' || x.seen, ',' ORDER BY x.oid, x.place, x.seen::text), ''))
+FROM (
+    SELECT p.oid, 0 AS place, p.seen FROM parts AS p
+    UNION ALL SELECT a.attrelid, a.attnum, a.xmin FROM pg_catalog.pg_attribute AS a JOIN t ON t.oid = a.attrelid
+    UNION ALL SELECT d.adrelid, d.adnum, d.xmin FROM pg_catalog.pg_attrdef AS d JOIN t ON t.oid = d.adrelid
+    UNION ALL SELECT i.inhparent, 0, i.xmin FROM pg_catalog.pg_inherits AS i JOIN t ON t.oid = i.inhparent
+    UNION ALL SELECT o.objoid, o.objsubid, o.xmin FROM pg_catalog.pg_description AS o JOIN parts AS p ON p.oid = o.objoid
+    UNION ALL SELECT s.seqrelid, 0, s.xmin FROM pg_catalog.pg_sequence AS s
+        JOIN pg_catalog.pg_depend AS d ON d.objid = s.seqrelid AND d.classid = 'pg_catalog.pg_class'::regclass
+        JOIN t ON t.oid = d.refobjid WHERE d.deptype IN ('a', 'i')
+) AS x
+
+-- name: alone
+-- One process of a move watches for schema changes; the lock is the session's, so that a dead one's is free at once.
+SELECT pg_catalog.count(*) > 0 OR pg_catalog.pg_try_advisory_lock(1398361671, pg_catalog.hashtext(%(name)s))
+FROM pg_catalog.pg_locks
+WHERE locktype = 'advisory' AND classid = 1398361671 AND objid = (pg_catalog.hashtext(%(name)s)::bigint & 4294967295)::oid
+  AND pid = pg_catalog.pg_backend_pid() AND granted

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from syncline.split.moving.ends import Ends
 from syncline.split.moving.state import Book, Phase
+from syncline.split.moving.watched import Watched
 from syncline.split.schema.sides import opened
 
 
@@ -26,4 +27,5 @@ def note_force(ends: Ends, what: str, reason: str, against: Sequence[str]) -> No
 def forget(ends: Ends) -> None:
     """Forget the move."""
     with opened(ends.sides.source) as source:
+        Watched(ends.database, ends.home, source).forget()
         Book(ends.database, source).forget()

@@ -1,0 +1,190 @@
+"""Schema changes while a move lasts: what is altered on the side that serves is altered on the other one, too.
+
+Your ALTER never waits for us. It is seen within a second, compared with what the table was, and followed in two parts:
+at once what rows that are read from now on need, and when every change before is over there what looks at all rows.
+What cannot be followed stops the move of that table, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from syncline.errors import SchemaMoveError
+from syncline.model.link import Link, entered
+from syncline.postgres.sql import blocks
+from syncline.split.moving.holding import hold
+from syncline.split.moving.move import Moving
+from syncline.split.moving.tables import PACKAGE
+from syncline.split.moving.watched import Known, Watched, across_releases, digest, family
+from syncline.split.names import Name
+from syncline.split.schema.carrying import carry_out
+from syncline.split.schema.changes import changed
+from syncline.split.schema.definitions import read_definitions
+from syncline.split.schema.planning import Plan
+from syncline.split.schema.target import target_sql
+from syncline.split.schema.things import Phase
+
+Look = Callable[[psycopg.Connection[Any], psycopg.Connection[Any]], Plan]
+_THERE = ("42701", "42710", "42P07", "42P16", "42723")
+"""What is to be made is there already: a run that was killed had done it."""
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Watches the tables of one side, and alters those of the other.
+
+    Args:
+        one: the move.
+        side: the side that serves.
+        look: plans what else the other side needs: types, sequences and functions that came.
+
+    """
+
+    one: Moving
+    side: str
+    look: Look
+    _seen: str = field(default="", init=False)
+
+    def turn(
+        self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], home: psycopg.Connection[Any]
+    ) -> Iterator[str]:
+        """Look once, and follow what was altered; tell what was done.
+
+        Args:
+            here: to the side that serves.
+            there: to the other one.
+            home: to the move's home, whichever of the two it is.
+
+        Raises:
+            SchemaMoveError: a statement was refused over there; it is tried again at the next turn.
+            psycopg.Error: as the driver raises it.
+
+        """
+        watched = Watched(self.one.ends.database, self.side, home)
+        known = watched.all()
+        now = family(here, self.one.tables)
+        if not known:
+            watched.prepare()
+            watched.begin(read_definitions(here, now, quoting=across_releases(here, there)))
+            return
+        before = digest(here, sorted({*known, *now}))
+        if before != self._seen:
+            yield from self._followed(here, there, watched, known, now)
+            self._seen = before
+        yield from self._made(here, there, watched)
+
+    def _followed(
+        self,
+        here: psycopg.Connection[Any],
+        there: psycopg.Connection[Any],
+        watched: Watched,
+        known: Mapping[int, Known],
+        now: Sequence[int],
+    ) -> Iterator[str]:
+        definitions = read_definitions(here, known, quoting=across_releases(here, there))
+        altered = {
+            oid: (one, definitions.get(oid))
+            for oid, one in known.items()
+            if oid not in definitions or definitions[oid].fingerprint != one.definition.fingerprint
+        }
+        for oid, one in known.items():
+            if oid not in altered and watched.stop(oid, ()):
+                hold(here, self._way, self._entity(known, one), held=False)
+                yield f"{one.definition.table.quoted} is what it was again: its move goes on"
+        if new := sorted({*now} - known.keys()):
+            yield from self._attached(here, watched, known, new)
+        major = there.info.server_version // 10_000
+        for oid, (one, definition) in altered.items():
+            change = changed(one.definition, definition, moving=frozenset(known), major=major)
+            if change.stop or definition is None:
+                if watched.stop(oid, change.stop):
+                    hold(here, self._way, self._entity(known, one), held=True)
+                    yield f"the move of {change.table} stops: {'; '.join(change.stop)}"
+                continue
+            before, after = ([], []) if definition.table.parent else (change.before, change.after)  # its parent's do
+            self._prepare(here, there, known)
+            _alter(there, before)
+            mark = self._highest(here)
+            watched.altered(oid, definition, [*one.pending, *after], mark, rewritten=change.rewritten)
+            if before or after:
+                yield f"{change.table} was altered, and is over there: {'; '.join([*before, *after])}"
+
+    def _attached(
+        self, here: psycopg.Connection[Any], watched: Watched, known: Mapping[int, Known], new: Sequence[int]
+    ) -> Iterator[str]:
+        """Stop the tables that partitions were attached to."""
+        for definition in read_definitions(here, new).values():
+            parent = definition.table.parent
+            for oid, one in known.items():
+                why = f"{definition.table.quoted} was attached to it, as a partition"
+                if one.definition.table.quoted == parent and watched.stop(oid, [why]):
+                    hold(here, self._way, self._entity(known, one), held=True)
+                    yield f"the move of {parent} stops: {why}"
+
+    def _prepare(
+        self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], known: Mapping[int, Known]
+    ) -> None:
+        """Make what came with the alteration: types, sequences, functions. On the way home everything is there."""
+        if self.side == self.one.ends.home:
+            plan = self.look(here, there)
+            tables = frozenset(one.definition.table.quoted for one in known.values())
+            carry_out(plan, there, Phase.BEFORE, rows=True, altered=tables)
+
+    @property
+    def _way(self) -> Link:
+        return self.one.ways.from_(self.side, self.one.ends.home).link
+
+    def _entity(self, known: Mapping[int, Known], one: Known) -> str:
+        """Name the entity of a table, or of that whose partition it is."""
+        tables = {each.definition.table.quoted: each.definition.table for each in known.values()}
+        table = one.definition.table
+        while table.parent is not None and table.parent in tables:
+            table = tables[table.parent]
+        name = Name.read(table.quoted)
+        return next(each.entity for each in self.one.state.tables if (each.schema, each.name) == tuple(name))
+
+    def _made(self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], watched: Watched) -> Iterator[str]:
+        """Make what looks at all rows, when the changes of before are there."""
+        for oid, one in watched.all().items():
+            if one.pending and self._is_through(here, one.mark):
+                _alter(there, one.pending)
+                watched.made(oid)
+                yield f"{one.definition.table.quoted}: {'; '.join(one.pending)}"
+
+    def _highest(self, here: psycopg.Connection[Any]) -> int:
+        row = here.execute(self._sql("highest"), prepare=False).fetchone()
+        return int(row[0]) if row else 0
+
+    def _is_through(self, here: psycopg.Connection[Any], mark: int) -> bool:
+        row = here.execute(self._sql("up_to"), {"seq": mark}, prepare=False).fetchone()
+        return bool(row and row[0])
+
+    def _sql(self, block: str) -> str:
+        with entered(self._way):
+            return blocks("link.sql", PACKAGE)[block]
+
+
+def _alter(there: psycopg.Connection[Any], statements: Sequence[str]) -> None:
+    """Alter a table over there, in one transaction; what is so already stays.
+
+    Raises:
+        SchemaMoveError: a statement is refused.
+
+    """
+    if not statements:
+        return
+    with there.transaction():
+        there.execute(target_sql("making"), prepare=False)
+        for statement in statements:
+            try:
+                with there.transaction():
+                    there.execute(statement.encode(there.info.encoding), prepare=False)
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                if error.sqlstate not in _THERE:
+                    raise SchemaMoveError(f"{statement}: {error.diag.message_primary or error}") from None

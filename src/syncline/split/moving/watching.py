@@ -1,0 +1,89 @@
+"""A thread that watches for schema changes, for as long as something of a move runs; one process does it at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from syncline.errors import SynclineError
+from syncline.postgres.sql import blocks
+from syncline.split.moving.altering import Look, Watcher
+from syncline.split.moving.move import Moving
+from syncline.split.moving.tables import PACKAGE
+
+EVERY_SECONDS = 0.5
+Tell = Callable[[str], None]
+
+
+@contextmanager
+def watching(one: Moving, look: Look, tell: Tell) -> Iterator[None]:
+    """Follow schema changes within a block.
+
+    Args:
+        one: the move.
+        look: plans what the other side needs.
+        tell: told of what was followed, stopped or refused, each once.
+
+    """
+    stop = threading.Event()
+    thread = threading.Thread(target=_run, args=[one, look, tell, stop], name="syncline schema", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=2 * EVERY_SECONDS)
+
+
+def _run(one: Moving, look: Look, tell: Tell, stop: threading.Event) -> None:
+    said = ""
+    while not stop.is_set():
+        try:
+            with one.ends.sides.connected() as (home, goal):
+                for line in _turns(one, look, home, goal, stop):
+                    tell(line)
+                    said = ""
+        except SynclineError as error:
+            if error.message != said:
+                said = error.message
+                tell(f"a schema change could not be followed yet: {said}")
+        stop.wait(EVERY_SECONDS)
+
+
+def _turns(
+    one: Moving, look: Look, home: psycopg.Connection[Any], goal: psycopg.Connection[Any], stop: threading.Event
+) -> Iterator[str]:
+    watchers: Mapping[str, Watcher] = {side: Watcher(one, side, look) for side in one.ends.names}
+    while not stop.is_set():
+        if _alone(one, home) and (side := serving(one, home, goal)) is not None:
+            here, there = (home, goal) if side == one.ends.home else (goal, home)
+            yield from watchers[side].turn(here, there, home)
+        stop.wait(EVERY_SECONDS)
+
+
+def _alone(one: Moving, home: psycopg.Connection[Any]) -> bool:
+    """Take the lock of whoever watches, for this session."""
+    values = {"name": f"schema of {one.ends.database}"}
+    row = home.execute(blocks("moving.sql", PACKAGE)["alone"], values, prepare=False).fetchone()
+    return bool(row and row[0])
+
+
+def serving(one: Moving, home: psycopg.Connection[Any], goal: psycopg.Connection[Any]) -> str | None:
+    """Say which side serves; without gates it is home."""
+    modes = [_mode(one, side) for side in (home, goal)]
+    if modes == [None, None]:
+        return one.ends.home
+    return next((side for side, mode in zip(one.ends.names, modes, strict=True) if mode == "a"), None)
+
+
+def _mode(one: Moving, connection: psycopg.Connection[Any]) -> str | None:
+    there = connection.execute(blocks("gate.sql", "syncline.split.switching")["exists"], prepare=False).fetchone()
+    if not (there and there[0]):
+        return None
+    statement = blocks("gate.sql", "syncline.split.switching")["row"]
+    row = connection.execute(statement, {"name": one.ends.database}, prepare=False).fetchone()
+    return str(row[0]) if row else None
