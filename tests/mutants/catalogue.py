@@ -68,6 +68,10 @@ ENTERED_LAST = (
 WAITED_AGAIN = "self._waits[record] = self._waits.get(record, 0) + 1"
 IN_THE_WAY = "tests/unit/test_rows_in_the_way.py"
 SWITCH = "syncline/split/switching"
+AS_ROWS = "syncline/model/documents"
+BOTH_WAYS = "tests/unit/test_documents.py"
+FATES = "tests/unit/test_bson_types.py"
+IN_TABLES = f"{TESTS}/test_document_tables.py"
 DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
 GATE = f"{TESTS}/test_switch_gate.py"
@@ -3131,6 +3135,141 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{MARKED}::test_a_tombstone_gives_way_under_a_version_above_its_own"],
+    ),
+    Mutant(
+        "rows-keep-what-was",
+        "what the rest keeps of a field counts although its column was changed",
+        [Swap(f"{AS_ROWS}/plans.py", "FieldPlan.give", "if same(self.fit(kept)[0], value): ...", "if True: ...")],
+        [f"{BOTH_WAYS}::test_a_changed_column_wins_over_what_the_rest_keeps"],
+    ),
+    Mutant(
+        "rows-missing-is-null",
+        "a field that is missing is not told from one whose column is empty otherwise",
+        [
+            Swap(
+                f"{AS_ROWS}/plans.py",
+                "FieldPlan.absent",
+                'return self.default is not None or self.field.null == "null"',
+                "return False",
+            )
+        ],
+        [f"{BOTH_WAYS}::test_missing_is_not_null_and_a_default_is_neither"],
+    ),
+    Mutant(
+        "rows-forget-the-order",
+        "the order of fields is not kept",
+        [
+            Swap(
+                f"{AS_ROWS}/plans.py",
+                "Node.split",
+                "if self.keep_order and names != self._usual(names): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{BOTH_WAYS}::test_fields_come_back_in_the_order_that_they_had"],
+    ),
+    Mutant(
+        "rows-forget-the-type",
+        "5 in a column stands for 5.0, too",
+        [
+            Swap(
+                f"{AS_ROWS}/types.py",
+                "Type.compared",
+                "identical(self.stand_for(shown), value)",
+                "self.stand_for(shown) == value",
+            )
+        ],
+        [f"{BOTH_WAYS}::test_a_number_of_another_type_stands_in_the_column_and_its_type_in_the_rest"],
+    ),
+    Mutant(
+        "rows-one-nan",
+        "a NaN of other bits is taken for the one that PostgreSQL keeps",
+        [
+            Swap(
+                f"{AS_ROWS}/types.py",
+                "_double",
+                "value if value == value or identical(value, math.nan) else None",
+                "value",
+            )
+        ],
+        [f"{FATES}::test_what_the_page_says_becomes_of_a_value_is_what_becomes_of_it"],
+    ),
+    Mutant(
+        "rows-lose-elements",
+        "elements that a child table cannot take are left out",
+        [
+            Swap(
+                f"{AS_ROWS}/plans.py",
+                "ArrayPlan._element",
+                "return NOTHING if exact and found is not None else to_json(item)",
+                "return NOTHING",
+            )
+        ],
+        [f"{BOTH_WAYS}::test_elements_that_a_child_table_cannot_take_stay_at_their_places"],
+    ),
+    Mutant(
+        "rows-take-names-for-ours",
+        "a field with a dollar sign in front is not told from what we note beside fields",
+        [Swap(f"{AS_ROWS}/exact_json.py", "json_name", 'f"${name}" if name.startswith("$") else name', "name")],
+        [f"{FATES}::test_what_the_page_says_becomes_of_a_value_is_what_becomes_of_it"],
+    ),
+    Mutant(
+        "rows-one-id-for-two",
+        "with ids of all types a text of 24 characters has the key of the ObjectId",
+        [
+            Swap(
+                f"{AS_ROWS}/types.py",
+                "_any_id",
+                "if type(value) is ObjectId: ...",
+                "if type(value) in (ObjectId, str): ...",
+            )
+        ],
+        [f"{BOTH_WAYS}::test_an_object_id_and_its_characters_are_two_keys"],
+    ),
+    Mutant(
+        "rows-of-two-fields-one",
+        "of two fields with one name the first is dropped",
+        [Swap(f"{AS_ROWS}/reading.py", "_fields", "text is None or text in found", "text is None")],
+        [f"{FATES}::test_what_the_page_says_becomes_of_a_value_is_what_becomes_of_it"],
+    ),
+    Mutant(
+        "rows-id-first",
+        "a document within is encoded with its _id first",
+        [
+            Swap(
+                "syncline/model/strict_bson.py",
+                "encoded",
+                'if "_id" in document and next(iter(document)) != "_id": ...',
+                "if False: ...",
+            )
+        ],
+        ["tests/unit/test_strict_bson.py::test_fields_stay_in_their_order_wherever_the_id_stands"],
+    ),
+    Mutant(
+        "rows-of-before-stay",
+        "rows of child tables that a document has no longer stay",
+        [
+            Swap(
+                f"{POSTGRES}/documents/rows.py",
+                "DocumentTables.write",
+                "await connection.execute(self._removals[table.number], [keys, *columns[table.number][: table.keys]])",
+                "pass",
+            )
+        ],
+        [f"{IN_TABLES}::test_children_are_replaced_and_those_that_stay_are_not_written_again"],
+    ),
+    Mutant(
+        "rows-narrow-is-wide",
+        "a type that rounds passes for one that holds every value",
+        [
+            Swap(
+                "syncline/insight/document_schema.py",
+                "_limited",
+                'return live.precision is not None or "(" in live.type',
+                "return False",
+            )
+        ],
+        [f"{TESTS}/test_schema_commands.py::test_each_thing_that_is_wrong_is_said_with_the_statement_that_mends_it"],
     ),
 )
 

@@ -17,7 +17,7 @@ from syncline.model.documents import Array, Collection, DocumentMapping, Field, 
 from syncline.model.documents.exact_json import from_json, to_json
 from syncline.model.documents.reading import read, write
 from syncline.model.documents.types import ID_TYPES, TYPES
-from syncline.model.documents.values import Json, UnmappableError
+from syncline.model.documents.values import Json, UnmappableError, same
 from syncline.model.strict_bson import Odd
 from tests.cases.odd_bson import document, field, int32, text
 from tests.documents import documents, values
@@ -108,6 +108,17 @@ def test_every_value_is_exact_in_json(value):
     assert write({"v": from_json(in_json_of_a_database(to_json(found["v"])))}) == raw
 
 
+@pytest.mark.parametrize("name", TYPES)
+@given(value=values())
+@settings(max_examples=60)
+def test_the_short_way_of_common_values_gives_what_the_long_one_does(name, value):
+    (found,) = read(document(field("v", value))).values()
+    (shown, exact), (wanted, wanted_exact) = TYPES[name].fit(found), TYPES[name].compared(found)
+    assert exact == wanted_exact
+    assert type(shown) is type(wanted)
+    assert same(shown, wanted)
+
+
 @given(values())
 def test_any_id_comes_back_and_no_two_are_one(value):
     raw = document(field("_id", value))
@@ -187,6 +198,21 @@ def test_arrays_of_documents_nest_with_the_positions_of_those_around():
         ("mongo_id",), ("mongo_id", "position"), ("mongo_id", "position_1", "position"),
     ]  # fmt: skip
     assert mapping.rows(raw)[2] == [(str(ID), 0, 0, "x"), (str(ID), 1, 0, "y"), (str(ID), 1, 1, "z")]
+
+
+def test_fields_come_back_in_the_order_that_they_had():
+    mapping = mapped(columns={"a": Field("bigint"), "b": Field("bigint")})
+    for names in (["b", "a"], ["a", "z", "b"], ["zz", "z", "a"]):
+        raw = bson.encode({"_id": ID, **dict.fromkeys(names, 1)})
+        assert list(bson.decode(back(mapping, raw))) == ["_id", *names]
+    usual = mapping.rows(bson.encode({"_id": ID, "a": 1, "b": 1}))
+    assert usual[0][0][-1] is None
+
+
+def test_an_object_id_and_its_characters_are_two_keys():
+    mapping = mapped("any")
+    one, other = (mapping.rows(bson.encode({"_id": id_}))[0][0][0] for id_ in (ID, str(ID)))
+    assert (one, other) == (str(ID), f'"{ID}"')
 
 
 # What is changed in the tables afterwards reaches the document.

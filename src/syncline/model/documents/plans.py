@@ -148,12 +148,14 @@ class Node:
     def split(self, document: Mapping[str, Any], row: list[Any], keys: Row, out: Rows) -> dict[str, Any]:
         """Put each field into its place; give what is left, as JSON."""
         left, plans = {}, self.plans
-        names = [name for name in document if name not in self.ignored]
+        names = [name for name in document if name not in self.ignored] if self.ignored else list(document)
         for name in names:
             value, plan = document[name], plans.get(name)
             kept = to_json(value) if plan is None else plan.take(value, row, keys, out)
             if kept is not NOTHING:
                 left[json_name(name)] = kept
+        if names == list(plans):
+            return left
         missing = [name for name, plan in plans.items() if name not in document and plan.absent(row)]
         if missing:
             left[MISSING] = missing

@@ -11,7 +11,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -46,9 +46,18 @@ class Type:
 
     any_value: bool = False
     """It takes every value, and says all of it."""
+    native: Mapping[type, Callable[[Any], Any]] = field(default_factory=dict)
+    """By Python's type, what ``show`` makes of values that the column says all of: the way that most take."""
 
     def fit(self, value: Any) -> tuple[Any, bool]:
         """Give the column's value, and whether it says all."""
+        native = self.native.get(type(value))
+        if native is not None and (shown := native(value)) is not None:
+            return shown, True
+        return self.compared(value)
+
+    def compared(self, value: Any) -> tuple[Any, bool]:
+        """Do what ``fit`` does, whatever the value is."""
         shown = self.show(value)
         return shown, shown is not None and (self.any_value or identical(self.stand_for(shown), value))
 
@@ -184,23 +193,38 @@ def _same(shown: Any) -> Any:
     return shown
 
 
+def _finite(value: float) -> float | None:
+    return value if value == value else None  # noqa: PLR0124  a NaN is looked at
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC)
+
+
 _BIG = _between(INT64_MIN, INT64_MAX)
 TYPES: Mapping[str, Type] = {
     one.name: one
     for one in (
-        Type("objectid", "text", "ObjectId", lambda value: str(value) if type(value) is ObjectId else None, _object_id),
-        Type("text", "text", "string", _text, _same),
-        Type("boolean", "boolean", "boolean", _of(bool), _same),
-        Type("integer", "integer", "int32", _between(INT32_MIN, INT32_MAX), _same),
-        Type("bigint", "bigint", "int32 where it fits, else int64", _BIG, integer),
-        Type("long", "bigint", "int64", _BIG, Int64),
-        Type("double", "double precision", "double", _double, float),
+        Type(
+            "objectid",
+            "text",
+            "ObjectId",
+            lambda value: str(value) if type(value) is ObjectId else None,
+            _object_id,
+            native={ObjectId: str},
+        ),
+        Type("text", "text", "string", _text, _same, native={str: _text}),
+        Type("boolean", "boolean", "boolean", _of(bool), _same, native={bool: _same}),
+        Type("integer", "integer", "int32", _between(INT32_MIN, INT32_MAX), _same, native={int: _same}),
+        Type("bigint", "bigint", "int32 where it fits, else int64", _BIG, integer, native={int: _same}),
+        Type("long", "bigint", "int64", _BIG, Int64, native={Int64: int}),
+        Type("double", "double precision", "double", _double, float, native={float: _finite}),
         Type("number", "double precision", "int32 where it is one, else double", _double, _number),
         Type("numeric", "numeric", "Decimal128", _numeric, _decimal),
-        Type("timestamptz", "timestamptz(3)", "date", _instant, _bson_date),
+        Type("timestamptz", "timestamptz(3)", "date", _instant, _bson_date, native={datetime: _utc}),
         Type("date", "date", "date at midnight in UTC", _date, _bson_date),
         Type("uuid", "uuid", "binary, subtype 4", _uuid, lambda shown: Binary(shown.bytes, 4)),
-        Type("bytea", "bytea", "binary, subtype 0", _of(bytes), _same),
+        Type("bytea", "bytea", "binary, subtype 0", _of(bytes), _same, native={bytes: _same}),
         Type("jsonb", "jsonb", "any", lambda value: Json(to_json(value)), lambda shown: from_json(shown.value), True),
     )
 }
