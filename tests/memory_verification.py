@@ -228,6 +228,9 @@ class MemoryRounds:
     async def done(self, turn: Turn) -> None:
         await self.passes.end(turn.checkpoint)
 
+    async def copies(self) -> dict[int, tuple[str, bool]]:
+        return {}
+
     async def ages(self) -> dict[int, float]:
         return {}
 

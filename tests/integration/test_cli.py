@@ -173,7 +173,13 @@ class TestStatus:
     def test_healthy(self, installed):
         report = json.loads(installed.run("status", "--json"))
         assert report["status"] == "healthy"
-        assert report["sync"] == {"queueSize": 0, "syncLagSeconds": 0, "failedEvents": 0, "deferredDeletes": 0}
+        assert report["sync"] == {
+            "queueSize": 0,
+            "syncLagSeconds": 0,
+            "failedEvents": 0,
+            "deferredDeletes": 0,
+            "heldByCopy": 0,
+        }
         assert report["lanes"] == {"owned": 0, "free": 64, "total": 64}
         assert {name: d["state"] for name, d in report["databases"].items()} == {
             "postgresql": "connected",
@@ -202,7 +208,7 @@ class TestStatus:
         installed.sql("UPDATE syncline.outbox SET at = now() - interval '1 hour'")
         installed.sql("INSERT INTO syncline.deferred (due, entity, lane, key) VALUES (now(), 1, 0, '2')")
         sync = json.loads(installed.run("status", "--json"))["sync"]
-        assert sync == {"queueSize": 0, "syncLagSeconds": 0, "failedEvents": 0, "deferredDeletes": 2}
+        assert sync == {"queueSize": 0, "syncLagSeconds": 0, "failedEvents": 0, "deferredDeletes": 2, "heldByCopy": 0}
 
     def test_parked_changes_are_failed_with_all_that_wait_behind_them(self, installed):
         park(installed, "1", changes=12)

@@ -117,6 +117,17 @@ def test_a_row_that_is_refused_is_named_and_the_status_says_so(copy: Copy) -> No
     assert "its changes wait for visit" in said
     notices = sorted((one["name"], one["entity"]) for one in copy.json("notices", "list")["notices"])
     assert notices == [("Copying", "person"), ("Copying", "visit")]
+    copy.here.execute("UPDATE visit SET day = day + 1 WHERE person < 4")
+    copy.here.execute("UPDATE syncline.outbox SET at = at - interval '1 hour'")
+    waits = copy.json("status", status=1)
+    assert waits["sync"] == {
+        "queueSize": 0,
+        "syncLagSeconds": 0,
+        "failedEvents": 0,
+        "deferredDeletes": 0,
+        "heldByCopy": 6,
+    }
+    assert {alert["name"] for alert in waits["alerts"]} == {"Copying"}, "what waits for a copy is not late"
     for command in ("backfill", "verify"):
         assert "visit: its table is being copied" in copy.refused(command, "visit")
     assert copy("copy", "--cancel").startswith("given up: visit\nrows may be missing")

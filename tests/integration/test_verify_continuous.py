@@ -89,6 +89,34 @@ async def test_every_entity_is_verified_once_in_a_period(pair):
         await until(lambda: pair.sql(turn) == [(0,)], seconds=30, what="nobody's turn")
 
 
+async def test_a_table_that_is_being_copied_has_its_turn_when_it_is_copied(pair):
+    """What is missing there meanwhile is no damage."""
+    pair.docs.items.delete_many({})
+    pair.sql("INSERT INTO syncline.copy (entity) SELECT id FROM syncline.entity WHERE name = 'items'")
+    async with running(verifier(pair, period=timedelta(microseconds=1))):
+        assert {name for name, _ in await certificates(pair, 3)} == {"others"}
+        pair.sql("UPDATE syncline.copy SET copied_at = clock_timestamp()")
+        await until(lambda: ("items", "divergent") in pair.sql(CERTIFICATES), what="its turn")
+
+
+async def test_a_pass_during_which_its_table_was_copied_proves_nothing(pair, monkeypatch):
+    """It is begun again: it may have seen half of the rows."""
+    run, copied = Pass.run, []
+
+    async def beside_a_copy(self):
+        report = await run(self)
+        if not copied:
+            copied.append(self)
+            pair.sql("INSERT INTO syncline.copy (entity, copied_at) SELECT id, now() FROM syncline.entity")
+        return report
+
+    monkeypatch.setattr(Pass, "run", beside_a_copy)
+    async with running(verifier(pair)):
+        assert sorted(await certificates(pair, 2)) == [("items", "equal"), ("others", "equal")]
+    before = "SELECT count(*) FROM syncline.certificate WHERE as_of < (SELECT max(copied_at) FROM syncline.copy)"
+    assert pair.sql(before) == [(0,)]
+
+
 async def test_divergence_is_told_until_a_pass_proves_equality_and_nothing_is_repaired(pair):
     pair.docs.others.delete_one({"_id": 7})
     async with running(verifier(pair, period=timedelta(microseconds=1))):

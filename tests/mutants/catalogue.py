@@ -3041,6 +3041,25 @@ MUTANTS: Sequence[Mutant] = (
         [f"{ONE_LINK}::test_of_two_at_once_one_has_it"],
     ),
     Mutant(
+        "verified-while-it-is-copied",
+        "a worker verifies a table that is being copied",
+        [Swap("syncline/verify/continuous.py", "Continuous._is_ready", "not under_way", "True")],
+        [f"{TESTS}/test_verify_continuous.py::test_a_table_that_is_being_copied_has_its_turn_when_it_is_copied"],
+    ),
+    Mutant(
+        "proved-by-half-a-copy",
+        "a pass during which its table was copied counts",
+        [
+            Swap(
+                "syncline/verify/continuous.py",
+                "Continuous._verify",
+                "(await rounds.copies()).get(plan.id) == copies.get(plan.id)",
+                "True",
+            )
+        ],
+        [f"{TESTS}/test_verify_continuous.py::test_a_pass_during_which_its_table_was_copied_proves_nothing"],
+    ),
+    Mutant(
         "tasks-on-the-wrong-side",
         "a sweep of a TRUNCATE runs although the way back serves",
         [Swap("syncline/backfill/permit.py", "Permit.need", "self._reverse is None", "True")],

@@ -86,6 +86,7 @@ def _parts(found: Status) -> Iterator[Text]:
         yield Text(
             f"queue {m.queue_size:,}, lag {m.lag_seconds:.1f} s, failed {m.failed_events:,}, "
             f"second deletes {m.deferred_deletes:,}"
+            + (f", until their tables are copied {m.held_by_copy:,}" if m.held_by_copy else "")
         )
         yield Text(f"lanes {found.lanes['owned']} of {found.lanes['total']} owned")
     for alert in found.alerts:

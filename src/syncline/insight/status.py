@@ -43,6 +43,8 @@ class Measures:
     """Parked changes, those that wait behind them included."""
     deferred_deletes: int
     """Second deletes that wait for the grace time; they count in none of the above."""
+    held_by_copy: int = 0
+    """Changes that wait until their table is copied; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Status:
         summary = self.summary()
         summary["databases"] = Named({name: state.as_dict() for name, state in self.databases.items()})
         summary["sync"]["deferredDeletes"] = self.measures.deferred_deletes if self.measures else None
+        summary["sync"]["heldByCopy"] = self.measures.held_by_copy if self.measures else None
         detail = {
             "lanes": dict(self.lanes),
             "workers": self.workers,

@@ -29,10 +29,16 @@ SELECT syncline.lane_of(%(entity)s::smallint, k)::int FROM unnest(%(keys)s::text
 
 -- name: situation
 -- Queue size and lag as `syncline status` shows them (`measures`), and live workers.
-SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G') AS queue_size,
+SELECT (SELECT count(*) FROM syncline.outbox
+        WHERE hint <> 'G'
+          AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)) AS queue_size,
        coalesce(extract(epoch FROM clock_timestamp() - least(
-           (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1),
-           (SELECT min(created_at) FROM syncline.task WHERE reason = 'truncate'))), 0)::float8 AS lag_seconds,
+           (SELECT at FROM syncline.outbox
+            WHERE hint <> 'G'
+              AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
+            ORDER BY seq LIMIT 1),
+           (SELECT min(created_at) FROM syncline.task
+            WHERE reason = 'truncate' AND entity NOT IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)))), 0)::float8 AS lag_seconds,
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp())
 
 -- name: waiting
@@ -113,6 +119,9 @@ SET entity = %(entity)s, scope = %(scope)s, state = '{}', findings = '[]', start
     updated_at = clock_timestamp(), claimed_until = clock_timestamp() + %(ttl)s
 WHERE id = %(id)s AND claimed_by = %(owner)s
 RETURNING id
+
+-- name: copies
+SELECT entity, id::text, copied_at IS NULL FROM syncline.copy
 
 -- name: last_passes
 -- When each entity's newest full pass began, and how long ago that is in seconds.

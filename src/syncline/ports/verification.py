@@ -214,6 +214,10 @@ class Rounds(Protocol):
         """Tell how many seconds ago each entity's newest full pass began."""
         ...
 
+    async def copies(self) -> Mapping[int, tuple[str, bool]]:
+        """Tell which copy of an entity's table was the last one, and whether it is under way."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:

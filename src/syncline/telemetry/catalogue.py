@@ -50,6 +50,7 @@ SPECS = (
         "syncline_failed_events", Kind.GAUGE, Where.SCRAPE, "Parked changes, those that wait behind them included."
     ),
     Spec("syncline_deferred_deletes", Kind.GAUGE, Where.SCRAPE, "Deletes that wait to be done a second time."),
+    Spec("syncline_held_by_copy", Kind.GAUGE, Where.SCRAPE, "Changes that wait until their table is copied."),
     Spec(
         "syncline_status", Kind.GAUGE, Where.SCRAPE, "1 for the status of the whole, 0 for the other two.", ("status",)
     ),

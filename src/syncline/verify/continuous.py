@@ -31,6 +31,8 @@ SHARE = 0.8
 """Part of the period that passes are spread over; the rest is for what comes between."""
 
 Open = Callable[[], AbstractAsyncContextManager[Sides]]
+Copies = Mapping[int, tuple[str, bool]]
+"""By entity, which copy of its table was the last one, and whether it is under way."""
 
 
 class Continuous:
@@ -72,14 +74,15 @@ class Continuous:
         if turn is None:
             return False
         guard = await rounds.passes.guard()
+        copies = await rounds.copies()
         plan = self._plans.get(turn.entity)
-        if plan is None or turn.scope != scope_text(plan, Options(), guard) or self._stands_back(plan):
-            plan = await self._due(rounds)
+        if plan is None or turn.scope != _scope(plan, guard, copies) or not self._is_ready(plan, copies):
+            plan = await self._due(rounds, copies)
             if plan is None:
                 return False
-            turn = await rounds.begin(turn, plan, scope_text(plan, Options(), guard))
+            turn = await rounds.begin(turn, plan, _scope(plan, guard, copies))
         try:
-            await self._verify(sides, rounds, plan, turn)
+            await self._verify(sides, rounds, plan, turn, copies)
         except SynclineError as error:
             if error.retryable:
                 raise
@@ -88,27 +91,36 @@ class Continuous:
             await sides.source.certificates.warn(plan, Notice.VERIFY_FAILED, message)
         return True
 
-    async def _verify(self, sides: Sides, rounds: Rounds, plan: Plan, turn: Turn) -> None:
+    async def _verify(self, sides: Sides, rounds: Rounds, plan: Plan, turn: Turn, copies: Copies) -> None:
         check_mask(plan.projection)
         options = Options(rate=self._pace())
         recorder = Recorder(rounds.passes, plan, turn.scope, turn.checkpoint, None)
         report = await Pass(sides, plan, options, recorder=recorder).run()
-        await certify(sides, plan, report)
+        if (await rounds.copies()).get(plan.id) == copies.get(plan.id):  # else it may have seen a table half copied
+            await certify(sides, plan, report)
         await rounds.done(turn)
 
-    async def _due(self, rounds: Rounds) -> Plan | None:
+    async def _due(self, rounds: Rounds, copies: Copies) -> Plan | None:
         """Choose the entity that was not verified for the longest time, and for a period at least."""
         ages = await rounds.ages()
-        waiting = [plan for plan in self._plans.values() if not self._stands_back(plan)]
+        waiting = [plan for plan in self._plans.values() if self._is_ready(plan, copies)]
         oldest = max(waiting, key=lambda plan: ages.get(plan.id, float("inf")), default=None)
         if oldest is None or ages.get(oldest.id, float("inf")) < self._period:
             return None
         return oldest
 
-    def _stands_back(self, plan: Plan) -> bool:
-        return self._struck.get(plan.id, 0.0) > time.monotonic()
+    def _is_ready(self, plan: Plan, copies: Copies) -> bool:
+        """Tell whether it can be verified: neither did that fail just now, nor is its table being copied."""
+        under_way = plan.id in copies and copies[plan.id][1]
+        return not under_way and self._struck.get(plan.id, 0.0) <= time.monotonic()
 
     def _pace(self) -> float:
         """Spread all records over the period, as far as the rate allows."""
         records = sum(max(0, plan.projection.shape.estimated_rows) for plan in self._plans.values())
         return min(self._rate, max(SLOWEST, records / (SHARE * self._period)))
+
+
+def _scope(plan: Plan, guard: str, copies: Copies) -> str:
+    """Say what a pass is about; one from before a copy of the table is begun again."""
+    scope = scope_text(plan, Options(), guard)
+    return f"{scope} {copies[plan.id][0]}" if plan.id in copies else scope

@@ -125,3 +125,7 @@ class SqlRounds:
     async def ages(self) -> dict[int, float]:
         """Tell how many seconds ago each entity's newest full pass began."""
         return dict(await self._statements.all("last_passes"))
+
+    async def copies(self) -> Mapping[int, tuple[str, bool]]:
+        """Tell which copy of an entity's table was the last one, and whether it is under way."""
+        return {entity: (copy, under_way) for entity, copy, under_way in await self._statements.all("copies")}

@@ -84,7 +84,7 @@ function curves(state) {
   if (state.point) keep(state.point);
   const sync = state.sync;
   const common = { history: past, now: state.time, range };
-  plots.queue.show({ ...common, bounds: state.thresholds.queue, current: sync.queueSize, note: sync.deferredDeletes ? `and ${plural(sync.deferredDeletes, "second delete")} not yet due` : "changes on their way" });
+  plots.queue.show({ ...common, bounds: state.thresholds.queue, current: sync.queueSize, note: sync.heldByCopy ? `and ${plural(sync.heldByCopy, "change")} until their tables are copied` : sync.deferredDeletes ? `and ${plural(sync.deferredDeletes, "second delete")} not yet due` : "changes on their way" });
   plots.lag.show({ ...common, bounds: state.thresholds.lag, current: sync.syncLagSeconds, note: waits(state.recent?.latencyMs) });
   plots.rate.show({ ...common, current: state.rate, note: "records written to MongoDB" });
   const watched = state.time - state.watchedSince;
