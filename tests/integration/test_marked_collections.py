@@ -16,7 +16,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.synchronous.collection import Collection
 
-from syncline.capture.documents import AsyncMarkedCollection, MarkedCollection, wrap
+from syncline.capture.documents import AsyncMarkedCollection, MarkedCollection, wrap, writes
 from syncline.capture.documents.field import FLOOR
 from syncline.capture.documents.wrapped import AS_IT_IS, REFUSED
 from syncline.errors import UnmarkableError
@@ -241,6 +241,29 @@ def test_inserts_that_race_for_a_tombstone_have_one_winner(people):
     assert sorted(won) == list(range(20))
 
 
+@pytest.mark.parametrize(
+    ("filter_", "again"),
+    [
+        ({"_id": 1}, True),
+        ({"$and": [{"_id": {"$eq": 1}}]}, True),
+        ({"_id": 1, "a": 2}, False),
+        ({"_id": 1, "a": {"$gt": 2}}, False),
+    ],
+)
+def test_an_upsert_that_another_one_has_overtaken_is_tried_again_as_the_server_does(filter_, again):
+    """The server tries again where a filter is equality of a unique index's fields, but not with our condition beside it."""
+    details = {"keyPattern": {"_id": 1}, "keyValue": {"_id": 1}}
+    program = writes.update("update_one", filter_, {"$inc": {"n": 1}}, {"upsert": True})
+    first = next(program)
+    assert program.throw(DuplicateKeyError("E11000", 11000, details)).method == "find_one"
+    made_meanwhile = {"_id": 1, "_sync": {"v": 1, "mark": ObjectId()}}
+    if again:
+        assert program.send(made_meanwhile) == first
+    else:
+        with pytest.raises(DuplicateKeyError):
+            program.send(made_meanwhile)
+
+
 def test_an_inserted_document_gets_its_id_as_with_pymongo(people):
     documents: list[dict[str, Any]] = [{"a": 1}, {"a": 2}, {"a": 3}]
     assert people.insert_one(documents[0]).inserted_id == documents[0]["_id"]
@@ -329,6 +352,30 @@ def test_marks_and_foreign_documents_are_found_by_small_indexes(shown):
         plan = str(shown.bare.find(filter_).explain()["queryPlanner"]["winningPlan"])
         assert "IXSCAN" in plan
         assert "COLLSCAN" not in plan
+
+
+def test_an_examination_names_what_is_in_the_way_and_what_to_do(people):
+    people.prepare_marks()
+    people.create_index("email", unique=True, **PARTIAL)
+    people.insert_many([{"_id": ObjectId(), "a": 2}, {"_id": "plain", "a": 3}])
+    assert people.examine() == []
+    people.bare.create_index([("a", 1), ("b", 1)], unique=True)
+    people.bare.drop_index("syncline_marks")
+    people.insert_one({"_id": str(ObjectId()), "a": 1})
+    strict = {"$jsonSchema": {"properties": {"a": {}, "_id": {}}, "additionalProperties": False}}
+    closed = wrap(people.bare.database.create_collection("closed", validator=strict))
+    capped = wrap(people.bare.database.create_collection("capped", capped=True, size=4096))
+    told = "\n".join([*people.examine(), *closed.examine(), *capped.examine()])
+    for expected in (
+        'a_1_b_1 takes one tombstone only; make it anew with partialFilterExpression={"a"',
+        "syncline_marks is missing; call prepare_marks()",
+        'declare `id = "any"`',
+        "the validator may refuse tombstones",
+        "knows no _sync",
+        "no plain collection (capped)",
+    ):
+        assert expected in told
+    assert 'declare `id = "any"`' not in "\n".join(people.examine(typed_ids=False))
 
 
 async def test_async_collections_are_wrapped_by_the_same_core(mongo_url, mongo_db):

@@ -74,6 +74,8 @@ FATES = "tests/unit/test_bson_types.py"
 IN_TABLES = f"{TESTS}/test_document_tables.py"
 DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
+PUMP = f"{TESTS}/test_document_pump.py"
+ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 GATE = f"{TESTS}/test_switch_gate.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
@@ -3289,6 +3291,96 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{TESTS}/test_schema_commands.py::test_each_thing_that_is_wrong_is_said_with_the_statement_that_mends_it"],
+    ),
+    Mutant(
+        "documents-races-are-errors",
+        "an upsert that another one has overtaken is a duplicate",
+        [Swap(f"{DOCUMENTS}/obstacles.py", "obstacle", "filter_ is not None and asks_for(filter_, index)", "False")],
+        [f"{MARKED}::test_an_upsert_that_another_one_has_overtaken_is_tried_again_as_the_server_does"],
+    ),
+    Mutant(
+        "documents-cleared-unasked",
+        "a mark is cleared, whichever it is by now",
+        [
+            Swap(
+                f"{MONGO}/marked.py",
+                "_still",
+                '{"_id": {"$eq": document.id}, MARK: ObjectId(document.mark)}',
+                '{"_id": {"$eq": document.id}}',
+            )
+        ],
+        [f"{PUMP}::test_a_mark_that_came_after_the_reading_is_not_cleared"],
+    ),
+    Mutant(
+        "documents-any-version-is-written",
+        "a late state is written over a newer one",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.sql",
+                "take",
+                "WHERE k.version < excluded.version",
+                "WHERE k.version IS NOT NULL",
+            )
+        ],
+        [f"{PUMP}::test_a_late_carrier_brings_back_nothing"],
+    ),
+    Mutant(
+        "documents-an-equal-version-is-applied",
+        "an equal version of another write counts as applied",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.py",
+                "_judged",
+                "mark == one.document.mark",
+                "mark == one.document.mark or version == one.document.version",
+            )
+        ],
+        [f"{PUMP}::test_a_version_that_came_back_is_raised_and_not_taken_for_done"],
+    ),
+    Mutant(
+        "documents-any-number-of-the-link",
+        "what was read before a restore is written after it",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.py",
+                "VersionedRows._written",
+                "await self._number(connection) != number",
+                "False",
+            )
+        ],
+        [f"{PUMP}::test_under_another_number_of_the_link_nothing_is_written"],
+    ),
+    Mutant(
+        "documents-never-raised",
+        "a refused document keeps its version",
+        [
+            Swap(
+                "syncline/relay/documents/pump.py",
+                "DocumentPump._carry",
+                "await self._source.raise_above(collection, by[Fate.REFUSED])",
+                "pass",
+            )
+        ],
+        [f"{PUMP}::test_a_version_that_came_back_is_raised_and_not_taken_for_done"],
+    ),
+    Mutant(
+        "documents-walked-by-mark",
+        "of many documents with one mark only a batch is carried",
+        [
+            Swap(
+                f"{MONGO}/marked.py",
+                "MongoMarkedDocuments.pages",
+                "marked.sort(MARK, 1)",
+                "marked.sort(MARK, 1).limit(size)",
+            )
+        ],
+        [f"{PUMP}::test_more_documents_of_one_mark_than_a_batch_are_all_carried_in_one_walk"],
+    ),
+    Mutant(
+        "documents-low-versions-are-carried",
+        "a version that no clock has given goes to the other side",
+        [Swap(f"{MONGO}/marked.py", "MongoMarkedDocuments._drawn", "one.version < FLOOR", "False")],
+        [f"{PUMP}::test_a_low_version_is_drawn_before_it_is_carried"],
     ),
 )
 

@@ -147,7 +147,7 @@ class _Group:
             done = yield from revive_inserted(one.user._doc, refusal, error, options)
             self._total["nInserted"] += done
             return not done
-        found = yield from obstacle(refusal, error, options)
+        found = yield from obstacle(refusal, error, options, one.user._filter if one.user._upsert else None)
         if found is None:
             return True
         if not isinstance(one.user, ReplaceOne) and one.user._array_filters:

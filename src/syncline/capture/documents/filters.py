@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from re import Pattern
 from typing import Any
 
@@ -54,6 +54,13 @@ def _equal(condition: Any) -> list[Any]:
         if isinstance(values, list | tuple) and len(values) == 1 and not isinstance(values[0], Regex | Pattern):
             return [] if isinstance(values[0], Mapping) and is_operators(values[0]) else [values[0]]
     return []
+
+
+def asks_for(filter_: Mapping[str, Any], fields: Collection[str]) -> bool:
+    """Tell whether a filter is nothing but equalities of just these fields."""
+    parts = filter_["$and"] if filter_.keys() == {"$and"} else [filter_]
+    equal = equalities(filter_)
+    return equal.keys() == set(fields) and sum(map(len, parts)) == len(equal)
 
 
 def is_operators(value: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from syncline.capture.documents.field import DELETED, FIELD, TOMBSTONE
+from syncline.capture.documents.filters import asks_for
 from syncline.capture.documents.programs import Call, Program
 from syncline.capture.documents.updates import tombstone
 from syncline.errors import UnmarkableError
@@ -33,16 +34,23 @@ def own(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("session", "comment") if options.get(name) is not None}
 
 
-def obstacle(refusal: Exception, details: Mapping[str, Any], options: Mapping[str, Any]) -> Program[Tombstone | None]:
+def obstacle(
+    refusal: Exception, details: Mapping[str, Any], options: Mapping[str, Any], filter_: Any = None
+) -> Program[Tombstone | None]:
     """Find the tombstone in the way; None: there is nothing any more, try again.
+
+    ``filter_`` is an upsert's. Where it asks for just the values of a unique index, somebody else has inserted
+    meanwhile, and the next try will match: the server itself tries again then, but not with our condition beside it.
 
     Raises:
         Exception: ``refusal`` itself, when a document is in the way.
 
     """
-    values = details.get("keyValue") or {}
-    if list(details.get("keyPattern") or ()) != ["_id"]:
-        yield from _strip(refusal, values, options)
+    values, index = details.get("keyValue") or {}, list(details.get("keyPattern") or ())
+    raced = filter_ is not None and asks_for(filter_, index)
+    if index != ["_id"]:
+        if not raced:
+            yield from _strip(refusal, values, options)
         return None
     transaction = getattr(options.get("session"), "in_transaction", False)
     found = yield Call("find_one", ({"_id": {"$eq": values.get("_id")}},), {} if transaction else own(options))
@@ -50,6 +58,8 @@ def obstacle(refusal: Exception, details: Mapping[str, Any], options: Mapping[st
         return None
     ours = found.get(FIELD) or {}
     if not isinstance(ours, Mapping) or "deleted" not in ours:
+        if raced and not transaction:
+            return None
         raise refusal
     if transaction:
         raise UnmarkableError(

@@ -11,6 +11,7 @@ from pymongo.synchronous.collection import Collection
 
 from syncline.capture.documents import bulk, writes
 from syncline.capture.documents.aggregations import hidden
+from syncline.capture.documents.examination import examined
 from syncline.capture.documents.field import MARK, TOMBSTONE, refuse_ours
 from syncline.capture.documents.filters import live
 from syncline.capture.documents.indexes import MARKS, UNMARKED, require_admitting
@@ -172,6 +173,10 @@ class MarkedCollection:
         for index in indexes:
             require_admitting(index.document["key"], index.document)
         return self.bare.create_indexes(indexes, **options)
+
+    def examine(self, *, typed_ids: bool = True) -> Any:
+        """List what is in the way of marking this collection, each with what to do; empty when nothing is."""
+        return self._run(self.bare, examined(typed_ids=typed_ids))
 
     def prepare_marks(self) -> Any:
         """Create the two small indexes by which a relay finds marks; once, before the first write."""

@@ -93,7 +93,9 @@ def _update(
         except DuplicateKeyError as refusal:
             if last:
                 raise
-            found = yield from obstacle(refusal, refusal.details or {}, options)
+            found = yield from obstacle(
+                refusal, refusal.details or {}, options, filter_ if options.get("upsert") else None
+            )
             if found is not None:
                 done = yield from revive_upserted("update_one", found, marked, begins, options)
                 if done.matched_count:
@@ -165,7 +167,9 @@ def _find_and_modify(
         except DuplicateKeyError as refusal:
             if last:
                 raise
-            found = yield from obstacle(refusal, refusal.details or {}, options)
+            found = yield from obstacle(
+                refusal, refusal.details or {}, options, filter_ if options.get("upsert") else None
+            )
             if found is not None:
                 after = {**asked, "return_document": ReturnDocument.AFTER}
                 done = yield from revive_upserted("find_one_and_update", found, marked, begins, after)

@@ -1,0 +1,61 @@
+"""What of a collection is not ready to be a source, each with what to do; as a program, for both kinds of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from syncline.capture.documents.field import DELETED, FIELD
+from syncline.capture.documents.indexes import MARKS, UNMARKED, admits_tombstones
+from syncline.capture.documents.programs import Call, Program
+
+_CHARACTERS = "^[0-9a-f]{24}$"
+
+
+def examined(*, typed_ids: bool = True) -> Program[list[str]]:
+    """Look at indexes, the validator and the keys; an empty list: all is well.
+
+    ``typed_ids`` also reads every ``_id`` that is text, by the index.
+    """
+    indexes = yield Call("index_information", ())
+    options = yield Call("options", ())
+    problems = [*_of_indexes(indexes), *_of_options(options)]
+    if typed_ids:
+        text = {"_id": {"$type": "string", "$regex": _CHARACTERS}, DELETED: {"$exists": False}}
+        looks = yield Call("find_one", (text, {"_id": 1}))
+        objects = yield Call("find_one", ({"_id": {"$type": "objectId"}}, {"_id": 1}))
+        if looks and objects:
+            problems.append(
+                f"some _id are ObjectIds, and {looks['_id']!r} is the text of one: two keys, one where ids are text;"
+                ' declare `id = "any"`'
+            )
+    return problems
+
+
+def _of_indexes(indexes: Mapping[str, Any]) -> Iterator[str]:
+    for name, index in indexes.items():
+        fields = [field for field, _ in index["key"]]
+        if not admits_tombstones(fields, index):
+            yield (
+                f"the unique index {name} takes one tombstone only; make it anew with"
+                f' partialFilterExpression={{"{fields[0]}": {{"$exists": True}}}}'
+            )
+    for ours in (MARKS, UNMARKED):
+        if ours["name"] not in indexes:
+            yield f"the index {ours['name']} is missing; call prepare_marks()"
+
+
+def _of_options(options: Mapping[str, Any]) -> Iterator[str]:
+    for kind in ("timeseries", "capped", "viewOn"):
+        if options.get(kind):
+            yield f"it is no plain collection ({kind}): its documents cannot be marked"
+    validator = options.get("validator") or {}
+    if validator and not _admits(validator):
+        yield f'the validator may refuse tombstones; admit them: {{"$or": [{{"{DELETED}": true}}, …]}}'
+    schema = validator.get("$jsonSchema") or {}
+    if schema.get("additionalProperties") is False and FIELD not in schema.get("properties", {}):
+        yield f"the validator's schema knows no {FIELD}, and forbids what it does not know"
+
+
+def _admits(validator: Mapping[str, Any]) -> bool:
+    return any(isinstance(one, Mapping) and DELETED in one for one in validator.get("$or", ()))

@@ -1,0 +1,157 @@
+"""Marked documents in a MongoDB; see ``syncline.capture.documents`` for the field."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from bson import ObjectId
+from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+
+from syncline.capture.documents.field import DELETED, DRAWN, FIELD, FLOOR, MARK, VERSION, drawn, undrawn
+from syncline.capture.documents.indexes import MARKS, UNMARKED
+from syncline.capture.documents.obstacles import DUPLICATE
+from syncline.engines.mongo.stored import RAW
+from syncline.engines.mongo.writes import DURABLE
+from syncline.errors import SourceError, SourceUnavailableError
+from syncline.model.strict_bson import AS_STORED, decoded, encoded, id_of, spans
+from syncline.ports.documents import MarkedDocument, Outcome
+
+_NAME = FIELD.encode()
+_MARKED: Mapping[str, Any] = MappingProxyType({MARK: {"$exists": True}})
+_NO_SUCH_INDEX = 2
+
+
+class MongoMarkedDocuments:
+    """The marked documents of a database; implements ``syncline.ports.documents.MarkedDocuments``."""
+
+    def __init__(self, database: AsyncDatabase[Any]) -> None:
+        self._database = database
+
+    def _collection(self, name: str) -> AsyncCollection[Any]:
+        return self._database[name].with_options(write_concern=DURABLE)
+
+    async def pages(self, collection: str, size: int) -> AsyncIterator[Sequence[MarkedDocument]]:
+        """Walk the index of marks, a batch of the server's at a time; many documents may have one mark."""
+        with _translated():
+            await self._adopt(collection, size)
+            marked = self._collection(collection).find_raw_batches(_MARKED, hint=MARKS["name"], batch_size=size)
+            async for batch in marked.sort(MARK, 1):
+                yield await self._drawn(collection, _documents(batch))
+
+    async def _drawn(self, collection: str, found: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
+        """Draw versions from the server's clock, under the marks that are there; once for each."""
+        low = [one.id for one in found if one.version < FLOOR]
+        if not low:
+            return found
+        which = {"_id": {"$in": low}, **_MARKED}
+        await self._collection(collection).update_many({**which, VERSION: {"$lt": FLOOR}}, [{"$set": {VERSION: DRAWN}}])
+        again = self._collection(collection).find_raw_batches(which)
+        read = [one async for batch in again for one in _documents(batch)]
+        return [one for one in (*found, *read) if one.version >= FLOOR]
+
+    async def _adopt(self, collection: str, limit: int) -> None:
+        """Give our field to documents of writers who do not know of it."""
+        unmarked = self._collection(collection)
+        raw = unmarked.with_options(RAW).find({FIELD: None}, {"_id": 1}, hint=UNMARKED["name"]).limit(limit)
+        ids = [one["_id"] for one in await raw.to_list()]
+        if ids:
+            await unmarked.update_many({"_id": {"$in": ids}, FIELD: None}, [{"$set": {FIELD: drawn()}}])
+
+    async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
+        """Compare the mark, in the statement that clears it."""
+        writes: list[Any] = [
+            DeleteOne({**_still(one), DELETED: True})
+            if one.deleted
+            else UpdateOne({**_still(one), DELETED: {"$exists": False}}, {"$unset": {MARK: ""}})
+            for one in documents
+        ]
+        await self._write(collection, writes)
+
+    async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
+        """Draw a version above the other side's, and a mark."""
+        await self._write(
+            collection,
+            [
+                UpdateOne(
+                    _still(one.document),
+                    [{"$set": {VERSION: {"$max": [one.version + 1, DRAWN]}, MARK: ObjectId()}}],
+                )
+                for one in refused
+            ],
+        )
+
+    async def mark_all(self, collection: str) -> int:
+        """Give every document a new mark and a higher version: the other side, or this one, was restored."""
+        with _translated():
+            marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
+            return (await self._collection(collection).update_many({}, marked)).matched_count
+
+    async def bury(self, collection: str, ids: Sequence[Any]) -> int:
+        """Insert tombstones for keys that have no document; one that is there, or comes meanwhile, stays."""
+        with _translated():
+            found = await self._collection(collection).distinct("_id", {"_id": {"$in": list(ids)}})
+            there = {
+                encoded({"": id_}) for id_ in found
+            }  # to Python True is 1; a key that is there otherwise is refused
+            buried = [id_ for id_ in ids if encoded({"": id_}) not in there]
+            gone = [InsertOne({"_id": id_, FIELD: {**undrawn(), "deleted": True}}) for id_ in buried]
+            try:
+                return (
+                    (await self._collection(collection).bulk_write(gone, ordered=False)).inserted_count if gone else 0
+                )
+            except BulkWriteError as error:
+                if any(one["code"] != DUPLICATE for one in error.details["writeErrors"]):
+                    raise
+                return int(error.details["nInserted"])
+
+    async def _write(self, collection: str, writes: list[Any]) -> None:
+        if writes:
+            with _translated():
+                await self._collection(collection).bulk_write(writes, ordered=False)
+
+
+def _still(document: MarkedDocument) -> dict[str, Any]:
+    return {"_id": {"$eq": document.id}, MARK: ObjectId(document.mark)}
+
+
+def _documents(batch: bytes) -> list[MarkedDocument]:
+    found, at = [], 0
+    while at < len(batch):
+        size = int.from_bytes(batch[at : at + 4], "little")
+        found.append(_document(batch[at : at + size]))
+        at += size
+    return found
+
+
+def _document(raw: bytes) -> MarkedDocument:
+    """Take a stored document apart: ours, and the user's bytes as they are."""
+    fields, ours = bytearray(), b""
+    for _, name, start, stop in spans(raw):
+        if name == _NAME:
+            ours = raw[start:stop]
+        else:
+            fields += raw[start - len(name) - 2 : stop]
+    body = (len(fields) + 5).to_bytes(4, "little") + fields + b"\0"
+    field = decoded(ours)
+    id_ = decoded(id_of(body), AS_STORED)["_id"]
+    return MarkedDocument(id_, str(field["mark"]), int(field["v"]), "deleted" in field, body)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code == _NO_SUCH_INDEX and "hint" in str(error):
+            raise SourceError(
+                "a collection lacks the indexes by which its marks are found", hint="wrap(collection).prepare_marks()"
+            ) from error
+        raise SourceUnavailableError(f"MongoDB refused: {error._message} (code {error.code})") from error  # noqa: SLF001
+    except PyMongoError as error:
+        raise SourceUnavailableError(f"MongoDB: {str(error).split(', Timeout:')[0]}") from error

@@ -1,0 +1,208 @@
+"""Rows of documents in a PostgreSQL, each under the version of its document: ``ports.documents.DocumentRows``.
+
+A batch is one transaction: the link's number is compared under a lock, then the versions are raised, and only the rows
+of those that were raised are written. What PostgreSQL refuses for a row is halved until the record is alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from syncline.engines.postgres.documents.rows import DocumentTables
+from syncline.engines.postgres.documents.texts import from_text, to_text
+from syncline.engines.postgres.target.refusals import is_of_rows
+from syncline.engines.postgres.target.session import Connection, as_ours, connect, first_line, is_over, translated
+from syncline.errors import MappingError
+from syncline.model.documents import DocumentMapping, Rows
+from syncline.model.documents.types import ID_TYPES
+from syncline.ports.documents import Fate, MarkedDocument, Outcome
+from syncline.postgres.sql import blocks
+
+_MADE = ("schema", "comment", "link", "first", "key_version", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A document whose key and rows are known."""
+
+    document: MarkedDocument
+    key: Any
+    rows: Rows | None
+
+    @property
+    def id(self) -> str:
+        return to_text(self.key) or ""
+
+
+class VersionedRows:
+    """The rows of collections in a database, over one session.
+
+    Args:
+        url: the PostgreSQL.
+        mappings: of the collections.
+        seconds: limit of a statement.
+
+    """
+
+    def __init__(self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 10.0) -> None:
+        self._url, self._seconds = url, seconds
+        self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
+        self._session: Connection | None = None
+        self._sql: Mapping[str, str] = blocks("versions.sql", __package__ or "")
+
+    async def prepare(self) -> None:
+        """Make what is kept of keys; idempotent."""
+        connection = await self._connection()
+        with translated():
+            async with connection.transaction():
+                await connection.execute(self._sql["alone"])
+                for name in _MADE:
+                    await connection.execute(self._sql[name])
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _connection(self) -> Connection:
+        if self._session is None or is_over(self._session):
+            self._session = await connect(self._url, connect_seconds=5, statement_seconds=self._seconds)
+        return self._session
+
+    async def number(self) -> int:
+        """Read the link's number."""
+        connection = await self._connection()
+        with translated():
+            return await self._number(connection)
+
+    async def _number(self, connection: Connection) -> int:
+        row = await (await connection.execute(self._sql["number"])).fetchone()
+        return int(row[0]) if row else 0
+
+    async def renumber(self) -> int:
+        """Give the link a new number, when everybody who has entered under the old one has ended."""
+        connection = await self._connection()
+        with translated():
+            async with connection.transaction():
+                return await self._renumber(connection)
+
+    async def _renumber(self, connection: Connection) -> int:
+        await connection.execute(self._sql["alone"])
+        row = await (await connection.execute(self._sql["renumber"])).fetchone()
+        return int(row[0]) if row else 0
+
+    async def forget(self, collection: str, keys: Mapping[str, int]) -> int:
+        """Forget deleted keys, by the versions that were read, under a new number: of none has MongoDB a document."""
+        connection = await self._connection()
+        with translated():
+            async with connection.transaction():
+                await self._renumber(connection)
+                given = {"collection": collection, "ids": list(keys), "versions": list(keys.values())}
+                return (await connection.execute(self._sql["forget"], given)).rowcount
+
+    async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
+        """Walk the keys that have rows."""
+        kind = ID_TYPES[self._tables[collection].mapping.collection.id]
+        given: dict[str, Any] = {"collection": collection, "after": "", "size": size}
+        while True:
+            connection = await self._connection()
+            with translated():
+                found = [row[0] for row in await (await connection.execute(self._sql["keys"], given)).fetchall()]
+            if not found:
+                return
+            yield [kind.stand_for(from_text(kind, text)) for text in found]
+            given["after"] = found[-1]
+
+    async def put(self, collection: str, documents: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:
+        """Write what can become rows; see ``syncline.ports.documents.DocumentRows.put``."""
+        outcomes: list[Outcome] = []
+        ready: list[_Ready] = []
+        for document in documents:
+            try:
+                ready.append(self._ready(collection, document))
+            except MappingError as error:
+                fate = Fate.APPLIED if document.deleted else Fate.REJECTED  # of such a key there are no rows
+                outcomes.append(Outcome(document, fate, reason="" if document.deleted else str(error)))
+        outcomes += await self._halved(collection, ready, number)
+        await self._note(collection, outcomes)
+        return outcomes
+
+    def _ready(self, collection: str, document: MarkedDocument) -> _Ready:
+        mapping = self._tables[collection].mapping
+        rows = None if document.deleted else mapping.rows(document.body)
+        return _Ready(document, mapping.key_of(document.id), rows)
+
+    async def _halved(self, collection: str, ready: Sequence[_Ready], number: int) -> list[Outcome]:
+        if not ready:
+            return []
+        connection = await self._connection()
+        try:
+            async with connection.transaction():
+                return await self._written(connection, collection, ready, number)
+        except psycopg.Error as error:
+            if not is_of_rows(error) or is_over(connection):
+                raise as_ours(error) from error
+            if len(ready) == 1:
+                return [Outcome(ready[0].document, Fate.REJECTED, reason=first_line(error))]
+        half = len(ready) // 2
+        return [
+            *await self._halved(collection, ready[:half], number),
+            *await self._halved(collection, ready[half:], number),
+        ]
+
+    async def _written(
+        self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
+    ) -> list[Outcome]:
+        await connection.execute(self._sql["enter"])
+        if await self._number(connection) != number:
+            return [Outcome(one.document, Fate.LATE) for one in ready]
+        given = {
+            "collection": collection,
+            "ids": [one.id for one in ready],
+            "versions": [one.document.version for one in ready],
+            "marks": [one.document.mark for one in ready],
+            "deleted": [one.document.deleted for one in ready],
+        }
+        taken = {row[0] for row in await (await connection.execute(self._sql["take"], given)).fetchall()}
+        tables = self._tables[collection]
+        await tables.delete(connection, [one.key for one in ready if one.id in taken and one.rows is None])
+        await tables.write(connection, [one.rows for one in ready if one.id in taken and one.rows is not None])
+        left = {"collection": collection, "ids": [one.id for one in ready if one.id not in taken]}
+        there = await (await connection.execute(self._sql["there"], left)).fetchall() if left["ids"] else []
+        found = {row[0]: (row[1], row[2]) for row in there}
+        return [_judged(one, taken, found) for one in ready]
+
+    async def _note(self, collection: str, outcomes: Sequence[Outcome]) -> None:
+        """Keep what was rejected where people look, and forget what was settled."""
+        connection = await self._connection()
+        rejected = [one for one in outcomes if one.fate is Fate.REJECTED]
+        settled = [_shown(one.document) for one in outcomes if one.fate is Fate.APPLIED]
+        with translated():
+            if settled:
+                await connection.execute(self._sql["settled"], {"collection": collection, "ids": settled})
+            if rejected:
+                given = {
+                    "collection": collection,
+                    "ids": [_shown(one.document) for one in rejected],
+                    "marks": [one.document.mark for one in rejected],
+                    "reasons": [one.reason.replace("\0", "\\0") for one in rejected],
+                }
+                await connection.execute(self._sql["reject"], given)
+
+
+def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) -> Outcome:
+    if one.id in taken:
+        return Outcome(one.document, Fate.APPLIED)
+    version, mark = found[one.id]
+    if mark == one.document.mark:
+        return Outcome(one.document, Fate.APPLIED)
+    return Outcome(one.document, Fate.REFUSED, version)
+
+
+def _shown(document: MarkedDocument) -> str:
+    """Say an ``_id`` of any type, so that an ObjectId and its characters are two."""
+    return str(ID_TYPES["any"].show(document.id))

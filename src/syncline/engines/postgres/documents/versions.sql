@@ -1,0 +1,93 @@
+-- What a PostgreSQL keeps of documents whose rows it has: the version of each key, and the number of the link.
+
+-- name: schema
+CREATE SCHEMA IF NOT EXISTS syncline_documents
+
+-- name: comment
+COMMENT ON SCHEMA syncline_documents IS 'Versions of documents whose rows Syncline keeps in this database'
+
+-- name: link
+-- The number that whoever writes compares; a restore, or forgetting deleted keys, gives it a new one.
+CREATE TABLE IF NOT EXISTS syncline_documents.link (
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    number bigint NOT NULL DEFAULT 1
+)
+
+-- name: first
+INSERT INTO syncline_documents.link DEFAULT VALUES ON CONFLICT DO NOTHING
+
+-- name: key_version
+CREATE TABLE IF NOT EXISTS syncline_documents.key_version (
+    collection text NOT NULL,
+    mongo_id text NOT NULL,
+    version bigint NOT NULL,
+    mark text NOT NULL,
+    deleted boolean NOT NULL,
+    PRIMARY KEY (collection, mongo_id)
+)
+
+-- name: rejected
+CREATE TABLE IF NOT EXISTS syncline_documents.rejected (
+    collection text NOT NULL,
+    mongo_id text NOT NULL,
+    mark text NOT NULL,
+    reason text NOT NULL,
+    attempts integer NOT NULL DEFAULT 1,
+    first_at timestamptz NOT NULL DEFAULT now(),
+    last_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, mongo_id)
+)
+
+-- name: enter
+-- "SYND" in ASCII. Whoever gives the link a new number waits until all who have entered have ended.
+SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1)
+
+-- name: number
+SELECT number FROM syncline_documents.link
+
+-- name: renumber
+-- In the transaction that holds the lock alone.
+UPDATE syncline_documents.link SET number = number + 1 RETURNING number
+
+-- name: alone
+SELECT pg_catalog.pg_advisory_xact_lock(1398361668, 1)
+
+-- name: take
+-- In the order of the keys, so that two who have the same ones do not wait for each other.
+INSERT INTO syncline_documents.key_version AS k (collection, mongo_id, version, mark, deleted)
+SELECT %(collection)s, u.id, u.version, u.mark, u.deleted
+FROM unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[], %(deleted)s::boolean[])
+     AS u (id, version, mark, deleted)
+ORDER BY u.id COLLATE "C"
+ON CONFLICT (collection, mongo_id) DO UPDATE
+SET version = excluded.version, mark = excluded.mark, deleted = excluded.deleted
+WHERE k.version < excluded.version
+RETURNING k.mongo_id
+
+-- name: there
+SELECT k.mongo_id, k.version, k.mark FROM syncline_documents.key_version AS k
+WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[])
+
+-- name: keys
+SELECT k.mongo_id FROM syncline_documents.key_version AS k
+WHERE k.collection = %(collection)s AND NOT k.deleted AND k.mongo_id > %(after)s
+ORDER BY k.mongo_id LIMIT %(size)s
+
+-- name: reject
+INSERT INTO syncline_documents.rejected AS r (collection, mongo_id, mark, reason)
+SELECT %(collection)s, u.id, u.mark, u.reason
+FROM unnest(%(ids)s::text[], %(marks)s::text[], %(reasons)s::text[]) AS u (id, mark, reason)
+ORDER BY u.id COLLATE "C"
+ON CONFLICT (collection, mongo_id) DO UPDATE
+SET mark = excluded.mark, reason = excluded.reason, last_at = now(),
+    attempts = CASE WHEN r.mark = excluded.mark THEN r.attempts + 1 ELSE 1 END,
+    first_at = CASE WHEN r.mark = excluded.mark THEN r.first_at ELSE now() END
+
+-- name: settled
+DELETE FROM syncline_documents.rejected
+WHERE collection = %(collection)s AND mongo_id = ANY(%(ids)s::text[])
+
+-- name: forget
+DELETE FROM syncline_documents.key_version AS k
+USING unnest(%(ids)s::text[], %(versions)s::bigint[]) AS u (id, version)
+WHERE k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.deleted

@@ -1,0 +1,106 @@
+"""Documents as a source: who has marked documents, who keeps their rows, and what became of each.
+
+A version belongs to a key for ever, a mark to one write. Several carriers may work at once: a carrier may stop after
+any call, and any call may come late or twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedDocument:
+    """A document that the other side may lack, as it was read."""
+
+    id: Any
+    """As ``model.strict_bson`` decodes it."""
+    mark: str
+    version: int
+    deleted: bool
+    body: bytes
+    """The document as it is stored, without our field."""
+
+
+class Fate(StrEnum):
+    """What became of a document on the other side."""
+
+    APPLIED = "applied"
+    """Its rows are written or deleted, now or before."""
+    REFUSED = "refused"
+    """There is a version as high, of another write."""
+    REJECTED = "rejected"
+    """It cannot become rows, or the database does not take them; nothing of it is written."""
+    LATE = "late"
+    """The link has another number since the document was read; nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one."""
+
+    document: MarkedDocument
+    fate: Fate
+    version: int = 0
+    """Of what refused it."""
+    reason: str = ""
+
+
+class MarkedDocuments(Protocol):
+    """The side that holds the truth."""
+
+    def pages(self, collection: str, size: int) -> AsyncIterator[Sequence[MarkedDocument]]:
+        """Read marked documents in the order of their marks; those without a drawn version get one first.
+
+        A page is read when it is asked for, and none is ahead of it: the link's number is read before.
+
+        Raises:
+            SourceUnavailableError: the database does not answer.
+            SourceError: it lacks the indexes of marks.
+
+        """
+        ...
+
+    async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
+        """Take the marks away, and tombstones, where the mark is still the one that was read."""
+        ...
+
+    async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
+        """Give documents a version above the one that refused them, and a new mark, likewise."""
+        ...
+
+    async def mark_all(self, collection: str) -> int:
+        """Give every document a new mark and a higher version."""
+        ...
+
+    async def bury(self, collection: str, ids: Sequence[Any]) -> int:
+        """Insert tombstones for those of these keys that have no document."""
+        ...
+
+
+class DocumentRows(Protocol):
+    """The side that is kept equal."""
+
+    async def number(self) -> int:
+        """Read the link's number; before the documents are read that are put under it."""
+        ...
+
+    async def renumber(self) -> int:
+        """Give the link a number that it never had, when nobody writes under the old one any more."""
+        ...
+
+    def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
+        """Walk the keys that have rows, as the ``_id``s that they are of."""
+        ...
+
+    async def put(self, collection: str, documents: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:
+        """Write or delete the rows of documents, each only over a lower version, with the version.
+
+        Raises:
+            TargetUnavailableError: the database does not answer; each may be written or not.
+
+        """
+        ...

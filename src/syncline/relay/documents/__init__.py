@@ -1,0 +1,1 @@
+"""Bring marked documents to the other side: as many at once as there are, without leases."""

@@ -1,0 +1,119 @@
+"""Walk over the marks, carry what they stand for, and clear them; see ``docs/explanation/documents-as-a-source.md``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from syncline.errors import SynclineError
+from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
+
+_FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 300.0
+"""How long a rejected document waits before it is tried again; twice as long each time."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a walk came to."""
+
+    applied: int = 0
+    raised: int = 0
+    late: int = 0
+    rejected: int = 0
+
+    @property
+    def moved(self) -> bool:
+        """Whether anything went on."""
+        return bool(self.applied or self.raised or self.late)
+
+
+class DocumentPump:
+    """One of the carriers of a link's collections.
+
+    Args:
+        source: where documents are marked.
+        rows: where they go.
+        collections: their names.
+        batch: documents of a transaction.
+        told: is given what each walk came to, and errors after which it goes on.
+
+    """
+
+    def __init__(
+        self,
+        source: MarkedDocuments,
+        rows: DocumentRows,
+        collections: Sequence[str],
+        *,
+        batch: int = 500,
+        told: Callable[[Tally | SynclineError], None] = lambda _: None,
+    ) -> None:
+        self._source, self._rows, self._collections = source, rows, collections
+        self._batch, self._told = batch, told
+        self._waiting: dict[tuple[str, str], tuple[float, float]] = {}
+
+    async def run(self, stop: asyncio.Event, *, poll: timedelta = timedelta(seconds=2)) -> None:
+        """Walk until ``stop``, more rarely while there is nothing to do; what may pass is tried again.
+
+        Raises:
+            SynclineError: what somebody has to mend.
+
+        """
+        pause, longest = 0.01, poll.total_seconds()
+        while not stop.is_set():
+            try:
+                tally = await self.walk()
+            except SynclineError as error:
+                if not error.retryable:
+                    raise
+                self._told(error)
+                tally = Tally()
+            else:
+                self._told(tally)
+            pause = 0.01 if tally.moved else min(pause * 2, longest)
+            if not tally.moved:
+                await _any(stop, pause)
+
+    async def walk(self) -> Tally:
+        """Carry every document that is marked now, once."""
+        tally = Tally()
+        seen: set[tuple[str, str]] = set()
+        for collection in self._collections:
+            pages = self._source.pages(collection, self._batch)
+            while True:
+                number = await self._rows.number()
+                found = await anext(pages, None)
+                if found is None:
+                    break
+                seen.update((collection, one.mark) for one in found)
+                await self._carry(collection, found, number, tally)
+        self._waiting = {mark: waits for mark, waits in self._waiting.items() if mark in seen}
+        return tally
+
+    async def _carry(self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally) -> None:
+        now = time.monotonic()
+        due = [one for one in found if self._waiting.get((collection, one.mark), (0.0, 0.0))[0] <= now]
+        outcomes = await self._rows.put(collection, due, number) if due else ()
+        by = {fate: [one for one in outcomes if one.fate is fate] for fate in Fate}
+        await self._source.clear(collection, [one.document for one in by[Fate.APPLIED]])
+        await self._source.raise_above(collection, by[Fate.REFUSED])
+        tally.applied += len(by[Fate.APPLIED])
+        tally.raised += len(by[Fate.REFUSED])
+        tally.late += len(by[Fate.LATE])
+        tally.rejected += len(by[Fate.REJECTED])
+        self._wait(collection, by[Fate.REJECTED], now)
+
+    def _wait(self, collection: str, rejected: Sequence[Outcome], now: float) -> None:
+        for one in rejected:
+            _, before = self._waiting.get((collection, one.document.mark), (0.0, 0.0))
+            seconds = min(before * 2, _LONGEST_SECONDS) or _FIRST_SECONDS
+            self._waiting[collection, one.document.mark] = (now + seconds, seconds)
+
+
+async def _any(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

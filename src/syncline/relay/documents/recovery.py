@@ -1,0 +1,33 @@
+"""What carriers cannot see: a side that was restored, rows whose documents were deleted past the wrapper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncline.ports.documents import DocumentRows, MarkedDocuments
+
+
+async def restored(source: MarkedDocuments, rows: DocumentRows, collections: Sequence[str]) -> int:
+    """Start anew after a restore of either side: a number that the link never had, new marks everywhere, and the sweep.
+
+    Returns:
+        How many documents were marked.
+
+    """
+    await rows.renumber()
+    marked = 0
+    for collection in collections:
+        marked += await source.mark_all(collection)
+        await sweep(source, rows, collection)
+    return marked
+
+
+async def sweep(source: MarkedDocuments, rows: DocumentRows, collection: str, *, size: int = 1000) -> int:
+    """Leave a tombstone in MongoDB for each key that has rows and no document: versions are drawn there only.
+
+    Rows that a carrier is just about to write are found by the next sweep.
+    """
+    buried = 0
+    async for ids in rows.keys(collection, size):
+        buried += await source.bury(collection, ids)
+    return buried

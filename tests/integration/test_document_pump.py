@@ -1,0 +1,387 @@
+"""Marked documents reach PostgreSQL, whoever stops where, however late: equal in the end, and never backwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import bson
+import psycopg
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+
+from syncline.capture.documents import wrap
+from syncline.engines.mongo.marked import MongoMarkedDocuments
+from syncline.engines.postgres.documents.definitions import schema
+from syncline.engines.postgres.documents.rows import DocumentTables
+from syncline.engines.postgres.documents.versions import VersionedRows
+from syncline.errors import SourceError
+from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
+from syncline.ports.documents import Fate
+from syncline.relay.documents.pump import DocumentPump
+from syncline.relay.documents.recovery import restored, sweep
+
+TASKS = DocumentMapping(
+    Collection(
+        "tasks",
+        id="any",
+        part=Part(
+            columns={"title": Field("text", unique=True), "n": Field("integer")},
+            arrays={"labels": Array(value=Field("text"))},
+        ),
+    )
+)
+
+
+class Stage:
+    """A collection, its tables, and pumps between them."""
+
+    def __init__(self, client: AsyncMongoClient[Any], database: str, url: str) -> None:
+        self.database, self.url = client[database], url
+        self.tasks = wrap(self.database["tasks"])
+        self.source = MongoMarkedDocuments(self.database)
+        self.opened: list[VersionedRows] = []
+
+    def rows(self) -> VersionedRows:
+        self.opened.append(VersionedRows(self.url, [TASKS]))
+        return self.opened[-1]
+
+    def pump(self, **options: Any) -> DocumentPump:
+        return DocumentPump(
+            options.pop("source", self.source), options.pop("rows", None) or self.rows(), ["tasks"], **options
+        )
+
+    async def documents(self) -> dict[Any, Any]:
+        return {one["_id"]: one async for one in self.tasks.find()}
+
+    async def there(self) -> dict[Any, Any]:
+        """What PostgreSQL has, as documents."""
+        tables = DocumentTables(TASKS)
+        async with await psycopg.AsyncConnection.connect(self.url) as connection:
+            keys = [
+                row[0] for row in await (await connection.execute("SELECT mongo_id FROM postgres_tasks")).fetchall()
+            ]
+            found = await tables.read(connection, keys)
+        documents = [bson.decode(TASKS.document(rows)) for rows in found.values()]
+        return {one["_id"]: one for one in documents}
+
+    async def require_settled(self) -> None:
+        """Nothing is marked, no tombstone is left, both sides are equal."""
+        assert await self.database["tasks"].count_documents({"_sync.mark": {"$exists": True}}) == 0
+        assert await self.database["tasks"].count_documents({"_sync.deleted": True}) == 0
+        assert await self.there() == await self.documents()
+
+
+@pytest.fixture
+async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[Stage]:
+    async with AsyncMongoClient(mongo_url) as client:
+        made = Stage(client, mongo_db, database)
+        await made.tasks.prepare_marks()
+        with psycopg.connect(database, autocommit=True) as connection:
+            for statement in schema([TASKS], foreign_keys=True):
+                connection.execute(statement)
+        await made.rows().prepare()
+        yield made
+        for each in made.opened:
+            await each.close()
+
+
+def asked(url: str, query: str) -> list[Any]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()
+
+
+async def test_documents_of_all_kinds_of_writes_become_rows_and_deletes_delete_them(stage):
+    await stage.tasks.insert_many(
+        [{"_id": n, "title": f"t{n}", "labels": ["a", "b"], "more": {"x": n}} for n in range(5)]
+    )
+    await stage.tasks.update_many({}, {"$set": {"n": 1}, "$push": {"labels": "c"}})
+    await stage.tasks.replace_one({"_id": 1}, {"title": "new", "odd": 1.5})
+    await stage.tasks.delete_one({"_id": 2})
+    await stage.tasks.update_one({"_id": ObjectId()}, {"$set": {"title": "upserted"}}, upsert=True)
+    tally = await stage.pump().walk()
+    assert (tally.applied, tally.rejected) == (6, 0)
+    await stage.require_settled()
+    await stage.tasks.delete_many({})
+    await stage.pump().walk()
+    await stage.require_settled()
+    assert asked(stage.url, "SELECT count(*) FROM syncline_documents.key_version WHERE deleted") == [(6,)]
+
+
+async def test_more_documents_of_one_mark_than_a_batch_are_all_carried_in_one_walk(stage):
+    await stage.tasks.insert_many([{"_id": n} for n in range(25)])
+    await stage.tasks.update_many({}, {"$set": {"n": 7}})
+    assert (await stage.pump(batch=10).walk()).applied == 25
+    await stage.require_settled()
+
+
+async def test_a_writer_who_does_not_know_of_the_field_is_heard(stage):
+    await stage.tasks.insert_one({"_id": 1, "title": "a"})
+    await stage.pump().walk()
+    bare = stage.database["tasks"]
+    await bare.replace_one({"_id": 1}, {"title": "b"})
+    await bare.insert_one({"_id": 2, "title": "c"})
+    await stage.tasks.update_one({"_id": 1}, {"$set": {"n": 4}})
+    await stage.pump().walk()
+    await stage.require_settled()
+    assert (await stage.there())[1] == {"_id": 1, "title": "b", "n": 4}
+
+
+async def test_a_low_version_is_drawn_before_it_is_carried(stage):
+    await stage.tasks.update_one({"_id": 1}, [{"$set": {"title": "old"}}], upsert=True)
+    rows = stage.rows()
+    number = await rows.number()
+    [late] = [one async for page in stage.source.pages("tasks", 10) for one in page]
+    await stage.database["tasks"].replace_one({"_id": 1}, {"title": "foreign"})
+    await stage.tasks.update_one({"_id": 1}, {"$set": {"title": "new"}})
+    assert (await stage.database["tasks"].find_one({"_id": 1}))["_sync"]["v"] == 1
+    await stage.pump().walk()
+    assert [one.fate for one in await rows.put("tasks", [late], number)] == [Fate.REFUSED]
+    await stage.require_settled()
+
+
+async def test_without_the_indexes_of_marks_it_says_what_to_call(stage):
+    await stage.database["tasks"].drop_indexes()
+    with pytest.raises(SourceError, match="lacks the indexes") as refused:
+        await stage.pump().walk()
+    assert "prepare_marks" in refused.value.hint
+
+
+class Killed(BaseException):
+    """A carrier ends: a kill, as far as both databases can tell."""
+
+
+class Dying:
+    """A side of a pump, whose carrier dies before or after one of all its calls."""
+
+    def __init__(self, under: Any, calls: Any, at: int, *, after: bool) -> None:
+        self._under, self._calls, self._at, self._after = under, calls, at, after
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._under, name)
+        if name == "pages":
+            return lambda *args: self._pages(method(*args))
+
+        async def call(*args: Any) -> Any:
+            dies = next(self._calls) == self._at
+            if dies and not self._after:
+                raise Killed
+            result = await method(*args)
+            if dies:
+                raise Killed
+            return result
+
+        return call
+
+    async def _pages(self, pages: Any) -> Any:
+        async for page in pages:
+            if next(self._calls) == self._at:
+                raise Killed
+            yield page
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_carrier_may_die_at_any_call(stage, after):
+    died = 0
+    for at in itertools.count():
+        await stage.tasks.update_one({"_id": 1}, {"$inc": {"n": 1}, "$set": {"title": f"one {at}"}}, upsert=True)
+        await stage.tasks.replace_one({"_id": 2}, {"title": f"two {at}"}, upsert=True)
+        await stage.tasks.delete_one({"_id": 3})
+        if at % 2:
+            await stage.tasks.insert_one({"_id": 3})
+        with psycopg.connect(stage.url) as connection:  # one of them is refused, and raised
+            connection.execute(
+                "UPDATE syncline_documents.key_version SET version = version + 10 ^ 13, mark = '' WHERE mongo_id = '2'"
+            )
+        calls = itertools.count()
+        rows = stage.rows()
+        dying = [Dying(side, calls, at, after=after) for side in (stage.source, rows)]
+        try:
+            await stage.pump(source=dying[0], rows=dying[1]).walk()
+        except Killed:
+            died += 1
+        else:
+            break
+        for _ in range(3):
+            await stage.pump().walk()
+        await stage.require_settled()
+    assert died >= 5  # number, page, put, clear, raise
+
+
+async def test_a_late_carrier_brings_back_nothing(stage):
+    await stage.tasks.insert_one({"_id": 1, "title": "old"})
+    rows = stage.rows()
+    number = await rows.number()
+    [late] = [one async for page in stage.source.pages("tasks", 10) for one in page]
+    await stage.tasks.update_one({"_id": 1}, {"$set": {"title": "new"}})
+    await stage.pump().walk()
+    [outcome] = await rows.put("tasks", [late], number)
+    assert outcome.fate is Fate.REFUSED
+    await stage.source.clear("tasks", [late])
+    await stage.source.raise_above("tasks", [outcome])
+    await stage.require_settled()
+    await stage.tasks.delete_one({"_id": 1})
+    await stage.pump().walk()
+    assert [one.fate for one in await rows.put("tasks", [late], number)] == [Fate.REFUSED]
+    await stage.require_settled()
+
+
+async def test_a_mark_that_came_after_the_reading_is_not_cleared(stage):
+    await stage.tasks.insert_one({"_id": 1, "title": "old"})
+    [read] = [one async for page in stage.source.pages("tasks", 10) for one in page]
+    await stage.tasks.update_one({"_id": 1}, {"$set": {"title": "new"}})
+    rows = stage.rows()
+    await rows.put("tasks", [read], await rows.number())
+    await stage.source.clear("tasks", [read])
+    await stage.pump().walk()
+    assert (await stage.there())[1]["title"] == "new"
+    await stage.require_settled()
+
+
+async def test_a_version_that_came_back_is_raised_and_not_taken_for_done(stage):
+    await stage.tasks.insert_one({"_id": 1, "title": "a"})
+    await stage.pump().walk()
+    version = asked(stage.url, "SELECT version FROM syncline_documents.key_version")[0][0]
+    await stage.tasks.update_one({"_id": 1}, {"$set": {"title": "b"}})
+    await stage.database["tasks"].update_one({"_id": 1}, {"$set": {"_sync.v": version}})
+    tally = await stage.pump().walk()
+    assert (tally.applied, tally.raised) == (0, 1)
+    await stage.pump().walk()
+    await stage.require_settled()
+
+
+async def test_under_another_number_of_the_link_nothing_is_written(stage):
+    await stage.tasks.insert_one({"_id": 1, "title": "a"})
+    rows = stage.rows()
+    number = await rows.number()
+    read = [one async for page in stage.source.pages("tasks", 10) for one in page]
+    assert await stage.rows().renumber() == number + 1
+    assert [one.fate for one in await rows.put("tasks", read, number)] == [Fate.LATE]
+    assert await stage.there() == {}
+    await stage.pump().walk()
+    await stage.require_settled()
+
+
+async def test_a_delete_past_the_wrapper_is_found_by_the_sweep(stage):
+    await stage.tasks.insert_many([{"_id": n} for n in range(6)])
+    await stage.tasks.insert_one({"_id": ObjectId()})
+    await stage.pump().walk()
+    await stage.database["tasks"].delete_many({"_id": {"$gt": 2}})
+    await stage.tasks.insert_one({"_id": 5, "title": "back"})
+    rows = stage.rows()
+    assert await sweep(stage.source, rows, "tasks", size=2) == 2
+    await stage.pump().walk()
+    await stage.require_settled()
+    assert await sweep(stage.source, rows, "tasks") == 0
+
+
+@pytest.mark.parametrize("side", ["PostgreSQL", "MongoDB"])
+async def test_after_a_restore_of_either_side_all_is_marked_and_swept(stage, side):
+    await stage.tasks.insert_many([{"_id": n, "title": f"t{n}"} for n in range(4)])
+    await stage.pump().walk()
+    bare = stage.database["tasks"]
+    backup = await bare.find().to_list()
+    read = []
+    await stage.tasks.update_one({"_id": 1}, {"$set": {"title": "changed"}})
+    await stage.tasks.delete_one({"_id": 2})
+    await stage.tasks.insert_one({"_id": 9})
+    rows = stage.rows()
+    number = await rows.number()
+    read = [one async for page in stage.source.pages("tasks", 10) for one in page]
+    await stage.pump().walk()
+    if side == "MongoDB":
+        await bare.delete_many({})
+        await bare.insert_many(backup)
+    else:
+        with psycopg.connect(stage.url) as connection:
+            connection.execute("DELETE FROM postgres_tasks WHERE mongo_id IN ('1', '9')")
+            connection.execute("DELETE FROM syncline_documents.key_version WHERE mongo_id IN ('1', '2', '9')")
+    assert await restored(stage.source, stage.rows(), ["tasks"]) == 4
+    assert {one.fate for one in await rows.put("tasks", read, number)} == {Fate.LATE}
+    for _ in range(2):
+        await stage.pump().walk()
+    await stage.require_settled()
+
+
+async def test_deleted_keys_are_forgotten_under_a_new_number(stage):
+    await stage.tasks.insert_one({"_id": 1})
+    await stage.pump().walk()
+    rows = stage.rows()
+    number = await rows.number()
+    read = [one async for page in stage.source.pages("tasks", 10) for one in page]
+    await stage.tasks.delete_one({"_id": 1})
+    await stage.pump().walk()
+    [(version,)] = asked(stage.url, "SELECT version FROM syncline_documents.key_version WHERE deleted")
+    assert await rows.forget("tasks", {"1": version - 1}) == 0
+    assert await rows.forget("tasks", {"1": version}) == 1
+    assert await rows.number() == number + 2
+    assert await rows.put("tasks", read, number) == []
+
+
+async def test_a_rejected_document_is_kept_with_its_reason_and_holds_up_nobody(stage):
+    await stage.tasks.insert_many([{"_id": n, "title": f"t{n}"} for n in range(7)])
+    await stage.tasks.insert_one({"_id": "twin", "title": "t3"})
+    pump = stage.pump()
+    tally = await pump.walk()
+    assert (tally.applied, tally.rejected) == (7, 1)
+    [(id_, reason, attempts)] = asked(stage.url, "SELECT mongo_id, reason, attempts FROM syncline_documents.rejected")
+    assert (id_, attempts) == ('"twin"', 1)
+    assert "duplicate key value" in reason
+    assert (await pump.walk()).rejected == 0  # it waits
+    await stage.tasks.update_one({"_id": "twin"}, {"$set": {"title": "other"}})
+    assert (await pump.walk()).applied == 1
+    assert asked(stage.url, "SELECT count(*) FROM syncline_documents.rejected") == [(0,)]
+    await stage.require_settled()
+
+
+async def test_writers_of_all_kinds_beside_pumps_that_are_killed_end_equal(stage):
+    chance = random.Random(7)
+    stop = asyncio.Event()
+
+    async def write(number: int) -> None:
+        for step in range(60):
+            key = chance.randrange(6)
+            kind = chance.randrange(6)
+            match kind:
+                case 0:
+                    await stage.tasks.update_one(
+                        {"_id": key}, {"$set": {"n": step}, "$push": {"labels": str(step)}}, upsert=True
+                    )
+                case 1:
+                    await stage.tasks.replace_one({"_id": key}, {"n": step, "by": number}, upsert=True)
+                case 2 | 3:
+                    await stage.tasks.delete_one({"_id": key})
+                case 4:
+                    await stage.tasks.update_many({"n": {"$gt": 30}}, [{"$set": {"n": 0}}])
+                case _:
+                    with contextlib.suppress(Exception):
+                        await stage.database["tasks"].insert_one({"_id": key, "foreign": step})
+
+    async def kill_and_start() -> None:
+        while not stop.is_set():
+            task = asyncio.create_task(stage.pump(batch=3).run(stop))
+            await asyncio.sleep(chance.random() / 20)
+            if chance.random() < 0.7:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            else:
+                await asyncio.sleep(0.05)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    carriers = [asyncio.create_task(kill_and_start()) for _ in range(2)]
+    try:
+        await asyncio.gather(*(write(number) for number in range(3)))
+    finally:
+        stop.set()
+        await asyncio.gather(*carriers)
+    for _ in range(4):
+        await stage.pump().walk()
+    await stage.require_settled()
