@@ -69,7 +69,7 @@ chaos: $(STAMP) ## Kill everything at random, for as long as you like (ARGS)
 
 damage: $(STAMP) ## Damage the target by hand: found exactly, and mended (ARGS="--rows 1000000")
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
-	@$(BIN)/python -m tests.damage $(ARGS)
+	@$(BIN)/python -m tests.chaos --damage $(ARGS)
 
 model: $(STAMP) ## Check the design's model exhaustively
 	@$(BIN)/python -m tests.model $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: kill everything, for as long as you like."""
+"""`python -m tests.chaos`: kill everything, change the schema or damage the target, for as long as you like."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import random
 import sys
 
-from tests.chaos import ddl, rows
+from tests.chaos import ddl, links, rows
 from tests.chaos.run import ROUND_KILLS, ChaosError, run
 from tests.chaos.sabotage import SABOTEURS
+from tests.damage import run as damage
 
 
 def main() -> int:
@@ -29,11 +30,19 @@ def main() -> int:
     parser.add_argument("--mend", action=argparse.BooleanOptionalAction, help="with --ddl: workers put capture back")
     parser.add_argument("--owner", action="store_true", help="with --ddl: as a plain owner of the tables")
     parser.add_argument("--target", choices=("mongodb", "postgresql"), default="mongodb", help="(default: mongodb)")
+    parser.add_argument("--links", action="store_true", help="a way, its way back and a link to a MongoDB instead")
+    parser.add_argument("--damage", action="store_true", help="kill nobody: damage documents, find that, and mend it")
+    parser.add_argument("--rounds", type=int, default=100, help="with --damage: of damage, verify, repair, verify")
+    parser.add_argument("--acts", type=int, default=40, help="with --damage: acts of damage in a round (default: 40)")
     wanted = parser.parse_args()
     if wanted.sabotage:
         os.environ["SYNCLINE_CHAOS_SABOTAGE"] = wanted.sabotage
     print(f"seed {wanted.seed}", flush=True)  # noqa: T201
     try:
+        if wanted.damage:
+            damage.run(wanted.rows, wanted.rounds, wanted.seed, damage=wanted.acts, minutes=wanted.minutes)
+            print("found exactly, mended, equal")  # noqa: T201
+            return 0
         if wanted.ddl:
             ddl.run(
                 wanted.seed,
@@ -44,7 +53,8 @@ def main() -> int:
             )
             print("nothing is lost, or it was said")  # noqa: T201
             return 0
-        (rows.run if wanted.target == "postgresql" else run)(
+        chaos = rows.run if wanted.target == "postgresql" else run
+        (links.run if wanted.links else chaos)(
             wanted.seed,
             kills=wanted.kills,
             minutes=wanted.minutes,
@@ -53,7 +63,7 @@ def main() -> int:
             operators=wanted.operators,
             rows=wanted.rows,
         )
-    except (ChaosError, ddl.LostError) as error:
+    except (ChaosError, ddl.LostError, damage.DamageError) as error:
         print(error)  # noqa: T201
         return 1
     print("equal, nothing parked, nothing went back")  # noqa: T201

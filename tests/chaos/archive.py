@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from bson.int64 import Int64
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.chaos.acting import Acting
 from tests.chaos.journal import Journal
 
 NAME = "archive"
@@ -84,67 +85,49 @@ def unlike(connection: psycopg.Connection[Any], client: MongoClient[dict[str, An
         document = next(documents, None)
 
 
-class Vandal(threading.Thread):
+class Vandal(Acting):
     """Damages documents of rows that no writer touches, and adds some that have no row; keeps a book of it."""
 
+    _kinds: tuple[str, ...] = ("edit", "type", "delete", "ticket", "extra")
+
     def __init__(self, url: str, database: str, journal: Journal, rows: int, *, seed: int, pause: float) -> None:
-        super().__init__(name="vandal", daemon=True)
+        super().__init__("vandal")
         self._url = url
         self._database = database
         self._journal = journal
         self._rows = rows
         self._pause = pause
         self._random = random.Random(f"{seed} vandal")
-        self._running = threading.Event()
-        self._resting = threading.Event()
-        self._ended = threading.Event()
         self.book: set[str] = set()
         """Key texts of what was damaged, or may have been, ever."""
         self.acts = 0
-        self.crash: BaseException | None = None
-        self._running.set()
 
-    def pause(self) -> None:
-        """Do no more until ``resume``; returns when nothing is under way."""
-        self._resting.clear()
-        self._running.clear()
-        self._resting.wait(60)
+    def _go_on(self) -> None:
+        while not self._ended.is_set():
+            try:
+                with self._opened() as side:
+                    self._work(side)
+            except (PyMongoError, psycopg.Error):
+                time.sleep(0.1)
 
-    def resume(self) -> None:
-        """Go on."""
-        self._running.set()
-
-    def stop(self) -> None:
-        """End it."""
-        self._ended.set()
-        self._running.set()
-        self.join(30)
-
-    def run(self) -> None:
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
         with MongoClient[dict[str, Any]](self._url, serverSelectionTimeoutMS=500, socketTimeoutMS=4000) as client:
-            documents = client[self._database][NAME]
-            while not self._ended.is_set():
-                if not self._running.is_set():
-                    self._resting.set()
-                    self._running.wait()
-                    continue
-                try:
-                    self._act(documents)
-                    self.acts += 1
-                except PyMongoError:
-                    time.sleep(0.1)
-                except BaseException as error:
-                    self.crash = error
-                    raise
-                self._ended.wait(self._random.expovariate(1 / self._pause))
+            yield client[self._database][NAME]
 
-    def _act(self, documents: Any) -> None:
-        key = self._random.randrange(self._rows // UNTOUCHED) * UNTOUCHED
-        kind = self._random.choice(("edit", "type", "delete", "ticket", "extra"))
-        if kind == "extra":
-            key = NOBODY + self._random.randrange(10**9)
-        self.book.add(str(key))
-        self._journal.note(f"vandal: {kind} of archive/{key}")
+    def _work(self, side: Any) -> None:
+        while self._goes_on():
+            kind = self._random.choice(self._kinds)
+            key = self._random.randrange(self._rows // UNTOUCHED) * UNTOUCHED
+            if kind == "extra":
+                key = NOBODY + self._random.randrange(10**9)
+            self.book.add(str(key))
+            self._journal.note(f"vandal: {kind} of archive/{key}")
+            self._act(side, kind, key)
+            self.acts += 1
+            self._ended.wait(self._random.expovariate(1 / self._pause))
+
+    def _act(self, documents: Any, kind: str, key: int) -> None:
         if kind == "edit":
             documents.update_one({"_id": key}, {"$set": {"name": "by hand"}})
         elif kind == "type":
@@ -155,3 +138,22 @@ class Vandal(threading.Thread):
             documents.update_one({"_id": key}, {"$unset": {"_v": 1}})
         else:
             documents.insert_one({"_id": key, "name": "nobody", "_v": 1})
+
+
+class RowVandal(Vandal):
+    """Damages rows."""
+
+    _kinds = ("edit", "delete", "extra")
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as connection:
+            yield connection
+
+    def _act(self, connection: Any, kind: str, key: int) -> None:
+        statement = {
+            "edit": f"UPDATE {NAME} SET name = 'by hand' WHERE id = %s",
+            "delete": f"DELETE FROM {NAME} WHERE id = %s",
+            "extra": f"INSERT INTO {NAME} VALUES (%s, 'nobody', 1)",
+        }[kind]
+        connection.execute(statement, (key,))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 
 import psycopg
 
+from tests.chaos.acting import Acting
 from tests.chaos.changes import PARTS, SPAN
 from tests.chaos.journal import Journal
 
@@ -36,38 +36,18 @@ _WRITES = (
 )
 
 
-class Clerk(threading.Thread):
+class Clerk(Acting):
     """One connection of an application that knows nothing of the changes."""
 
     def __init__(self, url: str, journal: Journal, *, number: int, seed: int) -> None:
-        super().__init__(name=f"clerk {number}", daemon=True)
+        super().__init__(f"clerk {number}")
         self._url = url
         self._journal = journal
         self._random = random.Random(f"{seed} clerk {number}")
-        self._ended = threading.Event()
-        self._running = threading.Event()
-        self._running.set()
-        self._resting = threading.Event()
         self.commits = 0
         self.complaints: list[str] = []
 
-    def pause(self) -> None:
-        """Write no more until ``resume``; returns when nothing is under way."""
-        self._resting.clear()
-        self._running.clear()
-        self._resting.wait(60)
-
-    def resume(self) -> None:
-        """Go on."""
-        self._running.set()
-
-    def stop(self) -> None:
-        """End it."""
-        self._ended.set()
-        self._running.set()
-        self.join(30)
-
-    def run(self) -> None:
+    def _go_on(self) -> None:
         while not self._ended.is_set():
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as session:
@@ -76,11 +56,7 @@ class Clerk(threading.Thread):
                 time.sleep(0.05)
 
     def _write(self, session: psycopg.Connection[tuple[object, ...]]) -> None:
-        while not self._ended.is_set():
-            if not self._running.is_set():
-                self._resting.set()
-                self._running.wait()
-                continue
+        while self._goes_on():
             try:
                 with session.transaction():
                     for _ in range(self._random.choice((1, 1, 1, 2, 4))):

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from syncline.engines.mongo.inspection import MongoInspection
+from syncline.engines.postgres.target.inspection import SqlInspection
 from tests.chaos.sabotage import SABOTEURS
 
 STEPS = ("lane_epochs", "read_encoded", "confirmed", "release")
@@ -23,8 +24,10 @@ LONGEST = 0.6
 def dawdle() -> None:
     """Put a pause before and after each step, by the dice."""
     dice = random.Random()
-    for step in STEPS:
-        setattr(MongoInspection, step, _slowed(getattr(MongoInspection, step), dice))
+    for inspection in (MongoInspection, SqlInspection):
+        for step in STEPS:
+            if method := getattr(inspection, step, None):
+                setattr(inspection, step, _slowed(method, dice))
 
 
 def _slowed(method: Callable[..., Awaitable[Any]], dice: random.Random) -> Callable[..., Awaitable[Any]]:

@@ -8,13 +8,13 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.acting import Acting
 from tests.chaos.journal import Journal
 
 PATIENCE_SECONDS = 20.0
@@ -24,12 +24,14 @@ Finding = tuple[str, str]
 """(entity, key text)."""
 
 
-class Operator(threading.Thread):
+class Operator(Acting):
     """Runs one command after the other, each in a process of its own.
 
     Whatever a report calls divergent has to be in the book of damage that was done by hand: anything else is a false
     alarm, or a hole in the relay, and a complaint.
     """
+
+    _entities: tuple[str, ...] = ("account", "orders", "membership", "archive")
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class Operator(threading.Thread):
         damaged: Callable[[Finding], bool],
         hurry: float,
     ) -> None:
-        super().__init__(name=f"operator {number}", daemon=True)
+        super().__init__(f"operator {number}")
         self._config = config
         self._journal = journal
         self._damaged = damaged
@@ -49,16 +51,11 @@ class Operator(threading.Thread):
         self._random = random.Random(f"{seed} operator {number}")
         self._log = config.parent / f"operator-{number}.log"
         self._report = config.parent / f"operator-{number}.json"
-        self._running = threading.Event()
-        self._resting = threading.Event()
-        self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
-        self._running.set()
         self.complaints: list[str] = []
         self.done: Counter[str] = Counter()
         self.found: set[Finding] = set()
-        self.crash: BaseException | None = None
 
     def pause(self) -> None:
         """Begin no more commands until ``resume``; returns when the one that runs has ended, or is killed."""
@@ -67,37 +64,24 @@ class Operator(threading.Thread):
         while not self._resting.wait(PATIENCE_SECONDS):
             self._kill()
 
-    def resume(self) -> None:
-        """Go on."""
-        self._running.set()
-
     def stop(self) -> None:
         """End it and its process."""
         self._ended.set()
-        self._running.set()
         self._kill()
-        self.join(30)
+        super().stop()
 
     def _kill(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._killed = True
             self._process.kill()
 
-    def run(self) -> None:
-        try:
-            while not self._ended.is_set():
-                if not self._running.is_set():
-                    self._resting.set()
-                    self._running.wait()
-                    continue
-                self._operate()
-                self._ended.wait(self._random.expovariate(1.0) / self._hurry)
-        except BaseException as error:
-            self.crash = error
-            raise
+    def _go_on(self) -> None:
+        while self._goes_on():
+            self._operate()
+            self._ended.wait(self._random.expovariate(1.0) / self._hurry)
 
     def _words(self) -> list[str]:
-        entity = self._random.choice(([], [], ["account"], ["orders"], ["membership"], ["archive"]))
+        entity = self._random.choice(([], [], *([name] for name in self._entities)))
         kind = self._random.choices(
             ("verify", "keys", "repair", "from", "backfill", "no sweep", "cancel"), (10, 1, 4, 1, 3, 1, 0.5)
         )[0]

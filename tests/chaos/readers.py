@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.chaos.acting import Acting
 from tests.chaos.journal import Journal, Key
 from tests.chaos.schema import COLLECTIONS, DATABASE
 
@@ -20,24 +20,17 @@ UNJOURNALED_SECONDS = 3.0
 """How long a write may be visible before it is durable, at most. Then a power cut may take it back."""
 
 
-class Reader(threading.Thread):
+class Reader(Acting):
     """Looks at every record again and again; keeps what has changed."""
 
     def __init__(self, url: str, journal: Journal, *, pause: float = 0.1) -> None:
-        super().__init__(name="reader", daemon=True)
+        super().__init__("reader")
         self._url = url
         self._journal = journal
         self._pause = pause
-        self._ended = threading.Event()
         self.looks = 0
-        self.crash: BaseException | None = None
 
-    def stop(self) -> None:
-        """End it."""
-        self._ended.set()
-        self.join(30)
-
-    def run(self) -> None:
+    def _go_on(self) -> None:
         known: dict[str, dict[str, State]] = {name: {} for name in COLLECTIONS}
         while not self._ended.is_set():
             try:
@@ -50,9 +43,6 @@ class Reader(threading.Thread):
                         self.looks += 1
             except PyMongoError:
                 time.sleep(0.05)
-            except BaseException as error:
-                self.crash = error
-                raise
 
     def _look(self, client: MongoClient[dict[str, Any]], name: str, known: dict[str, State]) -> None:
         # In the order of `_id`, so that a record that is replaced meanwhile is met once; one batch, one moment.

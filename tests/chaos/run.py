@@ -7,13 +7,11 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,12 +27,13 @@ from syncline.embedded.postgres import PrivatePostgres
 from tests import engines
 from tests.chaos import archive, faults, points, schema
 from tests.chaos.archive import Vandal
+from tests.chaos.commands import CommandError, command
 from tests.chaos.faults import Fault
 from tests.chaos.journal import Journal
 from tests.chaos.operators import Operator
 from tests.chaos.proxy import Proxy
 from tests.chaos.readers import Reader, regressions
-from tests.chaos.workers import COULD_NOT_RUN, Supervisor, WorkerSlot
+from tests.chaos.workers import Supervisor, WorkerSlot
 from tests.chaos.writers import Writer
 
 ROUND_KILLS = 40
@@ -45,7 +44,7 @@ ROWS_PER_SECOND = 2000
 COMMAND_TRIES = 5
 LATE_SECONDS = faults.MAX_BATCH_AGE_SECONDS + 2 * faults.TIMEOUT_SECONDS
 """So long after the end of all trouble nothing that was read before is executed any more."""
-AT_ONCE = "UPDATE syncline.deferred SET due = clock_timestamp() WHERE due > clock_timestamp()"
+AT_ONCE = "UPDATE {}.deferred SET due = clock_timestamp() WHERE due > clock_timestamp()"
 POINT_PATIENCE = 2.0
 UP_PATIENCE = 15.0
 
@@ -149,6 +148,7 @@ class Chaos:
     _with_vandals = True
     """Somebody damages the target by hand, where operators can find it."""
     _entities = schema.ENTITIES
+    _tables = schema.TABLES
 
     def __init__(
         self,
@@ -188,12 +188,13 @@ class Chaos:
             sockets = Path(self._postgres.url.partition("host=")[2].partition("&")[0])
             self.source_net = stack.enter_context(Proxy(sockets / ".s.PGSQL.5432", seed=self._seed))
             self.target_net = stack.enter_context(Proxy(self._target_socket(), seed=self._seed))
+            self._nets = stack
             self._config = config = self._configure()
             with psycopg.connect(self._postgres.url, autocommit=True) as connection:
-                connection.execute(schema.TABLES)
+                connection.execute(self._tables)
                 connection.execute(archive.TABLE)
                 connection.execute(archive.FILL, (self._rows,))
-            _install(config, self._postgres.url)
+            self._install()
             self._slots = [WorkerSlot(n, config, self.journal) for n in range(self._workers)]
             self._supervisor = Supervisor(self._slots)
             self._supervisor.start()
@@ -205,6 +206,9 @@ class Chaos:
 
     def _target_socket(self) -> Path:
         return self._mongo._socket
+
+    def _install(self) -> None:
+        _install(self._config, self._postgres.url)
 
     def _fill_target(self) -> None:
         with MongoClient[dict[str, Any]](self._mongo.url) as client:
@@ -220,30 +224,44 @@ class Chaos:
         )
 
     def _begin_traffic(self, stack: contextlib.ExitStack) -> None:
-        self._writers = [
-            Writer(self._postgres.url, self.journal, number=n, of=3, seed=self._seed, rows=self._rows) for n in range(3)
-        ]
+        self._writers = self._make_writers()
         self._reader = self._make_reader()
         self._operators = [self._make_operator(number) for number in range(self._operator_count)]
         if self._operators and self._with_vandals:
-            url, database, pause = self._mongo.url, schema.DATABASE, 0.5 / self._hurry
-            self._vandals = [Vandal(url, database, self.journal, self._rows, seed=self._seed, pause=pause)]
+            self._vandals = [self._make_vandal()]
         for thread in self._threads():
             thread.start()
             stack.callback(thread.stop)
 
-    def _threads(self) -> list[Writer | Reader | Operator | Vandal]:
+    def _make_writers(self) -> list[Writer]:
+        url, options = self._postgres.url, {"of": 3, "seed": self._seed, "rows": self._rows}
+        return [Writer(url, self.journal, number=n, **options) for n in range(3)]
+
+    def _make_vandal(self) -> Vandal:
+        pause = 0.5 / self._hurry
+        return Vandal(self._mongo.url, schema.DATABASE, self.journal, self._rows, seed=self._seed, pause=pause)
+
+    def _threads(self) -> list[Any]:
         return [*self._writers, self._reader, *self._operators, *self._vandals]
 
     def _was_damaged(self, finding: tuple[str, str]) -> bool:
         entity, key = finding
         return entity == archive.NAME and any(key in vandal.book for vandal in self._vandals)
 
+    def _worker_settings(self) -> str:
+        pick = self._dice.choice
+        batch = pick(("", "batch_size = 7\n", "batch_size = 500\n"))
+        return f"""lease_seconds = {faults.LEASE_SECONDS}
+renew_seconds = 0.5
+grace_seconds = {faults.GRACE_SECONDS}
+max_batch_age_seconds = {faults.MAX_BATCH_AGE_SECONDS}
+writers = {pick((1, 2, 4))}
+{batch}"""
+
     def _configure(self) -> Path:
         pick = self._dice.choice
         history = pick(("7d", "off"))
         documents = pick(("true", "false")) if history != "off" else "false"
-        batch = pick(("", "batch_size = 7\n", "batch_size = 500\n"))
         config = self._folder / "syncline.toml"
         config.write_text(
             f"""
@@ -255,12 +273,7 @@ connect_timeout_seconds = 2
 timeout_seconds = {faults.TIMEOUT_SECONDS}
 connect_timeout_seconds = 1
 [worker]
-lease_seconds = {faults.LEASE_SECONDS}
-renew_seconds = 0.5
-grace_seconds = {faults.GRACE_SECONDS}
-max_batch_age_seconds = {faults.MAX_BATCH_AGE_SECONDS}
-writers = {pick((1, 2, 4))}
-{batch}
+{self._worker_settings()}
 [history]
 keep = "{history}"
 documents = {documents}
@@ -382,9 +395,13 @@ format = "json"
 
     def _purge_newest(self) -> None:
         """Delete for good what was written just now: some of it is in the hands of the worker that has just been frozen."""
+        self._purge(dict.fromkeys(schema.KEY_TEXTS, "true"))
+
+    def _purge(self, which: Mapping[str, str]) -> None:
         with psycopg.connect(self._postgres.url, autocommit=True, connect_timeout=3) as connection:
             for collection, key in schema.KEY_TEXTS.items():
                 newest = f"SELECT {key} FROM {collection} WHERE version > (SELECT last_value - 30 FROM versions)"
+                newest += f" AND {which[collection]}"
                 keys = [text for (text,) in connection.execute(newest)]
                 self.journal.retired |= {(collection, text) for text in keys}
                 for text in keys:
@@ -531,16 +548,25 @@ format = "json"
             if time.monotonic() - began > limit:
                 raise ChaosError(self._story(f"not settled after {limit:g} s: {waiting}"))
             time.sleep(0.25)
-            with psycopg.connect(self._postgres.url, autocommit=True) as connection:
-                if self._hurry > 1 and time.monotonic() - began > LATE_SECONDS:
-                    connection.execute(AT_ONCE)  # second deletes have outlasted what they are for
-                waiting = connection.execute(
-                    "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred WHERE %s),"
-                    " (SELECT count(*) FROM syncline.task)",
-                    [deferred],
-                ).fetchone()
-            calm = calm + 1 if waiting == (0, 0, 0) else 0
+            late = self._hurry > 1 and time.monotonic() - began > LATE_SECONDS
+            waiting = [self._waiting(*one, deferred=deferred, late=late) for one in self._journals()]
+            calm = calm + 1 if set(waiting) == {(0, 0, 0)} else 0
         return time.monotonic() - began
+
+    def _journals(self) -> Iterator[tuple[str, str]]:
+        """Give each link's source and our schema in it."""
+        yield self._postgres.url, "syncline"
+
+    @staticmethod
+    def _waiting(url: str, journal: str, *, deferred: bool, late: bool) -> Any:
+        with psycopg.connect(url, autocommit=True) as connection:
+            if late:
+                connection.execute(AT_ONCE.format(journal))  # second deletes have outlasted what they are for
+            return connection.execute(
+                f"SELECT (SELECT count(*) FROM {journal}.outbox), (SELECT count(*) FROM {journal}.deferred WHERE %s),"
+                f" (SELECT count(*) FROM {journal}.task)",
+                [deferred],
+            ).fetchone()
 
     def _judge(self) -> None:
         for thread in self._threads():
@@ -552,12 +578,12 @@ format = "json"
         ):
             found = schema.differences(connection, client)
             self.outcome.records = sum(map(len, schema.expected(connection).values()))
-            damage = set(archive.unlike(connection, client, schema.DATABASE))
+            damage = self._damage()
             parked = connection.execute(
                 "SELECT e.collection, p.key, p.code, p.error FROM syncline.parked AS p JOIN syncline.entity AS e ON e.id = p.entity"
             ).fetchall()
             notices = connection.execute(
-                "SELECT name, severity, message FROM syncline.notice WHERE NOT (%s AND name = 'Repair')",
+                "SELECT name, severity, message FROM syncline.notice WHERE NOT (%s AND name IN ('Diverged', 'Repair'))",
                 [bool(self._vandals)],
             ).fetchall()
         if found:
@@ -596,19 +622,22 @@ format = "json"
             self._command("repair")
             self._wait_settled(deferred=False)
         self._verify(set())
-        with (
-            psycopg.connect(self._postgres.url, autocommit=True) as connection,
-            MongoClient[dict[str, Any]](self._mongo.url) as client,
-        ):
-            left = sorted(archive.unlike(connection, client, schema.DATABASE))
-        if left:
+        if left := sorted(self._damage()):
             raise ChaosError(self._story(f"{len(left)} records were not mended", left[:20]))
         self.outcome.judged += len(damage)
         for vandal in self._vandals:
             vandal.book.clear()
 
-    def _verify(self, wanted: set[tuple[str, str]]) -> None:
-        status, said = self._command("verify", ok=(0, 1, 2))
+    def _damage(self) -> set[str]:
+        """Find the rows of the archive that differ."""
+        with (
+            psycopg.connect(self._postgres.url, autocommit=True) as connection,
+            MongoClient[dict[str, Any]](self._mongo.url) as client,
+        ):
+            return set(archive.unlike(connection, client, schema.DATABASE))
+
+    def _verify(self, wanted: set[tuple[str, str]], *words: str) -> None:
+        status, said = self._command("verify", *words, ok=(0, 1, 2))
         found = {(one["entity"], str(one["key"])) for entity in said["entities"] for one in entity["findings"]}
         if found != wanted or status != bool(wanted):
             details = [f"only here: {wanted - found}", f"only there: {found - wanted}", json.dumps(said)[:5000]]
@@ -616,28 +645,20 @@ format = "json"
 
     def _command(self, *words: str, ok: tuple[int, ...] = (0,)) -> tuple[int, Any]:
         """Run a command while all is calm; again where two seconds (the target's time limit here) were not enough."""
-        command = [sys.executable, "-m", "syncline.cli.main", *words, "--json", "-c", str(self._config)]
-        for _ in range(COMMAND_TRIES):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
-            if done.returncode != COULD_NOT_RUN:
-                break
-        if done.returncode not in ok:
-            raise ChaosError(self._story(f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"))
-        return done.returncode, json.loads(done.stdout)
+        try:
+            return command(self._config, *words, ok=ok, tries=COMMAND_TRIES)
+        except CommandError as error:
+            raise ChaosError(self._story(str(error))) from error
 
     def _story(self, what: str, details: list[str] | None = None, keys: list[tuple[str, str]] | None = None) -> str:
         lines = [f"{what} (seed {self._seed}; logs in {self._folder})", *(details or ())]
         for key in keys or ():
             lines += [f"--- {key[0]}/{key[1]}", self.journal.history(key)]
-        with (
-            contextlib.suppress(psycopg.Error),
-            psycopg.connect(self._postgres.url, autocommit=True, connect_timeout=3) as c,
-        ):
-            for table in ("outbox", "deferred", "parked", "lane", "worker", "notice", "meta"):
-                query = psycopg.sql.SQL("SELECT t::text FROM syncline.{} AS t LIMIT 8").format(
-                    psycopg.sql.Identifier(table)
-                )
-                lines += [f"--- syncline.{table}", *(text for (text,) in c.execute(query))]
+        for url, journal in self._journals():
+            with contextlib.suppress(psycopg.Error), psycopg.connect(url, autocommit=True, connect_timeout=3) as c:
+                for table in ("outbox", "deferred", "parked", "lane", "worker", "notice", "meta", "task"):
+                    found = c.execute(f"SELECT t::text FROM {journal}.{table} AS t LIMIT 8")
+                    lines += [f"--- {journal}.{table}", *(text for (text,) in found)]
         lines += ["--- timeline", self.journal.timeline()]
         (self._folder / "story.txt").write_text("\n".join(lines))
         return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,15 @@ from pymongo import MongoClient
 
 KEYS = 600
 """Keys of each entity; only a window of them is written at any moment, so that a lost change stays lost."""
+
+TEAM = 20
+"""Members of a team."""
+
+
+def order_id(number: int) -> uuid.UUID:
+    """Give the key of an order."""
+    return uuid.UUID(int=number)
+
 
 TABLES = """
 CREATE SEQUENCE versions;

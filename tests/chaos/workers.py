@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.chaos.commands import COULD_NOT_RUN
 from tests.chaos.forked import Forked
 from tests.chaos.journal import Journal
 
-COULD_NOT_RUN = 3
-"""The command's exit status where the source does not answer at the start; whoever started it starts it again."""
 STOP_LIMIT = 12.0
 """Seconds in which SIGTERM must end a worker; 5 on a machine that has nothing else to do."""
 
@@ -36,7 +35,7 @@ class WorkerSlot:
 
     def start(self) -> None:
         """Start it, unless it runs; a worker that ended although nobody had killed it is a complaint."""
-        if self._process is not None:
+        if self._process is not None:  # where a side does not answer at its start it ends, and is started again
             status = self._process.poll()
             if status is None:
                 return

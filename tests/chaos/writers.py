@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -13,8 +12,9 @@ from typing import Any
 import psycopg
 
 from tests.chaos import archive
+from tests.chaos.acting import Acting
 from tests.chaos.journal import Journal
-from tests.chaos.schema import KEYS
+from tests.chaos.schema import KEYS, TEAM, order_id
 
 WINDOW = 60
 """Keys that are written at a moment."""
@@ -28,61 +28,44 @@ class RolledBackError(Exception):
     """Ends a transaction that shall leave nothing behind."""
 
 
-class Writer(threading.Thread):
+class Writer(Acting):
     """One connection. Keys come and go by the hand of one writer only; everybody changes what is there."""
 
     def __init__(
-        self, url: str, journal: Journal, *, number: int, of: int, seed: int, pause: float = 0.02, rows: int
+        self,
+        url: str,
+        journal: Journal,
+        *,
+        number: int,
+        of: int,
+        seed: int,
+        pause: float = 0.02,
+        rows: int,
+        first: int = 0,
     ) -> None:
-        super().__init__(name=f"writer {number}", daemon=True)
+        super().__init__(f"writer {number}{f' from {first}' if first else ''}")
         self._url = url
         self._journal = journal
         self._number = number
         self._of = of
         self._rows = rows
+        self._first = first
+        """Its side's keys begin here; those of the archive are the first side's."""
         self._pause = pause
-        self._random = random.Random(f"{seed} writer {number}")
-        self._ended = threading.Event()
-        self._running = threading.Event()
-        self._running.set()
-        self._resting = threading.Event()
+        self._random = random.Random(f"{seed} {self.name}")
         self._touched: list[tuple[str, str, str, bool]] = []
         self.commits = 0
-        self.crash: BaseException | None = None
 
-    def pause(self) -> None:
-        """Write no more until ``resume``; returns when nothing is under way."""
-        self._resting.clear()
-        self._running.clear()
-        self._resting.wait(60)
-
-    def resume(self) -> None:
-        """Go on."""
-        self._running.set()
-
-    def stop(self) -> None:
-        """End it."""
-        self._ended.set()
-        self._running.set()
-        self.join(30)
-
-    def run(self) -> None:
+    def _go_on(self) -> None:
         while not self._ended.is_set():
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as session:
                     self._write(session)
             except psycopg.Error:
                 time.sleep(0.05)
-            except BaseException as error:
-                self.crash = error
-                raise
 
     def _write(self, session: Session) -> None:
-        while not self._ended.is_set():
-            if not self._running.is_set():
-                self._resting.set()
-                self._running.wait()
-                continue
+        while self._goes_on():
             operation = self._random.choices(*zip(*_OPERATIONS, strict=True))[0]
             self._touched = []
             try:
@@ -117,7 +100,7 @@ class Writer(threading.Thread):
 
     def _any(self) -> int:
         base = int(self._journal.now() / DRIFT_SECONDS)
-        return (base + self._random.randrange(WINDOW)) % KEYS
+        return self._first + (base + self._random.randrange(WINDOW)) % KEYS
 
     def _own(self) -> int:
         key = self._any()
@@ -181,7 +164,7 @@ class Writer(threading.Thread):
         session.execute("DELETE FROM account WHERE id = ANY(%s)", (keys,))
 
     def order_purge(self, session: Session) -> None:
-        keys = [uuid.UUID(int=key) for key in self._owned()]
+        keys = [order_id(key) for key in self._owned()]
         for key in keys:
             self._note("orders", str(key), "purge", removes=True)
         session.execute("DELETE FROM orders WHERE id = ANY(%s)", (keys,))
@@ -225,7 +208,7 @@ class Writer(threading.Thread):
     # -- orders and their lines
 
     def order_put(self, session: Session) -> None:
-        key = uuid.UUID(int=self._own())
+        key = order_id(self._own())
         self._note("orders", str(key), "put with lines")
         session.execute(
             "INSERT INTO orders (id, customer) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET customer = excluded.customer",
@@ -241,40 +224,40 @@ class Writer(threading.Thread):
         )
 
     def order_update(self, session: Session) -> None:
-        key = uuid.UUID(int=self._any())
+        key = order_id(self._any())
         self._note("orders", str(key), "update")
         session.execute("UPDATE orders SET customer = %s WHERE id = %s", (self._text(), key))
 
     def order_delete(self, session: Session) -> None:
-        key = uuid.UUID(int=self._own())
+        key = order_id(self._own())
         self._note("orders", str(key), "delete", removes=True)
         session.execute("DELETE FROM orders WHERE id = %s", (key,))
 
     def order_rename(self, session: Session) -> None:
-        old, new = uuid.UUID(int=self._own()), uuid.UUID(int=self._own())
+        old, new = order_id(self._own()), order_id(self._own())
         self._note("orders", str(old), f"key becomes {new}", removes=True)
         self._note("orders", str(new), f"key was {old}")
         session.execute("UPDATE orders SET id = %s WHERE id = %s", (new, old))
 
     def line_add(self, session: Session) -> None:
-        key = uuid.UUID(int=self._any())
+        key = order_id(self._any())
         self._note("orders", str(key), "add a line")
         self._add_line(session, key)
 
     def line_update(self, session: Session) -> None:
-        key = uuid.UUID(int=self._any())
+        key = order_id(self._any())
         self._note("orders", str(key), "update lines")
         session.execute("UPDATE line SET quantity = quantity + 1 WHERE order_id = %s", (key,))
 
     def line_delete(self, session: Session) -> None:
-        key = uuid.UUID(int=self._any())
+        key = order_id(self._any())
         self._note("orders", str(key), "delete a line")
         session.execute(
             "DELETE FROM line WHERE id = (SELECT id FROM line WHERE order_id = %s ORDER BY id LIMIT 1)", (key,)
         )
 
     def line_move(self, session: Session) -> None:
-        a, b = uuid.UUID(int=self._any()), uuid.UUID(int=self._any())
+        a, b = order_id(self._any()), order_id(self._any())
         self._note("orders", str(a), f"lines move to {b}")
         self._note("orders", str(b), f"gets the lines of {a}")
         session.execute(
@@ -285,7 +268,7 @@ class Writer(threading.Thread):
     # -- memberships
 
     def _membership(self, number: int) -> tuple[int, str, str]:
-        team, member = number // 20, f"m{number}"
+        team, member = number // TEAM, f"m{number}"
         return team, member, json.dumps([str(team), member])
 
     def membership_put(self, session: Session) -> None:
@@ -318,7 +301,8 @@ class Writer(threading.Thread):
         )
 
     def archive_write(self, session: Session) -> None:
-        archive.write(session, self._random, self._rows)
+        if not self._first:
+            archive.write(session, self._random, self._rows)
 
     def _text(self) -> str:
         return self._random.choice(("", "$set", "äöü", "\U0001f600", "x" * 200)) + str(self._random.randrange(10_000))

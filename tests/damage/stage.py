@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from tests import engines
+from tests.chaos.commands import command, line
 
 DATABASE = "damage"
 CODEC = bson.CodecOptions[dict[str, Any]](uuid_representation=bson.binary.UuidRepresentation.STANDARD)
@@ -85,12 +84,10 @@ class Stage:
         """Run a command of Syncline with ``--json``; return its exit status and what it printed.
 
         Raises:
-            AssertionError: it ended in another way.
+            CommandError: it ended in another way.
 
         """
-        done = subprocess.run([*self.line(*words), "--json"], capture_output=True, text=True, check=False)
-        assert done.returncode in ok, f"{words} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr}"
-        return done.returncode, json.loads(done.stdout)
+        return command(self.folder / "syncline.toml", *words, ok=ok)
 
     def settled(self) -> None:
         """Wait until nothing is on its way, the backfill of the installation included: it would mend damage done meanwhile."""
@@ -101,7 +98,7 @@ class Stage:
 
     def line(self, *words: str) -> list[str]:
         """Give the command line."""
-        return [sys.executable, "-m", "syncline.cli.main", *words, "-c", str(self.folder / "syncline.toml")]
+        return line(self.folder / "syncline.toml", *words)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import time
 
 import psycopg
 
+from tests.chaos.acting import Acting
 from tests.damage.stage import Stage
 
 Key = tuple[str, str]
@@ -18,39 +19,28 @@ STRIDE = 10
 """Windows from one end of the hot range to the other."""
 
 
-class Writer(threading.Thread):
+class Writer(Acting):
     """One connection. ``touched`` tells which keys it wrote since some time."""
 
     def __init__(self, stage: Stage, hot: int, *, seed: str, pause: float) -> None:
-        super().__init__(daemon=True)
+        super().__init__(f"writer {seed}")
         self._stage = stage
         self._hot = hot
         self._pause = pause
         self._random = random.Random(seed)
-        self._ended = threading.Event()
         self._last: dict[Key, float] = {}
         self._lock = threading.Lock()
         self.commits = 0
-        self.crash: BaseException | None = None
 
     def touched(self, since: float) -> set[Key]:
         """List the keys of transactions that ended after ``since`` (monotonic), or have not ended yet."""
         with self._lock:
             return {key for key, at in self._last.items() if at >= since}
 
-    def stop(self) -> None:
-        """End it."""
-        self._ended.set()
-        self.join()
-
-    def run(self) -> None:
-        try:
-            with self._stage.connect() as session:
-                while not self._ended.wait(self._random.uniform(0, 2 * self._pause)):
-                    self._write(session)
-        except BaseException as error:
-            self.crash = error
-            raise
+    def _go_on(self) -> None:
+        with self._stage.connect() as session:
+            while not self._ended.wait(self._random.uniform(0, 2 * self._pause)):
+                self._write(session)
 
     def _key(self) -> int:
         first = int(time.monotonic() / 4) % STRIDE * (self._hot - WINDOW) // STRIDE
