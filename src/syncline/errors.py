@@ -30,6 +30,14 @@ class KeyFormatError(MappingError):
     """The text is not a key of the entity."""
 
 
+class UnmappableError(MappingError):
+    """A document cannot become rows, or rows cannot become a document; the message names the field."""
+
+    def __init__(self, path: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path}: {reason}", hint=hint)
+        self.path = path
+
+
 class NotInstalledError(SynclineError):
     """Syncline is not installed in this database."""
 

@@ -13,9 +13,10 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 
+from syncline.errors import UnmappableError
 from syncline.model.documents import Collection, DocumentMapping, Field, Part
 from syncline.model.documents.types import ID_TYPES, TYPES
-from syncline.model.documents.values import Json, UnmappableError
+from syncline.model.documents.values import Json
 from syncline.model.strict_bson import elements
 from tests.cases.odd_bson import (
     POINTER,

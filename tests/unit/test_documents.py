@@ -12,12 +12,12 @@ from bson.objectid import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncline.errors import MappingError
+from syncline.errors import MappingError, UnmappableError
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Inner, Part
 from syncline.model.documents.exact_json import from_json, to_json
 from syncline.model.documents.reading import read, write
 from syncline.model.documents.types import ID_TYPES, TYPES
-from syncline.model.documents.values import Json, UnmappableError, same
+from syncline.model.documents.values import Json, same
 from syncline.model.strict_bson import Odd
 from tests.cases.odd_bson import document, field, int32, text
 from tests.documents import documents, values

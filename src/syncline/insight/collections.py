@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, UnmappableError
 from syncline.insight.suggestion import array, bare, comment, text
 from syncline.model.documents import Array, DocumentMapping, Field, Part
 from syncline.model.documents.proposal import Proposed, Remark, propose, share
 from syncline.model.documents.survey import DocumentSurvey
-from syncline.model.documents.values import UnmappableError
 from syncline.model.words import counted
 
 SAMPLE = 1000

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+from syncline.errors import UnmappableError
 from syncline.model.documents.compiling import compile_collection
 from syncline.model.documents.declaration import Collection
 from syncline.model.documents.plans import Children
 from syncline.model.documents.reading import first_fields, read, write
 from syncline.model.documents.tables import Row, Rows
-from syncline.model.documents.values import Json, UnmappableError, same
+from syncline.model.documents.values import Json, same
 from syncline.model.strict_bson import DOCUMENT, Odd
 
 _WHOLE = "$bson"

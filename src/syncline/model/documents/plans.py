@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from syncline.errors import UnmappableError
 from syncline.model.documents.declaration import Field
 from syncline.model.documents.exact_json import (
     NOTES,
@@ -21,7 +22,7 @@ from syncline.model.documents.exact_json import (
 from syncline.model.documents.kinds import shown
 from syncline.model.documents.tables import Row, Rows
 from syncline.model.documents.types import Type
-from syncline.model.documents.values import NOTHING, Json, UnmappableError, same
+from syncline.model.documents.values import NOTHING, Json, same
 
 MISSING = "$missing"
 ELEMENTS = "$elements"

@@ -11,8 +11,6 @@ from typing import Any
 
 from bson.binary import Binary
 
-from syncline.errors import MappingError
-
 
 class Nothing:
     """There is no value; not the same as null."""
@@ -31,14 +29,6 @@ class Json:
     """A value of a ``jsonb`` column; ``Json(None)`` is JSON's null, where ``None`` is SQL's NULL."""
 
     value: Any
-
-
-class UnmappableError(MappingError):
-    """A document cannot become rows, or rows cannot become a document; the message names the field."""
-
-    def __init__(self, path: str, reason: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{path}: {reason}", hint=hint)
-        self.path = path
 
 
 _DOUBLE = struct.Struct("<d").pack
