@@ -6,10 +6,14 @@ import json
 
 import psycopg
 import pytest
+import sqlalchemy
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
 from syncline.config.documents import load_documents
+from syncline.engines.postgres.documents.differences import differences
 from syncline.engines.postgres.documents.inspection import look
 from syncline.insight.document_schema import judge
 
@@ -107,6 +111,10 @@ ALTERED = {
     "CREATE TYPE s3 AS ENUM ('x'); ALTER TABLE postgres_tasks ALTER title TYPE s3 USING NULL": ("warning", "title is public.s3; any text is declared", "TYPE text"),
     "DROP TABLE postgres_tasks_steps": ("critical", "there is no table public.postgres_tasks_steps", "schema sql"),
 }  # fmt: skip
+LISTED = {
+    "ALTER TABLE postgres_tasks DROP CONSTRAINT postgres_tasks_kind_check, ADD CHECK (kind IN ('a', 'z'))": ("warning", "kind takes a, z only", "CHECK (\"kind\" IN ('a', 'b'))"),
+    "CREATE TYPE s4 AS ENUM ('a', 'b'); ALTER TABLE postgres_tasks DROP CONSTRAINT postgres_tasks_kind_check, ALTER kind TYPE s4 USING NULL, ALTER title TYPE varchar(5)": ("warning", "title is character varying(5)", "TYPE text"),
+}  # fmt: skip
 HARMLESS = [
     "ALTER TABLE postgres_tasks ALTER due TYPE timestamptz",
     "ALTER TABLE postgres_tasks ALTER title TYPE varchar",
@@ -126,7 +134,7 @@ async def judged(url: str, declared, statement: str):
 
 @pytest.mark.postgresql
 async def test_each_thing_that_is_wrong_is_said_with_the_statement_that_mends_it(made, declared):
-    for statement, (level, message, fix) in ALTERED.items():
+    for statement, (level, message, fix) in (ALTERED | LISTED).items():
         found = await judged(made, declared, statement)
         said = [(one.level.name.lower(), message in one.message, fix in one.fix) for one in found]
         assert (level, True, True) in said, (statement, found)
@@ -147,3 +155,60 @@ def test_a_collection_that_is_not_declared_is_said(declared):
     found = called("schema", "sql", "--collection", "task")
     assert (found.exit_code, found.stderr) == (3, "error: there is no collection 'task'\n  declared: labels, tasks\n")
     assert "postgres_tasks" not in called("schema", "sql", "--collection", "labels").stdout
+
+
+@pytest.mark.postgresql
+async def test_what_differs_is_mended_by_the_statements_that_are_printed(made, declared):
+    async with await psycopg.AsyncConnection.connect(made) as connection:
+        for statement in ALTERED | LISTED:
+            if "extra" not in statement:  # what nobody declared stays
+                await connection.execute(statement)
+                for one in differences(declared, await look(connection, declared)):
+                    await connection.execute(one)
+                there = await look(connection, declared)
+                assert [one.message for one in judge(declared, there) if one.check != "filled"] in (
+                    [],
+                    ["4 tables as declared"],
+                )
+                assert differences(declared, there) == []
+                await connection.rollback()
+
+
+CHANGED = {
+    'title = "text"': 'title = "text"\nadded = { type = "text", values = ["x:y", "z"], default = "z" }',
+    '"done\'s"]': '"done\'s", "new"]',
+    'values = ["a", "b"]': 'values = ["a", "b", "c"]',
+    "[collections.tasks.arrays.steps]": '[collections.tasks.arrays.steps.arrays.who]\ntype = "text"\n[collections.tasks.arrays.steps]',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("alembic", [False, True])
+def test_a_changed_declaration_has_its_migration(made, tmp_path, monkeypatch, alembic):
+    monkeypatch.setenv("DATABASE_URL", made)
+    text = DECLARED
+    for old, new in CHANGED.items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "syncline.toml").write_text(text)
+    if alembic:
+        migrated(made, called("schema", "sql", "--changes", "--alembic", "base").stdout)
+    else:
+        with psycopg.connect(made, autocommit=True) as connection:
+            for statement in called("schema", "sql", "--changes").stdout.split(";\n\n")[:-1]:
+                connection.execute(statement)
+    assert called("schema", "sql", "--changes").stdout == ""
+    assert called("schema", "check").exit_code == 0
+    with psycopg.connect(made, autocommit=True) as connection:
+        connection.execute("INSERT INTO postgres_tasks (mongo_id, must, status, kind) VALUES ('x', 1, 'new', 'c')")
+        assert connection.execute("SELECT added FROM postgres_tasks").fetchone() == ("z",)
+
+
+def migrated(url: str, text: str) -> None:
+    """Run a revision as Alembic does."""
+    engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection, Operations.context(MigrationContext.configure(connection)):
+        module: dict = {}
+        exec(compile(text, "revision", "exec"), module)  # noqa: S102
+        assert (len(module["revision"]), module["down_revision"]) == (12, None)
+        module["upgrade"]()
+    engine.dispose()

@@ -3284,7 +3284,7 @@ MUTANTS: Sequence[Mutant] = (
         "a type that rounds passes for one that holds every value",
         [
             Swap(
-                "syncline/insight/document_schema.py",
+                f"{POSTGRES}/documents/differences.py",
                 "_limited",
                 'return live.precision is not None or "(" in live.type',
                 "return False",

@@ -267,6 +267,22 @@ def test_what_bson_cannot_hold_is_refused_by_its_field():
         changed(mapping, bson.encode({"_id": ID}), owner="me")
 
 
+def test_the_fingerprint_changes_with_what_becomes_of_documents_and_with_nothing_else():
+    def of(*, indexes=(), **settings) -> str:
+        return DocumentMapping(
+            Collection("t", part=Part({"a": Field(**{"type": "text"} | settings)}), indexes=indexes)
+        ).fingerprint
+
+    same = [of(), of(index=True), of(unique=True), of(references="t"), of(indexes=(("a",),)), of(required=True)]
+    other = [of(type="bigint"), of(column="b"), of(null="null"), of(default="x"), of(values=("x",))]
+    assert {*same} == {of()}
+    named = [
+        DocumentMapping(Collection("t", part=Part({"index": Field(type_)}))).fingerprint for type_ in ("text", "uuid")
+    ]
+    assert named[0] != named[1]
+    assert len({of(), *other}) == 6
+
+
 # Consent and refusal.
 
 

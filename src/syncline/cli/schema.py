@@ -10,8 +10,12 @@ from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_finding, print_json, run
 
 if TYPE_CHECKING:
+    from psycopg.sql import Composed
+
     from syncline.config.documents import Documents
+    from syncline.engines.postgres.documents.inspection import There
     from syncline.insight.checks.finding import Finding
+    from syncline.model.entity import TableName
 
 app = typer.Typer(
     cls=Group,
@@ -25,6 +29,8 @@ CollectionOption = Annotated[
     list[str] | None, typer.Option("--collection", help="Only the tables of this collection; repeatable.")
 ]
 
+UrlOption = Annotated[str | None, typer.Option("--url", help="The database to look at; by default that of [target].")]
+
 
 @app.command("sql")
 def sql(
@@ -37,12 +43,33 @@ def sql(
             help="Also between collections, as `references` says: a document that refers to none is refused then.",
         ),
     ] = False,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Only what the database of [target] lacks: new columns, wider types, …")
+    ] = False,
+    url: UrlOption = None,
+    alembic: Annotated[
+        str | None,
+        typer.Option("--alembic", metavar="AFTER", help="As an Alembic revision after this one (`base`: the first)."),
+    ] = None,
 ) -> None:
-    """Print the SQL that makes the tables of [collections.NAME]. What is there already is left as it is."""
-    from syncline.engines.postgres.documents.definitions import schema
+    """Print the SQL that makes the tables of [collections.NAME]. What is there already is left as it is.
+
+    With --changes the tables are looked at, and what is printed makes them as declared; nothing is taken away. After a
+    change of the declaration every document it touches has to be written anew, before anything is written back.
+    """
+    from syncline.engines.postgres.documents.definitions import references, schema
+    from syncline.engines.postgres.documents.revision import revision
 
     declared = _declared(config, collection)
-    for statement in schema(declared.mappings, foreign_keys=foreign_keys):
+    if changes:
+        found = run(_differences(declared, _address(declared, url)))
+        statements = [*found, *(references(declared.mappings) if foreign_keys else ())]
+    else:
+        statements = schema(declared.mappings, foreign_keys=foreign_keys)
+    if alembic is not None:
+        typer.echo(revision(statements, after=None if alembic == "base" else alembic))
+        return
+    for statement in statements:
         typer.echo(f"{statement.as_string(None)};\n")
 
 
@@ -50,9 +77,7 @@ def sql(
 def check(
     config: ConfigOption = None,
     collection: CollectionOption = None,
-    url: Annotated[
-        str | None, typer.Option("--url", help="The database to look at; by default that of [target].")
-    ] = None,
+    url: UrlOption = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what is wrong.")] = False,
 ) -> None:
@@ -63,9 +88,7 @@ def check(
     Exit status: 0 all is well, 1 warnings, 2 critical findings, 3 could not run.
     """
     declared = _declared(config, collection)
-    address = url or declared.url("target")
-    keep_secret(address)
-    found = run(_look(declared, address))
+    found = run(_look(declared, _address(declared, url)))
     if as_json:
         print_json({"findings": [finding.as_dict() for finding in found]})
     else:
@@ -80,13 +103,30 @@ def _declared(config: ConfigOption, collection: CollectionOption) -> Documents:
     return load_documents(config).only(collection)
 
 
+def _address(declared: Documents, url: str | None) -> str:
+    address = url or declared.url("target")
+    keep_secret(address)
+    return address
+
+
 async def _look(declared: Documents, url: str) -> list[Finding]:
-    from syncline.engines.postgres.documents.inspection import look
     from syncline.insight.document_schema import judge
+
+    return judge(declared.mappings, await _there(declared, url))
+
+
+async def _differences(declared: Documents, url: str) -> list[Composed]:
+    from syncline.engines.postgres.documents.differences import differences
+
+    return differences(declared.mappings, await _there(declared, url))
+
+
+async def _there(declared: Documents, url: str) -> dict[TableName, There]:
+    from syncline.engines.postgres.documents.inspection import look
     from syncline.postgres.connection import connect
 
-    connection = await connect(url, application="syncline schema check")
+    connection = await connect(url, application="syncline schema")
     try:
-        return judge(declared.mappings, await look(connection, declared.mappings))
+        return await look(connection, declared.mappings)
     finally:
         await connection.close()

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import LiteralString
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from psycopg import sql
 
 from syncline.engines.postgres.documents import definitions
+from syncline.engines.postgres.documents.differences import (
+    Fit,
+    added,
+    altered,
+    fit,
+    has_index,
+    keyed,
+    listed,
+    relisted,
+    retyped,
+)
 from syncline.engines.postgres.documents.inspection import There
 from syncline.insight.checks.finding import Finding, critical, ok, warning
 from syncline.model.documents import Column, DocumentMapping, Table
@@ -15,35 +25,6 @@ from syncline.model.documents.tables import OURS
 from syncline.model.entity import Column as Live
 from syncline.model.entity import TableName
 from syncline.model.words import counted
-
-_WIDE: Mapping[str, frozenset[str]] = {
-    "text": frozenset({"text", "varchar"}),
-    "boolean": frozenset({"bool"}),
-    "integer": frozenset({"int4", "int8", "numeric"}),
-    "bigint": frozenset({"int8", "numeric"}),
-    "double precision": frozenset({"float8"}),
-    "numeric": frozenset({"numeric"}),
-    "timestamptz(3)": frozenset({"timestamptz"}),
-    "date": frozenset({"date"}),
-    "uuid": frozenset({"uuid"}),
-    "bytea": frozenset({"bytea"}),
-    "jsonb": frozenset({"jsonb"}),
-}
-"""Types that hold every value of a column's, where they have no limit of their own."""
-_PARKS: Mapping[str, frozenset[str]] = {
-    "text": frozenset({"varchar"}),
-    "integer": frozenset({"int2"}),
-    "bigint": frozenset({"int4", "int2"}),
-}
-"""Types that refuse what is too large for them; any other narrow type rounds or pads."""
-_ROUNDS: Mapping[str, frozenset[str]] = {
-    "text": frozenset({"bpchar"}),
-    "integer": frozenset({"numeric"}),
-    "bigint": frozenset({"numeric"}),
-    "double precision": frozenset({"float4"}),
-    "numeric": frozenset({"numeric"}),
-    "timestamptz(3)": frozenset({"timestamptz"}),
-}
 
 
 def judge(mappings: Sequence[DocumentMapping], there: Mapping[TableName, There]) -> list[Finding]:
@@ -77,20 +58,18 @@ def _key(table: Table, there: There) -> Iterator[Finding]:
             "key",
             f"{table.name} has no primary key ({', '.join(table.key)})",
             why="rows are found by it, and written again under it",
-            fix=_alter(table, sql.SQL("ADD PRIMARY KEY ({})").format(_names(table.key))),
+            fix=keyed(table).as_string(None),
         )
 
 
 def _column(table: Table, place: int, live: Live | None, there: There) -> Iterator[Finding]:
     column = table.columns[place]
     if live is None:
-        type_ = definitions.type_sql(table, column)
-        change = sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(column.name), type_)
         yield critical(
             "columns",
             f"{table.name} has no column {column.name}{_of(column)}",
             why="no document is written",
-            fix=_alter(table, change),
+            fix=added(table, place).as_string(None),
         )
         return
     yield from _type(table, column, live, there)
@@ -99,7 +78,7 @@ def _column(table: Table, place: int, live: Live | None, there: There) -> Iterat
             "required",
             f"{table.name}.{column.name} is NOT NULL{_of(column)}",
             why="a document without such a value is parked",
-            fix=f"required = true, or: {_alter(table, _change(column.name, 'DROP NOT NULL'))}",
+            fix=f"required = true, or: {_nullable(table, column.name)}",
         )
     if column.name in there.empty and place != table.rest:
         yield warning(
@@ -112,31 +91,35 @@ def _column(table: Table, place: int, live: Live | None, there: There) -> Iterat
 
 def _type(table: Table, column: Column, live: Live, there: There) -> Iterator[Finding]:
     wanted, named = column.type.sql, f"{table.name}.{column.name} is {live.type}"
-    fix = _alter(
-        table,
-        sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(column.name), definitions.type_sql(table, column)),
-    )
-    if live.base == "enum":
-        missing = [value for value in column.field.values if value not in there.labels.get(column.name, ())]
-        if missing or not column.field.values:
-            what = f"{named}, without {', '.join(missing)}" if missing else f"{named}; any text is declared"
+    labels, fix = there.labels.get(column.name, ()), _script(retyped(table, column, live, there))
+    match fit(column, live, labels):
+        case Fit.WHOLE:
+            yield from _values(table, column, there)
+        case Fit.PARKS if live.base == "enum":
+            missing = ", ".join(value for value in column.field.values if value not in labels)
+            what = f"{named}, without {missing}" if missing else f"{named}; any text is declared"
             yield warning("types", what, why="documents with other values are parked", fix=fix)
-    elif not live.array and live.base in _WIDE[wanted] and not _limited(live):
-        return
-    elif not live.array and live.base in _PARKS.get(wanted, ()):
-        yield warning("types", f"{named}: too narrow for {wanted}", why="what does not fit is parked", fix=fix)
-    elif not live.array and live.base in _ROUNDS.get(wanted, ()):
-        yield critical(
-            "types", f"{named}: too narrow for {wanted}", why="values change on their way, silently", fix=fix
+        case Fit.PARKS:
+            yield warning("types", f"{named}: too narrow for {wanted}", why="what does not fit is parked", fix=fix)
+        case Fit.ROUNDS:
+            why = "values change on their way, silently"
+            yield critical("types", f"{named}: too narrow for {wanted}", why=why, fix=fix)
+        case Fit.OTHER:
+            yield critical("types", f"{named}, not {wanted}", why="values are refused, or become others", fix=fix)
+
+
+def _values(table: Table, column: Column, there: There) -> Iterator[Finding]:
+    if (found := listed(column, there)) is not None:
+        yield warning(
+            "values",
+            f"{table.name}.{column.name} takes {', '.join(sorted(found[1]))} only ({found[0]})",
+            why="documents with other values that are declared are parked",
+            fix=_script(relisted(table, column, there)),
         )
-    else:
-        yield critical("types", f"{named}, not {wanted}", why="values are refused, or become others", fix=fix)
 
 
-def _limited(live: Live) -> bool:
-    if live.base == "timestamptz":
-        return "(" in live.type and int(live.type.partition("(")[2].partition(")")[0]) < 3
-    return live.precision is not None or "(" in live.type
+def _script(statements: Iterable[sql.Composed]) -> str:
+    return "; ".join(one.as_string(None) for one in statements)
 
 
 def _others(table: Table, there: There) -> Iterator[Finding]:
@@ -150,7 +133,7 @@ def _others(table: Table, there: There) -> Iterator[Finding]:
                 "filled",
                 f"{table.name}.{live.name} is NOT NULL without a default, and no field fills it",
                 why="no document is written",
-                fix=f"declare it, or: {_alter(table, _change(live.name, 'DROP NOT NULL'))}",
+                fix=f"declare it, or: {_nullable(table, live.name)}",
             )
         else:
             yield warning(
@@ -169,11 +152,7 @@ def _others(table: Table, there: There) -> Iterator[Finding]:
 
 def _indexes(mapping: DocumentMapping, there: Mapping[TableName, There]) -> Iterator[Finding]:
     for index in definitions.indexes(mapping):
-        one = there.get(index.table)
-        if one is None:
-            continue
-        known = one.unique if index.unique else {columns[: len(index.columns)] for columns in one.indexes}
-        if index.columns not in known:
+        if index.table in there and not has_index(there[index.table], index):
             yield warning(
                 "indexes",
                 f"{index.table} has no {'unique ' if index.unique else ''}index on {', '.join(index.columns)}",
@@ -186,14 +165,5 @@ def _of(column: Column) -> str:
     return f" (of {column.path})" if column.path else ""
 
 
-def _change(column: str, what: LiteralString) -> sql.Composed:
-    return sql.SQL("ALTER COLUMN {} {}").format(sql.Identifier(column), sql.SQL(what))
-
-
-def _alter(table: Table, change: sql.Composable) -> str:
-    name = sql.Identifier(table.name.schema, table.name.name)
-    return sql.SQL("ALTER TABLE {} {}").format(name, change).as_string(None)
-
-
-def _names(names: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
+def _nullable(table: Table, column: str) -> str:
+    return altered(table, sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(column))).as_string(None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from dataclasses import field as default
 from typing import Any
 
@@ -88,3 +89,24 @@ class Collection:
     consent."""
     indexes: tuple[tuple[str, ...], ...] = ()
     """Indexes of the collection's own table, by columns."""
+
+
+MAPPING_VERSION = 1
+"""Raised when the same document becomes other rows under the same declaration."""
+_OF_THE_DATABASE = frozenset({"enum", "references", "index", "unique", "indexes", "required"})
+"""What changes no row."""
+
+
+def fingerprint_of(collection: Collection) -> str:
+    """Digest what decides how documents become rows."""
+    return hashlib.sha256(repr([MAPPING_VERSION, _said(collection)]).encode()).hexdigest()
+
+
+def _said(value: Any) -> Any:
+    """Leave out what changes no row; keep the order of everything: it is that of columns."""
+    if is_dataclass(value):
+        names = [one.name for one in fields(value) if one.name not in _OF_THE_DATABASE]
+        return [(name, _said(getattr(value, name))) for name in names]
+    if isinstance(value, Mapping):
+        return [(name, _said(one)) for name, one in value.items()]
+    return value

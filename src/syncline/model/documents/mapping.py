@@ -9,7 +9,7 @@ from typing import Any
 
 from syncline.errors import UnmappableError
 from syncline.model.documents.compiling import compile_collection
-from syncline.model.documents.declaration import Collection
+from syncline.model.documents.declaration import Collection, fingerprint_of
 from syncline.model.documents.plans import Children
 from syncline.model.documents.reading import first_fields, read, write
 from syncline.model.documents.tables import Row, Rows
@@ -22,7 +22,7 @@ _WHOLE = "$bson"
 class DocumentMapping:
     """The mapping of one collection: ``document(rows(bytes)) == bytes``, whatever the document holds."""
 
-    __slots__ = ("_key", "_top", "collection", "tables")
+    __slots__ = ("_key", "_top", "collection", "fingerprint", "tables")
 
     def __init__(self, collection: Collection) -> None:
         """Compile.
@@ -33,6 +33,8 @@ class DocumentMapping:
         """
         self.collection = collection
         self._key, self._top, self.tables = compile_collection(collection)
+        self.fingerprint = fingerprint_of(collection)
+        """Changes when the same document becomes other rows: what is there must be written anew then."""
 
     def key_of(self, value: Any) -> Any:
         """Give the key's column for an ``_id``.

@@ -64,11 +64,9 @@ def types(mappings: Iterable[DocumentMapping]) -> Iterator[sql.Composed]:
 
 def table(mapping: DocumentMapping, one: Table) -> sql.Composed:
     """Make a table."""
-    lines = [_column(one, place, column) for place, column in enumerate(one.columns)]
+    lines = [column(one, place) for place in range(len(one.columns))]
     if one.parent is None:
-        states = sql.SQL(", ").join(map(sql.Literal, _STATES))
-        lines.append(sql.SQL("sync_status text NOT NULL DEFAULT 'SYNCED' CHECK (sync_status IN ({}))").format(states))
-        lines.append(sql.SQL("sync_error text,\n    last_sync_at timestamptz").format())
+        lines += states()
     lines.append(sql.SQL("PRIMARY KEY ({})").format(_names(one.key)))
     if one.parent is not None:
         parent = mapping.tables[one.parent]
@@ -79,6 +77,16 @@ def table(mapping: DocumentMapping, one: Table) -> sql.Composed:
         )
     body = sql.SQL(",\n    ").join(lines)
     return sql.SQL("CREATE TABLE IF NOT EXISTS {} (\n    {}\n)").format(_name(one.name), body)
+
+
+def states() -> list[sql.Composed]:
+    """Define the columns that say how a row came there."""
+    known = sql.SQL(", ").join(map(sql.Literal, _STATES))
+    return [
+        sql.SQL("sync_status text NOT NULL DEFAULT 'SYNCED' CHECK (sync_status IN ({}))").format(known),
+        sql.SQL("sync_error text").format(),
+        sql.SQL("last_sync_at timestamptz").format(),
+    ]
 
 
 def indexes(mapping: DocumentMapping) -> list[Index]:
@@ -127,15 +135,18 @@ def is_required(one: Table, place: int) -> bool:
     return place < one.keys or value_of_array or one.columns[place].field.required
 
 
-def _column(one: Table, place: int, column: Column) -> sql.Composed:
-    parts: list[sql.Composable] = [sql.Identifier(column.name), type_sql(one, column)]
-    if is_required(one, place):
+def column(one: Table, place: int, *, required: bool = True) -> sql.Composed:
+    """Define a column; ``required``: NOT NULL where it is declared so."""
+    declared = one.columns[place]
+    name = sql.Identifier(declared.name)
+    parts: list[sql.Composable] = [name, type_sql(one, declared)]
+    if is_required(one, place) and (required or declared.default is not None):
         parts.append(sql.SQL("NOT NULL"))
-    if column.default is not None:
-        parts.append(sql.SQL("DEFAULT {}").format(sql.Literal(to_text(column.default))))
-    if column.field.values and not column.field.enum:
-        values = sql.SQL(", ").join(map(sql.Literal, column.field.values))
-        parts.append(sql.SQL("CHECK ({} IN ({}))").format(sql.Identifier(column.name), values))
+    if declared.default is not None:
+        parts.append(sql.SQL("DEFAULT {}").format(sql.Literal(to_text(declared.default))))
+    if declared.field.values and not declared.field.enum:
+        values = sql.SQL(", ").join(map(sql.Literal, declared.field.values))
+        parts.append(sql.SQL("CHECK ({} IN ({}))").format(name, values))
     return sql.SQL(" ").join(parts)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,8 @@ class There:
     unique: frozenset[tuple[str, ...]] = frozenset()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of columns of an enum type: its values."""
+    checks: Mapping[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    """Of columns with a CHECK on a list of values: its name, and the list."""
     rows: int = 0
     """How many were looked at for what is empty."""
     empty: frozenset[str] = frozenset()
@@ -80,9 +83,22 @@ async def _there(connection: AsyncConnection[TupleRow], table: Table, shape: Sha
         indexes=frozenset(columns for columns, _ in indexes),
         unique=frozenset(columns for columns, unique in indexes if unique),
         labels={row["column"]: tuple(row["labels"]) for row in facts.get(("labels", table.name), ())},
+        checks=dict(_lists(facts.get(("checks", table.name), ()))),
         rows=looked,
         empty=empty,
     )
+
+
+def _lists(found: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, frozenset[str]]]]:
+    """Read the lists of values in CHECKs; others say something else."""
+    for row in found:
+        if _LIST.search(row["definition"]):
+            values = (value.replace("''", "'") for value in _VALUE.findall(row["definition"]))
+            yield row["column"], (row["constraint"], frozenset(values))
+
+
+_LIST = re.compile(r"= ANY \(\(?ARRAY\[|= '")
+_VALUE = re.compile(r"'((?:[^']|'')*)'::")
 
 
 async def _empty(

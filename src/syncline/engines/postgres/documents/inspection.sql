@@ -28,3 +28,13 @@ JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT
 JOIN pg_catalog.pg_enum AS e ON e.enumtypid = a.atttypid
 WHERE (n.nspname::text, c.relname::text) IN (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[]))
 GROUP BY 1, 2, 3
+
+-- name: checks
+SELECT n.nspname AS schema, c.relname AS name, a.attname AS column, k.conname AS constraint,
+       pg_catalog.pg_get_constraintdef(k.oid) AS definition
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND k.conkey = ARRAY[a.attnum]
+WHERE k.contype = 'c'
+  AND (n.nspname::text, c.relname::text) IN (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[]))
