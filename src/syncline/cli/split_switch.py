@@ -13,7 +13,6 @@ from syncline.cli.application import AppOption
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say
 from syncline.cli.split_move import DatabaseArgument, Declared, ForceOption, ReasonOption, declared, forced
-from syncline.config.settings import duration
 
 if TYPE_CHECKING:
     from syncline.split.moving.move import Moving
@@ -34,6 +33,8 @@ _MILLISECONDS = 1000
 
 def _pause(text: str) -> timedelta:
     """Read ``800ms``, ``2s``."""
+    from syncline.config.settings import duration
+
     text = text.strip().lower()
     if text.endswith("ms") and text[:-2].strip().isdecimal():
         found: timedelta | None = timedelta(milliseconds=int(text[:-2]))
