@@ -37,7 +37,7 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
     for place, (what, bound) in enumerate(
         (
             ("relay into a table, updates: against the best bare INSERT … ON CONFLICT", 0.6),
-            ("relay into a table, deletes: against the best bare DELETE", 0.5),
+            ("relay into a table, deletes: against the best bare DELETE", 0.2),
         )
     ):
         ours, best = [one[place].value for one in relay], [one[place] for one in bare]

@@ -117,11 +117,14 @@ def _no_nul(text: str) -> bool:
 
 
 def _integer(sql: str, bits: int) -> Callable[[Column], KeyType]:
-    canonical = re.compile(r"0|-?[1-9][0-9]{0,18}").fullmatch
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
 
     def valid(text: str) -> bool:
-        return canonical(text) is not None and (len(text) < 5 or low <= int(text) <= high)
+        try:
+            number = int(text)
+        except ValueError:
+            return False
+        return low <= number <= high and str(number) == text  # as PostgreSQL writes it, and in no other way
 
     def from_id(value: Any) -> str | None:
         return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -103,9 +103,8 @@ class KeyCodec:
         """
         if self._single is not None:
             valid = self._single.valid
-            for text in key_texts:
-                if not valid(text):
-                    raise self._not_a_key(text)
+            if not all(map(valid, key_texts)):
+                raise self._not_a_key(next(text for text in key_texts if not valid(text)))
             return (list(key_texts),)
         rows = [self.parse(text) for text in key_texts]
         return tuple(list(texts) for texts in zip(*rows, strict=True)) if rows else tuple([] for _ in self.types)

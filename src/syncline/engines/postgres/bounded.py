@@ -16,7 +16,9 @@ from syncline.postgres.arrays import texts
 from syncline.postgres.connection import Connection, translated
 
 SAMPLED = 16
-"""One row in so many is weighed, and so many are received at a time."""
+"""One row in so many is weighed, and so many are received at a time while nothing is known of their width."""
+MANY, NARROW = 48, 2000
+"""So many are received at a time where none so far was wider than so many bytes: each turn costs time of its own."""
 
 
 class Bound:
@@ -27,6 +29,8 @@ class Bound:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
+        self._widest: dict[int, float] = {}
+        """Bytes of the widest row of an entity that was weighed."""
         self._unstreamed: set[int] = set()
         """Entities with times that psycopg's own loader does not know."""
 
@@ -56,13 +60,17 @@ class Bound:
     async def _stream(self, connection: Connection, plan: Plan, parameters: Sequence[object]) -> States:
         rows: list[Row] = []
         size = 0
+        widest = self._widest.get(plan.id, NARROW + 1)
+        chunk = (MANY if widest <= NARROW else SAMPLED) if _CHUNKS else 1
         async with connection.cursor(binary=True) as cursor:
-            async for row in cursor.stream(queries_of(plan).by_key, parameters, size=SAMPLED if _CHUNKS else 1):
+            async for row in cursor.stream(queries_of(plan).by_key, parameters, size=chunk):
                 if size > self._most:
                     continue  # received and forgotten: cancelling might hit the next statement
                 rows.append(row)
                 if len(rows) % SAMPLED == 1:
-                    size += SAMPLED * width(row)
+                    wide = width(row)
+                    size += SAMPLED * wide
+                    self._widest[plan.id] = max(wide, self._widest.get(plan.id, 0))
         return (Excerpt if size > self._most else States)(plan, rows, ())
 
 
