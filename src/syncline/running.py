@@ -36,7 +36,7 @@ async def run_workers(
     Args:
         links: each with what is told of its work.
         asked: called when one of the signals has come.
-        beside: other work of the process, cancelled when the workers have ended.
+        beside: other work of the process, cancelled when the workers have ended; where it ends, they are to end, too.
 
     Raises:
         SynclineError: the only link's worker has ended. Of several it is logged, and tried again: the others go on.
@@ -53,6 +53,8 @@ async def run_workers(
         loop.add_signal_handler(number, stop)
     tune_garbage_collection()
     others = [asyncio.ensure_future(work()) for work in beside]
+    for one in others:
+        one.add_done_callback(lambda _: workers.stop())
     try:
         if len(links) == 1:
             await workers.run(*links[0])

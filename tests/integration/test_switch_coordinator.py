@@ -46,6 +46,8 @@ async def test_a_switch_and_its_way_back_bring_every_write(urls):
         write(urls[OLD], 4)
         assert stage.modes() == "al"
         assert [row[1:] for row in stage.rows(OLD)] == [(0, 1), (0, 2), (0, 4)]
+        acting = [f"close {NEW}", f"open {NEW}", f"close {OLD}", f"close {OLD}", f"open {OLD}", f"close {NEW}"]
+        assert stage.link.steps == acting, "off before a side is the link's, on before it opens"
         again = await stage.switch(OLD)
         assert (again.number, again.paused_seconds) == (0, 0.0)
 

@@ -76,6 +76,7 @@ DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
+MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
 GATE = f"{TESTS}/test_switch_gate.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
@@ -2969,6 +2970,58 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{TESTS}/test_switch_standby.py::test_what_was_kept_ready_is_let_go_when_nothing_moves_any_more"],
+    ),
+    # -- a move by commands
+    Mutant(
+        "move-acts-twice",
+        "triggers act on rows that the link brings, which have met them on the other side",
+        [
+            Swap(
+                f"{MOVING}/link.py",
+                "MoveLink.close_up",
+                "await act(self._gates[side], self._opening, on=False)",
+                "pass",
+            )
+        ],
+        [f"{MOVE}::test_tables_are_copied_beside_writers_followed_switched_and_brought_back"],
+    ),
+    Mutant(
+        "move-opens-with-nothing-on",
+        "a side opens without its triggers",
+        [
+            Swap(
+                f"{SWITCH}/coordinator.py",
+                "Coordinator.run",
+                "await self._had(self._move.link.open_up, self._goal)",
+                "pass",
+            )
+        ],
+        [f"{COORDINATOR}::test_a_switch_and_its_way_back_bring_every_write"],
+    ),
+    Mutant(
+        "move-tail-unlooked",
+        "a side is opened though what was written last differs there",
+        [
+            Swap(
+                f"{MOVING}/link.py",
+                "MoveLink.verify_tail",
+                "await differing(self._gates[source], self._gates[target], self._ways[source].link)",
+                "[]",
+            )
+        ],
+        [f"{MOVE}::test_a_move_is_finished_when_it_has_served_for_long_enough"],
+    ),
+    Mutant(
+        "move-alterations-unseen",
+        "what is altered while a move lasts is left out over there",
+        [Swap(f"{MOVING}/altering.py", "Watcher.turn", "if before != self._seen: ...", "if False: ...")],
+        [f"{MOVE}::test_schema_changes_under_way_are_followed_or_stop_their_table_by_name"],
+    ),
+    Mutant(
+        "move-halts-whole",
+        "a table that cannot follow an alteration holds up the others",
+        [Swap(f"{MOVING}/holding.py", "hold", '"hold" if held else "let_go"', '"let_go"')],
+        [f"{MOVE}::test_schema_changes_under_way_are_followed_or_stop_their_table_by_name"],
     ),
     Mutant(
         "clearing-untagged",

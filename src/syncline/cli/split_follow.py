@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from syncline.split.moving.move import Moving
     from syncline.split.switching.coordinator import Outcome
 
+LOOK_SECONDS = 2.0
+"""How often it is looked whether the move was finished, or given up."""
+
 
 def follow(
     database: DatabaseArgument = "data",
@@ -31,7 +35,7 @@ def follow(
     """Carry over what is written, until stopped (SIGTERM, Ctrl-C): a worker of the move. Several share the work.
 
     It serves both directions, before the switch and after it, and finishes a switch whose coordinator has died. A move
-    needs at least one that runs, from the copy to `syncline split finish`.
+    needs at least one that runs, from the copy to `syncline split finish`, which ends it.
     """
     from syncline.config import passwords
     from syncline.split.moving.state import Phase
@@ -58,8 +62,16 @@ async def _follow(one: Moving, log: LogSettings) -> None:
         async with opened_move(one) as (move, _):
             await watch(move, told=_tell)
 
+    async def end() -> None:
+        from syncline.split.moving.noting import is_over
+
+        over = False
+        while not over:
+            await asyncio.sleep(LOOK_SECONDS)
+            over = await asyncio.to_thread(is_over, one.ends)
+
     links = [(replace(way, log=log), None) for way in (one.ways.there, one.ways.back)]
-    await run_workers(links, asked=arm, beside=[finish])
+    await run_workers(links, asked=arm, beside=[finish, end])
 
 
 def _tell(found: Outcome | SynclineError) -> None:

@@ -15,6 +15,7 @@ from syncline.postgres.sql import blocks
 from syncline.split.moving import capture
 from syncline.split.moving.opening import Opening, act
 from syncline.split.moving.tables import PACKAGE
+from syncline.split.moving.tail import differing
 from syncline.split.switching.gate import Gate
 from syncline.split.switching.install import unguarded
 from syncline.split.switching.sequences import raise_sequences
@@ -99,7 +100,19 @@ class MoveLink:
         return not left
 
     async def verify_tail(self, source: str, target: str) -> None:
-        """See that both sides have the tables that the switch is about; nobody writes on either side."""
+        """Compare what was carried over last; nobody writes on either side.
+
+        Raises:
+            SwitchError: it differs.
+
+        """
+        found = await differing(self._gates[source], self._gates[target], self._ways[source].link)
+        if found:
+            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+            raise SwitchError(
+                f"what was written last is not the same on {target}: {', '.join(found[:5])}{more}",
+                hint=f"`syncline verify --link {self._ways[source].link.name}` finds all, `syncline repair` mends them",
+            )
 
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         """Set the sequences of ``target`` beyond those of ``source``."""

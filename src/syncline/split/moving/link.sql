@@ -40,3 +40,21 @@ UPDATE syncline.copy SET copied_at = NULL WHERE entity = (SELECT id FROM synclin
 -- It counts as copied now: what was proved before the halt says nothing.
 UPDATE syncline.copy SET copied_at = pg_catalog.clock_timestamp()
 WHERE copied_at IS NULL AND entity = (SELECT id FROM syncline.entity WHERE name = %(entity)s)
+
+-- name: tail
+-- What was carried over last, as the history knows it: of each table its key's columns, their types, and keys.
+SELECT e.source_table, e.key_columns, e.key_types, array_agg(DISTINCT h.key)
+FROM (SELECT entity, key FROM syncline.history WHERE processed_at > pg_catalog.clock_timestamp() - interval '1 hour'
+      ORDER BY seq DESC LIMIT %(limit)s) AS h
+JOIN syncline.entity AS e ON e.id = h.entity
+GROUP BY e.id
+
+-- name: pinned
+-- Values look the same on both sides within this transaction.
+SELECT pg_catalog.set_config(s.name, s.value, true) FROM (VALUES
+    ('timezone', 'UTC'), ('datestyle', 'ISO, MDY'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'hex'),
+    ('extra_float_digits', '1'), ('lc_monetary', 'C'), ('row_security', 'off'), ('statement_timeout', '2s')) AS s (name, value)
+
+-- name: rows
+-- Rows of keys: their key, and a sum of what they are, whatever the order of the columns.
+SELECT {key}, pg_catalog.md5(pg_catalog.to_jsonb(t)::text) FROM {table} AS t JOIN ROWS FROM ({arrays}) AS k ({names}) ON {same}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from syncline.errors import SynclineError
 from syncline.split.moving.ends import Ends
 from syncline.split.moving.state import Book, Phase
 from syncline.split.moving.watched import Watched
@@ -22,6 +23,16 @@ def note_force(ends: Ends, what: str, reason: str, against: Sequence[str]) -> No
     """Note what was done by force, why, and what spoke against it."""
     with opened(ends.sides.source) as source:
         Book(ends.database, source).note(what, reason, against)
+
+
+def is_over(ends: Ends) -> bool:
+    """Tell whether a move was finished, given up, or forgotten; a home that is away tells nothing."""
+    try:
+        with opened(ends.sides.source) as source:
+            state = Book(ends.database, source).read()
+    except SynclineError:
+        return False
+    return state is None or state.phase in (Phase.FINISHED, Phase.ABORTED)
 
 
 def forget(ends: Ends) -> None:
