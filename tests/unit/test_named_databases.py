@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import psycopg
 import pytest
 from sqlalchemy import MetaData, Table
@@ -11,13 +14,14 @@ from syncline.config.databases import Place, load_databases
 from syncline.errors import (
     AcrossDatabasesError,
     ConfigError,
+    NamedDatabaseUnavailableError,
     RoutingError,
     SecondDatabaseError,
     UnknownTableError,
     WrongDatabaseError,
 )
 from syncline.split.address import address_of
-from syncline.split.connecting import refusal
+from syncline.split.connecting import connect, refusal
 from syncline.split.ownership import Ownership, Rules
 from syncline.split.routing import Ledger, Routing
 from syncline.split.statements import Name, Placeholders
@@ -322,3 +326,21 @@ def test_models_are_declared_by_base_by_model_and_by_table():
 def test_a_database_that_is_not_configured_is_an_error():
     with pytest.raises(ConfigError, match="there is no database 'geo'"):
         routing().declare("geo", object())
+
+
+def test_a_resolver_that_does_not_answer_is_not_waited_for_longer_than_a_server(monkeypatch):
+    """libpq asks it before its own limit begins to count."""
+    answers = threading.Event()
+    asked = []
+
+    def asking(host, *_):
+        asked.append(host)
+        answers.wait()
+
+    monkeypatch.setattr(socket, "getaddrinfo", asking)
+    found = read({"DATABASE_URL": "postgresql://app@%2Frun,db.example/app?connect_timeout=1"})
+    with pytest.raises(NamedDatabaseUnavailableError, match=r"DATABASE_URL: app at .* cannot be reached") as error:
+        connect(address_of(found.databases[0]))
+    answers.set()
+    assert asked == ["db.example"]
+    assert "the name db.example was not resolved within 1 s" in str(error.value.hint)

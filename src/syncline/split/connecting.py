@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from syncline.config.secrets import MASK, redact
 from syncline.errors import NamedDatabaseError, NamedDatabaseUnavailableError
@@ -27,6 +30,7 @@ _REFUSALS = (
 _WHERE = """
 SELECT version(), current_schema(), EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s)
 """
+_PLACES = ("host", "hostaddr", "connect_timeout")
 _BUSY = r"too many (clients|connections)|remaining connection slots|no more connections allowed"
 
 
@@ -70,8 +74,38 @@ def connect(address: Address, **options: Any) -> psycopg.Connection[Any]:
         NamedDatabaseError: it says which variable is wrong, and how.
 
     """
+    given = {**address.arguments(), **options}
+    see_resolved(address, {name: value for name, value in given.items() if name in _PLACES})
     with told(address):
-        return psycopg.connect(address.conninfo, **{**address.arguments(), **options})
+        return psycopg.connect(address.conninfo, **given)
+
+
+def see_resolved(address: Address, given: Mapping[str, Any]) -> None:
+    """See that names of hosts are resolved in time: libpq's limit for connecting does not count while it asks.
+
+    Raises:
+        NamedDatabaseUnavailableError: the resolver does not answer. (What it answers libpq is left to find out.)
+
+    """
+    place = conninfo_to_dict(address.conninfo, **given)
+    if place.get("hostaddr"):
+        return
+    seconds = max(1.0, float(place.get("connect_timeout") or 0)) if place.get("connect_timeout") != "0" else None
+    for host in str(place.get("host") or "").split(","):
+        if host and not host.startswith(("/", "@")) and not _answered(host, seconds):
+            text = f"the name {host} was not resolved within {seconds:g} s; ask the resolver (`getent hosts {host}`)"
+            raise NamedDatabaseUnavailableError(f"{address.called}: {address.place} cannot be reached", hint=text)
+
+
+def _answered(host: str, seconds: float | None) -> bool:
+    def resolve() -> None:
+        with suppress(OSError, UnicodeError):
+            socket.getaddrinfo(host, None)
+
+    asking = threading.Thread(target=resolve, name="syncline resolver", daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return not asking.is_alive()
 
 
 def probe(address: Address) -> None:
