@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import socket
 import subprocess
@@ -62,8 +63,9 @@ class Running:
     ) -> list[float]:
         """Milliseconds of each request; at the fixed rate, or as fast as so many clients go.
 
-        At the fixed rate and where it is `strict` every request must succeed; beyond its limits an application may
-        refuse some (503). Requests are numbered from `first` on.
+        An application may refuse requests (503) that come beyond its limits, which a busy machine moves: at the fixed
+        rate one that is refused has taken for ever, with so many clients it does not count. Where it is `strict` none
+        may be. Requests are numbered from `first` on.
         """
         pace = {"clients": clients} if clients else {"rate": RATE}
         self.first += 1_000_000
@@ -75,9 +77,11 @@ class Running:
             [sys.executable, "-m", "benchmarks.http_client", str(file)], stdout=subprocess.PIPE, text=True, check=True
         )
         found = json.loads(done.stdout)
-        assert (clients and not strict) or not found["bad"], found["bad"][:3]
+        refused = [one for one in found["bad"] if one.startswith("503 ")]
+        assert (clients and not strict) or len(refused) == len(found["bad"]), found["bad"][:3]
+        assert not (strict and refused), refused[:3]
         took: list[float] = found["took"]
-        return took
+        return took if clients else took + [math.inf] * len(refused)
 
     def ask(self, method: str, path: str, body: Any = None) -> list[Any]:
         return [method, path, dict(self.headers), body]

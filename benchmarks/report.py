@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import platform
@@ -30,7 +31,7 @@ class Line:
     def json(self) -> dict[str, Any]:
         return {
             "what": self.what,
-            "value": self.value,
+            "value": self.value if math.isfinite(self.value) else None,
             "bound": f"{self.sign} {self.bound:g}",
             "reached": self.reached,
             "detail": self.detail,

@@ -14,6 +14,7 @@ import psycopg
 from benchmarks.entities import command_line, configuration, environment, prepare
 from benchmarks.report import Line, percentile
 from benchmarks.stage import Sizes, Stage, stage
+from syncline.cli.partly import PARTLY
 
 TABLES = 6
 HOLDERS = (
@@ -46,7 +47,8 @@ def measure(on: Stage) -> list[float]:
         for writer in writers:
             writer.start()
         install = command_line(file, "install", "--yes", "--wait", str(WAIT))
-        subprocess.run(install, capture_output=True, check=False, env=environment())
+        done = subprocess.run(install, capture_output=True, check=False, env=environment(), text=True)
+        assert done.returncode == PARTLY, done.stdout + done.stderr
     finally:
         ended.set()
         for holder in holders:

@@ -81,7 +81,7 @@ def filled(postgres):
 @contextlib.contextmanager
 def without_indexes(connection):
     """Make the indexes after the rows, which takes a fraction of the time."""
-    query = """SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+    query = """SELECT indexrelid::regclass::text, replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') FROM pg_index
                WHERE indrelid = 'syncline.history'::regclass AND NOT indisprimary"""
     indexes = dict(connection.execute(query).fetchall())
     connection.execute("SET synchronous_commit = off; SET maintenance_work_mem = '128MB'")
