@@ -19,6 +19,7 @@ from syncline.model.documents.reading import read, write
 from syncline.model.documents.types import ID_TYPES, TYPES
 from syncline.model.documents.values import Json, same
 from syncline.model.strict_bson import Odd
+from syncline.model.values import MAX_LEVELS
 from tests.cases.odd_bson import document, field, int32, text
 from tests.documents import documents, values
 
@@ -344,3 +345,14 @@ def test_without_their_order_documents_are_equal_all_the_same(raw, part):
 def test_a_declaration_that_contradicts_itself_is_refused(declared, said):
     with pytest.raises(MappingError, match=said):
         DocumentMapping(declared)
+
+
+@pytest.mark.parametrize("leaf", [int32(1), (0x06, b"")], ids=["decoded by the driver", "read byte by byte"])
+@pytest.mark.parametrize("tag", [0x03, 0x04])
+def test_documents_as_deep_as_mongodb_takes_them_come_back(leaf, tag):
+    value = leaf
+    for _ in range(MAX_LEVELS + 20):
+        value = (tag, document(field("0", value)))
+    raw = document(field("_id", (7, ID.binary)), field("a", value))
+    for mapping in (mapped(), mapped(columns={"a": Field("jsonb")}), mapped(columns={"a.0.0": Field("text")})):
+        assert back(mapping, raw) == raw
