@@ -20,6 +20,7 @@ Handle = TypeVar("Handle")
 Result = TypeVar("Result")
 DEADLINE = timedelta(seconds=10)
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.004, 0.05
+_DOUBLINGS = 8
 
 
 class Attempts:
@@ -55,7 +56,7 @@ class Attempts:
             raise GateClosedError(hint=_LATER) from error
         self.committing = False
         self._count += 1
-        longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2**self._count)
+        longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** min(self._count, _DOUBLINGS))
         return random.uniform(longest / 2, longest)  # noqa: S311  so that writers do not come back together
 
 
