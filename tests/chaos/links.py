@@ -46,6 +46,8 @@ OF_ONE = {
     "orders": f"id < '{schema.order_id(FIRST)}'",
     "membership": f"team < {FIRST // schema.TEAM}",
 }
+PAUSE_SECONDS = 0.06
+"""Between transactions of a writer: there are twice as many, and each change goes over two links."""
 LINKS = {"there": 0, "back": 1, "on": 0}
 """And the place of the server that each one's source is."""
 FILE = """
@@ -148,9 +150,9 @@ class LinkChaos(RowChaos):
         super()._begin_traffic(stack)
 
     def _make_writers(self) -> list[Writer]:
-        options = {"of": 3, "seed": self._seed, "rows": self._rows}
+        options = {"of": 3, "seed": self._seed, "rows": self._rows, "pause": PAUSE_SECONDS}
         return [
-            *super()._make_writers(),
+            *(Writer(self._postgres.url, self.journal, number=n, **options) for n in range(3)),
             *(Writer(self._mongo.url, self.journal, number=n, first=FIRST, **options) for n in range(3)),
         ]
 
