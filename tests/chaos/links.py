@@ -21,6 +21,7 @@ from pymongo import MongoClient
 from syncline.embedded.mongo import PrivateMongo
 from tests import engines
 from tests.chaos import archive, faults, schema
+from tests.chaos.commands import COULD_NOT_RUN
 from tests.chaos.faults import Fault
 from tests.chaos.journal import Journal
 from tests.chaos.operators import Operator
@@ -46,6 +47,7 @@ OF_ONE = {
     "orders": f"id < '{schema.order_id(FIRST)}'",
     "membership": f"team < {FIRST // schema.TEAM}",
 }
+SELDOM = 0.25
 PAUSE_SECONDS = 0.06
 """Between transactions of a writer: there are twice as many, and each change goes over two links."""
 LINKS = {"there": 0, "back": 1, "on": 0}
@@ -74,12 +76,21 @@ target = {{ url = "{mongo}", database = "{database}", {limits} }}
 
 
 class OnwardOperator(Operator):
-    """Backfills, verifies and repairs the link that has no way back: the others' are for calm only."""
+    """Backfills, verifies and repairs the link that has no way back, and tries to for those that have one."""
 
     def _words(self) -> list[str]:
+        if self._random.random() < SELDOM:
+            return [self._random.choice(("backfill", "repair")), "--link", self._random.choice(("there", "back"))]
         entity = self._random.choice(([], ["account"], ["orders"], ["line"], ["membership"], ["archive"]))
         kind = self._random.choice(("verify", "verify", "repair", "backfill"))
         return [kind, *entity, "--link", "on"]
+
+    def _judge(self, words: list[str], status: int, out: bytes) -> None:
+        """What makes one side as the other is, is refused while both are written to."""
+        if words[-1] == "on":
+            super()._judge(words, status, out)
+        elif status != COULD_NOT_RUN:
+            self._complain(f"{words} was not refused: {status}")
 
 
 class LinkChaos(RowChaos):
