@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from syncline.engines.postgres.target import session as sessions
+from syncline.engines.postgres.target import target as target_module
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.errors import (
     LaneLostError,
@@ -18,6 +19,7 @@ from syncline.errors import (
     TargetUnavailableError,
     UnsuitableTargetError,
 )
+from syncline.ports import Absence, Batch, Beat, State
 from syncline.relay.conflicts import PATIENCE
 from tests.acceptance.values import TYPES, random_pair
 from tests.sql_target import LANES, Stage, entity, stage
@@ -184,6 +186,48 @@ async def test_a_delete_takes_no_other_record_along(database, action):
         await on.put("children", gone=[5])
         assert not (await on.put("parents", gone=[1])).refused
         assert on.rows("parents") == []
+
+
+async def test_a_delete_takes_no_row_along_of_a_table_that_was_refused(database):
+    """That one is described anew; until then it is synced all the same."""
+    children = f"{CHILDREN[:-1]} ON DELETE CASCADE)"
+    async with stage(database, PARENTS, children, tables=["parents", "children"]) as on:
+        await on.put("parents", (1, "a"))
+        await on.put("children", (5, 1))
+        batch = Batch(entity("children"), upserts=[State("5", {"id": "5"}, 1, {"id": "5", "parent": "1"})], lanes=LANES)
+        on.run("ALTER TABLE children RENAME COLUMN parent TO boss")
+        with pytest.raises(TargetRefusedError):
+            await on.target.apply(batch)
+        on.run("ALTER TABLE children RENAME COLUMN boss TO parent")
+        assert [one.key for one in (await on.put("parents", gone=[1])).refused] == ["1"]
+        assert on.rows("children") == [(5, 1)]
+        await on.target.apply(batch)
+
+
+async def test_what_changes_in_the_targets_catalog_is_seen_with_the_next_renewal(database, monkeypatch):
+    """A foreign key that takes rows along; a column that computes itself no more."""
+    monkeypatch.setattr(target_module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(target_module, "LOOK_SHARE", 0.0)
+    tables = (
+        PARENTS,
+        "CREATE TABLE children (id int PRIMARY KEY, parent int, twice int GENERATED ALWAYS AS (id * 2) STORED)",
+    )
+    async with stage(database, *tables, tables=["parents", "children"]) as on:
+        row = State("5", {"id": "5"}, 1, {"id": "5", "parent": "1", "twice": "7"})
+        batch = Batch(entity("children"), upserts=[row], lanes=LANES)
+        await on.put("parents", (1, "a"))
+        await on.target.apply(batch)
+        assert on.rows("children") == [(5, 1, 10)]
+        on.run(
+            "ALTER TABLE children ADD FOREIGN KEY (parent) REFERENCES parents ON DELETE CASCADE",
+            "ALTER TABLE children ALTER COLUMN twice DROP EXPRESSION",
+        )
+        await on.target.beat(Beat("i", "s", 1))
+        await on.target.apply(batch)
+        assert on.rows("children") == [(5, 1, 7)]
+        gone = Batch(entity("parents"), deletes=[Absence("1", {"id": "1"}, 2)], lanes=LANES)
+        assert [one.why for one in (await on.target.apply(gone)).conflicts] == ["child"]
+        assert on.rows("children") == [(5, 1, 7)]
 
 
 @pytest.mark.parametrize("bosses", [{1: None, 2: 1, 3: 2}, {1: None, 2: 1, 3: 1}])
@@ -380,6 +424,7 @@ async def test_an_old_server_is_refused(database, monkeypatch):
         ("CREATE TABLE things (id int)", "nothing makes the key"),
         ("CREATE TABLE things (id int PRIMARY KEY DEFERRABLE)", "DEFERRABLE"),
         ("CREATE TABLE things (id int); CREATE UNIQUE INDEX ON things (id) WHERE id > 5", "nothing makes the key"),
+        ("CREATE EXTENSION citext; CREATE TABLE things (id citext PRIMARY KEY)", "different texts are equal: id"),
     ],
 )
 async def test_a_table_that_cannot_be_a_target_is_named(database, statement, says):

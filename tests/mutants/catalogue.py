@@ -3115,6 +3115,32 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_verify_continuous.py::test_a_pass_during_which_its_table_was_copied_proves_nothing"],
     ),
     Mutant(
+        "a-refused-table-is-forgotten",
+        "rows of a table that was refused once may be taken along by a delete",
+        [
+            Swap(
+                "syncline/engines/postgres/target/careful.py",
+                "Careful.takes_along",
+                "one.cascades and one.child in self._tables and changes.gone",
+                "False",
+            )
+        ],
+        [f"{SQL_ROWS}::test_a_delete_takes_no_row_along_of_a_table_that_was_refused"],
+    ),
+    Mutant(
+        "the-targets-catalog-is-read-once",
+        "what changes in the target's tables is seen by another worker only",
+        [
+            Swap(
+                "syncline/engines/postgres/target/target.py",
+                "SqlTarget._look_at_catalog",
+                "found != self._catalog",
+                "False",
+            )
+        ],
+        [f"{SQL_ROWS}::test_what_changes_in_the_targets_catalog_is_seen_with_the_next_renewal"],
+    ),
+    Mutant(
         "tasks-on-the-wrong-side",
         "a sweep of a TRUNCATE runs although the way back serves",
         [Swap("syncline/backfill/permit.py", "Permit.need", "self._reverse is None", "True")],

@@ -29,6 +29,8 @@ class Column:
     not_null: bool = False
     textual: bool = False
     numeric: bool = False
+    folds: bool = False
+    """Different texts are equal there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,12 @@ async def describe(connection: Connection, name: TableName, key: Sequence[str]) 
         )
     key = key or next((unique.columns for unique in uniques if unique.primary), ())
     _require_key(name, key, uniques)
+    if folding := [column.name for column in columns if column.folds and column.name in key]:
+        raise UnsuitableTargetError(
+            f"the key of {name} in the target has a type or a collation in which different texts are equal: "
+            f"{', '.join(folding)}",
+            hint="make it text under a deterministic collation: two records of the source would be one row there",
+        )
     computed = {column.name for column in columns if column.generated}
     return Table(
         name,
@@ -145,6 +153,14 @@ async def describe(connection: Connection, name: TableName, key: Sequence[str]) 
         tuple(_reference(one) for one in references if (one[4], one[5]) == (name.schema, name.name)),
         tuple(triggers),
     )
+
+
+async def catalog(connection: Connection, names: Sequence[TableName]) -> str:
+    """Digest what ``describe`` reads of tables."""
+    query = blocks("tables.sql", "syncline.engines.postgres.target")["catalog"]
+    quoted = [sql.Identifier(name.schema, name.name).as_string() for name in names]
+    row = await (await connection.execute(query, {"names": quoted})).fetchone()
+    return str(row[0]) if row else ""
 
 
 async def _all(connection: Connection, query: str, values: dict[str, object]) -> list[tuple[Any, ...]]:

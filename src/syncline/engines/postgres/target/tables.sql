@@ -18,10 +18,26 @@ WHERE n.nspname = %(schema)s AND c.relname = %(name)s
 -- name: columns
 -- The type without its modifier: a cast with one cuts texts off, and would hide what does not fit.
 SELECT a.attname, pg_catalog.format_type(a.atttypid, -1), a.attgenerated <> '', a.attidentity = 'a', a.attnotnull,
-       t.typcategory IN ('S') AND t.typtype = 'b', t.typcategory = 'N' AND t.typtype = 'b'
+       t.typcategory IN ('S') AND t.typtype = 'b', t.typcategory = 'N' AND t.typtype = 'b',
+       'citext' IN (t.typname, (SELECT b.typname FROM pg_catalog.pg_type AS b WHERE b.oid = t.typbasetype))
+           OR EXISTS (SELECT FROM pg_catalog.pg_collation AS l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)
 FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
+
+-- name: catalog
+-- Another answer when anything has changed that is read of these tables.
+WITH t AS MATERIALIZED (SELECT pg_catalog.to_regclass(n)::oid AS oid FROM unnest(%(names)s::text[]) AS n)
+SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(x.version, ' ' ORDER BY x.version), ''))
+FROM (SELECT concat_ws(':', 'c', c.oid, c.xmin) AS version FROM pg_catalog.pg_class AS c JOIN t ON t.oid = c.oid
+      UNION ALL
+      SELECT concat_ws(':', 'a', a.attrelid, a.attnum, a.xmin) FROM pg_catalog.pg_attribute AS a JOIN t ON t.oid = a.attrelid
+      UNION ALL
+      SELECT concat_ws(':', 'i', i.indexrelid, i.xmin) FROM pg_catalog.pg_index AS i JOIN t ON t.oid = i.indrelid
+      UNION ALL
+      SELECT concat_ws(':', 'k', k.oid, k.xmin) FROM pg_catalog.pg_constraint AS k JOIN t ON t.oid = k.conrelid
+      UNION ALL
+      SELECT concat_ws(':', 'r', k.oid, k.xmin) FROM pg_catalog.pg_constraint AS k JOIN t ON t.oid = k.confrelid) AS x
 
 -- name: uniques
 -- Unique indexes over columns alone, which hold for every row and are checked at once or (deferrable) at the end.

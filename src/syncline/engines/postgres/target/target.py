@@ -21,7 +21,7 @@ from syncline.engines.postgres.target.gates import Gates
 from syncline.engines.postgres.target.reverse import SqlReverse
 from syncline.engines.postgres.target.session import Connection, connect, is_over, translated
 from syncline.engines.postgres.target.suitability import key_of
-from syncline.engines.postgres.target.tables import Table, describe
+from syncline.engines.postgres.target.tables import Table, catalog, describe
 from syncline.engines.postgres.target.writing import Writing
 from syncline.errors import (
     LaneLostError,
@@ -44,6 +44,8 @@ GIVES_WAY_AFTER = 3
 conflict is real is parked (relay/conflicts.py: PATIENCE): it keeps its row."""
 FORGOTTEN_SECONDS = 30.0
 """So long after its last refusal a row begins anew: who waits is tried each second, this one was parked meanwhile."""
+LOOK_SECONDS, LOOK_SHARE = 1.0, 50.0
+"""How often the catalog is looked at, with renewals; seldom where a look takes long."""
 SLACK_SECONDS = 2.0
 """So much later than the server's own limit a call is given up."""
 
@@ -79,6 +81,10 @@ class SqlTarget:
         )  # writes that wait for somebody's lock do not keep out a takeover
         self._idle: list[Connection] = []
         self._tables: dict[TableName, Table] = {}
+        """Those that are synced. One that may be another one by now stays: deletes must not take its rows along."""
+        self._stale: set[TableName] = set()
+        """Those of them that are to be described anew."""
+        self._catalog, self._look_due = "", 0.0
         self._writing = Writing(self._control, self._tables)
         self._lost: dict[int, int] = {}
         """Lane to the epoch under which something may still be written that nobody waits for."""
@@ -104,6 +110,7 @@ class SqlTarget:
         async with self._session() as connection:
             with translated():
                 await self._control.prepare(connection)
+                self._catalog = await catalog(connection, [TableName.parse(one.collection) for one in entities])
                 self._tables.update(await suitability.described(connection, entities))
                 if self.claim is not None:
                     await claims.take(connection, self.claim, self._schema)
@@ -148,11 +155,28 @@ class SqlTarget:
 
     async def table(self, name: TableName, key: Sequence[str] = ()) -> Table:
         """Describe a table, once for each key that its rows are told apart by."""
-        if name not in self._tables or (key and {*key} != {*self._tables[name].key}):
+        known = self._tables.get(name)
+        if known is not None and name not in self._stale and not (key and {*key} != {*known.key}):
+            return known
+        self._stale.discard(name)
+        try:
             async with self._session() as connection:
                 with translated():
                     self._tables[name] = await describe(connection, name, key)
+        except BaseException:
+            self._stale.add(name)
+            raise
         return self._tables[name]
+
+    async def _look_at_catalog(self, connection: Connection) -> None:
+        """Have tables described anew when the catalog has changed: what a delete takes along, what computes itself."""
+        now = time.monotonic()
+        if self._entities and now >= self._look_due:
+            found = await catalog(connection, [TableName.parse(one.collection) for one in self._entities])
+            if found != self._catalog:
+                self._stale.update(self._tables)
+            self._catalog = found
+            self._look_due = now + max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - now))
 
     @property
     def admission(self) -> str:
@@ -248,10 +272,10 @@ class SqlTarget:
         except TargetGateError:
             raise
         except TargetRefusedError:
-            self._tables.pop(TableName.parse(batch.entity.collection), None)  # it may be another one by now
+            self._stale.add(TableName.parse(batch.entity.collection))  # it may be another one by now
             raise
         except (UnsuitableTargetError, PrivilegeError) as error:
-            self._tables.pop(TableName.parse(batch.entity.collection), None)
+            self._stale.add(TableName.parse(batch.entity.collection))
             raise TargetRefusedError(error.message, hint=error.hint) from error  # no record is to blame
         return Report(
             rejected=[rejection for _, rejection in outcome.rejected],
@@ -354,6 +378,7 @@ class SqlTarget:
                 if self.source:
                     await suitability.require_apart(connection, self._entities, self.source)
                     self.source = ""
+                await self._look_at_catalog(connection)
                 return await self._control.beat(connection, beat, over)
 
     async def read_beat(self) -> Beat | None:
