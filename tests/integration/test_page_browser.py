@@ -26,6 +26,24 @@ NAMES = """[...document.querySelectorAll("button, input, summary, [tabindex='0']
     return !label.trim() }).map(e => e.outerHTML.slice(0, 200))"""
 
 
+TICKS = """[...document.querySelectorAll(".plot")].map(plot =>
+  [...plot.querySelectorAll("text[text-anchor=end]")].map(e => [e.textContent, Number(e.getAttribute("y"))]))"""
+"""What stands at the left of each plot, from the bottom up."""
+COVERED = """[...document.querySelectorAll(".stack tbody tr")].flatMap(row => {
+  const cells = [...row.cells].map(cell => {
+    const range = document.createRange(); range.selectNodeContents(cell);
+    const bottom = cell.getBoundingClientRect().bottom; // what is longer is cut off
+    return [cell, [...range.getClientRects()].filter(r => r.width > 1 && r.height > 1 && r.top < bottom)
+      .map(r => ({left: r.left, right: r.right, top: r.top, bottom: Math.min(r.bottom, bottom)}))] });
+  const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+  return cells.flatMap(([one, mine], place) => cells.slice(place + 1).filter(([, theirs]) =>
+    mine.some(a => theirs.some(b => !apart(a, b)))).map(([other]) => `${one.outerHTML} under ${other.outerHTML}`.slice(0, 300))) })"""
+"""Cells whose contents lie over each other."""
+EMPTY = """[...document.querySelectorAll(".stack td[data-label]")].filter(e => !e.innerText.trim() && e.getClientRects().length)
+  .map(e => e.outerHTML)"""
+"""Labels that nothing follows."""
+
+
 HEARD = """window.heard = []; new MutationObserver(() => heard.push(document.getElementById("announce").textContent))
   .observe(document.getElementById("announce"), {childList: true, characterData: true, subtree: true})"""
 
@@ -53,6 +71,12 @@ async def visited(served: Served) -> AsyncIterator[Tab]:
         await tab.until("document.body.dataset.seen")
         await tab.run(HEARD)
         yield tab
+
+
+def number(label: str) -> float:
+    """Read what stands at an axis."""
+    value, thousands = label.removesuffix(" s").lower(), {"k": 1e3, "m": 1e6}
+    return float(value.rstrip("km").replace(",", "")) * thousands.get(value[-1], 1)
 
 
 async def says(tab: Tab, text: str) -> None:
@@ -101,6 +125,8 @@ async def test_what_happens_shows_without_a_reload(relay: Relay, tmp_path: Path)
             for part, text in shown.items():
                 await shows(tab, part, text)
             await tab.until("['degraded', 'unhealthy'].includes(document.getElementById('health').innerText)")
+            assert await tab.run("document.getElementById('banner').getClientRects().length") == 1
+            await shows(tab, "#entities .pill", "1 parked since")
             assert "healthy" not in await tab.run("document.querySelector('#entities .pill').className"), (
                 "one is parked"
             )
@@ -118,6 +144,8 @@ async def test_what_happens_shows_without_a_reload(relay: Relay, tmp_path: Path)
             }
             for part, text in changed.items():
                 await shows(tab, part, text)
+            await tab.until("document.getElementById('banner').hidden")
+            await shows(tab, "#entities .pill.healthy", "equal")
             assert await tab.run("document.querySelectorAll('.plot .line').length") >= 3
             assert await tab.run("window.mark") == 1, "it was never loaded again"
             assert tab.errors == []
@@ -240,13 +268,22 @@ async def test_it_can_be_read_by_everybody_and_on_a_telephone(relay: Relay, tmp_
                 await tab.look(width=width, height=800)
                 await tab.until(f"innerWidth === {width}")
                 assert await tab.run("document.documentElement.scrollWidth") == width, "nothing is cut off at the side"
+                if width < 700:
+                    assert await tab.run(COVERED) == [], "nothing is printed over something else"
+                    assert await tab.run(EMPTY) == [], "what is empty has no label"
             await tab.look()
             await tab.run("document.activeElement.blur()")
             await tab.press("Tab")
             assert await tab.run("document.activeElement.innerText") == "Skip to the content"
             await tab.run("document.querySelector('.plot.queue .area').focus()")
             await tab.press("End")
-            await shows(tab, ".plot.queue .readout", "1,100")
+            await shows(tab, ".plot.queue .readout", "1,100 changes")
+            for plot, unit in {"lag": r"\d (ms|s|min)$", "rate": r"\d records.s$"}.items():
+                newest = f"document.querySelector('.plot.{plot} .area').dispatchEvent(new KeyboardEvent('keydown', {{key: 'End'}}))"
+                await tab.until(f"({newest}, /{unit}/.test(document.querySelector('.plot.{plot} .readout').innerText))")
+            for (zero, low), (half, middle), (top, high) in await tab.run(TICKS):
+                assert low - middle == middle - high > 0
+                assert (number(zero), number(top)) == (0, 2 * number(half)), "what stands at a line is its value"
             label = "document.querySelector('.plot.queue svg').getAttribute('aria-label')"
             await tab.until(f"{label}.startsWith('Queue over the last hour: now 1,100, highest 1,100 at ')")
             await tab.run("document.querySelector('.plot.queue details').open = true")
