@@ -15,6 +15,7 @@ from syncline.cli.main import app
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.errors import UnsuitableTargetError
 from syncline.model.entity import Entity, TableName
+from syncline.ports import Beat
 from tests import engines
 
 ITEM = "CREATE TABLE item (id bigint PRIMARY KEY, name text)"
@@ -66,6 +67,17 @@ async def test_a_link_of_the_same_name_is_another_one_where_its_source_is(make: 
     with pytest.raises(UnsuitableTargetError, match="the link without a name of the source 7000000000000000001/5"):
         await make("syncline", TWO, schema="two").prepare([entity("item")])
     await make("syncline", ONE, schema="elsewhere").prepare([entity("item")])
+
+
+async def test_a_source_whose_copy_it_is_not_changes_no_claim(make: Make) -> None:
+    """It has the same records, and is turned away by the heartbeat only later."""
+    owner, stranger = make("a", ONE), make("a", TWO)
+    await owner.prepare([entity("item")])
+    await owner.beat(Beat("i", ONE, 1))
+    stranger.claim_for(TWO, [])
+    await stranger.prepare([])
+    with pytest.raises(UnsuitableTargetError, match="link a of the source 7000000000000000001/5"):
+        await make("b", ONE).prepare([entity("item")])
 
 
 async def test_of_two_at_once_one_has_it(make: Make) -> None:

@@ -99,6 +99,9 @@ async def take(connection: Connection, mine: Claim, schema: str) -> None:
     async with connection.transaction():
         await connection.execute(_block("turn"))
         await require_free(connection, mine, schema)
+        owner = await (await connection.execute(_block("owner", schema))).fetchone()
+        if owner is not None and not same_system(owner[0], mine.system):
+            return  # it is another source's copy, which the heartbeat finds: its claim stays
         if await _is_made(connection, schema):
             values = {"link": mine.link, "system": mine.system, "tables": Jsonb(dict(mine.tables))}
             await connection.execute(_block("take", schema), values)

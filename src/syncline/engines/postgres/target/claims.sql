@@ -26,6 +26,9 @@ GRANT SELECT ON {schema}.claim TO PUBLIC
 INSERT INTO {schema}.claim (link, system, tables) VALUES (%(link)s, %(system)s, %(tables)s)
 ON CONFLICT (one) DO UPDATE SET link = excluded.link, system = excluded.system, tables = excluded.tables
 
+-- name: owner
+SELECT system FROM {schema}.heartbeat
+
 -- name: release
 UPDATE {schema}.claim SET tables = '{{}}'
 
