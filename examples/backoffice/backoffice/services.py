@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -52,15 +53,15 @@ class Services:
         databases.declare("data", DataBase)
         metrics = AppMetrics()
         sessions = databases.async_session_factory(expire_on_commit=False)
-        writes = Writes(databases, sessions.begin)
+        deadline = timedelta(seconds=settings.write_seconds)
         return cls(
             settings=settings,
             databases=databases,
             sessions=sessions,
-            writes=writes,
+            writes=Writes(databases, sessions.begin, deadline=deadline),
             callers=SessionCache(names=Caller.names, revocations=revocations(databases), observer=metrics),
             passwords=Passwords(settings.hash_memory_kib),
-            imports=Imports(sessions, databases),
+            imports=Imports(sessions, databases, deadline),
             metrics=metrics,
         )
 

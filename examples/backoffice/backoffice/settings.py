@@ -33,6 +33,9 @@ class Settings(BaseModel):
     settle_seconds: float = Field(default=15, gt=0)
     """How often imports that somebody left half done are looked for."""
 
+    write_seconds: float = Field(default=10, gt=0)
+    """How long a transaction is tried while the tables of DATA change sides; then 503."""
+
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read the settings, or end with what is wrong."""

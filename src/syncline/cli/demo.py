@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,20 @@ import typer
 from rich.console import Console
 
 from syncline.cli.common import YesOption
+from syncline.errors import ConfigError
+
+
+class Play(StrEnum):
+    """What is played."""
+
+    SYNC = "sync"
+    SPLIT = "split"
 
 
 def demo(
+    play: Annotated[
+        Play, typer.Argument(help="sync: two databases are kept in step; split: one becomes two, and one again.")
+    ] = Play.SYNC,
     seconds: Annotated[float, typer.Option(help="How long there is traffic.", min=4)] = 25,
     app: Annotated[
         Path | None, typer.Option(help="Run the demo of the application in this folder, as its demo.toml says.")
@@ -26,8 +38,18 @@ def demo(
     It needs no database, no Docker and no root, and leaves nothing behind. The MongoDB engine is downloaded once, when
     its licence (SSPL) is accepted: --yes or SYNCLINE_ACCEPT_SSPL=1 answer in advance.
 
+    `syncline demo split --app examples/backoffice` needs PostgreSQL only: an application in use moves a part of its
+    tables to a second server, by the commands that an operator types; a coordinator is killed in the middle of the
+    switch; and everything comes back.
+
     Exit status: that of `syncline verify`.
     """
+    if play is Play.SPLIT:
+        from syncline.demo.splitting import run_split_demo
+
+        if app is None or not (app / "syncline.toml").is_file():
+            raise ConfigError("the demo of a split plays backoffice", hint="--app examples/backoffice")
+        raise typer.Exit(run_split_demo(app, Console(highlight=False)))
     from syncline.demo import consent
     from syncline.demo.run import DemoOptions, run_demo
 

@@ -46,12 +46,15 @@ LEFT_ALONE = dt.timedelta(minutes=1)
 class Imports:
     """The acts on imports."""
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession], databases: Databases) -> None:
+    def __init__(
+        self, sessions: async_sessionmaker[AsyncSession], databases: Databases, deadline: dt.timedelta
+    ) -> None:
         self._sessions = sessions
         self._databases = databases
+        self._deadline = deadline
 
     async def _in_data(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
-        return await self._databases.arun(work, self._sessions.begin)
+        return await self._databases.arun(work, self._sessions.begin, deadline=self._deadline)
 
     async def begin(self, caller: Caller, name: str, format_: str, transform: tuple[str, int] | None) -> int:
         """Say in PRIMARY that rows are about to be staged."""
