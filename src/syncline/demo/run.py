@@ -51,7 +51,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     """
     scenario = BuiltIn() if options.app is None else Application(options.app)
     display = display_for(console)
-    with _interruptible(), contextlib.ExitStack() as cleaning:
+    with interruptible(), contextlib.ExitStack() as cleaning:
         cleaning.callback(display.end)
         environment = cleaning.enter_context(opened(scenario, display.preparing, accept=options.accept))
         cleaning.callback(display.end)
@@ -108,7 +108,7 @@ def _style(report: VerifyReport) -> str:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let SIGTERM and a closed terminal do what Ctrl-C does; and let that work where a shell has switched it off."""
 
     def interrupt(*_: object) -> None:

@@ -139,7 +139,7 @@ def opened(app: Path, say: Callable[..., None]) -> Iterator[Stage]:
         with contextlib.ExitStack() as cleaning:
             urls: list[str] = []
             for name in ("primary", "data"):
-                server = PrivatePostgres(folder / name, tcp_port=0, settings=POSTGRES_SETTINGS)
+                server = PrivatePostgres(folder / name, tcp_port=0, settings=POSTGRES_SETTINGS, own_identity=True)
                 cleaning.callback(server.kill)
                 server.start()
                 with psycopg.connect(server.tcp_url, autocommit=True) as connection:

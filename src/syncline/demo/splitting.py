@@ -10,6 +10,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from rich.console import Console
 
+from syncline.demo.run import interruptible
 from syncline.demo.split_stage import ADMIN, PASSWORD, Stage, opened
 from syncline.demo.split_traffic import Traffic
 from syncline.errors import SynclineError
@@ -28,7 +29,7 @@ def run_split_demo(app: Path, console: Console) -> int:
         KeyboardInterrupt: Ctrl-C.
 
     """
-    with opened(app, lambda text, style="": console.print(text, style=style, markup=False)) as stage:
+    with interruptible(), opened(app, lambda text, style="": console.print(text, style=style, markup=False)) as stage:
         _prepare(stage)
         port = stage.serve(split=False)
         traffic = Traffic(port, ADMIN, PASSWORD)
