@@ -80,6 +80,22 @@ def test_the_demo_proves_and_leaves_nothing(environment, tmp_path):
     assert nothing_left(tmp_path)
 
 
+def test_the_demo_of_a_split_fails_no_request_and_loses_nothing(environment, tmp_path):
+    """A database in use becomes two and one again; the coordinator of the switch is killed in the middle."""
+    app = Path(__file__).parents[2] / "examples" / "backoffice"
+    command = [*COMMAND, "split", "--app", str(app)]
+    wide = {**environment, "COLUMNS": "200"}
+    run = subprocess.run(command, env=wide, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = re.search(r"([\d,]+) requests, 0 failed; ([\d,]+) carriers acknowledged, 0 lost$", run.stdout.rstrip())
+    assert found is not None, run.stdout
+    assert all(int(number.replace(",", "")) > 20 for number in found.groups())
+    assert run.stdout.count("verified equal") == 3
+    assert "kill -9 of the coordinator" in run.stdout
+    assert run.stderr == ""
+    assert nothing_left(tmp_path)
+
+
 def test_the_demo_plays_the_reference_application_and_goes_on(environment, tmp_path):
     """With ``--keep``: students go on working after the proof, until Ctrl-C."""
     app = Path(__file__).parents[2] / "examples" / "studybuddy"

@@ -15,7 +15,8 @@ from syncline.demo.split_stage import ADMIN, PASSWORD, Stage, opened
 from syncline.demo.split_traffic import Traffic
 from syncline.errors import SynclineError
 
-CLOSING = "writers are refused from here"
+CLOSED = "data is the link's"
+"""Said by the coordinator when the side that served is closed, and no side has been opened."""
 MODE = "SELECT mode FROM syncline_gate.gate WHERE name = 'data'"
 OWNED = SQL("SELECT EXISTS (SELECT FROM {}.lane WHERE owner IS NOT NULL)")
 CODES = "SELECT code FROM carriers WHERE code ~ '^P[0-9]+N'"
@@ -77,13 +78,15 @@ def _switch_and_kill(stage: Stage, traffic: Traffic) -> None:
     said = []
     for line in coordinator.stdout or ():
         said.append(line)
-        if CLOSING in line:
+        if CLOSED in line:
             break
     else:
         raise SynclineError("the switch was not begun", hint="".join(said))
     coordinator.kill()
     coordinator.wait()
-    stage.note("kill -9 of the coordinator: neither side accepts writes until the worker takes over", "red")
+    late = _mode(stage.data) == "a"
+    then = "it had opened DATA already" if late else "neither side accepts writes until the worker takes over"
+    stage.note(f"kill -9 of the coordinator: {then}", "red")
     stage.until(lambda: _mode(stage.data) == "a", "the new side serves")
     before = len(traffic.counts.acknowledged)
     stage.until(lambda: len(traffic.counts.acknowledged) > before + 5, "people write on the new side")
