@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bson import ObjectId
-from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo import DeleteMany, DeleteOne, InsertOne, UpdateMany, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
@@ -25,6 +25,8 @@ from syncline.ports.documents import MarkedDocument, Outcome
 _NAME = FIELD.encode()
 _MARKED: Mapping[str, Any] = MappingProxyType({MARK: {"$exists": True}})
 _NO_SUCH_INDEX = 2
+_BY_ID = "_id_"
+"""Which index finds an ``_id`` and a mark: the server would try both, and a mark may be of many documents."""
 
 
 class MongoMarkedDocuments:
@@ -65,13 +67,10 @@ class MongoMarkedDocuments:
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
         """Compare the mark, in the statement that clears it."""
-        writes: list[Any] = [
-            DeleteOne({**_still(one), DELETED: True})
-            if one.deleted
-            else UpdateOne({**_still(one), DELETED: {"$exists": False}}, {"$unset": {MARK: ""}})
-            for one in documents
-        ]
-        await self._write(collection, writes)
+        by_mark: dict[tuple[str, bool], list[MarkedDocument]] = {}
+        for one in documents:
+            by_mark.setdefault((one.mark, one.deleted), []).append(one)
+        await self._write(collection, [_clearing(group) for group in by_mark.values()])
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
         """Draw a version above the other side's, and a mark."""
@@ -81,6 +80,7 @@ class MongoMarkedDocuments:
                 UpdateOne(
                     _still(one.document),
                     [{"$set": {VERSION: {"$max": [one.version + 1, DRAWN]}, MARK: ObjectId()}}],
+                    hint=_BY_ID,
                 )
                 for one in refused
             ],
@@ -114,6 +114,15 @@ class MongoMarkedDocuments:
         if writes:
             with _translated():
                 await self._collection(collection).bulk_write(writes, ordered=False)
+
+
+def _clearing(group: Sequence[MarkedDocument]) -> Any:
+    """Clear what one statement has marked in one: an update of many documents costs a tenth of as many updates."""
+    which = {**_still(group[0]), "_id": {"$in": [one.id for one in group]}} if len(group) > 1 else _still(group[0])
+    if group[0].deleted:
+        return (DeleteMany if len(group) > 1 else DeleteOne)({**which, DELETED: True}, hint=_BY_ID)
+    clear = {"$unset": {MARK: ""}}
+    return (UpdateMany if len(group) > 1 else UpdateOne)({**which, DELETED: {"$exists": False}}, clear, hint=_BY_ID)
 
 
 def _still(document: MarkedDocument) -> dict[str, Any]:
