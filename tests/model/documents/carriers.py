@@ -24,12 +24,12 @@ def carrier_of(state: State, document: Document) -> Carrier:
 
 
 def relay(scope: DocumentScope, state: State) -> Action:
-    """Find a mark; a version that is not drawn yet is drawn first, under the same mark."""
+    """Find a mark; a version that is not drawn yet is drawn first, with a new mark."""
     document = state.document
     if document is None or not marked(document):
         return
     if document.v == NO_FIELD or (scope.floor and document.v < FLOOR):
-        made, mark = (state, document.mark) if document.mark else fresh(scope, state, document)
+        made, mark = fresh(scope, state, document)
         adopted = document._replace(v=drawn(scope, state, document.v), mark=mark)
         yield ("the relay draws v{}", adopted.v), made._replace(document=adopted)
     elif len(state.carriers) < scope.carriers:

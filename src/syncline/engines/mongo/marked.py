@@ -47,12 +47,12 @@ class MongoMarkedDocuments:
                 yield await self._drawn(collection, _documents(batch))
 
     async def _drawn(self, collection: str, found: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
-        """Draw versions from the server's clock, under the marks that are there; once for each."""
+        """Draw versions from the server's clock, once for each; one mark for all: they are cleared together."""
         low = [one.id for one in found if one.version < FLOOR]
         if not low:
             return found
         which = {"_id": {"$in": low}, **_MARKED}
-        await self._collection(collection).update_many({**which, VERSION: {"$lt": FLOOR}}, [{"$set": {VERSION: DRAWN}}])
+        await self._collection(collection).update_many({**which, VERSION: {"$lt": FLOOR}}, [{"$set": {FIELD: drawn()}}])
         again = self._collection(collection).find_raw_batches(which)
         read = [one async for batch in again for one in _documents(batch)]
         return [one for one in (*found, *read) if one.version >= FLOOR]
