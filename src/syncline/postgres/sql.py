@@ -35,6 +35,12 @@ _OUR_SCHEMA = """(
 An application may have others that begin so; ours hold a journal (two of its tables, whatever somebody has dropped), or
 what a target remembers.
 """
+_IS_OUR_TRIGGER = re.compile(r"\bis_our_trigger\((\w+)\)")
+_OUR_TRIGGER = """EXISTS (
+    SELECT FROM pg_catalog.pg_proc AS its_function
+    JOIN pg_catalog.pg_namespace AS its_schema ON its_schema.oid = its_function.pronamespace
+    WHERE its_function.oid = {}.tgfoid AND is_ours(its_schema))"""
+"""``is_our_trigger(t)`` of a row of ``pg_trigger``: its function is ours. Others may be called as ours are."""
 _WAKE_LOCK = re.compile(r"\b1398361667, 1\b|\b1398361667 AND objid = 1\b")
 
 
@@ -53,6 +59,7 @@ def _of_link(text: str, link: Link) -> str:
         number = link.wake_lock[1]
         text = _WAKE_LOCK.sub(lambda found: found[0].removesuffix("1") + str(number), text)
         text = _SCHEMA.sub(link.schema, text)
+    text = _IS_OUR_TRIGGER.sub(lambda found: _OUR_TRIGGER.format(found[1]), text)
     return _IS_OURS.sub(lambda found: _OUR_SCHEMA.format(found[1]), text)
 
 

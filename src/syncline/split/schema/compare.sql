@@ -118,7 +118,7 @@ SELECT 'function', p.oid::regprocedure::text, jsonb_build_object('body', p.prosr
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
 WHERE p.oid >= 16384 AND p.oid IN (
     SELECT t.tgfoid FROM pg_catalog.pg_trigger AS t
-    WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgname !~ '^syncline_' AND t.tgrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
+    WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND NOT is_our_trigger(t) AND t.tgrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
     UNION ALL
     SELECT d.refobjid FROM pg_catalog.pg_depend AS d
     LEFT JOIN pg_catalog.pg_attrdef AS f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
@@ -135,11 +135,11 @@ SELECT 'trigger', format('%I on %s', t.tgname, t.tgrelid::regclass), jsonb_build
                                                       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attnum = o.number),
        'when', substring(pg_catalog.pg_get_triggerdef(t.oid) FROM ' WHEN \((.*)\) EXECUTE '))
 FROM pg_catalog.pg_trigger AS t
-WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgname !~ '^syncline_' AND t.tgrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
+WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND NOT is_our_trigger(t) AND t.tgrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
 UNION ALL
 SELECT 'opening', format('trigger %I on %s', t.tgname, t.tgrelid::regclass), to_jsonb(t.tgenabled)
 FROM pg_catalog.pg_trigger AS t
-WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgname !~ '^syncline_' AND t.tgrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
+WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND NOT is_our_trigger(t) AND t.tgrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
 UNION ALL
 SELECT 'rule', format('%I on %s', r.rulename, r.ev_class::regclass), to_jsonb(pg_catalog.pg_get_ruledef(r.oid))
 FROM pg_catalog.pg_rewrite AS r WHERE r.rulename <> '_RETURN' AND r.ev_class = ANY ((SELECT current_setting('syncline.oids'))::oid[])

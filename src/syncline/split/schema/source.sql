@@ -49,8 +49,8 @@ UNION ALL
 SELECT 'pg_class', i.indexrelid::bigint, i.indrelid::bigint FROM pg_catalog.pg_index AS i
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
-SELECT 'pg_trigger', oid::bigint, tgrelid::bigint FROM pg_catalog.pg_trigger
-WHERE NOT tgisinternal AND tgparentid = 0 AND tgname !~ '^syncline_'
+SELECT 'pg_trigger', oid::bigint, tgrelid::bigint FROM pg_catalog.pg_trigger AS t
+WHERE NOT tgisinternal AND tgparentid = 0 AND NOT is_our_trigger(t)
 UNION ALL
 SELECT 'pg_policy', oid::bigint, polrelid::bigint FROM pg_catalog.pg_policy
 UNION ALL
@@ -262,7 +262,7 @@ WHERE i.indexrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
 SELECT t.oid::bigint, t.tgrelid::bigint, quote_ident(t.tgname), pg_catalog.pg_get_triggerdef(t.oid), t.tgenabled::text, t.tgrelid::regclass::text,
        c.relkind::text
 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgname !~ '^syncline_' AND t.oid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
+WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND NOT is_our_trigger(t) AND t.oid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
 
 -- name: rules
 SELECT r.oid::bigint, r.ev_class::bigint, quote_ident(r.rulename), rtrim(pg_catalog.pg_get_ruledef(r.oid), ';'), r.ev_enabled::text, r.ev_class::regclass::text,
