@@ -44,3 +44,13 @@ def test_however_often_a_transaction_is_refused_its_next_attempt_comes_soon() ->
 def test_after_the_deadline_it_is_an_error_that_may_be_tried_again() -> None:
     with pytest.raises(GateClosedError):
         Attempts(Looked(), timedelta()).after(Refused())  # type: ignore[arg-type]
+
+
+def test_a_process_in_single_mode_that_meets_a_change_of_sides_tries_again() -> None:
+    """It may be over in a moment, with the side as before."""
+    looked = Looked()
+    closed = GateClosedError("the tables of data are changing sides")
+    assert Attempts(looked, timedelta(hours=1)).after(closed) > 0  # type: ignore[arg-type]
+    assert looked.times == 1
+    with pytest.raises(GateClosedError):
+        Attempts(looked, timedelta()).after(closed)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import Self
 from syncline.config.sections import SharedSections
 from syncline.errors import NotMovingError, SwitchError, TableLockedError
 from syncline.model.entity import TableName
+from syncline.split.moving import opening
 from syncline.split.moving.ends import Ends
 from syncline.split.moving.link import MoveLink
 from syncline.split.moving.state import Book, Phase, State, see_phase
@@ -100,6 +101,8 @@ async def put_gates(one: Moving) -> None:
         home, goal = one.ends.names
         await _patiently(lambda: install(move.gates[goal], Mode.LINK, one.tables))
         await _patiently(lambda: install(move.gates[home], Mode.APPLICATION, one.tables, journal=home))
+        for gate in move.gates.values():
+            await opening.prepare(gate)
 
 
 async def take_gate(one: Moving, side: str) -> None:
@@ -114,6 +117,7 @@ async def take_gate(one: Moving, side: str) -> None:
         present = [table for table in one.tables if await _is_there(gate, table)]
         with suppress(NotMovingError):
             await _patiently(lambda: uninstall(gate, present))
+            await opening.forget(gate)
 
 
 async def _is_there(gate: Gate, table: TableName) -> bool:

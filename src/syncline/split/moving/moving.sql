@@ -145,3 +145,17 @@ SELECT pg_catalog.count(*) > 0 OR pg_catalog.pg_try_advisory_lock(1398361671, pg
 FROM pg_catalog.pg_locks
 WHERE locktype = 'advisory' AND classid = 1398361671 AND objid = (pg_catalog.hashtext(%(name)s)::bigint & 4294967295)::oid
   AND pid = pg_catalog.pg_backend_pid() AND granted
+
+-- name: acting
+-- Whether what acts on new rows is on, on this side; without a row nobody knows.
+CREATE TABLE IF NOT EXISTS syncline_gate.acting (name text PRIMARY KEY, acts boolean NOT NULL)
+
+-- name: acts
+SELECT 1 FROM syncline_gate.acting WHERE name = %(name)s AND acts = %(acts)s
+
+-- name: note_acts
+INSERT INTO syncline_gate.acting (name, acts) VALUES (%(name)s, %(acts)s)
+ON CONFLICT (name) DO UPDATE SET acts = excluded.acts
+
+-- name: forget_acts
+DELETE FROM syncline_gate.acting WHERE name = %(name)s RETURNING name

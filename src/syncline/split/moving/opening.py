@@ -7,17 +7,24 @@ the link without it; the statements for both are kept while a move lasts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
 
+from syncline.errors import NotMovingError
+from syncline.postgres.sql import blocks
+from syncline.split.moving.tables import PACKAGE
 from syncline.split.schema.planning import Plan
 from syncline.split.schema.things import Phase
 from syncline.split.switching.gate import Gate, GateBusyError, sql
 
-_LOCK_PATIENCE = timedelta(milliseconds=150)
+_BRIEF = timedelta(milliseconds=150)
+"""How long an opening waits for a lock: writers are paused."""
+_LONG = timedelta(seconds=1.5)
+"""How long a closing does: above ``deadlock_timeout``, when an autovacuum that holds a table is ended by the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +44,21 @@ def opening_of(plan: Plan) -> tuple[Opening, ...]:
     return tuple(Opening(step.statements, step.undo) for step in plan.steps if step.phase is Phase.OPENING)
 
 
+async def prepare(gate: Gate) -> None:
+    """Make the table that remembers it, on a side that has its gate."""
+    async with gate.session.connected() as connection, connection.transaction():
+        await connection.execute(sql("turn"))
+        await connection.execute(blocks("moving.sql", PACKAGE)["acting"])
+
+
+async def forget(gate: Gate) -> None:
+    """Forget it, for another move of that name."""
+    with suppress(NotMovingError):
+        await gate.session.rows(blocks("moving.sql", PACKAGE)["forget_acts"], {"name": gate.move})
+
+
 async def act(gate: Gate, opening: Sequence[Opening], *, on: bool) -> None:
-    """Turn it on or off on a side, all in one transaction; what is so already stays.
+    """Turn it on or off on a side, all in one transaction, which remembers it: what is so already costs nothing.
 
     Raises:
         GateBusyError: a table's lock was not had in time; nothing was changed.
@@ -49,8 +69,12 @@ async def act(gate: Gate, opening: Sequence[Opening], *, on: bool) -> None:
         return
     try:
         async with gate.session.connected() as connection, connection.transaction():
-            await connection.execute(sql("patience"), [f"{_LOCK_PATIENCE.total_seconds() * 1000:.0f}ms"])
+            ours, values = blocks("moving.sql", PACKAGE), {"name": gate.move, "acts": on}
+            if await (await connection.execute(ours["acts"], values)).fetchone():
+                return
+            await connection.execute(sql("patience"), [f"{(_BRIEF if on else _LONG).total_seconds() * 1000:.0f}ms"])
             for statement in statements:
                 await connection.execute(statement.encode())
+            await connection.execute(ours["note_acts"], values)
     except LockNotAvailable as error:
         raise GateBusyError from error

@@ -43,7 +43,7 @@ class Attempts:
             Exception: any other one, as it is.
 
         """
-        refusal = refusal_of(error)
+        refusal = Refusal.CLOSED if isinstance(error, GateClosedError) else refusal_of(error)
         if refusal is None:
             if self.committing and is_unknown(error):
                 raise UnknownOutcomeError(hint=_LOOK) from error
