@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from syncline import wiring
+from syncline.backfill import runner
 from syncline.capture.postgres.put_back import put_back
 from syncline.config.settings import SourceSettings
 from syncline.engines.postgres import our_schema
@@ -39,6 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "LOOK_SHARE", 0)
     monkeypatch.setattr(our_schema, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(wiring, "TASK_SECONDS", 0.05)
+    monkeypatch.setattr(runner, "STAND_BACK_SECONDS", 0.2)
 
 
 @pytest.fixture
