@@ -32,6 +32,7 @@ from syncline.engines.mongo.writes import CODEC
 from syncline.engines.opening import open_source
 from syncline.journal.registry import installed
 from syncline.model.entity import Entity, TableName
+from syncline.model.link import UNNAMED, Link
 from syncline.ports import Document, Target
 from syncline.relay.adoption import adopt as take_over
 from syncline.relay.adoption import ownership
@@ -125,6 +126,7 @@ class Relay:
         self.worker_options = QUICK | worker
         self.history = HistorySettings(keep=None)
         self.wake = True
+        self.link: Link = UNNAMED
         self.conn = psycopg.connect(url, autocommit=True)
         self.seen = Recorder()
         self.workers: list[Worker] = []
@@ -177,7 +179,7 @@ class Relay:
     def settings(self) -> Settings:
         url, name = self.mongo or ("mongodb://unused", "unused")
         return Settings(
-            SourceSettings(url=self.url, wake=self.wake),
+            SourceSettings(url=self.url, wake=self.wake).of_link(self.link),
             TargetSettings(url=url, database=name),
             WorkerSettings(**self.worker_options),
             history=self.history,
