@@ -151,6 +151,11 @@ class Move:
         result = CliRunner().invoke(app, ["verify", "--link", "move_data", "--rate", "0", *config], env=env)
         assert result.exit_code == 0, result.output + repr(result.exception)
 
+    def guarded(self) -> None:
+        """Have the application watched by its boundary guards for longer than a day."""
+        self.here.execute("SELECT syncline_gate.guarded(gen_random_uuid(), 'split', 1000, 0, NULL, 0.01)")
+        self.here.execute("UPDATE syncline_gate.guard SET since = now() - interval '25 hours'")
+
     def tampered(self, statement: str) -> None:
         """Change the new side behind everybody's back: as the link, whose writes the gate lets in."""
         with self.there.transaction():

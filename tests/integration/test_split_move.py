@@ -59,8 +59,11 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
         move.followed()
         with Writers(move) as writers:
             writers.wait()
-            assert "not verified since the copy" in move.refused("switch")
+            held_back = move.refused("switch")
+            assert "not verified since the copy" in held_back
+            assert "24 h are asked" in held_back
             move.verified()
+            move.guarded()
             assert move.json("switch", *PAUSE)["serving"] == "data"
             writers.wait()
             assert move.json("status")["phase"] == "switched"
@@ -137,6 +140,7 @@ def test_a_move_is_finished_when_it_has_served_for_long_enough(move: Move) -> No
     with move.follower() as follower:
         move.followed()
         move.verified()
+        move.guarded()
         move.here.execute("UPDATE carriers SET changed = 7 WHERE id = 5")
         move.followed()
         move.tampered("UPDATE carriers SET changed = 8 WHERE id = 5")

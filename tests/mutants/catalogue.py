@@ -77,6 +77,7 @@ MARKED = f"{TESTS}/test_marked_collections.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
+EVIDENCE = f"{TESTS}/test_split_evidence.py"
 GATE = f"{TESTS}/test_switch_gate.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
@@ -3010,6 +3011,25 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{MOVE}::test_a_move_is_finished_when_it_has_served_for_long_enough"],
+    ),
+    Mutant(
+        "move-guard-unasked",
+        "a switch is done though statements cross, or nobody has watched for a day",
+        [
+            Swap(
+                f"{MOVING}/guarded.py",
+                "against_guard",
+                "found.clean_seconds >= CLEAN.total_seconds()",
+                "True",
+            )
+        ],
+        [f"{EVIDENCE}::test_a_switch_asks_for_a_day_without_a_finding_up_to_now"],
+    ),
+    Mutant(
+        "move-guard-untold",
+        "an application's processes do not report what their guards have seen",
+        [Swap("syncline/split/reports.py", "Reports.look", "self._thread.start()", "pass")],
+        [f"{EVIDENCE}::test_a_process_reports_what_its_guard_has_seen"],
     ),
     Mutant(
         "move-alterations-unseen",

@@ -184,3 +184,25 @@ async def test_the_line_is_found_below_a_greenlet_too():
 
 def test_each_kind_of_finding_has_a_way_to_remove_it():
     assert set(REMEDIES) == set(Kind)
+
+
+def test_the_tally_counts_what_was_looked_at_and_what_no_exemption_lets_through(routing: Routing):
+    guard = guarding(routing, crossings="warn", warn_sample=0.25)
+    for sql in ("SELECT 1", JOIN, JOIN):
+        send(routing, sql)
+    assert (guard.tally.statements, guard.tally.findings, guard.tally.logged) == (3, 2, 0.25)
+    guard = guarding(routing, crossings="warn", **exempt("statement:*"))
+    send(routing, JOIN)
+    assert (guard.tally.findings, guard.tally.latest) == (0, None)
+
+
+def test_the_tally_counts_crossings_of_split_mode_too():
+    routing = Routing(
+        Ownership({"primary": Rules(tables=("users", "roles")), "data": Rules(tables=("carriers",))}), split=True
+    )
+    guard = guarding(routing)
+    with pytest.raises(AcrossDatabasesError):
+        send(routing, JOIN)
+    assert guard.tally.findings == 1
+    assert (guard.tally.latest or "").startswith("statement:")
+    assert guard.findings == {}

@@ -68,6 +68,7 @@ def _as_dict(database: str, one: Moving | None, found: Stand | None) -> dict[str
             }
             for proof in found.proofs
         ],
+        "guard": found.guarded.as_dict() if found.guarded else None,
         "against": list(found.against),
         "forced": [dict(note) for note in one.state.notes],
     }
@@ -96,6 +97,8 @@ def _print(database: str, one: Moving, found: Stand) -> None:
     ]  # fmt: skip
     if rows:
         print_table(headings, rows)
+    if found.guarded:
+        say(found.guarded.summary)
     for note in one.state.notes:
         say(f"forced: {note['what']} at {note['at'][:19]}, because: {note['reason']}", "yellow")
     for line in found.against:

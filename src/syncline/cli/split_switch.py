@@ -66,7 +66,8 @@ def switch(
 
     Applications must run in split mode (SPLIT_DB_MODE=true, both URLs) by then: they follow the gates by themselves.
     Held back unless every table was verified equal since it was copied, less than 1 s of lag and 1,000 changes wait,
-    and nothing is parked; --force with a --reason does it all the same, and writes that down.
+    the boundary guards of the application have found nothing for 24 hours, and nothing is parked; --force with a
+    --reason does it all the same, and writes that down.
 
     Exit status: 0 the new side serves; 3 it does not (held back, or the pause was over: the old side serves as before).
     """
@@ -127,6 +128,7 @@ async def _switch(
 ) -> Outcome:
     from syncline.split.moving import capture
     from syncline.split.moving.evidence import against
+    from syncline.split.moving.guarded import read_guarded
     from syncline.split.moving.move import opened_move
     from syncline.split.moving.noting import note_force
     from syncline.split.switching.coordinator import switch as change_sides
@@ -138,7 +140,10 @@ async def _switch(
 
     async with opened_move(one) as (sides, link):
         if goal != one.ends.home and not (await sides.look()).settled(goal):
-            found = [*speaks, *await against(one, link, one.ends.home)]
+            guarded = await read_guarded(sides.gates[one.ends.home])
+            if guarded and not as_json:
+                say(guarded.summary)
+            found = [*speaks, *await against(one, link, one.ends.home, guarded)]
             if forced(f"the switch of {one.ends.database}", found, force=force, reason=reason):
                 await asyncio.to_thread(note_force, one.ends, "switch", reason or "", found)
         await capture.install(one.ways.from_(goal, one.ends.home))  # a column may have come since

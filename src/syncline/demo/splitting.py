@@ -74,7 +74,9 @@ def _becomes_two(stage: Stage, traffic: Traffic) -> None:
 
 def _switch_and_kill(stage: Stage, traffic: Traffic) -> None:
     traffic.counts.longest = 0.0
-    coordinator = stage.begin("switch", "syncline.cli.main", "split", "switch", "data", "--pause", "10s", pipe=True)
+    forced = ("--force", "--reason", "a demo does not watch its guard for 24 hours")
+    command = ("syncline.cli.main", "split", "switch", "data", "--pause", "10s", *forced)
+    coordinator = stage.begin("switch", *command, pipe=True)
     said = []
     for line in coordinator.stdout or ():
         said.append(line)

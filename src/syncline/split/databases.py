@@ -20,6 +20,7 @@ from syncline.split.examination import compare, look
 from syncline.split.guard import Guard
 from syncline.split.ownership import Ownership, Rules
 from syncline.split.pools import OfEngines, OfServers
+from syncline.split.reports import Reports
 from syncline.split.routing import Routing
 from syncline.split.server import Server
 from syncline.split.switching import running
@@ -67,7 +68,9 @@ class Databases:
         self.guard = Guard(self.routing, configured.settings)
         self._addresses = addresses
         standby = Standby([OfServers(servers), OfEngines(lambda: self.__dict__.get("_engines"))])
-        self._following = Following(addresses, split=self.split, standby=standby)
+        known = addresses if self.split else dict(list(addresses.items())[:1])
+        reports = Reports(known, self.guard, self.mode)
+        self._following = Following(addresses, split=self.split, standby=standby, beside=reports.look)
         self._engine_options = engine_options
         self._databases = {
             each.name: Database(each, servers, self.routing, lambda: self._engines, self._following)

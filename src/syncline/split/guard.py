@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import ClassVar
 
@@ -30,6 +31,19 @@ REMEMBERED = 10_000
 
 _UNSEEN = "a statement cannot be seen into"
 _CROSSES = "a statement or transaction over several databases"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a guard has seen since it began."""
+
+    statements: int
+    findings: int
+    """Those that no exemption lets through."""
+    latest: str | None
+    """The newest one: its id, and the application's line."""
+    logged: float
+    """The share of repeated ones that is logged."""
 
 
 def _today() -> date:
@@ -64,8 +78,12 @@ class Guard:
         self._today = today
         self._draw = draw
         self._counts: OrderedDict[Finding, int] = OrderedDict()
+        self._routing = routing
+        self._found = 0
+        self._latest: str | None = None
         routing.allow = self._allow
         routing.unclear = self._unclear
+        routing.refused = self._refused
 
     @property
     def refuse(self) -> bool:
@@ -77,13 +95,30 @@ class Guard:
         """What was found so far, and how often."""
         return dict(self._counts)
 
-    def _allow(self, error: RoutingError, sql: str) -> bool:
-        """Let a crossing through, where one database can carry it out and somebody has agreed."""
+    @property
+    def tally(self) -> Tally:
+        """How much was looked at, and what came of it."""
+        return Tally(self._routing.looked, self._found, self._latest, self._settings.warn_sample)
+
+    def _crossing(self, error: RoutingError, sql: str) -> Finding:
         across = isinstance(error, AcrossDatabasesError)
         kind = Kind.STATEMENT if across else Kind.TRANSACTION
         text = digest(sql, Placeholders.PERCENT)
         finding = Finding(kind, text, f"{error.message}: {shortened(sql)}", where=caller())
-        finding = Exemptions(self._settings.exempt, self._today()).judge(finding)
+        return Exemptions(self._settings.exempt, self._today()).judge(finding)
+
+    def _refused(self, error: RoutingError, sql: str) -> None:
+        """Count a crossing of split mode: the application is told by the error."""
+        self._count(self._crossing(error, sql))
+
+    def _count(self, finding: Finding) -> None:
+        if finding.exempt is None:
+            self._found += 1
+            self._latest = f"{finding.id} at {finding.where}" if finding.where else finding.id
+
+    def _allow(self, error: RoutingError, sql: str) -> bool:
+        """Let a crossing through, where one database can carry it out and somebody has agreed."""
+        finding = self._crossing(error, sql)
         self._note(finding, log=not self.refuse and finding.exempt is None)
         return finding.exempt is not None or not self.refuse
 
@@ -94,6 +129,7 @@ class Guard:
         self._note(finding, log=finding.exempt is None)
 
     def _note(self, finding: Finding, *, log: bool) -> None:
+        self._count(finding)
         count = self._counts.pop(finding, 0) + 1
         self._counts[finding] = count
         if len(self._counts) > REMEMBERED:

@@ -61,6 +61,10 @@ class Routing:
         """Set by who reports crossings instead of refusing them; asked in single mode only."""
         self.unclear: Callable[[str, Script], None] | None = None
         """Told of each statement that cannot be parsed, or not wholly be seen into."""
+        self.refused: Callable[[RoutingError, str], None] | None = None
+        """Told of each crossing in split mode, where it is always refused."""
+        self.looked = 0
+        """So many statements were looked at; what threads count at the same instant may be missing."""
         self._remembered = lru_cache(KEPT)(self._settled)
         self._judged_at = 0
 
@@ -101,6 +105,7 @@ class Routing:
             SecondDatabaseError: the transaction has written to another one.
 
         """
+        self.looked += 1
         verdict = self.verdict(sql, placeholders)
         if self.unclear is not None and (verdict.script.error or verdict.script.unseen):
             self.unclear(sql, verdict.script)
@@ -165,6 +170,8 @@ class Routing:
 
     def refuse(self, error: RoutingError, sql: str) -> None:
         """Raise an error of what crosses the boundary, unless in single mode ``allow`` lets it through."""
+        if self.split and self.refused is not None:
+            self.refused(error, sql)
         if self.split or self.allow is None or not self.allow(error, sql):
             raise error
 

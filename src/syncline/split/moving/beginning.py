@@ -47,6 +47,7 @@ def begin(ends: Ends, look: Look, tell: Tell) -> State:
             book.begin(ends.home, moving_tables(source, plan.tables))
             state = book.required()
         book.required(Phase.SCHEMA, Phase.COPYING, Phase.FOLLOWING)
+        book.prepare()
         if state.phase is not Phase.FOLLOWING:
             begun = _watched(ends, state, source, target)  # first: what is altered from here on is followed
             carry_out(look(source, target), target, Part.BEFORE, rows=True, altered=begun, tell=tell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from syncline.split.moving.guarded import Guarded, against_guard
 from syncline.split.moving.link import MoveLink, Proof
 from syncline.split.moving.move import Moving
 from syncline.split.moving.watched import Known
@@ -15,7 +16,7 @@ LAG = timedelta(seconds=1)
 QUEUE = 1000
 
 
-async def against(one: Moving, link: MoveLink, side: str) -> list[str]:
+async def against(one: Moving, link: MoveLink, side: str, guarded: Guarded | None) -> list[str]:
     """Say what speaks against ending the writes on a side now; nothing: it may be done."""
     standing = await link.standing(side)
     found = []
@@ -24,7 +25,8 @@ async def against(one: Moving, link: MoveLink, side: str) -> list[str]:
     if standing.queue >= QUEUE:
         found.append(f"{standing.queue} changes wait (less than {QUEUE} are asked)")
     name = one.ways.there.link.name if side == one.ends.home else one.ways.back.link.name
-    return [*found, *unproved(await link.proofs(side), f"syncline verify --link {name}")]
+    found += unproved(await link.proofs(side), f"syncline verify --link {name}")
+    return [*found, *against_guard(guarded)]
 
 
 def schema_against(one: Moving, plan: Plan, known: Iterable[Known]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from syncline.errors import NotMovingError, SynclineError
 from syncline.postgres.sql import blocks
 from syncline.split.moving.evidence import against
+from syncline.split.moving.guarded import Guarded, read_guarded
 from syncline.split.moving.link import MoveLink, Proof, Standing
 from syncline.split.moving.move import Moving, opened_move
 from syncline.split.moving.state import Phase
@@ -37,6 +38,8 @@ class Stand:
     """Of the link that runs."""
     against: tuple[str, ...]
     """What speaks against a switch now."""
+    guarded: Guarded | None
+    """What the boundary guards of the application have reported."""
 
 
 async def stand(one: Moving) -> Stand:
@@ -53,10 +56,11 @@ async def stand(one: Moving) -> Stand:
         links = {side: found for side in one.ends.names if (found := await _standing(link, side))}
         running = serving if serving in links else one.ends.home
         proofs = await link.proofs(running) if running in links else []
-        speaks = await against(one, link, one.ends.home) if word in (Phase.FOLLOWING, BACK) else []
+        guarded = await read_guarded(move.gates[one.ends.home])
+        speaks = await against(one, link, one.ends.home, guarded) if word in (Phase.FOLLOWING, BACK) else []
         opened = await opened_at(move.gates[one.ends.database])
         modes = {side: row.mode.name.lower() for side, row in gates.items() if row}
-        return Stand(word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks))
+        return Stand(word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks), guarded)
 
 
 async def gate_of(gate: Gate) -> GateRow | None:

@@ -15,6 +15,7 @@ from syncline.errors import NotMovingError
 from syncline.postgres.sql import blocks
 from syncline.split.moving.opening import Opening
 from syncline.split.moving.tables import PACKAGE, MovingTable
+from syncline.split.reports import PACKAGE as REPORTS
 
 
 class Phase(StrEnum):
@@ -90,6 +91,14 @@ class Book:
             )
         see_phase(self._name, state, *phases)
         return state
+
+    def prepare(self) -> None:
+        """Make the schema, and in it what applications report to."""
+        with self._connection.transaction():
+            for block in ("turn", "schema", "open_schema"):
+                self._run(block)
+            for block in ("table", "function", "open_function"):
+                self._connection.execute(blocks("guard.sql", REPORTS)[block], prepare=False)
 
     def begin(self, home: str, tables: Sequence[MovingTable]) -> None:
         """Note a move that begins; one that is there stays as it is."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -27,8 +27,17 @@ _UNMOVED_SECONDS = 60.0
 class Following:
     """What the gates of all databases say; cached, and read again when a write was refused."""
 
-    def __init__(self, addresses: Mapping[str, Address], *, split: bool, standby: Standby | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, Address],
+        *,
+        split: bool,
+        standby: Standby | None = None,
+        beside: Callable[[], None] = lambda: None,
+    ) -> None:
         self._split = split
+        self._beside = beside
+        """Called at each turn of the thread; it must not block."""
         self._standby = standby or Standby([])
         self._addresses = dict(addresses) if split else dict(list(addresses.items())[:1])
         self._names = tuple(addresses)
@@ -143,6 +152,7 @@ class Following:
     def _look(self, stop: threading.Event) -> None:
         while True:
             self._keep_others_ready()
+            self._beside()
             if stop.wait(EVERY_SECONDS):
                 return
             with contextlib.suppress(NamedDatabaseError):
