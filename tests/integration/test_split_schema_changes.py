@@ -45,7 +45,6 @@ FOLLOWED = (
     "DROP COLUMN kept",
     "DROP COLUMN a CASCADE",
     'DROP COLUMN "Odd "" col%"',
-    "DROP COLUMN kept; ALTER TABLE ref.t ADD COLUMN kept int",
     "ALTER a SET DEFAULT 9",
     "ALTER a DROP DEFAULT",
     "ALTER a SET NOT NULL",
@@ -84,6 +83,7 @@ STOPPED = {
     "ALTER kept TYPE int USING 1": "the column kept of ref.t was changed from text to integer",
     "ALTER n TYPE numeric(9, 4)": "the column n of ref.t was changed from numeric(5,2) to numeric(9,4)",
     'ALTER note TYPE varchar(10) COLLATE "C"': "the column note of ref.t was changed in its collation",
+    "DROP COLUMN kept; ALTER TABLE ref.t ADD COLUMN kept text": "the column kept of ref.t was dropped and added anew",
     "DROP CONSTRAINT t_pkey": "the primary key of ref.t was dropped",
     "ADD CONSTRAINT across FOREIGN KEY (id) REFERENCES ref.stays NOT VALID": "ref.t was given a foreign key to a table that stays: across FOREIGN KEY (id) REFERENCES ref.stays(id) NOT VALID",
 }  # fmt: skip

@@ -1913,6 +1913,18 @@ MUTANTS: Sequence[Mutant] = (
         [Swap("syncline/split/schema/changes.py", "_columns", "if renamed: ...", "if False: ...")],
         [f"{ALTERED}::test_what_cannot_be_followed_stops_the_table_and_is_named"],
     ),
+    Mutant(
+        "follow-columns-added-anew",
+        "a column that was dropped and added anew is emptied over there, whatever was written into it",
+        [Swap("syncline/split/schema/changes.py", "_columns", "column.name in came", "False")],
+        [f"{ALTERED}::test_what_cannot_be_followed_stops_the_table_and_is_named"],
+    ),
+    Mutant(
+        "move-drops-columns-unheld",
+        "a column that comes while one of its name goes is emptied over there",
+        [Swap(f"{MOVING}/altering.py", "Watcher._altered", "again.fingerprint != definition.fingerprint", "False")],
+        [f"{TESTS}/test_split_move_altered.py::test_a_column_that_comes_while_one_of_its_name_goes_is_seen_first"],
+    ),
     # -- the boundary guard
     Mutant(
         "backup-of-two-moments",

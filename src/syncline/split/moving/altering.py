@@ -22,8 +22,8 @@ from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.watched import Known, Watched, across_releases, digest, family
 from syncline.split.names import Name
 from syncline.split.schema.carrying import carry_out
-from syncline.split.schema.changes import changed
-from syncline.split.schema.definitions import read_definitions
+from syncline.split.schema.changes import Change, changed
+from syncline.split.schema.definitions import Definition, read_definitions
 from syncline.split.schema.planning import Plan
 from syncline.split.schema.target import target_sql
 from syncline.split.schema.things import Phase
@@ -48,6 +48,8 @@ class Watcher:
     side: str
     look: Look
     _seen: str = field(default="", init=False)
+    _refused: bool = field(default=False, init=False)
+    """Something is to be tried again at the next turn, though nothing is altered by then."""
 
     def turn(
         self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], home: psycopg.Connection[Any]
@@ -73,8 +75,9 @@ class Watcher:
             return
         before = digest(here, sorted({*known, *now}))
         if before != self._seen:
+            self._refused = False
             yield from self._followed(here, there, watched, known, now)
-            self._seen = before
+            self._seen = "" if self._refused else before
         yield from self._made(here, there, watched)
 
     def _followed(
@@ -105,13 +108,42 @@ class Watcher:
                     hold(here, self._way, self._entity(known, one), held=True)
                     yield f"the move of {change.table} stops: {'; '.join(change.stop)}"
                 continue
-            before, after = ([], []) if definition.table.parent else (change.before, change.after)  # its parent's do
             self._prepare(here, there, known)
+            yield from self._altered(here, there, watched, known, oid, change, definition)
+
+    def _altered(
+        self,
+        here: psycopg.Connection[Any],
+        there: psycopg.Connection[Any],
+        watched: Watched,
+        known: Mapping[int, Known],
+        oid: int,
+        change: Change,
+        definition: Definition,
+    ) -> Iterator[str]:
+        """Alter a table over there; where that is refused it stops, and is tried again at each turn."""
+        one, entity = known[oid], self._entity(known, known[oid])
+        before, after = ([], []) if definition.table.parent else (change.before, change.after)  # its parent's do
+        if change.drops and before:
+            hold(here, self._way, entity, held=True)
+            again = read_definitions(here, [oid], quoting=across_releases(here, there)).get(oid)
+            if again is None or again.fingerprint != definition.fingerprint:  # the next turn compares it anew
+                self._refused = True
+                return
+        try:
             _alter(there, before)
-            mark = self._highest(here)
-            watched.altered(oid, definition, [*one.pending, *after], mark, rewritten=change.rewritten)
-            if before or after:
-                yield f"{change.table} was altered, and is over there: {'; '.join([*before, *after])}"
+        except SchemaMoveError as error:
+            self._refused = True
+            if watched.stop(oid, [error.message]):
+                hold(here, self._way, entity, held=True)
+                yield f"the move of {change.table} stops: {error.message}"
+            return
+        if one.stopped or (change.drops and before):
+            hold(here, self._way, entity, held=False)
+        mark = self._highest(here)
+        watched.altered(oid, definition, [*one.pending, *after], mark, rewritten=change.rewritten)
+        if before or after:
+            yield f"{change.table} was altered, and is over there: {'; '.join([*before, *after])}"
 
     def _attached(
         self, here: psycopg.Connection[Any], watched: Watched, known: Mapping[int, Known], new: Sequence[int]
@@ -187,4 +219,9 @@ def _alter(there: psycopg.Connection[Any], statements: Sequence[str]) -> None:
                 raise
             except psycopg.Error as error:
                 if error.sqlstate not in _THERE:
-                    raise SchemaMoveError(f"{statement}: {error.diag.message_primary or error}") from None
+                    more = (
+                        f" ({'; '.join(error.diag.message_detail.splitlines()[:3])})"
+                        if error.diag.message_detail
+                        else ""
+                    )
+                    raise SchemaMoveError(f"{statement}: {error.diag.message_primary or error}{more}") from None

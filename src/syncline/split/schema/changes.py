@@ -33,6 +33,8 @@ class Change:
     """Why the move of this table cannot go on; it is made anew then. Others go on."""
     rewritten: bool = False
     """A type was changed: an expression (USING) may have changed values, which no trigger sees. Verify the table."""
+    drops: bool = False
+    """A column goes: one of its name that comes meanwhile must not have been written over there before it has gone."""
 
     @property
     def followed(self) -> bool:
@@ -151,9 +153,14 @@ def _columns(change: Change, old: Definition, new: Definition, major: int) -> No
         ]
         change.stop += told
         return
-    for column in sorted((was[number] for number in was.keys() - now.keys()), key=lambda one: not one.generated):
-        # what else depends on it is gone here, too, or a new plan makes it again
-        change.before.append(f"{alter} DROP COLUMN IF EXISTS {column.quoted} CASCADE")
+    gone = sorted((was[number] for number in was.keys() - now.keys()), key=lambda one: not one.generated)
+    came = {now[number].name for number in now.keys() - was.keys()}
+    if anew := [column for column in gone if column.name in came]:  # values of it may be over there, in the old one
+        change.stop += [f"the column {column.quoted} of {change.table} was dropped and added anew" for column in anew]
+        return
+    # No CASCADE: it would take what nobody has dropped here; where something depends on the column, that is said.
+    change.before += [f"{alter} DROP COLUMN IF EXISTS {column.quoted}" for column in gone]
+    change.drops = bool(gone)
     for number, column in now.items():
         if number not in was:
             _added(change, alter, column, rewritten=rewritten)

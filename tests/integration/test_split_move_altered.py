@@ -1,0 +1,102 @@
+"""Schema changes of a move, looked at turn by turn: what is followed, what stops, and when links may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from syncline.cli.split_move import declared
+from syncline.split.moving import altering
+from syncline.split.moving.altering import Watcher
+from syncline.split.moving.holding import hold
+from tests import engines
+from tests.moves import Move
+
+pytestmark = pytest.mark.engines
+SQL = """
+CREATE TABLE carriers (id int PRIMARY KEY, x int, kept int);
+CREATE TABLE log (id int PRIMARY KEY, x int);
+INSERT INTO carriers SELECT n, n, n FROM generate_series(1, 5) AS n;
+"""
+FILE = '[databases.primary]\nrest = true\n[databases.data]\ntables = ["carriers", "log"]\n[worker]\npoll_seconds = 60\n'
+HELD = "SELECT count(*) FROM syncline_move_data.copy WHERE copied_at IS NULL"
+
+
+class Looked(Move):
+    """A move that was copied, and whose watcher turns when it is told to."""
+
+    def __init__(self, home: str, goal: str, folder: Path) -> None:
+        super().__init__(home, goal, folder)
+        (folder / "syncline.toml").write_text(FILE)
+        self.here.execute(SQL)
+        self("copy", "--rate", "0")
+
+    def turn(self, side: str = "primary") -> list[str]:
+        """Have a new watcher look once."""
+        with (
+            mock.patch.dict("os.environ", self.variables),
+            declared(self.folder / "syncline.toml", None, "data") as move,
+        ):
+            home, goal = self.here, self.there
+            here, there = (home, goal) if side == "primary" else (goal, home)
+            return list(Watcher(move.begun(), side, move.plan).turn(here, there, home))
+
+    def value(self, query: str, *, there: bool = False) -> Any:
+        row = (self.there if there else self.here).execute(query).fetchone()
+        return row and row[0]
+
+
+@pytest.fixture
+def move(postgres, second_postgres, tmp_path: Path) -> Iterator[Looked]:
+    with engines.fresh_database(postgres.url) as home, engines.fresh_database(second_postgres.url) as goal:
+        made = Looked(home, goal, tmp_path)
+        yield made
+        made.close()
+
+
+def test_a_column_that_was_dropped_and_added_anew_stops_its_table_and_empties_nothing(move: Looked) -> None:
+    """Its new values may be over there already, in the column of before."""
+    with move.here.transaction():
+        move.here.execute("ALTER TABLE carriers DROP COLUMN x; ALTER TABLE carriers ADD COLUMN x int")
+    assert move.turn() == [
+        "the move of public.carriers stops: the column x of public.carriers was dropped and added anew"
+    ]
+    assert move.value("SELECT count(x) FROM carriers", there=True) == 5
+    assert move.value(HELD) == 1
+    assert "the column x of public.carriers was dropped and added anew" in move.refused("switch")
+
+
+def test_what_depends_on_a_dropped_column_over_there_is_not_taken_along(move: Looked) -> None:
+    move.there.execute("CREATE VIEW mine AS SELECT x FROM carriers")
+    move.here.execute("ALTER TABLE carriers DROP COLUMN x; ALTER TABLE log ADD COLUMN more int")
+    (stopped, followed) = move.turn()
+    assert "the move of public.carriers stops: ALTER TABLE public.carriers DROP COLUMN" in stopped
+    assert "view public.mine depends on column x" in stopped
+    assert "public.log was altered, and is over there" in followed
+    assert (move.value(HELD), move.value("SELECT count(x) FROM mine", there=True)) == (1, 5)
+    move.there.execute("DROP VIEW mine")
+    assert "public.carriers was altered, and is over there" in move.turn()[0]
+    assert move.value(HELD) == 0
+
+
+def test_a_column_that_comes_while_one_of_its_name_goes_is_seen_first(
+    move: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read meanwhile may have been written into the column of before."""
+
+    def held(*given: Any, **more: Any) -> None:
+        move.here.execute("ALTER TABLE carriers ADD COLUMN IF NOT EXISTS x int")
+        was(*given, **more)
+
+    was = hold
+    monkeypatch.setattr(altering, "hold", held)
+    move.here.execute("ALTER TABLE carriers DROP COLUMN x")
+    assert move.turn() == []
+    monkeypatch.undo()
+    assert move.value("SELECT count(x) FROM carriers", there=True) == 5
+    assert move.value(HELD) == 1
+    assert "dropped and added anew" in move.turn()[0]
