@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo import DeleteMany, DeleteOne, InsertOne, MongoClient, ReplaceOne, UpdateMany, UpdateOne
@@ -14,6 +14,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.results import BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 from syncline.capture.documents import wrap
+from syncline.errors import UnmarkableError
 
 IDS = st.sampled_from([1, 2, "a"])
 SMALL = st.integers(0, 2)
@@ -233,3 +234,105 @@ def test_a_wrapped_collection_does_what_the_bare_one_does(client, mongo, steps):
     assert sorted(wrapped.aggregate(every), key=key) == sorted(bare.aggregate(every), key=key)
     assert wrapped.count_documents({}) == wrapped.estimated_document_count() == bare.count_documents({})
     assert sorted(wrapped.distinct("a"), key=key) == sorted(bare.distinct("a"), key=key)
+
+
+FOUND = [
+    {"_id": 1, "a": [1, 2, 3], "b": {"x": 1}, "t": "red fox"},
+    {"_id": 2, "a": [{"x": 1}, {"y": 2}], "b": {"x": 2, "y": 3}},
+]
+
+
+@pytest.fixture
+def filled(pair):
+    for collection in pair:
+        collection.insert_many(copied(FOUND))
+        collection.create_index([("t", "text")])
+    pair[1].insert_one({"_id": 3, "t": "red"})
+    pair[1].delete_one({"_id": 3})
+    return pair
+
+
+FIRST_ELEMENT, MATCHING = {"$slice": 1}, {"$elemMatch": {"x": 1}}
+
+
+@pytest.mark.parametrize("projection", [
+    {"_id": 1, "a": FIRST_ELEMENT},
+    {"_id": 0, "a": FIRST_ELEMENT},
+    {"a": MATCHING},
+    {"_id": 0, "a": MATCHING},
+    {"b": 0, "a": MATCHING},
+    {"b": 1, "a": MATCHING},
+    {"a": {"$slice": [1, 1]}, "b": MATCHING},
+    {"a": {"$slice": ["$a", 1]}},
+    {"_id": 1, "b": MATCHING},
+    {"a": Decimal128("0")},
+    {"_id": Decimal128("1")},
+    {"_id": 0},
+    {"b": {"x": 0}},
+    {"b": {"x": 1}},
+    {"a": None},
+    {"w": "$$CURRENT"},
+], ids=repr)  # fmt: skip
+def test_a_projection_of_any_kind_shows_what_it_showed_and_nothing_of_ours(filled, projection):
+    bare, wrapped = (contents(each, projection=projection) for each in filled)
+    assert wrapped == bare
+
+
+TEXT = {"$match": {"$and": [{"$text": {"$search": "red"}}]}}
+SIZE = {"$expr": {"$eq": [{"$size": {"$objectToArray": "$$ROOT"}}, 3]}}
+
+
+@pytest.mark.parametrize("stages", [
+    [TEXT],
+    [{"$lookup": {"from": "THIS", "pipeline": [TEXT], "as": "found"}}],
+    [{"$unionWith": {"coll": "THIS", "pipeline": [TEXT, {"$set": {"more": 1}}]}}],
+    [{"$match": SIZE}],
+], ids=repr)  # fmt: skip
+def test_stages_that_must_be_the_first_are_in_pipelines_within_too(filled, stages):
+    def answer(collection: Any) -> list[Any]:
+        named = [{name: {**value, **({k: collection.name for k in ("from", "coll") if k in value})} for name, value in stage.items()} for stage in stages]  # fmt: skip
+        return sorted((plain(one) for one in collection.aggregate(named)), key=repr)
+
+    bare, wrapped = map(answer, filled)
+    assert wrapped == bare
+    assert bare
+
+
+@pytest.mark.parametrize("filter_", [SIZE, {"$or": [SIZE, {"_id": 7}]}], ids=repr)
+def test_an_expression_in_a_filter_sees_the_document_without_our_field(filled, filter_):
+    bare, wrapped = (each.update_many(filter_, {"$set": {"seen": 1}}).matched_count for each in filled)
+    assert wrapped == bare == 1
+    with pytest.raises(UnmarkableError, match="_sync"):
+        filled[1].find_one({}, {"f": {"$getField": "_sync"}})
+
+
+@pytest.mark.parametrize("filter_", [{"b": {"x": 1}, "b.y": None}, {"a": [1, 2, 3], "a.0": 1}], ids=repr)
+@pytest.mark.parametrize("how", ["update_one", "update_many", "find_one_and_update", "bulk_write"])
+def test_a_filter_whose_paths_cross_matches_what_it_matched_and_stays_as_it_is(filled, filter_, how):
+    for collection in filled:
+        given = copied(filter_)
+        if how == "bulk_write":
+            collection.bulk_write([UpdateOne(given, {"$set": {"seen": 1}})])
+        else:
+            getattr(collection, how)(given, {"$set": {"seen": 1}})
+        assert collection.count_documents({"seen": 1, "_id": 1}) == 1
+        assert given == filter_
+
+
+@pytest.mark.parametrize("how", ["update_one", "find_one_and_update", "delete_one"])
+def test_what_a_bare_collection_refuses_is_refused_in_the_same_way(filled, how):
+    for filter_ in (None, {"$and": 5}, {"$or": 5}, [], 7):
+        for change in ({"$set": {"a": 1}}, {"$set": 5}, {"$inc": None}, {}, {"a": 1}):
+            given = (filter_,) if how == "delete_one" else (filter_, change)
+            bare, wrapped = (outcome(each, how, given, {}) for each in filled)
+            assert wrapped == bare, given
+
+
+def test_a_slice_in_an_update_pipeline_keeps_the_version_rising(pair):
+    _, wrapped = pair
+    wrapped.insert_one({"_id": 1, "a": [1, 2]})
+    far = 2**62
+    wrapped.bare.update_one({"_id": 1}, {"$set": {"_sync.v": far}})
+    wrapped.update_one({"_id": 1}, [{"$project": {"a": {"$slice": ["$a", 1]}}}])
+    assert wrapped.find_one(1) == {"_id": 1, "a": [1]}
+    assert wrapped.bare.find_one(1)["_sync"]["v"] == far + 1

@@ -3220,7 +3220,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-operators-match-tombstones",
         "operators change a deleted document",
-        [Swap(f"{DOCUMENTS}/filters.py", "live", "{**(filter_ or {}), **LIVE}", "{**(filter_ or {})}")],
+        [Swap(f"{DOCUMENTS}/filters.py", "live", "{**_foreign(filter_ or {}), **LIVE}", "_foreign(filter_ or {})")],
         [f"{MARKED}::test_operators_match_no_tombstone"],
     ),
     Mutant(
@@ -3260,9 +3260,9 @@ MUTANTS: Sequence[Mutant] = (
         "an upsert onto a tombstone begins without the filter's values",
         [
             Swap(
-                f"{DOCUMENTS}/writes.py",
-                "update",
-                "nested(equalities(filter_))",
+                f"{DOCUMENTS}/filters.py",
+                "begun",
+                "_nested(equalities(filter_)) if filter_ else {}",
                 "{}",
             )
         ],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncline.capture.documents.field import FIELD, LIVE
-from syncline.capture.documents.filters import live
+from syncline.capture.documents.filters import asks_text, live
 from syncline.errors import UnmarkableError
 
 Stage = dict[str, Any]
@@ -35,7 +35,7 @@ def hidden(pipeline: Sequence[Mapping[str, Any]]) -> list[Stage]:
         return [{name: near}, HIDDEN[1], *stages[1:]]
     if name in _FIRST:
         return [first, *HIDDEN, *stages[1:]]
-    if name == "$match" and "$text" in first[name]:
+    if name == "$match" and asks_text(first[name]):
         return [{name: live(first[name])}, HIDDEN[1], *stages[1:]]
     return [*HIDDEN, *stages]
 
@@ -75,8 +75,8 @@ def _union(value: Any) -> Any:
 
 
 def _with_pipeline(value: Mapping[str, Any], collection: str) -> Stage:
-    ours = HIDDEN if collection in value else ()  # without one it begins with $documents
-    return {**value, "pipeline": [*ours, *_inner(value.get("pipeline"))]}
+    given = value.get("pipeline") or ()
+    return {**value, "pipeline": hidden(given) if collection in value else _inner(given)}  # else: $documents
 
 
 def _facet(value: Mapping[str, Any]) -> Stage:

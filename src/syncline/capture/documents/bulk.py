@@ -14,7 +14,7 @@ from pymongo import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, Up
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.results import BulkWriteResult, InsertManyResult
 
-from syncline.capture.documents.filters import equalities, live, nested
+from syncline.capture.documents.filters import live
 from syncline.capture.documents.obstacles import DUPLICATE, TRIES, no_room, obstacle
 from syncline.capture.documents.programs import Call, Program
 from syncline.capture.documents.updates import inserted, marked_update, replacement, tombstone
@@ -152,7 +152,7 @@ class _Group:
             return True
         if not isinstance(one.user, ReplaceOne) and one.user._array_filters:
             options["array_filters"] = one.user._array_filters
-        result = yield from revive_upserted("update_one", found, one.marked, one.begins or {}, options)
+        result = yield from revive_upserted("update_one", found, one.marked, one.begins, options)
         if result.matched_count:
             self._total["nUpserted"] += 1
             self._total["upserted"].append({"index": one.index, "_id": found.id})
@@ -171,7 +171,7 @@ def _prepared(index: int, request: Any) -> _Write:
         common.validate_ok_for_replace(request._doc)
         marked: Any = replacement(request._doc)
         sent = _sent(UpdateOne, request, marked, "upsert", "collation", "hint", "sort")
-        return _Write(index, request, sent, marked, {}, _shown(request))
+        return _Write(index, request, sent, marked, None, _shown(request))
     if isinstance(request, UpdateOne | UpdateMany):
         common.validate_ok_for_update(request._doc)
         marked = marked_update(request._doc)
@@ -183,7 +183,7 @@ def _prepared(index: int, request: Any) -> _Write:
             *(("sort",) if isinstance(request, UpdateOne) else ()),
         )
         sent = _sent(type(request), request, marked, *options)
-        return _Write(index, request, sent, marked, nested(equalities(request._filter)), _shown(request))
+        return _Write(index, request, sent, marked, request._filter, _shown(request))
     raise TypeError(f"{request!r} is not a valid request")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from syncline.capture.documents.field import FIELD, is_ours
+from syncline.capture.documents.field import FIELD, is_ours, refuse_ours
 from syncline.errors import UnmarkableError
 
 _WHOLE = ("$$ROOT", "$$CURRENT")
@@ -23,12 +23,20 @@ def without_ours(expression: Any) -> Any:
     if isinstance(expression, Mapping):
         if "$literal" in expression:
             return expression
+        _refuse_get(expression.get("$getField"))
         if "CURRENT" in (expression.get("vars") or () if isinstance(expression.get("vars"), Mapping) else ()):
             raise UnmarkableError("a $let of CURRENT cannot be followed", hint="name the variable otherwise")
         return {name: without_ours(value) for name, value in expression.items()}
     if isinstance(expression, list | tuple):
         return [without_ours(each) for each in expression]
     return expression
+
+
+def _refuse_get(asked: Any) -> None:
+    field = asked.get("field") if isinstance(asked, Mapping) else asked
+    named = field.get("$literal") if isinstance(field, Mapping) else field
+    if named == FIELD:
+        refuse_ours(named)
 
 
 def _text(text: str) -> Any:

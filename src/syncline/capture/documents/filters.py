@@ -8,6 +8,7 @@ from typing import Any
 
 from bson import DBRef, Regex
 
+from syncline.capture.documents.expressions import without_ours
 from syncline.capture.documents.field import LIVE, refuse_ours
 
 _LOGICAL = frozenset({"$and", "$or", "$nor"})
@@ -16,18 +17,31 @@ _REFERENCE = frozenset({"$ref", "$id", "$db"})
 
 def live(filter_: Mapping[str, Any] | None) -> dict[str, Any]:
     """Match only what is no tombstone; beside the other conditions, so that positional operators and $text work."""
-    _require_foreign(filter_)
-    return {**(filter_ or {}), **LIVE}
+    return {**_foreign(filter_ or {}), **LIVE}
 
 
-def _require_foreign(filter_: object) -> None:
+def _foreign(filter_: Any) -> Any:
+    """Let a user's conditions see the document without our field."""
     if not isinstance(filter_, Mapping):
-        return
+        return filter_
+    made = {}
     for name, condition in filter_.items():
         refuse_ours(name)
-        if name in _LOGICAL and isinstance(condition, list | tuple):
-            for each in condition:
-                _require_foreign(each)
+        if name == "$expr":
+            made[name] = without_ours(condition)
+        elif name in _LOGICAL and isinstance(condition, list | tuple):
+            made[name] = [_foreign(each) for each in condition]
+        else:
+            made[name] = condition
+    return made
+
+
+def asks_text(filter_: Any) -> bool:
+    """Tell whether a filter searches text: such a stage must be the first of its pipeline."""
+    if not isinstance(filter_, Mapping):
+        return False
+    inner = (each for name in _LOGICAL for each in filter_.get(name) or ())
+    return "$text" in filter_ or any(asks_text(each) for each in inner)
 
 
 def equalities(filter_: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,8 +83,15 @@ def is_operators(value: Mapping[str, Any]) -> bool:
     return first.startswith("$") and first not in _REFERENCE
 
 
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a document of values by dotted path, without ``_id``."""
+def begun(filter_: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Make what an upsert begins with, without ``_id``; ``None``: a replacement begins with nothing.
+
+    Only of a filter that the server has taken for an upsert: of others, paths may cross each other.
+    """
+    return _nested(equalities(filter_)) if filter_ else {}
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for path, value in values.items():
         *above, last = path.split(".")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bson import Int64, ObjectId, Timestamp
+from bson import Decimal128, Int64, ObjectId, Timestamp
 
 from syncline.capture.documents.expressions import without_ours
 from syncline.capture.documents.field import DELETED, FIELD, MARK, VERSION, drawn, refuse_ours, undrawn
@@ -29,6 +29,8 @@ def _marked_operators(update: Mapping[str, Any]) -> dict[str, Any]:
             refuse_ours(path)
             if operator == "$rename":
                 refuse_ours(value)
+    if not all(isinstance(update.get(operator, {}), Mapping) for operator in ("$set", "$inc")):
+        return dict(update)  # the server refuses it
     return {
         **update,
         "$set": {**update.get("$set", {}), MARK: ObjectId()},
@@ -87,22 +89,33 @@ _STAGES: Mapping[str, Any] = {
 
 def is_inclusion(projection: Mapping[str, Any]) -> bool:
     """Tell whether a projection names what is kept; otherwise all is kept but what it names."""
-    kinds = [_includes(value) for name, value in projection.items() if name != "_id"]
-    if any(kind is not None for kind in kinds):
+    others = [value for name, value in projection.items() if name != "_id"]
+    kinds = [kind for value in others if (kind := _includes(value)) is not None]
+    if kinds:
         return any(kinds)
-    return not kinds and bool(projection.get("_id", False))
+    if "_id" in projection and _includes(projection["_id"]):
+        return True
+    operators = {name for value in others for name in value}
+    return "$elemMatch" in operators and "$slice" not in operators
 
 
 def _includes(value: Any) -> bool | None:
     """Tell what a value in a projection says; None: it fits both kinds."""
+    if isinstance(value, Decimal128):
+        return value.to_decimal() != 0
     if not isinstance(value, Mapping):
         return bool(value) if isinstance(value, bool | int | float) else True
-    if "$slice" in value or "$meta" in value:
+    if "$meta" in value or "$elemMatch" in value or _cuts(value.get("$slice")):
         return None
     if any(name.startswith("$") for name in value):
         return True
     kinds = [_includes(each) for each in value.values()]
     return any(kinds) if kinds else True
+
+
+def _cuts(slice_: Any) -> bool:
+    """Tell a ``$slice`` of ``find``, of numbers, from an expression's."""
+    return all(isinstance(one, int | float) for one in (slice_ if isinstance(slice_, list | tuple) else [slice_]))
 
 
 def replacement(document: Mapping[str, Any]) -> Pipeline:

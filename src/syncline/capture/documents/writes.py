@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from pymongo.results import DeleteResult, InsertOneResult, UpdateResult
 
 from syncline.capture.documents.field import MARK
-from syncline.capture.documents.filters import equalities, live, nested
+from syncline.capture.documents.filters import begun, live
 from syncline.capture.documents.obstacles import TRIES, Tombstone, no_room, obstacle, own
 from syncline.capture.documents.programs import Call, Program
 from syncline.capture.documents.projections import shown
@@ -73,20 +73,21 @@ def _exactly(found: Tombstone) -> dict[str, Any]:
 
 def update(method: str, filter_: Any, changes: Any, options: Mapping[str, Any]) -> Program[UpdateResult]:
     """Update one or many, by operators or a pipeline."""
+    common.validate_is_mapping("filter", filter_)
     common.validate_ok_for_update(changes)
-    return (yield from _update(method, filter_, marked_update(changes), options, nested(equalities(filter_))))
+    return (yield from _update(method, filter_, marked_update(changes), options, filter_))
 
 
 def replace_one(filter_: Any, document: Any, options: Mapping[str, Any]) -> Program[UpdateResult]:
     """Replace: a pipeline keeps what the version was."""
+    common.validate_is_mapping("filter", filter_)
     common.validate_ok_for_replace(document)
-    return (yield from _update("update_one", filter_, replacement(document), options, {}))
+    return (yield from _update("update_one", filter_, replacement(document), options, None))
 
 
 def _update(
-    method: str, filter_: Any, marked: Any, options: Mapping[str, Any], begins: Mapping[str, Any]
+    method: str, filter_: Any, marked: Any, options: Mapping[str, Any], begins: Mapping[str, Any] | None
 ) -> Program[UpdateResult]:
-    common.validate_is_mapping("filter", filter_)
     for last in _tries():
         try:
             return (yield Call(method, (live(filter_), marked), dict(options)))  # type: ignore[no-any-return]
@@ -110,12 +111,13 @@ def upserted(id_: Any) -> UpdateResult:
 
 
 def revive_upserted(
-    method: str, found: Tombstone, marked: Any, begins: Mapping[str, Any], options: Mapping[str, Any]
+    method: str, found: Tombstone, marked: Any, filter_: Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> Program[Any]:
     """Let an upsert make a document of a tombstone, which gets the fields of the filter first, and stays a tombstone.
 
     Nothing matches when somebody else was faster.
     """
+    begins = begun(filter_)
     if begins or found.has_fields:
         mark = ObjectId()
         yield Call("update_one", (_exactly(found), tombstone(begins, mark=mark)), own(options))
@@ -147,18 +149,19 @@ def find_one_and_delete(filter_: Any, projection: Any, options: Mapping[str, Any
 def find_one_and_update(filter_: Any, changes: Any, projection: Any, options: Mapping[str, Any]) -> Program[Any]:
     """Update one, and give what it was or is."""
     common.validate_ok_for_update(changes)
-    begins = nested(equalities(filter_))
-    return (yield from _find_and_modify(filter_, marked_update(changes), projection, options, begins))
+    common.validate_is_mapping("filter", filter_)
+    return (yield from _find_and_modify(filter_, marked_update(changes), projection, options, filter_))
 
 
 def find_one_and_replace(filter_: Any, document: Any, projection: Any, options: Mapping[str, Any]) -> Program[Any]:
     """Replace one, and give what it was or is."""
     common.validate_ok_for_replace(document)
-    return (yield from _find_and_modify(filter_, replacement(document), projection, options, {}))
+    common.validate_is_mapping("filter", filter_)
+    return (yield from _find_and_modify(filter_, replacement(document), projection, options, None))
 
 
 def _find_and_modify(
-    filter_: Any, marked: Any, projection: Any, options: Mapping[str, Any], begins: Mapping[str, Any]
+    filter_: Any, marked: Any, projection: Any, options: Mapping[str, Any], begins: Mapping[str, Any] | None
 ) -> Program[Any]:
     asked = {**options, "projection": shown(projection)}
     for last in _tries():
