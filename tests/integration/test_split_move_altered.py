@@ -100,3 +100,27 @@ def test_a_column_that_comes_while_one_of_its_name_goes_is_seen_first(
     assert move.value("SELECT count(x) FROM carriers", there=True) == 5
     assert move.value(HELD) == 1
     assert "dropped and added anew" in move.turn()[0]
+
+
+def test_what_was_altered_while_the_other_side_served_is_not_followed_afterwards(move: Looked) -> None:
+    """It came from there, or is nobody's wish: its tables are read anew when a side serves again."""
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 7")
+    move.here.execute("ALTER TABLE carriers DROP COLUMN x; ALTER TABLE log ADD COLUMN more int")
+    move.here.execute("UPDATE syncline_gate.gate SET opened = 8")
+    assert (move.turn(), move.turn()) == ([], [])
+    assert move.value("SELECT count(x) FROM carriers", there=True) == 5
+    move.here.execute("ALTER TABLE carriers DROP COLUMN kept")
+    assert len(move.turn()) == 1
+    assert move.value("SELECT count(*) FROM pg_attribute WHERE attname = 'kept'", there=True) == 0
+
+
+def test_what_stopped_a_table_stays_when_its_side_serves_again(move: Looked) -> None:
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
+    assert len(move.turn()) == 1
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 7")
+    move.here.execute("UPDATE syncline_gate.gate SET opened = 8")
+    assert (move.turn(), move.turn()) == ([], [])
+    assert "the column x of public.carriers was renamed to y" in move.refused("switch")
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
+    assert move.turn() == ["public.carriers is what it was again: its move goes on"]
+    assert move.value(HELD) == 0

@@ -3050,6 +3050,14 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MOVE}::test_schema_changes_under_way_are_followed_or_stop_their_table_by_name"],
     ),
     Mutant(
+        "move-follows-what-is-past",
+        "what was altered on a side that did not serve is done to the other one when it serves again",
+        [Swap(f"{MOVING}/altering.py", "Watcher._is_of_now", "theirs <= watched.since()", "True")],
+        [
+            f"{TESTS}/test_split_move_altered.py::test_what_was_altered_while_the_other_side_served_is_not_followed_afterwards"
+        ],
+    ),
+    Mutant(
         "move-halts-whole",
         "a table that cannot follow an alteration holds up the others",
         [Swap(f"{MOVING}/holding.py", "hold", '"hold" if held else "let_go"', '"let_go"')],

@@ -19,7 +19,7 @@ from syncline.postgres.sql import blocks
 from syncline.split.moving.holding import hold
 from syncline.split.moving.move import Moving
 from syncline.split.moving.tables import PACKAGE
-from syncline.split.moving.watched import Known, Watched, across_releases, digest, family
+from syncline.split.moving.watched import Known, Watched, across_releases, digest, family, opened_by
 from syncline.split.names import Name
 from syncline.split.schema.carrying import carry_out
 from syncline.split.schema.changes import Change, changed
@@ -48,6 +48,7 @@ class Watcher:
     side: str
     look: Look
     _seen: str = field(default="", init=False)
+    _prepared: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
     """Something is to be tried again at the next turn, though nothing is altered by then."""
 
@@ -67,11 +68,12 @@ class Watcher:
 
         """
         watched = Watched(self.one.ends.database, self.side, home)
+        if not self._prepared:
+            watched.prepare()
+            self._prepared = True
         known = watched.all()
         now = family(here, self.one.tables)
-        if not known:
-            watched.prepare()
-            watched.begin(read_definitions(here, now, quoting=across_releases(here, there)))
+        if not self._is_of_now(here, there, watched, known, now):
             return
         before = digest(here, sorted({*known, *now}))
         if before != self._seen:
@@ -79,6 +81,25 @@ class Watcher:
             yield from self._followed(here, there, watched, known, now)
             self._seen = "" if self._refused else before
         yield from self._made(here, there, watched)
+
+    def _is_of_now(
+        self,
+        here: psycopg.Connection[Any],
+        there: psycopg.Connection[Any],
+        watched: Watched,
+        known: Mapping[int, Known],
+        now: Sequence[int],
+    ) -> bool:
+        """Tell whether what is known is of this time of service; otherwise note what tables are now."""
+        mine, theirs = (opened_by(side, self.one.ends.database) for side in (here, there))
+        if known and theirs <= watched.since():
+            return True
+        definitions = read_definitions(here, known or now, quoting=across_releases(here, there))
+        if not known:
+            watched.begin(definitions)
+        watched.renew(definitions, mine)
+        self._seen = ""
+        return False
 
     def _followed(
         self,

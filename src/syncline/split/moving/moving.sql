@@ -79,9 +79,24 @@ CREATE TABLE IF NOT EXISTS syncline_gate.watched (
     PRIMARY KEY (move, side, oid)
 )
 
+-- name: watched_since
+-- since: which coordinator had opened this side by then; where the other side was opened after it, all this is of before.
+ALTER TABLE syncline_gate.watched ADD COLUMN IF NOT EXISTS since bigint NOT NULL DEFAULT 0
+
 -- name: watch
 INSERT INTO syncline_gate.watched (move, side, oid, definition) VALUES (%(name)s, %(side)s, %(oid)s, %(definition)s)
 ON CONFLICT (move, side, oid) DO NOTHING
+
+-- name: taken
+SELECT coalesce(min(since), 0) FROM syncline_gate.watched WHERE move = %(name)s AND side = %(side)s
+
+-- name: renew
+-- What stopped a table stays, and so does what is yet to be made for it.
+UPDATE syncline_gate.watched SET definition = %(definition)s
+WHERE move = %(name)s AND side = %(side)s AND oid = %(oid)s AND stopped = '{}'
+
+-- name: renewed
+UPDATE syncline_gate.watched SET since = %(since)s WHERE move = %(name)s AND side = %(side)s
 
 -- name: known
 SELECT oid, definition::text, pending, mark, stopped, rewritten_at FROM syncline_gate.watched

@@ -49,6 +49,7 @@ class Watched:
         with self._home.transaction():
             self._run("turn")
             self._run("watched")
+            self._run("watched_since")
 
     def all(self) -> dict[int, Known]:
         """Read what is known, by oid."""
@@ -64,6 +65,17 @@ class Watched:
         with self._home.transaction():
             for oid, definition in definitions.items():
                 self._run("watch", oid=oid, definition=definition.as_json().decode())
+
+    def since(self) -> int:
+        """Say which coordinator had opened the side when its tables were noted."""
+        return int(self._run("taken").fetchall()[0][0])
+
+    def renew(self, definitions: Mapping[int, Definition], since: int) -> None:
+        """Note what known tables are now: the side serves anew, and what was done meanwhile is not followed."""
+        with self._home.transaction():
+            for oid, definition in definitions.items():
+                self._run("renew", oid=oid, definition=definition.as_json().decode())
+            self._run("renewed", since=since)
 
     def altered(self, oid: int, now: Definition, pending: Sequence[str], mark: int, *, rewritten: bool) -> None:
         """Note that the other side has followed."""
@@ -101,6 +113,16 @@ def digest(connection: psycopg.Connection[Any], oids: Sequence[int]) -> str:
     """Give a text that differs when something of these tables was altered."""
     row = connection.execute(blocks("moving.sql", PACKAGE)["digest"], {"oids": list(oids)}, prepare=False).fetchone()
     return str(row[0]) if row else ""
+
+
+def opened_by(connection: psycopg.Connection[Any], move: str) -> int:
+    """Say which coordinator opened a side last; 0: none, or there is no gate."""
+    ours = blocks("gate.sql", "syncline.split.switching")
+    there = connection.execute(ours["exists"], prepare=False).fetchone()
+    if not (there and there[0]):
+        return 0
+    row = connection.execute(ours["row"], {"name": move}, prepare=False).fetchone()
+    return int(row[2]) if row else 0
 
 
 def across_releases(here: psycopg.Connection[Any], there: psycopg.Connection[Any]) -> bool:
