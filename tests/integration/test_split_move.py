@@ -12,6 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from syncline.cli import split_end
+from syncline.config.settings import Settings
+from syncline.split.moving import capture
 from syncline.split.switching.move import Step
 from tests import engines
 from tests.moves import ROWS, SQL, Move, Writers, stopped, unprivileged
@@ -115,16 +118,43 @@ def test_a_coordinator_that_is_killed_is_ended_by_the_worker_or_by_the_next_comm
     assert writers.acknowledged.keys() <= {name for (name,) in move.here.execute("SELECT name FROM carriers")}
 
 
-def test_a_move_is_given_up_and_begun_anew(move: Move) -> None:
+def test_a_move_is_given_up_and_begun_anew(move: Move, second_postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "are not moving" in move.refused("abort", "--yes")
     move("copy", "--rate", "0")
     assert "does not serve its tables yet" in move.refused("finish", "--yes", "--force", "--reason", "why not")
+    for goal in ("data", "primary"):  # a switch that was wanted would be done by a worker in the middle of the end
+        move.here.execute("UPDATE syncline_gate.journal SET goal = %s", [goal])
+        if goal == "data":
+            assert "a switch is under way" in move.refused("abort", "--yes")
+    remove, seen = capture.remove, []
+
+    async def removed(way: Settings) -> None:
+        journal = "SELECT phase, (SELECT count(*) FROM syncline_gate.journal) FROM syncline_gate.move"
+        numbers = [side.execute("SELECT number FROM syncline_gate.gate").fetchone() for side in (move.here, move.there)]
+        seen.append((move.here.execute(journal).fetchone(), numbers))
+        await remove(way)
+
+    monkeypatch.setattr(capture, "remove", removed)
     move("abort", "--yes")
+    assert seen[0] == (("aborted", 0), [(1,), (1,)]), "no coordinator can change sides while it is ended"
     assert move.json("status")["phase"] == "aborted"
     move.here.execute("INSERT INTO carriers (name) VALUES ('on')")
     with pytest.raises(psycopg.errors.SerializationFailure, match="written on the other side"):
         move.there.execute("INSERT INTO carriers (name) VALUES ('on')")
     assert "given up" in move.refused("copy")
+    with engines.fresh_database(second_postgres.url) as third, psycopg.connect(third, autocommit=True) as other:
+        other.execute("CREATE TABLE carriers (id int); INSERT INTO carriers VALUES (1)")
+        assert "another database" in move.refused("abort", "--yes", "--drop", DATA_DATABASE_URL=third)
+        assert other.execute("SELECT count(*) FROM carriers").fetchone() == (1,)
+    drop = ("abort", "--yes", "--drop")
+    assert "the same database" in move.refused(*drop, DATA_DATABASE_URL=move.urls["primary"])
+    gate = "ALTER TABLE carriers {} TRIGGER syncline_gate"
+    move.there.execute(gate.format("DISABLE").encode())
+    assert "not closed by the gate of this move: public.carriers; nothing was dropped" in move.refused(*drop)
+    move.there.execute(gate.format("ENABLE ALWAYS").encode())
+    move.there.execute("CREATE VIEW mine AS SELECT id FROM carriers")
+    assert "view mine depends on table carriers" in move.refused(*drop)
+    move.there.execute("DROP VIEW mine")
     move("abort", "--yes", "--drop")
     assert move.json("status")["phase"] is None
     left = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^syncline' AND nspname <> 'syncline_gate'"
@@ -134,7 +164,7 @@ def test_a_move_is_given_up_and_begun_anew(move: Move) -> None:
     assert move.difference() == []
 
 
-def test_a_move_is_finished_when_it_has_served_for_long_enough(move: Move) -> None:
+def test_a_move_is_finished_when_it_has_served_for_long_enough(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     move("copy", "--rate", "0")
     move.split = True
     with move.follower() as follower:
@@ -151,10 +181,17 @@ def test_a_move_is_finished_when_it_has_served_for_long_enough(move: Move) -> No
         assert "they were switched" in move.refused("abort", "--yes")
         assert "14 are asked" in move.refused("finish", "--yes")
         assert "needs a reason" in move.refused("finish", "--yes", "--force")
+        with monkeypatch.context() as patch:  # brought back while the person is asked
+            patch.setattr(split_end, "confirm", lambda *_, **__: move("back", *PAUSE))
+            reason = ("--force", "--reason", "nobody wants it back")
+            assert "does not serve its tables yet" in move.refused("finish", "--drop", *reason)
+        assert move.json("status")["phase"] == "back"
+        move("switch", *PAUSE, *FORCED["switch"])
         move("finish", "--yes", "--force", "--reason", "nobody wants it back")
         assert follower.wait(PATIENCE) == 0, "its work is over"
     found = move.json("status")
-    assert (found["phase"], found["forced"][0]["reason"]) == ("finished", "nobody wants it back")
+    assert (found["phase"], found["forced"][-1]["reason"]) == ("finished", "nobody wants it back")
+    assert "the move of data is finished" in move.refused("abort", "--yes", "--drop")
     with Writers(move) as writers:
         writers.wait(5)
     assert writers.failures == []

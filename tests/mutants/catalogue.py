@@ -3044,6 +3044,38 @@ MUTANTS: Sequence[Mutant] = (
         [f"{EVIDENCE}::test_a_process_reports_what_its_guard_has_seen"],
     ),
     Mutant(
+        "move-drops-strangers",
+        "the end of a move drops tables that do not carry its gate",
+        [
+            Swap(
+                f"{MOVING}/dropping.py",
+                "_ours",
+                "if doubtful or row is None or row[0] != Mode.LINK: ...",
+                "if False: ...",
+            )
+        ],
+        [f"{MOVE}::test_a_move_is_given_up_and_begun_anew"],
+    ),
+    Mutant(
+        "move-anywhere",
+        "commands of a move work on whatever database a URL leads to",
+        [Swap(f"{MOVING}/identity.py", "is_same", "if known['oid'] != found['oid']: ...", "if False: ...")],
+        [f"{MOVE}::test_a_move_is_given_up_and_begun_anew"],
+    ),
+    Mutant(
+        "move-end-unlooked",
+        "a move is finished though its tables were brought back while a person was asked",
+        [
+            Swap(
+                f"{MOVING}/ending.py",
+                "_against",
+                "if state.journal.goal != goal or not state.settled(goal): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{MOVE}::test_a_move_is_finished_when_it_has_served_for_long_enough"],
+    ),
+    Mutant(
         "move-alterations-unseen",
         "what is altered while a move lasts is left out over there",
         [Swap(f"{MOVING}/altering.py", "Watcher.turn", "if before != self._seen: ...", "if False: ...")],

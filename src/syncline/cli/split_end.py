@@ -27,9 +27,11 @@ def abort(
     another move can begin. Processes should be in single mode again before. Killed anywhere, the next call goes on.
     """
     from syncline.split.moving.ending import abort as give_up
+    from syncline.split.moving.state import Phase
 
     with declared(config, app, database) as move:
-        one = move.begun()
+        move.ends.sides.check()
+        one = move.begun().required(Phase.SCHEMA, Phase.COPYING, Phase.FOLLOWING, Phase.ABORTED)
         what = f"Give up the move of {database}" + (f", and drop {len(one.tables)} tables there" if drop else "")
         confirm(f"{what}?", yes=yes)
         invocation.get().resume = f"`syncline split abort {database}` goes on from here"
@@ -62,6 +64,7 @@ def finish(
     from syncline.split.moving.state import Phase
 
     with declared(config, app, database) as move:
+        move.ends.sides.check()
         one = move.begun().required(Phase.FOLLOWING, Phase.FINISHED)
         if one.state.phase is Phase.FOLLOWING:
             found = run(against_finishing(one))
@@ -70,7 +73,7 @@ def finish(
         what = f"End the way back to {one.ends.home}" + (", and drop the old tables" if drop else "")
         confirm(f"{what}? It cannot be undone.", yes=yes)
         invocation.get().resume = f"`syncline split finish {database}` goes on from here"
-        run(end(one, drop=drop))
+        run(end(one, drop=drop, forced=force))
     _tell(as_json, {"database": database, "phase": None if drop else "finished"})
     if not as_json:
         say(f"finished; {database} serves its tables alone", "green")

@@ -11,6 +11,7 @@ import psycopg
 
 from syncline.errors import SchemaMoveError
 from syncline.split.moving.ends import Ends
+from syncline.split.moving.identity import both, see_same
 from syncline.split.moving.link import MoveLink
 from syncline.split.moving.move import Moving, opened_move
 from syncline.split.moving.opening import opening_of
@@ -44,10 +45,13 @@ def begin(ends: Ends, look: Look, tell: Tell) -> State:
         if state is None:
             plan = look(source, target)
             see_that_it_may(plan, target, Part.BEFORE, rows=False)
-            book.begin(ends.home, moving_tables(source, plan.tables))
+            book.begin(ends.home, moving_tables(source, plan.tables), both(ends, source, target))
             state = book.required()
+        see_same(ends, state, source=source, target=target)
         book.required(Phase.SCHEMA, Phase.COPYING, Phase.FOLLOWING)
         book.prepare()
+        if state.sides is None:
+            book.keep_sides(both(ends, source, target))
         if state.phase is not Phase.FOLLOWING:
             begun = _watched(ends, state, source, target)  # first: what is altered from here on is followed
             carry_out(look(source, target), target, Part.BEFORE, rows=True, altered=begun, tell=tell)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
 from syncline.config.sections import SharedSections
-from syncline.errors import NotMovingError, SwitchError, TableLockedError
+from syncline.errors import NamedDatabaseUnavailableError, NotMovingError, SwitchError, TableLockedError
 from syncline.model.entity import TableName
 from syncline.split.moving import opening
 from syncline.split.moving.ends import Ends
+from syncline.split.moving.identity import see_same
 from syncline.split.moving.link import MoveLink
 from syncline.split.moving.state import Book, Phase, State, see_phase
 from syncline.split.moving.ways import Ways, ways
@@ -70,11 +71,17 @@ def read_moving(ends: Ends, sections: SharedSections) -> Moving | None:
 
     Raises:
         NamedDatabaseError: home cannot be reached.
+        SwitchError: a URL leads to another database than the one with which the move began.
 
     """
     with opened(ends.sides.source) as connection:
         state = Book(ends.database, connection).read()
-    return None if state is None else moving(ends, state, sections)
+        if state is None:
+            return None
+        see_same(ends, state, source=connection)
+    with suppress(NamedDatabaseUnavailableError), opened(ends.sides.target) as connection:
+        see_same(ends, state, target=connection)
+    return moving(ends, state, sections)
 
 
 @asynccontextmanager
@@ -105,6 +112,19 @@ async def put_gates(one: Moving) -> None:
             await opening.prepare(gate)
 
 
+async def close_copy(one: Moving) -> None:
+    """Put the new side's gate in place before the rest of the move is there: nobody writes what was made so far.
+
+    Raises:
+        TableLockedError: a transaction holds a table, and does not end.
+
+    """
+    async with opened_move(one) as (move, _):
+        gate = move.gates[one.ends.database]
+        if present := await present_tables(gate, one.tables):
+            await _patiently(lambda: install(gate, Mode.LINK, present))
+
+
 async def take_gate(one: Moving, side: str) -> None:
     """Take a side's gate away; nothing where there is none.
 
@@ -114,10 +134,15 @@ async def take_gate(one: Moving, side: str) -> None:
     """
     async with opened_move(one) as (move, _):
         gate = move.gates[side]
-        present = [table for table in one.tables if await _is_there(gate, table)]
+        present = await present_tables(gate, one.tables)
         with suppress(NotMovingError):
             await _patiently(lambda: uninstall(gate, present))
             await opening.forget(gate)
+
+
+async def present_tables(gate: Gate, tables: Iterable[TableName]) -> list[TableName]:
+    """Name those that are there."""
+    return [table for table in tables if await _is_there(gate, table)]
 
 
 async def _is_there(gate: Gate, table: TableName) -> bool:

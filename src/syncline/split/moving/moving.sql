@@ -22,19 +22,54 @@ CREATE TABLE IF NOT EXISTS syncline_gate.move (
     changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )
 
+-- name: sides
+-- Which database each side is, whatever URL leads there.
+ALTER TABLE syncline_gate.move ADD COLUMN IF NOT EXISTS sides jsonb
+
+-- name: place
+SELECT oid::text, datname::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+
 -- name: exists
 SELECT pg_catalog.to_regclass('syncline_gate.move') IS NOT NULL
 
 -- name: read
-SELECT phase, home, tables, opening, notes, begun_at, changed_at FROM syncline_gate.move WHERE name = %(name)s
+-- A move that began before the sides were noted has no such column, or none in it.
+SELECT phase, home, tables, opening, notes, begun_at, changed_at, pg_catalog.to_jsonb(m) -> 'sides'
+FROM syncline_gate.move AS m WHERE name = %(name)s
 
 -- name: begin
-INSERT INTO syncline_gate.move (name, home, phase, tables) VALUES (%(name)s, %(home)s, %(phase)s, %(tables)s)
+INSERT INTO syncline_gate.move (name, home, phase, tables, sides)
+VALUES (%(name)s, %(home)s, %(phase)s, %(tables)s, %(sides)s)
 ON CONFLICT DO NOTHING
+
+-- name: keep_sides
+UPDATE syncline_gate.move SET sides = %(sides)s WHERE name = %(name)s AND sides IS NULL
 
 -- name: reach
 UPDATE syncline_gate.move SET phase = %(phase)s, changed_at = pg_catalog.clock_timestamp()
 WHERE name = %(name)s AND phase <> %(phase)s
+
+-- name: end
+-- Of a move without a journal: nobody can have changed sides.
+UPDATE syncline_gate.move SET phase = %(phase)s, changed_at = pg_catalog.clock_timestamp()
+WHERE name = %(name)s AND phase = %(was)s AND begun_at = %(begun_at)s
+RETURNING 1
+
+-- name: end_in_charge
+-- The journal goes with the phase: without it no coordinator begins, and those before have lower numbers than both gates.
+WITH over AS (
+    DELETE FROM syncline_gate.journal
+    WHERE name = %(name)s AND number = %(number)s AND goal = %(goal)s
+      AND EXISTS (SELECT FROM syncline_gate.move WHERE name = %(name)s AND phase = %(was)s AND begun_at = %(begun_at)s)
+    RETURNING 1
+)
+UPDATE syncline_gate.move SET phase = %(phase)s, changed_at = pg_catalog.clock_timestamp()
+WHERE name = %(name)s AND EXISTS (SELECT FROM over)
+RETURNING 1
+
+-- name: views
+SELECT n.nspname::text, c.relname::text
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm')
 
 -- name: keep_opening
 UPDATE syncline_gate.move SET opening = %(opening)s WHERE name = %(name)s

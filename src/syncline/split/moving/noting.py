@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syncline.errors import SynclineError
+from syncline.split.moving.charge import went_on
 from syncline.split.moving.ends import Ends
+from syncline.split.moving.move import Moving
 from syncline.split.moving.state import Book, Phase
 from syncline.split.moving.watched import Watched
 from syncline.split.schema.sides import opened
@@ -23,6 +25,25 @@ def note_force(ends: Ends, what: str, reason: str, against: Sequence[str]) -> No
     """Note what was done by force, why, and what spoke against it."""
     with opened(ends.sides.source) as source:
         Book(ends.database, source).note(what, reason, against)
+
+
+def see_unchanged(one: Moving) -> None:
+    """See that a move is as it was read: a person may have been asked in between.
+
+    Raises:
+        SwitchError: it went on, or another one has begun.
+
+    """
+    with opened(one.ends.sides.source) as source:
+        now = Book(one.ends.database, source).required()
+    if (now.phase, now.begun_at) != (one.state.phase, one.state.begun_at):
+        raise went_on(one)
+
+
+def end_early(one: Moving, phase: Phase) -> bool:
+    """Note that a move is over whose sides could not be changed yet; false: it went on meanwhile."""
+    with opened(one.ends.sides.source) as source:
+        return Book(one.ends.database, source).end(one.state, phase)
 
 
 def is_over(ends: Ends) -> bool:

@@ -44,6 +44,8 @@ class State:
     notes: tuple[Mapping[str, Any], ...]
     begun_at: datetime
     changed_at: datetime
+    sides: Mapping[str, Mapping[str, Any]] | None = None
+    """Which database each side is; ``None``: it was not noted when the move began."""
 
 
 class Book:
@@ -100,12 +102,24 @@ class Book:
             for block in ("table", "function", "open_function"):
                 self._connection.execute(blocks("guard.sql", REPORTS)[block], prepare=False)
 
-    def begin(self, home: str, tables: Sequence[MovingTable]) -> None:
+    def begin(self, home: str, tables: Sequence[MovingTable], sides: Mapping[str, Mapping[str, Any]]) -> None:
         """Note a move that begins; one that is there stays as it is."""
+        told = Jsonb([one.as_dict() for one in tables])
         with self._connection.transaction():
-            for block in ("turn", "schema", "open_schema", "table"):
+            for block in ("turn", "schema", "open_schema", "table", "sides"):
                 self._run(block)
-            self._run("begin", home=home, phase=Phase.SCHEMA, tables=Jsonb([one.as_dict() for one in tables]))
+            self._run("begin", home=home, phase=Phase.SCHEMA, tables=told, sides=Jsonb(dict(sides)))
+
+    def keep_sides(self, sides: Mapping[str, Mapping[str, Any]]) -> None:
+        """Note which database each side is, of a move that began before that was noted."""
+        with self._connection.transaction():
+            self._run("turn")
+            self._run("sides")
+            self._run("keep_sides", sides=Jsonb(dict(sides)))
+
+    def end(self, state: State, phase: Phase) -> bool:
+        """Note that a move is over that has no journal yet; false: it went on meanwhile."""
+        return self._run("end", phase=phase, was=state.phase, begun_at=state.begun_at).fetchone() is not None
 
     def reach(self, phase: Phase) -> None:
         """Note how far it is."""
