@@ -124,3 +124,22 @@ def test_what_stopped_a_table_stays_when_its_side_serves_again(move: Looked) -> 
     move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
     assert move.turn() == ["public.carriers is what it was again: its move goes on"]
     assert move.value(HELD) == 0
+
+
+def test_no_switch_where_writes_are_not_captured_and_all_is_marked_when_they_are_again(move: Looked) -> None:
+    forced = ("switch", "--force", "--reason", "a test")
+    move.here.execute("ALTER TABLE log ADD COLUMN more int")
+    assert len(move.turn()) == 1
+    assert "no worker carries over" in move.refused(*forced)
+    triggers = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'log'::regclass AND NOT tgisinternal AND tgname !~ 'gate'"
+    for (name,) in move.here.execute(triggers).fetchall():
+        move.here.execute(f"ALTER TABLE log DISABLE TRIGGER {name}".encode())
+    move.here.execute("INSERT INTO log VALUES (7, 7)")
+    assert "primary: writes are not all captured" in move.refused(*forced)
+    move("copy")
+    assert "to do: records are being marked" in move.refused(*forced)
+    with move.follower():
+        move.followed()
+        move.until("SELECT EXISTS (SELECT FROM log WHERE id = 7)", there=True)
+        move.until("SELECT NOT EXISTS (SELECT FROM syncline_move_data.task)")
+    assert move.difference("log") == []

@@ -3082,6 +3082,14 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MOVE}::test_schema_changes_under_way_are_followed_or_stop_their_table_by_name"],
     ),
     Mutant(
+        "move-switches-what-is-not-captured",
+        "a side is switched though its triggers are off: nothing waits, and nothing was carried over",
+        [Swap(f"{MOVING}/link.py", "MoveLink.ready", "await capture.require(self._ways[source], written=True)", "")],
+        [
+            f"{TESTS}/test_split_move_altered.py::test_no_switch_where_writes_are_not_captured_and_all_is_marked_when_they_are_again"
+        ],
+    ),
+    Mutant(
         "move-follows-what-is-past",
         "what was altered on a side that did not serve is done to the other one when it serves again",
         [Swap(f"{MOVING}/altering.py", "Watcher._is_of_now", "theirs <= watched.since()", "True")],

@@ -111,7 +111,7 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
 
     begun = one.state.phase is not Phase.FOLLOWING
     wish.tell("capturing changes")
-    await capture.install(one.ways.there)
+    await capture.install(one.ways.there, mark=not begun)
     await asyncio.to_thread(note, move.ends, Phase.COPYING)
     found = await _rows(one, wish)
     if any(table.error is not None or table.held for table in found):
@@ -123,7 +123,7 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
         await asyncio.to_thread(move.carry_versions)
     wish.tell("putting the gates in place, and capturing changes of the way back")
     await put_gates(one)
-    await capture.install(one.ways.back)  # behind a gate it is idle; without one it might serve
+    await capture.install(one.ways.back, mark=not begun)  # behind a gate it is idle; without one it might serve
     await asyncio.to_thread(note, move.ends, Phase.FOLLOWING)
     return found
 

@@ -8,15 +8,20 @@ from syncline.errors import NotInstalledError, SwitchError
 from syncline.insight import reach
 
 
-async def install(settings: Settings) -> bool:
-    """Put a link's capture in place; tell whether there was anything to do. Nothing is marked: rows are copied.
+async def install(settings: Settings, *, mark: bool = False) -> bool:
+    """Put a link's capture in place; tell whether there was anything to do.
+
+    Args:
+        settings: the link.
+        mark: have the worker mark all records of tables that were not captured for some time; otherwise nothing is
+            marked, as rows are copied.
 
     Raises:
         PartlyDoneError: others hold the locks of some tables; run it again.
         MappingError, PrivilegeError, SourceUnavailableError: as ``syncline install``.
 
     """
-    options = options_of(settings.source, backfill=False)
+    options = options_of(settings.source, backfill=mark)
     async with reach.source(settings.source, purpose="split", installed=False) as source:
         wanted = await plan(source, settings.entities, options)
         if wanted.changes:
@@ -24,8 +29,12 @@ async def install(settings: Settings) -> bool:
         return bool(wanted.changes)
 
 
-async def require(settings: Settings) -> None:
+async def require(settings: Settings, *, written: bool = False) -> None:
     """See that a link's capture is whole.
+
+    Args:
+        settings: the link.
+        written: applications write there already: only what captures counts, not what is noted of new columns.
 
     Raises:
         SwitchError: what is missing.
@@ -34,9 +43,11 @@ async def require(settings: Settings) -> None:
     options = options_of(settings.source, backfill=False)
     async with reach.source(settings.source, purpose="split", installed=False) as source:
         wanted = await plan(source, settings.entities, options)
-    if wanted.changes:
+    captures = any((wanted.migrations, wanted.statements, wanted.steps, wanted.arming, wanted.last))
+    if captures or (wanted.changes and not written):
+        what = "are not all captured" if written else "would not be captured"
         raise SwitchError(
-            f"{settings.source.name}: writes would not be captured: {'; '.join(wanted.summary[:3])}",
+            f"{settings.source.name}: writes {what}: {'; '.join(wanted.summary[:3])}",
             hint="`syncline split copy` puts it in place again",
         )
 

@@ -11,6 +11,7 @@ from syncline.config.settings import Settings
 from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
 from syncline.model.link import entered
+from syncline.model.words import counted
 from syncline.postgres.sql import blocks
 from syncline.split.moving import capture
 from syncline.split.moving.opening import Opening, act
@@ -77,11 +78,17 @@ class MoveLink:
         if missing := [one for side in (target, source) for one in await unguarded(self._gates[side], self._tables)]:
             raise SwitchError("; ".join(missing), hint="`syncline split copy` puts the gates in place again")
         await capture.require(self._ways[target])
+        await capture.require(self._ways[source], written=True)  # else nothing waits, and nothing was carried over
         there = await self.standing(source)
         if there.copying:
             raise SwitchError(f"still being copied: {', '.join(there.copying)}", hint="`syncline split copy` goes on")
         if there.parked:
             raise _parked(there.parked, self._ways[source])
+        if there.tasks:
+            raise SwitchError(
+                f"{self._ways[source].link} has {counted(there.tasks, 'task')} to do: records are being marked",
+                hint=f"`syncline status --link {self._ways[source].link.name}` shows them; try again after that",
+            )
         if not there.workers:
             raise SwitchError(
                 f"no worker carries over what is written on {source}", hint="run `syncline split follow` beside it"
