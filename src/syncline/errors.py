@@ -245,6 +245,10 @@ class TooOldError(TargetError):
     retryable = True
 
 
+class OtherDeclarationError(TargetError):
+    """Rows of a collection are of another declaration: read back under this one they would lose values."""
+
+
 class ForeignTargetError(TargetError):
     """The target belongs to another source."""
 

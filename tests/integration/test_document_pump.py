@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import bson
@@ -18,13 +19,15 @@ from pymongo import AsyncMongoClient
 from syncline.capture.documents import wrap
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.engines.postgres.documents.definitions import schema
+from syncline.engines.postgres.documents.differences import differences
+from syncline.engines.postgres.documents.inspection import look
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.versions import VersionedRows
-from syncline.errors import SourceError
+from syncline.errors import OtherDeclarationError, SourceError
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.ports.documents import Fate
 from syncline.relay.documents.pump import DocumentPump
-from syncline.relay.documents.recovery import restored, sweep
+from syncline.relay.documents.recovery import remapped, restored, sweep
 
 TASKS = DocumentMapping(
     Collection(
@@ -385,3 +388,80 @@ async def test_writers_of_all_kinds_beside_pumps_that_are_killed_end_equal(stage
     for _ in range(4):
         await stage.pump().walk()
     await stage.require_settled()
+
+
+WIDER = DocumentMapping(
+    replace(
+        TASKS.collection,
+        part=replace(TASKS.collection.part, columns={**TASKS.collection.part.columns, "more": Field("text")}),
+    )
+)
+
+
+async def back(url: str, mapping: DocumentMapping, key: str) -> Any:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        return bson.decode(mapping.document((await DocumentTables(mapping).read(connection, [key]))[key]))
+
+
+async def test_a_changed_declaration_is_refused_until_it_is_taken_over_and_loses_nothing(stage):
+    await stage.tasks.insert_many([{"_id": 1, "title": "a", "more": "kept"}, {"_id": 2, "more": "too"}])
+    await stage.pump().walk()
+    wider = VersionedRows(stage.url, [WIDER])
+    stage.opened.append(wider)
+    await wider.prepare()
+    await stage.tasks.update_one({"_id": 2}, {"$set": {"n": 1}})
+    with pytest.raises(OtherDeclarationError, match="declaration of tasks") as refused:
+        await stage.pump(rows=wider).walk()
+    assert "remapped" in refused.value.hint
+    with pytest.raises(OtherDeclarationError, match="more"):  # its column is not there
+        await remapped(stage.source, wider, ["tasks"])
+    assert (await stage.pump().walk()).applied == 1
+    async with await psycopg.AsyncConnection.connect(stage.url) as connection:
+        for statement in differences([WIDER], await look(connection, [WIDER])):
+            await connection.execute(statement)
+    with pytest.raises(OtherDeclarationError, match="rows of '1' are of another"):
+        await back(stage.url, WIDER, "1")
+    assert (await back(stage.url, TASKS, "1"))["more"] == "kept"
+    assert await remapped(stage.source, wider, ["tasks"]) == 2
+    with pytest.raises(OtherDeclarationError, match="declaration of tasks"):
+        await stage.pump().walk()
+    with pytest.raises(OtherDeclarationError, match="rows of '1' are of another"):
+        await back(stage.url, WIDER, "1")
+    assert (await stage.pump(rows=wider).walk()).applied == 2
+    assert await back(stage.url, WIDER, "1") == {"_id": 1, "title": "a", "more": "kept"}
+    assert asked(stage.url, "SELECT more FROM postgres_tasks ORDER BY mongo_id") == [("kept",), ("too",)]
+    with pytest.raises(OtherDeclarationError, match="rows of '1' are of another"):
+        await back(stage.url, TASKS, "1")
+
+
+async def test_an_id_that_fits_no_index_is_parked_and_holds_up_nobody(stage):
+    long = random.Random(1).randbytes(9000).hex()
+    await stage.tasks.insert_many([{"_id": long}, {"_id": 1, "title": "a"}])
+    tally = await stage.pump().walk()
+    assert (tally.applied, tally.rejected) == (1, 1)
+    [(name, reason)] = asked(stage.url, "SELECT mongo_id, reason FROM syncline_documents.rejected")
+    assert name.startswith(f'"{long[:99]}… sha256')
+    assert "index" in reason
+    await stage.tasks.delete_one({"_id": long})
+    await stage.tasks.update_one({"_id": 1}, {"$set": {"title": "b"}})
+    assert (await stage.pump().walk()).applied == 1
+
+
+async def test_a_field_of_that_name_that_somebody_else_wrote_is_named(stage):
+    for wrong in ({"mark": "x"}, {"mark": ObjectId()}, {"mark": 5, "v": 1}, [{"mark": 1}]):
+        await stage.database["tasks"].insert_one({"_id": "theirs", "_sync": wrong})
+        with pytest.raises(SourceError, match="_sync of the document 'theirs'"):
+            await stage.pump().walk()
+        assert any("'theirs' has a field _sync" in one for one in await stage.tasks.examine()) == ("v" not in wrong)
+        await stage.database["tasks"].update_one({"_id": "theirs"}, {"$unset": {"_sync": ""}})
+        await stage.pump().walk()
+        await stage.require_settled()
+        await stage.database["tasks"].delete_one({"_id": "theirs"})
+
+
+async def test_an_empty_text_is_a_key_that_the_sweep_sees(stage):
+    with psycopg.connect(stage.url) as connection:
+        connection.execute("INSERT INTO syncline_documents.key_version VALUES ('texts', '', 1, '', false, '')")
+    rows = VersionedRows(stage.url, [DocumentMapping(Collection("texts", id="text"))])
+    stage.opened.append(rows)
+    assert [ids async for ids in rows.keys("texts", 1)] == [[""]]

@@ -10,7 +10,7 @@ from bson import Decimal128, ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo import DeleteMany, DeleteOne, InsertOne, MongoClient, ReplaceOne, UpdateMany, UpdateOne
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.results import BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 from syncline.capture.documents import wrap
@@ -336,3 +336,19 @@ def test_a_slice_in_an_update_pipeline_keeps_the_version_rising(pair):
     wrapped.update_one({"_id": 1}, [{"$project": {"a": {"$slice": ["$a", 1]}}}])
     assert wrapped.find_one(1) == {"_id": 1, "a": [1]}
     assert wrapped.bare.find_one(1)["_sync"]["v"] == far + 1
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_an_update_of_many_that_ends_at_a_tombstone_is_not_made_twice(pair, bulk):
+    _, wrapped = pair
+    wrapped.create_index("email", unique=True, partialFilterExpression={"email": {"$exists": True}})
+    wrapped.insert_many([{"_id": 1, "n": 0}, {"_id": 2, "n": 0}])
+    half = {"v": 2**41, "mark": ObjectId(), "deleted": True}  # an upsert onto it has ended before its second step
+    wrapped.bare.insert_one({"_id": 9, "email": "x", "_sync": half})
+    email = {"$cond": [{"$eq": ["$_id", 2]}, "x", "$$REMOVE"]}
+    change = [{"$set": {"n": {"$add": ["$n", 1]}, "email": email}}]
+    with pytest.raises((BulkWriteError, DuplicateKeyError)):
+        wrapped.bulk_write([UpdateMany({}, change)]) if bulk else wrapped.update_many({}, change)
+    assert [one["n"] for one in wrapped.find(sort=[("_id", 1)])] == [1, 0]
+    wrapped.update_many({}, change)
+    assert wrapped.find_one(2) == {"_id": 2, "n": 1, "email": "x"}

@@ -3503,11 +3503,30 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{ROWS_OF_DOCUMENTS}/versions.py",
                 "VersionedRows._written",
-                "await self._number(connection) != number",
+                "await self._entered(connection, tables) != number",
                 "False",
             )
         ],
         [f"{PUMP}::test_under_another_number_of_the_link_nothing_is_written"],
+    ),
+    Mutant(
+        "documents-written-under-any-declaration",
+        "who has an old declaration of a collection still writes",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.py",
+                "VersionedRows._entered",
+                "fingerprint != tables.mapping.fingerprint",
+                "False",
+            )
+        ],
+        [f"{PUMP}::test_a_changed_declaration_is_refused_until_it_is_taken_over_and_loses_nothing"],
+    ),
+    Mutant(
+        "documents-rows-of-another-declaration",
+        "rows of an old declaration are read back under the new one",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables._require_own", "if found: ...", "if False: ...")],
+        [f"{PUMP}::test_a_changed_declaration_is_refused_until_it_is_taken_over_and_loses_nothing"],
     ),
     Mutant(
         "documents-never-raised",

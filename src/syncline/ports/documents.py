@@ -92,6 +92,15 @@ class DocumentRows(Protocol):
         """Give the link a number that it never had, when nobody writes under the old one any more."""
         ...
 
+    async def remap(self, collection: str) -> int:
+        """Have a collection written under this declaration, and no other, under a new number; all is to be marked then.
+
+        Raises:
+            OtherDeclarationError: its tables are not made for it.
+
+        """
+        ...
+
     def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
         """Walk the keys that have rows, as the ``_id``s that they are of."""
         ...
@@ -101,6 +110,7 @@ class DocumentRows(Protocol):
 
         Raises:
             TargetUnavailableError: the database does not answer; each may be written or not.
+            OtherDeclarationError: the collection is written under another declaration; nothing is written.
 
         """
         ...

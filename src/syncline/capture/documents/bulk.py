@@ -148,6 +148,8 @@ class _Group:
             self._total["nInserted"] += done
             return not done
         found = yield from obstacle(refusal, error, options, one.user._filter if one.user._upsert else None)
+        if found is None and isinstance(one.user, UpdateMany) and not one.user._upsert:
+            raise refusal  # some documents may be changed: a second try would change them twice
         if found is None:
             return True
         if not isinstance(one.user, ReplaceOne) and one.user._array_filters:

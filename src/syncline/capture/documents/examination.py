@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from syncline.capture.documents.field import DELETED, FIELD
+from syncline.capture.documents.field import DELETED, FIELD, VERSION
 from syncline.capture.documents.indexes import MARKS, UNMARKED, admits_tombstones
 from syncline.capture.documents.programs import Call, Program
 
@@ -15,7 +15,7 @@ _CHARACTERS = "^[0-9a-f]{24}$"
 def examined(*, typed_ids: bool = True) -> Program[list[str]]:
     """Look at indexes, the validator and the keys; an empty list: all is well.
 
-    ``typed_ids`` also reads every ``_id`` that is text, by the index.
+    ``typed_ids`` also reads every ``_id`` that is text, by the index, and looks for a field of ours that others wrote.
     """
     indexes = yield Call("index_information", ())
     options = yield Call("options", ())
@@ -24,6 +24,13 @@ def examined(*, typed_ids: bool = True) -> Program[list[str]]:
         text = {"_id": {"$type": "string", "$regex": _CHARACTERS}, DELETED: {"$exists": False}}
         looks = yield Call("find_one", (text, {"_id": 1}))
         objects = yield Call("find_one", ({"_id": {"$type": "objectId"}}, {"_id": 1}))
+        foreign = yield Call(
+            "find_one", ({FIELD: {"$exists": True}, VERSION: {"$not": {"$type": "number"}}}, {"_id": 1})
+        )
+        if foreign:
+            problems.append(
+                f"the document {foreign['_id']!r} has a field {FIELD} that is not Syncline's; give it another name"
+            )
         if looks and objects:
             problems.append(
                 f"some _id are ObjectIds, and {looks['_id']!r} is the text of one: two keys, one where ids are text;"

@@ -97,6 +97,8 @@ def _update(
             found = yield from obstacle(
                 refusal, refusal.details or {}, options, filter_ if options.get("upsert") else None
             )
+            if found is None and method == "update_many" and not options.get("upsert"):
+                raise  # some documents may be changed: a second try would change them twice
             if found is not None:
                 done = yield from revive_upserted("update_one", found, marked, begins, options)
                 if done.matched_count:

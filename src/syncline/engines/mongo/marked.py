@@ -147,9 +147,23 @@ def _document(raw: bytes) -> MarkedDocument:
         else:
             fields += raw[start - len(name) - 2 : stop]
     body = (len(fields) + 5).to_bytes(4, "little") + fields + b"\0"
-    field = decoded(ours)
     id_ = decoded(id_of(body), AS_STORED)["_id"]
-    return MarkedDocument(id_, str(field["mark"]), int(field["v"]), "deleted" in field, body)
+    mark, version, deleted = _ours(id_, ours)
+    return MarkedDocument(id_, str(mark), version, deleted, body)
+
+
+def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
+    try:
+        field = decoded(raw)
+        mark, version = field["mark"], field["v"]
+    except Exception:  # noqa: BLE001  it is no document, or lacks what ours has
+        mark = version = None
+    if not isinstance(mark, ObjectId) or not isinstance(version, int):
+        raise SourceError(
+            f"the field {FIELD} of the document {id_!r} is not as Syncline wrote it",
+            hint=f"somebody else has: $unset {FIELD} there, then it is marked as a new one; `examine()` finds such",
+        )
+    return mark, int(version), "deleted" in field
 
 
 @contextmanager

@@ -22,6 +22,22 @@ async def restored(source: MarkedDocuments, rows: DocumentRows, collections: Seq
     return marked
 
 
+async def remapped(source: MarkedDocuments, rows: DocumentRows, collections: Sequence[str]) -> int:
+    """Go over to a changed declaration, whose tables are made: who has the old one is refused, each document is marked.
+
+    Rows that are not written anew yet are not read back. Stopped anywhere, it is called again.
+
+    Returns:
+        How many documents were marked.
+
+    """
+    marked = 0
+    for collection in collections:
+        await rows.remap(collection)
+        marked += await source.mark_all(collection)
+    return marked
+
+
 async def sweep(source: MarkedDocuments, rows: DocumentRows, collection: str, *, size: int = 1000) -> int:
     """Leave a tombstone in MongoDB for each key that has rows and no document: versions are drawn there only.
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, sql
 
 from syncline.engines.postgres.documents.definitions import type_sql
 from syncline.engines.postgres.documents.texts import from_text, selected, to_text
+from syncline.errors import OtherDeclarationError
 from syncline.model.documents import DocumentMapping, Rows, Table
+from syncline.postgres.sql import blocks
 
 _ROW = sql.Identifier("u")
 _THERE = sql.Identifier("t")
@@ -29,6 +32,9 @@ class DocumentTables:
 
     def __init__(self, mapping: DocumentMapping) -> None:
         self.mapping = mapping
+        self.named = {"collection": mapping.collection.name, "mapping": mapping.fingerprint}
+        """The collection and its declaration, as statements of ``versions.sql`` are given them."""
+        self._sql = blocks("versions.sql", __package__ or "")
         tables = mapping.tables
         self._upserts = [_upsert(table) for table in tables]
         self._removals = [_remove_others(table) for table in tables]
@@ -60,8 +66,13 @@ class DocumentTables:
         """Read the rows of documents, by their key; those that are not there are left out.
 
         What several statements read is one state only where the transaction sees one: REPEATABLE READ.
+
+        Raises:
+            OtherDeclarationError: one of them was written under another declaration, and not yet under this one.
+
         """
         texts = [to_text(key) for key in keys]
+        await self._require_own(connection, texts)
         found: dict[Any, Rows] = {}
         for table in self.mapping.tables if texts else ():
             cursor = await connection.execute(self._selects[table.number], [texts])
@@ -73,6 +84,38 @@ class DocumentTables:
                 if values[0] in found:
                     found[values[0]][table.number].append(values)
         return found
+
+    async def _require_own(self, connection: AsyncConnection[Any], texts: Sequence[str | None]) -> None:
+        """A column that was added since, and is empty, would be taken for one that somebody has emptied."""
+        kept = await (await connection.execute(self._sql["kept"])).fetchone()
+        if not kept or not kept[0]:
+            return  # rows whose versions nobody keeps
+        found = await (await connection.execute(self._sql["of_another"], {**self.named, "ids": texts})).fetchone()
+        if found:
+            raise other_declaration(self.mapping.collection.name, f"the rows of {found[0]!r} are of another")
+
+    async def require_columns(self, connection: AsyncConnection[Any]) -> None:
+        """See that every table has every column.
+
+        Raises:
+            OtherDeclarationError: it has not.
+
+        """
+        try:
+            for statement in self._selects:
+                await connection.execute(statement, [[]])
+        except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
+            named = str(error).partition("\n")[0]
+            raise other_declaration(self.mapping.collection.name, f"its tables are not made for it: {named}") from error
+
+
+def other_declaration(collection: str, what: str) -> OtherDeclarationError:
+    """Refuse a declaration, by the collection's name."""
+    return OtherDeclarationError(
+        f"the declaration of {collection} is not the one of its tables: {what}",
+        hint="`syncline schema sql --changes | psql`, then remapped() of syncline.relay.documents.recovery:"
+        " every document is written anew; or run with the declaration that was",
+    )
 
 
 def _columns(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[str | None]]:

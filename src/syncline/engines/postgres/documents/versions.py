@@ -6,13 +6,14 @@ of those that were raised are written. What PostgreSQL refuses for a row is halv
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from syncline.engines.postgres.documents.rows import DocumentTables
+from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.engines.postgres.target.refusals import is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, connect, first_line, is_over, translated
@@ -22,7 +23,9 @@ from syncline.model.documents.types import ID_TYPES
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
 
-_MADE = ("schema", "comment", "link", "first", "key_version", "rejected")
+_MADE = ("schema", "comment", "link", "first", "key_version", "mapping", "rejected")
+_LONGEST_ID = 1000
+"""So many bytes of an `_id` an index surely takes, beside the collection's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class VersionedRows:
                 await connection.execute(self._sql["alone"])
                 for name in _MADE:
                     await connection.execute(self._sql[name])
+                for tables in self._tables.values():
+                    await connection.execute(self._sql["first_mapping"], tables.named)
 
     async def close(self) -> None:
         """End the session."""
@@ -95,6 +100,16 @@ class VersionedRows:
         row = await (await connection.execute(self._sql["renumber"])).fetchone()
         return int(row[0]) if row else 0
 
+    async def remap(self, collection: str) -> int:
+        """Have a collection written under this declaration, and no other; see ``DocumentRows.remap``."""
+        connection, tables = await self._connection(), self._tables[collection]
+        with translated():
+            async with connection.transaction():
+                number = await self._renumber(connection)
+                await tables.require_columns(connection)
+                await connection.execute(self._sql["remap"], tables.named)
+                return number
+
     async def forget(self, collection: str, keys: Mapping[str, int]) -> int:
         """Forget deleted keys, by the versions that were read, under a new number: of none has MongoDB a document."""
         connection = await self._connection()
@@ -107,7 +122,7 @@ class VersionedRows:
     async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
         """Walk the keys that have rows."""
         kind = ID_TYPES[self._tables[collection].mapping.collection.id]
-        given: dict[str, Any] = {"collection": collection, "after": "", "size": size}
+        given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
         while True:
             connection = await self._connection()
             with translated():
@@ -157,24 +172,32 @@ class VersionedRows:
     async def _written(
         self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
     ) -> list[Outcome]:
-        await connection.execute(self._sql["enter"])
-        if await self._number(connection) != number:
+        tables = self._tables[collection]
+        if await self._entered(connection, tables) != number:
             return [Outcome(one.document, Fate.LATE) for one in ready]
         given = {
-            "collection": collection,
+            **tables.named,
             "ids": [one.id for one in ready],
             "versions": [one.document.version for one in ready],
             "marks": [one.document.mark for one in ready],
             "deleted": [one.document.deleted for one in ready],
         }
         taken = {row[0] for row in await (await connection.execute(self._sql["take"], given)).fetchall()}
-        tables = self._tables[collection]
         await tables.delete(connection, [one.key for one in ready if one.id in taken and one.rows is None])
         await tables.write(connection, [one.rows for one in ready if one.id in taken and one.rows is not None])
         left = {"collection": collection, "ids": [one.id for one in ready if one.id not in taken]}
         there = await (await connection.execute(self._sql["there"], left)).fetchall() if left["ids"] else []
         found = {row[0]: (row[1], row[2]) for row in there}
         return [_judged(one, taken, found) for one in ready]
+
+    async def _entered(self, connection: Connection, tables: DocumentTables) -> int:
+        await connection.execute(self._sql["enter"])
+        row = await (await connection.execute(self._sql["entered"], tables.named)).fetchone()
+        number, fingerprint = row or (0, None)
+        if fingerprint != tables.mapping.fingerprint:
+            known = "its rows are written under another" if fingerprint else "none is known there: call prepare()"
+            raise other_declaration(tables.mapping.collection.name, known)
+        return int(number)
 
     async def _note(self, collection: str, outcomes: Sequence[Outcome]) -> None:
         """Keep what was rejected where people look, and forget what was settled."""
@@ -204,5 +227,8 @@ def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) 
 
 
 def _shown(document: MarkedDocument) -> str:
-    """Say an ``_id`` of any type, so that an ObjectId and its characters are two."""
-    return str(ID_TYPES["any"].show(document.id))
+    """Say an ``_id`` of any type, so that an ObjectId and its characters are two; the beginning of one that is long."""
+    text = str(ID_TYPES["any"].show(document.id))
+    if len(raw := text.encode()) <= _LONGEST_ID:
+        return text
+    return f"{text[:100]}… sha256 {hashlib.sha256(raw).hexdigest()}"

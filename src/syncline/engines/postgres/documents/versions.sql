@@ -23,8 +23,34 @@ CREATE TABLE IF NOT EXISTS syncline_documents.key_version (
     version bigint NOT NULL,
     mark text NOT NULL,
     deleted boolean NOT NULL,
+    -- The fingerprint of the declaration under which the rows were written.
+    mapping text NOT NULL,
     PRIMARY KEY (collection, mongo_id)
 )
+
+-- name: mapping
+-- The declaration under which a collection is written, by its fingerprint; under another one nobody writes.
+CREATE TABLE IF NOT EXISTS syncline_documents.mapping (
+    collection text PRIMARY KEY,
+    fingerprint text NOT NULL
+)
+
+-- name: first_mapping
+INSERT INTO syncline_documents.mapping (collection, fingerprint) VALUES (%(collection)s, %(mapping)s)
+ON CONFLICT DO NOTHING
+
+-- name: remap
+-- In the transaction that holds the lock alone.
+INSERT INTO syncline_documents.mapping (collection, fingerprint) VALUES (%(collection)s, %(mapping)s)
+ON CONFLICT (collection) DO UPDATE SET fingerprint = excluded.fingerprint
+
+-- name: kept
+SELECT pg_catalog.to_regclass('syncline_documents.key_version') IS NOT NULL
+
+-- name: of_another
+SELECT k.mongo_id FROM syncline_documents.key_version AS k
+WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[]) AND k.mapping <> %(mapping)s AND NOT k.deleted
+ORDER BY k.mongo_id LIMIT 1
 
 -- name: rejected
 CREATE TABLE IF NOT EXISTS syncline_documents.rejected (
@@ -45,6 +71,10 @@ SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1)
 -- name: number
 SELECT number FROM syncline_documents.link
 
+-- name: entered
+SELECT l.number, (SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s)
+FROM syncline_documents.link AS l
+
 -- name: renumber
 -- In the transaction that holds the lock alone.
 UPDATE syncline_documents.link SET number = number + 1 RETURNING number
@@ -54,13 +84,13 @@ SELECT pg_catalog.pg_advisory_xact_lock(1398361668, 1)
 
 -- name: take
 -- In the order of the keys, so that two who have the same ones do not wait for each other.
-INSERT INTO syncline_documents.key_version AS k (collection, mongo_id, version, mark, deleted)
-SELECT %(collection)s, u.id, u.version, u.mark, u.deleted
+INSERT INTO syncline_documents.key_version AS k (collection, mongo_id, version, mark, deleted, mapping)
+SELECT %(collection)s, u.id, u.version, u.mark, u.deleted, %(mapping)s
 FROM unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[], %(deleted)s::boolean[])
      AS u (id, version, mark, deleted)
 ORDER BY u.id COLLATE "C"
 ON CONFLICT (collection, mongo_id) DO UPDATE
-SET version = excluded.version, mark = excluded.mark, deleted = excluded.deleted
+SET version = excluded.version, mark = excluded.mark, deleted = excluded.deleted, mapping = excluded.mapping
 WHERE k.version < excluded.version
 RETURNING k.mongo_id
 
@@ -70,7 +100,7 @@ WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[])
 
 -- name: keys
 SELECT k.mongo_id FROM syncline_documents.key_version AS k
-WHERE k.collection = %(collection)s AND NOT k.deleted AND k.mongo_id > %(after)s
+WHERE k.collection = %(collection)s AND NOT k.deleted AND (%(after)s::text IS NULL OR k.mongo_id > %(after)s)
 ORDER BY k.mongo_id LIMIT %(size)s
 
 -- name: reject
