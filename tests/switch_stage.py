@@ -18,7 +18,7 @@ import psycopg
 from syncline.errors import SwitchError
 from syncline.model.entity import TableName
 from syncline.split.address import Address
-from syncline.split.switching.coordinator import switch
+from syncline.split.switching.finishing import switch
 from syncline.split.switching.gate import Gate, Mode
 from syncline.split.switching.install import install, unguarded
 from syncline.split.switching.journal import Journal
@@ -61,7 +61,9 @@ class Stub:
         self.gates = gates
         self.paused = paused
         self.verified = 0
-        self.fails = ""
+        self.fails: str | Exception = ""
+        self.holds: Exception | None = None
+        """Raised where a side that has closed is to become the link's."""
         self.brings = set(urls)
         """The sides whose rows may be asked for; another one is an error in the coordinator."""
         self.refused = 0
@@ -88,7 +90,7 @@ class Stub:
         assert source in self.brings, f"{target} waits for rows of {source}"
         self.verified += 1
         if self.fails:
-            raise SwitchError(self.fails)
+            raise SwitchError(self.fails) if isinstance(self.fails, str) else self.fails
 
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         await raise_sequences(self.gates[source], self.gates[target], TABLES, number)
@@ -96,8 +98,10 @@ class Stub:
     async def open_up(self, side: str) -> None:
         self.steps.append(f"open {side}")
 
-    async def close_up(self, side: str) -> None:
+    async def close_up(self, side: str, *, hurried: bool = False) -> None:
         self.steps.append(f"close {side}")
+        if self.holds and not hurried:
+            raise self.holds
 
     async def _carry(self, source: str, target: str) -> None:
         while True:

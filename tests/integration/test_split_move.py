@@ -33,6 +33,11 @@ FOLLOWED = {
     "ALTER TABLE carriers DROP COLUMN region, ALTER changed TYPE bigint": f"NOT {HAS.format('carriers', 'region')}",
     "CREATE INDEX carriers_more ON carriers (mood, changed)": "to_regclass('carriers_more') IS NOT NULL",
 }
+TRIGGER = "CREATE TRIGGER {} BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION same()"
+TRIGGERS = (
+    "(SELECT string_agg(tgname || ' ' || tgenabled, ',' ORDER BY tgname) FROM pg_trigger"
+    " WHERE tgrelid = 'log'::regclass AND tgname IN ('early', 'late'))"
+)
 QUEUE_BUT_LOG = (
     "SELECT count(*) = 0 FROM syncline_move_data.outbox AS o JOIN syncline_move_data.entity AS e ON e.id = o.entity"
     " WHERE e.name <> 'log'"
@@ -53,6 +58,8 @@ def move(postgres, second_postgres, tmp_path: Path) -> Iterator[Move]:
 
 
 def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(move: Move) -> None:
+    move.here.execute("CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+    move.here.execute(TRIGGER.format("early"))
     with Writers(move) as writers:
         writers.wait()
         assert "4 tables copied" in move("copy", "--rate", "0")
@@ -70,9 +77,13 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
             assert move.json("switch", *PAUSE)["serving"] == "data"
             writers.wait()
             assert move.json("status")["phase"] == "switched"
+            move.there.execute(TRIGGER.format("late") + "; DROP TRIGGER early ON log")
+            move.until(f"SELECT {TRIGGERS} = 'late D'")
             assert move.json("back", *PAUSE)["serving"] == "primary"
             writers.wait()
             assert move.json("status")["phase"] == "back"
+            move.until(f"SELECT {TRIGGERS} = 'late O'")
+            move.until(f"SELECT {TRIGGERS} = 'late D'", there=True)
         move.followed()
     assert move.difference() == []
     assert writers.failures == []

@@ -16,7 +16,7 @@ from syncline.errors import TargetGateError
 from syncline.model.entity import TableName
 from syncline.model.link import UNNAMED, Link
 from syncline.ports import Batch
-from syncline.split.switching.coordinator import switch
+from syncline.split.switching.finishing import switch
 from syncline.split.switching.gate import Gate, Mode, Verb
 from syncline.split.switching.install import install, unguarded
 from syncline.split.switching.journal import Journal

@@ -7,15 +7,18 @@ import contextlib
 import os
 import signal
 from datetime import timedelta
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
-from syncline.errors import SupersededError, SwitchAbortedError, SwitchError
-from syncline.split.switching.gate import Verb
+from syncline.errors import PrivilegeError, SupersededError, SwitchAbortedError, SwitchError, SynclineError
+from syncline.split.switching.finishing import finish
+from syncline.split.switching.gate import GateBusyError, Verb
+from syncline.split.switching.journal import Journal
 from syncline.split.switching.move import Step
 from syncline.split.switching.takeover import watch
-from tests.switch_stage import AS_LINK, NEW, OLD, child, databases, staged
+from tests.switch_stage import AS_LINK, NEW, OLD, address, child, databases, staged
 
 pytestmark = pytest.mark.engines
 SHORT = timedelta(milliseconds=300)
@@ -208,3 +211,93 @@ async def test_a_side_that_was_set_back_is_closed_and_never_taken_for_the_truth(
         assert stage.modes() == "la"
         await stage.switch(OLD)
         assert [row[1:] for row in stage.rows(OLD)] == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [RuntimeError("broken"), psycopg.errors.UndefinedColumn("no column"), PrivilegeError("not the owner")],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_fails_before_the_decision_the_old_side_serves_again(urls, failure):
+    async with staged(urls) as stage:
+        stage.link.fails = failure
+        with pytest.raises(SynclineError, match=str(failure)):
+            await stage.switch(NEW)
+        assert stage.modes() == "al"
+        assert stage.one(OLD, "SELECT goal FROM syncline_gate.journal") == OLD
+
+
+async def test_a_failure_that_nobody_has_foreseen_does_not_end_the_watch():
+    told, again = [], asyncio.Event()
+
+    async def look() -> None:
+        if looks.append(None) or len(looks) > 2:
+            again.set()
+        raise RuntimeError("broken")
+
+    looks: list[None] = []
+    move = SimpleNamespace(look=look, journal=SimpleNamespace(lease=timedelta(milliseconds=30)))
+    watching = asyncio.create_task(watch(move, told=told.append))
+    await again.wait()
+    watching.cancel()
+    assert [str(error) for error in told] == ["broken"], "once, as long as it is the same"
+
+
+async def test_after_the_decision_nothing_turns_back_and_the_way_back_is_made_later(urls):
+    async with staged(urls) as stage:
+        stage.link.holds = SwitchError("no such table")
+        outcome = await stage.switch(NEW)
+        assert (outcome.serving, outcome.pending, stage.modes()) == (NEW, "no such table", "na")
+        write(urls[NEW], 1)
+        stage.link.holds = None
+        outcome = await stage.switch(NEW)
+        assert (outcome.pending, stage.modes()) == (None, "la")
+        await stage.switch(OLD)
+        assert [row[1:] for row in stage.rows(OLD)] == [(0, 1)]
+
+
+async def test_who_holds_a_table_after_the_decision_is_named_and_not_waited_for_for_ever(urls):
+    async with staged(urls) as stage:
+        stage.link.holds, said = GateBusyError("pid 7 (pg_dump)"), []
+        outcome = await stage.switch(NEW, give_up=SHORT, waits=said.append)
+        assert "pid 7 (pg_dump)" in outcome.pending
+        assert "pid 7 (pg_dump)" in said[0]
+        assert (outcome.serving, stage.modes()) == (NEW, "na")
+
+
+async def test_a_side_that_was_made_ready_and_not_opened_takes_nothing_before_it_is_the_links_again(urls):
+    """Its triggers are on: what the link writes meanwhile would meet them a second time."""
+
+    failed = []
+
+    def fail(step: Step) -> None:
+        if step is Step.OPEN and not failed:
+            failed.append(step)
+            raise RuntimeError("broken")
+
+    async with staged(urls) as stage:
+        stage.link.holds = SwitchError("somebody holds it")
+        with pytest.raises(SwitchError, match="primary serves as before: RuntimeError: broken"):
+            await stage.switch(NEW, told=fail)
+        assert stage.modes() == "an"
+        write(urls[OLD], 1)
+        stage.link.holds = None
+        await finish(stage.move)
+        assert stage.modes() == "al"
+        await stage.quiet()
+        assert stage.rows(OLD) == stage.rows(NEW)
+
+
+async def test_a_switch_that_gives_up_before_it_closes_a_side_is_not_done_later(urls):
+    async with staged(urls) as stage:
+        other = Journal("data", address(urls[OLD]))
+        assert await other.acquire(OLD, above=0)
+        goal = "SELECT goal FROM syncline_gate.journal"
+        with pytest.raises(SwitchError, match="another coordinator is at work") as refused:
+            await stage.switch(NEW, give_up=timedelta(0))
+        assert (stage.one(OLD, goal), "wanted on" in refused.value.hint) == (OLD, False)
+        await other.want(NEW)  # by somebody else, who may have begun: that is not taken back
+        with pytest.raises(SwitchError, match="another coordinator is at work") as refused:
+            await stage.switch(NEW, give_up=timedelta(0))
+        assert (stage.one(OLD, goal), "data is wanted on" in refused.value.hint) == (NEW, True)
+        await other.aclose()

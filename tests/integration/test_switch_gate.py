@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel
 
-from syncline.errors import SupersededError
+from syncline.errors import SupersededError, SwitchError
 from syncline.model.entity import TableName
 from syncline.split.switching.gate import Gate, GateBusyError, Mode, Verb
 from syncline.split.switching.install import install, unguarded
@@ -269,3 +269,10 @@ async def test_it_needs_no_superuser_and_writers_no_right(database, roles):
             connection.execute("SELECT syncline_gate.change('data', 9, 'close', 1)")
         connection.rollback()
     await gate.aclose()
+
+
+async def test_a_statement_that_the_server_refuses_does_not_count_as_a_database_that_is_away(gate):
+    await gate.session.rows("SELECT set_config('statement_timeout', '20ms', false)", {})
+    with pytest.raises(SwitchError, match="statement timeout"):
+        await gate.session.rows("SELECT pg_sleep(60)", {})
+    assert await gate.session.rows("SELECT 1", {}) == [(1,)]

@@ -2992,10 +2992,49 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{MOVING}/link.py",
                 "MoveLink.close_up",
-                "await act(self._gates[side], self._opening, on=False)",
+                "await act(self._gates[side], opening, self._tables, on=False, hurried=hurried)",
                 "pass",
             )
         ],
+        [f"{MOVE}::test_tables_are_copied_beside_writers_followed_switched_and_brought_back"],
+    ),
+    Mutant(
+        "switch-fails-closed",
+        "a failure that nobody has foreseen leaves both sides closed",
+        [Swap(f"{SWITCH}/finishing.py", "Finishing._attempt", "if not coordinator.may_turn_back: ...", "if True: ...")],
+        [f"{COORDINATOR}::test_a_writer_that_does_not_end_makes_the_old_side_serve_again"],
+    ),
+    Mutant(
+        "switch-turns-back-decided",
+        "a failure after the decision has the other side wanted again",
+        [Swap(f"{SWITCH}/finishing.py", "Finishing._attempt", "if coordinator.decided: ...", "if False: ...")],
+        [f"{COORDINATOR}::test_after_the_decision_nothing_turns_back_and_the_way_back_is_made_later"],
+    ),
+    Mutant(
+        "switch-refused-is-done-later",
+        "a switch that was given up is done hours later, unwatched",
+        [Swap(f"{SWITCH}/gate.sql", "withdraw", "SET goal = %(back)s", "SET goal = goal")],
+        [f"{COORDINATOR}::test_a_switch_that_gives_up_before_it_closes_a_side_is_not_done_later"],
+    ),
+    Mutant(
+        "link-writes-where-triggers-are-on",
+        "a side that was made ready and not opened takes the link's writes with its triggers on",
+        [
+            Swap(
+                f"{SWITCH}/gate.sql",
+                "change",
+                "WHEN verb = 'close' THEN 'n'",
+                "WHEN verb = 'close' AND g.mode = 'a' THEN 'n'",
+            )
+        ],
+        [
+            f"{COORDINATOR}::test_a_side_that_was_made_ready_and_not_opened_takes_nothing_before_it_is_the_links_again",
+        ],
+    ),
+    Mutant(
+        "move-opens-as-it-began",
+        "a trigger that came on the new side is off at home after the way back",
+        [Swap(f"{MOVING}/link.py", "MoveLink.ready", "await asyncio.to_thread(self._note, source)", "pass")],
         [f"{MOVE}::test_tables_are_copied_beside_writers_followed_switched_and_brought_back"],
     ),
     Mutant(

@@ -15,9 +15,8 @@ from syncline.cli.worker import LogFormat, LogLevel, arm
 
 if TYPE_CHECKING:
     from syncline.config.settings import LogSettings
-    from syncline.errors import SynclineError
-    from syncline.split.moving.move import Moving
-    from syncline.split.switching.coordinator import Outcome
+    from syncline.split.moving.move import Look, Moving
+    from syncline.split.switching.finishing import Outcome
 
 LOOK_SECONDS = 2.0
 """How often it is looked whether the move was finished, or given up."""
@@ -50,16 +49,16 @@ def follow(
         urls = [side.url for way in (one.ways.there, one.ways.back) for side in (way.source, way.target)]
         logs.setup(log, secrets=frozenset().union(*map(passwords, urls)))
         with watching(one, move.plan, _tell_schema):
-            run(_follow(one, log))
+            run(_follow(one, log, move.plan))
 
 
-async def _follow(one: Moving, log: LogSettings) -> None:
+async def _follow(one: Moving, log: LogSettings, look: Look) -> None:
     from syncline.running import run_workers
     from syncline.split.moving.move import opened_move
     from syncline.split.switching.takeover import watch
 
     async def finish() -> None:
-        async with opened_move(one) as (move, _):
+        async with opened_move(one, look) as (move, _):
             await watch(move, told=_tell)
 
     async def end() -> None:
@@ -74,14 +73,20 @@ async def _follow(one: Moving, log: LogSettings) -> None:
     await run_workers(links, asked=arm, beside=[finish, end])
 
 
-def _tell(found: Outcome | SynclineError) -> None:
+def _tell(found: Outcome | Exception) -> None:
     import structlog
 
     log = structlog.get_logger("syncline")
     if isinstance(found, Exception):
-        log.warning("a switch was left in the middle, and could not be finished yet", error=str(found).splitlines()[0])
+        log.warning("a switch was left in the middle, and could not be finished yet", error=_first_line(found))
+    elif found.pending:
+        log.warning("the way back of a switch waits", serving=found.serving, why=found.pending)
     else:
         log.warning("a switch that was left in the middle was finished", serving=found.serving)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _tell_schema(line: str) -> None:

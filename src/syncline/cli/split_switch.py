@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +13,11 @@ import typer
 from syncline.cli.application import AppOption
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say
-from syncline.cli.split_move import DatabaseArgument, Declared, ForceOption, ReasonOption, declared, forced
+from syncline.cli.split_move import DatabaseArgument, Declared, ForceOption, ReasonOption, declared, forced, say_aside
 
 if TYPE_CHECKING:
     from syncline.split.moving.move import Moving
-    from syncline.split.switching.coordinator import Outcome
+    from syncline.split.switching.finishing import Outcome
     from syncline.split.switching.move import Step
 
 _STEPS = {
@@ -29,6 +30,7 @@ _STEPS = {
     7: "the journal says that {goal} serves",
 }
 _MILLISECONDS = 1000
+_AGES = re.compile(r"its transaction is \S+ old")
 
 
 def _pause(text: str) -> timedelta:
@@ -73,8 +75,9 @@ def switch(
     """
     limit = _pause(pause)
     with declared(config, app, database) as move:
-        one, speaks = look_again(move, _ready(move))
-        found = run(_switch(one, database, limit, speaks, force=force, reason=reason, as_json=as_json))
+        one = _ready(move)
+        speaks = look_again(move, one)
+        found = run(_switch(move, one, database, limit, speaks, force=force, reason=reason, as_json=as_json))
         _report(found, as_json=as_json)
 
 
@@ -95,7 +98,7 @@ def back(
     limit = _pause(pause)
     with declared(config, app, database) as move:
         one = _ready(move)
-        found = run(_switch(one, one.ends.home, limit, (), force=False, reason=None, as_json=as_json))
+        found = run(_switch(move, one, one.ends.home, limit, (), force=False, reason=None, as_json=as_json))
         _report(found, as_json=as_json)
 
 
@@ -109,14 +112,15 @@ def _ready(move: Declared) -> Moving:
     return move.begun().required(Phase.FOLLOWING)
 
 
-def look_again(move: Declared, one: Moving) -> tuple[Moving, list[str]]:
-    """While home serves: note what is turned on at an opening, and say what of the schema speaks against a switch."""
+def look_again(move: Declared, one: Moving) -> list[str]:
+    """While home serves: say what of the schema speaks against a switch."""
     from syncline.split.moving.looking import look_again as look
 
     return look(one, move.plan)
 
 
 async def _switch(
+    move: Declared,
     one: Moving,
     goal: str,
     pause: timedelta,
@@ -131,14 +135,14 @@ async def _switch(
     from syncline.split.moving.guarded import read_guarded
     from syncline.split.moving.move import opened_move
     from syncline.split.moving.noting import note_force
-    from syncline.split.switching.coordinator import switch as change_sides
+    from syncline.split.switching.finishing import switch as change_sides
 
     def told(step: Step) -> None:
         if not as_json:
             other = next(side for side in one.ends.names if side != goal)
             say(_STEPS[step].format(goal=goal, other=other))
 
-    async with opened_move(one) as (sides, link):
+    async with opened_move(one, move.plan) as (sides, link):
         if goal != one.ends.home and not (await sides.look()).settled(goal):
             guarded = await read_guarded(sides.gates[one.ends.home])
             if guarded and not as_json:
@@ -147,14 +151,34 @@ async def _switch(
             if forced(f"the switch of {one.ends.database}", found, force=force, reason=reason):
                 await asyncio.to_thread(note_force, one.ends, "switch", reason or "", found)
         await capture.install(one.ways.from_(goal, one.ends.home))  # a column may have come since
-        return await change_sides(sides, goal, pause=pause, told=told)
+        return await change_sides(sides, goal, pause=pause, told=told, waits=_waits(as_json=as_json))
+
+
+def _waits(*, as_json: bool) -> Callable[[str], None]:
+    """Give what says who is waited for, each text once."""
+    said: set[str] = set()
+
+    def waits(who: str) -> None:
+        text = _AGES.sub("", who)  # they grow from one try to the next
+        if text not in said and not as_json:
+            said.add(text)
+            say_aside(f"waiting: {who}")
+
+    return waits
 
 
 def _report(found: Outcome, *, as_json: bool) -> None:
     if as_json:
         milliseconds = round(found.paused_seconds * _MILLISECONDS)
-        print_json({"serving": found.serving, "number": found.number, "paused_ms": milliseconds})
-    elif found.number:
+        told = {"serving": found.serving, "number": found.number, "paused_ms": milliseconds, "pending": found.pending}
+        print_json(told)
+        return
+    if found.pending:
+        say_aside(
+            f"{found.serving} serves; what is written there waits for its way back until the other side is the link's:"
+            f" {found.pending}. A worker (`syncline split follow`) brings that to its end"
+        )
+    if found.number:
         say(
             f"{found.serving} serves; writers were paused for {found.paused_seconds * _MILLISECONDS:.0f} ms",
             "bold green",

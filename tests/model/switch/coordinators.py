@@ -128,7 +128,7 @@ class _One:
         elif not self.scope.numbers_other_side and self.theirs.mode != "a":
             yield ("coordinator {} leaves {} as it is", self.number, SIDES[self.other]), self.to(following)
         else:
-            shut = self.theirs.mode if self.theirs.mode != "a" else "n" if self.scope.closed_to_link else "l"
+            shut = "n" if self.scope.closed_to_link else "l"
             gates = self.changed(self.other, shut)
             yield ("coordinator {} closes {}", self.number, SIDES[self.other]), self.to(following, gates=gates)
 

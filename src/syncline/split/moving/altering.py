@@ -7,7 +7,7 @@ What cannot be followed stops the move of that table, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,18 +17,16 @@ from syncline.errors import SchemaMoveError
 from syncline.model.link import Link, entered
 from syncline.postgres.sql import blocks
 from syncline.split.moving.holding import hold
-from syncline.split.moving.move import Moving
+from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.watched import Known, Watched, across_releases, digest, family, opened_by
 from syncline.split.names import Name
 from syncline.split.schema.carrying import carry_out
 from syncline.split.schema.changes import Change, changed
 from syncline.split.schema.definitions import Definition, read_definitions
-from syncline.split.schema.planning import Plan
 from syncline.split.schema.target import target_sql
 from syncline.split.schema.things import Phase
 
-Look = Callable[[psycopg.Connection[Any], psycopg.Connection[Any]], Plan]
 _THERE = ("42701", "42710", "42P07", "42P16", "42723")
 """What is to be made is there already: a run that was killed had done it."""
 

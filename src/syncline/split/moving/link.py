@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from syncline.model.link import entered
 from syncline.model.words import counted
 from syncline.postgres.sql import blocks
 from syncline.split.moving import capture
-from syncline.split.moving.opening import Opening, act
+from syncline.split.moving.opening import act, noted
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.tail import differing
 from syncline.split.switching.gate import Gate
@@ -52,7 +53,8 @@ class MoveLink:
         gates: both sides, by name.
         ways: the link that carries what is written on a side, by the side's name.
         tables: what moves.
-        opening: what is turned on where a side opens.
+        home: the side that has the book of the move, in which stands what is turned on where a side opens.
+        note: writes that down, as the side that serves has it now; without it what is written there stays.
 
     """
 
@@ -61,12 +63,14 @@ class MoveLink:
         gates: Mapping[str, Gate],
         ways: Mapping[str, Settings],
         tables: Sequence[TableName],
-        opening: Sequence[Opening],
+        home: str,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         self._gates = gates
         self._ways = ways
         self._tables = tables
-        self._opening = opening
+        self._home = home
+        self._note = note
 
     async def ready(self, source: str, target: str) -> None:
         """See that a switch can be begun; nothing is closed yet.
@@ -93,6 +97,8 @@ class MoveLink:
             raise SwitchError(
                 f"no worker carries over what is written on {source}", hint="run `syncline split follow` beside it"
             )
+        if self._note is not None:
+            await asyncio.to_thread(self._note, source)
 
     async def drained(self, source: str) -> bool:
         """Tell whether everything that was captured on a side is written and acknowledged on the other one.
@@ -132,16 +138,17 @@ class MoveLink:
             GateBusyError: a lock was not had in time.
 
         """
-        await act(self._gates[side], self._opening, on=True)
+        await act(self._gates[side], await noted(self._gates[self._home]), self._tables, on=True)
 
-    async def close_up(self, side: str) -> None:
+    async def close_up(self, side: str, *, hurried: bool = False) -> None:
         """Turn it off, on a side that is about to be the link's.
 
         Raises:
             GateBusyError: a lock was not had in time.
 
         """
-        await act(self._gates[side], self._opening, on=False)
+        opening = await noted(self._gates[self._home])
+        await act(self._gates[side], opening, self._tables, on=False, hurried=hurried)
 
     async def standing(self, source: str) -> Standing:
         """Say how the link is doing that carries what is written on a side."""

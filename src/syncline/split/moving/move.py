@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Self
+from functools import partial
+from typing import Any, Self
+
+import psycopg
 
 from syncline.config.sections import SharedSections
 from syncline.errors import NamedDatabaseUnavailableError, NotMovingError, SwitchError, TableLockedError
@@ -17,12 +20,15 @@ from syncline.split.moving.identity import see_same
 from syncline.split.moving.link import MoveLink
 from syncline.split.moving.state import Book, Phase, State, see_phase
 from syncline.split.moving.ways import Ways, ways
+from syncline.split.schema.planning import Plan
 from syncline.split.schema.sides import opened
 from syncline.split.switching.gate import Gate, Mode, quoted
 from syncline.split.switching.install import install, uninstall
 from syncline.split.switching.journal import LEASE, Journal
 from syncline.split.switching.move import Move
 
+Look = Callable[[psycopg.Connection[Any], psycopg.Connection[Any]], Plan]
+"""Plans what the second side's schema needs, to be as the first one's."""
 _LOCK_TRIES = 15
 """How often a gate is asked for where a transaction holds a table: half a minute."""
 
@@ -85,16 +91,31 @@ def read_moving(ends: Ends, sections: SharedSections) -> Moving | None:
 
 
 @asynccontextmanager
-async def opened_move(one: Moving, *, lease: timedelta = LEASE) -> AsyncIterator[tuple[Move, MoveLink]]:
-    """Open what a coordinator works with, for a block."""
+async def opened_move(
+    one: Moving, look: Look | None = None, *, lease: timedelta = LEASE
+) -> AsyncIterator[tuple[Move, MoveLink]]:
+    """Open what a coordinator works with, for a block; who may switch gives how schemas are looked at."""
     ends = one.ends
     gates = {side: Gate(ends.database, side, ends.address(side)) for side in ends.names}
-    link = MoveLink(gates, {ends.home: one.ways.there, ends.database: one.ways.back}, one.tables, one.state.opening)
+    ways_ = {ends.home: one.ways.there, ends.database: one.ways.back}
+    link = MoveLink(gates, ways_, one.tables, ends.home, None if look is None else partial(_note_opening, ends, look))
     move = Move(ends.database, gates, Journal(ends.database, ends.sides.source, lease=lease), link)
     try:
         yield move, link
     finally:
         await move.aclose()
+
+
+def _note_opening(ends: Ends, look: Look, serving: str) -> None:
+    """Note what is turned on and off at a change of sides, as the side that serves has it now.
+
+    Raises:
+        SchemaMoveError: its schema cannot be read.
+
+    """
+    with ends.sides.connected() as (home, goal):
+        plan = look(home, goal) if serving == ends.home else look(goal, home)
+        Book(ends.database, home).keep_opening(opening.opening_of(plan))
 
 
 async def put_gates(one: Moving) -> None:

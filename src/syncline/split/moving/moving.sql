@@ -74,6 +74,9 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 -- name: keep_opening
 UPDATE syncline_gate.move SET opening = %(opening)s WHERE name = %(name)s
 
+-- name: opening
+SELECT opening FROM syncline_gate.move WHERE name = %(name)s
+
 -- name: note
 -- What was done though something spoke against it, and why.
 UPDATE syncline_gate.move SET notes = notes || %(note)s WHERE name = %(name)s
@@ -200,6 +203,9 @@ WHERE locktype = 'advisory' AND classid = 1398361671 AND objid = (pg_catalog.has
 -- Whether what acts on new rows is on, on this side; without a row nobody knows.
 CREATE TABLE IF NOT EXISTS syncline_gate.acting (name text PRIMARY KEY, acts boolean NOT NULL)
 
+-- name: is_acting
+SELECT pg_catalog.to_regclass('syncline_gate.acting') IS NOT NULL
+
 -- name: acts
 SELECT 1 FROM syncline_gate.acting WHERE name = %(name)s AND acts = %(acts)s
 
@@ -209,3 +215,17 @@ ON CONFLICT (name) DO UPDATE SET acts = excluded.acts
 
 -- name: forget_acts
 DELETE FROM syncline_gate.acting WHERE name = %(name)s RETURNING name
+
+-- name: holders
+-- Who holds locks of tables, or of partitions of them, that others may have to wait for; the oldest first.
+WITH t AS (
+    SELECT p.relid::oid AS oid
+    FROM (SELECT pg_catalog.to_regclass(pg_catalog.unnest(%(tables)s::text[])) AS root) AS r
+    CROSS JOIN LATERAL (SELECT relid FROM pg_catalog.pg_partition_tree(r.root) UNION SELECT r.root) AS p
+)
+SELECT l.pid, max(a.application_name), max(pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.xact_start)::text),
+       coalesce(bool_or(a.backend_type = 'autovacuum worker'), false)
+FROM pg_catalog.pg_locks AS l JOIN t ON t.oid = l.relation LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+GROUP BY l.pid ORDER BY min(a.xact_start) NULLS FIRST

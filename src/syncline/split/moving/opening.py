@@ -6,25 +6,31 @@ the link without it; the statements for both are kept while a move lasts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg.errors import LockNotAvailable
+from psycopg import AsyncConnection
+from psycopg.errors import UndefinedObject, UndefinedTable
+from psycopg.rows import TupleRow
 
-from syncline.errors import NotMovingError
+from syncline.errors import NotMovingError, SwitchError
+from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.schema.planning import Plan
 from syncline.split.schema.things import Phase
-from syncline.split.switching.gate import Gate, GateBusyError, sql
+from syncline.split.switching.gate import BUSY, Gate, GateBusyError, named, quoted, sql
 
 _BRIEF = timedelta(milliseconds=150)
-"""How long an opening waits for a lock: writers are paused."""
+"""How long a lock of a table is waited for: writers may be paused, and behind some of these locks readers wait, too."""
 _LONG = timedelta(seconds=1.5)
-"""How long a closing does: above ``deadlock_timeout``, when an autovacuum that holds a table is ended by the server."""
+"""How long a closing does for an autovacuum that holds a table: above ``deadlock_timeout``, when the server ends it."""
+_NAMED = 3
+_GONE = (UndefinedObject, UndefinedTable)
+_MISSING = "`syncline split follow` makes over there what was made while tables move; look at its log, then try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,13 @@ class Opening:
         return asdict(self)
 
 
+def read_opening(one: Mapping[str, Sequence[str]]) -> Opening:
+    """Read a step from the journal."""
+    return Opening(tuple(one["do"]), tuple(one["undo"]))
+
+
 def opening_of(plan: Plan) -> tuple[Opening, ...]:
-    """Read it from a plan that was made while the tables are at home, and open there."""
+    """Read it from a plan whose source is the side that serves: there is what acts, as applications have it now."""
     return tuple(Opening(step.statements, step.undo) for step in plan.steps if step.phase is Phase.OPENING)
 
 
@@ -57,24 +68,64 @@ async def forget(gate: Gate) -> None:
         await gate.session.rows(blocks("moving.sql", PACKAGE)["forget_acts"], {"name": gate.move})
 
 
-async def act(gate: Gate, opening: Sequence[Opening], *, on: bool) -> None:
+async def noted(gate: Gate) -> tuple[Opening, ...]:
+    """Read what is turned on and off, from the book of the move; ``gate``: that of its home."""
+    rows = await gate.session.rows(blocks("moving.sql", PACKAGE)["opening"], {"name": gate.move})
+    return tuple(map(read_opening, rows[0][0])) if rows else ()
+
+
+async def act(
+    gate: Gate, opening: Sequence[Opening], tables: Sequence[TableName], *, on: bool, hurried: bool = True
+) -> None:
     """Turn it on or off on a side, all in one transaction, which remembers it: what is so already costs nothing.
 
     Raises:
         GateBusyError: a table's lock was not had in time; nothing was changed.
+        SwitchError: what is to be turned on is not there, or a statement is refused; nothing was changed.
 
     """
     statements = [statement for one in opening for statement in (one.do if on else one.undo)]
     if not statements:
         return
     try:
-        async with gate.session.connected() as connection, connection.transaction():
-            ours, values = blocks("moving.sql", PACKAGE), {"name": gate.move, "acts": on}
-            if await (await connection.execute(ours["acts"], values)).fetchone():
-                return
-            await connection.execute(sql("patience"), [f"{(_BRIEF if on else _LONG).total_seconds() * 1000:.0f}ms"])
-            for statement in statements:
-                await connection.execute(statement.encode())
-            await connection.execute(ours["note_acts"], values)
-    except LockNotAvailable as error:
-        raise GateBusyError from error
+        await _carry_out(gate, statements, _BRIEF, on=on)
+    except BUSY as error:
+        rows = await gate.session.rows(blocks("moving.sql", PACKAGE)["holders"], {"tables": [*map(quoted, tables)]})
+        if hurried or not any(vacuums for *_, vacuums in rows):
+            raise GateBusyError(
+                "; ".join(named(*row[:3]) for row in rows[:_NAMED]) or "they have gone by now"
+            ) from error
+        await _long(gate, statements, on=on)
+
+
+async def _long(gate: Gate, statements: Sequence[str], *, on: bool) -> None:
+    """Wait for long enough to have the server end an autovacuum."""
+    try:
+        await _carry_out(gate, statements, _LONG, on=on)
+    except BUSY as error:
+        raise GateBusyError("an autovacuum, and others") from error
+
+
+async def _carry_out(gate: Gate, statements: Sequence[str], patience: timedelta, *, on: bool) -> None:
+    ours, values = blocks("moving.sql", PACKAGE), {"name": gate.move, "acts": on}
+    async with gate.session.connected() as connection, connection.transaction():
+        if not await _are_there(connection, ours["is_acting"]):
+            await connection.execute(sql("turn"))
+            await connection.execute(ours["acting"])
+        elif await (await connection.execute(ours["acts"], values)).fetchone():
+            return
+        await connection.execute(sql("patience"), [f"{patience.total_seconds() * 1000:.0f}ms"])
+        for statement in statements:
+            try:
+                async with nullcontext() if on else connection.transaction():
+                    await connection.execute(statement.encode(connection.info.encoding))
+            except _GONE as error:
+                if on:  # what acts where applications have written so far would not act here
+                    what = error.diag.message_primary or str(error)
+                    raise SwitchError(f"{gate.side}: {what}", hint=_MISSING) from error
+        await connection.execute(ours["note_acts"], values)
+
+
+async def _are_there(connection: AsyncConnection[TupleRow], statement: str) -> bool:
+    row = await (await connection.execute(statement)).fetchone()
+    return bool(row and row[0])

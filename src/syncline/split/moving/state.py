@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from syncline.errors import NotMovingError
 from syncline.postgres.sql import blocks
-from syncline.split.moving.opening import Opening
+from syncline.split.moving.opening import Opening, read_opening
 from syncline.split.moving.tables import PACKAGE, MovingTable
 from syncline.split.reports import PACKAGE as REPORTS
 
@@ -74,7 +74,7 @@ class Book:
             Phase(phase),
             home,
             tuple(MovingTable(**one) for one in tables),
-            tuple(Opening(tuple(one["do"]), tuple(one["undo"])) for one in opening),
+            tuple(map(read_opening, opening)),
             tuple(notes),
             *times,
         )

@@ -11,8 +11,8 @@ import psycopg
 
 from syncline.errors import SynclineError
 from syncline.postgres.sql import blocks
-from syncline.split.moving.altering import Look, Watcher
-from syncline.split.moving.move import Moving
+from syncline.split.moving.altering import Watcher
+from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.tables import PACKAGE
 
 EVERY_SECONDS = 0.5

@@ -15,13 +15,15 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.sql import Identifier
 
-from syncline.errors import NotMovingError, PrivilegeError, SupersededError
+from syncline.errors import NotMovingError, PrivilegeError, SupersededError, SwitchError
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
 from syncline.split.address import Address
-from syncline.split.connecting import refusal
+from syncline.split.connecting import clean, refusal
 
 PACKAGE = "syncline.split.switching"
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+"""Others were in the way; nothing was changed, and the same may be tried again at once."""
 
 
 class Mode(StrEnum):
@@ -71,7 +73,10 @@ def quoted(table: TableName) -> str:
 
 
 class GateBusyError(Exception):
-    """Writers that have passed the gate had not ended in time; nothing was changed."""
+    """Writers that have passed the gate, or others that hold a table, had not ended in time; nothing was changed.
+
+    Its text names them, where it is known who they are.
+    """
 
 
 class Session:
@@ -86,6 +91,7 @@ class Session:
 
         Raises:
             NamedDatabaseUnavailableError: there is no answer; what became of it is not known.
+            SwitchError: the answer is a refusal; nothing was changed.
 
         """
         async with self.connected() as connection:
@@ -96,16 +102,23 @@ class Session:
         """Lend the connection; one that fails is closed."""
         try:
             yield await self._opened()
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure):
+        except BUSY:
             raise
         except psycopg.errors.InsufficientPrivilege as error:
             what = str(error).splitlines()[0]
             raise PrivilegeError(f"{self.address.called}: {what}", hint="run as the owner of the tables") from error
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
             raise NotMovingError(f"{self.address.called}: there is no gate in {self.address.place}") from None
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except psycopg.Error as error:
+            if self._answers:
+                raise SwitchError(f"{self.address.called}: {clean(self.address, error)}") from error
             await self.aclose()
             raise refusal(self.address, error) from None
+
+    @property
+    def _answers(self) -> bool:
+        """Tell an error that the server has sent from a connection that is lost, or was never had."""
+        return self._connection is not None and not self._connection.closed
 
     async def _opened(self) -> AsyncConnection[TupleRow]:
         if self._connection is None or self._connection.closed:
@@ -153,7 +166,7 @@ class Gate:
         given = {"name": self.move, "number": number, "verb": verb, "patience": milliseconds}
         try:
             rows = await self.session.rows(sql("call_change"), given)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure) as error:
+        except BUSY as error:
             raise GateBusyError from error
         if not rows:
             raise SupersededError(f"another coordinator than {number} is in charge of the move {self.move!r}")
@@ -176,7 +189,7 @@ class Gate:
     async def writers(self) -> list[str]:
         """Name who has passed the gate and has not ended, the oldest first."""
         rows = await self.session.rows(sql("writers"), {"name": self.move})
-        return [_writer(*row) for row in rows]
+        return [named(*row) for row in rows]
 
     async def end_links(self) -> None:
         """End transactions that have passed the gate as a link's: it is frozen, and what it had is read again."""
@@ -188,7 +201,8 @@ class Gate:
         await self.session.aclose()
 
 
-def _writer(pid: int | None, application: str | None, age: str | None) -> str:
+def named(pid: int | None, application: str | None, age: str | None) -> str:
+    """Name a transaction for people."""
     if pid is None:
         return "a prepared transaction (pg_prepared_xacts)"
     return f"pid {pid} ({application or 'no name'}), its transaction is {age or '?'} old"

@@ -112,7 +112,7 @@ BEGIN
     RETURN QUERY UPDATE syncline_gate.gate AS g SET
         number = coordinator,
         mode = CASE WHEN verb = 'open' THEN 'a' WHEN verb = 'link' THEN 'l'
-                    WHEN verb = 'close' AND g.mode = 'a' THEN 'n' ELSE g.mode END,
+                    WHEN verb = 'close' THEN 'n' ELSE g.mode END,
         link = CASE WHEN verb = 'link' AND g.mode <> 'l' THEN coordinator ELSE g.link END,
         opened = CASE WHEN verb = 'open' THEN coordinator ELSE g.opened END,
         opened_at = CASE WHEN verb = 'open' THEN clock_timestamp() ELSE g.opened_at END
@@ -226,7 +226,12 @@ SELECT number, goal, phase, holder IS NOT NULL AND held_until > pg_catalog.clock
 FROM syncline_gate.journal WHERE name = %(name)s
 
 -- name: want
-UPDATE syncline_gate.journal SET goal = %(goal)s WHERE name = %(name)s
+UPDATE syncline_gate.journal SET goal = %(goal)s WHERE name = %(name)s RETURNING number
+
+-- name: withdraw
+-- Only as long as no coordinator but those that are known has begun with that goal.
+UPDATE syncline_gate.journal SET goal = %(back)s WHERE name = %(name)s AND goal = %(goal)s AND number = %(number)s
+RETURNING 1
 
 -- name: acquire
 UPDATE syncline_gate.journal SET

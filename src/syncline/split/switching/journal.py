@@ -51,9 +51,17 @@ class Journal:
             raise NotMovingError(f"there is no journal of the move {self._move!r}")
         return JournalRow(*rows[0])
 
-    async def want(self, goal: str) -> None:
-        """Say which side shall accept writes; a coordinator with another goal stops before it decides."""
-        await self._rows("want", goal=goal)
+    async def want(self, goal: str) -> int:
+        """Say which side shall accept writes; a coordinator with another goal stops before it decides.
+
+        Gives the number of the last coordinator: a higher one may have begun with this goal.
+        """
+        rows = await self._rows("want", goal=goal)
+        return int(rows[0][0]) if rows else 0
+
+    async def withdraw(self, goal: str, back: str, number: int) -> bool:
+        """Want a side no more, unless a coordinator after ``number`` has begun; tell whether that was done."""
+        return bool(await self._rows("withdraw", goal=goal, back=back, number=number))
 
     async def acquire(self, goal: str, *, above: int) -> int | None:
         """Take the lease with the next number, above all known; ``None``: somebody has it, or the goal changed."""

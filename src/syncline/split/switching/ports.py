@@ -11,6 +11,8 @@ class Link(Protocol):
     async def ready(self, source: str, target: str) -> None:
         """See that a switch can be begun: writes on ``target`` will be captured, and every moved table has its gate.
 
+        The last time that ``source`` is as applications have it: what is turned on and off is noted now.
+
         Raises:
             SwitchError: it says what is missing. Nothing is closed yet.
 
@@ -43,8 +45,12 @@ class Link(Protocol):
         """
         ...
 
-    async def close_up(self, side: str) -> None:
+    async def close_up(self, side: str, *, hurried: bool = False) -> None:
         """Turn it off: the side is about to be the link's, whose rows have met it on the other one.
+
+        Args:
+            side: the side.
+            hurried: writers are paused meanwhile.
 
         Raises:
             GateBusyError: not now; it is asked again.

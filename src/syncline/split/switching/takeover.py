@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-from syncline.errors import SynclineError
-from syncline.split.switching.coordinator import PAUSE, Outcome, finish
+from syncline.split.switching.coordinator import PAUSE
+from syncline.split.switching.finishing import Outcome, finish
 from syncline.split.switching.move import Move
 
 
@@ -15,23 +15,31 @@ async def watch(
     move: Move,
     *,
     pause: timedelta = PAUSE,
-    told: Callable[[Outcome | SynclineError], None] | None = None,
+    told: Callable[[Outcome | Exception], None] | None = None,
 ) -> None:
     """Look again and again whether a switch was left half-way; finish it when the lease is free. Ends when cancelled.
 
     Args:
         move: the move.
         pause: how long writers may be refused from then on; then the side that served serves again.
-        told: called with what a takeover came to.
+        told: called with what a takeover came to; what is the same as the last time is not told again.
 
     """
     tell = told or (lambda _: None)
-    every = move.journal.lease.total_seconds() / 3
+    every, last = move.journal.lease.total_seconds() / 3, ""
     while True:
         await asyncio.sleep(every)
         try:
             state = await move.look()
-            if not state.settled(state.journal.goal) and not state.journal.leased:
-                tell(await finish(move, pause=pause, give_up=move.journal.lease))
-        except SynclineError as error:  # a database that is away, or another one is at it: looked at again
-            tell(error)
+            if state.settled(state.journal.goal):
+                last = ""
+                continue
+            if state.journal.leased:
+                continue
+            found: Outcome | Exception = await finish(move, pause=pause, give_up=move.journal.lease)
+        except Exception as error:  # noqa: BLE001  told; whatever it was, the next look may find it gone
+            found = error
+        said = (found.pending or "") if isinstance(found, Outcome) else str(found)
+        if not said or said != last:
+            tell(found)
+        last = said
