@@ -35,7 +35,7 @@ FOLLOWED = {
 }
 TRIGGER = "CREATE TRIGGER {} BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION same()"
 TRIGGERS = (
-    "(SELECT string_agg(tgname || ' ' || tgenabled, ',' ORDER BY tgname) FROM pg_trigger"
+    "(SELECT string_agg(tgname || ' ' || tgenabled::text, ',' ORDER BY tgname) FROM pg_trigger"
     " WHERE tgrelid = 'log'::regclass AND tgname IN ('early', 'late'))"
 )
 QUEUE_BUT_LOG = (
