@@ -143,3 +143,23 @@ def test_no_switch_where_writes_are_not_captured_and_all_is_marked_when_they_are
         move.until("SELECT EXISTS (SELECT FROM log WHERE id = 7)", there=True)
         move.until("SELECT NOT EXISTS (SELECT FROM syncline_move_data.task)")
     assert move.difference("log") == []
+
+
+def test_tables_that_came_after_the_copy_hold_back_every_change_of_sides(move: Looked) -> None:
+    file = move.folder / "syncline.toml"
+    file.write_text(FILE.replace('"log"]', '"log", "later*"]'))
+    forced = ("--force", "--reason", "a test")
+    move.here.execute("CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1)")
+    move.here.execute("ALTER TABLE carriers ADD COLUMN more int")
+    move.turn()
+    assert move.value("SELECT to_regclass('later') IS NULL", there=True), "made there, it would be empty"
+    assert "came after its copy and do not move: public.later" in move.refused("switch", *forced)
+    assert any("public.later" in line for line in move.json("status")["against"])
+    move.here.execute("DROP TABLE later; ALTER TABLE log RENAME TO logged")
+    assert "any more, and they move: public.log" in move.refused("switch", *forced)
+    move.here.execute("ALTER TABLE logged RENAME TO log")
+    assert "no worker carries over" in move.refused("switch", *forced)
+    for side, mode in ((move.here, "l"), (move.there, "a")):
+        side.execute("UPDATE syncline_gate.gate SET mode = %s, opened = number + 1", [mode])
+    move.there.execute("CREATE TABLE later2 (id int PRIMARY KEY)")
+    assert "data has tables of data that came after its copy and do not move: public.later2" in move.refused("back")

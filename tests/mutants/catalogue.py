@@ -3083,6 +3083,14 @@ MUTANTS: Sequence[Mutant] = (
         [f"{EVIDENCE}::test_a_process_reports_what_its_guard_has_seen"],
     ),
     Mutant(
+        "move-leaves-behind",
+        "tables that came after the copy stay behind when the sides change",
+        [Swap(f"{MOVING}/newcomers.py", "see_that_all_move", "left_behind(one, ownership, goal)", "[]")],
+        [
+            "tests/integration/test_split_move_altered.py::test_tables_that_came_after_the_copy_hold_back_every_change_of_sides"
+        ],
+    ),
+    Mutant(
         "move-drops-strangers",
         "the end of a move drops tables that do not carry its gate",
         [

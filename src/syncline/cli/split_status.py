@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from syncline.cli.application import AppOption
@@ -33,11 +34,16 @@ def status(
 
     The phases: schema, copying, following, switching, switched, back, finished, aborted.
     """
+    from syncline.split.moving.newcomers import left_behind
     from syncline.split.moving.standing import stand
+    from syncline.split.moving.state import Phase
 
     with declared(config, app, database) as move:
         one = move.moving()
         found = run(stand(one)) if one else None
+        if one and found and one.state.phase is Phase.FOLLOWING:
+            behind = left_behind(one, move.databases.routing.ownership)
+            found = replace(found, against=(*found.against, *behind))
         if as_json:
             print_json(_as_dict(database, one, found))
         elif one is None or found is None:

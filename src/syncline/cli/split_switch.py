@@ -75,7 +75,7 @@ def switch(
     """
     limit = _pause(pause)
     with declared(config, app, database) as move:
-        one = _ready(move)
+        one = _ready(move, database)
         speaks = look_again(move, one)
         found = run(_switch(move, one, database, limit, speaks, force=force, reason=reason, as_json=as_json))
         _report(found, as_json=as_json)
@@ -97,19 +97,22 @@ def back(
     """
     limit = _pause(pause)
     with declared(config, app, database) as move:
-        one = _ready(move)
+        one = _ready(move, move.ends.home)
         found = run(_switch(move, one, one.ends.home, limit, (), force=False, reason=None, as_json=as_json))
         _report(found, as_json=as_json)
 
 
-def _ready(move: Declared) -> Moving:
+def _ready(move: Declared, goal: str) -> Moving:
+    from syncline.split.moving.newcomers import see_that_all_move
     from syncline.split.moving.state import Phase
 
     move.ends.sides.check()
     invocation.get().resume = (
         "a worker (`syncline split follow`) brings it to an end, or the next switch, or back, does"
     )
-    return move.begun().required(Phase.FOLLOWING)
+    one = move.begun().required(Phase.FOLLOWING)
+    see_that_all_move(one, move.databases.routing.ownership, goal)
+    return one
 
 
 def look_again(move: Declared, one: Moving) -> list[str]:
