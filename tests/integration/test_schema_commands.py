@@ -63,9 +63,11 @@ def made(database, declared):
 
 
 def test_the_script_makes_what_is_declared_and_may_run_again(made):
-    again = called("schema", "sql").stdout
+    again = called("schema", "sql", "--foreign-keys").stdout
     with psycopg.connect(made, autocommit=True) as connection:
         connection.execute(again)
+        keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND confrelid = 'postgres_labels'::regclass"
+        assert connection.execute(keys).fetchone() == (1,)
         connection.execute("INSERT INTO postgres_tasks (mongo_id, must) VALUES ('x', 1)")
         for bad in ("status = 'other'", "kind = 'c'", "must = NULL", "sync_status = 'GONE'"):
             with pytest.raises(psycopg.Error):
@@ -122,6 +124,11 @@ HARMLESS = [
     "ALTER TABLE postgres_tasks ADD extra serial",
     "DROP INDEX postgres_tasks_status_title_idx; CREATE INDEX ON postgres_tasks (status, title, count)",
 ]
+
+
+async def looked(url: str, declared):
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        return await look(connection, declared)
 
 
 async def judged(url: str, declared, statement: str):
@@ -212,3 +219,34 @@ def migrated(url: str, text: str) -> None:
         assert (len(module["revision"]), module["down_revision"]) == (12, None)
         module["upgrade"]()
     engine.dispose()
+
+
+async def test_indexes_whose_words_are_the_same_are_both_made(database, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "syncline.toml").write_text(
+        """
+        [collections.user]
+        indexes = [["a", "b_c"], ["a_b", "c"]]
+        columns = { role_name = { type = "text", unique = true }, a = "text", b_c = "text", a_b = "text", c = "text" }
+        [collections.user_role]
+        columns = { name = { type = "text", unique = true } }
+        """
+    )
+    mappings = load_documents().mappings
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(called("schema", "sql").stdout)
+        assert [one.message for one in judge(mappings, await looked(database, mappings)) if one.level] == []
+        connection.execute("DROP INDEX postgres_user_role_name_key")
+        [missing] = [one for one in judge(mappings, await looked(database, mappings)) if one.level]
+        connection.execute(missing.fix)
+        assert differences(mappings, await looked(database, mappings)) == []
+
+
+async def test_times_without_a_zone_become_instants_of_utc_whoever_runs_the_migration(made, declared):
+    with psycopg.connect(made, autocommit=True) as connection:
+        connection.execute("SET timezone = 'Asia/Kolkata'; ALTER TABLE postgres_tasks ALTER due TYPE timestamp")
+        connection.execute("INSERT INTO postgres_tasks (mongo_id, must, due) VALUES ('x', 1, '2024-05-01 12:00')")
+        for statement in differences(declared, await looked(made, declared)):
+            connection.execute(statement)
+        due = connection.execute("SELECT due AT TIME ZONE 'UTC' FROM postgres_tasks").fetchone()
+        assert str(due[0]) == "2024-05-01 12:00:00"

@@ -93,6 +93,11 @@ def test_every_setting_reaches_the_declaration(tmp_path):
         ('[collections.a.columns]\nb = { type = "objectid", references = "c" }', "'c' is no declared collection"),
         ('[collections.a]\nid = "uuid"\ncolumns.b = { type = "text", references = "a" }', "whose `id` is uuid, not text"),
         ('[collections.a]\ntable = "x"\n[collections.b]\ntable = "x"', "the table public.x is a's already"),
+        (
+            "\n".join(f'[collections.{n}.columns]\ns = {{type = "text", values = ["{n}"], enum = "e"}}' for n in "ab"),
+            "s: the type e has other values already",
+        ),
+        ('[collections.a]\ncolumns.s = {type = "text", enum = "e"}', "is a type without values"),
         ('[collections.a]\ncolumns."x.y" = "text"\ncolumns.x = "text"', "'x' is declared|declared twice"),
     ],
 )  # fmt: skip

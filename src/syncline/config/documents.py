@@ -114,6 +114,7 @@ def _compiled(declared: Mapping[str, CollectionConfig]) -> tuple[list[DocumentMa
 def _shared(mappings: list[DocumentMapping]) -> Iterator[Problem]:
     ids = {mapping.collection.name: mapping.tables[0].columns[0].type for mapping in mappings}
     owners: dict[str, str] = {}
+    enums: dict[tuple[str, str], tuple[str, ...]] = {}
     for mapping in mappings:
         path = ("collections", mapping.collection.name)
         for table in mapping.tables:
@@ -122,6 +123,10 @@ def _shared(mappings: list[DocumentMapping]) -> Iterator[Problem]:
                 yield Problem(path, f"the table {table.name} is {owner}'s already", "give one of them another `table`")
             for column in table.columns:
                 yield from (Problem(path, *said) for said in _reference(column, ids))
+                one = column.field
+                if one.enum and enums.setdefault((table.name.schema, one.enum), one.values) != one.values:
+                    said = f"{column.path}: the type {one.enum} has other values already"
+                    yield Problem(path, said, "give one of them another `enum`, or both the same `values`")
 
 
 def _reference(column: Column, ids: Mapping[str, Type]) -> Iterator[tuple[str, str | None]]:

@@ -30,6 +30,7 @@ from syncline.model.words import counted
 def judge(mappings: Sequence[DocumentMapping], there: Mapping[TableName, There]) -> list[Finding]:
     """Compare what is declared with what is there."""
     found = [finding for mapping in mappings for finding in _collection(mapping, there)]
+    found += _indexes(mappings, there)
     tables = counted(sum(len(mapping.tables) for mapping in mappings), "table")
     return found or [ok("tables", f"{tables} as declared")]
 
@@ -49,7 +50,6 @@ def _collection(mapping: DocumentMapping, there: Mapping[TableName, There]) -> I
         for place, column in enumerate(table.columns):
             yield from _column(table, place, live.get(column.name), one)
         yield from _others(table, one)
-    yield from _indexes(mapping, there)
 
 
 def _key(table: Table, there: There) -> Iterator[Finding]:
@@ -150,14 +150,14 @@ def _others(table: Table, there: There) -> Iterator[Finding]:
             )
 
 
-def _indexes(mapping: DocumentMapping, there: Mapping[TableName, There]) -> Iterator[Finding]:
-    for index in definitions.indexes(mapping):
+def _indexes(mappings: Sequence[DocumentMapping], there: Mapping[TableName, There]) -> Iterator[Finding]:
+    for index in definitions.all_indexes(mappings):
         if index.table in there and not has_index(there[index.table], index):
             yield warning(
                 "indexes",
                 f"{index.table} has no {'unique ' if index.unique else ''}index on {', '.join(index.columns)}",
                 why="values may be there twice" if index.unique else "queries by it read the whole table",
-                fix=definitions.index(index).as_string(None).replace("INDEX IF", "INDEX CONCURRENTLY IF"),
+                fix=definitions.index(index).as_string(None).replace("INDEX IF NOT EXISTS", "INDEX CONCURRENTLY", 1),
             )
 
 

@@ -101,6 +101,8 @@ class _Compiler:
         _one_of(declared.null, ("missing", "null"), f"{where}: null")
         if declared.values and type_.name != "text":
             raise MappingError(f"{where}: values are texts, and its type is {type_.name}", hint='type = "text"')
+        if declared.enum and not declared.values:
+            raise MappingError(f"{where}: enum = {declared.enum!r} is a type without values", hint='values = ["…"]')
         default = _default(declared, type_, where)
         name = checked_name(column, where, "column")
         columns.append(Column(name, type_, path, declared, default))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -23,14 +23,17 @@ class Index:
     table: TableName
     columns: tuple[str, ...]
     unique: bool = False
+    apart: bool = False
+    """Another one is called after the same words: ``a`` (``b_c``) and ``a_b`` (``c``)."""
 
     @property
     def name(self) -> str:
         """Name it after the table and its columns."""
         name = f"{self.table.name}_{'_'.join(self.columns)}_{'key' if self.unique else 'idx'}"
-        return (
-            name if len(name.encode()) <= _LONGEST else f"{name.encode()[:48].decode(errors='ignore')}_{_digest(name)}"
-        )
+        if len(name.encode()) <= _LONGEST and not self.apart:
+            return name
+        digest = _digest(repr((str(self.table), self.columns, self.unique)))
+        return f"{name.encode()[:48].decode(errors='ignore')}_{digest}"
 
 
 def schema(mappings: Sequence[DocumentMapping], *, foreign_keys: bool = False) -> list[sql.Composed]:
@@ -44,7 +47,7 @@ def schema(mappings: Sequence[DocumentMapping], *, foreign_keys: bool = False) -
     found = [*types(mappings)]
     for mapping in mappings:
         found += [table(mapping, one) for one in mapping.tables]
-        found += [index(one) for one in indexes(mapping)]
+    found += [index(one) for one in all_indexes(mappings)]
     return found + ([*references(mappings)] if foreign_keys else [])
 
 
@@ -57,9 +60,13 @@ def types(mappings: Iterable[DocumentMapping]) -> Iterator[sql.Composed]:
     }
     for name, values in enums.items():
         labels = sql.SQL(", ").join(map(sql.Literal, values))
-        made = sql.SQL("CREATE TYPE {} AS ENUM ({})").format(_name(name), labels).as_string(None)
-        block = f"BEGIN {made}; EXCEPTION WHEN duplicate_object THEN NULL; END"  # there is no IF NOT EXISTS for types
-        yield sql.SQL("DO {}").format(sql.Literal(block))
+        yield _unless_there(sql.SQL("CREATE TYPE {} AS ENUM ({})").format(_name(name), labels))
+
+
+def _unless_there(statement: sql.Composed) -> sql.Composed:
+    """Run what has no IF NOT EXISTS: types, constraints."""
+    block = f"BEGIN {statement.as_string(None)}; EXCEPTION WHEN duplicate_object THEN NULL; END"
+    return sql.SQL("DO {}").format(sql.Literal(block))
 
 
 def table(mapping: DocumentMapping, one: Table) -> sql.Composed:
@@ -101,6 +108,16 @@ def indexes(mapping: DocumentMapping) -> list[Index]:
     return list(dict.fromkeys(wanted))
 
 
+def all_indexes(mappings: Iterable[DocumentMapping]) -> Iterator[Index]:
+    """List the indexes of collections, each under a name of its own."""
+    names: set[tuple[str, str]] = set()
+    for mapping in mappings:
+        for one in indexes(mapping):
+            named = replace(one, apart=(one.table.schema, one.name) in names)
+            names.add((named.table.schema, named.name))
+            yield named
+
+
 def index(one: Index) -> sql.Composed:
     """Make an index."""
     return sql.SQL("CREATE {} IF NOT EXISTS {} ON {} ({})").format(
@@ -112,13 +129,16 @@ def index(one: Index) -> sql.Composed:
 
 
 def references(mappings: Sequence[DocumentMapping]) -> Iterator[sql.Composed]:
-    """Make the foreign keys between collections."""
+    """Make the foreign keys between collections; those that are there are left."""
     tops = {mapping.collection.name: mapping.tables[0] for mapping in mappings}
     for one, column in _columns(mappings):
         if parent := tops.get(column.field.references):
-            yield sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) NOT VALID").format(
-                _name(one.name), _names([column.name]), _name(parent.name), _names(parent.key)
-            )
+            named = f"{one.name.name}_{column.name}_fkey"
+            if len(named.encode()) > _LONGEST:
+                named = f"{named.encode()[:48].decode(errors='ignore')}_{_digest(named)}"
+            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) NOT VALID")
+            key, to = _names([column.name]), _names(parent.key)
+            yield _unless_there(add.format(_name(one.name), sql.Identifier(named), key, _name(parent.name), to))
 
 
 def type_sql(one: Table, column: Column, *, percent: str = "%") -> sql.Composable:

@@ -84,6 +84,9 @@ def differences(mappings: Sequence[DocumentMapping], there: Mapping[TableName, T
     A column that is added may be empty even where it is declared ``required``: rows that are there have no value yet.
     """
     found = [statement for mapping in mappings for statement in _collection(mapping, there)]
+    found += [
+        definitions.index(one) for one in definitions.all_indexes(mappings) if not has_index(there.get(one.table), one)
+    ]
     return [*definitions.types(mappings), *found] if found else []
 
 
@@ -94,9 +97,6 @@ def _collection(mapping: DocumentMapping, there: Mapping[TableName, There]) -> I
             yield definitions.table(mapping, table)
         else:
             yield from _table(table, one)
-    for index in definitions.indexes(mapping):
-        if not has_index(there.get(index.table), index):
-            yield definitions.index(index)
 
 
 def has_index(there: There | None, index: definitions.Index) -> bool:
@@ -141,8 +141,17 @@ def retyped(table: Table, column: Column, live: Live, there: There) -> list[sql.
         lacking = [value for value in column.field.values if value not in there.labels.get(column.name, ())]
         add = sql.SQL("ALTER TYPE {} ADD VALUE IF NOT EXISTS {}")
         return [add.format(type_, sql.Literal(value)) for value in lacking]
-    using = sql.SQL("{}::text::{}" if column.field.enum else "{}::{}").format(name, type_)
+    how = sql.SQL("{}::text::{}" if column.field.enum else _IN_UTC.get((live.base, column.type.name), "{}::{}"))
+    using = how.format(name, type_)
     return [altered(table, sql.SQL("ALTER COLUMN {} TYPE {} USING {}").format(name, type_, using))]
+
+
+_IN_UTC = {
+    ("timestamp", "timestamptz"): "({} AT TIME ZONE 'UTC')::{}",
+    ("date", "timestamptz"): "({}::timestamp AT TIME ZONE 'UTC')::{}",
+    ("timestamptz", "date"): "({} AT TIME ZONE 'UTC')::{}",
+}
+"""Conversions that else go by the time zone of whoever runs them."""
 
 
 def listed(column: Column, there: There) -> tuple[str, frozenset[str]] | None:
