@@ -160,8 +160,8 @@ class Move:
         """Change the new side behind everybody's back: as the link, whose writes the gate lets in."""
         with self.there.transaction():
             self.there.execute(
-                "SELECT set_config('syncline.link', 'move_data', true), set_config('syncline.gate_link', %s, true)",
-                ['{"data": 0}'],
+                "SELECT set_config('syncline.link', 'move_data', true), set_config('syncline.gate_link',"
+                " json_build_object('data', link)::text, true) FROM syncline_gate.gate WHERE name = 'data'"
             )
             self.there.execute(statement.encode())
 
