@@ -459,6 +459,16 @@ async def test_a_field_of_that_name_that_somebody_else_wrote_is_named(stage):
         await stage.database["tasks"].delete_one({"_id": "theirs"})
 
 
+async def test_documents_that_have_exchanged_a_unique_value_are_not_parked(stage):
+    await stage.tasks.insert_many([{"_id": n, "title": f"t{n}", "labels": ["x"]} for n in range(3)])
+    await stage.pump().walk()
+    for n, title in ((0, "away"), (1, "t0"), (2, "t1"), (0, "t2")):
+        await stage.tasks.update_one({"_id": n}, {"$set": {"title": title}})
+    tally = await stage.pump().walk()
+    assert (tally.applied, tally.rejected) == (3, 0)
+    await stage.require_settled()
+
+
 async def test_an_empty_text_is_a_key_that_the_sweep_sees(stage):
     with psycopg.connect(stage.url) as connection:
         connection.execute("INSERT INTO syncline_documents.key_version VALUES ('texts', '', 1, '', false, '')")

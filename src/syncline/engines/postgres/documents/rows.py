@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from syncline.engines.postgres.documents.definitions import type_sql
+from syncline.engines.postgres.documents.definitions import is_required, type_sql
 from syncline.engines.postgres.documents.texts import from_text, selected, to_text
 from syncline.errors import OtherDeclarationError
 from syncline.model.documents import DocumentMapping, Rows, Table
@@ -39,6 +39,7 @@ class DocumentTables:
         self._upserts = [_upsert(table) for table in tables]
         self._removals = [_remove_others(table) for table in tables]
         self._deletes = [_delete(table) for table in tables]
+        self._vacates = {place: _vacate(tables[0], place) for place in _unique_places(tables[0])}
         self._selects = [_select(table) for table in tables]
 
     async def write(self, connection: AsyncConnection[Any], documents: Sequence[Rows]) -> None:
@@ -51,6 +52,8 @@ class DocumentTables:
         ]
         for table in reversed(self.mapping.tables[1:]):
             await connection.execute(self._removals[table.number], [keys, *columns[table.number][: table.keys]])
+        for place, statement in self._vacates.items():
+            await connection.execute(statement, [columns[0][0], columns[0][place]])
         for table in self.mapping.tables:
             if columns[table.number][0]:
                 await connection.execute(self._upserts[table.number], columns[table.number])
@@ -170,6 +173,29 @@ def _upsert(table: Table) -> sql.Composed:
         _given(places),
         sql.SQL(", ").join(names[: table.keys]),
         then,
+    )
+
+
+def _unique_places(table: Table) -> list[int]:
+    """Give the unique columns of the collection's own table that may be empty for a moment."""
+    columns = enumerate(table.columns)
+    return [place for place, one in columns if one.field.unique and not is_required(table, place)]
+
+
+def _vacate(table: Table, place: int) -> sql.Composed:
+    """Empty a unique column where its value changes: values may be exchanged, and rows are checked singly."""
+    key, column = (_quoted(table.columns[one].name) for one in (0, place))
+    return sql.SQL("/* syncline */ UPDATE {} AS {} SET {} = NULL FROM {} WHERE {}.{} = {} AND {}.{} <> {}").format(
+        _escaped(table),
+        _THERE,
+        column,
+        _given([0, place]),
+        _THERE,
+        key,
+        _cast(table, 0),
+        _THERE,
+        column,
+        _cast(table, place),
     )
 
 
