@@ -163,3 +163,43 @@ def test_tables_that_came_after_the_copy_hold_back_every_change_of_sides(move: L
         side.execute("UPDATE syncline_gate.gate SET mode = %s, opened = number + 1", [mode])
     move.there.execute("CREATE TABLE later2 (id int PRIMARY KEY)")
     assert "data has tables of data that came after its copy and do not move: public.later2" in move.refused("back")
+
+
+def test_a_stop_and_its_end_leave_a_copy_that_goes_on_alone(move: Looked) -> None:
+    """A row that was deleted would be there for ever if marks came before the ranges that were read earlier."""
+    move.here.execute("UPDATE syncline_move_data.copy SET copied_at = NULL")
+    move.here.execute("UPDATE syncline_gate.move SET phase = 'copying'")
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
+    assert len(move.turn()) == 1
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
+    assert move.turn() == ["public.carriers is what it was again: its move goes on"]
+    assert move.value(HELD) == 2
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
+    move.turn()
+    move.here.execute("UPDATE syncline_move_data.copy SET copied_at = now()")  # the copy has come to its end
+    assert move.turn() == []
+    assert move.value(HELD) == 1
+
+
+def test_a_held_table_is_not_copied_anew_and_goes_on_when_the_alteration_is_taken_back(move: Looked) -> None:
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
+    said = move.refused("copy")
+    assert "public.carriers: the column x of public.carriers was renamed to y" in said
+    assert "split abort data --drop" in said
+    assert move.value(HELD) == 1
+    assert "primary: stopped, as they were altered: carriers" in move.refused("switch", "--force", "--reason", "a test")
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
+    move("copy")
+    assert move.value(HELD) == 0
+
+
+def test_a_table_that_is_altered_on_the_new_side_is_held_on_the_way_back(move: Looked) -> None:
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 5")
+    assert move.turn("data") == []
+    move.there.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
+    assert len(move.turn("data")) == 1
+    held = HELD.replace("move_data", "move_data_back")
+    assert move.value(held, there=True) == 1
+    move.there.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
+    assert len(move.turn("data")) == 1
+    assert move.value(held, there=True) == 0

@@ -3137,6 +3137,12 @@ MUTANTS: Sequence[Mutant] = (
         ],
     ),
     Mutant(
+        "move-ends-a-copy-that-goes-on",
+        "a table that stopped and goes on counts as copied, though ranges of it are under way",
+        [Swap(f"{MOVING}/link.sql", "hold", "AND copied_at IS NOT NULL RETURNING id", "RETURNING id")],
+        [f"{TESTS}/test_split_move_altered.py::test_a_stop_and_its_end_leave_a_copy_that_goes_on_alone"],
+    ),
+    Mutant(
         "move-follows-what-is-past",
         "what was altered on a side that did not serve is done to the other one when it serves again",
         [Swap(f"{MOVING}/altering.py", "Watcher._is_of_now", "theirs <= watched.since()", "True")],

@@ -65,7 +65,7 @@ def copy(
     """
     wish = Wish(jobs, rate, as_json)
     with declared(config, app, database) as move:
-        from syncline.split.moving.watching import watching
+        from syncline.split.moving.watching import require_going, watching
 
         move.ends.sides.check()
         if dry_run:
@@ -74,6 +74,7 @@ def copy(
         _log_warnings(move)
         invocation.get().resume = f"what is done stays; `syncline split copy {database}` goes on from here"
         one = _schema(move, wish)
+        require_going(one, move.plan, say_aside)
         try:
             with watching(one, move.plan, say_aside):
                 found = run(_copy(move, one, wish))
@@ -108,6 +109,7 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     from syncline.split.moving.move import put_gates
     from syncline.split.moving.noting import note
     from syncline.split.moving.state import Phase
+    from syncline.split.moving.watching import require_going
 
     begun = one.state.phase is not Phase.FOLLOWING
     wish.tell("capturing changes")
@@ -116,6 +118,7 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     found = await _rows(one, wish)
     if any(table.error is not None or table.held for table in found):
         return found
+    await asyncio.to_thread(require_going, one, move.plan, say_aside)  # what waits for a stopped table never comes
     if begun:
         async with _following(one):
             wish.tell("catching up, then indexes and foreign keys")

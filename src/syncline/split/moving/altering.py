@@ -18,6 +18,7 @@ from syncline.model.link import Link, entered
 from syncline.postgres.sql import blocks
 from syncline.split.moving.holding import hold
 from syncline.split.moving.move import Look, Moving
+from syncline.split.moving.state import Phase as MovePhase
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.watched import Known, Watched, across_releases, digest, family, opened_by
 from syncline.split.names import Name
@@ -80,6 +81,9 @@ class Watcher:
             self._refused = False
             yield from self._followed(here, there, watched, known, now)
             self._seen = "" if self._refused else before
+        for one in (known := watched.all()).values():
+            if one.stopped:  # whoever stopped it may have died before; or its copy has come to its end since
+                self._hold(here, watched, known, one, held=True)
         yield from self._made(here, there, watched)
 
     def _is_of_now(
@@ -115,18 +119,21 @@ class Watcher:
             for oid, one in known.items()
             if oid not in definitions or definitions[oid].fingerprint != one.definition.fingerprint
         }
+        new = sorted({*now} - known.keys())
+        attached = {one.table.parent for one in read_definitions(here, new).values()}
         for oid, one in known.items():
-            if oid not in altered and watched.stop(oid, ()):
-                hold(here, self._way, self._entity(known, one), held=False)
+            if one.stopped and oid not in altered and one.definition.table.quoted not in attached:
+                self._hold(here, watched, known, one, held=False)
+                watched.stop(oid, ())
                 yield f"{one.definition.table.quoted} is what it was again: its move goes on"
-        if new := sorted({*now} - known.keys()):
+        if new:
             yield from self._attached(here, watched, known, new)
         major = there.info.server_version // 10_000
         for oid, (one, definition) in altered.items():
             change = changed(one.definition, definition, moving=frozenset(known), major=major)
             if change.stop or definition is None:
                 if watched.stop(oid, change.stop):
-                    hold(here, self._way, self._entity(known, one), held=True)
+                    self._hold(here, watched, known, one, held=True)
                     yield f"the move of {change.table} stops: {'; '.join(change.stop)}"
                 continue
             self._prepare(here, there, known)
@@ -143,10 +150,10 @@ class Watcher:
         definition: Definition,
     ) -> Iterator[str]:
         """Alter a table over there; where that is refused it stops, and is tried again at each turn."""
-        one, entity = known[oid], self._entity(known, known[oid])
+        one = known[oid]
         before, after = ([], []) if definition.table.parent else (change.before, change.after)  # its parent's do
         if change.drops and before:
-            hold(here, self._way, entity, held=True)
+            self._hold(here, watched, known, one, held=True)
             again = read_definitions(here, [oid], quoting=across_releases(here, there)).get(oid)
             if again is None or again.fingerprint != definition.fingerprint:  # the next turn compares it anew
                 self._refused = True
@@ -156,11 +163,11 @@ class Watcher:
         except SchemaMoveError as error:
             self._refused = True
             if watched.stop(oid, [error.message]):
-                hold(here, self._way, entity, held=True)
+                self._hold(here, watched, known, one, held=True)
                 yield f"the move of {change.table} stops: {error.message}"
             return
         if one.stopped or (change.drops and before):
-            hold(here, self._way, entity, held=False)
+            self._hold(here, watched, known, one, held=False)
         mark = self._highest(here)
         watched.altered(oid, definition, [*one.pending, *after], mark, rewritten=change.rewritten)
         if before or after:
@@ -175,7 +182,7 @@ class Watcher:
             for oid, one in known.items():
                 why = f"{definition.table.quoted} was attached to it, as a partition"
                 if one.definition.table.quoted == parent and watched.stop(oid, [why]):
-                    hold(here, self._way, self._entity(known, one), held=True)
+                    self._hold(here, watched, known, one, held=True)
                     yield f"the move of {parent} stops: {why}"
 
     def _prepare(
@@ -191,6 +198,23 @@ class Watcher:
     @property
     def _way(self) -> Link:
         return self.one.ways.from_(self.side, self.one.ends.home).link
+
+    def _hold(
+        self,
+        here: psycopg.Connection[Any],
+        watched: Watched,
+        known: Mapping[int, Known],
+        one: Known,
+        *,
+        held: bool,
+    ) -> None:
+        """Hold a table, or let it go unless another partition of it has stopped."""
+        entity, oid = self._entity(known, one), one.definition.table.oid
+        others = [] if held else [each for each in watched.all().values() if each.definition.table.oid != oid]
+        if any(each.stopped and self._entity(known, each) == entity for each in others):
+            return
+        copied = self.side != self.one.ends.home or self.one.state.phase is MovePhase.FOLLOWING
+        hold(here, self._way, entity, held=held, copied=copied)
 
     def _entity(self, known: Mapping[int, Known], one: Known) -> str:
         """Name the entity of a table, or of that whose partition it is."""

@@ -84,6 +84,11 @@ class MoveLink:
         await capture.require(self._ways[target])
         await capture.require(self._ways[source], written=True)  # else nothing waits, and nothing was carried over
         there = await self.standing(source)
+        if held := await self._held(source):
+            raise SwitchError(
+                f"{source}: stopped, as they were altered: {', '.join(held)}",
+                hint="`syncline split follow` has said why in its log: take the alteration back, and it goes on",
+            )
         if there.copying:
             raise SwitchError(f"still being copied: {', '.join(there.copying)}", hint="`syncline split copy` goes on")
         if there.parked:
@@ -180,6 +185,11 @@ class MoveLink:
         ((_, parked),) = await self._rows(source, "left")
         if parked:
             raise _parked(parked, self._ways[source])
+
+    async def _held(self, source: str) -> list[str]:
+        ((are_held,),) = await self._rows(source, "are_held")
+        link = self._ways[source].link.name
+        return [name for (name,) in await self._rows(source, "names_held", link=link)] if are_held else []
 
     async def _rows(self, source: str, block: str, **values: Any) -> list[Any]:
         with entered(self._ways[source].link):

@@ -32,14 +32,37 @@ SELECT coalesce((SELECT max(seq) FROM syncline.outbox), 0)
 -- Whether every mark up to one is done; those of records that are parked are none any more.
 SELECT NOT EXISTS (SELECT FROM syncline.outbox WHERE seq <= %(seq)s)
 
+-- name: has_copies
+SELECT pg_catalog.to_regclass('syncline.copy') IS NOT NULL
+
+-- name: held
+-- Tables that were copied and wait all the same, with the copy that they were of: one that is being copied is none of these.
+CREATE TABLE IF NOT EXISTS syncline_gate.held (link text, entity text, copy uuid NOT NULL, PRIMARY KEY (link, entity))
+
+-- name: are_held
+SELECT pg_catalog.to_regclass('syncline_gate.held') IS NOT NULL
+
+-- name: names_held
+SELECT h.entity FROM syncline_gate.held AS h JOIN syncline.copy AS c ON c.id = h.copy AND c.copied_at IS NULL
+WHERE h.link = %(link)s ORDER BY 1
+
 -- name: hold
--- A table's marks wait, as while it is copied.
-UPDATE syncline.copy SET copied_at = NULL WHERE entity = (SELECT id FROM syncline.entity WHERE name = %(entity)s)
+-- A copied table's marks wait, as while it is copied; those of one that is still being copied do so already.
+WITH one AS (SELECT id FROM syncline.entity WHERE name = %(entity)s),
+copied AS (
+    UPDATE syncline.copy SET copied_at = NULL WHERE entity = (SELECT id FROM one) AND copied_at IS NOT NULL RETURNING id
+), made AS (
+    INSERT INTO syncline.copy (entity, fenced) SELECT id, true FROM one WHERE %(copied)s ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO syncline_gate.held (link, entity, copy)
+SELECT %(link)s::text, %(entity)s::text, id FROM copied UNION ALL SELECT %(link)s::text, %(entity)s::text, id FROM made
+ON CONFLICT (link, entity) DO UPDATE SET copy = excluded.copy
 
 -- name: let_go
--- It counts as copied now: what was proved before the halt says nothing.
-UPDATE syncline.copy SET copied_at = pg_catalog.clock_timestamp()
-WHERE copied_at IS NULL AND entity = (SELECT id FROM syncline.entity WHERE name = %(entity)s)
+-- It counts as copied now: what was proved before the halt says nothing. A copy that goes on is let alone.
+WITH gone AS (DELETE FROM syncline_gate.held WHERE link = %(link)s AND entity = %(entity)s RETURNING copy)
+UPDATE syncline.copy SET copied_at = pg_catalog.clock_timestamp() FROM gone
+WHERE id = gone.copy AND copied_at IS NULL AND entity = (SELECT e.id FROM syncline.entity AS e WHERE e.name = %(entity)s)
 
 -- name: tail
 -- What was carried over last, as the history knows it: of each table its key's columns, their types, and keys.

@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 
-from syncline.errors import SynclineError
+from syncline.errors import SchemaMoveError, SynclineError
 from syncline.postgres.sql import blocks
 from syncline.split.moving.altering import Watcher
 from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.tables import PACKAGE
+from syncline.split.moving.watched import Watched
 
 EVERY_SECONDS = 0.5
 Tell = Callable[[str], None]
@@ -37,6 +38,34 @@ def watching(one: Moving, look: Look, tell: Tell) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(timeout=2 * EVERY_SECONDS)
+
+
+def require_going(one: Moving, look: Look, tell: Tell) -> None:
+    """See that no table's move has stopped; what was taken back since goes on first.
+
+    Raises:
+        SchemaMoveError: one has.
+
+    """
+    with one.ends.sides.connected() as (home, goal):
+        if serving(one, home, goal) != one.ends.home:
+            return
+        if _alone(one, home):
+            for line in Watcher(one, one.ends.home, look).turn(home, goal, home):
+                tell(line)
+        known = Watched(one.ends.database, one.ends.home, home).all().values()
+    if stopped := [f"{each.definition.table.quoted}: {'; '.join(each.stopped)}" for each in known if each.stopped]:
+        raise SchemaMoveError(
+            f"the move of tables has stopped: {', '.join(stopped[:3])}", hint=way_out(one.ends.database)
+        )
+
+
+def way_out(database: str) -> str:
+    """Say what may be done about a table whose move has stopped."""
+    return (
+        "take the alteration back, or remove what is in its way over there; otherwise"
+        f" `syncline split abort {database} --drop`, and begin anew"
+    )
 
 
 def _run(one: Moving, look: Look, tell: Tell, stop: threading.Event) -> None:
