@@ -49,7 +49,7 @@ def demo(
 
         if app is None or not (app / "syncline.toml").is_file():
             raise ConfigError("the demo of a split plays backoffice", hint="--app examples/backoffice")
-        raise typer.Exit(run_split_demo(app, Console(highlight=False)))
+        raise typer.Exit(run_split_demo(app, Console(highlight=False), record))
     from syncline.demo import consent
     from syncline.demo.run import DemoOptions, run_demo
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -18,8 +19,14 @@ HEIGHT = 34
 _FONT_FACE = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)
 
 
-def save(file: Path, shown: RenderableType, lines: list[tuple[str, str]]) -> None:
+def save(file: Path, shown: RenderableType, lines: Sequence[tuple[str, str]], *, title: str = "make demo") -> None:
     """Write the view and the lines below it as an SVG that asks no other host for anything.
+
+    Args:
+        file: where to.
+        shown: the view.
+        lines: texts below it, each with its style.
+        title: what stands above it.
 
     Raises:
         SynclineError: the file cannot be written.
@@ -33,6 +40,6 @@ def save(file: Path, shown: RenderableType, lines: list[tuple[str, str]]) -> Non
         "font-family: Fira Code,", "font-family: Menlo, Consolas,"
     )
     try:
-        console.save_svg(str(file), title="make demo", theme=MONOKAI, code_format=template, unique_id="syncline-demo")
+        console.save_svg(str(file), title=title, theme=MONOKAI, code_format=template, unique_id="syncline-demo")
     except OSError as error:
         raise SynclineError(f"{file}: {error.strerror}", hint="choose another place with --record") from None

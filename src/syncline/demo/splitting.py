@@ -9,12 +9,15 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 from rich.console import Console
+from rich.text import Text
 
+from syncline.demo import record as pictures
 from syncline.demo.run import interruptible
 from syncline.demo.split_stage import ADMIN, PASSWORD, Stage, opened
 from syncline.demo.split_traffic import Traffic
 from syncline.errors import SynclineError
 
+TITLE = "backoffice in use: its one database becomes two, and one again"
 CLOSED = "data is the link's"
 """Said by the coordinator when the side that served is closed, and no side has been opened."""
 MODE = "SELECT mode FROM syncline_gate.gate WHERE name = 'data'"
@@ -22,15 +25,26 @@ OWNED = SQL("SELECT EXISTS (SELECT FROM {}.lane WHERE owner IS NOT NULL)")
 CODES = "SELECT code FROM carriers WHERE code ~ '^P[0-9]+N'"
 
 
-def run_split_demo(app: Path, console: Console) -> int:
+def run_split_demo(app: Path, console: Console, record: Path | None = None) -> int:
     """Run it; 0: both sides were proved equal, no request failed, and every acknowledged write is there.
+
+    Args:
+        app: the folder of backoffice.
+        console: where it says what happens.
+        record: write a picture of that there (SVG).
 
     Raises:
         SynclineError: a command has failed, or a server does not start.
         KeyboardInterrupt: Ctrl-C.
 
     """
-    with interruptible(), opened(app, lambda text, style="": console.print(text, style=style, markup=False)) as stage:
+    lines: list[tuple[str, str]] = []
+
+    def tell(text: str, style: str = "") -> None:
+        lines.append((text, style))
+        console.print(text, style=style, markup=False)
+
+    with interruptible(), opened(app, tell) as stage:
         _prepare(stage)
         port = stage.serve(split=False)
         traffic = Traffic(port, ADMIN, PASSWORD)
@@ -40,7 +54,10 @@ def run_split_demo(app: Path, console: Console) -> int:
             _becomes_one(stage, traffic)
         finally:
             traffic.end()
-        return _conclude(stage, traffic)
+        code = _conclude(stage, traffic)
+    if record is not None:
+        pictures.save(record, Text(TITLE, "bold"), lines, title="make demo ARGS=split")
+    return code
 
 
 def _prepare(stage: Stage) -> None:
