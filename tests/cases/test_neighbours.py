@@ -11,6 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from syncline.config.settings import HistorySettings
+from syncline.engines.memory.target import MemoryTarget
 from syncline.engines.mongo.errors import MAX_DOCUMENT_BYTES
 from syncline.model.entity import Computed, Fields, Index
 from syncline.relay.conflicts import FIRST_PAUSE, MOST_PAUSE, PATIENCE, Conflicts
@@ -63,7 +64,7 @@ async def test_who_waits_is_written_when_the_other_one_is_deleted(exchanged: Rel
 
 
 def test_who_waits_for_long_is_tried_less_often() -> None:
-    found = Conflicts(None, None, {})  # type: ignore[arg-type]  # none is asked
+    found = Conflicts(None, MemoryTarget(), {})  # type: ignore[arg-type]  # none is asked
     record = (1, "2")
     assert found.pause(record) == FIRST_PAUSE
     found._waits[record] = PATIENCE
