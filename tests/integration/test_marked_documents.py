@@ -9,7 +9,7 @@ import pytest
 from bson import Decimal128, ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymongo import DeleteMany, DeleteOne, InsertOne, MongoClient, ReplaceOne, UpdateMany, UpdateOne
+from pymongo import DeleteMany, DeleteOne, IndexModel, InsertOne, MongoClient, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.results import BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 
@@ -352,3 +352,17 @@ def test_an_update_of_many_that_ends_at_a_tombstone_is_not_made_twice(pair, bulk
     assert [one["n"] for one in wrapped.find(sort=[("_id", 1)])] == [1, 0]
     wrapped.update_many({}, change)
     assert wrapped.find_one(2) == {"_id": 2, "n": 1, "email": "x"}
+
+
+def test_an_index_by_which_the_server_deletes_is_refused_and_named(pair):
+    _, wrapped = pair
+    for make in (
+        lambda: wrapped.create_index("until", expireAfterSeconds=0),
+        lambda: wrapped.create_indexes([IndexModel("until", expireAfterSeconds=60)]),
+    ):
+        with pytest.raises(UnmarkableError, match="deletes documents itself"):
+            make()
+    assert wrapped.examine() == []
+    wrapped.bare.create_index("until", expireAfterSeconds=0)
+    [said] = wrapped.examine()
+    assert "until_1" in said

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from syncline.capture.documents.field import DELETED, FIELD, VERSION
-from syncline.capture.documents.indexes import MARKS, UNMARKED, admits_tombstones
+from syncline.capture.documents.indexes import MARKS, UNMARKED, admits_tombstones, expires
 from syncline.capture.documents.programs import Call, Program
 
 _CHARACTERS = "^[0-9a-f]{24}$"
@@ -42,6 +42,8 @@ def examined(*, typed_ids: bool = True) -> Program[list[str]]:
 def _of_indexes(indexes: Mapping[str, Any]) -> Iterator[str]:
     for name, index in indexes.items():
         fields = [field for field, _ in index["key"]]
+        if expires(index):
+            yield f"by the index {name} MongoDB deletes documents itself, and marks nothing: rows stay until a sweep"
         if not admits_tombstones(fields, index):
             yield (
                 f"the unique index {name} takes one tombstone only; make it anew with"

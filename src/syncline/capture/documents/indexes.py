@@ -33,18 +33,28 @@ def _excludes_missing(condition: Any) -> bool:
 
 
 def require_admitting(keys: Any, options: Mapping[str, Any]) -> None:
-    """Refuse a unique index into which a second tombstone does not fit.
+    """Refuse a unique index into which a second tombstone does not fit, and one by which MongoDB deletes by itself.
 
     Raises:
         UnmarkableError: it is one.
 
     """
     fields = names_of(keys)
+    if expires(options):
+        raise UnmarkableError(
+            f"by an index on {', '.join(fields)} that expires MongoDB deletes documents itself, and marks nothing",
+            hint="delete them by delete_many; or make it on `.bare`, and let a sweep find the rows that stay",
+        )
     if not admits_tombstones(fields, options):
         raise UnmarkableError(
             f"a unique index on {', '.join(fields)} takes one deleted document only: tombstones have no such field",
             hint=f'add partialFilterExpression={{"{fields[0]}": {{"$exists": True}}}}',
         )
+
+
+def expires(options: Mapping[str, Any]) -> bool:
+    """Tell whether the server deletes documents by an index."""
+    return options.get("expireAfterSeconds") is not None
 
 
 def names_of(keys: Any) -> list[str]:
