@@ -15,9 +15,10 @@ import pytest
 from syncline.cli import split_end
 from syncline.config.settings import Settings
 from syncline.split.moving import capture
+from syncline.split.moving.probes import against_probes, recorded
 from syncline.split.switching.move import Step
 from tests import engines
-from tests.moves import ROWS, SQL, Move, Writers, stopped, unprivileged
+from tests.moves import FILE, ROWS, SQL, Move, Writers, stopped, unprivileged
 from tests.relay import PATIENCE
 
 pytestmark = pytest.mark.engines
@@ -42,6 +43,10 @@ QUEUE_BUT_LOG = (
     "SELECT count(*) = 0 FROM syncline_move_data.outbox AS o JOIN syncline_move_data.entity AS e ON e.id = o.entity"
     " WHERE e.name <> 'log'"
 )
+STATE = """
+SELECT (SELECT count(*) FROM SCHEMA.outbox), (SELECT array_agg(t::text ORDER BY id) FROM carriers AS t),
+       (SELECT array_agg(t::text ORDER BY carrier, zone) FROM prices AS t), (SELECT array_agg(t::text ORDER BY id) FROM log AS t)
+"""
 COPYING = (
     "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'syncline copy'"
     " AND query LIKE '%FROM STDIN%' AND state = 'active'"
@@ -92,6 +97,32 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
     assert move.here.execute("SELECT count(*) - count(DISTINCT carrier) FROM log WHERE carrier > 300").fetchone() == (
         0,
     )
+
+
+def test_the_way_back_of_each_table_is_tried_before_a_switch_and_leaves_nothing_behind(move: Move) -> None:
+    move.here.execute('CREATE TABLE "only%id" (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)')
+    move.here.execute('INSERT INTO "only%id" DEFAULT VALUES; ALTER TABLE log ADD COLUMN "100 %" char(3) DEFAULT 1')
+    (move.folder / "syncline.toml").write_text(FILE.replace('"log"', '"log", "only%id"'))
+    move("copy", "--rate", "0")
+    tested = move.json("status")["wayBack"]
+    assert [(one["entity"], one["problem"]) for one in tested] == [
+        (name, None) for name in ("Odd_Events", "carriers", "log", "only_id", "prices")
+    ]
+    before = states(move)
+    move.here.execute("ALTER TABLE prices ADD CHECK (cents > 100000) NOT VALID")
+    move.here.execute('REVOKE DELETE ON "Odd.Events" FROM mover')
+    captures = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'carriers'::regclass AND tgname ~ '^syncline' AND tgname !~ 'gate'"
+    for (name,) in move.there.execute(captures).fetchall():
+        move.there.execute(f"ALTER TABLE carriers DISABLE TRIGGER {name}".encode())
+    said = move.refused("switch")
+    assert 'of prices fails: primary: new row for relation "prices" violates check constraint' in said
+    assert "of Odd_Events fails: primary: permission denied for table Odd.Events" in said
+    assert "of carriers fails: data does not capture its changes" in said
+    assert "of log fails" not in said
+    assert states(move) == before
+    move.here.execute("UPDATE syncline_gate.probe SET at = now() - interval '8 days'")
+    assert "wayBack" in move.json("status")
+    assert against_probes(recorded(move.here, "data"), ["log"]) == ["the way back was not tested within 7 days: log"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -259,6 +290,13 @@ def test_schema_changes_under_way_are_followed_or_stop_their_table_by_name(move:
             move.until("SELECT count(*) = 0 FROM syncline_move_data.copy WHERE copied_at IS NULL")
         move.until(QUEUE_BUT_LOG)
     assert move.difference("carriers", "prices", '"Odd.Events"') == []
+
+
+def states(move: Move) -> list[object]:
+    return [
+        side.execute(STATE.replace("SCHEMA", f"syncline_{way}").encode()).fetchall()
+        for side, way in ((move.here, "move_data"), (move.there, "move_data_back"))
+    ]
 
 
 def die_at(move: Move, step: Step, command: str) -> None:

@@ -78,6 +78,7 @@ PUMP = f"{TESTS}/test_document_pump.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
 EVIDENCE = f"{TESTS}/test_split_evidence.py"
+PROBED = "test_the_way_back_of_each_table_is_tried_before_a_switch_and_leaves_nothing_behind"
 GATE = f"{TESTS}/test_switch_gate.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
@@ -3121,6 +3122,24 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{MOVE}::test_a_move_is_finished_when_it_has_served_for_long_enough"],
+    ),
+    Mutant(
+        "move-way-back-uncaptured",
+        "a switch is done though the new side does not capture the changes of a table",
+        [Swap(f"{MOVING}/probe.py", "_problem", "not marked", "False")],
+        [f"{MOVE}::{PROBED}"],
+    ),
+    Mutant(
+        "move-way-back-untried",
+        "a switch is done though home refuses what the way back brings",
+        [Swap(f"{MOVING}/probe.py", "_problem", "_bring(table, home, ours, row)", "pass")],
+        [f"{MOVE}::{PROBED}"],
+    ),
+    Mutant(
+        "move-way-back-kept",
+        "the test of the way back leaves its writes at home",
+        [Swap(f"{MOVING}/probe.py", "_bring", "home.transaction(force_rollback=True)", "home.transaction()")],
+        [f"{MOVE}::{PROBED}"],
     ),
     Mutant(
         "move-alterations-unseen",

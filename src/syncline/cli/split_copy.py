@@ -108,6 +108,7 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     from syncline.split.moving.beginning import complete
     from syncline.split.moving.move import put_gates
     from syncline.split.moving.noting import note
+    from syncline.split.moving.probe import probe
     from syncline.split.moving.state import Phase
     from syncline.split.moving.watching import require_going
 
@@ -128,6 +129,9 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     await put_gates(one)
     await capture.install(one.ways.back, mark=not begun)  # behind a gate it is idle; without one it might serve
     await asyncio.to_thread(note, move.ends, Phase.FOLLOWING)
+    for one_test in await asyncio.to_thread(probe, one):
+        if one_test.problem:
+            say_aside(f"the way back of {one_test.entity} fails: {one_test.problem}")
     return found
 
 

@@ -75,6 +75,9 @@ def _as_dict(database: str, one: Moving | None, found: Stand | None) -> dict[str
             for proof in found.proofs
         ],
         "guard": found.guarded.as_dict() if found.guarded else None,
+        "way_back": [
+            {"entity": each.entity, "tested_at": each.at.isoformat(), "problem": each.problem} for each in found.tests
+        ],
         "against": list(found.against),
         "forced": [dict(note) for note in one.state.notes],
     }
@@ -105,6 +108,9 @@ def _print(database: str, one: Moving, found: Stand) -> None:
         print_table(headings, rows)
     if found.guarded:
         say(found.guarded.summary)
+    for each in found.tests:
+        if each.problem:
+            say(f"the way back of {each.entity} failed at {each.at:%Y-%m-%d %H:%M %Z}: {each.problem}", "yellow")
     for note in one.state.notes:
         say(f"forced: {note['what']} at {note['at'][:19]}, because: {note['reason']}", "yellow")
     for line in found.against:

@@ -68,8 +68,9 @@ def switch(
 
     Applications must run in split mode (SPLIT_DB_MODE=true, both URLs) by then: they follow the gates by themselves.
     Held back unless every table was verified equal since it was copied, less than 1 s of lag and 1,000 changes wait,
-    the boundary guards of the application have found nothing for 24 hours, and nothing is parked; --force with a
-    --reason does it all the same, and writes that down.
+    the boundary guards of the application have found nothing for 24 hours, the way back takes a row of each table
+    (tried before, and rolled back), and nothing is parked; --force with a --reason does it all the same, and writes
+    that down.
 
     Exit status: 0 the new side serves; 3 it does not (held back, or the pause was over: the old side serves as before).
     """
@@ -138,6 +139,8 @@ async def _switch(
     from syncline.split.moving.guarded import read_guarded
     from syncline.split.moving.move import opened_move
     from syncline.split.moving.noting import note_force
+    from syncline.split.moving.probe import probe
+    from syncline.split.moving.probes import against_probes
     from syncline.split.switching.finishing import switch as change_sides
 
     def told(step: Step) -> None:
@@ -150,7 +153,10 @@ async def _switch(
             guarded = await read_guarded(sides.gates[one.ends.home])
             if guarded and not as_json:
                 say(guarded.summary)
-            found = [*speaks, *await against(one, link, one.ends.home, guarded)]
+            tested = against_probes(await asyncio.to_thread(probe, one), [table.entity for table in one.state.tables])
+            if not (tested or as_json):
+                say("way back: tested, a row of each table")
+            found = [*speaks, *await against(one, link, one.ends.home, guarded), *tested]
             if forced(f"the switch of {one.ends.database}", found, force=force, reason=reason):
                 await asyncio.to_thread(note_force, one.ends, "switch", reason or "", found)
         await capture.install(one.ways.from_(goal, one.ends.home))  # a column may have come since

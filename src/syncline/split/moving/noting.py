@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syncline.errors import SynclineError
+from syncline.split.moving import probes
 from syncline.split.moving.charge import went_on
 from syncline.split.moving.ends import Ends
 from syncline.split.moving.move import Moving
@@ -46,6 +47,12 @@ def end_early(one: Moving, phase: Phase) -> bool:
         return Book(one.ends.database, source).end(one.state, phase)
 
 
+def tested(ends: Ends) -> list[probes.Probe]:
+    """Read what the tests of the way back have shown."""
+    with opened(ends.sides.source) as source:
+        return probes.recorded(source, ends.database)
+
+
 def is_over(ends: Ends) -> bool:
     """Tell whether a move was finished, given up, or forgotten; a home that is away tells nothing."""
     try:
@@ -60,4 +67,5 @@ def forget(ends: Ends) -> None:
     """Forget the move."""
     with opened(ends.sides.source) as source:
         Watched(ends.database, ends.home, source).forget()
+        probes.forget(source, ends.database)
         Book(ends.database, source).forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from syncline.split.moving.evidence import against
 from syncline.split.moving.guarded import Guarded, read_guarded
 from syncline.split.moving.link import MoveLink, Proof, Standing
 from syncline.split.moving.move import Moving, opened_move
+from syncline.split.moving.noting import tested
+from syncline.split.moving.probes import Probe
 from syncline.split.moving.state import Phase
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.switching.gate import Gate, GateRow, Mode
@@ -40,6 +43,8 @@ class Stand:
     """What speaks against a switch now."""
     guarded: Guarded | None
     """What the boundary guards of the application have reported."""
+    tests: tuple[Probe, ...]
+    """Of the way back."""
 
 
 async def stand(one: Moving) -> Stand:
@@ -56,11 +61,12 @@ async def stand(one: Moving) -> Stand:
         links = {side: found for side in one.ends.names if (found := await _standing(link, side))}
         running = serving if serving in links else one.ends.home
         proofs = await link.proofs(running) if running in links else []
+        tests = tuple(await asyncio.to_thread(tested, one.ends))
         guarded = await read_guarded(move.gates[one.ends.home])
         speaks = await against(one, link, one.ends.home, guarded) if word in (Phase.FOLLOWING, BACK) else []
         opened = await opened_at(move.gates[one.ends.database])
         modes = {side: row.mode.name.lower() for side, row in gates.items() if row}
-        return Stand(word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks), guarded)
+        return Stand(word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks), guarded, tests)
 
 
 async def gate_of(gate: Gate) -> GateRow | None:

@@ -1,0 +1,174 @@
+"""The test of the way back: a row of each moving table, read on the new side, is written at home by that way's role.
+
+It shows rights, columns, types and rules at home, and that the new side marks what is written there. Both transactions
+are rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection, errors
+from psycopg.sql import SQL, Composable, Composed, Identifier, Placeholder
+
+from syncline.model.entity import TableName
+from syncline.model.link import entered
+from syncline.postgres.sql import blocks
+from syncline.split.connecting import clean
+from syncline.split.moving.move import Moving
+from syncline.split.moving.probes import FILE, Probe, recorded, remember
+from syncline.split.moving.tables import PACKAGE, MovingTable
+from syncline.split.switching.gate import Mode, gate_row, quoted, sql
+
+_TRIES = 4
+_PAUSE_SECONDS = 0.1
+_RACES = (errors.LockNotAvailable, errors.QueryCanceled, errors.IntegrityError, errors.TransactionRollback)
+"""What other writers may cause: the row on the new side is a moment older. Another row is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    type: str
+    key: bool
+    always: bool
+    """GENERATED ALWAYS AS IDENTITY: it is inserted, and cannot be set."""
+    computed: bool
+    forced: bool
+    """Policies bind the table's owner: on while applications write there, off for the link."""
+
+
+def probe(one: Moving) -> list[Probe]:
+    """Test the way back of each table, and write down what came of it; while home does not serve, read what was.
+
+    Raises:
+        SchemaMoveError: a side cannot be reached.
+
+    """
+    move = one.ends.database
+    with one.ends.sides.connected() as (home, goal):
+        gates = [side.execute(sql("row"), {"name": move}).fetchone() for side in (home, goal)]
+        ours, theirs = (gate_row(row) if row else None for row in gates)
+        if ours and theirs and (ours.mode, theirs.mode) == (Mode.APPLICATION, Mode.LINK):
+            admission = json.dumps({move: theirs.link})
+            found = {table.entity: _problem(one, table, home, goal, admission) for table in one.state.tables}
+            remember(home, move, found)
+        return recorded(home, move)
+
+
+def _problem(
+    one: Moving, table: MovingTable, home: Connection[Any], goal: Connection[Any], admission: str
+) -> str | None:
+    problem: str | None = None
+    for turn in range(_TRIES):
+        at = one.ends.database
+        try:
+            ours, theirs = (_columns(side, table.table) for side in (home, goal))
+            if differing := {column.name for column in ours} ^ {column.name for column in theirs}:
+                return f"these columns are on one side only: {', '.join(sorted(differing))}"
+            row, marked = _taken(one, table, goal, theirs, admission, skip=turn)
+            if not marked:
+                return f"{at} does not capture its changes: an update made no mark"
+            at = one.ends.home
+            _bring(table, home, ours, row)
+        except psycopg.Error as error:
+            problem = f"{at}: {clean(one.ends.address(at), error)}"
+            if not isinstance(error, _RACES):
+                return problem
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return None
+    return problem
+
+
+def _taken(
+    one: Moving, table: MovingTable, goal: Connection[Any], columns: Sequence[_Column], admission: str, *, skip: int
+) -> tuple[dict[str, Any] | None, bool]:
+    """Read a row on the new side, and see that an update of it is captured; ``None``: there is none."""
+    with goal.transaction(force_rollback=True):
+        _limit(goal)
+        goal.execute(_sql("as_link"), {"admission": admission})
+        read = _composed("row", table.table, columns)
+        row = goal.execute(read, {"skip": skip}).fetchone() or goal.execute(read, {"skip": 0}).fetchone()
+        if row is None:
+            return None, True
+        found = {column.name: value for column, value in zip(_written(columns), row, strict=True)}
+        if not _settable(columns):
+            return found, True
+        goal.execute(_composed("update", table.table, columns, touch=True), _values(columns, found))
+        return found, _is_marked(one, table, goal)
+
+
+def _bring(table: MovingTable, home: Connection[Any], columns: Sequence[_Column], row: dict[str, Any] | None) -> None:
+    """Write it at home, as the way back would; without a row the rights are tried."""
+    values = _values(columns, None if any(column.forced for column in columns) else row)
+    with home.transaction(force_rollback=True):
+        _limit(home)
+        for block in ("update", "insert", "delete") if _settable(columns) else ("insert", "delete"):
+            home.execute(_composed(block, table.table, columns), values)
+
+
+def _limit(connection: Connection[Any]) -> None:
+    connection.execute(blocks("link.sql", PACKAGE)["pinned"])
+    connection.execute(_sql("limits"))
+
+
+def _is_marked(one: Moving, table: MovingTable, goal: Connection[Any]) -> bool:
+    with entered(one.ways.back.link):
+        statement = blocks(FILE, PACKAGE)["marked"]
+    found = goal.execute(statement, {"entity": table.entity}).fetchone()
+    return bool(found and found[0])
+
+
+def _columns(connection: Connection[Any], table: TableName) -> list[_Column]:
+    return [_Column(*row) for row in connection.execute(_sql("columns"), {"table": quoted(table)})]
+
+
+def _written(columns: Sequence[_Column]) -> list[_Column]:
+    return [one for one in columns if not one.computed]
+
+
+def _settable(columns: Sequence[_Column]) -> list[_Column]:
+    found = [one for one in _written(columns) if not one.always]
+    return [one for one in found if not one.key] or found
+
+
+def _values(columns: Sequence[_Column], row: dict[str, Any] | None) -> dict[str, Any]:
+    given = {f"c{place}": (row or {}).get(column.name) for place, column in enumerate(_written(columns))}
+    return {"real": row is not None, **given}
+
+
+def _composed(block: str, table: TableName, columns: Sequence[_Column], *, touch: bool = False) -> Composed:
+    """Compose a statement; ``touch``: one column is set, to what it is."""
+    written, keys = _written(columns), [one for one in columns if one.key]
+    sets = _settable(columns)[: 1 if touch else None]
+    return SQL(blocks(FILE, PACKAGE)[block]).format(
+        table=_named(table.schema, table.name),
+        texts=_listed(SQL("t.{}::text").format(_named(one.name)) for one in written),
+        keys=_listed(_named("t", one.name) for one in keys),
+        names=_listed(_named(one.name) for one in written),
+        taken=_listed(_named("r", one.name) for one in written),
+        values=_listed(
+            SQL("{}::text::{}").format(Placeholder(f"c{place}"), SQL(one.type.replace("%", "%%")))
+            for place, one in enumerate(written)
+        ),
+        sets=_listed(SQL("{0} = r.{0}").format(_named(one.name)) for one in sets),
+        same=SQL(" AND ").join(SQL("t.{0} = r.{0}").format(_named(one.name)) for one in keys),
+    )
+
+
+def _named(*parts: str) -> Identifier:
+    return Identifier(*(part.replace("%", "%%") for part in parts))
+
+
+def _listed(parts: Iterable[Composable]) -> Composed:
+    return SQL(", ").join(parts)
+
+
+def _sql(block: str) -> str:
+    return blocks(FILE, PACKAGE)[block]
