@@ -42,19 +42,23 @@ def _query(table: TableName, columns: Sequence[str], types: Sequence[str]) -> Co
     places = [f"k{number}" for number in range(len(columns))]
     one = SQL("pg_catalog.unnest({}::pg_catalog.text[])")
     same = [
-        SQL("t.{} = k.{}::{}").format(Identifier(column), Identifier(place), SQL(type_.replace("%", "%%")))
+        SQL("t.{} = k.{}::{}").format(_named(column), Identifier(place), SQL(type_.replace("%", "%%")))
         for column, place, type_ in zip(columns, places, types, strict=True)
     ]
     text = blocks("link.sql", PACKAGE, comment=False)["rows"]
     return SQL(text).format(
         key=SQL("pg_catalog.jsonb_build_array({})").format(
-            SQL(", ").join(SQL("t.{}::text").format(Identifier(column)) for column in columns)
+            SQL(", ").join(SQL("t.{}::text").format(_named(column)) for column in columns)
         ),
-        table=Identifier(table.schema, table.name),
+        table=_named(table.schema, table.name),
         arrays=SQL(", ").join(one.format(Placeholder()) for _ in columns),
         names=SQL(", ").join(map(Identifier, places)),
         same=SQL(" AND ").join(same),
     )
+
+
+def _named(*parts: str) -> Identifier:
+    return Identifier(*(part.replace("%", "%%") for part in parts))  # the statement has parameters
 
 
 async def _rows(gate: Gate, query: Composed, arrays: Sequence[list[str]]) -> dict[str, Any]:
