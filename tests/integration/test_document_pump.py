@@ -469,6 +469,16 @@ async def test_documents_that_have_exchanged_a_unique_value_are_not_parked(stage
     await stage.require_settled()
 
 
+async def test_a_collection_that_cannot_be_carried_does_not_hold_up_the_others(stage):
+    await wrap(stage.database["first"]).prepare_marks()
+    await stage.database["first"].insert_one({"_id": "theirs", "_sync": {"mark": "x"}})
+    await stage.tasks.insert_one({"_id": 1, "title": "a"})
+    pump = DocumentPump(stage.source, stage.rows(), ["first", "tasks"])
+    with pytest.raises(SourceError, match="'theirs'"):
+        await pump.walk()
+    await stage.require_settled()
+
+
 async def test_an_empty_text_is_a_key_that_the_sweep_sees(stage):
     with psycopg.connect(stage.url) as connection:
         connection.execute("INSERT INTO syncline_documents.key_version VALUES ('texts', '', 1, '', false, '')")

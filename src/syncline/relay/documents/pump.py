@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from syncline.errors import SynclineError
+from syncline.errors import SynclineError, TargetUnavailableError
 from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 300.0
@@ -79,20 +79,37 @@ class DocumentPump:
                 await _any(stop, pause)
 
     async def walk(self) -> Tally:
-        """Carry every document that is marked now, once."""
+        """Carry every document that is marked now, once; a collection that cannot be carried does not hold up others.
+
+        Raises:
+            SynclineError: one cannot; the others were carried.
+            TargetUnavailableError: the other side does not answer; what is left is not tried.
+
+        """
         tally = Tally()
-        seen: set[tuple[str, str]] = set()
+        failed: SynclineError | None = None
         for collection in self._collections:
-            pages = self._source.pages(collection, self._batch)
-            while True:
-                number = await self._rows.number()
-                found = await anext(pages, None)
-                if found is None:
-                    break
-                seen.update((collection, one.mark) for one in found)
-                await self._carry(collection, found, number, tally)
-        self._waiting = {mark: waits for mark, waits in self._waiting.items() if mark in seen}
+            try:
+                await self._walked(collection, tally)
+            except TargetUnavailableError:
+                raise
+            except SynclineError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return tally
+
+    async def _walked(self, collection: str, tally: Tally) -> None:
+        seen: set[tuple[str, str]] = set()
+        pages = self._source.pages(collection, self._batch)
+        while True:
+            number = await self._rows.number()
+            found = await anext(pages, None)
+            if found is None:
+                break
+            seen.update((collection, one.mark) for one in found)
+            await self._carry(collection, found, number, tally)
+        self._waiting = {mark: waits for mark, waits in self._waiting.items() if mark[0] != collection or mark in seen}
 
     async def _carry(self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally) -> None:
         now = time.monotonic()
