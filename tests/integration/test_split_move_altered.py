@@ -203,3 +203,20 @@ def test_a_table_that_is_altered_on_the_new_side_is_held_on_the_way_back(move: L
     move.there.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
     assert len(move.turn("data")) == 1
     assert move.value(held, there=True) == 0
+
+
+def test_what_was_proved_before_an_alteration_or_a_way_back_is_asked_for_again(move: Looked) -> None:
+    def unproved() -> str:
+        return move.refused("switch")
+
+    move.verified()
+    assert "not verified" not in unproved()
+    move.here.execute("ALTER TABLE log ADD COLUMN more int")
+    move.turn()
+    assert "not verified since the copy, a way back or an alteration: log (" in unproved()
+    move.verified()
+    move.here.execute("UPDATE syncline_gate.gate SET opened = 1, opened_at = now()")
+    assert "not verified" not in unproved(), "a switch that was turned back proves nothing wrong"
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 2, opened_at = now()")
+    move.here.execute("UPDATE syncline_gate.gate SET opened = 3, opened_at = clock_timestamp()")
+    assert "not verified since the copy, a way back or an alteration: carriers, log (" in unproved()

@@ -3162,6 +3162,14 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_split_move_altered.py::test_a_stop_and_its_end_leave_a_copy_that_goes_on_alone"],
     ),
     Mutant(
+        "move-proved-before-a-way-back",
+        "what was proved before the first switch counts for the second one",
+        [Swap(f"{MOVING}/link.py", "MoveLink._brought_back", "max(there) > _NEVER", "False")],
+        [
+            f"{TESTS}/test_split_move_altered.py::test_what_was_proved_before_an_alteration_or_a_way_back_is_asked_for_again"
+        ],
+    ),
+    Mutant(
         "move-follows-what-is-past",
         "what was altered on a side that did not serve is done to the other one when it serves again",
         [Swap(f"{MOVING}/altering.py", "Watcher._is_of_now", "theirs <= watched.since()", "True")],

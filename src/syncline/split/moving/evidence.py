@@ -50,7 +50,7 @@ def unproved(proofs: Iterable[Proof], command: str) -> list[str]:
     proofs = list(proofs)
     never = [one.entity for one in proofs if one.verdict is None or not one.current]
     differing = [one.entity for one in proofs if one.current and one.verdict not in (None, "equal")]
-    found = [f"not verified since the copy: {_some(never)} (`{command}`)"] if never else []
+    found = [f"not verified since the copy, a way back or an alteration: {_some(never)} (`{command}`)"] if never else []
     found += [f"not equal at the last verification: {_some(differing)} (`{command}`)"] if differing else []
     return found
 

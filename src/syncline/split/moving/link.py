@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from syncline.config.settings import Settings
@@ -18,9 +18,12 @@ from syncline.split.moving import capture
 from syncline.split.moving.opening import act, noted
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.tail import differing
+from syncline.split.names import Name
 from syncline.split.switching.gate import Gate
 from syncline.split.switching.install import unguarded
 from syncline.split.switching.sequences import raise_sequences
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Proof:
     verdict: str | None
     as_of: datetime | None
     current: bool
-    """It is newer than the copy."""
+    """It is newer than the copy, the last way back and the last alteration that asks for one."""
 
 
 class MoveLink:
@@ -162,10 +165,36 @@ class MoveLink:
 
     async def proofs(self, source: str) -> list[Proof]:
         """Give the newest verification of each table."""
+        opened, altered = await self._brought_back(source), await self._altered(source)
         return [
-            Proof(name, verdict, as_of, bool(current))
-            for name, verdict, as_of, current in await self._rows(source, "verified")
+            Proof(
+                name, verdict, as_of, bool(current) and as_of > max(opened, altered.get(TableName.parse(table), _NEVER))
+            )
+            for name, table, verdict, as_of, current in await self._rows(source, "verified")
         ]
+
+    async def _brought_back(self, source: str) -> datetime:
+        """Say when a side was opened again after the other one had served: older proofs do not count."""
+        there = [await self._opened(side) for side in self._gates if side != source]
+        return await self._opened(source) if max(there) > _NEVER else _NEVER
+
+    async def _opened(self, side: str) -> datetime:
+        rows = await self._noted(side, "opened")
+        return rows[0][0] if rows else _NEVER
+
+    async def _altered(self, source: str) -> dict[TableName, datetime]:
+        """Say when tables were altered in a way that asks for a verification; their move's home has noted it."""
+        ((known,),) = await self._noted(source, "is_watched")
+        rows = await self._noted(source, "rewritten", side=source) if known else []
+        names = ((Name.read(quoted), at) for quoted, at in rows)
+        return {TableName(name.schema or "", name.name): at for name, at in names}
+
+    async def _noted(self, where: str, block: str, **values: Any) -> list[Any]:
+        gate, statement = self._gates[where], blocks("moving.sql", PACKAGE)[block]
+        try:
+            return await gate.session.rows(statement, {"name": gate.move, **values} if "%(" in statement else {})
+        except NotMovingError:
+            return []
 
     async def highest(self, source: str) -> int:
         """Give the number of the newest mark."""

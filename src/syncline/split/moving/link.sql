@@ -18,7 +18,7 @@ SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'),
 
 -- name: verified
 -- Of each table: its newest full verification, and whether the copy is older.
-SELECT e.name, c.verdict, c.as_of, c.as_of > k.copied_at
+SELECT e.name, e.source_table, c.verdict, c.as_of, c.as_of > k.copied_at
 FROM syncline.entity AS e
 LEFT JOIN syncline.copy AS k ON k.entity = e.id
 LEFT JOIN LATERAL (SELECT verdict, as_of FROM syncline.certificate WHERE entity = e.id ORDER BY id DESC LIMIT 1) AS c ON true

@@ -148,6 +148,11 @@ UPDATE syncline_gate.watched SET definition = %(definition)s, pending = %(pendin
        rewritten_at = CASE WHEN %(rewritten)s THEN pg_catalog.clock_timestamp() ELSE rewritten_at END
 WHERE move = %(name)s AND side = %(side)s AND oid = %(oid)s
 
+-- name: rewritten
+-- When tables of a side last became what an earlier verification does not tell of.
+SELECT definition -> 'table' ->> 'quoted', rewritten_at FROM syncline_gate.watched
+WHERE move = %(name)s AND side = %(side)s AND rewritten_at IS NOT NULL
+
 -- name: made
 UPDATE syncline_gate.watched SET pending = '[]' WHERE move = %(name)s AND side = %(side)s AND oid = %(oid)s
 

@@ -32,7 +32,7 @@ class Change:
     stop: list[str] = field(default_factory=list)
     """Why the move of this table cannot go on; it is made anew then. Others go on."""
     rewritten: bool = False
-    """A type was changed: an expression (USING) may have changed values, which no trigger sees. Verify the table."""
+    """Verify the table: a column came, or a type was changed, and an expression may have changed values unseen."""
     drops: bool = False
     """A column goes: one of its name that comes meanwhile must not have been written over there before it has gone."""
 
@@ -164,6 +164,7 @@ def _columns(change: Change, old: Definition, new: Definition, major: int) -> No
     for number, column in now.items():
         if number not in was:
             _added(change, alter, column, rewritten=rewritten)
+            change.rewritten = True  # what was read meanwhile may have been written without it
         else:
             _altered(change, alter, was[number], column, major)
             change.rewritten |= column.type != was[number].type
