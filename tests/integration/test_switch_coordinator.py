@@ -12,7 +12,13 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from syncline.errors import PrivilegeError, SupersededError, SwitchAbortedError, SwitchError, SynclineError
+from syncline.errors import (
+    NamedDatabaseUnavailableError,
+    PrivilegeError,
+    SupersededError,
+    SwitchAbortedError,
+    SwitchError,
+)
 from syncline.split.switching.finishing import finish
 from syncline.split.switching.gate import GateBusyError, Verb
 from syncline.split.switching.journal import Journal
@@ -215,13 +221,18 @@ async def test_a_side_that_was_set_back_is_closed_and_never_taken_for_the_truth(
 
 @pytest.mark.parametrize(
     "failure",
-    [RuntimeError("broken"), psycopg.errors.UndefinedColumn("no column"), PrivilegeError("not the owner")],
+    [
+        RuntimeError("broken"),
+        psycopg.errors.UndefinedColumn("no column"),
+        PrivilegeError("not the owner"),
+        NamedDatabaseUnavailableError("a session was ended"),
+    ],
     ids=lambda failure: type(failure).__name__,
 )
 async def test_whatever_fails_before_the_decision_the_old_side_serves_again(urls, failure):
     async with staged(urls) as stage:
         stage.link.fails = failure
-        with pytest.raises(SynclineError, match=str(failure)):
+        with pytest.raises(SwitchError, match=f"primary serves as before: .*{failure}"):
             await stage.switch(NEW)
         assert stage.modes() == "al"
         assert stage.one(OLD, "SELECT goal FROM syncline_gate.journal") == OLD

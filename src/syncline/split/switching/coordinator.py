@@ -47,6 +47,8 @@ class Coordinator:
         self.paused_seconds = 0.0
         self.closes = False
         """A side may be closed by now."""
+        self.opens = False
+        """The goal may serve: where there is no answer, nobody knows."""
         self.decided = False
         """The goal serves: there is no way back but another switch."""
         self._move = move
@@ -90,6 +92,7 @@ class Coordinator:
                 await self._change(goal, Step.LINK, Verb.LINK)
                 await self._bring()
                 await self._had(self._move.link.open_up, self._goal)
+            self.opens = True
             await self._change(goal, Step.OPEN, Verb.OPEN)
             self.paused_seconds = time.monotonic() - self._closed_at
         self.decided = True

@@ -78,10 +78,7 @@ async def switch(
         outcome = await finishing.run()
     except SynclineError as error:
         if finishing.given_up and not await _withdrawn(move, goal, before, finishing):
-            error.hint = (
-                f"{goal} is wanted on: a running worker (`syncline split follow`) will do it as soon as it can;"
-                f" a switch to {move.other(goal)} takes that back"
-            )
+            error.hint = _wanted(finishing.wanted or goal, move)
         raise
     if outcome.serving != goal:
         raise SwitchAbortedError(f"another coordinator has turned back, and {outcome.serving} serves")
@@ -115,6 +112,8 @@ class Finishing:
         """The time was over."""
         self.unclosed: int | None = None
         """The last coordinator that is known: up to it nobody has closed a side for this goal."""
+        self.wanted = ""
+        """The side that was wanted last."""
         self._move = move
         self._pause = pause
         self._give_up = give_up.total_seconds()
@@ -159,9 +158,11 @@ class Finishing:
         try:
             await coordinator.run()
             return Outcome(goal, number, coordinator.paused_seconds)
-        except _AGAIN:
+        except SupersededError:
             raise
         except Exception as error:  # whatever it was: before the decision the side that served serves again
+            if isinstance(error, NamedDatabaseUnavailableError) and (coordinator.opens or not coordinator.closes):
+                raise  # nothing is closed yet, or it is not known whether the goal serves
             if coordinator.decided:
                 return Outcome(goal, number, coordinator.paused_seconds, _text(error))
             if not coordinator.may_turn_back:
@@ -169,6 +170,7 @@ class Finishing:
             turned = await self._move.journal.turn_back(number, self._move.other(goal))
             if not turned:
                 raise SupersededError(f"coordinator {number} has lost its lease: {_text(error)}") from error
+            self.wanted = self._move.other(goal)
             self._failure, self._until = self._failure or error, time.monotonic() + self._give_up
             return None
         finally:
@@ -194,6 +196,13 @@ _STUCK = "running workers (`syncline split follow`), and the next switch, try ag
 _AWAY = "another coordinator is at work, or the other side is away"
 
 
+def _wanted(goal: str, move: Move) -> str:
+    return (
+        f"{goal} is wanted on: a running worker (`syncline split follow`) will do it as soon as it can;"
+        f" a switch to {move.other(goal)} takes that back"
+    )
+
+
 async def _withdrawn(move: Move, goal: str, before: State, finishing: Finishing) -> bool:
     """Take back that a side is wanted, where nobody has closed one for it; tell whether it was."""
     if finishing.unclosed is None or before.journal.goal == goal:
@@ -204,15 +213,16 @@ async def _withdrawn(move: Move, goal: str, before: State, finishing: Finishing)
         return False
 
 
-def _aborted(serving: str, failure: Exception) -> SynclineError:
-    if isinstance(failure, SynclineError):
+def _aborted(serving: str, failure: Exception) -> SwitchError:
+    if isinstance(failure, SwitchError):
         return failure
     if isinstance(failure, PauseOverError):
         return SwitchAbortedError(
             f"the switch took longer than writers may be paused, and {serving} serves as before: {failure}",
             hint="try again when fewer or shorter transactions write these tables, or allow a longer --pause",
         )
-    return SwitchError(f"the switch has failed, and {serving} serves as before: {_text(failure)}")
+    hint = failure.hint if isinstance(failure, SynclineError) else None
+    return SwitchError(f"the switch has failed, and {serving} serves as before: {_text(failure)}", hint=hint)
 
 
 def _text(error: Exception) -> str:
