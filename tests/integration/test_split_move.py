@@ -87,8 +87,8 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
             assert move.json("back", *PAUSE)["serving"] == "primary"
             writers.wait()
             assert move.json("status")["phase"] == "back"
-            move.until(f"SELECT {TRIGGERS} = 'late O'")
-            move.until(f"SELECT {TRIGGERS} = 'late D'", there=True)
+            acting = [side.execute(f"SELECT {TRIGGERS}").fetchone()[0] for side in (move.here, move.there)]
+            assert acting == ["late O", "late D"]
         move.followed()
     assert move.difference() == []
     assert writers.failures == []

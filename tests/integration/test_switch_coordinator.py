@@ -28,6 +28,8 @@ from tests.switch_stage import AS_LINK, NEW, OLD, address, child, databases, sta
 
 pytestmark = pytest.mark.engines
 SHORT = timedelta(milliseconds=300)
+GIVE_UP = timedelta(seconds=5)
+"""Reached where a mechanism is missing only."""
 
 
 @pytest.fixture
@@ -233,7 +235,7 @@ async def test_whatever_fails_before_the_decision_the_old_side_serves_again(urls
     async with staged(urls) as stage:
         stage.link.fails = failure
         with pytest.raises(SwitchError, match=f"primary serves as before: .*{failure}"):
-            await stage.switch(NEW)
+            await stage.switch(NEW, give_up=GIVE_UP)
         assert stage.modes() == "al"
         assert stage.one(OLD, "SELECT goal FROM syncline_gate.journal") == OLD
 
@@ -257,7 +259,7 @@ async def test_a_failure_that_nobody_has_foreseen_does_not_end_the_watch():
 async def test_after_the_decision_nothing_turns_back_and_the_way_back_is_made_later(urls):
     async with staged(urls) as stage:
         stage.link.holds = SwitchError("no such table")
-        outcome = await stage.switch(NEW)
+        outcome = await stage.switch(NEW, give_up=GIVE_UP)
         assert (outcome.serving, outcome.pending, stage.modes()) == (NEW, "no such table", "na")
         write(urls[NEW], 1)
         stage.link.holds = None

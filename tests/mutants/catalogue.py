@@ -3003,7 +3003,7 @@ MUTANTS: Sequence[Mutant] = (
         "switch-fails-closed",
         "a failure that nobody has foreseen leaves both sides closed",
         [Swap(f"{SWITCH}/finishing.py", "Finishing._attempt", "if not coordinator.may_turn_back: ...", "if True: ...")],
-        [f"{COORDINATOR}::test_a_writer_that_does_not_end_makes_the_old_side_serve_again"],
+        [f"{COORDINATOR}::test_whatever_fails_before_the_decision_the_old_side_serves_again"],
     ),
     Mutant(
         "switch-turns-back-decided",
