@@ -104,9 +104,9 @@ def test_a_column_that_comes_while_one_of_its_name_goes_is_seen_first(
 
 def test_what_was_altered_while_the_other_side_served_is_not_followed_afterwards(move: Looked) -> None:
     """It came from there, or is nobody's wish: its tables are read anew when a side serves again."""
-    move.there.execute("UPDATE syncline_gate.gate SET opened = 7")
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 7, opened_at = now()")
     move.here.execute("ALTER TABLE carriers DROP COLUMN x; ALTER TABLE log ADD COLUMN more int")
-    move.here.execute("UPDATE syncline_gate.gate SET opened = 8")
+    move.here.execute("UPDATE syncline_gate.gate SET opened = 8, opened_at = now()")
     assert (move.turn(), move.turn()) == ([], [])
     assert move.value("SELECT count(x) FROM carriers", there=True) == 5
     move.here.execute("ALTER TABLE carriers DROP COLUMN kept")
@@ -117,8 +117,8 @@ def test_what_was_altered_while_the_other_side_served_is_not_followed_afterwards
 def test_what_stopped_a_table_stays_when_its_side_serves_again(move: Looked) -> None:
     move.here.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
     assert len(move.turn()) == 1
-    move.there.execute("UPDATE syncline_gate.gate SET opened = 7")
-    move.here.execute("UPDATE syncline_gate.gate SET opened = 8")
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 7, opened_at = now()")
+    move.here.execute("UPDATE syncline_gate.gate SET opened = 8, opened_at = now()")
     assert (move.turn(), move.turn()) == ([], [])
     assert "the column x of public.carriers was renamed to y" in move.refused("switch")
     move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
@@ -194,7 +194,7 @@ def test_a_held_table_is_not_copied_anew_and_goes_on_when_the_alteration_is_take
 
 
 def test_a_table_that_is_altered_on_the_new_side_is_held_on_the_way_back(move: Looked) -> None:
-    move.there.execute("UPDATE syncline_gate.gate SET opened = 5")
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 5, opened_at = now()")
     assert move.turn("data") == []
     move.there.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
     assert len(move.turn("data")) == 1
