@@ -179,7 +179,7 @@ class Links:
     async def open_up(self, side: str) -> None:
         """Nothing to turn on: the tables have neither triggers nor foreign keys of their own."""
 
-    async def close_up(self, side: str) -> None:
+    async def close_up(self, side: str, *, hurried: bool = False) -> None:
         """Nothing to turn off."""
 
 
