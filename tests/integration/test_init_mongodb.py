@@ -134,7 +134,7 @@ def test_a_collection_that_is_not_there_is_said(filled):
         ([], "which database?\n  set MONGODB_URL"),
         (["--schema", "public"], "--schema means nothing with --from mongodb"),
         (["--url", "postgresql://h/d"], "this is the URL of a PostgreSQL"),
-        (["--url", "mongodb://127.0.0.1:1/d"], "MongoDB: "),
+        (["--url", "mongodb://%2Fnowhere%2Fmongodb-1.sock/d"], "MongoDB: "),
         (["--url", "mongodb://127.0.0.1:1/"], "which database?\n  end the URL in /NAME"),
     ],
 )
