@@ -348,6 +348,10 @@ class NotMovingError(SwitchError):
     """There is no move of these tables in this database."""
 
 
+class SwitchStuckError(SwitchError):
+    """The side that has the truth could not be opened yet; it is tried again."""
+
+
 class SupersededError(SwitchError):
     """Another coordinator is in charge of the switch."""
 

@@ -22,7 +22,7 @@ from tests.acceptance.test_every_type import TABLES, Everything
 
 pytestmark = test_chinook.pytestmark
 ENTITIES = (*KEYS, "everything")
-LINKS = ("rows", "documents")
+LINKS = ("rows", "collections")
 CONFIG = """
 [source]
 url = "{source}"
@@ -34,7 +34,7 @@ format = "json"
 [links.rows.target]
 url = "{other}"
 timeout_seconds = 5
-[links.documents.target]
+[links.collections.target]
 url = "{mongo}"
 database = "{name}"
 timeout_seconds = 5
@@ -60,7 +60,7 @@ class Links(Syncline):
         ]
         with psycopg.connect(self.source, autocommit=True) as connection:
             while True:
-                connection.execute(AT_ONCE.replace("syncline.", "syncline_documents."))
+                connection.execute(AT_ONCE.replace("syncline.", "syncline_collections."))
                 waiting = connection.execute(f"SELECT {', '.join(counts)}").fetchone()
                 if not any(waiting or ()):
                     break
@@ -107,7 +107,7 @@ def test_rows_and_documents_of_one_database_at_the_same_time(database, second, m
         for _ in range(60):
             everything.put()
         links.call("install", "--yes", "--no-backfill", "--link", "rows")
-        links.call("install", "--yes", "--link", "documents")
+        links.call("install", "--yes", "--link", "collections")
 
         def store() -> None:
             for _ in range(20):

@@ -13,6 +13,7 @@ from syncline.errors import (
     SupersededError,
     SwitchAbortedError,
     SwitchError,
+    SwitchStuckError,
     SynclineError,
 )
 from syncline.split.switching.coordinator import PAUSE, Coordinator, PauseOverError
@@ -34,11 +35,7 @@ class Outcome:
     """Why the other side is not the link's yet: until it is, what is written waits for its way back."""
 
 
-class _StuckError(SwitchError):
-    """A side that has the truth could not be opened; it is tried again."""
-
-
-_AGAIN = (SupersededError, NamedDatabaseUnavailableError, _StuckError)
+_AGAIN = (SupersededError, NamedDatabaseUnavailableError, SwitchStuckError)
 
 
 async def switch(
@@ -166,7 +163,9 @@ class Finishing:
             if coordinator.decided:
                 return Outcome(goal, number, coordinator.paused_seconds, _text(error))
             if not coordinator.may_turn_back:
-                raise _StuckError(f"the switch to {goal} is not at its end: {_text(error)}", hint=_STUCK) from error
+                raise SwitchStuckError(
+                    f"the switch to {goal} is not at its end: {_text(error)}", hint=_STUCK
+                ) from error
             turned = await self._move.journal.turn_back(number, self._move.other(goal))
             if not turned:
                 raise SupersededError(f"coordinator {number} has lost its lease: {_text(error)}") from error
