@@ -82,6 +82,7 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
             assert move.json("switch", *PAUSE)["serving"] == "data"
             writers.wait()
             assert move.json("status")["phase"] == "switched"
+            move.until("SELECT EXISTS (SELECT FROM syncline_gate.watched WHERE side = 'data' AND since > 0)")
             move.there.execute(TRIGGER.format("late") + "; DROP TRIGGER early ON log")
             move.until(f"SELECT {TRIGGERS} = 'late D'")
             assert move.json("back", *PAUSE)["serving"] == "primary"
