@@ -3145,7 +3145,7 @@ MUTANTS: Sequence[Mutant] = (
         "move-alterations-unseen",
         "what is altered while a move lasts is left out over there",
         [Swap(f"{MOVING}/altering.py", "Watcher.turn", "if before != self._seen: ...", "if False: ...")],
-        [f"{MOVE}::test_schema_changes_under_way_are_followed_or_stop_their_table_by_name"],
+        [f"{TESTS}/test_split_move_altered.py::test_what_depends_on_a_dropped_column_over_there_is_not_taken_along"],
     ),
     Mutant(
         "move-switches-what-is-not-captured",
@@ -3181,7 +3181,9 @@ MUTANTS: Sequence[Mutant] = (
         "move-halts-whole",
         "a table that cannot follow an alteration holds up the others",
         [Swap(f"{MOVING}/holding.py", "hold", '"hold" if held else "let_go"', '"let_go"')],
-        [f"{MOVE}::test_schema_changes_under_way_are_followed_or_stop_their_table_by_name"],
+        [
+            f"{TESTS}/test_split_move_altered.py::test_a_column_that_was_dropped_and_added_anew_stops_its_table_and_empties_nothing"
+        ],
     ),
     Mutant(
         "clearing-untagged",
