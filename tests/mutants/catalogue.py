@@ -2387,7 +2387,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/pump.py",
                 "Pump._failed",
-                "if isinstance(failure, LaneLostError):\n    self._leases.outrank(_lost(work, failure))",
+                "self._leases.outrank(_lost(work, failure))",
                 "pass",
             )
         ],

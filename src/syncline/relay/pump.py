@@ -241,13 +241,13 @@ class Pump:
 
     def _failed(self, work: Work, failure: BaseException) -> None:
         """Nothing of this batch is known; its marks stay and are read again."""
+        fenced_off = False
+        if isinstance(failure, LaneLostError):
+            self._leases.outrank(_lost(work, failure))
+            fenced_off = not failure.unknown  # the target is well: nothing is waited for
         if isinstance(failure, TooOldError):
             self._reader.too_slow(work)
-        elif isinstance(failure, LaneLostError) and not failure.unknown:
-            self._leases.outrank(_lost(work, failure))  # the target is well: nothing is waited for
-        elif isinstance(failure, TargetError):
-            if isinstance(failure, LaneLostError):
-                self._leases.outrank(_lost(work, failure))
+        elif isinstance(failure, TargetError) and not fenced_off:
             self._recovery.failed(work, failure)
         reason = Drop.GATE if isinstance(failure, TargetGateError) else Drop.FAILED
         self._observer.tell(Dropped(reason, str(failure), len(work.marks)))
