@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from unittest import mock
 import pytest
 
 from syncline.cli.split_move import declared
+from syncline.errors import SchemaMoveError
 from syncline.split.moving import altering
 from syncline.split.moving.altering import Watcher
+from syncline.split.moving.beginning import complete
 from syncline.split.moving.holding import hold
+from syncline.split.moving.watching import require_going
 from tests import engines
 from tests.moves import Move
 
@@ -191,6 +195,24 @@ def test_a_held_table_is_not_copied_anew_and_goes_on_when_the_alteration_is_take
     move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
     move("copy")
     assert move.value(HELD) == 0
+
+
+def test_changes_of_a_table_that_has_stopped_are_not_waited_for(move: Looked) -> None:
+    """Nothing brings them before the alteration is taken back: the end of a copy says so instead of waiting."""
+    move.here.execute("ALTER TABLE carriers RENAME x TO y")
+    assert len(move.turn()) == 1
+    move.here.execute("INSERT INTO carriers VALUES (9, 9, 9)")
+    with (
+        mock.patch.dict("os.environ", move.variables),
+        declared(move.folder / "syncline.toml", None, "data") as known,
+    ):
+        one = known.begun()
+
+        async def see() -> None:
+            await asyncio.to_thread(require_going, one, known.plan, print)
+
+        with pytest.raises(SchemaMoveError, match="the move of tables has stopped"):
+            asyncio.run(asyncio.wait_for(complete(one, known.plan, print, see=see), 60))
 
 
 def test_a_table_that_is_altered_on_the_new_side_is_held_on_the_way_back(move: Looked) -> None:

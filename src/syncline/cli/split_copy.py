@@ -121,9 +121,15 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
         return found
     await asyncio.to_thread(require_going, one, move.plan, say_aside)  # what waits for a stopped table never comes
     if begun:
-        async with _following(one):
+        async with _following(one) as worker:
+
+            async def see() -> None:
+                if worker.done():
+                    worker.result()  # raises what ended it
+                await asyncio.to_thread(require_going, one, move.plan, say_aside)
+
             wish.tell("catching up, then indexes and foreign keys")
-            await complete(one, move.plan, wish.tell_step)
+            await complete(one, move.plan, wish.tell_step, see=see)
         await asyncio.to_thread(move.carry_versions)
     wish.tell("putting the gates in place, and capturing changes of the way back")
     await put_gates(one)
@@ -151,8 +157,8 @@ async def _rows(one: Moving, wish: Wish) -> Sequence[Progress]:
 
 
 @contextlib.asynccontextmanager
-async def _following(one: Moving) -> AsyncIterator[None]:
-    """Run a worker of the link within a block; others may run beside it."""
+async def _following(one: Moving) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a worker of the link within a block, and give its task; others may run beside it."""
     from syncline.wiring import make_worker, opened_target
 
     settings = one.ways.there
@@ -161,7 +167,7 @@ async def _following(one: Moving) -> AsyncIterator[None]:
             worker = make_worker(settings, target)
             running = asyncio.create_task(worker.run())
         try:
-            yield
+            yield running
         finally:
             worker.stop()
             await asyncio.wait({running})

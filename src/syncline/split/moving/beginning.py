@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -26,9 +26,11 @@ from syncline.split.schema.things import Step
 
 Look = Callable[[psycopg.Connection[Any], psycopg.Connection[Any]], Plan]
 Tell = Callable[[Step], None]
+See = Callable[[], Awaitable[None]]
 TRIES = 5
 """How often a rule over all rows is asked for: rows of different times may break it until later changes are there."""
 _POLL_SECONDS = 0.05
+_SEE_SECONDS = 1.0
 
 
 def begin(ends: Ends, look: Look, tell: Tell) -> State:
@@ -71,11 +73,17 @@ def _watched(
     return frozenset()
 
 
-async def complete(one: Moving, look: Look, tell: Tell) -> None:
+async def complete(one: Moving, look: Look, tell: Tell, *, see: See) -> None:
     """Make what comes after the rows, while a worker of the link runs.
 
     Indexes and foreign keys look at all rows, and those are of different times: first every change of the time of the
     copy must be there. Where one is refused all the same, the changes since are waited for.
+
+    Args:
+        one: the move.
+        look: plans what the other side needs.
+        tell: told of each step that was made.
+        see: asked once a second while changes are waited for; raises if they will not come.
 
     Raises:
         SchemaMoveError: a rule is refused again and again, or something is in the way.
@@ -84,7 +92,7 @@ async def complete(one: Moving, look: Look, tell: Tell) -> None:
     """
     async with opened_move(one) as (_, link):
         for last in range(TRIES - 1, -1, -1):
-            await catch_up(link, one.ends.home)
+            await _catch_up(link, one.ends.home, see)
             try:
                 await asyncio.to_thread(_after, one.ends, look, tell)
             except SchemaMoveError as error:
@@ -94,20 +102,15 @@ async def complete(one: Moving, look: Look, tell: Tell) -> None:
                 return
 
 
-async def catch_up(link: MoveLink, side: str, *, seconds: float | None = None) -> bool:
-    """Wait until every change is applied that was captured on a side up to now; false: the time was over.
-
-    Raises:
-        SwitchError: the other side refuses a record.
-
-    """
-    mark, began = await link.highest(side), time.monotonic()
+async def _catch_up(link: MoveLink, side: str, see: See) -> None:
+    """Wait until every change is applied that was captured on a side up to now."""
+    mark, seen = await link.highest(side), time.monotonic()
     while not await link.is_through(side, mark):
         await link.see_that_none_is_refused(side)
-        if seconds is not None and time.monotonic() - began > seconds:
-            return False
+        if time.monotonic() - seen > _SEE_SECONDS:
+            await see()
+            seen = time.monotonic()
         await asyncio.sleep(_POLL_SECONDS)
-    return True
 
 
 def _after(ends: Ends, look: Look, tell: Tell) -> None:
