@@ -114,10 +114,12 @@ async def require_right_side_of(
             return
         try:
             await require_right_side(target.reverse, entities, what, despite=despite)
-            serving = [one for entity in entities if (one := await target.reverse.serving(entity)) is not None]
+            if not despite:
+                return
+            seen = [await target.reverse.serving(entity, fresh=False) for entity in entities]
         except TargetUnavailableError:
             return  # whoever does the work asks again
-    if serving and despite:
+    if serving := [one for one in seen if one is not None]:
         async with opened_source(settings) as source:
             told = ", ".join(entity.name for entity in entities)
             message = f"{what} of {told} although {Link(serving[0].link or '')} serves: {despite}"
@@ -257,9 +259,9 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
     async def compile_(source: Source) -> Plans:
         if isinstance(target, SqlTarget):
             target.source = f"{source.identity.system} {source.identity.started}"
-            target.claim_for(source.identity.system, settings.entities)
             async with opened_source(settings) as connection:
-                await require_no_ring(connection, settings, target)
+                theirs = await _written_at(connection, settings)
+            target.claim_for(source.identity.system, settings.entities, theirs)
         return await source.compile(settings.entities, differs=differs)
 
     async def tasks(source: Source, plans: Plans) -> None:
@@ -322,11 +324,18 @@ async def require_no_ring(source: Connection, settings: Settings, target: Target
         UnsuitableTargetError: it would.
 
     """
-    if not isinstance(target, SqlTarget) or dialect_of(source) is not Dialect.POSTGRESQL:
-        return
-    mine = claims.claim_of(settings.link.tag, "", settings.entities)
+    if isinstance(target, SqlTarget) and (theirs := await _written_at(source, settings)):
+        mine = claims.claim_of(settings.link.tag, "", settings.entities)
+        claims.require_no_ring(theirs, mine, await target.system())
+
+
+async def _written_at(source: Connection, settings: Settings) -> list[claims.Claim]:
+    """Read what other links have noted that they write in the source's database, but for the link's way back."""
+    if dialect_of(source) is not Dialect.POSTGRESQL:
+        return []
     with translated():
-        await claims.require_no_ring(source, mine, await target.system(), settings.link)
+        found = await claims.claims(source)
+    return [one for one in found.values() if one.link != settings.link.reverse]
 
 
 async def tell_failure(source: Source, entity: str, error: SynclineError) -> None:
@@ -385,7 +394,7 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
         plans = await open_plans(settings, source, copying=True)
         identity = await _require_ours(source, target)
         assert isinstance(target, SqlTarget)  # noqa: S101  the settings say so
-        target.claim_for(identity.system, settings.entities)
+        target.claim_for(identity.system, settings.entities, await _written_at(source, settings))
         await target.prepare(settings.entities)
         path = await pin_path(source)
         async with await connect_target(settings.target.url, connect_seconds=wait, statement_seconds=86_400) as there:

@@ -12,7 +12,11 @@ import psycopg
 import pytest
 
 from syncline.engines.postgres.target.target import SqlTarget
+from syncline.errors import LaneLostError
 from syncline.model.entity import ROWS, Entity, Fields
+from syncline.ports import Batch
+from syncline.relay.reader import Reader
+from syncline.testing import FaultyTarget
 from tests import engines
 from tests import relay as relays
 from tests.acceptance.values import TYPES, random_pair
@@ -158,6 +162,54 @@ async def test_a_late_delete_takes_no_newer_child_along(relay: Rows) -> None:
         relay.there.rollback()
         relay.there.autocommit = True
         await settled(relay)
+
+
+async def test_after_an_unknown_outcome_nothing_goes_under_the_same_epochs(relay: Rows) -> None:
+    """Whatever the target itself remembers."""
+    target, sent = FaultyTarget(relay.target), []
+
+    async def lose_the_first(batch: Batch) -> None:
+        sent.append(dict(batch.lanes))
+        if len(sent) == 1:
+            raise LaneLostError("the connection ended", lanes=batch.lanes, unknown=True)
+
+    target.before_apply = lose_the_first
+    async with relay.worker(target=target):
+        relay.sql("INSERT INTO parent VALUES (1, 'a')")
+        await settled(relay)
+    ((lane, epoch),) = sent[0].items()
+    assert len(sent) > 1
+    assert all(lanes[lane] > epoch for lanes in sent[1:])
+
+
+async def test_lanes_that_are_given_up_while_marks_are_read_are_not_written_under(
+    relay: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, given_up, read = FaultyTarget(relay.target), {}, Reader._read
+
+    async def outranked(self: Reader, *arguments: Any, **options: Any) -> Any:
+        marks, states = await read(self, *arguments, **options)
+        if marks and not given_up:
+            given_up.update({mark[1]: self._leases.held[mark[1]] for mark in marks})
+            self._leases.outrank(given_up)
+        return marks, states
+
+    monkeypatch.setattr(Reader, "_read", outranked)
+    async with relay.worker(target=target):
+        relay.sql("INSERT INTO parent VALUES (1, 'a')")
+        await settled(relay)
+    assert given_up
+    assert all(batch.lanes[lane] > epoch for batch in target.writes for lane, epoch in given_up.items())
+
+
+async def test_a_target_that_is_away_at_the_start_is_waited_for_by_a_worker_that_is_there(relay: Rows) -> None:
+    """The source is well: the worker is known there, and says whose fault it is."""
+    away = SqlTarget("postgresql://127.0.0.1:1/nowhere", timeout_seconds=1)
+    async with relay.worker(target=away, ready=False):
+        await until(lambda: relay.value("SELECT count(*) FROM syncline.worker") == 1, what="it is noted")
+        await until(lambda: relay.seen.outages, what="it says what is away")
+    assert {side for side, _ in relay.seen.outages} == {"target"}
+    await away.close()
 
 
 async def test_a_random_history_with_killed_sessions_ends_equal(relay: Rows) -> None:

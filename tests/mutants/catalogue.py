@@ -2391,7 +2391,13 @@ MUTANTS: Sequence[Mutant] = (
                 "pass",
             )
         ],
-        [f"{SQL_RELAY}::test_a_random_history_with_killed_sessions_ends_equal"],
+        [f"{SQL_RELAY}::test_after_an_unknown_outcome_nothing_goes_under_the_same_epochs"],
+    ),
+    Mutant(
+        "lanes-given-up-while-reading",
+        "a batch goes under an epoch that was given up while its marks were read",
+        [Swap(f"{RELAY}/reader.py", "Reader.next", "self._leases.held != held", "False")],
+        [f"{SQL_RELAY}::test_lanes_that_are_given_up_while_marks_are_read_are_not_written_under"],
     ),
     Mutant(
         "sql-parked-at-once",
@@ -3179,7 +3185,7 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "move-halts-whole",
-        "a table that cannot follow an alteration holds up the others",
+        "changes of a table that has stopped are not held",
         [Swap(f"{MOVING}/holding.py", "hold", '"hold" if held else "let_go"', '"let_go"')],
         [
             f"{TESTS}/test_split_move_altered.py::test_a_column_that_was_dropped_and_added_anew_stops_its_table_and_empties_nothing"

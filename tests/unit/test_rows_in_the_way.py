@@ -46,7 +46,7 @@ class Scene:
         assert within.total_seconds() == STUCK_SECONDS
         return {entity for entity, ended in self.copied.items() if ended > self.now - STUCK_SECONDS}
 
-    async def read(self, *_: object) -> Any:
+    async def read(self, *_: object, **_options: object) -> Any:
         self.reads += 1
         return SimpleNamespace(present=lambda _: [])
 

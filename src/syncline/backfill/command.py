@@ -121,7 +121,9 @@ async def cancel(runner: Runner, plans: Sequence[Plan]) -> list[Task]:
     """Drop what earlier commands asked for and is not finished, and what waits because the link's way back serves."""
     dropped = []
     for plan in plans:
-        held = runner.reverse is not None and await runner.reverse.serving(plan.entity) is not None
+        held = False
+        with contextlib.suppress(TargetUnavailableError):  # what was asked for is dropped whether it answers or not
+            held = runner.reverse is not None and await runner.reverse.serving(plan.entity) is not None
         tasks = await runner.tasks.find(entity=plan.id) if held else await unfinished(runner, plan)
         dropped += [task for task in tasks if await runner.tasks.cancel(task.id)]
     return dropped

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from syncline.errors import SourceError, SynclineError, TableLockedError
 from syncline.model.canonical import differences
 from syncline.model.mark import Hint
 from syncline.ports import Absence, Batch, Conflict, Document, Plan, Rejection, Source, Target
+from syncline.relay.rows import Rows, read_rows
 from syncline.relay.rows_in_the_way import RowsInTheWay, Verdict
 
 PATIENCE = 3
@@ -26,8 +25,6 @@ FIRST_PAUSE, MOST_PAUSE = 0.02, 1.0
 """Seconds until a record that waits is tried again: the first times, and after many."""
 SHOWN = 200
 """Characters of a value in a message."""
-CHUNK = 1000
-"""Rows of holders that are read at a time."""
 
 
 class Conflicts:
@@ -191,7 +188,7 @@ class Conflicts:
         """Say, for each, that the holder has the value in the source too; holders that have not are marked."""
         key_text = plan.projection.codec.key_text
         keys = [None if holder is None else key_text(holder["_id"]) for holder in holders]
-        rows = await self._rows(plan, [key for key in dict.fromkeys(keys) if key is not None])
+        rows = await read_rows(self._source, plan, [key for key in dict.fromkeys(keys) if key is not None])
         verdicts: list[Rejection | None] = []
         outdated: dict[str, None] = {}
         for conflict, holder, key in zip(conflicts, holders, keys, strict=True):
@@ -200,7 +197,7 @@ class Conflicts:
                 why = _rejection(plan, conflict, repr(holder["_id"]), "which is not a record of this entity")
             elif holder is not None and key is not None and key in rows.unreadable:
                 why = _rejection(plan, conflict, key, "whose row cannot be read")
-            elif holder is not None and key is not None and rows.have(key, holder, conflict.value):
+            elif holder is not None and key is not None and _have(rows, key, holder, conflict.value):
                 why = _rejection(plan, conflict, key, "in the source too")
             elif key is not None and holder is not None:
                 if not self._is_refused(plan, holder):
@@ -212,49 +209,12 @@ class Conflicts:
             await self._source.marks.add(plan.id, list(outdated), Hint.REPAIR)
         return verdicts
 
-    async def _rows(self, plan: Plan, keys: Sequence[str]) -> _Rows:
-        """Read the rows as they are now; if that fails, one by one, to see which one cannot be read."""
-        rows = _Rows()
-        for start in range(0, len(keys), CHUNK):
-            chunk = keys[start : start + CHUNK]
-            try:
-                await self._read(plan, chunk, rows)
-            except Exception as error:
-                if isinstance(error, SynclineError) and (error.retryable or isinstance(error, TableLockedError)):
-                    raise
-                for key in chunk:
-                    await self._read_one(plan, key, rows)
-        return rows
 
-    async def _read_one(self, plan: Plan, key: str, rows: _Rows) -> None:
-        try:
-            await self._read(plan, [key], rows, apart=True)
-        except SourceError as error:
-            if error.retryable or isinstance(error, TableLockedError):
-                raise
-            (rows.impossible if error.unsayable else rows.unreadable).add(key)
-        except Exception:  # noqa: BLE001  its row is there, and the mapping stumbles over it
-            rows.unreadable.add(key)
-
-    async def _read(self, plan: Plan, keys: Sequence[str], rows: _Rows, *, apart: bool = False) -> None:
-        states = await self._source.records.read(plan, keys, apart=apart)
-        rows.bodies |= {state.key: {"_originalId": state.key, **state.body} for state in states.present(0)}
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Records as the source has them."""
-
-    bodies: dict[str, Document] = field(default_factory=dict)
-    unreadable: set[str] = field(default_factory=set)
-    impossible: set[str] = field(default_factory=set)
-    """Keys that the source's encoding has no bytes for."""
-
-    def have(self, key: str, holder: Document, paths: Iterable[str]) -> bool:
-        """Tell whether a record is there, and in these fields what its document is."""
-        row = self.bodies.get(key)
-        # Its fields, not the value: the index of an array has a key for each element.
-        return row is not None and not any(differences({"": _at(row, path)}, {"": _at(holder, path)}) for path in paths)
+def _have(rows: Rows, key: str, holder: Document, paths: Iterable[str]) -> bool:
+    """Tell whether a record is there, and in these fields what its document is."""
+    row = rows.bodies.get(key)
+    # Its fields, not the value: the index of an array has a key for each element.
+    return row is not None and not any(differences({"": _at(row, path)}, {"": _at(holder, path)}) for path in paths)
 
 
 def _stuck(plan: Plan, conflict: Conflict, holder: Document | None) -> Rejection:

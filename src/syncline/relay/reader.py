@@ -127,6 +127,8 @@ class Reader:
             full = len(marks) == size
             self._adapt(full=full)
             self._cursor = marks[-1][0] if full else self._start
+            if self._leases.held != held:  # given up while marks were read: those wait for a new epoch
+                marks = [mark for mark in marks if self._leases.held.get(mark[1]) == held[mark[1]]]
             work = self._take(marks, held, number, started, admission)
         finally:
             if self.under_way.read() or self._joined:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from syncline.errors import SourceError, TableLockedError
 from syncline.model.entity import TableName
 from syncline.model.mark import Hint
 from syncline.ports import Conflict, Plan, Rejection, Reverse, Source
+from syncline.relay.rows import read_rows
 
 CODES = {"value": "unique_value", "parent": "foreign_key", "child": "foreign_key"}
 SAYS = {
@@ -24,8 +24,6 @@ MARKED_SECONDS = 10.0
 PARKED_SECONDS = 120.0
 """So long one that was parked is not marked: longer than anybody waits, or two could wake each other for ever."""
 MOST = 100_000
-CHUNK = 1000
-"""Rows that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +95,9 @@ class RowsInTheWay:
         self.left_alone[record] = time.monotonic() + seconds
 
     async def _rows(self, plan: Plan, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Read records as they are now; where that fails, one by one: ``{}`` for one that cannot be read."""
-        found: dict[str, Mapping[str, Any]] = {}
-        for start in range(0, len(keys), CHUNK):
-            chunk = keys[start : start + CHUNK]
-            try:
-                states = await self._source.records.read(plan, chunk)
-            except SourceError as error:
-                if error.retryable or isinstance(error, TableLockedError):
-                    raise
-                if len(chunk) == 1:
-                    return {chunk[0]: {}}
-                for key in chunk:
-                    found |= await self._rows(plan, [key])
-            else:
-                found |= {state.key: state.body for state in states.present(0)}
-        return found
+        """Read records as they are now: ``{}`` for one that cannot be read."""
+        rows = await read_rows(self._source, plan, keys)
+        return {**rows.bodies, **{key: {} for key in rows.unreadable | rows.impossible}}
 
 
 def _verdict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -32,11 +32,15 @@ class Claim:
     @property
     def owner(self) -> str:
         """Name the link."""
-        return f"{Link('' if self.link == Link().tag else self.link)} of the source {self.system}"
+        return f"{_link(self.link)} of the source {self.system}"
 
     def is_of(self, other: Claim) -> bool:
         """Tell whether both are of one link."""
         return self.link == other.link and same_system(self.system, other.system)
+
+
+def _link(tag: str) -> Link:
+    return Link("" if tag == Link().tag else tag)
 
 
 def claim_of(link: str, system: str, entities: Sequence[Entity]) -> Claim:
@@ -107,29 +111,28 @@ async def take(connection: Connection, mine: Claim, schema: str) -> None:
             await connection.execute(_block("take", schema), values)
 
 
-async def require_no_ring(source: Connection, mine: Claim, target: str, link: Link) -> None:
+def require_no_ring(theirs: Iterable[Claim], mine: Claim, target: str) -> None:
     """See that what goes to a table does not come back to where it is read, by a link that is not the way back.
 
     Args:
-        source: where this link reads: there the other one has noted what it writes.
+        theirs: what other links have noted in the source's database that they write there, but for the way back.
         mine: what this link is going to write.
         target: cluster and database.
-        link: this one.
 
     Raises:
         UnsuitableTargetError: it does.
 
     """
-    for theirs in (await claims(source)).values():
-        if theirs.link == link.reverse or not same_system(theirs.system, target):
+    for other in theirs:
+        if not same_system(other.system, target):
             continue
         for there, here in mine.tables.items():
-            if theirs.tables.get(here) == there:
+            if other.tables.get(here) == there:
                 raise UnsuitableTargetError(
-                    f"what {link} writes to {there} comes back to {here}, its source, by {theirs.owner}: a change "
-                    "would go round for ever",
+                    f"what {_link(mine.link)} writes to {there} comes back to {here}, its source, by {other.owner}: a "
+                    "change would go round for ever",
                     hint="if it is the way back of that link, put both into one file, and say so: reverse_of = "
-                    f'"{theirs.link}"',
+                    f'"{other.link}"',
                 )
 
 

@@ -95,6 +95,8 @@ class SqlTarget:
         self.reverse: Reverse | None = SqlReverse(self.ask, link)
         self.claim: Claim | None = None
         """What is to be noted as this link's; ``None``: nothing is known of its source."""
+        self._written_at_source: tuple[Claim, ...] = ()
+        """What others write there."""
         self._schema, self._link = schema, link
         self.source = ""
         """Which database of which running server the source is, until it is known to be another one."""
@@ -113,6 +115,8 @@ class SqlTarget:
                 self._catalog = await catalog(connection, [TableName.parse(one.collection) for one in entities])
                 self._tables.update(await suitability.described(connection, entities))
                 if self.claim is not None:
+                    if self._written_at_source:
+                        claims.require_no_ring(self._written_at_source, self.claim, await _system(connection))
                     await claims.take(connection, self.claim, self._schema)
         self._entities = tuple(entities)
 
@@ -127,14 +131,16 @@ class SqlTarget:
                     mine = claims.claim_of(self._link, system, entities)
                     await claims.require_free(connection, mine, self._schema)
 
-    def claim_for(self, system: str, entities: Sequence[Entity]) -> None:
-        """Say which source's tables these are to be: ``prepare`` notes it."""
+    def claim_for(self, system: str, entities: Sequence[Entity], written_there: Sequence[Claim] = ()) -> None:
+        """Say which source's tables these are to be, and what other links write there: ``prepare`` looks, and notes."""
         self.claim = claims.claim_of(self._link, system, entities)
+        self._written_at_source = tuple(written_there)
 
     async def system(self) -> str:
         """Say which cluster and database this is, in the words of a source."""
-        (found,) = await self.ask(blocks("tables.sql", "syncline.engines.postgres.target")["system"], {})
-        return str(found["system"]).partition(" ")[0]
+        async with self._session() as connection:
+            with translated():
+                return await _system(connection)
 
     async def release(self) -> None:
         """Forget which tables were this link's: others may write them."""
@@ -445,6 +451,12 @@ class SqlTarget:
             if not is_over(connection):
                 return connection
         return await connect(self._url, connect_seconds=self._connect_seconds, statement_seconds=self.timeout_seconds)
+
+
+async def _system(connection: Connection) -> str:
+    statement = blocks("tables.sql", "syncline.engines.postgres.target")["system"]
+    ((found,),) = await (await connection.execute(statement)).fetchall()
+    return str(found).partition(" ")[0]
 
 
 def _conflict(refusal: Refusal) -> Conflict:
