@@ -40,6 +40,7 @@ async def run_workers(
 
     Raises:
         SynclineError: the only link's worker has ended. Of several it is logged, and tried again: the others go on.
+        Exception: what other work of the process has ended with.
 
     """
     workers = _Workers()
@@ -58,14 +59,17 @@ async def run_workers(
     try:
         if len(links) == 1:
             await workers.run(*links[0])
-            return
-        async with Group() as group:
-            for settings, observer in links:
-                group.create_task(workers.keep_running(settings, observer))
+        else:
+            async with Group() as group:
+                for settings, observer in links:
+                    group.create_task(workers.keep_running(settings, observer))
     finally:
         await end(*others, seconds=OTHERS_SECONDS)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+    for one in others:
+        if one.done() and not one.cancelled():
+            one.result()
 
 
 class _Workers:

@@ -109,13 +109,30 @@ def test_a_column_that_comes_while_one_of_its_name_goes_is_seen_first(
 def test_what_was_altered_while_the_other_side_served_is_not_followed_afterwards(move: Looked) -> None:
     """It came from there, or is nobody's wish: its tables are read anew when a side serves again."""
     move.there.execute("UPDATE syncline_gate.gate SET opened = 7, opened_at = now()")
-    move.here.execute("ALTER TABLE carriers DROP COLUMN x; ALTER TABLE log ADD COLUMN more int")
+    move.here.execute("ALTER TABLE carriers DROP COLUMN x")
     move.here.execute("UPDATE syncline_gate.gate SET opened = 8, opened_at = now()")
     assert (move.turn(), move.turn()) == ([], [])
     assert move.value("SELECT count(x) FROM carriers", there=True) == 5
     move.here.execute("ALTER TABLE carriers DROP COLUMN kept")
     assert len(move.turn()) == 1
     assert move.value("SELECT count(*) FROM pg_attribute WHERE attname = 'kept'", there=True) == 0
+
+
+def test_a_column_that_came_between_an_opening_and_the_first_look_is_followed(move: Looked) -> None:
+    """The other side lacks it: it is not what the tables were, though nobody has seen them without it."""
+    move.there.execute("UPDATE syncline_gate.gate SET opened = 7, opened_at = now()")
+    move.here.execute("UPDATE syncline_gate.gate SET opened = 8, opened_at = now()")
+    move.here.execute("ALTER TABLE log ADD COLUMN more int")
+    assert move.turn() == []
+    assert "public.log was altered, and is over there" in move.turn()[0]
+    assert move.value("SELECT count(more) FROM log", there=True) == 0
+
+
+def test_what_is_in_the_way_of_one_table_does_not_keep_another_from_being_followed(move: Looked) -> None:
+    (move.folder / "syncline.toml").write_text(FILE.replace('"log"', '"log", "later"'))
+    move.here.execute("CREATE TABLE later (id int)")  # no key: a move of it would be refused
+    move.here.execute("ALTER TABLE carriers ADD COLUMN more int")
+    assert "public.carriers was altered, and is over there" in move.turn()[0]
 
 
 def test_what_stopped_a_table_stays_when_its_side_serves_again(move: Looked) -> None:

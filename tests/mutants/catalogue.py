@@ -3150,8 +3150,16 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "move-alterations-unseen",
         "what is altered while a move lasts is left out over there",
-        [Swap(f"{MOVING}/altering.py", "Watcher.turn", "if before != self._seen: ...", "if False: ...")],
+        [Swap(f"{MOVING}/altering.py", "Watcher.turn", "before != self._seen", "False")],
         [f"{TESTS}/test_split_move_altered.py::test_what_depends_on_a_dropped_column_over_there_is_not_taken_along"],
+    ),
+    Mutant(
+        "move-column-after-an-opening",
+        "a column that came between an opening and the first look is taken for what the table was",
+        [Swap(f"{MOVING}/altering.py", "Watcher._is_of_now", "_shared(one, others.get(one.table.quoted))", "one")],
+        [
+            f"{TESTS}/test_split_move_altered.py::test_a_column_that_came_between_an_opening_and_the_first_look_is_followed"
+        ],
     ),
     Mutant(
         "move-switches-what-is-not-captured",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from syncline.split.switching.finishing import Outcome
 
 LOOK_SECONDS = 2.0
-"""How often it is looked whether the move was finished, or given up."""
+"""Between looks at a move whose journal is gone, though it was neither finished nor given up."""
 
 
 def follow(
@@ -55,22 +55,19 @@ def follow(
 async def _follow(one: Moving, log: LogSettings, look: Look) -> None:
     from syncline.running import run_workers
     from syncline.split.moving.move import opened_move
+    from syncline.split.moving.noting import is_over
     from syncline.split.switching.takeover import watch
 
     async def finish() -> None:
+        """Bring switches to their end, until the move is over: the workers end with it."""
         async with opened_move(one, look) as (move, _):
             await watch(move, told=_tell)
-
-    async def end() -> None:
-        from syncline.split.moving.noting import is_over
-
-        over = False
-        while not over:
-            await asyncio.sleep(LOOK_SECONDS)
-            over = await asyncio.to_thread(is_over, one.ends)
+            while not await asyncio.to_thread(is_over, one.ends):
+                await asyncio.sleep(LOOK_SECONDS)
+                await watch(move, told=_tell)
 
     links = [(replace(way, log=log), None) for way in (one.ways.there, one.ways.back)]
-    await run_workers(links, asked=arm, beside=[finish, end])
+    await run_workers(links, asked=arm, beside=[finish])
 
 
 def _tell(found: Outcome | Exception) -> None:
@@ -78,7 +75,9 @@ def _tell(found: Outcome | Exception) -> None:
 
     log = structlog.get_logger("syncline")
     if isinstance(found, Exception):
-        log.warning("a switch was left in the middle, and could not be finished yet", error=_first_line(found))
+        log.warning(
+            "the sides of the move could not be looked at, or a switch not be finished, yet", error=_first_line(found)
+        )
     elif found.pending:
         log.warning("the way back of a switch waits", serving=found.serving, why=found.pending)
     else:

@@ -7,6 +7,7 @@ What cannot be followed stops the move of that table, with the reason.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,8 @@ from syncline.split.schema.definitions import Definition, read_definitions
 from syncline.split.schema.target import target_sql
 from syncline.split.schema.things import Phase
 
+AGAIN_SECONDS = 5.0
+"""Between tries of what was refused."""
 _WITH_TABLES = frozenset(("schema", "extension", "collation", "type", "domain", "sequence", "function", "procedure"))
 """What is made with an alteration; tables that came after the copy do not move."""
 _THERE = ("42701", "42710", "42P07", "42P16", "42723")
@@ -51,7 +54,9 @@ class Watcher:
     _seen: str = field(default="", init=False)
     _prepared: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
-    """Something is to be tried again at the next turn, though nothing is altered by then."""
+    """Something is to be tried again, though nothing is altered by then."""
+    _again_at: float = field(default=0.0, init=False)
+    """When: each try of a refused statement makes a plan, and asks for a lock that everybody waits behind."""
 
     def turn(
         self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], home: psycopg.Connection[Any]
@@ -77,8 +82,8 @@ class Watcher:
         if not self._is_of_now(here, there, watched, known, now):
             return
         before = digest(here, sorted({*known, *now}))
-        if before != self._seen:
-            self._refused = False
+        if before != self._seen and not (self._refused and time.monotonic() < self._again_at):
+            self._refused, self._again_at = False, 0.0
             yield from self._followed(here, there, watched, known, now)
             self._seen = "" if self._refused else before
         for one in (known := watched.all()).values():
@@ -98,7 +103,13 @@ class Watcher:
         mine, theirs = (opened_by(side, self.one.ends.database) for side in (here, there))
         if known and theirs <= watched.since():
             return True
-        definitions = read_definitions(here, known or now, quoting=across_releases(here, there))
+        quoting = across_releases(here, there)
+        theirs_of = read_definitions(there, family(there, self.one.tables), quoting=quoting).values()
+        others = {one.table.quoted: one for one in theirs_of}
+        definitions = {
+            oid: _shared(one, others.get(one.table.quoted))
+            for oid, one in read_definitions(here, known or now, quoting=quoting).items()
+        }
         if not known:
             watched.begin(definitions)
         watched.renew(definitions, mine)
@@ -136,7 +147,6 @@ class Watcher:
                     self._hold(here, watched, known, one, held=True)
                     yield f"the move of {change.table} stops: {'; '.join(change.stop)}"
                 continue
-            self._prepare(here, there, known)
             yield from self._altered(here, there, watched, known, oid, change, definition)
 
     def _altered(
@@ -159,9 +169,10 @@ class Watcher:
                 self._refused = True
                 return
         try:
+            self._prepare(here, there)
             _alter(there, before)
         except SchemaMoveError as error:
-            self._refused = True
+            self._refused, self._again_at = True, time.monotonic() + AGAIN_SECONDS
             if watched.stop(oid, [error.message]):
                 self._hold(here, watched, known, one, held=True)
                 yield f"the move of {change.table} stops: {error.message}"
@@ -185,15 +196,15 @@ class Watcher:
                     self._hold(here, watched, known, one, held=True)
                     yield f"the move of {parent} stops: {why}"
 
-    def _prepare(
-        self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], known: Mapping[int, Known]
-    ) -> None:
-        """Make what came with the alteration: types, sequences, functions. On the way home everything is there."""
+    def _prepare(self, here: psycopg.Connection[Any], there: psycopg.Connection[Any]) -> None:
+        """Make what came with the alteration: types, sequences, functions. On the way home everything is there.
+
+        What is in the way of other tables is no matter here; what this one needs and lacks is refused by its ALTER.
+        """
         if self.side == self.one.ends.home:
             plan = self.look(here, there)
-            tables = frozenset(one.definition.table.quoted for one in known.values())
             steps = tuple(step for step in plan.steps if step.kind in _WITH_TABLES)  # a new table would stay empty
-            carry_out(replace(plan, steps=steps), there, Phase.BEFORE, rows=True, altered=tables)
+            carry_out(replace(plan, steps=steps, notices=()), there, Phase.BEFORE, rows=True)
 
     @property
     def _way(self) -> Link:
@@ -227,11 +238,18 @@ class Watcher:
 
     def _made(self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], watched: Watched) -> Iterator[str]:
         """Make what looks at all rows, when the changes of before are there."""
+        failed = None
         for oid, one in watched.all().items():
             if one.pending and self._is_through(here, one.mark):
-                _alter(there, one.pending)
+                try:
+                    _alter(there, one.pending)
+                except SchemaMoveError as error:
+                    failed = failed or error  # the other tables have theirs
+                    continue
                 watched.made(oid)
                 yield f"{one.definition.table.quoted}: {'; '.join(one.pending)}"
+        if failed:
+            raise failed
 
     def _highest(self, here: psycopg.Connection[Any]) -> int:
         row = here.execute(self._sql("highest"), prepare=False).fetchone()
@@ -244,6 +262,16 @@ class Watcher:
     def _sql(self, block: str) -> str:
         with entered(self._way):
             return blocks("link.sql", PACKAGE)[block]
+
+
+def _shared(now: Definition, there: Definition | None) -> Definition:
+    """Leave out of a table what the other side lacks: it came since this one was opened, and is yet to be followed."""
+    if there is None:
+        return now
+    types = {one.name: one.type for one in there.table.columns}
+    columns = tuple(replace(one, type=types[one.name]) for one in now.table.columns if one.name in types)
+    # Whether it was rewritten is not known then: without its file, a default of a row's own stops the table.
+    return now if columns == now.table.columns else replace(now, table=replace(now.table, columns=columns, file=None))
 
 
 def _alter(there: psycopg.Connection[Any], statements: Sequence[str]) -> None:

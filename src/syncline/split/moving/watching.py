@@ -11,7 +11,7 @@ import psycopg
 
 from syncline.errors import SchemaMoveError, SynclineError
 from syncline.postgres.sql import blocks
-from syncline.split.moving.altering import Watcher
+from syncline.split.moving.altering import AGAIN_SECONDS, Watcher
 from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.watched import Watched
@@ -80,7 +80,7 @@ def _run(one: Moving, look: Look, tell: Tell, stop: threading.Event) -> None:
             if error.message != said:
                 said = error.message
                 tell(f"a schema change could not be followed yet: {said}")
-        stop.wait(EVERY_SECONDS)
+        stop.wait(AGAIN_SECONDS if said else EVERY_SECONDS)
 
 
 def _turns(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
+from syncline.errors import NotMovingError
 from syncline.split.switching.coordinator import PAUSE
 from syncline.split.switching.finishing import Outcome, finish
 from syncline.split.switching.move import Move
@@ -17,7 +18,9 @@ async def watch(
     pause: timedelta = PAUSE,
     told: Callable[[Outcome | Exception], None] | None = None,
 ) -> None:
-    """Look again and again whether a switch was left half-way; finish it when the lease is free. Ends when cancelled.
+    """Look again and again whether a switch was left half-way; finish it when the lease is free.
+
+    It ends when it is cancelled, and when there is no such move any more.
 
     Args:
         move: the move.
@@ -37,6 +40,8 @@ async def watch(
             if state.journal.leased:
                 continue
             found: Outcome | Exception = await finish(move, pause=pause, give_up=move.journal.lease)
+        except NotMovingError:
+            return
         except Exception as error:  # noqa: BLE001  told; whatever it was, the next look may find it gone
             found = error
         said = (found.pending or "") if isinstance(found, Outcome) else str(found)
