@@ -14,7 +14,8 @@ from syncline.engines.postgres.marks import PostgresMarks
 from syncline.engines.postgres.records import PostgresRecords
 from syncline.model.entity import Computed, Fields, Index
 from syncline.ports import Conflict
-from syncline.relay.conflicts import CHUNK, PATIENCE, Conflicts
+from syncline.relay.conflicts import PATIENCE, Conflicts
+from syncline.relay.rows import CHUNK
 from tests.relay import entity, relayed
 
 PERSON = entity("person", indexes=(Index((("email", 1),), unique=True),))
