@@ -378,6 +378,10 @@ class UnknownOutcomeError(SwitchError):
     """The connection was lost while the transaction was being committed: it may be written, or not."""
 
 
+class PhaseError(SynclineError):
+    """A collection's phase of the migration does not allow this."""
+
+
 class EngineError(SynclineError):
     """An embedded database engine could not be provided or started."""
 
