@@ -25,12 +25,25 @@ def decimals(given: tuple[int, int, bool]) -> Value:
     return 0x13, struct.pack("<QQ", coefficient & (2**64 - 1), high)
 
 
+ODD_DECIMALS = (
+    ("0000", "00fc"),
+    ("0100", "007c"),
+    ("0100", "00fc"),
+    ("0000", "00fe"),
+    ("0000", "ff77"),
+    ("0000", "ff5f"),
+    ("0100", "0078"),
+    ("0000", "40b0"),
+)
+"""First and last bytes of those that are equal to others, or are no canonical numbers: NaN with a sign or more, zeros, infinities."""
 DECIMALS = st.one_of(
     st.tuples(st.integers(0, 10**34 - 1), st.integers(-6176, 6111), st.booleans()).map(decimals),
     st.tuples(st.integers(0, 2000), st.integers(-4, 3), st.booleans()).map(decimals),
     st.sampled_from(
         [(0x13, Decimal128(words).bid) for words in ("NaN", "Infinity", "-Infinity", "-NaN", "sNaN", "1E+6111")]
     ),
+    st.sampled_from([(0x13, bytes.fromhex(low) + bytes(12) + bytes.fromhex(high)) for low, high in ODD_DECIMALS]),
+    st.binary(min_size=16, max_size=16).map(lambda raw: (0x13, raw)),
 )
 SMALL = st.integers(-3, 3)
 DATES = (0, 86_400_000, -62135596800000, 253402300799999, 253402300800000, 2**63 - 1, -(2**63))
@@ -64,6 +77,10 @@ LEAVES = (
     INT64.map(int64),
     SMALL.map(int64),
     DOUBLES.map(double),
+    st.binary(min_size=8, max_size=8).map(lambda raw: (0x01, raw)),
+    st.sampled_from(("000000000000f8ff", "010000000000f07f", "0000000000000080")).map(
+        lambda raw: (0x01, bytes.fromhex(raw))
+    ),
     DECIMALS,
     st.text(max_size=6).map(text),
     INT64.map(lambda millis: (0x09, struct.pack("<q", millis))),

@@ -67,6 +67,7 @@ async def stored(tables: DocumentTables, url: str, given: list[bytes]) -> list[b
         await tables.write(connection, rows)
     async with await connected(url) as connection:
         await connection.execute("SET timezone = 'Asia/Kolkata'; SET datestyle = 'German'; SET bytea_output = 'escape'")
+        await connection.execute("SET extra_float_digits = -3")
         keys = [one[0][0][0] for one in rows]
         found = await tables.read(connection, keys)
         return [tables.mapping.document(found[key]) for key in keys]

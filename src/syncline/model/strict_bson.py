@@ -31,7 +31,7 @@ _FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 
 """Sizes by type."""
 _SIZED = {0x02: 4, 0x03: 0, 0x04: 0, 0x05: 5, 0x0C: 16, 0x0D: 4, 0x0E: 4, 0x0F: 0}
 """Bytes besides those that the length in front counts."""
-_TEXT, DOCUMENT, _ARRAY, _BINARY, _REGEX, SYMBOL = 0x02, 0x03, 0x04, 0x05, 0x0B, 0x0E
+_TEXT, DOCUMENT, ARRAY, _BINARY, _REGEX, SYMBOL = 0x02, 0x03, 0x04, 0x05, 0x0B, 0x0E
 UNDEFINED = 0x06
 _ODD = {UNDEFINED: "undefined", 0x0C: "a pointer", 0x0D: "code", SYMBOL: "a symbol", 0x0F: "code with scope"}
 
@@ -128,7 +128,7 @@ def _element(name: str, value: Any) -> bytes:
         case Mapping():
             return bytes([DOCUMENT]) + head + encoded(value)
         case list() | tuple():
-            return bytes([_ARRAY]) + head + encoded({str(place): one for place, one in enumerate(value)})
+            return bytes([ARRAY]) + head + encoded({str(place): one for place, one in enumerate(value)})
     return bson.encode({name: value}, codec_options=PLAIN)[4:-1]
 
 
@@ -190,7 +190,7 @@ def _value(tag: int, payload: bytes, codec: Codec) -> Any:
         return Odd(_ODD[tag], tag, payload)
     if tag == DOCUMENT:
         return _fields(payload, codec)
-    if tag == _ARRAY:
+    if tag == ARRAY:
         return _array(payload, codec)
     for one in (codec, AS_STORED):
         try:
@@ -205,7 +205,7 @@ def _value(tag: int, payload: bytes, codec: Codec) -> Any:
 def _array(payload: bytes, codec: Codec) -> Any:
     found = list(elements(payload))
     if any(name != b"%d" % place for place, (_, name, _) in enumerate(found)):
-        return Odd("an array with other places", _ARRAY, payload)
+        return Odd("an array with other places", ARRAY, payload)
     values = []
     for tag, _, inner in found:
         values.append(_value(tag, inner, codec))  # in a comprehension each level is one frame more

@@ -23,7 +23,7 @@ from bson.objectid import ObjectId
 from bson.regex import Regex
 from bson.timestamp import Timestamp
 
-from syncline.model.strict_bson import Odd, encoded
+from syncline.model.strict_bson import ARRAY, AS_STORED, DOCUMENT, Odd, elements, encoded, value_of
 from syncline.model.values import INT64_MAX, INT64_MIN
 
 ORDER = "$order"
@@ -200,8 +200,13 @@ def _read_binary(found: Mapping[str, Any]) -> bytes:
     return Binary(data, subtype) if subtype else data
 
 
-def _read_stored(found: Mapping[str, Any]) -> Odd:
-    return Odd("as it is stored", found["$bson"]["type"], base64.b64decode(found["$bson"]["base64"]))
+def _read_stored(found: Mapping[str, Any]) -> Any:
+    """Read a value as a document that holds it is read: a column may show it, too, and is compared with it."""
+    tag, payload = found["$bson"]["type"], base64.b64decode(found["$bson"]["base64"])
+    alone = (len(payload) + 7).to_bytes(4, "little") + bytes([tag, 0]) + payload + b"\0"
+    if [*elements(alone)] != [(tag, b"", payload)]:
+        raise ValueError(f"no value of the type {tag}")
+    return Odd("as it is stored", tag, payload) if tag in {DOCUMENT, ARRAY} else value_of(tag, payload, AS_STORED)
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {

@@ -10,9 +10,7 @@ from typing import Any
 
 import bson
 
-from syncline.model.strict_bson import AS_STORED, DOCUMENT, Odd, elements, encoded, value_of
-
-ARRAY = 0x04
+from syncline.model.strict_bson import ARRAY, AS_STORED, DOCUMENT, Odd, elements, encoded, value_of
 
 
 def read(document: bytes) -> dict[str, Any] | Odd:

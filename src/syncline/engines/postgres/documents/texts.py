@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -21,12 +22,16 @@ from syncline.model.documents.values import Json
 from syncline.model.values import EPOCH, INFINITY, MINUS_INFINITY
 
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
+_DOUBLE = struct.Struct(">d")
 _NONE: sql.SQL = sql.SQL("{}::text")
 _MILLIS = sql.SQL("(extract(epoch FROM {}) * 1000)::text")
+_BITS = sql.SQL("encode(float8send({}), 'hex')")
 SELECTED: Mapping[str, sql.SQL] = {
     "timestamptz": _MILLIS,
     "date": _MILLIS,
     "bytea": sql.SQL("encode({}, 'hex')"),
+    "double": _BITS,
+    "number": _BITS,
 }
 """How a column is selected as text, by its type; others by ``::text``."""
 
@@ -62,6 +67,11 @@ def _double(value: float) -> str:
         if value > 0
         else "-Infinity"
     )
+
+
+def _bits(text: str) -> float:
+    (value,) = _DOUBLE.unpack(bytes.fromhex(text))
+    return float(value)
 
 
 def _far(value: DatetimeMS) -> str:
@@ -108,8 +118,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "integer": int,
     "bigint": int,
     "long": int,
-    "double": float,
-    "number": float,
+    "double": _bits,
+    "number": _bits,
     "numeric": Decimal,
     "timestamptz": _timestamp,
     "date": _date,
