@@ -1,0 +1,93 @@
+"""In what two answers differ, field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+_MOST = 20
+_LONGEST = 200
+_MISSING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field."""
+
+    path: str
+    """Names with a dot between them, positions in brackets; empty: the answer itself."""
+    truth: str
+    other: str
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.path or 'the answer'}: {self.truth}, the other side: {self.other}"
+
+
+def same(truth: object, other: object) -> bool:
+    """Tell whether two answers say the same: as ``==`` does, but that NaN is NaN, and True is not 1."""
+    return next(_walk("", truth, other), None) is None
+
+
+def differences(truth: object, other: object, hidden: Sequence[str] = ()) -> tuple[Difference, ...]:
+    """List in what two answers differ, at most 20.
+
+    Args:
+        truth: the one answer.
+        other: the other one.
+        hidden: paths whose values are not shown, but their types.
+
+    """
+    return tuple(_shown(*found, hidden) for found in islice(_walk("", truth, other), _MOST))
+
+
+def _walk(path: str, truth: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    truth, other = _plain(truth), _plain(other)
+    if isinstance(truth, Mapping) and isinstance(other, Mapping):
+        for name in {**truth, **other}:
+            inner = f"{path}.{name}" if path else str(name)
+            yield from _walk(inner, truth.get(name, _MISSING), other.get(name, _MISSING))
+    elif isinstance(truth, (list, tuple)) and isinstance(other, (list, tuple)):
+        if len(truth) != len(other):
+            yield path, f"{len(truth)} items", f"{len(other)} items"
+        for place, pair in enumerate(zip(truth, other, strict=False)):
+            yield from _walk(f"{path}[{place}]", *pair)
+    elif not _equal(truth, other):
+        yield path, truth, other
+
+
+def _plain(value: Any) -> Any:
+    """See an object's fields, if it is one of those that have them declared."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+    dump = getattr(value, "model_dump", None)
+    return dump() if callable(dump) and not isinstance(value, Mapping) else value
+
+
+def _equal(truth: Any, other: Any) -> bool:
+    if truth is other:
+        return True
+    if isinstance(truth, bool) != isinstance(other, bool):
+        return False
+    return bool(truth == other) or bool(truth != truth and other != other)  # noqa: PLR0124
+
+
+def _shown(path: str, truth: Any, other: Any, hidden: Sequence[str]) -> Difference:
+    bare = "".join(part.partition("]")[2] if place else part for place, part in enumerate(path.split("[")))
+    if any(bare == one or bare.startswith(f"{one}.") for one in hidden):
+        return Difference(path, _type(truth), _type(other))
+    return Difference(path, _text(truth), _text(other))
+
+
+def _type(value: object) -> str:
+    return "missing" if value is _MISSING else f"({type(value).__name__}, masked)"
+
+
+def _text(value: object) -> str:
+    if value is _MISSING:
+        return "missing"
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"

@@ -1,0 +1,106 @@
+"""What shadow reads came to."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from syncline.phases.shadow.differences import Difference
+from syncline.phases.shadow.rules import Read
+
+
+class Outcome(StrEnum):
+    """Of one shadow read."""
+
+    EQUAL = "equal"
+    CAUGHT_UP = "caught_up"
+    """Different at first; the same when both were read again, or what the truth had said a moment before."""
+    MISMATCH = "mismatch"
+    UNSETTLED = "unsettled"
+    """Different, and a side moved until the last look, or too many waited for theirs: no proof of anything."""
+    ERROR = "error"
+    """The other side could not be read."""
+    TIMEOUT = "timeout"
+    SHED = "shed"
+    """Left out: enough were under way, or the other side is left alone after an error."""
+
+
+COMPARED = frozenset({Outcome.EQUAL, Outcome.CAUGHT_UP, Outcome.MISMATCH})
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Two answers that stay different."""
+
+    read: Read
+    at: datetime
+    differences: tuple[Difference, ...]
+    standing: str | None = None
+    """Which side is newer, where that is known."""
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        what = f"{self.read.collection}.{self.read.method}({self.read.key or ''})"
+        said = "; ".join(str(one) for one in self.differences)
+        return f"{what}: {said}" + (f" ({self.standing})" if self.standing else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of one method of a collection."""
+
+    outcomes: Mapping[Outcome, int]
+
+    @property
+    def compared(self) -> int:
+        """Reads of which both answers are known, and whether they are the same."""
+        return sum(self.outcomes.get(one, 0) for one in COMPARED)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing speaks against the other side: no mismatch, nothing unsettled, no error."""
+        against = (Outcome.MISMATCH, Outcome.UNSETTLED, Outcome.ERROR)
+        return not any(self.outcomes.get(one) for one in against)
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts by collection and method, and the newest mismatches. Any thread may add to it."""
+
+    keep: int = 100
+    mismatches: deque[Mismatch] = field(init=False)
+    _counts: dict[tuple[str, str], Counter[Outcome]] = field(init=False, default_factory=dict)
+    _fresh: Counter[tuple[str, str, Outcome]] = field(init=False, default_factory=Counter)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Begin empty."""
+        self.mismatches = deque(maxlen=self.keep)
+
+    def add(self, read: Read, outcome: Outcome, mismatch: Mismatch | None = None) -> None:
+        """Take one in."""
+        with self._lock:
+            self._counts.setdefault((read.collection, read.method), Counter())[outcome] += 1
+            self._fresh[read.collection, read.method, outcome] += 1
+            if mismatch is not None:
+                self.mismatches.append(mismatch)
+
+    def totals(self) -> dict[tuple[str, str], Totals]:
+        """Give the totals since the beginning, by collection and method."""
+        with self._lock:
+            return {name: Totals(dict(counts)) for name, counts in self._counts.items()}
+
+    def take(self) -> Counter[tuple[str, str, Outcome]]:
+        """Give what was added since the last call, for whoever keeps it; ``give_back`` what could not be kept."""
+        with self._lock:
+            fresh, self._fresh = self._fresh, Counter()
+            return fresh
+
+    def give_back(self, counts: Counter[tuple[str, str, Outcome]]) -> None:
+        """Have counts that were taken given out again."""
+        with self._lock:
+            self._fresh += counts
