@@ -14,7 +14,9 @@ import bson
 import psycopg
 import pytest
 from bson import ObjectId
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import OperationFailure
 
 from syncline.capture.documents import wrap
 from syncline.engines.mongo.marked import MongoMarkedDocuments
@@ -23,11 +25,12 @@ from syncline.engines.postgres.documents.differences import differences
 from syncline.engines.postgres.documents.inspection import look
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.versions import VersionedRows
-from syncline.errors import OtherDeclarationError, SourceError
+from syncline.errors import OtherDeclarationError, PrivilegeError, SourceError, SourceUnavailableError
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.ports.documents import Fate
 from syncline.relay.documents.pump import DocumentPump
 from syncline.relay.documents.recovery import remapped, restored, sweep
+from tests.cases.odd_bson import POINTER, field, insert_stored, int32, sub, symbol, text
 
 TASKS = DocumentMapping(
     Collection(
@@ -485,3 +488,51 @@ async def test_an_empty_text_is_a_key_that_the_sweep_sees(stage):
     rows = VersionedRows(stage.url, [DocumentMapping(Collection("texts", id="text"))])
     stage.opened.append(rows)
     assert [ids async for ids in rows.keys("texts", 1)] == [[""]]
+
+
+ODD_IDS = {
+    "symbol": symbol("red"),
+    "pointer": POINTER,
+    "no UTF-8": text(b"\xff"),
+    "a field twice": sub(field("a", int32(1)), field("a", int32(2))),
+    "code": text("f()", 0x0D),
+}
+
+
+async def test_an_id_that_no_driver_gives_back_is_carried_as_any_other_and_holds_up_nobody(stage, mongo_url, mongo_db):
+    with MongoClient(mongo_url) as client:
+        for number, id_ in enumerate(ODD_IDS.values()):
+            insert_stored(client[mongo_db]["tasks"], field("_id", id_), field("n", int32(number)))
+    await stage.tasks.insert_one({"_id": 1, "title": "a"})
+    assert (await stage.pump().walk()).applied == len(ODD_IDS) + 1
+    assert asked(stage.url, "SELECT n FROM postgres_tasks WHERE n IS NOT NULL ORDER BY n") == [(n,) for n in range(5)]
+    await stage.tasks.update_many({}, {"$inc": {"n": 1}})
+    with psycopg.connect(stage.url) as connection:  # each is refused, raised, and carried then
+        connection.execute("UPDATE syncline_documents.key_version SET version = version + 10 ^ 13, mark = ''")
+    assert (await stage.pump().walk()).raised == len(ODD_IDS) + 1
+    assert (await stage.pump().walk()).applied == len(ODD_IDS) + 1
+    assert await sweep(stage.source, stage.rows(), "tasks") == 0
+    await stage.database["tasks"].delete_many({})
+    assert await sweep(stage.source, stage.rows(), "tasks") == len(ODD_IDS) + 1
+    for _ in range(2):
+        await stage.pump().walk()
+    await stage.require_settled()
+
+
+async def test_a_right_that_is_missing_is_an_error_and_an_outage_is_waited_out(stage, monkeypatch):
+    told = []
+
+    def refused(code):
+        def fail(*_args, **_options):
+            raise OperationFailure("not allowed", code)
+
+        monkeypatch.setattr(AsyncCollection, "find_raw_batches", fail)
+
+    refused(13)
+    with pytest.raises(PrivilegeError, match="not allowed") as error:
+        await stage.pump().run(asyncio.Event())
+    assert "readWrite" in error.value.hint
+    refused(10107)
+    stop = asyncio.Event()
+    await stage.pump(told=lambda one: (told.append(one), len(told) == 2 and stop.set())).run(stop)
+    assert [type(one) for one in told] == [SourceUnavailableError] * 2

@@ -56,8 +56,10 @@ NAMES = {
 }
 """Short names of errors; the others go by their number."""
 
+RIGHTS = frozenset({13, 18, 391})
+"""Errors of privileges and credentials."""
 REFUSALS = {
-    13, 18, 391,  # privileges and credentials
+    *RIGHTS,
     6, 7, 70, 89, 133, 202, 384, 9001,  # a shard or a member that cannot be reached
     189, 10058, 10107, 11602, 13435, 13436,  # no primary here
     91, 279, 11600,  # going down
@@ -249,7 +251,7 @@ def translated() -> Iterator[None]:
     except (ConfigurationError, InvalidName, InvalidOperation) as error:
         raise TargetError(f"MongoDB cannot be used like this: {error}") from error
     except OperationFailure as error:
-        hint = "check user and password in the target's URL" if error.code == 18 else None
+        hint = "check user and password in MongoDB's URL" if error.code == 18 else None
         raise _kind(error)(f"MongoDB refused: {error._message} (code {error.code})", hint=hint) from error  # noqa: SLF001
     except PyMongoError as error:
         raise _kind(error)(f"MongoDB: {_short(error)}") from error

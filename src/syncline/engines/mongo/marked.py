@@ -8,17 +8,19 @@ from types import MappingProxyType
 from typing import Any
 
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteMany, DeleteOne, InsertOne, UpdateMany, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from syncline.capture.documents.field import DELETED, DRAWN, FIELD, FLOOR, MARK, VERSION, drawn, undrawn
+from syncline.capture.documents.field import DELETED, DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn, undrawn
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.obstacles import DUPLICATE
-from syncline.engines.mongo.stored import RAW
+from syncline.engines.mongo.errors import RIGHTS
+from syncline.engines.mongo.stored import RAW, sent
 from syncline.engines.mongo.writes import DURABLE
-from syncline.errors import SourceError, SourceUnavailableError
+from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
 from syncline.model.strict_bson import AS_STORED, decoded, encoded, id_of, spans
 from syncline.ports.documents import MarkedDocument, Outcome
 
@@ -52,8 +54,9 @@ class MongoMarkedDocuments:
         if not low:
             return found
         which = {"_id": {"$in": low}, **_MARKED}
-        await self._collection(collection).update_many({**which, VERSION: {"$lt": FLOOR}}, [{"$set": {FIELD: drawn()}}])
-        again = self._collection(collection).find_raw_batches(which)
+        below = sent({**which, VERSION: {"$lt": FLOOR}})
+        await self._collection(collection).update_many(below, [{"$set": {FIELD: drawn()}}])
+        again = self._collection(collection).find_raw_batches(sent(which))
         read = [one async for batch in again for one in _documents(batch)]
         return [one for one in (*found, *read) if one.version >= FLOOR]
 
@@ -61,9 +64,9 @@ class MongoMarkedDocuments:
         """Give our field to documents of writers who do not know of it."""
         unmarked = self._collection(collection)
         raw = unmarked.with_options(RAW).find({FIELD: None}, {"_id": 1}, hint=UNMARKED["name"]).limit(limit)
-        ids = [one["_id"] for one in await raw.to_list()]
+        ids = [_id_of(bytes(one.raw)) for one in await raw.to_list()]
         if ids:
-            await unmarked.update_many({"_id": {"$in": ids}, FIELD: None}, [{"$set": {FIELD: drawn()}}])
+            await unmarked.update_many(sent({"_id": {"$in": ids}, FIELD: None}), [{"$set": {FIELD: drawn()}}])
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
         """Compare the mark, in the statement that clears it."""
@@ -78,7 +81,7 @@ class MongoMarkedDocuments:
             collection,
             [
                 UpdateOne(
-                    _still(one.document),
+                    sent(_still(one.document)),
                     [{"$set": {VERSION: {"$max": [one.version + 1, DRAWN]}, MARK: ObjectId()}}],
                     hint=_BY_ID,
                 )
@@ -95,12 +98,12 @@ class MongoMarkedDocuments:
     async def bury(self, collection: str, ids: Sequence[Any]) -> int:
         """Insert tombstones for keys that have no document; one that is there, or comes meanwhile, stays."""
         with _translated():
-            found = await self._collection(collection).distinct("_id", {"_id": {"$in": list(ids)}})
+            which = self._collection(collection).with_options(RAW).find(sent({"_id": {"$in": list(ids)}}), {"_id": 1})
             there = {
-                encoded({"": id_}) for id_ in found
-            }  # to Python True is 1; a key that is there otherwise is refused
-            buried = [id_ for id_ in ids if encoded({"": id_}) not in there]
-            gone = [InsertOne({"_id": id_, FIELD: {**undrawn(), "deleted": True}}) for id_ in buried]
+                bytes(one.raw) for one in await which.to_list()
+            }  # to Python True is 1; a key there otherwise is refused
+            buried = [id_ for id_ in ids if encoded({"_id": id_}) not in there]
+            gone = [InsertOne(_tombstone(id_)) for id_ in buried]
             try:
                 return (
                     (await self._collection(collection).bulk_write(gone, ordered=False)).inserted_count if gone else 0
@@ -120,9 +123,13 @@ def _clearing(group: Sequence[MarkedDocument]) -> Any:
     """Clear what one statement has marked in one: an update of many documents costs a tenth of as many updates."""
     which = {**_still(group[0]), "_id": {"$in": [one.id for one in group]}} if len(group) > 1 else _still(group[0])
     if group[0].deleted:
-        return (DeleteMany if len(group) > 1 else DeleteOne)({**which, DELETED: True}, hint=_BY_ID)
-    clear = {"$unset": {MARK: ""}}
-    return (UpdateMany if len(group) > 1 else UpdateOne)({**which, DELETED: {"$exists": False}}, clear, hint=_BY_ID)
+        return (DeleteMany if len(group) > 1 else DeleteOne)(sent({**which, DELETED: True}), hint=_BY_ID)
+    clear, live = {"$unset": {MARK: ""}}, sent({**which, **LIVE})
+    return (UpdateMany if len(group) > 1 else UpdateOne)(live, clear, hint=_BY_ID)
+
+
+def _tombstone(id_: Any) -> RawBSONDocument:
+    return sent({"_id": id_, FIELD: {**undrawn(), "deleted": True}})
 
 
 def _still(document: MarkedDocument) -> dict[str, Any]:
@@ -147,9 +154,13 @@ def _document(raw: bytes) -> MarkedDocument:
         else:
             fields += raw[start - len(name) - 2 : stop]
     body = (len(fields) + 5).to_bytes(4, "little") + fields + b"\0"
-    id_ = decoded(id_of(body), AS_STORED)["_id"]
+    id_ = _id_of(body)
     mark, version, deleted = _ours(id_, ours)
     return MarkedDocument(id_, str(mark), version, deleted, body)
+
+
+def _id_of(document: bytes) -> Any:
+    return decoded(id_of(document), AS_STORED)["_id"]
 
 
 def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
@@ -175,6 +186,11 @@ def _translated() -> Iterator[None]:
             raise SourceError(
                 "a collection lacks the indexes by which its marks are found", hint="wrap(collection).prepare_marks()"
             ) from error
-        raise SourceUnavailableError(f"MongoDB refused: {error._message} (code {error.code})") from error  # noqa: SLF001
+        said = f"MongoDB refused: {error._message} (code {error.code})"  # noqa: SLF001
+        if error.code in RIGHTS:
+            raise PrivilegeError(
+                said, hint="check user and password in MongoDB's URL; the user needs readWrite"
+            ) from error
+        raise SourceUnavailableError(said) from error
     except PyMongoError as error:
         raise SourceUnavailableError(f"MongoDB: {str(error).split(', Timeout:')[0]}") from error

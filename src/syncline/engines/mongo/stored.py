@@ -99,7 +99,7 @@ async def read_one(collection: AsyncCollection[Any], id_: Any) -> bytes | None:
     return found[0] if found else None
 
 
-def sent(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def sent(document: Mapping[str, Any]) -> RawBSONDocument:
     """Give a document a form that the driver can send, also when it holds what it cannot write."""
     return RawBSONDocument(encoded(document))
 
