@@ -11,11 +11,13 @@ from unittest import mock
 import pytest
 
 from syncline.cli.split_move import declared
-from syncline.errors import SchemaMoveError
+from syncline.errors import SchemaMoveError, SwitchError
 from syncline.split.moving import altering
 from syncline.split.moving.altering import Watcher
 from syncline.split.moving.beginning import complete
+from syncline.split.moving.gates import read_gates
 from syncline.split.moving.holding import hold
+from syncline.split.moving.watched import Watched
 from syncline.split.moving.watching import require_going
 from tests import engines
 from tests.moves import Move
@@ -39,15 +41,19 @@ class Looked(Move):
         self.here.execute(SQL)
         self("copy", "--rate", "0")
 
-    def turn(self, side: str = "primary") -> list[str]:
-        """Have a new watcher look once."""
+    def watcher(self, side: str = "primary") -> Watcher:
         with (
             mock.patch.dict("os.environ", self.variables),
             declared(self.folder / "syncline.toml", None, "data") as move,
         ):
-            home, goal = self.here, self.there
-            here, there = (home, goal) if side == "primary" else (goal, home)
-            return list(Watcher(move.begun(), side, move.plan).turn(here, there, home))
+            return Watcher(move.begun(), side, move.plan)
+
+    def turn(self, side: str = "primary", watcher: Watcher | None = None) -> list[str]:
+        """Have a watcher look once, by default a new one."""
+        watcher = watcher or self.watcher(side)
+        home, goal = self.here, self.there
+        here, there = (home, goal) if side == "primary" else (goal, home)
+        return list(watcher.turn(here, there, home, read_gates(watcher.one.ends, home, goal)))
 
     def value(self, query: str, *, there: bool = False) -> Any:
         row = (self.there if there else self.here).execute(query).fetchone()
@@ -208,7 +214,12 @@ def test_a_held_table_is_not_copied_anew_and_goes_on_when_the_alteration_is_take
     assert "public.carriers: the column x of public.carriers was renamed to y" in said
     assert "split abort data --drop" in said
     assert move.value(HELD) == 1
-    assert "primary: stopped, as they were altered: carriers" in move.refused("switch", "--force", "--reason", "a test")
+    why = "the move of public.carriers has stopped: the column x of public.carriers was renamed to y"
+    assert why in move.refused("switch", "--force", "--reason", "a test")
+    status = move.json("status")
+    assert why in status["against"]
+    assert (status["links"]["primary"]["copying"], status["links"]["primary"]["held"]) == ([], ["carriers"])
+    assert f"speaks against a switch: {why}" in " ".join(move("status").split())
     move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x")
     move("copy")
     assert move.value(HELD) == 0
@@ -232,11 +243,56 @@ def test_changes_of_a_table_that_has_stopped_are_not_waited_for(move: Looked) ->
             asyncio.run(asyncio.wait_for(complete(one, known.plan, print, see=see), 60))
 
 
+def test_a_copy_does_not_wait_for_a_worker_that_has_ended(move: Looked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it has failed or was stopped: nobody carries the changes that are waited for."""
+
+    class Ended:
+        def __init__(self, error: Exception | None) -> None:
+            self.error = error
+
+        async def run(self) -> None:
+            if self.error:
+                raise self.error
+
+        def stop(self) -> None:
+            """It has ended."""
+
+    move.here.execute("UPDATE syncline_gate.move SET phase = 'copying'; INSERT INTO carriers VALUES (9, 9, 9)")
+    for error, said in ((SwitchError("it broke"), "it broke"), (None, "the worker that carries changes has ended")):
+        monkeypatch.setattr("syncline.wiring.make_worker", lambda *_, error=error: Ended(error))
+        assert said in move.refused("copy")
+
+
+def test_nothing_is_read_anew_as_long_as_nothing_is_altered(move: Looked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked twice a second, and whole definitions are many rows of catalogs."""
+    watcher = move.watcher()
+    for _ in range(2):  # the first one may note something
+        assert move.turn(watcher=watcher) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Watched, "all", lambda _: pytest.fail("it was read anew"))
+        patch.setattr(altering, "read_definitions", lambda *_, **__: pytest.fail("it was read anew"))
+        assert move.turn(watcher=watcher) == []
+        move.here.execute("CREATE TABLE other (id int); INSERT INTO log VALUES (1, 1)")
+        assert move.turn(watcher=watcher) == []
+    move.here.execute("ALTER TABLE log ADD COLUMN more int")
+    assert len(move.turn(watcher=watcher)) == 1
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
+    assert len(move.turn(watcher=watcher)) == 1
+    move.here.execute("DELETE FROM syncline_gate.held; UPDATE syncline_move_data.copy SET copied_at = now()")  # it died
+    move.turn(watcher=watcher)
+    assert move.value("SELECT count(*) FROM syncline_gate.held") == 1
+    move.here.execute("ALTER TABLE carriers RENAME COLUMN y TO x; ALTER TABLE log RENAME TO logged")
+    assert len(move.turn(watcher=watcher)) == 2
+
+
 def test_a_table_that_is_altered_on_the_new_side_is_held_on_the_way_back(move: Looked) -> None:
     move.there.execute("UPDATE syncline_gate.gate SET opened = 5, opened_at = now()")
     assert move.turn("data") == []
     move.there.execute("ALTER TABLE carriers RENAME COLUMN x TO y")
     assert len(move.turn("data")) == 1
+    move.here.execute("UPDATE syncline_gate.gate SET mode = 'l'")
+    move.there.execute("UPDATE syncline_gate.gate SET mode = 'a'")
+    assert "speaks against the way back: the move of public.carriers has stopped" in move("status")
     held = HELD.replace("move_data", "move_data_back")
     assert move.value(held, there=True) == 1
     move.there.execute("ALTER TABLE carriers RENAME COLUMN y TO x")

@@ -10,7 +10,7 @@ import pytest
 
 from syncline.errors import SwitchError
 from syncline.model.entity import TableName
-from syncline.split.moving.opening import Opening, act
+from syncline.split.moving.opening import Opening, act, prepare
 from syncline.split.switching.gate import Gate, GateBusyError, Mode
 from syncline.split.switching.install import install
 from tests.switch_stage import address
@@ -37,6 +37,7 @@ async def gate(database: str) -> AsyncIterator[Gate]:
         connection.execute(SQL)
     made = Gate("data", "primary", address(database))
     await install(made, Mode.APPLICATION, TABLES)
+    await prepare(made)
     yield made
     await made.aclose()
 
@@ -46,7 +47,7 @@ async def enabled(gate: Gate) -> Any:
 
 
 async def test_what_is_gone_is_passed_over_when_turned_off_and_missed_when_turned_on(gate: Gate) -> None:
-    """A side without our table that remembers it is one of which nobody knows."""
+    """A side of which nothing is remembered is one of which nobody knows."""
     await act(gate, opening("gone", "t"), TABLES, on=False)
     assert await enabled(gate) == "D"
     with pytest.raises(SwitchError, match='primary: trigger "gone"'):

@@ -3156,7 +3156,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "move-column-after-an-opening",
         "a column that came between an opening and the first look is taken for what the table was",
-        [Swap(f"{MOVING}/altering.py", "Watcher._is_of_now", "_shared(one, others.get(one.table.quoted))", "one")],
+        [Swap(f"{MOVING}/altering.py", "Watcher._is_of_now", "shared(one, others.get(one.table.quoted))", "one")],
         [
             f"{TESTS}/test_split_move_altered.py::test_a_column_that_came_between_an_opening_and_the_first_look_is_followed"
         ],

@@ -74,15 +74,20 @@ def keep_secret(url: str) -> None:
 
 def settings_from(config: Path | None) -> Settings:
     """Load the settings of the link that a command is for; from here on it works for that one."""
-    from syncline.cli.split_move import settings_of_link
     from syncline.config import load
 
     link = invocation.get().link
-    settings = (settings_of_link(config, link) if link else None) or load(config, link=link)
+    settings = (_of_a_move(config, link) if link else None) or load(config, link=link)
     keep_secret(settings.source.url)
     keep_secret(settings.target.url)
     enter(settings.link)
     return settings
+
+
+def _of_a_move(config: Path | None, link: str) -> Settings | None:
+    from syncline.cli.split_move import settings_of_link  # slow to import: only where a link is named
+
+    return settings_of_link(config, link)
 
 
 def every_link(config: Path | None, *, with_entities: bool = True) -> list[Settings]:

@@ -14,6 +14,7 @@ from syncline.cli.application import AppOption
 from syncline.cli.boundary import INTERRUPTED, invocation
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say
 from syncline.cli.split_move import DatabaseArgument, Declared, declared, say_aside
+from syncline.errors import SwitchError
 from syncline.model.link import entered
 from syncline.model.words import counted
 
@@ -124,8 +125,7 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
         async with _following(one) as worker:
 
             async def see() -> None:
-                if worker.done():
-                    worker.result()  # raises what ended it
+                _see_that_it_runs(worker)
                 await asyncio.to_thread(require_going, one, move.plan, say_aside)
 
             wish.tell("catching up, then indexes and foreign keys")
@@ -154,6 +154,13 @@ async def _rows(one: Moving, wish: Wish) -> Sequence[Progress]:
             for name in plans.problems:
                 plans.named(name)  # raises what is wrong with it
             return await copier.run(list(plans.by_id.values()))
+
+
+def _see_that_it_runs(worker: asyncio.Task[None]) -> None:
+    """Raise what has ended the worker that carries the changes which are waited for."""
+    if worker.done():
+        worker.result()
+        raise SwitchError("the worker that carries changes has ended", hint="run it again: it goes on from here")
 
 
 @contextlib.asynccontextmanager

@@ -90,6 +90,7 @@ def _link(standing: Any) -> dict[str, Any]:
         "workers": standing.workers,
         "parked": standing.parked,
         "copying": list(standing.copying),
+        "held": list(standing.held),
     }
 
 
@@ -113,6 +114,7 @@ def _print(database: str, one: Moving, found: Stand) -> None:
             say(f"the way back of {each.entity} failed at {each.at:%Y-%m-%d %H:%M %Z}: {each.problem}", "yellow")
     for note in one.state.notes:
         say(f"forced: {note['what']} at {note['at'][:19]}, because: {note['reason']}", "yellow")
+    what = "the way back" if found.serving == database else "a switch"
     for line in found.against:
-        say(f"speaks against a switch: {line}", "yellow")
+        say(f"speaks against {what}: {line}", "yellow")
     say(f"next: {_NEXT[found.word].format(database, database)}", "dim")

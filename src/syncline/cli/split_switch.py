@@ -74,10 +74,12 @@ def switch(
 
     Exit status: 0 the new side serves; 3 it does not (held back, or the pause was over: the old side serves as before).
     """
+    from syncline.split.moving.looking import look_again
+
     limit = _pause(pause)
     with declared(config, app, database) as move:
         one = _ready(move, database)
-        speaks = look_again(move, one)
+        speaks = look_again(one, move.plan)
         found = run(_switch(move, one, database, limit, speaks, force=force, reason=reason, as_json=as_json))
         _report(found, as_json=as_json)
 
@@ -116,13 +118,6 @@ def _ready(move: Declared, goal: str) -> Moving:
     return one
 
 
-def look_again(move: Declared, one: Moving) -> list[str]:
-    """While home serves: say what of the schema speaks against a switch."""
-    from syncline.split.moving.looking import look_again as look
-
-    return look(one, move.plan)
-
-
 async def _switch(
     move: Declared,
     one: Moving,
@@ -156,7 +151,7 @@ async def _switch(
             tested = against_probes(await asyncio.to_thread(probe, one), [table.entity for table in one.state.tables])
             if not (tested or as_json):
                 say("way back: tested, a row of each table")
-            found = [*speaks, *await against(one, link, one.ends.home, guarded), *tested]
+            found = [*speaks, *await against(one, link, guarded), *tested]
             if forced(f"the switch of {one.ends.database}", found, force=force, reason=reason):
                 await asyncio.to_thread(note_force, one.ends, "switch", reason or "", found)
         await capture.install(one.ways.from_(goal, one.ends.home))  # a column may have come since

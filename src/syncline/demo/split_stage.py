@@ -90,15 +90,15 @@ class Stage:
             raise SynclineError(f"{called} has ended with status {process.returncode}", hint=out.strip()[-2000:])
         return out
 
-    def serve(self, *, split: bool) -> int:
-        """Begin the application; give the port on which it answers."""
+    def serve(self, *, split: bool) -> tuple[int, subprocess.Popen[str]]:
+        """Begin the application; give the port on which it answers, and its process."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])
         factory = ("uvicorn", "--factory", "backoffice.app:create_app", "--port", str(port), "--log-level", "warning")
         process = self.begin(f"application-{port}", *factory, split=split)
         self.until(lambda: _answers(port), "the application answers", process)
-        return port
+        return port, process
 
     def until(self, holds: Callable[[], object], what: str, process: subprocess.Popen[str] | None = None) -> None:
         """Wait until something holds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -46,11 +46,11 @@ def run_split_demo(app: Path, console: Console, record: Path | None = None) -> i
 
     with interruptible(), opened(app, tell) as stage:
         _prepare(stage)
-        port = stage.serve(split=False)
+        port, single = stage.serve(split=False)
         traffic = Traffic(port, ADMIN, PASSWORD)
         traffic.begin()
         try:
-            _becomes_two(stage, traffic)
+            _becomes_two(stage, traffic, single)
             _becomes_one(stage, traffic)
         finally:
             traffic.end()
@@ -67,21 +67,18 @@ def _prepare(stage: Stage) -> None:
     stage.note("backoffice serves in single mode, and people use it")
 
 
-def _becomes_two(stage: Stage, traffic: Traffic) -> None:
+def _becomes_two(stage: Stage, traffic: Traffic, single: subprocess.Popen[str]) -> None:
     stage.run("split", "check", split=False)
     stage.note("guard: nothing crosses from one side to the other")
     steps = len(stage.run("split", "plan", split=False).splitlines())
     stage.note(f"plan: {steps} lines of what will be done; copying beside the traffic")
     stage.run("split", "copy", "data", "--rate", "0", split=False)
     stage.note("copied; a process in split mode takes over from the one in single mode")
-    single = stage.processes[-4:]
-    traffic.port = stage.serve(split=True)
+    traffic.port, _ = stage.serve(split=True)
     follower = stage.begin("follow", "syncline.cli.main", "split", "follow", "data")
     stage.until(lambda: _is_followed(stage), "a worker carries changes", follower)
     time.sleep(0.3)  # requests that were sent to the old process are answered
-    for process in single:
-        if "uvicorn" in process.args and process.poll() is None:  # type: ignore[operator]
-            process.send_signal(signal.SIGTERM)
+    single.terminate()
     stage.run("verify", "--link", "move_data")
     stage.note("followed, and verified equal; the switch begins, and its coordinator is killed in the middle")
     _switch_and_kill(stage, traffic)

@@ -17,24 +17,23 @@ import psycopg
 from syncline.errors import SchemaMoveError
 from syncline.model.link import Link, entered
 from syncline.postgres.sql import blocks
+from syncline.split.moving.gates import Gates
 from syncline.split.moving.holding import hold
 from syncline.split.moving.move import Look, Moving
+from syncline.split.moving.over_there import alter, shared
 from syncline.split.moving.state import Phase as MovePhase
 from syncline.split.moving.tables import PACKAGE
-from syncline.split.moving.watched import Known, Watched, across_releases, digest, family, opened_by
+from syncline.split.moving.watched import Known, Watched, across_releases, digest, family
 from syncline.split.names import Name
 from syncline.split.schema.carrying import carry_out
 from syncline.split.schema.changes import Change, changed
 from syncline.split.schema.definitions import Definition, read_definitions
-from syncline.split.schema.target import target_sql
 from syncline.split.schema.things import Phase
 
 AGAIN_SECONDS = 5.0
 """Between tries of what was refused."""
 _WITH_TABLES = frozenset(("schema", "extension", "collation", "type", "domain", "sequence", "function", "procedure"))
 """What is made with an alteration; tables that came after the copy do not move."""
-_THERE = ("42701", "42710", "42P07", "42P16", "42723")
-"""What is to be made is there already: a run that was killed had done it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +50,10 @@ class Watcher:
     one: Moving
     side: str
     look: Look
+    _settled: object = field(default=None, init=False)
+    """What was seen when nothing was left to do: as long as it is the same, nothing else is asked."""
+    _oids: tuple[int, ...] = field(default=(), init=False)
+    """The tables that are known, whatever they are called by now."""
     _seen: str = field(default="", init=False)
     _prepared: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
@@ -59,14 +62,19 @@ class Watcher:
     """When: each try of a refused statement makes a plan, and asks for a lock that everybody waits behind."""
 
     def turn(
-        self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], home: psycopg.Connection[Any]
+        self,
+        here: psycopg.Connection[Any],
+        there: psycopg.Connection[Any],
+        home: psycopg.Connection[Any],
+        gates: Gates,
     ) -> Iterator[str]:
-        """Look once, and follow what was altered; tell what was done.
+        """Look once, and follow what was altered; tell what was done. Two questions where nothing was.
 
         Args:
             here: to the side that serves.
             there: to the other one.
             home: to the move's home, whichever of the two it is.
+            gates: what both gates say.
 
         Raises:
             SchemaMoveError: a statement was refused over there; it is tried again at the next turn.
@@ -77,11 +85,14 @@ class Watcher:
         if not self._prepared:
             watched.prepare()
             self._prepared = True
+        before = digest(here, self.one.tables, self._oids)
+        seen = (gates.opened(gates.home), gates.opened(self.one.ends.database), watched.version(), before)
+        if seen == self._settled:
+            return
         known = watched.all()
         now = family(here, self.one.tables)
-        if not self._is_of_now(here, there, watched, known, now):
+        if not self._is_of_now(here, there, watched, known, now, gates):
             return
-        before = digest(here, sorted({*known, *now}))
         if before != self._seen and not (self._refused and time.monotonic() < self._again_at):
             self._refused, self._again_at = False, 0.0
             yield from self._followed(here, there, watched, known, now)
@@ -90,6 +101,9 @@ class Watcher:
             if one.stopped:  # whoever stopped it may have died before; or its copy has come to its end since
                 self._hold(here, watched, known, one, held=True)
         yield from self._made(here, there, watched)
+        self._oids = tuple(sorted({*known, *now}))
+        waits = self._refused or any(one.stopped or one.pending for one in known.values())
+        self._settled = None if waits else seen
 
     def _is_of_now(
         self,
@@ -98,16 +112,17 @@ class Watcher:
         watched: Watched,
         known: Mapping[int, Known],
         now: Sequence[int],
+        gates: Gates,
     ) -> bool:
         """Tell whether what is known is of this time of service; otherwise note what tables are now."""
-        mine, theirs = (opened_by(side, self.one.ends.database) for side in (here, there))
+        mine, theirs = (gates.opened(side) for side in self._sides)
         if known and theirs <= watched.since():
             return True
         quoting = across_releases(here, there)
         theirs_of = read_definitions(there, family(there, self.one.tables), quoting=quoting).values()
         others = {one.table.quoted: one for one in theirs_of}
         definitions = {
-            oid: _shared(one, others.get(one.table.quoted))
+            oid: shared(one, others.get(one.table.quoted))
             for oid, one in read_definitions(here, known or now, quoting=quoting).items()
         }
         if not known:
@@ -170,7 +185,7 @@ class Watcher:
                 return
         try:
             self._prepare(here, there)
-            _alter(there, before)
+            alter(there, before)
         except SchemaMoveError as error:
             self._refused, self._again_at = True, time.monotonic() + AGAIN_SECONDS
             if watched.stop(oid, [error.message]):
@@ -205,6 +220,12 @@ class Watcher:
             plan = self.look(here, there)
             steps = tuple(step for step in plan.steps if step.kind in _WITH_TABLES)  # a new table would stay empty
             carry_out(replace(plan, steps=steps, notices=()), there, Phase.BEFORE, rows=True)
+
+    @property
+    def _sides(self) -> tuple[str, str]:
+        """Name the one that serves, and the other one."""
+        home, goal = self.one.ends.names
+        return (home, goal) if self.side == home else (goal, home)
 
     @property
     def _way(self) -> Link:
@@ -242,7 +263,7 @@ class Watcher:
         for oid, one in watched.all().items():
             if one.pending and self._is_through(here, one.mark):
                 try:
-                    _alter(there, one.pending)
+                    alter(there, one.pending)
                 except SchemaMoveError as error:
                     failed = failed or error  # the other tables have theirs
                     continue
@@ -262,40 +283,3 @@ class Watcher:
     def _sql(self, block: str) -> str:
         with entered(self._way):
             return blocks("link.sql", PACKAGE)[block]
-
-
-def _shared(now: Definition, there: Definition | None) -> Definition:
-    """Leave out of a table what the other side lacks: it came since this one was opened, and is yet to be followed."""
-    if there is None:
-        return now
-    types = {one.name: one.type for one in there.table.columns}
-    columns = tuple(replace(one, type=types[one.name]) for one in now.table.columns if one.name in types)
-    # Whether it was rewritten is not known then: without its file, a default of a row's own stops the table.
-    return now if columns == now.table.columns else replace(now, table=replace(now.table, columns=columns, file=None))
-
-
-def _alter(there: psycopg.Connection[Any], statements: Sequence[str]) -> None:
-    """Alter a table over there, in one transaction; what is so already stays.
-
-    Raises:
-        SchemaMoveError: a statement is refused.
-
-    """
-    if not statements:
-        return
-    with there.transaction():
-        there.execute(target_sql("making"), prepare=False)
-        for statement in statements:
-            try:
-                with there.transaction():
-                    there.execute(statement.encode(there.info.encoding), prepare=False)
-            except psycopg.OperationalError:
-                raise
-            except psycopg.Error as error:
-                if error.sqlstate not in _THERE:
-                    more = (
-                        f" ({'; '.join(error.diag.message_detail.splitlines()[:3])})"
-                        if error.diag.message_detail
-                        else ""
-                    )
-                    raise SchemaMoveError(f"{statement}: {error.diag.message_primary or error}{more}") from None

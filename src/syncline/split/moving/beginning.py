@@ -13,18 +13,16 @@ from syncline.errors import SchemaMoveError
 from syncline.split.moving.ends import Ends
 from syncline.split.moving.identity import both, see_same
 from syncline.split.moving.link import MoveLink
-from syncline.split.moving.move import Moving, opened_move
+from syncline.split.moving.move import Look, Moving, opened_move
 from syncline.split.moving.opening import opening_of
 from syncline.split.moving.state import Book, Phase, State
 from syncline.split.moving.tables import moving_tables
 from syncline.split.moving.watched import Watched, across_releases, family
 from syncline.split.schema.carrying import carry_out, see_that_it_may
 from syncline.split.schema.definitions import read_definitions
-from syncline.split.schema.planning import Plan
 from syncline.split.schema.things import Phase as Part
 from syncline.split.schema.things import Step
 
-Look = Callable[[psycopg.Connection[Any], psycopg.Connection[Any]], Plan]
 Tell = Callable[[Step], None]
 See = Callable[[], Awaitable[None]]
 TRIES = 5
@@ -52,8 +50,6 @@ def begin(ends: Ends, look: Look, tell: Tell) -> State:
         see_same(ends, state, source=source, target=target)
         book.required(Phase.SCHEMA, Phase.COPYING, Phase.FOLLOWING)
         book.prepare()
-        if state.sides is None:
-            book.keep_sides(both(ends, source, target))
         if state.phase is not Phase.FOLLOWING:
             begun = _watched(ends, state, source, target)  # first: what is altered from here on is followed
             carry_out(look(source, target), target, Part.BEFORE, rows=True, altered=begun, tell=tell)

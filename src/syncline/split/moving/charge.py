@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from syncline.errors import SwitchError
+from syncline.errors import SupersededError, SwitchError
 from syncline.postgres.sql import blocks
 from syncline.split.moving.move import Moving, opened_move
 from syncline.split.moving.state import Phase
@@ -39,7 +39,7 @@ async def end(one: Moving, serving: str, phase: Phase, *, see: Callable[[Move, S
         number = await _number(move, serving)
         try:
             for gate in move.gates.values():
-                await _take(gate, number)
+                await _take(move, gate, number, serving)
             await see(move, await move.look())
             if not await _ended(one, move, number, serving, phase):
                 raise went_on(one)
@@ -77,10 +77,14 @@ async def _number(move: Move, serving: str) -> int:
         await asyncio.sleep(_BREATH_SECONDS)
 
 
-async def _take(gate: Gate, number: int) -> None:
-    """Have no coordinator of a lower number change a gate from now on."""
+async def _take(move: Move, gate: Gate, number: int, serving: str) -> None:
+    """Have no coordinator of a lower number change a gate from now on; keep the lease while writers are waited for."""
     until = time.monotonic() + _GIVE_UP_SECONDS
     while True:
+        if not await move.journal.renew(number, serving):
+            raise SupersededError(
+                f"another coordinator is at work on the move {move.name!r}; nothing was ended", hint="wait for its end"
+            )
         try:
             await gate.change(number, Verb.NUMBER, _PATIENCE)
         except GateBusyError:

@@ -44,8 +44,7 @@ def see_same(
 
     """
     for side, connection in ((ends.home, source), (ends.database, target)):
-        known = (state.sides or {}).get(side)
-        if connection is not None and known is not None and not is_same(known, found := place(connection)):
+        if connection is not None and not is_same(known := state.sides[side], found := place(connection)):
             raise SwitchError(
                 f"{ends.address(side).called} leads to another database ({found['name']}) than the one with which"
                 f" the move of {ends.database} began ({known['name']}); nothing was changed",

@@ -12,7 +12,7 @@ from syncline.config.settings import Settings
 from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
 from syncline.model.link import entered
-from syncline.model.words import counted
+from syncline.model.words import counted, listed
 from syncline.postgres.sql import blocks
 from syncline.split.moving import capture
 from syncline.split.moving.opening import act, noted
@@ -35,6 +35,8 @@ class Standing:
     workers: int
     parked: int
     copying: tuple[str, ...]
+    held: tuple[str, ...]
+    """Copied, and held back: their move has stopped, or an alteration of them is being made over there."""
     tasks: int
 
 
@@ -87,10 +89,12 @@ class MoveLink:
         await capture.require(self._ways[target])
         await capture.require(self._ways[source], written=True)  # else nothing waits, and nothing was carried over
         there = await self.standing(source)
-        if held := await self._held(source):
+        if stopped := await self.stopped(source):
+            raise SwitchError("; ".join(stopped), hint="take the alteration back, and it goes on")
+        if there.held:
             raise SwitchError(
-                f"{source}: stopped, as they were altered: {', '.join(held)}",
-                hint="`syncline split follow` has said why in its log: take the alteration back, and it goes on",
+                f"{source}: {listed(there.held)} was altered, and is not over there yet",
+                hint="try again in a moment",
             )
         if there.copying:
             raise SwitchError(f"still being copied: {', '.join(there.copying)}", hint="`syncline split copy` goes on")
@@ -129,9 +133,8 @@ class MoveLink:
         """
         found = await differing(self._gates[source], self._gates[target], self._ways[source].link)
         if found:
-            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
             raise SwitchError(
-                f"what was written last is not the same on {target}: {', '.join(found[:5])}{more}",
+                f"what was written last is not the same on {target}: {listed(found)}",
                 hint=f"`syncline verify --link {self._ways[source].link.name}` finds all, `syncline repair` mends them",
             )
 
@@ -161,7 +164,18 @@ class MoveLink:
     async def standing(self, source: str) -> Standing:
         """Say how the link is doing that carries what is written on a side."""
         ((queue, lag, workers, parked, copying, tasks),) = await self._rows(source, "standing")
-        return Standing(queue, lag, workers, parked, tuple(copying), tasks)
+        held = await self._held(source)
+        return Standing(queue, lag, workers, parked, tuple(one for one in copying if one not in held), held, tasks)
+
+    async def stopped(self, source: str) -> list[str]:
+        """Say which tables' moves have stopped, and why."""
+        return _stopped(await self._watched(source, "unfollowed"))
+
+    async def unfollowed(self, source: str) -> list[str]:
+        """Say which tables were altered and are not so on the other side, and why they cannot be."""
+        rows = await self._watched(source, "unfollowed")
+        altered = [f"{quoted} was altered, and is not over there yet" for quoted, why in rows if not why]
+        return [*_stopped(rows), *altered]
 
     async def proofs(self, source: str) -> list[Proof]:
         """Give the newest verification of each table."""
@@ -183,11 +197,14 @@ class MoveLink:
         return rows[0][0] if rows else _NEVER
 
     async def _altered(self, source: str) -> dict[TableName, datetime]:
-        """Say when tables were altered in a way that asks for a verification; their move's home has noted it."""
-        ((known,),) = await self._noted(source, "is_watched")
-        rows = await self._noted(source, "rewritten", side=source) if known else []
-        names = ((Name.read(quoted), at) for quoted, at in rows)
+        """Say when tables were altered in a way that asks for a verification."""
+        names = ((Name.read(quoted), at) for quoted, at in await self._watched(source, "rewritten"))
         return {TableName(name.schema or "", name.name): at for name, at in names}
+
+    async def _watched(self, source: str, block: str) -> list[Any]:
+        """Read what is noted of a side's tables, at the move's home."""
+        ((known,),) = await self._noted(self._home, "is_watched")
+        return await self._noted(self._home, block, side=source) if known else []
 
     async def _noted(self, where: str, block: str, **values: Any) -> list[Any]:
         gate, statement = self._gates[where], blocks("moving.sql", PACKAGE)[block]
@@ -215,10 +232,10 @@ class MoveLink:
         if parked:
             raise _parked(parked, self._ways[source])
 
-    async def _held(self, source: str) -> list[str]:
+    async def _held(self, source: str) -> tuple[str, ...]:
         ((are_held,),) = await self._rows(source, "are_held")
         link = self._ways[source].link.name
-        return [name for (name,) in await self._rows(source, "names_held", link=link)] if are_held else []
+        return tuple(name for (name,) in await self._rows(source, "names_held", link=link)) if are_held else ()
 
     async def _rows(self, source: str, block: str, **values: Any) -> list[Any]:
         with entered(self._ways[source].link):
@@ -230,6 +247,10 @@ class MoveLink:
                 f"{source}: {self._ways[source].link} is not installed there",
                 hint="`syncline split copy` puts it in place again",
             ) from None
+
+
+def _stopped(rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    return [f"the move of {quoted} has stopped: {'; '.join(why)}" for quoted, why in rows if why]
 
 
 def _parked(count: int, way: Settings) -> SwitchError:

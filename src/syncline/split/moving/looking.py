@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from syncline.split.moving.evidence import schema_against
+from syncline.split.moving.gates import serving
 from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.watched import Watched
-from syncline.split.moving.watching import serving
 
 
 def look_again(one: Moving, look: Look) -> list[str]:
@@ -16,7 +16,7 @@ def look_again(one: Moving, look: Look) -> list[str]:
 
     """
     with one.ends.sides.connected() as (home, goal):
-        if serving(one, home, goal) != one.ends.home:
+        if serving(one.ends, home, goal) != one.ends.home:
             return []
         plan = look(home, goal)
         known = Watched(one.ends.database, one.ends.home, home).all().values()

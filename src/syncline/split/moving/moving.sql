@@ -10,7 +10,8 @@ CREATE SCHEMA IF NOT EXISTS syncline_gate
 GRANT USAGE ON SCHEMA syncline_gate TO PUBLIC
 
 -- name: table
--- tables: what moves, with the entity's name and key; opening: what is done on the side that opens, and undone on the other.
+-- tables: what moves, with the entity's name and key; opening: what is done on the side that opens, and undone on the other;
+-- sides: which database each is, whatever URL leads there.
 CREATE TABLE IF NOT EXISTS syncline_gate.move (
     name text PRIMARY KEY,
     home text NOT NULL,
@@ -18,13 +19,10 @@ CREATE TABLE IF NOT EXISTS syncline_gate.move (
     tables jsonb NOT NULL,
     opening jsonb NOT NULL DEFAULT '[]',
     notes jsonb NOT NULL DEFAULT '[]',
+    sides jsonb NOT NULL,
     begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )
-
--- name: sides
--- Which database each side is, whatever URL leads there.
-ALTER TABLE syncline_gate.move ADD COLUMN IF NOT EXISTS sides jsonb
 
 -- name: place
 SELECT oid::text, datname::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
@@ -33,17 +31,12 @@ SELECT oid::text, datname::text FROM pg_catalog.pg_database WHERE datname = pg_c
 SELECT pg_catalog.to_regclass('syncline_gate.move') IS NOT NULL
 
 -- name: read
--- A move that began before the sides were noted has no such column, or none in it.
-SELECT phase, home, tables, opening, notes, begun_at, changed_at, pg_catalog.to_jsonb(m) -> 'sides'
-FROM syncline_gate.move AS m WHERE name = %(name)s
+SELECT phase, home, tables, opening, notes, sides, begun_at, changed_at FROM syncline_gate.move WHERE name = %(name)s
 
 -- name: begin
 INSERT INTO syncline_gate.move (name, home, phase, tables, sides)
 VALUES (%(name)s, %(home)s, %(phase)s, %(tables)s, %(sides)s)
 ON CONFLICT DO NOTHING
-
--- name: keep_sides
-UPDATE syncline_gate.move SET sides = %(sides)s WHERE name = %(name)s AND sides IS NULL
 
 -- name: reach
 UPDATE syncline_gate.move SET phase = %(phase)s, changed_at = pg_catalog.clock_timestamp()
@@ -104,7 +97,8 @@ FROM syncline_gate.gate WHERE name = %(name)s AND opened > 0
 
 -- name: watched
 -- What moving tables were when it was looked last, on the side that serves; pending: what is made over there when the changes
--- up to the mark are through; stopped: why the move of this table cannot go on.
+-- up to the mark are through; stopped: why the move of this table cannot go on; since: which coordinator had opened this side
+-- by then: where the other side was opened after it, all this is of before.
 CREATE TABLE IF NOT EXISTS syncline_gate.watched (
     move text NOT NULL,
     side text NOT NULL,
@@ -114,12 +108,13 @@ CREATE TABLE IF NOT EXISTS syncline_gate.watched (
     mark bigint NOT NULL DEFAULT 0,
     stopped text[] NOT NULL DEFAULT '{}',
     rewritten_at timestamptz,
+    since bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (move, side, oid)
 )
 
--- name: watched_since
--- since: which coordinator had opened this side by then; where the other side was opened after it, all this is of before.
-ALTER TABLE syncline_gate.watched ADD COLUMN IF NOT EXISTS since bigint NOT NULL DEFAULT 0
+-- name: version
+SELECT coalesce(pg_catalog.md5(pg_catalog.string_agg(oid || ' ' || xmin, ',' ORDER BY oid)), '') FROM syncline_gate.watched
+WHERE move = %(name)s AND side = %(side)s
 
 -- name: watch
 INSERT INTO syncline_gate.watched (move, side, oid, definition) VALUES (%(name)s, %(side)s, %(oid)s, %(definition)s)
@@ -148,6 +143,11 @@ UPDATE syncline_gate.watched SET definition = %(definition)s, pending = %(pendin
        rewritten_at = CASE WHEN %(rewritten)s THEN pg_catalog.clock_timestamp() ELSE rewritten_at END
 WHERE move = %(name)s AND side = %(side)s AND oid = %(oid)s
 
+-- name: unfollowed
+-- Tables that were altered, and are not so on the other side; and why they cannot be.
+SELECT definition -> 'table' ->> 'quoted', stopped FROM syncline_gate.watched
+WHERE move = %(name)s AND side = %(side)s AND (stopped <> '{}' OR pending <> '[]') ORDER BY 1
+
 -- name: rewritten
 -- When tables of a side last became what an earlier verification does not tell of.
 SELECT definition -> 'table' ->> 'quoted', rewritten_at FROM syncline_gate.watched
@@ -175,7 +175,14 @@ ORDER BY 1
 -- name: digest
 -- Differs when something of these tables was altered; cheap enough to be asked every second. Rows of the catalog that are
 -- replaced have another xmin, whatever was done to them.
-WITH t AS (SELECT pg_catalog.unnest(%(oids)s::oid[]) AS oid),
+WITH t AS (
+    SELECT pg_catalog.unnest(%(oids)s::oid[]) AS oid
+    UNION SELECT p.relid::oid
+    FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS w (schema, name)
+    JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.name
+    CROSS JOIN LATERAL (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid) UNION SELECT c.oid) AS p
+),
 parts AS (
     SELECT indexrelid AS oid, i.xmin AS seen FROM pg_catalog.pg_index AS i JOIN t ON t.oid = i.indrelid
     UNION ALL SELECT k.oid, k.xmin FROM pg_catalog.pg_constraint AS k JOIN t ON t.oid = k.conrelid
@@ -207,9 +214,6 @@ WHERE locktype = 'advisory' AND classid = 1398361671 AND objid = (pg_catalog.has
 -- name: acting
 -- Whether what acts on new rows is on, on this side; without a row nobody knows.
 CREATE TABLE IF NOT EXISTS syncline_gate.acting (name text PRIMARY KEY, acts boolean NOT NULL)
-
--- name: is_acting
-SELECT pg_catalog.to_regclass('syncline_gate.acting') IS NOT NULL
 
 -- name: acts
 SELECT 1 FROM syncline_gate.acting WHERE name = %(name)s AND acts = %(acts)s

@@ -7,11 +7,12 @@ from typing import Any
 import psycopg
 
 from syncline.errors import SwitchError
+from syncline.model.words import listed
 from syncline.postgres.sql import blocks
 from syncline.split.catalogue import read_catalogue
+from syncline.split.moving.gates import serving
 from syncline.split.moving.move import Moving
 from syncline.split.moving.tables import PACKAGE
-from syncline.split.moving.watching import serving
 from syncline.split.ownership import Ownership
 from syncline.split.schema.planning import movers
 
@@ -36,7 +37,7 @@ def see_that_all_move(one: Moving, ownership: Ownership, goal: str) -> None:
 def left_behind(one: Moving, ownership: Ownership, goal: str | None = None) -> list[str]:
     """Say how the tables of the side that serves, unless it is the goal, differ from those of the move."""
     with one.ends.sides.connected() as (home, other):
-        side = serving(one, home, other)
+        side = serving(one.ends, home, other)
         if side is None or side == goal:  # half-way, or done: it is to be brought to its end
             return []
         return _differing(one, ownership, side, home if side == one.ends.home else other)
@@ -51,12 +52,8 @@ def _differing(one: Moving, ownership: Ownership, side: str, connection: psycopg
     found = []
     if came := sorted(now - carried):
         found.append(
-            f"{side} has tables of {one.ends.database} that came after its copy and do not move: {_some(came)}"
+            f"{side} has tables of {one.ends.database} that came after its copy and do not move: {listed(came)}"
         )
     if gone := sorted(carried - now):
-        found.append(f"{side} has no such tables of {one.ends.database} any more, and they move: {_some(gone)}")
+        found.append(f"{side} has no such tables of {one.ends.database} any more, and they move: {listed(gone)}")
     return found
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -12,9 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg.errors import UndefinedObject, UndefinedTable
-from psycopg.rows import TupleRow
 
 from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
@@ -109,10 +107,7 @@ async def _long(gate: Gate, statements: Sequence[str], *, on: bool) -> None:
 async def _carry_out(gate: Gate, statements: Sequence[str], patience: timedelta, *, on: bool) -> None:
     ours, values = blocks("moving.sql", PACKAGE), {"name": gate.move, "acts": on}
     async with gate.session.connected() as connection, connection.transaction():
-        if not await _are_there(connection, ours["is_acting"]):
-            await connection.execute(sql("turn"))
-            await connection.execute(ours["acting"])
-        elif await (await connection.execute(ours["acts"], values)).fetchone():
+        if await (await connection.execute(ours["acts"], values)).fetchone():
             return
         await connection.execute(sql("patience"), [f"{patience.total_seconds() * 1000:.0f}ms"])
         for statement in statements:
@@ -124,8 +119,3 @@ async def _carry_out(gate: Gate, statements: Sequence[str], patience: timedelta,
                     what = error.diag.message_primary or str(error)
                     raise SwitchError(f"{gate.side}: {what}", hint=_MISSING) from error
         await connection.execute(ours["note_acts"], values)
-
-
-async def _are_there(connection: AsyncConnection[TupleRow], statement: str) -> bool:
-    row = await (await connection.execute(statement)).fetchone()
-    return bool(row and row[0])

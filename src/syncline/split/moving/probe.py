@@ -14,8 +14,9 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection, errors
-from psycopg.sql import SQL, Composable, Composed, Identifier, Placeholder
+from psycopg.sql import SQL, Composable, Composed, Placeholder
 
+from syncline.engines.postgres.projection_sql import named, table_of
 from syncline.model.entity import TableName
 from syncline.model.link import entered
 from syncline.postgres.sql import blocks
@@ -23,7 +24,7 @@ from syncline.split.connecting import clean
 from syncline.split.moving.move import Moving
 from syncline.split.moving.probes import FILE, Probe, recorded, remember
 from syncline.split.moving.tables import PACKAGE, MovingTable
-from syncline.split.switching.gate import Mode, gate_row, quoted, sql
+from syncline.split.switching.gate import Mode, gate_in, quoted
 
 _TRIES = 4
 _PAUSE_SECONDS = 0.1
@@ -52,8 +53,7 @@ def probe(one: Moving) -> list[Probe]:
     """
     move = one.ends.database
     with one.ends.sides.connected() as (home, goal):
-        gates = [side.execute(sql("row"), {"name": move}).fetchone() for side in (home, goal)]
-        ours, theirs = (gate_row(row) if row else None for row in gates)
+        ours, theirs = (gate_in(side, move) for side in (home, goal))
         if ours and theirs and (ours.mode, theirs.mode) == (Mode.APPLICATION, Mode.LINK):
             admission = json.dumps({move: theirs.link})
             found = {table.entity: _problem(one, table, home, goal, admission) for table in one.state.tables}
@@ -148,22 +148,18 @@ def _composed(block: str, table: TableName, columns: Sequence[_Column], *, touch
     written, keys = _written(columns), [one for one in columns if one.key]
     sets = _settable(columns)[: 1 if touch else None]
     return SQL(blocks(FILE, PACKAGE)[block]).format(
-        table=_named(table.schema, table.name),
-        texts=_listed(SQL("t.{}::text").format(_named(one.name)) for one in written),
-        keys=_listed(_named("t", one.name) for one in keys),
-        names=_listed(_named(one.name) for one in written),
-        taken=_listed(_named("r", one.name) for one in written),
+        table=table_of(table),
+        texts=_listed(SQL("t.{}::text").format(named(one.name)) for one in written),
+        keys=_listed(named("t", one.name) for one in keys),
+        names=_listed(named(one.name) for one in written),
+        taken=_listed(named("r", one.name) for one in written),
         values=_listed(
             SQL("{}::text::{}").format(Placeholder(f"c{place}"), SQL(one.type.replace("%", "%%")))
             for place, one in enumerate(written)
         ),
-        sets=_listed(SQL("{0} = r.{0}").format(_named(one.name)) for one in sets),
-        same=SQL(" AND ").join(SQL("t.{0} = r.{0}").format(_named(one.name)) for one in keys),
+        sets=_listed(SQL("{0} = r.{0}").format(named(one.name)) for one in sets),
+        same=SQL(" AND ").join(SQL("t.{0} = r.{0}").format(named(one.name)) for one in keys),
     )
-
-
-def _named(*parts: str) -> Identifier:
-    return Identifier(*(part.replace("%", "%%") for part in parts))
 
 
 def _listed(parts: Iterable[Composable]) -> Composed:

@@ -40,7 +40,7 @@ class Stand:
     proofs: tuple[Proof, ...]
     """Of the link that runs."""
     against: tuple[str, ...]
-    """What speaks against a switch now."""
+    """What speaks against a change of sides now."""
     guarded: Guarded | None
     """What the boundary guards of the application have reported."""
     tests: tuple[Probe, ...]
@@ -63,7 +63,11 @@ async def stand(one: Moving) -> Stand:
         proofs = await link.proofs(running) if running in links else []
         tests = tuple(await asyncio.to_thread(tested, one.ends))
         guarded = await read_guarded(move.gates[one.ends.home])
-        speaks = await against(one, link, one.ends.home, guarded) if word in (Phase.FOLLOWING, BACK) else []
+        speaks = (
+            await against(one, link, guarded)
+            if word in (Phase.FOLLOWING, BACK)
+            else await link.unfollowed(serving or one.ends.home)
+        )
         opened = await opened_at(move.gates[one.ends.database])
         modes = {side: row.mode.name.lower() for side, row in gates.items() if row}
         return Stand(word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks), guarded, tests)

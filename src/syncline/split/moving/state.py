@@ -42,10 +42,10 @@ class State:
     tables: tuple[MovingTable, ...]
     opening: tuple[Opening, ...]
     notes: tuple[Mapping[str, Any], ...]
+    sides: Mapping[str, Mapping[str, Any]]
+    """Which database each side is."""
     begun_at: datetime
     changed_at: datetime
-    sides: Mapping[str, Mapping[str, Any]] | None = None
-    """Which database each side is; ``None``: it was not noted when the move began."""
 
 
 class Book:
@@ -69,13 +69,14 @@ class Book:
         found = self._run("read").fetchone()
         if found is None:
             return None
-        phase, home, tables, opening, notes, *times = found
+        phase, home, tables, opening, notes, sides, *times = found
         return State(
             Phase(phase),
             home,
             tuple(MovingTable(**one) for one in tables),
             tuple(map(read_opening, opening)),
             tuple(notes),
+            sides,
             *times,
         )
 
@@ -106,16 +107,9 @@ class Book:
         """Note a move that begins; one that is there stays as it is."""
         told = Jsonb([one.as_dict() for one in tables])
         with self._connection.transaction():
-            for block in ("turn", "schema", "open_schema", "table", "sides"):
+            for block in ("turn", "schema", "open_schema", "table"):
                 self._run(block)
             self._run("begin", home=home, phase=Phase.SCHEMA, tables=told, sides=Jsonb(dict(sides)))
-
-    def keep_sides(self, sides: Mapping[str, Mapping[str, Any]]) -> None:
-        """Note which database each side is, of a move that began before that was noted."""
-        with self._connection.transaction():
-            self._run("turn")
-            self._run("sides")
-            self._run("keep_sides", sides=Jsonb(dict(sides)))
 
     def end(self, state: State, phase: Phase) -> bool:
         """Note that a move is over that has no journal yet; false: it went on meanwhile."""

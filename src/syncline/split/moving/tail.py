@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Placeholder
 
+from syncline.engines.postgres.projection_sql import named, table_of
 from syncline.model.entity import TableName
 from syncline.model.link import Link, entered
 from syncline.postgres.sql import blocks
@@ -33,7 +35,7 @@ async def differing(source: Gate, target: Gate, link: Link) -> list[str]:
         texts = [[key] if len(columns) == 1 else json.loads(key) for key in keys]
         query = _query(table, columns, types)
         arrays = [list(column) for column in zip(*texts, strict=True)]
-        here, there = [await _rows(gate, query, arrays) for gate in (source, target)]
+        here, there = await _both(source, target, query, arrays)
         found += [f"{name} {key}" for key in sorted(here.keys() | there.keys()) if here.get(key) != there.get(key)]
     return found
 
@@ -42,23 +44,32 @@ def _query(table: TableName, columns: Sequence[str], types: Sequence[str]) -> Co
     places = [f"k{number}" for number in range(len(columns))]
     one = SQL("pg_catalog.unnest({}::pg_catalog.text[])")
     same = [
-        SQL("t.{} = k.{}::{}").format(_named(column), Identifier(place), SQL(type_.replace("%", "%%")))
+        SQL("t.{} = k.{}::{}").format(named(column), Identifier(place), SQL(type_.replace("%", "%%")))
         for column, place, type_ in zip(columns, places, types, strict=True)
     ]
     text = blocks("link.sql", PACKAGE, comment=False)["rows"]
     return SQL(text).format(
         key=SQL("pg_catalog.jsonb_build_array({})").format(
-            SQL(", ").join(SQL("t.{}::text").format(_named(column)) for column in columns)
+            SQL(", ").join(SQL("t.{}::text").format(named(column)) for column in columns)
         ),
-        table=_named(table.schema, table.name),
+        table=table_of(table),
         arrays=SQL(", ").join(one.format(Placeholder()) for _ in columns),
         names=SQL(", ").join(map(Identifier, places)),
         same=SQL(" AND ").join(same),
     )
 
 
-def _named(*parts: str) -> Identifier:
-    return Identifier(*(part.replace("%", "%%") for part in parts))  # the statement has parameters
+async def _both(
+    source: Gate, target: Gate, query: Composed, arrays: Sequence[list[str]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read both sides at the same time; none is still at it when this has ended."""
+    reading = (_rows(gate, query, arrays) for gate in (source, target))
+    here, there = await asyncio.gather(*reading, return_exceptions=True)
+    if isinstance(here, BaseException):
+        raise here
+    if isinstance(there, BaseException):
+        raise there
+    return here, there
 
 
 async def _rows(gate: Gate, query: Composed, arrays: Sequence[list[str]]) -> dict[str, Any]:

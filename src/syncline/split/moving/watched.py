@@ -49,7 +49,6 @@ class Watched:
         with self._home.transaction():
             self._run("turn")
             self._run("watched")
-            self._run("watched_since")
 
     def all(self) -> dict[int, Known]:
         """Read what is known, by oid."""
@@ -59,6 +58,10 @@ class Watched:
             oid: Known(Definition.from_json(text.encode()), tuple(pending), mark, tuple(stopped), rewritten)
             for oid, text, pending, mark, stopped, rewritten in self._run("known").fetchall()
         }
+
+    def version(self) -> str:
+        """Give a text that differs when something else is noted."""
+        return str(self._run("version").fetchall()[0][0])
 
     def begin(self, definitions: Mapping[int, Definition]) -> None:
         """Note what tables are now; those that are noted stay as they are."""
@@ -109,20 +112,12 @@ def family(connection: psycopg.Connection[Any], tables: Iterable[TableName]) -> 
     return [oid for (oid,) in rows]
 
 
-def digest(connection: psycopg.Connection[Any], oids: Sequence[int]) -> str:
-    """Give a text that differs when something of these tables was altered."""
-    row = connection.execute(blocks("moving.sql", PACKAGE)["digest"], {"oids": list(oids)}, prepare=False).fetchone()
+def digest(connection: psycopg.Connection[Any], tables: Iterable[TableName], oids: Iterable[int]) -> str:
+    """Give a text that differs when tables were altered: those that are called so, and others."""
+    wanted = list(tables)
+    given = {"schemas": [one.schema for one in wanted], "names": [one.name for one in wanted], "oids": list(oids)}
+    row = connection.execute(blocks("moving.sql", PACKAGE)["digest"], given, prepare=False).fetchone()
     return str(row[0]) if row else ""
-
-
-def opened_by(connection: psycopg.Connection[Any], move: str) -> int:
-    """Say which coordinator opened a side last; 0: none, or there is no gate."""
-    ours = blocks("gate.sql", "syncline.split.switching")
-    there = connection.execute(ours["exists"], prepare=False).fetchone()
-    if not (there and there[0]):
-        return 0
-    row = connection.execute(ours["row"], {"name": move}, prepare=False).fetchone()
-    return int(row[2]) if row else 0
 
 
 def across_releases(here: psycopg.Connection[Any], there: psycopg.Connection[Any]) -> bool:

@@ -12,6 +12,7 @@ import psycopg
 from syncline.errors import SchemaMoveError, SynclineError
 from syncline.postgres.sql import blocks
 from syncline.split.moving.altering import AGAIN_SECONDS, Watcher
+from syncline.split.moving.gates import read_gates
 from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.watched import Watched
@@ -48,10 +49,11 @@ def require_going(one: Moving, look: Look, tell: Tell) -> None:
 
     """
     with one.ends.sides.connected() as (home, goal):
-        if serving(one, home, goal) != one.ends.home:
+        gates = read_gates(one.ends, home, goal)
+        if gates.serving != one.ends.home:
             return
         if _alone(one, home):
-            for line in Watcher(one, one.ends.home, look).turn(home, goal, home):
+            for line in Watcher(one, one.ends.home, look).turn(home, goal, home, gates):
                 tell(line)
         known = Watched(one.ends.database, one.ends.home, home).all().values()
     if stopped := [f"{each.definition.table.quoted}: {'; '.join(each.stopped)}" for each in known if each.stopped]:
@@ -87,10 +89,13 @@ def _turns(
     one: Moving, look: Look, home: psycopg.Connection[Any], goal: psycopg.Connection[Any], stop: threading.Event
 ) -> Iterator[str]:
     watchers: Mapping[str, Watcher] = {side: Watcher(one, side, look) for side in one.ends.names}
+    alone, gates = False, None
     while not stop.is_set():
-        if _alone(one, home) and (side := serving(one, home, goal)) is not None:
+        alone = alone or _alone(one, home)  # it is this session's until it ends
+        gates = read_gates(one.ends, home, goal, gates) if alone else None
+        if gates is not None and (side := gates.serving) is not None:
             here, there = (home, goal) if side == one.ends.home else (goal, home)
-            yield from watchers[side].turn(here, there, home)
+            yield from watchers[side].turn(here, there, home, gates)
         stop.wait(EVERY_SECONDS)
 
 
@@ -99,20 +104,3 @@ def _alone(one: Moving, home: psycopg.Connection[Any]) -> bool:
     values = {"name": f"schema of {one.ends.database}"}
     row = home.execute(blocks("moving.sql", PACKAGE)["alone"], values, prepare=False).fetchone()
     return bool(row and row[0])
-
-
-def serving(one: Moving, home: psycopg.Connection[Any], goal: psycopg.Connection[Any]) -> str | None:
-    """Say which side serves; without gates it is home."""
-    modes = [_mode(one, side) for side in (home, goal)]
-    if modes == [None, None]:
-        return one.ends.home
-    return next((side for side, mode in zip(one.ends.names, modes, strict=True) if mode == "a"), None)
-
-
-def _mode(one: Moving, connection: psycopg.Connection[Any]) -> str | None:
-    there = connection.execute(blocks("gate.sql", "syncline.split.switching")["exists"], prepare=False).fetchone()
-    if not (there and there[0]):
-        return None
-    statement = blocks("gate.sql", "syncline.split.switching")["row"]
-    row = connection.execute(statement, {"name": one.ends.database}, prepare=False).fetchone()
-    return str(row[0]) if row else None

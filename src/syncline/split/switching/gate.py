@@ -67,6 +67,15 @@ def sql(name: str) -> str:
     return blocks("gate.sql", PACKAGE)[name]
 
 
+def gate_in(connection: psycopg.Connection[Any], move: str, *, known: bool = False) -> GateRow | None:
+    """Read the gate of a move in a database; ``None``: there is none. ``known``: there was one a moment ago."""
+    there = None if known else connection.execute(sql("exists"), prepare=False).fetchone()
+    if not known and not (there and there[0]):
+        return None
+    row = connection.execute(sql("row"), {"name": move}, prepare=False).fetchone()
+    return gate_row(row) if row else None
+
+
 def quoted(table: TableName) -> str:
     """Write a table's name as SQL has it."""
     return Identifier(table.schema, table.name).as_string()
