@@ -98,6 +98,8 @@ async def require_right_side_of(
 ) -> None:
     """Refuse work of the link while its way back serves; a reason to do it all the same leaves a trace.
 
+    Copies, backfills and repairs ask by themselves: for these a command calls this with a reason, to leave the trace.
+
     Args:
         settings: of the link.
         names: the entities; all when it is empty.
@@ -110,19 +112,14 @@ async def require_right_side_of(
     """
     entities = [entity for entity in settings.entities if not names or entity.name in names]
     async with opened_target(settings) as target:
-        if target.reverse is None:
-            return
         try:
-            await require_right_side(target.reverse, entities, what, despite=despite)
-            if not despite:
-                return
-            seen = [await target.reverse.serving(entity, fresh=False) for entity in entities]
+            allowed = await require_right_side(target.reverse, entities, what, despite=despite)
         except TargetUnavailableError:
             return  # whoever does the work asks again
-    if serving := [one for one in seen if one is not None]:
+    if allowed:
         async with opened_source(settings) as source:
             told = ", ".join(entity.name for entity in entities)
-            message = f"{what} of {told} although {Link(serving[0].link or '')} serves: {despite}"
+            message = f"{what} of {told} although {Link(allowed[0].link or '')} serves: {despite}"
             await leave_notice(source, Notice.DESPITE_REVERSE, "info", message)
 
 

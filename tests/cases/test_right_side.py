@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from syncline.contrib.fastapi import Syncline
 from syncline.engines.postgres.marking import SqlMarking
 from syncline.engines.postgres.plans import compile_plans
 from syncline.errors import ReverseServesError
+from syncline.model.canonical import MISSING
 from syncline.model.entity import TableName
 from syncline.model.link import Link, entered
 from syncline.ports import DESPITE, Serving
@@ -31,6 +33,7 @@ from syncline.relay.rows_in_the_way import RowsInTheWay
 from syncline.split.switching.gate import Gate, Mode
 from syncline.split.switching.install import install as put_gate
 from syncline.verify.repair import Repairer
+from syncline.verify.report import Finding, Kind
 from syncline.web.page.jobs import Jobs
 from syncline.wiring import opened_sides
 from tests import engines
@@ -281,6 +284,26 @@ async def test_a_conflict_does_not_delete_what_the_way_back_has_not_brought_yet(
         assert items.sql("SELECT DISTINCT key FROM syncline.outbox") == [("1",)]
         without_way_back(items)
         await until(lambda: items.there.execute("SELECT id FROM item").fetchall() == [(1,)])
+
+
+async def test_a_repair_asks_of_the_tables_in_which_it_found_something_and_not_each_time_anew() -> None:
+    """It asks for each page of findings, of which a large table has thousands."""
+    asked: list[tuple[str, bool]] = []
+
+    class Asked:
+        async def serving(self, entity: Any, *, fresh: bool = True) -> None:
+            asked.append((entity.name, fresh))
+
+    async def mark(*_: Any) -> None: ...
+
+    plans = {name: SimpleNamespace(entity=entity(name), id=at) for at, name in enumerate(("item", "other"), 1)}
+    sides: Any = SimpleNamespace(reverse=Asked(), source=SimpleNamespace(looks=SimpleNamespace(mark=mark)))
+    repairer = Repairer(sides, plans)  # type: ignore[arg-type]
+    await repairer.require_right_side()
+    await repairer.take([Finding("item", Kind.MISSING, "1", 1, ticket=MISSING), Finding("item", Kind.FOREIGN, None, 2)])
+    await repairer.take([Finding("other", Kind.FOREIGN, None, 3)])
+    assert asked == [("item", True), ("other", True), ("item", False)]
+    assert repairer.report.marked_by.total() == 1
 
 
 def test_messages_name_the_link_without_a_name() -> None:

@@ -154,8 +154,8 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
             show(step)
 
         async with _opened(settings, wish.entities, told) as (runner, plans):
-            names = [plan.name for plan in plans]
-            await require_right_side_of(settings, names, "a backfill", despite=wish.pace.get(DESPITE))
+            if reason := wish.pace.get(DESPITE):
+                await require_right_side_of(settings, [plan.name for plan in plans], "a backfill", despite=reason)
             tasks = await _requested(runner, plans, wish)
             found = await command.complete(runner, tasks, told)
             left = await runner.tasks.pressure(1_000_000)

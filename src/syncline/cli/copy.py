@@ -107,8 +107,8 @@ async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
         options: dict[str, Callable[[Progress], None] | int] = {"told": show, "parallel": wish.parallel}
         async with opened_copier(settings, _pacing(wish), **options) as (copier, plans):
             wanted = chosen(plans, wish.entities)
-            names = [plan.name for plan in wanted]
-            await require_right_side_of(settings, names, "a copy", despite=wish.despite)
+            if wish.despite:
+                await require_right_side_of(settings, [plan.name for plan in wanted], "a copy", despite=wish.despite)
             return await copier.run(wanted, replace=wish.replace, despite=wish.despite)
 
 

@@ -82,10 +82,11 @@ async def _repair(
         async with opened_sides(settings, told) as (sides, plans):
             names = [entity] if entity else list(wanted or ())
             plan_list = chosen(plans, names) if names or wanted is None else []
-            if not dry_run:
-                await require_right_side_of(settings, [plan.name for plan in plan_list], "a repair", despite=despite)
             chosen_plans = {plan.name: plan for plan in plan_list}
             repairer = Repairer(sides, chosen_plans, dry_run=dry_run, despite=despite)
+            await repairer.require_right_side()
+            if despite and not dry_run:
+                await require_right_side_of(settings, list(chosen_plans), "a repair", despite=despite)
             if wanted is None:
                 verified = await verify(sides, plan_list, Options(taker=repairer))
             else:

@@ -58,15 +58,16 @@ class Reverse(Protocol):
 
 
 async def require_right_side(
-    reverse: Reverse | None, entities: Sequence[Entity], what: str, *, despite: str | None = None
-) -> None:
-    """Refuse work that makes the target what the source is while the way back serves.
+    reverse: Reverse | None, entities: Sequence[Entity], what: str, *, despite: str | None = None, fresh: bool = True
+) -> list[Serving]:
+    """Refuse work that makes the target what the source is while the way back serves; return what a reason allowed.
 
     Args:
         reverse: the target's.
         entities: whose records the work is about.
         what: the work, for the message.
         despite: an operator's reason to do it all the same; a gate heeds none.
+        fresh: as of ``Reverse.serving``.
 
     Raises:
         ReverseServesError: it serves one of them.
@@ -74,8 +75,13 @@ async def require_right_side(
 
     """
     if reverse is None:
-        return
+        return []
+    allowed = []
     for entity in entities:
-        found = await reverse.serving(entity)
-        if found is not None and (found.link is None or not despite):
+        found = await reverse.serving(entity, fresh=fresh)
+        if found is None:
+            continue
+        if found.link is None or not despite:
             raise found.refusal(entity.name, what)
+        allowed.append(found)
+    return allowed

@@ -6,7 +6,7 @@ A repair is not a verification: whether all is well again, the next pass says.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,9 +92,12 @@ class Repairer:
             ReverseServesError: it does.
 
         """
-        entities = [plan.entity for plan in self._plans.values()]
+        await self._require_right_side(self._plans)
+
+    async def _require_right_side(self, names: Iterable[str], *, fresh: bool = True) -> None:
         if not self.report.dry_run:
-            await require_right_side(self._sides.reverse, entities, "a repair", despite=self._despite)
+            entities = [self._plans[name].entity for name in names]
+            await require_right_side(self._sides.reverse, entities, "a repair", despite=self._despite, fresh=fresh)
 
     async def take(self, findings: Sequence[Finding]) -> None:
         """Repair what was just found."""
@@ -105,8 +108,7 @@ class Repairer:
                 by_entity[finding.entity].append(finding)
             else:
                 self.report.leave(finding, why)
-        if by_entity:
-            await self.require_right_side()
+        await self._require_right_side(by_entity, fresh=False)
         for name, found in by_entity.items():
             for start in range(0, len(found), CHUNK):
                 await _repair(self._sides, self._plans[name], found[start : start + CHUNK], self.report)
