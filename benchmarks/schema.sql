@@ -63,3 +63,6 @@ INSERT INTO beside SELECT g, 0 FROM generate_series(1, 100) AS g
 
 -- name: fill_bad
 INSERT INTO bad SELECT g, 0, ('1.' || repeat('1', 40))::numeric FROM generate_series(1, %(rows)s::int) AS g
+
+-- name: sessions
+SELECT datname, pid FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()

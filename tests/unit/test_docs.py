@@ -57,3 +57,21 @@ def test_every_command_exists(page: Path):
     blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     for name in re.findall(r"^(?:\$ )?syncline ([a-z-]+)", "".join(blocks), re.MULTILINE):
         assert name in SUMMARIES, name
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, found = {ROOT / "README.md"}, [ROOT / "README.md"]
+    while found:
+        page = found.pop()
+        links = re.findall(r"\]\(([^)\s#]+\.md)[^)\s]*\)", page.read_text("utf-8"))
+        new = {(page.parent / link).resolve() for link in links if "://" not in link} - reached
+        reached |= new
+        found += new
+    assert set(PAGES) <= reached
+
+
+def test_the_files_that_the_architecture_names_are_there():
+    text = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
+    named = re.findall(r"`(\w+/[\w/]+\.(?:py|sql))`", text)
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / "src/syncline" / name).exists()] == []
