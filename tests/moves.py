@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
-from click.testing import Result
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
 from syncline.split.databases import Databases
+from tests.commanded import Commanded
 from tests.relay import PATIENCE
 
 SQL = """
@@ -58,20 +55,16 @@ poll_seconds = 60
 """
 
 
-class Move:
-    """Two databases with a configuration in a folder, and the commands."""
+class Move(Commanded):
+    """Two databases, of which the second one gets tables of the first."""
+
+    words = ("split",)
 
     def __init__(self, home: str, goal: str, folder: Path) -> None:
+        super().__init__(home, goal, folder)
         self.urls = {"primary": home, "data": goal}
-        self.folder = folder
         self.split = False
-        self.here = psycopg.connect(home, autocommit=True)
-        self.there = psycopg.connect(goal, autocommit=True)
         (folder / "syncline.toml").write_text(FILE)
-
-    def close(self) -> None:
-        self.here.close()
-        self.there.close()
 
     @property
     def variables(self) -> dict[str, str]:
@@ -84,59 +77,9 @@ class Move:
             }
         return {"DATABASE_URL": self.urls["primary"], "DATA_DATABASE_URL": self.urls["data"]}
 
-    def run(self, *arguments: object, **variables: str | None) -> Result:
-        config = ["--config", str(self.folder / "syncline.toml")]
-        env = {"DATABASE_URL": None, "MONGODB_URL": None, **self.variables, **variables}
-        return CliRunner().invoke(app, ["split", *map(str, arguments), *config], env=env)
-
-    def __call__(self, *arguments: object, status: int = 0) -> str:
-        result = self.run(*arguments)
-        assert result.exit_code == status, result.output + repr(result.exception)
-        return result.output
-
-    def json(self, *arguments: object, status: int = 0) -> Any:
-        result = self.run(*arguments, "--json")
-        assert result.exit_code == status, result.output + repr(result.exception)
-        return json.loads(result.stdout)
-
-    def refused(self, *arguments: object, status: int = 3, **variables: str | None) -> str:
-        """Run a command that must fail with a sentence, and give it."""
-        result = self.run(*arguments, **variables)
-        assert result.exit_code == status, result.output + repr(result.exception)
-        assert "Traceback" not in result.output
-        return " ".join(result.output.split())
-
-    def process(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Begin a command as a process of its own; it says what it says to the log."""
-        environment = {k: v for k, v in os.environ.items() if not k.endswith("_URL")} | self.variables
-        command = [str(Path(sys.executable).with_name("syncline")), "split", *arguments]
-        with self.log.open("ab") as log:
-            return subprocess.Popen(command, stderr=log, stdout=log, env=environment, cwd=self.folder)
-
-    @contextlib.contextmanager
-    def follower(self) -> Iterator[subprocess.Popen[bytes]]:
+    def follower(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """Run ``syncline split follow``; at the end of the block it is killed."""
-        process = self.process("follow")
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "processes.log"
-
-    def until(self, query: str, *, there: bool = False) -> None:
-        """Wait until a query's only value is true."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            found = (self.there if there else self.here).execute(query).fetchone()
-            if found and found[0]:
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"{query}\n{self.log.read_text()[-3000:] if self.log.exists() else ''}")
+        return self.running("follow")
 
     def followed(self) -> None:
         """Wait until a worker serves both ways, and nothing is left to carry."""
@@ -166,13 +109,8 @@ class Move:
             self.there.execute(statement.encode())
 
     def difference(self, *tables: str) -> Sequence[tuple[str, str]]:
-        """Compare both sides as texts, row by row."""
-        found = []
-        for table in tables or TABLES:
-            query = f"SELECT t::text FROM {table} AS t"
-            here, there = ({row[0] for row in side.execute(query)} for side in (self.here, self.there))
-            found += [(table, row) for row in sorted(here ^ there)]
-        return found
+        """Compare both sides as texts, row by row; all tables that move, unless some are named."""
+        return super().difference(*(tables or TABLES))
 
 
 _RUNS = itertools.count(1)

@@ -7,8 +7,10 @@ import os
 import random
 import sys
 
-from tests.chaos import ddl, links, rows
-from tests.chaos.run import ROUND_KILLS, ChaosError, run
+from tests.chaos import ddl
+from tests.chaos.links import LinkChaos
+from tests.chaos.rows import RowChaos
+from tests.chaos.run import ROUND_KILLS, Chaos, ChaosError, Wanted, played
 from tests.chaos.sabotage import SABOTEURS
 from tests.damage import run as damage
 
@@ -53,8 +55,8 @@ def main() -> int:
             )
             print("nothing is lost, or it was said")  # noqa: T201
             return 0
-        chaos = rows.run if wanted.target == "postgresql" else run
-        (links.run if wanted.links else chaos)(
+        kind = RowChaos if wanted.target == "postgresql" else Chaos
+        run = Wanted(
             wanted.seed,
             kills=wanted.kills,
             minutes=wanted.minutes,
@@ -63,6 +65,7 @@ def main() -> int:
             operators=wanted.operators,
             rows=wanted.rows,
         )
+        played(LinkChaos if wanted.links else kind, run)
     except (ChaosError, ddl.LostError, damage.DamageError) as error:
         print(error)  # noqa: T201
         return 1

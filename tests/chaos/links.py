@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import psycopg
 from pymongo import MongoClient
 
 from syncline.embedded.mongo import PrivateMongo
+from syncline.embedded.postgres import PrivatePostgres
 from tests import engines
 from tests.chaos import archive, faults, schema
 from tests.chaos.commands import COULD_NOT_RUN
@@ -28,7 +28,7 @@ from tests.chaos.operators import Operator
 from tests.chaos.proxy import Proxy
 from tests.chaos.readers import Reader, regressions
 from tests.chaos.rows import LATE_SECONDS, WHOLE, RowChaos, RowReader
-from tests.chaos.run import ROUND_KILLS, ChaosError, Outcome
+from tests.chaos.run import ChaosError, Wanted
 from tests.chaos.writers import Writer
 
 FIRST = 12_000
@@ -36,7 +36,9 @@ FIRST = 12_000
 FILTER = 'where = "NOT hidden"\n'
 """Of the link to the documents alone: what a way's filter hides on one side its way back would have on the other."""
 FIRST_LINE = 1_000_000_000
-TABLES = schema.TABLES.replace(
+HOLLOW = "CREATE TABLE hollow (id bigint PRIMARY KEY);\n"
+"""Empty in the source, so that a TRUNCATE of it changes nothing; a row of the target would be swept away."""
+TABLES = HOLLOW + schema.TABLES.replace(
     "    NEW.version := nextval('public.versions');\n",
     "    IF coalesce(current_setting('syncline.link', true), '') = '' THEN\n"
     "        NEW.version := nextval('public.versions');\n    END IF;\n",
@@ -48,6 +50,9 @@ OF_ONE = {
     "membership": f"team < {FIRST // schema.TEAM}",
 }
 SELDOM = 0.25
+REFUSED = (("backfill",), ("backfill", "--no-sweep"), ("copy", "--replace"), ("repair",), ("resync", "--no-wait"))
+"""What makes one side as the other is; the sweep after a TRUNCATE is tried when all is calm."""
+HELD_SECONDS = 60.0
 PAUSE_SECONDS = 0.06
 """Between transactions of a writer: there are twice as many, and each change goes over two links."""
 LINKS = {"there": 0, "back": 1, "on": 0}
@@ -80,7 +85,7 @@ class OnwardOperator(Operator):
 
     def _words(self) -> list[str]:
         if self._random.random() < SELDOM:
-            return [self._random.choice(("backfill", "repair")), "--link", self._random.choice(("there", "back"))]
+            return [*self._random.choice(REFUSED), "--link", self._random.choice(("there", "back"))]
         entity = self._random.choice(([], ["account"], ["orders"], ["line"], ["membership"], ["archive"]))
         kind = self._random.choice(("verify", "verify", "repair", "backfill"))
         return [kind, *entity, "--link", "on"]
@@ -99,13 +104,16 @@ class LinkChaos(RowChaos):
     _with_vandals = False
     _whole = dict.fromkeys(WHOLE, "")
     _tables = TABLES
-    _documents: PrivateMongo
 
-    def serving(self, documents: PrivateMongo) -> LinkChaos:
-        """Say which MongoDB the third link leads to."""
+    def __init__(self, wanted: Wanted, folder: Path, one: PrivatePostgres, two: Any, documents: PrivateMongo) -> None:
+        super().__init__(wanted, folder, one, two)
         self._documents = documents
-        self._fates = random.Random(f"{self._seed} which target")
-        return self
+        self._fates = random.Random(f"{wanted.seed} which target")
+
+    @staticmethod
+    def servers(wanted: Wanted) -> Sequence[AbstractContextManager[Any]]:
+        """Give two servers with tables, and one with documents."""
+        return *RowChaos.servers(wanted), engines.running_mongo()
 
     def _configure(self) -> Path:
         self._documents_net = self._nets.enter_context(Proxy(self._documents._socket, seed=self._seed))
@@ -118,6 +126,7 @@ class LinkChaos(RowChaos):
                 "[entities.", f"[links.{link}.entities."
             )
             + f"[links.{link}.entities.{archive.NAME}]\n"
+            + (f"[links.{link}.entities.hollow]\n" if link != "on" else "")
             for link in LINKS
         }
         config = self._folder / "syncline.toml"
@@ -220,6 +229,38 @@ class LinkChaos(RowChaos):
             raise ChaosError(self._story(f"{len(damage)} records of the archive differ", sorted(damage)[:20]))
         for link in LINKS:
             self._verify(set(), "--link", link)
+        self._judge_truncate()
+
+    def _judge_truncate(self) -> None:
+        """See that the sweep after a TRUNCATE is held while the way back serves: the target's own row stays."""
+        url, there = self._postgres.url, self._mongo.url
+        _as_link(there, "INSERT INTO hollow VALUES (1)")
+        _value(url, "TRUNCATE hollow")
+        until = time.monotonic() + HELD_SECONDS
+        while not _value(url, "SELECT 1 FROM syncline_there.notice WHERE name = 'TaskHeld' AND resolved_at IS NULL"):
+            if time.monotonic() > until:
+                raise ChaosError(self._story("no notice says that the sweep after a TRUNCATE is held"))
+            time.sleep(0.1)
+        kept = _value(there, "SELECT count(*) FROM hollow")
+        self._command("backfill", "hollow", "--cancel", "--link", "there")
+        if kept != 1:
+            raise ChaosError(self._story("a TRUNCATE has swept away what the target's own writers have"))
+        _as_link(there, "DELETE FROM hollow")
+        _value(url, "DELETE FROM syncline_there.notice WHERE name = 'TaskHeld'")
+
+
+def _value(url: str, statement: str) -> Any:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        row = cursor.fetchone() if cursor.description else None
+    return row and row[0]
+
+
+def _as_link(url: str, statement: str) -> None:
+    """Write what the way back does not take up."""
+    with psycopg.connect(url) as connection:
+        connection.execute("SELECT set_config('syncline.link', 'there', true)")
+        connection.execute(statement.encode())
 
 
 def _by_key(session: psycopg.Connection[Any], table: str) -> Mapping[str, str]:
@@ -235,37 +276,3 @@ def _in_documents(database: Any, table: str) -> Mapping[str, str]:
         return str(document["version"])
 
     return {document["_originalId"]: what(document) for document in database[table].find()}
-
-
-def run(
-    seed: int,
-    *,
-    kills: int,
-    minutes: float | None = None,
-    say: bool = True,
-    round_kills: int = ROUND_KILLS,
-    workers: int | None = None,
-    hurry: float = 1.0,
-    aloud: bool = False,
-    operators: int = 1,
-    rows: int = 1000,
-) -> Outcome:
-    """Run as ``tests.chaos.run.run`` does, over three links.
-
-    Raises:
-        ChaosError: a row is lost, different, parked or went back, on any side.
-
-    """
-    folder = Path(tempfile.mkdtemp(prefix="syncline-chaos-", dir="/tmp"))
-    with (
-        engines.running_postgres() as one,
-        engines.running_postgres() as two,
-        engines.running_mongo() as documents,
-    ):
-        options = {"say": say, "workers": workers, "hurry": hurry, "operators": operators, "rows": rows}
-        chaos = LinkChaos(seed, folder, one, two, **options).serving(documents)
-        chaos.journal.aloud = aloud
-        with chaos.everything():
-            outcome = chaos.run(kills, minutes, round_kills)
-    shutil.rmtree(folder, ignore_errors=True)
-    return outcome

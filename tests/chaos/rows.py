@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tests.chaos.archive import RowVandal
 from tests.chaos.journal import Journal
 from tests.chaos.operators import Operator
 from tests.chaos.readers import regressions
-from tests.chaos.run import ROUND_KILLS, Chaos, ChaosError, Outcome
+from tests.chaos.run import Chaos, ChaosError, Wanted
 
 ENTITIES = """
 [entities.account]
@@ -83,6 +82,11 @@ class RowChaos(Chaos):
     _entities = ENTITIES
     _whole: Mapping[str, str] = WHOLE
     _mongo: PrivatePostgres
+
+    @staticmethod
+    def servers(wanted: Wanted) -> Sequence[AbstractContextManager[Any]]:
+        """Give two servers."""
+        return engines.running_postgres(), engines.running_postgres()
 
     def _target_socket(self) -> Path:
         return socket_of(self._mongo)
@@ -160,42 +164,3 @@ class RowChaos(Chaos):
                 continue
             for text in sorted(wanted ^ found):
                 yield table, "missing" if text in wanted else "surplus", text
-
-
-def run(
-    seed: int,
-    *,
-    kills: int,
-    minutes: float | None = None,
-    say: bool = True,
-    round_kills: int = ROUND_KILLS,
-    workers: int | None = None,
-    hurry: float = 1.0,
-    aloud: bool = False,
-    operators: int = 1,
-    rows: int = 1000,
-) -> Outcome:
-    """Run as ``tests.chaos.run.run`` does, with operators who backfill.
-
-    Raises:
-        ChaosError: a row is lost, different, parked or went back.
-
-    """
-    folder = Path(tempfile.mkdtemp(prefix="syncline-chaos-", dir="/tmp"))
-    with engines.running_postgres() as source, engines.running_postgres() as target:
-        chaos = RowChaos(
-            seed,
-            folder,
-            source,
-            target,
-            say=say,
-            workers=workers,
-            hurry=hurry,
-            operators=operators,
-            rows=rows,
-        )
-        chaos.journal.aloud = aloud
-        with chaos.everything():
-            outcome = chaos.run(kills, minutes, round_kills)
-    shutil.rmtree(folder, ignore_errors=True)
-    return outcome

@@ -11,7 +11,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from pymongo import MongoClient
 from syncline.capture.postgres.install import InstallOptions, install
 from syncline.capture.postgres.install import plan as plan_install
 from syncline.config import load
-from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
 from tests import engines
 from tests.chaos import archive, faults, points, schema
@@ -98,32 +98,33 @@ class Outcome:
         )
 
 
-def run(
-    seed: int,
-    *,
-    kills: int = 500,
-    minutes: float | None = None,
-    say: bool = True,
-    round_kills: int = ROUND_KILLS,
-    workers: int | None = None,
-    hurry: float = 1.0,
-    aloud: bool = False,
-    operators: int = 0,
-    rows: int = 1000,
-) -> Outcome:
-    """Run until so many processes were killed, or the time is over.
+@dataclass(frozen=True)
+class Wanted:
+    """What a run is to be: of one seed, the same plan of faults, settings and writers."""
 
-    Args:
-        seed: of the plan of faults, the settings and the writers.
-        kills: processes to kill.
-        minutes: stop after so long, however many were killed.
-        say: print a line after each round.
-        round_kills: kills until everything is compared.
-        workers: how many; by default two or three, by the seed.
-        aloud: print every fault.
-        hurry: above 1, the faults follow each other faster, and those that take long are left out.
-        operators: how many backfill, verify and repair all the time; with any, somebody damages the target by hand.
-        rows: of the large table.
+    seed: int
+    kills: int = 500
+    """Processes to kill."""
+    minutes: float | None = None
+    """Stop after so long, however many were killed."""
+    say: bool = True
+    """Print a line after each round."""
+    round_kills: int = ROUND_KILLS
+    """Kills until everything is compared."""
+    workers: int | None = None
+    """How many; by default two or three, by the seed."""
+    hurry: float = 1.0
+    """Above 1, the faults follow each other faster, and those that take long are left out."""
+    aloud: bool = False
+    """Print every fault."""
+    operators: int = 0
+    """How many backfill, verify and repair all the time; with any, somebody damages the target by hand."""
+    rows: int = 1000
+    """Of the large table."""
+
+
+def played(kind: type[Chaos], wanted: Wanted) -> Outcome:
+    """Run until so many processes were killed, or the time is over.
 
     Raises:
         ChaosError: a record is lost, different, parked or went back, or a verification told something wrong; with the
@@ -131,14 +132,10 @@ def run(
 
     """
     folder = Path(tempfile.mkdtemp(prefix="syncline-chaos-", dir="/tmp"))
-    size = {"shared_buffers": "128MB", "max_wal_size": "1GB"} if rows > 100_000 else {}
-    with engines.running_postgres(settings=size) as postgres, engines.running_mongo() as mongo:
-        chaos = Chaos(
-            seed, folder, postgres, mongo, say=say, workers=workers, hurry=hurry, operators=operators, rows=rows
-        )
-        chaos.journal.aloud = aloud
-        with chaos.everything():
-            outcome = chaos.run(kills, minutes, round_kills)
+    with contextlib.ExitStack() as stack:
+        chaos = kind(wanted, folder, *map(stack.enter_context, kind.servers(wanted)))
+        stack.enter_context(chaos.everything())
+        outcome = chaos.run()
     shutil.rmtree(folder, ignore_errors=True)
     return outcome
 
@@ -151,36 +148,30 @@ class Chaos:
     _entities = schema.ENTITIES
     _tables = schema.TABLES
 
-    def __init__(
-        self,
-        seed: int,
-        folder: Path,
-        postgres: PrivatePostgres,
-        mongo: PrivateMongo,
-        *,
-        say: bool,
-        workers: int | None,
-        hurry: float,
-        operators: int,
-        rows: int,
-    ) -> None:
-        self.outcome = Outcome(seed)
+    def __init__(self, wanted: Wanted, folder: Path, postgres: PrivatePostgres, mongo: Any) -> None:
+        self.outcome = Outcome(wanted.seed)
         self.journal = Journal()
-        self._seed = seed
+        self.journal.aloud = wanted.aloud
+        self._wanted = wanted
+        self._seed = wanted.seed
         self._folder = folder
         self._postgres = postgres
         self._mongo = mongo
-        self._say = say
-        self._dice = random.Random(f"{seed} settings")
-        self._workers = self._dice.choice((2, 2, 3)) if workers is None else workers
-        self._hurry = hurry
+        self._dice = random.Random(f"{wanted.seed} settings")
+        self._workers = self._dice.choice((2, 2, 3)) if wanted.workers is None else wanted.workers
+        self._hurry = wanted.hurry
         self._timers: list[threading.Timer] = []
         self._slots: list[WorkerSlot] = []
         self._writers: list[Writer] = []
         self._operators: list[Operator] = []
         self._vandals: list[Vandal] = []
-        self._operator_count = operators
-        self._rows = rows
+        self._rows = wanted.rows
+
+    @staticmethod
+    def servers(wanted: Wanted) -> Sequence[AbstractContextManager[Any]]:
+        """Give the servers that a run needs, not yet running."""
+        size = {"shared_buffers": "128MB", "max_wal_size": "1GB"} if wanted.rows > 100_000 else {}
+        return engines.running_postgres(settings=size), engines.running_mongo()
 
     @contextlib.contextmanager
     def everything(self) -> Iterator[None]:
@@ -227,7 +218,7 @@ class Chaos:
     def _begin_traffic(self, stack: contextlib.ExitStack) -> None:
         self._writers = self._make_writers()
         self._reader = self._make_reader()
-        self._operators = [self._make_operator(number) for number in range(self._operator_count)]
+        self._operators = [self._make_operator(number) for number in range(self._wanted.operators)]
         if self._operators and self._with_vandals:
             self._vandals = [self._make_vandal()]
         for thread in self._threads():
@@ -292,14 +283,14 @@ format = "json"
 
     # -- the run
 
-    def run(self, kills: int, minutes: float | None, round_kills: int) -> Outcome:
+    def run(self) -> Outcome:
         """Carry out the plan, in rounds."""
-        outcome = self.outcome
+        outcome, kills, minutes = self.outcome, self._wanted.kills, self._wanted.minutes
         until = None if minutes is None else time.monotonic() + minutes * 60
         coming = faults.plan(self._seed, workers=len(self._slots), quick=self._hurry > 1)
         try:
             while outcome.kills < kills and (until is None or time.monotonic() < until):
-                goal = min(outcome.kills + round_kills, kills)
+                goal = min(outcome.kills + self._wanted.round_kills, kills)
                 while outcome.kills < goal and (until is None or time.monotonic() < until):
                     self._strike(next(coming))
                 self._settle()
@@ -325,7 +316,7 @@ format = "json"
         outcome.commands = sum((one.done for one in self._operators), Counter[str]())
         outcome.found = len(set[Any]().union(*(one.found for one in self._operators)))
         outcome.damaged = sum(vandal.acts for vandal in self._vandals)
-        if self._say:
+        if self._wanted.say:
             print(outcome, flush=True)  # noqa: T201
 
     def _strike(self, fault: Fault) -> None:
