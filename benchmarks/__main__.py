@@ -19,6 +19,7 @@ from benchmarks import (
     latency,
     relay_tables,
     routes,
+    shadow,
     throughput,
     verify,
     verify_tables,
@@ -50,6 +51,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "entities": entities.lines,
     "bad-records": bad_records.lines,
     "write-delay": write_delay.lines,
+    "shadow": shadow.lines,
 }
 
 
