@@ -13,6 +13,10 @@ from tests.model.documents import world as document_world
 from tests.model.documents.scope import DocumentScope
 from tests.model.explorer import explore
 from tests.model.mutants import MUTANTS, mutant
+from tests.model.phases import scopes as phases
+from tests.model.phases.scope import PhaseScope
+from tests.model.phases.validator import ValidatorScope
+from tests.model.phases.world import explore as explore_phases
 from tests.model.scope import Scope
 from tests.model.scopes import FOUND, LARGE, SMALL
 from tests.model.search import Result
@@ -23,7 +27,7 @@ from tests.model.switch import scopes as switching
 from tests.model.switch import world as switch_world
 from tests.model.switch.scope import SwitchScope
 
-AnyScope = Scope | SqlScope | SwitchScope | DocumentScope
+AnyScope = Scope | SqlScope | SwitchScope | DocumentScope | PhaseScope | ValidatorScope
 
 
 def main() -> int:
@@ -55,6 +59,8 @@ def _explored(scope: AnyScope, limit: int) -> Result:
         return switch_world.explore(replace(scope, limit=limit) if limit else scope)
     if isinstance(scope, DocumentScope):
         return document_world.explore(replace(scope, limit=limit) if limit else scope)
+    if isinstance(scope, PhaseScope | ValidatorScope):
+        return explore_phases(replace(scope, limit=limit) if limit else scope)
     return explore(replace(scope, limit=limit) if limit else scope)
 
 
@@ -64,8 +70,15 @@ def _chosen(names: list[str], *, small: bool, large: bool) -> Iterator[tuple[str
         groups += [(SMALL, True), ({name: mutant(name) for name in MUTANTS}, False), (FOUND, False)]
         groups += [(sql.SMALL, True), (sql.MUTANTS, False), (switching.SMALL, True), (switching.MUTANTS, False)]
         groups += [(documents.SMALL, True), (documents.MUTANTS, False)]
+        groups += [(phases.SMALL, True), (phases.MUTANTS, False)]
     if large or names:
-        groups += [(LARGE, True), (sql.LARGE, True), (switching.LARGE, True), (documents.LARGE, True)]
+        groups += [
+            (LARGE, True),
+            (sql.LARGE, True),
+            (switching.LARGE, True),
+            (documents.LARGE, True),
+            (phases.LARGE, True),
+        ]
     for group, holds in groups:
         for name, scope in group.items():
             if not names or name in names:
