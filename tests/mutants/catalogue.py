@@ -75,6 +75,7 @@ IN_TABLES = f"{TESTS}/test_document_tables.py"
 DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
 PUMP = f"{TESTS}/test_document_pump.py"
+INLINE = "tests/integration/test_dual_write_inline.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
 EVIDENCE = f"{TESTS}/test_split_evidence.py"
@@ -3599,7 +3600,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{ROWS_OF_DOCUMENTS}/versions.py",
                 "VersionedRows._written",
-                "await self._entered(connection, tables) != number",
+                "_entered(tables, await entered.fetchone()) != number",
                 "False",
             )
         ],
@@ -3611,7 +3612,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{ROWS_OF_DOCUMENTS}/versions.py",
-                "VersionedRows._entered",
+                "_entered",
                 "fingerprint != tables.mapping.fingerprint",
                 "False",
             )
@@ -3629,13 +3630,45 @@ MUTANTS: Sequence[Mutant] = (
         "a refused document keeps its version",
         [
             Swap(
-                "syncline/relay/documents/pump.py",
-                "DocumentPump._carry",
-                "await self._source.raise_above(collection, by[Fate.REFUSED])",
+                "syncline/relay/documents/carrying.py",
+                "Carrier.settle",
+                "await self._source.raise_above(collection, [one for one in outcomes if one.fate is Fate.REFUSED])",
                 "pass",
             )
         ],
         [f"{PUMP}::test_a_version_that_came_back_is_raised_and_not_taken_for_done"],
+    ),
+    Mutant(
+        "documents-attempts-without-end",
+        "what was given up is tried again",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/rejections.py",
+                "Rejections._given",
+                "self._retries.attempts or _ENDLESS",
+                "_ENDLESS",
+            )
+        ],
+        [f"{INLINE}::test_attempts_bound_rejections_and_the_older_row_says_so"],
+    ),
+    Mutant(
+        "dual-write-asks-a-dead-postgresql",
+        "the circuit stays closed after the deadline",
+        [Swap("syncline/phases/dual_write/inline.py", "InlinePart._lost", "self._number = None", "pass")],
+        [f"{INLINE}::test_a_late_postgresql_costs_the_deadline_once_and_what_was_begun_goes_on"],
+    ),
+    Mutant(
+        "dual-write-older-of-one-key",
+        "of writes of one key together the first is carried",
+        [
+            Swap(
+                "syncline/phases/dual_write/inline.py",
+                "InlinePart._done",
+                "sorted(documents, key=lambda one: one.version)",
+                "sorted(documents, key=lambda one: -one.version)",
+            )
+        ],
+        [f"{INLINE}::test_writes_of_one_key_together_end_with_the_last"],
     ),
     Mutant(
         "documents-walked-by-mark",

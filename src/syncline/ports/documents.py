@@ -6,10 +6,12 @@ any call, and any call may come late or twice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
+
+from syncline.errors import SynclineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,38 @@ class Outcome:
     version: int = 0
     """Of what refused it."""
     reason: str = ""
+    attempts: int = 0
+    """How often this write has been rejected."""
+    given_up: bool = False
+    """It is tried again only when somebody asks, or the document is written anew."""
+
+
+class Action(StrEnum):
+    """What an application does with a document."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write of one document, by its key."""
+
+    action: Action
+    id: Any
+    mark: str
+    """Of this write alone; see ``WritableDocuments.new_mark``."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """All of a new document, or what an update sets at its top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """That one of many writes was done."""
+
+    document: MarkedDocument | None
+    """What is there now. None: somebody has written over it since, or carried it to the other side."""
 
 
 class MarkedDocuments(Protocol):
@@ -81,6 +115,43 @@ class MarkedDocuments(Protocol):
         ...
 
 
+class WritableDocuments(Protocol):
+    """The side that holds the truth, as a service writes it: each write marks, and is durable when it returns."""
+
+    def new_mark(self) -> str:
+        """Draw a mark."""
+        ...
+
+    async def write(self, collection: str, write: Write) -> MarkedDocument | None:
+        """Write a document.
+
+        Returns:
+            What is there now. None: nothing was written, since a document is there already (create), or none is.
+
+        Raises:
+            SourceUnavailableError: the database does not answer; it may have written.
+            RefusedDocumentError: it does not take this document; nothing is written.
+
+        """
+        ...
+
+    async def write_many(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
+        """Write documents of different keys in one bulk write.
+
+        Returns:
+            For each what ``write`` would give: an error stands where it would be raised.
+
+        Raises:
+            SourceUnavailableError: the database does not answer; it may have written.
+
+        """
+        ...
+
+    async def marked(self, collection: str, ids: Sequence[Any]) -> Sequence[MarkedDocument]:
+        """Read those of these documents that are marked, with a drawn version."""
+        ...
+
+
 class DocumentRows(Protocol):
     """The side that is kept equal."""
 
@@ -99,6 +170,10 @@ class DocumentRows(Protocol):
             OtherDeclarationError: its tables are not made for it.
 
         """
+        ...
+
+    async def resting(self, collection: str, marks: Sequence[str]) -> frozenset[str]:
+        """Name those of these marks that were rejected, and are not to be tried now, or not again."""
         ...
 
     def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:

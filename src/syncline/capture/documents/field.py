@@ -24,9 +24,9 @@ DRAWN: Mapping[str, Any] = {"$max": [{"$add": [{"$ifNull": [f"${VERSION}", 0]}, 
 """The next version, in a pipeline."""
 
 
-def drawn(*, deleted: bool = False) -> dict[str, Any]:
-    """Give our field as an expression in a pipeline, with a new mark."""
-    return {"v": DRAWN, "mark": ObjectId()} | ({"deleted": True} if deleted else {})
+def drawn(*, deleted: bool = False, mark: ObjectId | None = None) -> dict[str, Any]:
+    """Give our field as an expression in a pipeline, with a mark that nobody has had; by default a new one."""
+    return {"v": DRAWN, "mark": mark or ObjectId()} | ({"deleted": True} if deleted else {})
 
 
 def undrawn() -> dict[str, Any]:

@@ -118,12 +118,20 @@ def _cuts(slice_: Any) -> bool:
     return all(isinstance(one, int | float) for one in (slice_ if isinstance(slice_, list | tuple) else [slice_]))
 
 
-def replacement(document: Mapping[str, Any]) -> Pipeline:
+def replacement(document: Mapping[str, Any], *, mark: ObjectId | None = None) -> Pipeline:
     """Replace a document, or a tombstone, keeping what the version was."""
+    return [{"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, _body(document), {FIELD: drawn(mark=mark)}]}}]
+
+
+def merged(fields: Mapping[str, Any], *, mark: ObjectId | None = None) -> Pipeline:
+    """Set fields at the top, by their names as they are; the others stay."""
+    return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", _body(fields), {FIELD: drawn(mark=mark)}]}}]
+
+
+def _body(document: Mapping[str, Any]) -> dict[str, Any]:
     for name in document:
         refuse_ours(name)
-    body = {name: _of_now(value) for name, value in document.items()}
-    return [{"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, {"$literal": body}, {FIELD: drawn()}]}}]
+    return {"$literal": {name: _of_now(value) for name, value in document.items()}}
 
 
 def _of_now(value: Any) -> Any:

@@ -13,6 +13,7 @@ from pymongo import DeleteMany, DeleteOne, InsertOne, UpdateMany, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.write_concern import WriteConcern
 
 from syncline.capture.documents.field import DELETED, DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn, undrawn
 from syncline.capture.documents.indexes import MARKS, UNMARKED
@@ -27,6 +28,7 @@ from syncline.ports.documents import MarkedDocument, Outcome
 _NAME = FIELD.encode()
 _MARKED: Mapping[str, Any] = MappingProxyType({MARK: {"$exists": True}})
 _NO_SUCH_INDEX = 2
+FORGETTABLE = WriteConcern(w=1, j=False)
 _BY_ID = "_id_"
 """Which index finds an ``_id`` and a mark: the server would try both, and a mark may be of many documents."""
 
@@ -42,7 +44,7 @@ class MongoMarkedDocuments:
 
     async def pages(self, collection: str, size: int) -> AsyncIterator[Sequence[MarkedDocument]]:
         """Walk the index of marks, a batch of the server's at a time; many documents may have one mark."""
-        with _translated():
+        with translated():
             await self._adopt(collection, size)
             marked = self._collection(collection).find_raw_batches(_MARKED, hint=MARKS["name"], batch_size=size)
             async for batch in marked.sort(MARK, 1):
@@ -69,11 +71,11 @@ class MongoMarkedDocuments:
             await unmarked.update_many(sent({"_id": {"$in": ids}, FIELD: None}), [{"$set": {FIELD: drawn()}}])
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
-        """Compare the mark, in the statement that clears it."""
+        """Compare the mark, in the statement that clears it; a clearing that a server forgets is done again."""
         by_mark: dict[tuple[str, bool], list[MarkedDocument]] = {}
         for one in documents:
             by_mark.setdefault((one.mark, one.deleted), []).append(one)
-        await self._write(collection, [_clearing(group) for group in by_mark.values()])
+        await self._write(collection, [_clearing(group) for group in by_mark.values()], FORGETTABLE)
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
         """Draw a version above the other side's, and a mark."""
@@ -91,13 +93,13 @@ class MongoMarkedDocuments:
 
     async def mark_all(self, collection: str) -> int:
         """Give every document a new mark and a higher version: the other side, or this one, was restored."""
-        with _translated():
+        with translated():
             marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
             return (await self._collection(collection).update_many({}, marked)).matched_count
 
     async def bury(self, collection: str, ids: Sequence[Any]) -> int:
         """Insert tombstones for keys that have no document; one that is there, or comes meanwhile, stays."""
-        with _translated():
+        with translated():
             which = self._collection(collection).with_options(RAW).find(sent({"_id": {"$in": list(ids)}}), {"_id": 1})
             there = {
                 bytes(one.raw) for one in await which.to_list()
@@ -113,10 +115,11 @@ class MongoMarkedDocuments:
                     raise
                 return int(error.details["nInserted"])
 
-    async def _write(self, collection: str, writes: list[Any]) -> None:
+    async def _write(self, collection: str, writes: list[Any], concern: WriteConcern = DURABLE) -> None:
         if writes:
-            with _translated():
-                await self._collection(collection).bulk_write(writes, ordered=False)
+            with translated():
+                kept = self._database[collection].with_options(write_concern=concern)
+                await kept.bulk_write(writes, ordered=False)
 
 
 def _clearing(group: Sequence[MarkedDocument]) -> Any:
@@ -140,12 +143,12 @@ def _documents(batch: bytes) -> list[MarkedDocument]:
     found, at = [], 0
     while at < len(batch):
         size = int.from_bytes(batch[at : at + 4], "little")
-        found.append(_document(batch[at : at + size]))
+        found.append(marked_document(batch[at : at + size]))
         at += size
     return found
 
 
-def _document(raw: bytes) -> MarkedDocument:
+def marked_document(raw: bytes) -> MarkedDocument:
     """Take a stored document apart: ours, and the user's bytes as they are."""
     fields, ours = bytearray(), b""
     for _, name, start, stop in spans(raw):
@@ -178,7 +181,8 @@ def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours."""
     try:
         yield
     except OperationFailure as error:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from syncline.errors import SynclineError, TargetUnavailableError
-from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
-
-_FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 300.0
-"""How long a rejected document waits before it is tried again; twice as long each time."""
+from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments
+from syncline.relay.documents.carrying import Carrier, Told
 
 
 @dataclass(slots=True)
@@ -40,6 +37,7 @@ class DocumentPump:
         collections: their names.
         batch: documents of a transaction.
         told: is given what each walk came to, and errors after which it goes on.
+        rejected: is told of each rejection.
 
     """
 
@@ -51,10 +49,11 @@ class DocumentPump:
         *,
         batch: int = 500,
         told: Callable[[Tally | SynclineError], None] = lambda _: None,
+        rejected: Told = lambda _collection, _outcomes: None,
     ) -> None:
         self._source, self._rows, self._collections = source, rows, collections
         self._batch, self._told = batch, told
-        self._waiting: dict[tuple[str, str], tuple[float, float]] = {}
+        self._carrier = Carrier(source, rows, rejected=rejected)
 
     async def run(self, stop: asyncio.Event, *, poll: timedelta = timedelta(seconds=2)) -> None:
         """Walk until ``stop``, more rarely while there is nothing to do; what may pass is tried again.
@@ -100,35 +99,23 @@ class DocumentPump:
         return tally
 
     async def _walked(self, collection: str, tally: Tally) -> None:
-        seen: set[tuple[str, str]] = set()
         pages = self._source.pages(collection, self._batch)
         while True:
             number = await self._rows.number()
             found = await anext(pages, None)
             if found is None:
                 break
-            seen.update((collection, one.mark) for one in found)
             await self._carry(collection, found, number, tally)
-        self._waiting = {mark: waits for mark, waits in self._waiting.items() if mark[0] != collection or mark in seen}
 
     async def _carry(self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally) -> None:
-        now = time.monotonic()
-        due = [one for one in found if self._waiting.get((collection, one.mark), (0.0, 0.0))[0] <= now]
-        outcomes = await self._rows.put(collection, due, number) if due else ()
-        by = {fate: [one for one in outcomes if one.fate is fate] for fate in Fate}
-        await self._source.clear(collection, [one.document for one in by[Fate.APPLIED]])
-        await self._source.raise_above(collection, by[Fate.REFUSED])
-        tally.applied += len(by[Fate.APPLIED])
-        tally.raised += len(by[Fate.REFUSED])
-        tally.late += len(by[Fate.LATE])
-        tally.rejected += len(by[Fate.REJECTED])
-        self._wait(collection, by[Fate.REJECTED], now)
-
-    def _wait(self, collection: str, rejected: Sequence[Outcome], now: float) -> None:
-        for one in rejected:
-            _, before = self._waiting.get((collection, one.document.mark), (0.0, 0.0))
-            seconds = min(before * 2, _LONGEST_SECONDS) or _FIRST_SECONDS
-            self._waiting[collection, one.document.mark] = (now + seconds, seconds)
+        resting = await self._rows.resting(collection, [one.mark for one in found])
+        due = [one for one in found if one.mark not in resting]
+        outcomes = await self._carrier.carry(collection, due, number) if due else ()
+        by = {fate: sum(one.fate is fate for one in outcomes) for fate in Fate}
+        tally.applied += by[Fate.APPLIED]
+        tally.raised += by[Fate.REFUSED]
+        tally.late += by[Fate.LATE]
+        tally.rejected += by[Fate.REJECTED]
 
 
 async def _any(stop: asyncio.Event, seconds: float) -> None:

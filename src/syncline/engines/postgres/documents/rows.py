@@ -15,6 +15,7 @@ from syncline.engines.postgres.documents.definitions import is_required, type_sq
 from syncline.engines.postgres.documents.texts import from_text, selected, to_text
 from syncline.errors import OtherDeclarationError
 from syncline.model.documents import DocumentMapping, Rows, Table
+from syncline.ports.documents import Outcome
 from syncline.postgres.sql import blocks
 
 _ROW = sql.Identifier("u")
@@ -41,6 +42,7 @@ class DocumentTables:
         self._deletes = [_delete(table) for table in tables]
         self._vacates = {place: _vacate(tables[0], place) for place in _unique_places(tables[0])}
         self._selects = [_select(table) for table in tables]
+        self._reject = _reject(tables[0])
 
     async def write(self, connection: AsyncConnection[Any], documents: Sequence[Rows]) -> None:
         """Make the tables hold these documents' rows, and none else of the same keys: the child tables' too."""
@@ -64,6 +66,14 @@ class DocumentTables:
         if texts:
             for statement in reversed(self._deletes):
                 await connection.execute(statement, [texts])
+
+    async def reject(self, connection: AsyncConnection[Any], rejected: Iterable[tuple[str, Outcome]]) -> None:
+        """Say in the older rows of documents, where there are, that what came since was rejected, and why."""
+        found = [(key, "FAILED" if one.given_up else "PENDING", one.reason) for key, one in rejected]
+        if found:
+            keys, states, reasons = map(list, zip(*found, strict=True))
+            shown = [reason.replace("\0", "\\0") for reason in reasons]
+            await connection.execute(self._reject, [keys, states, shown])
 
     async def read(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> dict[Any, Rows]:
         """Read the rows of documents, by their key; those that are not there are left out.
@@ -173,6 +183,15 @@ def _upsert(table: Table) -> sql.Composed:
         _given(places),
         sql.SQL(", ").join(names[: table.keys]),
         then,
+    )
+
+
+def _reject(table: Table) -> sql.Composed:
+    return sql.SQL(
+        "/* syncline */ UPDATE {} AS {} SET sync_status = u.state, sync_error = u.reason"
+        " FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (id, state, reason) WHERE {}.{} = u.id::{}"
+    ).format(
+        _escaped(table), _THERE, _THERE, _quoted(table.columns[0].name), type_sql(table, table.columns[0], percent="%%")
     )
 
 

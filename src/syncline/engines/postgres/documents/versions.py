@@ -6,13 +6,13 @@ of those that were raised are written. What PostgreSQL refuses for a row is halv
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.engines.postgres.target.refusals import is_of_rows
@@ -20,12 +20,11 @@ from syncline.engines.postgres.target.session import Connection, as_ours, connec
 from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.model.documents.types import ID_TYPES
+from syncline.model.retries import Retries
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
 
-_MADE = ("schema", "comment", "link", "first", "key_version", "mapping", "rejected")
-_LONGEST_ID = 1000
-"""So many bytes of an `_id` an index surely takes, beside the collection's name."""
+_MADE = ("schema", "comment", "link", "first", "key_version", "mapping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +47,18 @@ class VersionedRows:
         url: the PostgreSQL.
         mappings: of the collections.
         seconds: limit of a statement.
+        retries: how rejected documents are tried again.
 
     """
 
-    def __init__(self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 10.0) -> None:
+    def __init__(
+        self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 10.0, retries: Retries | None = None
+    ) -> None:
         self._url, self._seconds = url, seconds
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
         self._session: Connection | None = None
         self._sql: Mapping[str, str] = blocks("versions.sql", __package__ or "")
+        self._rejections = Rejections(self._tables, retries or Retries())
 
     async def prepare(self) -> None:
         """Make what is kept of keys; idempotent."""
@@ -65,6 +68,7 @@ class VersionedRows:
                 await connection.execute(self._sql["alone"])
                 for name in _MADE:
                     await connection.execute(self._sql[name])
+                await self._rejections.prepare(connection)
                 for tables in self._tables.values():
                     await connection.execute(self._sql["first_mapping"], tables.named)
 
@@ -142,9 +146,19 @@ class VersionedRows:
             except MappingError as error:
                 fate = Fate.APPLIED if document.deleted else Fate.REJECTED  # of such a key there are no rows
                 outcomes.append(Outcome(document, fate, reason="" if document.deleted else str(error)))
+        unwritten = len(outcomes)
         outcomes += await self._halved(collection, ready, number)
-        await self._note(collection, outcomes)
+        if unwritten or any(one.fate is Fate.REJECTED for one in outcomes):
+            connection = await self._connection()
+            with translated():
+                return await self._rejections.noted(connection, collection, outcomes)
         return outcomes
+
+    async def resting(self, collection: str, marks: Sequence[str]) -> frozenset[str]:
+        """Name the marks that wait after a rejection, or were given up."""
+        connection = await self._connection()
+        with translated():
+            return await self._rejections.resting(connection, collection, marks)
 
     def _ready(self, collection: str, document: MarkedDocument) -> _Ready:
         mapping = self._tables[collection].mapping
@@ -156,8 +170,11 @@ class VersionedRows:
             return []
         connection = await self._connection()
         try:
-            async with connection.transaction():
+            # What needs no answer goes out with what follows: far away, a round trip costs more than a statement.
+            async with connection.pipeline(), connection.transaction():
                 return await self._written(connection, collection, ready, number)
+        except _LateError:
+            return [Outcome(one.document, Fate.LATE) for one in ready]
         except psycopg.Error as error:
             if not is_of_rows(error) or is_over(connection):
                 raise as_ours(error) from error
@@ -173,8 +190,8 @@ class VersionedRows:
         self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
     ) -> list[Outcome]:
         tables = self._tables[collection]
-        if await self._entered(connection, tables) != number:
-            return [Outcome(one.document, Fate.LATE) for one in ready]
+        await connection.execute(self._sql["enter"])
+        entered = await connection.execute(self._sql["entered"], tables.named)
         given = {
             **tables.named,
             "ids": [one.id for one in ready],
@@ -182,39 +199,30 @@ class VersionedRows:
             "marks": [one.document.mark for one in ready],
             "deleted": [one.document.deleted for one in ready],
         }
-        taken = {row[0] for row in await (await connection.execute(self._sql["take"], given)).fetchall()}
+        took = await connection.execute(self._sql["take"], given)
+        if _entered(tables, await entered.fetchone()) != number:
+            raise _LateError  # nothing of the transaction stays
+        taken = {row[0] for row in await took.fetchall()}
         await tables.delete(connection, [one.key for one in ready if one.id in taken and one.rows is None])
         await tables.write(connection, [one.rows for one in ready if one.id in taken and one.rows is not None])
         left = {"collection": collection, "ids": [one.id for one in ready if one.id not in taken]}
         there = await (await connection.execute(self._sql["there"], left)).fetchall() if left["ids"] else []
         found = {row[0]: (row[1], row[2]) for row in there}
-        return [_judged(one, taken, found) for one in ready]
+        judged = [_judged(one, taken, found) for one in ready]
+        await self._rejections.settle(connection, collection, judged)
+        return judged
 
-    async def _entered(self, connection: Connection, tables: DocumentTables) -> int:
-        await connection.execute(self._sql["enter"])
-        row = await (await connection.execute(self._sql["entered"], tables.named)).fetchone()
-        number, fingerprint = row or (0, None)
-        if fingerprint != tables.mapping.fingerprint:
-            known = "its rows are written under another" if fingerprint else "none is known there: call prepare()"
-            raise other_declaration(tables.mapping.collection.name, known)
-        return int(number)
 
-    async def _note(self, collection: str, outcomes: Sequence[Outcome]) -> None:
-        """Keep what was rejected where people look, and forget what was settled."""
-        connection = await self._connection()
-        rejected = [one for one in outcomes if one.fate is Fate.REJECTED]
-        settled = [_shown(one.document) for one in outcomes if one.fate is Fate.APPLIED]
-        with translated():
-            if settled:
-                await connection.execute(self._sql["settled"], {"collection": collection, "ids": settled})
-            if rejected:
-                given = {
-                    "collection": collection,
-                    "ids": [_shown(one.document) for one in rejected],
-                    "marks": [one.document.mark for one in rejected],
-                    "reasons": [one.reason.replace("\0", "\\0") for one in rejected],
-                }
-                await connection.execute(self._sql["reject"], given)
+class _LateError(Exception):
+    """The link has another number."""
+
+
+def _entered(tables: DocumentTables, row: Sequence[Any] | None) -> int:
+    number, fingerprint = row or (0, None)
+    if fingerprint != tables.mapping.fingerprint:
+        known = "its rows are written under another" if fingerprint else "none is known there: call prepare()"
+        raise other_declaration(tables.mapping.collection.name, known)
+    return int(number)
 
 
 def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) -> Outcome:
@@ -224,11 +232,3 @@ def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) 
     if mark == one.document.mark:
         return Outcome(one.document, Fate.APPLIED)
     return Outcome(one.document, Fate.REFUSED, version)
-
-
-def _shown(document: MarkedDocument) -> str:
-    """Say an ``_id`` of any type, so that an ObjectId and its characters are two; the beginning of one that is long."""
-    text = str(ID_TYPES["any"].show(document.id))
-    if len(raw := text.encode()) <= _LONGEST_ID:
-        return text
-    return f"{text[:100]}… sha256 {hashlib.sha256(raw).hexdigest()}"

@@ -52,18 +52,6 @@ SELECT k.mongo_id FROM syncline_documents.key_version AS k
 WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[]) AND k.mapping <> %(mapping)s AND NOT k.deleted
 ORDER BY k.mongo_id LIMIT 1
 
--- name: rejected
-CREATE TABLE IF NOT EXISTS syncline_documents.rejected (
-    collection text NOT NULL,
-    mongo_id text NOT NULL,
-    mark text NOT NULL,
-    reason text NOT NULL,
-    attempts integer NOT NULL DEFAULT 1,
-    first_at timestamptz NOT NULL DEFAULT now(),
-    last_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (collection, mongo_id)
-)
-
 -- name: enter
 -- "SYND" in ASCII. Whoever gives the link a new number waits until all who have entered have ended.
 SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1)
@@ -102,20 +90,6 @@ WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[])
 SELECT k.mongo_id FROM syncline_documents.key_version AS k
 WHERE k.collection = %(collection)s AND NOT k.deleted AND (%(after)s::text IS NULL OR k.mongo_id > %(after)s)
 ORDER BY k.mongo_id LIMIT %(size)s
-
--- name: reject
-INSERT INTO syncline_documents.rejected AS r (collection, mongo_id, mark, reason)
-SELECT %(collection)s, u.id, u.mark, u.reason
-FROM unnest(%(ids)s::text[], %(marks)s::text[], %(reasons)s::text[]) AS u (id, mark, reason)
-ORDER BY u.id COLLATE "C"
-ON CONFLICT (collection, mongo_id) DO UPDATE
-SET mark = excluded.mark, reason = excluded.reason, last_at = now(),
-    attempts = CASE WHEN r.mark = excluded.mark THEN r.attempts + 1 ELSE 1 END,
-    first_at = CASE WHEN r.mark = excluded.mark THEN r.first_at ELSE now() END
-
--- name: settled
-DELETE FROM syncline_documents.rejected
-WHERE collection = %(collection)s AND mongo_id = ANY(%(ids)s::text[])
 
 -- name: forget
 DELETE FROM syncline_documents.key_version AS k

@@ -1,0 +1,162 @@
+"""An application's writes, each a single one that marks and is durable: ``ports.documents.WritableDocuments``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from typing import Any
+
+from bson import ObjectId
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
+
+from syncline.capture.documents.field import FIELD, FLOOR, LIVE, MARK, TOMBSTONE
+from syncline.capture.documents.obstacles import DUPLICATE, no_room
+from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
+from syncline.engines.mongo.marked import marked_document, translated
+from syncline.engines.mongo.writes import DURABLE
+from syncline.errors import RefusedDocumentError, SynclineError, UnmarkableError
+from syncline.model.strict_bson import PLAIN, encoded
+from syncline.ports.documents import Action, MarkedDocument, Write, Written
+
+_WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
+_UNAVAILABLE = frozenset({6, 7, 64, 89, 91, 133, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436})
+"""Codes of a server that stops, or is not the primary, or a write concern that was not reached in time."""
+
+
+class MongoDocumentWrites:
+    """Writes into the collections of a database, with versions from the server's clock."""
+
+    def __init__(self, database: AsyncDatabase[Any]) -> None:
+        self._database = database
+
+    def new_mark(self) -> str:
+        """Draw a mark."""
+        return str(ObjectId())
+
+    def _collection(self, name: str) -> AsyncCollection[Any]:
+        return self._database.get_collection(name, codec_options=_WRITTEN, write_concern=DURABLE)
+
+    async def write(self, collection: str, write: Write) -> MarkedDocument | None:
+        """Find and modify; see ``WritableDocuments.write``."""
+        which, update = _statement(write)
+        upsert = write.action is Action.CREATE
+        with _refused():
+            try:
+                found = await self._collection(collection).find_one_and_update(
+                    which, update, upsert=upsert, return_document=ReturnDocument.AFTER
+                )
+            except DuplicateKeyError as error:
+                if write.action is Action.CREATE and _is_by_id(error.details):
+                    return None
+                raise (no_room(error) if write.action is Action.DELETE else error) from error
+        return marked_document(found.raw) if found is not None else None
+
+    async def write_many(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
+        """Write all in one bulk between two reads: a bulk counts what it matched, and does not name it."""
+        statements = [UpdateOne(*_statement(write), upsert=write.action is Action.CREATE) for write in writes]
+        ids = [write.id for write in writes]
+        failed: dict[int, SynclineError | None] = {}
+        with _refused():
+            live = {"_id": {"$in": ids}, **LIVE}
+            before = await self._collection(collection).find(live, {"_id": 1}, hint="_id_").to_list()
+            try:
+                counted: Mapping[str, Any] = (
+                    await self._collection(collection).bulk_write(statements, ordered=False)
+                ).bulk_api_result
+            except BulkWriteError as error:
+                if error.details["writeConcernErrors"]:
+                    raise
+                counted = error.details
+                failed = {one["index"]: _judged(one) for one in error.details["writeErrors"]}
+        found = {one.mark: one for one in await self.marked(collection, ids)}
+        there = {bytes(one.raw) for one in before}
+        return _told(writes, failed, found, there, counted)
+
+    async def marked(self, collection: str, ids: Sequence[Any]) -> Sequence[MarkedDocument]:
+        """Read what is marked, with a drawn version."""
+        which = {"_id": {"$in": list(ids)}, MARK: {"$exists": True}, f"{FIELD}.v": {"$gte": FLOOR}}
+        with _refused():
+            return [
+                marked_document(one.raw)
+                for one in await self._collection(collection).find(which, hint="_id_").to_list()
+            ]
+
+
+def _statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
+    by_id, mark = {"_id": {"$eq": write.id}}, ObjectId(write.mark)
+    fields = {name: value for name, value in write.fields.items() if name != "_id"}
+    if write.action is Action.CREATE:  # a tombstone gives way; a document makes the insert fail
+        return {**by_id, **TOMBSTONE}, replacement(fields, mark=mark)
+    if write.action is Action.UPDATE:
+        return {**by_id, **LIVE}, merged(fields, mark=mark)
+    return {**by_id, **LIVE}, tombstone(mark=mark)
+
+
+def _told(
+    writes: Sequence[Write],
+    failed: Mapping[int, SynclineError | None],
+    found: Mapping[str, MarkedDocument],
+    there: AbstractSet[bytes],
+    counted: Mapping[str, Any],
+) -> list[Written | SynclineError | None]:
+    """Tell what was written: what has its mark, and what was there before and has been written over since, or carried.
+
+    Where somebody else's write came between, the counts show that there is something wrong, not with which document.
+    """
+    told: list[Written | SynclineError | None] = []
+    for place, write in enumerate(writes):
+        known = write.mark in found or write.action is Action.CREATE or encoded({"_id": write.id}) in there
+        told.append(failed[place] if place in failed else Written(found.get(write.mark)) if known else None)
+    written = sum(isinstance(one, Written) for one in told)
+    if written == counted["nMatched"] + counted["nUpserted"]:
+        return told
+    return [
+        _UNKNOWN if write.action is not Action.CREATE and write.mark not in found and place not in failed else one
+        for place, (write, one) in enumerate(zip(writes, told, strict=True))
+    ]
+
+
+_UNKNOWN = RefusedDocumentError(
+    "somebody else created or deleted the document in the same moment: it is not known whether this was written",
+    hint="look at the document, and do it again if it was not",
+)
+
+
+def _is_by_id(details: Mapping[str, Any] | None) -> bool:
+    return list((details or {}).get("keyPattern") or ()) == ["_id"]
+
+
+def _judged(error: Mapping[str, Any]) -> SynclineError | None:
+    """Say why one of many was not written; None: there is a document of this key."""
+    if error["code"] == DUPLICATE and _is_by_id(error):
+        return None
+    return RefusedDocumentError(f"MongoDB: {error['errmsg']}")
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Tell a document that MongoDB does not take from a MongoDB that does not answer."""
+    try:
+        with translated(), _of_documents():
+            yield
+    except (BSONError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise RefusedDocumentError(f"BSON has no such value: {error}") from error
+
+
+@contextmanager
+def _of_documents() -> Iterator[None]:
+    try:
+        yield
+    except UnmarkableError:
+        raise
+    except (OperationFailure, DocumentTooLarge) as error:
+        code = error.code if isinstance(error, OperationFailure) else None
+        if code in _UNAVAILABLE:
+            raise
+        raise RefusedDocumentError(f"MongoDB: {str(error).split(', full error')[0]}") from error

@@ -1,0 +1,108 @@
+"""What PostgreSQL does not take, kept with its reason until it is written; each call in its caller's session."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from syncline.engines.postgres.documents.rows import DocumentTables
+from syncline.engines.postgres.documents.texts import to_text
+from syncline.engines.postgres.target.session import Connection
+from syncline.errors import MappingError
+from syncline.model.documents.types import ID_TYPES
+from syncline.model.retries import Retries
+from syncline.ports.documents import Fate, MarkedDocument, Outcome
+from syncline.postgres.sql import blocks
+
+_MADE = ("rejected", "rejected_later", "settled_failure", "forget_settled")
+_ENDLESS = 2**31 - 1
+_LONGEST_ID = 1000
+"""So many bytes of an `_id` an index surely takes, beside the collection's name."""
+
+
+class Rejections:
+    """The rejected documents of collections.
+
+    Raises:
+        psycopg.Error: a call's statement was refused.
+
+    """
+
+    def __init__(self, tables: Mapping[str, DocumentTables], retries: Retries) -> None:
+        self._tables, self._retries = tables, retries
+        self._sql = blocks("rejections.sql", __package__ or "")
+
+    async def prepare(self, connection: Connection) -> None:
+        """Make what is kept of them; idempotent."""
+        for name in _MADE:
+            await connection.execute(self._sql[name])
+
+    async def resting(self, connection: Connection, collection: str, marks: Sequence[str]) -> frozenset[str]:
+        """Name the marks that wait after a rejection, or were given up."""
+        given = {"collection": collection, "marks": list(marks)}
+        return frozenset(row[0] for row in await (await connection.execute(self._sql["resting"], given)).fetchall())
+
+    async def settle(self, connection: Connection, collection: str, outcomes: Sequence[Outcome]) -> None:
+        """Put what is written now among what was settled."""
+        if ids := [shown(one.document) for one in outcomes if one.fate is Fate.APPLIED]:
+            await connection.execute(self._sql["settled"], {"collection": collection, "ids": ids})
+
+    async def noted(self, connection: Connection, collection: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Keep what was rejected where people look: with its reason, and in the row that it has.
+
+        Returns:
+            The outcomes, with the attempts that were made.
+
+        """
+        async with connection.transaction():
+            await self.settle(connection, collection, outcomes)
+            rejected = await self._newest(connection, collection, outcomes)
+            if not rejected:
+                return outcomes
+            noted = await (await connection.execute(self._sql["reject"], self._given(collection, rejected))).fetchall()
+            known = {id_: replace(rejected[id_][1], attempts=count, given_up=up) for id_, count, up in noted}
+            rows = [(key, one) for id_, one in known.items() if (key := rejected[id_][0]) is not None]
+            await self._tables[collection].reject(connection, rows)
+        return [known.get(shown(one.document), one) if one.fate is Fate.REJECTED else one for one in outcomes]
+
+    async def _newest(
+        self, connection: Connection, collection: str, outcomes: Sequence[Outcome]
+    ) -> dict[str, tuple[str | None, Outcome]]:
+        """Find the rejections, with their keys, of which nothing newer is written."""
+        rejected = {
+            shown(one.document): (self._key(collection, one.document), one)
+            for one in outcomes
+            if one.fate is Fate.REJECTED
+        }
+        given = {"collection": collection, "keys": [key for key, _ in rejected.values() if key is not None]}
+        found = await (await connection.execute(self._sql["hold"], given)).fetchall() if rejected else []
+        there: dict[str | None, int] = {row[0]: row[1] for row in found}
+        return {id_: (key, one) for id_, (key, one) in rejected.items() if there.get(key, -1) < one.document.version}
+
+    def _given(self, collection: str, rejected: Mapping[str, tuple[str | None, Outcome]]) -> dict[str, object]:
+        return {
+            "collection": collection,
+            "ids": list(rejected),
+            "marks": [one.document.mark for _, one in rejected.values()],
+            "reasons": [one.reason.replace("\0", "\\0") for _, one in rejected.values()],
+            "keys": [key for key, _ in rejected.values()],
+            "versions": [one.document.version for _, one in rejected.values()],
+            "limit": self._retries.attempts or _ENDLESS,
+            "delay": self._retries.delay,
+            "longest": self._retries.longest,
+        }
+
+    def _key(self, collection: str, document: MarkedDocument) -> str | None:
+        with contextlib.suppress(MappingError):
+            return to_text(self._tables[collection].mapping.key_of(document.id))
+        return None
+
+
+def shown(document: MarkedDocument) -> str:
+    """Say an ``_id`` of any type, so that an ObjectId and its characters are two; the beginning of one that is long."""
+    text = str(ID_TYPES["any"].show(document.id))
+    if len(raw := text.encode()) <= _LONGEST_ID:
+        return text
+    return f"{text[:100]}… sha256 {hashlib.sha256(raw).hexdigest()}"

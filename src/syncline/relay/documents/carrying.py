@@ -1,0 +1,44 @@
+"""What everybody does with marked documents once they are read: rows first, then the marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
+
+Told = Callable[[str, Sequence[Outcome]], None]
+"""Is given a collection, and what was rejected of it."""
+
+
+class Carrier:
+    """A pump and the inline part of a dual write carry documents by this; any number may at once.
+
+    Args:
+        source: where documents are marked.
+        rows: where they go.
+        rejected: is told of each rejection.
+
+    """
+
+    def __init__(
+        self, source: MarkedDocuments, rows: DocumentRows, *, rejected: Told = lambda _collection, _outcomes: None
+    ) -> None:
+        self._source, self._rows, self._rejected = source, rows, rejected
+
+    async def carry(self, collection: str, found: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:
+        """Write the rows of documents that were read under the link's ``number``, and settle their marks."""
+        outcomes = await self.write(collection, found, number)
+        await self.settle(collection, outcomes)
+        return outcomes
+
+    async def write(self, collection: str, found: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:
+        """Write the rows. Whoever stops after it leaves the marks: others find that it is done."""
+        outcomes = await self._rows.put(collection, found, number)
+        if rejected := [one for one in outcomes if one.fate is Fate.REJECTED]:
+            self._rejected(collection, rejected)
+        return outcomes
+
+    async def settle(self, collection: str, outcomes: Sequence[Outcome]) -> None:
+        """Clear the marks of what is written, and raise what was refused, which is carried by its new mark then."""
+        await self._source.clear(collection, [one.document for one in outcomes if one.fate is Fate.APPLIED])
+        await self._source.raise_above(collection, [one for one in outcomes if one.fate is Fate.REFUSED])

@@ -1,0 +1,225 @@
+"""The inline part of a dual write: rows within the call, and whatever happens to it, the mark stays for the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+
+from syncline.errors import RefusedDocumentError, SourceUnavailableError
+from syncline.ports.documents import Action, Fate, Write
+from syncline.relay.documents.recovery import restored
+from tests.dual_write import DualStage
+
+NOBODY = "postgresql://nobody@127.0.0.1:9/none"
+
+
+@pytest.fixture
+async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
+    async with AsyncMongoClient(mongo_url) as client:
+        made = DualStage(client, mongo_db, database)
+        await made.prepare()
+        yield made
+        await made.close()
+
+
+async def unmarked(stage: DualStage) -> None:
+    """Wait until the marks are cleared: nobody waits for that in a call."""
+    async with asyncio.timeout(30):
+        while await stage.marks():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_call_leaves_rows_and_no_mark_for_each_kind_of_write(stage):
+    inline, id_ = stage.inline(), ObjectId()
+    await inline.begin()
+    for write in (
+        stage.written(Action.CREATE, id_, title="a", labels=["x", "y"], more={"z": 1}),
+        stage.written(Action.UPDATE, id_, title="b", labels=["y"]),
+    ):
+        document = await write
+        assert (await inline.carry("tasks", [document]))[document.mark].fate is Fate.APPLIED
+        assert await stage.there() == await stage.documents()
+    gone = await stage.written(Action.DELETE, id_)
+    assert (await inline.carry("tasks", [gone]))[gone.mark].fate is Fate.APPLIED
+    assert await stage.there() == {} == await stage.documents()
+    await unmarked(stage)
+    assert await stage.database["tasks"].count_documents({}) == 0  # the tombstone, too
+
+
+async def test_a_create_of_what_is_there_and_others_of_what_is_not_write_nothing(stage):
+    id_ = ObjectId()
+    assert await stage.write(Action.UPDATE, id_, title="a") is None
+    assert await stage.write(Action.DELETE, id_) is None
+    assert await stage.database["tasks"].count_documents({}) == 0
+    first = await stage.written(Action.CREATE, id_, title="a", n=1)
+    assert await stage.write(Action.CREATE, id_, title="b") is None
+    [kept] = await stage.tasks.find({}).to_list()
+    assert kept == {"_id": id_, "title": "a", "n": 1}
+    await stage.written(Action.DELETE, id_)
+    assert await stage.write(Action.UPDATE, id_, title="c") is None, "a tombstone is no document"
+    again = await stage.written(Action.CREATE, id_, title="d")
+    assert again.version > first.version
+    assert await stage.documents() == {id_: {"_id": id_, "title": "d"}}
+
+
+async def test_what_mongodb_does_not_take_is_refused_by_name_and_nothing_is_written(stage):
+    await stage.tasks.create_index("title", unique=True, partialFilterExpression={"title": {"$exists": True}})
+    await stage.written(Action.CREATE, ObjectId(), title="a")
+    for fields, said in (({"title": "a"}, "title_1"), ({"title": object()}, "BSON"), ({"n": 2**70}, "BSON")):
+        with pytest.raises(RefusedDocumentError, match=said):
+            await stage.write(Action.CREATE, ObjectId(), **fields)
+    assert len(await stage.documents()) == 1
+
+
+async def test_a_mongodb_that_is_away_is_said_to_be_unavailable():
+    async with AsyncMongoClient("mongodb://127.0.0.1:9", serverSelectionTimeoutMS=300) as client:
+        stage = DualStage(client, "nothing", NOBODY)
+        with pytest.raises(SourceUnavailableError):
+            await stage.write(Action.CREATE, ObjectId(), title="a")
+
+
+async def test_a_bulk_tells_each_write_apart(stage):
+    there, gone = ObjectId(), ObjectId()
+    await stage.written(Action.CREATE, there, title="there")
+    new, twin = ObjectId(), ObjectId()
+    await stage.tasks.create_index("title", unique=True, partialFilterExpression={"title": {"$exists": True}})
+    asked: list[tuple[Action, ObjectId, dict[str, Any]]] = [
+        (Action.CREATE, new, {"title": "new"}),
+        (Action.CREATE, there, {"title": "other"}),
+        (Action.CREATE, twin, {"title": "there"}),
+        (Action.UPDATE, gone, {"n": 1}),
+        (Action.DELETE, ObjectId(), {}),
+    ]
+    writes = [Write(action, id_, stage.writes.new_mark(), fields) for action, id_, fields in asked]
+    done, *others = await stage.writes.write_many("tasks", writes)
+    assert done.document.id == new
+    assert others[0] is None
+    assert isinstance(others[1], RefusedDocumentError)
+    assert others[2:] == [None, None]
+
+
+async def test_a_late_postgresql_costs_the_deadline_once_and_what_was_begun_goes_on(stage):
+    inline = stage.inline(deadline=0.2)
+    await inline.begin()
+    assert inline.answers
+    document = await stage.written(Action.CREATE, ObjectId(), title="a")
+    with psycopg.connect(stage.url) as holding:
+        holding.execute("SELECT pg_advisory_xact_lock(1398361668, 1)")
+        assert await inline.carry("tasks", [document]) == {}
+        assert not inline.answers
+        assert await stage.marks() == 1
+    await unmarked(stage)  # the transaction that nobody waits for
+    assert await stage.there() == await stage.documents()
+
+
+@pytest.mark.parametrize("after", [0, 0.001, 0.003, 0.01])
+async def test_a_cancelled_call_leaves_the_mark_or_its_rows(stage, after):
+    inline = stage.inline()
+    await inline.begin()
+    document = await stage.written(Action.CREATE, ObjectId(), title="a")
+    call = asyncio.create_task(inline.carry("tasks", [document]))
+    await asyncio.sleep(after)
+    call.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await call
+    await inline.close()  # as when the process ends
+    await stage.pump().walk()
+    assert await stage.marks() == 0
+    assert await stage.there() == await stage.documents()
+
+
+async def test_without_postgresql_nothing_is_asked_and_the_worker_has_it(stage):
+    inline = stage.inline(NOBODY)
+    await inline.begin()
+    assert not inline.answers
+    document = await stage.written(Action.CREATE, ObjectId(), title="a")
+    assert await inline.carry("tasks", [document]) == {}
+    assert (await stage.pump().walk()).applied == 1
+
+
+async def test_under_an_old_number_nothing_is_written_and_the_next_call_has_the_new_one(stage):
+    inline = stage.inline()
+    await inline.begin()
+    document = await stage.written(Action.CREATE, ObjectId(), title="a")
+    await restored(stage.source, stage.rows(), ["tasks"])
+    assert (await inline.carry("tasks", [document]))[document.mark].fate is Fate.LATE
+    assert await stage.there() == {}
+    document = await stage.written(Action.UPDATE, document.id, title="b")
+    assert (await inline.carry("tasks", [document]))[document.mark].fate is Fate.APPLIED
+
+
+async def test_writes_of_one_key_together_end_with_the_last(stage):
+    inline, id_ = stage.inline(), ObjectId()
+    await inline.begin()
+    documents = [await stage.written(Action.CREATE, id_, title="0")]
+    documents += [await stage.written(Action.UPDATE, id_, title=str(n)) for n in range(1, 8)]
+    calls = [inline.carry("tasks", [one]) for one in reversed(documents)]
+    await asyncio.gather(*calls)
+    assert await stage.there() == {id_: {"_id": id_, "title": "7"}}
+    await unmarked(stage)
+
+
+async def test_attempts_bound_rejections_and_the_older_row_says_so(stage):
+    first, second = ObjectId(), ObjectId()
+    await stage.written(Action.CREATE, first, title="taken")
+    await stage.written(Action.CREATE, second, title="free")
+    pump = stage.pump(attempts=3)
+    await pump.walk()
+    await stage.written(Action.UPDATE, second, title="taken")
+    states = []
+    for _ in range(5):
+        await pump.walk()
+        states += stage.asked("SELECT sync_status, sync_error FROM postgres_tasks WHERE mongo_id = %s", str(second))
+    assert [state for state, _ in states] == ["PENDING", "PENDING", "FAILED", "FAILED", "FAILED"]
+    assert "duplicate key" in states[-1][1]
+    assert [(one.attempts, one.given_up) for one in stage.rejections] == [(1, False), (2, False), (3, True)]
+    assert await stage.marks() == 1  # it waits for somebody, and is no less marked
+    await stage.written(Action.UPDATE, second, title="other")
+    await pump.walk()
+    assert stage.asked("SELECT sync_status, sync_error FROM postgres_tasks WHERE mongo_id = %s", str(second)) == [
+        ("SYNCED", None)
+    ]
+    assert stage.asked("SELECT attempts FROM syncline_documents.settled_failure") == [(3,)]
+    assert stage.asked("SELECT count(*) FROM syncline_documents.rejected") == [(0,)]
+
+
+async def test_a_rejected_document_waits_longer_each_time(stage):
+    await stage.written(Action.CREATE, ObjectId(), title="taken")
+    await stage.written(Action.CREATE, ObjectId(), title="taken")
+    pump = stage.pump(attempts=None, delay=timedelta(hours=1), longest=timedelta(hours=3))
+    waits = []
+    for _ in range(4):
+        await pump.walk()
+        [(hours,)] = stage.asked(
+            "SELECT round(extract(epoch FROM next_at - last_at) / 3600) FROM syncline_documents.rejected"
+        )
+        waits.append(int(hours))
+        await pump.walk()  # too early
+        with psycopg.connect(stage.url) as connection:
+            connection.execute("UPDATE syncline_documents.rejected SET next_at = now()")
+    assert waits == [1, 2, 3, 3]
+    assert len(stage.rejections) == 4
+
+
+async def test_a_rejection_that_comes_late_says_nothing_of_a_newer_row(stage):
+    id_ = ObjectId()
+    old = await stage.written(Action.CREATE, id_, n=2**40)  # no integer of the column's; the rest has it
+    await stage.written(Action.CREATE, ObjectId(), title="taken")
+    rows = stage.rows()
+    number = await rows.number()
+    await stage.pump().walk()
+    late = await stage.written(Action.UPDATE, id_, title="taken")
+    await stage.written(Action.UPDATE, id_, title="free")
+    await stage.pump().walk()
+    [outcome] = await rows.put("tasks", [late], number)
+    assert outcome.fate is Fate.REFUSED
+    assert old.version < outcome.version
+    assert stage.asked("SELECT count(*) FROM syncline_documents.rejected") == [(0,)]
