@@ -386,6 +386,19 @@ class PhaseError(SynclineError):
     """A collection's phase of the migration does not allow this."""
 
 
+class RepositoryError(SynclineError):
+    """A repository cannot do what it was asked for."""
+
+
+class AlreadyThereError(RepositoryError):
+    """There is a document of this id, or of this value where there may be only one, already."""
+
+    def __init__(self, field: str | None = None) -> None:
+        super().__init__(f"there is a document with this {field} already" if field else None)
+        self.field = field
+        """The path of what is there already; ``None``: the database did not say it."""
+
+
 class EngineError(SynclineError):
     """An embedded database engine could not be provided or started."""
 

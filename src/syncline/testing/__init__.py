@@ -1,6 +1,6 @@
 """For your own tests: is a write captured, trouble on demand, and the contract that every target keeps.
 
-The contract needs pytest; import it from ``syncline.testing.contract``.
+The contracts need pytest; import them from ``syncline.testing.contract`` and ``syncline.testing.repositories``.
 """
 
 from syncline.testing.captured import Change, captured

@@ -5,7 +5,7 @@ Each statement takes any number of documents: its parameters are arrays of texts
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -20,6 +20,8 @@ from syncline.postgres.sql import blocks
 
 _ROW = sql.Identifier("u")
 _THERE = sql.Identifier("t")
+Statement = tuple[sql.Composed, list[Any]]
+"""With the values of its placeholders."""
 _SYNCED = sql.SQL("sync_status = 'SYNCED', sync_error = NULL, last_sync_at = now()")
 
 
@@ -38,6 +40,7 @@ class DocumentTables:
         self._sql = blocks("versions.sql", __package__ or "")
         tables = mapping.tables
         self._upserts = [_upsert(table) for table in tables]
+        self._insert = _insert(tables[0])
         self._removals = [_remove_others(table) for table in tables]
         self._deletes = [_delete(table) for table in tables]
         self._vacates = {place: _vacate(tables[0], place) for place in _unique_places(tables[0])}
@@ -46,6 +49,16 @@ class DocumentTables:
 
     async def write(self, connection: AsyncConnection[Any], documents: Sequence[Rows]) -> None:
         """Make the tables hold these documents' rows, and none else of the same keys: the child tables' too."""
+        for statement, values in self.writing(documents):
+            await connection.execute(statement, values)
+
+    async def delete(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> None:
+        """Delete the rows of documents, by the values of the key's column."""
+        for statement, values in self.deletion(keys):
+            await connection.execute(statement, values)
+
+    def writing(self, documents: Sequence[Rows]) -> Iterator[Statement]:
+        """Give the statements of ``write``, in their order."""
         if not documents:
             return
         keys = [to_text(rows[0][0][0]) for rows in documents]
@@ -53,19 +66,23 @@ class DocumentTables:
             _columns(table, [row for rows in documents for row in rows[table.number]]) for table in self.mapping.tables
         ]
         for table in reversed(self.mapping.tables[1:]):
-            await connection.execute(self._removals[table.number], [keys, *columns[table.number][: table.keys]])
+            yield self._removals[table.number], [keys, *columns[table.number][: table.keys]]
         for place, statement in self._vacates.items():
-            await connection.execute(statement, [columns[0][0], columns[0][place]])
+            yield statement, [columns[0][0], columns[0][place]]
         for table in self.mapping.tables:
             if columns[table.number][0]:
-                await connection.execute(self._upserts[table.number], columns[table.number])
+                yield self._upserts[table.number], columns[table.number]
 
-    async def delete(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> None:
-        """Delete the rows of documents, by the values of the key's column."""
+    def deletion(self, keys: Iterable[Any]) -> Iterator[Statement]:
+        """Give the statements of ``delete``, in their order."""
         texts = [to_text(key) for key in keys]
         if texts:
             for statement in reversed(self._deletes):
-                await connection.execute(statement, [texts])
+                yield statement, [texts]
+
+    def insert(self, rows: Rows) -> Statement:
+        """Give the statement that adds a row to the collection's own table; it returns nothing if that is there."""
+        return self._insert, _columns(self.mapping.tables[0], rows[0])
 
     async def reject(self, connection: AsyncConnection[Any], rejected: Iterable[tuple[str, Outcome]]) -> None:
         """Say in the older rows of documents, where there are, that what came since was rejected, and why."""
@@ -162,7 +179,6 @@ def _quoted(name: str) -> sql.Composable:
 
 
 def _upsert(table: Table) -> sql.Composed:
-    places = range(len(table.columns))
     names = [_quoted(column.name) for column in table.columns]
     changed = names[table.keys :]
     sets = sql.SQL(", ").join([sql.SQL("{} = excluded.{}").format(name, name) for name in changed])
@@ -173,6 +189,16 @@ def _upsert(table: Table) -> sql.Composed:
         then = sql.SQL("DO UPDATE SET {}").format(sql.SQL(", ").join([sets, _SYNCED] if changed else [_SYNCED]))
     elif changed:  # what is as it was is not written again: no trigger fires for it, and no index grows
         then = sql.SQL("DO UPDATE SET {} WHERE ({}) IS DISTINCT FROM ({})").format(sets, there, new)
+    return _inserted(table, then)
+
+
+def _insert(table: Table) -> sql.Composed:
+    return _inserted(table, sql.SQL("DO NOTHING RETURNING {}").format(_quoted(table.columns[0].name)))
+
+
+def _inserted(table: Table, then: sql.Composable) -> sql.Composed:
+    places = range(len(table.columns))
+    names = [_quoted(column.name) for column in table.columns]
     return sql.SQL("/* syncline */ INSERT INTO {} AS {} ({}{}) SELECT {}{} FROM {} ON CONFLICT ({}) {}").format(
         _escaped(table),
         _THERE,

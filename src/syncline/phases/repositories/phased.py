@@ -1,0 +1,167 @@
+"""One repository of two: for each call the phase says which side is asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
+from functools import partial
+from inspect import isawaitable
+from typing import Any, Protocol, TypeVar, cast
+
+from syncline.breaker import CircuitBreaker
+from syncline.errors import TargetError
+from syncline.phases.phase import Phase, Phases
+from syncline.phases.repositories.abstract import AbstractRepository, reading
+from syncline.phases.shadow import Read
+
+R = TypeVar("R", bound=AbstractRepository)
+Ask = Callable[[], Any]
+_LOG = logging.getLogger("syncline.phases.repositories")
+_ramp_key: ContextVar[str | None] = ContextVar("syncline_ramp_key", default=None)
+REST = timedelta(seconds=2)
+"""How long PostgreSQL is left alone after it has failed, while MongoDB still is the truth."""
+
+
+class ShadowReader(Protocol):
+    """Reads the other side beside the truth: ``BlockingShadowReads`` of ``phases.shadow``; awaited, ``ShadowReads``."""
+
+    def read(self, what: Read, truth: Ask, other: Ask) -> Any:
+        """Give the truth's answer."""
+        ...
+
+
+class DocumentWriter(Protocol):
+    """What writes documents to MongoDB instead of the repository, while that is the truth."""
+
+    def create(self, repository: Any, document: Any) -> Any: ...
+    def update(self, repository: Any, id_: Any, changes: Any) -> Any: ...
+    def delete(self, repository: Any, id_: Any) -> Any: ...
+
+
+@contextmanager
+def ramp_key(key: str) -> Iterator[None]:
+    """Have all reads of a block go by one key of a ramp, a user's say, so that each user sees one side.
+
+    Without it they go by what is asked for: the record of ``get``, the arguments of others.
+    """
+    token = _ramp_key.set(key)
+    try:
+        yield
+    finally:
+        _ramp_key.reset(token)
+
+
+def phased(
+    mongodb: R,
+    postgresql: R,
+    phases: Phases,
+    *,
+    shadow: ShadowReader | None = None,
+    writer: DocumentWriter | None = None,
+    rest: timedelta = REST,
+) -> R:
+    """Make one repository of both sides'; each call asks the phase of the collection.
+
+    Writes go to MongoDB until PostgreSQL is the truth. Reads are the truth's, but in a ramp for a part of the keys;
+    while MongoDB is the truth, PostgreSQL's failure to answer a read is logged, and MongoDB answers.
+
+    Args:
+        mongodb: over the collection.
+        postgresql: over its tables.
+        phases: say how far the collection has come.
+        shadow: compares reads in the phase ``shadow`` and in a ramp.
+        writer: makes ``create``, ``update`` and ``delete`` on MongoDB's side.
+        rest: how long PostgreSQL is left alone after a failure.
+
+    """
+    return cast("R", _Phased(mongodb, postgresql, phases, shadow, writer, rest))
+
+
+class _Phased:
+    def __init__(
+        self,
+        mongodb: Any,
+        postgresql: Any,
+        phases: Phases,
+        shadow: ShadowReader | None,
+        writer: DocumentWriter | None,
+        rest: timedelta,
+    ) -> None:
+        self.mongodb, self.postgresql, self.phases = mongodb, postgresql, phases
+        self.collection_name: str = mongodb.collection_name
+        self._shadow, self._writer = shadow, writer
+        self._breaker = CircuitBreaker(rest.total_seconds())
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.mongodb, name)
+        if name.startswith("_") or not callable(method):
+            return method
+        if getattr(method, "syncline_writes", False) or hasattr(
+            getattr(AbstractRepository, name, None), "syncline_writes"
+        ):
+            return partial(self._write, name)
+        return partial(self._read, name)
+
+    def _write(self, name: str, *args: Any, **named: Any) -> Any:
+        if self.phases.of(self.collection_name).postgresql_is_truth:
+            return getattr(self.postgresql, name)(*args, **named)
+        if self._writer is not None and hasattr(self._writer, name):
+            return getattr(self._writer, name)(self.mongodb, *args, **named)
+        return getattr(self.mongodb, name)(*args, **named)
+
+    def _read(self, name: str, *args: Any, **named: Any) -> Any:
+        """Every read of the collection comes through here."""
+        phase = self.phases.of(self.collection_name)
+        given = [*args, *named.values()]
+        record = str(given[0]) if name == "get" and given else None
+        mongodb = partial(_asked, self.mongodb, name, args, named)
+        postgresql = partial(_asked, self.postgresql, name, args, named)
+        if phase.postgresql_is_truth:
+            return postgresql()
+        if self.phases.reads_postgresql(self.collection_name, _ramp_key.get() or record or repr((name, given))):
+            return self._ramped(postgresql, mongodb)
+        if self._shadow is not None and phase >= Phase.SHADOW:
+            return self._shadow.read(Read(self.collection_name, name, record), mongodb, postgresql)
+        return mongodb()
+
+    def _ramped(self, postgresql: Ask, mongodb: Ask) -> Any:
+        if self.mongodb.is_async:
+            return self._awaited(postgresql, mongodb)
+        if self._breaker.refuses():
+            return mongodb()
+        try:
+            answer = postgresql()
+        except TargetError as error:
+            self._failed(error)
+            return mongodb()
+        self._breaker.succeeded()
+        return answer
+
+    async def _awaited(self, postgresql: Ask, mongodb: Ask) -> Any:
+        if self._breaker.refuses():
+            return await mongodb()
+        try:
+            answer = await postgresql()
+        except TargetError as error:
+            self._failed(error)
+            return await mongodb()
+        self._breaker.succeeded()
+        return answer
+
+    def _failed(self, error: TargetError) -> None:
+        if self._breaker.failed():
+            _LOG.error("%s is read from MongoDB, PostgreSQL failed: %s", self.collection_name, error)
+
+
+def _asked(repository: Any, name: str, args: Any, named: Any) -> Any:
+    with reading():
+        answer = getattr(repository, name)(*args, **named)
+    return _awaited(answer) if isawaitable(answer) else answer
+
+
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    with reading():
+        return await answer

@@ -1,0 +1,179 @@
+"""Repositories over the tables of a collection in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from inspect import iscoroutinefunction
+from typing import Any
+
+import bson
+import psycopg
+from bson.codec_options import CodecOptions
+from bson.objectid import ObjectId
+
+from syncline.engines.postgres.documents.definitions import Index
+from syncline.engines.postgres.documents.rows import DocumentTables
+from syncline.engines.postgres.documents.texts import from_text
+from syncline.errors import AlreadyThereError, TargetError, TargetUnavailableError
+from syncline.model.documents import DocumentMapping, Rows
+from syncline.phases.repositories import statements
+from syncline.phases.repositories.abstract import (
+    AbstractRepository,
+    Document,
+    Documents,
+    checked_changes,
+    checked_page,
+    require_writing,
+)
+from syncline.phases.repositories.conditions import Where
+from syncline.phases.repositories.places import Places
+from syncline.phases.repositories.statements import Part
+from syncline.phases.repositories.steps import Program, arun, run
+from syncline.phases.repositories.stored import as_stored
+
+DEFAULT_OPTIONS: CodecOptions[Any] = bson.DEFAULT_CODEC_OPTIONS
+
+
+class PostgresRepository(AbstractRepository):
+    """Over a pool of connections (``psycopg_pool``): each call is a transaction of its own.
+
+    Args:
+        pool: a ``ConnectionPool`` or an ``AsyncConnectionPool``, or what has such a ``connection()``.
+        mapping: of the collection.
+        codec_options: as those of the collection: whether dates have a time zone, what UUIDs are.
+
+    """
+
+    def __init__(
+        self, pool: Any, mapping: DocumentMapping, *, codec_options: CodecOptions[Any] = DEFAULT_OPTIONS
+    ) -> None:
+        self.pool, self.mapping = pool, mapping
+        self.is_async = iscoroutinefunction(getattr(pool, "close", None))
+        self._places, self._options = Places(mapping), codec_options
+        self._tables = DocumentTables(mapping)
+
+    def _run(self, program: Program[Any]) -> Any:
+        return self._awaited(program) if self.is_async else self._at_once(program)
+
+    def _at_once(self, program: Program[Any]) -> Any:
+        with _translated(self.mapping), self.pool.connection() as connection:
+            return run(program, connection)
+
+    async def _awaited(self, program: Program[Any]) -> Any:
+        with _translated(self.mapping):
+            async with self.pool.connection() as connection:
+                return await arun(program, connection)
+
+    def get(self, id: Any) -> Any:  # noqa: A002
+        return self.get_by("_id", id)
+
+    def get_by(self, path: str, value: Any) -> Any:
+        return self._run(self._first({path: value}))
+
+    def list(self, where: Where = None, *, sort: Sequence[str] = (), limit: int | None = None, offset: int = 0) -> Any:
+        return self._run(self._listed(where, sort, limit, offset))
+
+    def count(self, where: Where = None) -> Any:
+        return self._run(_value(statements.counting(self.mapping, self._places, where)))
+
+    def exists(self, where: Where = None) -> Any:
+        return self._run(_value(statements.asking(self.mapping, self._places, where)))
+
+    def create(self, document: Mapping[str, Any]) -> Any:
+        require_writing(self.collection_name)
+        return self._run(self._created({"_id": ObjectId(), **document}))
+
+    def update(self, id: Any, changes: Mapping[str, Any]) -> Any:  # noqa: A002
+        require_writing(self.collection_name)
+        return self._run(self._updated(id, checked_changes(changes)))
+
+    def delete(self, id: Any) -> Any:  # noqa: A002
+        require_writing(self.collection_name)
+        return self._run(self._deleted(id))
+
+    def _listed(self, where: Where, sort: Sequence[str], limit: int | None, offset: int) -> Program[Documents]:
+        checked_page(limit, offset)
+        asked = statements.listing(self.mapping, self._places, where, sort, limit, offset)
+        rows = yield from _rows(asked)
+        return [bson.decode(self.mapping.document(self._of(row)), self._options) for row in rows]
+
+    def _of(self, row: Sequence[Any]) -> Rows:
+        top, *children = self.mapping.tables
+        width = len(top.columns)
+        found: Rows = ([tuple(from_text(one.type, text) for one, text in zip(top.columns, row, strict=False))],)
+        for table, there in zip(children, row[width:], strict=True):
+            types = [one.type for one in table.columns]
+            found = (*found, [tuple(map(from_text, types, each)) for each in there])
+        return found
+
+    def _first(self, where: Where) -> Program[Document | None]:
+        found: Documents = yield from self._listed(where, (), 1, 0)
+        return found[0] if found else None
+
+    def _created(self, document: Document) -> Program[Document]:
+        raw = as_stored(document, self._places, self._options)
+        rows = self.mapping.rows(raw)
+        statement, values = self._tables.insert(rows)
+        if (yield from _rows(Part(statement, tuple(values)))) == []:
+            raise AlreadyThereError("_id")
+        yield from self._write(rows)
+        stored: Document = bson.decode(raw, self._options)
+        return stored
+
+    def _updated(self, id_: Any, changes: Document) -> Program[Document | None]:
+        key = self._places.key.value(id_)
+        if key is None or not (yield from _rows(statements.locking(self.mapping, self._places, key))):
+            return None
+        found = yield from self._first({"_id": key})
+        if found is None or not changes:
+            return found
+        raw = as_stored({**found, **changes}, self._places, self._options)
+        yield from self._write(self.mapping.rows(raw))
+        stored: Document = bson.decode(raw, self._options)
+        return stored
+
+    def _deleted(self, id_: Any) -> Program[bool]:
+        key = self._places.key.value(id_)
+        if key is None or not (yield from _rows(statements.locking(self.mapping, self._places, key))):
+            return False
+        for statement, values in self._tables.deletion([self._places.key.shown(key)]):
+            yield from _rows(Part(statement, tuple(values)))
+        return True
+
+    def _write(self, rows: Rows) -> Program[None]:
+        for statement, values in self._tables.writing([rows]):
+            yield from _rows(Part(statement, tuple(values)))
+
+
+def _rows(asked: Part) -> Program[list[Any]]:
+    cursor = yield lambda connection: connection.execute(asked.text, asked.values)
+    return (yield lambda _: cursor.fetchall()) if cursor.description else []
+
+
+def _value(asked: Part) -> Program[Any]:
+    return (yield from _rows(asked))[0][0]
+
+
+@contextmanager
+def _translated(mapping: DocumentMapping) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.UniqueViolation as error:
+        raise AlreadyThereError(_field(mapping, error.diag.constraint_name)) from error
+    except psycopg.OperationalError as error:
+        raise TargetUnavailableError(f"PostgreSQL does not answer: {_line(error)}") from error
+    except psycopg.Error as error:
+        raise TargetError(f"PostgreSQL: {_line(error)}") from error
+
+
+def _field(mapping: DocumentMapping, constraint: str | None) -> str | None:
+    for table in mapping.tables:
+        for one in table.columns:
+            if one.field.unique and Index(table.name, (one.name,), True).name == constraint:
+                return one.path
+    return "_id" if constraint == f"{mapping.tables[0].name.name}_pkey" else None
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

@@ -1,0 +1,394 @@
+"""What every repository answers, as tests: subclass ``RepositoryContract`` and give it a fixture ``repository``.
+
+    class TestMine(RepositoryContract):
+        @pytest.fixture
+        def repository(self):
+            return MyRepository(...)  # of the collection of TASKS, empty, ``email`` unique
+
+The tests are asynchronous, and the repository may be: run them with pytest-asyncio in ``auto`` mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from inspect import isawaitable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from bson.binary import Binary
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+
+from syncline.errors import AlreadyThereError, RepositoryError
+from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
+from syncline.phases.repositories import Between, Contains, Missing, Not, OneOf, StartsWith
+
+TASKS = DocumentMapping(
+    Collection(
+        "tasks",
+        part=Part(
+            columns={
+                "title": Field("text"),
+                "email": Field("text", unique=True),
+                "status": Field("text", values=("todo", "done", "Blocked"), enum="task_status"),
+                "kind": Field("text", values=("bug", "chore")),
+                "team": Field("text", default="none"),
+                "note": Field("text", null="null"),
+                "priority": Field("integer"),
+                "size": Field("bigint"),
+                "score": Field("double"),
+                "price": Field("numeric"),
+                "open": Field("boolean"),
+                "due": Field("timestamptz"),
+                "day": Field("date"),
+                "who": Field("objectid", references="tasks"),
+                "uid": Field("uuid"),
+                "deferred.until": Field("timestamptz"),
+                "extra": Field("jsonb"),
+            },
+            arrays={
+                "labels": Array(value=Field("text")),
+                "watchers": Array(value=Field("objectid"), no_rows="empty"),
+                "steps": Array(part=Part(columns={"text": Field("text"), "done": Field("boolean")})),
+            },
+        ),
+    )
+)
+"""The collection of the contract."""
+
+
+def oid(number: int) -> ObjectId:
+    """Make the id of a number: ids are in the order of the numbers."""
+    return ObjectId(f"{number:024x}")
+
+
+def moment(second: int, micros: int = 0) -> datetime:
+    """Make a moment, as PyMongo gives them."""
+    return datetime(2026, 5, 1, 12, 0, second, micros)  # noqa: DTZ001
+
+
+FULL: Mapping[str, Any] = {
+    "title": "Write it down",
+    "email": "ann@example.org",
+    "status": "todo",
+    "kind": "bug",
+    "team": "red",
+    "note": None,
+    "priority": 3,
+    "size": Int64(2**40),
+    "score": 1.5,
+    "price": Decimal128("12.50"),
+    "open": True,
+    "due": moment(1, 123_000),
+    "day": datetime(2026, 5, 1),  # noqa: DTZ001
+    "who": oid(7),
+    "uid": Binary(UUID(int=5).bytes, 4),
+    "deferred": {"until": moment(2), "by": {"name": "Bob", "why": None}},
+    "extra": {"a": [1, 2.0, {"b": None}]},
+    "labels": ["x", "y"],
+    "watchers": [oid(1)],
+    "steps": [{"text": "one", "done": False}, {"text": "two", "more": 1}],
+    "unknown": {"deep": ["kept", 5]},
+}
+DAY = timedelta(days=1)
+DOCUMENTS: Mapping[str, Sequence[Any]] = {
+    "title": ("a", "B", "ä", "", "aa", None, "a%b_c", "[a-z]+", 5, ["a"], "A"),
+    "status": ("todo", "done", "Blocked", None, "lost"),
+    "team": ("none", "red", None, 1),
+    "note": ("x", None),
+    "priority": (1, 2, 3, 2.0, "2", None, [2], 2**31 - 1, Int64(2**40)),
+    "size": (1, Int64(2**40), 3.0, None, Int64(-5)),
+    "score": (1.5, 2, float("nan"), float("inf"), -0.0, None, "1.5"),
+    "price": (Decimal128("1.50"), Decimal128("1.5"), 1.5, Decimal128("-2"), None),
+    "open": (True, False, None, 1, "true"),
+    "due": (moment(1), moment(1, 1000), moment(2), None, "2026"),
+    "day": (datetime(2026, 5, 1), datetime(2026, 5, 1, 10), datetime(2026, 5, 2), None),  # noqa: DTZ001
+    "who": (oid(1), oid(2), str(oid(1)), None),
+    "deferred.until": (moment(1), moment(2), None),
+    "labels": (["x", "y"], ["y"], [], None, "x", [None], ["xy", 5]),
+    "watchers": ([oid(1), oid(2)], [], None, [None]),
+}
+"""By path, the values of documents 0, 1, …; after them comes one that has no such field."""
+QUESTIONS: Sequence[tuple[str, Any, Sequence[int]]] = (
+    ("title", "a", [0]),
+    ("title", "A", [10]),
+    ("title", 5, []),
+    ("title", "nul\0", []),
+    ("title", "\ud800", []),
+    ("title", None, [5, 11]),
+    ("title", Missing(), [5, 11]),
+    ("title", Not(None), [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]),
+    ("title", Not("a"), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+    ("title", OneOf("a", "ä", 5), [0, 2]),
+    ("title", OneOf("a", None), [0, 5, 11]),
+    ("title", OneOf(), []),
+    ("title", Contains("a"), [0, 4, 6, 7]),
+    ("title", Contains("A"), [10]),
+    ("title", Contains("A", ignore_case=True), [0, 4, 6, 7, 10]),
+    ("title", Contains("Ä", ignore_case=True), []),
+    ("title", Contains("%"), [6]),
+    ("title", Contains("a-z"), [7]),
+    ("title", Contains(""), [0, 1, 2, 3, 4, 6, 7, 10]),
+    ("title", Contains("\0"), []),
+    ("title", StartsWith("a"), [0, 4, 6]),
+    ("title", StartsWith("["), [7]),
+    ("title", Not(StartsWith("a")), [1, 2, 3, 5, 7, 8, 9, 10, 11]),
+    ("title", Between("B", "a"), [0, 1, 7]),
+    ("title", Between(above="a", below="ä"), [4, 6]),
+    ("status", "done", [1]),
+    ("status", "lost", []),
+    ("status", OneOf("todo", "lost"), [0]),
+    ("status", None, [3, 5]),
+    ("status", Contains("o"), [0, 1, 2]),
+    ("status", Between(above="Blocked"), [0, 1]),
+    ("team", "none", [0]),
+    ("team", None, [2, 4]),
+    ("team", Between("a"), [0, 1]),
+    ("team", Contains("e"), [0, 1]),
+    ("note", None, [1, 2]),
+    ("note", "x", [0]),
+    ("priority", 2, [1, 3]),
+    ("priority", Int64(2), [1, 3]),
+    ("priority", 2.0, [1, 3]),
+    ("priority", 2.5, []),
+    ("priority", 2**31, []),
+    ("priority", 2**70, []),
+    ("priority", True, []),
+    ("priority", OneOf(1, 2**40), [0]),
+    ("priority", Between(2, 3), [1, 2, 3]),
+    ("priority", Between(above=2**30), [7]),
+    ("size", Between(at_most=3), [0, 2, 4]),
+    ("size", Between(at_least=3), [1, 2]),
+    ("score", 1.5, [0]),
+    ("score", 2, [1]),
+    ("score", 0, [4]),
+    ("score", float("nan"), [2]),
+    ("score", Between(at_least=1.5), [0, 1, 3]),
+    ("score", Between(below=2), [0, 4]),
+    ("price", Decimal("1.5"), [0, 1]),
+    ("price", Between(below=Decimal(0)), [3]),
+    ("price", Not(None), [0, 1, 2, 3]),
+    ("open", True, [0]),
+    ("open", False, [1]),
+    ("open", 1, []),
+    ("due", moment(1), [0]),
+    ("due", moment(1, 999), [0]),
+    ("due", moment(1).replace(tzinfo=UTC), [0]),
+    ("due", moment(1).replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=5))), [0]),
+    ("due", Between(moment(1, 1000), moment(2)), [1, 2]),
+    ("day", date(2026, 5, 1), [0, 1]),
+    ("day", Between(at_most=date(2026, 5, 1)), [0, 1]),
+    ("day", Between(above=date(2026, 5, 1)), [2]),
+    ("who", oid(1), [0]),
+    ("who", str(oid(1)), [0]),
+    ("who", "no id", []),
+    ("who", Between(above=oid(1)), [1]),
+    ("deferred.until", moment(1), [0]),
+    ("deferred.until", None, [2, 3]),
+    ("deferred.until", Between(above=moment(1)), [1]),
+    ("labels", "x", [0]),
+    ("labels", "y", [0, 1]),
+    ("labels", OneOf("x", "xy"), [0, 6]),
+    ("labels", Not("y"), [2, 3, 4, 5, 6, 7]),
+    ("labels", None, [3, 7]),
+    ("watchers", oid(2), [0]),
+    ("watchers", str(oid(2)), [0]),
+    ("watchers", None, [2, 4]),
+    ("_id", oid(1), [1]),
+    ("_id", OneOf(str(oid(0)), "no id", oid(99)), [0]),
+    ("_id", Between(below=oid(2)), [0, 1]),
+)
+ORDERS: Sequence[tuple[str, Sequence[Any], Sequence[int]]] = (
+    ("title", ("b", "B", None, "", "ä", "a", "B"), [2, 7, 3, 1, 6, 5, 0, 4]),
+    ("status", ("todo", "done", "Blocked", None), [3, 4, 2, 1, 0]),
+    ("team", ("none", "a", "z"), [3, 1, 0, 2]),
+    ("priority", (3, None, 1, 2, 1), [1, 5, 2, 4, 3, 0]),
+    ("score", (1.5, float("nan"), -1, float("inf"), None), [4, 5, 1, 2, 0, 3]),
+    ("price", (Decimal128("1.5"), Decimal128("NaN"), None, Decimal128("-1")), [2, 4, 1, 3, 0]),
+    ("open", (True, None, False), [1, 3, 2, 0]),
+    ("due", (moment(2), None, moment(1, 1000), moment(1)), [1, 4, 3, 2, 0]),
+    ("who", (oid(2), oid(1), None), [2, 3, 1, 0]),
+    ("uid", (Binary(b"\xff" * 16, 4), Binary(b"\0" * 16, 4)), [2, 1, 0]),
+    ("deferred.until", (moment(2), None, moment(1)), [1, 3, 2, 0]),
+)
+"""By path: values, and the numbers of their documents in ascending order; the last has no such field."""
+
+
+async def ask(answer: Any) -> Any:
+    """Wait for an answer if it is to be awaited."""
+    return await answer if isawaitable(answer) else answer
+
+
+def with_value(number: int, path: str, value: Any) -> dict[str, Any]:
+    """Make a document with a value at a path."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return {"_id": oid(number), **value}
+
+
+class RepositoryContract:
+    """The answers of a repository."""
+
+    async def fill(self, repository: Any, path: str, values: Sequence[Any]) -> None:
+        """Add documents 0, 1, …, and one without such a field."""
+        for number, value in enumerate(values):
+            await ask(repository.create(with_value(number, path, value)))
+        await ask(repository.create({"_id": oid(len(values)), "other": 1}))
+
+    async def numbers(self, answer: Any) -> list[int]:
+        """Give the numbers of the documents of a list."""
+        return [int(str(one["_id"]), 16) for one in await ask(answer)]
+
+    @pytest.mark.parametrize("path", [*dict.fromkeys(path for path, _, _ in QUESTIONS)])
+    async def test_conditions_find_the_same(self, repository: Any, path: str) -> None:
+        """Each value stands for itself: no other type, no default, no element is taken for it."""
+        await self.fill(repository, path, DOCUMENTS.get(path, ({}, {})) if path != "_id" else ())
+        if path == "_id":
+            for number in (1, 2):
+                await ask(repository.create({"_id": oid(number)}))
+        for _, condition, expected in (one for one in QUESTIONS if one[0] == path):
+            where = {path: condition}
+            assert await self.numbers(repository.list(where)) == expected, where
+            assert await ask(repository.count(where)) == len(expected), where
+            assert await ask(repository.exists(where)) is bool(expected), where
+
+    @pytest.mark.parametrize(("path", "values", "expected"), ORDERS, ids=[path for path, _, _ in ORDERS])
+    async def test_the_order_is_the_same(
+        self, repository: Any, path: str, values: Sequence[Any], expected: Sequence[int]
+    ) -> None:
+        """Null and missing first, texts by their code points, no number before the numbers, then by ``_id``."""
+        await self.fill(repository, path, values)
+        assert await self.numbers(repository.list(sort=[path])) == list(expected)
+        falling = await self.numbers(repository.list(sort=[f"-{path}", "-_id"]))
+        assert falling == list(reversed(expected))
+
+    async def test_several_conditions(self, repository: Any) -> None:
+        """All of a mapping, one of several mappings."""
+        for number in range(6):
+            await ask(repository.create({"_id": oid(number), "priority": number % 3, "open": number < 3}))
+        assert await self.numbers(repository.list({"priority": 1, "open": True})) == [1]
+        assert await self.numbers(repository.list([{"priority": 0}, {"open": True, "priority": 2}])) == [0, 2, 3]
+        assert await self.numbers(repository.list([])) == []
+        assert await self.numbers(repository.list({})) == await self.numbers(repository.list()) == [*range(6)]
+
+    async def test_pages_are_parts_of_one_order(self, repository: Any) -> None:
+        """Also where all values are the same; a page of none is empty."""
+        for number in (5, 3, 1, 4, 2, 0):
+            await ask(repository.create({"_id": oid(number), "priority": 1}))
+        pages = [await self.numbers(repository.list(sort=["-priority"], limit=2, offset=at)) for at in (0, 2, 4, 6)]
+        assert pages == [[0, 1], [2, 3], [4, 5], []]
+        assert await self.numbers(repository.list(limit=0)) == []
+        for wrong in ({"limit": -1}, {"offset": -1}):
+            with pytest.raises(RepositoryError, match="below 0"):
+                await ask(repository.list(**wrong))
+
+    async def test_a_document_comes_back_as_it_was(self, repository: Any) -> None:
+        """All fields, their types and their order; what has no column, too."""
+        created = await ask(repository.create({"_id": oid(1), **FULL}))
+        found = await ask(repository.get(oid(1)))
+        assert repr(found) == repr(created) == repr({"_id": oid(1), **FULL})
+        assert await ask(repository.get(str(oid(1)))) == found
+        assert repr(await ask(repository.list())) == repr([found])
+
+    async def test_dates_have_milliseconds(self, repository: Any) -> None:
+        """What is finer is cut off, in what ``create`` and ``update`` give as well."""
+        created = await ask(repository.create({"due": moment(1, 123_999)}))
+        assert created["due"] == moment(1, 123_000)
+        changed = await ask(repository.update(created["_id"], {"due": moment(2, 999)}))
+        assert changed["due"] == (await ask(repository.get(created["_id"])))["due"] == moment(2)
+
+    async def test_unknown_ids(self, repository: Any) -> None:
+        """An id that none can have is the id of nothing."""
+        for unknown in (oid(9), str(oid(9)), "", "no id", 5, None, 2**70, {"a": 1}):
+            assert await ask(repository.get(unknown)) is None
+            assert await ask(repository.update(unknown, {"title": "x"})) is None
+            assert await ask(repository.delete(unknown)) is False
+        assert await ask(repository.count()) == 0
+
+    async def test_get_by(self, repository: Any) -> None:
+        """Of several the one of the lowest id."""
+        for number in (2, 1):
+            await ask(repository.create({"_id": oid(number), "title": "same"}))
+        assert (await ask(repository.get_by("title", "same")))["_id"] == oid(1)
+        assert await ask(repository.get_by("title", "Same")) is None
+
+    async def test_create_gives_an_id(self, repository: Any) -> None:
+        """The caller's mapping stays as it was."""
+        given = {"title": "x"}
+        created = await ask(repository.create(given))
+        assert given == {"title": "x"}
+        assert await ask(repository.get(created["_id"])) == created
+
+    async def test_what_is_there_already(self, repository: Any) -> None:
+        """The error names the field; nothing is written."""
+        await ask(repository.create({"_id": oid(1), "email": "a@example.org"}))
+        await ask(repository.create({"_id": oid(2)}))
+        await ask(repository.create({"_id": oid(3)}))
+        for path, new in (("_id", {"_id": oid(1), "email": "b"}), ("email", {"email": "a@example.org"})):
+            with pytest.raises(AlreadyThereError) as caught:
+                await ask(repository.create(new))
+            assert caught.value.field == path
+        with pytest.raises(AlreadyThereError) as caught:
+            await ask(repository.update(oid(2), {"email": "a@example.org"}))
+        assert caught.value.field == "email"
+        assert await ask(repository.list({"email": Not(None)})) == [{"_id": oid(1), "email": "a@example.org"}]
+        assert await ask(repository.count()) == 3
+
+    async def test_update_sets_whole_fields(self, repository: Any) -> None:
+        """At the top: a document within is replaced; new fields come last, in the order given."""
+        await ask(repository.create({"_id": oid(1), **FULL}))
+        changes = {"status": "done", "deferred": {"until": None}, "labels": ["z"], "steps": [], "z": 1, "b": {"$x": 2}}
+        changed = await ask(repository.update(str(oid(1)), changes))
+        assert repr(changed) == repr({"_id": oid(1), **FULL, **changes})
+        assert repr(await ask(repository.get(oid(1)))) == repr(changed)
+        assert await ask(repository.update(oid(1), {})) == changed
+
+    @pytest.mark.parametrize("name", ["_id", "_sync", "a.b", "$set", ""])
+    async def test_what_is_no_field_cannot_be_set(self, repository: Any, name: str) -> None:
+        """The error names it."""
+        await ask(repository.create({"_id": oid(1)}))
+        with pytest.raises(RepositoryError, match="cannot be set"):
+            await ask(repository.update(oid(1), {name: 1}))
+        assert await ask(repository.get(oid(1))) == {"_id": oid(1)}
+
+    async def test_delete(self, repository: Any) -> None:
+        """It tells whether there was one; an id can be used again."""
+        await ask(repository.create({"_id": oid(1), **FULL}))
+        assert await ask(repository.delete(str(oid(1)))) is True
+        assert await ask(repository.delete(oid(1))) is False
+        assert await ask(repository.get(oid(1))) is None
+        await ask(repository.create({"_id": oid(1), "labels": ["new"]}))
+        assert await ask(repository.get(oid(1))) == {"_id": oid(1), "labels": ["new"]}
+
+    @pytest.mark.parametrize(
+        "document", [{"_id": "text"}, {"_id": None}, {"_sync": 1}, {"a": 2**70}, {"a": object()}], ids=repr
+    )
+    async def test_what_is_no_document(self, repository: Any, document: Mapping[str, Any]) -> None:
+        """It is refused by name."""
+        with pytest.raises(RepositoryError):
+            await ask(repository.create(document))
+        assert await ask(repository.count()) == 0
+
+    @pytest.mark.parametrize(
+        "question",
+        [
+            {"where": {"unknown": 1}},
+            {"where": {"steps": 1}},
+            {"where": {"title": Not(Between(5))}},
+            {"where": {"priority": Contains("1")}},
+            {"where": {"labels": StartsWith("x")}},
+            {"where": {"extra": Between("a")}},
+            {"sort": ["labels"]},
+            {"sort": ["-extra"]},
+            {"sort": ["unknown"]},
+        ],
+        ids=str,
+    )
+    async def test_what_cannot_be_asked_of_both(self, repository: Any, question: Mapping[str, Any]) -> None:
+        """No column, no order, no limit of the column's type: said by name, whichever side it is."""
+        with pytest.raises(RepositoryError):
+            await ask(repository.list(**question))

@@ -1,0 +1,250 @@
+"""Repositories answer alike on both sides; the phase says which one is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from pymongo import AsyncMongoClient, MongoClient
+
+from syncline.capture.documents import wrap
+from syncline.embedded.mongo import PrivateMongo
+from syncline.embedded.postgres import PrivatePostgres
+from syncline.engines.postgres.documents.definitions import schema
+from syncline.errors import AlreadyThereError, RepositoryError, SourceUnavailableError, TargetUnavailableError
+from syncline.phases import FixedPhases, Phase
+from syncline.phases.repositories import (
+    AbstractRepository,
+    MongoRepository,
+    PostgresRepository,
+    phased,
+    ramp_key,
+    writes,
+)
+from syncline.phases.repositories.abstract import require_writing
+from syncline.phases.shadow import Read
+from syncline.testing.repositories import TASKS, RepositoryContract, oid
+from tests import engines
+
+
+class Tasks(AbstractRepository):
+    collection_name = "tasks"
+
+    def get_by_email(self, email: str) -> Any:
+        return self.get_by("email", email)
+
+
+class TaskRepository(Tasks, MongoRepository):
+    pass
+
+
+class PostgresTaskRepository(Tasks, PostgresRepository):
+    pass
+
+
+@pytest.fixture(scope="module")
+def mongo_name(mongo: PrivateMongo) -> Iterator[str]:
+    with engines.fresh_mongo_database(mongo.url) as name, MongoClient(mongo.url) as client:
+        tasks = wrap(client[name]["tasks"])
+        tasks.prepare_marks()
+        tasks.create_index("email", unique=True, partialFilterExpression={"email": {"$exists": True}})
+        yield name
+
+
+@pytest.fixture
+def collection(mongo: PrivateMongo, mongo_name: str) -> Iterator[Any]:
+    with MongoClient(mongo.url) as client:
+        client[mongo_name]["tasks"].delete_many({})
+        yield wrap(client[mongo_name]["tasks"])
+
+
+@pytest.fixture(scope="module")
+def tables(postgres: PrivatePostgres) -> Iterator[str]:
+    with engines.fresh_database(postgres.url) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in schema([TASKS]):
+                connection.execute(statement)
+        yield url
+
+
+@pytest.fixture
+def pool(tables: str) -> Iterator[ConnectionPool]:
+    with ConnectionPool(tables, min_size=1, max_size=2, open=True) as pool:
+        with pool.connection() as connection:
+            connection.execute("TRUNCATE public.postgres_tasks CASCADE")
+        yield pool
+
+
+class TestMongoDB(RepositoryContract):
+    @pytest.fixture
+    def repository(self, collection: Any) -> TaskRepository:
+        return TaskRepository(collection, TASKS)
+
+
+class TestPostgreSQL(RepositoryContract):
+    @pytest.fixture
+    def repository(self, pool: ConnectionPool) -> PostgresTaskRepository:
+        return PostgresTaskRepository(pool, TASKS)
+
+
+class TestAsynchronous:
+    """What is awaited answers alike: one program each, run by another runner."""
+
+    @pytest.mark.parametrize("side", ["mongodb", "postgresql"])
+    async def test_every_method(
+        self, side: str, mongo: PrivateMongo, collection: Any, pool: ConnectionPool, tables: str
+    ):
+        async with AsyncMongoClient(mongo.url) as client, AsyncConnectionPool(tables, min_size=1, open=False) as apool:
+            bare = client[collection.bare.database.name]["tasks"]
+            repository: Any = (
+                TaskRepository(wrap(bare), TASKS) if side == "mongodb" else PostgresTaskRepository(apool, TASKS)
+            )
+            created = await repository.create({"email": "a@example.org", "labels": ["x"]})
+            assert (
+                await repository.get(str(created["_id"])) == created == await repository.get_by_email("a@example.org")
+            )
+            with pytest.raises(AlreadyThereError, match="email"):
+                await repository.create({"email": "a@example.org"})
+            assert (await repository.update(created["_id"], {"labels": []}))["labels"] == []
+            assert await repository.list({"email": "a@example.org"}, sort=["-email"]) == [{**created, "labels": []}]
+            assert (await repository.count(), await repository.exists({"labels": "x"})) == (1, False)
+            assert await repository.delete(created["_id"]) is True
+
+
+class Counted(Tasks):
+    """A side that says which one it is."""
+
+    def __init__(self, side: str, *, fails: bool = False) -> None:
+        self.side, self.fails, self.asked = side, fails, 0
+        self.is_async = False
+
+    def _answer(self, *_: Any, **__: Any) -> str:
+        self.asked += 1
+        if self.fails:
+            raise TargetUnavailableError("PostgreSQL does not answer")
+        return self.side
+
+    get = get_by = list = count = exists = _answer  # type: ignore[assignment]
+
+    def create(self, document: Any) -> Any:
+        require_writing("tasks")
+        return self._answer()
+
+    def update(self, id_: Any, changes: Any) -> Any:
+        return self._answer()
+
+    def delete(self, id_: Any) -> Any:
+        return self._answer()
+
+    def get_or_create(self, email: str) -> Any:
+        return self.create({"email": email})
+
+    @writes
+    def touch(self) -> Any:
+        return self.create({})
+
+
+READS = [("get", "5"), ("get_by_email", "a"), ("list", {}), ("count",), ("exists",), ("get_by", "title", "x")]
+WRITES = [("create", {}), ("update", "5", {}), ("delete", "5"), ("touch",)]
+
+
+@pytest.mark.parametrize("phase", [*Phase])
+@pytest.mark.parametrize("call", [*READS, *WRITES], ids=lambda call: call[0])
+def test_the_phase_says_which_side_is_asked(phase: Phase, call: Any):
+    for percent in (0, 100):
+        both: Any = phased(Counted("mongodb"), Counted("postgresql"), FixedPhases(phase, percent=percent))
+        truth = "postgresql" if phase >= Phase.LIVE else "mongodb"
+        ramped = call in READS and phase is Phase.RAMP and percent == 100
+        assert getattr(both, call[0])(*call[1:]) == ("postgresql" if ramped else truth)
+
+
+def test_a_method_that_reads_may_not_write():
+    both = phased(Counted("mongodb"), Counted("postgresql"), FixedPhases(Phase.OFF))
+    with pytest.raises(RepositoryError, match="would write"):
+        both.get_or_create("a")
+
+
+def test_a_key_of_the_caller_decides_for_all_reads():
+    both: Any = phased(Counted("mongodb"), Counted("postgresql"), FixedPhases(Phase.RAMP, percent=50))
+    for user in range(40):
+        with ramp_key(f"user {user}"):
+            assert len({getattr(both, name)(*args) for name, *args in READS}) == 1
+    assert {both.get(str(number)) for number in range(40)} == {"mongodb", "postgresql"}
+
+
+def test_where_postgresql_fails_in_a_ramp_mongodb_answers(caplog: pytest.LogCaptureFixture):
+    failing = Counted("postgresql", fails=True)
+    both = phased(Counted("mongodb"), failing, FixedPhases(Phase.RAMP, percent=100), rest=timedelta(hours=1))
+    assert {both.get(str(number)) for number in range(50)} == {"mongodb"}
+    assert failing.asked == 1
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_where_postgresql_is_the_truth_its_failure_is_told():
+    both = phased(Counted("mongodb"), Counted("postgresql", fails=True), FixedPhases(Phase.LIVE))
+    with pytest.raises(TargetUnavailableError):
+        both.get("5")
+
+
+class Recording:
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def read(self, what: Read, truth: Any, other: Any) -> Any:
+        self.seen.append((what, other()))
+        return truth()
+
+
+@pytest.mark.parametrize("phase", [*Phase])
+def test_reads_are_shadowed_from_the_phase_shadow_on_until_postgresql_serves(phase: Phase):
+    shadow = Recording()
+    both: Any = phased(Counted("mongodb"), Counted("postgresql"), FixedPhases(phase), shadow=shadow)
+    for name, *args in [*READS, *WRITES]:
+        getattr(both, name)(*args)
+    expected = phase in (Phase.SHADOW, Phase.RAMP)
+    assert [what.method for what, _ in shadow.seen] == ([name for name, *_ in READS] if expected else [])
+    assert {other for _, other in shadow.seen} <= {"postgresql"}
+    assert not expected or shadow.seen[0][0] == Read("tasks", "get", "5")
+
+
+@pytest.mark.parametrize("side", ["mongodb", "postgresql"])
+def test_a_database_that_does_not_answer_is_an_error_by_name(side: str):
+    client: Any = MongoClient("mongodb://127.0.0.1:9", serverSelectionTimeoutMS=100)
+    with client, ConnectionPool("postgresql://127.0.0.1:9/x", min_size=0, max_size=1, timeout=0.2, open=True) as pool:
+        repository: Any = (
+            TaskRepository(client["x"]["tasks"], TASKS) if side == "mongodb" else PostgresTaskRepository(pool, TASKS)
+        )
+        error = SourceUnavailableError if side == "mongodb" else TargetUnavailableError
+        for call in (repository.count, lambda: repository.create({}), lambda: repository.update("0" * 24, {"a": 1})):
+            with pytest.raises(error, match="does not answer"):
+                call()
+
+
+def test_two_who_create_the_same_at_once(pool: ConnectionPool):
+    """One of them is told that it is there; the other's stays whole."""
+    repository = PostgresTaskRepository(pool, TASKS)
+
+    def create(number: int) -> bool:
+        try:
+            repository.create({"_id": oid(1), "priority": number, "labels": [str(number)] * number})
+        except AlreadyThereError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(create, range(1, 9))) == [False] * 7 + [True]
+    found = repository.get(oid(1))
+    assert found["labels"] == [str(found["priority"])] * found["priority"]
+
+
+def test_updates_at_once_lose_nothing(pool: ConnectionPool):
+    repository = PostgresTaskRepository(pool, TASKS)
+    repository.create({"_id": oid(1)})
+    with ThreadPoolExecutor(2) as threads:
+        [*threads.map(lambda number: repository.update(oid(1), {f"f{number}": number}), range(20))]
+    assert repository.get(oid(1)) == {"_id": oid(1)} | {f"f{number}": number for number in range(20)}
