@@ -66,7 +66,9 @@ def _texts(file: str) -> Iterator[str]:
     if (ROOT / file).exists():
         yield (text := (ROOT / file).read_text("utf-8"))
         if "Contract" in text:
-            yield from (part.read_text("utf-8") for part in (ROOT / "src/syncline/testing/contract").glob("*.py"))
+            testing = ROOT / "src/syncline/testing"
+            parts = (*(testing / "contract").glob("*.py"), testing / "repositories.py")
+            yield from (part.read_text("utf-8") for part in parts)
 
 
 def run(mutant: Mutant, servers: Mapping[str, str] = NO_SERVERS) -> Outcome:

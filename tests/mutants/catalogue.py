@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from tests.mutants.anchor import DoesNotApplyError, Swap
 
+REPOSITORIES = "syncline/phases/repositories"
 RELAY, JOURNAL, MONGO = "syncline/relay", "syncline/journal", "syncline/engines/mongo"
 POSTGRES = "syncline/engines/postgres"
 VERIFICATION = f"{POSTGRES}/verification"
 TESTS = "tests/integration"
+IN_REPOSITORIES = f"{TESTS}/test_repositories.py"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
 BAD = f"{TESTS}/test_relay_rejections.py"
@@ -3528,12 +3530,50 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{POSTGRES}/documents/rows.py",
-                "DocumentTables.write",
-                "await connection.execute(self._removals[table.number], [keys, *columns[table.number][: table.keys]])",
+                "DocumentTables.writing",
+                "yield self._removals[table.number], [keys, *columns[table.number][: table.keys]]",
                 "pass",
             )
         ],
         [f"{IN_TABLES}::test_children_are_replaced_and_those_that_stay_are_not_written_again"],
+    ),
+    Mutant(
+        "repositories-nulls-last",
+        "PostgreSQL sorts null behind all values, MongoDB before them",
+        [
+            Swap(
+                f"{REPOSITORIES}/statements.py",
+                "_ordered",
+                '"{} DESC NULLS LAST" if descending else "{} ASC NULLS FIRST"',
+                '"{} DESC" if descending else "{} ASC"',
+            )
+        ],
+        [f"{IN_REPOSITORIES}::TestPostgreSQL::test_the_order_is_the_same"],
+    ),
+    Mutant(
+        "repositories-a-likeness-counts",
+        "what a column shows is taken for the document's value: defaults, likenesses of what the rest keeps",
+        [Swap(f"{REPOSITORIES}/statements.py", "_counting", 'joined(parts, " AND ")', "found")],
+        [f"{IN_REPOSITORIES}::TestPostgreSQL::test_conditions_find_the_same"],
+    ),
+    Mutant(
+        "repositories-ramp-fails",
+        "in a ramp a read fails with PostgreSQL",
+        [
+            Swap(
+                f"{REPOSITORIES}/phased.py",
+                "_Phased._ramped",
+                "self._failed(error)\nreturn mongodb()",
+                "raise",
+            )
+        ],
+        [f"{IN_REPOSITORIES}::test_where_postgresql_fails_in_a_ramp_mongodb_answers"],
+    ),
+    Mutant(
+        "repositories-reads-write",
+        "a method that reads may write to the side that follows",
+        [Swap(f"{REPOSITORIES}/abstract.py", "require_writing", "if _reading.get(): ...", "if False: ...")],
+        [f"{IN_REPOSITORIES}::test_a_method_that_reads_may_not_write"],
     ),
     Mutant(
         "rows-narrow-is-wide",
