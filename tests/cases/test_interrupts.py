@@ -27,13 +27,12 @@ url = "mongodb://127.0.0.1:{mongo}/app"
 connect_timeout_seconds = 600
 [entities.item]
 table = "item"
-[collections.thing]
-columns = {{ name = "text" }}
 [databases.primary]
 tables = ["item"]
 migrations = "migrations/primary"
 models = ["shop:Base"]
 """
+DOCUMENTS = '[collections.thing]\ncolumns = { name = "text" }\n'
 SHOP = "from sqlalchemy.orm import DeclarativeBase\nclass Base(DeclarativeBase):\n    pass\n"
 WAITING: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("init",): (("--stdout",), ""),
@@ -59,7 +58,7 @@ WAITING: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {
     ("db", "new"): (("primary", "-m", "second"), ""),
     ("db", "stamp"): (("primary", "0001"), ""),
     ("split", "check"): ((), ""),
-    ("schema", "check"): ((), ""),
+    ("schema", "check"): (("--config", "documents.toml"), ""),
     ("tracing",): ((), ""),
     ("config", "check"): ((), ""),
 }
@@ -139,6 +138,7 @@ def silent(tmp_path: Path) -> Iterator[threading.Event]:
     called = threading.Event()
     postgres, mongo = Silent(called), Silent(called)
     (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "documents.toml").write_text(DOCUMENTS)
     (tmp_path / "syncline.toml").write_text(FILE.format(postgres=postgres.port, mongo=mongo.port))
     yield called
     postgres.close()

@@ -19,7 +19,7 @@ title = "text"
 [collections.labels]
 columns = { name = "text" }
 """
-NOBODY = {"MONGODB_URL": "mongodb://127.0.0.1:1/shop", "DATABASE_URL": "postgresql://127.0.0.1:1/shop"}
+NOBODY = {"MONGODB_URL": "mongodb://%2Fnot%2Fthere.sock/shop", "DATABASE_URL": "postgresql://127.0.0.1:1/shop"}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_an_open_link_carries_documents(declared, mongo_url, mongo_db, dat
 
 
 async def test_a_link_opens_while_both_sides_are_away_and_each_is_named_where_it_is_used(declared, monkeypatch):
-    monkeypatch.setattr("syncline.documents.opening.CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr("syncline.documents.opening.CONNECT_SECONDS", 0.1)  # a socket's file: PyMongo leaves none open
     async with opened(declared(NOBODY)) as link:
         with pytest.raises(TargetUnavailableError):
             await link.rows.number()

@@ -415,7 +415,7 @@ async def test_a_changed_declaration_is_refused_until_it_is_taken_over_and_loses
     await stage.tasks.update_one({"_id": 2}, {"$set": {"n": 1}})
     with pytest.raises(OtherDeclarationError, match="declaration of tasks") as refused:
         await stage.pump(rows=wider).walk()
-    assert "remapped" in refused.value.hint
+    assert "syncline install" in refused.value.hint
     with pytest.raises(OtherDeclarationError, match="more"):  # its column is not there
         await remapped(stage.source, wider, ["tasks"])
     assert (await stage.pump().walk()).applied == 1

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.cli.documents.common import documents_from
+from syncline.cli.documents.taking_over import adopt_rows
 
 if TYPE_CHECKING:
     from syncline.config import Settings
@@ -19,6 +21,9 @@ def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOpti
     For a source that was moved: dumped and restored, upgraded with pg_upgrade, copied on purpose. The other source's
     workers end at their next renewal. Records of the target that this source does not have are deleted.
     """
+    if documents := documents_from(config):
+        adopt_rows(documents, yes=yes, as_json=as_json)
+        return
     invocation.get().resume = "`syncline adopt` may be called again: it says how it stands, and goes on"
     run(_adopt(settings_from(config), yes=yes, as_json=as_json))
 

@@ -10,6 +10,8 @@ import typer
 from syncline.cli.beforehand import look_at_target
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say, settings_from
+from syncline.cli.documents import config as of_documents
+from syncline.cli.documents.common import documents_from
 from syncline.errors import PrivilegeError, SourceUnavailableError
 from syncline.model.json_names import Verbatim
 from syncline.model.words import counted
@@ -29,6 +31,9 @@ app = typer.Typer(
 @app.command("show")
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Print every setting in force, defaults and environment included, with passwords masked."""
+    if documents := documents_from(config):
+        of_documents.show(documents, as_json=as_json)
+        return
     settings = settings_from(config)
     shown = settings.as_dict()
     if as_json:
@@ -60,6 +65,9 @@ def check(
     `source` (`checked`, or why it was not) and `warnings`. A configuration that is not valid is an error: exit
     status 3, and what to mend on standard error.
     """
+    if documents := documents_from(config):
+        of_documents.check(documents, offline=offline, as_json=as_json)
+        return
     settings = configured(config)
     looked, warnings = ("not asked", []) if offline else run(_try(settings))
     if as_json:

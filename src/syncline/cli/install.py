@@ -14,6 +14,8 @@ import typer
 from syncline.cli.beforehand import look_at_target
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.cli.documents.common import documents_from
+from syncline.cli.documents.install import install_documents
 from syncline.cli.partly import PARTLY, partly, say_partly
 from syncline.errors import ConfigError
 from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
@@ -67,11 +69,19 @@ def install(
     armed, and its records are marked, when all its tables have their triggers; workers then take it up by themselves.
     Interrupted, it goes on where it was with the next call.
 
+    Where the file declares collections: the schema syncline_documents in PostgreSQL, indexes of marks in MongoDB; a
+    declaration that has changed is noticed, and every document of its collection is marked to be written anew.
+
     Exit status: 0 all is there; 1 (--check) what is installed is not what the file says; 4 partly: others hold the
     locks of some tables, the summary says who, and since when; 3 could not run.
     """
     from syncline.capture.postgres.install import options_of
 
+    if documents := documents_from(config, writer_role=writer_role, finish=finish):
+        install_documents(
+            documents, as_sql=as_sql, dry_run=dry_run, check=check, role=worker_role, yes=yes, as_json=as_json
+        )
+        return
     settings = settings_from(config)
     if not settings.entities:
         raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")

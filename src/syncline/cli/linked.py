@@ -74,7 +74,10 @@ def _several(config: Path | None) -> list[str]:
     if invocation.get().link is not None:
         return []
     from syncline.config import load_links
+    from syncline.config.documents import declares_collections
 
+    if declares_collections(config):
+        return []
     names = [one.link.name for one in load_links(config)]
     return names if len(names) > 1 else []
 

@@ -20,6 +20,8 @@ from syncline.cli.common import (
     say,
     settings_from,
 )
+from syncline.cli.documents import parked as of_documents
+from syncline.cli.documents.common import documents_from
 from syncline.errors import SynclineError
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List parked records with their errors."""
+    if documents := documents_from(config):
+        of_documents.list_rejected(documents, entity, limit=limit, as_json=as_json)
+        return
     found, total = run(_list(settings_from(config), entity, limit))
     if as_json:
         print_json({"records": total[0], "changes": total[1], "parked": [record.as_dict() for record in found]})
@@ -74,6 +79,9 @@ def retry(
 ) -> None:
     """Try parked records once more; the worker clears what succeeds."""
     _chosen(entity, keys, everything)
+    if documents := documents_from(config):
+        _report(of_documents.ask(documents, entity, keys or None), "marked to be tried again", keys, as_json)
+        return
     count = run(_retry(settings_from(config), entity, keys or None))
     _report(count, "marked to be tried again", keys, as_json)
 
@@ -89,6 +97,8 @@ def discard(
 ) -> None:
     """Give up parked records: the target keeps what it has of them. A notice stays as their trace."""
     _chosen(entity, keys, everything)
+    if documents_from(config):
+        of_documents.refuse_discard()
     settings = settings_from(config)
     what = f"{len(keys)} records of {entity}" if keys else f"everything parked{f' of {entity}' if entity else ''}"
     confirm(f"Give up {what}? The target will not be equal to the source there.", yes=yes)

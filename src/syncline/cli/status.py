@@ -15,10 +15,12 @@ from rich.text import Text
 
 from syncline.cli.backfilling import share
 from syncline.cli.common import ConfigOption, JsonOption, out, print_json, run, settings_from
+from syncline.cli.documents.common import documents_from
 from syncline.model.thresholds import Health
 
 if TYPE_CHECKING:
     from syncline.config import Settings
+    from syncline.config.documents import Documents
     from syncline.insight.status import Status
     from syncline.ports import Target
 
@@ -35,11 +37,20 @@ def status(
 
     Exit status: 0 healthy, 1 degraded, 2 unhealthy, 3 could not run.
     """
+    if documents := documents_from(config):
+        raise typer.Exit(EXIT[status_of_documents(documents, watch=watch, as_json=as_json)])
     settings = settings_from(config)
     found = run(_watch(settings, watch, as_json) if watch else _once(settings))
     if not watch:
-        print_json(found.as_dict()) if as_json else out.print(_view(found), soft_wrap=False)
+        print_json(found.as_dict()) if as_json else out.print(view(found), soft_wrap=False)
     raise typer.Exit(EXIT[found.health])
+
+
+def status_of_documents(documents: Documents, *, watch: float | None, as_json: bool) -> Health:
+    """Show how a link of documents stands, once or again and again."""
+    from syncline.cli.documents.status import look
+
+    return run(look(documents, watch=watch, as_json=as_json, view=view))
 
 
 async def _once(settings: Settings) -> Status:
@@ -56,7 +67,7 @@ async def _watch(settings: Settings, pause: float, as_json: bool) -> Status:
         with Live(console=out, auto_refresh=False, screen=False) as live:
             while True:
                 found = await _look(settings, target)
-                print_json(found.as_dict()) if as_json else live.update(_view(found), refresh=True)
+                print_json(found.as_dict()) if as_json else live.update(view(found), refresh=True)
                 await asyncio.sleep(max(pause, 0.2))
 
 
@@ -68,7 +79,8 @@ async def _look(settings: Settings, target: Target) -> Status:
     )
 
 
-def _view(found: Status) -> Group:
+def view(found: Status) -> Group:
+    """Show a status to people."""
     return Group(
         Text(found.health.value, STYLES[found.health]),
         *(Padding(part, (0, 0, 0, 2), expand=False) for part in _parts(found)),
@@ -88,6 +100,7 @@ def _parts(found: Status) -> Iterator[Text]:
             f"second deletes {m.deferred_deletes:,}"
             + (f", until their tables are copied {m.held_by_copy:,}" if m.held_by_copy else "")
         )
+    if found.measures and found.lanes:
         yield Text(f"lanes {found.lanes['owned']} of {found.lanes['total']} owned")
     for alert in found.alerts:
         yield Text(f"{alert.name}: {alert.message}", "red" if alert.severity == "critical" else "yellow")
@@ -105,7 +118,8 @@ def _work(found: Status, now: datetime) -> Iterator[Text]:
         age, report = _for(now - worker["started_at"]), worker["report"]
         rate = f"{report.get('rate', 0) if worker['alive'] else 0:,} marks/s"
         name = f"worker {worker['name'].removeprefix('worker ')}"
-        line = f"{name}: {worker['version']}, {worker['lanes']} lanes, {rate}, "
+        lanes = f"{worker['lanes']} lanes, " if found.lanes else ""
+        line = f"{name}: {worker['version']}, {lanes}{rate}, "
         yield Text.assemble(line, (f"alive for {age}", "green") if worker["alive"] else ("gone", "red"))
         if report.get("target_error"):
             yield Text(f"{name}: {report['target_error']}", "red")

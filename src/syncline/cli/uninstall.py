@@ -11,6 +11,8 @@ import typer
 
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.cli.documents.common import documents_from
+from syncline.cli.documents.taking_over import uninstall_documents
 from syncline.cli.partly import PARTLY, partly, say_partly
 from syncline.errors import NotInstalledError, TargetError
 from syncline.model.defaults import PATIENCE
@@ -35,9 +37,15 @@ def uninstall(
     The triggers go one table at a time, each for a moment; what is left goes when no trigger is left. Interrupted, it
     goes on where it was with the next call.
 
+    Where the file declares collections: the schema syncline_documents goes, and tombstones, marks and versions in
+    MongoDB. Rows and documents stay. No worker may be running.
+
     Exit status: 0 removed; 4 partly: others hold the locks of some tables, the summary says who, and since when;
     3 could not run.
     """
+    if documents := documents_from(config):
+        uninstall_documents(documents, as_sql=as_sql, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
     settings = settings_from(config)
     invocation.get().resume = "`syncline uninstall` goes on from here"
     limit = timedelta(seconds=patience)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncline.cli.common import ConfigOption, every_link, run
+from syncline.cli.documents.common import documents_from
+from syncline.cli.documents.worker import work
 from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,17 +75,23 @@ def worker(
 ) -> None:
     """Apply changes until stopped (SIGTERM, Ctrl-C). Run several: they share the work.
 
-    It serves every link of the configuration, or the one that --link names.
+    It serves every link of the configuration, or the one that --link names. Where the file declares collections, it
+    carries what is marked in MongoDB to PostgreSQL.
     """
     from syncline.config import passwords
     from syncline.telemetry import logs
 
     if adopt:
         raise ConfigError("a worker does not take a target over", hint="`syncline adopt` does, once, and asks first")
+    told = {"level": log_level and log_level.value, "format": log_format and log_format.value}
+    if documents := documents_from(config, verify=verify, tracing=tracing):
+        chosen = documents.log.model_copy(update={name: value for name, value in told.items() if value})
+        logs.setup(chosen, secrets=frozenset().union(*map(passwords, documents.urls)))
+        run(work(documents, chosen, host=metrics_host, port=metrics_port, asked=arm))
+        return
     links = every_link(config)
     if verify is not None:
         links = [replace(one, verify=one.verify.model_copy(update={"continuously": True})) for one in links]
-    told = {"level": log_level and log_level.value, "format": log_format and log_format.value}
     log = links[0].log.model_copy(update={name: value for name, value in told.items() if value})
     urls = [url for one in links for url in (one.source.url, one.target.url)]
     logs.setup(log, secrets=frozenset().union(*map(passwords, urls)))

@@ -12,9 +12,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from syncline.config import environment, problems, urls
 from syncline.config.collections import CollectionConfig
-from syncline.config.load import contents
+from syncline.config.load import COLLECTIONS, contents, of_two_kinds
 from syncline.config.problems import Origin, Problem
-from syncline.config.settings import Section
+from syncline.config.settings import LogSettings, Section
 from syncline.errors import ConfigError, MappingError
 from syncline.model.defaults import CONFIG_FILE
 from syncline.model.documents import Column, DocumentMapping
@@ -31,6 +31,12 @@ class Documents:
     mappings: tuple[DocumentMapping, ...]
     file: Path | None
     _urls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Give the URLs that are there, unchecked: what they hold of secrets is kept out of messages."""
+        return tuple(self._urls.values())
 
     def only(self, names: Sequence[str] | None) -> Documents:
         """Leave out all collections but these.
@@ -59,8 +65,11 @@ class Documents:
                 f"no {side} database", hint=f"set {VARIABLES[side]}, or `url` in [{side}] of {CONFIG_FILE}"
             )
         if urls.is_postgresql(given) == (side == "source"):
+            other = self._urls.get("target" if side == "source" else "source", "")
+            swapped = bool(other) and urls.is_postgresql(other) == (side == "target")
             raise ConfigError(
-                f"`url` in [{side}]: documents go from a MongoDB to a PostgreSQL", hint=f"name {kind} there"
+                f"`url` in [{side}]: documents go from a MongoDB to a PostgreSQL",
+                hint="the two URLs are swapped: exchange them" if swapped else f"name {kind} there",
             )
         try:
             return check(given)
@@ -72,6 +81,17 @@ class _File(Section):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     collections: dict[str, CollectionConfig] = Field(default_factory=dict)
+    log: LogSettings = LogSettings()
+
+
+def declares_collections(path: Path | None = None, env: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether a file declares collections: it is a link of documents then, and of nothing else.
+
+    Raises:
+        ConfigError: it cannot be read.
+
+    """
+    return bool(contents(path, env)[3].get(COLLECTIONS))
 
 
 def load_documents(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Documents:
@@ -87,6 +107,8 @@ def load_documents(path: Path | None = None, env: Mapping[str, str] = os.environ
     """
     file, name, text, data = contents(path, env)
     origin = Origin(name, text)
+    if found := list(of_two_kinds(data)):
+        raise problems.error(found, origin)
     try:
         config = TypeAdapter(_File).validate_python(data, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -95,10 +117,10 @@ def load_documents(path: Path | None = None, env: Mapping[str, str] = os.environ
         raise ConfigError(
             f"{name} declares no collection", hint="`syncline init --from mongodb` writes them from your documents"
         )
-    mappings, found = _compiled(config.collections)
-    if found := [*found, *_shared(mappings)]:
+    mappings, wrong = _compiled(config.collections)
+    if found := [*wrong, *_shared(mappings)]:
         raise problems.error(found, origin)
-    return Documents(tuple(mappings), file, dict(_urls(data, env)))
+    return Documents(tuple(mappings), file, dict(_urls(data, env)), config.log)
 
 
 def _compiled(declared: Mapping[str, CollectionConfig]) -> tuple[list[DocumentMapping], list[Problem]]:
@@ -107,7 +129,9 @@ def _compiled(declared: Mapping[str, CollectionConfig]) -> tuple[list[DocumentMa
         try:
             mappings.append(DocumentMapping(one.to_collection(name)))
         except MappingError as error:
-            found.append(Problem(("collections", name), error.message, error.hint))
+            path = error.message.removeprefix(f"collection {name}: ").partition(": ")[0]
+            place = ("collections", name, *(("columns", path) if path in one.columns else ()))
+            found.append(Problem(place, error.message, error.hint))
     return mappings, found
 
 

@@ -39,6 +39,10 @@ from syncline.model.types import Kind
 _TABLE = """write `table` or `schema.table`; a name with a dot in it as 'public."my.table"'"""
 
 
+COLLECTIONS = "collections"
+"""The section that makes a file a link of documents (``syncline.config.documents``)."""
+
+
 class File(Section):
     """The whole file."""
 
@@ -90,8 +94,13 @@ def load_links(path: Path | None = None, env: Mapping[str, str] = os.environ) ->
     """
     file, name, text, data = contents(path, env)
     origin = Origin(name, text, environment.overlay(data, env))
-    if of_another_kind := list(_target_of_the_environment(data, env, origin)):
+    if of_another_kind := [*of_two_kinds(data), *_target_of_the_environment(data, env, origin)]:
         raise problems.error(of_another_kind, origin)
+    if data.get(COLLECTIONS):
+        raise ConfigError(
+            f"{name} declares collections: documents go to PostgreSQL there, and this is about rows that go to MongoDB",
+            hint="name a file with [entities.NAME] by --config",
+        )
     parts, found = links.parts(data)
     settings = []
     for part in parts:
@@ -102,6 +111,14 @@ def load_links(path: Path | None = None, env: Mapping[str, str] = os.environ) ->
     if found := found or [*links.conflicts(settings), *rings(settings)]:
         raise problems.error(found, origin)
     return tuple(settings)
+
+
+def of_two_kinds(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Refuse a file that is a link of rows and one of documents: whichever a command takes, the other is left out."""
+    rows_too = [name for name in ("entities", links.LINKS) if data.get(name)]
+    if data.get(COLLECTIONS) and rows_too:
+        what = f"a file has [{COLLECTIONS}] or [{rows_too[0]}], not both: their sides are the other way round"
+        yield Problem((COLLECTIONS,), what, "put the collections into a file of their own, named by --config")
 
 
 def _target_of_the_environment(data: Mapping[str, Any], env: Mapping[str, str], origin: Origin) -> Iterator[Problem]:

@@ -110,6 +110,10 @@ class MarkedDocuments(Protocol):
         """Give every document a new mark and a higher version."""
         ...
 
+    async def absent(self, collection: str, ids: Sequence[Any]) -> Sequence[Any]:
+        """Give those of these keys, the same objects, that have neither a document nor a tombstone."""
+        ...
+
     async def bury(self, collection: str, ids: Sequence[Any]) -> int:
         """Insert tombstones for those of these keys that have no document."""
         ...
@@ -176,8 +180,25 @@ class DocumentRows(Protocol):
         """Name those of these marks that were rejected, and are not to be tried now, or not again."""
         ...
 
+    async def remarked(self, collection: str) -> None:
+        """Note that all is marked since."""
+        ...
+
     def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
         """Walk the keys that have rows, as the ``_id``s that they are of."""
+        ...
+
+    def buried(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
+        """Walk the deleted keys whose versions are kept: each as text, as the ``_id`` that it is of, its version."""
+        ...
+
+    async def forget(self, collection: str, keys: Mapping[str, int]) -> int:
+        """Forget deleted keys, those that still have the version that was read, under a new number.
+
+        Returns:
+            How many.
+
+        """
         ...
 
     async def put(self, collection: str, documents: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:

@@ -15,7 +15,7 @@ from pymongo import monitoring
 from syncline.config import Settings
 from syncline.telemetry.metrics import QueryMetrics, WorkerMetrics
 from syncline.telemetry.queries import MongoTimer
-from syncline.web.exposition import CONTENT_TYPE, Exposition, OfLink
+from syncline.web.exposition import CONTENT_TYPE, Exposition, OfLink, StatusReader
 from syncline.web.listening import BriefProtocol, Server, listening
 from syncline.wiring import make_health
 
@@ -39,14 +39,20 @@ async def counting(links: Sequence[Settings], *, host: str, port: int) -> AsyncI
         SynclineError: the port cannot be had.
 
     """
-    metrics = [WorkerMetrics() for _ in links]
+    readers = {settings.link.name: make_health(settings) for settings in links}
+    async with counting_of(readers, host=host, port=port) as metrics:
+        yield metrics
+
+
+@contextlib.asynccontextmanager
+async def counting_of(
+    readers: Mapping[str, StatusReader], *, host: str, port: int
+) -> AsyncIterator[Sequence[WorkerMetrics]]:
+    """Do the same for links whose status these readers give, by name; they are closed at the end."""
+    metrics = [WorkerMetrics() for _ in readers]
     of_process = CollectorRegistry()
     monitoring.register(MongoTimer(QueryMetrics(of_process)))
-    readers = [make_health(settings) for settings in links]
-    shown = [
-        OfLink(settings.link.name, reader, one.registry)
-        for settings, reader, one in zip(links, readers, metrics, strict=True)
-    ]
+    shown = [OfLink(name, reader, one.registry) for (name, reader), one in zip(readers.items(), metrics, strict=True)]
     pages = {
         "/metrics": (CONTENT_TYPE, Exposition(of_process, *shown).text),
         "/health": ("application/json", _alive),
@@ -56,7 +62,7 @@ async def counting(links: Sequence[Settings], *, host: str, port: int) -> AsyncI
             structlog.get_logger("syncline").info("metrics", host=host, port=bound, path="/metrics")
             yield metrics
     finally:
-        await asyncio.gather(*(reader.close() for reader in readers))
+        await asyncio.gather(*(reader.close() for reader in readers.values()))
 
 
 @contextlib.asynccontextmanager

@@ -6,16 +6,28 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Iterator
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from syncline.insight.health import HealthReader
 from syncline.insight.status import Status
 from syncline.telemetry.metrics import Snapshot, SnapshotCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class StatusReader(Protocol):
+    """Looks at a link's databases within the probes' deadline."""
+
+    async def read(self) -> Status:
+        """Look; never raises what a database can cause."""
+        ...
+
+    async def close(self) -> None:
+        """Close the sessions."""
+        ...
 
 
 class OfLink:
@@ -28,7 +40,7 @@ class OfLink:
 
     """
 
-    def __init__(self, link: str, reader: HealthReader, counted: CollectorRegistry | None = None) -> None:
+    def __init__(self, link: str, reader: StatusReader, counted: CollectorRegistry | None = None) -> None:
         self.link = link
         self.registries = [CollectorRegistry(), *([] if counted is None else [counted])]
         self._reader = reader

@@ -97,6 +97,17 @@ class MongoMarkedDocuments:
             marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
             return (await self._collection(collection).update_many({}, marked)).matched_count
 
+    async def absent(self, collection: str, ids: Sequence[Any]) -> Sequence[Any]:
+        """Give those of these keys, the same objects, that have neither a document nor a tombstone."""
+        where = self._collection(collection).with_options(RAW)
+        with translated():
+            found = await where.find(sent({"_id": {"$in": list(ids)}}), {"_id": 1}).to_list()
+            there = {bytes(one.raw) for one in found}
+            if there <= {encoded({"_id": one}) for one in ids}:
+                return [one for one in ids if encoded({"_id": one}) not in there]
+            # One is equal to another that was asked for: a number of another type, a text under the collation.
+            return [one for one in ids if await where.find_one(sent({"_id": {"$eq": one}}), {"_id": 1}) is None]
+
     async def bury(self, collection: str, ids: Sequence[Any]) -> int:
         """Insert tombstones for keys that have no document; one that is there, or comes meanwhile, stays."""
         with translated():
@@ -182,13 +193,21 @@ def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours."""
+    """Turn the driver's errors into ours: of a source.
+
+    Raises:
+        SourceUnavailableError: the database does not answer, or refuses.
+        PrivilegeError: the user may not do this.
+        SourceError: it lacks the indexes of marks.
+
+    """
     try:
         yield
     except OperationFailure as error:
         if error.code == _NO_SUCH_INDEX and "hint" in str(error):
             raise SourceError(
-                "a collection lacks the indexes by which its marks are found", hint="wrap(collection).prepare_marks()"
+                "a collection lacks the indexes by which its marks are found",
+                hint="`syncline install` makes them; so does wrap(collection).prepare_marks()",
             ) from error
         said = f"MongoDB refused: {error._message} (code {error.code})"  # noqa: SLF001
         if error.code in RIGHTS:

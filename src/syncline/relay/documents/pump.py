@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from syncline.errors import SynclineError, TargetUnavailableError
-from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments
+from syncline.breaker import CircuitBreaker
+from syncline.errors import SynclineError, TargetRefusedError
+from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
 from syncline.relay.documents.carrying import Carrier, Told
 
 
@@ -28,6 +31,15 @@ class Tally:
         return bool(self.applied or self.raised or self.late)
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of a batch of one collection."""
+
+    collection: str
+    outcomes: Sequence[Outcome]
+    took: timedelta
+
+
 class DocumentPump:
     """One of the carriers of a link's collections.
 
@@ -38,6 +50,9 @@ class DocumentPump:
         batch: documents of a transaction.
         told: is given what each walk came to, and errors after which it goes on.
         rejected: is told of each rejection.
+        carried: is given each batch.
+        rest: a collection that cannot be carried is left alone for so many seconds.
+        turn: after so many seconds the next collection has its turn; the walk goes on where it was with the next one.
 
     """
 
@@ -50,10 +65,21 @@ class DocumentPump:
         batch: int = 500,
         told: Callable[[Tally | SynclineError], None] = lambda _: None,
         rejected: Told = lambda _collection, _outcomes: None,
+        carried: Callable[[Carried], None] = lambda _: None,
+        rest: float = 0.0,
+        turn: float = math.inf,
     ) -> None:
         self._source, self._rows, self._collections = source, rows, collections
-        self._batch, self._told = batch, told
+        self._batch, self._told, self._carried = batch, told, carried
+        self._stopping = False
+        self._resting = {name: CircuitBreaker(rest) for name in collections}
+        self._turn = turn
+        self._under_way: dict[str, AsyncIterator[Sequence[MarkedDocument]]] = {}
         self._carrier = Carrier(source, rows, rejected=rejected)
+
+    def stop(self) -> None:
+        """Have the walk that is under way end with its batch."""
+        self._stopping = True
 
     async def run(self, stop: asyncio.Event, *, poll: timedelta = timedelta(seconds=2)) -> None:
         """Walk until ``stop``, more rarely while there is nothing to do; what may pass is tried again.
@@ -82,32 +108,44 @@ class DocumentPump:
 
         Raises:
             SynclineError: one cannot; the others were carried.
-            TargetUnavailableError: the other side does not answer; what is left is not tried.
+            SourceUnavailableError, TargetUnavailableError: a side does not answer; what is left is not tried.
 
         """
         tally = Tally()
         failed: SynclineError | None = None
         for collection in self._collections:
+            rest = self._resting[collection]
+            if rest.refuses():
+                continue
             try:
                 await self._walked(collection, tally)
-            except TargetUnavailableError:
-                raise
             except SynclineError as error:
+                if error.retryable and not isinstance(error, TargetRefusedError):
+                    raise  # a side is away
+                rest.failed()
                 failed = failed or error
+            else:
+                rest.succeeded()
         if failed is not None:
             raise failed
         return tally
 
     async def _walked(self, collection: str, tally: Tally) -> None:
-        pages = self._source.pages(collection, self._batch)
-        while True:
+        begun = self._under_way.pop(collection) if collection in self._under_way else None
+        pages = begun or self._source.pages(collection, self._batch)
+        until = time.monotonic() + self._turn
+        while not self._stopping:
             number = await self._rows.number()
             found = await anext(pages, None)
             if found is None:
-                break
+                return
             await self._carry(collection, found, number, tally)
+            if time.monotonic() > until:
+                self._under_way[collection] = pages
+                return
 
     async def _carry(self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally) -> None:
+        started = time.monotonic()
         resting = await self._rows.resting(collection, [one.mark for one in found])
         due = [one for one in found if one.mark not in resting]
         outcomes = await self._carrier.carry(collection, due, number) if due else ()
@@ -116,6 +154,8 @@ class DocumentPump:
         tally.raised += by[Fate.REFUSED]
         tally.late += by[Fate.LATE]
         tally.rejected += by[Fate.REJECTED]
+        if outcomes:
+            self._carried(Carried(collection, outcomes, timedelta(seconds=time.monotonic() - started)))
 
 
 async def _any(stop: asyncio.Event, seconds: float) -> None:

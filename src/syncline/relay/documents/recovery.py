@@ -35,6 +35,7 @@ async def remapped(source: MarkedDocuments, rows: DocumentRows, collections: Seq
     for collection in collections:
         await rows.remap(collection)
         marked += await source.mark_all(collection)
+        await rows.remarked(collection)
     return marked
 
 
@@ -47,3 +48,20 @@ async def sweep(source: MarkedDocuments, rows: DocumentRows, collection: str, *,
     async for ids in rows.keys(collection, size):
         buried += await source.bury(collection, ids)
     return buried
+
+
+async def forget(source: MarkedDocuments, rows: DocumentRows, collection: str, *, size: int = 1000) -> int:
+    """Forget the versions of deleted keys, where MongoDB has neither a document nor a tombstone, under a new number.
+
+    The versions are read first: a key that comes again meanwhile has a higher one, and is kept.
+
+    Returns:
+        How many were forgotten.
+
+    """
+    forgotten = 0
+    async for found in rows.buried(collection, size):
+        absent = await source.absent(collection, [id_ for _, id_, _ in found])
+        keys = {text: version for text, id_, version in found if any(id_ is one for one in absent)}
+        forgotten += await rows.forget(collection, keys) if keys else 0
+    return forgotten

@@ -16,7 +16,8 @@ from syncline.model.retries import Retries
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
 
-_MADE = ("rejected", "rejected_later", "settled_failure", "forget_settled")
+MADE = ("rejected", "rejected_later", "settled_failure")
+"""Statements that make what is kept here, each of which may be run again."""
 _ENDLESS = 2**31 - 1
 _LONGEST_ID = 1000
 """So many bytes of an `_id` an index surely takes, beside the collection's name."""
@@ -36,7 +37,7 @@ class Rejections:
 
     async def prepare(self, connection: Connection) -> None:
         """Make what is kept of them; idempotent."""
-        for name in _MADE:
+        for name in (*MADE, "forget_settled"):
             await connection.execute(self._sql[name])
 
     async def resting(self, connection: Connection, collection: str, marks: Sequence[str]) -> frozenset[str]:

@@ -143,8 +143,8 @@ def other_declaration(collection: str, what: str) -> OtherDeclarationError:
     """Refuse a declaration, by the collection's name."""
     return OtherDeclarationError(
         f"the declaration of {collection} is not the one of its tables: {what}",
-        hint="`syncline schema sql --changes | psql`, then remapped() of syncline.relay.documents.recovery:"
-        " every document is written anew; or run with the declaration that was",
+        hint="`syncline schema sql --changes | psql`, then `syncline install`, which has every document written anew;"
+        " or run with the declaration that was",
     )
 
 

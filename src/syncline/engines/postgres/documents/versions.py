@@ -14,9 +14,10 @@ import psycopg
 
 from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
+from syncline.engines.postgres.documents.session import as_kept, of_tables, session
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.engines.postgres.target.refusals import is_of_rows
-from syncline.engines.postgres.target.session import Connection, as_ours, connect, first_line, is_over, translated
+from syncline.engines.postgres.target.session import Connection, first_line, is_over, translated
 from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.model.documents.types import ID_TYPES
@@ -24,7 +25,8 @@ from syncline.model.retries import Retries
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
 
-_MADE = ("schema", "comment", "link", "first", "key_version", "mapping")
+MADE = ("schema", "comment", "link", "link_later", "first", "key_version", "mapping", "mapping_later", "worker")
+"""Statements that make what is kept here, each of which may be run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class VersionedRows:
         with translated():
             async with connection.transaction():
                 await connection.execute(self._sql["alone"])
-                for name in _MADE:
+                for name in MADE:
                     await connection.execute(self._sql[name])
                 await self._rejections.prepare(connection)
                 for tables in self._tables.values():
@@ -79,14 +81,21 @@ class VersionedRows:
 
     async def _connection(self) -> Connection:
         if self._session is None or is_over(self._session):
-            self._session = await connect(self._url, connect_seconds=5, statement_seconds=self._seconds)
+            self._session = await session(self._url, seconds=self._seconds)
         return self._session
 
     async def number(self) -> int:
-        """Read the link's number."""
+        """Read the link's number.
+
+        Raises:
+            NotInstalledError: our tables are not there.
+
+        """
         connection = await self._connection()
-        with translated():
+        try:
             return await self._number(connection)
+        except psycopg.Error as error:
+            raise as_kept(error) from error
 
     async def _number(self, connection: Connection) -> int:
         row = await (await connection.execute(self._sql["number"])).fetchone()
@@ -114,6 +123,12 @@ class VersionedRows:
                 await connection.execute(self._sql["remap"], tables.named)
                 return number
 
+    async def remarked(self, collection: str) -> None:
+        """Note that every document was marked since."""
+        connection = await self._connection()
+        with translated():
+            await connection.execute(self._sql["remarked"], self._tables[collection].named)
+
     async def forget(self, collection: str, keys: Mapping[str, int]) -> int:
         """Forget deleted keys, by the versions that were read, under a new number: of none has MongoDB a document."""
         connection = await self._connection()
@@ -122,6 +137,19 @@ class VersionedRows:
                 await self._renumber(connection)
                 given = {"collection": collection, "ids": list(keys), "versions": list(keys.values())}
                 return (await connection.execute(self._sql["forget"], given)).rowcount
+
+    async def buried(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
+        """Walk the deleted keys whose versions are kept: each as text, the ``_id`` that it is of, and its version."""
+        kind = ID_TYPES[self._tables[collection].mapping.collection.id]
+        given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
+        while True:
+            connection = await self._connection()
+            with translated():
+                found = await (await connection.execute(self._sql["buried"], given)).fetchall()
+            if not found:
+                return
+            yield [(text, kind.stand_for(from_text(kind, text)), version) for text, version in found]
+            given["after"] = found[-1][0]
 
     async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
         """Walk the keys that have rows."""
@@ -177,7 +205,7 @@ class VersionedRows:
             return [Outcome(one.document, Fate.LATE) for one in ready]
         except psycopg.Error as error:
             if not is_of_rows(error) or is_over(connection):
-                raise as_ours(error) from error
+                raise of_tables(collection, error) from error
             if len(ready) == 1:
                 return [Outcome(ready[0].document, Fate.REJECTED, reason=first_line(error))]
         half = len(ready) // 2

@@ -13,6 +13,20 @@ CREATE TABLE IF NOT EXISTS syncline_documents.link (
     number bigint NOT NULL DEFAULT 1
 )
 
+-- name: link_later
+-- Which MongoDB is the source: what `_syncline_documents` says there; and when deleted keys were forgotten last.
+-- Adding a column that is there already would still lock the table alone.
+DO $$BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'syncline_documents.link'::regclass AND attname = 'source'
+    ) THEN
+        ALTER TABLE syncline_documents.link
+            ADD COLUMN source text,
+            ADD COLUMN forgotten_at timestamptz NOT NULL DEFAULT now();
+    END IF;
+END$$
+
 -- name: first
 INSERT INTO syncline_documents.link DEFAULT VALUES ON CONFLICT DO NOTHING
 
@@ -35,14 +49,28 @@ CREATE TABLE IF NOT EXISTS syncline_documents.mapping (
     fingerprint text NOT NULL
 )
 
+-- name: mapping_later
+-- Since it came into force every document was marked; not so: an installation was cut off, and goes on.
+DO $$BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'syncline_documents.mapping'::regclass AND attname = 'marked'
+    ) THEN
+        ALTER TABLE syncline_documents.mapping ADD COLUMN marked boolean NOT NULL DEFAULT true;
+    END IF;
+END$$
+
 -- name: first_mapping
 INSERT INTO syncline_documents.mapping (collection, fingerprint) VALUES (%(collection)s, %(mapping)s)
 ON CONFLICT DO NOTHING
 
 -- name: remap
 -- In the transaction that holds the lock alone.
-INSERT INTO syncline_documents.mapping (collection, fingerprint) VALUES (%(collection)s, %(mapping)s)
-ON CONFLICT (collection) DO UPDATE SET fingerprint = excluded.fingerprint
+INSERT INTO syncline_documents.mapping (collection, fingerprint, marked) VALUES (%(collection)s, %(mapping)s, false)
+ON CONFLICT (collection) DO UPDATE SET fingerprint = excluded.fingerprint, marked = false
+
+-- name: remarked
+UPDATE syncline_documents.mapping SET marked = true WHERE collection = %(collection)s AND fingerprint = %(mapping)s
 
 -- name: kept
 SELECT pg_catalog.to_regclass('syncline_documents.key_version') IS NOT NULL
@@ -51,6 +79,16 @@ SELECT pg_catalog.to_regclass('syncline_documents.key_version') IS NOT NULL
 SELECT k.mongo_id FROM syncline_documents.key_version AS k
 WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[]) AND k.mapping <> %(mapping)s AND NOT k.deleted
 ORDER BY k.mongo_id LIMIT 1
+
+-- name: worker
+CREATE TABLE IF NOT EXISTS syncline_documents.worker (
+    id text PRIMARY KEY,
+    name text NOT NULL,
+    version text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    report jsonb NOT NULL DEFAULT '{}'
+)
 
 -- name: enter
 -- "SYND" in ASCII. Whoever gives the link a new number waits until all who have entered have ended.
@@ -95,3 +133,8 @@ ORDER BY k.mongo_id LIMIT %(size)s
 DELETE FROM syncline_documents.key_version AS k
 USING unnest(%(ids)s::text[], %(versions)s::bigint[]) AS u (id, version)
 WHERE k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.deleted
+
+-- name: buried
+SELECT k.mongo_id, k.version FROM syncline_documents.key_version AS k
+WHERE k.collection = %(collection)s AND k.deleted AND (%(after)s::text IS NULL OR k.mongo_id > %(after)s)
+ORDER BY k.mongo_id LIMIT %(size)s

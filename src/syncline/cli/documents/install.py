@@ -1,0 +1,64 @@
+"""``syncline install`` where documents are the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from syncline.cli.boundary import invocation
+from syncline.cli.common import confirm, print_json, run, say
+
+if TYPE_CHECKING:
+    from syncline.config.documents import Documents
+    from syncline.documents.installing import Plan
+
+DIFFERS = 1
+
+
+def install_documents(
+    documents: Documents, *, as_sql: bool, dry_run: bool, check: bool, role: str | None, yes: bool, as_json: bool
+) -> None:
+    """Show what is to be done, and do it."""
+    invocation.get().resume = "`syncline install` goes on from here"
+    found = run(_install(documents, as_sql=as_sql, only_look=dry_run or check, role=role, yes=yes, as_json=as_json))
+    if check and found:
+        raise typer.Exit(DIFFERS)
+
+
+async def _install(
+    documents: Documents, *, as_sql: bool, only_look: bool, role: str | None, yes: bool, as_json: bool
+) -> bool:
+    from syncline.documents.installing import install, plan, statements
+    from syncline.documents.opening import opened
+
+    async with opened(documents) as link:
+        if as_sql:
+            for statement in statements(link, role=role):
+                typer.echo(f"{statement};\n")
+            typer.echo("-- The indexes of marks in MongoDB are made by `syncline install`.")
+            return False
+        wanted = await plan(link, role=role)
+        if not as_json:
+            _show(wanted)
+        done = wanted.changes and not only_look
+        if done:
+            confirm("Change both databases?", yes=yes)
+            await install(link, wanted)
+    if as_json:
+        told = {"changes": wanted.summary, "warnings": wanted.warnings, "backfill": [*wanted.new, *wanted.changed]}
+        print_json({"installed": done, **told, "waiting": []})
+    elif done:
+        say("installed", "green")
+        if carried := [*wanted.new, *wanted.changed]:
+            say(f"`syncline worker` writes the rows of: {', '.join(carried)}")
+    return wanted.changes
+
+
+def _show(wanted: Plan) -> None:
+    for line in wanted.summary:
+        say(f"  {line}")
+    for line in wanted.warnings:
+        say(f"  warning: {line}", "yellow")
+    if not wanted.changes:
+        say("nothing to do: what is installed is what is declared")

@@ -1,0 +1,68 @@
+"""``syncline adopt`` and ``syncline uninstall`` where documents are the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from syncline.cli.boundary import invocation
+from syncline.cli.common import confirm, print_json, run, say
+
+if TYPE_CHECKING:
+    from syncline.config.documents import Documents
+
+
+def adopt_rows(documents: Documents, *, yes: bool, as_json: bool) -> None:
+    """Take over rows of another MongoDB's documents."""
+    invocation.get().resume = "`syncline adopt` may be called again"
+    run(_adopt(documents, yes=yes, as_json=as_json))
+
+
+async def _adopt(documents: Documents, *, yes: bool, as_json: bool) -> None:
+    from syncline.documents.opening import opened
+    from syncline.documents.taking_over import adopt, ownership
+
+    async with opened(documents) as link:
+        owner = await ownership(link)
+        if not owner.settled:
+            if not as_json:
+                say(
+                    "the rows are of another MongoDB's documents"
+                    if owner.found
+                    else "nobody has said whose rows these are"
+                )
+            confirm("Write every document anew, and delete rows of which this MongoDB has no document?", yes=yes)
+            await adopt(link)
+    if as_json:
+        print_json({"adopted": not owner.settled, "from": owner.found})
+    elif owner.settled:
+        say("the rows are of this MongoDB's documents already: nothing to take over")
+    else:
+        say("taken over; the worker writes every document anew", "green")
+
+
+def uninstall_documents(documents: Documents, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Take away what an installation has made."""
+    invocation.get().resume = "`syncline uninstall` goes on from here"
+    run(_uninstall(documents, as_sql=as_sql, dry_run=dry_run, yes=yes, as_json=as_json))
+
+
+async def _uninstall(documents: Documents, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    from syncline.documents.opening import opened
+    from syncline.documents.taking_over import removal, uninstall
+
+    if as_sql:
+        say("DROP SCHEMA IF EXISTS syncline_documents CASCADE;")
+        say("-- MongoDB's part is done by `syncline uninstall`.")
+        return
+    async with opened(documents) as link:
+        wanted = await removal(link)
+        if not as_json:
+            for line in wanted.summary:
+                say(f"  {line}")
+        if not dry_run:
+            confirm("Remove all of this? What is marked and not written yet is forgotten.", yes=yes)
+            await uninstall(link, wanted)
+    if as_json:
+        print_json({"uninstalled": not dry_run, "changes": wanted.summary, "waiting": []})
+    elif not dry_run:
+        say("uninstalled; rows and documents stay", "green")

@@ -1,0 +1,30 @@
+"""``syncline worker`` where documents are the source."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from syncline.config.documents import Documents
+    from syncline.config.settings import LogSettings
+    from syncline.telemetry.observer import Observer
+
+
+async def work(
+    documents: Documents, log: LogSettings, *, host: str, port: int | None, asked: Callable[[], None]
+) -> None:
+    """Run a worker until SIGTERM or SIGINT, with its metrics, if a port is given."""
+    from syncline.documents.running import run_worker
+    from syncline.telemetry.observer import LoggingObserver, Observers
+
+    observers: list[Observer] = [LoggingObserver(wants_keys=log.level == "debug")]
+    async with contextlib.AsyncExitStack() as stack:
+        if port is not None:
+            from syncline.documents.status import DocumentHealth
+            from syncline.web.exporter import counting_of  # needs the extra [metrics]
+
+            readers = {"": DocumentHealth(documents)}
+            observers += await stack.enter_async_context(counting_of(readers, host=host, port=port))
+        await run_worker(documents, Observers(*observers), asked=asked)

@@ -1,0 +1,59 @@
+"""Whether both sides of a link are its own, and as declared: what every process asks before it works."""
+
+from __future__ import annotations
+
+from syncline.documents.opening import DocumentLink
+from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.engines.postgres.documents.keeping import Keeping, Kept
+from syncline.engines.postgres.documents.rows import other_declaration
+from syncline.errors import ForeignTargetError, NotInstalledError
+
+
+def keeping(link: DocumentLink) -> Keeping:
+    """Open what the link keeps in PostgreSQL, over a session of its own. Close it when done."""
+    return Keeping(link.documents.url("target"))
+
+
+async def require_standing(link: DocumentLink, kept: Kept) -> None:
+    """See that a worker may begin.
+
+    Raises:
+        NotInstalledError: something of ours is missing, on either side.
+        OtherDeclarationError: a collection is written under another declaration.
+        ForeignTargetError: the rows are of another MongoDB.
+        SourceUnavailableError: MongoDB does not answer.
+
+    """
+    database = MarkedDatabase(link.database)
+    require_same(kept.source, await database.identity())
+    for mapping in link.mappings:
+        name = mapping.collection.name
+        fingerprint = kept.declared.get(name)
+        if fingerprint is None:
+            raise NotInstalledError(f"the collection {name} is not installed", hint="`syncline install` does it")
+        if fingerprint != mapping.fingerprint:
+            raise other_declaration(name, "its rows are written under another")
+        if lacking := await database.lacking(name):
+            raise NotInstalledError(
+                f"the collection {name} lacks the indexes by which its marks are found: {', '.join(lacking)}",
+                hint="`syncline install` makes them",
+            )
+
+
+def require_same(source: str | None, identity: str | None) -> None:
+    """See that the rows are of this MongoDB's documents.
+
+    Raises:
+        NotInstalledError: nobody has said whose they are.
+        ForeignTargetError: they are another one's: read for what is missing here, every row would be deleted.
+
+    """
+    if source is None:
+        raise NotInstalledError("nobody has said whose documents these rows are", hint="`syncline install` does")
+    if source != identity:
+        said = "says that it is another one" if identity else "does not say that it is the one"
+        raise ForeignTargetError(
+            f"the rows are of another MongoDB: this one {said}",
+            hint="look at `url` in [source] and [target]; if MongoDB was restored from before the installation, or"
+            " this one takes the other's place, `syncline adopt` writes everything anew",
+        )

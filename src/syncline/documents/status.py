@@ -1,0 +1,201 @@
+"""How a document link stands: marks that wait, what was rejected, who works, in the form of every link's status."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from syncline.config import redact
+from syncline.config.documents import Documents
+from syncline.documents.opening import DocumentLink, opened
+from syncline.documents.standing import keeping, require_standing
+from syncline.engines.mongo.marked_database import MarkedDatabase, Waiting
+from syncline.engines.postgres.documents.keeping import Keeping, Kept
+from syncline.errors import NotInstalledError, SynclineError
+from syncline.insight.reach import DatabaseState
+from syncline.insight.status import Measures, Status, judge
+from syncline.model.thresholds import NOT_INSTALLED, UNKNOWN, Alert, Severity, Thresholds
+
+T = TypeVar("T")
+
+DEADLINE = 2.0
+"""Seconds that each side is given."""
+KEPT_SECONDS = 1.0
+SOURCE, TARGET = "mongodb", "postgresql"
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    """How one collection stands."""
+
+    name: str
+    waiting: int
+    oldest_seconds: float
+    rejected: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the form that goes over the wire."""
+        told = {"name": self.name, "waiting": self.waiting, "oldest_seconds": round(self.oldest_seconds, 1)}
+        return {**told, "rejected": self.rejected}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStatus:
+    """Everything that ``syncline status`` shows of a document link."""
+
+    whole: Status
+    collections: Sequence[CollectionStatus] = ()
+    """Empty while MongoDB is away."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything, in JSON's types."""
+        return {**self.whole.as_dict(), "collections": [one.as_dict() for one in self.collections]}
+
+
+@dataclass(slots=True)
+class _Kept:
+    state: DatabaseState = field(default_factory=lambda: DatabaseState(connected=False))
+    kept: Kept | None = None
+    workers: Sequence[Mapping[str, Any]] = ()
+    rejected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    missing: NotInstalledError | None = None
+
+
+class DocumentHealth:
+    """Reads the status again and again, over sessions that it keeps; for one event loop.
+
+    Args:
+        documents: the declaration.
+        deadline: seconds that each side is given.
+
+    """
+
+    def __init__(
+        self, documents: Documents, *, deadline: float = DEADLINE, thresholds: Thresholds | None = None
+    ) -> None:
+        self._documents, self._deadline, self._thresholds = documents, deadline, thresholds
+        self._stack: AsyncExitStack | None = None
+        self._link: DocumentLink | None = None
+        self._kept: Keeping | None = None
+        self._last: tuple[float, DocumentStatus] | None = None
+        self._turn = asyncio.Lock()
+
+    async def read(self) -> Status:
+        """Look, or give a look that is young enough; never raises what a database can cause."""
+        return (await self.read_all()).whole
+
+    async def read_all(self) -> DocumentStatus:
+        """Look, with what is known of each collection."""
+        async with self._turn:
+            if self._last is None or time.monotonic() - self._last[0] > KEPT_SECONDS:
+                self._last = time.monotonic(), await self._look()
+            return self._last[1]
+
+    async def close(self) -> None:
+        """Close the sessions; asking again opens them anew."""
+        if self._stack is not None:
+            await self._stack.aclose()
+        self._stack = self._link = self._kept = self._last = None
+
+    async def _open(self) -> tuple[DocumentLink, Keeping]:
+        if self._link is None or self._kept is None:
+            self._stack = AsyncExitStack()
+            self._link = await self._stack.enter_async_context(opened(self._documents))
+            self._kept = keeping(self._link)
+            self._stack.push_async_callback(self._kept.close)
+        return self._link, self._kept
+
+    async def _look(self) -> DocumentStatus:
+        link, kept = await self._open()
+        theirs = await self._look_at_target(kept)
+        state, collections, alerts = await self._look_at_source(link, theirs)
+        measures = None
+        if state.connected:
+            queue = sum(one.waiting for one in collections)
+            lag = max((one.oldest_seconds for one in collections), default=0.0)
+            measures = Measures(queue, lag, sum(one.rejected for one in collections), 0)
+        databases = {SOURCE: state, TARGET: theirs.state}
+        workers = [{**one, "lanes": 0} for one in theirs.workers]
+        if theirs.missing is not None:
+            alerts.append(Alert(*NOT_INSTALLED, 1, 0, f"{theirs.missing.message}; {theirs.missing.hint}"))
+        facts = {"measures": measures, "workers": workers}
+        whole = judge(databases, facts, thresholds=self._thresholds, alerts=alerts)
+        if not theirs.state.connected:  # whether somebody works is not known then
+            whole = _without(whole, "NoWorker")
+        return DocumentStatus(whole, collections)
+
+    async def _look_at_target(self, kept: Keeping) -> _Kept:
+        found = _Kept()
+
+        async def look() -> None:
+            started = time.perf_counter()
+            about = await kept.about()
+            latency = round((time.perf_counter() - started) * 1000, 1)
+            found.state = DatabaseState(connected=True, latency_ms=latency, version=about["version"])
+            found.kept = await kept.kept()
+            found.workers = await kept.workers()
+            found.rejected = await kept.marks_rejected()
+
+        try:
+            await self._within(look())
+        except NotInstalledError as error:
+            found.missing = error
+        except SynclineError as error:
+            found.state = DatabaseState(connected=False, error=redact(error.message))
+        return found
+
+    async def _look_at_source(
+        self, link: DocumentLink, theirs: _Kept
+    ) -> tuple[DatabaseState, list[CollectionStatus], list[Alert]]:
+        database, collections, alerts = MarkedDatabase(link.database, seconds=self._deadline), [], []
+        started = time.perf_counter()
+        try:
+            server = await self._within(database.server())
+        except SynclineError as error:
+            return DatabaseState(connected=False, error=redact(error.message)), [], []
+        latency = round((time.perf_counter() - started) * 1000, 1)
+        try:
+            if theirs.kept is not None:
+                await self._within(require_standing(link, theirs.kept))
+            for name in link.collections:
+                rejected = theirs.rejected.get(name, frozenset())
+                collections.append(_of(name, await self._within(database.waiting(name, rejected)), len(rejected)))
+        except NotInstalledError as error:
+            alerts.append(Alert(*NOT_INSTALLED, 1, 0, f"{error.message}; {error.hint}"))
+        except SynclineError as error:
+            alerts.append(
+                Alert(UNKNOWN[0], Severity.CRITICAL, 1, 0, f"{error.message}; {error.hint or ''}".rstrip("; "))
+            )
+        return DatabaseState(connected=True, latency_ms=latency, version=server.version), collections, alerts
+
+    async def _within(self, look: Awaitable[T]) -> T:
+        try:
+            return await asyncio.wait_for(look, self._deadline)
+        except TimeoutError:
+            raise SynclineError(f"no answer within {self._deadline:g} s") from None
+
+
+def _of(name: str, waiting: Waiting, rejected: int) -> CollectionStatus:
+    return CollectionStatus(name, waiting.documents, waiting.oldest.total_seconds(), rejected)
+
+
+def _without(status: Status, name: str) -> Status:
+    return replace(status, alerts=[one for one in status.alerts if one.name != name])
+
+
+async def read_status(documents: Documents) -> DocumentStatus:
+    """Look once.
+
+    Raises:
+        ConfigError: a URL is missing, or leads to another kind of database.
+
+    """
+    health = DocumentHealth(documents)
+    try:
+        return await health.read_all()
+    finally:
+        await health.close()

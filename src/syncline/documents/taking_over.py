@@ -1,0 +1,116 @@
+"""Taking rows over that are another MongoDB's, and taking away what a link has made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from syncline.documents.opening import DocumentLink
+from syncline.documents.standing import keeping
+from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.errors import NotInstalledError, SynclineError
+from syncline.relay.documents.recovery import restored
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose documents the rows are."""
+
+    found: str | None
+    """As PostgreSQL knows it."""
+    ours: str | None
+    """As this MongoDB says it."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to take over."""
+        return self.found is not None and self.found == self.ours
+
+
+async def ownership(link: DocumentLink) -> Ownership:
+    """Ask both sides.
+
+    Raises:
+        NotInstalledError: our tables are not there.
+
+    """
+    kept = keeping(link)
+    try:
+        return Ownership((await kept.kept()).source, await MarkedDatabase(link.database).identity())
+    finally:
+        await kept.close()
+
+
+async def adopt(link: DocumentLink) -> int:
+    """Have every document written anew, under a number that the link never had, and delete rows without a document.
+
+    Whose documents the rows are is noted last: stopped anywhere, it is called again.
+
+    Returns:
+        How many documents were marked.
+
+    """
+    kept, database = keeping(link), MarkedDatabase(link.database)
+    try:
+        for name in link.collections:
+            await database.make_indexes(name)
+        identity = await database.identify()
+        marked = await restored(link.source, link.rows, link.collections)
+        await kept.set_source(identity)
+        return marked
+    finally:
+        await kept.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What an uninstallation takes away."""
+
+    tables: Sequence[str]
+    """In the schema ``syncline_documents``."""
+    collections: Sequence[str]
+    working: Sequence[str]
+    """Workers that are alive."""
+
+    @property
+    def summary(self) -> list[str]:
+        """Say it, a line a step."""
+        found = [f"drop the schema syncline_documents in PostgreSQL: {', '.join(self.tables)}"] if self.tables else []
+        return found + [
+            f"remove tombstones, marks and versions from the documents of {name}, and its indexes of marks"
+            for name in self.collections
+        ]
+
+
+async def removal(link: DocumentLink) -> Removal:
+    """Look at what is there."""
+    kept = keeping(link)
+    try:
+        try:
+            alive = [str(one["name"]) for one in await kept.workers() if one["alive"]]
+        except NotInstalledError:
+            alive = []
+        return Removal(await kept.tables(), link.collections, alive)
+    finally:
+        await kept.close()
+
+
+async def uninstall(link: DocumentLink, wanted: Removal) -> None:
+    """Take it away; rows and documents stay. PostgreSQL first: from then on no worker begins.
+
+    Raises:
+        SynclineError: a worker is alive.
+
+    """
+    if wanted.working:
+        raise SynclineError(
+            f"a worker is running: {', '.join(wanted.working)}", hint="stop it first; a killed one is gone after 10 s"
+        )
+    kept, database = keeping(link), MarkedDatabase(link.database)
+    try:
+        await kept.drop()
+        for name in wanted.collections:
+            await database.forget_marks(name)
+        await database.forget_identity()
+    finally:
+        await kept.close()

@@ -1,0 +1,199 @@
+"""The worker of a document link: its pump as a process, beside any number of others, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from syncline.documents.opening import DocumentLink
+from syncline.documents.standing import keeping, require_standing
+from syncline.ending import Group, end
+from syncline.errors import (
+    ForeignTargetError,
+    NotInstalledError,
+    OtherDeclarationError,
+    SourceError,
+    SynclineError,
+    TargetRefusedError,
+    UnsuitableTargetError,
+)
+from syncline.model.documents.types import ID_TYPES
+from syncline.ports import Rejection
+from syncline.ports.documents import Fate, Outcome
+from syncline.relay.clock import Backoff
+from syncline.relay.documents.pump import Carried, DocumentPump
+from syncline.relay.documents.recovery import forget
+from syncline.relay.trouble import gravest
+from syncline.telemetry.observer import BatchDone, Observer, Started, Stopped, Unavailable
+from syncline.version import __version__
+
+POLL_SECONDS = 2.0
+"""Longest pause between two looks for marks."""
+REST_SECONDS = 5.0
+"""A collection that cannot be carried is tried again after so long, while the others go on."""
+TURN_SECONDS = 1.0
+"""After so long the next collection has its turn."""
+BEAT_SECONDS = 2.0
+FORGET_SECONDS = 3600.0
+"""How often the versions of deleted keys are forgotten."""
+CUT_OFF_SECONDS = 4.0
+"""A stop that has not ended by then is cut off: whatever was under way is done again from its mark."""
+_ENDS = (NotInstalledError, OtherDeclarationError, ForeignTargetError, UnsuitableTargetError)
+"""What waiting does not mend."""
+
+
+class DocumentWorker:
+    """Carries what is marked.
+
+    Trouble with one collection holds up no other; a side that is away is waited for, and costs nothing meanwhile.
+
+    Args:
+        link: both sides; the worker is the only one that uses its ``rows``.
+        observer: is told what happens.
+        forget_seconds: how often the versions of deleted keys are forgotten.
+
+    """
+
+    def __init__(self, link: DocumentLink, observer: Observer, *, forget_seconds: float = FORGET_SECONDS) -> None:
+        self.id = str(uuid.uuid4())
+        self._link, self._observer, self._forget_seconds = link, observer, forget_seconds
+        self._stopping = asyncio.Event()
+        self._kept = keeping(link)
+        self._pump = DocumentPump(
+            link.source,
+            link.rows,
+            link.collections,
+            carried=self._tell,
+            rest=REST_SECONDS,
+            turn=TURN_SECONDS,
+        )
+        self._forgetting: set[asyncio.Task[None]] = set()
+        self._trouble: str | None = None
+        self._carried, self._since = 0, time.monotonic()
+
+    def stop(self) -> None:
+        """Finish the batch that is under way, and return from ``run``; for a signal handler of the loop."""
+        self._stopping.set()
+        self._pump.stop()
+
+    async def run(self) -> None:
+        """Work until ``stop``, and then return within ``CUT_OFF_SECONDS``, whatever hangs.
+
+        Raises:
+            SynclineError: something that waiting does not mend.
+
+        """
+        self._observer.tell(Started(self.id, {"entities": list(self._link.collections)}))
+        working = asyncio.ensure_future(self._work())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working}, timeout=CUT_OFF_SECONDS)
+        finally:
+            await end(working, stopping, seconds=1.0)
+        if working.done() and not working.cancelled() and (error := working.exception()) is not None:
+            raise gravest(error) if isinstance(error, BaseExceptionGroup) else error
+        self._observer.tell(Stopped("stop requested"))
+
+    async def _work(self) -> None:
+        try:
+            await self._begin()
+            async with Group() as group:
+                beats = group.create_task(self._beat(group))
+                await self._carry()
+                await end(beats, *self._forgetting, seconds=1.0)
+        finally:
+            with contextlib.suppress(SynclineError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._kept.gone(self.id)
+            await self._kept.close()
+
+    async def _begin(self) -> None:
+        """See that all is as declared; a side that is away is waited for, one that refuses this user is not."""
+        backoff = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=POLL_SECONDS))
+        while not self._stopping.is_set():
+            try:
+                await require_standing(self._link, await self._kept.kept())
+            except SynclineError as error:
+                if not error.retryable or isinstance(error, TargetRefusedError):
+                    raise
+                await self._unavailable(error, backoff.next())
+            else:
+                return
+
+    async def _carry(self) -> None:
+        backoff = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=POLL_SECONDS))
+        pause = 0.01
+        while not self._stopping.is_set():
+            try:
+                tally = await self._pump.walk()
+            except _ENDS:
+                raise
+            except SynclineError as error:
+                await self._unavailable(error, backoff.next())
+                continue
+            backoff.reset()
+            self._trouble = None
+            pause = 0.01 if tally.moved else min(pause * 2, POLL_SECONDS)
+            if not tally.moved:
+                await self._sleep(pause)
+
+    async def _unavailable(self, error: SynclineError, pause: timedelta) -> None:
+        self._trouble = error.message
+        self._observer.tell(Unavailable("source" if isinstance(error, SourceError) else "target", error, pause))
+        await self._sleep(pause.total_seconds())
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _beat(self, group: asyncio.TaskGroup) -> None:
+        """Say that it lives, take what somebody has asked for, and forget deleted keys when it is time."""
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        while True:
+            with contextlib.suppress(SynclineError):  # the pump says what the trouble is
+                await self._kept.beat(self.id, name, __version__, self._report())
+                if not self._forgetting and await self._kept.may_forget(self._forget_seconds):
+                    self._forgetting.add(task := group.create_task(self._forget()))
+                    task.add_done_callback(self._forgetting.discard)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _report(self) -> dict[str, Any]:
+        now = time.monotonic()
+        rate = round(self._carried / max(now - self._since, 0.001))
+        self._carried, self._since = 0, now
+        return {"rate": rate, "target_error": self._trouble}
+
+    async def _forget(self) -> None:
+        with contextlib.suppress(SynclineError):  # what is left is forgotten another time
+            async with self._link.apart() as beside:
+                for collection in beside.collections:
+                    await forget(beside.source, beside.rows, collection)
+
+    def _tell(self, done: Carried) -> None:
+        by = {fate: [one for one in done.outcomes if one.fate is fate] for fate in Fate}
+        deleted = sum(one.document.deleted for one in by[Fate.APPLIED])
+        self._carried += len(by[Fate.APPLIED])
+        self._observer.tell(
+            BatchDone(
+                entity=done.collection,
+                collection=done.collection,
+                marks=len(done.outcomes),
+                applied=len(by[Fate.APPLIED]) - deleted,
+                deleted=deleted,
+                stale=len(by[Fate.REFUSED]) + len(by[Fate.LATE]),
+                rejected=[Rejection(_shown(one), "rejected", one.reason) for one in by[Fate.REJECTED]],
+                took=done.took,
+                keys=[_shown(one) for one in by[Fate.APPLIED]] if self._observer.wants_keys else (),
+            )
+        )
+
+
+def _shown(outcome: Outcome) -> str:
+    return str(ID_TYPES["any"].show(outcome.document.id))

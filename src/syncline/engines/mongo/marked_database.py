@@ -1,0 +1,141 @@
+"""A MongoDB whose documents are marked, as a whole: who it is, what waits in it, and what is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pymongo
+from bson import ObjectId
+from pymongo.asynchronous.database import AsyncDatabase
+
+from syncline.capture.documents import wrap
+from syncline.capture.documents.field import FIELD, MARK, TOMBSTONE
+from syncline.capture.documents.indexes import MARKS, UNMARKED
+from syncline.engines.mongo.marked import translated
+from syncline.engines.mongo.writes import DURABLE
+
+IDENTITY = "_syncline_documents"
+"""The collection in which a MongoDB says who it is; a copy of its files says the same."""
+MOST = 100_000
+"""Marks of a collection that are counted, at most."""
+SECONDS = 10.0
+"""Limit of a look."""
+_MARKS, _UNMARKED = str(MARKS["name"]), str(UNMARKED["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What of a collection the other side lacks."""
+
+    documents: int
+    """``MOST`` at most."""
+    oldest: timedelta = timedelta()
+    """For how long the oldest mark is there, those of rejected documents left out; a new document's is as old as its
+    ObjectId says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a MongoDB says of itself."""
+
+    version: str
+    replica_set: str | None
+    sharded: bool
+
+
+class MarkedDatabase:
+    """The database of a document link's source."""
+
+    def __init__(self, database: AsyncDatabase[Any], *, seconds: float = SECONDS) -> None:
+        self._database, self._seconds = database, seconds
+
+    async def server(self) -> Server:
+        """Ask the server what it is.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+
+        """
+        with translated(), pymongo.timeout(self._seconds):
+            hello = await self._database.client.admin.command("hello")
+            build = await self._database.client.admin.command("buildInfo")
+        return Server(build["version"], hello.get("setName"), hello.get("msg") == "isdbgrid")
+
+    async def now(self) -> datetime | None:
+        """Read the server's clock, by which versions are drawn; ``None``: nothing is installed there."""
+        with translated(), pymongo.timeout(self._seconds):
+            cursor = await self._database[IDENTITY].aggregate([{"$limit": 1}, {"$project": {"now": "$$NOW"}}])
+            return next((one["now"] for one in await cursor.to_list()), None)
+
+    async def build(self) -> Mapping[str, Any]:
+        """Give its ``buildInfo``."""
+        with translated(), pymongo.timeout(self._seconds):
+            found: Mapping[str, Any] = await self._database.client.admin.command("buildInfo")
+            return found
+
+    async def identity(self) -> str | None:
+        """Read who it is; ``None``: nobody has said so."""
+        with translated(), pymongo.timeout(self._seconds):
+            found = await self._database[IDENTITY].find_one({"_id": "link"})
+        return str(found["id"]) if found else None
+
+    async def identify(self) -> str:
+        """Say who it is, unless that is said."""
+        with translated(), pymongo.timeout(self._seconds):
+            ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
+            await ours.update_one({"_id": "link"}, {"$setOnInsert": {"id": ObjectId()}}, upsert=True)
+        return await self.identity() or ""
+
+    async def waiting(self, collection: str, rejected: Collection[str] = ()) -> Waiting:
+        """Count the marks of a collection, those of rejected documents left out."""
+        marked, exists = self._database[collection], {MARK: {"$exists": True}}
+        now = await self.now()
+        with translated(), pymongo.timeout(self._seconds):
+            count = await marked.count_documents(exists, hint=_MARKS, limit=MOST)
+            unmarked = await marked.count_documents({FIELD: None}, hint=_UNMARKED, limit=MOST)
+            oldest = None
+            if count:
+                cursor = marked.find(exists, {MARK: 1, "_id": 0}, hint=_MARKS).sort(MARK, 1)
+                async for one in cursor.limit(len(rejected) + 1):
+                    if str(mark := one[FIELD]["mark"]) not in rejected:
+                        oldest = mark
+                        break
+        waits = max(0, count - len(rejected)) + unmarked
+        begun = oldest.generation_time.replace(tzinfo=None) if oldest else None
+        age = now - begun if now and begun else timedelta()
+        return Waiting(min(waits, MOST), max(age, timedelta()))
+
+    async def lacking(self, collection: str) -> Sequence[str]:
+        """Name the indexes of marks that are missing."""
+        with translated(), pymongo.timeout(self._seconds):
+            there = await self._database[collection].index_information()
+        return [name for name in (_MARKS, _UNMARKED) if name not in there]
+
+    async def make_indexes(self, collection: str) -> None:
+        """Make the indexes of marks; the collection too, if there is none."""
+        with translated():
+            await wrap(self._database[collection]).prepare_marks()
+
+    async def examine(self, collection: str) -> Sequence[str]:
+        """List what is in the way of a collection as a source; see ``capture.documents.wrap``."""
+        with translated(), pymongo.timeout(self._seconds):
+            found: Sequence[str] = await wrap(self._database[collection]).examine()
+            return found
+
+    async def forget_marks(self, collection: str) -> int:
+        """Take our field, tombstones and indexes out of a collection; how many documents had the field."""
+        with translated():
+            ours = self._database[collection].with_options(write_concern=DURABLE)
+            for name in (_UNMARKED, _MARKS):
+                if name in await ours.index_information():
+                    await ours.drop_index(name)
+            await ours.delete_many(dict(TOMBSTONE))
+            return (await ours.update_many({FIELD: {"$exists": True}}, {"$unset": {FIELD: ""}})).modified_count
+
+    async def forget_identity(self) -> None:
+        """Forget who it is."""
+        with translated():
+            await self._database[IDENTITY].drop()

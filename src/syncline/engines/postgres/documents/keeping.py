@@ -1,0 +1,135 @@
+"""What a document link keeps in PostgreSQL beside versions: its source, its workers, what was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from syncline.engines.postgres.documents.session import as_kept, session
+from syncline.engines.postgres.target.session import Connection, is_over
+from syncline.postgres.sql import blocks
+
+SILENT_SECONDS = 10.0
+"""A worker that has not been heard of for so long is gone."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Which link it is."""
+
+    number: int
+    source: str | None
+    """The identity of the MongoDB whose documents these are; ``None``: it is not known yet."""
+    declared: Mapping[str, str]
+    """The declaration's fingerprint under which each collection is written."""
+    unmarked: frozenset[str] = frozenset()
+    """Collections whose documents were not all marked since: an installation was cut off."""
+
+
+class Keeping:
+    """One session, opened when it is first asked for something, and again after an outage; for one task at a time."""
+
+    def __init__(self, url: str, *, seconds: float = 5.0) -> None:
+        self._url, self._seconds = url, seconds
+        self._session: Connection | None = None
+        self._sql = blocks("keeping.sql", __package__ or "")
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def connection(self) -> Connection:
+        """Give the session itself."""
+        if self._session is None or is_over(self._session):
+            self._session = await session(self._url, seconds=self._seconds)
+        return self._session
+
+    async def kept(self) -> Kept:
+        """Read which link it is.
+
+        Raises:
+            NotInstalledError: our tables are not there.
+
+        """
+        link = (await self._asked("link"))[0]
+        declared = await self._asked("declared")
+        return Kept(
+            link["number"],
+            link["source"],
+            {row["collection"]: row["fingerprint"] for row in declared},
+            frozenset(row["collection"] for row in declared if not row["marked"]),
+        )
+
+    async def set_source(self, source: str) -> None:
+        """Note whose documents these are."""
+        await self._asked("source", source=source)
+
+    async def has_rows(self) -> bool:
+        """Tell whether there is a row of any document."""
+        return bool((await self._asked("has_rows"))[0]["exists"])
+
+    async def beat(self, worker: str, name: str, version: str, report: Row) -> None:
+        """Say that a worker lives."""
+        await self._asked("beat", id=worker, name=name, version=version, report=Jsonb(dict(report)))
+
+    async def gone(self, worker: str) -> None:
+        """Say that it has ended."""
+        await self._asked("gone", id=worker)
+
+    async def workers(self) -> Sequence[Row]:
+        """List who works, or did within the last hour and has not said goodbye."""
+        return await self._asked("workers", silence=SILENT_SECONDS)
+
+    async def rejected(self, collection: str | None = None, *, limit: int = 100) -> Sequence[Row]:
+        """List rejected documents, the oldest first."""
+        return await self._asked("rejected", collection=collection, limit=limit)
+
+    async def count_rejected(self, collection: str | None = None) -> int:
+        """Count them."""
+        return int((await self._asked("count_rejected", collection=collection))[0]["count"])
+
+    async def marks_rejected(self) -> Mapping[str, frozenset[str]]:
+        """Give the marks of rejected documents, by collection; 10,000 at most."""
+        return {row["collection"]: frozenset(row["array_agg"]) for row in await self._asked("marks_rejected")}
+
+    async def ask(self, collection: str | None, ids: Sequence[str] | None) -> int:
+        """Ask for another try of rejected documents; how many."""
+        connection = await self.connection()
+        try:
+            given = {"collection": collection, "ids": None if ids is None else list(ids)}
+            return (await connection.execute(self._sql["ask"], given)).rowcount
+        except psycopg.Error as error:
+            raise as_kept(error) from error
+
+    async def may_forget(self, pause: float) -> bool:
+        """Take the task of forgetting deleted keys, if it is due."""
+        return bool(await self._asked("forget_now", pause=pause))
+
+    async def tables(self) -> Sequence[str]:
+        """Name what is in our schema."""
+        return [row["name"] for row in await self._asked("tables")]
+
+    async def drop(self) -> None:
+        """Take our schema away."""
+        await self._asked("drop")
+
+    async def about(self) -> Row:
+        """Ask the server what it is."""
+        return (await self._asked("about"))[0]
+
+    async def _asked(self, name: str, /, **given: Any) -> Sequence[Row]:
+        connection = await self.connection()
+        try:
+            async with connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(self._sql[name], given)
+                return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise as_kept(error) from error

@@ -1,0 +1,65 @@
+-- What a document link keeps beside the versions of keys: which MongoDB is its source, who works, what was rejected.
+
+-- name: link
+SELECT number, source FROM syncline_documents.link
+
+-- name: source
+UPDATE syncline_documents.link SET source = %(source)s
+
+-- name: declared
+SELECT collection, fingerprint, marked FROM syncline_documents.mapping
+
+-- name: has_rows
+SELECT EXISTS (SELECT FROM syncline_documents.key_version WHERE NOT deleted)
+
+-- name: beat
+INSERT INTO syncline_documents.worker (id, name, version, report)
+VALUES (%(id)s, %(name)s, %(version)s, %(report)s)
+ON CONFLICT (id) DO UPDATE SET seen_at = now(), report = excluded.report
+
+-- name: gone
+DELETE FROM syncline_documents.worker WHERE id = %(id)s OR seen_at < now() - interval '1 hour'
+
+-- name: workers
+SELECT name, version, started_at, seen_at > now() - make_interval(secs => %(silence)s) AS alive, report
+FROM syncline_documents.worker ORDER BY started_at, id
+
+-- name: rejected
+SELECT collection, mongo_id, mark, reason, attempts, first_at, last_at, next_at = 'infinity' AS given_up
+FROM syncline_documents.rejected
+WHERE %(collection)s::text IS NULL OR collection = %(collection)s
+ORDER BY first_at, collection, mongo_id LIMIT %(limit)s
+
+-- name: count_rejected
+SELECT count(*) FROM syncline_documents.rejected WHERE %(collection)s::text IS NULL OR collection = %(collection)s
+
+-- name: marks_rejected
+SELECT collection, array_agg(mark) FROM (SELECT collection, mark FROM syncline_documents.rejected LIMIT 10000) AS r
+GROUP BY collection
+
+-- name: ask
+UPDATE syncline_documents.rejected SET next_at = now()
+WHERE (%(collection)s::text IS NULL OR collection = %(collection)s)
+  AND (%(ids)s::text[] IS NULL OR mongo_id = ANY(%(ids)s::text[]))
+
+-- name: forget_now
+-- One worker in an hour has the task of forgetting deleted keys.
+UPDATE syncline_documents.link SET forgotten_at = now()
+WHERE forgotten_at < now() - make_interval(secs => %(pause)s)
+  AND EXISTS (SELECT FROM syncline_documents.key_version WHERE deleted)
+RETURNING number
+
+-- name: tables
+SELECT c.relname::text AS name
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = 'syncline_documents' AND c.relkind IN ('r', 'p')
+ORDER BY c.relname
+
+-- name: drop
+DROP SCHEMA IF EXISTS syncline_documents CASCADE
+
+-- name: about
+SELECT current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS standby,
+       extract(epoch FROM pg_catalog.clock_timestamp())::float8 AS clock,
+       (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()) AS tls

@@ -1,0 +1,54 @@
+"""Sessions with the PostgreSQL of a document link, and what its errors mean there."""
+
+from __future__ import annotations
+
+import psycopg
+
+from syncline.engines.postgres.target.session import Connection, as_ours, connect, first_line
+from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError, UnsuitableTargetError
+
+OLDEST = 15
+"""The oldest PostgreSQL that tables of documents are tested on."""
+CONNECT_SECONDS = 5
+_CHANGED = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, psycopg.errors.DatatypeMismatch)
+_ABSENT = (*_CHANGED, psycopg.errors.InvalidSchemaName)
+
+
+async def session(url: str, *, seconds: float) -> Connection:
+    """Open a session.
+
+    Raises:
+        TargetUnavailableError: no server answers, or it does not let us in.
+        UnsuitableTargetError: it is CockroachDB, too old, or behind a pooler.
+
+    """
+    connection = await connect(url, connect_seconds=CONNECT_SECONDS, statement_seconds=seconds)
+    major = connection.info.server_version // 10_000
+    if major < OLDEST:
+        await connection.close()
+        raise UnsuitableTargetError(
+            f"the target is PostgreSQL {major}, and tables of documents need PostgreSQL {OLDEST} or newer",
+            hint="upgrade the server, or point [target] at another one",
+        )
+    return connection
+
+
+def as_kept(error: psycopg.Error) -> SynclineError:
+    """Say what an error of a statement about our own tables means."""
+    if isinstance(error, _ABSENT):
+        return NotInstalledError(
+            f"the tables that Syncline keeps for documents are not there, or not all ({first_line(error)})",
+            hint="`syncline install` makes them",
+        )
+    return as_ours(error)
+
+
+def of_tables(collection: str, error: psycopg.Error) -> SynclineError:
+    """Say what an error of a statement about a collection's tables means; its documents keep their marks."""
+    if isinstance(error, _CHANGED):
+        return TargetRefusedError(
+            f"the tables of {collection} are not as declared: {first_line(error)}",
+            hint="nothing is lost, its documents wait; `syncline schema check` says what is missing,"
+            " `syncline schema sql --changes | psql` makes it",
+        )
+    return as_ours(error)
