@@ -65,7 +65,7 @@ mutants: $(STAMP) ## Take out each mechanism and see that a test fails (ARGS="--
 
 chaos: $(STAMP) ## Kill everything at random, for as long as you like (ARGS)
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
-	@$(BIN)/python -m tests.chaos $(ARGS)
+	@$(BIN)/python -m tests.chaos $(patsubst split,--split,$(ARGS))
 
 damage: $(STAMP) ## Damage the target by hand: found exactly, and mended (ARGS="--rows 1000000")
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import shutil
 import signal
 import socket
@@ -57,29 +58,75 @@ def version() -> str:
     return asked.stdout.split("\n")[0]
 
 
+class Pooler:
+    """PgBouncer in front of a server; it may be killed, frozen and started again, and keeps its address.
+
+    Args:
+        server_url: where it leads to.
+        mode: when a client gives its connection back.
+        size: connections to the server.
+        settings: more lines of its file.
+
+    """
+
+    def __init__(self, server_url: str, *, mode: str = "transaction", size: int = 12, settings: str = "") -> None:
+        version()
+        info = conninfo_to_dict(server_url)
+        self._folder = Path(tempfile.mkdtemp(prefix="syncline-bouncer-", dir="/tmp"))
+        config = CONFIG.format(**info, folder=self._folder, mode=mode, size=size) + settings
+        (self._folder / "pgbouncer.ini").write_text(config)
+        self.url = f"postgresql://{info['user']}@/{info['dbname']}?host={quote(str(self._folder))}&port=6432"
+        self._process: ServerProcess | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        program, environment = command()
+        self._folder.joinpath(".s.PGSQL.6432").unlink(missing_ok=True)  # one that was killed leaves it behind
+        self._process = ServerProcess(
+            [program, "-q", str(self._folder / "pgbouncer.ini")],
+            log=self._folder / "pgbouncer.log",
+            stop_signal=signal.SIGINT,
+            environment=environment,
+            private_folder=self._folder,
+        )
+        self._process.wait_until(lambda: _listens(self._folder / ".s.PGSQL.6432"), timeout_seconds=15, name="PgBouncer")
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+
+    def freeze(self) -> None:
+        """Stop it where it is."""
+        if self._process is not None:
+            self._process.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            self._process.thaw()
+
+    def processor_seconds(self) -> float:
+        """Give the time of the processor that it has used."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def remove(self) -> None:
+        """End it for good."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def bouncer(server_url: str, *, mode: str = "transaction", size: int = 12) -> Iterator[str]:
     """Run PgBouncer in front of a server for a block; yield the URL that leads through it to the same database."""
-    version()
-    program, environment = command()
-    info = conninfo_to_dict(server_url)
-    folder = Path(tempfile.mkdtemp(prefix="syncline-bouncer-", dir="/tmp"))
-    config = folder / "pgbouncer.ini"
-    config.write_text(CONFIG.format(**info, folder=folder, mode=mode, size=size))
-    url = f"postgresql://{info['user']}@/{info['dbname']}?host={quote(str(folder))}&port=6432"
-    process = ServerProcess(
-        [program, "-q", str(config)],
-        log=folder / "pgbouncer.log",
-        stop_signal=signal.SIGINT,
-        environment=environment,
-        private_folder=folder,
-    )
+    pooler = Pooler(server_url, mode=mode, size=size)
     try:
-        process.wait_until(lambda: _listens(folder / ".s.PGSQL.6432"), timeout_seconds=15, name="PgBouncer")
-        yield url
+        pooler.start()
+        yield pooler.url
     finally:
-        process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+        pooler.remove()
 
 
 def _listens(path: Path) -> bool:

@@ -12,6 +12,8 @@ from tests.chaos.links import LinkChaos
 from tests.chaos.rows import RowChaos
 from tests.chaos.run import ROUND_KILLS, Chaos, ChaosError, Wanted, played
 from tests.chaos.sabotage import SABOTEURS
+from tests.chaos.switches import run as switches
+from tests.chaos.switches.sabotage import SABOTEURS as OF_SWITCHES
 from tests.damage import run as damage
 
 
@@ -27,12 +29,17 @@ def main() -> int:
     parser.add_argument("--operators", type=int, default=2, help="who backfill, verify and repair (default: 2)")
     parser.add_argument("--rows", type=int, default=20_000, help="of the large table (default: 20,000)")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
-    parser.add_argument("--sabotage", choices=SABOTEURS, help="take a mechanism out: the run must fail")
+    parser.add_argument(
+        "--sabotage", choices=[*SABOTEURS, *OF_SWITCHES], help="take a mechanism out: the run must fail"
+    )
     parser.add_argument("--ddl", action="store_true", help="change the schema instead: nothing is lost, or it is said")
     parser.add_argument("--mend", action=argparse.BooleanOptionalAction, help="with --ddl: workers put capture back")
     parser.add_argument("--owner", action="store_true", help="with --ddl: as a plain owner of the tables")
     parser.add_argument("--target", choices=("mongodb", "postgresql"), default="mongodb", help="(default: mongodb)")
     parser.add_argument("--links", action="store_true", help="a way, its way back and a link to a MongoDB instead")
+    parser.add_argument("--split", action="store_true", help="a move of tables instead: sides change under writers")
+    parser.add_argument("--switches", type=int, default=400, help="with --split: changes of sides (default: 400)")
+    parser.add_argument("--rate", type=int, default=500, help="with --split: writes a second (default: 500)")
     parser.add_argument("--damage", action="store_true", help="kill nobody: damage documents, find that, and mend it")
     parser.add_argument("--rounds", type=int, default=100, help="with --damage: of damage, verify, repair, verify")
     parser.add_argument("--acts", type=int, default=40, help="with --damage: acts of damage in a round (default: 40)")
@@ -54,6 +61,17 @@ def main() -> int:
                 aloud=wanted.verbose,
             )
             print("nothing is lost, or it was said")  # noqa: T201
+            return 0
+        if wanted.split:
+            switches.run(
+                wanted.seed,
+                switches=wanted.switches,
+                minutes=wanted.minutes,
+                rate=wanted.rate,
+                aloud=wanted.verbose,
+                sabotage=wanted.sabotage,
+            )
+            print("nothing lost, doubled, stale or failed; never both sides, never neither for long")  # noqa: T201
             return 0
         kind = RowChaos if wanted.target == "postgresql" else Chaos
         run = Wanted(

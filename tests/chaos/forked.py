@@ -5,6 +5,7 @@ They are started again all the time: a start of its own would be a second of the
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -14,23 +15,36 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.chaos.points", "syncline.cli.worker", "syncline.wiring"])
+_CONTEXT.set_forkserver_preload(
+    ["tests.chaos.points", "syncline.cli.worker", "syncline.wiring", "tests.chaos.switches.commands"]
+)
 
 
 class Forked:
     """A worker's process, with what is used of ``subprocess.Popen``.
 
     Args:
-        arguments: of ``tests.chaos.points``.
+        arguments: of the program.
         log: where its output goes.
+        program: the module whose ``main`` it is.
+        environment: beside ours.
 
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        program: str = "tests.chaos.points",
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._asking = threading.Lock()
-        self._process = _CONTEXT.Process(target=_work, args=(list(arguments), log, dict(os.environ)), daemon=True)
+        given = {**os.environ, **environment}
+        self._process = _CONTEXT.Process(target=_work, args=(program, list(arguments), log, given), daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -60,7 +74,7 @@ class Forked:
             os.kill(self.pid, number)
 
 
-def _work(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+def _work(program: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
     with log.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
@@ -68,7 +82,5 @@ def _work(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = ["tests.chaos.points", *arguments]
-    from tests.chaos import points
-
-    points.main()
+    sys.argv = [program, *arguments]
+    importlib.import_module(program).main()
