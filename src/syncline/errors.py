@@ -368,6 +368,10 @@ class SwitchAbortedError(SwitchError):
     retryable = True
 
 
+class RehearsalError(SwitchError):
+    """A step of a rehearsal has failed; nothing that serves is touched."""
+
+
 class GateClosedError(SwitchError):
     """The tables are changing sides, and no side has accepted the transaction in time; nothing of it is written."""
 

@@ -76,6 +76,7 @@ OTHERWISE = {
     ("serve",): "Ctrl-C is how it is stopped (test_page_serve)",
     ("split", "plan"): "it needs two databases; it connects as `split check` does",
     ("split", "schema"): "it needs two databases; killed anywhere it goes on (test_split_schema)",
+    ("split", "rehearse"): "it needs two databases; interrupted and killed, nothing is left (test_split_rehearsal)",
     ("split", "copy"): "it needs two databases; interrupted and killed, it goes on (test_split_move)",
     ("split", "follow"): "Ctrl-C is how it is stopped (test_split_move)",
     ("split", "switch"): "it needs a move; killed anywhere it is ended (test_split_move)",

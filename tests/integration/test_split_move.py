@@ -16,6 +16,7 @@ from syncline.cli import split_end
 from syncline.config.settings import Settings
 from syncline.split.moving import capture
 from syncline.split.moving.probes import against_probes, recorded
+from syncline.split.rehearsing import records
 from syncline.split.switching.move import Step
 from tests import engines
 from tests.moves import FILE, ROWS, SQL, Move, Writers, stopped, unprivileged
@@ -124,6 +125,10 @@ def test_the_way_back_of_each_table_is_tried_before_a_switch_and_leaves_nothing_
     move.here.execute("UPDATE syncline_gate.probe SET at = now() - interval '8 days'")
     assert "wayBack" in move.json("status")
     assert against_probes(recorded(move.here, "data"), ["log"]) == ["the way back was not tested within 7 days: log"]
+    report = {"seconds": 7.0, "rows": 5, "switch_paused_ms": 80, "back_paused_ms": 90}
+    records.remember(move.here, "data", ["public.log"], report)
+    assert move.json("status")["rehearsed"]["rows"] == 5
+    assert "7 s, writers were paused 80 ms, and 90 ms on the way back" in " ".join(move("status").split())
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -3145,6 +3145,27 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MOVE}::{PROBED}"],
     ),
     Mutant(
+        "move-rehearsed-away",
+        "a rehearsal stands for a way back that fails",
+        [
+            Swap(
+                f"{MOVING}/probes.py",
+                "against_probes",
+                "one.in_the_way and one.entity in rehearsed",
+                "one.entity in rehearsed",
+            )
+        ],
+        [
+            f"{TESTS}/test_split_rehearsal.py::test_a_rehearsal_stands_for_what_could_not_be_tested_and_for_nothing_that_fails"
+        ],
+    ),
+    Mutant(
+        "rehearsal-left-behind",
+        "what a killed rehearsal has left stays on the servers",
+        [Swap("syncline/split/rehearsing/scratch.py", "_one", "_drop(connection, name)", "pass")],
+        [f"{TESTS}/test_split_rehearsal.py::test_what_a_killed_one_has_left_goes_with_the_next_one"],
+    ),
+    Mutant(
         "move-way-back-kept",
         "the test of the way back leaves its writes at home",
         [Swap(f"{MOVING}/probe.py", "_bring", "home.transaction(force_rollback=True)", "home.transaction()")],

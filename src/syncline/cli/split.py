@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli import moving, split_copy, split_end, split_follow, split_status, split_switch
+from syncline.cli import moving, split_copy, split_end, split_follow, split_rehearse, split_status, split_switch
 from syncline.cli.application import AppOption, declare_models, keep_secrets, of_application
 from syncline.cli.boundary import Group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say
@@ -38,6 +38,7 @@ def _split() -> None:
 
 app.command("plan")(moving.plan)
 app.command("schema")(moving.schema)
+app.command("rehearse")(split_rehearse.rehearse)
 app.command("copy")(split_copy.copy)
 app.command("follow")(split_follow.follow)
 app.command("switch")(split_switch.switch)

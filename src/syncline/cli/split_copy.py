@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ from syncline.model.link import entered
 from syncline.model.words import counted
 
 if TYPE_CHECKING:
+    from syncline.config.settings import Settings
     from syncline.copying.copier import Progress
     from syncline.split.moving.move import Moving
     from syncline.split.schema.things import Step
@@ -34,6 +35,13 @@ class Wish:
     jobs: int
     rate: int | None
     as_json: bool
+    begins: Callable[[str], None] = lambda _: None
+    """Told of each step that begins."""
+
+    def begin(self, step: str) -> None:
+        """Begin a step."""
+        self.begins(step)
+        self.tell(step)
 
     def tell(self, text: str) -> None:
         """Say what is being done, where people read it."""
@@ -72,13 +80,13 @@ def copy(
         if dry_run:
             _print_plan(move, as_json=as_json)
             return
-        _log_warnings(move)
+        log_warnings(move)
         invocation.get().resume = f"what is done stays; `syncline split copy {database}` goes on from here"
-        one = _schema(move, wish)
+        one = schema(move, wish)
         require_going(one, move.plan, say_aside)
         try:
             with watching(one, move.plan, say_aside):
-                found = run(_copy(move, one, wish))
+                found = run(carry(move, one, wish))
         except asyncio.CancelledError:
             raise typer.Exit(INTERRUPTED) from None
     _print(database, found, as_json=as_json)
@@ -86,15 +94,15 @@ def copy(
         raise typer.Exit(REFUSED)
 
 
-def _log_warnings(move: Declared) -> None:
-    """Let the worker that catches up say only what is wrong, on standard error."""
+def log_warnings(move: Declared) -> None:
+    """Let workers of this process say only what is wrong, on standard error."""
     from syncline.telemetry import logs
 
     secrets = move.ends.sides.source.secrets | move.ends.sides.target.secrets
     logs.setup(move.sections.log.model_copy(update={"level": "warning"}), secrets=frozenset(secrets))
 
 
-def _schema(move: Declared, wish: Wish) -> Moving:
+def schema(move: Declared, wish: Wish) -> Moving:
     """Make what rows need on the other side, and note that the move has begun."""
     from syncline.split.moving.beginning import begin
     from syncline.split.moving.move import moving
@@ -103,7 +111,7 @@ def _schema(move: Declared, wish: Wish) -> Moving:
     return moving(move.ends, state, move.sections)
 
 
-async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
+async def carry(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     """Capture, copy, catch up, make the rest of the schema, put the gates in place."""
     from syncline.split.moving import capture
     from syncline.split.moving.beginning import complete
@@ -114,24 +122,25 @@ async def _copy(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     from syncline.split.moving.watching import require_going
 
     begun = one.state.phase is not Phase.FOLLOWING
-    wish.tell("capturing changes")
+    wish.begin("capturing changes")
     await capture.install(one.ways.there, mark=not begun)
     await asyncio.to_thread(note, move.ends, Phase.COPYING)
+    wish.begin("copying rows")
     found = await _rows(one, wish)
     if any(table.error is not None or table.held for table in found):
         return found
     await asyncio.to_thread(require_going, one, move.plan, say_aside)  # what waits for a stopped table never comes
     if begun:
-        async with _following(one) as worker:
+        async with following(one.ways.there) as worker:
 
             async def see() -> None:
-                _see_that_it_runs(worker)
+                see_that_it_runs(worker)
                 await asyncio.to_thread(require_going, one, move.plan, say_aside)
 
-            wish.tell("catching up, then indexes and foreign keys")
+            wish.begin("catching up, then indexes and foreign keys")
             await complete(one, move.plan, wish.tell_step, see=see)
         await asyncio.to_thread(move.carry_versions)
-    wish.tell("putting the gates in place, and capturing changes of the way back")
+    wish.begin("putting the gates in place, and capturing changes of the way back")
     await put_gates(one)
     await capture.install(one.ways.back, mark=not begun)  # behind a gate it is idle; without one it might serve
     await asyncio.to_thread(note, move.ends, Phase.FOLLOWING)
@@ -156,7 +165,7 @@ async def _rows(one: Moving, wish: Wish) -> Sequence[Progress]:
             return await copier.run(list(plans.by_id.values()))
 
 
-def _see_that_it_runs(worker: asyncio.Task[None]) -> None:
+def see_that_it_runs(worker: asyncio.Task[None]) -> None:
     """Raise what has ended the worker that carries the changes which are waited for."""
     if worker.done():
         worker.result()
@@ -164,11 +173,10 @@ def _see_that_it_runs(worker: asyncio.Task[None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _following(one: Moving) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a worker of the link within a block, and give its task; others may run beside it."""
+async def following(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a worker of a link within a block, and give its task; others may run beside it."""
     from syncline.wiring import make_worker, opened_target
 
-    settings = one.ways.there
     async with opened_target(settings) as target:
         with entered(settings.link):
             worker = make_worker(settings, target)

@@ -78,6 +78,7 @@ def _as_dict(database: str, one: Moving | None, found: Stand | None) -> dict[str
         "way_back": [
             {"entity": each.entity, "tested_at": each.at.isoformat(), "problem": each.problem} for each in found.tests
         ],
+        "rehearsed": found.rehearsed and {"at": found.rehearsed.at.isoformat(), **found.rehearsed.report},
         "against": list(found.against),
         "forced": [dict(note) for note in one.state.notes],
     }
@@ -109,6 +110,8 @@ def _print(database: str, one: Moving, found: Stand) -> None:
         print_table(headings, rows)
     if found.guarded:
         say(found.guarded.summary)
+    if found.rehearsed:
+        say(found.rehearsed.summary)
     for each in found.tests:
         if each.problem:
             say(f"the way back of {each.entity} failed at {each.at:%Y-%m-%d %H:%M %Z}: {each.problem}", "yellow")

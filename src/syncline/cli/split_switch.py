@@ -33,7 +33,7 @@ _MILLISECONDS = 1000
 _AGES = re.compile(r"its transaction is \S+ old")
 
 
-def _pause(text: str) -> timedelta:
+def read_pause(text: str) -> timedelta:
     """Read ``800ms``, ``2s``."""
     from syncline.config.settings import duration
 
@@ -69,14 +69,14 @@ def switch(
     Applications must run in split mode (SPLIT_DB_MODE=true, both URLs) by then: they follow the gates by themselves.
     Held back unless every table was verified equal since it was copied, less than 1 s of lag and 1,000 changes wait,
     the boundary guards of the application have found nothing for 24 hours, the way back takes a row of each table
-    (tried before, and rolled back), and nothing is parked; --force with a --reason does it all the same, and writes
-    that down.
+    (tried before, and rolled back; a rehearsal of the last 7 days stands for what could not be tried), and nothing is
+    parked; --force with a --reason does it all the same, and writes that down.
 
     Exit status: 0 the new side serves; 3 it does not (held back, or the pause was over: the old side serves as before).
     """
     from syncline.split.moving.looking import look_again
 
-    limit = _pause(pause)
+    limit = read_pause(pause)
     with declared(config, app, database) as move:
         one = _ready(move, database)
         speaks = look_again(one, move.plan)
@@ -98,7 +98,7 @@ def back(
 
     Exit status: 0 the old side serves; 3 it does not.
     """
-    limit = _pause(pause)
+    limit = read_pause(pause)
     with declared(config, app, database) as move:
         one = _ready(move, move.ends.home)
         found = run(_switch(move, one, one.ends.home, limit, (), force=False, reason=None, as_json=as_json))
@@ -133,9 +133,9 @@ async def _switch(
     from syncline.split.moving.evidence import against
     from syncline.split.moving.guarded import read_guarded
     from syncline.split.moving.move import opened_move
-    from syncline.split.moving.noting import note_force
+    from syncline.split.moving.noting import against_ways_back, note_force
+    from syncline.split.moving.noting import tested as read_tested
     from syncline.split.moving.probe import probe
-    from syncline.split.moving.probes import against_probes
     from syncline.split.switching.finishing import switch as change_sides
 
     def told(step: Step) -> None:
@@ -148,7 +148,9 @@ async def _switch(
             guarded = await read_guarded(sides.gates[one.ends.home])
             if guarded and not as_json:
                 say(guarded.summary)
-            tested = against_probes(await asyncio.to_thread(probe, one), [table.entity for table in one.state.tables])
+            tests = await asyncio.to_thread(probe, one)
+            _, rehearsed = await asyncio.to_thread(read_tested, one.ends)
+            tested = against_ways_back(one, tests, rehearsed)
             if not (tested or as_json):
                 say("way back: tested, a row of each table")
             found = [*speaks, *await against(one, link, guarded), *tested]

@@ -39,8 +39,26 @@ def snapshot(address: Address, of: str | None = None) -> Iterator[psycopg.Connec
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         if of is not None:
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(of)))
-        connection.execute(_sql("settings"))
+        settle(connection)
         yield connection
+
+
+def settle(connection: psycopg.Connection[Any]) -> None:
+    """Have values written as every other session writes them, for the transaction under way."""
+    connection.execute(_sql("settings"), prepare=False)
+
+
+def digests(address: Address) -> dict[str, tuple[int, str]]:
+    """Read how many rows each table has, and what they are; not of schemas of ours.
+
+    Raises:
+        psycopg.Error: one cannot be read.
+
+    """
+    with snapshot(address) as connection:
+        found = [(Name(schema, name), columns) for schema, name, columns in connection.execute(_sql("tables"))]
+        theirs = [one for one in found if not (one[0].schema or "").startswith("syncline_")]
+        return {str(name): _digest(connection, name, columns) for name, columns in theirs}
 
 
 def read_contents(connection: psycopg.Connection[Any], address: Address, jobs: int) -> Contents:
@@ -114,12 +132,16 @@ def _digests(
         return
     with snapshot(address, shared) as connection:
         for name, columns in tables:
-            query = _DIGEST.format(
-                columns=sql.SQL(", ").join(sql.Identifier("syncline_row", column) for column in columns),
-                table=sql.Identifier(*(part for part in name if part)),
-            )
-            rows, digest = _row(connection, query)
-            yield str(name), (int(rows), str(digest))
+            yield str(name), _digest(connection, name, columns)
+
+
+def _digest(connection: psycopg.Connection[Any], name: Name, columns: Sequence[str]) -> tuple[int, str]:
+    query = _DIGEST.format(
+        columns=sql.SQL(", ").join(sql.Identifier("syncline_row", column) for column in columns),
+        table=sql.Identifier(*(part for part in name if part)),
+    )
+    rows, digest = _row(connection, query)
+    return int(rows), str(digest)
 
 
 def _row(connection: psycopg.Connection[Any], query: Any) -> Any:

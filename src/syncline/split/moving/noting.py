@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from syncline.errors import SynclineError
 from syncline.split.moving import probes
@@ -11,6 +11,7 @@ from syncline.split.moving.ends import Ends
 from syncline.split.moving.move import Moving
 from syncline.split.moving.state import Book, Phase
 from syncline.split.moving.watched import Watched
+from syncline.split.rehearsing import records
 from syncline.split.schema.sides import opened
 
 
@@ -47,10 +48,18 @@ def end_early(one: Moving, phase: Phase) -> bool:
         return Book(one.ends.database, source).end(one.state, phase)
 
 
-def tested(ends: Ends) -> list[probes.Probe]:
-    """Read what the tests of the way back have shown."""
+def tested(ends: Ends) -> tuple[list[probes.Probe], records.Rehearsed | None]:
+    """Read what the tests of the way back have shown, and the newest rehearsal."""
     with opened(ends.sides.source) as source:
-        return probes.recorded(source, ends.database)
+        return probes.recorded(source, ends.database), records.recorded(source, ends.database)
+
+
+def against_ways_back(one: Moving, found: Iterable[probes.Probe], rehearsed: records.Rehearsed | None) -> list[str]:
+    """Say what of tests and rehearsals speaks against a switch."""
+    entities = {str(table.table): table.entity for table in one.state.tables}
+    played = rehearsed.tables if rehearsed and rehearsed.counts else ()
+    counting = [entities[table] for table in played if table in entities]
+    return probes.against_probes(found, entities.values(), counting)
 
 
 def is_over(ends: Ends) -> bool:

@@ -22,18 +22,20 @@ from syncline.model.link import entered
 from syncline.postgres.sql import blocks
 from syncline.split.connecting import clean
 from syncline.split.moving.move import Moving
-from syncline.split.moving.probes import FILE, Probe, recorded, remember
+from syncline.split.moving.probes import FILE, Probe, Tested, recorded, remember
 from syncline.split.moving.tables import PACKAGE, MovingTable
 from syncline.split.switching.gate import Mode, gate_in, quoted
 
 _TRIES = 4
 _PAUSE_SECONDS = 0.1
-_RACES = (errors.LockNotAvailable, errors.QueryCanceled, errors.IntegrityError, errors.TransactionRollback)
+_BUSY = (errors.LockNotAvailable, errors.QueryCanceled, errors.TransactionRollback)
+"""Other writers were in the way: it says nothing of the way back."""
+_RACES = (*_BUSY, errors.IntegrityError)
 """What other writers may cause: the row on the new side is a moment older. Another row is tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
     name: str
     type: str
     key: bool
@@ -56,38 +58,36 @@ def probe(one: Moving) -> list[Probe]:
         ours, theirs = (gate_in(side, move) for side in (home, goal))
         if ours and theirs and (ours.mode, theirs.mode) == (Mode.APPLICATION, Mode.LINK):
             admission = json.dumps({move: theirs.link})
-            found = {table.entity: _problem(one, table, home, goal, admission) for table in one.state.tables}
+            found = {table.entity: _tested(one, table, home, goal, admission) for table in one.state.tables}
             remember(home, move, found)
         return recorded(home, move)
 
 
-def _problem(
-    one: Moving, table: MovingTable, home: Connection[Any], goal: Connection[Any], admission: str
-) -> str | None:
-    problem: str | None = None
+def _tested(one: Moving, table: MovingTable, home: Connection[Any], goal: Connection[Any], admission: str) -> Tested:
+    problem = Tested(None)
     for turn in range(_TRIES):
         at = one.ends.database
         try:
-            ours, theirs = (_columns(side, table.table) for side in (home, goal))
+            ours, theirs = (columns_of(side, table.table) for side in (home, goal))
             if differing := {column.name for column in ours} ^ {column.name for column in theirs}:
-                return f"these columns are on one side only: {', '.join(sorted(differing))}"
+                return Tested(f"these columns are on one side only: {', '.join(sorted(differing))}")
             row, marked = _taken(one, table, goal, theirs, admission, skip=turn)
             if not marked:
-                return f"{at} does not capture its changes: an update made no mark"
+                return Tested(f"{at} does not capture its changes: an update made no mark")
             at = one.ends.home
             _bring(table, home, ours, row)
         except psycopg.Error as error:
-            problem = f"{at}: {clean(one.ends.address(at), error)}"
+            problem = Tested(f"{at}: {clean(one.ends.address(at), error)}", in_the_way=isinstance(error, _BUSY))
             if not isinstance(error, _RACES):
                 return problem
             time.sleep(_PAUSE_SECONDS)
         else:
-            return None
+            return Tested(None)
     return problem
 
 
 def _taken(
-    one: Moving, table: MovingTable, goal: Connection[Any], columns: Sequence[_Column], admission: str, *, skip: int
+    one: Moving, table: MovingTable, goal: Connection[Any], columns: Sequence[Column], admission: str, *, skip: int
 ) -> tuple[dict[str, Any] | None, bool]:
     """Read a row on the new side, and see that an update of it is captured; ``None``: there is none."""
     with goal.transaction(force_rollback=True):
@@ -97,19 +97,19 @@ def _taken(
         row = goal.execute(read, {"skip": skip}).fetchone() or goal.execute(read, {"skip": 0}).fetchone()
         if row is None:
             return None, True
-        found = {column.name: value for column, value in zip(_written(columns), row, strict=True)}
-        if not _settable(columns):
+        found = {column.name: value for column, value in zip(written_of(columns), row, strict=True)}
+        if not settable_of(columns):
             return found, True
         goal.execute(_composed("update", table.table, columns, touch=True), _values(columns, found))
         return found, _is_marked(one, table, goal)
 
 
-def _bring(table: MovingTable, home: Connection[Any], columns: Sequence[_Column], row: dict[str, Any] | None) -> None:
+def _bring(table: MovingTable, home: Connection[Any], columns: Sequence[Column], row: dict[str, Any] | None) -> None:
     """Write it at home, as the way back would; without a row the rights are tried."""
     values = _values(columns, None if any(column.forced for column in columns) else row)
     with home.transaction(force_rollback=True):
         _limit(home)
-        for block in ("update", "insert", "delete") if _settable(columns) else ("insert", "delete"):
+        for block in ("update", "insert", "delete") if settable_of(columns) else ("insert", "delete"):
             home.execute(_composed(block, table.table, columns), values)
 
 
@@ -125,28 +125,28 @@ def _is_marked(one: Moving, table: MovingTable, goal: Connection[Any]) -> bool:
     return bool(found and found[0])
 
 
-def _columns(connection: Connection[Any], table: TableName) -> list[_Column]:
-    return [_Column(*row) for row in connection.execute(_sql("columns"), {"table": quoted(table)})]
+def columns_of(connection: Connection[Any], table: TableName) -> list[Column]:
+    return [Column(*row) for row in connection.execute(_sql("columns"), {"table": quoted(table)})]
 
 
-def _written(columns: Sequence[_Column]) -> list[_Column]:
+def written_of(columns: Sequence[Column]) -> list[Column]:
     return [one for one in columns if not one.computed]
 
 
-def _settable(columns: Sequence[_Column]) -> list[_Column]:
-    found = [one for one in _written(columns) if not one.always]
+def settable_of(columns: Sequence[Column]) -> list[Column]:
+    found = [one for one in written_of(columns) if not one.always]
     return [one for one in found if not one.key] or found
 
 
-def _values(columns: Sequence[_Column], row: dict[str, Any] | None) -> dict[str, Any]:
-    given = {f"c{place}": (row or {}).get(column.name) for place, column in enumerate(_written(columns))}
+def _values(columns: Sequence[Column], row: dict[str, Any] | None) -> dict[str, Any]:
+    given = {f"c{place}": (row or {}).get(column.name) for place, column in enumerate(written_of(columns))}
     return {"real": row is not None, **given}
 
 
-def _composed(block: str, table: TableName, columns: Sequence[_Column], *, touch: bool = False) -> Composed:
+def _composed(block: str, table: TableName, columns: Sequence[Column], *, touch: bool = False) -> Composed:
     """Compose a statement; ``touch``: one column is set, to what it is."""
-    written, keys = _written(columns), [one for one in columns if one.key]
-    sets = _settable(columns)[: 1 if touch else None]
+    written, keys = written_of(columns), [one for one in columns if one.key]
+    sets = settable_of(columns)[: 1 if touch else None]
     return SQL(blocks(FILE, PACKAGE)[block]).format(
         table=table_of(table),
         texts=_listed(SQL("t.{}::text").format(named(one.name)) for one in written),

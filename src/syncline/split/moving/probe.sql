@@ -37,12 +37,13 @@ SELECT EXISTS (SELECT FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.i
                WHERE e.name = %(entity)s AND o.tx = pg_catalog.pg_current_xact_id())
 
 -- name: table
--- Of each moving table: when its way back was tested last, and what was wrong.
+-- Of each moving table: when its way back was tested last, and what was wrong; in_the_way: others held what was asked for.
 CREATE TABLE IF NOT EXISTS syncline_gate.probe (
     move text NOT NULL,
     entity text NOT NULL,
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     problem text,
+    in_the_way boolean NOT NULL,
     PRIMARY KEY (move, entity)
 )
 
@@ -50,11 +51,11 @@ CREATE TABLE IF NOT EXISTS syncline_gate.probe (
 SELECT pg_catalog.to_regclass('syncline_gate.probe') IS NOT NULL
 
 -- name: record
-INSERT INTO syncline_gate.probe (move, entity, problem) VALUES (%(move)s, %(entity)s, %(problem)s)
-ON CONFLICT (move, entity) DO UPDATE SET at = excluded.at, problem = excluded.problem
+INSERT INTO syncline_gate.probe (move, entity, problem, in_the_way) VALUES (%(move)s, %(entity)s, %(problem)s, %(in_the_way)s)
+ON CONFLICT (move, entity) DO UPDATE SET at = excluded.at, problem = excluded.problem, in_the_way = excluded.in_the_way
 
 -- name: recorded
-SELECT entity, at, extract(epoch FROM pg_catalog.clock_timestamp() - at)::float8, problem FROM syncline_gate.probe
+SELECT entity, at, extract(epoch FROM pg_catalog.clock_timestamp() - at)::float8, problem, in_the_way FROM syncline_gate.probe
 WHERE move = %(move)s ORDER BY entity
 
 -- name: forget

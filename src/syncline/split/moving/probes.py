@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,16 +26,26 @@ class Probe:
     at: datetime
     age_seconds: float
     problem: str | None
+    in_the_way: bool
+    """Others held what was asked for: it says nothing of the way back."""
 
 
-def remember(home: psycopg.Connection[Any], move: str, problems: Mapping[str, str | None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a test has shown; see ``Probe``."""
+
+    problem: str | None
+    in_the_way: bool = False
+
+
+def remember(home: psycopg.Connection[Any], move: str, found: Mapping[str, Tested]) -> None:
     """Write down what was found now."""
     ours = blocks(FILE, PACKAGE)
     with home.transaction():
         home.execute(sql("turn"))
         home.execute(ours["table"])
-        for entity, problem in problems.items():
-            home.execute(ours["record"], {"move": move, "entity": entity, "problem": problem})
+        for entity, tested in found.items():
+            home.execute(ours["record"], {"move": move, "entity": entity, **asdict(tested)})
 
 
 def recorded(home: psycopg.Connection[Any], move: str) -> list[Probe]:
@@ -53,10 +63,17 @@ def forget(home: psycopg.Connection[Any], move: str) -> None:
         home.execute(blocks(FILE, PACKAGE)["forget"], {"move": move})
 
 
-def against_probes(probes: Iterable[Probe], entities: Iterable[str]) -> list[str]:
-    """Say what of them speaks against a switch."""
-    known = {one.entity: one for one in probes}
-    fresh = {name: one for name, one in known.items() if one.age_seconds <= VALID.total_seconds()}
-    untested = [name for name in entities if name not in fresh]
+def against_probes(probes: Iterable[Probe], entities: Iterable[str], rehearsed: Collection[str] = ()) -> list[str]:
+    """Say what of them speaks against a switch.
+
+    Args:
+        probes: what the tests have shown.
+        entities: the tables that move, as the link calls them.
+        rehearsed: those of a rehearsal that counts: they need no test, but one that fails counts all the same.
+
+    """
+    fresh = {one.entity: one for one in probes if one.age_seconds <= VALID.total_seconds()}
+    untested = [name for name in entities if name not in fresh and name not in rehearsed]
     found = [f"the way back was not tested within {VALID.days} days: {', '.join(untested)}"] if untested else []
-    return found + [f"the way back of {one.entity} fails: {one.problem}" for one in fresh.values() if one.problem]
+    failed = [one for one in fresh.values() if one.problem and not (one.in_the_way and one.entity in rehearsed)]
+    return found + [f"the way back of {one.entity} fails: {one.problem}" for one in failed]

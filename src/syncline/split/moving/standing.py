@@ -18,6 +18,7 @@ from syncline.split.moving.noting import tested
 from syncline.split.moving.probes import Probe
 from syncline.split.moving.state import Phase
 from syncline.split.moving.tables import PACKAGE
+from syncline.split.rehearsing.records import Rehearsed
 from syncline.split.switching.gate import Gate, GateRow, Mode
 from syncline.split.switching.move import Move
 
@@ -45,6 +46,8 @@ class Stand:
     """What the boundary guards of the application have reported."""
     tests: tuple[Probe, ...]
     """Of the way back."""
+    rehearsed: Rehearsed | None
+    """The newest rehearsal."""
 
 
 async def stand(one: Moving) -> Stand:
@@ -61,7 +64,7 @@ async def stand(one: Moving) -> Stand:
         links = {side: found for side in one.ends.names if (found := await _standing(link, side))}
         running = serving if serving in links else one.ends.home
         proofs = await link.proofs(running) if running in links else []
-        tests = tuple(await asyncio.to_thread(tested, one.ends))
+        tests, rehearsed = await asyncio.to_thread(tested, one.ends)
         guarded = await read_guarded(move.gates[one.ends.home])
         speaks = (
             await against(one, link, guarded)
@@ -70,7 +73,8 @@ async def stand(one: Moving) -> Stand:
         )
         opened = await opened_at(move.gates[one.ends.database])
         modes = {side: row.mode.name.lower() for side, row in gates.items() if row}
-        return Stand(word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks), guarded, tests)
+        seen = (word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks), guarded)
+        return Stand(*seen, tuple(tests), rehearsed)
 
 
 async def gate_of(gate: Gate) -> GateRow | None:
