@@ -3135,13 +3135,13 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "move-way-back-uncaptured",
         "a switch is done though the new side does not capture the changes of a table",
-        [Swap(f"{MOVING}/probe.py", "_problem", "not marked", "False")],
+        [Swap(f"{MOVING}/probe.py", "_tested", "not marked", "False")],
         [f"{MOVE}::{PROBED}"],
     ),
     Mutant(
         "move-way-back-untried",
         "a switch is done though home refuses what the way back brings",
-        [Swap(f"{MOVING}/probe.py", "_problem", "_bring(table, home, ours, row)", "pass")],
+        [Swap(f"{MOVING}/probe.py", "_tested", "_bring(table, home, ours, row)", "pass")],
         [f"{MOVE}::{PROBED}"],
     ),
     Mutant(
@@ -3162,7 +3162,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "rehearsal-left-behind",
         "what a killed rehearsal has left stays on the servers",
-        [Swap("syncline/split/rehearsing/scratch.py", "_one", "_drop(connection, name)", "pass")],
+        [Swap("syncline/split/rehearsing/scratch.py", "_left_over", "[name for (name,) in rows]", "[]")],
         [f"{TESTS}/test_split_rehearsal.py::test_what_a_killed_one_has_left_goes_with_the_next_one"],
     ),
     Mutant(
