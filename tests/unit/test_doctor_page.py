@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[2]
 INSIGHT = ROOT / "src" / "syncline" / "insight"
 PAGE = ROOT / "docs" / "how-to" / "doctor.md"
 SOURCES = [INSIGHT / "doctor.py", INSIGHT / "examination.py", *sorted((INSIGHT / "checks").glob("*.py"))]
+DOCUMENTS = ROOT / "src" / "syncline" / "documents" / "doctor.py"
+DOCUMENTS_PAGE = ROOT / "docs" / "how-to" / "run-a-document-link.md"
 MAKERS = {"warning", "critical"}
-CHOSEN = {"level": MAKERS}
-"""Makers that were chosen before: ``level = critical if … else warning``."""
+CHOSEN = {"level": MAKERS, "maker": set()}
+"""Makers that were chosen before: ``level = critical if … else warning``; ``maker`` is of a check that could not be made."""
 
 
 @cache
@@ -25,10 +27,10 @@ def trees() -> list[ast.Module]:
     return [ast.parse(path.read_text("utf-8")) for path in SOURCES]
 
 
-def findings() -> dict[str, set[str]]:
+def findings(given: list[ast.Module] | None = None) -> dict[str, set[str]]:
     """Read from the code: each check and the levels of its findings."""
     found: dict[str, set[str]] = {}
-    for tree in trees():
+    for tree in given or trees():
         names = {
             target.id: node.value.value
             for node in tree.body
@@ -51,9 +53,9 @@ def _makers(function: ast.expr) -> Iterator[str]:
         yield from CHOSEN.get(function.id, {function.id} & MAKERS)
 
 
-def rows() -> dict[str, tuple[set[str], str]]:
+def rows(page: Path = PAGE) -> dict[str, tuple[set[str], str]]:
     """Read from the page: check, levels, cures."""
-    lines = re.findall(r"^\| `([^`]+)` \| ([a-z, ]+) \| .+? \| (.+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    lines = re.findall(r"^\| `([^`]+)` \| ([a-z, ]+) \| .+? \| (.+) \|$", page.read_text("utf-8"), re.MULTILINE)
     return {name: (set(levels.split(", ")), fix) for name, levels, fix in lines}
 
 
@@ -98,3 +100,15 @@ def test_a_check_is_called_as_its_findings_are():
 def test_every_check_has_a_test_that_makes_its_defect():
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "integration").glob("test_*doctor*.py"))
     assert [name for name in findings() if f'"{name}"' not in tests] == []
+
+
+def test_the_checks_of_a_document_link_are_on_their_page_and_have_tests():
+    tree = ast.parse(DOCUMENTS.read_text("utf-8"))
+    made = findings([tree])
+    assert {name: levels for name, (levels, _) in rows(DOCUMENTS_PAGE).items()} == made
+    texts = "\n".join(n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    for name, (_, fix) in rows(DOCUMENTS_PAGE).items():
+        for part in (part.replace("\\|", "|") for cure in re.findall(r"`([^`]+)`", fix) for part in cure.split("…")):
+            assert part.strip(" ;") in texts, (name, part)
+    tests = (ROOT / "tests" / "integration" / "test_document_doctor.py").read_text("utf-8")
+    assert [name for name in made if f'"{name}"' not in tests] == []

@@ -10,6 +10,7 @@ from typing import Any
 import pymongo
 from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
 from syncline.capture.documents import wrap
 from syncline.capture.documents.field import FIELD, MARK, TOMBSTONE
@@ -23,6 +24,9 @@ MOST = 100_000
 """Marks of a collection that are counted, at most."""
 SECONDS = 10.0
 """Limit of a look."""
+FINDING_SECONDS = 5.0
+"""Limit for finding the server."""
+_NO_SUCH_COMMAND = 59
 _MARKS, _UNMARKED = str(MARKS["name"]), str(UNMARKED["name"])
 
 
@@ -52,6 +56,12 @@ class MarkedDatabase:
     def __init__(self, database: AsyncDatabase[Any], *, seconds: float = SECONDS) -> None:
         self._database, self._seconds = database, seconds
 
+    @property
+    def _limit(self) -> float:
+        """The driver's own limit for finding a server does not hold within ``pymongo.timeout``."""
+        known = self._database.client.topology_description.has_readable_server()
+        return self._seconds if known else min(self._seconds, FINDING_SECONDS)
+
     async def server(self) -> Server:
         """Ask the server what it is.
 
@@ -59,32 +69,44 @@ class MarkedDatabase:
             SourceUnavailableError: it does not answer.
 
         """
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             hello = await self._database.client.admin.command("hello")
             build = await self._database.client.admin.command("buildInfo")
         return Server(build["version"], hello.get("setName"), hello.get("msg") == "isdbgrid")
 
     async def now(self) -> datetime | None:
         """Read the server's clock, by which versions are drawn; ``None``: nothing is installed there."""
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             cursor = await self._database[IDENTITY].aggregate([{"$limit": 1}, {"$project": {"now": "$$NOW"}}])
             return next((one["now"] for one in await cursor.to_list()), None)
 
     async def build(self) -> Mapping[str, Any]:
         """Give its ``buildInfo``."""
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             found: Mapping[str, Any] = await self._database.client.admin.command("buildInfo")
+            return found
+
+    async def privileges(self) -> Mapping[str, Any]:
+        """Give who is connected, and what he may do."""
+        with translated(), pymongo.timeout(self._limit):
+            command = {"connectionStatus": 1, "showPrivileges": True}
+            try:
+                found: Mapping[str, Any] = (await self._database.client.admin.command(command))["authInfo"]
+            except OperationFailure as error:
+                if error.code != _NO_SUCH_COMMAND:
+                    raise
+                return {"authenticatedUsers": [], "authenticatedUserPrivileges": []}
             return found
 
     async def identity(self) -> str | None:
         """Read who it is; ``None``: nobody has said so."""
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             found = await self._database[IDENTITY].find_one({"_id": "link"})
         return str(found["id"]) if found else None
 
     async def identify(self) -> str:
         """Say who it is, unless that is said."""
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
             await ours.update_one({"_id": "link"}, {"$setOnInsert": {"id": ObjectId()}}, upsert=True)
         return await self.identity() or ""
@@ -93,7 +115,7 @@ class MarkedDatabase:
         """Count the marks of a collection, those of rejected documents left out."""
         marked, exists = self._database[collection], {MARK: {"$exists": True}}
         now = await self.now()
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             count = await marked.count_documents(exists, hint=_MARKS, limit=MOST)
             unmarked = await marked.count_documents({FIELD: None}, hint=_UNMARKED, limit=MOST)
             oldest = None
@@ -110,7 +132,7 @@ class MarkedDatabase:
 
     async def lacking(self, collection: str) -> Sequence[str]:
         """Name the indexes of marks that are missing."""
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             there = await self._database[collection].index_information()
         return [name for name in (_MARKS, _UNMARKED) if name not in there]
 
@@ -121,7 +143,7 @@ class MarkedDatabase:
 
     async def examine(self, collection: str) -> Sequence[str]:
         """List what is in the way of a collection as a source; see ``capture.documents.wrap``."""
-        with translated(), pymongo.timeout(self._seconds):
+        with translated(), pymongo.timeout(self._limit):
             found: Sequence[str] = await wrap(self._database[collection]).examine()
             return found
 

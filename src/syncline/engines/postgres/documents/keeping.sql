@@ -63,3 +63,14 @@ DROP SCHEMA IF EXISTS syncline_documents CASCADE
 SELECT current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS standby,
        extract(epoch FROM pg_catalog.clock_timestamp())::float8 AS clock,
        (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()) AS tls
+
+-- name: lacking
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE (n.nspname = 'syncline_documents'
+       OR (n.nspname::text, c.relname::text) IN (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[])))
+  AND c.relkind IN ('r', 'p')
+  AND (SELECT count(*) FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege)
+       WHERE pg_catalog.has_table_privilege(c.oid, p.privilege)) < 4
+ORDER BY 1

@@ -1,0 +1,268 @@
+"""``syncline doctor`` of a document link: both sides, and what they say of each other. It reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from syncline.config import redact
+from syncline.config.urls import host_of
+from syncline.documents.opening import DocumentLink
+from syncline.documents.standing import keeping, require_same
+from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.engines.mongo.suitability import foreign
+from syncline.engines.postgres.documents import inspection, schema
+from syncline.engines.postgres.documents.keeping import Keeping, Kept
+from syncline.engines.postgres.target.session import Connection, translated
+from syncline.errors import ForeignTargetError, NotInstalledError, SynclineError
+from syncline.insight.checks.finding import Finding, critical, ok, warning
+from syncline.insight.doctor import Diagnosis
+from syncline.insight.document_schema import judge
+from syncline.postgres.sql import blocks
+
+SECONDS = 10.0
+"""Limit of a check."""
+CLOCKS_APART = 60.0
+"""Seconds by which the clocks of both servers may differ before somebody should look."""
+_INSTALL = "syncline install"
+_NEEDED = frozenset({"find", "insert", "update", "remove"})
+_GRAVE = ("is no plain collection", "is not Syncline's")
+
+Check = Callable[[], Awaitable[list[Finding]]]
+
+
+class Doctor:
+    """The checks of a link; each is made by itself, so that one that fails hides no other."""
+
+    def __init__(self, link: DocumentLink) -> None:
+        self._link = link
+        self._mongo = MarkedDatabase(link.database, seconds=SECONDS)
+        self._kept: Keeping = keeping(link)
+        self._standing: Kept | None = None
+
+    async def diagnose(self) -> Diagnosis:
+        """Make every check that can be made; the worst comes first."""
+        try:
+            found = await self._of_mongodb() + await self._of_postgresql()
+        finally:
+            await self._kept.close()
+        return Diagnosis(sorted(found, key=lambda finding: -finding.level))
+
+    async def _of_mongodb(self) -> list[Finding]:
+        found = await self._made("mongodb", self._server)
+        if found and found[-1].level:
+            return found
+        checks = {"mongodb rights": self._mongo_rights, "collection": self._collections, "tls": self._mongo_tls}
+        return found + [one for name, check in checks.items() for one in await self._made(name, check)]
+
+    async def _of_postgresql(self) -> list[Finding]:
+        found = await self._made("postgresql", self._target)
+        if any(one.level > 1 for one in found):
+            return found
+        found += await self._made("installation", self._installation)
+        checks = {"tables": self._tables, "rights": self._rights, "clocks": self._clocks}
+        if self._standing is not None:
+            checks |= {"declaration": self._declaration, "workers": self._workers, "parked": self._parked}
+        return found + [one for name, check in checks.items() for one in await self._made(name, check)]
+
+    async def _made(self, name: str, check: Check) -> list[Finding]:
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await check()
+        except (SynclineError, TimeoutError) as error:
+            said = redact(error.message) if isinstance(error, SynclineError) else f"no answer within {SECONDS:g} s"
+            fix = (
+                error.hint if isinstance(error, SynclineError) and error.hint else "correct that, then: syncline doctor"
+            )
+            maker = critical if name in {"mongodb", "postgresql"} else warning
+            what = said if maker is critical else f"could not be checked: {said}"
+            return [maker(name, what, why="nothing else can be looked at there", fix=fix)]
+
+    # -- MongoDB
+
+    async def _server(self) -> list[Finding]:
+        if server := foreign(await self._mongo.build()):
+            what = server.replace("the target", "the source")
+            return [critical("mongodb", what, why="marks may be lost there", fix="run MongoDB: `url` of [source]")]
+        found = await self._mongo.server()
+        kind = f"replica set {found.replica_set}" if found.replica_set else "a standalone"
+        if found.sharded:
+            kind = "a sharded cluster, on which Syncline was not tested"
+        return [ok("mongodb", f"MongoDB {found.version}, {kind}")]
+
+    async def _mongo_rights(self) -> list[Finding]:
+        status = await self._mongo.privileges()
+        if not status["authenticatedUsers"]:
+            return [ok("mongodb rights", "the server asks nobody who he is")]
+        granted = _actions(status["authenticatedUserPrivileges"], self._link.database.name)
+        if lacking := sorted(_NEEDED - granted):
+            user = status["authenticatedUsers"][0]["user"]
+            fix = f'db.grantRolesToUser("{user}", [{{role: "readWrite", db: "{self._link.database.name}"}}])'
+            what = f"the user {user} may not {', '.join(lacking)} in {self._link.database.name}"
+            return [critical("mongodb rights", what, why="marks cannot be read and cleared", fix=fix)]
+        return [ok("mongodb rights", "the user may read and write")]
+
+    async def _collections(self) -> list[Finding]:
+        found = []
+        for name in self._link.collections:
+            if lacking := await self._mongo.lacking(name):
+                what = f"{name} lacks the indexes of marks: {', '.join(lacking)}"
+                found.append(critical("indexes of marks", what, why="workers refuse to begin", fix=_INSTALL))
+            for one in await self._mongo.examine(name):
+                if "prepare_marks" not in one:
+                    level = critical if any(word in one for word in _GRAVE) else warning
+                    why = "some writes are refused there, or not marked"
+                    found.append(level("collection", f"{name}: {one}", why=why, fix=_after(one)))
+        return found or [ok("collection", f"nothing is in the way of {', '.join(self._link.collections)}")]
+
+    async def _mongo_tls(self) -> list[Finding]:
+        url = self._link.documents.url("source")
+        try:
+            encrypted = bool(parse_uri(url)["options"].get("tls"))
+        except (PyMongoError, ValueError):
+            encrypted = True  # an SRV record is to be looked up for it, and asks for TLS by default
+        return [_tls("MongoDB", url, encrypted, "tls=true")]
+
+    # -- PostgreSQL
+
+    async def _target(self) -> list[Finding]:
+        about = await self._kept.about()
+        found = [ok("postgresql", f"PostgreSQL {about['version']}")]
+        if about["standby"]:
+            why, fix = "a standby takes no writes", "point `url` of [target] at the primary"
+            found = [critical("postgresql", "the server is a standby", why=why, fix=fix)]
+        return [*found, _tls("PostgreSQL", self._link.documents.url("target"), about["tls"], "sslmode=verify-full")]
+
+    async def _installation(self) -> list[Finding]:
+        there, scripts = await schema.missing(await self._kept.connection())
+        if scripts:
+            what = "the schema syncline_documents is of another version" if there else "Syncline is not installed here"
+            return [critical("installation", what, why="no document is carried", fix=_INSTALL)]
+        kept = await self._kept.kept()
+        try:
+            require_same(kept.source, await self._mongo.identity())
+        except ForeignTargetError as error:
+            why = "read for what is missing in this one, every row would be deleted; workers refuse"
+            return [critical("installation", error.message, why=why, fix="syncline adopt  # if this one is right")]
+        except NotInstalledError as error:
+            return [critical("installation", error.message, why="workers refuse to begin", fix=_INSTALL)]
+        self._standing = kept
+        return [ok("installation", f"installed, link number {kept.number}")]
+
+    async def _tables(self) -> list[Finding]:
+        connection = await self._kept.connection()
+        return judge(self._link.mappings, await inspection.look(connection, self._link.mappings))
+
+    async def _rights(self) -> list[Finding]:
+        lacking = await _lacking(await self._kept.connection(), self._link)
+        if not lacking:
+            return [ok("rights", "the role may read and write the tables")]
+        role = (await self._kept.connection()).info.user
+        what = f"the role {role} may not read and write {', '.join(lacking)}"
+        fix = f"syncline install --worker-role {role}  # as the tables' owner"
+        return [critical("rights", what, why="documents of these tables wait", fix=fix)]
+
+    async def _clocks(self) -> list[Finding]:
+        theirs, about = await self._mongo.now(), await self._kept.about()
+        if theirs is None:
+            return []
+        apart = abs(theirs.replace(tzinfo=UTC) - datetime.fromtimestamp(about["clock"], UTC)).total_seconds()
+        if apart > CLOCKS_APART:
+            why = "versions are drawn from MongoDB's: one that is set back later has documents raised, one by one"
+            return [warning("clocks", f"the servers' clocks are {apart:.0f} s apart", why=why, fix="set both by NTP")]
+        return [ok("clocks", "the servers' clocks agree")]
+
+    async def _declaration(self) -> list[Finding]:
+        kept = self._standing
+        assert kept is not None  # noqa: S101  it was looked at
+        declared = {one.collection.name: one.fingerprint for one in self._link.mappings}
+        new = [name for name in declared if name not in kept.declared]
+        changed = [name for name in declared if name in kept.declared and declared[name] != kept.declared[name]]
+        changed += [name for name in kept.unmarked if name in declared and name not in changed]
+        found = []
+        if new:
+            why = "workers refuse to begin"
+            found.append(critical("declaration", f"not installed: {', '.join(new)}", why=why, fix=_INSTALL))
+        if changed:
+            what = f"the declaration is another one than that of the rows: {', '.join(changed)}"
+            why, fix = "workers with this one refuse to begin", f"syncline schema sql --changes | psql, then {_INSTALL}"
+            found.append(critical("declaration", what, why=why, fix=fix))
+        if gone := sorted(set(kept.declared) - set(declared)):
+            what = f"not declared any more: {', '.join(gone)}"
+            found.append(
+                warning("declaration", what, why="their rows grow old", fix="declare them, or drop the tables")
+            )
+        return found or [ok("declaration", "the rows are of this declaration")]
+
+    async def _workers(self) -> list[Finding]:
+        alive = sum(bool(one["alive"]) for one in await self._kept.workers())
+        if alive:
+            return [ok("workers", f"{alive} running")]
+        return [warning("workers", "no worker is running", why="marked documents wait", fix="syncline worker")]
+
+    async def _parked(self) -> list[Finding]:
+        count = await self._kept.count_rejected()
+        if not count:
+            return [ok("parked", "no document is parked")]
+        what = f"{count:,} documents are parked"
+        return [warning("parked", what, why="PostgreSQL lacks their newest state", fix="syncline parked list")]
+
+
+async def _lacking(connection: Connection, link: DocumentLink) -> list[str]:
+    names = [table.name for mapping in link.mappings for table in mapping.tables]
+    given = {"schemas": [one.schema for one in names], "names": [one.name for one in names]}
+    statement = blocks("keeping.sql", "syncline.engines.postgres.documents")["lacking"]
+    with translated():
+        return [str(row[0]) for row in await (await connection.execute(statement, given)).fetchall()]
+
+
+def _tls(what: str, url: str, encrypted: bool | None, setting: str) -> Finding:
+    host = host_of(url)
+    if encrypted or _is_local(host):
+        return ok("tls", f"{what}: {'encrypted' if encrypted else 'on this machine'}")
+    why = "passwords and documents can be read on the way"
+    return warning(
+        "tls", f"the connection to {what} at {host} is not encrypted", why=why, fix=f"add {setting} to its URL"
+    )
+
+
+def _is_local(host: str) -> bool:
+    name = host.rpartition(":")[0].strip("[]") or host
+    if host.startswith("/") or name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _actions(privileges: Iterable[Mapping[str, Any]], database: str) -> set[str]:
+    return {action for one in privileges if _covers(one["resource"], database) for action in one["actions"]}
+
+
+def _covers(resource: Mapping[str, Any], database: str) -> bool:
+    return bool(resource.get("anyResource")) or (
+        resource.get("db") in ("", database) and resource.get("collection") == ""
+    )
+
+
+def _after(problem: str) -> str:
+    """Take what is to be done out of what an examination says."""
+    return next(_parts(problem), "see docs/how-to/mark-documents.md")
+
+
+def _parts(problem: str) -> Iterator[str]:
+    for mark in ("; make it anew with ", "; admit them: ", "; declare ", "; give "):
+        if mark in problem:
+            yield mark.removeprefix("; ") + problem.partition(mark)[2]
+
+
+async def diagnose(link: DocumentLink) -> Diagnosis:
+    """Make every check that can be made; what cannot be reached is itself a finding."""
+    return await Doctor(link).diagnose()
