@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import psycopg
 import pytest
 
 from syncline.errors import (
@@ -9,6 +18,7 @@ from syncline.errors import (
     NotInstalledError,
     OtherDeclarationError,
     TargetRefusedError,
+    TargetUnavailableError,
 )
 from syncline.telemetry.observer import BatchDone, Started, Stopped, Unavailable
 from tests.document_link import DECLARED, DocumentStage, Heard
@@ -269,3 +279,89 @@ def test_options_and_commands_for_rows_only_are_refused_by_name(installed):
     assert "one link, without a name" in installed.call("status", "--link", "x", status=3)
     for command in ("resync", "load", "notices list", "tracing"):
         assert "declares collections" in installed.call(*command.split(), status=3), command
+
+
+# -- the worker as a process
+
+
+def test_a_worker_waits_outages_out_from_its_start_on_and_loses_nothing(installed):
+    name = installed.sql("SELECT current_database()")[0][0]
+    server = installed.database.replace(f"/{name}", "/postgres", 1)
+    heard = Heard()
+
+    def admit(allowed: str) -> None:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS {allowed}')
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+    def away() -> int:
+        return sum(isinstance(one, Unavailable) for one in heard.events)
+
+    def carried(ids: int) -> bool:
+        return sum(one.applied for one in heard.events if isinstance(one, BatchDone)) == ids
+
+    steps = [  # what is waited for, and what is done then
+        (lambda: away() > 0, lambda: admit("true")),
+        (
+            lambda: carried(1),
+            lambda: (admit("false"), tasks.insert_one({"_id": 2, "title": "b"}), heard.events.clear()),
+        ),
+        (lambda: away() > 0, lambda: admit("true")),
+        (lambda: carried(1), lambda: None),
+    ]
+
+    def through() -> bool:
+        if steps[0][0]():
+            steps.pop(0)[1]()
+        return not steps
+
+    tasks = installed.collection("tasks")
+    tasks.insert_one({"_id": 1, "title": "a"})
+    admit("false")
+    installed.work(through, observer=heard)
+    errors = [one for one in heard.events if isinstance(one, Unavailable)]
+    assert {(one.side, isinstance(one.error, TargetUnavailableError)) for one in errors} == {("target", True)}
+    assert installed.sql("SELECT title FROM postgres_tasks ORDER BY 1") == [("a",), ("b",)]
+
+
+def test_a_signal_ends_a_worker_at_the_end_of_its_batch_and_its_metrics_tell_what_it_did(installed):
+    command = [sys.executable, "-m", "syncline.cli.main", "worker", "--config", str(installed.file)]
+    options = ["--metrics-port", "0", "--log-format", "json"]
+    running = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    try:
+        lines = (json.loads(line) for line in running.stderr)
+        port = next(line["port"] for line in lines if line["event"] == "metrics")
+        installed.collection("tasks").insert_many([{"_id": n, "title": f"t{n}"} for n in range(200)])
+        while not settled(installed, "tasks")():
+            time.sleep(0.05)
+        [worker] = installed.json("status")["workers"]
+        assert (worker["alive"], worker["report"]["targetError"]) == (True, None)
+        shown = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+        applied = re.search(r'syncline_records_total\{entity="tasks",outcome="applied"} (\S+)', shown)
+        assert applied
+        assert float(applied[1]) == 200
+        assert "syncline_workers 1.0" in shown
+        assert 'syncline_database_up{database="postgresql"} 1.0' in shown
+        running.send_signal(signal.SIGTERM)
+        _, errors = running.communicate(timeout=60)
+        assert running.returncode == 0
+        assert "worker stopped" in errors
+        assert installed.sql("SELECT count(*) FROM postgres_tasks") == [(200,)]
+        assert installed.sql("SELECT count(*) FROM syncline_documents.worker") == [(0,)]
+    finally:
+        running.kill()
+        running.wait()
+        running.stderr.close()
+
+
+def test_a_worker_forgets_deleted_keys_now_and_then(installed):
+    tasks = installed.collection("tasks")
+    tasks.insert_many([{"_id": n} for n in range(3)])
+    installed.work(settled(installed, "tasks"))
+    tasks.delete_many({"_id": {"$lt": 2}})
+    installed.work(lambda: installed.mongo["tasks"].count_documents({}) == 1)
+    kept = "SELECT count(*), count(*) FILTER (WHERE deleted) FROM syncline_documents.key_version"
+    assert installed.sql(kept) == [(3, 2)]
+    installed.sql("UPDATE syncline_documents.link SET forgotten_at = now() - interval '61 min'")
+    installed.work(lambda: installed.sql(kept) == [(1, 0)])
+    assert installed.sql("SELECT number FROM syncline_documents.link") == [(2,)]

@@ -29,7 +29,7 @@ from syncline.errors import OtherDeclarationError, PrivilegeError, SourceError, 
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.ports.documents import Fate
 from syncline.relay.documents.pump import DocumentPump
-from syncline.relay.documents.recovery import remapped, restored, sweep
+from syncline.relay.documents.recovery import forget, remapped, restored, sweep
 from tests.cases.odd_bson import POINTER, field, insert_stored, int32, sub, symbol, text
 
 TASKS = DocumentMapping(
@@ -536,3 +536,23 @@ async def test_a_right_that_is_missing_is_an_error_and_an_outage_is_waited_out(s
     stop = asyncio.Event()
     await stage.pump(told=lambda one: (told.append(one), len(told) == 2 and stop.set())).run(stop)
     assert [type(one) for one in told] == [SourceUnavailableError] * 2
+
+
+async def test_a_deleted_key_is_forgotten_where_there_is_no_document_under_a_number_that_holds_up_what_is_late(stage):
+    await stage.tasks.insert_many([{"_id": n, "title": str(n)} for n in range(3)])
+    rows = stage.rows()
+    number = await rows.number()
+    [late] = [one async for page in stage.source.pages("tasks", 10) for one in page if one.id == 0]
+    await stage.pump().walk()
+    await stage.tasks.delete_many({})
+    await stage.pump().walk()
+    await stage.database["tasks"].insert_one({"_id": 1.0, "title": "again"})  # equal to the key that was deleted
+    await stage.tasks.insert_one({"_id": 2, "title": "again"})
+    assert await forget(stage.source, rows, "tasks", size=2) == 1
+    assert asked(stage.url, "SELECT mongo_id FROM syncline_documents.key_version ORDER BY 1") == [("1",), ("2",)]
+    assert [one.fate for one in await rows.put("tasks", [late], number)] == [Fate.LATE]
+    await stage.pump().walk()
+    assert sorted((await stage.there()).values(), key=lambda one: one["_id"]) == [
+        {"_id": 1.0, "title": "again"},
+        {"_id": 2, "title": "again"},
+    ]
