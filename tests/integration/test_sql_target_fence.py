@@ -31,6 +31,18 @@ async def test_an_announcement_waits_for_the_lanes_open_batches(database):
         assert on.rows("things") == []
 
 
+async def test_lanes_without_an_open_batch_are_announced_together_and_wait_for_no_other(database):
+    async with stage(database, TABLE, tables=["things"]) as on:
+        with session(database) as old, session(database) as looking:
+            old.execute(ENTER)
+            announcing = asyncio.create_task(on.target.announce(dict.fromkeys(range(64), 2)))
+            await waiting(database, announcing, locktype="advisory")
+            told = "SELECT count(*), count(DISTINCT xmin::text) FROM syncline_target.lane_epoch WHERE epoch = 2"
+            assert looking.execute(told).fetchone() == (63, 1)
+            old.commit()
+            assert await announcing == set(range(64))
+
+
 async def test_an_announced_epoch_shuts_out_older_batches(database):
     async with stage(database, TABLE, tables=["things"]) as on:
         await on.target.announce({0: 2})

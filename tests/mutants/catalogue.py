@@ -2224,7 +2224,12 @@ MUTANTS: Sequence[Mutant] = (
         "sql-compared-last",
         "nobody waits: a batch's last statement sets its lanes' epochs, unless higher ones stand there",
         [
-            Swap(f"{SQL}/fence.py", "Control._raise", "where = {'lane': lane}", "return True"),
+            Swap(
+                f"{SQL}/fence.py",
+                "Control._raise_free",
+                "return await self._raised(connection, {lane: epochs[lane] for lane in free})",
+                "return set(epochs)",
+            ),
             Swap(f"{SQL}/writing.py", "Writing._at_once", ENTERED_FIRST, ENTERED_LAST),
             Swap(
                 f"{SQL}/fence.sql",
@@ -2288,9 +2293,22 @@ MUTANTS: Sequence[Mutant] = (
         [f"{SQL_FENCE}::test_an_announcement_waits_for_the_lanes_open_batches"],
     ),
     Mutant(
+        "sql-announced-together-at-once",
+        "an announcement of many lanes does not look which of them have open batches",
+        [
+            Swap(
+                f"{SQL}/fence.sql",
+                "lock_free",
+                "WHERE pg_catalog.pg_try_advisory_xact_lock(l.lock, o.lane)",
+                "",
+            )
+        ],
+        [f"{SQL_FENCE}::test_an_announcement_waits_for_the_lanes_open_batches"],
+    ),
+    Mutant(
         "sql-announced-blindly",
         "a lower epoch is announced over a higher one",
-        [Swap(f"{SQL}/fence.sql", "raise_epoch", "WHERE l.epoch <= excluded.epoch", "")],
+        [Swap(f"{SQL}/fence.sql", "raise_epochs", "WHERE l.epoch <= excluded.epoch", "")],
         [f"{ROWS_CONTRACT}::test_a_lower_epoch_is_not_announced"],
     ),
     Mutant(

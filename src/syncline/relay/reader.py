@@ -70,6 +70,7 @@ class Reader:
         self._crowds = Crowds()
         self._joined = False
         self._bytes = bytes_in_flight
+        self._mask: tuple[Mapping[int, int], int] = {}, 0
 
     def too_slow(self, work: Work) -> None:
         """Read smaller batches: this one could not be written before its states were too old."""
@@ -119,7 +120,7 @@ class Reader:
         self.under_way.reading = True
         try:
             began = time.monotonic()
-            marks, states = await self._read(lane_mask(held), size, passed_over, few=few)
+            marks, states = await self._read(self._lanes(held), size, passed_over, few=few)
             if time.monotonic() - began > LONG_WALK_SECONDS:
                 self._read_something = True  # a higher floor spares the next pass the walk, if nothing was found either
             if floor is not None:
@@ -155,6 +156,12 @@ class Reader:
                 if error.retryable:
                     raise  # else one after the other, which finds out what it is
         return await source.read(after=after, lanes=lanes, limit=size, without=without), None
+
+    def _lanes(self, held: Mapping[int, int]) -> int:
+        """Pack the lanes; they change too seldom to do it for every read."""
+        if held != self._mask[0]:
+            self._mask = held, lane_mask(held)
+        return self._mask[1]
 
     def _next_number(self) -> int:
         if self._number == MAX_BATCH:

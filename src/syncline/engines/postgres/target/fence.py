@@ -82,11 +82,27 @@ class Control:
             TargetUnavailableError: open batches hold a lane and could not be ended.
 
         """
-        raised: set[int] = set()
-        for lane, epoch in sorted(epochs.items()):  # one transaction each: nothing is held while another is waited for
-            if await self._raise(connection, lane, epoch):
+        raised = await self._raise_free(connection, epochs)
+        for lane in sorted(epochs.keys() - raised):  # one transaction each: nothing is held while another is waited for
+            if await self._raise(connection, lane, epochs[lane]):
                 raised.add(lane)
         return raised
+
+    async def _raise_free(self, connection: Connection, epochs: Mapping[int, int]) -> set[int]:
+        """Raise the epochs of all lanes of which no batch is open, in one transaction."""
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'")
+                locked = await connection.execute(self._block("lock_free"), {"lanes": [*epochs]})
+                free = [lane for (lane,) in await locked.fetchall()]
+                return await self._raised(connection, {lane: epochs[lane] for lane in free})
+        except psycopg.errors.LockNotAvailable:
+            return set()
+
+    async def _raised(self, connection: Connection, epochs: Mapping[int, int]) -> set[int]:
+        values = {"lanes": [*epochs], "epochs": [*epochs.values()]}
+        found = await connection.execute(self._block("raise_epochs"), values)
+        return {lane for (lane,) in await found.fetchall()}
 
     async def _raise(self, connection: Connection, lane: int, epoch: int) -> bool:
         where = {"lane": lane}
@@ -99,8 +115,7 @@ class Control:
                             f"the target's table {self.schema}.link is empty: there is no number to lock lanes by",
                             hint="Syncline draws one with the next renewal of its leases",
                         )
-                    found = await connection.execute(self._block("raise_epoch"), {"lane": lane, "epoch": epoch})
-                    return await found.fetchone() is not None
+                    return bool(await self._raised(connection, {lane: epoch}))
             except psycopg.errors.LockNotAvailable as error:
                 if last:
                     raise TargetUnavailableError(f"batches of another worker hold lane {lane} of the target") from error

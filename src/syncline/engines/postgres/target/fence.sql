@@ -92,8 +92,12 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'
   AND l.classid = (SELECT lock FROM {schema}.link)::bigint::oid AND l.objid = %(lane)s::bigint::oid AND l.objsubid = 2
   AND l.pid <> pg_catalog.pg_backend_pid()
 
--- name: raise_epoch
-INSERT INTO {schema}.lane_epoch AS l VALUES (%(lane)s, %(epoch)s)
+-- name: lock_free
+-- Those lanes of which no batch is open; none is waited for, so that they may be held together.
+SELECT o.lane FROM {schema}.link AS l, unnest(%(lanes)s::integer[]) AS o(lane) WHERE pg_catalog.pg_try_advisory_xact_lock(l.lock, o.lane)
+
+-- name: raise_epochs
+INSERT INTO {schema}.lane_epoch AS l SELECT * FROM unnest(%(lanes)s::integer[], %(epochs)s::bigint[]) AS o(lane, epoch) ORDER BY o.lane
 ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch WHERE l.epoch <= excluded.epoch
 RETURNING lane
 
