@@ -12,6 +12,7 @@ from bson.objectid import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import MappingError, UnmappableError
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Inner, Part
 from syncline.model.documents.exact_json import from_json, to_json
@@ -356,3 +357,61 @@ def test_documents_as_deep_as_mongodb_takes_them_come_back(leaf, tag):
     raw = document(field("_id", (7, ID.binary)), field("a", value))
     for mapping in (mapped(), mapped(columns={"a": Field("jsonb")}), mapped(columns={"a.0.0": Field("text")})):
         assert back(mapping, raw) == raw
+
+
+def transposed(found, tables):
+    """Give the rows of each document of a split."""
+    rows: dict[int, tuple[list[tuple], ...]] = {}
+    for number, table in enumerate(found.tables):
+        for owner, row in zip(table.owners, zip(*table.values, strict=True), strict=True):
+            rows.setdefault(owner, tuple([] for _ in tables))[number].append(row)
+    return rows
+
+
+@given(st.lists(documents(), min_size=1, max_size=6), parts(), st.booleans())
+@settings(max_examples=150)
+def test_many_documents_at_once_become_the_rows_that_each_becomes(drawn, part, keep_order):
+    mapping = DocumentMapping(Collection("things", part=part, keep_order=keep_order))
+    given = [raw for raw in drawn if not isinstance(read(raw), Odd)]
+    found = mapping.split([read(raw) for raw in given])
+    rows = transposed(found, mapping.tables)
+    assert rows.keys() == set(range(len(given))) - found.odd
+    for place, one in rows.items():
+        for table, wanted in zip(one, mapping.rows(given[place]), strict=True):
+            assert [[*map(to_text, row)] for row in sorted(table, key=by_position)] == [
+                [*map(to_text, row)] for row in sorted(wanted, key=by_position)
+            ]
+
+
+def by_position(row):
+    return [value for value in row[1:] if type(value) is int]
+
+
+def test_documents_as_most_are_are_not_odd():
+    mapping = mapped(
+        columns={"a": Field("text"), "b": Field("bigint"), "when": Field("timestamptz"), "in.x": Field("double")},
+        arrays={"tags": Array(value=Field("text")), "steps": Array(part=Part(columns={"n": Field("bigint")}))},
+        ignore=("secret",),
+    )
+    fields = {
+        "a": "x",
+        "b": 1,
+        "when": dt.datetime(2026, 1, 2),
+        "in": {"x": 1.5},
+        "tags": ["p", "q"],
+        "steps": [{"n": 1}],
+    }  # noqa: DTZ001
+    usual = [{"_id": ObjectId(), **fields}, {"_id": ObjectId(), "a": "y"}, {"_id": ObjectId(), **fields, "secret": 1}]
+    assert mapping.split(usual).odd == set()
+    odd = [
+        {"b": 1.5},
+        {"a": "x\0"},
+        {"a": None},
+        {"tags": []},
+        {"tags": [None]},
+        {"in": {}},
+        {"in": 1},
+        {"c": 1},
+        {"b": 1, "a": "x"},
+    ]
+    assert mapping.split([{"_id": ObjectId(), **one} for one in odd]).odd == set(range(len(odd)))

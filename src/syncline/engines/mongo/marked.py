@@ -161,20 +161,33 @@ def _documents(batch: bytes) -> list[MarkedDocument]:
 
 def marked_document(raw: bytes) -> MarkedDocument:
     """Take a stored document apart: ours, and the user's bytes as they are."""
+    body, ours = apart(raw)
+    id_ = _id_of(body)
+    mark, version, deleted = _ours(id_, ours)
+    return MarkedDocument(id_, str(mark), version, deleted, body)
+
+
+def apart(raw: bytes) -> tuple[bytes, bytes]:
+    """Give a document without our field, and that field's value; empty: it has none."""
     fields, ours = bytearray(), b""
     for _, name, start, stop in spans(raw):
         if name == _NAME:
             ours = raw[start:stop]
         else:
             fields += raw[start - len(name) - 2 : stop]
-    body = (len(fields) + 5).to_bytes(4, "little") + fields + b"\0"
-    id_ = _id_of(body)
-    mark, version, deleted = _ours(id_, ours)
-    return MarkedDocument(id_, str(mark), version, deleted, body)
+    return (len(fields) + 5).to_bytes(4, "little") + fields + b"\0", ours
 
 
 def _id_of(document: bytes) -> Any:
     return decoded(id_of(document), AS_STORED)["_id"]
+
+
+def of_somebody_else(id_: Any) -> SourceError:
+    """Say that our field is not ours."""
+    return SourceError(
+        f"the field {FIELD} of the document {id_!r} is not as Syncline wrote it",
+        hint=f"somebody else has: $unset {FIELD} there, then it is marked as a new one; `examine()` finds such",
+    )
 
 
 def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
@@ -184,10 +197,7 @@ def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
     except Exception:  # noqa: BLE001  it is no document, or lacks what ours has
         mark = version = None
     if not isinstance(mark, ObjectId) or not isinstance(version, int):
-        raise SourceError(
-            f"the field {FIELD} of the document {id_!r} is not as Syncline wrote it",
-            hint=f"somebody else has: $unset {FIELD} there, then it is marked as a new one; `examine()` finds such",
-        )
+        raise of_somebody_else(id_)
     return mark, int(version), "deleted" in field
 
 

@@ -146,6 +146,24 @@ def _ids(cursor: bytes) -> list[Any]:
     return [decoded(document, AS_STORED)["_id"] for document in _raw(cursor)]
 
 
+def _decoded_or_not(cursor: bytes) -> list[dict[str, Any] | bytes]:
+    try:
+        reply = bson.decode(cursor, AS_STORED)
+        if _is_exact(reply, cursor, AS_STORED):
+            return _batch(reply)
+    except Exception:  # noqa: BLE001, S110  as above
+        pass
+    return [*map(_alone, _raw(cursor))]
+
+
+def _alone(document: bytes) -> dict[str, Any] | bytes:
+    try:
+        found = bson.decode(document, AS_STORED)
+        return found if _is_exact(found, document, AS_STORED) else document
+    except Exception:  # noqa: BLE001  as above
+        return document
+
+
 def _is_exact(reply: Mapping[str, Any], cursor: bytes, codec: Codec) -> bool:
     return b"$ref\0" not in cursor and bson.encode(reply, codec_options=codec) == cursor
 
@@ -157,6 +175,10 @@ def _batch(reply: Mapping[str, Any]) -> list[Any]:
 
 AS_BSON = Form(_raw, id_of)
 DECODED: Form[Document] = Form(_documents, lambda document: encoded({"_id": document["_id"]}))
+DECODED_OR_NOT: Form[dict[str, Any] | bytes] = Form(
+    _decoded_or_not, lambda one: id_of(one) if isinstance(one, bytes) else encoded({"_id": one["_id"]})
+)
+"""As the driver decodes them, UUIDs as ``Binary``; as bytes, where that would lose something."""
 IDS: Form[Any] = Form(_ids, lambda id_: encoded({"_id": id_}))
 
 

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from syncline.errors import UnmappableError
+from syncline.model.documents.columnar import Split, split
 from syncline.model.documents.compiling import compile_collection
 from syncline.model.documents.declaration import Collection, fingerprint_of
 from syncline.model.documents.plans import Children
@@ -61,6 +62,10 @@ class DocumentMapping:
         whole = {_WHOLE: {"type": DOCUMENT, "base64": base64.b64encode(document).decode()}}
         rows[0][0] = self._with_rest(rows[0][0], Json(whole))
         return rows
+
+    def split(self, documents: Sequence[dict[str, Any]]) -> Split:
+        """Turn many documents, as ``reading.read`` decodes them, into rows; odd ones are left to ``rows``."""
+        return split(self._key, self._top, self.tables, documents)
 
     def document(self, rows: Sequence[Sequence[Row]]) -> bytes:
         """Turn rows into the document that they are of.

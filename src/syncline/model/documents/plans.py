@@ -160,7 +160,7 @@ class Node:
         missing = [name for name, plan in plans.items() if name not in document and plan.absent(row)]
         if missing:
             left[MISSING] = missing
-        if self.keep_order and names != self._usual(names):
+        if self.keep_order and names != self.usual(names):
             left[ORDER] = names
         return left
 
@@ -177,7 +177,8 @@ class Node:
                 found[other] = read(f"{self.path}{other}", item)
         return ordered(found, [*(left.get(ORDER) or ()), *self.plans])
 
-    def _usual(self, names: list[str]) -> list[str]:
+    def usual(self, names: list[str]) -> list[str]:
+        """Give the order that need not be said."""
         there = set(names)
         return [name for name in self.plans if name in there] + stored_order(there - self.plans.keys())
 

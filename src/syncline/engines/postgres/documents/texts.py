@@ -107,7 +107,7 @@ def _aware(millis: int) -> datetime:
 _WRITERS: Mapping[type, Callable[[Any], str]] = {
     bool: lambda value: "true" if value else "false",
     float: _double,
-    datetime: datetime.isoformat,
+    datetime: lambda value: value.isoformat() if value.tzinfo else f"{value.isoformat()}+00:00",
     date: date.isoformat,
     DatetimeMS: _far,
     bytes: lambda value: f"\\x{value.hex()}",

@@ -1,0 +1,149 @@
+"""All documents of a collection whose writes mark, marked or not, in the order of their ``_id``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+
+from syncline.capture.documents.field import DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn
+from syncline.engines.mongo.errors import RIGHTS
+from syncline.engines.mongo.marked import _translated, apart, of_somebody_else
+from syncline.engines.mongo.stored import DECODED_OR_NOT, pages, sent
+from syncline.engines.mongo.writes import DURABLE
+from syncline.errors import PrivilegeError, SourceUnavailableError, TargetError
+from syncline.model.strict_bson import AS_STORED, decoded, id_of
+from syncline.ports.documents import MarkedDocument
+
+_TRIES = 3
+"""So often a page is read again while others write into it who do not know of our field; the pump takes the rest."""
+
+
+@dataclass(slots=True)
+class Page:
+    """Some documents that follow each other, without our field; tombstones are left out."""
+
+    last: bytes
+    """The ``_id`` of the last one, as a document."""
+    count: int = 0
+    """How many there are, tombstones and those without a version too."""
+    fields: list[dict[str, Any]] = field(default_factory=list)
+    """As the driver decodes them, exactly."""
+    versions: list[int] = field(default_factory=list)
+    """Of each of ``fields``."""
+    marks: list[str] = field(default_factory=list)
+    """Likewise; empty: it has none."""
+    odd: list[MarkedDocument] = field(default_factory=list)
+    """Those that the driver does not decode exactly; the mark may be empty."""
+    low: list[Any] = field(default_factory=list)
+    """The ``_id``s of those whose version is not drawn yet."""
+
+
+class StoredMarks:
+    """The documents of a database."""
+
+    def __init__(self, database: AsyncDatabase[Any], *, seconds: float = 30.0) -> None:
+        self._database, self._seconds = database, seconds
+
+    def _collection(self, name: str) -> AsyncCollection[Any]:
+        return self._database[name].with_options(write_concern=DURABLE)
+
+    async def count(self, collection: str) -> int:
+        """Tell how many documents there are, roughly."""
+        with translated():
+            return await self._database[collection].estimated_document_count()
+
+    async def page(self, collection: str, *, after: bytes | None, size: int) -> Page | None:
+        """Read the documents behind an ``_id``; those whose version is not drawn get one first, and one mark for all.
+
+        Returns:
+            ``None``: there is none.
+
+        Raises:
+            SourceUnavailableError: the database does not answer.
+
+        """
+        page = await self._read(collection, after, size)
+        for _ in range(_TRIES):
+            if page is None or not page.low:
+                break
+            await self._draw(collection, page.low)
+            page = await self._read(collection, after, size)
+        return page
+
+    async def _read(self, collection: str, after: bytes | None, size: int) -> Page | None:
+        whole, passed = self._database[collection], after is not None
+        with translated():
+            read = pages(whole, DECODED_OR_NOT, first=after, passed=passed, size=size, seconds=self._seconds)
+            async for found in read:
+                return _page(found)
+        return None
+
+    async def _draw(self, collection: str, ids: Sequence[Any]) -> None:
+        low = {"$or": [{FIELD: None}, {VERSION: {"$lt": FLOOR}}]}
+        with translated():
+            await self._collection(collection).update_many(
+                sent({"_id": {"$in": [*ids]}, **LIVE, **low}), [{"$set": {FIELD: drawn()}}]
+            )
+
+    async def mark(self, collection: str, ids: Sequence[Any]) -> int:
+        """Mark documents: a pump carries them, whatever the other side has."""
+        if not ids:
+            return 0
+        marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
+        with translated():
+            found = await self._collection(collection).update_many(sent({"_id": {"$in": [*ids]}}), marked)
+        return found.matched_count
+
+
+def _page(found: Sequence[dict[str, Any] | bytes]) -> Page:
+    page = Page(DECODED_OR_NOT.id_of(found[-1]), len(found))
+    for one in found:
+        if isinstance(one, bytes):
+            body, ours = apart(one)
+            id_, field_ = decoded(id_of(body), AS_STORED)["_id"], decoded(ours) if ours else None
+        else:
+            body, field_, id_ = b"", one.pop(FIELD, None), one["_id"]
+        state = _state(id_, field_)
+        if state is None:
+            continue
+        version, mark = state
+        if version < FLOOR:
+            page.low.append(id_)
+        elif isinstance(one, bytes):
+            page.odd.append(MarkedDocument(id_, mark, version, False, body))
+        else:
+            page.fields.append(one)
+            page.versions.append(version)
+            page.marks.append(mark)
+    return page
+
+
+def _state(id_: Any, ours: Any) -> tuple[int, str] | None:
+    """Read our field: version and mark, or ``None`` of a tombstone."""
+    if ours is None:
+        return -1, ""
+    if type(ours) is dict:
+        if "deleted" in ours:
+            return None
+        version, mark = ours.get("v"), ours.get("mark")
+        if isinstance(version, int) and (mark is None or type(mark) is ObjectId):
+            return int(version), "" if mark is None else str(mark)
+    raise of_somebody_else(id_)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn errors of the driver, and of what reads targets, into those of a source."""
+    try:
+        with _translated():
+            yield
+    except TargetError as error:
+        of_rights = getattr(error.__cause__, "code", None) in RIGHTS
+        kind = PrivilegeError if of_rights else SourceUnavailableError
+        raise kind(error.message, hint=error.hint) from error

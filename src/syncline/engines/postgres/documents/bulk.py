@@ -1,0 +1,216 @@
+"""Rows of many new documents by COPY: with their versions, under the link's number, and how far the copy is.
+
+A key that is there already is refused by the table of versions (its COPY fails), and nothing of the transaction stays:
+then who copies asks for the keys, and has the others written as a pump has. So a later version is never written over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from syncline.engines.postgres.documents.copy_text import lines
+from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
+from syncline.engines.postgres.target.refusals import is_of_rows
+from syncline.engines.postgres.target.session import Connection, as_ours, connect, is_over, translated
+from syncline.errors import CopyError
+from syncline.model.documents import DocumentMapping, Table
+from syncline.postgres.sql import blocks
+
+_DEADLOCK = "40P01"
+_VERSIONS = sql.SQL(
+    "COPY syncline_documents.key_version (collection, mongo_id, version, mark, deleted, mapping) FROM STDIN"
+)
+_PACKAGE = __package__ or ""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Documents whose rows are known."""
+
+    ids: list[str] = field(default_factory=list)
+    """Their keys, as text."""
+    versions: list[int] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+    """Empty: the document is not marked."""
+    tables: Sequence[list[list[Any]]] = ()
+    """By table, by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the copy of a collection is."""
+
+    attempt: int
+    after: bytes | None
+    """The last ``_id`` that is done, as a document of BSON."""
+    documents: int
+    left: int
+    done: bool
+
+
+class Written(Enum):
+    """What became of a chunk."""
+
+    WHOLE = auto()
+    NOT = auto()
+    """A key is there already, or a row is refused: nothing is written."""
+    LATE = auto()
+    """The link has another number; nothing is written."""
+
+
+class BulkRows:
+    """COPY into the tables of collections, over one session.
+
+    Args:
+        url: the PostgreSQL.
+        mappings: of the collections.
+        seconds: limit of a statement.
+
+    """
+
+    def __init__(self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 60.0) -> None:
+        self._url, self._seconds = url, seconds
+        self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
+        self._copies = {name: [*map(_copy, one.mapping.tables)] for name, one in self._tables.items()}
+        self._session: Connection | None = None
+        self._sql: Mapping[str, str] = {**blocks("versions.sql", _PACKAGE), **blocks("copying.sql", _PACKAGE)}
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _connection(self) -> Connection:
+        if self._session is None or is_over(self._session):
+            self._session = await connect(self._url, connect_seconds=5, statement_seconds=self._seconds)
+        return self._session
+
+    async def prepare(self) -> None:
+        """Make the table of copies; idempotent."""
+        connection = await self._connection()
+        with translated():
+            await connection.execute(self._sql["copy"])
+
+    async def number(self) -> int:
+        """Read the link's number; before the documents are read that are written under it."""
+        row = await self._one("number", {})
+        return int(row[0]) if row else 0
+
+    async def begin(self, collection: str, *, total: int, anew: bool = False) -> Position:
+        """Take the copy of a collection over, or begin it; who was at it loses it."""
+        given = {**self._tables[collection].named, "total": total, "anew": anew}
+        row = await self._one("begin", given)
+        return Position(*(row or (0, None, 0, 0, False)))
+
+    async def end(self, collection: str, position: Position) -> None:
+        """Note that a copy is done.
+
+        Raises:
+            CopyError: somebody else has taken it over.
+
+        """
+        _require(await self._one("done", {"collection": collection, "attempt": position.attempt}), collection)
+
+    async def known(self, collection: str, ids: Sequence[str], versions: Sequence[int]) -> dict[str, bool]:
+        """Tell which keys are there, and whether under a version that is as high."""
+        given = {"collection": collection, "ids": ids, "versions": versions}
+        connection = await self._connection()
+        with translated():
+            return dict(await (await connection.execute(self._sql["known"], given)).fetchall())
+
+    async def write(self, collection: str, chunk: Chunk, number: int, position: Position) -> Written:
+        """Write rows of documents of which there are none, and note the position, in one transaction.
+
+        Raises:
+            CopyError: somebody else has taken the copy over.
+            OtherDeclarationError: the collection is written under another declaration.
+            TargetUnavailableError: the database does not answer; all is written or nothing.
+
+        """
+        connection = await self._connection()
+        try:
+            async with connection.transaction():
+                if not await self._entered(connection, collection, number):
+                    return Written.LATE
+                await self._note(connection, collection, position)
+                if chunk.ids:
+                    await self._copy(connection, collection, chunk)
+        except psycopg.Error as error:
+            if (is_of_rows(error) or error.sqlstate == _DEADLOCK) and not is_over(connection):
+                return Written.NOT
+            raise as_ours(error) from error
+        return Written.WHOLE
+
+    async def pass_on(self, collection: str, position: Position) -> None:
+        """Note the position alone: its documents were written otherwise."""
+        connection = await self._connection()
+        with translated():
+            await self._note(connection, collection, position)
+
+    async def _entered(self, connection: Connection, collection: str, number: int) -> bool:
+        tables = self._tables[collection]
+        await connection.execute(self._sql["enter"])
+        row = await (await connection.execute(self._sql["entered"], tables.named)).fetchone()
+        now, fingerprint = row or (0, None)
+        if fingerprint != tables.mapping.fingerprint:
+            raise other_declaration(collection, "its rows are written under another")
+        return bool(now == number)
+
+    async def _note(self, connection: Connection, collection: str, position: Position) -> None:
+        given = {
+            "collection": collection,
+            "attempt": position.attempt,
+            "after": position.after,
+            "documents": position.documents,
+            "left": position.left,
+        }
+        _require(await (await connection.execute(self._sql["passed"], given)).fetchone(), collection)
+
+    async def _copy(self, connection: Connection, collection: str, chunk: Chunk) -> None:
+        count, named = len(chunk.ids), self._tables[collection].named
+        versions: list[Sequence[Any]] = [
+            *([named["collection"]] * count, chunk.ids, chunk.versions, chunk.marks),
+            *([False] * count, [named["mapping"]] * count),
+        ]
+        await _sent(connection, _VERSIONS, lines(versions))
+        now = datetime.now(UTC).isoformat()
+        for number, (statement, columns) in enumerate(zip(self._copies[collection], chunk.tables, strict=True)):
+            if columns and columns[0]:
+                given = [*columns, [now] * len(columns[0])] if number == 0 else columns
+                await _sent(connection, statement, lines(given))
+
+    async def _one(self, name: str, given: Mapping[str, Any]) -> Any:
+        connection = await self._connection()
+        with translated():
+            return await (await connection.execute(self._sql[name], given)).fetchone()
+
+
+async def _sent(connection: Connection, statement: sql.SQL | sql.Composed, data: bytes) -> None:
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for start in range(0, len(data), _PIECE):
+            await copy.write(data[start : start + _PIECE])
+
+
+_PIECE = 256 * 1024
+
+
+def _copy(table: Table) -> sql.Composed:
+    names = [column.name for column in table.columns] + (["last_sync_at"] if table.parent is None else [])
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table.name.schema, table.name.name), sql.SQL(", ").join(map(sql.Identifier, names))
+    )
+
+
+def _require(row: Any, collection: str) -> None:
+    if row is None:
+        raise CopyError(
+            f"{collection}: somebody else has taken its copy over",
+            hint="one at a time copies a collection; let it go on",
+        )
