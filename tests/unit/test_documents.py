@@ -400,7 +400,7 @@ def test_documents_as_most_are_are_not_odd():
         "in": {"x": 1.5},
         "tags": ["p", "q"],
         "steps": [{"n": 1}],
-    }  # noqa: DTZ001
+    }
     usual = [{"_id": ObjectId(), **fields}, {"_id": ObjectId(), "a": "y"}, {"_id": ObjectId(), **fields, "secret": 1}]
     assert mapping.split(usual).odd == set()
     odd = [

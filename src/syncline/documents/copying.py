@@ -20,7 +20,7 @@ from syncline.model.documents import DocumentMapping
 from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument
 
-DOCUMENTS = 2000
+DOCUMENTS = 5000
 """Documents of a chunk, which is one transaction."""
 RETRIES = 5
 FIRST_PAUSE_SECONDS = 1.0
@@ -211,7 +211,8 @@ def _made(mapping: DocumentMapping, page: Page) -> _Made:
     tables = [one.values for one in split.tables]
     own = split.tables[0].owners
     chunk = Chunk([], [page.versions[place] for place in own], [page.marks[place] for place in own], tables)
-    chunk.ids = [to_text(key) or "" for key in tables[0][0]]
+    keys = tables[0][0]
+    chunk.ids = [*keys] if {*map(type, keys)} == {str} else [to_text(key) or "" for key in keys]
     marked = [_document(page, place, b"") for place in own if page.marks[place]]
     made = _Made(chunk, marked, [])
     for one in (*(_document(page, place) for place in sorted(split.odd)), *page.odd):

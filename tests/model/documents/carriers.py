@@ -37,6 +37,21 @@ def relay(scope: DocumentScope, state: State) -> Action:
         yield ("the relay reads v{}", document.v), state._replace(carriers=carriers)
 
 
+def copier(scope: DocumentScope, state: State) -> Action:
+    """Read a document that is not marked, in the order of the keys; what is marked is carried as a relay does."""
+    document = state.document
+    if not scope.copies or document is None or marked(document) or document.deleted:
+        return
+    carrier = carrier_of(state, document)
+    if len(state.carriers) < scope.carriers and carrier not in state.carriers and not _has(state, document):
+        yield ("the copier reads v{}", document.v), state._replace(carriers=(*state.carriers, carrier))
+
+
+def _has(state: State, document: Document) -> bool:
+    """Tell whether there is nothing to copy: it would be refused, and dropped."""
+    return state.row is not None and state.row.v == document.v and state.row.mark == 0
+
+
 def carriers(scope: DocumentScope, state: State) -> Action:
     """Let each go on, or vanish; it may be frozen between any two steps."""
     for place, carrier in enumerate(state.carriers):
@@ -59,6 +74,7 @@ def _put(scope: DocumentScope, state: State, carrier: Carrier) -> tuple[str, Sta
     if scope.fence and carrier.link != state.link:
         return "is refused: another number of the link", state
     over = row is not None and scope.equal == "over" and carrier.v == row.v
+    over = over or (scope.copies_over and not carrier.mark)
     if row is None or carrier.v > row.v or over:
         new = Row(carrier.v, carrier.mark, carrier.deleted, carrier.content)
         kept = new if scope.keeps_counter or not new.deleted else None
@@ -68,12 +84,16 @@ def _put(scope: DocumentScope, state: State, carrier: Carrier) -> tuple[str, Sta
         return "is written", _with(state, carrier, stage="applied")._replace(row=kept, seen=seen, broken=broken)
     if carrier.v == row.v and (scope.equal == "applied" or carrier.mark == row.mark):
         return "finds itself", _with(state, carrier, stage="applied")
+    if not carrier.mark:  # the copy: there is something as new
+        return f"is dropped: there is v{row.v}", state
     stage = "refused" if scope.raises else "applied"
     return f"is refused: there is v{row.v}", _with(state, carrier, stage=stage, by=row.v)
 
 
 def _clear(scope: DocumentScope, state: State, carrier: Carrier) -> tuple[str, State]:
     document = state.document
+    if not carrier.mark:
+        return "has nothing to clear", state
     if document is None or (scope.compares_mark and document.mark != carrier.mark):
         return "finds another mark", state
     if document.deleted != carrier.deleted:

@@ -29,6 +29,8 @@ class DocumentScope:
     deaths: int = 0
     """How often the reader dies between the mark and its token, or the other way round."""
     lost_tokens: int = 0
+    copies: bool = False
+    """Documents that are not marked are carried, too, without a mark: the first copy."""
     purges: int = 0
     restore: str = ""
     """pg or mongo."""
@@ -37,6 +39,8 @@ class DocumentScope:
     # -- the mechanisms
     deletes: str = "tombstone"
     """tombstone: the document is replaced by one; at once: it is deleted."""
+    copies_over: bool = False
+    """The copy writes over whatever there is, as COPY into an emptied table would."""
     keeps_counter: bool = True
     """PostgreSQL keeps the version of what is deleted."""
     unique_marks: bool = True

@@ -12,6 +12,7 @@ FOREIGN = DocumentScope(
 )
 STREAM = replace(FOREIGN, about="likewise; a reader of change events", stream=True)
 SKEW = DocumentScope(about="the server's clock is set back", skew=1)
+COPY = DocumentScope(about="a copy beside writers", writes=2, copies=True)
 PURGE = DocumentScope(about="PostgreSQL forgets what is deleted", purges=1)
 POSTGRES = DocumentScope(about="PostgreSQL is restored, 2 writes", restore="pg", writes=2)
 MONGO = DocumentScope(about="MongoDB is restored, 2 writes", restore="mongo", writes=2)
@@ -20,6 +21,7 @@ SMALL: dict[str, DocumentScope] = {
     "documents: writes": WRITES,
     "documents: foreign": FOREIGN,
     "documents: stream": replace(STREAM, about="a reader of change events, 1 write", writes=1),
+    "documents: copy": COPY,
     "documents: clock": SKEW,
     "documents: purge": PURGE,
     "documents: PostgreSQL restored": POSTGRES,
@@ -39,6 +41,12 @@ LARGE: dict[str, DocumentScope] = {
     "documents: MongoDB restored, clock": replace(MONGO, about="and its clock is set back", skew=1),
     "documents: foreign twice": replace(FOREIGN, about="two foreign writes", foreign=2),
     "documents: foreign, purge": replace(FOREIGN, about="and a purge", purges=1),
+    "documents: copy, 3 writes": replace(COPY, about="3 writes, 3 carriers", writes=3, carriers=3),
+    "documents: copy, clock": replace(COPY, about="and the clock is set back", skew=1, writes=3),
+    "documents: copy, purge": replace(COPY, about="and a purge", purges=1, writes=3),
+    "documents: copy, foreign": replace(FOREIGN, about="a copy", copies=True),
+    "documents: copy, PostgreSQL restored": replace(POSTGRES, about="a copy", copies=True),
+    "documents: copy, MongoDB restored": replace(MONGO, about="a copy, pipelines and deletes", copies=True, kinds="pd"),
     "documents: stream, 2 writes": STREAM,
     "documents: stream, deaths": replace(STREAM, about="the reader dies", deaths=1),
     "documents: stream, token": replace(STREAM, about="the reader's token is lost", lost_tokens=1),
@@ -72,6 +80,8 @@ MUTANTS: dict[str, DocumentScope] = {
         "documents: the sweep deletes in PostgreSQL": replace(FOREIGN, writes=2, foreign_kinds="d", sweep="direct"),
         "documents: no floor": replace(FOREIGN, foreign_kinds="r", floor=False),
         "documents: inserts draw from a client's clock": replace(_RESTORED, kinds="pid", insert_clock="client"),
+        "documents: the copy writes over": replace(COPY, copies_over=True),
+        "documents: the copy is not fenced": replace(POSTGRES, kinds="pd", copies=True, fence=False),
         "documents: operators keep a mark": replace(WRITES, operators_mark="when missing"),
         "documents: operators match tombstones": replace(WRITES, spares_tombstones=False),
         "documents: an upsert leaves the tombstone": replace(WRITES, revives=False),

@@ -52,7 +52,14 @@ class DocumentWorld:
 
     def steps(self, state: State) -> Action:
         """Let everybody do whatever may come next."""
-        for actions in (writers.application, writers.foreign, writers.reader, carriers.relay, carriers.carriers):
+        for actions in (
+            writers.application,
+            writers.foreign,
+            writers.reader,
+            carriers.relay,
+            carriers.copier,
+            carriers.carriers,
+        ):
             yield from actions(self._scope, state)
         for actions in (repair.verify, repair.restores, repair.purge, repair.clocks):
             yield from actions(self._scope, state)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -103,25 +103,57 @@ class StoredMarks:
 
 def _page(found: Sequence[dict[str, Any] | bytes]) -> Page:
     page = Page(DECODED_OR_NOT.id_of(found[-1]), len(found))
-    for one in found:
-        if isinstance(one, bytes):
-            body, ours = apart(one)
-            id_, field_ = decoded(id_of(body), AS_STORED)["_id"], decoded(ours) if ours else None
-        else:
-            body, field_, id_ = b"", one.pop(FIELD, None), one["_id"]
-        state = _state(id_, field_)
-        if state is None:
-            continue
-        version, mark = state
-        if version < FLOOR:
-            page.low.append(id_)
-        elif isinstance(one, bytes):
-            page.odd.append(MarkedDocument(id_, mark, version, False, body))
-        else:
-            page.fields.append(one)
-            page.versions.append(version)
-            page.marks.append(mark)
+    if not _is_whole(page, found):
+        for one in found:
+            if isinstance(one, bytes):
+                _add_odd(page, one)
+            else:
+                _add(page, one)
     return page
+
+
+def _is_whole(page: Page, found: Sequence[Any]) -> bool:
+    """Fill a page whose documents all have a drawn version and are marked, or all are not: as they mostly are."""
+    ours: list[Any] = [one.get(FIELD) if type(one) is dict else None for one in found]
+    if {*map(type, ours)} != {dict}:
+        return False
+    versions, marks = [one.get("v") for one in ours], [one.get("mark") for one in ours]
+    marked, sizes = {*map(type, marks)}, {*map(len, ours)}
+    alike = (marked == {type(None)} and sizes == {1}) or (marked == {ObjectId} and sizes == {2})
+    if not alike or {*map(type, versions)} != {Int64} or min(versions) < FLOOR:
+        return False
+    for one in found:
+        del one[FIELD]
+    page.fields, page.versions = [*found], versions
+    page.marks = [""] * len(found) if sizes == {1} else [*map(str, marks)]
+    return True
+
+
+def _add(page: Page, one: dict[str, Any]) -> None:
+    state = _state(one["_id"], one.pop(FIELD, None))
+    if state is not None and state[0] < FLOOR:
+        page.low.append(one["_id"])
+    elif state is not None:
+        page.fields.append(one)
+        page.versions.append(state[0])
+        page.marks.append(state[1])
+
+
+def _add_odd(page: Page, one: bytes) -> None:
+    body, ours = apart(one)
+    id_ = decoded(id_of(body), AS_STORED)["_id"]
+    state = _state(id_, _field(id_, ours) if ours else None)
+    if state is not None and state[0] < FLOOR:
+        page.low.append(id_)
+    elif state is not None:
+        page.odd.append(MarkedDocument(id_, state[1], state[0], deleted=False, body=body))
+
+
+def _field(id_: Any, ours: bytes) -> Any:
+    try:
+        return decoded(ours)
+    except Exception:  # noqa: BLE001  it is no document
+        raise of_somebody_else(id_) from None
 
 
 def _state(id_: Any, ours: Any) -> tuple[int, str] | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, compress, repeat
+from operator import attrgetter
 from typing import Any
 
 from bson.int64 import Int64
@@ -21,7 +22,7 @@ from syncline.errors import UnmappableError
 from syncline.model.documents.plans import ArrayPlan, FieldPlan, FlatPlan, InnerPlan, KeyPlan, Level, Node, Plan
 from syncline.model.documents.tables import Table
 
-Documents = Sequence[Mapping[str, Any]]
+Documents = Sequence[dict[str, Any]]
 Values = Sequence[Any]
 
 
@@ -94,7 +95,7 @@ class _Splitter:
         if not _usual(node, names, len(row)):
             self.odd.update(owners)
             return
-        columns = dict(zip(documents[0], zip(*(one.values() for one in documents), strict=True), strict=True))
+        columns = dict(zip(documents[0], zip(*map(dict.values, documents), strict=True), strict=True))
         for name in names:
             self._place(node.plans[name], columns[name], owners, row, keys)
 
@@ -178,7 +179,7 @@ def _shapes(node: Node, documents: Documents) -> list[Any]:
     return shapes
 
 
-def _document(value: Any) -> Mapping[str, Any]:
+def _document(value: Any) -> dict[str, Any]:
     return value if type(value) is dict else {}
 
 
@@ -208,6 +209,9 @@ def _texts(column: Values) -> Values | None:
     return None if "\0" in "".join(column) else column
 
 
+_BINARY = attrgetter("binary")
+
+
 def _doubles(column: Values) -> Values | None:
     return None if math.isnan(sum(column)) else column
 
@@ -218,7 +222,7 @@ def _as_they_are(column: Values) -> Values:
 
 _FAST: Mapping[str, tuple[type, Callable[[Values], Values | None]]] = {
     "text": (str, _texts),
-    "objectid": (ObjectId, lambda column: [*map(str, column)]),
+    "objectid": (ObjectId, lambda column: [*map(bytes.hex, map(_BINARY, column))]),
     "boolean": (bool, _as_they_are),
     "integer": (int, _as_they_are),
     "bigint": (int, _as_they_are),
