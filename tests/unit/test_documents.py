@@ -396,7 +396,7 @@ def test_documents_as_most_are_are_not_odd():
     fields = {
         "a": "x",
         "b": 1,
-        "when": dt.datetime(2026, 1, 2),
+        "when": dt.datetime(2026, 1, 2),  # noqa: DTZ001
         "in": {"x": 1.5},
         "tags": ["p", "q"],
         "steps": [{"n": 1}],
