@@ -151,12 +151,16 @@ def _still(document: MarkedDocument) -> dict[str, Any]:
 
 
 def _documents(batch: bytes) -> list[MarkedDocument]:
-    found, at = [], 0
+    return [*map(marked_document, cut(batch))]
+
+
+def cut(batch: bytes) -> Iterator[bytes]:
+    """Cut documents apart that follow each other."""
+    at = 0
     while at < len(batch):
         size = int.from_bytes(batch[at : at + 4], "little")
-        found.append(marked_document(batch[at : at + size]))
+        yield batch[at : at + size]
         at += size
-    return found
 
 
 def marked_document(raw: bytes) -> MarkedDocument:

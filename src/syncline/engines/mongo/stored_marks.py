@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import Int64, ObjectId
@@ -13,8 +14,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from syncline.capture.documents.field import DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn
 from syncline.engines.mongo.errors import RIGHTS
-from syncline.engines.mongo.marked import _translated, apart, of_somebody_else
-from syncline.engines.mongo.stored import DECODED_OR_NOT, pages, sent
+from syncline.engines.mongo.marked import apart, cut, of_somebody_else
+from syncline.engines.mongo.marked import translated as of_source
+from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, pages, sent
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import PrivilegeError, SourceUnavailableError, TargetError
 from syncline.model.strict_bson import AS_STORED, decoded, id_of
@@ -42,6 +45,8 @@ class Page:
     """Those that the driver does not decode exactly; the mark may be empty."""
     low: list[Any] = field(default_factory=list)
     """The ``_id``s of those whose version is not drawn yet."""
+    ids: list[Any] = field(default_factory=list)
+    """Those of all, in their order, tombstones too."""
 
 
 class StoredMarks:
@@ -84,6 +89,28 @@ class StoredMarks:
                 return _page(found)
         return None
 
+    async def look(self, collection: str, *, after: bytes | None, size: int) -> Page | None:
+        """Read the documents behind an ``_id`` as they are; ``None``: there is none."""
+        return await self._read(collection, after, size)
+
+    async def of(self, collection: str, ids: Sequence[Any]) -> dict[bytes, bytes]:
+        """Read documents as they are stored, by their encoded ``_id``; those that are not there are left out."""
+        with translated():
+            batches = self._database[collection].find_raw_batches(sent({"_id": {"$in": [*ids]}}))
+            found = [one async for batch in batches for one in cut(batch)]
+        return {id_of(one): one for one in found}
+
+    async def there(self, collection: str, ids: Sequence[Any]) -> set[bytes]:
+        """Tell of which keys there is a document, or a tombstone, by their encoded ``_id``."""
+        with translated():
+            whole = self._database[collection].with_options(RAW)
+            return {bytes(one.raw) async for one in whole.find(sent({"_id": {"$in": [*ids]}}), {"_id": 1})}
+
+    async def now(self) -> datetime:
+        """Ask the server's clock, by which versions are drawn; our own, where nothing is installed."""
+        found = await MarkedDatabase(self._database).now()
+        return datetime.now(UTC) if found is None else found.replace(tzinfo=UTC)
+
     async def _draw(self, collection: str, ids: Sequence[Any]) -> None:
         low = {"$or": [{FIELD: None}, {VERSION: {"$lt": FLOOR}}]}
         with translated():
@@ -103,6 +130,7 @@ class StoredMarks:
 
 def _page(found: Sequence[dict[str, Any] | bytes]) -> Page:
     page = Page(DECODED_OR_NOT.id_of(found[-1]), len(found))
+    page.ids = [_id_of(one) if isinstance(one, bytes) else one["_id"] for one in found]
     if not _is_whole(page, found):
         for one in found:
             if isinstance(one, bytes):
@@ -140,13 +168,22 @@ def _add(page: Page, one: dict[str, Any]) -> None:
 
 
 def _add_odd(page: Page, one: bytes) -> None:
-    body, ours = apart(one)
-    id_ = decoded(id_of(body), AS_STORED)["_id"]
-    state = _state(id_, _field(id_, ours) if ours else None)
+    id_ = _id_of(one)
+    body, state = taken_apart(id_, one)
     if state is not None and state[0] < FLOOR:
         page.low.append(id_)
     elif state is not None:
         page.odd.append(MarkedDocument(id_, state[1], state[0], deleted=False, body=body))
+
+
+def taken_apart(id_: Any, raw: bytes) -> tuple[bytes, tuple[int, str] | None]:
+    """Give a document without our field, and its version (below 0: none) and mark; ``None``: it is a tombstone."""
+    body, ours = apart(raw)
+    return body, _state(id_, _field(id_, ours) if ours else None)
+
+
+def _id_of(document: bytes) -> Any:
+    return decoded(id_of(document), AS_STORED)["_id"]
 
 
 def _field(id_: Any, ours: bytes) -> Any:
@@ -173,7 +210,7 @@ def _state(id_: Any, ours: Any) -> tuple[int, str] | None:
 def translated() -> Iterator[None]:
     """Turn errors of the driver, and of what reads targets, into those of a source."""
     try:
-        with _translated():
+        with of_source():
             yield
     except TargetError as error:
         of_rights = getattr(error.__cause__, "code", None) in RIGHTS

@@ -17,8 +17,9 @@ from psycopg import sql
 
 from syncline.engines.postgres.documents.copy_text import lines
 from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
+from syncline.engines.postgres.documents.session import as_kept, session
 from syncline.engines.postgres.target.refusals import is_of_rows
-from syncline.engines.postgres.target.session import Connection, as_ours, connect, is_over, translated
+from syncline.engines.postgres.target.session import Connection, as_ours, is_over, translated
 from syncline.errors import CopyError
 from syncline.model.documents import DocumentMapping, Table
 from syncline.postgres.sql import blocks
@@ -89,7 +90,7 @@ class BulkRows:
 
     async def _connection(self) -> Connection:
         if self._session is None or is_over(self._session):
-            self._session = await connect(self._url, connect_seconds=5, statement_seconds=self._seconds)
+            self._session = await session(self._url, seconds=self._seconds)
         return self._session
 
     async def prepare(self) -> None:
@@ -188,8 +189,10 @@ class BulkRows:
 
     async def _one(self, name: str, given: Mapping[str, Any]) -> Any:
         connection = await self._connection()
-        with translated():
+        try:
             return await (await connection.execute(self._sql[name], given)).fetchone()
+        except psycopg.Error as error:
+            raise as_kept(error) from error
 
 
 async def _sent(connection: Connection, statement: sql.SQL | sql.Composed, data: bytes) -> None:

@@ -41,6 +41,8 @@ SCRIPTS: tuple[Script, ...] = (
         versions.MADE,
         frozenset({"link.source", "key_version.mapping", "mapping.marked", "worker.report"}),
     ),
+    Script(_HERE, "copying.sql", ("copy",), frozenset({"copy.done_at"})),
+    Script(_HERE, "verifying.sql", ("certificate",), frozenset({"certificate.mapping"})),
     Script(_HERE, "rejections.sql", rejections.MADE, frozenset({"rejected.next_at", "settled_failure.settled_at"})),
 )
 """In the order in which ``syncline install`` runs them."""

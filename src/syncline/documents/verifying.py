@@ -1,0 +1,325 @@
+"""Compare documents with their rows, both ways, while they are in use: what a second look confirms is a divergence.
+
+A document that is marked is on its way: it is *waiting*, never different. What is not marked has been carried: its
+rows are what its version became, or somebody has changed them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from syncline.documents.judging import Look, State, judged
+from syncline.documents.opening import DocumentLink
+from syncline.engines.mongo.stored_marks import Page, StoredMarks
+from syncline.engines.postgres.documents.comparing import Texts, texts
+from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
+from syncline.engines.postgres.documents.texts import from_text, to_text
+from syncline.errors import MappingError
+from syncline.model.documents import DocumentMapping
+from syncline.model.documents.types import ID_TYPES
+from syncline.model.strict_bson import encoded
+from syncline.verify.pace import Pace
+from syncline.verify.report import EntityReport, Finding, Kind, Mode, VerifyReport
+from syncline.verify.spool import Taker
+
+PAGE = 5000
+LOOK = 500
+"""Documents of a second look."""
+UNDECIDED = 20_000
+"""So many are remembered until they are decided."""
+SORTED_ALIKE = frozenset({"objectid", "integer", "bigint", "long", "uuid"})
+"""Types of keys that both databases sort alike."""
+PATIENCE = timedelta(seconds=60)
+_PAUSE_SECONDS, _LONGEST_SECONDS = 0.05, 1.0
+
+
+@dataclass(slots=True)
+class _Pass:
+    """The verification of one collection."""
+
+    mapping: DocumentMapping
+    report: EntityReport
+    suspects: dict[bytes, Any] = field(default_factory=dict)
+    """The ``_id``s of those to be decided, by their encoding."""
+    foreign: set[str] = field(default_factory=set)
+    """Keys of rows that no ``_id`` becomes."""
+    left: float = 0.0
+    """Seconds of patience that are left."""
+
+    @property
+    def name(self) -> str:
+        return self.mapping.collection.name
+
+    def suspect(self, id_: Any) -> None:
+        self.suspects.setdefault(encoded({"_id": id_}), id_)
+
+    def suspect_key(self, key: str) -> None:
+        id_ = id_of(self.mapping, key)
+        if id_ is None:
+            self.foreign.add(key)
+        else:
+            self.suspect(id_)
+
+
+class DocumentVerifier:
+    """Verifies collections of a link.
+
+    Args:
+        link: the link.
+        rate: documents a second; ``None``: no limit.
+        patience: how long what is on its way is waited for, in all.
+        taker: takes findings as they are made.
+        told: called with the report of a collection after each page.
+        size: documents of a page.
+
+    """
+
+    def __init__(
+        self,
+        link: DocumentLink,
+        *,
+        rate: float | None = None,
+        patience: timedelta = PATIENCE,
+        taker: Taker | None = None,
+        told: Callable[[EntityReport, int], None] = lambda *_: None,
+        size: int = PAGE,
+    ) -> None:
+        self._link, self._patience, self._taker, self._told, self._size = link, patience, taker, told, size
+        self._pace = Pace(rate)
+        self._stored = StoredMarks(link.database)
+        self._rows = RowsSeen(link.documents.url("target"), link.mappings)
+
+    async def close(self) -> None:
+        """End the session."""
+        await self._rows.close()
+
+    async def verify(self, collections: Sequence[str]) -> VerifyReport:
+        """Compare every document and every row; each whole pass leaves a certificate.
+
+        Raises:
+            SynclineError: a side does not answer, or the tables are of another declaration.
+
+        """
+        return VerifyReport([await self._whole(collection) for collection in collections])
+
+    async def verify_some(self, collection: str, ids: Sequence[Any]) -> VerifyReport:
+        """Compare some documents, whether they are there or not."""
+        one = self._begun(collection, await self._stored.now(), Mode.SAMPLE)
+        one.report.named = True
+        for id_ in ids:
+            one.suspect(id_)
+        await self._decide(one, to_the_end=True)
+        one.report.records = len(ids)
+        return VerifyReport([one.report])
+
+    def _begun(self, collection: str, as_of: datetime, mode: Mode) -> _Pass:
+        report = EntityReport(collection, mode, as_of)
+        return _Pass(self._link.mapping(collection), report, left=self._patience.total_seconds())
+
+    async def _whole(self, collection: str) -> EntityReport:
+        began = time.monotonic()
+        one = self._begun(collection, await self._stored.now(), Mode.FULL)
+        total = await self._stored.count(collection)
+        async for part in self._parts(one):
+            for number, (wanted, found) in enumerate(part.compared()):
+                self._suspect(one, wanted ^ found)
+                one.report.documents += len(found) if number == 0 else 0
+            self._told(one.report, total)
+            await self._decide(one)
+        if one.mapping.collection.id not in SORTED_ALIKE:
+            await self._keys(one)
+        await self._decide(one, to_the_end=True)
+        report = one.report
+        report.seconds = time.monotonic() - began
+        counts = {kind.value: count for kind, count in report.counts.items()} | {"parked": report.parked}
+        proved = Certificate(report.as_of, report.records, report.verdict.value, counts)
+        await self._rows.certify(collection, proved)
+        return report
+
+    def _suspect(self, one: _Pass, rows: Iterable[Texts]) -> None:
+        for key in {row[0] for row in rows}:
+            one.suspect_key(key or "")
+
+    async def _parts(self, one: _Pass) -> AsyncIterator[_Part]:
+        """Give documents and the rows of the same stretch, page by page; one page is read ahead."""
+        alike = one.mapping.collection.id in SORTED_ALIKE
+        last: str | None = None
+        ahead = self._ahead(one, None)
+        try:
+            while (page := await ahead) is not None:
+                ahead = self._ahead(one, page.last)
+                part = _part(one, page)
+                one.report.records += page.count - part.tombstones
+                await self._pace.passed(page.count)
+                if not alike:
+                    part.found = await self._rows.of(one.name, [row[0] or "" for row in part.wanted[0]])
+                elif part.last is not None:
+                    part.found = await self._rows.between(one.name, last, part.last)
+                    last = part.last
+                yield part
+        finally:
+            ahead.cancel()
+            await asyncio.wait({ahead})
+        if alike:
+            nothing: list[set[Texts]] = [set() for _ in one.mapping.tables]
+            yield _Part(nothing, None, await self._rows.between(one.name, last, None))
+
+    def _ahead(self, one: _Pass, after: bytes | None) -> asyncio.Task[Page | None]:
+        size = self._pace.page(self._size)
+        return asyncio.create_task(self._stored.look(one.name, after=after, size=size))
+
+    async def _keys(self, one: _Pass) -> None:
+        """Find rows of which there is no document, by their keys."""
+        async for keys in self._rows.keys(one.name, self._size):
+            ids = {key: id_of(one.mapping, key) for key in keys}
+            one.foreign.update(key for key, id_ in ids.items() if id_ is None)
+            known = await self._stored.there(one.name, [id_ for id_ in ids.values() if id_ is not None])
+            for id_ in ids.values():
+                if id_ is not None and encoded({"_id": id_}) not in known:
+                    one.suspect(id_)
+            await self._pace.passed(len(keys))
+            await self._decide(one)
+
+    async def _decide(self, one: _Pass, *, to_the_end: bool = False) -> None:
+        """Look again at what is under suspicion; what moves, or waits, is looked at until patience has run out."""
+        if not to_the_end and len(one.suspects) < UNDECIDED // 2:
+            return
+        await self._foreign(one)
+        pause = _PAUSE_SECONDS
+        while one.suspects:
+            looks = await self._look(one)
+            await self._take(one, looks)
+            if one.left <= 0:
+                self._give_up(one, looks)
+            elif one.suspects:
+                await asyncio.sleep(min(pause, one.left))
+                one.left -= pause
+                pause = min(pause * 2, _LONGEST_SECONDS)
+
+    async def _look(self, one: _Pass) -> dict[bytes, Look]:
+        found: dict[bytes, Look] = {}
+        ids = list(one.suspects.items())
+        for start in range(0, len(ids), LOOK):
+            found |= await self._second(one, dict(ids[start : start + LOOK]))
+        return found
+
+    async def _second(self, one: _Pass, ids: Mapping[bytes, Any]) -> dict[bytes, Look]:
+        """Read documents, rows, documents, rows: what is the same in both readings was so in between."""
+        one.report.looks += 1
+        keys = {encoded_id: key_of(one.mapping, id_) for encoded_id, id_ in ids.items()}
+        wanted = [key for key in keys.values() if key is not None]
+        documents = [await self._stored.of(one.name, [*ids.values()])]
+        records = [await self._rows.records(one.name, wanted)]
+        documents.append(await self._stored.of(one.name, [*ids.values()]))
+        records.append(await self._rows.records(one.name, wanted))
+        shown = {encoded_id: str(ID_TYPES["any"].show(id_)) for encoded_id, id_ in ids.items()}
+        rejected = await self._rows.rejected(one.name, [*shown.values()])
+        looks = {}
+        for encoded_id, id_ in ids.items():
+            key = keys[encoded_id]
+            seen = [None if key is None else one_of[key] for one_of in records]
+            moved = documents[0].get(encoded_id) != documents[1].get(encoded_id) or seen[0] != seen[1]
+            raw = documents[1].get(encoded_id)
+            looks[encoded_id] = judged(
+                one.mapping, id_, key, raw, seen[1], rejected.get(shown[encoded_id]), moved=moved
+            )
+        return looks
+
+    async def _take(self, one: _Pass, looks: Mapping[bytes, Look]) -> None:
+        findings: list[Finding] = []
+        for encoded_id, look in looks.items():
+            if look.state in {State.MOVED, State.WAITING}:
+                continue
+            del one.suspects[encoded_id]
+            if look.state is State.PARKED:
+                one.report.parked += 1
+            elif look.finding is not None:
+                one.report.add(look.finding)
+                findings.append(look.finding)
+        if findings and self._taker is not None:
+            await self._taker.take(findings)
+
+    def _give_up(self, one: _Pass, looks: Mapping[bytes, Look]) -> None:
+        for encoded_id in list(one.suspects):
+            if looks[encoded_id].state is State.MOVED:
+                one.report.hot.append(looks[encoded_id].key or "")
+            else:
+                one.report.lagging += 1
+        one.suspects.clear()
+
+    async def _foreign(self, one: _Pass) -> None:
+        for key in one.foreign:
+            now = datetime.now(UTC)
+            said = "its key is none that an _id of this collection becomes"
+            finding = Finding(one.name, Kind.FOREIGN, key, None, first_seen=now, confirmed=now, reason=said)
+            one.report.add(finding)
+            if self._taker is not None:
+                await self._taker.take([finding])
+        one.foreign.clear()
+
+
+@dataclass(slots=True)
+class _Part:
+    """A stretch of keys."""
+
+    wanted: list[set[Texts]]
+    """Rows that its documents become, by table."""
+    last: str | None
+    """Key of the last one that has a key."""
+    found: list[list[Texts]] = field(default_factory=list)
+    """Rows that are there."""
+    tombstones: int = 0
+
+    def compared(self) -> Iterable[tuple[set[Texts], set[Texts]]]:
+        """Pair the tables' rows."""
+        return zip(self.wanted, map(set, self.found), strict=False)
+
+
+def _part(one: _Pass, page: Page) -> _Part:
+    """Make the rows that documents become; those that are marked, or become none, are under suspicion."""
+    mapping = one.mapping
+    for id_ in page.low:
+        one.suspect(id_)
+    for fields, mark in zip(page.fields, page.marks, strict=True):
+        if mark:
+            one.suspect(fields["_id"])
+    split = mapping.split(page.fields)
+    wanted = [set(texts(table.values)) for table in split.tables]
+    odd = [(page.fields[place]["_id"], encoded(page.fields[place])) for place in split.odd]
+    for id_, body in (*odd, *((each.id, each.body) for each in page.odd)):
+        try:
+            rows = mapping.rows(body)
+        except MappingError:
+            one.suspect(id_)
+            continue
+        for into, new in zip(wanted, rows, strict=True):
+            if new:
+                into.update(texts([*zip(*new, strict=True)]))
+    for each in page.odd:
+        if each.mark:
+            one.suspect(each.id)
+    last = next((key for id_ in reversed(page.ids) if (key := key_of(mapping, id_)) is not None), None)
+    return _Part(wanted, last, tombstones=page.count - len(page.fields) - len(page.odd) - len(page.low))
+
+
+def key_of(mapping: DocumentMapping, id_: Any) -> str | None:
+    """Give the key's text of an ``_id``; ``None``: it can have no row."""
+    try:
+        return to_text(mapping.key_of(id_))
+    except MappingError:
+        return None
+
+
+def id_of(mapping: DocumentMapping, key: str) -> Any:
+    """Give the ``_id`` of a key's text; ``None``: it is of none."""
+    type_ = mapping.tables[0].columns[0].type
+    try:
+        found = type_.stand_for(from_text(type_, key))
+    except (ValueError, TypeError, ArithmeticError):
+        return None
+    return found if key_of(mapping, found) == key else None

@@ -1,0 +1,127 @@
+"""Rows as texts, a column at a time, in the form in which PostgreSQL itself writes them: equal texts are equal values.
+
+The other way round does not hold (numbers in ``jsonb``, infinities): what differs here is only a suspicion.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from psycopg import sql
+
+from syncline.engines.postgres.documents.definitions import type_sql
+from syncline.engines.postgres.documents.texts import to_text
+from syncline.model.documents import Table
+from syncline.model.documents.values import Json
+
+Texts = tuple[str | None, ...]
+
+
+def texts(columns: Sequence[Sequence[Any]]) -> Iterable[Texts]:
+    """Write rows that are given by column."""
+    return zip(*map(_column, columns), strict=True)
+
+
+def _column(column: Sequence[Any]) -> Sequence[str | None]:
+    kinds = {*map(type, column)}
+    if len(kinds) == 1 and (write := _COLUMNS.get(*kinds)) is not None:
+        return write(column)
+    return [*map(_value, column)]
+
+
+def _value(value: Any) -> str | None:
+    write = _VALUES.get(type(value))
+    return to_text(value) if write is None else write(value)
+
+
+def _double(value: float) -> str:
+    text = repr(value)
+    return text.removesuffix(".0")
+
+
+def _instant(value: datetime) -> str:
+    text = value.isoformat(" ").removesuffix("+00:00")
+    return f"{text.rstrip('0') if '.' in text else text}+00"
+
+
+def _json(value: Json) -> str:
+    return json.dumps(_sorted(value.value), ensure_ascii=False)
+
+
+def _sorted(found: Any) -> Any:
+    if isinstance(found, dict):
+        names = sorted(found, key=lambda name: (len(data := name.encode()), data))
+        return {name: _sorted(found[name]) for name in names}
+    return [*map(_sorted, found)] if isinstance(found, list) else found
+
+
+_VALUES: Mapping[type, Callable[[Any], str]] = {
+    float: _double,
+    datetime: _instant,
+    date: date.isoformat,
+    Decimal: lambda value: format(value, "f"),
+    Json: _json,
+}
+_COLUMNS: Mapping[type, Callable[[Sequence[Any]], Sequence[str | None]]] = {
+    str: lambda column: column,
+    type(None): lambda column: column,
+    int: lambda column: [*map(str, column)],
+    bool: lambda column: ["true" if one else "false" for one in column],
+    float: lambda column: [*map(_double, column)],
+    datetime: lambda column: [*map(_instant, column)],
+}
+
+
+def between(table: Table, after: str | None, last: str | None) -> sql.Composed:
+    """Select the rows behind a key, and not behind another, as texts; ``None``: from the beginning, to the end."""
+    conditions: list[sql.Composable] = [sql.SQL("true")]
+    if after is not None:
+        conditions.append(sql.SQL("{} > %(after)s::text::{}").format(_key(table), _type(table)))
+    if last is not None:
+        conditions.append(sql.SQL("{} <= %(last)s::text::{}").format(_key(table), _type(table)))
+    return _select(table, sql.SQL(" AND ").join(conditions))
+
+
+def of(table: Table) -> sql.Composed:
+    """Select the rows of keys, as texts."""
+    return _select(table, sql.SQL("{} = ANY(%(keys)s::text[]::{}[])").format(_key(table), _type(table)))
+
+
+def keys(tables: Sequence[Table], *, begun: bool) -> sql.Composed:
+    """Select the next keys that any table has a row of, as texts."""
+    each = [
+        sql.SQL("(SELECT DISTINCT {} AS k FROM {} AS t WHERE {} ORDER BY 1 LIMIT %(size)s)").format(
+            _key(table),
+            _name(table),
+            sql.SQL("{} > %(after)s::text::{}").format(_key(table), _type(table)) if begun else sql.SQL("true"),
+        )
+        for table in tables
+    ]
+    return sql.SQL("/* syncline */ SELECT u.k::text FROM ({}) AS u ORDER BY u.k LIMIT %(size)s").format(
+        sql.SQL(" UNION ").join(each)
+    )
+
+
+def _select(table: Table, condition: sql.Composable) -> sql.Composed:
+    columns = sql.SQL(", ").join([sql.SQL("t.{}::text").format(_quoted(column.name)) for column in table.columns])
+    return sql.SQL("/* syncline */ SELECT {} FROM {} AS t WHERE {}").format(columns, _name(table), condition)
+
+
+def _key(table: Table) -> sql.Composed:
+    return sql.SQL("t.{}").format(_quoted(table.columns[0].name))
+
+
+def _type(table: Table) -> sql.Composable:
+    return type_sql(table, table.columns[0], percent="%%")
+
+
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier(*(part.replace("%", "%%") for part in (table.name.schema, table.name.name)))
+
+
+def _quoted(name: str) -> sql.Identifier:
+    return sql.Identifier(name.replace("%", "%%"))

@@ -1,0 +1,146 @@
+"""Rows of collections as they are, for comparing: of a range of keys, of some keys, and which keys there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from syncline.engines.postgres.documents import comparing
+from syncline.engines.postgres.documents.comparing import Texts
+from syncline.engines.postgres.documents.rows import DocumentTables
+from syncline.engines.postgres.documents.session import as_kept, session
+from syncline.engines.postgres.documents.texts import from_text, to_text
+from syncline.engines.postgres.target.session import Connection, is_over, translated
+from syncline.model.documents import DocumentMapping, Rows
+from syncline.postgres.sql import blocks
+
+_PACKAGE = __package__ or ""
+
+
+@dataclass(slots=True)
+class Record:
+    """All that PostgreSQL has of a key, at one moment."""
+
+    texts: list[set[Texts]]
+    """Its rows, by table."""
+    version: tuple[int, str, bool] | None = None
+    """Of the key: version, mark, deleted."""
+    rows: Rows | None = field(default=None, compare=False)
+    """Its rows as values; ``None``: the collection's own table has none."""
+
+    @property
+    def there(self) -> bool:
+        """Whether any table has a row of it."""
+        return any(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a full pass over a collection has proved."""
+
+    as_of: datetime
+    documents: int
+    verdict: str
+    counts: Mapping[str, int]
+
+
+class RowsSeen:
+    """Reads the tables of collections, over one session.
+
+    Args:
+        url: the PostgreSQL.
+        mappings: of the collections.
+        seconds: limit of a statement.
+
+    """
+
+    def __init__(self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 60.0) -> None:
+        self._url, self._seconds = url, seconds
+        self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
+        self._session: Connection | None = None
+        self._sql: Mapping[str, str] = {**blocks("versions.sql", _PACKAGE), **blocks("verifying.sql", _PACKAGE)}
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _connection(self) -> Connection:
+        if self._session is None or is_over(self._session):
+            self._session = await session(self._url, seconds=self._seconds)
+        return self._session
+
+    async def between(self, collection: str, after: str | None, last: str | None) -> list[list[Texts]]:
+        """Read the rows whose key is behind one, and not behind another; ``None``: from the beginning, to the end."""
+        tables = self._tables[collection].mapping.tables
+        given = {"after": after, "last": last}
+        return [await self._rows(comparing.between(table, after, last), given) for table in tables]
+
+    async def of(self, collection: str, keys: Sequence[str]) -> list[list[Texts]]:
+        """Read the rows of these keys."""
+        tables = self._tables[collection].mapping.tables
+        return [await self._rows(comparing.of(table), {"keys": [*keys]}) for table in tables]
+
+    async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[str]]:
+        """Walk the keys that any of the tables has a row of."""
+        tables, after = self._tables[collection].mapping.tables, None
+        while True:
+            statement = comparing.keys(tables, begun=after is not None)
+            found = [row[0] for row in await self._rows(statement, {"after": after, "size": size})]
+            if found:
+                yield found
+            if len(found) < size:
+                return
+            after = found[-1]
+
+    async def records(self, collection: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Read all that there is of keys, as of one moment.
+
+        Raises:
+            OtherDeclarationError: one of them was written under another declaration, and not yet under this one.
+
+        """
+        connection, tables = await self._connection(), self._tables[collection]
+        found = {key: Record([set() for _ in tables.mapping.tables]) for key in keys}
+        given = {"collection": collection, "ids": [*keys]}
+        with translated():
+            async with connection.transaction():
+                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                for number, rows in enumerate(await self.of(collection, keys)):
+                    for row in rows:
+                        found[row[0] or ""].texts[number].add(row)
+                for key, version, mark, deleted in await self._rows(self._sql["versions"], given):
+                    found[key].version = (version, mark, deleted)
+                values = await tables.read(connection, [_value(tables, key) for key in keys])
+                for value, rows_of in values.items():
+                    found[to_text(value) or ""].rows = rows_of
+        return found
+
+    async def rejected(self, collection: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Give the mark and the reason of documents that are rejected, by what is shown of their ``_id``."""
+        rows = await self._rows(self._sql["rejections"], {"collection": collection, "ids": [*ids]})
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def certify(self, collection: str, certificate: Certificate) -> None:
+        """Keep what a full pass has proved."""
+        given = {"collection": collection, "mapping": self._tables[collection].mapping.fingerprint}
+        given |= {name: getattr(certificate, name) for name in ("as_of", "documents", "verdict")}
+        connection = await self._connection()
+        with translated():
+            await connection.execute(self._sql["certify"], {**given, "counts": json.dumps(certificate.counts)})
+
+    async def _rows(self, statement: Any, given: Mapping[str, Any]) -> list[Any]:
+        connection = await self._connection()
+        try:
+            return await (await connection.execute(statement, given)).fetchall()
+        except psycopg.Error as error:
+            raise as_kept(error) from error
+
+
+def _value(tables: DocumentTables, key: str) -> Any:
+    return from_text(tables.mapping.tables[0].columns[0].type, key)
