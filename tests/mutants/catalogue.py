@@ -3480,7 +3480,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{AS_ROWS}/plans.py",
                 "Node.split",
-                "if self.keep_order and names != self._usual(names): ...",
+                "if self.keep_order and names != self.usual(names): ...",
                 "if False: ...",
             )
         ],
