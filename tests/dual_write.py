@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -105,3 +106,10 @@ class DualStage:
     def asked(self, query: str, *given: Any) -> list[Any]:
         with psycopg.connect(self.url) as connection:
             return connection.execute(query, given).fetchall()
+
+
+async def unmarked(stage: DualStage) -> None:
+    """Wait until the marks are cleared: nobody waits for that in a call."""
+    async with asyncio.timeout(30):
+        while await stage.marks():
+            await asyncio.sleep(0.005)

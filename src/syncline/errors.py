@@ -62,6 +62,10 @@ class UnmarkableError(CaptureError):
     """A collection that marks its documents cannot do this with a mark."""
 
 
+class OperationError(SynclineError, ValueError):
+    """A call of the dual write service cannot be done with any document."""
+
+
 class RefusedDocumentError(SynclineError):
     """MongoDB does not take the document: a validator, a unique index, a value that BSON lacks; nothing is written."""
 

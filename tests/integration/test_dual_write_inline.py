@@ -16,7 +16,7 @@ from pymongo import AsyncMongoClient
 from syncline.errors import RefusedDocumentError, SourceUnavailableError
 from syncline.ports.documents import Action, Fate, Write
 from syncline.relay.documents.recovery import restored
-from tests.dual_write import DualStage
+from tests.dual_write import DualStage, unmarked
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
 
@@ -28,13 +28,6 @@ async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[D
         await made.prepare()
         yield made
         await made.close()
-
-
-async def unmarked(stage: DualStage) -> None:
-    """Wait until the marks are cleared: nobody waits for that in a call."""
-    async with asyncio.timeout(30):
-        while await stage.marks():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_call_leaves_rows_and_no_mark_for_each_kind_of_write(stage):

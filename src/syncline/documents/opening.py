@@ -12,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from syncline.config.documents import Documents
+from syncline.config.dual_write import DualWriteSettings
 from syncline.config.urls import database_of
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.engines.postgres.documents.versions import VersionedRows
@@ -99,7 +100,8 @@ async def opened(documents: Documents) -> AsyncIterator[DocumentLink]:
 
 
 def _rows(documents: Documents) -> VersionedRows:
-    return VersionedRows(documents.url("target"), documents.mappings)
+    retries = DualWriteSettings.from_environment().retries
+    return VersionedRows(documents.url("target"), documents.mappings, retries=retries)
 
 
 def _client(url: str) -> AsyncMongoClient[Any]:

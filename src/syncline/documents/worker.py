@@ -13,6 +13,7 @@ from typing import Any
 
 from syncline.documents.opening import DocumentLink
 from syncline.documents.standing import keeping, require_standing
+from syncline.documents.telling import tell_rejections
 from syncline.ending import Group, end
 from syncline.errors import (
     ForeignTargetError,
@@ -70,6 +71,7 @@ class DocumentWorker:
             link.rows,
             link.collections,
             carried=self._tell,
+            rejected=tell_rejections,
             rest=REST_SECONDS,
             turn=TURN_SECONDS,
         )

@@ -7,7 +7,9 @@ any call, and any call may come late or twice.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -119,6 +121,75 @@ class MarkedDocuments(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What MongoDB knows of a document's way to the other side."""
+
+    mark: str | None
+    """None: it has none."""
+    adopted: bool
+    """It has our field. One without it was written by somebody who does not know of it, and has no mark yet."""
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What PostgreSQL knows of a document."""
+
+    written: str | None
+    """The mark of the write that its rows are of."""
+    rejected: str | None
+    """The mark of the write that was rejected last."""
+    reason: str | None
+    attempts: int | None
+    given_up: bool | None
+    last_sync_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A document that was rejected, and not written since."""
+
+    collection: str
+    mongo_id: str
+    reason: str
+    attempts: int
+    first_at: datetime
+    last_at: datetime
+    next_at: datetime | None
+    given_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """How many documents of a collection are rejected."""
+
+    rejected: int = 0
+    given_up: int = 0
+    """Of these."""
+    marks: frozenset[str] = frozenset()
+
+
+class SyncRecords(Protocol):
+    """What is known of documents on the other side; errors are those of ``DocumentRows``."""
+
+    async def failures(self, collections: Sequence[str], limit: int) -> Sequence[Failure]:
+        """List what is rejected, the newest first."""
+        ...
+
+    async def counts(self) -> Mapping[str, Trouble]:
+        """Count what is rejected, by collection."""
+        ...
+
+    async def known(self, collection: str, id_: Any) -> Known:
+        """Tell what is known of a document."""
+        ...
+
+    async def again(self, collections: Sequence[str], id_: Any = None) -> int:
+        """Let rejected documents be tried at once, with all attempts before them; tell how many."""
+        ...
+
+
 class WritableDocuments(Protocol):
     """The side that holds the truth, as a service writes it: each write marks, and is durable when it returns."""
 
@@ -149,6 +220,18 @@ class WritableDocuments(Protocol):
             SourceUnavailableError: the database does not answer; it may have written.
 
         """
+        ...
+
+    async def erase(self, collection: str, id_: Any) -> bool:
+        """Delete without a tombstone, where no other side has the document; tell whether there was one."""
+        ...
+
+    async def standing(self, collection: str, id_: Any) -> Standing | None:
+        """Tell how far a document is on its way. None: there is none, and no tombstone."""
+        ...
+
+    async def waiting(self, collection: str, without: AbstractSet[str]) -> tuple[int, float]:
+        """Count the marks that are none of these, and tell for how many seconds the oldest of them is there."""
         ...
 
     async def marked(self, collection: str, ids: Sequence[Any]) -> Sequence[MarkedDocument]:

@@ -16,13 +16,14 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from syncline.capture.documents.field import FIELD, FLOOR, LIVE, MARK, TOMBSTONE
+from syncline.capture.documents.indexes import MARKS
 from syncline.capture.documents.obstacles import DUPLICATE, no_room
 from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
 from syncline.engines.mongo.marked import marked_document, translated
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import RefusedDocumentError, SynclineError, UnmarkableError
-from syncline.model.strict_bson import PLAIN, encoded
-from syncline.ports.documents import Action, MarkedDocument, Write, Written
+from syncline.model.strict_bson import PLAIN, decoded, encoded
+from syncline.ports.documents import Action, MarkedDocument, Standing, Write, Written
 
 _WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
 _UNAVAILABLE = frozenset({6, 7, 64, 89, 91, 133, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436})
@@ -86,6 +87,35 @@ class MongoDocumentWrites:
                 marked_document(one.raw)
                 for one in await self._collection(collection).find(which, hint="_id_").to_list()
             ]
+
+    async def erase(self, collection: str, id_: Any) -> bool:
+        """Delete at once."""
+        with _refused():
+            done = await self._collection(collection).delete_one({"_id": {"$eq": id_}, **LIVE})
+        return bool(done.deleted_count)
+
+    async def standing(self, collection: str, id_: Any) -> Standing | None:
+        """Read our field alone."""
+        with translated():
+            found = await self._collection(collection).find_one({"_id": {"$eq": id_}}, {FIELD: 1})
+        if found is None:
+            return None
+        ours = decoded(found.raw).get(FIELD)
+        if not isinstance(ours, dict):
+            return Standing(None, adopted=False, deleted=False)
+        return Standing(str(ours["mark"]) if "mark" in ours else None, adopted=True, deleted="deleted" in ours)
+
+    async def waiting(self, collection: str, without: AbstractSet[str]) -> tuple[int, float]:
+        """Count by the index of marks, and ask the server's clock."""
+        others = {MARK: {"$exists": True, "$nin": [ObjectId(mark) for mark in without]}}
+        count = {"$group": {"_id": None, "count": {"$sum": 1}, "mark": {"$min": f"${MARK}"}, "now": {"$max": "$$NOW"}}}
+        with translated():
+            cursor = await self._database[collection].aggregate([{"$match": others}, count], hint=MARKS["name"])
+            found = await cursor.to_list()
+        if not found:
+            return 0, 0.0
+        since = found[0]["mark"].generation_time.replace(tzinfo=None)
+        return int(found[0]["count"]), max(0.0, (found[0]["now"] - since).total_seconds())
 
 
 def _statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:

@@ -72,6 +72,11 @@ class InlinePart:
         """Whether PostgreSQL answered in time when it was asked last; while it did not, no call asks."""
         return self._number is not None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether PostgreSQL was asked, and did not answer in time."""
+        return self._looked.is_set() and self._number is None
+
     async def begin(self) -> None:
         """Ask PostgreSQL for the link's number, before anything is written under it; the first call waits for that."""
         if not self._tasks:

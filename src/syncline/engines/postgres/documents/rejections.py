@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.texts import to_text
@@ -102,8 +103,13 @@ class Rejections:
 
 
 def shown(document: MarkedDocument) -> str:
+    """Say a document's ``_id``."""
+    return shown_key(document.id)
+
+
+def shown_key(id_: Any) -> str:
     """Say an ``_id`` of any type, so that an ObjectId and its characters are two; the beginning of one that is long."""
-    text = str(ID_TYPES["any"].show(document.id))
+    text = str(ID_TYPES["any"].show(id_))
     if len(raw := text.encode()) <= _LONGEST_ID:
         return text
     return f"{text[:100]}… sha256 {hashlib.sha256(raw).hexdigest()}"

@@ -6,6 +6,7 @@ Each statement takes any number of documents: its parameters are arrays of texts
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -46,6 +47,7 @@ class DocumentTables:
         self._vacates = {place: _vacate(tables[0], place) for place in _unique_places(tables[0])}
         self._selects = [_select(table) for table in tables]
         self._reject = _reject(tables[0])
+        self._state = _state(tables[0])
 
     async def write(self, connection: AsyncConnection[Any], documents: Sequence[Rows]) -> None:
         """Make the tables hold these documents' rows, and none else of the same keys: the child tables' too."""
@@ -91,6 +93,11 @@ class DocumentTables:
             keys, states, reasons = map(list, zip(*found, strict=True))
             shown = [reason.replace("\0", "\\0") for reason in reasons]
             await connection.execute(self._reject, [keys, states, shown])
+
+    async def synced_at(self, connection: AsyncConnection[Any], key: str | None) -> datetime | None:
+        """Tell when the rows of a document were written last; None: there are none."""
+        row = await (await connection.execute(self._state, [key])).fetchone()
+        return row[0] if row else None
 
     async def read(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> dict[Any, Rows]:
         """Read the rows of documents, by their key; those that are not there are left out.
@@ -218,6 +225,13 @@ def _reject(table: Table) -> sql.Composed:
         " FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (id, state, reason) WHERE {}.{} = u.id::{}"
     ).format(
         _escaped(table), _THERE, _THERE, _quoted(table.columns[0].name), type_sql(table, table.columns[0], percent="%%")
+    )
+
+
+def _state(table: Table) -> sql.Composed:
+    key = table.columns[0]
+    return sql.SQL("/* syncline */ SELECT last_sync_at FROM {} AS {} WHERE {}.{} = %s::text::{}").format(
+        _escaped(table), _THERE, _THERE, _quoted(key.name), type_sql(table, key, percent="%%")
     )
 
 

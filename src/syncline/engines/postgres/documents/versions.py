@@ -64,7 +64,7 @@ class VersionedRows:
 
     async def prepare(self) -> None:
         """Make what is kept of keys; idempotent."""
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             async with connection.transaction():
                 await connection.execute(self._sql["alone"])
@@ -79,7 +79,17 @@ class VersionedRows:
         if self._session is not None:
             await self._session.close()
 
-    async def _connection(self) -> Connection:
+    def tables(self, collection: str) -> DocumentTables:
+        """Give the tables of a collection."""
+        return self._tables[collection]
+
+    async def session(self) -> Connection:
+        """Give the session, opened anew where the last one has ended.
+
+        Raises:
+            TargetUnavailableError: the database does not answer.
+
+        """
         if self._session is None or is_over(self._session):
             self._session = await session(self._url, seconds=self._seconds)
         return self._session
@@ -91,7 +101,7 @@ class VersionedRows:
             NotInstalledError: our tables are not there.
 
         """
-        connection = await self._connection()
+        connection = await self.session()
         try:
             return await self._number(connection)
         except psycopg.Error as error:
@@ -103,7 +113,7 @@ class VersionedRows:
 
     async def renumber(self) -> int:
         """Give the link a new number, when everybody who has entered under the old one has ended."""
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             async with connection.transaction():
                 return await self._renumber(connection)
@@ -115,7 +125,7 @@ class VersionedRows:
 
     async def remap(self, collection: str) -> int:
         """Have a collection written under this declaration, and no other; see ``DocumentRows.remap``."""
-        connection, tables = await self._connection(), self._tables[collection]
+        connection, tables = await self.session(), self._tables[collection]
         with translated():
             async with connection.transaction():
                 number = await self._renumber(connection)
@@ -125,13 +135,13 @@ class VersionedRows:
 
     async def remarked(self, collection: str) -> None:
         """Note that every document was marked since."""
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             await connection.execute(self._sql["remarked"], self._tables[collection].named)
 
     async def forget(self, collection: str, keys: Mapping[str, int]) -> int:
         """Forget deleted keys, by the versions that were read, under a new number: of none has MongoDB a document."""
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             async with connection.transaction():
                 await self._renumber(connection)
@@ -143,7 +153,7 @@ class VersionedRows:
         kind = ID_TYPES[self._tables[collection].mapping.collection.id]
         given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
         while True:
-            connection = await self._connection()
+            connection = await self.session()
             with translated():
                 found = await (await connection.execute(self._sql["buried"], given)).fetchall()
             if not found:
@@ -156,7 +166,7 @@ class VersionedRows:
         kind = ID_TYPES[self._tables[collection].mapping.collection.id]
         given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
         while True:
-            connection = await self._connection()
+            connection = await self.session()
             with translated():
                 found = [row[0] for row in await (await connection.execute(self._sql["keys"], given)).fetchall()]
             if not found:
@@ -177,14 +187,14 @@ class VersionedRows:
         unwritten = len(outcomes)
         outcomes += await self._halved(collection, ready, number)
         if unwritten or any(one.fate is Fate.REJECTED for one in outcomes):
-            connection = await self._connection()
+            connection = await self.session()
             with translated():
                 return await self._rejections.noted(connection, collection, outcomes)
         return outcomes
 
     async def resting(self, collection: str, marks: Sequence[str]) -> frozenset[str]:
         """Name the marks that wait after a rejection, or were given up."""
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             return await self._rejections.resting(connection, collection, marks)
 
@@ -196,7 +206,7 @@ class VersionedRows:
     async def _halved(self, collection: str, ready: Sequence[_Ready], number: int) -> list[Outcome]:
         if not ready:
             return []
-        connection = await self._connection()
+        connection = await self.session()
         try:
             # What needs no answer goes out with what follows: far away, a round trip costs more than a statement.
             async with connection.pipeline(), connection.transaction():

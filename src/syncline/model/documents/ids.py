@@ -1,0 +1,43 @@
+"""The ``_id`` of a document as applications name it: itself, or its text."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from bson.binary import Binary
+
+from syncline.errors import KeyFormatError, MappingError
+from syncline.model.documents.mapping import DocumentMapping
+from syncline.model.documents.types import ID_TYPES
+
+
+def identified(mapping: DocumentMapping, given: Any) -> Any:
+    """Give the ``_id`` that is meant: texts stand for ids where a collection's are ObjectIds or UUIDs.
+
+    Raises:
+        KeyFormatError: it is none of this collection's.
+
+    """
+    kind = mapping.collection.id
+    id_ = Binary(given.bytes, 4) if isinstance(given, uuid.UUID) else given
+    try:
+        if isinstance(id_, str) and kind == "objectid":
+            id_ = ID_TYPES[kind].stand_for(id_)
+        elif isinstance(id_, str) and kind == "uuid":
+            id_ = Binary(uuid.UUID(id_).bytes, 4)
+        mapping.key_of(id_)
+    except (MappingError, ValueError):
+        raise KeyFormatError(
+            f"{mapping.collection.name}: {given!r} is no _id of this collection, whose ids are {kind}",
+            hint="give an ObjectId or its 24 hexadecimal digits" if kind == "objectid" else None,
+        ) from None
+    return id_
+
+
+def shown_id(mapping: DocumentMapping, text: str) -> str:
+    """Give the text of an ``_id`` as the table's key has it, for one that says any type."""
+    try:
+        return str(mapping.key_of(ID_TYPES["any"].stand_for(text)))
+    except (MappingError, ValueError):
+        return text

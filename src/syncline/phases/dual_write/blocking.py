@@ -1,0 +1,100 @@
+"""The services for blocking callers: Django's views, scripts, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
+
+from syncline.config.documents import Documents
+from syncline.config.dual_write import DualWriteSettings
+from syncline.phases import Phases
+from syncline.phases.dual_write.background import Background
+from syncline.phases.dual_write.enhanced import AsyncEnhancedDualWriteService
+from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
+from syncline.phases.dual_write.operations import BatchResult
+from syncline.phases.dual_write.service import AsyncDualWriteService
+
+
+class DualWriteService:
+    """``AsyncDualWriteService`` for blocking callers, from any number of threads.
+
+        service = DualWriteService()
+        service.create_document("users", {"name": "Ada"}, mongo_id=str(ObjectId()))
+
+    Parameters, results and errors are those of the asynchronous service. It opens with the first call; a process that
+    is forked later opens its own.
+    """
+
+    _kind: type[AsyncDualWriteService] = AsyncDualWriteService
+
+    def __init__(
+        self,
+        documents: Documents | None = None,
+        *,
+        phases: Phases | None = None,
+        settings: DualWriteSettings | None = None,
+    ) -> None:
+        self._given = {"documents": documents, "phases": phases, "settings": settings}
+        self._service, self._background = self._kind(documents, phases=phases, settings=settings), Background()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _here(self) -> AsyncDualWriteService:
+        if not self._background.is_own:
+            self._service, self._background = self._kind(**self._given), Background()  # type: ignore[arg-type]
+        return self._service
+
+    def close(self) -> None:
+        """End the sessions and the loop; what PostgreSQL has not got stays marked."""
+        if self._background.is_own:
+            self._background.run(self._service.close())
+            self._background.close()
+
+    def create_document(self, collection_name: str, data: Mapping[str, Any], mongo_id: Any) -> bool:
+        """Create a document; False: there is one of this id."""
+        return self._background.run(self._here().create_document(collection_name, data, mongo_id))
+
+    def update_document(self, collection_name: str, mongo_id: Any, data: Mapping[str, Any]) -> bool:
+        """Set fields at the top of a document, the others stay; False: there is none of this id."""
+        return self._background.run(self._here().update_document(collection_name, mongo_id, data))
+
+    def delete_document(self, collection_name: str, mongo_id: Any) -> bool:
+        """Delete a document; False: there is none of this id."""
+        return self._background.run(self._here().delete_document(collection_name, mongo_id))
+
+    def get_sync_status(self, collection_name: str, mongo_id: Any) -> SyncStatus | None:
+        """Tell how far a document is: SYNCED, PENDING or FAILED. None: there is none."""
+        return self._background.run(self._here().get_sync_status(collection_name, mongo_id))
+
+    def get_sync_metadata(self, collection_name: str, mongo_id: Any) -> SyncMetadata | None:
+        """Tell how far a document is, and why. None: there is none."""
+        return self._background.run(self._here().get_sync_metadata(collection_name, mongo_id))
+
+    def get_sync_failures(self, collection_name: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
+        """List the documents that PostgreSQL, or the mapping, did not take, the newest first."""
+        return self._background.run(self._here().get_sync_failures(collection_name, limit=limit))
+
+    def retry_failed(self, collection_name: str | None = None, mongo_id: Any = None) -> int:
+        """Let what was rejected be tried again by the worker, at once, with all attempts before it."""
+        return self._background.run(self._here().retry_failed(collection_name, mongo_id))
+
+
+class EnhancedDualWriteService(DualWriteService):
+    """``AsyncEnhancedDualWriteService`` for blocking callers."""
+
+    _kind = AsyncEnhancedDualWriteService
+
+    def _enhanced(self) -> AsyncEnhancedDualWriteService:
+        return cast(AsyncEnhancedDualWriteService, self._here())
+
+    def batch_operations(self, operations: Sequence[Mapping[str, Any]]) -> BatchResult:
+        """Do many operations: for each collection one bulk write in MongoDB, and one transaction in PostgreSQL."""
+        return self._background.run(self._enhanced().batch_operations(operations))
+
+    def get_sync_metrics(self) -> dict[str, Any]:
+        """Say how far PostgreSQL is, and what this process has done."""
+        return self._background.run(self._enhanced().get_sync_metrics())

@@ -1,0 +1,114 @@
+"""The service with batches and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from syncline.errors import SynclineError
+from syncline.model.strict_bson import encoded
+from syncline.phases import Phase
+from syncline.phases.dual_write.figures import figures
+from syncline.phases.dual_write.operations import BatchResult, Operation, OperationResult
+from syncline.phases.dual_write.operations import operations as made
+from syncline.phases.dual_write.parts import Parts
+from syncline.phases.dual_write.service import AsyncDualWriteService
+from syncline.ports.documents import Action, Fate, MarkedDocument, Outcome, Write, Written
+
+
+class AsyncEnhancedDualWriteService(AsyncDualWriteService):
+    """``AsyncDualWriteService``, and batches of operations in a constant number of round trips, and figures."""
+
+    async def batch_operations(self, operations: Sequence[Mapping[str, Any]]) -> BatchResult:
+        """Do many operations: for each collection one bulk write in MongoDB, and one transaction in PostgreSQL.
+
+        Several operations on one document are done in their order, in as many bulk writes.
+
+        Args:
+            operations: ``{collection_name, data, mongo_id, operation}`` each, the last one create, update or delete.
+
+        Returns:
+            What is true when all were done; ``.results`` has each, in the order of the operations. One that is not done
+            keeps no other from being done.
+
+        Raises:
+            OperationError: one cannot be done with any document; none is done.
+
+        """
+        given = made(operations, self._mappings)
+        parts = await self._open()
+        phases = {one.collection: self._writable(one.collection) for one in given}
+        if parts.inline is not None:
+            await parts.inline.begin()
+        told: dict[int, Written | SynclineError | None] = {}
+        for collection, round_ in _rounds(given):
+            writes = [Write(one.action, one.id, parts.writes.new_mark(), one.data) for _, one in round_]
+            done = await _written(parts, collection, writes, phases[collection])
+            told.update(zip((place for place, _ in round_), done, strict=True))
+        outcomes = await self._carried(parts, given, told, phases)
+        return BatchResult(tuple(_result(one, told[place], outcomes) for place, one in enumerate(given)))
+
+    async def _carried(
+        self,
+        parts: Parts,
+        given: Sequence[Operation],
+        told: Mapping[int, Written | SynclineError | None],
+        phases: Mapping[str, Phase],
+    ) -> dict[str, Outcome]:
+        by: dict[str, list[MarkedDocument]] = {}
+        for place, one in enumerate(given):
+            found = told[place]
+            parts.counters.written += isinstance(found, Written)
+            parts.counters.refused += not isinstance(found, Written)
+            if isinstance(found, Written) and found.document is not None and phases[one.collection] is not Phase.OFF:
+                by.setdefault(one.collection, []).append(found.document)
+        outcomes: dict[str, Outcome] = {}
+        for collection, documents in by.items():
+            outcomes |= await self._carry(parts, collection, documents)
+        return outcomes
+
+    async def get_sync_metrics(self) -> dict[str, Any]:
+        """Say how far PostgreSQL is: the shape of ``GET /api/health/sync``, with each collection's own figures.
+
+        Returns:
+            ``status``, ``databases``, ``sync`` (``queueSize``, ``syncLagSeconds``, ``failedEvents``), ``alerts``,
+            ``collections`` (by name: ``phase``, ``pending``, ``failed``, ``lagSeconds``) and ``operations``: what this
+            process did (``written``, ``refused``, ``inline``, ``left``). What PostgreSQL alone knows is None while it
+            is away.
+
+        """
+        return await figures(await self._open(), self._mappings, self._phases)
+
+
+def _rounds(given: Sequence[Operation]) -> list[tuple[str, list[tuple[int, Operation]]]]:
+    """Put operations into bulk writes, with their places: of a document's one in each, in their order."""
+    seen: dict[tuple[str, bytes], int] = {}
+    rounds: dict[tuple[int, str], list[tuple[int, Operation]]] = {}
+    for place, one in enumerate(given):
+        key = (one.collection, encoded({"": one.id}))
+        seen[key] = seen.get(key, -1) + 1
+        rounds.setdefault((seen[key], one.collection), []).append((place, one))
+    return [(collection, rounds[number, collection]) for number, collection in sorted(rounds, key=lambda one: one[0])]
+
+
+async def _written(
+    parts: Parts, collection: str, writes: Sequence[Write], phase: Phase
+) -> Sequence[Written | SynclineError | None]:
+    if phase is not Phase.OFF:
+        return await parts.writes.write_many(collection, writes)
+    kept = [one for one in writes if one.action is not Action.DELETE]
+    found = dict(
+        zip([one.mark for one in kept], await parts.writes.write_many(collection, kept) if kept else (), strict=True)
+    )
+    for one in writes:
+        if one.action is Action.DELETE:  # without the other side a tombstone would wait for ever
+            found[one.mark] = Written(None) if await parts.writes.erase(collection, one.id) else None
+    return [found[one.mark] for one in writes]
+
+
+def _result(one: Operation, told: Written | SynclineError | None, outcomes: Mapping[str, Outcome]) -> OperationResult:
+    document = told.document if isinstance(told, Written) else None
+    outcome = outcomes.get(document.mark) if document is not None else None
+    synced = outcome is not None and outcome.fate is Fate.APPLIED
+    error = str(told) if isinstance(told, SynclineError) else None
+    return OperationResult(one.action.value, one.collection, one.mongo_id, isinstance(told, Written), synced, error)

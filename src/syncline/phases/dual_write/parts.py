@@ -1,0 +1,101 @@
+"""What a service works with, opened in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from syncline.config.documents import Documents
+from syncline.config.dual_write import DualWriteSettings
+from syncline.documents.opening import DocumentLink, opened
+from syncline.documents.telling import tell_rejections
+from syncline.engines.mongo.document_writes import MongoDocumentWrites
+from syncline.engines.postgres.documents.failures import DocumentFailures
+from syncline.phases.dual_write.inline import InlinePart
+from syncline.ports.documents import Failure, Known, Trouble, WritableDocuments
+
+
+@dataclass(slots=True)
+class Counters:
+    """What this process has done since it opened the service."""
+
+    written: int = 0
+    """Operations that MongoDB has written."""
+    refused: int = 0
+    """Of which nothing is written: there was such a document, or none."""
+    inline: int = 0
+    """Of those written: in PostgreSQL before the call returned."""
+    left: int = 0
+    """Of those written: left to the worker."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """Both sides, and what this process brings from one to the other."""
+
+    link: DocumentLink
+    writes: WritableDocuments
+    inline: InlinePart | None
+    """None: the deadline is 0, the worker does it."""
+    records: DocumentFailures
+    counters: Counters
+    _stack: AsyncExitStack
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def answers(self) -> bool:
+        """Whether PostgreSQL is worth a question: it was not found to be away."""
+        return self.inline is None or not self.inline.is_open
+
+    async def known(self, collection: str, id_: Any) -> Known:
+        """Ask for a document; one question at a time."""
+        async with self._asking:
+            return await self.records.known(collection, id_)
+
+    async def failures(self, collections: Sequence[str], limit: int) -> Sequence[Failure]:
+        """Ask for what is rejected."""
+        async with self._asking:
+            return await self.records.failures(collections, limit)
+
+    async def counts(self) -> Mapping[str, Trouble]:
+        """Count what is rejected."""
+        async with self._asking:
+            return await self.records.counts()
+
+    async def again(self, collections: Sequence[str], id_: Any) -> int:
+        """Let rejected documents be tried again."""
+        async with self._asking:
+            return await self.records.again(collections, id_)
+
+    async def close(self) -> None:
+        """End all sessions."""
+        await self._stack.aclose()
+
+
+async def opened_parts(documents: Documents, settings: DualWriteSettings) -> Parts:
+    """Open what a service needs; neither side needs to answer yet.
+
+    Raises:
+        ConfigError: a URL is missing, or leads to another kind of database.
+
+    """
+    async with AsyncExitStack() as stack:
+        link = await stack.enter_async_context(opened(documents))
+        inline = await _inline(link, settings, stack)
+        return Parts(
+            link, MongoDocumentWrites(link.database), inline, DocumentFailures(link.rows), Counters(), stack.pop_all()
+        )
+    raise AssertionError
+
+
+async def _inline(link: DocumentLink, settings: DualWriteSettings, stack: AsyncExitStack) -> InlinePart | None:
+    if settings.deadline <= timedelta(0):
+        return None
+    sessions = [(await stack.enter_async_context(link.apart())).rows for _ in range(settings.sessions)]
+    inline = InlinePart(link.source, sessions, deadline=settings.deadline, rejected=tell_rejections)
+    stack.push_async_callback(inline.close)
+    return inline

@@ -1,0 +1,217 @@
+"""The service that applications call: each operation is one write in MongoDB, and reaches PostgreSQL as well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from syncline.config.documents import Documents, load_documents
+from syncline.config.dual_write import DualWriteSettings
+from syncline.errors import OperationError, PhaseError
+from syncline.model.documents import DocumentMapping
+from syncline.model.documents.ids import identified
+from syncline.phases import FixedPhases, Phase, Phases
+from syncline.phases.dual_write.asking import answered
+from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
+from syncline.phases.dual_write.operations import Operation, mapping_of, operation
+from syncline.phases.dual_write.parts import Parts, opened_parts
+from syncline.ports.documents import Action, Fate, Known, MarkedDocument, Outcome, Standing, Write
+
+
+class AsyncDualWriteService:
+    """Writes documents to MongoDB, and to PostgreSQL in the same call or by the worker; for one event loop.
+
+        async with AsyncDualWriteService() as service:
+            await service.update_document("users", user_id, {"name": "Ada"})
+
+    ``mongo_id`` is the document's ``_id``, or its text where a collection's ids are ObjectIds or UUIDs. True says that
+    MongoDB is written, durably, with the mark by which PostgreSQL gets it; False, that nothing is written, since there
+    is such a document already (create), or none (update, delete).
+
+    Args:
+        documents: the declared collections; by default those of ``syncline.toml``.
+        phases: how far each collection has come; by default dual_write for all, or off (``DUAL_WRITE_ENABLED``).
+        settings: by default of the environment.
+
+    Raises:
+        RefusedDocumentError: a call's document is not taken by MongoDB; nothing is written.
+        SourceUnavailableError: MongoDB does not answer; it may have written.
+        PhaseError: PostgreSQL is the truth of this collection.
+        OperationError, KeyFormatError: the call cannot be done with any document.
+
+    """
+
+    def __init__(
+        self,
+        documents: Documents | None = None,
+        *,
+        phases: Phases | None = None,
+        settings: DualWriteSettings | None = None,
+    ) -> None:
+        self._settings = settings or DualWriteSettings.from_environment()
+        self._documents = documents or load_documents()
+        self._mappings: Mapping[str, DocumentMapping] = {one.collection.name: one for one in self._documents.mappings}
+        default = Phase.DUAL_WRITE if self._settings.enabled else Phase.OFF
+        self._phases: Phases = phases or FixedPhases(default)
+        self._parts: Parts | None = None
+        self._opening = asyncio.Lock()
+        self._require_enabled()
+
+    def _require_enabled(self) -> None:
+        for name in self._mappings:
+            if not self._settings.enabled and self._phases.of(name) >= Phase.DUAL_WRITE:
+                raise PhaseError(
+                    f"DUAL_WRITE_ENABLED is off, and {name} is in {self._phases.of(name)}",
+                    hint=f"set DUAL_WRITE_ENABLED=true, or take the collection back: syncline phase back {name}",
+                )
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _open(self) -> Parts:
+        if self._parts is None:
+            async with self._opening:
+                if self._parts is None:
+                    self._parts = await opened_parts(self._documents, self._settings)
+        return self._parts
+
+    async def close(self) -> None:
+        """End the sessions; what PostgreSQL has not got stays marked."""
+        if self._parts is not None:
+            parts, self._parts = self._parts, None
+            await parts.close()
+
+    # -- operations
+
+    async def create_document(self, collection_name: str, data: Mapping[str, Any], mongo_id: Any) -> bool:
+        """Create a document; False: there is one of this id."""
+        return await self._do(operation(Action.CREATE, self._mapping(collection_name), mongo_id, data))
+
+    async def update_document(self, collection_name: str, mongo_id: Any, data: Mapping[str, Any]) -> bool:
+        """Set fields at the top of a document, the others stay; False: there is none of this id."""
+        return await self._do(operation(Action.UPDATE, self._mapping(collection_name), mongo_id, data))
+
+    async def delete_document(self, collection_name: str, mongo_id: Any) -> bool:
+        """Delete a document; False: there is none of this id."""
+        return await self._do(operation(Action.DELETE, self._mapping(collection_name), mongo_id))
+
+    async def _do(self, one: Operation) -> bool:
+        parts, phase = await self._open(), self._writable(one.collection)
+        write = Write(one.action, one.id, parts.writes.new_mark(), one.data)
+        if phase is Phase.OFF:
+            return await _without_other_side(parts, one.collection, write)
+        if parts.inline is not None:
+            await parts.inline.begin()
+        document = await parts.writes.write(one.collection, write)
+        if document is None:
+            parts.counters.refused += 1
+            return False
+        parts.counters.written += 1
+        await self._carry(parts, one.collection, [document])
+        return True
+
+    async def _carry(self, parts: Parts, collection: str, documents: Sequence[MarkedDocument]) -> Mapping[str, Outcome]:
+        outcomes = await parts.inline.carry(collection, documents) if parts.inline is not None else {}
+        synced = sum(one.fate is Fate.APPLIED for one in outcomes.values())
+        parts.counters.inline += synced
+        parts.counters.left += len(documents) - synced
+        return outcomes
+
+    def _mapping(self, collection: str) -> DocumentMapping:
+        return mapping_of(self._mappings, collection)
+
+    def _writable(self, collection: str) -> Phase:
+        phase = self._phases.of(collection)
+        if phase.postgresql_is_truth:
+            raise PhaseError(
+                f"{collection} is in {phase}: PostgreSQL is its truth, and this service writes MongoDB first",
+                hint=f"write by the repository of the collection, or take it back: syncline phase back {collection}",
+            )
+        return phase
+
+    # -- questions
+
+    async def get_sync_status(self, collection_name: str, mongo_id: Any) -> SyncStatus | None:
+        """Tell how far a document is: SYNCED, PENDING or FAILED. None: there is none."""
+        found = await self.get_sync_metadata(collection_name, mongo_id)
+        return found.sync_status if found is not None else None
+
+    async def get_sync_metadata(self, collection_name: str, mongo_id: Any) -> SyncMetadata | None:
+        """Tell how far a document is, and why. None: there is none."""
+        parts = await self._open()
+        id_ = identified(self._mapping(collection_name), mongo_id)
+        standing = await parts.writes.standing(collection_name, id_)
+        if standing is None:
+            return None
+        known = await answered(parts.known(collection_name, id_)) if parts.answers else None
+        return _metadata(standing, known)
+
+    async def get_sync_failures(self, collection_name: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
+        """List the documents that PostgreSQL, or the mapping, did not take, the newest first.
+
+        Returns:
+            ``collection``, ``mongo_id``, ``error``, ``attempts``, ``when`` (the last one), ``since`` (the first one),
+            ``next_attempt`` and ``sync_status``: PENDING, or FAILED when none is to come by itself.
+
+        Raises:
+            TargetUnavailableError: PostgreSQL does not answer.
+
+        """
+        parts = await self._open()
+        found = await parts.failures(self._named(collection_name), limit)
+        return [
+            {
+                "collection": one.collection,
+                "mongo_id": one.mongo_id,
+                "error": one.reason,
+                "attempts": one.attempts,
+                "when": one.last_at,
+                "since": one.first_at,
+                "next_attempt": one.next_at,
+                "sync_status": SyncStatus.FAILED if one.given_up else SyncStatus.PENDING,
+            }
+            for one in found
+        ]
+
+    async def retry_failed(self, collection_name: str | None = None, mongo_id: Any = None) -> int:
+        """Let what was rejected be tried again by the worker, at once, with all attempts before it.
+
+        Args:
+            collection_name: of this collection alone.
+            mongo_id: this document alone.
+
+        Returns:
+            How many there are.
+
+        """
+        parts = await self._open()
+        names = self._named(collection_name)
+        if mongo_id is not None and collection_name is None:
+            raise OperationError("retry_failed: a mongo_id is one of a collection's", hint="give collection_name too")
+        id_ = None if mongo_id is None else identified(self._mapping(names[0]), mongo_id)
+        return await parts.again(names, id_)
+
+    def _named(self, collection: str | None) -> list[str]:
+        return [*self._mappings] if collection is None else [self._mapping(collection).collection.name]
+
+
+async def _without_other_side(parts: Parts, collection: str, write: Write) -> bool:
+    """Write MongoDB alone: a mark harms nobody, and spares a copy; a tombstone would wait for ever."""
+    if write.action is Action.DELETE:
+        return await parts.writes.erase(collection, write.id)
+    return await parts.writes.write(collection, write) is not None
+
+
+def _metadata(standing: Standing, known: Known | None) -> SyncMetadata:
+    at = known.last_sync_at if known else None
+    if standing.adopted and (standing.mark is None or (known and known.written == standing.mark)):
+        return SyncMetadata(SyncStatus.SYNCED, last_sync_at=at)
+    if known is None or standing.mark is None or known.rejected != standing.mark:
+        return SyncMetadata(SyncStatus.PENDING, last_sync_at=at)
+    status = SyncStatus.FAILED if known.given_up else SyncStatus.PENDING
+    return SyncMetadata(status, known.reason, at, known.attempts or 0)

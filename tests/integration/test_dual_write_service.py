@@ -1,0 +1,285 @@
+"""The dual write service, blocking and asynchronous: its answers, its batches, and what it tells of documents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pymongo
+import pymongo.monitoring
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient, MongoClient
+
+from syncline.capture.documents import wrap
+from syncline.config.documents import Documents
+from syncline.config.dual_write import DualWriteSettings
+from syncline.errors import KeyFormatError, OperationError, PhaseError
+from syncline.phases import FixedPhases
+from syncline.phases.dual_write import AsyncEnhancedDualWriteService, EnhancedDualWriteService, SyncStatus
+from tests.dual_write import TASKS, DualStage, unmarked
+
+NOBODY = "postgresql://nobody@127.0.0.1:9/none"
+PATIENT = DualWriteSettings(deadline=timedelta(seconds=20))
+"""What is tested here is not how fast a machine is."""
+
+
+@pytest.fixture
+async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
+    async with AsyncMongoClient(mongo_url) as client:
+        made = DualStage(client, mongo_db, database)
+        await made.prepare()
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+def declared(mongo_url: str, mongo_db: str, database: str) -> Callable[..., Documents]:
+    def documents(target: str = database) -> Documents:
+        address, _, query = mongo_url.partition("?")
+        source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
+        return Documents((TASKS,), None, {"source": source, "target": target})
+
+    return documents
+
+
+@pytest.fixture
+async def service(stage: DualStage, declared: Callable[..., Documents]) -> AsyncIterator[AsyncEnhancedDualWriteService]:
+    async with AsyncEnhancedDualWriteService(declared(), settings=PATIENT) as made:
+        yield made
+
+
+async def test_a_document_is_created_merged_and_deleted_on_both_sides(stage, service):
+    id_ = str(ObjectId())
+    assert (
+        await service.create_document("tasks", {"title": "a", "n": 1, "labels": ["x"], "more": {"a": 1}}, id_) is True
+    )
+    assert await service.update_document("tasks", id_, {"n": 2, "more": {"b": 2}}) is True
+    expected = {"_id": ObjectId(id_), "title": "a", "n": 2, "labels": ["x"], "more": {"b": 2}}
+    assert await stage.there() == {ObjectId(id_): expected} == await stage.documents()
+    assert await service.get_sync_status("tasks", id_) == "SYNCED"
+    assert await service.delete_document("tasks", ObjectId(id_)) is True
+    assert await stage.there() == {} == await stage.documents()
+
+
+async def test_nothing_is_written_where_there_is_one_or_none(stage, service):
+    id_ = str(ObjectId())
+    assert await service.update_document("tasks", id_, {"n": 1}) is False
+    assert await service.delete_document("tasks", id_) is False
+    assert await service.create_document("tasks", {"n": 1}, id_) is True
+    assert await service.create_document("tasks", {"n": 2}, id_) is False
+    assert await stage.documents() == {ObjectId(id_): {"_id": ObjectId(id_), "n": 1}} == await stage.there()
+    assert await service.get_sync_status("tasks", str(ObjectId())) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda one: one.create_document("nothing", {}, ObjectId()), OperationError, "declared: tasks"),
+        (lambda one: one.create_document("tasks", {}, "abc"), KeyFormatError, "24 hexadecimal digits"),
+        (lambda one: one.create_document("tasks", {"_id": ObjectId()}, ObjectId()), OperationError, "leave _id out"),
+        (lambda one: one.create_document("tasks", [1], ObjectId()), OperationError, "no dictionary"),
+        (lambda one: one.update_document("tasks", ObjectId(), {"more.a": 1}), OperationError, "whole of 'more'"),
+        (lambda one: one.update_document("tasks", ObjectId(), {"$set": {"n": 1}}), OperationError, "whole fields"),
+        (lambda one: one.batch_operations([{"operation": "upsert"}]), OperationError, "operation 0: .*'upsert'"),
+        (lambda one: one.batch_operations(["x"]), OperationError, "operation 0"),
+        (lambda one: one.batch_operations([{"operation": "create", "collection": "tasks"}]), OperationError, "'coll"),
+        (lambda one: one.retry_failed(None, ObjectId()), OperationError, "collection_name"),
+    ],
+)
+async def test_what_no_document_can_take_is_refused_before_anything_is_written(stage, service, call, error, said):
+    with pytest.raises(error) as raised:
+        await call(service)
+    assert re.search(said, f"{raised.value} {raised.value.hint}")
+    assert await stage.documents() == {}
+
+
+async def test_a_batch_is_true_when_all_is_done_and_tells_of_each(stage, service):
+    kept, gone, new, missing = (str(ObjectId()) for _ in range(4))
+    for id_ in (kept, gone):
+        await service.create_document("tasks", {"title": id_}, id_)
+    given = [
+        {"collection_name": "tasks", "operation": "create", "mongo_id": new, "data": {"title": "new"}},
+        {"collection_name": "tasks", "operation": "update", "mongo_id": new, "data": {"n": 1}},
+        {"collection_name": "tasks", "operation": "update", "mongo_id": kept, "data": {"n": 2}},
+        {"collection_name": "tasks", "operation": "delete", "mongo_id": gone},
+    ]
+    done = await service.batch_operations(given)
+    assert done
+    assert [(one.done, one.synced) for one in done.results[1:]] == [(True, True)] * 3
+    assert await stage.there() == await stage.documents()
+    assert sorted(one["title"] for one in (await stage.documents()).values()) == sorted([kept, "new"])
+    half = await service.batch_operations(
+        [
+            {"collection_name": "tasks", "operation": "create", "mongo_id": kept, "data": {}},
+            {"collection_name": "tasks", "operation": "update", "mongo_id": missing, "data": {"n": 1}},
+            {"collection_name": "tasks", "operation": "update", "mongo_id": new, "data": {"n": 7}},
+        ]
+    )
+    assert not half
+    assert [bool(one) for one in half.results] == [False, False, True]
+    assert await stage.there() == await stage.documents()
+    assert await service.batch_operations([])
+
+
+class Commands(pymongo.monitoring.CommandListener):
+    """The commands that a client has sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: pymongo.monitoring.CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: pymongo.monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: pymongo.monitoring.CommandFailedEvent) -> None: ...
+
+
+async def test_a_hundred_operations_are_one_bulk_write_and_one_transaction(stage, declared, monkeypatch):
+    commands = Commands()
+    monkeypatch.setattr(
+        "syncline.documents.opening.AsyncMongoClient",
+        lambda *args, **options: AsyncMongoClient(*args, **options, event_listeners=[commands]),
+    )
+    executed: list[str] = []
+    plain = psycopg.AsyncConnection.execute
+
+    async def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        executed.append(str(query))
+        return await plain(self, query, *args, **options)
+
+    async with AsyncEnhancedDualWriteService(declared(), settings=PATIENT) as service:
+        await service.create_document("tasks", {}, ObjectId())
+        monkeypatch.setattr(psycopg.AsyncConnection, "execute", execute)
+        counts = []
+        for size in (2, 100):
+            await unmarked(stage)
+            commands.names.clear()
+            executed.clear()
+            given = [
+                {"collection_name": "tasks", "operation": "create", "mongo_id": ObjectId(), "data": {"labels": ["a"]}}
+                for _ in range(size)
+            ]
+            assert await service.batch_operations(given)
+            await unmarked(stage)
+            counts.append((commands.names.count("update"), commands.names.count("find"), len(executed)))
+            assert sum("key_version AS k" in one and "INSERT" in one for one in executed) == 1
+    assert counts[0] == counts[1]
+    assert counts[1][:2] == (2, 2)  # the bulk write between two reads; later the marks are cleared
+    assert counts[1][2] <= 8
+    assert len(await stage.there()) == 103
+
+
+async def test_a_rejected_document_is_told_of_until_it_is_retried(stage, service, caplog):
+    first, second = str(ObjectId()), str(ObjectId())
+    await service.create_document("tasks", {"title": "taken"}, first)
+    with caplog.at_level(logging.ERROR, logger="syncline.phases.dual_write"):
+        assert await service.create_document("tasks", {"title": "taken"}, second) is True
+    assert [one.levelname for one in caplog.records] == ["ERROR"]
+    assert await service.get_sync_status("tasks", second) is SyncStatus.PENDING
+    pump = stage.pump(attempts=2)
+    with psycopg.connect(stage.url) as connection:
+        connection.execute("UPDATE syncline_documents.rejected SET next_at = now()")
+    await pump.walk()
+    assert await service.get_sync_status("tasks", second) == "FAILED"
+    [failure] = await service.get_sync_failures()
+    assert (failure["collection"], failure["mongo_id"], failure["attempts"]) == ("tasks", second, 2)
+    assert "duplicate key" in failure["error"]
+    assert failure["when"] >= failure["since"]
+    metadata = await service.get_sync_metadata("tasks", second)
+    assert (metadata.attempts, metadata.last_sync_at) == (2, None)
+    metrics = await service.get_sync_metrics()
+    assert metrics["collections"]["tasks"] == {"phase": "dual_write", "pending": 0, "failed": 1, "lagSeconds": 0.0}
+    await service.delete_document("tasks", first)
+    assert await service.retry_failed("tasks", second) == 1
+    await pump.walk()
+    assert await service.get_sync_status("tasks", second) == "SYNCED"
+    assert await service.get_sync_failures() == []
+
+
+async def test_without_postgresql_all_is_written_and_pending(stage, declared):
+    id_ = str(ObjectId())
+    async with AsyncEnhancedDualWriteService(declared(NOBODY)) as service:
+        assert await service.create_document("tasks", {"title": "a"}, id_)
+        assert await service.update_document("tasks", id_, {"n": 1})
+        assert await service.batch_operations(
+            [{"collection_name": "tasks", "operation": "create", "mongo_id": str(ObjectId()), "data": {}}]
+        )
+        assert await service.get_sync_status("tasks", id_) == "PENDING"
+        metrics = await service.get_sync_metrics()
+    assert metrics["status"] == "degraded"
+    assert metrics["databases"] == {"mongodb": "connected", "postgresql": "disconnected"}
+    assert metrics["sync"]["queueSize"] == 2
+    assert metrics["operations"] == {"written": 3, "refused": 0, "inline": 0, "left": 3}
+    assert (await stage.pump().walk()).applied == 2
+    assert await stage.there() == await stage.documents()
+
+
+async def test_with_deadline_0_the_worker_writes(stage, declared):
+    settings = DualWriteSettings(deadline=timedelta(0))
+    async with AsyncEnhancedDualWriteService(declared(), settings=settings) as service:
+        assert await service.create_document("tasks", {"title": "a"}, ObjectId())
+        assert await stage.there() == {}
+        await stage.pump().walk()
+    assert await stage.there() == await stage.documents()
+
+
+async def test_in_off_mongodb_alone_is_written_and_a_delete_leaves_nothing(stage, declared):
+    id_ = ObjectId()
+    phases = FixedPhases("off")
+    async with AsyncEnhancedDualWriteService(declared(), phases=phases, settings=PATIENT) as service:
+        assert await service.create_document("tasks", {"title": "a"}, id_)
+        assert await service.update_document("tasks", id_, {"n": 1})
+        assert await stage.there() == {}
+        assert await service.delete_document("tasks", id_)
+        assert not await service.delete_document("tasks", id_)
+        given = {"collection_name": "tasks", "operation": "create", "mongo_id": id_, "data": {}}
+        assert await service.batch_operations([given, {**given, "operation": "delete"}])
+    assert await stage.database["tasks"].count_documents({}) == 0
+
+
+async def test_where_postgresql_is_the_truth_the_service_refuses(declared):
+    async with AsyncEnhancedDualWriteService(declared(), phases=FixedPhases("live")) as service:
+        with pytest.raises(PhaseError, match="tasks is in live"):
+            await service.create_document("tasks", {}, ObjectId())
+    with pytest.raises(PhaseError, match="DUAL_WRITE_ENABLED") as raised:
+        AsyncEnhancedDualWriteService(
+            declared(), phases=FixedPhases("shadow"), settings=DualWriteSettings(enabled=False)
+        )
+    assert "syncline phase back tasks" in str(raised.value.hint)
+
+
+@pytest.fixture
+def blocking(mongo_url: str, mongo_db: str, database: str, declared: Callable[..., Documents]) -> Iterator[Any]:
+    async def prepared() -> None:
+        async with AsyncMongoClient(mongo_url) as client:
+            stage = DualStage(client, mongo_db, database)
+            await stage.prepare()
+            await stage.close()
+
+    asyncio.run(prepared())
+    with EnhancedDualWriteService(declared(), settings=PATIENT) as service, MongoClient(mongo_url) as client:
+        yield service, wrap(client[mongo_db]["tasks"])
+
+
+def test_blocking_callers_have_the_same_service(blocking):
+    service, tasks = blocking
+    id_ = str(ObjectId())
+    assert service.create_document("tasks", {"title": "a"}, id_) is True
+    assert service.create_document("tasks", {"title": "b"}, id_) is False
+    assert service.update_document("tasks", id_, {"n": 1}) is True
+    assert service.get_sync_status("tasks", id_) == "SYNCED"
+    assert service.get_sync_metadata("tasks", id_).last_sync_at is not None
+    assert service.get_sync_failures() == []
+    assert service.get_sync_metrics()["sync"]["failedEvents"] == 0
+    assert service.retry_failed() == 0
+    assert service.batch_operations([{"collection_name": "tasks", "operation": "delete", "mongo_id": id_}])
+    assert tasks.count_documents({}) == 0
+    with pytest.raises(OperationError):
+        service.delete_document("nothing", id_)
