@@ -74,14 +74,28 @@ class Following:
             return database
         return _serving(database, sides)
 
-    def look_again(self, *databases: str) -> None:
+    @property
+    def last_opening(self) -> int:
+        """The number of the last opening of a side that is known: it is another one when writes are accepted again."""
+        return max((row.opened for sides in list(self._rows.values()) for row in list(sides.values())), default=0)
+
+    def asked_within(self, seconds: float) -> bool:
+        """Tell whether the servers of all that move were asked so short a time ago."""
+        since = time.monotonic() - seconds
+        return all(self._asked_at.get(database, 0.0) > since for database in list(self._rows))
+
+    def look_again(self, *databases: str, fresh_seconds: float = 0.0) -> None:
         """Ask the servers now, unless somebody has begun to since; by default about all that move.
+
+        Args:
+            databases: which of them.
+            fresh_seconds: what was asked so short a time ago is new enough.
 
         Raises:
             NamedDatabaseError: none could be asked, and none ever was.
 
         """
-        wanted = time.monotonic()
+        wanted = time.monotonic() - fresh_seconds
         with self._lock:
             if self._process != os.getpid():  # a fork: the connections are the parent's
                 self._connections, self._thread, self._process = {}, None, os.getpid()

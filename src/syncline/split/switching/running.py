@@ -20,6 +20,8 @@ Handle = TypeVar("Handle")
 Result = TypeVar("Result")
 DEADLINE = timedelta(seconds=10)
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.004, 0.05
+_LOOK_SECONDS = 0.008
+"""Between two looks at the gates while no side accepts writes: a look is less than an attempt, and one does for all."""
 _DOUBLINGS = 8
 
 
@@ -30,11 +32,19 @@ class Attempts:
         self._following = following
         self._until = time.monotonic() + deadline.total_seconds()
         self._count = 0
+        self._opening = following.last_opening
+        self._rests_until = 0.0
+        self._looks = False
         self.committing = False
         """The work is done, and what follows is the commit."""
 
-    def after(self, error: Exception) -> float:
-        """Say in how many seconds to try again.
+    def begin(self) -> None:
+        """Begin another one: an opening that is not known by now ends the rest before the next."""
+        self.committing = False
+        self._opening = self._following.last_opening
+
+    def after(self, error: Exception) -> None:
+        """Judge an attempt that has failed: there is to be another one, after a rest.
 
         Raises:
             UnknownOutcomeError: it may be committed.
@@ -54,12 +64,32 @@ class Attempts:
             if refusal is Refusal.SERIALIZATION:
                 raise error
             raise GateClosedError(hint=_LATER) from error
-        self.committing = False
         self._count += 1
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** min(self._count, _DOUBLINGS))
-        return random.uniform(longest / 2, longest)  # noqa: S311  so that writers do not come back together
+        rest = random.uniform(longest / 2, longest)  # noqa: S311  so that writers do not come back together
+        self._rests_until = time.monotonic() + rest
+        self._looks = refusal in _CLOSED
+
+    @property
+    def rest_seconds(self) -> float:
+        """Say how long to rest until the next look; 0: try again."""
+        if self._following.last_opening != self._opening:
+            return 0.0
+        left = self._rests_until - time.monotonic()
+        return max(0.0, min(left, _LOOK_SECONDS) if self._looks else left)
+
+    @property
+    def is_to_look(self) -> bool:
+        """Tell whether no side accepted writes, and nobody has looked since."""
+        return self._looks and not self._following.asked_within(_LOOK_SECONDS / 2)
+
+    def look(self) -> None:
+        """Look whether a side was opened, after a rest."""
+        if self.is_to_look:
+            self._following.look_again(fresh_seconds=_LOOK_SECONDS / 2)
 
 
+_CLOSED = (Refusal.CLOSING, Refusal.CLOSED)
 _LATER = "send it again later; `syncline split status` says what is going on"
 _LOOK = "look whether its rows are there before it is done again; a key of the request's own makes that possible"
 
@@ -73,15 +103,18 @@ def run(
     """Run a transaction, and again as long as it is refused; see ``Databases.run``."""
     attempts = Attempts(following, deadline)
     while True:
+        attempts.begin()
         try:
             with using() as handle, _whole(handle):
                 result = work(handle)
                 attempts.committing = True
         except Exception as error:  # noqa: BLE001  judged, and raised again
-            delay = attempts.after(error)
+            attempts.after(error)
         else:
             return result
-        time.sleep(delay)
+        while seconds := attempts.rest_seconds:
+            time.sleep(seconds)
+            attempts.look()
 
 
 async def arun(
@@ -93,15 +126,19 @@ async def arun(
     """Do the same for asyncio."""
     attempts = Attempts(following, deadline)
     while True:
+        attempts.begin()
         try:
             async with using() as handle, _awhole(handle):
                 result = await work(handle)
                 attempts.committing = True
         except Exception as error:  # noqa: BLE001  judged, and raised again
-            delay = await asyncio.to_thread(attempts.after, error)
+            await asyncio.to_thread(attempts.after, error)
         else:
             return result
-        await asyncio.sleep(delay)
+        while seconds := attempts.rest_seconds:
+            await asyncio.sleep(seconds)
+            if attempts.is_to_look:
+                await asyncio.to_thread(attempts.look)
 
 
 @contextmanager
