@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import psycopg
 import pytest
 
 from syncline.cli import split_end
+from syncline.cli.watched_moves import opened_moves
 from syncline.config.settings import Settings
+from syncline.model.json_names import camelled
 from syncline.split.moving import capture
 from syncline.split.moving.probes import against_probes, recorded
 from syncline.split.rehearsing import records
@@ -82,7 +86,9 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
             move.guarded()
             assert move.json("switch", *PAUSE)["serving"] == "data"
             writers.wait()
-            assert move.json("status")["phase"] == "switched"
+            status = move.json("status")
+            assert (status["phase"], status["changes"][0]["to"]) == ("switched", "data")
+            assert 0 < status["changes"][0]["pausedMs"] < 20_000
             move.until("SELECT EXISTS (SELECT FROM syncline_gate.watched WHERE side = 'data' AND since > 0)")
             move.there.execute(TRIGGER.format("late") + "; DROP TRIGGER early ON log")
             move.until(f"SELECT {TRIGGERS} = 'late D'")
@@ -110,6 +116,11 @@ def test_the_way_back_of_each_table_is_tried_before_a_switch_and_leaves_nothing_
     assert [(one["entity"], one["problem"]) for one in tested] == [
         (name, None) for name in ("Odd_Events", "carriers", "log", "only_id", "prices")
     ]
+    with mock.patch.dict("os.environ", move.variables), opened_moves(move.folder / "syncline.toml") as moves:
+        shown = {one["database"]: camelled(one) for one in asyncio.run(moves.read())}
+        assert [way.link.name for way in moves.links()] == ["move_data", "move_data_back"], "they have a page"
+    assert shown["data"].keys() == move.json("status").keys(), "the page says what the command says"
+    assert shown["data"]["wayBack"] == tested
     before = states(move)
     move.here.execute("ALTER TABLE prices ADD CHECK (cents > 100000) NOT VALID")
     move.here.execute('REVOKE DELETE ON "Odd.Events" FROM mover')

@@ -8,15 +8,18 @@ import secrets
 import signal
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncline.cli.common import ConfigOption, every_link, run, say
+from syncline.cli.watched_moves import Moves, opened_moves
 from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncline.config import Settings
+    from syncline.web.page.moves import Moves as ReadMoves
 
 PORT = 8737
 
@@ -28,7 +31,8 @@ def serve(
 ) -> None:
     """Serve the operations page until stopped (SIGTERM, Ctrl-C).
 
-    Of several links each has a page of its own, at its name.
+    Of several links each has a page of its own, at its name. Each shows how the moves of named databases stand;
+    where nothing but a move is declared, its links have the pages.
 
     It asks for the admin credential, SYNCLINE_ADMIN_TOKEN. Without one, and on the loopback interface only, it makes
     one for this run and prints it.
@@ -36,13 +40,29 @@ def serve(
     from syncline.config import passwords
     from syncline.telemetry import logs
 
-    links = every_link(config, with_entities=False)
-    urls = [url for one in links for url in (one.source.url, one.target.url)]
-    logs.setup(links[0].log, secrets=frozenset().union(*map(passwords, urls)))
-    run(_serve(links, host, port))
+    with opened_moves(config) as moves:
+        links = _links(config, moves)
+        urls = [url for one in links for url in (one.source.url, one.target.url)]
+        logs.setup(links[0].log, secrets=frozenset().union(*map(passwords, urls)))
+        run(_serve(links, host, port, moves.read if moves.known else None))
 
 
-async def _serve(links: Sequence[Settings], host: str, port: int) -> None:
+def _links(config: Path | None, moves: Moves) -> Sequence[Settings]:
+    """Give the links that are declared; where none is, those of the moves that have begun.
+
+    Raises:
+        ConfigError: there is neither.
+
+    """
+    try:
+        return every_link(config, with_entities=False)
+    except ConfigError:
+        if found := moves.links():
+            return found
+        raise
+
+
+async def _serve(links: Sequence[Settings], host: str, port: int, moves: ReadMoves | None) -> None:
     try:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
@@ -56,7 +76,7 @@ async def _serve(links: Sequence[Settings], host: str, port: int) -> None:
     credential = AdminCredential.from_environment()
     made = None if credential.is_set else _make_credential(host)
     accepted = credential if made is None else AdminCredential(made)
-    page = OperationsPage(links[0], accepted) if len(links) == 1 else Pages(links, accepted)
+    page = OperationsPage(links[0], accepted, moves=moves) if len(links) == 1 else Pages(links, accepted, moves=moves)
 
     class PageServer(Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from syncline.cli.application import AppOption
 from syncline.cli.common import ConfigOption, JsonOption, print_json, print_table, run, say
-from syncline.cli.split_move import DatabaseArgument, declared
-from syncline.model.json_names import Named
+from syncline.cli.split_move import DatabaseArgument, Declared, declared
 from syncline.model.words import counted
 
 if TYPE_CHECKING:
     from syncline.split.moving.move import Moving
     from syncline.split.moving.standing import Stand
 
-_NEXT = {
-    "schema": "`syncline split copy {}` goes on",
-    "copying": "`syncline split copy {}` goes on",
-    "following": "`syncline split switch {}`, when nothing speaks against it",
-    "switching": "a running `syncline split follow {}` ends it; so does another switch, or back",
-    "switched": "`syncline split back {}` is the way back, `syncline split finish {}` ends it",
-    "back": "`syncline split switch {}` again, or `syncline split abort {}`",
-    "finished": "`syncline split finish {} --drop` removes the old tables",
-    "aborted": "`syncline split abort {} --drop` removes the copy",
-}
+_SHOWN = 2
+"""Changes of sides; --json has the last twenty."""
 
 
 def status(
@@ -34,68 +26,37 @@ def status(
 
     The phases: schema, copying, following, switching, switched, back, finished, aborted.
     """
-    from syncline.split.moving.newcomers import left_behind
-    from syncline.split.moving.standing import stand
-    from syncline.split.moving.state import Phase
+    from syncline.split.moving.telling import as_dict
 
     with declared(config, app, database) as move:
-        one = move.moving()
-        found = run(stand(one)) if one else None
-        if one and found and one.state.phase is Phase.FOLLOWING:
-            behind = left_behind(one, move.databases.routing.ownership)
-            found = replace(found, against=(*found.against, *behind))
+        one, found = run(look(move))
         if as_json:
-            print_json(_as_dict(database, one, found))
+            print_json(as_dict(database, one, found))
         elif one is None or found is None:
             say(f"the tables of {database} are not moving; `syncline split copy {database}` begins")
         else:
             _print(database, one, found)
 
 
-def _as_dict(database: str, one: Moving | None, found: Stand | None) -> dict[str, Any]:
-    if one is None or found is None:
-        return {"database": database, "phase": None}
-    return {
-        "database": database,
-        "phase": found.word,
-        "home": one.ends.home,
-        "serving": found.serving,
-        "gates": Named(dict(found.modes)),
-        "begun_at": one.state.begun_at.isoformat(),
-        "opened_at": found.opened_at.isoformat() if found.opened_at else None,
-        "tables": [str(table) for table in one.tables],
-        "links": Named({side: _link(standing) for side, standing in found.links.items()}),
-        "verified": [
-            {
-                "entity": proof.entity,
-                "verdict": proof.verdict,
-                "as_of": proof.as_of.isoformat() if proof.as_of else None,
-                "since_the_copy": proof.current,
-            }
-            for proof in found.proofs
-        ],
-        "guard": found.guarded.as_dict() if found.guarded else None,
-        "way_back": [
-            {"entity": each.entity, "tested_at": each.at.isoformat(), "problem": each.problem} for each in found.tests
-        ],
-        "rehearsed": found.rehearsed and {"at": found.rehearsed.at.isoformat(), **found.rehearsed.report},
-        "against": list(found.against),
-        "forced": [dict(note) for note in one.state.notes],
-    }
+async def look(move: Declared) -> tuple[Moving | None, Stand | None]:
+    """Look how a move stands; ``None``: none was begun."""
+    from syncline.split.moving.newcomers import left_behind
+    from syncline.split.moving.standing import stand
+    from syncline.split.moving.state import Phase
 
-
-def _link(standing: Any) -> dict[str, Any]:
-    return {
-        "queue_size": standing.queue,
-        "lag_seconds": round(standing.lag_seconds, 1),
-        "workers": standing.workers,
-        "parked": standing.parked,
-        "copying": list(standing.copying),
-        "held": list(standing.held),
-    }
+    one = await asyncio.to_thread(move.moving)
+    if one is None:
+        return None, None
+    found = await stand(one)
+    if one.state.phase is Phase.FOLLOWING:
+        behind = await asyncio.to_thread(left_behind, one, move.databases.routing.ownership)
+        found = replace(found, against=(*found.against, *behind))
+    return one, found
 
 
 def _print(database: str, one: Moving, found: Stand) -> None:
+    from syncline.split.moving.telling import next_step
+
     serving = f"{found.serving} serves" if found.serving else "neither side accepts writes at the moment"
     say(f"{database}: {found.word}; {serving}; {counted(len(one.tables), 'table')}", "bold")
     if found.opened_at:
@@ -110,6 +71,9 @@ def _print(database: str, one: Moving, found: Stand) -> None:
         print_table(headings, rows)
     if found.guarded:
         say(found.guarded.summary)
+    for change in found.changes[:_SHOWN]:
+        pause = "" if change["paused_ms"] is None else f"; writers were paused for {change['paused_ms']} ms"
+        say(f"{change['to']} has served since {change['at'][:19]}{pause}")
     if found.rehearsed:
         say(found.rehearsed.summary)
     for each in found.tests:
@@ -120,4 +84,4 @@ def _print(database: str, one: Moving, found: Stand) -> None:
     what = "the way back" if found.serving == database else "a switch"
     for line in found.against:
         say(f"speaks against {what}: {line}", "yellow")
-    say(f"next: {_NEXT[found.word].format(database, database)}", "dim")
+    say(f"next: {next_step(database, found)}", "dim")

@@ -45,6 +45,7 @@ class Proof:
     """The newest verification of a table."""
 
     entity: str
+    table: str
     verdict: str | None
     as_of: datetime | None
     current: bool
@@ -180,12 +181,11 @@ class MoveLink:
     async def proofs(self, source: str) -> list[Proof]:
         """Give the newest verification of each table."""
         opened, altered = await self._brought_back(source), await self._altered(source)
-        return [
-            Proof(
-                name, verdict, as_of, bool(current) and as_of > max(opened, altered.get(TableName.parse(table), _NEVER))
-            )
-            for name, table, verdict, as_of, current in await self._rows(source, "verified")
-        ]
+        found = []
+        for name, table, verdict, as_of, current in await self._rows(source, "verified"):
+            since = max(opened, altered.get(TableName.parse(table), _NEVER))
+            found.append(Proof(name, table, verdict, as_of, bool(current) and as_of > since))
+        return found
 
     async def _brought_back(self, source: str) -> datetime:
         """Say when a side was opened again after the other one had served: older proofs do not count."""

@@ -48,6 +48,8 @@ class Stand:
     """Of the way back."""
     rehearsed: Rehearsed | None
     """The newest rehearsal."""
+    changes: tuple[Mapping[str, Any], ...]
+    """The last changes of sides, the newest first; ``paused_ms``: how long nobody could write, where that is known."""
 
 
 async def stand(one: Moving) -> Stand:
@@ -74,7 +76,7 @@ async def stand(one: Moving) -> Stand:
         opened = await opened_at(move.gates[one.ends.database])
         modes = {side: row.mode.name.lower() for side, row in gates.items() if row}
         seen = (word, serving, modes, opened and opened[0], links, tuple(proofs), tuple(speaks), guarded)
-        return Stand(*seen, tuple(tests), rehearsed)
+        return Stand(*seen, tuple(tests), rehearsed, tuple(await _changes(move)))
 
 
 async def gate_of(gate: Gate) -> GateRow | None:
@@ -103,6 +105,13 @@ async def _word(one: Moving, move: Move, gates: Mapping[str, GateRow | None]) ->
     if state.journal.goal == one.ends.database:
         return SWITCHED
     return BACK if state.gates[one.ends.database].opened > 0 else str(Phase.FOLLOWING)
+
+
+async def _changes(move: Move) -> list[dict[str, Any]]:
+    try:
+        return await move.journal.changes()
+    except NotMovingError:
+        return []
 
 
 async def _standing(link: MoveLink, side: str) -> Standing | None:

@@ -99,7 +99,8 @@ class Coordinator:
         await self._had(self._move.link.close_up, self._other)
         await self._change(other, Step.REVERSE, Verb.LINK)
         self._told(Step.PHASE)
-        await self._move.journal.reached(self._number, self._goal)
+        paused = None if self._closed_at is None else round(self.paused_seconds * 1000)
+        await self._move.journal.reached(self._number, self._goal, paused)
 
     async def _bring(self) -> None:
         """Wait until everything that was written on the other side is here; look at the queue only now."""

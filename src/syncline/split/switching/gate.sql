@@ -28,13 +28,15 @@ CREATE TABLE IF NOT EXISTS syncline_gate.gate (
 GRANT SELECT ON syncline_gate.gate TO PUBLIC
 
 -- name: journal
--- One of both databases has it: which side is wanted, which one serves, and who is at work. number: the last coordinator.
+-- One of both databases has it: which side is wanted, which one serves, and who is at work. number: the last coordinator;
+-- changes: the last ones, the newest first.
 CREATE TABLE IF NOT EXISTS syncline_gate.journal (
     name text PRIMARY KEY,
     number bigint NOT NULL DEFAULT 0,
     goal text NOT NULL,
     phase text NOT NULL,
     phase_number bigint NOT NULL DEFAULT 0,
+    changes jsonb NOT NULL DEFAULT '[]',
     holder text,
     held_until timestamptz NOT NULL DEFAULT '-infinity'
 )
@@ -251,8 +253,15 @@ WHERE name = %(name)s AND number = %(number)s AND holder = %(holder)s
 RETURNING 1
 
 -- name: reached
-UPDATE syncline_gate.journal SET phase = %(goal)s, phase_number = %(number)s
+UPDATE syncline_gate.journal AS j SET
+    phase = %(goal)s, phase_number = %(number)s,
+    changes = pg_catalog.jsonb_path_query_array(pg_catalog.jsonb_build_object(
+        'to', %(goal)s::text, 'number', %(number)s::bigint, 'at', pg_catalog.clock_timestamp(), 'paused_ms', %(paused)s::integer)
+        || j.changes, '$[0 to 19]')
 WHERE name = %(name)s AND phase_number < %(number)s
+
+-- name: changes
+SELECT changes FROM syncline_gate.journal WHERE name = %(name)s
 
 -- name: release
 UPDATE syncline_gate.journal SET holder = NULL WHERE name = %(name)s AND number = %(number)s AND holder = %(holder)s

@@ -76,9 +76,21 @@ class Journal:
         """Want the other side and give the lease back, so that the way back has a number of its own."""
         return bool(await self._rows("turn_back", number=number, goal=goal, holder=self._holder))
 
-    async def reached(self, number: int, goal: str) -> None:
-        """Note that a side serves, unless a later coordinator has noted something."""
-        await self._rows("reached", number=number, goal=goal)
+    async def reached(self, number: int, goal: str, paused_ms: int | None = None) -> None:
+        """Note that a side serves, unless a later coordinator has noted something.
+
+        Args:
+            number: the coordinator's.
+            goal: the side.
+            paused_ms: how long nobody could write; ``None``: another coordinator closed a side before, and has died.
+
+        """
+        await self._rows("reached", number=number, goal=goal, paused=paused_ms)
+
+    async def changes(self) -> list[dict[str, Any]]:
+        """Give the last changes of sides, the newest first."""
+        rows = await self._rows("changes")
+        return list(rows[0][0]) if rows else []
 
     async def release(self, number: int) -> None:
         """Give the lease back, where it is still this one's."""

@@ -26,6 +26,7 @@ from syncline.web.page.guard import Guard, Handler, read_body, template
 from syncline.web.page.headers import WithHeaders
 from syncline.web.page.history import History
 from syncline.web.page.jobs import Jobs
+from syncline.web.page.moves import Moves
 from syncline.web.page.records import ACTIONS, MOST, Records
 from syncline.web.page.runbook import OTHER_ALERTS, anchor, runbook
 from syncline.web.page.session import Session
@@ -54,6 +55,7 @@ class OperationsPage:
         values: gives further measures to judge, such as ``api_p95_ms``.
         pause: seconds between two looks at the databases.
         deadline: limit for a look.
+        moves: reads the moves of named databases, as ``split status --json`` has them.
 
     """
 
@@ -66,6 +68,7 @@ class OperationsPage:
         values: Callable[[], Mapping[str, float]] = dict,
         pause: float = PAUSE_SECONDS,
         deadline: timedelta = DEADLINE,
+        moves: Moves | None = None,
     ) -> None:
         health = make_health(settings, deadline=deadline, thresholds=thresholds, values=values)
         self._jobs = Jobs(settings, self._look)
@@ -75,6 +78,7 @@ class OperationsPage:
             thresholds=thresholds,
             pause=pause,
             deadline=deadline,
+            moves=moves,
             also=lambda: {"jobs": self._jobs.as_list(), "addresses": addresses(settings)},
         )
         self._records = Records(settings, lambda: opened_target(settings))

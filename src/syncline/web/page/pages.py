@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from syncline.config import Settings
 from syncline.web.auth import AdminCredential
 from syncline.web.page.headers import WithHeaders
+from syncline.web.page.moves import Moves
 from syncline.web.page.page import OperationsPage
 
 NAMELESS = "_"
@@ -27,11 +28,12 @@ class Pages:
     Args:
         links: the settings of each link.
         credential: lets people in.
+        moves: reads the moves of named databases.
 
     """
 
-    def __init__(self, links: Sequence[Settings], credential: AdminCredential) -> None:
-        self._pages = {one.link.name or NAMELESS: OperationsPage(one, credential) for one in links}
+    def __init__(self, links: Sequence[Settings], credential: AdminCredential, *, moves: Moves | None = None) -> None:
+        self._pages = {one.link.name or NAMELESS: OperationsPage(one, credential, moves=moves) for one in links}
         mounts = [Mount(f"/{name}", page) for name, page in self._pages.items()]
         self._app = WithHeaders(Starlette(routes=[Route("/", self._list), *mounts]))
 

@@ -22,6 +22,7 @@ from syncline.model.link import entered
 from syncline.model.thresholds import Thresholds
 from syncline.postgres.connection import Connection, connect
 from syncline.web.page.history import History, Rates, Sample
+from syncline.web.page.moves import Moves, MovesWatch
 from syncline.web.page.recent import read_recent
 from syncline.web.page.records import PAGE, statements
 
@@ -41,6 +42,7 @@ class Watch:
         pause: seconds between two looks.
         deadline: limit for what the page asks beside the health.
         also: gives what else belongs to the state.
+        moves: reads the moves of named databases.
 
     """
 
@@ -53,7 +55,9 @@ class Watch:
         pause: float = PAUSE_SECONDS,
         deadline: timedelta = DEADLINE,
         also: Callable[[], Mapping[str, Any]] = dict,
+        moves: Moves | None = None,
     ) -> None:
+        self._moves = MovesWatch(moves, deadline.total_seconds())
         self._also = also
         self.history = History()
         self.began = time.time()
@@ -90,6 +94,7 @@ class Watch:
             self._task.cancel()
             await asyncio.wait({self._task})
         await self._patience.settle()
+        await self._moves.settle()
         await self._health.close()
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -159,7 +164,7 @@ class Watch:
             all(target_up),
         )
         self.history.add(sample)
-        return status.as_dict() | details | dict(self._also()) | {
+        return status.as_dict() | details | dict(self._also()) | dict(await self._moves.current()) | {
             "time": sample.at,
             "watchedSince": self.began,
             "rate": None if rate is None else round(rate, 1),

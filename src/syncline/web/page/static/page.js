@@ -2,6 +2,7 @@
 
 import { announce, byId, classes, list, make, show, text } from "./dom.js";
 import { follow, send } from "./feed.js";
+import { moves } from "./moves.js";
 import { explain, parked, prepare, question, toast } from "./parked.js";
 import { Plot } from "./plot.js";
 import { ago, duration, milliseconds, moment, number, plural, ranges, short, timeOfDay } from "./words.js";
@@ -348,7 +349,7 @@ follow({
   },
   state: (state) => {
     newest = state;
-    for (const part of [health, alerts, databases, curves, parked, workers, tasks, entities, jobs, events, notices]) {
+    for (const part of [health, alerts, databases, moves, curves, parked, workers, tasks, entities, jobs, events, notices]) {
       try {
         part(state);
       } catch (problem) {
