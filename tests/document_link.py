@@ -69,13 +69,16 @@ class DocumentStage:
 
     def call(self, *words: str, status: int = 0) -> str:
         """Run a command in this process; give what it said."""
+        return self._ended(*words, status=status).output
+
+    def _ended(self, *words: str, status: int) -> Any:
         ended = CliRunner().invoke(app, [*words, "--config", str(self.file)])
         assert ended.exit_code == status, ended.output
-        return ended.output
+        return ended
 
     def json(self, *words: str, status: int = 0) -> Any:
         """Run a command that prints JSON."""
-        return json.loads(self.call(*words, "--json", status=status))
+        return json.loads(self._ended(*words, "--json", status=status).stdout)
 
     def close(self) -> None:
         """Let go of the client."""

@@ -19,6 +19,8 @@ from rich.text import Text
 from syncline.cli.backfilling import bars, lines, print_tasks, step_as_dict
 from syncline.cli.boundary import INTERRUPTED, err
 from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, run, say
+from syncline.cli.documents import copy as of_documents
+from syncline.cli.documents.common import documents_from
 from syncline.cli.verifying import chosen
 from syncline.errors import SynclineError
 
@@ -80,10 +82,21 @@ def backfill(
     next call, or by a running worker. It stands back while changes wait long, and while the source takes longer than
     usual. With --json the progress is a line of JSON a second on standard error.
 
+    Where the file declares collections, every document is copied again: what PostgreSQL has under the same version is
+    left as it is, and rows without a document get a tombstone.
+
     Exit status: 0 everything is marked; 130 interrupted (143: by SIGTERM); 3 could not run.
     """
     from syncline.ports import DESPITE
 
+    meaningless = {"where": where, "keys": keys, "max_queue": max_queue, "max_lag": max_lag, "cancel": cancel}
+    if documents := documents_from(config, **meaningless, status=status, despite_reverse=despite_reverse):
+        of_documents.copy_documents(
+            documents,
+            of_documents.Wish(entities or [], 0 if full_throttle else rate, anew=True, sweep=sweep, as_json=as_json),
+            again="syncline copy",
+        )
+        return
     pace = _pace(rate, max_queue, max_lag, full_throttle=full_throttle)
     if despite_reverse:
         pace[DESPITE] = despite_reverse

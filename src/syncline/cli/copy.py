@@ -11,6 +11,8 @@ import typer
 
 from syncline.cli.boundary import INTERRUPTED, invocation
 from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, print_table, run, say
+from syncline.cli.documents import copy as of_documents
+from syncline.cli.documents.common import documents_from
 from syncline.cli.verifying import chosen
 
 if TYPE_CHECKING:
@@ -61,8 +63,19 @@ def copy(
     It keeps to a rate, and stands back while the source takes longer than usual. What was copied before is left out.
     With --json the progress is a line of JSON a second on standard error.
 
+    Where the file declares collections, their documents are copied, in the order of their _id; what has been written
+    since is not written over, and --replace begins anew without deleting anything.
+
     Exit status: 0 everything is copied; 1 the target refuses rows of a table; 130 interrupted; 3 could not run.
     """
+    if documents := documents_from(config, cancel=cancel, despite_reverse=despite_reverse):
+        of_documents.require_one(parallel)
+        if dry_run:
+            of_documents.say_what(documents, entities or [], as_json=as_json)
+            return
+        asked = of_documents.Wish(entities or [], rate, replace, sweep=False, as_json=as_json)
+        of_documents.copy_documents(documents, asked, again="syncline copy")
+        return
     wish = Wish(entities or [], parallel, rate, replace, as_json, despite_reverse)
     settings = configured(config)
     if cancel:

@@ -19,6 +19,8 @@ from syncline.cli.common import (
     say,
     settings_from,
 )
+from syncline.cli.documents.common import documents_from
+from syncline.cli.documents.explain import explain_document
 
 if TYPE_CHECKING:
     from syncline.config import Settings
@@ -35,7 +37,13 @@ def explain(
     as_json: JsonOption = False,
     events: Annotated[int, typer.Option(help="How many events of its history.", min=0, max=1000)] = 10,
 ) -> None:
-    """Show everything that is known of one record, on both sides, and what it waits for."""
+    """Show everything that is known of one record, on both sides, and what it waits for.
+
+    Where the file declares collections: COLLECTION ID, an ObjectId by its characters, another _id as JSON.
+    """
+    if documents := documents_from(config):
+        explain_document(documents, entity, key, as_json=as_json)
+        return
     found = run(_find(settings_from(config), entity, key, events))
     if as_json:
         print_json(found.as_dict())

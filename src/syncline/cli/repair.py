@@ -11,6 +11,8 @@ import typer
 
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, run, say
+from syncline.cli.documents import verify as of_documents
+from syncline.cli.documents.common import documents_from
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 
 if TYPE_CHECKING:
@@ -47,10 +49,13 @@ def repair(
     """
     from syncline.verify.render import as_dict
 
-    settings = configured(config)
     if not dry_run:
         invocation.get().resume = "what is marked stays marked; `syncline repair` looks for the rest"
-    done = run(_repair(settings, entity, report, dry_run=dry_run, despite=despite_reverse, quiet=as_json))
+    if documents := documents_from(config, despite_reverse=despite_reverse):
+        done = Repaired(*run(of_documents.repair_documents(documents, entity, report, dry_run=dry_run, quiet=as_json)))
+    else:
+        settings = configured(config)
+        done = run(_repair(settings, entity, report, dry_run=dry_run, despite=despite_reverse, quiet=as_json))
     if as_json:
         print_json({"verify": as_dict(done.verified), "repair": done.report.as_dict()})
     else:

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, configured, out, print_json, print_table, run, say
+from syncline.cli.documents import verify as of_documents
+from syncline.cli.documents.common import documents_from
 from syncline.cli.sync_check import Check, SyncReport, judged, look_at_sides, print_sync
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 from syncline.errors import SynclineError
@@ -21,6 +23,7 @@ from syncline.verify.report import Verdict
 
 if TYPE_CHECKING:
     from syncline.config import Settings
+    from syncline.config.documents import Documents
     from syncline.verify.one_pass import Options
     from syncline.verify.report import EntityReport, VerifyReport
 
@@ -63,7 +66,8 @@ def verify(
 ) -> None:
     """Compare both databases, record by record, while they are in use.
 
-    A difference counts when it stays after a second look with no change on its way.
+    A difference counts when it stays after a second look with no change on its way. Where the file declares
+    collections, their documents are compared with their rows; a document that is marked is on its way.
 
     Exit status: 0 proved equal: everything, or the range or the keys that you asked about; 1 divergent, or some of
     these records are parked; 2 undecided (lag, keys that change all the time, no worker), or no difference in a random
@@ -75,6 +79,11 @@ def verify(
     from syncline.verify.spool import ReportFile
     from syncline.wiring import tune_garbage_collection
 
+    meaningless = {"from": first, "to": end, "keys_only": keys_only, "sample": sample, "resume": resume, "sync": sync}
+    if documents := documents_from(config, **meaningless):
+        words = of_documents.names_and_keys(documents, list(entities or ()), list(key or ()))
+        asked_of = of_documents.Wish(*words, rate or None, patience, quiet=as_json)
+        _end_with(_of_documents(documents, asked_of, report), report, as_json=as_json)
     settings = configured(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
     asked = Asked(names, keys, first, end, keys_only=keys_only, sample=sample, resume=resume)
@@ -103,6 +112,34 @@ def verify(
     else:
         _print(found, report, back=settings.link.reverse)
     raise typer.Exit(NOBODYS if nobody else found.exit_status)
+
+
+def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | None) -> VerifyReport:
+    from syncline.verify.render import as_dict
+    from syncline.verify.spool import ReportFile
+    from syncline.wiring import tune_garbage_collection
+
+    wish.check()
+    tune_garbage_collection()
+    if path is None:
+        return run(of_documents.verify_documents(documents, wish))
+    file = ReportFile(path)
+    try:
+        found = run(of_documents.verify_documents(documents, wish, file))
+        file.end(as_dict(found, findings=0))
+        return found
+    finally:
+        file.close()
+
+
+def _end_with(found: VerifyReport, path: Path | None, *, as_json: bool) -> NoReturn:
+    from syncline.verify.render import as_dict
+
+    if as_json:
+        print_json(as_dict(found))
+    else:
+        _print(found, path, back=None)
+    raise typer.Exit(found.exit_status)
 
 
 def _nobodys(found: VerifyReport, asked: Asked) -> str | None:

@@ -19,7 +19,7 @@ from syncline.engines.mongo.stored_marks import Page, StoredMarks
 from syncline.engines.postgres.documents.comparing import Texts, texts
 from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
 from syncline.engines.postgres.documents.texts import from_text, to_text
-from syncline.errors import MappingError
+from syncline.errors import KeyFormatError, MappingError
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.types import ID_TYPES
 from syncline.model.strict_bson import encoded
@@ -283,7 +283,7 @@ class _Part:
 def _part(one: _Pass, page: Page) -> _Part:
     """Make the rows that documents become; those that are marked, or become none, are under suspicion."""
     mapping = one.mapping
-    for id_ in page.low:
+    for id_ in (*page.low, *page.gone):
         one.suspect(id_)
     for fields, mark in zip(page.fields, page.marks, strict=True):
         if mark:
@@ -304,7 +304,7 @@ def _part(one: _Pass, page: Page) -> _Part:
         if each.mark:
             one.suspect(each.id)
     last = next((key for id_ in reversed(page.ids) if (key := key_of(mapping, id_)) is not None), None)
-    return _Part(wanted, last, tombstones=page.count - len(page.fields) - len(page.odd) - len(page.low))
+    return _Part(wanted, last, tombstones=len(page.gone))
 
 
 def key_of(mapping: DocumentMapping, id_: Any) -> str | None:
@@ -323,3 +323,22 @@ def id_of(mapping: DocumentMapping, key: str) -> Any:
     except (ValueError, TypeError, ArithmeticError):
         return None
     return found if key_of(mapping, found) == key else None
+
+
+def asked_for(mapping: DocumentMapping, key: str) -> Any:
+    """Read an ``_id`` that somebody has named: by its key, or as JSON says it.
+
+    Raises:
+        KeyFormatError: the text is neither.
+
+    """
+    found = id_of(mapping, key)
+    if found is None:
+        try:
+            found = ID_TYPES["any"].stand_for(key)
+        except Exception as error:
+            name = mapping.collection.name
+            raise KeyFormatError(
+                f"{key!r} is no key of {name}", hint="the characters of an ObjectId, or the _id as extended JSON"
+            ) from error
+    return found

@@ -45,8 +45,10 @@ class Page:
     """Those that the driver does not decode exactly; the mark may be empty."""
     low: list[Any] = field(default_factory=list)
     """The ``_id``s of those whose version is not drawn yet."""
+    gone: list[Any] = field(default_factory=list)
+    """Those of tombstones."""
     ids: list[Any] = field(default_factory=list)
-    """Those of all, in their order, tombstones too."""
+    """Those of all, in their order."""
 
 
 class StoredMarks:
@@ -159,9 +161,11 @@ def _is_whole(page: Page, found: Sequence[Any]) -> bool:
 
 def _add(page: Page, one: dict[str, Any]) -> None:
     state = _state(one["_id"], one.pop(FIELD, None))
-    if state is not None and state[0] < FLOOR:
+    if state is None:
+        page.gone.append(one["_id"])
+    elif state[0] < FLOOR:
         page.low.append(one["_id"])
-    elif state is not None:
+    else:
         page.fields.append(one)
         page.versions.append(state[0])
         page.marks.append(state[1])
@@ -170,9 +174,11 @@ def _add(page: Page, one: dict[str, Any]) -> None:
 def _add_odd(page: Page, one: bytes) -> None:
     id_ = _id_of(one)
     body, state = taken_apart(id_, one)
-    if state is not None and state[0] < FLOOR:
+    if state is None:
+        page.gone.append(id_)
+    elif state[0] < FLOOR:
         page.low.append(id_)
-    elif state is not None:
+    else:
         page.odd.append(MarkedDocument(id_, state[1], state[0], deleted=False, body=body))
 
 

@@ -1,0 +1,106 @@
+"""``syncline verify`` and ``syncline repair`` where documents are the source."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from syncline.cli.documents.opening import standing
+from syncline.cli.verifying import progress_bar
+from syncline.errors import SynclineError
+
+if TYPE_CHECKING:
+    from syncline.config.documents import Documents
+    from syncline.documents.opening import DocumentLink
+    from syncline.verify.repair import RepairReport
+    from syncline.verify.report import EntityReport, VerifyReport
+    from syncline.verify.spool import Taker
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for."""
+
+    collections: Sequence[str]
+    keys: Sequence[str] = ()
+    rate: int | None = None
+    patience: float = 60.0
+    quiet: bool = False
+
+    def check(self) -> None:
+        """Refuse keys without their collection.
+
+        Raises:
+            SynclineError: they are.
+
+        """
+        if self.keys and len(self.collections) != 1:
+            raise SynclineError("a key needs one collection", hint="name it: syncline verify COLLECTION …")
+
+
+def names_and_keys(documents: Documents, words: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Read `tasks 5` as a document of a collection, `tasks labels` as two collections."""
+    declared = {mapping.collection.name for mapping in documents.mappings}
+    if len(words) == 2 and not keys and words[0] in declared and words[1] not in declared:
+        return [words[0]], [words[1]]
+    return [*words], [*keys]
+
+
+async def verify_documents(documents: Documents, wish: Wish, taker: Taker | None = None) -> VerifyReport:
+    """Compare."""
+    with progress_bar(quiet=wish.quiet) as told:
+        async with standing(documents.only(wish.collections)) as link:
+            return await _verified(link, wish, taker, told)
+
+
+async def repair_documents(
+    documents: Documents, collection: str | None, path: Path | None, *, dry_run: bool, quiet: bool
+) -> tuple[VerifyReport, RepairReport]:
+    """Compare, and mark what diverges; with a report of `verify` only what it names."""
+    from syncline.documents.repairing import DocumentRepairer
+    from syncline.verify.report import VerifyReport
+
+    wanted = None if path is None else _read(path, collection)
+    names = [collection] if collection else list(wanted or ())
+    with progress_bar(quiet=quiet) as told:
+        async with standing(documents.only(names)) as link:
+            repairer = DocumentRepairer(link, dry_run=dry_run)
+            if wanted is None:
+                return await _verified(link, Wish(link.collections), repairer, told), repairer.report
+            whole = VerifyReport()
+            for name in names:
+                one = Wish([name], wanted.get(name, []))
+                whole.entities += (await _verified(link, one, repairer, told)).entities if one.keys else []
+            return whole, repairer.report
+
+
+def _read(path: Path, collection: str | None) -> dict[str, list[str]]:
+    from syncline.verify.spool import keys_in
+
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for name, key in keys_in(path):
+        if collection is None or name == collection:
+            wanted[name].append(key)
+    return wanted
+
+
+async def _verified(link: DocumentLink, wish: Wish, taker: Taker | None, told: Any) -> VerifyReport:
+    from syncline.documents.verifying import DocumentVerifier, asked_for
+    from syncline.verify.one_pass import Step
+
+    def tell(report: EntityReport, total: int) -> None:
+        told(Step(report.entity, "source", report.records, total))
+
+    verifier = DocumentVerifier(link, rate=wish.rate, patience=timedelta(seconds=wish.patience), taker=taker, told=tell)
+    try:
+        if wish.keys:
+            name = wish.collections[0]
+            ids = [asked_for(link.mapping(name), key) for key in wish.keys]
+            return await verifier.verify_some(name, ids)
+        return await verifier.verify(wish.collections or link.collections)
+    finally:
+        await verifier.close()

@@ -1,0 +1,129 @@
+"""copy, backfill, verify, repair and explain of a document link."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.document_link import DocumentStage
+
+
+@pytest.fixture
+def stage(tmp_path, mongo_url, mongo_db, database, monkeypatch):
+    for name in ("DATABASE_URL", "MONGODB_URL", "SYNCLINE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    made = DocumentStage(tmp_path, mongo_url, mongo_db, database)
+    made.make_tables()
+    made.call("install", "--yes")
+    yield made
+    made.close()
+
+
+def marks(stage) -> int:
+    return sum(stage.mongo[name].count_documents({"_sync.mark": {"$exists": True}}) for name in ("tasks", "labels"))
+
+
+def test_what_was_there_before_is_copied_verified_and_explained(stage):
+    stage.mongo["tasks"].insert_many([{"_id": n, "title": f"t{n}", "more": [n]} for n in range(30)])
+    stage.mongo["labels"].insert_one({"_id": "a", "name": "red"})
+    assert [(one["entity"], one["documents"]) for one in stage.json("copy", "--dry-run")["tables"]] == [
+        ("tasks", 30),
+        ("labels", 1),
+    ]
+    done = {one["entity"]: one for one in stage.json("copy")["tables"]}
+    assert (done["tasks"]["rows"], done["labels"]["rows"], done["tasks"]["finished"], marks(stage)) == (30, 1, True, 0)
+    assert stage.json("copy", "tasks")["tables"][0]["before"] is True
+    found = stage.json("verify")
+    assert (found["verdict"], found["exitStatus"], [one["records"] for one in found["entities"]]) == (
+        "equal",
+        0,
+        [30, 1],
+    )
+    assert "Proved equal" in stage.call("verify", "labels", "--rate", "0")
+    assert stage.json("verify", "tasks", "7")["entities"][0]["verdict"] == "equal"
+    told = stage.json("explain", "tasks", "7")
+    assert (told["verdict"], told["document"]["title"], told["kept"]["deleted"]) == (
+        "Both sides are equal.",
+        "t7",
+        False,
+    )
+    assert told["rows"]["public.postgres_tasks"][0]["title"] == "t7"
+    assert "t7" in stage.call("explain", "tasks", "7")
+    assert stage.json("explain", "tasks", "99")["verdict"] == "Neither side has it."
+
+
+def test_damage_is_reported_and_repaired_by_a_worker(stage, tmp_path):
+    stage.collection("tasks").insert_many([{"_id": n, "title": f"t{n}"} for n in range(6)])
+    stage.json("copy")
+    stage.work(lambda: marks(stage) == 0)
+    stage.sql(
+        "UPDATE postgres_tasks SET title = 'x' WHERE mongo_id = '1'; DELETE FROM postgres_tasks WHERE mongo_id = '2'"
+    )
+    stage.mongo["tasks"].delete_one({"_id": 3})
+    report = tmp_path / "report.jsonl"
+    found = stage.json("verify", "tasks", "--report", str(report), status=1)
+    assert found["entities"][0]["divergent"] == {"different": 1, "extra": 1, "missing": 1}
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert {one["finding"]["key"] for one in lines if "finding" in one} == {"1", "2", "3"}
+    assert "syncline repair" in stage.call("verify", "tasks", status=1)
+    assert "rows differ" in stage.json("explain", "tasks", "1")["verdict"]
+    assert stage.json("repair", "tasks", "--dry-run", status=1)["repair"]["marked"] == 3
+    assert marks(stage) == 0
+    assert stage.json("repair", "--from", str(report))["repair"]["marked"] == 3
+    assert "on its way" in stage.json("explain", "tasks", "1")["verdict"]
+    waiting = stage.json("verify", "tasks", "--patience", "0", status=2)
+    assert waiting["entities"][0]["lagging"] == 3
+    stage.work(lambda: marks(stage) == 0)
+    assert stage.json("verify")["verdict"] == "equal"
+
+
+def test_a_backfill_copies_again_and_sweeps(stage):
+    stage.collection("tasks").insert_many([{"_id": n} for n in range(4)])
+    stage.json("copy")
+    stage.work(lambda: marks(stage) == 0)
+    stage.sql("DELETE FROM postgres_tasks; DELETE FROM syncline_documents.key_version WHERE mongo_id = '0'")
+    stage.mongo["tasks"].delete_one({"_id": 3})
+    done = stage.json("backfill")
+    assert (done["tables"][0]["rows"], done["swept"]) == (3, 1)
+    assert stage.sql("SELECT mongo_id FROM postgres_tasks") == [("0",)]  # of the others it has the version
+
+
+def test_a_document_that_is_refused_is_left_to_the_worker_and_said_to_be_parked(stage):
+    stage.declare('[collections.tasks]\nid = "any"\ncolumns = { title = { type = "text", required = true } }\n')
+    stage.sql("DROP TABLE postgres_tasks")
+    stage.make_tables()
+    stage.call("install", "--yes")
+    stage.mongo["tasks"].insert_many([{"_id": 1, "title": "a"}, {"_id": 2}])
+    assert stage.json("copy")["tables"][0]["leftToWorker"] == 1
+    stage.work(lambda: stage.sql("SELECT count(*) FROM syncline_documents.rejected") == [(1,)])
+    found = stage.json("verify", status=1)["entities"][0]
+    assert (found["parked"], found["divergent"]) == (1, {})
+    told = stage.json("explain", "tasks", "2")
+    assert "parked" in told["verdict"]
+    assert "title" in told["parked"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("copy", "--cancel"), "--cancel means nothing"),
+        (("copy", "--parallel", "2"), "--parallel"),
+        (("copy", "nothing"), "there is no collection 'nothing'"),
+        (("backfill", "--where", "true"), "--where means nothing"),
+        (("verify", "--keys-only"), "--keys-only means nothing"),
+        (("verify", "tasks", "--from", "1"), "--from means nothing"),
+        (("verify", "--key", "1"), "a key needs one collection"),
+        (("repair", "nothing"), "there is no collection 'nothing'"),
+        (("explain", "nothing", "1"), "there is no collection 'nothing'"),
+        (("explain", "tasks", "{"), "is no key of tasks"),
+    ],
+)
+def test_what_means_nothing_is_refused_by_name(stage, words, said):
+    assert said in stage.call(*words, status=3)
+
+
+def test_nothing_is_copied_from_another_mongodb(stage):
+    stage.mongo["_syncline_documents"].delete_many({})
+    assert "another MongoDB" in stage.call("copy", status=3)
+    assert "another MongoDB" in stage.call("verify", status=3)
