@@ -394,6 +394,12 @@ class PhaseError(SynclineError):
     """A collection's phase of the migration does not allow this."""
 
 
+class PhaseUnknownError(PhaseError):
+    """Which phase a collection is in is not known at present."""
+
+    retryable = True
+
+
 class RepositoryError(SynclineError):
     """A repository cannot do what it was asked for."""
 

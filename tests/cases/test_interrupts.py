@@ -93,6 +93,10 @@ OTHERWISE = {
     ("backup", "rehearse"): "it needs a backup; its way out is that of create",
     ("backup", "verify"): "it waits for nobody",
     ("backup", "list"): "it waits for nobody",
+    **{
+        ("phase", name): "it needs documents as the source; each step is whole or not made (test_phases)"
+        for name in ("status", "check", "advance", "back", "history")
+    },
     ("db", "check"): "it waits for nobody",
     ("db", "shell"): "psql takes its place",
 }

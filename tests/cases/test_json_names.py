@@ -67,8 +67,8 @@ CALLS: dict[str, list[str]] = {
 DATA = {"row", "document", "source", "target"}
 """Where keys are the user's (``source`` and ``target`` of a difference)."""
 AS_IN_THE_FILE = {"config show"}
-OF_SEVERAL_DATABASES = ("db ", "split ", "backup ", "copy", "schema ")
-"""They need an application of their own, or a PostgreSQL as the target: here only what does with these two databases."""
+OF_SEVERAL_DATABASES = ("db ", "split ", "backup ", "copy", "schema ", "phase ")
+"""They need an application of their own, or a PostgreSQL or documents on another side: here only what does with these two databases."""
 CAMEL = re.compile(r"[a-z]+[a-zA-Z0-9]*|\$[a-zA-Z]+")
 
 

@@ -1,0 +1,51 @@
+"""``DUAL_WRITE_ENABLED``: the phase of collections that nobody has changed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from syncline.errors import ConfigError, PhaseError
+from syncline.phases.phase import Phase
+from syncline.phases.standing import Standings
+
+VARIABLE = "DUAL_WRITE_ENABLED"
+_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+def enabled(env: Mapping[str, str]) -> bool | None:
+    """Read the variable; ``None``: it is not set.
+
+    Raises:
+        ConfigError: it says neither yes nor no.
+
+    """
+    text = env.get(VARIABLE, "").strip().lower()
+    if not text:
+        return None
+    if text not in (*_YES, *_NO):
+        raise ConfigError(f"{VARIABLE} is {text!r}", hint=f"one of {', '.join(_YES)}, or of {', '.join(_NO)}")
+    return text in _YES
+
+
+def default_phase(env: Mapping[str, str]) -> Phase:
+    """Give the phase of collections that nobody has changed yet."""
+    return Phase.DUAL_WRITE if enabled(env) else Phase.OFF
+
+
+def see_that_enabled(standings: Standings, env: Mapping[str, str]) -> None:
+    """See that the variable does not say no where PostgreSQL is written.
+
+    Raises:
+        PhaseError: it does: this process would write MongoDB alone.
+
+    """
+    if enabled(env) is not False:
+        return
+    written = [f"{name} ({one.phase})" for name, one in sorted(standings.items()) if one.phase >= Phase.DUAL_WRITE]
+    if written:
+        names = " ".join(text.split(" ")[0] for text in written)
+        raise PhaseError(
+            f"{VARIABLE} is false, and PostgreSQL is written: {', '.join(written)}",
+            hint=f"`syncline phase back {names}` takes them back, a step at a time; or unset {VARIABLE}:"
+            " it is the phase of collections that are new",
+        )

@@ -1,0 +1,141 @@
+"""What speaks for the next phase of a collection, and what against it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.phase import Phase
+from syncline.phases.shadow.report import COMPARED, Outcome
+from syncline.phases.standing import Standing
+
+READS, READS_OF_EACH = 10_000, 100
+LAG_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One of the things that must hold before a step."""
+
+    collection: str
+    name: str
+    holds: bool
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.collection}: {self.told}"
+
+
+class Verifications(Protocol):
+    """What is known of full verifications with contents."""
+
+    def clean_as_of(self, collection: str) -> datetime | None:
+        """Give when both sides of a collection were last proved equal; ``None``: never."""
+        ...
+
+
+class NoVerifications:
+    """Where none is kept."""
+
+    def clean_as_of(self, collection: str) -> datetime | None:  # noqa: ARG002  the port's name
+        """Know of none."""
+        return None
+
+
+class Marks(Protocol):
+    """What waits to be carried."""
+
+    def waiting(self, collection: str) -> frozenset[str]:
+        """Give the oldest marks of a collection."""
+        ...
+
+
+def gathered(
+    was: Mapping[str, Standing],
+    goal: Phase,
+    journal: InPostgreSQL,
+    marks: Marks,
+    verifications: Verifications,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Evidence]:
+    """Look at everything that the step of these collections to a phase needs."""
+    found = [_declared(journal, name) for name in was]
+    if goal is Phase.DUAL_WRITE:
+        return found
+    found += [_rejected(journal, name) for name in was]
+    found += _lag(marks, list(was), sleep)
+    found += [_verified(verifications, name, standing) for name, standing in was.items()]
+    if goal >= Phase.RAMP:
+        found += [one for name, standing in was.items() for one in _shadowed(journal, name, standing)]
+    if goal >= Phase.LIVE:
+        found += [_rehearsed(journal, name) for name in was]
+    return found
+
+
+def _declared(journal: InPostgreSQL, name: str) -> Evidence:
+    there = bool(journal.rows("kept")[0][0]) and bool(journal.rows("declared", collection=name))
+    told = "its tables are prepared" if there else "its tables are not prepared: `syncline install`"
+    return Evidence(name, "installed", there, told)
+
+
+def _rejected(journal: InPostgreSQL, name: str) -> Evidence:
+    if not journal.rows("kept")[0][0]:
+        return Evidence(name, "rejected", holds=False, told="nothing is kept of rejected documents: `syncline install`")
+    count = journal.rows("rejected", collection=name)[0][0]
+    told = f"{count} documents are rejected" if count else "no document is rejected"
+    return Evidence(name, "rejected", not count, told)
+
+
+def _lag(marks: Marks, names: Sequence[str], sleep: Callable[[float], None]) -> list[Evidence]:
+    """Look twice, a second apart: a mark that is still there has waited as long. It asks no other machine's clock."""
+    before = {name: marks.waiting(name) for name in names}
+    sleep(LAG_SECONDS if any(before.values()) else 0.0)
+    found = []
+    for name in names:
+        left = len(before[name] & marks.waiting(name)) if before[name] else 0
+        told = f"{left} marks or more have waited for a second" if left else f"less than {LAG_SECONDS:g} s of lag"
+        found.append(Evidence(name, "lag", not left, told))
+    return found
+
+
+def _verified(verifications: Verifications, name: str, standing: Standing) -> Evidence:
+    at = verifications.clean_as_of(name)
+    if at is None:
+        return Evidence(name, "verified", holds=False, told="no verification yet")
+    if standing.since is not None and at < standing.since:
+        return Evidence(name, "verified", holds=False, told=f"verified equal as of {at}, before {standing.phase} began")
+    return Evidence(name, "verified", holds=True, told=f"verified equal as of {at}")
+
+
+def _shadowed(journal: InPostgreSQL, name: str, standing: Standing) -> list[Evidence]:
+    """Judge the shadow reads since the collection is in its phase; in a ramp they were looked at before it began."""
+    if standing.phase is not Phase.SHADOW:
+        return []
+    counts: Counter[tuple[str, str]] = Counter()
+    for method, outcome, reads in journal.rows("shadow", collection=name):
+        counts[method, outcome] += reads
+    compared = {
+        method: sum(counts[method, one] for one in COMPARED) for method in sorted({method for method, _ in counts})
+    }
+    total, wrong = sum(compared.values()), sum(reads for (_, one), reads in counts.items() if one == Outcome.MISMATCH)
+    few = [f"{method} {reads}" for method, reads in compared.items() if reads < READS_OF_EACH]
+    enough = total >= READS and not few
+    told = f"{total:,} reads were compared; {READS:,} are wanted"
+    if few:
+        told += f", {READS_OF_EACH} of each method: {', '.join(few)}"
+    return [
+        Evidence(name, "shadowReads", enough, told),
+        Evidence(name, "mismatches", not wrong, f"{wrong} shadow reads did not match"),
+    ]
+
+
+def _rehearsed(journal: InPostgreSQL, name: str) -> Evidence:
+    rows = journal.rows("rehearsed", collection=name)
+    told = f"the way back was rehearsed at {rows[0][0]}" if rows else "the way back was never rehearsed"
+    return Evidence(name, "rehearsed", bool(rows), told)

@@ -1,0 +1,162 @@
+"""The journal of phases in a PostgreSQL: what stands, how it came there, who knows of it, what speaks for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from syncline.engines.postgres.target.session import translated
+from syncline.phases.phase import Phase, phase_named
+from syncline.phases.shadow.report import Outcome
+from syncline.phases.standing import Process, Standing, Standings
+from syncline.postgres.sql import blocks
+
+_MADE = ("schema", "phase", "phase_history", "phase_process", "shadow_report", "rehearsal")
+_CONNECT_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change of a phase."""
+
+    number: int
+    collection: str
+    at: datetime
+    was: Phase | None
+    phase: Phase
+    percent: float
+    by: str
+    reason: str | None
+    against: tuple[str, ...]
+
+
+class InPostgreSQL:
+    """A PostgreSQL that has the journal of phases; a session that is lost is opened again by the next call.
+
+    Args:
+        url: the database.
+        seconds: limit of a statement.
+
+    """
+
+    def __init__(self, url: str, *, seconds: float = 2.0) -> None:
+        self._url, self._seconds = url, seconds
+        self._session: psycopg.Connection[TupleRow] | None = None
+        self._sql: Mapping[str, str] = blocks("journal.sql", "syncline.phases")
+
+    @contextmanager
+    def connected(self) -> Iterator[psycopg.Connection[TupleRow]]:
+        """Lend the session, in autocommit; errors are ours."""
+        with translated():
+            if self._session is None or self._session.closed:
+                self._session = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    prepare_threshold=None,
+                    connect_timeout=_CONNECT_SECONDS,
+                    tcp_user_timeout=int(self._seconds * 1000),
+                    application_name="syncline phases",
+                )
+                limit = f"{int(self._seconds * 1000)}ms"
+                self._session.execute("SELECT pg_catalog.set_config('statement_timeout', %s, false)", [limit])
+            yield self._session
+
+    def rows(self, name: str, **values: Any) -> list[TupleRow]:
+        """Run a statement of ours that reads."""
+        with self.connected() as connection:
+            return connection.execute(self._sql[name], values).fetchall()
+
+    def run(self, name: str, **values: Any) -> None:
+        """Run a statement of ours."""
+        with self.connected() as connection:
+            connection.execute(self._sql[name], values)
+
+    def prepare(self) -> None:
+        """Make the tables; idempotent."""
+        with self.connected() as connection, connection.transaction():
+            connection.execute(self._sql["alone"])
+            for name in _MADE:
+                connection.execute(self._sql[name])
+
+    @property
+    def there(self) -> bool:
+        """Whether the tables are there."""
+        return bool(self.rows("there")[0][0])
+
+    def read(self) -> Standings:
+        """Give what it says."""
+        found = self.rows("read") if self.there else []
+        return {name: Standing(phase_named(phase), percent, *rest) for name, phase, percent, *rest in found}
+
+    def put(self, standings: Standings) -> None:
+        """Keep these beside the others."""
+        self.run("put", **_columns(standings))
+
+    def change(
+        self, standings: Standings, was: Standings, *, reason: str | None = None, against: Sequence[str] = ()
+    ) -> None:
+        """Keep these, and note how it came to them; once, however often it is called."""
+        with self.connected() as connection, connection.transaction():
+            connection.execute(self._sql["alone"])
+            connection.execute(self._sql["put"], _columns(standings))
+            for name, one in standings.items():
+                before = was[name].phase if name in was else None
+                noted = {"number": one.number, "collection": name, "was": before and str(before)}
+                noted |= {"phase": str(one.phase), "percent": one.percent, "reason": reason, "against": list(against)}
+                connection.execute(self._sql["note"], noted)
+
+    def history(self, collections: Sequence[str] | None, limit: int) -> list[Entry]:
+        """List the changes, the newest first."""
+        found = self.rows("history", collections=collections and list(collections), limit=limit) if self.there else []
+        return [
+            Entry(number, name, at, was and phase_named(was), phase_named(phase), percent, by, reason, tuple(against))
+            for number, name, at, was, phase, percent, by, reason, against in found
+        ]
+
+    def beat(self, process: str, number: int, lease_seconds: float) -> None:
+        """Note what a process goes by, where there is a journal."""
+        if self.there:
+            self.run("beat", process=process, number=number, lease=lease_seconds)
+
+    def processes(self) -> Sequence[Process]:
+        """List those whose lease holds."""
+        return [Process(*row) for row in self.rows("processes")] if self.there else []
+
+    def leave(self, process: str) -> None:
+        """Forget a process that ends, and those that ended long ago."""
+        if self.there:
+            self.run("leave", process=process)
+
+    def shadowed(self, counts: Mapping[tuple[str, str, Outcome], int]) -> None:
+        """Add what shadow reads came to: by collection, method and outcome. 0 reads declare a method."""
+        if not counts or not self.there:
+            return
+        names = list(counts)
+        self.run(
+            "shadowed",
+            collections=[one[0] for one in names],
+            methods=[one[1] for one in names],
+            outcomes=[str(one[2]) for one in names],
+            reads=list(counts.values()),
+        )
+
+    def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _columns(standings: Standings) -> dict[str, list[Any]]:
+    return {
+        "collections": list(standings),
+        "phases": [str(one.phase) for one in standings.values()],
+        "percents": [one.percent for one in standings.values()],
+        "numbers": [one.number for one in standings.values()],
+    }

@@ -1,0 +1,126 @@
+-- The phases of collections, in a PostgreSQL: which one each is in, how it came there, who has learned of it, what speaks for the next.
+
+-- name: schema
+CREATE SCHEMA IF NOT EXISTS syncline_documents
+
+-- name: phase
+-- number: of the change that put it there; of two places that say different things, the higher one is right.
+CREATE TABLE IF NOT EXISTS syncline_documents.phase (
+    collection text PRIMARY KEY,
+    phase text NOT NULL CHECK (phase IN ('off', 'dual_write', 'shadow', 'ramp', 'live', 'complete')),
+    percent double precision NOT NULL DEFAULT 0 CHECK (percent BETWEEN 0 AND 100),
+    number bigint NOT NULL,
+    since timestamptz NOT NULL DEFAULT now()
+)
+
+-- name: phase_history
+CREATE TABLE IF NOT EXISTS syncline_documents.phase_history (
+    number bigint NOT NULL,
+    collection text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    was text,
+    phase text NOT NULL,
+    percent double precision NOT NULL,
+    by text NOT NULL DEFAULT session_user,
+    -- Why it was done though something spoke against it, and what did.
+    reason text,
+    against text[] NOT NULL DEFAULT '{}',
+    PRIMARY KEY (number, collection)
+)
+
+-- name: phase_process
+-- Who routes by the phases: the highest change that it goes by, and how long it may do so without asking again.
+CREATE TABLE IF NOT EXISTS syncline_documents.phase_process (
+    process text PRIMARY KEY,
+    number bigint NOT NULL,
+    until timestamptz NOT NULL
+)
+
+-- name: shadow_report
+-- What shadow reads came to, since a collection entered its phase (by the change's number). A method that is declared has a
+-- row `equal` with 0 reads.
+CREATE TABLE IF NOT EXISTS syncline_documents.shadow_report (
+    collection text NOT NULL,
+    method text NOT NULL,
+    outcome text NOT NULL,
+    number bigint NOT NULL,
+    reads bigint NOT NULL,
+    last_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, method, outcome, number)
+)
+
+-- name: rehearsal
+-- The way back from live, gone on a copy.
+CREATE TABLE IF NOT EXISTS syncline_documents.rehearsal (
+    collection text PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now()
+)
+
+-- name: alone
+-- "SYND" in ASCII: one change at a time.
+SELECT pg_catalog.pg_advisory_xact_lock(1398361668, 2)
+
+-- name: there
+SELECT pg_catalog.to_regclass('syncline_documents.phase') IS NOT NULL
+
+-- name: read
+SELECT collection, phase, percent, number, since FROM syncline_documents.phase
+
+-- name: put
+INSERT INTO syncline_documents.phase AS p (collection, phase, percent, number)
+SELECT u.collection, u.phase, u.percent, u.number
+FROM unnest(%(collections)s::text[], %(phases)s::text[], %(percents)s::float8[], %(numbers)s::bigint[])
+     AS u (collection, phase, percent, number)
+ON CONFLICT (collection) DO UPDATE
+SET phase = excluded.phase, percent = excluded.percent, number = excluded.number, since = now()
+WHERE p.number < excluded.number
+
+-- name: note
+INSERT INTO syncline_documents.phase_history (number, collection, was, phase, percent, reason, against)
+VALUES (%(number)s, %(collection)s, %(was)s, %(phase)s, %(percent)s, %(reason)s, %(against)s)
+ON CONFLICT DO NOTHING
+
+-- name: history
+SELECT number, collection, at, was, phase, percent, by, reason, against FROM syncline_documents.phase_history
+WHERE %(collections)s::text[] IS NULL OR collection = ANY(%(collections)s::text[])
+ORDER BY number DESC, collection LIMIT %(limit)s
+
+-- name: beat
+INSERT INTO syncline_documents.phase_process (process, number, until)
+VALUES (%(process)s, %(number)s, pg_catalog.clock_timestamp() + %(lease)s * interval '1 second')
+ON CONFLICT (process) DO UPDATE SET number = excluded.number, until = excluded.until
+
+-- name: processes
+SELECT process, number, extract(epoch FROM until - pg_catalog.clock_timestamp())::float8
+FROM syncline_documents.phase_process
+WHERE until > pg_catalog.clock_timestamp() ORDER BY process
+
+-- name: leave
+DELETE FROM syncline_documents.phase_process
+WHERE process = %(process)s OR until < pg_catalog.clock_timestamp() - interval '1 day'
+
+-- name: shadowed
+INSERT INTO syncline_documents.shadow_report AS s (collection, method, outcome, number, reads)
+SELECT u.collection, u.method, u.outcome, coalesce(p.number, 0), u.reads
+FROM unnest(%(collections)s::text[], %(methods)s::text[], %(outcomes)s::text[], %(reads)s::bigint[])
+     AS u (collection, method, outcome, reads)
+LEFT JOIN syncline_documents.phase AS p ON p.collection = u.collection
+ORDER BY 1, 2, 3
+ON CONFLICT (collection, method, outcome, number) DO UPDATE SET reads = s.reads + excluded.reads, last_at = now()
+
+-- name: shadow
+SELECT s.method, s.outcome, s.reads
+FROM syncline_documents.shadow_report AS s JOIN syncline_documents.phase AS p USING (collection, number)
+WHERE s.collection = %(collection)s
+
+-- name: kept
+SELECT pg_catalog.to_regclass('syncline_documents.rejected') IS NOT NULL
+
+-- name: rejected
+SELECT count(*) FROM syncline_documents.rejected WHERE collection = %(collection)s
+
+-- name: declared
+SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s
+
+-- name: rehearsed
+SELECT at FROM syncline_documents.rehearsal WHERE collection = %(collection)s

@@ -1,0 +1,236 @@
+"""The phases as the journal says them, kept in the process: nobody who reads or writes waits for a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Self
+
+from syncline.errors import PhaseError, PhaseUnknownError, SynclineError
+from syncline.phases.enabled import default_phase, see_that_enabled
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.phase import Phase, reads_by
+from syncline.phases.shadow.report import Report
+from syncline.phases.standing import Place, Standing, Standings, highest
+
+LEASE = timedelta(seconds=3)
+MONGODB, POSTGRESQL = "MongoDB", "PostgreSQL"
+_LOG = logging.getLogger("syncline.phases")
+_SURE = 0.8
+"""Of its lease a process uses so much: its clock may run slower than the server's."""
+_WAIT_SECONDS = 0.25
+_START_SECONDS = 10.0
+
+
+class JournalPhases:
+    """What says how far each collection has come, for an application with or without asyncio.
+
+    A thread for each database looks every quarter of a lease; where they say different things, the higher number is
+    right. What is known holds as long as the lease from the database that has the truth: MongoDB up to ``ramp``,
+    PostgreSQL from ``live`` on. So PostgreSQL may be away before ``live``.
+
+    Args:
+        mongodb: the MongoDB, or its URL.
+        postgresql: the PostgreSQL, or its URL.
+        lease: how long what is known may be gone by without asking again.
+        default: the phase of collections that nobody has changed yet; ``DUAL_WRITE_ENABLED`` says it otherwise.
+        report: what shadow reads came to; it is brought to the journal.
+        env: the environment.
+
+    """
+
+    def __init__(
+        self,
+        mongodb: Place | str,
+        postgresql: Place | str,
+        *,
+        lease: timedelta = LEASE,
+        default: Phase | None = None,
+        report: Report | None = None,
+        env: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._places: dict[str, Place] = {
+            MONGODB: InMongoDB(mongodb) if isinstance(mongodb, str) else mongodb,
+            POSTGRESQL: InPostgreSQL(postgresql) if isinstance(postgresql, str) else postgresql,
+        }
+        self._lease, self._env, self._report = lease.total_seconds(), env, report
+        self._default = Standing(default_phase(env) if default is None else default)
+        self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._said: dict[str, Standings] = {}
+        self._known: Mapping[str, Standing] = {}
+        self._until: dict[str, float] = {}
+        self._errors: dict[str, str] = {}
+        self._turned = threading.Condition()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    # -- asked by whoever reads and writes
+
+    def of(self, collection: str) -> Phase:
+        """Give the phase of a collection.
+
+        Raises:
+            PhaseUnknownError: the database that has the truth was not heard for too long.
+
+        """
+        return self._standing(collection).phase
+
+    def reads_postgresql(self, collection: str, key: str) -> bool:
+        """Tell whether a read is PostgreSQL's.
+
+        Raises:
+            PhaseUnknownError: the database that has the truth was not heard for too long.
+
+        """
+        standing = self._standing(collection)
+        return reads_by(standing.phase, standing.percent, key)
+
+    def percent(self, collection: str) -> float:
+        """Give the percentage of a ramp."""
+        return self._standing(collection).percent
+
+    def _standing(self, collection: str) -> Standing:
+        standing = self._known.get(collection, self._default)
+        if time.monotonic() < self._until.get(_authority(standing), 0.0):
+            return standing
+        return self._waited(collection)
+
+    def _waited(self, collection: str) -> Standing:
+        """Wait a moment: a process that was frozen hears of the phases again at once."""
+        ends = time.monotonic() + _WAIT_SECONDS
+        with self._turned:
+            while (left := ends - time.monotonic()) > 0:
+                standing = self._known.get(collection, self._default)
+                if time.monotonic() < self._until.get(_authority(standing), 0.0):
+                    return standing
+                self._turned.wait(left)
+        where = _authority(self._known.get(collection, self._default))
+        why = self._errors.get(where) or ("it is not started" if not self._threads else "no answer yet")
+        raise PhaseUnknownError(f"the phase of {collection} is not known: {where} was not heard: {why}")
+
+    # -- beginning and end
+
+    def start(self) -> Self:
+        """Read the phases, and begin to follow them.
+
+        Raises:
+            PhaseError: ``DUAL_WRITE_ENABLED`` says no, and a collection is written to PostgreSQL.
+            PhaseUnknownError: no database answers.
+
+        """
+        self._stop.clear()
+        self._threads = [
+            threading.Thread(target=self._follow, args=(name,), name=f"syncline-phases-{name}", daemon=True)
+            for name in self._places
+        ]
+        for thread in self._threads:
+            thread.start()
+        try:
+            self._heard()
+            see_that_enabled(self._known, self._env)
+        except PhaseError:
+            self.close()
+            raise
+        return self
+
+    def _heard(self) -> None:
+        with self._turned:
+            done = self._turned.wait_for(
+                lambda: MONGODB in self._until or len(self._until | self._errors) == len(self._places), _START_SECONDS
+            )
+            if not (done and self._until):
+                raise PhaseUnknownError("; ".join(self._errors.values()) or "no database answers")
+
+    def close(self) -> None:
+        """Follow no more, and say so where that is heard."""
+        self._stop.set()
+        threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join(timeout=5)
+        self._until = {}
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
+    # -- the threads
+
+    def _follow(self, name: str) -> None:
+        place, noted = self._places[name], 0
+        while not self._stop.is_set():
+            try:
+                noted = self._turn(name, place, noted)
+            except SynclineError as error:
+                self._failed(name, error.message)
+            except Exception as error:  # noqa: BLE001  a thread that ended would be silent; what it was is said
+                self._failed(name, f"{type(error).__name__}: {error}")
+                _LOG.exception("the phases in %s cannot be read", name)
+            self._stop.wait(self._lease / 4)
+        try:
+            place.leave(self.process)
+        except SynclineError:
+            pass
+        finally:
+            place.close()
+
+    def _turn(self, name: str, place: Place, noted: int) -> int:
+        """Note the lease, *then* read: who changes a phase after the read finds the lease."""
+        while True:
+            began = time.monotonic()
+            place.beat(self.process, noted, self._lease)
+            self._learn(name, place.read(), began + self._lease * _SURE)
+            number = max((one.number for one in self._known.values()), default=0)
+            if number <= noted:
+                break
+            noted = number  # at once: somebody may wait for it
+        if isinstance(place, InPostgreSQL) and self._report is not None:
+            self._bring(place, self._report)
+        return noted
+
+    def _learn(self, name: str, found: Standings, until: float) -> None:
+        with self._turned:
+            if self._errors.pop(name, None):
+                _LOG.info("the phases are read from %s again", name)
+            self._said[name] = found
+            before, self._known = self._known, highest(self._said.values())
+            self._until[name] = until
+            self._turned.notify_all()
+        for collection, standing in self._known.items():
+            if standing != before.get(collection):
+                _LOG.info("%s is in phase %s, change %d", collection, standing, standing.number)
+
+    def _failed(self, name: str, why: str) -> None:
+        with self._turned:
+            if self._errors.get(name) != why:
+                _LOG.warning("the phases cannot be read from %s: %s", name, why)
+            self._errors[name] = why
+            self._turned.notify_all()
+
+    @staticmethod
+    def _bring(place: InPostgreSQL, report: Report) -> None:
+        counts = report.take()
+        try:
+            place.shadowed(counts)
+        except BaseException:
+            report.give_back(counts)
+            raise
+
+
+def _authority(standing: Standing) -> str:
+    return POSTGRESQL if standing.phase.postgresql_is_truth else MONGODB

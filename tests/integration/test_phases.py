@@ -1,0 +1,434 @@
+"""The phases of collections: kept in both databases, changed by commands, followed by processes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from syncline.cli.main import app
+from syncline.errors import PhaseError, PhaseUnknownError, SourceUnavailableError
+from syncline.phases import FixedPhases, JournalPhases, Phase
+from syncline.phases.changing import Control
+from syncline.phases.enabled import default_phase
+from syncline.phases.evidence import Evidence, gathered
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.shadow.report import Mismatch, Outcome, Report
+from syncline.phases.shadow.rules import Read
+from syncline.phases.standing import Standing
+
+NOBODY = "postgresql://127.0.0.1:1/nobody"
+FILE = """
+[collections.tasks]
+columns = { title = "text" }
+[collections."odd.$name"]
+columns = { name = "text" }
+[collections.labels]
+columns = { name = "text" }
+"""
+LONG = timedelta(seconds=60)
+
+
+class Both:
+    """Both databases of a file, and the command."""
+
+    def __init__(self, mongodb: str, postgresql: str, folder: Path) -> None:
+        (folder / "syncline.toml").write_text(FILE)
+        self.urls = {"MONGODB_URL": mongodb, "DATABASE_URL": postgresql}
+        self.config = ["--config", str(folder / "syncline.toml")]
+        self.mongodb, self.postgresql = InMongoDB(mongodb), InPostgreSQL(postgresql)
+        self.control = Control(self.mongodb, self.postgresql, Phase.DUAL_WRITE)
+
+    def __call__(self, *arguments: object, status: int = 0, **variables: str) -> str:
+        words = ["phase", *map(str, arguments), *self.config]
+        result = CliRunner().invoke(app, words, env={"DUAL_WRITE_ENABLED": "", **self.urls, **variables})
+        assert result.exit_code == status, result.output + repr(result.exception)
+        return " ".join(result.output.split())
+
+    def json(self, *arguments: object, **variables: str) -> Any:
+        return json.loads(self(*arguments, "--json", **variables))
+
+    def forced(self, *arguments: object) -> Any:
+        return self.json("advance", *arguments, "--force", "--reason", "a test")
+
+    def at(self, phase: Phase, percent: float = 0.0) -> int:
+        """Put the tasks into a phase, as if there had been evidence."""
+        self.postgresql.prepare()
+        number = max((one.number for one in self.control.standings(["tasks"]).values()), default=0) + 1
+        standings = {"tasks": Standing(phase, percent, number, datetime.now(UTC))}
+        self.postgresql.put(standings)
+        self.mongodb.put(standings)
+        return number
+
+    def phases(self, lease: timedelta = LONG, **options: Any) -> JournalPhases:
+        return JournalPhases(*self.urls.values(), lease=lease, env={}, **options)
+
+
+@pytest.fixture
+def both(mongo_url, mongo_db, database, tmp_path):
+    one = Both(mongo_url.replace("/?", f"/{mongo_db}?"), database, tmp_path)
+    yield one
+    one.mongodb.close()
+    one.postgresql.close()
+
+
+def test_a_collection_goes_by_phases_and_back_and_everything_is_written_down(both):
+    assert [one["phase"] for one in both.json("status")["collections"]] == ["off"] * 3
+    held = both("advance", "tasks", status=3)
+    assert "the step to dual_write is held back: tasks: its tables are not prepared: `syncline install`" in held
+    assert "--force needs a reason" in both("advance", "tasks", "--force", status=3)
+    lacks = "its tables are not prepared: `syncline install`"
+    told = both.forced("tasks", "odd.$name")
+    assert told.pop("waitedSeconds") >= 0
+    assert told == {
+        "collections": ["tasks", "odd.$name"], "was": "off", "phase": "dual_write", "percent": 0, "number": 1, "done": True,
+        "against": [f"tasks: {lacks}", f"odd.$name: {lacks}"],
+    }  # fmt: skip
+    for phase in ("shadow", "ramp"):
+        assert both.forced("tasks")["phase"] == phase
+    assert both.forced("tasks", "--percent", 12.5)["percent"] == 12.5
+    shown = {one["collection"]: one for one in both.json("status")["collections"]}
+    assert [shown["tasks"][name] for name in ("phase", "percent", "number")] == ["ramp", 12.5, 4]
+    assert shown["odd.$name"]["phase"] == "dual_write"
+    assert both.json("back", "tasks", "--percent", 5)["percent"] == 5
+    assert [both.json("back", "tasks")["phase"] for _ in range(3)] == ["shadow", "dual_write", "off"]
+    assert "off is the first phase" in both("back", "tasks", status=3)
+    told = both.json("history", "tasks")
+    assert [(one["was"], one["phase"]) for one in told] == [
+        ("dual_write", "off"), ("shadow", "dual_write"), ("ramp", "shadow"), ("ramp", "ramp"),
+        ("ramp", "ramp"), ("shadow", "ramp"), ("dual_write", "shadow"), ("off", "dual_write"),
+    ]  # fmt: skip
+    assert told[-1]["reason"] == "a test"
+    assert told[-1]["against"] == [f"tasks: {lacks}", f"odd.$name: {lacks}"], "a group goes together"
+    assert told[0]["against"] == []
+    assert "off → dual_write" in both("history", "tasks")
+
+
+def test_a_dry_run_and_a_check_change_nothing(both):
+    both.postgresql.prepare()
+    told = both.json("advance", "tasks", "--dry-run")
+    assert (told["phase"], told["done"], len(told["against"])) == ("dual_write", False, 1)
+    assert both("check", "tasks", status=1).startswith("tasks: off → dual_write NO tasks: its tables are not prepared")
+    assert "would go: tasks" in both("advance", "tasks", "--dry-run")
+    assert both.postgresql.read() == both.mongodb.read() == {}
+
+
+REFUSED: list[tuple[list[Any], str]] = [
+    (["advance", "nothing"], "there is no collection 'nothing'"),
+    (
+        ["advance", "tasks", "labels"],
+        "a group goes together, and these are not: tasks in ramp (40 %), labels in off",
+    ),
+    (["advance", "tasks"], "the step from ramp to live is not built yet"),
+    (["advance", "tasks", "--percent", 40], "the ramp is at 40 % already"),
+    (["advance", "tasks", "--percent", 101], "between 0 and 100 percent, not 101"),
+    (["advance", "labels", "--percent", 5], "dual_write has no percentage"),
+    (["back", "tasks", "--percent", 40], "cannot go back to 40 %"),
+    (["back", "labels", "--percent", 40], "off cannot go back to 40 %"),
+]
+
+
+def test_what_is_no_step_is_refused_in_words(both):
+    both.at(Phase.RAMP, 40)
+    before = both.postgresql.read()
+    for words, said in REFUSED:
+        assert said in both(*words, status=3), words
+    assert both.postgresql.read() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "phase"),
+    [("", "off"), ("false", "off"), ("true", "dual_write"), ("on", "dual_write"), (" YES ", "dual_write")],
+)
+def test_a_variable_says_the_phase_of_new_collections(text, phase):
+    assert default_phase({"DUAL_WRITE_ENABLED": text}) == phase
+
+
+def test_the_command_knows_the_variable(both):
+    assert both.json("status", "tasks", DUAL_WRITE_ENABLED="1")["collections"][0]["phase"] == "dual_write"
+
+
+def test_the_variable_says_yes_or_no(both):
+    assert "DUAL_WRITE_ENABLED is 'perhaps'" in both("status", status=3, DUAL_WRITE_ENABLED="perhaps")
+
+
+def test_a_process_that_says_no_does_not_start_where_postgresql_is_written(both):
+    both.at(Phase.SHADOW)
+    phases = JournalPhases(*both.urls.values(), env={"DUAL_WRITE_ENABLED": "false"})
+    with pytest.raises(PhaseError, match=r"tasks \(shadow\)\n  `syncline phase back tasks`"):
+        phases.start()
+    assert both.mongodb.processes() == []
+    both.at(Phase.OFF)
+    with JournalPhases(*both.urls.values(), env={"DUAL_WRITE_ENABLED": "false"}) as phases:
+        assert phases.of("tasks") is Phase.OFF
+
+
+def test_a_process_follows_and_a_change_waits_for_it(both):
+    both.at(Phase.SHADOW)
+    with both.phases(timedelta(seconds=4)) as phases:
+        assert phases.of("tasks") is Phase.SHADOW
+        assert phases.of("labels") is Phase.OFF
+        assert not phases.reads_postgresql("tasks", "x")
+        both.forced("tasks", "--percent", 50)
+        assert phases.of("tasks") is Phase.RAMP
+        assert phases.percent("tasks") == 50
+        fixed = FixedPhases(Phase.RAMP, percent=50)
+        assert all(phases.reads_postgresql("tasks", k) == fixed.reads_postgresql("tasks", k) for k in "abcdefgh")
+        shown = both.json("status", "tasks")
+        assert shown["collections"][0]["behind"] == []
+        assert [one["name"] for one in shown["processes"]] == [phases.process]
+        assert both.json("back", "tasks")["waitedSeconds"] >= 0
+        assert phases.of("tasks") is Phase.SHADOW
+    assert both.mongodb.processes() == []
+
+
+def test_a_process_that_is_frozen_is_waited_for_until_its_lease_has_run_out(both):
+    number = both.at(Phase.RAMP, 50)
+    both.mongodb.beat("frozen", number, 1.0)
+    change = both.control.backward(["tasks"], None)
+    both.control.take_back(change)
+    seen: list[str] = []
+    both.control.wait(change.number, lambda behind: seen.extend(one.name for one in behind))
+    assert set(seen) == {"frozen"}
+    assert both.mongodb.processes() == []
+
+
+def test_the_lease_is_noted_before_the_phases_are_read(both):
+    """Who changes a phase right after it was read has to find the lease."""
+    found: list[int] = []
+
+    class Watched(InMongoDB):
+        def read(self) -> Any:
+            said = super().read()
+            found.append(len(self.processes()))
+            return said
+
+    both.at(Phase.RAMP, 50)
+    place = Watched(both.urls["MONGODB_URL"])
+    with JournalPhases(place, InPostgreSQL(both.urls["DATABASE_URL"]), lease=LONG, env={}):
+        assert found[0] == 1
+
+
+def test_without_postgresql_a_process_starts_and_a_step_back_is_made(both):
+    both.at(Phase.RAMP, 50)
+    both.urls["DATABASE_URL"] = NOBODY
+    with both.phases(timedelta(seconds=4)) as phases:
+        assert phases.of("tasks") is Phase.RAMP
+        assert "PostgreSQL's journal does not have it yet" in both("back", "tasks")
+        assert phases.of("tasks") is Phase.SHADOW
+        assert both.json("status", "tasks")["collections"][0]["phase"] == "shadow"
+        both("advance", "tasks", "--force", "--reason", "x", status=3)
+        assert phases.of("tasks") is Phase.SHADOW
+
+
+def test_what_was_changed_without_postgresql_is_brought_there_by_the_next_change(both):
+    both.at(Phase.RAMP, 50)
+    away = Control(both.mongodb, InPostgreSQL(NOBODY), Phase.OFF)
+    assert away.take_back(away.backward(["tasks"], None))
+    assert both.postgresql.read()["tasks"].phase is Phase.RAMP
+    assert both.json("status", "tasks")["collections"][0]["phase"] == "shadow"
+    both.forced("labels")
+    assert both.postgresql.read()["tasks"].phase is Phase.SHADOW
+    assert both.forced("tasks")["phase"] == "ramp"
+
+
+def test_without_mongodb_a_phase_before_live_is_not_known(both):
+    both.at(Phase.RAMP, 50)
+    phases = JournalPhases(InMongoDB("mongodb://127.0.0.1:1/nothing", seconds=0.2), both.urls["DATABASE_URL"], env={})
+    with phases, pytest.raises(PhaseUnknownError, match="the phase of tasks is not known: MongoDB was not heard"):
+        phases.of("tasks")
+
+
+def test_from_live_on_postgresql_alone_says_the_phase(both):
+    both.at(Phase.LIVE)
+    with JournalPhases(
+        InMongoDB("mongodb://127.0.0.1:1/nothing", seconds=0.2), both.urls["DATABASE_URL"], env={}
+    ) as phases:
+        assert phases.of("tasks") is Phase.LIVE
+        assert phases.reads_postgresql("tasks", "x")
+
+
+def test_without_both_a_process_does_not_start():
+    phases = JournalPhases(InMongoDB("mongodb://127.0.0.1:1/nothing", seconds=0.2), NOBODY, env={})
+    with pytest.raises(PhaseUnknownError, match="127"):
+        phases.start()
+
+
+def test_what_is_known_holds_as_long_as_the_lease(both):
+    both.at(Phase.RAMP, 50)
+    gone = threading.Event()
+
+    class Lost(InMongoDB):
+        def beat(self, process: str, number: int, lease_seconds: float) -> None:
+            if gone.is_set():
+                raise SourceUnavailableError("gone")
+            super().beat(process, number, lease_seconds)
+
+    place = Lost(both.urls["MONGODB_URL"])
+    with JournalPhases(place, InPostgreSQL(both.urls["DATABASE_URL"]), lease=timedelta(seconds=0.5), env={}) as phases:
+        gone.set()
+        ends = time.monotonic() + 30
+        while time.monotonic() < ends and known(phases):
+            time.sleep(0.01)
+        with pytest.raises(PhaseUnknownError, match="MongoDB was not heard: gone"):
+            phases.of("tasks")
+        gone.clear()
+        while time.monotonic() < ends and "tasks" not in known(phases):
+            time.sleep(0.01)
+        assert known(phases) == {"tasks": Phase.RAMP}
+
+
+def known(phases: JournalPhases) -> dict[str, Phase]:
+    try:
+        return {"tasks": phases.of("tasks")}
+    except PhaseUnknownError:
+        return {}
+
+
+async def test_asyncio_uses_the_same(both):
+    both.at(Phase.SHADOW)
+    async with both.phases() as phases:
+        assert phases.of("tasks") is Phase.SHADOW
+
+
+def test_of_two_who_change_at_once_both_are_kept_and_the_higher_number_is_right(both):
+    def put(name: str) -> None:
+        place = InMongoDB(both.urls["MONGODB_URL"])
+        for number in range(1, 8):
+            place.put({name: Standing(Phase.SHADOW, 0.0, number), "both": Standing(Phase.RAMP, 1.0, number)})
+        place.close()
+
+    threads = [threading.Thread(target=put, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    both.mongodb.put({"both": Standing(Phase.OFF, 0.0, 3)})
+    assert {name: (one.phase, one.number) for name, one in both.mongodb.read().items()} == {
+        "one": (Phase.SHADOW, 7), "two": (Phase.SHADOW, 7), "both": (Phase.RAMP, 7),
+    }  # fmt: skip
+
+
+def test_a_plan_that_somebody_else_has_overtaken_is_not_made(both):
+    both.at(Phase.DUAL_WRITE)
+    first, second = (both.control.forward(["tasks"], None) for _ in range(2))
+    both.control.advance(first)
+    with pytest.raises(PhaseError, match="somebody else has changed a phase meanwhile"):
+        both.control.advance(second)
+
+
+def test_shadow_reads_are_brought_to_the_journal_and_count_since_the_phase_began(both):
+    both.at(Phase.SHADOW)
+    report = Report()
+    read = Read("tasks", "get", "1")
+    report.add(read, Outcome.EQUAL)
+    report.add(read, Outcome.MISMATCH, Mismatch(read, datetime.now(UTC), ()))
+    with both.phases(report=report):
+        ends = time.monotonic() + 30
+        while not both.postgresql.rows("shadow", collection="tasks") and time.monotonic() < ends:
+            time.sleep(0.01)
+    assert sorted(both.postgresql.rows("shadow", collection="tasks")) == [("get", "equal", 1), ("get", "mismatch", 1)]
+    both.at(Phase.DUAL_WRITE)
+    both.at(Phase.SHADOW)
+    assert both.postgresql.rows("shadow", collection="tasks") == []
+
+
+class Marked:
+    """Marks as they are at the first look and the second."""
+
+    def __init__(self, *looks: set[str]) -> None:
+        self.looks = list(looks)
+
+    def waiting(self, collection: str) -> frozenset[str]:
+        return frozenset(self.looks.pop(0)) if self.looks else frozenset()
+
+
+class Verified:
+    def __init__(self, at: datetime | None) -> None:
+        self.at = at
+
+    def clean_as_of(self, collection: str) -> datetime | None:
+        return self.at
+
+
+COUNTS = {("tasks", "get", Outcome.EQUAL): 9_900, ("tasks", "list", Outcome.CAUGHT_UP): 100}
+LATER = datetime.now(UTC) + timedelta(days=1)
+
+
+CASES: list[tuple[dict[str, Any], str | None, str]] = [
+    ({}, None, ""),
+    ({"verified": None}, "verified", "no verification yet"),
+    ({"verified": datetime(2020, 1, 1, tzinfo=UTC)}, "verified", "before shadow began"),
+    ({"marks": ({"a", "b"}, {"b"})}, "lag", "1 marks or more have waited for a second"),
+    ({"marks": ({"a"}, {"b"})}, None, ""),
+    ({"rejected": True}, "rejected", "1 documents are rejected"),
+    (
+        {"counts": {("tasks", "get", Outcome.EQUAL): 9_999}},
+        "shadowReads",
+        "9,999 reads were compared; 10,000 are wanted",
+    ),
+    (
+        {"counts": {**COUNTS, ("tasks", "list", Outcome.CAUGHT_UP): 99}},
+        "shadowReads",
+        "100 of each method: list 99",
+    ),
+    ({"counts": {**COUNTS, ("tasks", "exists", Outcome.EQUAL): 0}}, "shadowReads", "exists 0"),
+    ({"counts": {**COUNTS, ("tasks", "get", Outcome.MISMATCH): 1}}, "mismatches", "1 shadow reads did not match"),
+    ({"counts": {**COUNTS, ("tasks", "get", Outcome.SHED): 5_000}}, None, ""),
+    ({"installed": False}, "installed", "its tables are not prepared"),
+]
+
+
+def test_a_ramp_begins_with_evidence(both):
+    for change, name, told in CASES:
+        both.at(Phase.SHADOW)
+        prepared(both.urls["DATABASE_URL"], mapped=change.get("installed", True), rejected="rejected" in change)
+        both.postgresql.shadowed(change.get("counts", COUNTS))
+        found = gathered(
+            both.control.standings(["tasks"]),
+            Phase.RAMP,
+            both.postgresql,
+            Marked(*change.get("marks", ())),
+            Verified(change.get("verified", LATER)),
+            sleep=lambda _: None,
+        )
+        assert failing(found) == ([] if name is None else [name]), change
+        assert told in "; ".join(one.told for one in found if not one.holds)
+
+
+def failing(found: list[Evidence]) -> list[str]:
+    return [one.name for one in found if not one.holds]
+
+
+def prepared(url: str, *, mapped: bool, rejected: bool) -> None:
+    """Make what a link keeps, as ``VersionedRows.prepare`` does."""
+    from syncline.postgres.sql import blocks
+
+    package = "syncline.engines.postgres.documents"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(blocks("versions.sql", package)["mapping"])
+        connection.execute(blocks("rejections.sql", package)["rejected"])
+        connection.execute("TRUNCATE syncline_documents.mapping, syncline_documents.rejected")
+        if mapped:
+            connection.execute("INSERT INTO syncline_documents.mapping VALUES ('tasks', 'x')")
+        if rejected:
+            connection.execute(
+                "INSERT INTO syncline_documents.rejected (collection, mongo_id, mark, reason) VALUES ('tasks', '1', 'm', 'NUL')"
+            )
+
+
+def test_the_oldest_marks_wait(both):
+    from bson import ObjectId
+
+    marks = [ObjectId() for _ in range(3)]
+    collection = both.mongodb._phases.database["tasks"]
+    collection.insert_many([{"_sync": {"v": 1, "mark": mark}} for mark in marks] + [{"_sync": {"v": 2}}, {}])
+    assert both.mongodb.waiting("tasks") == {str(mark) for mark in marks}
