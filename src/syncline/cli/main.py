@@ -34,7 +34,7 @@ SUMMARIES = {
     "backup": "Backups of a named database: taken, listed, verified, restored, and rehearsed.",
     "split": "Split a database in two: find what ties its tables together, and move a part of them.",
     "schema": "The tables of documents: their definitions, and whether a database has them.",
-    "phase": "From MongoDB to PostgreSQL by phases: where collections stand, what speaks for the next step, and the step.",
+    "phase": "From MongoDB to PostgreSQL by phases: where collections stand, and a step on, or back.",
     "tracing": "Link the request that wrote to the apply that delivered: remember each transaction's trace, or stop.",
     "demo": "Try it all: private databases, live traffic, a worker that is killed, and the proof.",
     "config": "The configuration as it is understood.",

@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="From MongoDB to PostgreSQL by phases: where collections stand, what speaks for the next step, and the step.",
+    help="From MongoDB to PostgreSQL by phases: where collections stand, and a step on, or back.",
 )
 CollectionsArgument = Annotated[
     list[str] | None,
