@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -12,6 +11,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from pymongo import AsyncMongoClient, MongoClient
 
+from syncline.breaker import CircuitBreaker
 from syncline.capture.documents import wrap
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
@@ -179,7 +179,7 @@ def test_a_key_of_the_caller_decides_for_all_reads():
 
 def test_where_postgresql_fails_in_a_ramp_mongodb_answers(caplog: pytest.LogCaptureFixture):
     failing = Counted("postgresql", fails=True)
-    both = phased(Counted("mongodb"), failing, FixedPhases(Phase.RAMP, percent=100), rest=timedelta(hours=1))
+    both = phased(Counted("mongodb"), failing, FixedPhases(Phase.RAMP, percent=100), breaker=CircuitBreaker(3600))
     assert {both.get(str(number)) for number in range(50)} == {"mongodb"}
     assert failing.asked == 1
     assert [record.levelname for record in caplog.records] == ["ERROR"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.core.checks import register
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
 
 from syncline.contrib.django.checks import check_databases
+from syncline.contrib.django.document_checks import check_documents
 from syncline.contrib.django.looking import watch
+from syncline.contrib.django.project import document_databases, has_documents, has_named_databases
 
 
 class SynclineDjango(AppConfig):  # type: ignore[misc]
-    """Registers the checks, and has statements looked at."""
+    """Registers the checks, and has statements looked at where there are named databases."""
 
     name = "syncline.contrib.django"
     label = "syncline_django"
@@ -19,5 +24,17 @@ class SynclineDjango(AppConfig):  # type: ignore[misc]
 
     def ready(self) -> None:
         """Begin."""
-        register(check_databases)
-        connection_created.connect(watch, dispatch_uid="syncline")
+        if has_named_databases():
+            register(check_databases)
+            connection_created.connect(watch, dispatch_uid="syncline")
+        if has_documents():
+            register(check_documents)
+            post_migrate.connect(_install, sender=self)
+
+
+def _install(verbosity: int = 1, using: str = "default", stdout: Any = None, **_: Any) -> None:
+    """Install what carries documents when ``manage.py migrate`` has made their tables."""
+    if using == "default":
+        for line in document_databases().install():
+            if verbosity and stdout is not None:
+                stdout.write(f"  syncline: {line}\n")

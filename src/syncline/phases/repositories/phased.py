@@ -21,7 +21,7 @@ R = TypeVar("R", bound=AbstractRepository)
 Ask = Callable[[], Any]
 _LOG = logging.getLogger("syncline.phases.repositories")
 _ramp_key: ContextVar[str | None] = ContextVar("syncline_ramp_key", default=None)
-REST = timedelta(seconds=2)
+REST = timedelta(seconds=5)
 """How long PostgreSQL is left alone after it has failed, while MongoDB still is the truth."""
 
 
@@ -61,7 +61,7 @@ def phased(
     *,
     shadow: ShadowReader | None = None,
     writer: DocumentWriter | None = None,
-    rest: timedelta = REST,
+    breaker: CircuitBreaker | None = None,
 ) -> R:
     """Make one repository of both sides'; each call asks the phase of the collection.
 
@@ -74,10 +74,12 @@ def phased(
         phases: say how far the collection has come.
         shadow: compares reads in the phase ``shadow`` and in a ramp.
         writer: makes ``create``, ``update`` and ``delete`` on MongoDB's side.
-        rest: how long PostgreSQL is left alone after a failure.
+        breaker: has PostgreSQL left alone for a while after a failure; repositories of one database share it.
 
     """
-    return cast("R", _Phased(mongodb, postgresql, phases, shadow, writer, rest))
+    return cast(
+        "R", _Phased(mongodb, postgresql, phases, shadow, writer, breaker or CircuitBreaker(REST.total_seconds()))
+    )
 
 
 class _Phased:
@@ -88,12 +90,12 @@ class _Phased:
         phases: Phases,
         shadow: ShadowReader | None,
         writer: DocumentWriter | None,
-        rest: timedelta,
+        breaker: CircuitBreaker,
     ) -> None:
         self.mongodb, self.postgresql, self.phases = mongodb, postgresql, phases
         self.collection_name: str = mongodb.collection_name
         self._shadow, self._writer = shadow, writer
-        self._breaker = CircuitBreaker(rest.total_seconds())
+        self._breaker = breaker
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.mongodb, name)

@@ -1,0 +1,1 @@
+"""Taskboard: teams and their tasks, on MongoDB, on the way to PostgreSQL."""

@@ -1,0 +1,188 @@
+"""The manager of a project that moves from MongoDB to PostgreSQL: both databases, and repositories over them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from psycopg_pool import ConnectionPool
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from syncline.breaker import CircuitBreaker
+from syncline.capture.documents import MarkedCollection, wrap
+from syncline.config.documents import Documents, load_documents
+from syncline.config.urls import database_of
+from syncline.contrib.django.postgres_variables import postgres_url
+from syncline.documents.installing import install, plan
+from syncline.documents.opening import opened
+from syncline.errors import ConfigError
+from syncline.model.documents import DocumentMapping
+from syncline.phases import FixedPhases, Phase, Phases, phase_named
+from syncline.phases.repositories import AbstractRepository, phased
+from syncline.phases.repositories.phased import REST, DocumentWriter, ShadowReader
+
+R = TypeVar("R", bound=AbstractRepository)
+MONGODB_SECONDS = 5
+POSTGRES_SECONDS = 1.0
+"""So long a call waits for a connection with PostgreSQL."""
+
+
+class DocumentDatabases:
+    """Both databases of the declared collections. Nothing connects before it is needed: a server may fork before.
+
+    Args:
+        documents: what ``syncline.toml`` declares, with MongoDB's URL.
+        postgres: URL of PostgreSQL.
+        phases: how far each collection has come.
+        shadow: compares reads.
+        writer: makes the writes of documents while MongoDB is the truth.
+        pool_size: connections with PostgreSQL of a process.
+
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        postgres: str,
+        *,
+        phases: Phases | None = None,
+        shadow: ShadowReader | None = None,
+        writer: DocumentWriter | None = None,
+        pool_size: int = 8,
+    ) -> None:
+        self.documents, self.postgres = documents, postgres
+        self.phases: Phases = phases or FixedPhases(Phase.OFF)
+        self._shadow, self._writer, self._pool_size = shadow, writer, pool_size
+        self._breaker = CircuitBreaker(REST.total_seconds())
+        self._lock = threading.Lock()
+        self._pool: ConnectionPool | None = None
+
+    @classmethod
+    def from_environment(cls, file: Path, env: Mapping[str, str] = os.environ) -> Self:
+        """Read ``syncline.toml``, ``MONGODB_URL`` and ``POSTGRES_*``.
+
+        ``SYNCLINE_PHASE`` names the phase of all collections, and ``SYNCLINE_RAMP_PERCENT`` how much of a ramp reads
+        PostgreSQL; without it ``DUAL_WRITE_ENABLED`` has them begin in ``dual_write``.
+
+        Raises:
+            ConfigError: the file or a variable is not right.
+
+        """
+        given = {**env, "DATABASE_URL": postgres_url(env)}
+        return cls(load_documents(file, given), given["DATABASE_URL"], phases=_phases(env))
+
+    @cached_property
+    def client(self) -> MongoClient[Any]:
+        """MongoDB's client."""
+        limit = MONGODB_SECONDS * 1000
+        return MongoClient(
+            self.documents.url("source"), connect=False, serverSelectionTimeoutMS=limit, connectTimeoutMS=limit
+        )
+
+    @property
+    def mongodb(self) -> Database[Any]:
+        """MongoDB's database."""
+        name = database_of(self.documents.url("source"))
+        if not name:
+            raise ConfigError("MONGODB_URL names no database", hint="end it in /NAME: mongodb://host:27017/shop")
+        return self.client[name]
+
+    @property
+    def pool(self) -> ConnectionPool:
+        """Connections with PostgreSQL; opened with the first that is needed."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = self._opened()
+            return self._pool
+
+    def _opened(self) -> ConnectionPool:
+        return ConnectionPool(
+            self.postgres,
+            min_size=0,
+            max_size=self._pool_size,
+            timeout=POSTGRES_SECONDS,
+            open=True,
+            kwargs={"connect_timeout": 2, "prepare_threshold": None},
+        )
+
+    def mapping(self, collection: str) -> DocumentMapping:
+        """Give the mapping of a collection.
+
+        Raises:
+            ConfigError: it is not declared.
+
+        """
+        return self.documents.only([collection]).mappings[0]
+
+    def collection(self, name: str) -> MarkedCollection:
+        """Give a collection whose writes mark."""
+        return wrap(self.mongodb[name])
+
+    def repository(self, mongodb: type[R], postgresql: type[R]) -> R:
+        """Make the repository of two classes over the same collection: the phase says which one is asked."""
+        mapping = self.mapping(mongodb.collection_name)
+        over: Any = (mongodb, postgresql)
+        first: R = over[0](self.collection(mongodb.collection_name), mapping)
+        second: R = over[1](self, mapping)
+        return phased(first, second, self.phases, shadow=self._shadow, writer=self._writer, breaker=self._breaker)
+
+    def connection(self, timeout: float | None = None) -> Any:
+        """Lend a connection with PostgreSQL for a block: what a repository asks of a pool."""
+        return self.pool.connection(timeout)
+
+    def prepare(self) -> None:
+        """Create the indexes of MongoDB: of the marks, and those that the declaration names; once is enough."""
+        for mapping in self.documents.mappings:
+            collection = self.collection(mapping.collection.name)
+            collection.prepare_marks()
+            for column in mapping.tables[0].columns:
+                if column.field.unique:
+                    only = {column.path: {"$exists": True}}
+                    collection.create_index(column.path, unique=True, partialFilterExpression=only)
+                elif column.field.index or column.field.references:
+                    collection.create_index(column.path)
+
+    def install(self) -> list[str]:
+        """Install what carries documents on both sides, once the tables are there; tell what was done.
+
+        Raises:
+            UnsuitableTargetError: the tables are not as declared.
+            ForeignTargetError: the rows are of another MongoDB's documents.
+            SourceUnavailableError, TargetUnavailableError: a side does not answer.
+
+        """
+        self.prepare()
+        return asyncio.run(_installed(self.documents))
+
+    def close(self) -> None:
+        """Close what is open."""
+        if "client" in self.__dict__:
+            self.__dict__.pop("client").close()
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+
+async def _installed(documents: Documents) -> list[str]:
+    async with opened(documents) as link:
+        wanted = await plan(link)
+        if wanted.changes:
+            await install(link, wanted)
+        return wanted.summary
+
+
+def _phases(env: Mapping[str, str]) -> Phases:
+    enabled = env.get("DUAL_WRITE_ENABLED", "").lower() in {"1", "true", "yes", "on"}
+    phase = env.get("SYNCLINE_PHASE") or (Phase.DUAL_WRITE if enabled else Phase.OFF)
+    percent = env.get("SYNCLINE_RAMP_PERCENT") or "0"
+    try:
+        return FixedPhases(phase_named(phase), percent=float(percent))
+    except ValueError:
+        raise ConfigError(f"SYNCLINE_RAMP_PERCENT = {percent!r} is no number from 0 to 100") from None

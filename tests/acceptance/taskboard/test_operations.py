@@ -1,0 +1,212 @@
+"""Taskboard in operation: its tables, PostgreSQL that is away, health, checks, commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from pymongo import MongoClient
+from typer.testing import CliRunner
+
+from syncline.cli.main import app as syncline
+from syncline.contrib.django import DocumentDatabases, document_databases, postgres_settings, postgres_url
+from syncline.contrib.django.document_checks import check_documents
+from syncline.errors import ConfigError
+from syncline.phases import FixedPhases, Phase
+from tests.acceptance.taskboard.system import ADMIN, HOME, PASSWORD, PHASES, Person, Taskboard
+
+
+def run(app: Taskboard, *arguments: str) -> str:
+    env = {**app.env, "DATABASE_URL": postgres_url(app.env)}
+    with contextlib.chdir(HOME):
+        done = CliRunner().invoke(syncline, arguments, env=env)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_migration_makes_what_is_declared(phases: list[Taskboard]):
+    made = (HOME / "taskboard/migrations/0001_tables.sql").read_text("utf-8")
+    assert run(phases[0], "schema", "sql") == made
+    assert run(phases[0], "schema", "sql", "--changes") == ""
+    run(phases[0], "schema", "check")
+
+
+@pytest.fixture
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uses Django's own database in a request is found."""
+
+    def refuse(self: Any, *_: Any, **__: Any) -> None:
+        raise AssertionError("a request has used DATABASES['default']")
+
+    connections["default"].close()
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", refuse)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.usefixtures("untouched")
+def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: Phase):
+    app = phases[0]
+    given = {**app.env, "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "9"}
+    nowhere = DocumentDatabases.from_environment(HOME / "syncline.toml", given).postgres
+    with app.serving(postgres=nowhere, phases=FixedPhases(phase, percent=100), writer=None):
+        admin = Person(app, ADMIN).log_in()
+        label = admin.post("v1/labels", {"name": f"away {phase}", "color": "#000000"})["id"]
+        role = admin.post("v1/roles", {"name": f"away {phase}", "permissions": ["tasks.read"]})["id"]
+        email = f"away-{phase.replace('_', '-')}@example.org"
+        user = admin.post("v1/users", {"emailId": email, "name": "Away", "password": PASSWORD})["id"]
+        admin.patch(f"v1/users/{user}", {"name": "Still away"})
+        admin.put(f"v1/users/{user}/roles", {"roleIds": [role]})
+        team = admin.post("v1/teams", {"name": "Away"})
+        task = admin.post("v1/tasks", {"title": "x", "labels": [label], "teamId": team["id"], "assignee": user})["id"]
+        watchlist = admin.post("v1/watchlists", {"name": "x", "tasks": [task]})["id"]
+        admin.put(f"v1/tasks/{task}/deferred", {"until": "2030-01-01T00:00:00Z"})
+        admin.post("v1/teams/join", {"inviteCode": team["inviteCode"]}, 200)
+        for path in (
+            *("users", f"users/{user}", f"users/{user}/roles", "roles", f"roles/{role}", "labels", f"labels/{label}"),
+            *("teams", f"teams/{team['id']}", f"teams/{team['id']}/members", "tasks", f"tasks/{task}"),
+            *(f"tasks/{task}/assignments", "watchlists", f"watchlists/{watchlist}", "audit-logs", "auth/me"),
+        ):
+            admin.get(f"v1/{path}")
+        for path in (
+            f"watchlists/{watchlist}",
+            f"tasks/{task}",
+            f"teams/{team['id']}",
+            f"labels/{label}",
+            f"roles/{role}",
+        ):
+            admin.delete(f"v1/{path}")
+        assert admin.get("health") == {"status": "healthy"}
+        found = admin.get("api/health/sync")
+        assert found["databases"] == {"mongodb": "connected", "postgresql": "disconnected"}
+        assert found["status"] == ("healthy" if phase is Phase.OFF else "degraded")
+        admin.post("v1/auth/logout", None, 204)
+
+
+def test_health_tells_what_waits_and_what_was_refused(phases: list[Taskboard]):
+    app = next(one for one in phases if one.phase is Phase.RAMP)
+    with app.serving(writer=None) as databases:
+        app.wrote()
+        before = Person(app).get("api/health/sync")
+        databases.collection("labels").insert_one({"_id": "no ObjectId", "name": "not to be refused by MongoDB"})
+        waiting = Person(app).get("api/health/sync")
+        assert waiting["sync"]["queueSize"] == before["sync"]["queueSize"] + 1
+        assert waiting["collections"]["labels"]["pending"] == before["collections"]["labels"]["pending"] + 1
+        app.written.add("labels")
+        app.wrote()
+        refused = Person(app).get("api/health/sync")
+        assert refused["collections"]["labels"] == {
+            **waiting["collections"]["labels"],
+            "failed": 1,
+            "lagSeconds": refused["collections"]["labels"]["lagSeconds"],
+        }
+        assert refused["collections"]["tasks"]["phase"] == "ramp"
+        databases.collection("labels").delete_one({"_id": "no ObjectId"})
+
+
+def test_health_is_503_when_the_truth_is_away(phases: list[Taskboard]):
+    env = {**phases[0].env, "MONGODB_URL": "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=100"}
+    nowhere = DocumentDatabases.from_environment(HOME / "syncline.toml", env).documents
+    with phases[0].serving(documents=nowhere) as databases:
+        databases.client = MongoClient(env["MONGODB_URL"], serverSelectionTimeoutMS=100)
+        found = Person(phases[0]).get("api/health/sync", 503)
+        assert (found["status"], found["databases"]["mongodb"]) == ("unhealthy", "disconnected")
+        problem = Person(phases[0]).post("v1/auth/login", {"email": ADMIN, "password": PASSWORD}, 503)
+        assert "127.0.0.1" not in str(problem)
+
+
+@contextlib.contextmanager
+def changed(**options: Any) -> Iterator[None]:
+    before = {name: getattr(settings, name) for name in options}
+    for name, value in options.items():
+        setattr(settings, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(settings, name, value)
+
+
+def ids() -> list[str]:
+    return [one.id for one in check_documents(None)]
+
+
+def test_checks_find_what_is_not_right(phases: list[Taskboard]):
+    app = phases[0]
+    with app.serving(), changed(DATABASES={"default": postgres_settings(app.env)}):
+        assert ids() == []
+        with changed(MIDDLEWARE=[]):
+            assert ids() == ["syncline.W013"]
+        with changed(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3"}}):
+            assert ids() == ["syncline.E011"]
+        with changed(DATABASES={"default": postgres_settings({**app.env, "POSTGRES_NAME": "another"})}):
+            assert ids() == ["syncline.E012"]
+        with MongoClient(app.env["MONGODB_URL"], connect=False) as client:
+            users = client.get_default_database()["users"]
+            assert ids() == ["syncline.W014"]
+            del users
+        with changed(SYNCLINE_DOCUMENTS=None):
+            assert ids() == ["syncline.E010"]
+
+
+def test_a_project_without_a_database_is_told():
+    with pytest.raises(ConfigError, match="POSTGRES_NAME is not set"):
+        postgres_settings({})
+
+
+@pytest.mark.parametrize(
+    ("host", "options"),
+    [
+        ("db.example.org", {"sslmode": "verify-full", "sslrootcert": "system"}),
+        ("localhost", {}),
+        ("/run/postgresql", {}),
+    ],
+)
+def test_tls_is_verified_unless_the_server_is_here(host: str, options: dict[str, str]):
+    env = {"POSTGRES_HOST": host, "POSTGRES_NAME": "x", "POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p @/?%"}
+    found = postgres_settings(env)["OPTIONS"]
+    assert {name: value for name, value in found.items() if name.startswith("ssl")} == options
+    from psycopg.conninfo import conninfo_to_dict
+
+    same = {"host": host, "dbname": "x", "user": "u", "password": "p @/?%", **options}
+    assert conninfo_to_dict(postgres_url(env)) == same
+
+
+def test_the_seed_changes_nothing_that_is_there(phases: list[Taskboard], monkeypatch: pytest.MonkeyPatch):
+    app = phases[0]
+    with app.serving():
+        monkeypatch.delenv("TASKBOARD_ADMIN_PASSWORD", raising=False)
+        with pytest.raises(CommandError, match="TASKBOARD_ADMIN_PASSWORD"):
+            call_command("seed", admin=ADMIN)
+        monkeypatch.setenv("TASKBOARD_ADMIN_PASSWORD", "another password")
+        for _ in range(2):
+            call_command("seed", admin=ADMIN)
+        admin = Person(app, ADMIN).log_in()  # with the password of before
+        assert admin.get("v1/auth/me")["permissions"] == ["admin"]
+
+
+def test_syncline_runs_for_the_project(phases: list[Taskboard]):
+    """In a process of its own, as an operator runs it."""
+    env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "manage.py", "syncline", "schema", "check", "--quiet"],
+        cwd=HOME,
+        env={**env, **phases[1].env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_settings_without_documents_are_told():
+    with changed(SYNCLINE_DOCUMENTS=None), pytest.raises(ConfigError, match="SYNCLINE_DOCUMENTS is not set"):
+        document_databases()
