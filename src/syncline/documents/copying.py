@@ -20,7 +20,7 @@ from syncline.model.documents import DocumentMapping
 from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument
 
-DOCUMENTS = 5000
+DOCUMENTS = 3000
 """Documents of a chunk, which is one transaction."""
 RETRIES = 5
 FIRST_PAUSE_SECONDS = 1.0

@@ -27,7 +27,7 @@ from syncline.verify.pace import Pace
 from syncline.verify.report import EntityReport, Finding, Kind, Mode, VerifyReport
 from syncline.verify.spool import Taker
 
-PAGE = 5000
+PAGE = 3000
 LOOK = 500
 """Documents of a second look."""
 UNDECIDED = 20_000
@@ -149,25 +149,32 @@ class DocumentVerifier:
         """Give documents and the rows of the same stretch, page by page; one page is read ahead."""
         alike = one.mapping.collection.id in SORTED_ALIKE
         last: str | None = None
-        ahead = self._ahead(one, None)
+        ahead, reading = self._ahead(one, None), None
         try:
             while (page := await ahead) is not None:
                 ahead = self._ahead(one, page.last)
+                until = _last_key(one.mapping, page) if alike else None
+                reading = self._beside(one, last, until)
+                await asyncio.sleep(0)  # PostgreSQL is asked, and answers meanwhile
                 part = _part(one, page)
                 one.report.records += page.count - part.tombstones
                 await self._pace.passed(page.count)
-                if not alike:
+                if reading is not None:
+                    part.found, last = await reading, until
+                elif not alike:
                     part.found = await self._rows.of(one.name, [row[0] or "" for row in part.wanted[0]])
-                elif part.last is not None:
-                    part.found = await self._rows.between(one.name, last, part.last)
-                    last = part.last
                 yield part
         finally:
-            ahead.cancel()
-            await asyncio.wait({ahead})
+            begun = [task for task in (ahead, reading) if task is not None]
+            for task in begun:
+                task.cancel()
+            await asyncio.wait(begun)
         if alike:
             nothing: list[set[Texts]] = [set() for _ in one.mapping.tables]
-            yield _Part(nothing, None, await self._rows.between(one.name, last, None))
+            yield _Part(nothing, await self._rows.between(one.name, last, None))
+
+    def _beside(self, one: _Pass, last: str | None, until: str | None) -> asyncio.Task[list[list[Texts]]] | None:
+        return None if until is None else asyncio.create_task(self._rows.between(one.name, last, until))
 
     def _ahead(self, one: _Pass, after: bytes | None) -> asyncio.Task[Page | None]:
         size = self._pace.page(self._size)
@@ -269,8 +276,6 @@ class _Part:
 
     wanted: list[set[Texts]]
     """Rows that its documents become, by table."""
-    last: str | None
-    """Key of the last one that has a key."""
     found: list[list[Texts]] = field(default_factory=list)
     """Rows that are there."""
     tombstones: int = 0
@@ -303,8 +308,12 @@ def _part(one: _Pass, page: Page) -> _Part:
     for each in page.odd:
         if each.mark:
             one.suspect(each.id)
-    last = next((key for id_ in reversed(page.ids) if (key := key_of(mapping, id_)) is not None), None)
-    return _Part(wanted, last, tombstones=len(page.gone))
+    return _Part(wanted, tombstones=len(page.gone))
+
+
+def _last_key(mapping: DocumentMapping, page: Page) -> str | None:
+    """Give the key of the last document that has one."""
+    return next((key for id_ in reversed(page.ids) if (key := key_of(mapping, id_)) is not None), None)
 
 
 def key_of(mapping: DocumentMapping, id_: Any) -> str | None:

@@ -48,16 +48,12 @@ def _escaped_or_null(column: Sequence[str | None]) -> Sequence[str]:
     return [_NULL if one is None else text for one, text in zip(column, escaped, strict=True)]
 
 
-def _instant(value: datetime) -> str:
-    return value.isoformat() if value.tzinfo else f"{value.isoformat()}+00"
-
-
 _WRITERS: Mapping[type, Callable[[Sequence[Any]], Sequence[str]]] = {
     str: _escaped,
     int: lambda column: [*map(str, column)],
     bool: lambda column: ["t" if one else "f" for one in column],
     float: lambda column: [*map(repr, column)],
-    datetime: lambda column: [*map(_instant, column)],
+    datetime: lambda column: [*map(datetime.isoformat, column)],
     type(None): lambda column: [_NULL] * len(column),
 }
-"""Of columns whose values are of one type."""
+"""Of columns whose values are of one type; a date without a zone is read as UTC, which our sessions pin."""

@@ -20,6 +20,7 @@ from syncline.model.documents import DocumentMapping, Rows
 from syncline.postgres.sql import blocks
 
 _PACKAGE = __package__ or ""
+_BY_KEY = "SELECT pg_catalog.set_config('enable_seqscan', 'off', false)"
 
 
 @dataclass(slots=True)
@@ -73,6 +74,8 @@ class RowsSeen:
     async def _connection(self) -> Connection:
         if self._session is None or is_over(self._session):
             self._session = await session(self._url, seconds=self._seconds)
+            with translated():  # a table without statistics would be read whole for each page
+                await self._session.execute(_BY_KEY)
         return self._session
 
     async def between(self, collection: str, after: str | None, last: str | None) -> list[list[Texts]]:

@@ -1,0 +1,312 @@
+"""Document links: copy, verification and relay, each against a bare loop that only moves the bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymongo
+from bson import Int64, ObjectId
+
+from benchmarks.figure import peak_megabytes
+from benchmarks.report import Line, median
+from benchmarks.stage import SPAWN, Sizes, Stage
+
+FIELDS = """
+title = "text"
+description = "text"
+status = "text"
+priority = "bigint"
+done = "boolean"
+score = "double"
+created = "timestamptz"
+count = "bigint"
+owner = "objectid"
+note = "text"
+"""
+PLAIN = f"[collections.tasks.columns]{FIELDS}"
+WITH_CHILD = f'{PLAIN}[collections.tasks.arrays.labels]\ntype = "text"\n'
+NAMES = ("title", "description", "status", "priority", "done", "score", "created", "count", "owner", "note")
+TYPES = ("text", "text", "text", "text", "int8", "bool", "float8", "timestamptz", "int8", "text", "text")
+CARRIED = {"v": Int64(1 << 41)}
+"""Our field in a document that was carried before, or by whoever has wrapped its collection: it needs no write."""
+Cost = tuple[float, float, float]
+"""Seconds, seconds of the processor, megabytes."""
+
+
+def copy_lines(on: Stage, sizes: Sizes) -> list[Line]:
+    """Copy documents of 10 fields, without and with a child table, and those that nobody has wrapped."""
+    found = _copied(on, sizes, PLAIN, sizes.large, "10 fields", 0.8)
+    found += _copied(on, sizes, WITH_CHILD, sizes.large // 2, "10 fields and a child table", 0.6)
+    with _collection(on, PLAIN, sizes.large // 10, wrapped=False) as folder:
+        ours, cpu, _ = _apart(on, copied, folder)
+    rows = sizes.large // 10
+    return [
+        *found,
+        Line(f"… of {rows:,} that nobody has wrapped, a second", rows / ours, ">=", 0, f"{cpu / rows * 1e6:.1f} µs"),
+    ]
+
+
+def _copied(on: Stage, sizes: Sizes, declared: str, rows: int, what: str, reach: float) -> list[Line]:
+    ratios, costs, speeds, peak = [], [], [], 0.0
+    with _collection(on, declared, rows) as folder:
+        for _ in range(sizes.rounds):
+            bare, bare_cpu, _ = _apart(on, piped, folder)
+            ours, cpu, megabytes = _apart(on, copied, folder)
+            ratios.append(bare / ours)
+            costs.append((cpu / rows * 1e6, bare_cpu / rows * 1e6))
+            speeds.append((rows / ours, rows / bare))
+            peak = max(peak, megabytes)
+    ours, bare = (median(list(column)) for column in zip(*speeds, strict=True))
+    mine, its = (median(list(column)) for column in zip(*costs, strict=True))
+    return [
+        Line(f"copy of {rows:,} documents of {what}: against find and a binary COPY", median(ratios), ">=", reach,
+             f"{ours:,.0f}/s, {bare:,.0f}/s"),
+        Line("… its processor time, µs a document", mine, "<=", its / reach, f"the bare loop {its:.1f}"),
+        Line("… its memory at most, MB", peak, "<", 100),
+    ]  # fmt: skip
+
+
+def verify_lines(on: Stage, sizes: Sizes) -> list[Line]:
+    """Verify equal documents, contents and all, against reading both sides."""
+    rows, ratios, costs, peak = sizes.large, [], [], 0.0
+    with _collection(on, PLAIN, rows) as folder:
+        _apart(on, copied, folder)
+        for _ in range(sizes.rounds):
+            bare, bare_cpu, _ = _kept(both_read, folder)
+            ours, cpu, megabytes = _kept(verified, folder)
+            ratios.append(ours / bare)
+            costs.append((cpu / rows * 1e6, bare_cpu / rows * 1e6))
+            peak = max(peak, megabytes)
+    mine, its = (median(list(column)) for column in zip(*costs, strict=True))
+    return [
+        Line(f"verification of {rows:,} documents: against reading both sides", median(ratios), "<=", 1.3),
+        Line("… its processor time, µs a document", mine, "<=", its * 1.3, f"reading {its:.1f}"),
+        Line("… its memory at most, MB", peak, "<", 100),
+    ]
+
+
+def relay_lines(on: Stage, sizes: Sizes) -> list[Line]:
+    """Carry updates, against the best bare batched upsert of the same rows."""
+    rows, ratios, costs = min(sizes.rows, 100_000), [], []
+    with _collection(on, PLAIN, rows) as folder:
+        _apart(on, copied, folder)
+        for _ in range(sizes.rounds):
+            bare, bare_cpu, _ = _kept(upserted, folder)
+            with on.client() as client:
+                collection = client["bench"]["tasks"]
+                marks = [_marking(one["_id"]) for one in collection.find({}, {"_id": 1})]
+                collection.bulk_write(marks, ordered=False)
+            ours, cpu, peak = _kept(carried, folder)
+            ratios.append(bare / ours)
+            costs.append((cpu / rows * 1e6, bare_cpu / rows * 1e6))
+    mine, its = (median(list(column)) for column in zip(*costs, strict=True))
+    return [
+        Line(f"relay of {rows:,} updates of documents: against a bare batched upsert", median(ratios), ">=", 0.7,
+             f"{rows / ours:,.0f}/s, {rows / bare:,.0f}/s"),
+        Line("… its processor time, µs a document", mine, "<=", its / 0.7, f"the upsert {its:.1f}, {peak:.0f} MB"),
+    ]  # fmt: skip
+
+
+@contextmanager
+def _collection(on: Stage, declared: str, rows: int, *, wrapped: bool = True) -> Iterator[str]:
+    """Fill a collection, make its tables, install the link."""
+    folder = Path(on.folder) / "documents.toml"
+    mongo = on.mongo.url.replace("/?", "/bench?")
+    folder.write_text(f'[source]\nurl = "{mongo}"\n[target]\nurl = "{on.postgres.url}"\n{declared}')
+    with on.client() as client:
+        client.drop_database("bench")
+        for first in range(0, rows, 10_000):
+            client["bench"]["tasks"].insert_many(
+                [
+                    _document(n, child="labels" in declared, wrapped=wrapped)
+                    for n in range(first, min(rows, first + 10_000))
+                ]
+            )
+    asyncio.run(_installed(folder))
+    try:
+        yield str(folder)
+    finally:
+        with on.sql() as conn:
+            conn.execute("DROP TABLE postgres_tasks CASCADE; DROP SCHEMA syncline_documents CASCADE")
+            conn.execute("DROP TABLE IF EXISTS postgres_tasks_labels")
+        with on.client() as client:
+            client.drop_database("bench")
+
+
+def _document(n: int, *, child: bool, wrapped: bool) -> dict[str, Any]:
+    found = {
+        "_id": ObjectId(),
+        "title": f"Task number {n}",
+        "description": "x" * 80,
+        "status": "open",
+        "priority": n % 5,
+        "done": False,
+        "score": n * 1.5,
+        "created": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n),
+        "count": n,
+        "owner": ObjectId(),
+        "note": "some note",
+    }
+    return found | ({"labels": ["a", "b"]} if child else {}) | ({"_sync": CARRIED} if wrapped else {})
+
+
+async def _installed(file: Path) -> None:
+    from syncline.config.documents import load_documents
+    from syncline.documents.installing import install, plan
+    from syncline.documents.opening import opened
+    from syncline.engines.postgres.documents.definitions import schema
+
+    documents = load_documents(file, {})
+    with psycopg.connect(documents.url("target"), autocommit=True) as conn:
+        for statement in schema(documents.mappings):
+            conn.execute(statement)
+    async with opened(documents) as link:
+        await install(link, await plan(link, role=None))
+
+
+def _apart(on: Stage, measure: Callable[[str], Cost], folder: str) -> Cost:
+    """Measure into empty tables."""
+    with on.sql() as conn:
+        conn.execute(
+            "TRUNCATE postgres_tasks CASCADE; TRUNCATE syncline_documents.key_version, syncline_documents.copy"
+        )
+        conn.execute("CHECKPOINT")
+    return _kept(measure, folder)
+
+
+def _kept(measure: Callable[[str], Cost], folder: str) -> Cost:
+    with SPAWN.Pool(1) as pool:
+        return pool.apply(measure, [folder])
+
+
+def _sides(folder: str) -> tuple[Any, Any, bool]:
+    from syncline.config.documents import load_documents
+
+    documents = load_documents(Path(folder), {})
+    child = len(documents.mappings[0].tables) > 1
+    return pymongo.MongoClient(documents.url("source")), psycopg.connect(documents.url("target")), child
+
+
+def _row(one: dict[str, Any]) -> tuple[Any, ...]:
+    before = (one["title"], one["description"], one["status"], one["priority"], one["done"], one["score"])
+    created = one["created"].replace(tzinfo=UTC)
+    return (str(one["_id"]), *before, created, one["count"], str(one["owner"]), one["note"])
+
+
+def _marking(id_: ObjectId) -> pymongo.UpdateOne:
+    """Change a document as a wrapped collection does."""
+    return pymongo.UpdateOne({"_id": id_}, {"$inc": {"count": 1, "_sync.v": 1}, "$set": {"_sync.mark": ObjectId()}})
+
+
+def piped(folder: str) -> Cost:
+    """Copy as one would by hand: find, and a binary COPY for each table."""
+    client, connection, child = _sides(folder)
+    began, cpu = time.monotonic(), time.process_time()
+    names = ", ".join(("mongo_id", *NAMES))
+    collection = client.get_default_database()["tasks"]
+    with client, connection:
+        with connection.cursor().copy(f"COPY postgres_tasks ({names}) FROM STDIN (FORMAT binary)") as into:
+            into.set_types(TYPES)
+            for one in collection.find():
+                into.write_row(_row(one))
+        if child:
+            with connection.cursor().copy("COPY postgres_tasks_labels FROM STDIN (FORMAT binary)") as into:
+                into.set_types(("text", "int4", "text"))
+                for one in collection.find({}, {"labels": 1}):
+                    for place, label in enumerate(one["labels"]):
+                        into.write_row((str(one["_id"]), place, label))
+        connection.commit()
+        return time.monotonic() - began, time.process_time() - cpu, peak_megabytes()
+
+
+def copied(folder: str) -> Cost:
+    """Copy as ``syncline copy --rate 0`` does."""
+    from syncline.documents.copying import DocumentCopier
+
+    async def run(link: Any) -> None:
+        copier = DocumentCopier(link)
+        try:
+            (progress,) = await copier.run(link.collections)
+            assert progress.finished
+        finally:
+            await copier.close()
+
+    return _run(folder, run)
+
+
+def verified(folder: str) -> Cost:
+    """Verify as ``syncline verify --rate 0`` does."""
+    from syncline.documents.verifying import DocumentVerifier
+
+    async def run(link: Any) -> None:
+        verifier = DocumentVerifier(link)
+        try:
+            report = await verifier.verify(link.collections)
+            assert report.exit_status == 0
+        finally:
+            await verifier.close()
+
+    return _run(folder, run)
+
+
+def carried(folder: str) -> Cost:
+    """Carry what is marked."""
+
+    async def run(link: Any) -> None:
+        assert (await link.pump().walk()).applied
+
+    return _run(folder, run)
+
+
+def _run(folder: str, work: Callable[[Any], Any]) -> Cost:
+    from syncline.config.documents import load_documents
+    from syncline.documents.opening import opened
+    from syncline.wiring import tune_garbage_collection
+
+    async def run() -> tuple[float, float]:
+        async with opened(load_documents(Path(folder), {})) as link:
+            tune_garbage_collection()
+            began, cpu = time.monotonic(), time.process_time()
+            await work(link)
+            return time.monotonic() - began, time.process_time() - cpu
+
+    return (*asyncio.run(run()), peak_megabytes())
+
+
+def both_read(folder: str) -> Cost:
+    """Read every document and every row, one side after the other, and look at none."""
+    client, connection, _ = _sides(folder)
+    began, cpu = time.monotonic(), time.process_time()
+    with client, connection, connection.cursor("rows") as cursor:
+        for _ in client.get_default_database()["tasks"].find():
+            pass
+        cursor.itersize = 5000
+        for _ in cursor.execute("SELECT * FROM postgres_tasks"):
+            pass
+        return time.monotonic() - began, time.process_time() - cpu, peak_megabytes()
+
+
+def upserted(folder: str) -> Cost:
+    """Upsert the same rows, 500 a transaction, by arrays: the best way that is known."""
+    client, connection, _ = _sides(folder)
+    with client, connection:
+        rows = [_row(one) for one in client.get_default_database()["tasks"].find()]
+        names = ("mongo_id", *NAMES)
+        arrays = ", ".join(f"%s::{type_}[]" for type_ in TYPES)
+        sets = ", ".join(f"{name} = excluded.{name}" for name in NAMES)
+        statement = (
+            f"INSERT INTO postgres_tasks ({', '.join(names)}) SELECT * FROM unnest({arrays}) "
+            f"ON CONFLICT (mongo_id) DO UPDATE SET {sets}"
+        )
+        began, cpu = time.monotonic(), time.process_time()
+        for first in range(0, len(rows), 500):
+            connection.execute(statement, [[*column] for column in zip(*rows[first : first + 500], strict=True)])
+            connection.commit()
+        return time.monotonic() - began, time.process_time() - cpu, peak_megabytes()
