@@ -43,6 +43,7 @@ SELECT pg_catalog.pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn
 SELECT pg_catalog.pg_current_wal_insert_lsn()::text
 
 -- name: mark
+-- Whoever marks calls this function, but for the triggers, for which a call is too dear.
 SELECT syncline.mark(%(entity)s::smallint, %(keys)s::text[], %(hint)s::"char")
 
 -- name: deferred_due
@@ -58,9 +59,9 @@ SELECT (SELECT pid FROM pg_catalog.pg_locks
 WITH due AS (
     DELETE FROM syncline.deferred
     WHERE id IN (SELECT id FROM syncline.deferred WHERE due <= statement_timestamp() ORDER BY due LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING entity, lane, key
+    RETURNING entity, key
 )
-INSERT INTO syncline.outbox (entity, lane, hint, key) SELECT entity, lane, 'G', key FROM due
+SELECT coalesce(sum(syncline.mark(g.entity, g.keys, 'G')), 0)::bigint FROM (SELECT entity, array_agg(key) AS keys FROM due GROUP BY entity) AS g
 
 -- name: renew
 -- A nonce is drawn when the newest one is known to stand in the target (seen): so it is never more than a few behind,

@@ -197,13 +197,13 @@ def _bodies_of(columns: tuple[Column, ...], *, own: bool, by_row: bool, link: Li
         "gone": sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\""),
         "passed": _passed(),
         **_carefully(watch),
-        **_lanes(),
+        "lane_q": _lane("q.k"),
     }
     truncate = _body("truncate", shared | {"kind": sql.Literal("sweep" if own else "backfill")})
     if by_row:
         old = {"old_key": key_expression(watch.columns, "old"), "old_present": _present(watch, "old")}
         new = {"new_key": key_expression(watch.columns, "new"), "new_present": _present(watch, "new")}
-        parts = shared | old | new
+        parts = shared | old | new | _marks(shared)
         ways = {name: part(name, **parts) for name in ("row_keys", "row_marks")}
         return _body("row", parts | ways), truncate
     rows = {
@@ -286,6 +286,7 @@ def own(name: str) -> sql.Composed:
 def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> tuple[str, str]:
     """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
     ways = {
+        **_marks(parts),
         "single": part(f"single_{role}", **parts),
         "many": _many(role, parts, same_key(watch.columns)),
         "many_carefully": _many(role, parts, same_texts(watch.columns)),
@@ -342,10 +343,18 @@ def way_back_of(body: str) -> str | None:
     return found[1] if found else None
 
 
-def _lanes() -> dict[str, sql.Composable]:
-    """Compose the lanes of the keys that the functions have in hand."""
-    keys = {"one": "one", "gone": "gone", "after": "after", "before": "before", "q": "q.k"}
-    return {f"lane_{name}": part("lane", of=sql.SQL(of), id=sql.SQL(_ID)) for name, of in keys.items()}
+def _lane(key: str) -> sql.Composed:
+    """Compose the lane of a key that a function has in hand."""
+    return part("lane", of=sql.SQL(key), id=sql.SQL(_ID))
+
+
+def _marks(parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:
+    """Compose the marks of the keys that the functions have in hand one by one."""
+    hints = {"one": "hint", "gone": "gone", "after": "hint", "before": "gone"}
+    return {
+        f"mark_{key}": part("mark", **parts, lane=_lane(key), of=sql.SQL(key), of_row=parts[hint])
+        for key, hint in hints.items()
+    }
 
 
 def _body(role: str, parts: Mapping[str, sql.Composable], *, body_of: str | None = None) -> tuple[str, str]:

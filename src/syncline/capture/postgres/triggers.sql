@@ -72,9 +72,9 @@ BEGIN
             RETURN NULL;
         END IF;
     ELSE
-        INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_one}, {hint}, one);
+        {mark_one}
         IF gone <> one THEN
-            INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_gone}, {gone}, gone);
+            {mark_gone}
         END IF;
     END IF;
     IF syncline.wake() IS NULL THEN
@@ -97,6 +97,10 @@ CASE WHEN syncline.markable() THEN true
 -- name: lane
 -- As `syncline.lane_of` says it, which another tool may drop.
 (pg_catalog.hashtextextended({of}, {id}::bigint) & 63)::smallint
+
+-- name: mark
+-- As `syncline.mark()` says it for whoever is not a trigger: a call for each row is too dear.
+INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane}, {of_row}, {of});
 
 -- name: single_statement
 SELECT q.k INTO STRICT one FROM (SELECT {key} AS k FROM changed AS r{where}) AS q
@@ -221,10 +225,10 @@ IF TG_OP <> 'INSERT' THEN
 
 -- name: row_marks
 IF after IS NOT NULL THEN
-            INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_after}, {hint}, after);
+            {mark_after}
         END IF;
         IF before <> after OR before IS NOT NULL AND after IS NULL THEN
-            INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane_before}, {gone}, before);
+            {mark_before}
         END IF;
 
 -- name: truncate

@@ -41,7 +41,7 @@ class KeyStatements:
     boundary_after: sql.Composed
     """The same after a key. Parameters: key, last key, rows to pass over."""
     mark: sql.Composed
-    """Marks the rows inside the filter up to a key. Parameters: hint, key."""
+    """Marks the rows inside the filter up to a key; gives their number. Parameters: hint, key."""
     mark_after: sql.Composed
     """The same after a key. Parameters: hint, key, last key."""
     bare: sql.Composed
@@ -103,9 +103,10 @@ def key_statements(plan: Plan, dialect: Dialect = Dialect.POSTGRESQL, *, where: 
 
     bare = "SELECT {key} FROM {table}{where}"
     boundary = "SELECT {key} FROM {table}{where} ORDER BY {ordered} OFFSET %s LIMIT 1"
-    mark = ours("""INSERT INTO syncline.outbox (entity, lane, hint, key)
-        SELECT {id}, syncline.lane_of({id}::smallint, q.k), %s::text::"char", q.k
-        FROM (SELECT {key} AS k FROM {table}{where}) AS q""")
+    mark = ours(
+        'SELECT syncline.mark({id}::smallint, array_agg(q.k), %s::text::"char") '
+        "FROM (SELECT {key} AS k FROM {table}{where}) AS q"
+    )
     sample = "SELECT {key} FROM {table} TABLESAMPLE SYSTEM (%s){where} ORDER BY random() LIMIT %s"
     chance = []
     if dialect is Dialect.COCKROACHDB:  # which has no TABLESAMPLE

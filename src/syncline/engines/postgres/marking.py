@@ -15,7 +15,7 @@ from syncline.model.mark import Hint
 from syncline.ports import Absent, Chosen, Keys, Plan
 from syncline.postgres.connection import Connection, fetch_one, translated
 from syncline.postgres.retrying import in_transaction
-from syncline.postgres.sql import blocks, ours
+from syncline.postgres.sql import blocks
 
 T = TypeVar("T")
 
@@ -89,9 +89,8 @@ class SqlKeys:
 
         async def marked() -> None:
             values = (Hint.BACKFILL.value, *self._bounds(after), *self._bounds(until))
-            cursor = await self._connection.execute(mark, values)
-            await self._connection.execute(ours("/* syncline */ SELECT syncline.wake()"))
-            await and_(cursor.rowcount)
+            row = await (await self._connection.execute(mark, values)).fetchone()
+            await and_(row[0] if row else 0)
 
         with translated():
             await in_transaction(self._connection, marked)

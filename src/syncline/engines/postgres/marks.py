@@ -36,7 +36,7 @@ class SqlMarks:
         """Turn second deletes that are due into marks; return their number."""
         if not (await self._control.one("deferred_due"))[0]:
             return 0
-        return await self._control.run("promote_deferred", limit=limit)
+        return int((await self._control.one("promote_deferred", limit=limit))[0])
 
     async def _acknowledge(self, ack: Acknowledgement, *, grace: timedelta, history: bool, unpark: bool) -> set[int]:
         query = acknowledge.statement(
