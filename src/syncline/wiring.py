@@ -259,6 +259,8 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
             async with opened_source(settings) as connection:
                 theirs = await _written_at(connection, settings)
             target.claim_for(source.identity.system, settings.entities, theirs)
+        elif isinstance(target, MongoTarget):
+            target.claim_for(source.identity.system, settings.entities)
         return await source.compile(settings.entities, differs=differs)
 
     async def tasks(source: Source, plans: Plans) -> None:

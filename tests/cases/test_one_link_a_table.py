@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
+from syncline.engines.postgres.target.claims import Claim, claim_of, require_no_ring
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.errors import UnsuitableTargetError
 from syncline.model.entity import Entity, TableName
@@ -120,6 +122,37 @@ async def test_a_role_that_may_make_no_table_heeds_the_claims_of_others(make: Ma
             connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
+async def test_a_claim_of_an_older_release_is_read_and_gets_what_it_lacks(make: Make, database) -> None:
+    first = make("a", ONE)
+    await first.prepare([entity("item")])
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ALTER TABLE syncline_target_a.claim DROP COLUMN beyond")
+        with pytest.raises(UnsuitableTargetError, match="link a"):
+            await make("b", ONE).prepare([entity("item")])
+        theirs = [Claim("c", TWO, {'"public"."item"': '"s"."far"'})]
+        first.claim_for(ONE, [entity("item")], theirs)
+        await first.prepare([entity("item")])
+        found = connection.execute("SELECT beyond FROM syncline_target_a.claim").fetchone()
+    assert found == ({'"public"."item"': [[TWO, '"s"."far"']]},)
+
+
+def test_a_ring_of_three_is_seen_by_the_link_that_closes_it_and_by_the_next_one_that_starts() -> None:
+    names, three = ("a", "b", "c"), (ONE, TWO, "7000000000000000003/5")
+    for order in itertools.permutations(range(3)):
+        stand: dict[int, Claim] = {}
+        seen = []
+        for at in [*order, *order]:  # begun, and begun again
+            theirs = [stand[one] for one in stand if (one + 1) % 3 == at]
+            mine = claim_of(names[at], three[at], [entity("item")], theirs)
+            try:
+                require_no_ring(theirs, mine, three[(at + 1) % 3])
+            except UnsuitableTargetError:
+                seen.append(at)
+                break
+            stand[at] = mine
+        assert seen, order
+
+
 FILE = """
 [source]
 url = "{source}"
@@ -160,6 +193,10 @@ def test_files_that_know_nothing_of_each_other_do_not_write_one_table_nor_go_rou
     with engines.fresh_database(postgres.url) as third:
         with psycopg.connect(third, autocommit=True) as connection:
             connection.execute(ITEM)
+        two.run("middle", two.two, third, "install", "--yes", "--no-backfill")
+        two.run("middle", two.two, third, "copy")
+        assert "a change would go round for ever" in two.run("closing", third, two.one, "install", "--yes", ok=3)
+        two.run("middle", two.two, third, "uninstall", "--yes")
         said = two.run("second", third, two.two, "install", "--yes", ok=3)
         assert "is written by the link without a name of the source" in said
         two.run("second", third, two.two, "config", "check", ok=3)

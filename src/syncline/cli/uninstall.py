@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,9 @@ from syncline.model.defaults import PATIENCE
 if TYPE_CHECKING:
     from syncline.capture.postgres.carry_out import Waiting
     from syncline.config import Settings
+
+RELEASE = timedelta(seconds=2)
+"""So long the target is waited for, which need not answer for the source to be rid of us."""
 
 
 def uninstall(
@@ -54,19 +58,19 @@ def uninstall(
 
 
 async def _release(settings: Settings, *, quiet: bool) -> None:
-    """Let other links write the tables of the target; one that is away is told of."""
-    from syncline.engines.postgres.target.target import SqlTarget
+    """Let other links write the target's tables or collections; a target that is away is told of."""
     from syncline.wiring import opened_target
 
-    async with opened_target(settings) as target:
-        if isinstance(target, SqlTarget):
-            try:
-                await target.release()
-            except TargetError as error:
-                schema = settings.target.control_schema
-                if not quiet:
-                    say(f"the target still counts its tables as this link's: {error.message}", "yellow")
-                    say(f"before another link writes them: DROP SCHEMA {schema} CASCADE in the target", "yellow")
+    where = settings.target
+    brief = where.model_copy(update={"timeout": RELEASE, "connect_timeout": RELEASE / 2})
+    async with opened_target(replace(settings, target=brief)) as target:
+        try:
+            await target.release()
+        except TargetError as error:
+            ours = where.control_schema if where.in_postgresql else where.control_collection
+            if not quiet:
+                say(f"the target still counts its tables or collections as this link's: {error.message}", "yellow")
+                say(f"before another link writes them: remove what {ours} has claimed there", "yellow")
 
 
 async def _uninstall(

@@ -87,6 +87,7 @@ def open_target(settings: TargetSettings, link: Link = UNNAMED, *, writers: int 
         settings.url,
         settings.database,
         control=settings.control_collection,
+        link=link.tag,
         timeout=settings.timeout,
         connect_timeout=settings.connect_timeout,
     )

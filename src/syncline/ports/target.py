@@ -299,6 +299,10 @@ class ConfiguredTarget(Target, Protocol):
         """Say what somebody should know before records of these entities come here for the first time."""
         ...
 
+    async def release(self) -> None:
+        """Forget that its tables or collections are this link's: others may write them."""
+        ...
+
     async def require_sound_records(self) -> None:
         """Look at our own records.
 

@@ -20,6 +20,7 @@ from syncline.ending import end
 from syncline.engines.mongo import control as control_records
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo import suitability
+from syncline.engines.mongo.claims import Claim, Claims, claim_of
 from syncline.engines.mongo.concurrently import concurrently
 from syncline.engines.mongo.documents import as_json, documents
 from syncline.engines.mongo.indexes import ensure_indexes, holders, missing_indexes
@@ -28,7 +29,7 @@ from syncline.engines.mongo.writes import CODEC, DURABLE, Writes
 from syncline.errors import TargetError
 from syncline.model.entity import Entity, Index
 from syncline.model.strict_bson import AS_STORED, decoded, encoded
-from syncline.ports import Batch, Beat, Document, Fence, Report, Reverse
+from syncline.ports import Batch, Beat, Document, Fence, Report, Reverse, same_system
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class MongoTarget:
         url: a MongoDB connection string.
         database: name of the database that holds the collections.
         control: collection for lane records and the source's heartbeat.
+        link: whose writes these are.
         timeout: limit of one operation, on both sides of the wire.
         connect_timeout: limit for finding a server that accepts writes.
 
@@ -71,6 +73,7 @@ class MongoTarget:
         database: str,
         *,
         control: str = "_syncline",
+        link: str = "syncline",
         timeout: timedelta = timedelta(seconds=10),
         connect_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
@@ -88,6 +91,9 @@ class MongoTarget:
         self._database = self._client.get_database(database, codec_options=CODEC, write_concern=DURABLE)
         self._control = self._database[control]
         self._writes = Writes(self._database)
+        self._claims, self._link = Claims(self._database, control), link
+        self._claim: Claim | None = None
+        """What is to be noted as this link's; ``None``: nothing is known of its source."""
         self._command_seconds = timeout.total_seconds()
         self._finding_seconds = min(connect_timeout, timeout).total_seconds()
         self._replica_set: bool | None = None
@@ -102,7 +108,7 @@ class MongoTarget:
         return self._command_seconds if known else self._finding_seconds
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
-        """Create the declared indexes; idempotent.
+        """Create the declared indexes, and note whose the collections are; idempotent.
 
         Raises:
             UnsuitableTargetError: the server is no MongoDB, or a collection cannot be a target.
@@ -110,6 +116,13 @@ class MongoTarget:
 
         """
         await self.require_suitable(entities)
+        if self._claim is not None:
+            beat = await self.read_beat()
+            if beat is None or same_system(
+                beat.system, self._claim.system
+            ):  # else another source's, the heartbeat says
+                with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+                    await self._claims.take(self._claim)
 
         async def prepare(entity: Entity) -> None:
             await ensure_indexes(self._database[entity.collection], entity)
@@ -122,10 +135,22 @@ class MongoTarget:
         entities: Sequence[Entity],
         *,
         fields: Mapping[str, Sequence[str]] = _ANY_FIELDS,  # noqa: ARG002  a document may have any
-        system: str = "",  # noqa: ARG002  a source is no MongoDB
+        system: str = "",
     ) -> None:
         """Look whether the server and the collections can be a target; see ``syncline.engines.mongo.suitability``."""
         await suitability.require_suitable(self.ask, entities, self._control.name)
+        if system:
+            with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+                await self._claims.require_free(claim_of(self._link, system, entities))
+
+    def claim_for(self, system: str, entities: Sequence[Entity]) -> None:
+        """Say which source's collections these are to be: ``prepare`` looks, and notes."""
+        self._claim = claim_of(self._link, system, entities)
+
+    async def release(self) -> None:
+        """Forget which collections were this link's: others may write them."""
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+            await self._claims.release()
 
     async def remarks(self, entities: Sequence[Entity]) -> list[str]:  # noqa: ARG002
         """Say nothing: documents that are not ours stay as they are, and are told apart."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import sql
@@ -28,6 +28,14 @@ class Claim:
     """The source: its cluster and database."""
     tables: Mapping[str, str]
     """Name in the target to name in the source, as SQL says them."""
+    beyond: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    """Name in the target to where the source's table is written from, link by link: cluster and database, and name."""
+
+    def origins(self, table: str) -> list[tuple[str, str]]:
+        """List where a table of the target is written from, as far as the links know."""
+        if table not in self.tables:
+            return []
+        return [(self.system, self.tables[table]), *self.beyond.get(table, ())]
 
     @property
     def owner(self) -> str:
@@ -43,10 +51,20 @@ def _link(tag: str) -> Link:
     return Link("" if tag == Link().tag else tag)
 
 
-def claim_of(link: str, system: str, entities: Sequence[Entity]) -> Claim:
-    """Say what a link is going to write; ``system`` may be followed by when its server was started."""
+def claim_of(link: str, system: str, entities: Sequence[Entity], theirs: Iterable[Claim] = ()) -> Claim:
+    """Say what a link is going to write.
+
+    Args:
+        link: its tag.
+        system: the source; may be followed by when its server was started.
+        entities: what it carries.
+        theirs: what others have noted that they write in the source's database, but for the way back.
+
+    """
     tables = {quoted(TableName.parse(one.collection)): quoted(one.table) for one in entities}
-    return Claim(link, system.partition(" ")[0], tables)
+    claims = list(theirs)
+    beyond = {there: [one for claim in claims for one in claim.origins(here)] for there, here in tables.items()}
+    return Claim(link, system.partition(" ")[0], tables, {name: origins for name, origins in beyond.items() if origins})
 
 
 def quoted(table: TableName) -> str:
@@ -66,7 +84,8 @@ async def claims(connection: Connection) -> dict[str, Claim]:
     for name in names:
         row = await (await connection.execute(_block("claim", name))).fetchone()
         if row is not None:
-            found[name] = Claim(row[0], row[1], json.loads(row[2]))
+            beyond = {table: [(system, of) for system, of in all_] for table, all_ in json.loads(row[3]).items()}
+            found[name] = Claim(row[0], row[1], json.loads(row[2]), beyond)
     return found
 
 
@@ -108,11 +127,14 @@ async def take(connection: Connection, mine: Claim, schema: str) -> None:
             return  # it is another source's copy, which the heartbeat finds: its claim stays
         if await _is_made(connection, schema):
             values = {"link": mine.link, "system": mine.system, "tables": Jsonb(dict(mine.tables))}
-            await connection.execute(_block("take", schema), values)
+            await connection.execute(_block("take", schema), values | {"beyond": Jsonb(dict(mine.beyond))})
 
 
 def require_no_ring(theirs: Iterable[Claim], mine: Claim, target: str) -> None:
-    """See that what goes to a table does not come back to where it is read, by a link that is not the way back.
+    """See that what goes to a table does not come back to where it is read, by links of which none is the way back.
+
+    Of a ring of several the link sees it that closes it; or, where they were begun in another order, the next one that
+    starts: each notes what the link before it knows.
 
     Args:
         theirs: what other links have noted in the source's database that they write there, but for the way back.
@@ -124,10 +146,8 @@ def require_no_ring(theirs: Iterable[Claim], mine: Claim, target: str) -> None:
 
     """
     for other in theirs:
-        if not same_system(other.system, target):
-            continue
         for there, here in mine.tables.items():
-            if other.tables.get(here) == there:
+            if any(same_system(system, target) and table == there for system, table in other.origins(here)):
                 raise UnsuitableTargetError(
                     f"what {_link(mine.link)} writes to {there} comes back to {here}, its source, by {other.owner}: a "
                     "change would go round for ever",
@@ -150,10 +170,14 @@ async def _is_there(connection: Connection, schema: str) -> bool:
 
 async def _is_made(connection: Connection, schema: str) -> bool:
     if await _is_there(connection, schema):
-        return True
+        return await _are_run(connection, schema, "column")
+    return await _are_run(connection, schema, "table", "open_schema", "open_table")
+
+
+async def _are_run(connection: Connection, schema: str, *parts: str) -> bool:
     try:
         async with connection.transaction():
-            for part in ("table", "open_schema", "open_table"):
+            for part in parts:
                 await connection.execute(_block(part, schema))
     except psycopg.errors.InsufficientPrivilege:
         return False

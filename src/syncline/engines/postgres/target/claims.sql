@@ -13,8 +13,17 @@ CREATE TABLE {schema}.claim (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     link text NOT NULL,
     system text NOT NULL,
-    tables jsonb NOT NULL
+    tables jsonb NOT NULL,
+    beyond jsonb NOT NULL DEFAULT '{{}}'
 )
+
+-- name: column
+-- Older releases did not note from where the source's tables are written: [cluster and database, name], by name in the target.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = '{schema}.claim'::regclass AND attname = 'beyond') THEN
+        ALTER TABLE {schema}.claim ADD COLUMN beyond jsonb NOT NULL DEFAULT '{{}}';
+    END IF;
+END $$
 
 -- name: open_schema
 GRANT USAGE ON SCHEMA {schema} TO PUBLIC
@@ -23,8 +32,8 @@ GRANT USAGE ON SCHEMA {schema} TO PUBLIC
 GRANT SELECT ON {schema}.claim TO PUBLIC
 
 -- name: take
-INSERT INTO {schema}.claim (link, system, tables) VALUES (%(link)s, %(system)s, %(tables)s)
-ON CONFLICT (one) DO UPDATE SET link = excluded.link, system = excluded.system, tables = excluded.tables
+INSERT INTO {schema}.claim (link, system, tables, beyond) VALUES (%(link)s, %(system)s, %(tables)s, %(beyond)s)
+ON CONFLICT (one) DO UPDATE SET link = excluded.link, system = excluded.system, tables = excluded.tables, beyond = excluded.beyond
 
 -- name: owner
 SELECT system FROM {schema}.heartbeat
@@ -42,7 +51,7 @@ WHERE c.relname = 'claim' AND c.relkind = 'r'
 ORDER BY 1
 
 -- name: claim
-SELECT link, system, tables::text FROM {schema}.claim
+SELECT link, system, tables::text, coalesce(pg_catalog.to_jsonb(c) -> 'beyond', '{{}}')::text FROM {schema}.claim AS c
 
 -- name: meet
 -- Tables that are the same, or of which one is a partition of the other.

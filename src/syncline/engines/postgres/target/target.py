@@ -133,7 +133,7 @@ class SqlTarget:
 
     def claim_for(self, system: str, entities: Sequence[Entity], written_there: Sequence[Claim] = ()) -> None:
         """Say which source's tables these are to be, and what other links write there: ``prepare`` looks, and notes."""
-        self.claim = claims.claim_of(self._link, system, entities)
+        self.claim = claims.claim_of(self._link, system, entities, written_there)
         self._written_at_source = tuple(written_there)
 
     async def system(self) -> str:
