@@ -794,8 +794,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{POSTGRES}/marking.py",
                 "SqlKeys.mark_range.marked",
-                "cursor = await self._connection.execute(mark, values)",
-                "cursor = await self._connection.execute(mark, values)\n"
+                "row = await (await self._connection.execute(mark, values)).fetchone()",
+                "row = await (await self._connection.execute(mark, values)).fetchone()\n"
                 "await self._connection.execute('COMMIT')\n"
                 "await self._connection.execute('BEGIN')",
             )
@@ -3369,6 +3369,36 @@ MUTANTS: Sequence[Mutant] = (
         "a task does not ask again whether the way back serves",
         [Swap("syncline/backfill/pace.py", "Pacer.ready", "self._permit is not None", "False")],
         [f"{RIGHT_SIDE}::test_a_task_stops_at_its_next_chunk_when_the_way_back_is_installed_meanwhile"],
+    ),
+    Mutant(
+        "a-collection-of-two-links",
+        "a link notes nowhere which collections it writes",
+        [
+            Swap(
+                "syncline/engines/mongo/claims.py",
+                "Claims.take",
+                "record = {'link': mine.link, 'system': mine.system, 'collections': [*mine.collections]}",
+                "return",
+            )
+        ],
+        [
+            "tests/cases/test_collections_claimed.py::test_of_two_that_want_one_collection_at_once_neither_stands_beside_the_other"
+        ],
+    ),
+    Mutant(
+        "a-ring-of-three",
+        "a link notes only where its own source is, not what the link before it knows",
+        [
+            Swap(
+                "syncline/engines/postgres/target/claims.py",
+                "Claim.origins",
+                "[(self.system, self.tables[table]), *self.beyond.get(table, ())]",
+                "[(self.system, self.tables[table])]",
+            )
+        ],
+        [
+            "tests/cases/test_one_link_a_table.py::test_a_ring_of_three_is_seen_by_the_link_that_closes_it_and_by_the_next_one_that_starts"
+        ],
     ),
     Mutant(
         "commands-on-the-wrong-side",
