@@ -32,6 +32,8 @@ class Documents:
     file: Path | None
     _urls: Mapping[str, str] = field(default_factory=dict, repr=False)
     log: LogSettings = field(default_factory=LogSettings)
+    watch: bool = False
+    """Also read change events, for writers that do not mark."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -77,11 +79,21 @@ class Documents:
             raise ConfigError(f"`url` in [{side}]: {error}") from None
 
 
+class DocumentSourceConfig(Section):
+    """`[source]` of a file with collections: the MongoDB whose documents are the truth."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    watch: bool = False
+    """Workers also read change events, and mark what is written past the wrapper; it needs a replica set."""
+
+
 class _File(Section):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     collections: dict[str, CollectionConfig] = Field(default_factory=dict)
     log: LogSettings = LogSettings()
+    source: DocumentSourceConfig = DocumentSourceConfig()
 
 
 def declares_collections(path: Path | None = None, env: Mapping[str, str] = os.environ) -> bool:
@@ -120,7 +132,7 @@ def load_documents(path: Path | None = None, env: Mapping[str, str] = os.environ
     mappings, wrong = _compiled(config.collections)
     if found := [*wrong, *_shared(mappings)]:
         raise problems.error(found, origin)
-    return Documents(tuple(mappings), file, dict(_urls(data, env)), config.log)
+    return Documents(tuple(mappings), file, dict(_urls(data, env)), config.log, config.source.watch)
 
 
 def _compiled(declared: Mapping[str, CollectionConfig]) -> tuple[list[DocumentMapping], list[Problem]]:

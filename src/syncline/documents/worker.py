@@ -14,6 +14,7 @@ from typing import Any
 from syncline.documents.opening import DocumentLink
 from syncline.documents.standing import keeping, require_standing
 from syncline.documents.telling import tell_rejections
+from syncline.documents.watching import Watcher
 from syncline.ending import Group, end
 from syncline.errors import (
     ForeignTargetError,
@@ -107,9 +108,11 @@ class DocumentWorker:
         try:
             await self._begin()
             async with Group() as group:
-                beats = group.create_task(self._beat(group))
+                beside = [group.create_task(self._beat(group))]
+                if self._link.documents.watch:
+                    beside.append(group.create_task(self._watch()))
                 await self._carry()
-                await end(beats, *self._forgetting, seconds=1.0)
+                await end(*beside, *self._forgetting, seconds=1.0)
         finally:
             with contextlib.suppress(SynclineError, TimeoutError):
                 async with asyncio.timeout(1):
@@ -165,6 +168,18 @@ class DocumentWorker:
                     self._forgetting.add(task := group.create_task(self._forget()))
                     task.add_done_callback(self._forgetting.discard)
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _watch(self) -> None:
+        """Read change events, by turns with other workers."""
+        backoff = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=POLL_SECONDS))
+        while True:
+            async with self._link.apart() as beside:
+                try:
+                    await Watcher(beside, self.id).run()
+                except SynclineError as error:
+                    if not error.retryable:
+                        raise
+                    await self._unavailable(error, backoff.next())
 
     def _report(self) -> dict[str, Any]:
         now = time.monotonic()

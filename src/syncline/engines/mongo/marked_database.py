@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymongo
 from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from syncline.capture.documents import wrap
-from syncline.capture.documents.field import FIELD, MARK, TOMBSTONE
+from syncline.capture.documents.field import FIELD, LIVE, MARK, TOMBSTONE, VERSION, drawn
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.engines.mongo.marked import translated
+from syncline.engines.mongo.stored import RAW, sent
 from syncline.engines.mongo.writes import DURABLE
+from syncline.model.strict_bson import AS_STORED, decoded
 
 IDENTITY = "_syncline_documents"
 """The collection in which a MongoDB says who it is; a copy of its files says the same."""
+READER = "reader"
 MOST = 100_000
 """Marks of a collection that are counted, at most."""
 SECONDS = 10.0
@@ -48,6 +52,20 @@ class Server:
     version: str
     replica_set: str | None
     sharded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Where the reader of change events has come to."""
+
+    token: Mapping[str, Any] | None
+    buried: Sequence[Any] = ()
+    """Tombstones that it knows of: collection, key, version."""
+
+
+def _in_charge(owner: str, seconds: float, **more: Any) -> list[dict[str, Any]]:
+    until = {"$add": ["$$NOW", int(seconds * 1000)]}
+    return [{"$set": {"owner": owner, "until": until, **more}}]
 
 
 class MarkedDatabase:
@@ -146,6 +164,40 @@ class MarkedDatabase:
         with translated(), pymongo.timeout(self._limit):
             found: Sequence[str] = await wrap(self._database[collection]).examine()
             return found
+
+    async def mark(self, collection: str, ids: Sequence[Any]) -> int:
+        """Give documents that somebody has written a new mark and a higher version; tombstones stay as they are."""
+        ours = self._database[collection].with_options(write_concern=DURABLE)
+        with translated(), pymongo.timeout(self._limit):
+            which = sent({"_id": {"$in": list(ids)}, **LIVE})
+            return (await ours.update_many(which, [{"$set": {FIELD: drawn()}}])).modified_count
+
+    async def tombstones(self, collection: str) -> AsyncIterator[tuple[Any, int]]:
+        """Walk the tombstones that are there, each with its version."""
+        where = self._database[collection].with_options(RAW)
+        with translated():
+            cursor = where.find({MARK: {"$exists": True}, **TOMBSTONE}, {"_id": 1, VERSION: 1}, hint=_MARKS)
+            async for one in cursor:
+                found = decoded(bytes(one.raw), AS_STORED)
+                yield found["_id"], int(found[FIELD]["v"])
+
+    async def reader(self, owner: str, seconds: float) -> Reader | None:
+        """Take charge of reading change events, or say that somebody else has; where the last one has come to."""
+        ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
+        free = {"$or": [{"owner": owner}, {"$expr": {"$lt": ["$until", "$$NOW"]}}]}
+        with translated(), pymongo.timeout(self._limit):
+            with contextlib.suppress(DuplicateKeyError):
+                await ours.insert_one({"_id": READER, "owner": owner, "until": datetime.fromtimestamp(0, UTC)})
+            found = await ours.find_one_and_update({"_id": READER, **free}, _in_charge(owner, seconds))
+        return None if found is None else Reader(found.get("token"), found.get("buried", []))
+
+    async def save(self, owner: str, seconds: float, reader: Reader) -> bool:
+        """Save where a reader has come to; not if somebody else is in charge."""
+        ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
+        new = {"token": {"$literal": reader.token}, "buried": {"$literal": reader.buried}}
+        with translated(), pymongo.timeout(self._limit):
+            which = {"_id": READER, "owner": owner}
+            return (await ours.update_one(which, _in_charge(owner, seconds, **new))).matched_count == 1
 
     async def forget_marks(self, collection: str) -> int:
         """Take our field, tombstones and indexes out of a collection; how many documents had the field."""

@@ -6,6 +6,7 @@ of those that were raised are written. What PostgreSQL refuses for a row is halv
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.model.documents.types import ID_TYPES
 from syncline.model.retries import Retries
+from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
 
@@ -147,6 +149,19 @@ class VersionedRows:
                 await self._renumber(connection)
                 given = {"collection": collection, "ids": list(keys), "versions": list(keys.values())}
                 return (await connection.execute(self._sql["forget"], given)).rowcount
+
+    async def versions(self, collection: str, ids: Sequence[Any]) -> Mapping[bytes, int]:
+        """Read what version each key has, by the encoded ``{_id: …}``; those that are not there are left out."""
+        known: dict[str, list[bytes]] = {}
+        for id_ in ids:
+            with contextlib.suppress(MappingError):
+                key = to_text(self._tables[collection].mapping.key_of(id_)) or ""
+                known.setdefault(key, []).append(encoded({"_id": id_}))
+        connection = await self.session()
+        with translated():
+            given = {"collection": collection, "ids": list(known)}
+            found = await (await connection.execute(self._sql["there"], given)).fetchall() if known else []
+        return {one: version for text, version, _ in found for one in known[text]}
 
     async def buried(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
         """Walk the deleted keys whose versions are kept: each as text, the ``_id`` that it is of, and its version."""
