@@ -76,6 +76,7 @@ FATES = "tests/unit/test_bson_types.py"
 IN_TABLES = f"{TESTS}/test_document_tables.py"
 DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
+BACK = "tests/integration/test_way_back.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
@@ -3797,6 +3798,64 @@ MUTANTS: Sequence[Mutant] = (
         "a version that no clock has given goes to the other side",
         [Swap(f"{MONGO}/marked.py", "MongoMarkedDocuments._drawn", "one.version < FLOOR", "False")],
         [f"{PUMP}::test_a_low_version_is_drawn_before_it_is_carried"],
+    ),
+    Mutant(
+        "back-over-higher-tickets",
+        "the way back writes over what a newer one has written",
+        [
+            Swap(
+                f"{MONGO}/written_back.py",
+                "_Written.update",
+                '{"$lt": [{"$ifNull": [f"${TICKET}", -1]}, self.state.ticket]}',
+                '{"$lt": [-1, self.state.ticket]}',
+            )
+        ],
+        [f"{BACK}::test_a_late_write_of_an_older_ticket_changes_nothing"],
+    ),
+    Mutant(
+        "back-over-higher-numbers",
+        "the way back writes over what was written after MongoDB was opened again",
+        [
+            Swap(
+                f"{MONGO}/written_back.py",
+                "_Written.update",
+                '{"$lte": [{"$ifNull": [f"${NUMBER}", 0]}, self.number]}',
+                '{"$lte": [0, self.number]}',
+            )
+        ],
+        [f"{BACK}::test_a_document_that_was_written_under_a_higher_number_is_not_written_over"],
+    ),
+    Mutant(
+        "back-deletes-at-once",
+        "a row that is gone leaves no tombstone on the way back",
+        [
+            Swap(
+                f"{MONGO}/written_back.py",
+                "DocumentTarget._delete",
+                "await self._put(collection, [_Written(state, number) for state in tombstones], report)",
+                'await collection.delete_many({"_id": {"$in": [state.id for state in tombstones]}})',
+            )
+        ],
+        [f"{BACK}::test_a_row_that_comes_again_after_a_delete_is_there"],
+    ),
+    Mutant(
+        "back-removes-young-tombstones",
+        "a tombstone goes while an older write may be under way",
+        [
+            Swap(
+                f"{MONGO}/written_back.py",
+                "DocumentTarget._remove",
+                '{DELETED: True, NUMBER: number, "$expr": past}',
+                "{DELETED: True, NUMBER: number}",
+            )
+        ],
+        [f"{BACK}::test_a_young_tombstone_stays"],
+    ),
+    Mutant(
+        "back-captures-the-way-forward",
+        "what the link forward writes is brought back",
+        [Swap("syncline/engines/postgres/documents/versions.sql", "enter", "'documents'", "''")],
+        [f"{BACK}::test_what_the_link_forward_writes_is_not_captured"],
     ),
 )
 

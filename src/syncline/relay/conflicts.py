@@ -90,7 +90,7 @@ class Conflicts:
                 id_ = plan.projection.codec.document_id(conflict.key)
                 displaced.append(Absence(conflict.key, id_, tickets[conflict.key]))
         if displaced:
-            await self._target.apply(Batch(plan.entity, deletes=displaced))
+            await self._target.apply(Batch(plan.entity, deletes=displaced, admission=self._target.admission))
         return rejections, waiting
 
     async def _settle_named(self, plan: Plan, conflicts: Sequence[Conflict]) -> tuple[list[Rejection], set[str]]:

@@ -30,6 +30,9 @@ from syncline.postgres.sql import blocks
 MADE = ("schema", "comment", "link", "link_later", "first", "key_version", "mapping", "mapping_later", "worker")
 """Statements that make what is kept here, each of which may be run again."""
 
+TAG = "documents"
+"""What its transactions say as ``syncline.link``."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Ready:

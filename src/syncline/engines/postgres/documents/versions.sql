@@ -92,7 +92,8 @@ CREATE TABLE IF NOT EXISTS syncline_documents.worker (
 
 -- name: enter
 -- "SYND" in ASCII. Whoever gives the link a new number waits until all who have entered have ended.
-SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1)
+-- What is written here is tagged: the capture of the way back passes over it.
+SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1), pg_catalog.set_config('syncline.link', 'documents', true)
 
 -- name: number
 SELECT number FROM syncline_documents.link

@@ -1,0 +1,251 @@
+"""Rows that become documents of a collection which an application has written: the way back of a document link.
+
+Each write is one update or insert of one document, behind two comparisons: the ticket that the document carries
+(``_sync.t``), as in any MongoDB that is a target, and the number of MongoDB's gate under which it was written
+(``_sync.c``). It leaves a version that the server draws and no mark, so that no carrier takes it forward. A row that is
+gone becomes a tombstone, which a later delete of the same key removes. See ``docs/explanation/phases.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+from pymongo.asynchronous.collection import AsyncCollection
+
+from syncline.capture.documents.field import DELETED, DRAWN, FIELD, VERSION
+from syncline.engines.mongo import errors as mongo_errors
+from syncline.engines.mongo.bson_order import order
+from syncline.engines.mongo.stored import RAW, sent
+from syncline.engines.mongo.target import MongoTarget
+from syncline.errors import TargetGateError
+from syncline.model.entity import Entity
+from syncline.model.strict_bson import decoded
+from syncline.ports import Absence, Batch, Conflict, Rejection, Report, State
+
+TICKET, NUMBER = f"{FIELD}.t", f"{FIELD}.c"
+_CHUNK = 500
+GATE = "mongodb"
+"""How the gate is called in messages."""
+
+
+class BackGate(Protocol):
+    """What MongoDB's gate says."""
+
+    async def link(self) -> int | None:
+        """Give the number under which the link back may write now; ``None``: it may not.
+
+        Raises:
+            TargetUnavailableError: MongoDB does not answer.
+
+        """
+        ...
+
+
+class DocumentTarget(MongoTarget):
+    """The collections of a document link as the target of its way back; implements ``syncline.ports.Target``.
+
+    Args:
+        url: a MongoDB connection string.
+        database: name of the database that holds the collections.
+        gate: says under which number may be written.
+        age: of a tombstone that is removed: no write from before it may be under way any more.
+        options: those of ``MongoTarget``.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        gate: BackGate,
+        *,
+        age: timedelta = timedelta(seconds=30),
+        **options: Any,
+    ) -> None:
+        super().__init__(url, database, **options)
+        self._gate = gate
+        self._age = int(age.total_seconds() * 1000)
+        self._number: int | None = None
+
+    @property
+    def admission(self) -> str:  # type: ignore[override]  # it is read before marks, not set
+        """The number that the gate gave when it was asked last."""
+        return "" if self._number is None else str(self._number)
+
+    async def ask_gate(self) -> bool:
+        """Ask the gate; tell whether it lets the link in."""
+        self._number = await self._gate.link()
+        return self._number is not None
+
+    async def prepare(self, entities: Sequence[Entity]) -> None:
+        """Ask the gate; the collections are the application's, and stay as they are."""
+        await self.require_suitable(entities)
+        await self.ask_gate()
+
+    async def apply(self, batch: Batch) -> Report:
+        """Write states; see ``syncline.ports.Target.apply``."""
+        number = self._admitted(batch)
+        collection, report = self._database[batch.entity.collection], Report()
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+            for states in _parts(batch.states):
+                await self._put(collection, [_Written(state, number) for state in states], report)
+            for gone in _parts(batch.deletes):
+                await self._delete(collection, gone, number, report)
+        return report
+
+    def _admitted(self, batch: Batch) -> int:
+        """Take the number that was read before the marks; what has changed since is for the documents to tell.
+
+        Raises:
+            TargetGateError: there is none.
+
+        """
+        if not batch.admission:
+            raise TargetGateError("MongoDB's gate lets no link in", gate=GATE)
+        return int(batch.admission)
+
+    def as_json(self, batch: Batch) -> dict[str, str]:  # noqa: ARG002  the rows are the truth, and where they can be read
+        """Give nothing."""
+        return {}
+
+    async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:  # noqa: ARG002
+        """Remove nothing: a key that no row can have is one of a document that was never carried."""
+        return 0
+
+    async def _put(self, collection: AsyncCollection[Any], written: Sequence[_Written], report: Report) -> None:
+        updates = [one.update() for one in written]
+        try:
+            reply = await self._writes.command("update", collection, "updates", updates)
+        except Exception as refusal:
+            if not mongo_errors.is_of_contents(refusal):
+                raise
+            await self._halved(collection, written, refusal, report)
+            return
+        errors = list(mongo_errors.of(reply))
+        for error in errors:
+            self._note(written[error["index"]], error, report)
+        if reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]:
+            refused = {error["index"] for error in errors}
+            await self._passed_over(collection, [one for n, one in enumerate(written) if n not in refused], report)
+
+    async def _halved(
+        self, collection: AsyncCollection[Any], written: Sequence[_Written], refusal: Exception, report: Report
+    ) -> None:
+        """Find what cannot be sent."""
+        if len(written) == 1:
+            (one,) = written
+            report.rejected.append(Rejection(one.state.key, "too_large", f"MongoDB cannot be sent it: {refusal}"))
+            return
+        half = len(written) // 2
+        await self._put(collection, written[:half], report)
+        await self._put(collection, written[half:], report)
+
+    def _note(self, one: _Written, error: Mapping[str, Any], report: Report) -> None:
+        if mongo_errors.is_conflict(error) and one.body is not None:
+            value = mongo_errors.unique_value(error, decoded(bytes(one.body.raw)))
+            report.conflicts.append(Conflict(one.state.key, mongo_errors.index_name(error), value))
+        else:
+            code = mongo_errors.rejection_code(error)
+            report.rejected.append(Rejection(one.state.key, code, str(error.get("errmsg", ""))))
+
+    async def _passed_over(self, collection: AsyncCollection[Any], written: Sequence[_Written], report: Report) -> None:
+        """Read what kept writes out: a higher ticket, or the number of a gate that was changed since.
+
+        Raises:
+            TargetGateError: the gate was changed.
+
+        """
+        there = await self._fields(collection, [one.state.id for one in written])
+        for one in written:
+            ours = there.get(order(one.state.id), {})
+            if _whole(ours.get("c")) > one.number:
+                self._number = None
+                raise TargetGateError("MongoDB's gate was changed since the marks were read", gate=GATE)
+            if _whole(ours.get("t"), -1) > one.state.ticket:
+                report.stale += 1
+                report.outranked[one.state.key] = ours["t"]
+            elif ours.get("t") != one.state.ticket:
+                report.unknown.add(one.state.key)
+
+    async def _fields(self, collection: AsyncCollection[Any], ids: Sequence[Any]) -> dict[Any, dict[str, Any]]:
+        cursor = collection.with_options(RAW).find(sent({"_id": {"$in": list(ids)}}), {FIELD: 1}, batch_size=len(ids))
+        found = [decoded(bytes(one.raw)) for one in await cursor.to_list()]
+        fields = {order(one["_id"]): one.get(FIELD) for one in found}
+        return {id_: field if isinstance(field, dict) else {} for id_, field in fields.items()}
+
+    async def _delete(
+        self, collection: AsyncCollection[Any], gone: Sequence[Absence], number: int, report: Report
+    ) -> None:
+        """Remove tombstones of ours that nothing older can meet any more; the others become tombstones."""
+        there = await self._fields(collection, [one.id for one in gone])
+        ours = [one for one in gone if _is_ours(there.get(order(one.id)), number, one.ticket)]
+        await self._remove(collection, ours, number, there, report)
+        seen = {id(one) for one in ours}
+        tombstones = [State(one.key, one.id, one.ticket, None) for one in gone if id(one) not in seen]
+        if tombstones:
+            await self._put(collection, [_Written(state, number) for state in tombstones], report)
+
+    async def _remove(
+        self,
+        collection: AsyncCollection[Any],
+        ours: Sequence[Absence],
+        number: int,
+        there: Mapping[Any, dict[str, Any]],
+        report: Report,
+    ) -> None:
+        """Remove tombstones by the ticket and the number that were read: no other document matches, however late.
+
+        One that is too young stays, and its key is asked about again.
+        """
+        if not ours:
+            return
+        past = {"$lt": [f"${VERSION}", {"$subtract": [{"$toLong": "$$NOW"}, self._age]}]}
+        named = {DELETED: True, NUMBER: number, "$expr": past}
+        queries = [sent({"_id": one.id, TICKET: there[order(one.id)]["t"], **named}) for one in ours]
+        deletes = [{"q": query, "limit": 1} for query in queries]
+        reply = await self._writes.command("delete", collection, "deletes", deletes)
+        if int(reply["n"]) < len(ours):
+            left = await self._fields(collection, [one.id for one in ours])
+            report.unknown |= {one.key for one in ours if order(one.id) in left}
+
+
+class _Written:
+    """A state as it is written; without a body it is a tombstone."""
+
+    __slots__ = ("body", "number", "state")
+
+    def __init__(self, state: State, number: int) -> None:
+        self.state, self.number = state, number
+        self.body: RawBSONDocument | None = state.body
+
+    def update(self) -> dict[str, Any]:
+        """Give the update; the document comes as a constant, so that values which begin with ``$`` stay values."""
+        ours: dict[str, Any] = {"v": DRAWN, "c": self.number, "t": self.state.ticket}
+        if self.body is None:
+            ours["deleted"] = True
+        passes = [
+            {"$lt": [{"$ifNull": [f"${TICKET}", -1]}, self.state.ticket]},
+            {"$lte": [{"$ifNull": [f"${NUMBER}", 0]}, self.number]},
+        ]
+        written = {"$mergeObjects": ["$$new", {FIELD: ours}]}
+        pipeline = [{"$replaceWith": {"$cond": [{"$and": passes}, written, "$$ROOT"]}}]
+        new = self.body if self.body is not None else sent({"_id": self.state.id})
+        return {"q": sent({"_id": self.state.id}), "u": pipeline, "c": {"new": new}, "upsert": True}
+
+
+def _parts(items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+
+
+def _is_ours(field: dict[str, Any] | None, number: int, ticket: int) -> bool:
+    if not field or field.get("deleted") is not True or field.get("c") != number:
+        return False
+    return 0 <= _whole(field.get("t"), -1) < ticket
+
+
+def _whole(value: Any, otherwise: int = 0) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
