@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,13 +16,19 @@ from pymongo import AsyncMongoClient, MongoClient
 
 from syncline.breaker import CircuitBreaker
 from syncline.capture.documents import wrap
+from syncline.config.documents import Documents
+from syncline.config.dual_write import DualWriteSettings
+from syncline.documents.installing import install, plan
+from syncline.documents.opening import opened
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.engines.postgres.documents.definitions import schema
 from syncline.errors import AlreadyThereError, RepositoryError, SourceUnavailableError, TargetUnavailableError
 from syncline.phases import FixedPhases, Phase
+from syncline.phases.dual_write.blocking import DualWriteService
 from syncline.phases.repositories import (
     AbstractRepository,
+    DualWrites,
     MongoRepository,
     PostgresRepository,
     phased,
@@ -248,3 +257,28 @@ def test_updates_at_once_lose_nothing(pool: ConnectionPool):
     with ThreadPoolExecutor(2) as threads:
         [*threads.map(lambda number: repository.update(oid(1), {f"f{number}": number}), range(20))]
     assert repository.get(oid(1)) == {"_id": oid(1)} | {f"f{number}": number for number in range(20)}
+
+
+@pytest.fixture(scope="module")
+def service(mongo: PrivateMongo, mongo_name: str, tables: str) -> Iterator[DualWriteService]:
+    url = urlsplit(mongo.url)._replace(path=f"/{mongo_name}").geturl()
+    documents = Documents((TASKS,), None, {"source": url, "target": tables})
+
+    async def prepare() -> None:
+        async with opened(documents) as link:
+            await install(link, await plan(link))
+
+    asyncio.run(prepare())
+    settings = DualWriteSettings(deadline=timedelta(minutes=1))
+    with DualWriteService(documents, phases=FixedPhases(Phase.RAMP), settings=settings) as service:
+        yield service
+
+
+class TestRamp(RepositoryContract):
+    """Written to MongoDB by the service, which has PostgreSQL written in the call; all of it is read from PostgreSQL."""
+
+    @pytest.fixture
+    def repository(self, collection: Any, pool: ConnectionPool, service: DualWriteService) -> Tasks:
+        mongodb, postgresql = TaskRepository(collection, TASKS), PostgresTaskRepository(pool, TASKS)
+        phases = FixedPhases(Phase.RAMP, percent=100)
+        return phased(mongodb, postgresql, phases, writer=DualWrites(service))  # type: ignore[type-var, return-value]

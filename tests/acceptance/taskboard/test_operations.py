@@ -40,6 +40,23 @@ def test_the_migration_makes_what_is_declared(phases: list[Taskboard]):
     run(phases[0], "schema", "check")
 
 
+def test_the_models_read_the_tables(phases: list[Taskboard]):
+    app = next(one for one in phases if one.phase is Phase.RAMP)
+    connections["default"].close()
+    connections["default"].settings_dict.update(postgres_settings(app.env))
+    from taskboard.models import PostgresTask
+
+    with app.serving():
+        call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+        admin = Person(app, ADMIN).log_in()
+        label = admin.post("v1/labels", {"name": "of a model", "color": "#123456"})["id"]
+        task = admin.post("v1/tasks", {"title": "of a model", "labels": [label]})["id"]
+        found = PostgresTask.objects.get(mongo_id=task)
+        assert (str(found), found.created_by.email_id, found.sync_status) == ("of a model", ADMIN, "SYNCED")
+        assert [(one.position, one.label.color) for one in found.labels.all()] == [(0, "#123456")]
+    connections["default"].close()
+
+
 @pytest.fixture
 def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever uses Django's own database in a request is found."""
@@ -139,7 +156,7 @@ def ids() -> list[str]:
     return [one.id for one in check_documents(None)]
 
 
-def test_checks_find_what_is_not_right(phases: list[Taskboard]):
+def test_checks_find_what_is_not_right(phases: list[Taskboard], monkeypatch: pytest.MonkeyPatch):
     app = phases[0]
     with app.serving(), changed(DATABASES={"default": postgres_settings(app.env)}):
         assert ids() == []
@@ -150,9 +167,13 @@ def test_checks_find_what_is_not_right(phases: list[Taskboard]):
         with changed(DATABASES={"default": postgres_settings({**app.env, "POSTGRES_NAME": "another"})}):
             assert ids() == ["syncline.E012"]
         with MongoClient(app.env["MONGODB_URL"], connect=False) as client:
-            users = client.get_default_database()["users"]
+            import taskboard.services
+
+            database = client.get_default_database()
+            monkeypatch.setattr(taskboard.services, "USERS", database["users"], raising=False)
+            monkeypatch.setattr(taskboard.services, "OTHER", database["of_no_link"], raising=False)
             assert ids() == ["syncline.W014"]
-            del users
+            monkeypatch.undo()
         with changed(SYNCLINE_DOCUMENTS=None):
             assert ids() == ["syncline.E010"]
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import gc
+import sys
 from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  Django's name
 from psycopg.conninfo import conninfo_to_dict
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.synchronous.collection import Collection
 
 from syncline.contrib.django.document_databases import DocumentDatabases
 from syncline.contrib.django.project import document_databases
 from syncline.errors import ConfigError
+from syncline.phases.repositories import MongoRepository
 
+_BARE = (Collection, AsyncCollection)
 MIDDLEWARE = "syncline.contrib.django.PhaseMiddleware"
 
 
@@ -50,15 +55,20 @@ def _middleware() -> Iterator[CheckMessage]:
 
 
 def _unwrapped(databases: DocumentDatabases) -> Iterator[CheckMessage]:
-    """Look for clients of others: what they write has no mark."""
-    from pymongo.synchronous.collection import Collection
-
+    """Look through the modules of the project's applications: what is written by a bare collection has no mark."""
     names = {mapping.collection.name for mapping in databases.documents.mappings}
-    ours = databases.__dict__.get("client")
-    for one in gc.get_objects():
-        if type(one) is Collection and one.name in names and one.database.client is not ours:
+    for where, value in _globals():
+        bare = value.collection if isinstance(value, MongoRepository) else value
+        if type(bare) in _BARE and bare.name in names:
             yield Warning(
-                f"a collection of PyMongo's is open beside Syncline's: {one.full_name}",
-                hint="write by a repository, or SYNCLINE_DOCUMENTS.collection(…): other writes are found late",
+                f"{where} is a collection that does not mark what it writes: {bare.full_name}",
+                hint="take a repository, or SYNCLINE_DOCUMENTS.collection(…): other writes are found late",
                 id="syncline.W014",
             )
+
+
+def _globals() -> Iterator[tuple[str, Any]]:
+    ours = tuple(one.name for one in apps.get_app_configs() if not one.name.startswith(("django.", "syncline.")))
+    for name, module in sorted(sys.modules.items()):
+        if any(name == one or name.startswith(f"{one}.") for one in ours):
+            yield from ((f"{name}.{each}", value) for each, value in [*vars(module).items()])

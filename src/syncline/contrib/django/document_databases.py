@@ -17,15 +17,19 @@ from pymongo.database import Database
 from syncline.breaker import CircuitBreaker
 from syncline.capture.documents import MarkedCollection, wrap
 from syncline.config.documents import Documents, load_documents
+from syncline.config.dual_write import DualWriteSettings
 from syncline.config.urls import database_of
 from syncline.contrib.django.postgres_variables import postgres_url
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
 from syncline.errors import ConfigError
 from syncline.model.documents import DocumentMapping
-from syncline.phases import FixedPhases, Phase, Phases, phase_named
+from syncline.phases import FixedPhases, JournalPhases, Phases, phase_named
+from syncline.phases.dual_write.blocking import DualWriteService
 from syncline.phases.repositories import AbstractRepository, phased
+from syncline.phases.repositories.dual import DualWrites
 from syncline.phases.repositories.phased import REST, DocumentWriter, ShadowReader
+from syncline.phases.shadow import BlockingShadowReads, Report
 
 R = TypeVar("R", bound=AbstractRepository)
 MONGODB_SECONDS = 5
@@ -39,10 +43,11 @@ class DocumentDatabases:
     Args:
         documents: what ``syncline.toml`` declares, with MongoDB's URL.
         postgres: URL of PostgreSQL.
-        phases: how far each collection has come.
-        shadow: compares reads.
-        writer: makes the writes of documents while MongoDB is the truth.
+        phases: how far each collection has come; by default as both databases say, and every process follows.
+        shadow: compares reads; by default all, and the counts are the evidence of a step.
+        writer: makes the writes of documents while MongoDB is the truth; by default the dual write service.
         pool_size: connections with PostgreSQL of a process.
+        env: the environment: ``DUAL_WRITE_*``.
 
     """
 
@@ -55,10 +60,12 @@ class DocumentDatabases:
         shadow: ShadowReader | None = None,
         writer: DocumentWriter | None = None,
         pool_size: int = 8,
+        env: Mapping[str, str] = os.environ,
     ) -> None:
         self.documents, self.postgres = documents, postgres
-        self.phases: Phases = phases or FixedPhases(Phase.OFF)
-        self._shadow, self._writer, self._pool_size = shadow, writer, pool_size
+        self._phases, self._shadow, self._writer, self._pool_size = phases, shadow, writer, pool_size
+        self._report, self._env = Report(), env
+        self._service: DualWriteService | None = None
         self._breaker = CircuitBreaker(REST.total_seconds())
         self._lock = threading.Lock()
         self._pool: ConnectionPool | None = None
@@ -67,15 +74,34 @@ class DocumentDatabases:
     def from_environment(cls, file: Path, env: Mapping[str, str] = os.environ) -> Self:
         """Read ``syncline.toml``, ``MONGODB_URL`` and ``POSTGRES_*``.
 
-        ``SYNCLINE_PHASE`` names the phase of all collections, and ``SYNCLINE_RAMP_PERCENT`` how much of a ramp reads
-        PostgreSQL; without it ``DUAL_WRITE_ENABLED`` has them begin in ``dual_write``.
+        ``syncline phase`` changes the phases; ``DUAL_WRITE_ENABLED`` has new collections begin in ``dual_write``. For
+        tests, ``SYNCLINE_PHASE`` fixes the phase of all, ``SYNCLINE_RAMP_PERCENT`` how much of a ramp reads PostgreSQL.
 
         Raises:
             ConfigError: the file or a variable is not right.
 
         """
         given = {**env, "DATABASE_URL": postgres_url(env)}
-        return cls(load_documents(file, given), given["DATABASE_URL"], phases=_phases(env))
+        return cls(load_documents(file, given), given["DATABASE_URL"], phases=_phases(env), env=env)
+
+    @property
+    def phases(self) -> Phases:
+        """How far each collection has come; followed from the first question on."""
+        with self._lock:
+            if self._phases is None:
+                source = self.documents.url("source")
+                self._phases = JournalPhases(source, self.postgres, report=self._report, env=self._env).start()
+            return self._phases
+
+    @property
+    def service(self) -> DualWriteService:
+        """The dual write service of this process."""
+        phases = self.phases
+        with self._lock:
+            if self._service is None:
+                settings = DualWriteSettings.from_environment(self._env)
+                self._service = DualWriteService(self.documents, phases=phases, settings=settings)
+            return self._service
 
     @cached_property
     def client(self) -> MongoClient[Any]:
@@ -130,7 +156,9 @@ class DocumentDatabases:
         over: Any = (mongodb, postgresql)
         first: R = over[0](self.collection(mongodb.collection_name), mapping)
         second: R = over[1](self, mapping)
-        return phased(first, second, self.phases, shadow=self._shadow, writer=self._writer, breaker=self._breaker)
+        phases, shadow = self.phases, self._shadow or BlockingShadowReads(report=self._report)
+        writer = self._writer or DualWrites(self.service)
+        return phased(first, second, phases, shadow=shadow, writer=writer, breaker=self._breaker)
 
     def connection(self, timeout: float | None = None) -> Any:
         """Lend a connection with PostgreSQL for a block: what a repository asks of a pool."""
@@ -165,6 +193,12 @@ class DocumentDatabases:
         if "client" in self.__dict__:
             self.__dict__.pop("client").close()
         with self._lock:
+            if self._service is not None:
+                self._service.close()
+                self._service = None
+            if isinstance(self._phases, JournalPhases):
+                self._phases.close()
+                self._phases = None
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
@@ -178,9 +212,9 @@ async def _installed(documents: Documents) -> list[str]:
         return wanted.summary
 
 
-def _phases(env: Mapping[str, str]) -> Phases:
-    enabled = env.get("DUAL_WRITE_ENABLED", "").lower() in {"1", "true", "yes", "on"}
-    phase = env.get("SYNCLINE_PHASE") or (Phase.DUAL_WRITE if enabled else Phase.OFF)
+def _phases(env: Mapping[str, str]) -> Phases | None:
+    if not (phase := env.get("SYNCLINE_PHASE")):
+        return None
     percent = env.get("SYNCLINE_RAMP_PERCENT") or "0"
     try:
         return FixedPhases(phase_named(phase), percent=float(percent))

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from syncline.capture.documents.field import MARK
 from syncline.capture.documents.indexes import MARKS
 from syncline.contrib.django.document_databases import DocumentDatabases
+from syncline.errors import PhaseError
 from syncline.model.thresholds import PRIMARY_DOWN, SECONDARY_DOWN, Alert, Health, Severity, Thresholds, health
 from syncline.phases import Phase
 
@@ -25,7 +26,8 @@ class CollectionHealth:
     """How a collection stands."""
 
     name: str
-    phase: Phase
+    phase: Phase | None
+    """``None``: the databases do not say it."""
     pending: int
     """Documents that PostgreSQL may lack; 0 while nobody is to carry them."""
     lag_seconds: float
@@ -35,7 +37,7 @@ class CollectionHealth:
     def as_dict(self) -> dict[str, Any]:
         """Give the form that goes over the wire."""
         return {
-            "phase": self.phase.value,
+            "phase": self.phase.value if self.phase else "unknown",
             "pending": self.pending,
             "failed": self.failed,
             "lagSeconds": round(self.lag_seconds, 1),
@@ -72,7 +74,7 @@ class DocumentHealth:
 
     @property
     def _primary(self) -> bool:
-        serving = [one.phase.postgresql_is_truth for one in self.collections]
+        serving = [one.phase is not None and one.phase.postgresql_is_truth for one in self.collections]
         return (self.mongodb or all(serving)) and (self.postgresql or not any(serving))
 
     @property
@@ -91,7 +93,7 @@ class DocumentHealth:
 def read_health(databases: DocumentDatabases) -> DocumentHealth:
     """Look at both databases; one that does not answer is part of the answer."""
     names = [mapping.collection.name for mapping in databases.documents.mappings]
-    phases = {name: databases.phases.of(name) for name in names}
+    phases = _known_phases(databases, names)
     waiting = _waiting(databases, [name for name in names if phases[name] is not Phase.OFF])
     failed = _failed(databases, names)
     return DocumentHealth(
@@ -107,6 +109,14 @@ def read_health(databases: DocumentDatabases) -> DocumentHealth:
             for name in names
         ),
     )
+
+
+def _known_phases(databases: DocumentDatabases, names: list[str]) -> dict[str, Phase | None]:
+    try:
+        phases = databases.phases
+        return {name: phases.of(name) for name in names}
+    except PhaseError:
+        return dict.fromkeys(names)
 
 
 def _waiting(databases: DocumentDatabases, names: list[str]) -> dict[str, tuple[int, float]] | None:

@@ -15,6 +15,7 @@ from syncline.phases.repositories.conditions import (
     StartsWith,
     Where,
 )
+from syncline.phases.repositories.dual import DualWrites
 from syncline.phases.repositories.mongo import MongoRepository
 from syncline.phases.repositories.phased import ShadowReader, phased, ramp_key
 from syncline.phases.repositories.postgres import PostgresRepository
@@ -25,6 +26,7 @@ __all__ = [
     "Condition",
     "Contains",
     "Document",
+    "DualWrites",
     "Equal",
     "Missing",
     "MongoRepository",

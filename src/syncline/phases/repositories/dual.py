@@ -1,0 +1,87 @@
+"""Writes of repositories by the dual write service: PostgreSQL gets them in the same call, or by the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import bson
+from bson.objectid import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from syncline.errors import AlreadyThereError, RefusedDocumentError
+from syncline.phases.repositories.abstract import Document, checked_changes
+from syncline.phases.repositories.mongo import MongoRepository
+from syncline.phases.repositories.places import Places
+from syncline.phases.repositories.stored import as_stored
+
+
+class Service(Protocol):
+    """``DualWriteService``, as far as it is needed."""
+
+    def create_document(self, collection_name: str, data: Mapping[str, Any], mongo_id: Any) -> bool:
+        """Create a document; False: there is one of this id."""
+        ...
+
+    def update_document(self, collection_name: str, mongo_id: Any, data: Mapping[str, Any]) -> bool:
+        """Set fields at the top of a document; False: there is none of this id."""
+        ...
+
+    def delete_document(self, collection_name: str, mongo_id: Any) -> bool:
+        """Delete a document; False: there is none of this id."""
+        ...
+
+
+class DualWrites:
+    """For ``phased(…, writer=DualWrites(service))``: the same answers and errors as the repository's own writes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def create(self, repository: MongoRepository, document: Mapping[str, Any]) -> Document:
+        """Add a document.
+
+        Raises:
+            AlreadyThereError: there is one of this id, or of this value where there may be only one.
+
+        """
+        options = repository.collection.codec_options
+        raw = as_stored({"_id": ObjectId(), **document}, Places(repository.mapping), options)
+        stored: Document = bson.decode(raw, options)
+        fields = {name: value for name, value in stored.items() if name != "_id"}
+        try:
+            done = self._service.create_document(repository.collection_name, fields, stored["_id"])
+        except RefusedDocumentError as error:
+            raise _translated(error) from error
+        if not done:
+            raise AlreadyThereError("_id")
+        return stored
+
+    def update(self, repository: MongoRepository, id_: Any, changes: Mapping[str, Any]) -> Document | None:
+        """Set fields of a document.
+
+        Raises:
+            AlreadyThereError: a value of them is there already, where there may be only one.
+
+        """
+        fields, key = checked_changes(changes), Places(repository.mapping).key.value(id_)
+        if key is None:
+            return None
+        try:
+            there = not fields or self._service.update_document(repository.collection_name, key, fields)
+        except RefusedDocumentError as error:
+            raise _translated(error) from error
+        found: Document | None = repository.get(key) if there else None
+        return found
+
+    def delete(self, repository: MongoRepository, id_: Any) -> bool:
+        """Delete a document; tell whether there was one."""
+        key = Places(repository.mapping).key.value(id_)
+        return key is not None and self._service.delete_document(repository.collection_name, key)
+
+
+def _translated(error: RefusedDocumentError) -> Exception:
+    cause = error.__cause__
+    if not isinstance(cause, DuplicateKeyError):
+        return error
+    return AlreadyThereError(next(iter((cause.details or {}).get("keyPattern") or ()), None))
