@@ -13,6 +13,7 @@ POSTGRES = "syncline/engines/postgres"
 VERIFICATION = f"{POSTGRES}/verification"
 TESTS = "tests/integration"
 IN_REPOSITORIES = f"{TESTS}/test_repositories.py"
+IN_PHASES = f"{TESTS}/test_phases.py"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
 BAD = f"{TESTS}/test_relay_rejections.py"
@@ -3644,6 +3645,97 @@ MUTANTS: Sequence[Mutant] = (
         "a method that reads may write to the side that follows",
         [Swap(f"{REPOSITORIES}/abstract.py", "require_writing", "if _reading.get(): ...", "if False: ...")],
         [f"{IN_REPOSITORIES}::test_a_method_that_reads_may_not_write"],
+    ),
+    Mutant(
+        "phases-read-before-lease",
+        "a process reads the phases before it notes its lease: a change right between does not wait for it",
+        [
+            Swap(
+                "syncline/phases/journal_phases.py",
+                "JournalPhases._turn",
+                "place.beat(self.process, noted, self._lease)\nself._learn(name, place.read(), began + self._lease * _SURE)",
+                "self._learn(name, place.read(), began + self._lease * _SURE)\nplace.beat(self.process, noted, self._lease)",
+            )
+        ],
+        [f"{IN_PHASES}::test_the_lease_is_noted_before_the_phases_are_read"],
+    ),
+    Mutant(
+        "phases-nobody-waits",
+        "a change does not wait for processes that go by an earlier one",
+        [
+            Swap(
+                "syncline/phases/changing.py",
+                "Control.behind",
+                "return [one for one in self.mongodb.processes() if one.number < number]",
+                "return []",
+            )
+        ],
+        [f"{IN_PHASES}::test_a_process_that_is_frozen_is_waited_for_until_its_lease_has_run_out"],
+    ),
+    Mutant(
+        "phases-known-for-ever",
+        "what is known of a phase holds without a lease",
+        [
+            Swap(
+                "syncline/phases/journal_phases.py",
+                "JournalPhases._standing",
+                "time.monotonic() < self._until.get(_authority(standing), 0.0)",
+                "_authority(standing) in self._until",
+            )
+        ],
+        [f"{IN_PHASES}::test_what_is_known_holds_as_long_as_the_lease"],
+    ),
+    Mutant(
+        "phases-postgresql-is-enough",
+        "before live a process goes by what PostgreSQL alone says",
+        [
+            Swap(
+                "syncline/phases/journal_phases.py",
+                "_authority",
+                "POSTGRESQL if standing.phase.postgresql_is_truth else MONGODB",
+                "POSTGRESQL",
+            )
+        ],
+        [f"{IN_PHASES}::test_without_mongodb_a_phase_before_live_is_not_known"],
+    ),
+    Mutant(
+        "phases-lower-number",
+        "of two databases that say different things, PostgreSQL is right",
+        [
+            Swap(
+                "syncline/phases/standing.py",
+                "highest",
+                "collection not in said or standing.number > said[collection].number",
+                "True",
+            )
+        ],
+        [f"{IN_PHASES}::test_what_was_changed_without_postgresql_is_brought_there_by_the_next_change"],
+    ),
+    Mutant(
+        "phases-old-verification",
+        "a verification from before the phase counts as evidence",
+        [
+            Swap(
+                "syncline/phases/evidence.py",
+                "_verified",
+                "standing.since is not None and at < standing.since",
+                "False",
+            )
+        ],
+        [f"{IN_PHASES}::test_a_ramp_begins_with_evidence"],
+    ),
+    Mutant(
+        "phases-bucket-by-process",
+        "a key's bucket is another one in each process",
+        [
+            Swap(
+                "syncline/phases/phase.py",
+                "bucket",
+                "int.from_bytes(digest[:8], 'big') % BUCKETS",
+                "hash(digest) % BUCKETS",
+            )
+        ],
+        ["tests/unit/test_phase.py::test_a_key_has_one_bucket_whatever_is_asked_about_and_after_a_restart"],
     ),
     Mutant(
         "rows-narrow-is-wide",

@@ -50,9 +50,9 @@ class _Opened:
     collections: tuple[str, ...]
 
     def gathered(self, change: Change) -> list[Evidence]:
-        from syncline.phases.evidence import NoVerifications, gathered
+        from syncline.phases.evidence import gathered
 
-        return gathered(change.was, change.goal.phase, self.postgresql, self.mongodb, NoVerifications())
+        return gathered(change.was, change.goal.phase, self.postgresql, self.mongodb)
 
 
 @contextmanager

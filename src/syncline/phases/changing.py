@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from syncline.errors import PhaseError, SynclineError
 from syncline.phases.in_postgresql import InPostgreSQL
@@ -115,7 +114,7 @@ class Control:
         if not 0 <= percent <= 100:
             raise PhaseError(f"a ramp reads between 0 and 100 percent, not {percent:g}")
         number = max((one.number for said in self._said() for one in said.values()), default=0) + 1
-        becomes = Standing(phase, percent, number, datetime.now(UTC))
+        becomes = Standing(phase, percent, number)
         return Change(was, {name: replace(becomes) for name in was})
 
     def advance(self, change: Change, *, reason: str | None = None, against: Sequence[str] = ()) -> None:

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from syncline.phases.in_postgresql import InPostgreSQL
@@ -31,22 +30,6 @@ class Evidence:
         return f"{self.collection}: {self.told}"
 
 
-class Verifications(Protocol):
-    """What is known of full verifications with contents."""
-
-    def clean_as_of(self, collection: str) -> datetime | None:
-        """Give when both sides of a collection were last proved equal; ``None``: never."""
-        ...
-
-
-class NoVerifications:
-    """Where none is kept."""
-
-    def clean_as_of(self, collection: str) -> datetime | None:  # noqa: ARG002  the port's name
-        """Know of none."""
-        return None
-
-
 class Marks(Protocol):
     """What waits to be carried."""
 
@@ -60,7 +43,6 @@ def gathered(
     goal: Phase,
     journal: InPostgreSQL,
     marks: Marks,
-    verifications: Verifications,
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Evidence]:
@@ -70,7 +52,7 @@ def gathered(
         return found
     found += [_rejected(journal, name) for name in was]
     found += _lag(marks, list(was), sleep)
-    found += [_verified(verifications, name, standing) for name, standing in was.items()]
+    found += [_verified(journal, name, standing) for name, standing in was.items()]
     if goal >= Phase.RAMP:
         found += [one for name, standing in was.items() for one in _shadowed(journal, name, standing)]
     if goal >= Phase.LIVE:
@@ -104,10 +86,15 @@ def _lag(marks: Marks, names: Sequence[str], sleep: Callable[[float], None]) -> 
     return found
 
 
-def _verified(verifications: Verifications, name: str, standing: Standing) -> Evidence:
-    at = verifications.clean_as_of(name)
-    if at is None:
-        return Evidence(name, "verified", holds=False, told="no verification yet")
+def _verified(journal: InPostgreSQL, name: str, standing: Standing) -> Evidence:
+    """Look at the newest certificate of a whole pass; both times are of MongoDB's clock."""
+    kept = journal.rows("certificates_kept")[0][0] and journal.rows("kept")[0][0]
+    rows = journal.rows("certified", collection=name) if kept else []
+    if not rows:
+        return Evidence(name, "verified", holds=False, told="no verification yet: `syncline verify`")
+    at, verdict = rows[0]
+    if verdict != "equal":
+        return Evidence(name, "verified", holds=False, told=f"the last verification, as of {at}, said {verdict}")
     if standing.since is not None and at < standing.since:
         return Evidence(name, "verified", holds=False, told=f"verified equal as of {at}, before {standing.phase} began")
     return Evidence(name, "verified", holds=True, told=f"verified equal as of {at}")

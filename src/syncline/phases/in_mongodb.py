@@ -63,17 +63,15 @@ class InMongoDB:
         """Keep these beside the others."""
         for _ in range(_TRIES):
             with _translated():
-                before = self._phases.find_one({"_id": _ID})
+                before = self._phases.find_one({"_id": _ID}) or {"version": 0}
                 merged = highest([_standings(before), standings])
-                after = {"_id": _ID, "version": (before or {}).get("version", 0) + 1, "collections": _listed(merged)}
-                if before is None:
-                    try:
-                        self._phases.insert_one(after)
-                    except DuplicateKeyError:
-                        continue
-                    return
-                same = {"_id": _ID, "version": before["version"]}
-                if self._phases.replace_one(same, after).matched_count:
+                after = {"version": before["version"] + 1, "collections": _listed(merged)}
+                which = {"_id": _ID, "version": before["version"] or None}
+                try:
+                    done = self._phases.update_one(which, [{"$set": after}], upsert=not before["version"])
+                except DuplicateKeyError:
+                    continue
+                if done.matched_count or done.upserted_id:
                     return
         raise SourceUnavailableError("others change the phases in MongoDB without end")
 
@@ -118,9 +116,10 @@ def _standings(document: Any) -> dict[str, Standing]:
 
 
 def _listed(standings: Standings) -> list[dict[str, Any]]:
-    """Names may have dots and dollar signs: they are values."""
+    """Give them for a pipeline; names may have dots and dollar signs: they are values."""
     return [
-        {"name": name, "phase": str(one.phase), "percent": one.percent, "number": one.number, "since": one.since}
+        {"name": {"$literal": name}, "phase": str(one.phase), "percent": one.percent, "number": one.number}
+        | {"since": one.since or "$$NOW"}
         for name, one in sorted(standings.items())
     ]
 

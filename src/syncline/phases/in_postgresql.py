@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
+from syncline.engines.postgres.documents.schema import PHASES
 from syncline.engines.postgres.target.session import translated
 from syncline.phases.phase import Phase, phase_named
 from syncline.phases.shadow.report import Outcome
 from syncline.phases.standing import Process, Standing, Standings
 from syncline.postgres.sql import blocks
 
-_MADE = ("schema", "phase", "phase_history", "phase_process", "shadow_report", "rehearsal")
 _CONNECT_SECONDS = 2
 
 
@@ -81,7 +81,7 @@ class InPostgreSQL:
         """Make the tables; idempotent."""
         with self.connected() as connection, connection.transaction():
             connection.execute(self._sql["alone"])
-            for name in _MADE:
+            for name in ("schema", *PHASES):
                 connection.execute(self._sql[name])
 
     @property
@@ -159,4 +159,5 @@ def _columns(standings: Standings) -> dict[str, list[Any]]:
         "phases": [str(one.phase) for one in standings.values()],
         "percents": [one.percent for one in standings.values()],
         "numbers": [one.number for one in standings.values()],
+        "since": [one.since for one in standings.values()],
     }

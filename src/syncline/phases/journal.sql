@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS syncline_documents.phase (
     phase text NOT NULL CHECK (phase IN ('off', 'dual_write', 'shadow', 'ramp', 'live', 'complete')),
     percent double precision NOT NULL DEFAULT 0 CHECK (percent BETWEEN 0 AND 100),
     number bigint NOT NULL,
-    since timestamptz NOT NULL DEFAULT now()
+    -- MongoDB's clock, as certificates have it.
+    since timestamptz NOT NULL
 )
 
 -- name: phase_history
@@ -67,12 +68,12 @@ SELECT pg_catalog.to_regclass('syncline_documents.phase') IS NOT NULL
 SELECT collection, phase, percent, number, since FROM syncline_documents.phase
 
 -- name: put
-INSERT INTO syncline_documents.phase AS p (collection, phase, percent, number)
-SELECT u.collection, u.phase, u.percent, u.number
-FROM unnest(%(collections)s::text[], %(phases)s::text[], %(percents)s::float8[], %(numbers)s::bigint[])
-     AS u (collection, phase, percent, number)
+INSERT INTO syncline_documents.phase AS p (collection, phase, percent, number, since)
+SELECT u.collection, u.phase, u.percent, u.number, coalesce(u.since, now())
+FROM unnest(%(collections)s::text[], %(phases)s::text[], %(percents)s::float8[], %(numbers)s::bigint[],
+            %(since)s::timestamptz[]) AS u (collection, phase, percent, number, since)
 ON CONFLICT (collection) DO UPDATE
-SET phase = excluded.phase, percent = excluded.percent, number = excluded.number, since = now()
+SET phase = excluded.phase, percent = excluded.percent, number = excluded.number, since = excluded.since
 WHERE p.number < excluded.number
 
 -- name: note
@@ -121,6 +122,15 @@ SELECT count(*) FROM syncline_documents.rejected WHERE collection = %(collection
 
 -- name: declared
 SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s
+
+-- name: certificates_kept
+SELECT pg_catalog.to_regclass('syncline_documents.certificate') IS NOT NULL
+
+-- name: certified
+-- Of the declaration that is written now.
+SELECT c.as_of, c.verdict FROM syncline_documents.certificate AS c
+JOIN syncline_documents.mapping AS m ON m.collection = c.collection AND m.fingerprint = c.mapping
+WHERE c.collection = %(collection)s ORDER BY c.id DESC LIMIT 1
 
 -- name: rehearsed
 SELECT at FROM syncline_documents.rehearsal WHERE collection = %(collection)s

@@ -20,6 +20,7 @@ class Standing:
     number: int = 0
     """Of the change that put it there; 0: none has."""
     since: datetime | None = None
+    """By MongoDB's clock; ``None``: from now on."""
 
     def __str__(self) -> str:
         return f"{self.phase} ({self.percent:g} %)" if self.phase is Phase.RAMP else str(self.phase)

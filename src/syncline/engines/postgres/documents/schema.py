@@ -34,6 +34,8 @@ class Script:
 
 
 _HERE = __package__ or ""
+PHASES = ("phase", "phase_history", "phase_process", "shadow_report", "rehearsal")
+"""What the journal of phases is made of, after the schema."""
 SCRIPTS: tuple[Script, ...] = (
     Script(
         _HERE,
@@ -43,6 +45,9 @@ SCRIPTS: tuple[Script, ...] = (
     ),
     Script(_HERE, "copying.sql", ("copy",), frozenset({"copy.done_at"})),
     Script(_HERE, "verifying.sql", ("certificate",), frozenset({"certificate.mapping"})),
+    Script(
+        "syncline.phases", "journal.sql", PHASES, frozenset({"phase.since", "shadow_report.last_at", "rehearsal.at"})
+    ),
     Script(_HERE, "rejections.sql", rejections.MADE, frozenset({"rejected.next_at", "settled_failure.settled_at"})),
 )
 """In the order in which ``syncline install`` runs them."""
