@@ -341,7 +341,7 @@ def test_a_signal_ends_a_worker_at_the_end_of_its_batch_and_its_metrics_tell_wha
         assert applied
         assert float(applied[1]) == 200
         assert "syncline_workers 1.0" in shown
-        assert 'syncline_database_up{database="postgresql"} 1.0' in shown
+        assert 'syncline_database_up{database="target"} 1.0' in shown
         running.send_signal(signal.SIGTERM)
         _, errors = running.communicate(timeout=60)
         assert running.returncode == 0

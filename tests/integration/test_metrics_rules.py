@@ -98,7 +98,7 @@ def test_every_alert_fires_when_it_should_and_not_when_it_should_not() -> None:
         ("(syncline_failed_events) > 100", "(syncline_failed_events) >= 100"),
         ("> 0.5 <= 1", "> 0.4 <= 1"),
         (">= 20", ">= 0"),
-        ('max without (instance, job) (syncline_database_up{database!="mongodb"})', 'syncline_database_up{database!="mongodb"}'),
+        ('max without (instance, job) (syncline_database_up{database!~"mongodb|target"})', 'syncline_database_up{database!~"mongodb|target"}'),
     ],
 )  # fmt: skip
 def test_the_tests_of_the_rules_notice_a_changed_bound(tmp_path: Path, old: str, new: str) -> None:

@@ -79,6 +79,7 @@ DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
 BACK = "tests/integration/test_way_back.py"
 PUMP = f"{TESTS}/test_document_pump.py"
+CHANGES = f"{TESTS}/test_document_changes.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
@@ -3749,6 +3750,44 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{TESTS}/test_schema_commands.py::test_each_thing_that_is_wrong_is_said_with_the_statement_that_mends_it"],
+    ),
+    Mutant(
+        "changes-removals-echo",
+        "the removal of a tombstone that PostgreSQL has is taken for somebody's delete",
+        [Swap("syncline/documents/watching.py", "Watcher._unknown", "versions.get(_key(id_), 0) < version", "True")],
+        [f"{CHANGES}::test_what_is_written_past_the_wrapper_reaches_the_rows_and_nothing_echoes"],
+    ),
+    Mutant(
+        "changes-a-revived-tombstone-is-remembered",
+        "a document that was made again counts as a tombstone, and its delete as a carrier's",
+        [Swap("syncline/documents/watching.py", "Watcher._mark", "if one.live: ...", "if False: ...")],
+        [f"{CHANGES}::test_a_deleted_record_that_was_made_again_and_is_deleted_past_the_wrapper_has_no_row"],
+    ),
+    Mutant(
+        "changes-a-lost-token-starts-over",
+        "after a lost token the reader goes on from now, and marks nothing",
+        [
+            Swap(
+                "syncline/documents/watching.py",
+                "Watcher._begin_anew",
+                "await restored(self._link.source, self._link.rows, self._link.collections)",
+                "pass",
+            )
+        ],
+        [f"{CHANGES}::test_a_lost_token_has_everything_marked_under_a_new_number_and_rows_without_documents_deleted"],
+    ),
+    Mutant(
+        "changes-a-replacement-s-mark-is-believed",
+        "a replacement that took our field along counts as marked",
+        [
+            Swap(
+                "syncline/engines/mongo/changes.py",
+                "_whole",
+                '"mark" in ours and not replaced',
+                '"mark" in ours or replaced',
+            )
+        ],
+        [f"{CHANGES}::test_an_event_is_judged_by_who_wrote_it"],
     ),
     Mutant(
         "documents-races-are-errors",

@@ -25,7 +25,8 @@ T = TypeVar("T")
 DEADLINE = 2.0
 """Seconds that each side is given."""
 KEPT_SECONDS = 1.0
-SOURCE, TARGET = "mongodb", "postgresql"
+SOURCE, TARGET = "source", "target"
+"""How reports and metrics call both sides, as those of rows call a PostgreSQL that is the target: alerts go by it."""
 
 
 @dataclass(frozen=True, slots=True)
