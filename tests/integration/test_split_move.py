@@ -17,7 +17,9 @@ import pytest
 from syncline.cli import split_end
 from syncline.cli.watched_moves import opened_moves
 from syncline.config.settings import Settings
+from syncline.errors import MovedError, NamedDatabaseError
 from syncline.model.json_names import camelled
+from syncline.split.databases import Databases
 from syncline.split.moving import capture
 from syncline.split.moving.probes import against_probes, recorded
 from syncline.split.rehearsing import records
@@ -28,6 +30,7 @@ from tests.relay import PATIENCE
 
 pytestmark = pytest.mark.engines
 PAUSE = ("--pause", "20s")
+NOWHERE = "postgresql://127.0.0.1:1/x"
 FORCED = {"switch": ("--force", "--reason", "a test"), "back": ()}
 HAS = "EXISTS (SELECT FROM information_schema.columns WHERE table_name = '{}' AND column_name = '{}')"
 FOLLOWED = {
@@ -197,6 +200,12 @@ def test_a_move_is_given_up_and_begun_anew(move: Move, second_postgres, monkeypa
     move("abort", "--yes")
     assert seen[0] == (("aborted", 0), [(1,), (1,)]), "no coordinator can change sides while it is ended"
     assert move.json("status")["phase"] == "aborted"
+    for home, said in ((move.urls["primary"], "the move of data was given up"), (NOWHERE, "cannot be reached")):
+        env = {"SPLIT_DB_MODE": "true", "DATA_DATABASE_URL": move.urls["data"], "PRIMARY_DATABASE_URL": home}
+        with Databases.from_environment(move.folder / "syncline.toml", env, dotenv=None) as databases:
+            for _ in range(2):  # reads would be of an old copy, and writes be tried for ten seconds
+                with pytest.raises((MovedError, NamedDatabaseError), match=said), databases.data.connection():
+                    pass
     move.here.execute("INSERT INTO carriers (name) VALUES ('on')")
     with pytest.raises(psycopg.errors.SerializationFailure, match="written on the other side"):
         move.there.execute("INSERT INTO carriers (name) VALUES ('on')")

@@ -46,6 +46,8 @@ class Following:
         self._fresh_until: dict[str, float] = {}
         self._asked_at: dict[str, float] = {}
         self._others_due: dict[str, float] = {}
+        self._away: dict[str, NamedDatabaseError] = {}
+        """Why a side could not be asked the last time."""
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
@@ -59,7 +61,8 @@ class Following:
         """Say whose server has a database's tables at present: its own, or the side that it moves from or to.
 
         Raises:
-            MovedError: this process is in single mode, and they are not in its database any more.
+            MovedError: this process is in single mode, and they are not in its database any more; or it is in split
+                mode, and their move was given up.
             GateClosedError: it is in single mode, and they are changing sides.
             NamedDatabaseError: no server can be asked.
 
@@ -72,7 +75,25 @@ class Following:
         if not self._split:
             _see_that_it_serves(database, next(iter(sides.values())))
             return database
+        if sides.keys() == {database} and sides[database].mode is Mode.LINK:
+            self._refuse_old_copy(database)
         return _serving(database, sides)
+
+    def _refuse_old_copy(self, database: str) -> None:
+        """Refuse a side that does not serve where no other side's gate is known: its rows are old.
+
+        Raises:
+            NamedDatabaseError: another side could not be asked.
+            MovedError: none has a gate: the move was given up.
+
+        """
+        for side, failure in list(self._away.items()):
+            if side != database:
+                raise failure
+        raise MovedError(
+            f"the move of {database} was given up: what is here of its tables is an old copy that nobody writes, and "
+            "they are where they were (set SPLIT_DB_MODE=false and DATABASE_URL, or move them again)"
+        )
 
     @property
     def last_opening(self) -> int:
@@ -129,7 +150,9 @@ class Following:
         try:
             rows = self._read(side, self._addresses[side])
         except NamedDatabaseError as error:
+            self._away[side] = error
             return error
+        self._away.pop(side, None)
         for move in self._names:
             if move in rows:
                 self._rows.setdefault(move, {})[side] = rows[move]
