@@ -285,6 +285,16 @@ def test_nothing_is_read_anew_as_long_as_nothing_is_altered(move: Looked, monkey
     assert len(move.turn(watcher=watcher)) == 2
 
 
+def test_what_a_coordinator_does_to_a_side_that_it_has_closed_is_not_followed(move: Looked) -> None:
+    """It turns triggers and keys off there: on the other side, which serves by then, they would go."""
+    watcher = move.watcher()
+    assert move.turn(watcher=watcher) == []
+    gates = read_gates(watcher.one.ends, move.here, move.there)
+    move.here.execute("UPDATE syncline_gate.gate SET mode = 'l', number = 9; ALTER TABLE log ADD COLUMN more int")
+    assert list(watcher.turn(move.here, move.there, move.here, gates)) == []
+    assert move.value("SELECT count(*) FROM pg_attribute WHERE attname = 'more'", there=True) == 0
+
+
 def test_a_table_that_is_altered_on_the_new_side_is_held_on_the_way_back(move: Looked) -> None:
     move.there.execute("UPDATE syncline_gate.gate SET opened = 5, opened_at = now()")
     assert move.turn("data") == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -10,9 +12,11 @@ import pytest
 
 from syncline.errors import SwitchError
 from syncline.model.entity import TableName
+from syncline.split.moving import opening as opening_module
 from syncline.split.moving.opening import Opening, act, prepare
 from syncline.split.switching.gate import Gate, GateBusyError, Mode
 from syncline.split.switching.install import install
+from tests.relay import PATIENCE
 from tests.switch_stage import address
 
 pytestmark = pytest.mark.engines
@@ -66,3 +70,26 @@ async def test_who_holds_a_table_is_named(gate: Gate, database: str) -> None:
             await act(gate, opening("t"), TABLES, on=False, hurried=False)
     await act(gate, opening("t"), TABLES, on=False)
     assert await enabled(gate) == "D"
+
+
+async def test_readers_are_let_through_while_others_are_waited_for(
+    gate: Gate, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done needs a lock that readers wait behind: it is asked for when writers and autovacuum have gone."""
+    monkeypatch.setattr(opening_module, "_BRIEF", timedelta(seconds=PATIENCE))
+    forced = Opening(
+        ("ALTER TABLE items FORCE ROW LEVEL SECURITY",), ("ALTER TABLE items NO FORCE ROW LEVEL SECURITY",)
+    )
+    waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'items'::regclass AND NOT granted"
+    async with await psycopg.AsyncConnection.connect(database) as writer:
+        await writer.execute("INSERT INTO items VALUES (1)")
+        acting = asyncio.create_task(act(gate, [forced], TABLES, on=True))
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as reader:
+            while (await (await reader.execute(waits)).fetchone()) == (False,):
+                assert not acting.done()
+                await asyncio.sleep(0.01)
+            await reader.execute("SET lock_timeout = '2s'")
+            assert await (await reader.execute("SELECT count(*) FROM items")).fetchone() == (0,)
+            assert not acting.done()
+        await writer.commit()
+        await acting

@@ -3166,6 +3166,27 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MOVE}::{PROBED}"],
     ),
     Mutant(
+        "move-readers-behind-an-opening",
+        "readers wait behind what is done to keys at a change of sides, while it waits for others",
+        [Swap(f"{MOVING}/opening.py", "_carry_out", "await _lock(connection, tables, patience)", "")],
+        [f"{TESTS}/test_split_opening.py::test_readers_are_let_through_while_others_are_waited_for"],
+    ),
+    Mutant(
+        "move-follows-coordinators",
+        "what a coordinator does to keys of the side that it has closed is done to the one that serves",
+        [
+            Swap(
+                f"{MOVING}/altering.py",
+                "Watcher._followed",
+                "gate_in(here, self.one.ends.database) != gates.rows[self.side]",
+                "False",
+            )
+        ],
+        [
+            f"{TESTS}/test_split_move_altered.py::test_what_a_coordinator_does_to_a_side_that_it_has_closed_is_not_followed"
+        ],
+    ),
+    Mutant(
         "move-rehearsed-away",
         "a rehearsal stands for a way back that fails",
         [

@@ -29,6 +29,7 @@ from syncline.split.schema.carrying import carry_out
 from syncline.split.schema.changes import Change, changed
 from syncline.split.schema.definitions import Definition, read_definitions
 from syncline.split.schema.things import Phase
+from syncline.split.switching.gate import gate_in
 
 AGAIN_SECONDS = 5.0
 """Between tries of what was refused."""
@@ -95,7 +96,7 @@ class Watcher:
             return
         if before != self._seen and not (self._refused and time.monotonic() < self._again_at):
             self._refused, self._again_at = False, 0.0
-            yield from self._followed(here, there, watched, known, now)
+            yield from self._followed(here, there, watched, known, now, gates)
             self._seen = "" if self._refused else before
         for one in (known := watched.all()).values():
             if one.stopped:  # whoever stopped it may have died before; or its copy has come to its end since
@@ -138,8 +139,12 @@ class Watcher:
         watched: Watched,
         known: Mapping[int, Known],
         now: Sequence[int],
+        gates: Gates,
     ) -> Iterator[str]:
         definitions = read_definitions(here, known, quoting=across_releases(here, there))
+        if gate_in(here, self.one.ends.database) != gates.rows[self.side]:
+            self._refused = True  # sides change: what a coordinator does to keys and triggers is nobody's alteration
+            return
         altered = {
             oid: (one, definitions.get(oid))
             for oid, one in known.items()

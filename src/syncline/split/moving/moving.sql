@@ -222,6 +222,10 @@ SELECT 1 FROM syncline_gate.acting WHERE name = %(name)s AND acts = %(acts)s
 INSERT INTO syncline_gate.acting (name, acts) VALUES (%(name)s, %(acts)s)
 ON CONFLICT (name) DO UPDATE SET acts = excluded.acts
 
+-- name: lock
+-- Writers and autovacuum are waited for, readers are let through.
+LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE
+
 -- name: forget_acts
 DELETE FROM syncline_gate.acting WHERE name = %(name)s RETURNING name
 

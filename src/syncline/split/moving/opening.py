@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+from psycopg import AsyncConnection
 from psycopg.errors import UndefinedObject, UndefinedTable
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier
 
 from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
@@ -24,6 +27,8 @@ from syncline.split.switching.gate import BUSY, Gate, GateBusyError, named, quot
 
 _BRIEF = timedelta(milliseconds=150)
 """How long a lock of a table is waited for: writers may be paused, and behind some of these locks readers wait, too."""
+_BRIEFEST = timedelta(milliseconds=50)
+"""How long a closing does where readers wait behind it: some are there yet that have not seen the change of sides."""
 _LONG = timedelta(seconds=1.5)
 """How long a closing does for an autovacuum that holds a table: above ``deadlock_timeout``, when the server ends it."""
 _NAMED = 3
@@ -86,31 +91,39 @@ async def act(
     if not statements:
         return
     try:
-        await _carry_out(gate, statements, _BRIEF, on=on)
+        await _carry_out(gate, statements, tables, _BRIEF, on=on)
     except BUSY as error:
         rows = await gate.session.rows(blocks("moving.sql", PACKAGE)["holders"], {"tables": [*map(quoted, tables)]})
         if hurried or not any(vacuums for *_, vacuums in rows):
             raise GateBusyError(
                 "; ".join(named(*row[:3]) for row in rows[:_NAMED]) or "they have gone by now"
             ) from error
-        await _long(gate, statements, on=on)
+        await _long(gate, statements, tables, on=on)
 
 
-async def _long(gate: Gate, statements: Sequence[str], *, on: bool) -> None:
+async def _long(gate: Gate, statements: Sequence[str], tables: Sequence[TableName], *, on: bool) -> None:
     """Wait for long enough to have the server end an autovacuum."""
     try:
-        await _carry_out(gate, statements, _LONG, on=on)
+        await _carry_out(gate, statements, tables, _LONG, on=on)
     except BUSY as error:
         raise GateBusyError("an autovacuum, and others") from error
 
 
-async def _carry_out(gate: Gate, statements: Sequence[str], patience: timedelta, *, on: bool) -> None:
+async def _carry_out(
+    gate: Gate, statements: Sequence[str], tables: Sequence[TableName], patience: timedelta, *, on: bool
+) -> None:
+    """Do it. Keys, rules and row security ask for locks that readers wait behind, so these come last, and briefly.
+
+    The lock that is waited for longer, and is had for all tables before, keeps no reader away: a reader meets only
+    others of its kind that are at work.
+    """
     ours, values = blocks("moving.sql", PACKAGE), {"name": gate.move, "acts": on}
     async with gate.session.connected() as connection, connection.transaction():
         if await (await connection.execute(ours["acts"], values)).fetchone():
             return
-        await connection.execute(sql("patience"), [f"{patience.total_seconds() * 1000:.0f}ms"])
-        for statement in statements:
+        await _lock(connection, tables, patience)
+        await connection.execute(sql("patience"), [_milliseconds(_BRIEF if on else _BRIEFEST)])
+        for statement in sorted(statements, key=lambda one: " TRIGGER " not in one):
             try:
                 async with nullcontext() if on else connection.transaction():
                     await connection.execute(statement.encode(connection.info.encoding))
@@ -119,3 +132,16 @@ async def _carry_out(gate: Gate, statements: Sequence[str], patience: timedelta,
                     what = error.diag.message_primary or str(error)
                     raise SwitchError(f"{gate.side}: {what}", hint=_MISSING) from error
         await connection.execute(ours["note_acts"], values)
+
+
+async def _lock(connection: AsyncConnection[TupleRow], tables: Sequence[TableName], patience: timedelta) -> None:
+    text = blocks("moving.sql", PACKAGE, comment=False)["lock"]
+    names = SQL(", ").join(Identifier(one.schema, one.name) for one in tables)
+    await connection.execute(sql("patience"), [_milliseconds(patience)])
+    with suppress(UndefinedTable):  # what is gone is found out by its statements
+        async with connection.transaction():
+            await connection.execute(SQL(text).format(tables=names))
+
+
+def _milliseconds(patience: timedelta) -> str:
+    return f"{patience.total_seconds() * 1000:.0f}ms"
