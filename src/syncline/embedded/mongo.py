@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import sys
-import weakref
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -16,7 +15,8 @@ from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, OperationFailure
 
 from syncline.embedded import mongo_fetch
-from syncline.embedded.paths import LOOPBACK, choose_port, socket_folder
+from syncline.embedded.paths import LOOPBACK, choose_port
+from syncline.embedded.private import PrivateServer
 from syncline.embedded.process import ServerProcess
 from syncline.errors import EngineError
 
@@ -28,7 +28,7 @@ ENGINE_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 Kind = Literal["mongod", "engine"]
 
 
-class PrivateMongo:
+class PrivateMongo(PrivateServer):
     """A server of our own on a socket in a private folder; it ends with us. ``data_dir`` is made, and kept.
 
     A ``mongod`` on PATH is run as a replica set of one. Without it, MongoDB's engine is fetched and served: it writes
@@ -52,37 +52,19 @@ class PrivateMongo:
         ``tcp_port`` also opens that port of the loopback interface (0 for any free one); ``accept`` says that the user
         accepts the engine's licence; ``kind`` insists on one of the two servers.
         """
-        self.data_dir = data_dir.absolute()
-        self.log_path = self.data_dir.with_name(self.data_dir.name + ".log")
         self.kind: Kind = kind or ("mongod" if shutil.which("mongod") else "engine")
-        needs_port = tcp_port is not None or self.kind == "mongod"  # a replica set's members know each other by port
-        self.tcp_port = choose_port(tcp_port or 0) if needs_port else None
+        # A replica set's members know each other by port.
+        super().__init__(data_dir, 0 if tcp_port is None and self.kind == "mongod" else tcp_port)
         self._cache_mb = cache_mb
         self._accept = accept
-        self._sockets = socket_folder()
-        self._process: ServerProcess | None = None
-        weakref.finalize(self, shutil.rmtree, self._sockets, ignore_errors=True)
 
     @property
     def url(self) -> str:
         """The address of the socket; it stays the same over stops and kills."""
         return f"mongodb://{quote(str(self._socket), safe='')}/?directConnection=true"
 
-    @property
-    def tcp_url(self) -> str:
-        """The address on the loopback interface.
-
-        Raises:
-            EngineError: the server was made without a port.
-
-        """
-        if self.tcp_port is None:
-            raise EngineError("This server has no TCP port.", hint="Give tcp_port when you make it.")
-        return f"mongodb://{LOOPBACK}:{self.tcp_port}/?directConnection=true"
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.running
+    def _address(self, port: int) -> str:
+        return f"mongodb://{LOOPBACK}:{port}/?directConnection=true"
 
     def start(self) -> Self:
         """Start and wait until writes are welcome. Does nothing if it runs.
@@ -113,32 +95,6 @@ class PrivateMongo:
                     lambda: self._is_primary(client), timeout_seconds=START_SECONDS, name="MongoDB"
                 )
         return self
-
-    def stop(self) -> None:
-        """Shut down in order, ending the open connections."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """Cut the power: SIGKILL. ``start()`` then recovers from the journal."""
-        if self._process is not None:
-            self._process.kill()
-
-    def freeze(self) -> None:
-        """Stop the server where it is: connections stay open and nothing answers."""
-        if self._process is not None:
-            self._process.freeze()
-
-    def thaw(self) -> None:
-        """Let a frozen server go on."""
-        if self._process is not None:
-            self._process.thaw()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_exception: object) -> None:
-        self.stop()
 
     @property
     def _socket(self) -> Path:

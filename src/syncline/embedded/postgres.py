@@ -10,13 +10,13 @@ import shutil
 import signal
 import tempfile
 import time
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from syncline.embedded.paths import LOOPBACK, cache_dir, choose_port, socket_folder
+from syncline.embedded.paths import LOOPBACK, cache_dir, choose_port
+from syncline.embedded.private import PrivateServer
 from syncline.embedded.process import ServerProcess, processes_in
 from syncline.errors import EngineError
 
@@ -36,7 +36,7 @@ INITDB_OPTIONS = (
 )
 
 
-class PrivatePostgres:
+class PrivatePostgres(PrivateServer):
     """A server of our own: it listens on a socket in a private folder, trusts everybody there, and ends with us.
 
     ``data_dir`` is made if it is missing, and kept: the same folder can be started again. Servers that were made from
@@ -55,35 +55,17 @@ class PrivatePostgres:
         own_identity: bool = False,
     ) -> None:
         """Prepare only; ``tcp_port`` also opens that port of the loopback interface (0 for any free one)."""
-        self.data_dir = data_dir.absolute()
-        self.log_path = self.data_dir.with_name(self.data_dir.name + ".log")
-        self.tcp_port = None if tcp_port is None else choose_port(tcp_port)
+        super().__init__(data_dir, tcp_port)
         self._settings = dict(settings)
         self._own_identity = own_identity
-        self._sockets = socket_folder()
-        self._process: ServerProcess | None = None
-        weakref.finalize(self, shutil.rmtree, self._sockets, ignore_errors=True)
 
     @property
     def url(self) -> str:
         """The address of the socket; it stays the same over stops and kills."""
         return f"postgresql://postgres@/postgres?host={self._sockets}&port={self._port}"
 
-    @property
-    def tcp_url(self) -> str:
-        """The address on the loopback interface.
-
-        Raises:
-            EngineError: the server was made without a port.
-
-        """
-        if self.tcp_port is None:
-            raise EngineError("This server has no TCP port.", hint="Give tcp_port when you make it.")
-        return f"postgresql://postgres@{LOOPBACK}:{self.tcp_port}/postgres"
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.running
+    def _address(self, port: int) -> str:
+        return f"postgresql://postgres@{LOOPBACK}:{port}/postgres"
 
     def start(self) -> Self:
         """Start and wait until connections are welcome. Does nothing if it runs.
@@ -108,32 +90,6 @@ class PrivatePostgres:
         )
         self._process.wait_until(self._is_ready, timeout_seconds=START_SECONDS, name="PostgreSQL")
         return self
-
-    def stop(self) -> None:
-        """Shut down in order, ending the open sessions."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """Cut the power: SIGKILL for every process of the server. ``start()`` then recovers from the log."""
-        if self._process is not None:
-            self._process.kill()
-
-    def freeze(self) -> None:
-        """Stop every process where it is: connections stay open and nothing answers."""
-        if self._process is not None:
-            self._process.freeze()
-
-    def thaw(self) -> None:
-        """Let a frozen server go on."""
-        if self._process is not None:
-            self._process.thaw()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_exception: object) -> None:
-        self.stop()
 
     @property
     def _port(self) -> int:

@@ -15,7 +15,6 @@ from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Row
 from syncline.model.mark import Mark
 from syncline.model.projections import projection_of, served
-from syncline.narrowing import Narrowed, narrowed
 from syncline.ports import Plan as Plan  # noqa: PLC0414  for the relay, for now
 from syncline.ports import States as States  # noqa: PLC0414
 from syncline.postgres.arrays import texts
@@ -138,25 +137,6 @@ async def read_page(connection: Connection, plan: Plan, query: Query, keys: Sequ
             return States(plan, rows, ())
         parameters = [texts(column) for column in codec.parameters([row[-1] for row in rows])]
         return States(plan, rows, [await _fetch(connection, embed, parameters) for embed in embeds])
-
-
-async def read_narrowed(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
-    """Read the records of keys on a connection that is in no transaction."""
-
-    async def read(part: list[str]) -> States:
-        return await read_states(connection, plan, part)
-
-    return await narrowed(plan, read, keys)
-
-
-async def read_narrowed_within(connection: Connection, plan: Plan, keys: Sequence[str]) -> Narrowed:
-    """Read the records of keys in the caller's ``snapshot``: what fails is undone to a savepoint."""
-
-    async def read(part: list[str]) -> States:
-        async with connection.transaction():
-            return await read_states_within(connection, plan, part)
-
-    return await narrowed(plan, read, keys)
 
 
 class snapshot:  # noqa: N801  reads as a verb at the place of use
