@@ -27,8 +27,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 
 install: $(STAMP) ## Create .venv with the pinned requirements
 
-demo: $(STAMP) ## Play the reference application on private engines (make demo ARGS=split, ARGS="--help")
-	@$(BIN)/syncline demo --app examples/$(if $(filter split,$(ARGS)),backoffice,studybuddy) $(ARGS)
+demo: $(STAMP) ## Play the reference application on private engines (make demo ARGS=split|migrate, ARGS="--help")
+	@$(BIN)/syncline demo --app examples/$(if $(filter split,$(ARGS)),backoffice,$(if $(filter migrate,$(ARGS)),taskboard,studybuddy)) $(ARGS)
 
 # The tests use the MongoDB engine, which is under the SSPL and never bundled: it is fetched on first use.
 test: export SYNCLINE_ACCEPT_SSPL = 1

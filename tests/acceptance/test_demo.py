@@ -96,6 +96,21 @@ def test_the_demo_of_a_split_fails_no_request_and_loses_nothing(environment, tmp
     assert nothing_left(tmp_path)
 
 
+def test_the_demo_of_a_migration_fails_no_request_and_loses_nothing(environment, tmp_path):
+    """Reads go over to PostgreSQL by half, and back; PostgreSQL and the worker are killed on the way."""
+    app = Path(__file__).parents[2] / "examples" / "taskboard"
+    wide = {**environment, "COLUMNS": "200"}
+    command = [*COMMAND, "migrate", "--app", str(app)]
+    run = subprocess.run(command, env=wide, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = re.search(r"([\d,]+) requests, 0 failed; ([\d,]+) tasks acknowledged, 0 lost$", run.stdout.rstrip())
+    assert found is not None, run.stdout
+    assert all(int(number.replace(",", "")) > 20 for number in found.groups())
+    assert run.stdout.count("verified equal") == 4
+    assert run.stderr == ""
+    assert nothing_left(tmp_path)
+
+
 def test_the_demo_plays_the_reference_application_and_goes_on(environment, tmp_path):
     """With ``--keep``: students go on working after the proof, until Ctrl-C."""
     app = Path(__file__).parents[2] / "examples" / "studybuddy"

@@ -19,11 +19,16 @@ class Play(StrEnum):
 
     SYNC = "sync"
     SPLIT = "split"
+    MIGRATE = "migrate"
 
 
 def demo(
     play: Annotated[
-        Play, typer.Argument(help="sync: two databases are kept in step; split: one becomes two, and one again.")
+        Play,
+        typer.Argument(
+            help="sync: two databases are kept in step; split: one becomes two, and one again;"
+            " migrate: from MongoDB towards PostgreSQL, and back."
+        ),
     ] = Play.SYNC,
     seconds: Annotated[float, typer.Option(help="How long there is traffic.", min=4)] = 25,
     app: Annotated[
@@ -42,6 +47,9 @@ def demo(
     tables to a second server, by the commands that an operator types; a coordinator is killed in the middle of the
     switch; and everything comes back.
 
+    `syncline demo migrate --app examples/taskboard`: an application in use on MongoDB goes from phase to phase until
+    half of its reads are PostgreSQL's, and back; PostgreSQL is killed for 5 s on the way, and the worker.
+
     Exit status: that of `syncline verify`.
     """
     if play is Play.SPLIT:
@@ -54,5 +62,11 @@ def demo(
     from syncline.demo.run import DemoOptions, run_demo
 
     consent.settle(accepted=yes, ask=typer.confirm if sys.stdin.isatty() else None)
+    if play is Play.MIGRATE:
+        from syncline.demo.migrating import run_migrate_demo
+
+        if app is None or not (app / "manage.py").is_file():
+            raise ConfigError("the demo of a migration plays taskboard", hint="--app examples/taskboard")
+        raise typer.Exit(run_migrate_demo(app, Console(highlight=False), record))
     options = DemoOptions(seconds=seconds, app=app, keep=keep, accept=True, record=record)
     raise typer.Exit(run_demo(options, Console(highlight=False)))

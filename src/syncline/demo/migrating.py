@@ -1,0 +1,143 @@
+"""``syncline demo migrate``: an application in use on MongoDB goes towards PostgreSQL, and back; nothing is lost."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+
+import psycopg
+from rich.console import Console
+from rich.text import Text
+
+from syncline.demo import record as pictures
+from syncline.demo.migrate_stage import MigrateStage, opened
+from syncline.demo.run import interruptible
+from syncline.demo.split_stage import ADMIN, PASSWORD
+from syncline.demo.split_traffic import Traffic
+
+TITLE = "taskboard in use: from MongoDB towards PostgreSQL, and back"
+AWAY_SECONDS = 5
+TITLES = "SELECT title FROM postgres_tasks WHERE title ~ '^P[0-9]+N'"
+FORCED = ("--force", "--reason", "verified just now; a demo does not wait for 10,000 reads")
+
+
+class Tasks(Traffic):
+    """People who write tasks and read them."""
+
+    def _go(self, number: int) -> None:
+        token = str(self._send("POST", "/v1/auth/login", self._login, "")["token"])
+        for count in itertools.count():
+            if self._stop.wait(0.1):
+                return
+            title = f"P{number}N{count}"
+            made = self._send("POST", "/v1/tasks", {"title": title, "priority": "HIGH"}, token)
+            if "id" not in made:
+                continue
+            self.counts.acknowledged.append(title)
+            self._send("PATCH", f"/v1/tasks/{made['id']}", {"status": "DONE"}, token)
+            self._send("GET", f"/v1/tasks/{made['id']}", None, token)
+            self._send("GET", "/v1/tasks?status=DONE&sort=-createdAt&limit=5", None, token)
+
+
+def run_migrate_demo(app: Path, console: Console, record: Path | None = None) -> int:
+    """Run it; 0: both sides were proved equal, no request failed, and every acknowledged write is there.
+
+    Args:
+        app: the folder of taskboard.
+        console: where it says what happens.
+        record: write a picture of that there (SVG).
+
+    Raises:
+        SynclineError: a command has failed, or a server does not start.
+        KeyboardInterrupt: Ctrl-C.
+
+    """
+    lines: list[tuple[str, str]] = []
+
+    def tell(text: str, style: str = "") -> None:
+        lines.append((text, style))
+        console.print(text, style=style, markup=False)
+
+    with interruptible(), opened(app, tell) as stage:
+        _prepare(stage)
+        traffic = Tasks(stage.serving(), ADMIN, PASSWORD)
+        traffic.begin()
+        try:
+            _forward(stage, traffic)
+            _back(stage, traffic)
+        finally:
+            traffic.end()
+        code = _conclude(stage, traffic)
+    if record is not None:
+        pictures.save(record, Text(TITLE, "bold"), lines, title="make demo ARGS=migrate")
+    return code
+
+
+def _prepare(stage: MigrateStage) -> None:
+    stage.note("tables in PostgreSQL, indexes in MongoDB, a few people and tasks")
+    stage.manage("migrate", "--verbosity", "0")
+    stage.manage("seed", "--admin", ADMIN, "--sample")
+    stage.note("taskboard serves from MongoDB, and people use it")
+
+
+def _forward(stage: MigrateStage, traffic: Tasks) -> None:
+    worker = stage.worker()
+    stage.run("phase", "advance")
+    _in_use(stage, traffic)
+    _proved(stage, "dual_write: every write reaches PostgreSQL, too")
+    stage.run("phase", "advance", *FORCED)
+    stage.note("shadow: reads are compared with PostgreSQL's")
+    _without_postgresql(stage, traffic)
+    worker.kill()
+    worker.wait()
+    stage.note("kill -9 of the worker; another one begins", "red")
+    stage.worker()
+    _in_use(stage, traffic)
+    _proved(stage, "PostgreSQL is back, and has caught up")
+    stage.run("phase", "advance", "--percent", "50", *FORCED)
+    _in_use(stage, traffic)
+    _proved(stage, "ramp: half of the reads are PostgreSQL's")
+
+
+def _without_postgresql(stage: MigrateStage, traffic: Tasks) -> None:
+    if stage.postgres is None:
+        raise AssertionError
+    before, traffic.counts.longest = len(traffic.counts.acknowledged), 0.0
+    stage.postgres.kill()
+    stage.note(f"PostgreSQL is killed, for {AWAY_SECONDS} s", "red")
+    time.sleep(AWAY_SECONDS)
+    stage.postgres.start()
+    written = len(traffic.counts.acknowledged) - before
+    stage.note(f"meanwhile {written} tasks were written; the longest request took {traffic.counts.longest:.1f} s")
+
+
+def _back(stage: MigrateStage, traffic: Tasks) -> None:
+    for phase in ("shadow", "dual_write"):
+        stage.run("phase", "back")
+        stage.note(f"back to {phase}: one command")
+    _in_use(stage, traffic)
+
+
+def _in_use(stage: MigrateStage, traffic: Tasks) -> None:
+    before = len(traffic.counts.acknowledged)
+    stage.until(lambda: len(traffic.counts.acknowledged) > before + 10, "people write")
+
+
+def _proved(stage: MigrateStage, what: str) -> None:
+    stage.run("verify")
+    stage.note(f"{what}; verified equal", "green")
+
+
+def _conclude(stage: MigrateStage, traffic: Tasks) -> int:
+    _proved(stage, "dual_write again, with every later write")
+    with psycopg.connect(stage.data) as connection:
+        there = {title for (title,) in connection.execute(TITLES)}
+    counts, lost = traffic.counts, [title for title in traffic.counts.acknowledged if title not in there]
+    for failure in counts.failures[:5]:
+        stage.note(failure, "red")
+    well = not counts.failures and not lost
+    found = f"{counts.requests:,} requests, {len(counts.failures)} failed"
+    kept = f"{len(counts.acknowledged):,} tasks acknowledged, {len(lost)} lost"
+    stage.note(f"{found}; {kept}", "bold green" if well else "bold red")
+    return 0 if well else 1
