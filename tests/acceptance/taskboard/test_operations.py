@@ -228,6 +228,19 @@ def test_syncline_runs_for_the_project(phases: list[Taskboard]):
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
+def test_the_admin_shows_how_collections_stand(phases: list[Taskboard]):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.acceptance.taskboard.with_admin"],
+        env={**os.environ, **phases[1].env, "PYTHONPATH": str(HOME), "SYNCLINE_PHASE": "dual_write"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "MongoDB connected, PostgreSQL connected" in done.stdout
+    assert "<td>task_assignments</td><td>dual_write</td>" in done.stdout
+
+
 def test_settings_without_documents_are_told():
     with changed(SYNCLINE_DOCUMENTS=None), pytest.raises(ConfigError, match="SYNCLINE_DOCUMENTS is not set"):
         document_databases()
