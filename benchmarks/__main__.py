@@ -16,6 +16,7 @@ from benchmarks import (
     capture,
     copying,
     documents,
+    dual_write,
     entities,
     latency,
     relay_tables,
@@ -58,6 +59,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "bad-records": bad_records.lines,
     "write-delay": write_delay.lines,
     "shadow": shadow.lines,
+    "dual-write": dual_write.lines,
 }
 
 

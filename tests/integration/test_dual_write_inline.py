@@ -12,6 +12,8 @@ import psycopg
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import AutoReconnect
 
 from syncline.errors import RefusedDocumentError, SourceUnavailableError
 from syncline.ports.documents import Action, Fate, Write
@@ -72,11 +74,13 @@ async def test_what_mongodb_does_not_take_is_refused_by_name_and_nothing_is_writ
     assert len(await stage.documents()) == 1
 
 
-async def test_a_mongodb_that_is_away_is_said_to_be_unavailable():
-    async with AsyncMongoClient("mongodb://127.0.0.1:9", serverSelectionTimeoutMS=300) as client:
-        stage = DualStage(client, "nothing", NOBODY)
-        with pytest.raises(SourceUnavailableError):
-            await stage.write(Action.CREATE, ObjectId(), title="a")
+async def test_a_mongodb_that_does_not_answer_is_said_to_be_unavailable(stage, monkeypatch):
+    async def cut_off(*_: Any, **__: Any) -> None:
+        raise AutoReconnect("connection closed")
+
+    monkeypatch.setattr(AsyncCollection, "find_one_and_update", cut_off)
+    with pytest.raises(SourceUnavailableError, match="connection closed"):
+        await stage.write(Action.CREATE, ObjectId(), title="a")
 
 
 async def test_a_bulk_tells_each_write_apart(stage):

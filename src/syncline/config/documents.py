@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from syncline.config import environment, problems, urls
 from syncline.config.collections import CollectionConfig
 from syncline.config.load import COLLECTIONS, contents, of_two_kinds
+from syncline.config.postgres_variables import postgres_url
 from syncline.config.problems import Origin, Problem
 from syncline.config.settings import LogSettings, Section
 from syncline.errors import ConfigError, MappingError
@@ -22,6 +23,7 @@ from syncline.model.documents.types import Type
 
 VARIABLES = {"source": "MONGODB_URL", "target": "DATABASE_URL"}
 """Where documents are the source these are the other way round."""
+_NAMED = {"source": "MONGODB_URL", "target": "DATABASE_URL (or POSTGRES_HOST, POSTGRES_NAME …)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,7 @@ class Documents:
         kind, check = ("a MongoDB", urls.target_url) if side == "source" else ("a PostgreSQL", urls.source_url)
         given = self._urls.get(side, "")
         if not given:
-            raise ConfigError(
-                f"no {side} database", hint=f"set {VARIABLES[side]}, or `url` in [{side}] of {CONFIG_FILE}"
-            )
+            raise ConfigError(f"no {side} database", hint=f"set {_NAMED[side]}, or `url` in [{side}] of {CONFIG_FILE}")
         if urls.is_postgresql(given) == (side == "source"):
             other = self._urls.get("target" if side == "source" else "source", "")
             swapped = bool(other) and urls.is_postgresql(other) == (side == "target")
@@ -187,3 +187,5 @@ def _urls(data: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[str
             yield side, expanded
         elif env.get(variable) or isinstance(written, str):
             yield side, env.get(variable) or str(written)
+        elif side == "target" and (url := postgres_url(env)):
+            yield side, url

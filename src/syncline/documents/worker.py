@@ -8,14 +8,17 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
 from syncline.documents.opening import DocumentLink
+from syncline.documents.settling import settle_intents
 from syncline.documents.standing import keeping, require_standing
 from syncline.documents.telling import tell_rejections
 from syncline.documents.watching import Watcher
 from syncline.ending import Group, end
+from syncline.engines.mongo.intents import MongoIntentLog
 from syncline.errors import (
     ForeignTargetError,
     NotInstalledError,
@@ -43,6 +46,8 @@ TURN_SECONDS = 1.0
 """After so long the next collection has its turn."""
 BEAT_SECONDS = 2.0
 FORGET_SECONDS = 3600.0
+SETTLE_SECONDS = 30.0
+"""Between two looks for operations that nobody has ended."""
 """How often the versions of deleted keys are forgotten."""
 CUT_OFF_SECONDS = 4.0
 """A stop that has not ended by then is cut off: whatever was under way is done again from its mark."""
@@ -73,10 +78,12 @@ class DocumentWorker:
             link.collections,
             carried=self._tell,
             rejected=tell_rejections,
+            log=MongoIntentLog(link.database),
             rest=REST_SECONDS,
             turn=TURN_SECONDS,
         )
         self._forgetting: set[asyncio.Task[None]] = set()
+        self._settled = 0.0
         self._trouble: str | None = None
         self._carried, self._since = 0, time.monotonic()
 
@@ -165,8 +172,10 @@ class DocumentWorker:
             with contextlib.suppress(SynclineError):  # the pump says what the trouble is
                 await self._kept.beat(self.id, name, __version__, self._report())
                 if not self._forgetting and await self._kept.may_forget(self._forget_seconds):
-                    self._forgetting.add(task := group.create_task(self._forget()))
-                    task.add_done_callback(self._forgetting.discard)
+                    self._beside(group, self._forget())
+                if not self._forgetting and time.monotonic() > self._settled + SETTLE_SECONDS:
+                    self._settled = time.monotonic()
+                    self._beside(group, self._settle())
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _watch(self) -> None:
@@ -186,6 +195,15 @@ class DocumentWorker:
         rate = round(self._carried / max(now - self._since, 0.001))
         self._carried, self._since = 0, now
         return {"rate": rate, "target_error": self._trouble}
+
+    def _beside(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
+        self._forgetting.add(task := group.create_task(work))
+        task.add_done_callback(self._forgetting.discard)
+
+    async def _settle(self) -> None:
+        with contextlib.suppress(SynclineError):  # what is left is settled another time
+            async with self._link.apart() as beside:
+                await settle_intents(beside)
 
     async def _forget(self) -> None:
         with contextlib.suppress(SynclineError):  # what is left is forgotten another time

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -75,6 +75,8 @@ class Write:
     """Of this write alone; see ``WritableDocuments.new_mark``."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """All of a new document, or what an update sets at its top."""
+    over: int | None = None
+    """Only while the document has this version, as ``existing`` has read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,16 @@ class MarkedDocuments(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Existing:
+    """A document as it is."""
+
+    version: int
+    """Below 0: it has none."""
+    fields: Mapping[str, Any]
+    """Without ours."""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What MongoDB knows of a document's way to the other side."""
 
@@ -130,6 +142,7 @@ class Standing:
     adopted: bool
     """It has our field. One without it was written by somebody who does not know of it, and has no mark yet."""
     deleted: bool
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +203,64 @@ class SyncRecords(Protocol):
         ...
 
 
+class IntentEnd(StrEnum):
+    """What became of an operation that was begun."""
+
+    OPEN = "open"
+    """Nobody has said yet."""
+    DONE = "done"
+    NOT_DONE = "not done"
+    REFUSED = "refused"
+    """MongoDB did not take the document."""
+    UNKNOWN = "unknown"
+    """The process ended on the way, and somebody has written the document since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An operation that is begun: who does what."""
+
+    mark: str
+    """That of the write."""
+    actor: str | None
+    action: Action
+    collection: str
+    id: Any
+    fields: Sequence[str]
+    """The names of what is set."""
+    before: Mapping[str, Any] | None = None
+    """The document, where its values are kept."""
+    after: Mapping[str, Any] | None = None
+    """What is set, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIntent:
+    """An operation of which nobody has said what became of it."""
+
+    mark: str
+    collection: str
+    id: Any
+    at_version: int
+    """A version that was drawn at its begin would be this one: the server's clock."""
+
+
+class IntentLog(Protocol):
+    """The log of operations, where the truth is; errors are those of ``WritableDocuments``."""
+
+    async def begin(self, intents: Sequence[Intent]) -> None:
+        """Write operations down before they are done. They are durable when the operations are."""
+        ...
+
+    async def end(self, ends: Mapping[str, tuple[IntentEnd, str | None]]) -> None:
+        """Write down, by mark, what became of operations, with the reason; nobody is overruled who knows better."""
+        ...
+
+    async def open(self, older: timedelta, limit: int) -> Sequence[OpenIntent]:
+        """List operations that were begun so long ago, and have no end."""
+        ...
+
+
 class WritableDocuments(Protocol):
     """The side that holds the truth, as a service writes it: each write marks, and is durable when it returns."""
 
@@ -224,6 +295,10 @@ class WritableDocuments(Protocol):
 
     async def erase(self, collection: str, id_: Any) -> bool:
         """Delete without a tombstone, where no other side has the document; tell whether there was one."""
+        ...
+
+    async def existing(self, collection: str, id_: Any) -> Existing | None:
+        """Read a document; None: there is none."""
         ...
 
     async def standing(self, collection: str, id_: Any) -> Standing | None:

@@ -15,15 +15,16 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
-from syncline.capture.documents.field import FIELD, FLOOR, LIVE, MARK, TOMBSTONE
+from syncline.capture.documents.field import FIELD, FLOOR, LIVE, MARK, TOMBSTONE, VERSION
 from syncline.capture.documents.indexes import MARKS
 from syncline.capture.documents.obstacles import DUPLICATE, no_room
 from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
+from syncline.engines.mongo.errors import RIGHTS
 from syncline.engines.mongo.marked import marked_document, translated
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import RefusedDocumentError, SynclineError, UnmarkableError
 from syncline.model.strict_bson import PLAIN, decoded, encoded
-from syncline.ports.documents import Action, MarkedDocument, Standing, Write, Written
+from syncline.ports.documents import Action, Existing, MarkedDocument, Standing, Write, Written
 
 _WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
 _UNAVAILABLE = frozenset({6, 7, 64, 89, 91, 133, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436})
@@ -47,7 +48,7 @@ class MongoDocumentWrites:
         """Find and modify; see ``WritableDocuments.write``."""
         which, update = _statement(write)
         upsert = write.action is Action.CREATE
-        with _refused():
+        with refused():
             try:
                 found = await self._collection(collection).find_one_and_update(
                     which, update, upsert=upsert, return_document=ReturnDocument.AFTER
@@ -63,7 +64,7 @@ class MongoDocumentWrites:
         statements = [UpdateOne(*_statement(write), upsert=write.action is Action.CREATE) for write in writes]
         ids = [write.id for write in writes]
         failed: dict[int, SynclineError | None] = {}
-        with _refused():
+        with refused():
             live = {"_id": {"$in": ids}, **LIVE}
             before = await self._collection(collection).find(live, {"_id": 1}, hint="_id_").to_list()
             try:
@@ -81,8 +82,8 @@ class MongoDocumentWrites:
 
     async def marked(self, collection: str, ids: Sequence[Any]) -> Sequence[MarkedDocument]:
         """Read what is marked, with a drawn version."""
-        which = {"_id": {"$in": list(ids)}, MARK: {"$exists": True}, f"{FIELD}.v": {"$gte": FLOOR}}
-        with _refused():
+        which = {"_id": {"$in": list(ids)}, MARK: {"$exists": True}, VERSION: {"$gte": FLOOR}}
+        with refused():
             return [
                 marked_document(one.raw)
                 for one in await self._collection(collection).find(which, hint="_id_").to_list()
@@ -90,9 +91,19 @@ class MongoDocumentWrites:
 
     async def erase(self, collection: str, id_: Any) -> bool:
         """Delete at once."""
-        with _refused():
+        with refused():
             done = await self._collection(collection).delete_one({"_id": {"$eq": id_}, **LIVE})
         return bool(done.deleted_count)
+
+    async def existing(self, collection: str, id_: Any) -> Existing | None:
+        """Read it whole."""
+        with refused():
+            found = await self._collection(collection).find_one({"_id": {"$eq": id_}, **LIVE})
+        if found is None:
+            return None
+        fields = decoded(found.raw)
+        ours = fields.pop(FIELD, None)
+        return Existing(int(ours["v"]) if isinstance(ours, dict) and "v" in ours else -1, fields)
 
     async def standing(self, collection: str, id_: Any) -> Standing | None:
         """Read our field alone."""
@@ -102,8 +113,9 @@ class MongoDocumentWrites:
             return None
         ours = decoded(found.raw).get(FIELD)
         if not isinstance(ours, dict):
-            return Standing(None, adopted=False, deleted=False)
-        return Standing(str(ours["mark"]) if "mark" in ours else None, adopted=True, deleted="deleted" in ours)
+            return Standing(None, adopted=False, deleted=False, version=-1)
+        mark = str(ours["mark"]) if "mark" in ours else None
+        return Standing(mark, adopted=True, deleted="deleted" in ours, version=int(ours.get("v", -1)))
 
     async def waiting(self, collection: str, without: AbstractSet[str]) -> tuple[int, float]:
         """Count by the index of marks, and ask the server's clock."""
@@ -119,7 +131,10 @@ class MongoDocumentWrites:
 
 
 def _statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
-    by_id, mark = {"_id": {"$eq": write.id}}, ObjectId(write.mark)
+    by_id: dict[str, Any] = {"_id": {"$eq": write.id}}
+    mark = ObjectId(write.mark)
+    if write.over is not None and write.action is not Action.CREATE:
+        by_id |= {VERSION: write.over} if write.over >= 0 else {FIELD: {"$exists": False}}
     fields = {name: value for name, value in write.fields.items() if name != "_id"}
     if write.action is Action.CREATE:  # a tombstone gives way; a document makes the insert fail
         return {**by_id, **TOMBSTONE}, replacement(fields, mark=mark)
@@ -170,7 +185,7 @@ def _judged(error: Mapping[str, Any]) -> SynclineError | None:
 
 
 @contextmanager
-def _refused() -> Iterator[None]:
+def refused() -> Iterator[None]:
     """Tell a document that MongoDB does not take from a MongoDB that does not answer."""
     try:
         with translated(), _of_documents():
@@ -187,6 +202,6 @@ def _of_documents() -> Iterator[None]:
         raise
     except (OperationFailure, DocumentTooLarge) as error:
         code = error.code if isinstance(error, OperationFailure) else None
-        if code in _UNAVAILABLE:
+        if code in _UNAVAILABLE or code in RIGHTS:
             raise
         raise RefusedDocumentError(f"MongoDB: {str(error).split(', full error')[0]}") from error

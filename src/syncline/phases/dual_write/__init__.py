@@ -6,6 +6,7 @@ See ``docs/how-to/dual-write.md``.
 """
 
 from syncline.config.dual_write import DualWriteSettings
+from syncline.phases.dual_write.audit import AuditRule, acting_as
 from syncline.phases.dual_write.blocking import DualWriteService, EnhancedDualWriteService
 from syncline.phases.dual_write.enhanced import AsyncEnhancedDualWriteService
 from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
@@ -15,6 +16,7 @@ from syncline.phases.dual_write.service import AsyncDualWriteService
 __all__ = [
     "AsyncDualWriteService",
     "AsyncEnhancedDualWriteService",
+    "AuditRule",
     "BatchResult",
     "DualWriteService",
     "DualWriteSettings",
@@ -22,4 +24,5 @@ __all__ = [
     "OperationResult",
     "SyncMetadata",
     "SyncStatus",
+    "acting_as",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Self, cast
 
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.phases import Phases
+from syncline.phases.dual_write.audit import AuditRule
 from syncline.phases.dual_write.background import Background
 from syncline.phases.dual_write.enhanced import AsyncEnhancedDualWriteService
 from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
@@ -33,9 +36,10 @@ class DualWriteService:
         *,
         phases: Phases | None = None,
         settings: DualWriteSettings | None = None,
+        audit: Mapping[str, AuditRule] = MappingProxyType({}),
     ) -> None:
-        self._given = {"documents": documents, "phases": phases, "settings": settings}
-        self._service, self._background = self._kind(documents, phases=phases, settings=settings), Background()
+        self._make = partial(self._kind, documents, phases=phases, settings=settings, audit=audit)
+        self._service, self._background = self._make(), Background()
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +49,7 @@ class DualWriteService:
 
     def _here(self) -> AsyncDualWriteService:
         if not self._background.is_own:
-            self._service, self._background = self._kind(**self._given), Background()  # type: ignore[arg-type]
+            self._service, self._background = self._make(), Background()
         return self._service
 
     def close(self) -> None:

@@ -95,14 +95,14 @@ async def _written(
     parts: Parts, collection: str, writes: Sequence[Write], phase: Phase
 ) -> Sequence[Written | SynclineError | None]:
     if phase is not Phase.OFF:
-        return await parts.writes.write_many(collection, writes)
+        return await parts.audited.write_many(collection, writes)
     kept = [one for one in writes if one.action is not Action.DELETE]
     found = dict(
-        zip([one.mark for one in kept], await parts.writes.write_many(collection, kept) if kept else (), strict=True)
+        zip([one.mark for one in kept], await parts.audited.write_many(collection, kept) if kept else (), strict=True)
     )
     for one in writes:
         if one.action is Action.DELETE:  # without the other side a tombstone would wait for ever
-            found[one.mark] = Written(None) if await parts.writes.erase(collection, one.id) else None
+            found[one.mark] = Written(None) if await parts.audited.erase(collection, one) else None
     return [found[one.mark] for one in writes]
 
 

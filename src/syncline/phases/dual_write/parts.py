@@ -14,7 +14,9 @@ from syncline.config.dual_write import DualWriteSettings
 from syncline.documents.opening import DocumentLink, opened
 from syncline.documents.telling import tell_rejections
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
+from syncline.engines.mongo.intents import MongoIntentLog
 from syncline.engines.postgres.documents.failures import DocumentFailures
+from syncline.phases.dual_write.audit import AuditedWrites, AuditRule
 from syncline.phases.dual_write.inline import InlinePart
 from syncline.ports.documents import Failure, Known, Trouble, WritableDocuments
 
@@ -39,6 +41,7 @@ class Parts:
 
     link: DocumentLink
     writes: WritableDocuments
+    audited: AuditedWrites
     inline: InlinePart | None
     """None: the deadline is 0, the worker does it."""
     records: DocumentFailures
@@ -76,7 +79,7 @@ class Parts:
         await self._stack.aclose()
 
 
-async def opened_parts(documents: Documents, settings: DualWriteSettings) -> Parts:
+async def opened_parts(documents: Documents, settings: DualWriteSettings, rules: Mapping[str, AuditRule]) -> Parts:
     """Open what a service needs; neither side needs to answer yet.
 
     Raises:
@@ -85,10 +88,11 @@ async def opened_parts(documents: Documents, settings: DualWriteSettings) -> Par
     """
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(opened(documents))
+        writes = MongoDocumentWrites(link.database)
+        audited = AuditedWrites(writes, MongoIntentLog(link.database), rules)
+        stack.push_async_callback(audited.close)
         inline = await _inline(link, settings, stack)
-        return Parts(
-            link, MongoDocumentWrites(link.database), inline, DocumentFailures(link.rows), Counters(), stack.pop_all()
-        )
+        return Parts(link, writes, audited, inline, DocumentFailures(link.rows), Counters(), stack.pop_all())
     raise AssertionError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 from syncline.config.documents import Documents, load_documents
@@ -13,6 +14,7 @@ from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import identified
 from syncline.phases import FixedPhases, Phase, Phases
 from syncline.phases.dual_write.asking import answered
+from syncline.phases.dual_write.audit import AuditRule
 from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
 from syncline.phases.dual_write.operations import Operation, mapping_of, operation
 from syncline.phases.dual_write.parts import Parts, opened_parts
@@ -33,6 +35,7 @@ class AsyncDualWriteService:
         documents: the declared collections; by default those of ``syncline.toml``.
         phases: how far each collection has come; by default dual_write for all, or off (``DUAL_WRITE_ENABLED``).
         settings: by default of the environment.
+        audit: what the audit log keeps of each collection's operations; by default who did what to which document.
 
     Raises:
         RefusedDocumentError: a call's document is not taken by MongoDB; nothing is written.
@@ -48,7 +51,9 @@ class AsyncDualWriteService:
         *,
         phases: Phases | None = None,
         settings: DualWriteSettings | None = None,
+        audit: Mapping[str, AuditRule] = MappingProxyType({}),
     ) -> None:
+        self._audit = audit
         self._settings = settings or DualWriteSettings.from_environment()
         self._documents = documents or load_documents()
         self._mappings: Mapping[str, DocumentMapping] = {one.collection.name: one for one in self._documents.mappings}
@@ -77,7 +82,7 @@ class AsyncDualWriteService:
         if self._parts is None:
             async with self._opening:
                 if self._parts is None:
-                    self._parts = await opened_parts(self._documents, self._settings)
+                    self._parts = await opened_parts(self._documents, self._settings, self._audit)
         return self._parts
 
     async def close(self) -> None:
@@ -107,7 +112,7 @@ class AsyncDualWriteService:
             return await _without_other_side(parts, one.collection, write)
         if parts.inline is not None:
             await parts.inline.begin()
-        document = await parts.writes.write(one.collection, write)
+        document = await parts.audited.write(one.collection, write)
         if document is None:
             parts.counters.refused += 1
             return False
@@ -203,8 +208,8 @@ class AsyncDualWriteService:
 async def _without_other_side(parts: Parts, collection: str, write: Write) -> bool:
     """Write MongoDB alone: a mark harms nobody, and spares a copy; a tombstone would wait for ever."""
     if write.action is Action.DELETE:
-        return await parts.writes.erase(collection, write.id)
-    return await parts.writes.write(collection, write) is not None
+        return await parts.audited.erase(collection, write)
+    return await parts.audited.write(collection, write) is not None
 
 
 def _metadata(standing: Standing, known: Known | None) -> SyncMetadata:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
+from syncline.ports.documents import DocumentRows, Fate, IntentEnd, IntentLog, MarkedDocument, MarkedDocuments, Outcome
 
 Told = Callable[[str, Sequence[Outcome]], None]
 """Is given a collection, and what was rejected of it."""
@@ -17,13 +17,19 @@ class Carrier:
         source: where documents are marked.
         rows: where they go.
         rejected: is told of each rejection.
+        log: operations whose marks it finds are done, whatever became of who began them.
 
     """
 
     def __init__(
-        self, source: MarkedDocuments, rows: DocumentRows, *, rejected: Told = lambda _collection, _outcomes: None
+        self,
+        source: MarkedDocuments,
+        rows: DocumentRows,
+        *,
+        rejected: Told = lambda _collection, _outcomes: None,
+        log: IntentLog | None = None,
     ) -> None:
-        self._source, self._rows, self._rejected = source, rows, rejected
+        self._source, self._rows, self._rejected, self._log = source, rows, rejected, log
 
     async def carry(self, collection: str, found: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:
         """Write the rows of documents that were read under the link's ``number``, and settle their marks."""
@@ -40,5 +46,8 @@ class Carrier:
 
     async def settle(self, collection: str, outcomes: Sequence[Outcome]) -> None:
         """Clear the marks of what is written, and raise what was refused, which is carried by its new mark then."""
-        await self._source.clear(collection, [one.document for one in outcomes if one.fate is Fate.APPLIED])
+        applied = [one.document for one in outcomes if one.fate is Fate.APPLIED]
+        if self._log is not None and applied:
+            await self._log.end({one.mark: (IntentEnd.DONE, None) for one in applied})
+        await self._source.clear(collection, applied)
         await self._source.raise_above(collection, [one for one in outcomes if one.fate is Fate.REFUSED])

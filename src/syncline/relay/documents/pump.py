@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from syncline.breaker import CircuitBreaker
 from syncline.errors import SynclineError, TargetRefusedError
-from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
+from syncline.ports.documents import DocumentRows, Fate, IntentLog, MarkedDocument, MarkedDocuments, Outcome
 from syncline.relay.documents.carrying import Carrier, Told
 
 
@@ -50,6 +50,7 @@ class DocumentPump:
         batch: documents of a transaction.
         told: is given what each walk came to, and errors after which it goes on.
         rejected: is told of each rejection.
+        log: of operations, those of the marks that are found are done.
         carried: is given each batch.
         rest: a collection that cannot be carried is left alone for so many seconds.
         turn: after so many seconds the next collection has its turn; the walk goes on where it was with the next one.
@@ -65,6 +66,7 @@ class DocumentPump:
         batch: int = 500,
         told: Callable[[Tally | SynclineError], None] = lambda _: None,
         rejected: Told = lambda _collection, _outcomes: None,
+        log: IntentLog | None = None,
         carried: Callable[[Carried], None] = lambda _: None,
         rest: float = 0.0,
         turn: float = math.inf,
@@ -75,7 +77,7 @@ class DocumentPump:
         self._resting = {name: CircuitBreaker(rest) for name in collections}
         self._turn = turn
         self._under_way: dict[str, AsyncIterator[Sequence[MarkedDocument]]] = {}
-        self._carrier = Carrier(source, rows, rejected=rejected)
+        self._carrier = Carrier(source, rows, rejected=rejected, log=log)
 
     def stop(self) -> None:
         """Have the walk that is under way end with its batch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
+from syncline.config.urls import without_pooler
 from syncline.engines.postgres.target.session import Connection, as_ours, connect, first_line
 from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError, UnsuitableTargetError
 
@@ -19,10 +20,11 @@ async def session(url: str, *, seconds: float) -> Connection:
 
     Raises:
         TargetUnavailableError: no server answers, or it does not let us in.
-        UnsuitableTargetError: it is CockroachDB, too old, or behind a pooler.
+        UnsuitableTargetError: it is CockroachDB, or too old.
 
     """
-    connection = await connect(url, connect_seconds=CONNECT_SECONDS, statement_seconds=seconds)
+    direct, _ = without_pooler(url)
+    connection = await connect(direct, connect_seconds=CONNECT_SECONDS, statement_seconds=seconds, pooled=True)
     major = connection.info.server_version // 10_000
     if major < OLDEST:
         await connection.close()

@@ -144,6 +144,15 @@ class VersionedRows:
         with translated():
             await connection.execute(self._sql["remarked"], self._tables[collection].named)
 
+    async def version(self, collection: str, id_: Any) -> tuple[int, str] | None:
+        """Read the version and the mark of the write that a key's rows are of, or that deleted them."""
+        connection = await self.session()
+        key = to_text(self._tables[collection].mapping.key_of(id_))
+        given = {"collection": collection, "ids": [key]}
+        with translated():
+            row = await (await connection.execute(self._sql["there"], given)).fetchone()
+        return (int(row[1]), str(row[2])) if row else None
+
     async def forget(self, collection: str, keys: Mapping[str, int]) -> int:
         """Forget deleted keys, by the versions that were read, under a new number: of none has MongoDB a document."""
         connection = await self.session()

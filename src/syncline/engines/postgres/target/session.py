@@ -46,8 +46,15 @@ _NO_SERVER = "the target does not answer"
 _GATE = "a link writes where the gate says so: while the other side accepts the application's writes"
 
 
-async def connect(url: str, *, connect_seconds: int, statement_seconds: float) -> Connection:
+async def connect(url: str, *, connect_seconds: int, statement_seconds: float, pooled: bool = False) -> Connection:
     """Open a session for batches.
+
+    Args:
+        url: the server.
+        connect_seconds: limit of connecting.
+        statement_seconds: limit of a statement, behind no pooler.
+        pooled: a pooler in transaction mode may stand before the server. Nothing is set for the session then, which
+            would be the next client's, and no statement is prepared.
 
     Raises:
         TargetUnavailableError: no server answers, or it does not let us in.
@@ -68,7 +75,9 @@ async def connect(url: str, *, connect_seconds: int, statement_seconds: float) -
             tcp_user_timeout=int(statement_seconds * 1000),
         )
         try:
-            await _require(connection)
+            if await _require(connection, pooled=pooled):
+                connection.prepare_threshold = None
+                return connection
             await connection.execute(pins.statement(_settings(connection, statement_seconds), local=False))
         except BaseException:
             await connection.close()
@@ -92,7 +101,8 @@ def _may_set_role(connection: Connection) -> bool:
     return connection.info.parameter_status("is_superuser") == "on"
 
 
-async def _require(connection: Connection) -> None:
+async def _require(connection: Connection, *, pooled: bool) -> bool:
+    """See that the server can be a target; tell whether there is a pooler before it."""
     if on_cockroach(connection):
         raise UnsuitableTargetError(
             "the target is CockroachDB, which has no advisory locks: it cannot keep what Syncline promises",
@@ -108,7 +118,8 @@ async def _require(connection: Connection) -> None:
         await connection.execute("SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()")
     ).fetchone()
     pid, standby = row or (None, False)
-    if pid != connection.info.backend_pid:
+    between = bool(pid != connection.info.backend_pid)
+    if between and not pooled:
         raise UnsuitableTargetError(
             "a connection pooler stands before the target, so the server cannot tell when a worker is gone",
             hint="point the URL of [target] at the server itself",
@@ -118,6 +129,7 @@ async def _require(connection: Connection) -> None:
             "this PostgreSQL is a standby",
             hint="point the URL of [target] at the primary (libpq: target_session_attrs=read-write)",
         )
+    return between
 
 
 @contextmanager

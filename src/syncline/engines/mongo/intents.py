@@ -1,0 +1,87 @@
+"""The log of operations in a collection of MongoDB's: ``ports.documents.IntentLog``. Nothing removes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+
+from syncline.engines.mongo.document_writes import refused
+from syncline.engines.mongo.marked import FORGETTABLE, translated
+from syncline.model.strict_bson import PLAIN, encoded
+from syncline.ports.documents import Intent, IntentEnd, OpenIntent
+
+NAME = "syncline_audit"
+_LARGEST = 12 * 1024 * 1024
+"""Of the values of one operation; larger ones are left out."""
+_SURE = [IntentEnd.DONE.value, IntentEnd.REFUSED.value]
+"""Nobody overrules who has done it; he may overrule who has concluded."""
+_OPEN = {"outcome": IntentEnd.OPEN.value}
+
+
+class MongoIntentLog:
+    """The log of a database.
+
+    An intent is written without waiting for the journal. The write that follows it waits, and a server's journal, like
+    the oplog of a replica set, has both in their order: what is done was written down.
+    """
+
+    def __init__(self, database: AsyncDatabase[Any]) -> None:
+        self._log: AsyncCollection[Any] = database.get_collection(NAME, codec_options=PLAIN, write_concern=FORGETTABLE)
+
+    async def prepare(self) -> None:
+        """Make the indexes by which open intents, and those of a document, are found."""
+        with translated():
+            await self._log.create_index([("at", 1)], name="open", partialFilterExpression=_OPEN)
+            await self._log.create_index([("collection_name", 1), ("document_id", 1)], name="of_document")
+
+    async def begin(self, intents: Sequence[Intent]) -> None:
+        """Write them down, with the server's time."""
+        writes = [UpdateOne({"_id": ObjectId(one.mark)}, _begun(one), upsert=True) for one in intents]
+        with refused():
+            if len(writes) == 1:
+                await self._log.update_one({"_id": ObjectId(intents[0].mark)}, _begun(intents[0]), upsert=True)
+            else:
+                await self._log.bulk_write(writes, ordered=False)
+
+    async def end(self, ends: Mapping[str, tuple[IntentEnd, str | None]]) -> None:
+        """Set outcomes; what was done stays done."""
+        by: dict[tuple[IntentEnd, str | None], list[ObjectId]] = {}
+        for mark, told in ends.items():
+            by.setdefault(told, []).append(ObjectId(mark))
+        for (end, reason), marks in by.items():
+            which = {"_id": {"$in": marks}, "outcome": {"$nin": _SURE}}
+            outcome = {"outcome": end.value, "reason": {"$literal": reason}, "ended_at": "$$NOW"}
+            with translated():
+                await self._log.update_many(which, [{"$set": outcome}])
+
+    async def open(self, older: timedelta, limit: int) -> Sequence[OpenIntent]:
+        """Find them by their index."""
+        before = {"$expr": {"$lt": ["$at", {"$subtract": ["$$NOW", int(older.total_seconds() * 1000)]}]}}
+        with translated():
+            found = await self._log.find({**_OPEN, **before}).sort("at", 1).limit(limit).to_list()
+        return [
+            OpenIntent(str(one["_id"]), one["collection_name"], one["document_id"], one["version"]) for one in found
+        ]
+
+
+def _begun(one: Intent) -> list[dict[str, Any]]:
+    kept = (("before", one.before), ("after", one.after))
+    values: dict[str, Any] = {name: value for name, value in kept if value is not None}
+    if values and len(encoded(values)) > _LARGEST:
+        values = {"left_out": "its values are too large"}
+    written = {
+        "actor": one.actor,
+        "action": one.action.value,
+        "collection_name": one.collection,
+        "document_id": one.id,
+        "fields": list(one.fields),
+        **values,
+    }
+    at = {"at": "$$NOW", "version": {"$toLong": "$$NOW"}, "outcome": IntentEnd.OPEN.value}
+    return [{"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, {"$literal": written}, at]}}]

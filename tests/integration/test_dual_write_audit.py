@@ -1,0 +1,218 @@
+"""The audit log of the dual write service: nothing is done that was not written down, whoever is killed where."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+
+from syncline.config.documents import Documents
+from syncline.config.dual_write import DualWriteSettings
+from syncline.documents.opening import opened
+from syncline.documents.settling import concluded, settle_intents
+from syncline.engines.mongo.intents import NAME, MongoIntentLog
+from syncline.errors import RefusedDocumentError
+from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, acting_as
+from syncline.ports.documents import Action, Intent, IntentEnd, OpenIntent, Standing, Write
+from syncline.relay.documents.pump import DocumentPump
+from tests.dual_write import TASKS, DualStage
+
+PATIENT = DualWriteSettings(deadline=timedelta(seconds=20))
+NOW = timedelta(0)
+
+
+@pytest.fixture
+async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
+    async with AsyncMongoClient(mongo_url) as client:
+        made = DualStage(client, mongo_db, database)
+        await made.prepare()
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+def documents(mongo_url: str, mongo_db: str, database: str) -> Documents:
+    address, _, query = mongo_url.partition("?")
+    source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
+    return Documents((TASKS,), None, {"source": source, "target": database})
+
+
+async def logged(stage: DualStage) -> list[dict[str, Any]]:
+    return await stage.database[NAME].find().sort("_id", 1).to_list()
+
+
+async def test_each_operation_is_there_with_who_what_and_what_became_of_it(stage, documents):
+    id_ = ObjectId()
+    async with AsyncEnhancedDualWriteService(documents, settings=PATIENT) as service:
+        with acting_as("ada"):
+            await service.create_document("tasks", {"title": "secret"}, id_)
+            await service.create_document("tasks", {"title": "b"}, id_)
+        with pytest.raises(RefusedDocumentError):
+            await service.update_document("tasks", id_, {"n": 2**70})
+        await service.batch_operations(
+            [{"collection_name": "tasks", "operation": "delete", "mongo_id": one} for one in (id_, ObjectId())]
+        )
+    found = await logged(stage)
+    assert [(one["action"], one["actor"], one["outcome"]) for one in found] == [
+        ("create", "ada", "done"),
+        ("create", "ada", "not done"),
+        ("update", None, "refused"),
+        ("delete", None, "done"),
+        ("delete", None, "not done"),
+    ]
+    assert {(one["collection_name"], one["document_id"]) for one in found[:4]} == {("tasks", id_)}
+    assert found[0]["fields"] == ["title"]
+    assert "secret" not in str(found)
+
+
+async def test_values_are_kept_where_they_are_declared_but_for_those_that_are_masked(stage, documents):
+    id_ = ObjectId()
+    rules = {"tasks": AuditRule(values=True, masked=frozenset({"title"}))}
+    async with AsyncEnhancedDualWriteService(documents, settings=PATIENT, audit=rules) as service:
+        await service.create_document("tasks", {"title": "a", "n": 1}, id_)
+        await asyncio.gather(*(service.update_document("tasks", id_, {"n": n}) for n in range(2, 8)))
+        assert await service.batch_operations([{"collection_name": "tasks", "operation": "delete", "mongo_id": id_}])
+        assert not await service.update_document("tasks", id_, {"n": 9})
+    found = await logged(stage)
+    updates = [one for one in found if one["action"] == "update" and one["outcome"] == "done"]
+    assert sorted(one["after"]["n"] for one in updates) == list(range(2, 8))
+    befores = [one["before"]["n"] for one in updates] + [found[-2]["before"]["n"]]
+    assert sorted(befores) == list(range(1, 8)), "each has what it wrote over, and no two the same"
+    assert {one["before"]["title"] for one in updates} == {"***"}
+    assert [one.get("before") for one in (found[0], found[-1])] == [None, None]
+    assert found[-1]["outcome"] == "not done"
+
+
+async def test_what_nobody_has_ended_is_found_out_by_both_sides_evidence(stage, documents):
+    log = MongoIntentLog(stage.database)
+    service = AsyncEnhancedDualWriteService(documents, settings=DualWriteSettings(deadline=timedelta(0)))
+    seen, carried, written_over, never = (ObjectId() for _ in range(4))
+    async with service:
+        for id_ in (seen, carried, written_over):
+            await service.create_document("tasks", {}, id_)
+        await stage.pump().walk()
+        await service.update_document("tasks", seen, {"n": 1})
+        await service.update_document("tasks", written_over, {"n": 1})
+        await service.update_document("tasks", written_over, {"n": 2})
+        await stage.write(Action.DELETE, carried)
+    await stage.database[NAME].update_many({}, {"$set": {"outcome": "open"}})
+    mark = stage.writes.new_mark()
+    await log.begin([Intent(mark, None, Action.CREATE, "tasks", never, ())])
+    async with opened(documents) as link:
+        counts = await settle_intents(link, older=NOW)
+    outcomes: dict[ObjectId, list[str]] = {}
+    for one in await logged(stage):
+        outcomes.setdefault(one["document_id"], []).append(one["outcome"])
+    assert outcomes == {
+        seen: ["done", "done"],
+        carried: ["done"],
+        written_over: ["done", "unknown", "done"],
+        never: ["not done"],
+    }
+    assert counts[IntentEnd.OPEN] == 0
+    assert await log.open(NOW, 10) == []
+
+
+@pytest.mark.parametrize(
+    ("standing", "kept", "end"),
+    [
+        (Standing("m", adopted=True, deleted=False, version=50), None, IntentEnd.DONE),
+        (Standing(None, adopted=True, deleted=False, version=50), (50, "m"), IntentEnd.DONE),
+        (None, (50, "m"), IntentEnd.DONE),
+        (None, None, IntentEnd.NOT_DONE),
+        (Standing(None, adopted=True, deleted=False, version=99), (99, "o"), IntentEnd.NOT_DONE),
+        (Standing("o", adopted=True, deleted=False, version=100), None, IntentEnd.UNKNOWN),
+        (None, (120, "o"), IntentEnd.UNKNOWN),
+        (Standing(None, adopted=False, deleted=False, version=-1), None, IntentEnd.NOT_DONE),
+    ],
+)
+def test_marks_prove_and_versions_exclude(standing, kept, end):
+    assert concluded(OpenIntent("m", "tasks", 1, at_version=100), standing, kept) is end
+
+
+async def test_who_finds_a_mark_says_that_its_operation_was_done(stage):
+    log = MongoIntentLog(stage.database)
+    mark, id_ = stage.writes.new_mark(), ObjectId()
+    await log.begin([Intent(mark, "ada", Action.CREATE, "tasks", id_, ())])
+    await stage.writes.write("tasks", Write(Action.CREATE, id_, mark, {}))
+    await DocumentPump(stage.source, stage.rows(), ["tasks"], log=log).walk()
+    assert [(one["actor"], one["outcome"]) for one in await logged(stage)] == [("ada", "done")]
+    await log.end({mark: (IntentEnd.UNKNOWN, None)})
+    assert [one["outcome"] for one in await logged(stage)] == ["done"]
+
+
+def _work(documents: Documents, seed: int, told: Connection) -> None:
+    """Write and write, and tell of each operation that was acknowledged; somebody kills this process."""
+
+    async def work() -> None:
+        rules = {"tasks": AuditRule(values=seed % 2 == 0)}
+        ids = [ObjectId() for _ in range(3)]
+        async with AsyncEnhancedDualWriteService(documents, settings=PATIENT, audit=rules) as service:
+            with acting_as(str(seed)):
+                for number in range(10_000):
+                    id_ = ids[number % len(ids)]
+                    done = await service.create_document("tasks", {"n": number}, id_)
+                    done = done or await service.update_document("tasks", id_, {"n": number})
+                    told.send((id_, number, done))
+                    if number % 7 == 6:
+                        await service.delete_document("tasks", id_)
+
+    asyncio.run(work())
+
+
+async def test_20_kills_lose_no_operation_and_leave_none_open(stage, documents):
+    chance = random.Random(5)
+    acknowledged: list[tuple[str, ObjectId, int]] = []
+    fork = multiprocessing.get_context("fork")
+    for group in range(5):
+        children = []
+        for place in range(4):
+            ours, theirs = fork.Pipe(duplex=False)
+            child = fork.Process(target=_work, args=(documents, group * 4 + place, theirs), daemon=True)
+            child.start()
+            theirs.close()
+            children.append((child, ours, str(group * 4 + place)))
+        for child, ours, actor in children:
+            assert await asyncio.to_thread(ours.poll, 60)
+            await asyncio.sleep(chance.uniform(0, 0.03))
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+            await asyncio.to_thread(child.join)
+            for id_, number, done in _rest(ours):
+                assert done
+                acknowledged.append((actor, id_, number))
+    async with opened(documents) as link, asyncio.timeout(60):
+        pump = DocumentPump(link.source, link.rows, ["tasks"], log=MongoIntentLog(link.database))
+        while (await pump.walk()).moved or await stage.there() != await stage.documents():
+            await asyncio.sleep(0.1)  # servers may still do what those who were killed had sent
+        await settle_intents(link, older=NOW)
+    found = await logged(stage)
+    assert [one for one in found if one["outcome"] == "open"] == []
+    done = {(one["actor"], one["document_id"]) for one in found if one["outcome"] in ("done", "unknown")}
+    assert {(actor, id_) for actor, id_, _ in acknowledged} <= done
+    by_actor: dict[str, int] = {}
+    for one in found:
+        if one["action"] in ("create", "update") and one["outcome"] in ("done", "unknown"):
+            by_actor[one["actor"]] = by_actor.get(one["actor"], 0) + 1
+    for actor, count in by_actor.items():
+        told = sum(one[0] == actor for one in acknowledged)
+        assert told <= count <= told + 1, "one may be done and not acknowledged"
+    assert len(by_actor) == 20
+    assert await stage.there() == await stage.documents()
+
+
+def _rest(told: Connection) -> Iterator[Any]:
+    with contextlib.suppress(EOFError, OSError):
+        while told.poll(0):
+            yield told.recv()
