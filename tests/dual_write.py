@@ -62,9 +62,12 @@ class DualStage:
         return rows
 
     def inline(self, url: str = "", *, deadline: float = 5.0, sessions: int = 2, **options: Any) -> InlinePart:
+        opened = [self.rows(url, **options) for _ in range(sessions)]
+        for rows in opened:
+            rows.at_once = True
         made = InlinePart(
             self.source,
-            [self.rows(url, **options) for _ in range(sessions)],
+            opened,
             deadline=timedelta(seconds=deadline),
             rejected=self.rejected,
         )

@@ -100,6 +100,8 @@ async def _inline(link: DocumentLink, settings: DualWriteSettings, stack: AsyncE
     if settings.deadline <= timedelta(0):
         return None
     sessions = [(await stack.enter_async_context(link.apart())).rows for _ in range(settings.sessions)]
+    for rows in sessions:
+        rows.at_once = True
     inline = InlinePart(link.source, sessions, deadline=settings.deadline, rejected=tell_rejections)
     stack.push_async_callback(inline.close)
     return inline

@@ -18,7 +18,7 @@ from syncline.engines.postgres.documents.rows import DocumentTables, other_decla
 from syncline.engines.postgres.documents.session import as_kept, of_tables, session
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.engines.postgres.target.refusals import is_of_rows
-from syncline.engines.postgres.target.session import Connection, first_line, is_over, translated
+from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.model.documents.types import ID_TYPES
@@ -32,6 +32,10 @@ MADE = ("schema", "comment", "link", "link_later", "first", "key_version", "mapp
 
 TAG = "documents"
 """What its transactions say as ``syncline.link``."""
+
+
+_AT_ONCE = 100
+"""So many documents are tried in one round trip: what is sent twice when one is not newer is not much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class VersionedRows:
         self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 10.0, retries: Retries | None = None
     ) -> None:
         self._url, self._seconds = url, seconds
+        self.at_once = False
+        """Whether documents are mostly newer than what is there: just written, not found by their marks."""
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
         self._session: Connection | None = None
         self._sql: Mapping[str, str] = blocks("versions.sql", __package__ or "")
@@ -234,6 +240,12 @@ class VersionedRows:
         if not ready:
             return []
         connection = await self.session()
+        if (
+            self.at_once
+            and len(ready) <= _AT_ONCE
+            and await self._written_at_once(connection, collection, ready, number)
+        ):
+            return [Outcome(one.document, Fate.APPLIED) for one in ready]
         try:
             # What needs no answer goes out with what follows: far away, a round trip costs more than a statement.
             async with connection.pipeline(), connection.transaction():
@@ -251,20 +263,42 @@ class VersionedRows:
             *await self._halved(collection, ready[half:], number),
         ]
 
-    async def _written(
+    async def _written_at_once(
         self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
-    ) -> list[Outcome]:
+    ) -> bool:
+        """Write all in one round trip if all are newer than what is there, as they are as a rule; otherwise nothing."""
         tables = self._tables[collection]
-        await connection.execute(self._sql["enter"])
-        entered = await connection.execute(self._sql["entered"], tables.named)
-        given = {
+        try:
+            async with connection.pipeline(), connection.transaction():
+                await connection.execute(self._sql["enter"])
+                given = self._given(tables, ready)
+                await connection.execute(self._sql["take"], given)
+                await connection.execute(self._sql["taken"], {**given, "number": number})
+                await tables.delete(connection, [one.key for one in ready if one.rows is None])
+                await tables.write(connection, [one.rows for one in ready if one.rows is not None])
+                await self._rejections.settle(connection, collection, [_applied(one) for one in ready])
+        except psycopg.Error as error:
+            if is_over(connection):
+                raise as_ours(error) from error
+            return False  # step by step, then: it tells why
+        return True
+
+    def _given(self, tables: DocumentTables, ready: Sequence[_Ready]) -> dict[str, Any]:
+        return {
             **tables.named,
             "ids": [one.id for one in ready],
             "versions": [one.document.version for one in ready],
             "marks": [one.document.mark for one in ready],
             "deleted": [one.document.deleted for one in ready],
         }
-        took = await connection.execute(self._sql["take"], given)
+
+    async def _written(
+        self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
+    ) -> list[Outcome]:
+        tables = self._tables[collection]
+        await connection.execute(self._sql["enter"])
+        entered = await connection.execute(self._sql["entered"], tables.named)
+        took = await connection.execute(self._sql["take"], self._given(tables, ready))
         if _entered(tables, await entered.fetchone()) != number:
             raise _LateError  # nothing of the transaction stays
         taken = {row[0] for row in await took.fetchall()}
@@ -276,6 +310,10 @@ class VersionedRows:
         judged = [_judged(one, taken, found) for one in ready]
         await self._rejections.settle(connection, collection, judged)
         return judged
+
+
+def _applied(one: _Ready) -> Outcome:
+    return Outcome(one.document, Fate.APPLIED)
 
 
 class _LateError(Exception):

@@ -121,6 +121,17 @@ SET version = excluded.version, mark = excluded.mark, deleted = excluded.deleted
 WHERE k.version < excluded.version
 RETURNING k.mongo_id
 
+-- name: taken
+-- Fails unless all are taken now, under this number and declaration: what follows in the pipeline is not done then.
+SELECT 1 / (
+    (SELECT count(*) FROM syncline_documents.key_version AS k
+     JOIN unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[]) AS u (id, version, mark)
+       ON k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.mark = u.mark)
+        = cardinality(%(ids)s::text[])
+    AND (SELECT l.number FROM syncline_documents.link AS l) = %(number)s
+    AND (SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s) = %(mapping)s
+)::integer
+
 -- name: there
 SELECT k.mongo_id, k.version, k.mark FROM syncline_documents.key_version AS k
 WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[])
