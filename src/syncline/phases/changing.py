@@ -80,7 +80,7 @@ class Control:
             raise PhaseError(f"{_named(was)}: {at.phase} is the last phase")
         if goal >= Phase.LIVE:
             raise PhaseError(
-                f"the step from {at.phase} to {goal} is not built yet: it lacks the link back to MongoDB",
+                f"the step from {at.phase} to {goal} is not built yet: it lacks the gate of MongoDB",
                 hint="with `--percent 100` everything is read from PostgreSQL, and MongoDB stays the truth",
             )
         if percent is not None and goal is not Phase.RAMP:
