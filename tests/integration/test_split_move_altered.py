@@ -325,3 +325,25 @@ def test_what_was_proved_before_an_alteration_or_a_way_back_is_asked_for_again(m
     move.there.execute("UPDATE syncline_gate.gate SET opened = 2, opened_at = now()")
     move.here.execute("UPDATE syncline_gate.gate SET opened = 3, opened_at = clock_timestamp()")
     assert "not verified since the copy, a way back or an alteration: carriers, log (" in unproved()
+
+
+def test_what_waits_for_a_tables_own_changes_does_not_wait_for_those_of_one_that_has_stopped(move: Looked) -> None:
+    move.here.execute(
+        "INSERT INTO log VALUES (1, 1); ALTER TABLE log RENAME COLUMN x TO y; INSERT INTO log VALUES (2, 2)"
+    )
+    assert len(move.turn()) == 1
+    move.here.execute("CREATE INDEX carriers_x ON carriers (x)")
+    assert "carriers_x" in "".join(move.turn())
+    assert move.value("SELECT to_regclass('carriers_x') IS NOT NULL", there=True)
+    move.here.execute("INSERT INTO carriers VALUES (9, 9, 9); ALTER TABLE carriers ADD CHECK (x > 0)")
+    move.turn()
+    assert not move.value("SELECT EXISTS (SELECT FROM pg_constraint WHERE conname = 'carriers_x_check')", there=True)
+
+
+def test_an_alteration_before_anything_is_captured_is_followed_when_it_is(move: Looked) -> None:
+    watcher = move.watcher()
+    move.here.execute("ALTER TABLE carriers ADD COLUMN more int")
+    move.here.execute("ALTER SCHEMA syncline_move_data RENAME TO away")
+    assert move.turn(watcher=watcher) == []
+    move.here.execute("ALTER SCHEMA away RENAME TO syncline_move_data")
+    assert len(move.turn(watcher=watcher)) == 1

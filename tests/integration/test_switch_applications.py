@@ -136,7 +136,7 @@ async def test_writers_go_on_through_switches_and_backs(urls, pooled):
             seen = {side: stack.enter_context(bouncer(url)) + "&pgbouncer=true" for side, url in urls.items()}
         async with staged(urls) as stage:
             with application(seen[OLD], seen[NEW]) as app, Writers(app) as writers:
-                for number in range(4 if pooled else 20):
+                for number in range(4 if pooled else 8):
                     await writers.some_more()
                     await stage.switch((NEW, OLD)[number % 2])
                 await writers.some_more()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from syncline.cli.application import AppOption
 from syncline.cli.boundary import INTERRUPTED, invocation
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say
 from syncline.cli.split_move import DatabaseArgument, Declared, declared, say_aside
-from syncline.errors import SwitchError
+from syncline.errors import SwitchError, UnsuitableTargetError
 from syncline.model.link import entered
 from syncline.model.words import counted
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from syncline.split.moving.move import Moving
     from syncline.split.schema.things import Step
 
+_COLUMN_SECONDS = 30.0
+"""How long a column that came while rows are copied may be missing over there: it is made within a second."""
+_AGAIN_SECONDS = 0.2
 REFUSED = 1
 """Exit status: the other side refuses rows."""
 
@@ -126,7 +130,7 @@ async def carry(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     await capture.install(one.ways.there, mark=not begun)
     await asyncio.to_thread(note, move.ends, Phase.COPYING)
     wish.begin("copying rows")
-    found = await _rows(one, wish)
+    found = await _rows(move, one, wish)
     if any(table.error is not None or table.held for table in found):
         return found
     await asyncio.to_thread(require_going, one, move.plan, say_aside)  # what waits for a stopped table never comes
@@ -150,7 +154,31 @@ async def carry(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
     return found
 
 
-async def _rows(one: Moving, wish: Wish) -> Sequence[Progress]:
+async def _rows(move: Declared, one: Moving, wish: Wish) -> Sequence[Progress]:
+    """Copy what is left; a column that came just now, and is not over there yet, is waited for.
+
+    Raises:
+        SchemaMoveError: the move of a table has stopped: it does not come.
+        UnsuitableTargetError: it has not come in time.
+
+    """
+    from syncline.split.moving.watching import require_going
+
+    until: float | None = None
+    while True:
+        began = time.monotonic()
+        try:
+            return await _copied(one, wish)
+        except UnsuitableTargetError:
+            await asyncio.to_thread(require_going, one, move.plan, say_aside)
+            if until is None or time.monotonic() - began > _COLUMN_SECONDS:  # some was copied meanwhile
+                until = time.monotonic() + _COLUMN_SECONDS
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _copied(one: Moving, wish: Wish) -> Sequence[Progress]:
     from syncline.cli.copy import shown
     from syncline.cli.progress import bars, lines
     from syncline.copying.pace import RATE, Pacing

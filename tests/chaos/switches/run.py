@@ -295,7 +295,9 @@ class Switching:
 
     def _ended(self, command: Process) -> None:
         """Wait until it has ended, and note how."""
-        status = command.wait(2 * PATIENCE_SECONDS)
+        until = time.monotonic() + 4 * PATIENCE_SECONDS
+        while (status := command.wait(5)) is None and time.monotonic() < until:
+            command.send(signal.SIGCONT)  # it may have come to its step when nobody waited for that any more
         said = command.last_words()
         self.journal.note(f"{command.name} ended with {status}: {' '.join(said.splitlines()[-3:])[-300:]}")
         how = {0: "done", REFUSED: "not done", -signal.SIGKILL: "killed"}.get(status if status is not None else 99)

@@ -18,7 +18,7 @@ from syncline.errors import SchemaMoveError
 from syncline.model.link import Link, entered
 from syncline.postgres.sql import blocks
 from syncline.split.moving.gates import Gates
-from syncline.split.moving.holding import hold
+from syncline.split.moving.holding import hold, is_captured
 from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.over_there import alter, shared
 from syncline.split.moving.state import Phase as MovePhase
@@ -56,6 +56,7 @@ class Watcher:
     _oids: tuple[int, ...] = field(default=(), init=False)
     """The tables that are known, whatever they are called by now."""
     _seen: str = field(default="", init=False)
+    _is_captured: bool = field(default=False, init=False)
     _prepared: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
     """Something is to be tried again, though nothing is altered by then."""
@@ -82,6 +83,10 @@ class Watcher:
             psycopg.Error: as the driver raises it.
 
         """
+        if not self._is_captured:  # what came before is followed then: nobody knows yet which changes to wait for
+            self._is_captured = is_captured(here, self._way)
+            if not self._is_captured:
+                return
         watched = Watched(self.one.ends.database, self.side, home)
         if not self._prepared:
             watched.prepare()
@@ -264,9 +269,9 @@ class Watcher:
 
     def _made(self, here: psycopg.Connection[Any], there: psycopg.Connection[Any], watched: Watched) -> Iterator[str]:
         """Make what looks at all rows, when the changes of before are there."""
-        failed = None
-        for oid, one in watched.all().items():
-            if one.pending and self._is_through(here, one.mark):
+        failed, known = None, watched.all()
+        for oid, one in known.items():
+            if one.pending and self._is_through(here, self._entity(known, one), one.mark):
                 try:
                     alter(there, one.pending)
                 except SchemaMoveError as error:
@@ -281,8 +286,8 @@ class Watcher:
         row = here.execute(self._sql("highest"), prepare=False).fetchone()
         return int(row[0]) if row else 0
 
-    def _is_through(self, here: psycopg.Connection[Any], mark: int) -> bool:
-        row = here.execute(self._sql("up_to"), {"seq": mark}, prepare=False).fetchone()
+    def _is_through(self, here: psycopg.Connection[Any], entity: str, mark: int) -> bool:
+        row = here.execute(self._sql("up_to_of"), {"seq": mark, "entity": entity}, prepare=False).fetchone()
         return bool(row and row[0])
 
     def _sql(self, block: str) -> str:

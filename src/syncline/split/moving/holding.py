@@ -37,6 +37,12 @@ def hold(source: psycopg.Connection[Any], link: Link, entity: str, *, held: bool
             source.execute(copying["wake"], prepare=False)
 
 
+def is_captured(source: psycopg.Connection[Any], link: Link) -> bool:
+    """Tell whether what is written on a side is captured for a link."""
+    with entered(link):
+        return _tells(source, blocks("link.sql", PACKAGE)["has_copies"])
+
+
 def _tells(source: psycopg.Connection[Any], statement: str) -> bool:
     row = source.execute(statement, prepare=False).fetchone()
     return bool(row and row[0])

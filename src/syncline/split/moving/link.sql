@@ -32,6 +32,11 @@ SELECT coalesce((SELECT max(seq) FROM syncline.outbox), 0)
 -- Whether every mark up to one is done; those of records that are parked are none any more.
 SELECT NOT EXISTS (SELECT FROM syncline.outbox WHERE seq <= %(seq)s)
 
+-- name: up_to_of
+-- The same of one table: those of a table that has stopped wait for as long as it does.
+SELECT NOT EXISTS (SELECT FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity
+                   WHERE o.seq <= %(seq)s AND e.name = %(entity)s)
+
 -- name: has_copies
 SELECT pg_catalog.to_regclass('syncline.copy') IS NOT NULL
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from syncline.errors import SchemaMoveError
 from syncline.postgres.sql import blocks
 from syncline.split.catalogue import Catalogue
 from syncline.split.schema.selection import Graph, Selection, graph, select
@@ -26,6 +27,12 @@ _PARTS = (
     "owned", "constraints", "indexes", "triggers", "rules", "policies", "statistics", "views", "comments", "grants",
     "closed",
 )  # fmt: skip
+_TRIES = 10
+"""How often tables are read that are altered meanwhile."""
+
+
+class _AlteredError(Exception):
+    """Something that was there is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +68,55 @@ def read_source(
         quoting: write every name in quotes, for a server that knows other reserved words.
 
     Raises:
+        SchemaMoveError: these tables are altered all the time.
         psycopg.Error: as the driver raises it.
 
     """
+    for _ in range(_TRIES):
+        try:
+            return _read(connection, catalogue, moving, quoting=quoting)
+        except (_AlteredError, psycopg.errors.InternalError_):  # "cache lookup failed for constraint 16543"
+            continue
+    raise SchemaMoveError("the tables were altered while they were read, again and again", hint="run it again")
+
+
+def _read(
+    connection: psycopg.Connection[Any], catalogue: Catalogue, moving: frozenset[int], *, quoting: bool
+) -> Source:
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         begin(connection, quoting=False)  # what is called what, for people
         found = graph(_rows(connection, "edges"), _rows(connection, "homes"), _rows(connection, "attached"), catalogue)
         selection = select(found, catalogue, moving)
-        want(connection, (oid for _, oid in selection.things | set(found.homes)))
+        known = selection.things | set(found.homes)
+        want(connection, (oid for _, oid in known))
         labels = {(one, oid): identity for one, oid, *_, identity in _rows(connection, "addresses")}
         if quoting:
             quote(connection)
-        addresses = {
-            (one, oid): (Address(kind, tuple(names), tuple(args)), labels[one, oid])
-            for one, oid, kind, names, args, _ in _rows(connection, "addresses")
-        }
+        addresses = _addresses(connection, labels)
         parts = {key for key in found.homes if found.home(key) in selection.things}
         want(connection, (oid for _, oid in selection.things | parts))
         read = {name: _rows(connection, name) for name in (*SIMPLE, *_PARTS)}
         tables = read_tables(connection)
         want(connection, moving)
-        return Source(
+        source = Source(
             found, selection, moving, addresses, tables, read, _rows(connection, "oddities"),
             tuple(Size(tables[oid].quoted, count, size) for oid, count, size in _rows(connection, "sizes")),
             tuple(Sequence(*(*row[:10], tuple(row[10]))) for row in _rows(connection, "move_sequences")),
         )  # fmt: skip
+        want(connection, (oid for _, oid in known))
+        _addresses(connection, labels)  # definitions of what is gone by now were empty
+        return source
+
+
+def _addresses(connection: psycopg.Connection[Any], labels: Mapping[Key, str]) -> dict[Key, tuple[Address, str]]:
+    """Read what things are called. The server looks a name up as it is now: what is gone since has none."""
+    found = {}
+    for one, oid, kind, names, args, _ in _rows(connection, "addresses"):
+        if names is None or labels[one, oid] is None:
+            raise _AlteredError
+        found[one, oid] = (Address(kind, tuple(names), tuple(args)), labels[one, oid])
+    return found
 
 
 def begin(connection: psycopg.Connection[Any], *, quoting: bool) -> None:
