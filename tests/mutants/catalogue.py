@@ -81,6 +81,7 @@ BACK = "tests/integration/test_way_back.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 CHANGES = f"{TESTS}/test_document_changes.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
+AUDIT = "tests/integration/test_dual_write_audit.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
 EVIDENCE = f"{TESTS}/test_split_evidence.py"
@@ -3912,6 +3913,57 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{INLINE}::test_attempts_bound_rejections_and_the_older_row_says_so"],
+    ),
+    Mutant(
+        "dual-write-at-once-under-any-number",
+        "what is written in one round trip is not compared with the link's number, nor with newer versions",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.py",
+                "VersionedRows._written_at_once",
+                'await connection.execute(self._sql["taken"], {**given, "number": number})',
+                "pass",
+            )
+        ],
+        [f"{INLINE}::test_under_an_old_number_nothing_is_written_and_the_next_call_has_the_new_one"],
+    ),
+    Mutant(
+        "audit-without-an-intent",
+        "an operation is done that was not written down before",
+        [
+            Swap(
+                "syncline/phases/dual_write/audit.py",
+                "AuditedWrites.write",
+                "await self._log.begin([_intent(collection, write, rule, over)])",
+                "pass",
+            )
+        ],
+        [f"{AUDIT}::test_20_kills_lose_no_operation_and_leave_none_open"],
+    ),
+    Mutant(
+        "audit-before-of-somebody-else",
+        "a document is written over that is no longer the one that was read",
+        [
+            Swap(
+                "syncline/phases/dual_write/audit.py",
+                "AuditedWrites.write",
+                "replace(write, over=over.version if over else None)",
+                "write",
+            )
+        ],
+        [f"{AUDIT}::test_values_are_kept_where_they_are_declared_but_for_those_that_are_masked"],
+    ),
+    Mutant(
+        "audit-done-is-overruled",
+        "who concludes overrules who has done it",
+        [Swap(f"{MONGO}/intents.py", "MongoIntentLog.end", '{"$nin": _SURE}', '{"$exists": True}')],
+        [f"{AUDIT}::test_who_finds_a_mark_says_that_its_operation_was_done"],
+    ),
+    Mutant(
+        "audit-overwritten-taken-for-not-done",
+        "an operation that somebody has written over since is said not to have been done",
+        [Swap("syncline/documents/settling.py", "concluded", "newest < intent.at_version", "True")],
+        [f"{AUDIT}::test_marks_prove_and_versions_exclude"],
     ),
     Mutant(
         "dual-write-asks-a-dead-postgresql",
