@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
@@ -276,6 +277,18 @@ def blocking(mongo_url: str, mongo_db: str, database: str, declared: Callable[..
     asyncio.run(prepared())
     with EnhancedDualWriteService(declared(), settings=PATIENT) as service, MongoClient(mongo_url) as client:
         yield service, wrap(client[mongo_db]["tasks"])
+
+
+def test_a_process_that_is_forked_opens_its_own_and_one_that_ends_without_closing_says_nothing(blocking, capfd):
+    service, tasks = blocking
+    assert service.create_document("tasks", {"title": "here"}, ObjectId())
+    child = multiprocessing.get_context("fork").Process(target=service.create_document, args=("tasks", {}, ObjectId()))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert service.create_document("tasks", {"title": "here again"}, ObjectId())
+    assert tasks.count_documents({}) == 3
+    assert "pending" not in capfd.readouterr().err
 
 
 def test_blocking_callers_have_the_same_service(blocking):

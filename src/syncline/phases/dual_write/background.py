@@ -31,6 +31,11 @@ class Background:
         """Whether the loop, if there is one, runs in this process."""
         return self._process in (0, os.getpid())
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a loop in this process."""
+        return self._loop is not None and self._process == os.getpid()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, in the context of the caller; an interrupted caller cancels it."""
         loop = self._started()

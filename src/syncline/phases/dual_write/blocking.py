@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +17,13 @@ from syncline.phases.dual_write.enhanced import AsyncEnhancedDualWriteService
 from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
 from syncline.phases.dual_write.operations import BatchResult
 from syncline.phases.dual_write.service import AsyncDualWriteService
+
+
+def _ended(service: AsyncDualWriteService, background: Background) -> None:
+    """Close a service that has been used, at the latest when the process ends."""
+    if background.is_running:
+        background.run(service.close())
+        background.close()
 
 
 class DualWriteService:
@@ -39,7 +47,11 @@ class DualWriteService:
         audit: Mapping[str, AuditRule] = MappingProxyType({}),
     ) -> None:
         self._make = partial(self._kind, documents, phases=phases, settings=settings, audit=audit)
+        self._begin()
+
+    def _begin(self) -> None:
         self._service, self._background = self._make(), Background()
+        self._at_exit = weakref.finalize(self, _ended, self._service, self._background)
 
     def __enter__(self) -> Self:
         return self
@@ -49,14 +61,13 @@ class DualWriteService:
 
     def _here(self) -> AsyncDualWriteService:
         if not self._background.is_own:
-            self._service, self._background = self._make(), Background()
+            self._at_exit.detach()
+            self._begin()
         return self._service
 
     def close(self) -> None:
         """End the sessions and the loop; what PostgreSQL has not got stays marked."""
-        if self._background.is_own:
-            self._background.run(self._service.close())
-            self._background.close()
+        _ended(self._service, self._background)
 
     def create_document(self, collection_name: str, data: Mapping[str, Any], mongo_id: Any) -> bool:
         """Create a document; False: there is one of this id."""
