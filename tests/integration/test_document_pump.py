@@ -28,6 +28,7 @@ from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.errors import OtherDeclarationError, PrivilegeError, SourceError, SourceUnavailableError
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.ports.documents import Fate
+from syncline.postgres.sql import blocks
 from syncline.relay.documents.pump import DocumentPump
 from syncline.relay.documents.recovery import forget, remapped, restored, sweep
 from tests.cases.odd_bson import POINTER, field, insert_stored, int32, sub, symbol, text
@@ -315,18 +316,60 @@ async def test_after_a_restore_of_either_side_all_is_marked_and_swept(stage, sid
 
 
 async def test_deleted_keys_are_forgotten_under_a_new_number(stage):
-    await stage.tasks.insert_one({"_id": 1})
-    await stage.pump().walk()
+    await stage.tasks.insert_many([{"_id": 1}, {"_id": 2}])
     rows = stage.rows()
     number = await rows.number()
-    read = [one async for page in stage.source.pages("tasks", 10) for one in page]
+    late = [one async for page in stage.source.pages("tasks", 10) for one in page if one.id == 1]
+    await stage.pump().walk()
     await stage.tasks.delete_one({"_id": 1})
     await stage.pump().walk()
-    [(version,)] = asked(stage.url, "SELECT version FROM syncline_documents.key_version WHERE deleted")
-    assert await rows.forget("tasks", {"1": version - 1}) == 0
-    assert await rows.forget("tasks", {"1": version}) == 1
+    versions = dict(asked(stage.url, "SELECT mongo_id, version FROM syncline_documents.key_version"))
+    assert await rows.forget("tasks", {"1": versions["1"] - 1}) == 0
+    assert await rows.forget("tasks", versions) == 1  # the other one is not deleted
     assert await rows.number() == number + 2
-    assert await rows.put("tasks", read, number) == []
+    assert [one.fate for one in await rows.put("tasks", late, number)] == [Fate.LATE]
+    assert set(await stage.there()) == {2}
+
+
+async def test_a_new_number_waits_for_who_has_entered_under_the_old_one(stage):
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+    statements = blocks("versions.sql", "syncline.engines.postgres.documents")
+    async with await psycopg.AsyncConnection.connect(stage.url) as entered:
+        await entered.execute(statements["enter"])
+        renumbered = asyncio.create_task(stage.rows().renumber())
+        while asked(stage.url, waits) != [(1,)]:
+            assert not renumbered.done()
+            await asyncio.sleep(0.01)
+        await entered.commit()
+    assert await renumbered == 2
+    async with await psycopg.AsyncConnection.connect(stage.url) as alone:
+        await alone.execute(statements["alone"])
+        await stage.tasks.insert_one({"_id": 1})
+        walked = asyncio.create_task(stage.pump().walk())
+        while asked(stage.url, waits) != [(1,)]:
+            assert not walked.done()
+            await asyncio.sleep(0.01)
+        await alone.commit()
+    assert (await walked).applied == 1
+
+
+async def test_another_type_of_ids_leaves_no_rows_under_the_keys_of_before(stage):
+    as_text = DocumentMapping(replace(TASKS.collection, id="text"))
+    before = VersionedRows(stage.url, [as_text])
+    stage.opened.append(before)
+    await remapped(stage.source, before, ["tasks"])
+    await stage.tasks.insert_many([{"_id": "a", "title": "one of a kind"}, {"_id": "5"}, {"_id": "gone"}])
+    await stage.pump(rows=before).walk()
+    await stage.tasks.delete_one({"_id": "gone"})
+    await stage.pump(rows=before).walk()
+    assert asked(stage.url, "SELECT mongo_id FROM postgres_tasks ORDER BY 1") == [("5",), ("a",)]
+    rows = stage.rows()
+    await remapped(stage.source, rows, ["tasks"])
+    assert await sweep(stage.source, rows, "tasks") == 1  # of 5, which was a text and would be a number now
+    for _ in range(2):
+        await stage.pump().walk()
+    assert asked(stage.url, "SELECT mongo_id FROM postgres_tasks ORDER BY 1") == [('"5"',), ('"a"',)]
+    await stage.require_settled()
 
 
 async def test_a_rejected_document_is_kept_with_its_reason_and_holds_up_nobody(stage):
@@ -547,12 +590,12 @@ async def test_a_deleted_key_is_forgotten_where_there_is_no_document_under_a_num
     await stage.tasks.delete_many({})
     await stage.pump().walk()
     await stage.database["tasks"].insert_one({"_id": 1.0, "title": "again"})  # equal to the key that was deleted
-    await stage.tasks.insert_one({"_id": 2, "title": "again"})
+    await stage.tasks.insert_one({"_id": 2, "title": "new"})
     assert await forget(stage.source, rows, "tasks", size=2) == 1
     assert asked(stage.url, "SELECT mongo_id FROM syncline_documents.key_version ORDER BY 1") == [("1",), ("2",)]
     assert [one.fate for one in await rows.put("tasks", [late], number)] == [Fate.LATE]
     await stage.pump().walk()
     assert sorted((await stage.there()).values(), key=lambda one: one["_id"]) == [
         {"_id": 1.0, "title": "again"},
-        {"_id": 2, "title": "again"},
+        {"_id": 2, "title": "new"},
     ]

@@ -110,23 +110,24 @@ def _address(declared: Documents, url: str | None) -> str:
 
 
 async def _look(declared: Documents, url: str) -> list[Finding]:
+    from syncline.engines.postgres.documents.inspection import ROWS
     from syncline.insight.document_schema import judge
 
-    return judge(declared.mappings, await _there(declared, url))
+    return judge(declared.mappings, await _there(declared, url, rows=ROWS))
 
 
 async def _differences(declared: Documents, url: str) -> list[Composed]:
     from syncline.engines.postgres.documents.differences import differences
 
-    return differences(declared.mappings, await _there(declared, url))
+    return differences(declared.mappings, await _there(declared, url, rows=0))
 
 
-async def _there(declared: Documents, url: str) -> dict[TableName, There]:
+async def _there(declared: Documents, url: str, *, rows: int) -> dict[TableName, There]:
     from syncline.engines.postgres.documents.inspection import look
     from syncline.postgres.connection import connect
 
     connection = await connect(url, application="syncline schema")
     try:
-        return await look(connection, declared.mappings)
+        return await look(connection, declared.mappings, rows=rows)
     finally:
         await connection.close()

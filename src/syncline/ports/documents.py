@@ -342,6 +342,15 @@ class DocumentRows(Protocol):
         """Note that all is marked since."""
         ...
 
+    async def drop_strangers(self, collection: str) -> int:
+        """Delete the rows of keys that no ``_id`` becomes: the declaration before had ids of another type.
+
+        Returns:
+            How many keys.
+
+        """
+        ...
+
     def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
         """Walk the keys that have rows, as the ``_id``s that they are of."""
         ...

@@ -30,6 +30,7 @@ def compile_collection(collection: Collection) -> tuple[KeyPlan, Level, tuple[Ta
     """
     compiler = _Compiler(collection)
     top = compiler.top()
+    compiler.require_indexed_columns()
     return compiler.key, top, tuple(table for table in compiler.tables if table is not None)
 
 
@@ -44,6 +45,17 @@ class _Compiler:
         given = self.collection.table
         name = TableName.parse(given) if given else TableName("public", f"postgres_{self.collection.name}")
         return self._level(self.collection.part, name, "", 0, None, plans={"_id": self.key}, reserved=OURS)
+
+    def require_indexed_columns(self) -> None:
+        """See that the columns of declared indexes are there."""
+        table = self.tables[0]
+        names = {*OURS, *(column.name for column in table.columns)} if table else set()
+        for columns in self.collection.indexes:
+            for name in columns:
+                if name not in names:
+                    close = get_close_matches(name, names, n=1)
+                    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(names))}"
+                    raise MappingError(f"{self._where()}: indexes: there is no column {name!r}", hint=hint)
 
     def _level(
         self,
@@ -60,7 +72,7 @@ class _Compiler:
         columns = self._key_columns(depth)
         node = Node(path, self.collection.keep_order, dict(plans or {}))
         level = Level(number, 0, len(columns), None, node)
-        for inner in _in_order(part):
+        for inner in _in_order(part, f"{self._where()}: {path}"):
             place, last = _place(node, inner, f"{self._where()}: {path}{inner}")
             shown = f"{path}{inner}"
             if (one := part.columns.get(inner)) is not None:
@@ -143,8 +155,13 @@ class _Compiler:
         return f"collection {self.collection.name}"
 
 
-def _in_order(part: Part) -> list[str]:
+def _in_order(part: Part, where: str) -> list[str]:
     paths = [*part.columns, *part.arrays, *part.objects]
+    for path in part.order:
+        if path not in paths:
+            close = get_close_matches(path, paths, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "leave it out; what is not declared comes last"
+            raise MappingError(f"{where}order names {path!r}, which is not declared", hint=hint)
     places = {path: place for place, path in enumerate(part.order)}
     return sorted(dict.fromkeys(paths), key=lambda path: places.get(path, len(places)))
 

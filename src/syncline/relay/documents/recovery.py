@@ -34,6 +34,7 @@ async def remapped(source: MarkedDocuments, rows: DocumentRows, collections: Seq
     marked = 0
     for collection in collections:
         await rows.remap(collection)
+        await rows.drop_strangers(collection)
         marked += await source.mark_all(collection)
         await rows.remarked(collection)
     return marked

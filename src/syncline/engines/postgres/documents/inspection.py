@@ -105,6 +105,8 @@ async def _empty(
     connection: AsyncConnection[TupleRow], table: TableName, columns: Sequence[str], rows: int
 ) -> tuple[int, frozenset[str]]:
     """Find the columns that are NULL in every row of those that are looked at."""
+    if not rows:
+        return 0, frozenset()
     counts = [sql.SQL("count({})").format(sql.Identifier(name)) for name in columns]
     inner = sql.SQL("SELECT * FROM {} LIMIT {}").format(sql.Identifier(table.schema, table.name), sql.Literal(rows))
     statement = sql.SQL("/* syncline */ SELECT {} FROM ({}) AS t").format(

@@ -161,10 +161,6 @@ def _columns(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[str | Non
     return [list(map(to_text, values)) for values in zip(*rows, strict=True)]
 
 
-def _name(table: Table) -> sql.Identifier:
-    return sql.Identifier(table.name.schema, table.name.name)
-
-
 def _cast(table: Table, place: int) -> sql.Composed:
     column = table.columns[place]
     return sql.SQL("{}.{}::{}").format(_ROW, _alias(place), type_sql(table, column, percent="%%"))

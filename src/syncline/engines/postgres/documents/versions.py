@@ -21,7 +21,7 @@ from syncline.engines.postgres.target.refusals import is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
-from syncline.model.documents.types import ID_TYPES
+from syncline.model.documents.types import ID_TYPES, Type
 from syncline.model.retries import Retries
 from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
@@ -191,7 +191,8 @@ class VersionedRows:
                 found = await (await connection.execute(self._sql["buried"], given)).fetchall()
             if not found:
                 return
-            yield [(text, kind.stand_for(from_text(kind, text)), version) for text, version in found]
+            known = [(text, _id_of(kind, text), version) for text, version in found]
+            yield [one for one in known if one[1] is not None]
             given["after"] = found[-1][0]
 
     async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
@@ -204,7 +205,27 @@ class VersionedRows:
                 found = [row[0] for row in await (await connection.execute(self._sql["keys"], given)).fetchall()]
             if not found:
                 return
-            yield [kind.stand_for(from_text(kind, text)) for text in found]
+            yield [id_ for text in found if (id_ := _id_of(kind, text)) is not None]
+            given["after"] = found[-1]
+
+    async def drop_strangers(self, collection: str, *, size: int = 1000) -> int:
+        """Delete the rows and versions of keys that no ``_id`` becomes; see ``DocumentRows.drop_strangers``."""
+        tables, connection = self._tables[collection], await self.session()
+        kind = ID_TYPES[tables.mapping.collection.id]
+        given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
+        dropped = 0
+        while True:
+            with translated():
+                found = [row[0] for row in await (await connection.execute(self._sql["all_keys"], given)).fetchall()]
+                if not found:
+                    return dropped
+                strangers = [text for text in found if _id_of(kind, text) is None]
+                async with connection.transaction():
+                    await connection.execute(self._sql["enter"])
+                    _entered(tables, await (await connection.execute(self._sql["entered"], tables.named)).fetchone())
+                    await tables.delete(connection, strangers if kind.sql == "text" else [])
+                    await connection.execute(self._sql["drop"], {"collection": collection, "ids": strangers})
+            dropped += len(strangers)
             given["after"] = found[-1]
 
     async def put(self, collection: str, documents: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:
@@ -326,6 +347,15 @@ def _entered(tables: DocumentTables, row: Sequence[Any] | None) -> int:
         known = "its rows are written under another" if fingerprint else "none is known there: call prepare()"
         raise other_declaration(tables.mapping.collection.name, known)
     return int(number)
+
+
+def _id_of(kind: Type, text: str) -> Any:
+    """Give the ``_id`` of a key; ``None``: under this declaration it is of none."""
+    try:
+        found = kind.stand_for(from_text(kind, text))
+        return found if to_text(kind.fit(found)[0]) == text else None
+    except (ValueError, TypeError, ArithmeticError):
+        return None
 
 
 def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) -> Outcome:

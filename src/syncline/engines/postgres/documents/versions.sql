@@ -150,3 +150,13 @@ WHERE k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.vers
 SELECT k.mongo_id, k.version FROM syncline_documents.key_version AS k
 WHERE k.collection = %(collection)s AND k.deleted AND (%(after)s::text IS NULL OR k.mongo_id > %(after)s)
 ORDER BY k.mongo_id LIMIT %(size)s
+
+-- name: all_keys
+-- All keys, deleted ones too.
+SELECT k.mongo_id FROM syncline_documents.key_version AS k
+WHERE k.collection = %(collection)s AND (%(after)s::text IS NULL OR k.mongo_id > %(after)s)
+ORDER BY k.mongo_id LIMIT %(size)s
+
+-- name: drop
+DELETE FROM syncline_documents.key_version AS k
+WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[])
