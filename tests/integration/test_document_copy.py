@@ -17,6 +17,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from syncline.config.documents import Documents
 from syncline.documents.copying import DocumentCopier, Progress
 from syncline.documents.opening import opened
+from syncline.engines.postgres.documents.bulk import BulkRows, Chunk, Written
 from syncline.engines.postgres.documents.definitions import schema
 from syncline.errors import CopyError
 from tests.cases.odd_bson import field, insert_stored, int32
@@ -209,3 +210,21 @@ async def test_beside_writers_and_pumps_and_killed_at_random_it_ends_equal(stage
     for _ in range(4):
         await stage.pump().walk()
     await stage.require_settled()
+
+
+async def test_what_was_read_before_a_new_number_of_the_link_is_not_written(stage):
+    bulk = BulkRows(stage.url, [TASKS])
+    try:
+        await bulk.prepare()
+        position = await bulk.begin("tasks", total=1)
+        number = await bulk.number()
+        await stage.rows().renumber()
+        rows = [[["1"], ["a"], [1], [None]], [[], [], []]]
+        chunk = Chunk(["1"], [1 << 41], [""], rows)
+        assert await bulk.write("tasks", chunk, number, position) is Written.LATE
+        assert await stage.there() == {}
+        assert await bulk.write("tasks", chunk, number + 1, position) is Written.WHOLE
+        assert await bulk.write("tasks", chunk, number + 1, position) is Written.NOT  # the key is there
+    finally:
+        await bulk.close()
+    assert await stage.there() == {1: {"_id": 1, "title": "a", "n": 1}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from syncline.documents.opening import DocumentLink, opened
 from syncline.documents.repairing import DocumentRepairer
 from syncline.documents.verifying import DocumentVerifier
 from syncline.engines.postgres.documents.definitions import schema
+from syncline.engines.postgres.documents.reading import RowsSeen
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Inner, Part
 from syncline.relay.documents.pump import DocumentPump
 from syncline.verify.report import Kind, Mode, Verdict, VerifyReport
@@ -276,3 +278,44 @@ async def test_beside_writers_of_all_kinds_there_is_no_false_alarm_and_planted_d
         await asyncio.gather(*tasks)
     await link.walk()
     assert (await link.verified()).verdict is Verdict.EQUAL
+
+
+async def test_what_is_carried_between_two_readings_is_no_difference(link, monkeypatch):
+    ids = await filled(link, random.Random(1), 1)
+    [id_] = ids["tasks"]
+    read, calls = RowsSeen.records, []
+
+    async def records(self, collection, keys):
+        calls.append(keys)
+        if len(calls) == 2:  # the document was read for the second time, without a mark
+            await link.of("tasks").update_one({"_id": id_}, {"$set": {"title": "later"}})
+            await link.walk()
+        return await read(self, collection, keys)
+
+    monkeypatch.setattr(RowsSeen, "records", records)
+    verifier = DocumentVerifier(link.link)
+    try:
+        report = await verifier.verify_some("tasks", [id_])
+    finally:
+        await verifier.close()
+    assert report.verdict is Verdict.EQUAL
+    assert len(calls) == 4
+
+
+@pytest.mark.skipif(
+    "SYNCLINE_DAMAGE_ROUNDS" not in os.environ, reason="long: SYNCLINE_DAMAGE_ROUNDS=100 runs so many rounds"
+)
+async def test_damage_of_each_kind_is_found_exactly_in_many_rounds(link):
+    chance = random.Random(int(os.environ.get("SYNCLINE_DAMAGE_SEED", "1")))
+    ids = await filled(link, chance, len(EVERY))
+    for _ in range(int(os.environ["SYNCLINE_DAMAGE_ROUNDS"])):
+        planted = {}
+        for name, those in ids.items():
+            for id_ in chance.sample(those, 12):
+                what = chance.choice([*DAMAGES])
+                planted[name, key(name, id_)] = await damaged(link, name, id_, what)
+        repairer = DocumentRepairer(link.link)
+        report = await link.verified(taker=repairer, size=chance.choice([7, 50, 3000]))
+        found = {(one.entity, one.key): one.kind for part in report.entities for one in part.findings}
+        assert found == planted
+        await link.walk()

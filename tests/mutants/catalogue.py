@@ -80,6 +80,7 @@ MARKED = f"{TESTS}/test_marked_collections.py"
 BACK = "tests/integration/test_way_back.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 CHANGES = f"{TESTS}/test_document_changes.py"
+DOCUMENT_COPY, DOCUMENT_VERIFY = f"{TESTS}/test_document_copy.py", f"{TESTS}/test_document_verify.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 AUDIT = "tests/integration/test_dual_write_audit.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
@@ -4060,6 +4061,50 @@ MUTANTS: Sequence[Mutant] = (
         "what the link forward writes is brought back",
         [Swap("syncline/engines/postgres/documents/versions.sql", "enter", "'documents'", "''")],
         [f"{BACK}::test_what_the_link_forward_writes_is_not_captured"],
+    ),
+    Mutant(
+        "documents-copied-under-any-number",
+        "what was read before a restore is copied after it",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/bulk.py", "BulkRows._entered", "bool(now == number)", "True")],
+        [f"{DOCUMENT_COPY}::test_what_was_read_before_a_new_number_of_the_link_is_not_written"],
+    ),
+    Mutant(
+        "documents-copied-by-who-was-taken-over",
+        "a copier that was taken over goes on",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/bulk.py", "_require", "row is None", "False")],
+        [f"{DOCUMENT_COPY}::test_a_copier_that_was_taken_over_writes_nothing_more"],
+    ),
+    Mutant(
+        "documents-copied-marks-stay",
+        "the marks of documents that were copied are not cleared",
+        [
+            Swap(
+                "syncline/documents/copying.py",
+                "DocumentCopier._written",
+                "await self._link.source.clear(collection, made.marked)",
+                "None",
+            )
+        ],
+        [f"{DOCUMENT_COPY}::test_documents_of_writers_who_know_of_no_mark_are_copied_and_end_settled"],
+    ),
+    Mutant(
+        "documents-verified-while-marked",
+        "a document that is on its way is different",
+        [
+            Swap(
+                "syncline/documents/judging.py",
+                "judged",
+                "state is None or state[0] < FLOOR or state[1]",
+                "state is None or state[0] < FLOOR",
+            )
+        ],
+        [f"{DOCUMENT_VERIFY}::test_what_is_marked_waits_and_is_not_different_and_what_is_rejected_is_parked"],
+    ),
+    Mutant(
+        "documents-verified-at-one-look",
+        "what is carried between two readings is different",
+        [Swap("syncline/documents/judging.py", "judged", "if moved: ...", "if False: ...")],
+        [f"{DOCUMENT_VERIFY}::test_what_is_carried_between_two_readings_is_no_difference"],
     ),
 )
 
