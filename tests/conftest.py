@@ -37,6 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     What needs a newer PostgreSQL than the one that is there is skipped, and the reason names both.
     """
     here = programs.server_major()
+    if changing := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(
+            f"a test's name has an address in it, which each process has another one of: {changing[0]}"
+        )
     for item in items:
         for needed, feature in (marker.args for marker in item.iter_markers("postgres")):
             if here is not None and here < needed:

@@ -372,6 +372,18 @@ async def test_another_type_of_ids_leaves_no_rows_under_the_keys_of_before(stage
     await stage.require_settled()
 
 
+async def test_a_rejected_document_keeps_none_back_that_has_the_same_mark(stage):
+    await stage.tasks.insert_many([{"_id": n, "title": f"t{n}"} for n in range(6)])
+    await stage.pump().walk()
+    await stage.tasks.update_many({}, {"$set": {"n": 7}})
+    await stage.database["tasks"].update_one({"_id": 0}, {"$set": {"title": "t5"}})
+    assert len(await stage.database["tasks"].distinct("_sync.mark")) == 1
+    pump = stage.pump(batch=2)
+    assert (await pump.walk()).rejected == 1
+    await pump.walk()
+    assert [(await stage.there())[n].get("n") for n in range(6)] == [None, 7, 7, 7, 7, 7]
+
+
 async def test_a_rejected_document_is_kept_with_its_reason_and_holds_up_nobody(stage):
     await stage.tasks.insert_many([{"_id": n, "title": f"t{n}"} for n in range(7)])
     await stage.tasks.insert_one({"_id": "twin", "title": "t3"})

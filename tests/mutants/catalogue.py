@@ -4106,6 +4106,19 @@ MUTANTS: Sequence[Mutant] = (
         [Swap("syncline/documents/judging.py", "judged", "if moved: ...", "if False: ...")],
         [f"{DOCUMENT_VERIFY}::test_what_is_carried_between_two_readings_is_no_difference"],
     ),
+    Mutant(
+        "documents-rest-by-mark",
+        "a rejected document keeps back all that have its mark",
+        [
+            Swap(
+                "syncline/engines/postgres/documents/rejections.py",
+                "Rejections.due",
+                "(one.mark, shown(one)) not in resting",
+                "one.mark not in {mark for mark, _ in resting}",
+            )
+        ],
+        [f"{PUMP}::test_a_rejected_document_keeps_none_back_that_has_the_same_mark"],
+    ),
 )
 
 

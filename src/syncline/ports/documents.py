@@ -334,8 +334,8 @@ class DocumentRows(Protocol):
         """
         ...
 
-    async def resting(self, collection: str, marks: Sequence[str]) -> frozenset[str]:
-        """Name those of these marks that were rejected, and are not to be tried now, or not again."""
+    async def due(self, collection: str, documents: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
+        """Leave out those that were rejected under their mark, and are not to be tried now, or not again."""
         ...
 
     async def remarked(self, collection: str) -> None:

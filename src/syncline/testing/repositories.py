@@ -365,7 +365,9 @@ class RepositoryContract:
         assert await ask(repository.get(oid(1))) == {"_id": oid(1), "labels": ["new"]}
 
     @pytest.mark.parametrize(
-        "document", [{"_id": "text"}, {"_id": None}, {"_sync": 1}, {"a": 2**70}, {"a": object()}], ids=repr
+        "document",
+        [{"_id": "text"}, {"_id": None}, {"_sync": 1}, {"a": 2**70}, {"a": object()}],
+        ids=["a text for an id", "no id", "our field", "a number that is too large", "an object"],
     )
     async def test_what_is_no_document(self, repository: Any, document: Mapping[str, Any]) -> None:
         """It is refused by name."""

@@ -148,8 +148,7 @@ class DocumentPump:
 
     async def _carry(self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally) -> None:
         started = time.monotonic()
-        resting = await self._rows.resting(collection, [one.mark for one in found])
-        due = [one for one in found if one.mark not in resting]
+        due = await self._rows.due(collection, found)
         outcomes = await self._carrier.carry(collection, due, number) if due else ()
         by = {fate: sum(one.fate is fate for one in outcomes) for fate in Fate}
         tally.applied += by[Fate.APPLIED]

@@ -41,10 +41,13 @@ class Rejections:
         for name in (*MADE, "forget_settled"):
             await connection.execute(self._sql[name])
 
-    async def resting(self, connection: Connection, collection: str, marks: Sequence[str]) -> frozenset[str]:
-        """Name the marks that wait after a rejection, or were given up."""
-        given = {"collection": collection, "marks": list(marks)}
-        return frozenset(row[0] for row in await (await connection.execute(self._sql["resting"], given)).fetchall())
+    async def due(
+        self, connection: Connection, collection: str, documents: Sequence[MarkedDocument]
+    ) -> Sequence[MarkedDocument]:
+        """Leave out those that wait after a rejection under their mark, or were given up under it."""
+        given = {"collection": collection, "marks": list({one.mark for one in documents})}
+        resting = set(await (await connection.execute(self._sql["resting"], given)).fetchall())
+        return [one for one in documents if (one.mark, shown(one)) not in resting] if resting else documents
 
     async def settle(self, connection: Connection, collection: str, outcomes: Sequence[Outcome]) -> None:
         """Put what is written now among what was settled."""

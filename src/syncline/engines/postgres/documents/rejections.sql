@@ -74,7 +74,8 @@ SET mark = excluded.mark, reason = excluded.reason, key = excluded.key, version 
 RETURNING mongo_id, attempts, next_at = 'infinity'
 
 -- name: resting
-SELECT mark FROM syncline_documents.rejected
+-- A mark may be of many documents: an update of many writes one.
+SELECT mark, mongo_id FROM syncline_documents.rejected
 WHERE collection = %(collection)s AND mark = ANY(%(marks)s::text[]) AND next_at > now()
 
 -- name: settled

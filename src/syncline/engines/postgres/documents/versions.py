@@ -246,11 +246,11 @@ class VersionedRows:
                 return await self._rejections.noted(connection, collection, outcomes)
         return outcomes
 
-    async def resting(self, collection: str, marks: Sequence[str]) -> frozenset[str]:
-        """Name the marks that wait after a rejection, or were given up."""
+    async def due(self, collection: str, documents: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
+        """Leave out what is not to be tried now; see ``syncline.ports.documents.DocumentRows.due``."""
         connection = await self.session()
         with translated():
-            return await self._rejections.resting(connection, collection, marks)
+            return await self._rejections.due(connection, collection, documents)
 
     def _ready(self, collection: str, document: MarkedDocument) -> _Ready:
         mapping = self._tables[collection].mapping
