@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Any
 
+import psycopg
 import pytest
 
+from tests.bouncer import bouncer
 from tests.document_link import DocumentStage
 
 
@@ -127,3 +131,54 @@ def test_nothing_is_copied_from_another_mongodb(stage):
     stage.mongo["_syncline_documents"].delete_many({})
     assert "another MongoDB" in stage.call("copy", status=3)
     assert "another MongoDB" in stage.call("verify", status=3)
+
+
+DATED = """
+[collections.tasks]
+id = "any"
+columns = { title = "text", at = "timestamptz" }
+"""
+SEEN = """
+CREATE TABLE seen (how text);
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+    INSERT INTO seen SELECT string_agg(current_setting(name), ', ' ORDER BY place)
+    FROM unnest(ARRAY['synchronous_commit', 'transaction_isolation', 'timezone']) WITH ORDINALITY AS u (name, place);
+    RETURN NULL;
+END$$;
+CREATE TRIGGER see AFTER INSERT OR UPDATE ON postgres_tasks FOR EACH STATEMENT EXECUTE FUNCTION see();
+"""
+OTHERWISE = {"timezone": "Europe/Berlin", "synchronous_commit": "off", "default_transaction_isolation": "serializable"}
+
+
+def test_behind_a_pooler_each_transaction_has_our_settings_and_leaves_none_behind(
+    tmp_path, mongo_url, mongo_db, database
+):
+    stage = DocumentStage(tmp_path, mongo_url, mongo_db, database, DATED)
+    stage.make_tables()
+    stage.call("install", "--yes")
+    stage.sql(SEEN)
+    for name, value in OTHERWISE.items():
+        stage.sql(f"ALTER DATABASE {stage.sql('SELECT current_database()')[0][0]} SET {name} = '{value}'")
+    noon = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    stage.mongo["tasks"].insert_many([{"_id": n, "title": f"t{n}", "at": noon} for n in range(5)])
+    with bouncer(database, size=2) as pooled:
+        stage.database = f"{pooled}&pgbouncer=true"
+        stage.declare(DATED)
+        assert stage.json("copy")["tables"][0]["rows"] == 5
+        assert stage.json("verify")["verdict"] == "equal"
+        stage.collection("tasks").update_many({}, {"$set": {"title": None}})
+        stage.work(lambda: marks(stage) == 0)
+        assert stage.json("verify")["verdict"] == "equal"
+        with psycopg.connect(pooled, autocommit=True) as connection:
+            names = [*OTHERWISE, "enable_seqscan", "statement_timeout"]
+            left = [connection.execute(f"SHOW {name}").fetchone()[0] for name in names]
+    assert left == [*OTHERWISE.values(), "on", "0"]
+    assert directly(database, "SELECT DISTINCT at FROM postgres_tasks") == [(noon,)]
+    assert directly(database, "SELECT DISTINCT how FROM seen") == [("on, read committed, UTC",)]
+    stage.close()
+
+
+def directly(database: str, query: str) -> list[Any]:
+    """Ask without the pooler."""
+    with psycopg.connect(database) as connection:
+        return connection.execute(query).fetchall()

@@ -80,6 +80,7 @@ MARKED = f"{TESTS}/test_marked_collections.py"
 BACK = "tests/integration/test_way_back.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 CHANGES = f"{TESTS}/test_document_changes.py"
+DOCUMENT_COMMANDS = f"{TESTS}/test_document_bulk_commands.py"
 DOCUMENT_COPY, DOCUMENT_VERIFY = f"{TESTS}/test_document_copy.py", f"{TESTS}/test_document_verify.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 AUDIT = "tests/integration/test_dual_write_audit.py"
@@ -4118,6 +4119,12 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{PUMP}::test_a_rejected_document_keeps_none_back_that_has_the_same_mark"],
+    ),
+    Mutant(
+        "documents-behind-a-pooler-unpinned",
+        "transactions in a session that a pooler lends have the role's settings",
+        [Swap(f"{SQL}/lent.py", "TargetConnection.transaction", "self._pins is None or self._inside", "True")],
+        [f"{DOCUMENT_COMMANDS}::test_behind_a_pooler_each_transaction_has_our_settings_and_leaves_none_behind"],
     ),
 )
 

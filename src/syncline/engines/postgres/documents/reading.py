@@ -15,12 +15,12 @@ from syncline.engines.postgres.documents.comparing import Texts
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.session import as_kept, session
 from syncline.engines.postgres.documents.texts import from_text, to_text
-from syncline.engines.postgres.target.session import Connection, is_over, translated
+from syncline.engines.postgres.target.lent import TargetConnection
+from syncline.engines.postgres.target.session import is_over, translated
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.postgres.sql import blocks
 
 _PACKAGE = __package__ or ""
-_BY_KEY = "SELECT pg_catalog.set_config('enable_seqscan', 'off', false)"
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class RowsSeen:
     def __init__(self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 60.0) -> None:
         self._url, self._seconds = url, seconds
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
-        self._session: Connection | None = None
+        self._session: TargetConnection | None = None
         self._sql: Mapping[str, str] = {**blocks("versions.sql", _PACKAGE), **blocks("verifying.sql", _PACKAGE)}
 
     async def close(self) -> None:
@@ -71,11 +71,11 @@ class RowsSeen:
         if self._session is not None:
             await self._session.close()
 
-    async def _connection(self) -> Connection:
+    async def _connection(self) -> TargetConnection:
         if self._session is None or is_over(self._session):
             self._session = await session(self._url, seconds=self._seconds)
             with translated():  # a table without statistics would be read whole for each page
-                await self._session.execute(_BY_KEY)
+                await self._session.pin("enable_seqscan", "off")
         return self._session
 
     async def between(self, collection: str, after: str | None, last: str | None) -> list[list[Texts]]:
@@ -112,8 +112,7 @@ class RowsSeen:
         found = {key: Record([set() for _ in tables.mapping.tables]) for key in keys}
         given = {"collection": collection, "ids": [*keys]}
         with translated():
-            async with connection.transaction():
-                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            async with connection.snapshot():
                 for number, rows in enumerate(await self.of(collection, keys)):
                     for row in rows:
                         found[row[0] or ""].texts[number].add(row)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import psycopg
 
 from syncline.config.urls import without_pooler
-from syncline.engines.postgres.target.session import Connection, as_ours, connect, first_line
+from syncline.engines.postgres.target.lent import TargetConnection
+from syncline.engines.postgres.target.session import as_ours, connect, first_line
 from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError, UnsuitableTargetError
 
 OLDEST = 15
@@ -15,7 +16,7 @@ _CHANGED = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, psyco
 _ABSENT = (*_CHANGED, psycopg.errors.InvalidSchemaName)
 
 
-async def session(url: str, *, seconds: float) -> Connection:
+async def session(url: str, *, seconds: float) -> TargetConnection:
     """Open a session.
 
     Raises:

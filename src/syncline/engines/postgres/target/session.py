@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from syncline.engines.postgres.target.gates import gate_that_refused
+from syncline.engines.postgres.target.lent import TargetConnection
 from syncline.errors import (
     TargetError,
     TargetGateError,
@@ -46,15 +47,17 @@ _NO_SERVER = "the target does not answer"
 _GATE = "a link writes where the gate says so: while the other side accepts the application's writes"
 
 
-async def connect(url: str, *, connect_seconds: int, statement_seconds: float, pooled: bool = False) -> Connection:
+async def connect(
+    url: str, *, connect_seconds: int, statement_seconds: float, pooled: bool = False
+) -> TargetConnection:
     """Open a session for batches.
 
     Args:
         url: the server.
         connect_seconds: limit of connecting.
-        statement_seconds: limit of a statement, behind no pooler.
-        pooled: a pooler in transaction mode may stand before the server. Nothing is set for the session then, which
-            would be the next client's, and no statement is prepared.
+        statement_seconds: limit of a statement.
+        pooled: a pooler in transaction mode may stand before the server. Then nothing is set for the session, which
+            would be the next client's, but in each transaction; and no statement is prepared.
 
     Raises:
         TargetUnavailableError: no server answers, or it does not let us in.
@@ -62,7 +65,7 @@ async def connect(url: str, *, connect_seconds: int, statement_seconds: float, p
 
     """
     with translated():
-        connection = await psycopg.AsyncConnection.connect(
+        connection = await TargetConnection.connect(
             url,
             autocommit=True,
             prepare_threshold=2,
@@ -76,7 +79,7 @@ async def connect(url: str, *, connect_seconds: int, statement_seconds: float, p
         )
         try:
             if await _require(connection, pooled=pooled):
-                connection.prepare_threshold = None
+                await connection.lend(_settings(connection, statement_seconds))
                 return connection
             await connection.execute(pins.statement(_settings(connection, statement_seconds), local=False))
         except BaseException:
