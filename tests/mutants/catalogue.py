@@ -88,6 +88,7 @@ ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
 EVIDENCE = f"{TESTS}/test_split_evidence.py"
 PROBED = "test_the_way_back_of_each_table_is_tried_before_a_switch_and_leaves_nothing_behind"
+NEW_COLUMNS = f"{TESTS}/test_split_new_columns.py"
 GATE = f"{TESTS}/test_switch_gate.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
@@ -3083,6 +3084,27 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{COORDINATOR}::test_a_switch_and_its_way_back_bring_every_write"],
+    ),
+    Mutant(
+        "move-opens-behind-columns",
+        "a side opens though what was written last was read by columns of before",
+        [Swap(f"{MOVING}/link.py", "MoveLink.drained", "await self._is_behind(source)", "False")],
+        [
+            f"{NEW_COLUMNS}::test_no_side_opens_while_a_worker_has_written_by_columns_of_before",
+            f"{NEW_COLUMNS}::test_a_worker_of_the_way_back_that_is_behind_keeps_a_side_from_opening",
+        ],
+    ),
+    Mutant(
+        "move-begins-behind-columns",
+        "writers are paused for a worker that has not seen yet how tables were altered",
+        [Swap(f"{MOVING}/link.py", "MoveLink.ready", "await self._seen_at_last(source)", "False")],
+        [f"{NEW_COLUMNS}::test_a_worker_of_the_way_back_that_is_behind_keeps_a_side_from_opening"],
+    ),
+    Mutant(
+        "copy-columns-unnoted",
+        "rows that were copied without a column that came meanwhile are not read again",
+        [Swap(f"{COPYING}/source.sql", "compiled", "WHERE e.id = g.id", "WHERE false")],
+        [f"{NEW_COLUMNS}::test_rows_that_were_copied_without_a_column_are_read_again"],
     ),
     Mutant(
         "move-tail-unlooked",

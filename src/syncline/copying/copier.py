@@ -227,7 +227,7 @@ class Copier:
         """Have marks wait, and see that no batch that was read before is written any more."""
         above = max((await self.target.lane_epochs()).values(), default=0)
         if plans:
-            epochs = await self.copies.begin([plan.id for plan in plans], above=above)
+            epochs = await self.copies.begin(plans, above=above)
         elif any(copy.copied_at is None and not copy.fenced for copy in (await self.copies.all()).values()):
             epochs = await self.copies.take_lanes(above=above)
         else:

@@ -99,11 +99,14 @@ class Copies(Protocol):
         """Read what is known, by entity."""
         ...
 
-    async def begin(self, entities: Collection[int], *, above: int) -> Mapping[int, int]:
+    async def begin(self, plans: Collection[Plan], *, above: int) -> Mapping[int, int]:
         """Have marks wait from now on, and take every lane from its worker, in one transaction.
 
+        It is noted what the entities were compiled from: where that has changed when the first worker compiles them,
+        every record is marked, as rows were read without the columns that have come since.
+
         Args:
-            entities: their copies begin anew.
+            plans: the copies of their entities begin anew.
             above: the highest epoch in the target.
 
         Returns:

@@ -265,4 +265,5 @@ class Keeper:
             "lanes": len(self._leases.held),
             "target_error": error.message if error else None,
             "waits_at_gate": self._pump.waits_at_gate or None,
+            "catalog": self._plans.catalog,
         }

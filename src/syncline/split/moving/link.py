@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
 from syncline.model.link import entered
 from syncline.model.words import counted, listed
+from syncline.postgres.catalog import fingerprint
 from syncline.postgres.sql import blocks
 from syncline.split.moving import capture
 from syncline.split.moving.opening import act, noted
@@ -23,6 +25,9 @@ from syncline.split.switching.gate import Gate
 from syncline.split.switching.install import unguarded
 from syncline.split.switching.sequences import raise_sequences
 
+_SEEN_SECONDS = 1.5
+"""How long a switch that has not begun waits for a worker's look at the tables."""
+_POLL_SECONDS = 0.05
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -89,6 +94,7 @@ class MoveLink:
             raise SwitchError("; ".join(missing), hint="`syncline split copy` puts the gates in place again")
         await capture.require(self._ways[target])
         await capture.require(self._ways[source], written=True)  # else nothing waits, and nothing was carried over
+        behind = await self._seen_at_last(source)  # before the tasks: what it asks for is there when it has seen them
         there = await self.standing(source)
         if stopped := await self.stopped(source):
             raise SwitchError("; ".join(stopped), hint="take the alteration back, and it goes on")
@@ -110,6 +116,11 @@ class MoveLink:
             raise SwitchError(
                 f"no worker carries over what is written on {source}", hint="run `syncline split follow` beside it"
             )
+        if behind:
+            raise SwitchError(
+                f"{source}: tables were altered, and a worker that carries them over has not seen it yet",
+                hint="try again in a moment",
+            )
         if self._note is not None:
             await asyncio.to_thread(self._note, source)
 
@@ -120,6 +131,8 @@ class MoveLink:
             SwitchError: a record is parked: the other side refuses it.
 
         """
+        if await self._is_behind(source):
+            return False
         ((left, parked),) = await self._rows(source, "left")
         if parked:
             raise _parked(parked, self._ways[source])
@@ -231,6 +244,22 @@ class MoveLink:
         ((_, parked),) = await self._rows(source, "left")
         if parked:
             raise _parked(parked, self._ways[source])
+
+    async def _seen_at_last(self, source: str) -> bool:
+        """Wait a moment for workers to see what was altered; tell whether one still has not."""
+        until = time.monotonic() + _SEEN_SECONDS
+        while behind := await self._is_behind(source):
+            if time.monotonic() > until:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        return behind
+
+    async def _is_behind(self, source: str) -> bool:
+        """Tell whether a worker writes by columns of before: what it has written so far is not all of the records."""
+        tables = sorted({entity.table for entity in self._ways[source].entities}, key=str)  # as it compiles them
+        async with self._gates[source].session.connected() as connection:
+            catalog = await fingerprint(connection, tables)
+        return bool((await self._rows(source, "behind", catalog=catalog))[0][0])
 
     async def _held(self, source: str) -> tuple[str, ...]:
         ((are_held,),) = await self._rows(source, "are_held")

@@ -5,6 +5,12 @@
 SELECT EXISTS (SELECT FROM syncline.outbox) OR EXISTS (SELECT FROM syncline.task) OR EXISTS (SELECT FROM syncline.deferred),
        (SELECT count(*) FROM syncline.parked)
 
+-- name: behind
+-- Whether a worker has compiled its tables from another catalog than this one; where none lives, the last one: what it has
+-- written lacks columns that came since, and nothing is marked for that before a worker sees them.
+SELECT EXISTS (SELECT FROM syncline.worker WHERE report->>'catalog' IS DISTINCT FROM %(catalog)s
+               AND (expires_at > pg_catalog.clock_timestamp() OR expires_at = (SELECT max(expires_at) FROM syncline.worker)))
+
 -- name: standing
 -- Marks that wait, and since when; workers that live; records that are parked; tables that are still being copied; tasks.
 SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'),

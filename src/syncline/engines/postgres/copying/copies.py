@@ -41,12 +41,17 @@ class SqlCopies:
         """Read what is known, by entity."""
         return {row[0]: Copy(*row) for row in await self._statements.all("copies")}
 
-    async def begin(self, entities: Collection[int], *, above: int) -> Mapping[int, int]:
-        """Have marks wait from now on, and take every lane from its worker."""
+    async def begin(self, plans: Collection[Plan], *, above: int) -> Mapping[int, int]:
+        """Have marks wait from now on, note what rows are read by, and take every lane from its worker."""
+        entities = sorted(plan.id for plan in plans)
+        fingerprints = {plan.id: plan.projection.fingerprint for plan in plans}
 
         async def begun() -> Mapping[int, int]:
-            await self._statements.run("begin", entities=sorted(entities))
-            await self._statements.run("say", entities=sorted(entities))
+            await self._statements.run("begin", entities=entities)
+            await self._statements.run(
+                "compiled", entities=entities, fingerprints=[fingerprints[one] for one in entities]
+            )
+            await self._statements.run("say", entities=entities)
             return await self.take_lanes(above=above)
 
         with translated():

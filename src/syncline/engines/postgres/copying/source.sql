@@ -8,6 +8,12 @@ INSERT INTO syncline.copy AS c (entity) SELECT unnest(%(entities)s::smallint[])
 ON CONFLICT (entity) DO UPDATE
 SET id = gen_random_uuid(), begun_at = clock_timestamp(), fenced = false, looked_at = NULL, copied_at = NULL
 
+-- name: compiled
+-- From what its rows are read; no worker compiles them before they are copied, and the first one that does marks every
+-- record if their tables have changed since.
+UPDATE syncline.entity AS e SET fingerprint = g.fingerprint
+FROM unnest(%(entities)s::smallint[], %(fingerprints)s::text[]) AS g (id, fingerprint) WHERE e.id = g.id
+
 -- name: take_lanes
 -- Whoever has a lane loses it: what was read under an older epoch is not written once this one stands in the target.
 WITH counter AS (
