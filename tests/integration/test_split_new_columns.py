@@ -72,21 +72,21 @@ def drained(move: Move) -> object:
 def test_no_side_opens_while_a_worker_has_written_by_columns_of_before(move: Move) -> None:
     """The queue is empty by then, and what is to be marked again is asked for when the worker looks at the tables."""
     move("copy", "--rate", "0")
-    follower = move.process("follow")
-    move.followed()
-    assert "being marked" not in move.log.read_text(), "a copy beside which nothing is altered marks nothing"
-    assert drained(move)
-    move.here.execute("ALTER TABLE carriers ADD COLUMN more text DEFAULT 'first'")
-    move.here.execute("INSERT INTO carriers SELECT n, n, 'explicit' FROM generate_series(11, 15) AS n")
-    move.here.execute("UPDATE carriers SET more = 'updated' WHERE id = 1")
-    move.here.execute("ALTER TABLE carriers ALTER more SET DEFAULT 'second'")
-    move.until(COLUMN, there=True)
-    move.until(CARRIED)
-    assert len(move.difference("carriers")) > 0, "written without the column, and acknowledged"
-    move.until(MARKED)
-    assert not drained(move)
-    assert "a worker that carries them over has not seen it yet" in move.refused("switch", *FORCED)
-    stopped(follower, signal.SIGTERM)
+    with move.follower() as follower:
+        move.followed()
+        assert "being marked" not in move.log.read_text(), "a copy beside which nothing is altered marks nothing"
+        assert drained(move)
+        move.here.execute("ALTER TABLE carriers ADD COLUMN more text DEFAULT 'first'")
+        move.here.execute("INSERT INTO carriers SELECT n, n, 'explicit' FROM generate_series(11, 15) AS n")
+        move.here.execute("UPDATE carriers SET more = 'updated' WHERE id = 1")
+        move.here.execute("ALTER TABLE carriers ALTER more SET DEFAULT 'second'")
+        move.until(COLUMN, there=True)
+        move.until(CARRIED)
+        assert len(move.difference("carriers")) > 0, "written without the column, and acknowledged"
+        move.until(MARKED)
+        assert not drained(move)
+        assert "a worker that carries them over has not seen it yet" in move.refused("switch", *FORCED)
+        stopped(follower, signal.SIGTERM)
     (move.folder / "syncline.toml").write_text(SEEING)
     with move.follower():
         move.followed()
