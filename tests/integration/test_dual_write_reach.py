@@ -17,14 +17,18 @@ from bson import ObjectId
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from pymongo import AsyncMongoClient
+from typer.testing import CliRunner
 
+from syncline.cli.main import app
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.config.postgres_variables import postgres_url
 from syncline.engines.postgres.documents.schema import grants
 from syncline.engines.postgres.documents.session import session
 from syncline.errors import TargetUnavailableError
+from syncline.phases import JournalPhases, Phase
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService
+from syncline.phases.in_postgresql import InPostgreSQL
 from tests.bouncer import bouncer
 from tests.dual_write import TASKS, DualStage
 
@@ -71,6 +75,25 @@ async def test_through_a_pooler_in_transaction_mode_all_works_and_nothing_is_lef
                 "SELECT current_setting('statement_timeout'), (SELECT count(*) FROM pg_prepared_statements)"
             ).fetchone()
     assert found == ("0", 0)
+
+
+async def test_the_journal_of_phases_works_through_a_pooler_and_sets_nothing_for_others(stage, documents, tmp_path):
+    (tmp_path / "syncline.toml").write_text('[collections.tasks]\ncolumns = { title = "text" }\n')
+    words = ["--config", str(tmp_path / "syncline.toml"), "--force", "--reason", "a test"]
+    with bouncer(stage.url, size=1) as pooled:
+        declared = documents(f"{pooled}&pgbouncer=true")
+        source, target = declared.url("source"), declared.url("target")
+        env = {"MONGODB_URL": source, "DATABASE_URL": target, "DUAL_WRITE_ENABLED": ""}
+        result = CliRunner().invoke(app, ["phase", "advance", "tasks", *words], env=env)
+        assert result.exit_code == 0, result.output
+        async with JournalPhases(source, target, env={}) as phases, asyncio.timeout(60):
+            journal = InPostgreSQL(target)
+            while not journal.processes():
+                await asyncio.sleep(0.01)
+            journal.close()
+            assert phases.of("tasks") is Phase.DUAL_WRITE
+        with psycopg.connect(pooled, autocommit=True) as connection:
+            assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
 async def test_a_role_that_may_do_nothing_else_is_enough(stage, documents):

@@ -20,7 +20,7 @@ from syncline.phases import FixedPhases, JournalPhases, Phase
 from syncline.phases.changing import Control
 from syncline.phases.enabled import default_phase
 from syncline.phases.evidence import Evidence, gathered
-from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.in_mongodb import MARKS, InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.shadow.report import Mismatch, Outcome, Report
 from syncline.phases.shadow.rules import Read
@@ -195,7 +195,7 @@ def test_a_process_that_is_frozen_is_waited_for_until_its_lease_has_run_out(both
     number = both.at(Phase.RAMP, 50)
     both.mongodb.beat("frozen", number, 1.0)
     change = both.control.backward(["tasks"], None)
-    both.control.take_back(change)
+    change = both.control.take_back(change)
     seen: list[str] = []
     both.control.wait(change.number, lambda behind: seen.extend(one.name for one in behind))
     assert set(seen) == {"frozen"}
@@ -233,11 +233,14 @@ def test_without_postgresql_a_process_starts_and_a_step_back_is_made(both):
 def test_what_was_changed_without_postgresql_is_brought_there_by_the_next_change(both):
     both.at(Phase.RAMP, 50)
     away = Control(both.mongodb, InPostgreSQL(NOBODY), Phase.OFF)
-    assert away.take_back(away.backward(["tasks"], None))
+    assert away.take_back(away.backward(["tasks"], None), reason="slow").missed
     assert both.postgresql.read()["tasks"].phase is Phase.RAMP
     assert both.json("status", "tasks")["collections"][0]["phase"] == "shadow"
     both.forced("labels")
     assert both.postgresql.read()["tasks"].phase is Phase.SHADOW
+    (told,) = both.json("history", "tasks")
+    assert (told["was"], told["phase"], told["reason"]) == ("ramp", "shadow", "slow")
+    assert both.mongodb.pending() == []
     assert both.forced("tasks")["phase"] == "ramp"
 
 
@@ -326,6 +329,29 @@ def test_a_plan_that_somebody_else_has_overtaken_is_not_made(both):
         both.control.advance(second)
 
 
+def test_changes_of_two_who_planned_at_once_have_numbers_of_their_own(both):
+    """Who has learned of the other one's change has not learned of this one."""
+    both.at(Phase.RAMP, 50)
+    back, on = both.control.backward(["tasks"], None), both.control.forward(["labels"], None)
+    learned = both.control.advance(on).number
+    both.mongodb.beat("app", learned, 60.0)
+    made = both.control.take_back(back)
+    assert made.number > learned
+    assert [one.name for one in both.control.behind(made.number)] == ["app"]
+    assert both.mongodb.read()["tasks"].phase is both.postgresql.read()["tasks"].phase is Phase.SHADOW
+    assert {one.number for one in both.postgresql.history(None, 9)} == {learned, made.number}
+
+
+def test_a_step_back_that_somebody_else_has_overtaken_is_refused(both):
+    both.at(Phase.RAMP, 5)
+    back = both.control.backward(["tasks"], None)
+    both.control.advance(both.control.forward(["tasks"], 50))
+    with pytest.raises(PhaseError, match=r"meanwhile: tasks is in ramp \(50 %\), not in ramp \(5 %\)"):
+        both.control.take_back(back)
+    assert both.mongodb.read()["tasks"].percent == 50
+    assert both.mongodb.pending() == []
+
+
 def test_shadow_reads_are_brought_to_the_journal_and_count_since_the_phase_began(both):
     both.at(Phase.SHADOW)
     report = Report()
@@ -368,6 +394,11 @@ CASES: list[tuple[dict[str, Any], str | None, str]] = [
     ({"verified": ((datetime(2020, 1, 1, tzinfo=UTC), "equal", "x"),)}, "verified", "before shadow began"),
     ({"marks": ({"a", "b"}, {"b"})}, "lag", "1 marks or more have waited for a second"),
     ({"marks": ({"a"}, {"b"})}, None, ""),
+    (
+        {"marks": (set(map(str, range(MARKS))), set(map(str, range(MARKS, 2 * MARKS))))},
+        "lag",
+        "10,000 marks or more wait",
+    ),
     ({"rejected": True}, "rejected", "1 documents are rejected"),
     (
         {"counts": {("tasks", "get", Outcome.EQUAL): 9_999}},

@@ -3720,6 +3720,25 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_PHASES}::test_a_process_that_is_frozen_is_waited_for_until_its_lease_has_run_out"],
     ),
     Mutant(
+        "phases-number-of-the-plan",
+        "a change has the number that it was planned with, which another one may have by then",
+        [
+            Swap(
+                "syncline/phases/in_mongodb.py",
+                "InMongoDB.change",
+                "number = max((one.number for one in now.values()), default=0) + 1",
+                "number = change.number",
+            )
+        ],
+        [f"{IN_PHASES}::test_changes_of_two_who_planned_at_once_have_numbers_of_their_own"],
+    ),
+    Mutant(
+        "phases-lag-of-a-full-look",
+        "a backlog that is worked off passes for no lag",
+        [Swap("syncline/phases/evidence.py", "_lag_of", "len(before) >= MARKS", "False")],
+        [f"{IN_PHASES}::test_a_ramp_begins_with_evidence"],
+    ),
+    Mutant(
         "phases-known-for-ever",
         "what is known of a phase holds without a lease",
         [

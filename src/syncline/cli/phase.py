@@ -16,11 +16,11 @@ from syncline.cli.split_move import ForceOption, ReasonOption, say_aside
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from syncline.phases.changing import Change, Control
+    from syncline.phases.changing import Control
     from syncline.phases.evidence import Evidence
     from syncline.phases.in_mongodb import InMongoDB
-    from syncline.phases.in_postgresql import Entry, InPostgreSQL
-    from syncline.phases.standing import Process, Standing
+    from syncline.phases.in_postgresql import InPostgreSQL
+    from syncline.phases.standing import Change, Entry, Process, Standing
 
 app = typer.Typer(
     cls=Group,
@@ -161,7 +161,8 @@ def advance(
             _forced(change, against, force=force, reason=reason)
         seconds = None
         if not dry_run:
-            both.control.advance(change, reason=reason if against else None, against=against)
+            change = both.control.advance(change, reason=reason if against else None, against=against)
+            _say_missed(change)
             seconds = _waited(both.control, change, as_json=as_json)
     _report(change, seconds, against, as_json=as_json)
 
@@ -185,9 +186,8 @@ def back(
         change = both.control.backward(both.collections, percent)
         seconds = None
         if not dry_run:
-            missed = both.control.take_back(change, reason=reason)
-            if missed:
-                say_aside(f"PostgreSQL's journal does not have it yet: {missed}")
+            change = both.control.take_back(change, reason=reason)
+            _say_missed(change)
             seconds = _waited(both.control, change, as_json=as_json)
     _report(change, seconds, [], as_json=as_json)
 
@@ -231,6 +231,11 @@ def _forced(change: Change, against: Sequence[str], *, force: bool, reason: str 
             f"the step to {change.goal} is held back: {'; '.join(against)}",
             hint="see to that, or --force --reason TEXT",
         )
+
+
+def _say_missed(change: Change) -> None:
+    if change.missed:
+        say_aside(f"PostgreSQL's journal does not have it yet: {change.missed}")
 
 
 def _waited(control: Control, change: Change, *, as_json: bool) -> float:

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from syncline.errors import PhaseError, SynclineError
+from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase
-from syncline.phases.standing import Place, Process, Standing, highest
+from syncline.phases.standing import Change, Process, Standing, highest
 
 FIRST_PERCENT = 1.0
 _POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Where collections go from where they are."""
-
-    was: Mapping[str, Standing]
-    becomes: Mapping[str, Standing]
-
-    @property
-    def number(self) -> int:
-        """Of the change."""
-        return max(one.number for one in self.becomes.values())
-
-    @property
-    def goal(self) -> Standing:
-        """The phase of all of them."""
-        return next(iter(self.becomes.values()))
 
 
 class Control:
@@ -43,7 +26,7 @@ class Control:
 
     """
 
-    def __init__(self, mongodb: Place, postgresql: InPostgreSQL, default: Phase) -> None:
+    def __init__(self, mongodb: InMongoDB, postgresql: InPostgreSQL, default: Phase) -> None:
         self.mongodb, self.postgresql = mongodb, postgresql
         self._default = Standing(default)
 
@@ -117,38 +100,47 @@ class Control:
         becomes = Standing(phase, percent, number)
         return Change(was, {name: replace(becomes) for name in was})
 
-    def advance(self, change: Change, *, reason: str | None = None, against: Sequence[str] = ()) -> None:
+    def advance(self, change: Change, *, reason: str | None = None, against: Sequence[str] = ()) -> Change:
         """Make a change for which there is evidence: both databases must answer.
+
+        Returns:
+            The change as it is made, with its number.
 
         Raises:
             PhaseError: somebody else has changed one of them meanwhile.
 
         """
         self.postgresql.prepare()
-        self._take(change, lambda: self.postgresql.change(change.becomes, change.was, reason=reason, against=against))
-        self.mongodb.put(change.becomes)
+        self._journal()
+        return self._made(change, reason, against)
 
-    def take_back(self, change: Change, *, reason: str | None = None) -> str | None:
+    def take_back(self, change: Change, *, reason: str | None = None) -> Change:
         """Make a change back: the database that has the truth must answer.
 
         Returns:
-            Why the journal could not be written, where PostgreSQL is away; the next change brings it there.
+            The change as it is made, with its number, and why the journal does not have it yet.
+
+        Raises:
+            PhaseError: somebody else has changed one of them meanwhile.
 
         """
-        self.mongodb.put(change.becomes)
+        return self._made(change, reason, ())
+
+    def _made(self, change: Change, reason: str | None, against: Sequence[str]) -> Change:
+        """Draw the number where all changes go through one document: who waits for it waits for everybody."""
+        becomes = self.mongodb.change(change, highest(self._said()), reason=reason, against=against)
         try:
             self.postgresql.prepare()
-            self.postgresql.change(change.becomes, change.was, reason=reason)
+            self._journal()
         except SynclineError as error:
-            return error.message
-        return None
+            return Change(change.was, becomes, error.message)
+        return Change(change.was, becomes)
 
-    def _take(self, change: Change, make: Callable[[], None]) -> None:
-        now = self.standings(list(change.was))
-        if now != dict(change.was):
-            raise PhaseError("somebody else has changed a phase meanwhile", hint="look at `syncline phase status`")
-        self.postgresql.put(highest(self._said()))  # what was changed while PostgreSQL was away
-        make()
+    def _journal(self) -> None:
+        """Bring to PostgreSQL what was changed, now and while it was away."""
+        entries = self.mongodb.pending()
+        self.postgresql.change(self.mongodb.read(), entries)
+        self.mongodb.journaled(entries)
 
     def behind(self, number: int) -> Sequence[Process]:
         """List the processes that may still go by an earlier change."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import MongoClient, ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.write_concern import WriteConcern
 
@@ -14,13 +15,14 @@ from syncline.capture.documents.field import FIELD, MARK
 from syncline.config.urls import database_of
 from syncline.errors import ConfigError, SourceUnavailableError
 from syncline.phases.phase import phase_named
-from syncline.phases.standing import Process, Standing, Standings, highest
+from syncline.phases.standing import Change, Entry, Process, Standing, Standings, highest
 
 PHASES, PROCESSES = "syncline_phases", "syncline_phase_processes"
 _ID = "phases"
 _DURABLE = WriteConcern(w="majority", j=True)
 _TRIES = 20
-_MARKS = 1000
+MARKS = 10_000
+"""As many of a collection are looked at, the oldest."""
 
 
 class InMongoDB:
@@ -61,18 +63,69 @@ class InMongoDB:
 
     def put(self, standings: Standings) -> None:
         """Keep these beside the others."""
+        self._replaced(lambda before: {"collections": _listed(highest([_standings(before), standings]))})
+
+    def change(self, change: Change, known: Standings, *, reason: str | None, against: Sequence[str]) -> Standings:
+        """Make a change under a number of its own, higher than all that are known, and note it for the journal.
+
+        Args:
+            change: what goes where; its number is not looked at.
+            known: what the other place says.
+            reason: why it was done.
+            against: what spoke against it.
+
+        Returns:
+            Where its collections stand now.
+
+        Raises:
+            PhaseError: one of them is not where the change begins.
+
+        """
+
+        def after(before: Any) -> dict[str, Any]:
+            now = highest([_standings(before), known])
+            change.see_that_it_begins(now)
+            number = max((one.number for one in now.values()), default=0) + 1
+            made = {name: replace(one, number=number, since=None) for name, one in change.becomes.items()}
+            noted = [_noted(name, change.was[name], one, reason, against) for name, one in made.items()]
+            return {
+                "collections": _listed(highest([now, made])),
+                "pending": {"$concatArrays": [{"$ifNull": ["$pending", []]}, noted]},
+            }
+
+        found = _standings(self._replaced(after))
+        return {name: found[name] for name in change.becomes}
+
+    def pending(self) -> Sequence[Entry]:
+        """List the changes that the journal may lack."""
+        with _translated():
+            listed = (self._phases.find_one({"_id": _ID}) or {}).get("pending", [])
+        return [_entry(one) for one in listed]
+
+    def journaled(self, entries: Sequence[Entry]) -> None:
+        """Forget these: the journal has them."""
+        if not entries:
+            return
+        numbers = sorted({one.number for one in entries})
+        done = {"$pull": {"pending": {"number": {"$in": numbers}}}, "$inc": {"version": 1}}
+        with _translated():
+            self._phases.update_one({"_id": _ID}, done)
+
+    def _replaced(self, after: Callable[[Any], dict[str, Any]]) -> Any:
+        """Change the document by what it was, which nobody else has changed meanwhile; give what it is then."""
         for _ in range(_TRIES):
             with _translated():
                 before = self._phases.find_one({"_id": _ID}) or {"version": 0}
-                merged = highest([_standings(before), standings])
-                after = {"version": before["version"] + 1, "collections": _listed(merged)}
+                step = after(before) | {"version": before["version"] + 1}
                 which = {"_id": _ID, "version": before["version"] or None}
                 try:
-                    done = self._phases.update_one(which, [{"$set": after}], upsert=not before["version"])
+                    done = self._phases.find_one_and_update(
+                        which, [{"$set": step}], upsert=not before["version"], return_document=ReturnDocument.AFTER
+                    )
                 except DuplicateKeyError:
                     continue
-                if done.matched_count or done.upserted_id:
-                    return
+                if done is not None:
+                    return done
         raise SourceUnavailableError("others change the phases in MongoDB without end")
 
     def beat(self, process: str, number: int, lease_seconds: float) -> None:
@@ -100,7 +153,7 @@ class InMongoDB:
         """Give the oldest marks of a collection."""
         marked = self._phases.database[collection].find({MARK: {"$exists": True}}, {"_id": 0, MARK: 1})
         with _translated():
-            return frozenset(str(one[FIELD]["mark"]) for one in marked.sort(MARK, 1).limit(_MARKS))
+            return frozenset(str(one[FIELD]["mark"]) for one in marked.sort(MARK, 1).limit(MARKS))
 
     def close(self) -> None:
         """Close the client."""
@@ -122,6 +175,26 @@ def _listed(standings: Standings) -> list[dict[str, Any]]:
         | {"since": one.since or "$$NOW"}
         for name, one in sorted(standings.items())
     ]
+
+
+def _noted(name: str, was: Standing, becomes: Standing, reason: str | None, against: Sequence[str]) -> dict[str, Any]:
+    told: dict[str, Any] = {"collection": name, "was": str(was.phase), "reason": reason, "against": list(against)}
+    told |= {"number": becomes.number, "phase": str(becomes.phase), "percent": becomes.percent}
+    return {key: {"$literal": value} for key, value in told.items()} | {"at": "$$NOW"}
+
+
+def _entry(one: Any) -> Entry:
+    return Entry(
+        one["number"],
+        one["collection"],
+        one["at"],
+        phase_named(one["was"]),
+        phase_named(one["phase"]),
+        one["percent"],
+        None,
+        one["reason"],
+        tuple(one["against"]),
+    )
 
 
 @contextmanager

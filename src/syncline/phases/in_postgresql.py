@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
 
+from syncline.config.urls import without_pooler
 from syncline.engines.postgres.documents.schema import PHASES
 from syncline.engines.postgres.target.session import translated
-from syncline.phases.phase import Phase, phase_named
+from syncline.phases.phase import phase_named
 from syncline.phases.shadow.report import Outcome
-from syncline.phases.standing import Process, Standing, Standings
+from syncline.phases.standing import Entry, Process, Standing, Standings
 from syncline.postgres.sql import blocks
 
 _CONNECT_SECONDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A change of a phase."""
-
-    number: int
-    collection: str
-    at: datetime
-    was: Phase | None
-    phase: Phase
-    percent: float
-    by: str
-    reason: str | None
-    against: tuple[str, ...]
 
 
 class InPostgreSQL:
@@ -46,13 +30,16 @@ class InPostgreSQL:
     """
 
     def __init__(self, url: str, *, seconds: float = 2.0) -> None:
-        self._url, self._seconds = url, seconds
+        self._url, self._seconds = without_pooler(url)[0], seconds
         self._session: psycopg.Connection[TupleRow] | None = None
         self._sql: Mapping[str, str] = blocks("journal.sql", "syncline.phases")
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection[TupleRow]]:
-        """Lend the session, in autocommit; errors are ours."""
+        """Lend the session, in a transaction; errors are ours.
+
+        The limit is the transaction's: what is set for a session is the next client's behind a pooler.
+        """
         with translated():
             if self._session is None or self._session.closed:
                 self._session = psycopg.connect(
@@ -63,9 +50,10 @@ class InPostgreSQL:
                     tcp_user_timeout=int(self._seconds * 1000),
                     application_name="syncline phases",
                 )
-                limit = f"{int(self._seconds * 1000)}ms"
-                self._session.execute("SELECT pg_catalog.set_config('statement_timeout', %s, false)", [limit])
-            yield self._session
+            limit = f"{int(self._seconds * 1000)}ms"
+            with self._session.transaction():
+                self._session.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
+                yield self._session
 
     def rows(self, name: str, **values: Any) -> list[TupleRow]:
         """Run a statement of ours that reads."""
@@ -79,7 +67,7 @@ class InPostgreSQL:
 
     def prepare(self) -> None:
         """Make the tables; idempotent."""
-        with self.connected() as connection, connection.transaction():
+        with self.connected() as connection:
             connection.execute(self._sql["alone"])
             for name in ("schema", *PHASES):
                 connection.execute(self._sql[name])
@@ -98,18 +86,15 @@ class InPostgreSQL:
         """Keep these beside the others."""
         self.run("put", **_columns(standings))
 
-    def change(
-        self, standings: Standings, was: Standings, *, reason: str | None = None, against: Sequence[str] = ()
-    ) -> None:
-        """Keep these, and note how it came to them; once, however often it is called."""
-        with self.connected() as connection, connection.transaction():
+    def change(self, standings: Standings, entries: Sequence[Entry] = ()) -> None:
+        """Keep these beside the others, and note how it came to them; once, however often it is called."""
+        with self.connected() as connection:
             connection.execute(self._sql["alone"])
             connection.execute(self._sql["put"], _columns(standings))
-            for name, one in standings.items():
-                before = was[name].phase if name in was else None
-                noted = {"number": one.number, "collection": name, "was": before and str(before)}
-                noted |= {"phase": str(one.phase), "percent": one.percent, "reason": reason, "against": list(against)}
-                connection.execute(self._sql["note"], noted)
+            for one in entries:
+                noted = {"number": one.number, "collection": one.collection, "at": one.at}
+                noted |= {"was": one.was and str(one.was), "phase": str(one.phase), "percent": one.percent}
+                connection.execute(self._sql["note"], noted | {"reason": one.reason, "against": list(one.against)})
 
     def history(self, collections: Sequence[str] | None, limit: int) -> list[Entry]:
         """List the changes, the newest first."""

@@ -77,8 +77,8 @@ SET phase = excluded.phase, percent = excluded.percent, number = excluded.number
 WHERE p.number < excluded.number
 
 -- name: note
-INSERT INTO syncline_documents.phase_history (number, collection, was, phase, percent, reason, against)
-VALUES (%(number)s, %(collection)s, %(was)s, %(phase)s, %(percent)s, %(reason)s, %(against)s)
+INSERT INTO syncline_documents.phase_history (number, collection, at, was, phase, percent, reason, against)
+VALUES (%(number)s, %(collection)s, %(at)s, %(was)s, %(phase)s, %(percent)s, %(reason)s, %(against)s)
 ON CONFLICT DO NOTHING
 
 -- name: history

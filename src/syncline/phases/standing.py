@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from syncline.errors import PhaseError
 from syncline.phases.phase import Phase
 
 
@@ -27,6 +28,57 @@ class Standing:
 
 
 Standings = Mapping[str, Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Where collections go from where they are."""
+
+    was: Standings
+    becomes: Standings
+    missed: str | None = None
+    """Why the journal does not have it yet, once it is made; the next change brings it there."""
+
+    @property
+    def number(self) -> int:
+        """Of the change; of one that is only planned, it may become another one."""
+        return max(one.number for one in self.becomes.values())
+
+    @property
+    def goal(self) -> Standing:
+        """The phase of all of them."""
+        return next(iter(self.becomes.values()))
+
+    def see_that_it_begins(self, now: Standings) -> None:
+        """See that its collections are where it was planned from.
+
+        Raises:
+            PhaseError: somebody else has changed one of them meanwhile.
+
+        """
+        for name, was in self.was.items():
+            at = now.get(name)
+            if (at.number if at else 0) != was.number:
+                raise PhaseError(
+                    f"somebody else has changed a phase meanwhile: {name} is in {at}, not in {was}",
+                    hint="look at `syncline phase status`",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change of a phase, as the history has it."""
+
+    number: int
+    collection: str
+    at: datetime
+    was: Phase | None
+    phase: Phase
+    percent: float
+    by: str | None
+    """Who wrote it into the history: a role of PostgreSQL; ``None``: nobody has yet."""
+    reason: str | None
+    against: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
