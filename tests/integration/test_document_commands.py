@@ -17,10 +17,12 @@ from syncline.errors import (
     ForeignTargetError,
     NotInstalledError,
     OtherDeclarationError,
+    SourceUnavailableError,
     TargetRefusedError,
     TargetUnavailableError,
 )
 from syncline.telemetry.observer import BatchDone, Started, Stopped, Unavailable
+from tests import engines
 from tests.document_link import DECLARED, DocumentStage, Heard
 
 
@@ -211,15 +213,18 @@ def test_what_is_not_installed_ends_a_worker_with_the_command_to_run(stage):
     assert "lacks the indexes" in stage.call("status", status=2)
 
 
-def test_the_rows_of_another_mongodb_are_left_alone(installed, mongo_url):
+@pytest.mark.parametrize("older", [False, True])
+def test_the_rows_of_another_mongodb_are_left_alone(installed, older):
     installed.collection("tasks").insert_one({"_id": 1, "title": "a"})
     installed.work(settled(installed, "tasks"))
+    if older:
+        installed.sql("DROP TABLE syncline_documents.certificate")
     other = installed.mongo.name + "_other"
     installed.file.write_text(installed.file.read_text().replace(f"/{installed.mongo.name}?", f"/{other}?"))
     try:
+        assert "another MongoDB" in installed.call("install", "--yes", status=3)
         with pytest.raises(ForeignTargetError, match="another MongoDB"):
             installed.work(lambda: False)
-        assert "another MongoDB" in installed.call("install", "--yes", status=3)
         assert "another MongoDB" in installed.call("status", status=2)
         installed.client[other]["tasks"].insert_one({"_id": 2, "title": "theirs"})
         assert installed.json("adopt", "--yes")["adopted"] is True
@@ -228,6 +233,77 @@ def test_the_rows_of_another_mongodb_are_left_alone(installed, mongo_url):
         installed.work(lambda: installed.sql(query) == [("2", "theirs")])
     finally:
         installed.client.drop_database(other)
+
+
+@pytest.fixture
+def second(installed, postgres, mongo_url, mongo_db):
+    """A file with the same MongoDB and another PostgreSQL, whose tables are made."""
+    folder = installed.file.parent / "second"
+    folder.mkdir()
+    with engines.fresh_database(postgres.url) as other:
+        made = DocumentStage(folder, mongo_url, mongo_db, other)
+        made.make_tables()
+        yield made
+        made.close()
+
+
+def test_a_second_postgresql_is_refused_and_takes_no_marks_until_it_is_adopted(installed, second):
+    tasks = installed.collection("tasks")
+    tasks.insert_many([{"_id": n, "title": f"t{n}"} for n in range(3)])
+    installed.work(settled(installed, "tasks"))
+    tasks.update_one({"_id": 1}, {"$set": {"title": "new"}})
+    assert "go to another PostgreSQL" in second.call("install", "--yes", status=3)
+    assert second.sql("SELECT to_regnamespace('syncline_documents')") == [(None,)]
+    assert "go to another PostgreSQL" in second.call("adopt", "--yes")
+    assert second.json("adopt", "--yes")["adopted"] is False
+    second.work(settled(installed, "tasks"))
+    query = "SELECT mongo_id, title FROM postgres_tasks ORDER BY 1"
+    assert second.sql(query) == [("0", "t0"), ("1", "new"), ("2", "t2")]
+    assert "go to another PostgreSQL" in installed.call("status", status=2)
+    with pytest.raises(ForeignTargetError, match="go to another PostgreSQL"):
+        installed.work(lambda: False)
+
+
+def test_a_worker_ends_when_its_mongodb_is_adopted_by_another_postgresql(installed, second, monkeypatch):
+    monkeypatch.setattr("syncline.documents.worker.BEAT_SECONDS", 0.02)
+    calls = iter([lambda: second.call("adopt", "--yes")])
+    with pytest.raises(ForeignTargetError, match="go to another PostgreSQL"):
+        installed.work(lambda: next(calls, lambda: None)() is True)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_documents_that_were_carried_before_an_uninstallation_that_was_cut_off_are_carried_again(
+    installed, monkeypatch, killed
+):
+    installed.collection("tasks").insert_many([{"_id": n, "title": f"t{n}"} for n in range(3)])
+    installed.work(settled(installed, "tasks"))
+    with monkeypatch.context() as patch:
+        patch.setattr("syncline.engines.mongo.marked_database.MarkedDatabase.forget_marks", _cut_off)
+        installed.call("uninstall", "--yes", status=3)
+    installed.sql("DELETE FROM postgres_tasks")
+    if killed:
+        with monkeypatch.context() as patch:
+            patch.setattr("syncline.engines.mongo.marked.MongoMarkedDocuments.mark_carried", _cut_off)
+            installed.call("install", "--yes", status=3)
+    installed.call("install", "--yes")
+    installed.work(settled(installed, "tasks"))
+    assert installed.sql("SELECT title FROM postgres_tasks ORDER BY 1") == [("t0",), ("t1",), ("t2",)]
+
+
+async def _cut_off(*_: object) -> int:
+    raise SourceUnavailableError("cut off")
+
+
+def test_an_upgrade_marks_nothing_and_an_unknown_owner_is_not_overwritten(installed):
+    installed.collection("tasks").insert_one({"_id": 1, "title": "a"})
+    installed.work(settled(installed, "tasks"))
+    installed.sql("DROP TABLE syncline_documents.certificate")
+    assert installed.json("install", "--yes")["backfill"] == []
+    assert settled(installed, "tasks")()
+    installed.sql("UPDATE syncline_documents.link SET source = NULL; DROP TABLE syncline_documents.certificate")
+    said = installed.call("install", "--yes", status=3)
+    assert "nobody has said whose documents" in said
+    assert "syncline adopt" in said
 
 
 def test_an_uninstallation_leaves_rows_and_documents_and_nothing_else(installed):

@@ -82,6 +82,7 @@ PUMP = f"{TESTS}/test_document_pump.py"
 CHANGES = f"{TESTS}/test_document_changes.py"
 DOCUMENT_COMMANDS = f"{TESTS}/test_document_bulk_commands.py"
 DOCUMENT_COPY, DOCUMENT_VERIFY = f"{TESTS}/test_document_copy.py", f"{TESTS}/test_document_verify.py"
+LINK_COMMANDS = f"{TESTS}/test_document_commands.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 AUDIT = "tests/integration/test_dual_write_audit.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
@@ -4166,6 +4167,18 @@ MUTANTS: Sequence[Mutant] = (
         "transactions in a session that a pooler lends have the role's settings",
         [Swap(f"{SQL}/lent.py", "TargetConnection.transaction", "self._pins is None or self._inside", "True")],
         [f"{DOCUMENT_COMMANDS}::test_behind_a_pooler_each_transaction_has_our_settings_and_leaves_none_behind"],
+    ),
+    Mutant(
+        "documents-go-to-two-databases",
+        "a link works although MongoDB says that its documents go to another PostgreSQL",
+        [Swap("syncline/documents/standing.py", "require_same", "if named.target != kept.id: ...", "if False: ...")],
+        [f"{LINK_COMMANDS}::test_a_second_postgresql_is_refused_and_takes_no_marks_until_it_is_adopted"],
+    ),
+    Mutant(
+        "documents-rows-of-nobody-are-taken",
+        "an installation takes rows over that are another MongoDB's, or of which nobody has said whose they are",
+        [Swap("syncline/documents/installing.py", "_to_note", "if owner.rows: ...", "if False: ...")],
+        [f"{LINK_COMMANDS}::test_an_upgrade_marks_nothing_and_an_unknown_owner_is_not_overwritten"],
     ),
 )
 

@@ -146,9 +146,9 @@ class Doctor:
             return [critical("installation", what, why="no document is carried", fix=_INSTALL)]
         kept = await self._kept.kept()
         try:
-            require_same(kept.source, await self._mongo.identity())
+            require_same(kept, await self._mongo.identity())
         except ForeignTargetError as error:
-            why = "read for what is missing in this one, every row would be deleted; workers refuse"
+            why = "rows would be deleted, or marks taken from the other one; workers refuse"
             return [critical("installation", error.message, why=why, fix="syncline adopt  # if this one is right")]
         except NotInstalledError as error:
             return [critical("installation", error.message, why="workers refuse to begin", fix=_INSTALL)]

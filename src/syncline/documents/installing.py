@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from syncline.documents.opening import DocumentLink
-from syncline.documents.standing import keeping
-from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.documents.standing import foreign_documents, foreign_rows, keeping
+from syncline.engines.mongo.marked_database import MarkedDatabase, Named
 from syncline.engines.postgres.documents import inspection, schema
-from syncline.engines.postgres.documents.keeping import Kept
+from syncline.engines.postgres.documents.keeping import Keeping, Owner
 from syncline.engines.postgres.target.session import Connection, translated
 from syncline.errors import ForeignTargetError, UnsuitableTargetError
 from syncline.insight.checks.finding import Finding, Level
 from syncline.insight.document_schema import judge
-from syncline.relay.documents.recovery import remapped
+from syncline.relay.documents.recovery import begun, remapped
 
 
 @dataclass(slots=True)
@@ -63,12 +63,17 @@ class Plan:
             yield f"grant the role {self.role} what a worker needs"
 
 
-async def plan(link: DocumentLink, *, role: str | None = None) -> Plan:
+async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = False) -> Plan:
     """Look at both sides.
+
+    Args:
+        link: both sides.
+        role: what a worker needs is to be granted to it.
+        adopting: whose documents the rows are, and where they go, is seen to afterwards.
 
     Raises:
         UnsuitableTargetError: the tables of a collection are not as declared; nothing can be written to them.
-        ForeignTargetError: the rows are of another MongoDB's documents.
+        ForeignTargetError: the rows are of another MongoDB's documents, or the documents go to another PostgreSQL.
         SourceUnavailableError, TargetUnavailableError: a side does not answer.
 
     """
@@ -78,14 +83,9 @@ async def plan(link: DocumentLink, *, role: str | None = None) -> Plan:
         found = Plan(warnings=await _require_tables(connection, link))
         there, found.scripts = await schema.missing(connection)
         found.first = not there
-        standing = Kept(0, None, {}) if found.scripts else await kept.kept()
-        identity = await database.identity()
-        if standing.source is None:
-            found.source = True
-        elif standing.source != identity:
-            if await kept.has_rows():
-                raise _foreign()
-            found.source = True
+        standing = await kept.owner()  # whatever the scripts say: rows are there before an upgrade, too
+        if not adopting:
+            found.source = _to_note(standing, await database.identity())
     finally:
         await kept.close()
     for mapping in link.mappings:
@@ -116,9 +116,13 @@ async def install(link: DocumentLink, wanted: Plan) -> None:
         for name in wanted.indexes:
             await database.make_indexes(name)
         if wanted.source:
-            await kept.set_source(await database.identify())
+            await _note(kept, database)
+        new = [mapping for mapping in link.mappings if mapping.collection.name in wanted.new]
+        for mapping in new:
+            await kept.declare(mapping.collection.name, mapping.fingerprint)
         await link.rows.prepare()
         await remapped(link.source, link.rows, wanted.changed)
+        await begun(link.source, link.rows, wanted.new)
         with translated():
             for grant in wanted.grants:
                 await connection.execute(grant)
@@ -149,9 +153,33 @@ def _cure(wrong: Sequence[Finding]) -> str:
     return "`syncline schema sql --changes | psql` makes them so; `syncline schema check` says more"
 
 
-def _foreign() -> ForeignTargetError:
+def _to_note(owner: Owner, named: Named) -> bool:
+    """Tell whether the sides are still to be noted in each other.
+
+    Raises:
+        ForeignTargetError: one has another counterpart.
+
+    """
+    if named.target is not None and named.target != owner.id:
+        raise foreign_documents()
+    if owner.source == named.id is not None:
+        return named.target is None
+    if owner.rows:
+        raise foreign_rows(named) if owner.source else _unknown()
+    return True
+
+
+async def _note(kept: Keeping, database: MarkedDatabase) -> None:
+    """Note the sides in each other, MongoDB's first: of two installations one is refused there."""
+    ours = (await kept.kept()).id
+    named = await database.identify(ours)
+    if named.target != ours:
+        raise foreign_documents()
+    await kept.set_source(named.id)
+
+
+def _unknown() -> ForeignTargetError:
     return ForeignTargetError(
-        "the rows there are of another MongoDB's documents",
-        hint="look at `url` in [source] and [target]; if MongoDB was restored from before the installation, or this"
-        " one takes the other's place, `syncline adopt` writes everything anew",
+        "nobody has said whose documents the rows are that PostgreSQL has",
+        hint="look at `url` in [source] and [target]; if they are right, `syncline adopt` writes everything anew",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syncline.documents.opening import DocumentLink
-from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.engines.mongo.marked_database import MarkedDatabase, Named
 from syncline.engines.postgres.documents.keeping import Keeping, Kept
 from syncline.engines.postgres.documents.rows import other_declaration
 from syncline.errors import ForeignTargetError, NotInstalledError
@@ -20,12 +20,12 @@ async def require_standing(link: DocumentLink, kept: Kept) -> None:
     Raises:
         NotInstalledError: something of ours is missing, on either side.
         OtherDeclarationError: a collection is written under another declaration.
-        ForeignTargetError: the rows are of another MongoDB.
+        ForeignTargetError: the rows are of another MongoDB, or this one's documents go to another PostgreSQL.
         SourceUnavailableError: MongoDB does not answer.
 
     """
     database = MarkedDatabase(link.database)
-    require_same(kept.source, await database.identity())
+    require_same(kept, await database.identity())
     for mapping in link.mappings:
         name = mapping.collection.name
         fingerprint = kept.declared.get(name)
@@ -40,20 +40,41 @@ async def require_standing(link: DocumentLink, kept: Kept) -> None:
             )
 
 
-def require_same(source: str | None, identity: str | None) -> None:
-    """See that the rows are of this MongoDB's documents.
+def require_same(kept: Kept, named: Named) -> None:
+    """See that the rows are of this MongoDB's documents, and that they go to no other PostgreSQL.
 
     Raises:
-        NotInstalledError: nobody has said whose they are.
-        ForeignTargetError: they are another one's: read for what is missing here, every row would be deleted.
+        NotInstalledError: nobody has said whose they are, or where they go.
+        ForeignTargetError: the rows are another one's: read for what is missing here, every row would be deleted. Or
+            the documents go to another PostgreSQL: a mark that is cleared here would never reach it.
 
     """
-    if source is None:
+    if kept.source is None:
         raise NotInstalledError("nobody has said whose documents these rows are", hint="`syncline install` does")
-    if source != identity:
-        said = "says that it is another one" if identity else "does not say that it is the one"
-        raise ForeignTargetError(
-            f"the rows are of another MongoDB: this one {said}",
-            hint="look at `url` in [source] and [target]; if MongoDB was restored from before the installation, or"
-            " this one takes the other's place, `syncline adopt` writes everything anew",
+    if kept.source != named.id:
+        raise foreign_rows(named)
+    if named.target is None:
+        raise NotInstalledError(
+            "MongoDB does not say to which PostgreSQL its documents go", hint="`syncline install` notes it"
         )
+    if named.target != kept.id:
+        raise foreign_documents()
+
+
+def foreign_rows(named: Named) -> ForeignTargetError:
+    """Say that the rows are of another MongoDB."""
+    said = "says that it is another one" if named.id else "does not say that it is the one"
+    return ForeignTargetError(
+        f"the rows are of another MongoDB: this one {said}",
+        hint="look at `url` in [source] and [target]; if MongoDB was restored from before the installation, or"
+        " this one takes the other's place, `syncline adopt` writes everything anew",
+    )
+
+
+def foreign_documents() -> ForeignTargetError:
+    """Say that the documents go to another PostgreSQL."""
+    return ForeignTargetError(
+        "the documents of this MongoDB go to another PostgreSQL, which would miss what is carried here",
+        hint="look at `url` in [source] and [target]; if this PostgreSQL takes the other's place, stop the other's"
+        " workers, then `syncline adopt` writes everything here",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from syncline.documents.installing import install, plan
 from syncline.documents.opening import DocumentLink
 from syncline.documents.standing import keeping
 from syncline.engines.mongo.marked_database import MarkedDatabase
@@ -20,23 +21,33 @@ class Ownership:
     """As PostgreSQL knows it."""
     ours: str | None
     """As this MongoDB says it."""
+    target: str | None
+    """The PostgreSQL to which its documents go, as MongoDB knows it."""
+    id: str | None
+    """Who PostgreSQL is; ``None``: it is not installed."""
 
     @property
     def settled(self) -> bool:
         """Whether there is nothing to take over."""
+        return self.of_this_mongodb and self.target is not None and self.target == self.id
+
+    @property
+    def of_this_mongodb(self) -> bool:
+        """Whether the rows are of this MongoDB's documents."""
         return self.found is not None and self.found == self.ours
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the documents go to another PostgreSQL."""
+        return self.target is not None and self.target != self.id
 
 
 async def ownership(link: DocumentLink) -> Ownership:
-    """Ask both sides.
-
-    Raises:
-        NotInstalledError: our tables are not there.
-
-    """
+    """Ask both sides."""
     kept = keeping(link)
     try:
-        return Ownership((await kept.kept()).source, await MarkedDatabase(link.database).identity())
+        owner, named = await kept.owner(), await MarkedDatabase(link.database).identity()
+        return Ownership(owner.source, named.id, named.target, owner.id)
     finally:
         await kept.close()
 
@@ -44,19 +55,22 @@ async def ownership(link: DocumentLink) -> Ownership:
 async def adopt(link: DocumentLink) -> int:
     """Have every document written anew, under a number that the link never had, and delete rows without a document.
 
-    Whose documents the rows are is noted last: stopped anywhere, it is called again.
+    What is not installed is. Whose documents the rows are is forgotten first, and noted last: stopped anywhere, no
+    worker begins until it is called again.
 
     Returns:
         How many documents were marked.
 
     """
+    await install(link, await plan(link, adopting=True))
     kept, database = keeping(link), MarkedDatabase(link.database)
     try:
+        await kept.set_source(None)
         for name in link.collections:
             await database.make_indexes(name)
-        identity = await database.identify()
+        named = await database.identify((await kept.kept()).id, instead=True)
         marked = await restored(link.source, link.rows, link.collections)
-        await kept.set_source(identity)
+        await kept.set_source(named.id)
         return marked
     finally:
         await kept.close()
@@ -96,7 +110,7 @@ async def removal(link: DocumentLink) -> Removal:
 
 
 async def uninstall(link: DocumentLink, wanted: Removal) -> None:
-    """Take it away; rows and documents stay. PostgreSQL first: from then on no worker begins.
+    """Take it away; rows and documents stay. MongoDB lets go of PostgreSQL first: no worker begins from then on.
 
     Raises:
         SynclineError: a worker is alive.
@@ -108,6 +122,7 @@ async def uninstall(link: DocumentLink, wanted: Removal) -> None:
         )
     kept, database = keeping(link), MarkedDatabase(link.database)
     try:
+        await database.release()
         await kept.drop()
         for name in wanted.collections:
             await database.forget_marks(name)

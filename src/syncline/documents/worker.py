@@ -14,11 +14,12 @@ from typing import Any
 
 from syncline.documents.opening import DocumentLink
 from syncline.documents.settling import settle_intents
-from syncline.documents.standing import keeping, require_standing
+from syncline.documents.standing import keeping, require_same, require_standing
 from syncline.documents.telling import tell_rejections
 from syncline.documents.watching import Watcher
 from syncline.ending import Group, end
 from syncline.engines.mongo.intents import MongoIntentLog
+from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.errors import (
     ForeignTargetError,
     NotInstalledError,
@@ -169,6 +170,7 @@ class DocumentWorker:
         """Say that it lives, take what somebody has asked for, and forget deleted keys when it is time."""
         name = f"{socket.gethostname()}:{os.getpid()}"
         while True:
+            await self._look()
             with contextlib.suppress(SynclineError):  # the pump says what the trouble is
                 await self._kept.beat(self.id, name, __version__, self._report())
                 if not self._forgetting and await self._kept.may_forget(self._forget_seconds):
@@ -177,6 +179,15 @@ class DocumentWorker:
                     self._settled = time.monotonic()
                     self._beside(group, self._settle())
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _look(self) -> None:
+        """End where somebody has adopted one of the sides meanwhile."""
+        try:
+            require_same(await self._kept.kept(), await MarkedDatabase(self._link.database).identity())
+        except ForeignTargetError:
+            raise
+        except SynclineError:
+            return  # the pump says what the trouble is
 
     async def _watch(self) -> None:
         """Read change events, by turns with other workers."""

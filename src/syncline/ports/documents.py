@@ -114,6 +114,10 @@ class MarkedDocuments(Protocol):
         """Give every document a new mark and a higher version."""
         ...
 
+    async def mark_carried(self, collection: str) -> int:
+        """Give those a new mark and a higher version that another one's rows had: they have a version, and no mark."""
+        ...
+
     async def absent(self, collection: str, ids: Sequence[Any]) -> Sequence[Any]:
         """Give those of these keys, the same objects, that have neither a document nor a tombstone."""
         ...

@@ -9,6 +9,7 @@ from syncline.cli.common import confirm, print_json, run, say
 
 if TYPE_CHECKING:
     from syncline.config.documents import Documents
+    from syncline.documents.taking_over import Ownership
 
 
 def adopt_rows(documents: Documents, *, yes: bool, as_json: bool) -> None:
@@ -25,11 +26,7 @@ async def _adopt(documents: Documents, *, yes: bool, as_json: bool) -> None:
         owner = await ownership(link)
         if not owner.settled:
             if not as_json:
-                say(
-                    "the rows are of another MongoDB's documents"
-                    if owner.found
-                    else "nobody has said whose rows these are"
-                )
+                say(_described(owner))
             confirm("Write every document anew, and delete rows of which this MongoDB has no document?", yes=yes)
             await adopt(link)
     if as_json:
@@ -38,6 +35,12 @@ async def _adopt(documents: Documents, *, yes: bool, as_json: bool) -> None:
         say("the rows are of this MongoDB's documents already: nothing to take over")
     else:
         say("taken over; the worker writes every document anew", "green")
+
+
+def _described(owner: Ownership) -> str:
+    if owner.elsewhere:
+        return "the documents of this MongoDB go to another PostgreSQL: stop its workers first"
+    return "the rows are of another MongoDB's documents" if owner.found else "nobody has said whose rows these are"
 
 
 def uninstall_documents(documents: Documents, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool) -> None:

@@ -97,6 +97,13 @@ class MongoMarkedDocuments:
             marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
             return (await self._collection(collection).update_many({}, marked)).matched_count
 
+    async def mark_carried(self, collection: str) -> int:
+        """Give those a new mark that another PostgreSQL had: they have a version, and no mark any more."""
+        carried = {VERSION: {"$exists": True}, MARK: {"$exists": False}}
+        with translated():
+            marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
+            return (await self._collection(collection).update_many(carried, marked)).matched_count
+
     async def absent(self, collection: str, ids: Sequence[Any]) -> Sequence[Any]:
         """Give those of these keys, the same objects, that have neither a document nor a tombstone."""
         where = self._collection(collection).with_options(RAW)

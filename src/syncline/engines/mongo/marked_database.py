@@ -55,6 +55,15 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Who a MongoDB says that it is, and where its documents go; ``None``: nobody has said so."""
+
+    id: str | None = None
+    target: str | None = None
+    """The PostgreSQL that has its rows: no other may clear its marks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """Where the reader of change events has come to."""
 
@@ -116,18 +125,32 @@ class MarkedDatabase:
                 return {"authenticatedUsers": [], "authenticatedUserPrivileges": []}
             return found
 
-    async def identity(self) -> str | None:
-        """Read who it is; ``None``: nobody has said so."""
+    async def identity(self) -> Named:
+        """Read who it is."""
         with translated(), pymongo.timeout(self._limit):
-            found = await self._database[IDENTITY].find_one({"_id": "link"})
-        return str(found["id"]) if found else None
+            found = await self._database[IDENTITY].find_one({"_id": "link"}) or {}
+        return Named(str(found["id"]) if "id" in found else None, found.get("target"))
 
-    async def identify(self) -> str:
-        """Say who it is, unless that is said."""
+    async def identify(self, target: str, *, instead: bool = False) -> Named:
+        """Say who it is, unless that is said, and that its rows are in a PostgreSQL, unless they are in another.
+
+        Args:
+            target: that PostgreSQL.
+            instead: it takes the place of another one.
+
+        """
         with translated(), pymongo.timeout(self._limit):
             ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
             await ours.update_one({"_id": "link"}, {"$setOnInsert": {"id": ObjectId()}}, upsert=True)
-        return await self.identity() or ""
+            free: dict[str, Any] = {} if instead else {"target": None}
+            await ours.update_one({"_id": "link", **free}, {"$set": {"target": target}})
+        return await self.identity()
+
+    async def release(self) -> None:
+        """Say that no PostgreSQL has its rows: from then on no worker begins."""
+        with translated(), pymongo.timeout(self._limit):
+            ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
+            await ours.update_one({"_id": "link"}, {"$unset": {"target": ""}})
 
     async def waiting(self, collection: str, rejected: Collection[str] = ()) -> Waiting:
         """Count the marks of a collection, those of rejected documents left out."""

@@ -22,6 +22,20 @@ async def restored(source: MarkedDocuments, rows: DocumentRows, collections: Seq
     return marked
 
 
+async def begun(source: MarkedDocuments, rows: DocumentRows, collections: Sequence[str]) -> int:
+    """Have documents carried to rows that are new, which another PostgreSQL had before: these have no mark any more.
+
+    Returns:
+        How many documents were marked.
+
+    """
+    marked = 0
+    for collection in collections:
+        marked += await source.mark_carried(collection)
+        await rows.remarked(collection)
+    return marked
+
+
 async def remapped(source: MarkedDocuments, rows: DocumentRows, collections: Sequence[str]) -> int:
     """Go over to a changed declaration, whose tables are made: who has the old one is refused, each document is marked.
 

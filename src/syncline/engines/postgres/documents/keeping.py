@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -31,6 +31,22 @@ class Kept:
     """The declaration's fingerprint under which each collection is written."""
     unmarked: frozenset[str] = frozenset()
     """Collections whose documents were not all marked since: an installation was cut off."""
+    id: str = ""
+    """Who this PostgreSQL is to MongoDB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose rows are there, whatever version the schema is of."""
+
+    source: str | None = None
+    """The identity of the MongoDB; ``None``: nobody has said so."""
+    id: str | None = None
+    """Who this PostgreSQL is; ``None``: it is not said yet."""
+    rows: bool = False
+    """There is a row of some document."""
+    declared: Mapping[str, str] = field(default_factory=dict)
+    unmarked: frozenset[str] = frozenset()
 
 
 class Keeping:
@@ -60,21 +76,23 @@ class Keeping:
 
         """
         link = (await self._asked("link"))[0]
-        declared = await self._asked("declared")
-        return Kept(
-            link["number"],
-            link["source"],
-            {row["collection"]: row["fingerprint"] for row in declared},
-            frozenset(row["collection"] for row in declared if not row["marked"]),
-        )
+        return Kept(link["number"], link["source"], *_declared(await self._asked("declared")), link["id"])
 
-    async def set_source(self, source: str) -> None:
+    async def owner(self) -> Owner:
+        """Read whose rows are there, installed or not, and of an older version too."""
+        there = (await self._asked("there"))[0]
+        link = next(iter(await self._asked("owner")), {}) if there["link"] else {}
+        rows = there["key_version"] and (await self._asked("has_rows"))[0]["exists"]
+        declared = _declared(await self._asked("declared") if there["mapping"] else ())
+        return Owner(link.get("source"), link.get("id"), bool(rows), *declared)
+
+    async def set_source(self, source: str | None) -> None:
         """Note whose documents these are."""
         await self._asked("source", source=source)
 
-    async def has_rows(self) -> bool:
-        """Tell whether there is a row of any document."""
-        return bool((await self._asked("has_rows"))[0]["exists"])
+    async def declare(self, collection: str, fingerprint: str) -> None:
+        """Note a new collection, not all of whose documents are marked yet."""
+        await self._asked("declare", collection=collection, fingerprint=fingerprint)
 
     async def beat(self, worker: str, name: str, version: str, report: Row) -> None:
         """Say that a worker lives."""
@@ -133,3 +151,8 @@ class Keeping:
                 return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise as_kept(error) from error
+
+
+def _declared(rows: Sequence[Row]) -> tuple[Mapping[str, str], frozenset[str]]:
+    fingerprints = {row["collection"]: row["fingerprint"] for row in rows}
+    return fingerprints, frozenset(row["collection"] for row in rows if not row["marked"])

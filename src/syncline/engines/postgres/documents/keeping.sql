@@ -1,13 +1,29 @@
 -- What a document link keeps beside the versions of keys: which MongoDB is its source, who works, what was rejected.
 
 -- name: link
-SELECT number, source FROM syncline_documents.link
+SELECT number, source, id::text AS id FROM syncline_documents.link
+
+-- name: there
+SELECT pg_catalog.to_regclass('syncline_documents.link') IS NOT NULL AS link,
+       pg_catalog.to_regclass('syncline_documents.key_version') IS NOT NULL AS key_version,
+       pg_catalog.to_regclass('syncline_documents.mapping') IS NOT NULL AS mapping
+
+-- name: owner
+-- Of an older version, too, which lacks columns.
+SELECT to_jsonb(l) ->> 'source' AS source, to_jsonb(l) ->> 'id' AS id FROM syncline_documents.link AS l
+
+-- name: declare
+-- Not marked yet: an installation that is cut off before goes on there.
+INSERT INTO syncline_documents.mapping (collection, fingerprint, marked) VALUES (%(collection)s, %(fingerprint)s, false)
+ON CONFLICT DO NOTHING
 
 -- name: source
 UPDATE syncline_documents.link SET source = %(source)s
 
 -- name: declared
-SELECT collection, fingerprint, marked FROM syncline_documents.mapping
+-- Of an older version, too.
+SELECT collection, fingerprint, coalesce((to_jsonb(m) ->> 'marked')::boolean, true) AS marked
+FROM syncline_documents.mapping AS m
 
 -- name: has_rows
 SELECT EXISTS (SELECT FROM syncline_documents.key_version WHERE NOT deleted)

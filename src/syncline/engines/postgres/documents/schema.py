@@ -41,7 +41,7 @@ SCRIPTS: tuple[Script, ...] = (
         _HERE,
         "versions.sql",
         versions.MADE,
-        frozenset({"link.source", "key_version.mapping", "mapping.marked", "worker.report"}),
+        frozenset({"link.id", "link.source", "key_version.mapping", "mapping.marked", "worker.report"}),
     ),
     Script(_HERE, "copying.sql", ("copy",), frozenset({"copy.done_at"})),
     Script(_HERE, "verifying.sql", ("certificate",), frozenset({"certificate.mapping"})),

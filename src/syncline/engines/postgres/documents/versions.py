@@ -27,7 +27,18 @@ from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
 
-MADE = ("schema", "comment", "link", "link_later", "first", "key_version", "mapping", "mapping_later", "worker")
+MADE = (
+    "schema",
+    "comment",
+    "link",
+    "link_later",
+    "link_id",
+    "first",
+    "key_version",
+    "mapping",
+    "mapping_later",
+    "worker",
+)
 """Statements that make what is kept here, each of which may be run again."""
 
 TAG = "documents"

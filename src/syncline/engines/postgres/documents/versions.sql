@@ -27,6 +27,17 @@ DO $$BEGIN
     END IF;
 END$$
 
+-- name: link_id
+-- Who this PostgreSQL is to the MongoDB whose marks it clears: noted there, a second one is refused.
+DO $$BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'syncline_documents.link'::regclass AND attname = 'id'
+    ) THEN
+        ALTER TABLE syncline_documents.link ADD COLUMN id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid();
+    END IF;
+END$$
+
 -- name: first
 INSERT INTO syncline_documents.link DEFAULT VALUES ON CONFLICT DO NOTHING
 
