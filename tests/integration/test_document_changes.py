@@ -28,7 +28,7 @@ from syncline.engines.mongo import changes
 from syncline.engines.mongo.changes import Change, Kind, LostTokenError, judged, telling_lost
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.marked_database import MarkedDatabase, Reader
-from syncline.errors import SourceError
+from syncline.errors import ForeignTargetError, SourceError
 from syncline.model.strict_bson import AS_STORED
 from syncline.relay.documents.pump import DocumentPump
 from tests.document_link import DocumentStage
@@ -321,6 +321,24 @@ async def test_a_collection_that_is_not_what_it_was_is_marked_anew_with_its_inde
         await carried(link, oplog)
         assert rows(stage) == {"2": "b"}
         assert "syncline_marks" in stage.mongo["tasks"].index_information()
+
+
+@pytest.mark.parametrize("lost", ["everything", "identity"])
+async def test_a_mongodb_that_comes_back_empty_or_as_another_one_has_no_row_deleted(stage, lost):
+    async with opened(stage.documents) as link:
+        oplog = Oplog(stage)
+        stage.collection("tasks").insert_one({"_id": 1, "title": "a"})
+        await carried(link, oplog)
+        for name in stage.mongo.list_collection_names() if lost == "everything" else ["tasks", "_syncline_documents"]:
+            stage.mongo[name].drop()
+        if lost == "identity":
+            stage.mongo["_syncline_documents"].insert_one({"_id": "link", "id": ObjectId(), "target": "another"})
+        oplog.before = oplog.now()
+        with pytest.raises(ForeignTargetError, match="another MongoDB"):
+            await read(link, oplog)
+        with contextlib.suppress(SourceError):
+            await pumped(link, oplog)
+        assert rows(stage) == {"1": "a"}
 
 
 async def test_the_token_moves_on_while_nothing_happens_and_one_reader_works_at_a_time(stage):

@@ -306,6 +306,44 @@ def test_an_upgrade_marks_nothing_and_an_unknown_owner_is_not_overwritten(instal
     assert "syncline adopt" in said
 
 
+def test_an_uninstallation_with_another_mongodb_or_postgresql_changes_neither_side(installed, second):
+    tasks = installed.collection("tasks")
+    tasks.insert_many([{"_id": 1, "title": "a"}, {"_id": 2, "title": "b"}])
+    installed.work(settled(installed, "tasks"))
+    tasks.delete_one({"_id": 1})
+    before = [*installed.mongo["tasks"].find()]
+    assert "go to another PostgreSQL" in second.call("uninstall", "--yes", status=3)
+    text = installed.file.read_text()
+    installed.file.write_text(text.replace(f"/{installed.mongo.name}?", f"/{installed.mongo.name}_other?"))
+    assert "another MongoDB" in installed.call("uninstall", "--yes", status=3)
+    assert installed.sql("SELECT count(*) FROM syncline_documents.key_version") == [(2,)]
+    assert [*installed.mongo["tasks"].find()] == before
+    installed.file.write_text(text)
+    assert "nothing to do" in installed.call("install", "--check")
+
+
+def test_a_mongodb_that_was_restored_has_everything_carried_when_somebody_says_so(installed):
+    tasks, bare = installed.collection("tasks"), installed.mongo["tasks"]
+    tasks.insert_many([{"_id": n, "title": f"t{n}"} for n in range(3)])
+    installed.work(settled(installed, "tasks"))
+    backup = [*bare.find()]
+    tasks.update_one({"_id": 1}, {"$set": {"title": "changed"}})
+    tasks.delete_one({"_id": 2})
+    tasks.insert_one({"_id": 9, "title": "new"})
+    installed.work(settled(installed, "tasks"))
+    bare.delete_many({})
+    bare.insert_many(backup)
+    assert installed.json("adopt", "--yes")["adopted"] is False
+    assert "`syncline adopt --restored`" in installed.call("adopt", "--yes")
+    assert installed.json("adopt", "--restored", "--yes")["adopted"] is True
+    installed.work(settled(installed, "tasks"))
+    assert installed.sql("SELECT mongo_id, title FROM postgres_tasks ORDER BY 1") == [
+        ("0", "t0"),
+        ("1", "t1"),
+        ("2", "t2"),
+    ]
+
+
 def test_an_uninstallation_leaves_rows_and_documents_and_nothing_else(installed):
     tasks = installed.collection("tasks")
     tasks.insert_many([{"_id": n, "title": "a"} for n in range(3)])

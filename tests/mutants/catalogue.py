@@ -4175,6 +4175,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{LINK_COMMANDS}::test_a_second_postgresql_is_refused_and_takes_no_marks_until_it_is_adopted"],
     ),
     Mutant(
+        "changes-of-an-empty-mongodb",
+        "a reader that begins anew does not look whether it is the same MongoDB still",
+        [Swap("syncline/documents/watching.py", "Watcher._begin_anew", "await self._require_same()", "pass")],
+        [f"{CHANGES}::test_a_mongodb_that_comes_back_empty_or_as_another_one_has_no_row_deleted"],
+    ),
+    Mutant(
         "documents-rows-of-nobody-are-taken",
         "an installation takes rows over that are another MongoDB's, or of which nobody has said whose they are",
         [Swap("syncline/documents/installing.py", "_to_note", "if owner.rows: ...", "if False: ...")],

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
 from syncline.cli.documents.common import documents_from
 from syncline.cli.documents.taking_over import adopt_rows
+from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncline.config import Settings
     from syncline.relay.adoption import Ownership
 
 
-def adopt(config: ConfigOption = None, yes: YesOption = False, as_json: JsonOption = False) -> None:
+def adopt(
+    config: ConfigOption = None,
+    restored: Annotated[
+        bool,
+        typer.Option("--restored", help="A side of a document link was restored: have every document written anew."),
+    ] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Take over a target that was another source's copy: everything is written anew, what is foreign removed.
 
     For a source that was moved: dumped and restored, upgraded with pg_upgrade, copied on purpose. The other source's
     workers end at their next renewal. Records of the target that this source does not have are deleted.
+
+    Where the file declares collections: also for a PostgreSQL that takes another one's place, and, with --restored,
+    after a restore of MongoDB or PostgreSQL. Every document is written anew, rows without a document are deleted.
     """
     if documents := documents_from(config):
-        adopt_rows(documents, yes=yes, as_json=as_json)
+        adopt_rows(documents, restored=restored, yes=yes, as_json=as_json)
         return
+    if restored:
+        raise ConfigError("--restored means nothing where tables are the source", hint="leave it out")
     invocation.get().resume = "`syncline adopt` may be called again: it says how it stands, and goes on"
     run(_adopt(settings_from(config), yes=yes, as_json=as_json))
 

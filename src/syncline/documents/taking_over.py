@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import DocumentLink
-from syncline.documents.standing import keeping
+from syncline.documents.standing import foreign_documents, foreign_rows, keeping
 from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.engines.postgres.documents.keeping import Keeping
 from syncline.errors import NotInstalledError, SynclineError
 from syncline.relay.documents.recovery import restored
 
@@ -97,9 +98,15 @@ class Removal:
 
 
 async def removal(link: DocumentLink) -> Removal:
-    """Look at what is there."""
+    """Look at what is there.
+
+    Raises:
+        ForeignTargetError: the sides are not each other's.
+
+    """
     kept = keeping(link)
     try:
+        await _require_each_other(kept, MarkedDatabase(link.database))
         try:
             alive = [str(one["name"]) for one in await kept.workers() if one["alive"]]
         except NotInstalledError:
@@ -114,6 +121,7 @@ async def uninstall(link: DocumentLink, wanted: Removal) -> None:
 
     Raises:
         SynclineError: a worker is alive.
+        ForeignTargetError: the sides are not each other's.
 
     """
     if wanted.working:
@@ -122,6 +130,7 @@ async def uninstall(link: DocumentLink, wanted: Removal) -> None:
         )
     kept, database = keeping(link), MarkedDatabase(link.database)
     try:
+        await _require_each_other(kept, database)
         await database.release()
         await kept.drop()
         for name in wanted.collections:
@@ -129,3 +138,11 @@ async def uninstall(link: DocumentLink, wanted: Removal) -> None:
         await database.forget_identity()
     finally:
         await kept.close()
+
+
+async def _require_each_other(kept: Keeping, database: MarkedDatabase) -> None:
+    owner, named = await kept.owner(), await database.identity()
+    if owner.source is not None and owner.source != named.id:
+        raise foreign_rows(named)
+    if named.target is not None and named.target != owner.id:
+        raise foreign_documents()

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from syncline.documents.opening import DocumentLink
+from syncline.documents.standing import keeping, require_same
 from syncline.ending import end
 from syncline.engines.mongo import changes
 from syncline.engines.mongo.changes import Change, Feed, Kind, LostTokenError
@@ -54,6 +55,7 @@ class Watcher:
 
         Raises:
             SynclineError: a side does not answer, or has no change streams.
+            ForeignTargetError: MongoDB is not the one whose documents the rows are: it came back empty, or is another.
 
         """
         lost = False
@@ -76,6 +78,7 @@ class Watcher:
     async def _begin_anew(self) -> None:
         """Mark everything, and find rows without documents, while a new stream is open already; then save its token."""
         async with self._open(None) as feed:
+            await self._require_same()
             renewing = asyncio.ensure_future(self._renew())
             try:
                 for name in self._link.collections:
@@ -89,6 +92,14 @@ class Watcher:
                     self._buried[name, _key(id_)] = version
             self._saved = 0.0
             await self.follow(feed)
+
+    async def _require_same(self) -> None:
+        """See that it is the same MongoDB still: in one that came back empty, no row would have a document."""
+        kept = keeping(self._link)
+        try:
+            require_same(await kept.kept(), await self._database.identity())
+        finally:
+            await kept.close()
 
     async def _renew(self) -> None:
         while True:

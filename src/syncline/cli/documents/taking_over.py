@@ -12,32 +12,36 @@ if TYPE_CHECKING:
     from syncline.documents.taking_over import Ownership
 
 
-def adopt_rows(documents: Documents, *, yes: bool, as_json: bool) -> None:
-    """Take over rows of another MongoDB's documents."""
+def adopt_rows(documents: Documents, *, restored: bool, yes: bool, as_json: bool) -> None:
+    """Take over rows of another MongoDB's documents, or begin anew after a restore of either side."""
     invocation.get().resume = "`syncline adopt` may be called again"
-    run(_adopt(documents, yes=yes, as_json=as_json))
+    run(_adopt(documents, restored=restored, yes=yes, as_json=as_json))
 
 
-async def _adopt(documents: Documents, *, yes: bool, as_json: bool) -> None:
+async def _adopt(documents: Documents, *, restored: bool, yes: bool, as_json: bool) -> None:
     from syncline.documents.opening import opened
     from syncline.documents.taking_over import adopt, ownership
 
     async with opened(documents) as link:
         owner = await ownership(link)
-        if not owner.settled:
+        anew = restored or not owner.settled
+        if anew:
             if not as_json:
                 say(_described(owner))
             confirm("Write every document anew, and delete rows of which this MongoDB has no document?", yes=yes)
             await adopt(link)
     if as_json:
-        print_json({"adopted": not owner.settled, "from": owner.found})
-    elif owner.settled:
+        print_json({"adopted": anew, "from": owner.found})
+    elif not anew:
         say("the rows are of this MongoDB's documents already: nothing to take over")
+        say("if a side was restored: `syncline adopt --restored` writes every document anew")
     else:
         say("taken over; the worker writes every document anew", "green")
 
 
 def _described(owner: Ownership) -> str:
+    if owner.settled:
+        return "a side was restored"
     if owner.elsewhere:
         return "the documents of this MongoDB go to another PostgreSQL: stop its workers first"
     return "the rows are of another MongoDB's documents" if owner.found else "nobody has said whose rows these are"
