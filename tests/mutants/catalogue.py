@@ -78,6 +78,7 @@ IN_TABLES = f"{TESTS}/test_document_tables.py"
 DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
 BACK = "tests/integration/test_way_back.py"
+REFERENCES = f"{TESTS}/test_document_references.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 CHANGES = f"{TESTS}/test_document_changes.py"
 DOCUMENT_COMMANDS = f"{TESTS}/test_document_bulk_commands.py"
@@ -4148,6 +4149,32 @@ MUTANTS: Sequence[Mutant] = (
         "what is carried between two readings is different",
         [Swap("syncline/documents/judging.py", "judged", "if moved: ...", "if False: ...")],
         [f"{DOCUMENT_VERIFY}::test_what_is_carried_between_two_readings_is_no_difference"],
+    ),
+    Mutant(
+        "documents-wait-in-vain",
+        "what another row is in the way of is given up",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/rejections.sql",
+                "resting",
+                "AND NOT (waits AND last_at + %(longest)s <= now())",
+                "",
+            )
+        ],
+        [f"{REFERENCES}::test_what_waits_for_another_row_is_tried_for_ever_and_what_is_wrong_itself_is_not"],
+    ),
+    Mutant(
+        "documents-children-first",
+        "what refers to others is copied before them",
+        [
+            Swap(
+                "syncline/documents/copying.py",
+                "DocumentCopier.run",
+                "[name for name in parents_first(self._link.mappings) if name in collections]",
+                "collections",
+            )
+        ],
+        [f"{REFERENCES}::test_what_others_refer_to_is_copied_and_carried_before_them_and_nothing_is_given_up"],
     ),
     Mutant(
         "documents-rest-by-mark",

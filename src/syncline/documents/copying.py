@@ -16,7 +16,7 @@ from syncline.engines.mongo.stored_marks import Page, StoredMarks
 from syncline.engines.postgres.documents.bulk import BulkRows, Chunk, Position, Written
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import MappingError, SynclineError
-from syncline.model.documents import DocumentMapping
+from syncline.model.documents import DocumentMapping, parents_first
 from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument
 
@@ -87,12 +87,16 @@ class DocumentCopier:
     async def run(self, collections: Sequence[str], *, anew: bool = False) -> list[Progress]:
         """Copy collections; those whose copy was cut off go on, those that are done are left out, unless ``anew``.
 
+        What others refer to is copied before them.
+
         Raises:
             CopyError: somebody else copies the same collection.
             SynclineError: a side does not answer, or refuses to work; run it again, and it goes on.
 
         """
-        return [await self._run(collection, anew=anew) for collection in collections]
+        order = [name for name in parents_first(self._link.mappings) if name in collections]
+        done = {collection: await self._run(collection, anew=anew) for collection in order}
+        return [done[collection] for collection in collections]
 
     async def _run(self, collection: str, *, anew: bool) -> Progress:
         progress, tries = Progress(collection), 0

@@ -15,6 +15,8 @@ def tell_rejections(collection: str, outcomes: Sequence[Outcome]) -> None:
     for one in outcomes:
         level = logging.CRITICAL if one.given_up else logging.ERROR
         end = "given up: retry_failed, or write it anew" if one.given_up else "tried again later"
+        if one.given_up and one.waits:
+            end = "it has failed; tried again from time to time: another row is in its way, or missing"
         LOG.log(
             level,
             "%s %r did not reach PostgreSQL (attempt %d, %s): %s",

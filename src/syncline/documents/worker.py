@@ -29,6 +29,7 @@ from syncline.errors import (
     TargetRefusedError,
     UnsuitableTargetError,
 )
+from syncline.model.documents import parents_first
 from syncline.model.documents.types import ID_TYPES
 from syncline.ports import Rejection
 from syncline.ports.documents import Fate, Outcome
@@ -76,7 +77,7 @@ class DocumentWorker:
         self._pump = DocumentPump(
             link.source,
             link.rows,
-            link.collections,
+            parents_first(link.mappings),
             carried=self._tell,
             rejected=tell_rejections,
             log=MongoIntentLog(link.database),

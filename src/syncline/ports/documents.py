@@ -54,7 +54,9 @@ class Outcome:
     attempts: int = 0
     """How often this write has been rejected."""
     given_up: bool = False
-    """It is tried again only when somebody asks, or the document is written anew."""
+    """It is tried again only when somebody asks, or the document is written anew; now and then, if it ``waits``."""
+    waits: bool = False
+    """Another row is in its way, or missing, which may be on its way itself."""
 
 
 class Action(StrEnum):

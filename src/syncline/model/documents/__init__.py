@@ -2,6 +2,18 @@
 
 from syncline.model.documents.declaration import Array, Collection, Field, Inner, Part
 from syncline.model.documents.mapping import DocumentMapping
+from syncline.model.documents.references import parents_first
 from syncline.model.documents.tables import Column, Rows, Table
 
-__all__ = ["Array", "Collection", "Column", "DocumentMapping", "Field", "Inner", "Part", "Rows", "Table"]
+__all__ = [
+    "Array",
+    "Collection",
+    "Column",
+    "DocumentMapping",
+    "Field",
+    "Inner",
+    "Part",
+    "Rows",
+    "Table",
+    "parents_first",
+]

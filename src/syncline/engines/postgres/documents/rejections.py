@@ -17,7 +17,7 @@ from syncline.model.retries import Retries
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
 
-MADE = ("rejected", "rejected_later", "settled_failure")
+MADE = ("rejected", "rejected_later", "rejected_waits", "settled_failure")
 """Statements that make what is kept here, each of which may be run again."""
 _ENDLESS = 2**31 - 1
 _LONGEST_ID = 1000
@@ -45,7 +45,8 @@ class Rejections:
         self, connection: Connection, collection: str, documents: Sequence[MarkedDocument]
     ) -> Sequence[MarkedDocument]:
         """Leave out those that wait after a rejection under their mark, or were given up under it."""
-        given = {"collection": collection, "marks": list({one.mark for one in documents})}
+        marks = list({one.mark for one in documents})
+        given = {"collection": collection, "marks": marks, "longest": self._retries.longest}
         resting = set(await (await connection.execute(self._sql["resting"], given)).fetchall())
         return [one for one in documents if (one.mark, shown(one)) not in resting] if resting else documents
 
@@ -94,6 +95,7 @@ class Rejections:
             "reasons": [one.reason.replace("\0", "\\0") for _, one in rejected.values()],
             "keys": [key for key, _ in rejected.values()],
             "versions": [one.document.version for _, one in rejected.values()],
+            "waits": [one.waits for _, one in rejected.values()],
             "limit": self._retries.attempts or _ENDLESS,
             "delay": self._retries.delay,
             "longest": self._retries.longest,

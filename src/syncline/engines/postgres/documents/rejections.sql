@@ -32,6 +32,17 @@ DO $$BEGIN
     END IF;
 END$$
 
+-- name: rejected_waits
+-- Another row was in its way, or missing, which may be on its way itself: given up, it is still tried now and then.
+DO $$BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'syncline_documents.rejected'::regclass AND attname = 'waits'
+    ) THEN
+        ALTER TABLE syncline_documents.rejected ADD COLUMN waits boolean NOT NULL DEFAULT false;
+    END IF;
+END$$
+
 -- name: settled_failure
 -- What was rejected and is written since: kept for 90 days.
 CREATE TABLE IF NOT EXISTS syncline_documents.settled_failure (
@@ -56,14 +67,16 @@ WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(keys)s::text[])
 ORDER BY k.mongo_id COLLATE "C" FOR SHARE
 
 -- name: reject
-INSERT INTO syncline_documents.rejected AS r (collection, mongo_id, mark, reason, key, version, next_at)
-SELECT %(collection)s, u.id, u.mark, u.reason, u.key, u.version,
+INSERT INTO syncline_documents.rejected AS r (collection, mongo_id, mark, reason, key, version, waits, next_at)
+SELECT %(collection)s, u.id, u.mark, u.reason, u.key, u.version, u.waits,
        CASE WHEN 1 >= %(limit)s THEN 'infinity' ELSE now() + least(%(delay)s, %(longest)s) END
-FROM unnest(%(ids)s::text[], %(marks)s::text[], %(reasons)s::text[], %(keys)s::text[], %(versions)s::bigint[])
-     AS u (id, mark, reason, key, version)
+FROM unnest(%(ids)s::text[], %(marks)s::text[], %(reasons)s::text[], %(keys)s::text[], %(versions)s::bigint[],
+            %(waits)s::boolean[])
+     AS u (id, mark, reason, key, version, waits)
 ORDER BY u.id COLLATE "C"
 ON CONFLICT (collection, mongo_id) DO UPDATE
-SET mark = excluded.mark, reason = excluded.reason, key = excluded.key, version = excluded.version, last_at = now(),
+SET mark = excluded.mark, reason = excluded.reason, key = excluded.key, version = excluded.version, waits = excluded.waits,
+    last_at = now(),
     attempts = CASE WHEN r.mark = excluded.mark THEN r.attempts + 1 ELSE 1 END,
     first_at = CASE WHEN r.mark = excluded.mark THEN r.first_at ELSE now() END,
     next_at = CASE
@@ -77,6 +90,7 @@ RETURNING mongo_id, attempts, next_at = 'infinity'
 -- A mark may be of many documents: an update of many writes one.
 SELECT mark, mongo_id FROM syncline_documents.rejected
 WHERE collection = %(collection)s AND mark = ANY(%(marks)s::text[]) AND next_at > now()
+  AND NOT (waits AND last_at + %(longest)s <= now())
 
 -- name: settled
 -- By its key: the same record is rejected once.

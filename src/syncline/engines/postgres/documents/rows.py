@@ -239,16 +239,19 @@ def _unique_places(table: Table) -> list[int]:
 
 def _vacate(table: Table, place: int) -> sql.Composed:
     """Empty a unique column where its value changes: values may be exchanged, and rows are checked singly."""
-    key, column = (_quoted(table.columns[one].name) for one in (0, place))
-    return sql.SQL("/* syncline */ UPDATE {} AS {} SET {} = NULL FROM {} WHERE {}.{} = {} AND {}.{} <> {}").format(
+    names = (_quoted(table.columns[one].name) for one in (0, place))
+    key, column = (sql.SQL("{}.{}").format(_THERE, name) for name in names)
+    return sql.SQL(
+        "/* syncline */ UPDATE {} AS {} SET {} = NULL FROM {}"
+        " WHERE {} = {} AND {} IS NOT NULL AND {} IS DISTINCT FROM {}"
+    ).format(
         _escaped(table),
         _THERE,
-        column,
+        _quoted(table.columns[place].name),
         _given([0, place]),
-        _THERE,
         key,
         _cast(table, 0),
-        _THERE,
+        column,
         column,
         _cast(table, place),
     )

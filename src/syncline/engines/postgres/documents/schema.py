@@ -48,7 +48,7 @@ SCRIPTS: tuple[Script, ...] = (
     Script(
         "syncline.phases", "journal.sql", PHASES, frozenset({"phase.since", "shadow_report.last_at", "rehearsal.at"})
     ),
-    Script(_HERE, "rejections.sql", rejections.MADE, frozenset({"rejected.next_at", "settled_failure.settled_at"})),
+    Script(_HERE, "rejections.sql", rejections.MADE, frozenset({"rejected.waits", "settled_failure.settled_at"})),
 )
 """In the order in which ``syncline install`` runs them."""
 

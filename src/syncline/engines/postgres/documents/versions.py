@@ -17,7 +17,7 @@ from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
 from syncline.engines.postgres.documents.session import as_kept, of_tables, session
 from syncline.engines.postgres.documents.texts import from_text, to_text
-from syncline.engines.postgres.target.refusals import is_of_rows
+from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
@@ -260,8 +260,10 @@ class VersionedRows:
     async def due(self, collection: str, documents: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
         """Leave out what is not to be tried now; see ``syncline.ports.documents.DocumentRows.due``."""
         connection = await self.session()
-        with translated():
+        try:
             return await self._rejections.due(connection, collection, documents)
+        except psycopg.Error as error:
+            raise as_kept(error) from error
 
     def _ready(self, collection: str, document: MarkedDocument) -> _Ready:
         mapping = self._tables[collection].mapping
@@ -288,7 +290,8 @@ class VersionedRows:
             if not is_of_rows(error) or is_over(connection):
                 raise of_tables(collection, error) from error
             if len(ready) == 1:
-                return [Outcome(ready[0].document, Fate.REJECTED, reason=first_line(error))]
+                waits = error.sqlstate in CONFLICTS
+                return [Outcome(ready[0].document, Fate.REJECTED, reason=first_line(error), waits=waits)]
         half = len(ready) // 2
         return [
             *await self._halved(collection, ready[:half], number),
