@@ -103,6 +103,47 @@ def test_teams_and_their_members(alike):
     alike(scenario)
 
 
+def test_tasks_of_a_team_are_its_members(alike):
+    def scenario(app: Taskboard, admin: Person) -> None:
+        ann, bob = (member(app, admin, "teams.write", "tasks.read", "tasks.write") for _ in range(2))
+        team = ann.post("v1/teams", {"name": "Red"})
+        task = ann.post("v1/tasks", {"title": "of the team", "teamId": team["id"]})["id"]
+        free = ann.post("v1/tasks", {"title": "of nobody's team"})["id"]
+
+        def listed(who: Person, query: str = "") -> list[str]:
+            items = who.get(f"v1/tasks?createdBy={ann.id}&sort=createdAt{query}")["items"]
+            return [one["id"] for one in items]
+
+        def shut_out() -> None:
+            assert (listed(bob), listed(bob, f"&team={team['id']}")) == ([free], [])
+            bob.get(f"v1/tasks/{task}", 404)
+            bob.get(f"v1/tasks/{task}/assignments", 404)
+            bob.patch(f"v1/tasks/{task}", {"title": "mine"}, 404)
+            bob.put(f"v1/tasks/{task}/deferred", {"until": "2030-01-01T00:00:00Z"}, 404)
+            bob.delete(f"v1/tasks/{task}/deferred", 404)
+            bob.delete(f"v1/tasks/{task}", 404)
+            bob.post("v1/tasks", {"title": "planted", "teamId": team["id"]}, 422)
+            bob.patch(f"v1/tasks/{free}", {"teamId": team["id"]}, 422)
+            bob.post("v1/watchlists", {"name": "x", "tasks": [task]}, 422)
+
+        shut_out()
+        assert listed(admin) == [task, free]
+        bob.post("v1/teams/join", {"inviteCode": team["inviteCode"]}, 200)
+        assert (listed(bob), listed(bob, f"&team={team['id']}"), listed(bob, "&team=none")) == (
+            [task, free],
+            [task],
+            [free],
+        )
+        bob.patch(f"v1/tasks/{task}", {"status": "DONE"})
+        ann.delete(f"v1/teams/{team['id']}/members/{bob.id}")
+        shut_out()
+        bob.post("v1/teams/join", {"inviteCode": team["inviteCode"]}, 404)
+        assert ann.get(f"v1/tasks/{task}")["title"] == "of the team"
+        bob.post("v1/teams/join", {"inviteCode": ann.get(f"v1/teams/{team['id']}")["inviteCode"]}, 200)
+
+    alike(scenario)
+
+
 def test_people_log_in_and_may_what_their_roles_allow(alike):
     def scenario(app: Taskboard, admin: Person) -> None:
         who = member(app, admin, "tasks.read")

@@ -22,7 +22,9 @@ if __name__ == "__main__":
     django.setup()
     from django.contrib import admin
     from django.contrib.auth.models import User
+    from django.core.handlers.exception import convert_exception_to_response
     from django.test import RequestFactory
+    from django.urls import resolve
 
     from syncline.contrib.django.models import CollectionState
 
@@ -32,6 +34,12 @@ if __name__ == "__main__":
     assert not view.has_add_permission(request)
     assert not view.has_change_permission(request)
     assert not view.has_delete_permission(request)
+    page = convert_exception_to_response(resolve(request.path).func)
+    for permissions, status in ((set(), 403), ({"syncline_django.view_collectionstate"}, 200)):
+        request.user = User(username="clerk", is_staff=True)
+        request.user._perm_cache = permissions  # what Django reads of its tables, which are not here
+        assert page(request).status_code == status, permissions
+    request.user = User(username="root", is_staff=True, is_superuser=True)
     sys.stdout.write(view.changelist_view(request).render().content.decode())
     settings.SYNCLINE_DOCUMENTS.close()
     sys.exit(0)

@@ -42,7 +42,7 @@ def by_method(**views: View) -> View:
     return exempt
 
 
-def found(repository: AbstractRepository, id_: str, what: str) -> Document:
+def found(repository: AbstractRepository, id_: Any, what: str) -> Document:
     """Read a record.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
@@ -15,15 +16,27 @@ from taskboard.repositories import Repositories
 from taskboard.schemas import Deferral, NewTask, Priority, Status, TaskChange
 from taskboard.security import Caller, now, require
 from taskboard.shown import answer, page
-from taskboard.views.common import body, by_method, changed, found, nothing, require_there
+from taskboard.views.common import body, by_method, changed, nothing, require_there
+from taskboard.views.membership import is_member, visible_task
 
 SORTS = ("title", "status", "priority", "due", "created_at", "updated_at")
 FILTERS = {"assignee": "assignee", "team": "team_id", "label": "labels", "createdBy": "created_by"}
 
 
 @require(Permission.TASKS_READ)
-def _list(request: HttpRequest, _: Caller, repositories: Repositories) -> HttpResponse:
-    return page(request, repositories.tasks, _where(request), SORTS, "created_at")
+def _list(request: HttpRequest, caller: Caller, repositories: Repositories) -> HttpResponse:
+    where = _where(request)
+    if not caller.may(Permission.ADMIN):
+        where["team_id"] = _among(where, repositories.members.teams_of(caller.id))
+    return page(request, repositories.tasks, where, SORTS, "created_at")
+
+
+def _among(where: Mapping[str, Any], mine: list[ObjectId]) -> OneOf:
+    """Give the teams that are asked for, and are the caller's; None is no team."""
+    if "team_id" not in where:
+        return OneOf(None, *mine)
+    asked = where["team_id"]
+    return OneOf(*(one for one in (None, *mine) if asked == (one if one is None else str(one))))
 
 
 def _where(request: HttpRequest) -> dict[str, Any]:
@@ -51,7 +64,7 @@ def _deferred(*, rests: bool) -> Condition | None:
 @require(Permission.TASKS_WRITE)
 def _create(request: HttpRequest, caller: Caller, repositories: Repositories) -> HttpResponse:
     new = body(request, NewTask)
-    _require_named(repositories, new)
+    _require_named(repositories, caller, new)
     at = now()
     fields = {name: _stored(getattr(new, name)) for name in NewTask.model_fields}
     task = repositories.tasks.create({**fields, "created_by": caller.id, "created_at": at, "updated_at": at})
@@ -65,16 +78,16 @@ def _stored(value: Any) -> Any:
 
 
 @require(Permission.TASKS_READ)
-def _get(_: HttpRequest, __: Caller, repositories: Repositories, id_: str) -> HttpResponse:
-    return answer(found(repositories.tasks, id_, "task"))
+def _get(_: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -> HttpResponse:
+    return answer(visible_task(repositories, caller, id_))
 
 
 @require(Permission.TASKS_WRITE)
 def _change(request: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -> HttpResponse:
     change = body(request, TaskChange)
-    _require_named(repositories, change)
+    before = visible_task(repositories, caller, id_)
+    _require_named(repositories, caller, change)
     fields = change.fields()
-    before = found(repositories.tasks, id_, "task")
     task = changed(repositories.tasks, id_, {**fields, "updated_at": now()}, "task")
     if "assignee" in fields and fields["assignee"] != before.get("assignee"):
         _assigned(repositories, caller, task["_id"], change.assignee)
@@ -84,7 +97,7 @@ def _change(request: HttpRequest, caller: Caller, repositories: Repositories, id
 
 @require(Permission.TASKS_WRITE)
 def _delete(_: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -> HttpResponse:
-    if not repositories.tasks.delete(id_):
+    if not repositories.tasks.delete(visible_task(repositories, caller, id_)["_id"]):
         raise missing("task")
     for one in repositories.assignments.list({"task_id": id_}):
         repositories.assignments.delete(one["_id"])
@@ -95,6 +108,7 @@ def _delete(_: HttpRequest, caller: Caller, repositories: Repositories, id_: str
 @require(Permission.TASKS_WRITE)
 def _defer(request: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -> HttpResponse:
     deferral = body(request, Deferral)
+    visible_task(repositories, caller, id_)
     rests = {"until": deferral.until, "reason": deferral.reason, "by": caller.id}
     task = changed(repositories.tasks, id_, {"deferred": rests, "updated_at": now()}, "task")
     audit(repositories, caller, "task.deferred", "tasks", task["_id"], rests)
@@ -103,20 +117,23 @@ def _defer(request: HttpRequest, caller: Caller, repositories: Repositories, id_
 
 @require(Permission.TASKS_WRITE)
 def _resume(_: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -> HttpResponse:
+    visible_task(repositories, caller, id_)
     task = changed(repositories.tasks, id_, {"deferred": None, "updated_at": now()}, "task")
     audit(repositories, caller, "task.resumed", "tasks", task["_id"])
     return answer(task)
 
 
 @require(Permission.TASKS_READ)
-def _assignments(request: HttpRequest, _: Caller, repositories: Repositories, id_: str) -> HttpResponse:
-    found(repositories.tasks, id_, "task")
+def _assignments(request: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -> HttpResponse:
+    visible_task(repositories, caller, id_)
     return page(request, repositories.assignments, {"task_id": id_}, ["assigned_at"], "assigned_at")
 
 
-def _require_named(repositories: Repositories, task: NewTask | TaskChange) -> None:
+def _require_named(repositories: Repositories, caller: Caller, task: NewTask | TaskChange) -> None:
     require_there(repositories.users, [task.assignee], "user")
     require_there(repositories.teams, [task.team_id], "team")
+    if task.team_id is not None and not is_member(repositories, caller, task.team_id):
+        raise Problem(422, "there is no such team", id=str(task.team_id))
     require_there(repositories.labels, [*task.labels], "label")
 
 

@@ -17,6 +17,7 @@ from taskboard.schemas import Join, NewTeam, TeamChange
 from taskboard.security import Caller, now, require
 from taskboard.shown import answer, page
 from taskboard.views.common import body, by_method, changed, found, nothing, pair_id
+from taskboard.views.membership import is_member
 
 
 @require()
@@ -29,8 +30,7 @@ def _list(request: HttpRequest, caller: Caller, repositories: Repositories) -> H
 def _create(request: HttpRequest, caller: Caller, repositories: Repositories) -> HttpResponse:
     new = body(request, NewTeam)
     fields = {"name": new.name, "description": new.description}
-    code = {"invite_code": secrets.token_urlsafe(9)}
-    team = repositories.teams.create({**fields, **code, "created_by": caller.id, "created_at": now()})
+    team = repositories.teams.create({**fields, **_invitation(), "created_by": caller.id, "created_at": now()})
     join_team(repositories, caller.id, team["_id"])
     audit(repositories, caller, "team.created", "teams", team["_id"], fields)
     return answer(team, 201)
@@ -83,8 +83,14 @@ def _leave(_: HttpRequest, caller: Caller, repositories: Repositories, id_: str,
         raise Problem(403, "only who has made the team may remove others")
     if not ObjectId.is_valid(user_id) or not repositories.members.delete(pair_id(ObjectId(user_id), team["_id"])):
         raise missing("member")
+    if user_id != str(caller.id):  # who was removed knows the code by which others come in
+        changed(repositories.teams, team["_id"], _invitation(), "team")
     audit(repositories, caller, "team.left", "teams", team["_id"], {"user_id": user_id})
     return nothing()
+
+
+def _invitation() -> Document:
+    return {"invite_code": secrets.token_urlsafe(9)}
 
 
 def join_team(repositories: Repositories, user_id: ObjectId, team_id: ObjectId) -> None:
@@ -98,8 +104,7 @@ def join_team(repositories: Repositories, user_id: ObjectId, team_id: ObjectId) 
 
 def _team(repositories: Repositories, caller: Caller, id_: str) -> Document:
     team = found(repositories.teams, id_, "team")
-    member = repositories.members.get(pair_id(caller.id, team["_id"]))
-    if member is None and not caller.may(Permission.ADMIN):
+    if not is_member(repositories, caller, team["_id"]):
         raise missing("team")
     return team
 

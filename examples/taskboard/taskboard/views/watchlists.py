@@ -11,7 +11,8 @@ from taskboard.repositories import Repositories
 from taskboard.schemas import NewWatchlist, WatchlistChange
 from taskboard.security import Caller, require
 from taskboard.shown import answer, page
-from taskboard.views.common import body, by_method, changed, found, nothing, require_there
+from taskboard.views.common import body, by_method, changed, found, nothing
+from taskboard.views.membership import require_visible
 
 
 @require()
@@ -22,7 +23,7 @@ def _list(request: HttpRequest, caller: Caller, repositories: Repositories) -> H
 @require()
 def _create(request: HttpRequest, caller: Caller, repositories: Repositories) -> HttpResponse:
     new = body(request, NewWatchlist)
-    require_there(repositories.tasks, [*new.tasks], "task")
+    require_visible(repositories, caller, new.tasks)
     watchlist = repositories.watchlists.create({"name": new.name, "user_id": caller.id, "tasks": new.tasks})
     audit(repositories, caller, "watchlist.created", "watchlists", watchlist["_id"])
     return answer(watchlist, 201)
@@ -36,7 +37,7 @@ def _get(_: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -
 @require()
 def _change(request: HttpRequest, caller: Caller, repositories: Repositories, id_: str) -> HttpResponse:
     change = body(request, WatchlistChange)
-    require_there(repositories.tasks, [*change.tasks], "task")
+    require_visible(repositories, caller, change.tasks)
     id_of_own = _own(repositories, caller, id_)["_id"]
     watchlist = changed(repositories.watchlists, id_of_own, change.fields(), "watchlist")
     audit(repositories, caller, "watchlist.changed", "watchlists", id_of_own, change.fields())

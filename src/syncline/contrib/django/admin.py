@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -16,7 +17,14 @@ class CollectionStateAdmin(admin.ModelAdmin):  # type: ignore[misc]
     """A page for who may view it."""
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
-        """Show both databases, and a line a collection."""
+        """Show both databases, and a line a collection.
+
+        Raises:
+            PermissionDenied: who asks may not view it; the site's own views let every member of the staff in.
+
+        """
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
         found = read_health(document_databases())
         shown = {
             **self.admin_site.each_context(request),
