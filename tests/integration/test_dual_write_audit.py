@@ -21,10 +21,13 @@ from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.documents.opening import opened
 from syncline.documents.settling import concluded, settle_intents
+from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import NAME, MongoIntentLog
 from syncline.errors import RefusedDocumentError
-from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, acting_as
-from syncline.ports.documents import Action, Intent, IntentEnd, OpenIntent, Standing, Write
+from syncline.phases import FixedPhases, Phase
+from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, acting_as, audit
+from syncline.phases.dual_write.audit import AuditedWrites
+from syncline.ports.documents import Action, Existing, Intent, IntentEnd, OpenIntent, Standing, Write
 from syncline.relay.documents.pump import DocumentPump
 from tests.dual_write import TASKS, DualStage
 
@@ -138,7 +141,80 @@ async def test_what_nobody_has_ended_is_found_out_by_both_sides_evidence(stage, 
     ],
 )
 def test_marks_prove_and_versions_exclude(standing, kept, end):
-    assert concluded(OpenIntent("m", "tasks", 1, at_version=100), standing, kept) is end
+    assert concluded(OpenIntent("m", "tasks", 1, 100, Action.UPDATE), standing, kept) is end
+
+
+@pytest.mark.parametrize(
+    ("standing", "end"),
+    [
+        (None, IntentEnd.UNKNOWN),
+        (Standing(None, adopted=True, deleted=False, version=99), IntentEnd.NOT_DONE),
+        (Standing("m", adopted=True, deleted=True, version=100), IntentEnd.DONE),
+    ],
+)
+def test_a_delete_of_which_nothing_is_left_is_not_said_not_to_be_done(standing, end):
+    assert concluded(OpenIntent("m", "tasks", 1, 100, Action.DELETE), standing, (50, "o")) is end
+
+
+class Forestalled(MongoDocumentWrites):
+    """Writes of which somebody else's come first: after each reading they write the document, or create it."""
+
+    async def existing(self, collection: str, id_: Any) -> Existing | None:
+        found = await super().existing(collection, id_)
+        action = Action.UPDATE if found else Action.CREATE
+        assert await self.write(collection, Write(action, id_, self.new_mark(), {"n": "theirs"}))
+        return found
+
+
+KEPT = {"tasks": AuditRule(values=True)}
+
+
+@pytest.mark.parametrize("way", ["update", "delete", "erase"])
+async def test_what_was_not_there_when_it_was_read_is_not_written_over(stage, way):
+    writes, id_ = Forestalled(stage.database), ObjectId()
+    audited = AuditedWrites(writes, MongoIntentLog(stage.database), KEPT)
+    assert not await written(audited, way, id_)
+    await audited.close()
+    found = await MongoDocumentWrites(stage.database).existing("tasks", id_)
+    assert found is not None
+    assert found.fields["n"] == "theirs"
+    assert [(one["outcome"], one.get("before")) for one in await logged(stage)] == [("not done", None)]
+
+
+@pytest.mark.parametrize("way", ["update", "delete", "erase"])
+async def test_who_is_forestalled_every_time_is_told_so(stage, way, monkeypatch):
+    monkeypatch.setattr(audit, "_TRIES", 3)
+    writes, id_ = Forestalled(stage.database), ObjectId()
+    await stage.write(Action.CREATE, id_, n="first")
+    audited = AuditedWrites(writes, MongoIntentLog(stage.database), KEPT)
+    with pytest.raises(RefusedDocumentError, match="3 times"):
+        await written(audited, way, id_)
+    await audited.close()
+    assert await stage.writes.existing("tasks", id_) is not None
+    (entry,) = await logged(stage)
+    assert (entry["outcome"], "3 times" in entry["reason"]) == ("not done", True)
+
+
+async def written(audited: AuditedWrites, way: str, id_: ObjectId) -> Any:
+    action = Action.UPDATE if way == "update" else Action.DELETE
+    write = Write(action, id_, str(ObjectId()), {"n": "ours"} if way == "update" else {})
+    return await (audited.erase("tasks", write) if way == "erase" else audited.write("tasks", write))
+
+
+async def test_a_delete_in_off_keeps_what_it_deleted_and_leaves_nothing_to_conclude_from(stage, documents):
+    id_ = ObjectId()
+    service = AsyncEnhancedDualWriteService(documents, phases=FixedPhases(Phase.OFF), settings=PATIENT, audit=KEPT)
+    async with service:
+        await service.create_document("tasks", {"n": 1}, id_)
+        assert await service.delete_document("tasks", id_)
+        assert not await service.delete_document("tasks", id_)
+    deletes = [one for one in await logged(stage) if one["action"] == "delete"]
+    told = [(one["outcome"], one.get("before")) for one in deletes]
+    assert told == [("done", {"_id": id_, "n": 1}), ("not done", None)]
+    await stage.database[NAME].update_many({"action": "delete"}, {"$set": {"outcome": "open"}})
+    async with opened(documents) as link:
+        await settle_intents(link, older=NOW)
+    assert [one["outcome"] for one in await logged(stage)] == ["done", "unknown", "unknown"]
 
 
 async def test_who_finds_a_mark_says_that_its_operation_was_done(stage):

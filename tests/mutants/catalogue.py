@@ -3978,7 +3978,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 "syncline/phases/dual_write/audit.py",
-                "AuditedWrites.write",
+                "AuditedWrites._over_what_was_read",
                 "await self._log.begin([_intent(collection, write, rule, over)])",
                 "pass",
             )
@@ -3991,12 +3991,38 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 "syncline/phases/dual_write/audit.py",
-                "AuditedWrites.write",
+                "AuditedWrites._over_what_was_read",
                 "replace(write, over=over.version if over else None)",
                 "write",
             )
         ],
         [f"{AUDIT}::test_values_are_kept_where_they_are_declared_but_for_those_that_are_masked"],
+    ),
+    Mutant(
+        "audit-writes-over-what-was-not-there",
+        "a document that was not there when it was read is written over without a condition",
+        [
+            Swap(
+                "syncline/phases/dual_write/audit.py",
+                "AuditedWrites._over_what_was_read",
+                "over is None and rule.values and write.action is not Action.CREATE",
+                "False",
+            )
+        ],
+        [f"{AUDIT}::test_what_was_not_there_when_it_was_read_is_not_written_over"],
+    ),
+    Mutant(
+        "audit-erasure-taken-for-not-done",
+        "a delete that left nothing behind is said not to have been done",
+        [
+            Swap(
+                "syncline/documents/settling.py",
+                "concluded",
+                "intent.action is Action.DELETE and standing is None",
+                "False",
+            )
+        ],
+        [f"{AUDIT}::test_a_delete_of_which_nothing_is_left_is_not_said_not_to_be_done"],
     ),
     Mutant(
         "audit-done-is-overruled",

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.http import HttpRequest, HttpResponse
 
+from syncline.phases.dual_write import acting_as
 from syncline.phases.repositories import Document
 from taskboard.permissions import Permission
 from taskboard.problems import Problem
@@ -97,7 +98,8 @@ def require(permission: Permission | None = None) -> Callable[[View], View]:
             caller = caller_of(request, repositories)
             if permission is not None and not caller.may(permission):
                 raise Problem(403, f"this needs the permission {permission}", permission=str(permission))
-            return view(request, caller, repositories, *args, **named)
+            with acting_as(str(caller.id)):  # the log of the dual writes has who it was
+                return view(request, caller, repositories, *args, **named)
 
         return allowed
 

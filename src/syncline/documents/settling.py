@@ -8,7 +8,7 @@ from datetime import timedelta
 from syncline.documents.opening import DocumentLink
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import MongoIntentLog
-from syncline.ports.documents import IntentEnd, OpenIntent, Standing
+from syncline.ports.documents import Action, IntentEnd, OpenIntent, Standing
 
 OLD = timedelta(minutes=1)
 """Who has not ended his operation within it has ended himself; if not, what he says later stands."""
@@ -48,10 +48,12 @@ def concluded(intent: OpenIntent, standing: Standing | None, kept: tuple[int, st
     """Conclude from the versions and marks on both sides, PostgreSQL's read first.
 
     A version is drawn from the server's clock, so the intent's write, and all that came after it, have one that is no
-    lower than the intent's time.
+    lower than the intent's time. A delete in the phase off leaves nothing behind: where there is nothing, nobody knows.
     """
     marks = {standing.mark if standing else None, kept[1] if kept else None}
     if intent.mark in marks:
         return IntentEnd.DONE
+    if intent.action is Action.DELETE and standing is None:
+        return IntentEnd.UNKNOWN
     newest = max(standing.version if standing else -1, kept[0] if kept else -1)
     return IntentEnd.NOT_DONE if newest < intent.at_version else IntentEnd.UNKNOWN

@@ -249,6 +249,7 @@ class OpenIntent:
     id: Any
     at_version: int
     """A version that was drawn at its begin would be this one: the server's clock."""
+    action: Action
 
 
 class IntentLog(Protocol):
@@ -299,8 +300,15 @@ class WritableDocuments(Protocol):
         """
         ...
 
-    async def erase(self, collection: str, id_: Any) -> bool:
-        """Delete without a tombstone, where no other side has the document; tell whether there was one."""
+    async def erase(self, collection: str, id_: Any, *, over: int | None = None) -> bool:
+        """Delete without a tombstone, where no other side has the document; tell whether there was one.
+
+        Args:
+            collection: its name.
+            id_: the document's.
+            over: only where the document has this version, as with ``Write.over``.
+
+        """
         ...
 
     async def existing(self, collection: str, id_: Any) -> Existing | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connections
@@ -74,7 +75,7 @@ def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: 
     app = phases[0]
     given = {**app.env, "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "9"}
     nowhere = DocumentDatabases.from_environment(HOME / "syncline.toml", given).postgres
-    with app.serving(postgres=nowhere, phases=FixedPhases(phase, percent=100), writer=None):
+    with app.serving(postgres=nowhere, phases=FixedPhases(phase, percent=100), writer=None) as databases:
         admin = Person(app, ADMIN).log_in()
         label = admin.post("v1/labels", {"name": f"away {phase}", "color": "#000000"})["id"]
         role = admin.post("v1/roles", {"name": f"away {phase}", "permissions": ["tasks.read"]})["id"]
@@ -106,6 +107,8 @@ def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: 
         assert found["databases"] == {"mongodb": "connected", "postgresql": "disconnected"}
         assert found["status"] == ("healthy" if phase is Phase.OFF else "degraded")
         admin.post("v1/auth/logout", None, 204)
+        log = databases.mongodb["syncline_audit"]
+        assert {one["actor"] for one in log.find({"document_id": ObjectId(label)})} == {admin.id}
 
 
 def test_health_tells_what_waits_and_what_was_refused(phases: list[Taskboard]):

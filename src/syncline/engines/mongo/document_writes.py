@@ -89,10 +89,10 @@ class MongoDocumentWrites:
                 for one in await self._collection(collection).find(which, hint="_id_").to_list()
             ]
 
-    async def erase(self, collection: str, id_: Any) -> bool:
+    async def erase(self, collection: str, id_: Any, *, over: int | None = None) -> bool:
         """Delete at once."""
         with refused():
-            done = await self._collection(collection).delete_one({"_id": {"$eq": id_}, **LIVE})
+            done = await self._collection(collection).delete_one({"_id": {"$eq": id_}, **LIVE, **_at(over)})
         return bool(done.deleted_count)
 
     async def existing(self, collection: str, id_: Any) -> Existing | None:
@@ -130,11 +130,18 @@ class MongoDocumentWrites:
         return int(found[0]["count"]), max(0.0, (found[0]["now"] - since).total_seconds())
 
 
+def _at(version: int | None) -> Mapping[str, Any]:
+    """Give the condition that a document has this version; below 0 it has none."""
+    if version is None:
+        return {}
+    return {VERSION: version} if version >= 0 else {FIELD: {"$exists": False}}
+
+
 def _statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
     by_id: dict[str, Any] = {"_id": {"$eq": write.id}}
     mark = ObjectId(write.mark)
-    if write.over is not None and write.action is not Action.CREATE:
-        by_id |= {VERSION: write.over} if write.over >= 0 else {FIELD: {"$exists": False}}
+    if write.action is not Action.CREATE:
+        by_id |= _at(write.over)
     fields = {name: value for name, value in write.fields.items() if name != "_id"}
     if write.action is Action.CREATE:  # a tombstone gives way; a document makes the insert fail
         return {**by_id, **TOMBSTONE}, replacement(fields, mark=mark)

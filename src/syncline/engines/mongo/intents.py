@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from syncline.engines.mongo.document_writes import refused
 from syncline.engines.mongo.marked import FORGETTABLE, translated
 from syncline.model.strict_bson import PLAIN, encoded
-from syncline.ports.documents import Intent, IntentEnd, OpenIntent
+from syncline.ports.documents import Action, Intent, IntentEnd, OpenIntent
 
 NAME = "syncline_audit"
 _LARGEST = 12 * 1024 * 1024
@@ -66,7 +66,10 @@ class MongoIntentLog:
         with translated():
             found = await self._log.find({**_OPEN, **before}).sort("at", 1).limit(limit).to_list()
         return [
-            OpenIntent(str(one["_id"]), one["collection_name"], one["document_id"], one["version"]) for one in found
+            OpenIntent(
+                str(one["_id"]), one["collection_name"], one["document_id"], one["version"], Action(one["action"])
+            )
+            for one in found
         ]
 
 

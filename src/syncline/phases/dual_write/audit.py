@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from syncline.errors import RefusedDocumentError, SourceError, SynclineError
 from syncline.ports.documents import (
@@ -22,6 +22,7 @@ from syncline.ports.documents import (
     Written,
 )
 
+T = TypeVar("T")
 _ACTOR: ContextVar[str | None] = ContextVar("syncline_actor", default=None)
 _TOGETHER_SECONDS = 0.01
 """Outcomes are written so much later, together: nobody waits for them."""
@@ -72,16 +73,38 @@ class AuditedWrites:
         return self._rules.get(collection) or AuditRule()
 
     async def write(self, collection: str, write: Write) -> MarkedDocument | None:
-        """Write one; see ``WritableDocuments.write``."""
+        """Write one; see ``WritableDocuments.write``.
+
+        Raises:
+            RefusedDocumentError: also where others wrote the document between each reading of it and its writing.
+
+        """
+        return await self._over_what_was_read(collection, write, self._written)
+
+    async def _over_what_was_read(
+        self, collection: str, write: Write, do: Callable[[str, Write], Awaitable[T | None]]
+    ) -> T | None:
+        """Do it over the very document that the log has as ``before``; None: there is none, or one to be created is."""
         rule = self._rule(collection)
         for _ in range(_TRIES):
             over = await self._writes.existing(collection, write.id) if rule.values else None
             await self._log.begin([_intent(collection, write, rule, over)])
-            done = await self._written(collection, replace(write, over=over.version if over else None))
+            if over is None and rule.values and write.action is not Action.CREATE:
+                done = None  # one that is created now is not what was to be written over
+            else:
+                done = await do(collection, replace(write, over=over.version if over else None))
             if done is not None or over is None or write.action is Action.CREATE:
-                break  # otherwise somebody has written it since it was read
-        self._end(write.mark, IntentEnd.DONE if done is not None else IntentEnd.NOT_DONE)
-        return done
+                self._end(write.mark, IntentEnd.DONE if done is not None else IntentEnd.NOT_DONE)
+                return done
+        raise self._lost(collection, write)
+
+    def _lost(self, collection: str, write: Write) -> RefusedDocumentError:
+        error = RefusedDocumentError(
+            f"{collection}: others wrote the document {write.id!r} between its reading and its writing, {_TRIES} times",
+            hint="do it again when fewer write this document at once",
+        )
+        self._end(write.mark, IntentEnd.NOT_DONE, error.message)
+        return error
 
     async def _written(self, collection: str, write: Write) -> MarkedDocument | None:
         try:
@@ -111,11 +134,11 @@ class AuditedWrites:
         return Written(done) if done is not None else None
 
     async def erase(self, collection: str, write: Write) -> bool:
-        """Delete without a tombstone."""
-        await self._log.begin([_intent(collection, write, AuditRule(), None)])
-        done = await self._writes.erase(collection, write.id)
-        self._end(write.mark, IntentEnd.DONE if done else IntentEnd.NOT_DONE)
-        return done
+        """Delete without a tombstone; see ``write``."""
+        return bool(await self._over_what_was_read(collection, write, self._erased))
+
+    async def _erased(self, collection: str, write: Write) -> bool | None:
+        return await self._writes.erase(collection, write.id, over=write.over) or None
 
     def _end(self, mark: str, end: IntentEnd, reason: str | None = None) -> None:
         self._ended[mark] = (end, reason)
