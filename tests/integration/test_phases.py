@@ -22,8 +22,11 @@ from syncline.phases.enabled import default_phase
 from syncline.phases.evidence import Evidence, gathered
 from syncline.phases.in_mongodb import MARKS, InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.repositories.abstract import writes
+from syncline.phases.repositories.phased import phased
+from syncline.phases.shadow import BlockingShadowReads
 from syncline.phases.shadow.report import Mismatch, Outcome, Report
-from syncline.phases.shadow.rules import Read
+from syncline.phases.shadow.rules import Read, Rules
 from syncline.phases.standing import Standing
 
 NOBODY = "postgresql://127.0.0.1:1/nobody"
@@ -368,6 +371,37 @@ def test_shadow_reads_are_brought_to_the_journal_and_count_since_the_phase_began
     assert both.postgresql.rows("shadow", collection="tasks") == []
 
 
+def test_methods_of_a_repository_that_nobody_calls_are_asked_for_in_each_phase(both):
+    report = Report()
+    both.at(Phase.DUAL_WRITE)
+    reads = BlockingShadowReads(Rules(share=0), report)
+    phased(Some(), Some(), FixedPhases(Phase.SHADOW), shadow=reads)  # type: ignore[type-var]
+    with both.phases(timedelta(seconds=1), report=report):
+        for _ in range(2):
+            both.at(Phase.SHADOW)
+            report.add(Read("tasks", "get", "1"), Outcome.EQUAL)
+            ends = time.monotonic() + 60
+            while len(both.postgresql.rows("shadow", collection="tasks")) < 2 and time.monotonic() < ends:
+                time.sleep(0.01)
+            found = sorted(both.postgresql.rows("shadow", collection="tasks"))
+            assert [row[:2] for row in found] == [("get", "equal"), ("own", "equal")]
+            assert found[1][2] == 0
+    prepared(both.urls["DATABASE_URL"], (), mapped=True, rejected=False)
+    found = gathered(both.control.standings(["tasks"]), Phase.RAMP, both.postgresql, Marked(), sleep=lambda _: None)
+    assert "own 0" in "; ".join(one.told for one in found if not one.holds)
+
+
+class Some:
+    """A repository of a method that is called, one that is not, and one that writes."""
+
+    collection_name = "tasks"
+
+    def get(self, _id: str) -> None: ...
+    def own(self) -> None: ...
+    @writes
+    def rename(self) -> None: ...
+
+
 class Marked:
     """Marks as they are at the first look and the second."""
 
@@ -413,6 +447,8 @@ CASES: list[tuple[dict[str, Any], str | None, str]] = [
     ({"counts": {**COUNTS, ("tasks", "exists", Outcome.EQUAL): 0}}, "shadowReads", "exists 0"),
     ({"counts": {**COUNTS, ("tasks", "get", Outcome.MISMATCH): 1}}, "mismatches", "1 shadow reads did not match"),
     ({"counts": {**COUNTS, ("tasks", "get", Outcome.SHED): 5_000}}, None, ""),
+    ({"counts": {**COUNTS, ("tasks", "get", Outcome.UNSETTLED): 1}}, "unsettled", "1 shadow reads failed, or proved"),
+    ({"counts": {**COUNTS, ("tasks", "get", Outcome.ERROR): 2}}, "unsettled", "2 shadow reads failed, or proved"),
     ({"installed": False, "verified": ()}, "installed", "its tables are not prepared"),
 ]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
 from syncline.phases.in_mongodb import MARKS
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase
-from syncline.phases.shadow.report import COMPARED, Outcome
+from syncline.phases.shadow.report import AGAINST, COMPARED, Outcome
 from syncline.phases.standing import Standing
 
 READS, READS_OF_EACH = 10_000, 100
@@ -114,7 +115,8 @@ def _shadowed(journal: InPostgreSQL, name: str, standing: Standing) -> list[Evid
     compared = {
         method: sum(counts[method, one] for one in COMPARED) for method in sorted({method for method, _ in counts})
     }
-    total, wrong = sum(compared.values()), sum(reads for (_, one), reads in counts.items() if one == Outcome.MISMATCH)
+    total, wrong = sum(compared.values()), _counted(counts, {Outcome.MISMATCH})
+    unproved = _counted(counts, AGAINST - {Outcome.MISMATCH})
     few = [f"{method} {reads}" for method, reads in compared.items() if reads < READS_OF_EACH]
     enough = total >= READS and not few
     told = f"{total:,} reads were compared; {READS:,} are wanted"
@@ -123,7 +125,12 @@ def _shadowed(journal: InPostgreSQL, name: str, standing: Standing) -> list[Evid
     return [
         Evidence(name, "shadowReads", enough, told),
         Evidence(name, "mismatches", not wrong, f"{wrong} shadow reads did not match"),
+        Evidence(name, "unsettled", not unproved, f"{unproved} shadow reads failed, or proved nothing"),
     ]
+
+
+def _counted(counts: Counter[tuple[str, str]], outcomes: AbstractSet[str]) -> int:
+    return sum(reads for (_, one), reads in counts.items() if one in outcomes)
 
 
 def _rehearsed(journal: InPostgreSQL, name: str) -> Evidence:

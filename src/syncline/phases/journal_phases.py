@@ -68,6 +68,7 @@ class JournalPhases:
         self._known: Mapping[str, Standing] = {}
         self._until: dict[str, float] = {}
         self._errors: dict[str, str] = {}
+        self._declared: int | None = None
         self._turned = threading.Condition()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -200,7 +201,7 @@ class JournalPhases:
                 break
             noted = number  # at once: somebody may wait for it
         if isinstance(place, InPostgreSQL) and self._report is not None:
-            self._bring(place, self._report)
+            self._bring(place, self._report, max((one.number for one in self._said[name].values()), default=0))
         return noted
 
     def _learn(self, name: str, found: Standings, until: float) -> None:
@@ -222,14 +223,15 @@ class JournalPhases:
             self._errors[name] = why
             self._turned.notify_all()
 
-    @staticmethod
-    def _bring(place: InPostgreSQL, report: Report) -> None:
-        counts = report.take()
+    def _bring(self, place: InPostgreSQL, report: Report, number: int) -> None:
+        """Bring what was counted; counts are of a phase, and so each change has the methods declared anew."""
+        counts = report.take(declared=number != self._declared)
         try:
             place.shadowed(counts)
         except BaseException:
             report.give_back(counts)
             raise
+        self._declared = number
 
 
 def _authority(standing: Standing) -> str:

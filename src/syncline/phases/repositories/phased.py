@@ -16,6 +16,7 @@ from syncline.errors import TargetError
 from syncline.phases.phase import Phase, Phases
 from syncline.phases.repositories.abstract import AbstractRepository, reading
 from syncline.phases.shadow import Read
+from syncline.phases.shadow.report import Report
 
 R = TypeVar("R", bound=AbstractRepository)
 Ask = Callable[[], Any]
@@ -96,14 +97,20 @@ class _Phased:
         self.collection_name: str = mongodb.collection_name
         self._shadow, self._writer = shadow, writer
         self._breaker = breaker
+        report = getattr(shadow, "report", None)
+        if isinstance(report, Report):
+            report.declare(self.collection_name, self._reading_methods())
+
+    def _reading_methods(self) -> list[str]:
+        kind = type(self.mongodb)
+        names = [name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))]
+        return [name for name in names if not _is_write(name, getattr(kind, name))]
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.mongodb, name)
         if name.startswith("_") or not callable(method):
             return method
-        if getattr(method, "syncline_writes", False) or hasattr(
-            getattr(AbstractRepository, name, None), "syncline_writes"
-        ):
+        if _is_write(name, method):
             return partial(self._write, name)
         return partial(self._read, name)
 
@@ -156,6 +163,10 @@ class _Phased:
     def _failed(self, error: TargetError) -> None:
         if self._breaker.failed():
             _LOG.error("%s is read from MongoDB, PostgreSQL failed: %s", self.collection_name, error)
+
+
+def _is_write(name: str, method: object) -> bool:
+    return any(hasattr(one, "syncline_writes") for one in (method, getattr(AbstractRepository, name, None)))
 
 
 def _asked(repository: Any, name: str, args: Any, named: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -30,6 +30,8 @@ class Outcome(StrEnum):
 
 
 COMPARED = frozenset({Outcome.EQUAL, Outcome.CAUGHT_UP, Outcome.MISMATCH})
+AGAINST = frozenset({Outcome.MISMATCH, Outcome.UNSETTLED, Outcome.ERROR})
+"""What speaks against the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,7 @@ class Totals:
     @property
     def clean(self) -> bool:
         """Whether nothing speaks against the other side: no mismatch, nothing unsettled, no error."""
-        against = (Outcome.MISMATCH, Outcome.UNSETTLED, Outcome.ERROR)
-        return not any(self.outcomes.get(one) for one in against)
+        return not any(self.outcomes.get(one) for one in AGAINST)
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class Report:
     mismatches: deque[Mismatch] = field(init=False)
     _counts: dict[tuple[str, str], Counter[Outcome]] = field(init=False, default_factory=dict)
     _fresh: Counter[tuple[str, str, Outcome]] = field(init=False, default_factory=Counter)
+    _declared: set[tuple[str, str]] = field(init=False, default_factory=set)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -89,18 +91,32 @@ class Report:
             if mismatch is not None:
                 self.mismatches.append(mismatch)
 
+    def declare(self, collection: str, methods: Iterable[str]) -> None:
+        """Say which methods are to be compared, called or not."""
+        with self._lock:
+            for method in methods:
+                self._declared.add((collection, method))
+                self._fresh[collection, method, Outcome.EQUAL] += 0
+
     def totals(self) -> dict[tuple[str, str], Totals]:
         """Give the totals since the beginning, by collection and method."""
         with self._lock:
             return {name: Totals(dict(counts)) for name, counts in self._counts.items()}
 
-    def take(self) -> Counter[tuple[str, str, Outcome]]:
-        """Give what was added since the last call, for whoever keeps it; ``give_back`` what could not be kept."""
+    def take(self, *, declared: bool = False) -> Counter[tuple[str, str, Outcome]]:
+        """Give what was added since the last call, for whoever keeps it; ``give_back`` what could not be kept.
+
+        Args:
+            declared: give the methods that were declared earlier, too, with 0 reads.
+
+        """
         with self._lock:
             fresh, self._fresh = self._fresh, Counter()
+            for collection, method in self._declared if declared else ():
+                fresh[collection, method, Outcome.EQUAL] += 0
             return fresh
 
     def give_back(self, counts: Counter[tuple[str, str, Outcome]]) -> None:
         """Have counts that were taken given out again."""
         with self._lock:
-            self._fresh += counts
+            self._fresh.update(counts)  # and not `+=`, which drops the zeros of what is declared
