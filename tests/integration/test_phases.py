@@ -175,6 +175,22 @@ def test_a_process_that_says_no_does_not_start_where_postgresql_is_written(both)
         assert phases.of("tasks") is Phase.OFF
 
 
+def test_processes_go_by_one_phase_of_new_collections(both):
+    given = {"DUAL_WRITE_ENABLED": "true"}
+    for _ in range(2):
+        with JournalPhases(*both.urls.values(), env=given) as phases:
+            assert phases.of("tasks") is Phase.DUAL_WRITE
+    other = JournalPhases(*both.urls.values(), env={})
+    with pytest.raises(PhaseError, match="are in dual_write for the other processes, and in off here"):
+        other.start()
+    with pytest.raises(PhaseUnknownError):
+        other.of("tasks")
+    assert both.mongodb.processes() == []
+    assert both.json("status", "tasks")["collections"][0]["phase"] == "dual_write"
+    assert both.forced("tasks")["phase"] == "shadow"
+    assert both.mongodb.default() is Phase.DUAL_WRITE
+
+
 def test_a_process_follows_and_a_change_waits_for_it(both):
     both.at(Phase.SHADOW)
     with both.phases(timedelta(seconds=4)) as phases:

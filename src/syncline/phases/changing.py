@@ -22,7 +22,7 @@ class Control:
     Args:
         mongodb: where they stand in MongoDB, which has the truth up to ``ramp``.
         postgresql: the journal.
-        default: the phase of collections that nobody has changed yet.
+        default: the phase of collections that nobody has changed yet, where no process has said it.
 
     """
 
@@ -33,7 +33,12 @@ class Control:
     def standings(self, collections: Sequence[str]) -> dict[str, Standing]:
         """Say where collections stand, by both databases; PostgreSQL may be away."""
         found = highest(self._said())
-        return {name: found.get(name, self._default) for name in collections}
+        default = self._default if all(name in found for name in collections) else self._agreed()
+        return {name: found.get(name, default) for name in collections}
+
+    def _agreed(self) -> Standing:
+        agreed = self.mongodb.default()
+        return Standing(agreed) if agreed else self._default
 
     def _said(self) -> list[Mapping[str, Standing]]:
         said = [self.mongodb.read()]

@@ -32,6 +32,21 @@ def default_phase(env: Mapping[str, str]) -> Phase:
     return Phase.DUAL_WRITE if enabled(env) else Phase.OFF
 
 
+def see_that_agreed(default: Phase, agreed: Phase) -> None:
+    """See that a process goes by the same phase for new collections as the others.
+
+    Raises:
+        PhaseError: it does not: one would write PostgreSQL, and the other would delete in MongoDB alone.
+
+    """
+    if default is not agreed:
+        words = {Phase.DUAL_WRITE: "true", Phase.OFF: "false, or unset"}
+        raise PhaseError(
+            f"collections that nobody has changed yet are in {agreed} for the other processes, and in {default} here",
+            hint=f"set {VARIABLE} as they have it ({words.get(agreed, agreed)}); `syncline phase` changes collections",
+        )
+
+
 def see_that_enabled(standings: Standings, env: Mapping[str, str]) -> None:
     """See that the variable does not say no where PostgreSQL is written.
 

@@ -14,7 +14,7 @@ from pymongo.write_concern import WriteConcern
 from syncline.capture.documents.field import FIELD, MARK
 from syncline.config.urls import database_of
 from syncline.errors import ConfigError, SourceUnavailableError
-from syncline.phases.phase import phase_named
+from syncline.phases.phase import Phase, phase_named
 from syncline.phases.standing import Change, Entry, Process, Standing, Standings, highest
 
 PHASES, PROCESSES = "syncline_phases", "syncline_phase_processes"
@@ -60,6 +60,22 @@ class InMongoDB:
         """Give what it says."""
         with _translated():
             return _standings(self._phases.find_one({"_id": _ID}))
+
+    def default(self) -> Phase | None:
+        """Give the phase that processes have agreed on for collections that nobody has changed yet."""
+        with _translated():
+            said = (self._phases.find_one({"_id": _ID}) or {}).get("default")
+        return said and phase_named(said)
+
+    def agree(self, default: Phase) -> Phase:
+        """Give what the first process has said of collections that nobody has changed yet: this one, if it is it."""
+        if said := self.default():
+            return said
+
+        def after(before: Any) -> dict[str, Any]:
+            return {"default": before.get("default") or str(default)}
+
+        return phase_named(self._replaced(after)["default"])
 
     def put(self, standings: Standings) -> None:
         """Keep these beside the others."""

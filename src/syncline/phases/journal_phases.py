@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Self
 
 from syncline.errors import PhaseError, PhaseUnknownError, SynclineError
-from syncline.phases.enabled import default_phase, see_that_enabled
+from syncline.phases.enabled import default_phase, see_that_agreed, see_that_enabled
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase, reads_by
@@ -69,6 +69,8 @@ class JournalPhases:
         self._until: dict[str, float] = {}
         self._errors: dict[str, str] = {}
         self._declared: int | None = None
+        self._agreed = False
+        self._refused: PhaseError | None = None
         self._turned = threading.Condition()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -123,7 +125,8 @@ class JournalPhases:
         """Read the phases, and begin to follow them.
 
         Raises:
-            PhaseError: ``DUAL_WRITE_ENABLED`` says no, and a collection is written to PostgreSQL.
+            PhaseError: ``DUAL_WRITE_ENABLED`` says no, and a collection is written to PostgreSQL; or it says of new
+                collections what the first process did not say.
             PhaseUnknownError: no database answers.
 
         """
@@ -147,6 +150,8 @@ class JournalPhases:
             done = self._turned.wait_for(
                 lambda: MONGODB in self._until or len(self._until | self._errors) == len(self._places), _START_SECONDS
             )
+            if self._refused is not None:
+                raise self._refused
             if not (done and self._until):
                 raise PhaseUnknownError("; ".join(self._errors.values()) or "no database answers")
 
@@ -194,6 +199,7 @@ class JournalPhases:
         """Note the lease, *then* read: who changes a phase after the read finds the lease."""
         while True:
             began = time.monotonic()
+            self._agree(place)
             place.beat(self.process, noted, self._lease)
             self._learn(name, place.read(), began + self._lease * _SURE)
             number = max((one.number for one in self._known.values()), default=0)
@@ -203,6 +209,17 @@ class JournalPhases:
         if isinstance(place, InPostgreSQL) and self._report is not None:
             self._bring(place, self._report, max((one.number for one in self._said[name].values()), default=0))
         return noted
+
+    def _agree(self, place: Place) -> None:
+        """See once that all processes think the same of new collections: nothing is known until then."""
+        if self._agreed or not isinstance(place, InMongoDB):
+            return
+        try:
+            see_that_agreed(self._default.phase, place.agree(self._default.phase))
+        except PhaseError as error:
+            self._refused = error
+            raise
+        self._agreed, self._refused = True, None
 
     def _learn(self, name: str, found: Standings, until: float) -> None:
         with self._turned:

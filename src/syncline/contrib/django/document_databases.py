@@ -85,6 +85,11 @@ class DocumentDatabases:
         return cls(load_documents(file, given), given["DATABASE_URL"], phases=_phases(env), env=env)
 
     @property
+    def env(self) -> Mapping[str, str]:
+        """The environment that was given."""
+        return self._env
+
+    @property
     def phases(self) -> Phases:
         """How far each collection has come; followed from the first question on."""
         with self._lock:

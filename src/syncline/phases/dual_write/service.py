@@ -33,7 +33,8 @@ class AsyncDualWriteService:
 
     Args:
         documents: the declared collections; by default those of ``syncline.toml``.
-        phases: how far each collection has come; by default dual_write for all, or off (``DUAL_WRITE_ENABLED``).
+        phases: how far each collection has come. ``syncline phase`` reaches a service that is given
+            ``JournalPhases``; by default it is dual_write for all, or off (``DUAL_WRITE_ENABLED``), for good.
         settings: by default of the environment.
         audit: what the audit log keeps of each collection's operations; by default who did what to which document.
 

@@ -32,7 +32,7 @@ class Command(BaseCommand):  # type: ignore[misc]
         except ConfigError as error:
             self.stderr.write(str(error))
             raise SystemExit(3) from None
-        os.execve(sys.executable, [sys.executable, "-m", COMMAND, *argv[2:]], {**os.environ, **given})  # noqa: S606
+        os.execve(sys.executable, [sys.executable, "-m", COMMAND, *argv[2:]], {**os.environ, **databases.env, **given})  # noqa: S606
 
     def handle(self, *_: Any, **__: Any) -> None:
         """Refuse to be called by ``call_command``: the command takes the place of the process."""
