@@ -233,6 +233,20 @@ def test_syncline_runs_for_the_project(phases: list[Taskboard]):
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
+def test_the_command_has_the_environment_of_the_project(phases: list[Taskboard], monkeypatch: pytest.MonkeyPatch):
+    """What stands in a ``.env`` alone, too."""
+    from syncline.contrib.django.document_databases import DocumentDatabases
+    from syncline.contrib.django.management.commands import syncline as command
+
+    made = DocumentDatabases.from_environment(HOME / "syncline.toml", {**phases[1].env, "DUAL_WRITE_ENABLED": "true"})
+    given: list[Any] = []
+    monkeypatch.setattr(command, "document_databases", lambda: made)
+    monkeypatch.setattr(command.os, "execve", lambda *arguments: given.extend(arguments))
+    command.Command().run_from_argv(["manage.py", "syncline", "status"])
+    assert given[1][1:] == ["-m", "syncline.cli.main", "status"]
+    assert given[2]["DUAL_WRITE_ENABLED"] == "true"
+
+
 def test_the_admin_shows_how_collections_stand(phases: list[Taskboard]):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.acceptance.taskboard.with_admin"],
