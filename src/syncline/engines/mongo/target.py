@@ -26,7 +26,7 @@ from syncline.engines.mongo.documents import as_json, documents
 from syncline.engines.mongo.indexes import ensure_indexes, holders, missing_indexes
 from syncline.engines.mongo.stored import DECODED, RAW, pages, read_one, sent
 from syncline.engines.mongo.writes import CODEC, DURABLE, Writes
-from syncline.errors import TargetError
+from syncline.errors import DamagedRecordError, TargetError
 from syncline.model.entity import Entity, Index
 from syncline.model.strict_bson import AS_STORED, decoded, encoded
 from syncline.ports import Batch, Beat, Document, Fence, Report, Reverse, same_system
@@ -116,19 +116,23 @@ class MongoTarget:
 
         """
         await self.require_suitable(entities)
-        if self._claim is not None:
-            beat = await self.read_beat()
-            if beat is None or same_system(
-                beat.system, self._claim.system
-            ):  # else another source's, the heartbeat says
-                with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-                    await self._claims.take(self._claim)
+        if self._claim is not None and await self._is_its(self._claim.system):
+            with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+                await self._claims.take(self._claim)
 
         async def prepare(entity: Entity) -> None:
             await ensure_indexes(self._database[entity.collection], entity)
 
         with mongo_errors.translated(), pymongo.timeout(None):
             await concurrently(prepare, [entity for entity in entities if entity.indexes])
+
+    async def _is_its(self, system: str) -> bool:
+        """Tell whether this is the source's target; the heartbeat says what is wrong with another, or its record."""
+        try:
+            beat = await self.read_beat()
+        except DamagedRecordError:
+            return False
+        return beat is None or same_system(beat.system, system)
 
     async def require_suitable(
         self,
