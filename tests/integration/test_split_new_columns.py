@@ -74,6 +74,8 @@ def test_no_side_opens_while_a_worker_has_written_by_columns_of_before(move: Mov
     move("copy", "--rate", "0")
     with move.follower() as follower:
         move.followed()
+        move.here.execute("INSERT INTO carriers VALUES (10, 10)")
+        move.until("SELECT EXISTS (SELECT FROM carriers WHERE id = 10)", there=True)  # its first look is over by then
         assert "being marked" not in move.log.read_text(), "a copy beside which nothing is altered marks nothing"
         assert drained(move)
         move.here.execute("ALTER TABLE carriers ADD COLUMN more text DEFAULT 'first'")
