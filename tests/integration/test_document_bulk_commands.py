@@ -55,6 +55,12 @@ def test_what_was_there_before_is_copied_verified_and_explained(stage):
     assert told["rows"]["public.postgres_tasks"][0]["title"] == "t7"
     assert "t7" in stage.call("explain", "tasks", "7")
     assert stage.json("explain", "tasks", "99")["verdict"] == "Neither side has it."
+    nobodys = stage.json("verify", "tasks", "99", status=2)
+    assert (nobodys["exitStatus"], nobodys["summary"]) == (2, "Neither side has tasks 99.")
+    assert "Neither side has tasks 98, 99." in stage.call("verify", "tasks", "--key", "98", "--key", "99", status=2)
+    assert [one["records"] for one in stage.json("verify", "tasks", "--key", "7", "--key", "99")["entities"]] == [1]
+    stage.mongo["tasks"].delete_one({"_id": 8})
+    assert stage.json("verify", "tasks", "8", status=1)["entities"][0]["divergent"] == {"extra": 1}
 
 
 def test_damage_is_reported_and_repaired_by_a_worker(stage, tmp_path):

@@ -76,6 +76,18 @@ async def test_what_waits_for_another_row_is_tried_for_ever_and_what_is_wrong_it
     assert stage.sql(KEPT) == [(1, 1)]
 
 
+def test_a_delete_that_postgresql_refuses_is_parked_and_not_on_its_way(stage):
+    person = ObjectId()
+    stage.collection("people").insert_one({"_id": person})
+    stage.collection("jobs").insert_one({"owner": person, "n": 1})
+    stage.work(lambda: counts(stage) == (1, 1))
+    stage.collection("people").delete_one({"_id": person})
+    stage.work(lambda: stage.sql("SELECT next_at = 'infinity' FROM syncline_documents.rejected") == [(True,)])
+    [found] = stage.json("verify", "people", str(person), "--patience", "0", status=1)["entities"]
+    assert (found["parked"], found["lagging"]) == (1, 0)
+    assert "parked" in stage.json("explain", "people", str(person))["verdict"]
+
+
 async def test_between_two_tries_it_rests(stage):
     stage.collection("jobs").insert_one({"owner": ObjectId(), "n": 1})
     async with opened(stage.documents) as link:

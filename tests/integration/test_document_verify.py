@@ -25,6 +25,7 @@ from syncline.engines.postgres.documents.definitions import schema
 from syncline.engines.postgres.documents.reading import RowsSeen
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Inner, Part
 from syncline.relay.documents.pump import DocumentPump
+from syncline.relay.documents.recovery import sweep
 from syncline.verify.report import Kind, Mode, Verdict, VerifyReport
 
 PART = Part(
@@ -210,6 +211,27 @@ async def test_damage_of_each_kind_on_either_side_is_found_exactly_and_repaired(
     again = await link.verified()
     assert again.verdict is Verdict.EQUAL
     assert {part.mode for part in again.entities} == {Mode.FULL}
+
+
+async def test_a_null_is_a_key_as_any_other_and_one_that_nobody_can_read_is_foreign(link):
+    await link.of("notes").insert_one({"_id": None, "title": "a"})
+    await link.walk()
+    assert (await link.verified("notes")).verdict is Verdict.EQUAL
+    assert await link.link.rows.drop_strangers("notes") == 0
+    unreadable = '{"$date":{}}'
+    link.run(
+        f"""INSERT INTO postgres_notes (mongo_id) VALUES ('{unreadable}');
+        INSERT INTO syncline_documents.key_version
+        SELECT 'notes', '{unreadable}', 1, '', false, fingerprint FROM syncline_documents.mapping WHERE collection = 'notes'"""
+    )
+    [report] = (await link.verified("notes")).entities
+    assert [(one.kind, one.key) for one in report.findings] == [(Kind.FOREIGN, unreadable)]
+    await link.database["notes"].delete_one({"_id": None})
+    assert await sweep(link.link.source, link.link.rows, "notes") == 1
+    assert await link.link.rows.drop_strangers("notes") == 1
+    await link.walk()
+    [report] = (await link.verified("notes")).entities
+    assert (report.verdict, report.records, report.documents) == (Verdict.EQUAL, 0, 0)
 
 
 async def test_what_is_marked_waits_and_is_not_different_and_what_is_rejected_is_parked(link):

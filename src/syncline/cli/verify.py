@@ -83,7 +83,7 @@ def verify(
     if documents := documents_from(config, **meaningless):
         words = of_documents.names_and_keys(documents, list(entities or ()), list(key or ()))
         asked_of = of_documents.Wish(*words, rate or None, patience, quiet=as_json)
-        _end_with(_of_documents(documents, asked_of, report), report, as_json=as_json)
+        _end_with(_of_documents(documents, asked_of, report), report, words, as_json=as_json)
     settings = configured(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
     asked = Asked(names, keys, first, end, keys_only=keys_only, sample=sample, resume=resume)
@@ -104,14 +104,7 @@ def verify(
             file.close()
     if sides is not None:
         _end(judged(sides, found), as_json=as_json)
-    nobody = _nobodys(found, asked)
-    if as_json:
-        print_json(as_dict(found) | ({"summary": nobody, "exit_status": NOBODYS} if nobody else {}))
-    elif nobody:
-        say(nobody, "bold yellow")
-    else:
-        _print(found, report, back=settings.link.reverse)
-    raise typer.Exit(NOBODYS if nobody else found.exit_status)
+    _end_with(found, report, (names, keys), as_json=as_json, back=settings.link.reverse)
 
 
 def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | None) -> VerifyReport:
@@ -132,21 +125,31 @@ def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | No
         file.close()
 
 
-def _end_with(found: VerifyReport, path: Path | None, *, as_json: bool) -> NoReturn:
+def _end_with(
+    found: VerifyReport,
+    path: Path | None,
+    asked: tuple[Sequence[str], Sequence[str]],
+    *,
+    as_json: bool,
+    back: str | None = None,
+) -> NoReturn:
     from syncline.verify.render import as_dict
 
+    nobody = _nobodys(found, *asked)
     if as_json:
-        print_json(as_dict(found))
+        print_json(as_dict(found) | ({"summary": nobody, "exit_status": NOBODYS} if nobody else {}))
+    elif nobody:
+        say(nobody, "bold yellow")
     else:
-        _print(found, path, back=None)
-    raise typer.Exit(found.exit_status)
+        _print(found, path, back=back)
+    raise typer.Exit(NOBODYS if nobody else found.exit_status)
 
 
-def _nobodys(found: VerifyReport, asked: Asked) -> str | None:
+def _nobodys(found: VerifyReport, names: Sequence[str], keys: Sequence[str]) -> str | None:
     """Say that the records asked for exist on neither side; ``None``: one of them does."""
-    if not asked.keys or any(one.records or one.documents or one.counts or one.parked for one in found.entities):
+    if not keys or any(one.records or one.documents or one.counts or one.parked for one in found.entities):
         return None
-    return f"Neither side has {asked.names[0]} {', '.join(asked.keys)}."
+    return f"Neither side has {names[0]} {', '.join(keys)}."
 
 
 def _looked_at(settings: Settings, asked: Asked, *, as_json: bool) -> tuple[Check, Check]:

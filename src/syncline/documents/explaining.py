@@ -12,7 +12,7 @@ from syncline.documents.verifying import asked_for, key_of
 from syncline.engines.mongo.stored_marks import StoredMarks, taken_apart
 from syncline.engines.postgres.documents.reading import Record, RowsSeen
 from syncline.model.documents import DocumentMapping
-from syncline.model.documents.types import ID_TYPES
+from syncline.model.documents.ids import shown_key
 from syncline.model.extended import extended
 from syncline.model.json_names import Verbatim
 from syncline.model.strict_bson import decoded, encoded
@@ -85,7 +85,7 @@ async def explained(link: DocumentLink, collection: str, key: str) -> Explanatio
         first = (await stored.of(collection, [id_])).get(name)
         record = (await rows.records(collection, [text]))[text] if text is not None else None
         raw = (await stored.of(collection, [id_])).get(name)
-        shown = str(ID_TYPES["any"].show(id_))
+        shown = shown_key(id_)
         rejected = (await rows.rejected(collection, [shown])).get(shown)
     finally:
         await rows.close()

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 from syncline.capture.documents.field import FLOOR
+from syncline.engines.mongo.marked import marked_document
 from syncline.engines.mongo.stored_marks import taken_apart
 from syncline.engines.postgres.documents.comparing import texts
 from syncline.engines.postgres.documents.reading import Record
@@ -62,7 +63,7 @@ def judged(
     if raw is not None:
         body, state = taken_apart(id_, raw)
         if state is None or state[0] < FLOOR or state[1]:
-            parked = state is not None and rejected is not None and rejected[0] == state[1]
+            parked = rejected is not None and rejected[0] == (state[1] if state else marked_document(raw).mark)
             return Look(State.PARKED if parked else State.WAITING, key)
     if moved:
         return Look(State.MOVED, key)

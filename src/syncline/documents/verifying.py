@@ -15,12 +15,13 @@ from typing import Any
 
 from syncline.documents.judging import Look, State, judged
 from syncline.documents.opening import DocumentLink
-from syncline.engines.mongo.stored_marks import Page, StoredMarks
+from syncline.engines.mongo.stored_marks import Page, StoredMarks, taken_apart
 from syncline.engines.postgres.documents.comparing import Texts, texts
-from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
+from syncline.engines.postgres.documents.reading import Certificate, Record, RowsSeen
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.errors import KeyFormatError, MappingError
 from syncline.model.documents import DocumentMapping
+from syncline.model.documents.ids import NO_ID, shown_key
 from syncline.model.documents.types import ID_TYPES
 from syncline.model.strict_bson import encoded
 from syncline.verify.pace import Pace
@@ -48,6 +49,10 @@ class _Pass:
     """The ``_id``s of those to be decided, by their encoding."""
     foreign: set[str] = field(default_factory=set)
     """Keys of rows that no ``_id`` becomes."""
+    stored: set[bytes] = field(default_factory=set)
+    """Of those that were looked at twice, the documents that were there."""
+    kept: set[bytes] = field(default_factory=set)
+    """Likewise, those that had rows."""
     left: float = 0.0
     """Seconds of patience that are left."""
 
@@ -55,12 +60,19 @@ class _Pass:
     def name(self) -> str:
         return self.mapping.collection.name
 
+    def note(self, encoded_id: bytes, id_: Any, raw: bytes | None, record: Record | None) -> None:
+        """Keep on which side there is something of a key."""
+        if raw is not None and taken_apart(id_, raw)[1] is not None:
+            self.stored.add(encoded_id)
+        if record is not None and record.there:
+            self.kept.add(encoded_id)
+
     def suspect(self, id_: Any) -> None:
         self.suspects.setdefault(encoded({"_id": id_}), id_)
 
     def suspect_key(self, key: str) -> None:
         id_ = id_of(self.mapping, key)
-        if id_ is None:
+        if id_ is NO_ID:
             self.foreign.add(key)
         else:
             self.suspect(id_)
@@ -114,7 +126,7 @@ class DocumentVerifier:
         for id_ in ids:
             one.suspect(id_)
         await self._decide(one, to_the_end=True)
-        one.report.records = len(ids)
+        one.report.records, one.report.documents = len(one.stored), len(one.kept)
         return VerifyReport([one.report])
 
     def _begun(self, collection: str, as_of: datetime, mode: Mode) -> _Pass:
@@ -184,10 +196,10 @@ class DocumentVerifier:
         """Find rows of which there is no document, by their keys."""
         async for keys in self._rows.keys(one.name, self._size):
             ids = {key: id_of(one.mapping, key) for key in keys}
-            one.foreign.update(key for key, id_ in ids.items() if id_ is None)
-            known = await self._stored.there(one.name, [id_ for id_ in ids.values() if id_ is not None])
+            one.foreign.update(key for key, id_ in ids.items() if id_ is NO_ID)
+            known = await self._stored.there(one.name, [id_ for id_ in ids.values() if id_ is not NO_ID])
             for id_ in ids.values():
-                if id_ is not None and encoded({"_id": id_}) not in known:
+                if id_ is not NO_ID and encoded({"_id": id_}) not in known:
                     one.suspect(id_)
             await self._pace.passed(len(keys))
             await self._decide(one)
@@ -224,7 +236,7 @@ class DocumentVerifier:
         records = [await self._rows.records(one.name, wanted)]
         documents.append(await self._stored.of(one.name, [*ids.values()]))
         records.append(await self._rows.records(one.name, wanted))
-        shown = {encoded_id: str(ID_TYPES["any"].show(id_)) for encoded_id, id_ in ids.items()}
+        shown = {encoded_id: shown_key(id_) for encoded_id, id_ in ids.items()}
         rejected = await self._rows.rejected(one.name, [*shown.values()])
         looks = {}
         for encoded_id, id_ in ids.items():
@@ -232,6 +244,8 @@ class DocumentVerifier:
             seen = [None if key is None else one_of[key] for one_of in records]
             moved = documents[0].get(encoded_id) != documents[1].get(encoded_id) or seen[0] != seen[1]
             raw = documents[1].get(encoded_id)
+            if one.report.named:
+                one.note(encoded_id, id_, raw, seen[1])
             looks[encoded_id] = judged(
                 one.mapping, id_, key, raw, seen[1], rejected.get(shown[encoded_id]), moved=moved
             )
@@ -325,13 +339,13 @@ def key_of(mapping: DocumentMapping, id_: Any) -> str | None:
 
 
 def id_of(mapping: DocumentMapping, key: str) -> Any:
-    """Give the ``_id`` of a key's text; ``None``: it is of none."""
+    """Give the ``_id`` of a key's text; ``NO_ID``: it is of none."""
     type_ = mapping.tables[0].columns[0].type
     try:
         found = type_.stand_for(from_text(type_, key))
-    except (ValueError, TypeError, ArithmeticError):
-        return None
-    return found if key_of(mapping, found) == key else None
+    except Exception:  # noqa: BLE001  anybody may have written it
+        return NO_ID
+    return found if key_of(mapping, found) == key else NO_ID
 
 
 def asked_for(mapping: DocumentMapping, key: str) -> Any:
@@ -342,7 +356,7 @@ def asked_for(mapping: DocumentMapping, key: str) -> Any:
 
     """
     found = id_of(mapping, key)
-    if found is None:
+    if found is NO_ID:
         try:
             found = ID_TYPES["any"].stand_for(key)
         except Exception as error:

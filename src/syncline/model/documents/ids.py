@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from bson.binary import Binary
 
 from syncline.errors import KeyFormatError, MappingError
 from syncline.model.documents.mapping import DocumentMapping
 from syncline.model.documents.types import ID_TYPES
+
+NO_ID: Final = object()
+"""Of a key that no ``_id`` becomes. ``None`` is an ``_id``: null."""
+_LONGEST_ID = 1000
+"""So many bytes of an `_id` an index surely takes, beside the collection's name."""
 
 
 def identified(mapping: DocumentMapping, given: Any) -> Any:
@@ -41,3 +47,11 @@ def shown_id(mapping: DocumentMapping, text: str) -> str:
         return str(mapping.key_of(ID_TYPES["any"].stand_for(text)))
     except (MappingError, ValueError):
         return text
+
+
+def shown_key(id_: Any) -> str:
+    """Say an ``_id`` of any type, so that an ObjectId and its characters are two; the beginning of one that is long."""
+    text = str(ID_TYPES["any"].show(id_))
+    if len(raw := text.encode()) <= _LONGEST_ID:
+        return text
+    return f"{text[:100]}… sha256 {hashlib.sha256(raw).hexdigest()}"

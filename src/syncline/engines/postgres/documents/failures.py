@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from syncline.engines.postgres.documents.rejections import shown_key
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.engines.postgres.target.session import translated
-from syncline.model.documents.ids import shown_id
+from syncline.model.documents.ids import shown_id, shown_key
 from syncline.ports.documents import Failure, Known, Trouble
 from syncline.postgres.sql import blocks
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.engines.postgres.target.session import Connection
 from syncline.errors import MappingError
-from syncline.model.documents.types import ID_TYPES
+from syncline.model.documents.ids import shown_key
 from syncline.model.retries import Retries
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 from syncline.postgres.sql import blocks
@@ -20,8 +18,6 @@ from syncline.postgres.sql import blocks
 MADE = ("rejected", "rejected_later", "rejected_waits", "settled_failure")
 """Statements that make what is kept here, each of which may be run again."""
 _ENDLESS = 2**31 - 1
-_LONGEST_ID = 1000
-"""So many bytes of an `_id` an index surely takes, beside the collection's name."""
 
 
 class Rejections:
@@ -110,11 +106,3 @@ class Rejections:
 def shown(document: MarkedDocument) -> str:
     """Say a document's ``_id``."""
     return shown_key(document.id)
-
-
-def shown_key(id_: Any) -> str:
-    """Say an ``_id`` of any type, so that an ObjectId and its characters are two; the beginning of one that is long."""
-    text = str(ID_TYPES["any"].show(id_))
-    if len(raw := text.encode()) <= _LONGEST_ID:
-        return text
-    return f"{text[:100]}… sha256 {hashlib.sha256(raw).hexdigest()}"

@@ -21,6 +21,7 @@ from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
+from syncline.model.documents.ids import NO_ID
 from syncline.model.documents.types import ID_TYPES, Type
 from syncline.model.retries import Retries
 from syncline.model.strict_bson import encoded
@@ -203,7 +204,7 @@ class VersionedRows:
             if not found:
                 return
             known = [(text, _id_of(kind, text), version) for text, version in found]
-            yield [one for one in known if one[1] is not None]
+            yield [one for one in known if one[1] is not NO_ID]
             given["after"] = found[-1][0]
 
     async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
@@ -216,7 +217,7 @@ class VersionedRows:
                 found = [row[0] for row in await (await connection.execute(self._sql["keys"], given)).fetchall()]
             if not found:
                 return
-            yield [id_ for text in found if (id_ := _id_of(kind, text)) is not None]
+            yield [id_ for text in found if (id_ := _id_of(kind, text)) is not NO_ID]
             given["after"] = found[-1]
 
     async def drop_strangers(self, collection: str, *, size: int = 1000) -> int:
@@ -230,7 +231,7 @@ class VersionedRows:
                 found = [row[0] for row in await (await connection.execute(self._sql["all_keys"], given)).fetchall()]
                 if not found:
                     return dropped
-                strangers = [text for text in found if _id_of(kind, text) is None]
+                strangers = [text for text in found if _id_of(kind, text) is NO_ID]
                 async with connection.transaction():
                     await connection.execute(self._sql["enter"])
                     _entered(tables, await (await connection.execute(self._sql["entered"], tables.named)).fetchone())
@@ -364,12 +365,12 @@ def _entered(tables: DocumentTables, row: Sequence[Any] | None) -> int:
 
 
 def _id_of(kind: Type, text: str) -> Any:
-    """Give the ``_id`` of a key; ``None``: under this declaration it is of none."""
+    """Give the ``_id`` of a key; ``NO_ID``: under this declaration it is of none."""
     try:
         found = kind.stand_for(from_text(kind, text))
-        return found if to_text(kind.fit(found)[0]) == text else None
-    except (ValueError, TypeError, ArithmeticError):
-        return None
+        return found if to_text(kind.fit(found)[0]) == text else NO_ID
+    except Exception:  # noqa: BLE001  anybody may have written it
+        return NO_ID
 
 
 def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) -> Outcome:
