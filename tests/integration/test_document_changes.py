@@ -242,6 +242,28 @@ def documents(stage: DocumentStage) -> dict[str, Any]:
     return {str(one["_id"]): one.get("title") for one in found}
 
 
+def test_a_delete_of_what_can_be_no_key_ends_and_settles_its_rejection(stage):
+    stage.declare('[collections.tasks]\ncolumns = { title = "text" }\n')
+    stage.sql("DROP TABLE postgres_tasks")
+    stage.make_tables()
+    stage.call("install", "--yes")
+    rejected = "SELECT count(*) FROM syncline_documents.rejected"
+
+    async def run() -> None:
+        async with opened(stage.documents) as link:
+            oplog = Oplog(stage)
+            stage.mongo["tasks"].insert_one({"_id": "abc"})
+            await carried(link, oplog)
+            assert stage.sql(rejected) == [(1,)]
+            stage.mongo["tasks"].delete_one({"_id": "abc"})
+            oplog.record()
+            await carried(link, oplog)
+
+    asyncio.run(run())
+    assert stage.sql(rejected) == [(0,)]
+    assert stage.mongo["tasks"].count_documents({}) == 0
+
+
 async def test_what_is_written_past_the_wrapper_reaches_the_rows_and_nothing_echoes(stage):
     async with opened(stage.documents) as link:
         bare, tasks, oplog = stage.mongo["tasks"], stage.collection("tasks"), Oplog(stage)

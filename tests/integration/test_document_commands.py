@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from bson import ObjectId
 
 from syncline.errors import (
     ForeignTargetError,
@@ -44,6 +46,23 @@ def installed(stage):
 
 def settled(stage, *names: str):
     return lambda: not any(stage.mongo[name].count_documents({"_sync.mark": {"$exists": True}}) for name in names)
+
+
+def test_status_tells_lag_whatever_somebody_else_writes_into_our_field(installed):
+    tasks = installed.collection("tasks")
+    tasks.insert_many([{"_id": n, "n": 1} for n in range(3)])
+    installed.work(settled(installed, "tasks"))
+    mark = ObjectId.from_datetime(datetime.now(UTC) - timedelta(hours=1))
+    installed.mongo["tasks"].update_many({}, {"$set": {"_sync.mark": mark}})
+    installed.sql(
+        "INSERT INTO syncline_documents.rejected (collection, mongo_id, mark, reason, next_at)"
+        f" VALUES ('tasks', '1', '{mark}', 'why', 'infinity')"
+    )
+    installed.mongo["tasks"].insert_one({"_sync": {"mark": "x"}})
+    told = installed.json("status", status=2)
+    [one] = [one for one in told["collections"] if one["name"] == "tasks"]
+    assert (one["waiting"], one["rejected"]) == (3, 1)
+    assert one["oldestSeconds"] > 59 * 60
 
 
 # -- install

@@ -8,6 +8,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
@@ -19,7 +20,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from syncline.capture.documents import wrap
+from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.marked import MongoMarkedDocuments
+from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.postgres.documents.definitions import schema
 from syncline.engines.postgres.documents.differences import differences
 from syncline.engines.postgres.documents.inspection import look
@@ -382,6 +385,26 @@ async def test_a_rejected_document_keeps_none_back_that_has_the_same_mark(stage)
     assert (await pump.walk()).rejected == 1
     await pump.walk()
     assert [(await stage.there())[n].get("n") for n in range(6)] == [None, 7, 7, 7, 7, 7]
+
+
+async def test_lag_is_that_of_what_waits_beside_a_rejected_document_of_the_same_mark_and_beside_what_others_wrote(
+    stage,
+):
+    await stage.tasks.insert_many([{"_id": n, "title": f"t{n}"} for n in range(3)])
+    await stage.pump().walk()
+    await stage.database["tasks"].update_one({"_id": 0}, {"$set": {"title": "t1"}})
+    old = ObjectId.from_datetime(datetime.now(UTC) - timedelta(hours=1))
+    await stage.database["tasks"].update_many({}, {"$set": {"_sync.mark": old}})
+    await stage.database["tasks"].insert_many([{"_sync": {"mark": one}} for one in ("x", 5, [ObjectId()], [])])
+    await stage.database["tasks"].insert_one({"_sync": [{"mark": ObjectId()}]})
+    held = {(str(old), "0")}
+    told = await MarkedDatabase(stage.database).waiting("tasks", held)
+    pending, lag = await MongoDocumentWrites(stage.database).waiting("tasks", held)
+    assert told.documents == pending == 2 + 5
+    assert told.oldest > timedelta(minutes=59)
+    assert lag > 59 * 60
+    everybody = held | {(str(old), str(n)) for n in (1, 2)}
+    assert (await MarkedDatabase(stage.database).waiting("tasks", everybody)).oldest == timedelta()
 
 
 async def test_a_rejected_document_is_kept_with_its_reason_and_holds_up_nobody(stage):

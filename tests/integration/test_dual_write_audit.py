@@ -12,18 +12,23 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
-from bson import ObjectId
+from bson import Binary, ObjectId
 from pymongo import AsyncMongoClient
 
+from syncline.capture.documents import wrap
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.documents.opening import opened
 from syncline.documents.settling import concluded, settle_intents
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import NAME, MongoIntentLog
+from syncline.engines.postgres.documents.definitions import schema
 from syncline.errors import RefusedDocumentError
+from syncline.model.documents import Collection, DocumentMapping
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, acting_as, audit
 from syncline.phases.dual_write.audit import AuditedWrites
@@ -77,6 +82,33 @@ async def test_each_operation_is_there_with_who_what_and_what_became_of_it(stage
     assert {(one["collection_name"], one["document_id"]) for one in found[:4]} == {("tasks", id_)}
     assert found[0]["fields"] == ["title"]
     assert "secret" not in str(found)
+
+
+async def test_an_operation_on_a_uuid_or_on_no_key_at_all_keeps_none_back_that_is_behind_it(stage, mongo_url, mongo_db):
+    mapping = DocumentMapping(Collection("teams", id="uuid"))
+    with psycopg.connect(stage.url, autocommit=True) as connection:
+        for statement in schema([mapping]):
+            connection.execute(statement)
+    teams = wrap(stage.database["teams"])
+    await teams.prepare_marks()
+    address, _, query = mongo_url.partition("?")
+    urls = {"source": f"{address.rstrip('/')}/{mongo_db}?{query}", "target": stage.url}
+    async with opened(Documents((mapping, TASKS), None, urls)) as link:
+        await link.rows.prepare()
+        log, team, task = MongoIntentLog(link.database), Binary(uuid4().bytes, 4), ObjectId()
+        written = await stage.writes.write(
+            "teams", Write(Action.CREATE, team, mark := stage.writes.new_mark(), {"n": 1})
+        )
+        assert written is not None
+        intents = [("teams", team), ("teams", "no UUID"), ("tasks", task)]
+        marks = [mark, stage.writes.new_mark(), stage.writes.new_mark()]
+        await log.begin(
+            [Intent(one, None, Action.CREATE, name, id_, ()) for one, (name, id_) in zip(marks, intents, strict=True)]
+        )
+        counts = await settle_intents(link, older=NOW)
+        outcomes = {str(one["_id"]): one["outcome"] async for one in link.database[NAME].find()}
+        assert [outcomes[one] for one in marks] == ["done", "unknown", "not done"]
+        assert await settle_intents(link, older=NOW) == dict.fromkeys(counts, 0)
 
 
 async def test_values_are_kept_where_they_are_declared_but_for_those_that_are_masked(stage, documents):

@@ -4203,6 +4203,21 @@ MUTANTS: Sequence[Mutant] = (
         [f"{REFERENCES}::test_what_others_refer_to_is_copied_and_carried_before_them_and_nothing_is_given_up"],
     ),
     Mutant(
+        "documents-lag-by-mark",
+        "what has the mark of a rejected document is not waited for",
+        [
+            Swap(
+                f"{MONGO}/waiting.py",
+                "oldest",
+                "(str(mark), shown_key(id_)) not in held",
+                "str(mark) not in {one for one, _ in held}",
+            )
+        ],
+        [
+            f"{PUMP}::test_lag_is_that_of_what_waits_beside_a_rejected_document_of_the_same_mark_and_beside_what_others_wrote"
+        ],
+    ),
+    Mutant(
         "documents-rest-by-mark",
         "a rejected document keeps back all that have its mark",
         [

@@ -8,6 +8,7 @@ from datetime import timedelta
 from syncline.documents.opening import DocumentLink
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import MongoIntentLog
+from syncline.errors import MappingError
 from syncline.ports.documents import Action, IntentEnd, OpenIntent, Standing
 
 OLD = timedelta(minutes=1)
@@ -39,7 +40,11 @@ async def _ends(link: DocumentLink, found: Sequence[OpenIntent]) -> Mapping[str,
         if one.collection not in link.collections:
             ends[one.mark] = IntentEnd.UNKNOWN
             continue
-        kept = await link.rows.version(one.collection, one.id)
+        try:
+            kept = await link.rows.version(one.collection, one.id)
+        except MappingError:  # it is no key of this declaration
+            ends[one.mark] = IntentEnd.UNKNOWN
+            continue
         ends[one.mark] = concluded(one, await writes.standing(one.collection, one.id), kept)
     return ends
 

@@ -62,7 +62,7 @@ class _Kept:
     state: DatabaseState = field(default_factory=lambda: DatabaseState(connected=False))
     kept: Kept | None = None
     workers: Sequence[Mapping[str, Any]] = ()
-    rejected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    rejected: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     missing: NotInstalledError | None = None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from syncline.documents.opening import DocumentLink
 from syncline.documents.standing import keeping, require_same
+from syncline.documents.verifying import key_of
 from syncline.ending import end
 from syncline.engines.mongo import changes
 from syncline.engines.mongo.changes import Change, Feed, Kind, LostTokenError
@@ -150,9 +151,17 @@ class Watcher:
             await self._link.source.bury(name, unknown)
 
     async def _unknown(self, name: str, gone: list[tuple[Any, int]]) -> list[Any]:
-        """Leave out those of which PostgreSQL has the tombstone that was removed: that was a carrier."""
+        """Leave out those of which PostgreSQL has the tombstone that was removed: that was a carrier.
+
+        Of what can be no key it has nothing: its first tombstone settles its rejection, and no other follows.
+        """
         versions = await self._link.rows.versions(name, [id_ for id_, version in gone if version])
-        return [id_ for id_, version in gone if not version or versions.get(_key(id_), 0) < version]
+        mapping = self._link.mapping(name)
+        return [
+            id_
+            for id_, version in gone
+            if not version or (versions.get(_key(id_), 0) < version and key_of(mapping, id_) is not None)
+        ]
 
     @asynccontextmanager
     async def _stream(self, token: Mapping[str, Any] | None) -> AsyncIterator[Feed]:

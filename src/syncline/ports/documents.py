@@ -186,7 +186,8 @@ class Trouble:
     rejected: int = 0
     given_up: int = 0
     """Of these."""
-    marks: frozenset[str] = frozenset()
+    marks: frozenset[tuple[str, str]] = frozenset()
+    """Each with what is shown of its ``_id``."""
 
 
 class SyncRecords(Protocol):
@@ -319,8 +320,11 @@ class WritableDocuments(Protocol):
         """Tell how far a document is on its way. None: there is none, and no tombstone."""
         ...
 
-    async def waiting(self, collection: str, without: AbstractSet[str]) -> tuple[int, float]:
-        """Count the marks that are none of these, and tell for how many seconds the oldest of them is there."""
+    async def waiting(self, collection: str, without: AbstractSet[tuple[str, str]]) -> tuple[int, float]:
+        """Count the marks that are none of these, and tell for how many seconds the oldest of them is there.
+
+        A mark may be of many documents: each of ``without`` is a mark and what is shown of an ``_id``.
+        """
         ...
 
     async def marked(self, collection: str, ids: Sequence[Any]) -> Sequence[MarkedDocument]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -21,6 +22,7 @@ from syncline.capture.documents.obstacles import DUPLICATE, no_room
 from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
 from syncline.engines.mongo.errors import RIGHTS
 from syncline.engines.mongo.marked import marked_document, translated
+from syncline.engines.mongo.waiting import Held, oldest
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import RefusedDocumentError, SynclineError, UnmarkableError
 from syncline.model.strict_bson import PLAIN, decoded, encoded
@@ -117,17 +119,13 @@ class MongoDocumentWrites:
         mark = str(ours["mark"]) if "mark" in ours else None
         return Standing(mark, adopted=True, deleted="deleted" in ours, version=int(ours.get("v", -1)))
 
-    async def waiting(self, collection: str, without: AbstractSet[str]) -> tuple[int, float]:
+    async def waiting(self, collection: str, without: Held) -> tuple[int, float]:
         """Count by the index of marks, and ask the server's clock."""
-        others = {MARK: {"$exists": True, "$nin": [ObjectId(mark) for mark in without]}}
-        count = {"$group": {"_id": None, "count": {"$sum": 1}, "mark": {"$min": f"${MARK}"}, "now": {"$max": "$$NOW"}}}
+        marked = self._database[collection]
         with translated():
-            cursor = await self._database[collection].aggregate([{"$match": others}, count], hint=MARKS["name"])
-            found = await cursor.to_list()
-        if not found:
-            return 0, 0.0
-        since = found[0]["mark"].generation_time.replace(tzinfo=None)
-        return int(found[0]["count"]), max(0.0, (found[0]["now"] - since).total_seconds())
+            count = await marked.count_documents({MARK: {"$exists": True}}, hint=MARKS["name"])
+            age = await oldest(marked, without) if count else timedelta()
+        return max(0, count - len(without)), age.total_seconds()
 
 
 def _at(version: int | None) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from syncline.engines.mongo.document_writes import refused
 from syncline.engines.mongo.marked import FORGETTABLE, translated
-from syncline.model.strict_bson import PLAIN, encoded
+from syncline.model.strict_bson import AS_STORED, PLAIN, encoded
 from syncline.ports.documents import Action, Intent, IntentEnd, OpenIntent
 
 NAME = "syncline_audit"
@@ -64,7 +64,9 @@ class MongoIntentLog:
         """Find them by their index."""
         before = {"$expr": {"$lt": ["$at", {"$subtract": ["$$NOW", int(older.total_seconds() * 1000)]}]}}
         with translated():
-            found = await self._log.find({**_OPEN, **before}).sort("at", 1).limit(limit).to_list()
+            # A key is compared with those of rows: a UUID as it is stored.
+            stored = self._log.with_options(codec_options=AS_STORED)
+            found = await stored.find({**_OPEN, **before}).sort("at", 1).limit(limit).to_list()
         return [
             OpenIntent(
                 str(one["_id"]), one["collection_name"], one["document_id"], one["version"], Action(one["action"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from syncline.capture.documents.field import FIELD, LIVE, MARK, TOMBSTONE, VERSI
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored import RAW, sent
+from syncline.engines.mongo.waiting import Held, oldest
 from syncline.engines.mongo.writes import DURABLE
 from syncline.model.strict_bson import AS_STORED, decoded
 
@@ -152,24 +153,15 @@ class MarkedDatabase:
             ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
             await ours.update_one({"_id": "link"}, {"$unset": {"target": ""}})
 
-    async def waiting(self, collection: str, rejected: Collection[str] = ()) -> Waiting:
+    async def waiting(self, collection: str, rejected: Held = frozenset()) -> Waiting:
         """Count the marks of a collection, those of rejected documents left out."""
         marked, exists = self._database[collection], {MARK: {"$exists": True}}
-        now = await self.now()
         with translated(), pymongo.timeout(self._limit):
             count = await marked.count_documents(exists, hint=_MARKS, limit=MOST)
             unmarked = await marked.count_documents({FIELD: None}, hint=_UNMARKED, limit=MOST)
-            oldest = None
-            if count:
-                cursor = marked.find(exists, {MARK: 1, "_id": 0}, hint=_MARKS).sort(MARK, 1)
-                async for one in cursor.limit(len(rejected) + 1):
-                    if str(mark := one[FIELD]["mark"]) not in rejected:
-                        oldest = mark
-                        break
+            age = await oldest(marked, rejected) if count else timedelta()
         waits = max(0, count - len(rejected)) + unmarked
-        begun = oldest.generation_time.replace(tzinfo=None) if oldest else None
-        age = now - begun if now and begun else timedelta()
-        return Waiting(min(waits, MOST), max(age, timedelta()))
+        return Waiting(min(waits, MOST), age)
 
     async def lacking(self, collection: str) -> Sequence[str]:
         """Name the indexes of marks that are missing."""

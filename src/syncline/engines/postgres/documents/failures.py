@@ -33,7 +33,7 @@ class DocumentFailures:
         connection = await self._rows.session()
         with translated():
             found = await (await connection.execute(self._sql["counts"])).fetchall()
-        return {row[0]: Trouble(row[1], row[2], frozenset(row[3])) for row in found}
+        return {row[0]: Trouble(row[1], row[2], frozenset(zip(row[3], row[4], strict=True))) for row in found}
 
     async def known(self, collection: str, id_: Any) -> Known:
         """Tell what PostgreSQL knows of a document."""

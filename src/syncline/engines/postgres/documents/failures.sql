@@ -14,7 +14,7 @@ ORDER BY r.last_at DESC, r.collection, r.mongo_id
 LIMIT %(limit)s
 
 -- name: counts
-SELECT r.collection, count(*), count(*) FILTER (WHERE r.next_at = 'infinity'), array_agg(r.mark)
+SELECT r.collection, count(*), count(*) FILTER (WHERE r.next_at = 'infinity'), array_agg(r.mark), array_agg(r.mongo_id)
 FROM syncline_documents.rejected AS r
 WHERE NOT EXISTS (
     SELECT FROM syncline_documents.key_version AS k

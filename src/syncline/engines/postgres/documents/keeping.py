@@ -114,9 +114,10 @@ class Keeping:
         """Count them."""
         return int((await self._asked("count_rejected", collection=collection))[0]["count"])
 
-    async def marks_rejected(self) -> Mapping[str, frozenset[str]]:
-        """Give the marks of rejected documents, by collection; 10,000 at most."""
-        return {row["collection"]: frozenset(row["array_agg"]) for row in await self._asked("marks_rejected")}
+    async def marks_rejected(self) -> Mapping[str, frozenset[tuple[str, str]]]:
+        """Give the marks of rejected documents, each with what is shown of its ``_id``; 10,000 at most."""
+        found = await self._asked("marks_rejected")
+        return {row["collection"]: frozenset(zip(row["marks"], row["ids"], strict=True)) for row in found}
 
     async def ask(self, collection: str | None, ids: Sequence[str] | None) -> int:
         """Ask for another try of rejected documents; how many."""

@@ -50,7 +50,8 @@ ORDER BY first_at, collection, mongo_id LIMIT %(limit)s
 SELECT count(*) FROM syncline_documents.rejected WHERE %(collection)s::text IS NULL OR collection = %(collection)s
 
 -- name: marks_rejected
-SELECT collection, array_agg(mark) FROM (SELECT collection, mark FROM syncline_documents.rejected LIMIT 10000) AS r
+SELECT collection, array_agg(mark) AS marks, array_agg(mongo_id) AS ids
+FROM (SELECT collection, mark, mongo_id FROM syncline_documents.rejected LIMIT 10000) AS r
 GROUP BY collection
 
 -- name: ask
