@@ -81,6 +81,7 @@ BACK = "tests/integration/test_way_back.py"
 REFERENCES = f"{TESTS}/test_document_references.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 CHANGES = f"{TESTS}/test_document_changes.py"
+DOCUMENT_TROUBLE = f"{TESTS}/test_document_trouble.py"
 DOCUMENT_COMMANDS = f"{TESTS}/test_document_bulk_commands.py"
 DOCUMENT_COPY, DOCUMENT_VERIFY = f"{TESTS}/test_document_copy.py", f"{TESTS}/test_document_verify.py"
 LINK_COMMANDS = f"{TESTS}/test_document_commands.py"
@@ -1398,8 +1399,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{MONGO}/errors.py",
                 "of",
-                "labelled or _is_servers_own(one)",
-                "labelled or _is_servers_own(one) or one['code'] not in {2, 9, 14, 121, 10334, 16755}",
+                "labelled or is_servers_own(one)",
+                "labelled or is_servers_own(one) or one['code'] not in {2, 9, 14, 121, 10334, 16755}",
             )
         ],
         [f"{REJECTED}::test_write_errors_of_one_document_park_it_at_once"],
@@ -1408,7 +1409,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "servers-state-is-the-records",
         "a lost shard or a full disk parks the records that meet it",
-        [Swap(f"{MONGO}/errors.py", "of", "labelled or _is_servers_own(one)", "labelled")],
+        [Swap(f"{MONGO}/errors.py", "of", "labelled or is_servers_own(one)", "labelled")],
         [f"{REJECTED}::test_a_lost_shard_or_a_full_disk_parks_nothing"],
     ),
     Mutant(
@@ -4229,6 +4230,18 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{PUMP}::test_a_rejected_document_keeps_none_back_that_has_the_same_mark"],
+    ),
+    Mutant(
+        "documents-refused-by-mongodb-stop-all",
+        "a document that MongoDB does not let us mark counts as a MongoDB that is away",
+        [Swap(f"{MONGO}/marked.py", "_is_of_documents", "isinstance(error, WriteError)", "False")],
+        [f"{DOCUMENT_TROUBLE}::test_a_document_that_cannot_be_marked_keeps_no_other_back"],
+    ),
+    Mutant(
+        "documents-locked-stop-all",
+        "a row that somebody holds counts as a PostgreSQL that is away",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/session.py", "took_too_long", "isinstance(error, _TOO_LONG)", "False")],
+        [f"{DOCUMENT_TROUBLE}::test_a_row_that_somebody_holds_keeps_back_no_other_collection_and_few_of_its_own"],
     ),
     Mutant(
         "documents-behind-a-pooler-unpinned",

@@ -100,13 +100,14 @@ def of(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     errors: list[Mapping[str, Any]] = reply.get("writeErrors", [])
     labelled = not LABELS.isdisjoint(reply.get("errorLabels", ()))
     for one in errors:
-        if one["code"] != DUPLICATE_KEY and (labelled or _is_servers_own(one)):
+        if one["code"] != DUPLICATE_KEY and (labelled or is_servers_own(one)):
             message = f"{one.get('errmsg')} (code {one['code']})"
             raise _ServersOwnError(message, one["code"], refusal=one["code"] not in TIME_LIMITS)
     return errors
 
 
-def _is_servers_own(error: Mapping[str, Any]) -> bool:
+def is_servers_own(error: Mapping[str, Any]) -> bool:
+    """Tell whether the write error of a document is the server's trouble."""
     code = error["code"]
     if code in REFUSALS or code in TIME_LIMITS or not LABELS.isdisjoint(error.get("errorLabels", ())):
         return True

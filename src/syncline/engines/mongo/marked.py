@@ -12,13 +12,13 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteMany, DeleteOne, InsertOne, UpdateMany, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteError
 from pymongo.write_concern import WriteConcern
 
 from syncline.capture.documents.field import DELETED, DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn, undrawn
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.obstacles import DUPLICATE
-from syncline.engines.mongo.errors import RIGHTS
+from syncline.engines.mongo.errors import RIGHTS, is_servers_own
 from syncline.engines.mongo.stored import RAW, sent
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
@@ -29,6 +29,8 @@ _NAME = FIELD.encode()
 _MARKED: Mapping[str, Any] = MappingProxyType({MARK: {"$exists": True}})
 _NO_SUCH_INDEX = 2
 FORGETTABLE = WriteConcern(w=1, j=False)
+_PASSED = 1000
+"""So many documents that do not take our field are passed over in a walk; each costs a statement."""
 _BY_ID = "_id_"
 """Which index finds an ``_id`` and a mark: the server would try both, and a mark may be of many documents."""
 
@@ -44,11 +46,13 @@ class MongoMarkedDocuments:
 
     async def pages(self, collection: str, size: int) -> AsyncIterator[Sequence[MarkedDocument]]:
         """Walk the index of marks, a batch of the server's at a time; many documents may have one mark."""
+        refused = await self._adopt(collection, size)
         with translated():
-            await self._adopt(collection, size)
             marked = self._collection(collection).find_raw_batches(_MARKED, hint=MARKS["name"], batch_size=size)
             async for batch in marked.sort(MARK, 1):
                 yield await self._drawn(collection, _documents(batch))
+        if refused is not None:
+            raise refused  # when the others were given: they do not wait for it
 
     async def _drawn(self, collection: str, found: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
         """Draw versions from the server's clock, once for each; one mark for all: they are cleared together."""
@@ -62,13 +66,45 @@ class MongoMarkedDocuments:
         read = [one async for batch in again for one in _documents(batch)]
         return [one for one in (*found, *read) if one.version >= FLOOR]
 
-    async def _adopt(self, collection: str, limit: int) -> None:
-        """Give our field to documents of writers who do not know of it."""
-        unmarked = self._collection(collection)
-        raw = unmarked.with_options(RAW).find({FIELD: None}, {"_id": 1}, hint=UNMARKED["name"]).limit(limit)
-        ids = [_id_of(bytes(one.raw)) for one in await raw.to_list()]
+    async def _adopt(self, collection: str, limit: int) -> SourceError | None:
+        """Give our field to documents of writers who do not know of it; say which document does not take it."""
+        passed, first = 0, None
+        while passed < _PASSED:
+            ids = await self._unmarked(collection, limit, passed)
+            try:
+                await self._give(collection, ids)
+                break
+            except SourceError as error:
+                if error.retryable:
+                    raise
+                refused = await self._give_singly(collection, ids)
+            first = first or next(iter(refused), None)
+            passed += len(refused)
+            if len(ids) < limit:
+                break
+        return first
+
+    async def _unmarked(self, collection: str, limit: int, passed: int) -> list[Any]:
+        raw = self._collection(collection).with_options(RAW).find({FIELD: None}, {"_id": 1}, hint=UNMARKED["name"])
+        with translated():
+            return [_id_of(bytes(one.raw)) for one in await raw.skip(passed).limit(limit).to_list()]
+
+    async def _give(self, collection: str, ids: Sequence[Any]) -> None:
         if ids:
-            await unmarked.update_many(sent({"_id": {"$in": ids}, FIELD: None}), [{"$set": {FIELD: drawn()}}])
+            which = sent({"_id": {"$in": list(ids)}, FIELD: None})
+            with translated():
+                await self._collection(collection).update_many(which, [{"$set": {FIELD: drawn()}}])
+
+    async def _give_singly(self, collection: str, ids: Sequence[Any]) -> list[SourceError]:
+        refused = []
+        for id_ in ids:
+            try:
+                await self._give(collection, [id_])
+            except SourceError as error:
+                if error.retryable:
+                    raise
+                refused.append(_unmarkable(collection, id_, error))
+        return refused
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
         """Compare the mark, in the statement that clears it; a clearing that a server forgets is done again."""
@@ -193,6 +229,13 @@ def _id_of(document: bytes) -> Any:
     return decoded(id_of(document), AS_STORED)["_id"]
 
 
+def _unmarkable(collection: str, id_: Any, error: SourceError) -> SourceError:
+    return SourceError(
+        f"{collection}: the document {id_!r} cannot be marked: {error.message}",
+        hint=f"let the collection's validator allow {FIELD} (`syncline doctor`), or make it smaller",
+    )
+
+
 def of_somebody_else(id_: Any) -> SourceError:
     """Say that our field is not ours."""
     return SourceError(
@@ -219,7 +262,7 @@ def translated() -> Iterator[None]:
     Raises:
         SourceUnavailableError: the database does not answer, or refuses.
         PrivilegeError: the user may not do this.
-        SourceError: it lacks the indexes of marks.
+        SourceError: it lacks the indexes of marks, or does not take a document as it would be.
 
     """
     try:
@@ -235,6 +278,19 @@ def translated() -> Iterator[None]:
             raise PrivilegeError(
                 said, hint="check user and password in MongoDB's URL; the user needs readWrite"
             ) from error
+        if _is_of_documents(error):
+            raise SourceError(
+                said, hint=f"see the collection's validator and the document's size: {FIELD} is put into each document"
+            ) from error
         raise SourceUnavailableError(said) from error
     except PyMongoError as error:
         raise SourceUnavailableError(f"MongoDB: {str(error).split(', Timeout:')[0]}") from error
+
+
+def _is_of_documents(error: OperationFailure) -> bool:
+    """Tell whether documents are the reason, and not the server."""
+    details = error.details or {}
+    if isinstance(error, BulkWriteError):
+        errors = details.get("writeErrors", ())
+        return bool(errors) and not details.get("writeConcernErrors") and not any(map(is_servers_own, errors))
+    return isinstance(error, WriteError) and not is_servers_own({"errmsg": str(error), **details, "code": error.code})

@@ -13,6 +13,7 @@ OLDEST = 15
 """The oldest PostgreSQL that tables of documents are tested on."""
 CONNECT_SECONDS = 5
 _CHANGED = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, psycopg.errors.DatatypeMismatch)
+_TOO_LONG = (psycopg.errors.QueryCanceled, psycopg.errors.TransactionTimeout)
 _ABSENT = (*_CHANGED, psycopg.errors.InvalidSchemaName)
 
 
@@ -54,4 +55,15 @@ def of_tables(collection: str, error: psycopg.Error) -> SynclineError:
             hint="nothing is lost, its documents wait; `syncline schema check` says what is missing,"
             " `syncline schema sql --changes | psql` makes it",
         )
+    if took_too_long(error):
+        return TargetRefusedError(
+            f"{collection}: writing took too long: {first_line(error)}",
+            hint="nothing is lost, its documents wait, and fewer are tried at a time; see who holds their rows:"
+            " pg_stat_activity, pg_blocking_pids()",
+        )
     return as_ours(error)
+
+
+def took_too_long(error: psycopg.Error) -> bool:
+    """Tell whether a limit of time has ended it: somebody holds a row, or it was too much at once."""
+    return isinstance(error, _TOO_LONG)

@@ -15,7 +15,7 @@ import psycopg
 
 from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
-from syncline.engines.postgres.documents.session import as_kept, of_tables, session
+from syncline.engines.postgres.documents.session import as_kept, of_tables, session, took_too_long
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
@@ -81,6 +81,8 @@ class VersionedRows:
         self.at_once = False
         """Whether documents are mostly newer than what is there: just written, not found by their marks."""
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
+        self._most: dict[str, int] = {}
+        """So many documents are written at a time since more took too long, by collection."""
         self._session: Connection | None = None
         self._sql: Mapping[str, str] = blocks("versions.sql", __package__ or "")
         self._rejections = Rejections(self._tables, retries or Retries())
@@ -251,11 +253,17 @@ class VersionedRows:
                 fate = Fate.APPLIED if document.deleted else Fate.REJECTED  # of such a key there are no rows
                 outcomes.append(Outcome(document, fate, reason="" if document.deleted else str(error)))
         unwritten = len(outcomes)
-        outcomes += await self._halved(collection, ready, number)
+        most = min(self._most.get(collection, len(ready)), len(ready)) or 1
+        for start in range(0, len(ready), most):
+            outcomes += await self._halved(collection, ready[start : start + most], number)
+        if most < len(ready):
+            self._most[collection] = most * 2
         if unwritten or any(one.fate is Fate.REJECTED for one in outcomes):
             connection = await self.session()
-            with translated():
+            try:
                 return await self._rejections.noted(connection, collection, outcomes)
+            except psycopg.Error as error:
+                raise of_tables(collection, error) from error
         return outcomes
 
     async def due(self, collection: str, documents: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
@@ -288,6 +296,8 @@ class VersionedRows:
         except _LateError:
             return [Outcome(one.document, Fate.LATE) for one in ready]
         except psycopg.Error as error:
+            if took_too_long(error):
+                self._most[collection] = len(ready) // 2 or 1
             if not is_of_rows(error) or is_over(connection):
                 raise of_tables(collection, error) from error
             if len(ready) == 1:
