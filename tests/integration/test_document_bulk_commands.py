@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from syncline.documents import copying
+from syncline.documents.copying import DocumentCopier, Progress
+from syncline.documents.opening import opened
+from syncline.engines.mongo.stored_marks import StoredMarks
+from syncline.errors import SourceUnavailableError
 from tests.bouncer import bouncer
 from tests.document_link import DocumentStage
 
@@ -137,6 +143,55 @@ def test_nothing_is_copied_from_another_mongodb(stage):
     stage.mongo["_syncline_documents"].delete_many({})
     assert "another MongoDB" in stage.call("copy", status=3)
     assert "another MongoDB" in stage.call("verify", status=3)
+
+
+class Killed(BaseException):
+    """The copier ends: a kill, as far as both databases can tell."""
+
+
+def copied_anew(stage, paced=None) -> list[Progress]:
+    async def run() -> list[Progress]:
+        async with opened(stage.documents) as link:
+            copier = DocumentCopier(link, paced=paced)
+            try:
+                return await copier.run(link.collections, anew=True)
+            finally:
+                await copier.close()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def copied_before(stage):
+    stage.mongo["tasks"].insert_one({"_id": 1, "title": "a"})
+    stage.mongo["labels"].insert_one({"_id": 1, "name": "red"})
+    assert [one["before"] for one in stage.json("copy")["tables"]] == [False, False]
+    return stage
+
+
+def test_what_is_copied_anew_goes_on_with_all_collections_after_a_kill_in_the_first(copied_before):
+    async def killed(_: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        copied_anew(copied_before, killed)
+    assert [one["before"] for one in copied_before.json("copy")["tables"]] == [False, False]
+    assert [one["before"] for one in copied_before.json("copy")["tables"]] == [True, True]
+
+
+def test_what_is_copied_anew_is_copied_though_a_side_was_away_at_its_begin(copied_before, monkeypatch):
+    count, away = StoredMarks.count, ["tasks", "labels"]
+
+    async def counted(self: StoredMarks, collection: str) -> int:
+        if collection in away:
+            away.remove(collection)
+            raise SourceUnavailableError("away")
+        return await count(self, collection)
+
+    monkeypatch.setattr(StoredMarks, "count", counted)
+    monkeypatch.setattr(copying, "FIRST_PAUSE_SECONDS", 0.0)
+    assert [(one.before, one.documents) for one in copied_anew(copied_before)] == [(False, 1), (False, 1)]
+    assert away == []
 
 
 DATED = """

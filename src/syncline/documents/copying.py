@@ -95,15 +95,17 @@ class DocumentCopier:
 
         """
         order = [name for name in parents_first(self._link.mappings) if name in collections]
-        done = {collection: await self._run(collection, anew=anew) for collection in order}
+        for collection in order if anew else ():  # all before the first page: whoever goes on knows of them
+            await self._tried(Progress(collection), self._begin_anew)
+        done = {collection: await self._tried(Progress(collection), self._walk) for collection in order}
         return [done[collection] for collection in collections]
 
-    async def _run(self, collection: str, *, anew: bool) -> Progress:
-        progress, tries = Progress(collection), 0
-        while not progress.finished:
+    async def _tried(self, progress: Progress, work: Callable[[Progress], Awaitable[None]]) -> Progress:
+        tries = 0
+        while True:
             before = progress.documents
             try:
-                await self._walk(collection, progress, anew=anew and not tries)
+                await work(progress)
             except SynclineError as error:
                 tries = 1 if progress.documents > before else tries + 1
                 if not error.retryable or tries > RETRIES:
@@ -111,11 +113,17 @@ class DocumentCopier:
                 progress.waiting = f"tries again: {error.message}"
                 self._told(progress)
                 await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (tries - 1))
-        return progress
+            else:
+                return progress
 
-    async def _walk(self, collection: str, progress: Progress, *, anew: bool) -> None:
+    async def _begin_anew(self, progress: Progress) -> None:
+        total = await self._stored.count(progress.collection)
+        await self._bulk.begin(progress.collection, total=total, anew=True)
+
+    async def _walk(self, progress: Progress) -> None:
+        collection = progress.collection
         progress.total = await self._stored.count(collection)
-        position = await self._bulk.begin(collection, total=progress.total, anew=anew)
+        position = await self._bulk.begin(collection, total=progress.total)
         progress.before = position.done
         self._tell(progress, position)
         if not position.done:

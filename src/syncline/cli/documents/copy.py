@@ -38,7 +38,8 @@ class Wish:
 
 def copy_documents(documents: Documents, wish: Wish, *, again: str) -> None:
     """Copy, with progress; ``again`` is the command that goes on."""
-    invocation.get().resume = f"what is done stays; `{again}` goes on from here"
+    then = ", and rows without a document stay until a `syncline backfill` ends" if wish.sweep else ""
+    invocation.get().resume = f"what is done stays; `{again}` goes on from here{then}"
     try:
         found, buried = run(_copy(documents.only(wish.collections), wish))
     except asyncio.CancelledError:
