@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from pymongo import ReadPreference
+from pymongo.read_concern import ReadConcern
 
 from syncline.capture.documents import wrap
 from syncline.config.documents import Documents, load_documents
@@ -58,6 +60,16 @@ async def test_a_link_opens_while_both_sides_are_away_and_each_is_named_where_it
             await link.rows.number()
         with pytest.raises(SourceUnavailableError):
             await anext(link.source.pages("tasks", 1))
+
+
+async def test_a_link_reads_what_stays_whatever_the_url_says(declared):
+    url = "mongodb://127.0.0.1:1/shop?readPreference=secondary&readConcernLevel=local"
+    async with opened(declared({**NOBODY, "MONGODB_URL": url})) as link:
+        collection = link.database["tasks"]
+        assert (collection.read_preference, collection.read_concern) == (
+            ReadPreference.PRIMARY,
+            ReadConcern("majority"),
+        )
 
 
 @pytest.mark.parametrize(

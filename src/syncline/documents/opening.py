@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
@@ -38,7 +39,8 @@ class DocumentLink:
     documents: Documents
     """The declaration: mappings, the file, both URLs."""
     database: AsyncDatabase[Any]
-    """MongoDB's, bare: not wrapped. UUIDs are ``Binary``, dates beyond Python's years ``DatetimeMS``."""
+    """MongoDB's, bare: not wrapped, read at its primary, and what a majority has. UUIDs are ``Binary``, dates beyond
+    Python's years ``DatetimeMS``."""
     source: MongoMarkedDocuments
     """Implements ``ports.documents.MarkedDocuments``."""
     rows: VersionedRows
@@ -92,7 +94,8 @@ async def opened(documents: Documents) -> AsyncIterator[DocumentLink]:
         raise ConfigError("`url` in [source] names no database", hint="end it in /NAME: mongodb://host:27017/shop")
     client = _client(url)
     try:
-        database = client.get_database(name, codec_options=AS_STORED)
+        # What the URL says of reading is for who may see what is rolled back, or old: rows of that would stay.
+        database = client.get_database(name, AS_STORED, ReadPreference.PRIMARY, read_concern=ReadConcern("majority"))
         yield DocumentLink(documents, database, MongoMarkedDocuments(database), rows)
     finally:
         await rows.close()
