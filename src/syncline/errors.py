@@ -164,6 +164,10 @@ class SourceUnavailableError(SourceError):
     retryable = True
 
 
+class LostTokenError(SourceError):
+    """What was changed meanwhile is not told any more: everything has to be marked."""
+
+
 class PoolerError(SourceError):
     """A connection pooler stands between Syncline and the source, in a mode in which it cannot work."""
 

@@ -25,10 +25,10 @@ from syncline.documents.opening import DocumentLink, opened
 from syncline.documents.watching import Watcher
 from syncline.ending import end
 from syncline.engines.mongo import changes
-from syncline.engines.mongo.changes import Change, Kind, LostTokenError, judged, telling_lost
+from syncline.engines.mongo.changes import Change, Kind, judged, telling_lost
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.marked_database import MarkedDatabase, Reader
-from syncline.errors import ForeignTargetError, SourceError
+from syncline.errors import ForeignTargetError, LostTokenError, SourceError
 from syncline.model.strict_bson import AS_STORED
 from syncline.relay.documents.pump import DocumentPump
 from tests.document_link import DocumentStage

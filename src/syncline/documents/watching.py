@@ -17,8 +17,9 @@ from syncline.documents.standing import keeping, require_same
 from syncline.documents.verifying import key_of
 from syncline.ending import end
 from syncline.engines.mongo import changes
-from syncline.engines.mongo.changes import Change, Feed, Kind, LostTokenError
+from syncline.engines.mongo.changes import Change, Feed, Kind
 from syncline.engines.mongo.marked_database import MarkedDatabase, Reader
+from syncline.errors import LostTokenError
 from syncline.model.strict_bson import encoded
 from syncline.relay.documents.recovery import restored
 

@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from syncline.capture.documents.field import DELETED, FIELD, MARK, VERSION
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored import RAW
-from syncline.errors import SourceError
+from syncline.errors import LostTokenError, SourceError
 from syncline.model.strict_bson import AS_STORED, decoded
 
 _LOST = {
@@ -58,10 +58,6 @@ class Change:
     """As far as the event tells it."""
     live: bool = False
     """It tells that the document is no tombstone."""
-
-
-class LostTokenError(SourceError):
-    """What was changed meanwhile is not told any more: everything has to be marked."""
 
 
 def judged(event: Mapping[str, Any]) -> Change:
