@@ -6,6 +6,7 @@ import asyncio
 import logging
 import multiprocessing
 import re
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -21,9 +22,10 @@ from syncline.capture.documents import wrap
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.engines.mongo.intents import NAME
-from syncline.errors import KeyFormatError, OperationError, PhaseError
+from syncline.errors import KeyFormatError, OperationError, PhaseError, SourceUnavailableError
 from syncline.phases import FixedPhases
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, EnhancedDualWriteService, SyncStatus
+from syncline.phases.dual_write.background import Background
 from tests.dual_write import TASKS, DualStage, unmarked
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
@@ -282,13 +284,41 @@ def blocking(mongo_url: str, mongo_db: str, database: str, declared: Callable[..
 def test_a_process_that_is_forked_opens_its_own_and_one_that_ends_without_closing_says_nothing(blocking, capfd):
     service, tasks = blocking
     assert service.create_document("tasks", {"title": "here"}, ObjectId())
-    child = multiprocessing.get_context("fork").Process(target=service.create_document, args=("tasks", {}, ObjectId()))
+
+    def twice() -> None:
+        for _ in range(2):
+            assert service.create_document("tasks", {}, ObjectId())
+
+    child = multiprocessing.get_context("fork").Process(target=twice, daemon=True)
     child.start()
     child.join(60)
     assert child.exitcode == 0
     assert service.create_document("tasks", {"title": "here again"}, ObjectId())
-    assert tasks.count_documents({}) == 3
+    assert tasks.count_documents({}) == 4
     assert "pending" not in capfd.readouterr().err
+
+
+def test_a_call_that_is_under_way_when_the_loop_is_closed_ends_with_an_error():
+    background, begun, errors = Background(), threading.Event(), []
+
+    async def never() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    def call() -> None:
+        try:
+            background.run(never())
+        except SourceUnavailableError as error:
+            errors.append(error.message)
+
+    caller = threading.Thread(target=call, daemon=True)
+    caller.start()
+    assert begun.wait(60)
+    background.close()
+    caller.join(60)
+    assert errors == [
+        "the service was closed while this call was under way; whether MongoDB has its write is not known"
+    ]
 
 
 def test_blocking_callers_have_the_same_service(blocking):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import threading
 import time
 from collections.abc import Sequence
@@ -314,6 +315,24 @@ def known(phases: JournalPhases) -> dict[str, Phase]:
         return {"tasks": phases.of("tasks")}
     except PhaseUnknownError:
         return {}
+
+
+def test_a_forked_process_follows_the_phases_under_a_name_of_its_own(both):
+    both.at(Phase.RAMP, 50)
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+
+    with both.phases() as phases:
+        child = fork.Process(target=lambda: (theirs.send((phases.of("tasks"), phases.process)), theirs.recv()))
+        child.daemon = True
+        child.start()
+        assert ours.poll(60)
+        phase, name = ours.recv()
+        assert phase is Phase.RAMP
+        assert {one.name for one in both.mongodb.processes()} == {name, phases.process}
+        ours.send("end")
+        child.join(60)
+        assert phases.of("tasks") is Phase.RAMP
 
 
 async def test_asyncio_uses_the_same(both):

@@ -14,6 +14,7 @@ VERIFICATION = f"{POSTGRES}/verification"
 TESTS = "tests/integration"
 IN_REPOSITORIES = f"{TESTS}/test_repositories.py"
 IN_PHASES = f"{TESTS}/test_phases.py"
+DATABASES_OF_DOCUMENTS = "tests/unit/test_document_databases.py"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
 BAD = f"{TESTS}/test_relay_rejections.py"
@@ -3753,6 +3754,25 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{IN_PHASES}::test_what_is_known_holds_as_long_as_the_lease"],
+    ),
+    Mutant(
+        "shadow-masks-not-within",
+        "a record that the other side lacks is reported with what is masked in it",
+        [
+            Swap(
+                "syncline/phases/shadow/differences.py",
+                "_masked",
+                "if isinstance(value, Mapping): ...",
+                "if False: ...",
+            )
+        ],
+        ["tests/unit/test_shadow_reads.py::test_masked_values_are_not_shown_where_one_side_has_no_record"],
+    ),
+    Mutant(
+        "ramp-waits-for-a-frozen-postgresql",
+        "an answer of PostgreSQL is waited for without limit",
+        [Swap("syncline/postgres/limited.py", "_limited", "time.monotonic() > ends", "False")],
+        [f"{DATABASES_OF_DOCUMENTS}::test_a_frozen_postgresql_holds_up_one_read_of_a_ramp_and_mongodb_answers"],
     ),
     Mutant(
         "phases-postgresql-is-enough",

@@ -275,6 +275,26 @@ def test_masked_values_are_not_shown_wherever_they_stand():
     assert "users[0].mail: 2, the other side: missing" in text
 
 
+SECRET = {"name": "Ada", "password_hash": "x1y2", "address": {"street": "x1y2", "town": "Bern"}}
+
+
+@pytest.mark.parametrize(
+    ("truth", "other"),
+    [
+        (SECRET, None),
+        (None, SECRET),
+        ([SECRET], [None]),
+        ([SECRET], [{**SECRET, "password_hash": "x1y2z"}]),
+        ({"name": "Ada"}, SECRET),
+        ({**SECRET, "address": [{"street": "x1y2"}]}, {**SECRET, "address": 5}),
+    ],
+)
+def test_masked_values_are_not_shown_where_one_side_has_no_record(truth, other):
+    text = " ".join(map(str, differences(truth, other, ["password_hash", "address.street"])))
+    assert "x1y2" not in text
+    assert "masked" in text
+
+
 def test_long_values_and_long_lists_of_differences_are_cut():
     assert str(differences("a" * 1000, "b")[0]).endswith("… (1002 characters), the other side: 'b'")
     assert len(differences(list(range(100)), list(range(1, 101)))) == 20

@@ -12,7 +12,11 @@ from syncline.contrib.django import DocumentDatabases, postgres_settings
 HOME = Path(__file__).parents[1]
 ENVIRONMENT = {name: value for name, value in {**dotenv_values(HOME / ".env"), **os.environ}.items() if value}
 
-SYNCLINE_DOCUMENTS = DocumentDatabases.from_environment(HOME / "syncline.toml", ENVIRONMENT)
+SYNCLINE_DOCUMENTS = DocumentDatabases.from_environment(
+    HOME / "syncline.toml",
+    ENVIRONMENT,
+    masked={"users": ["password_hash"], "tokens": ["digest"], "teams": ["invite_code"]},
+)
 """The manager of both databases: it holds MongoDB, and opens PostgreSQL when a repository needs it."""
 DATABASES = {"default": postgres_settings(ENVIRONMENT)}
 """PostgreSQL, for ``migrate`` and the admin; no request of the API goes through it."""

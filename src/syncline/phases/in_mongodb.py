@@ -14,6 +14,7 @@ from pymongo.write_concern import WriteConcern
 from syncline.capture.documents.field import FIELD, MARK
 from syncline.config.urls import database_of
 from syncline.errors import ConfigError, SourceUnavailableError
+from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.phase import Phase, phase_named
 from syncline.phases.standing import Change, Entry, Process, Standing, Standings, highest
 
@@ -41,10 +42,20 @@ class InMongoDB:
         name = database_of(url)
         if not name:
             raise ConfigError("`url` in [source] names no database", hint="end it in /NAME: mongodb://host:27017/shop")
-        limit = int(seconds * 1000)
+        self._url, self._name, self._limit = url, name, int(seconds * 1000)
+        self._open()
+        after_fork(self._forked)
+
+    def _forked(self) -> None:
+        leave_to_parent(self._client)
+        self._open()
+
+    def _open(self) -> None:
+        limit = self._limit
         try:
             self._client: MongoClient[Any] = MongoClient(
-                url,
+                self._url,
+                connect=False,
                 appname="syncline phases",
                 serverSelectionTimeoutMS=limit,
                 connectTimeoutMS=limit,
@@ -53,7 +64,7 @@ class InMongoDB:
             )
         except (PyMongoError, OSError, ValueError) as error:
             raise ConfigError(f"`url` in [source] is not a usable MongoDB URL: {error}") from error
-        database = self._client.get_database(name, write_concern=_DURABLE)
+        database = self._client.get_database(self._name, write_concern=_DURABLE)
         self._phases, self._processes = database[PHASES], database[PROCESSES]
 
     def read(self) -> Standings:

@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from syncline.config.urls import without_pooler
 from syncline.engines.postgres.documents.schema import PHASES
 from syncline.engines.postgres.target.session import translated
+from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.phase import phase_named
 from syncline.phases.shadow.report import Outcome
 from syncline.phases.standing import Entry, Process, Standing, Standings
@@ -33,6 +34,11 @@ class InPostgreSQL:
         self._url, self._seconds = without_pooler(url)[0], seconds
         self._session: psycopg.Connection[TupleRow] | None = None
         self._sql: Mapping[str, str] = blocks("journal.sql", "syncline.phases")
+        after_fork(self._forked)
+
+    def _forked(self) -> None:
+        leave_to_parent(self._session)
+        self._session = None
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection[TupleRow]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -14,6 +15,7 @@ from datetime import timedelta
 from typing import Self
 
 from syncline.errors import PhaseError, PhaseUnknownError, SynclineError
+from syncline.forking import after_fork
 from syncline.phases.enabled import default_phase, see_that_agreed, see_that_enabled
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
@@ -63,17 +65,29 @@ class JournalPhases:
         }
         self._lease, self._env, self._report = lease.total_seconds(), env, report
         self._default = Standing(default_phase(env) if default is None else default)
-        self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._said: dict[str, Standings] = {}
         self._known: Mapping[str, Standing] = {}
+        self._threads: list[threading.Thread] = []
+        self._is_forked = False
+        self._fresh()
+        after_fork(self._forked)
+
+    def _fresh(self) -> None:
+        self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._until: dict[str, float] = {}
         self._errors: dict[str, str] = {}
         self._declared: int | None = None
         self._agreed = False
         self._refused: PhaseError | None = None
         self._turned = threading.Condition()
+        self._beginning = threading.Lock()
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+
+    def _forked(self) -> None:
+        """Know nothing until the first question: the threads, and the lease, are the parent's."""
+        self._is_forked = self._is_forked or bool(self._threads)
+        self._threads = []
+        self._fresh()
 
     # -- asked by whoever reads and writes
 
@@ -108,6 +122,8 @@ class JournalPhases:
 
     def _waited(self, collection: str) -> Standing:
         """Wait a moment: a process that was frozen hears of the phases again at once."""
+        if self._is_forked:
+            self._follow_anew()
         ends = time.monotonic() + _WAIT_SECONDS
         with self._turned:
             while (left := ends - time.monotonic()) > 0:
@@ -130,13 +146,8 @@ class JournalPhases:
             PhaseUnknownError: no database answers.
 
         """
-        self._stop.clear()
-        self._threads = [
-            threading.Thread(target=self._follow, args=(name,), name=f"syncline-phases-{name}", daemon=True)
-            for name in self._places
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._is_forked = False
+        self._begin()
         try:
             self._heard()
             see_that_enabled(self._known, self._env)
@@ -144,6 +155,30 @@ class JournalPhases:
             self.close()
             raise
         return self
+
+    def _begin(self) -> None:
+        self._stop.clear()
+        self._threads = [
+            threading.Thread(target=self._follow, args=(name,), name=f"syncline-phases-{name}", daemon=True)
+            for name in self._places
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _follow_anew(self) -> None:
+        """Follow the phases in a forked process under a name of its own."""
+        with self._beginning:
+            if not self._is_forked:
+                return
+            self._begin()
+            try:
+                with contextlib.suppress(PhaseUnknownError):
+                    self._heard()
+            except PhaseError:
+                self.close()
+                self._is_forked = True  # the next question is refused likewise
+                raise
+            self._is_forked = False
 
     def _heard(self) -> None:
         with self._turned:
@@ -157,6 +192,7 @@ class JournalPhases:
 
     def close(self) -> None:
         """Follow no more, and say so where that is heard."""
+        self._is_forked = False
         self._stop.set()
         threads, self._threads = self._threads, []
         for thread in threads:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from psycopg_pool import ConnectionPool
@@ -19,22 +20,22 @@ from syncline.capture.documents import MarkedCollection, wrap
 from syncline.config.documents import Documents, load_documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.config.urls import database_of
+from syncline.contrib.django.document_connections import SHADOW_READS, Beside, Connections
 from syncline.contrib.django.postgres_variables import postgres_url
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
 from syncline.errors import ConfigError
+from syncline.forking import after_fork
 from syncline.model.documents import DocumentMapping
 from syncline.phases import FixedPhases, JournalPhases, Phases, phase_named
 from syncline.phases.dual_write.blocking import DualWriteService
 from syncline.phases.repositories import AbstractRepository, phased
 from syncline.phases.repositories.dual import DualWrites
 from syncline.phases.repositories.phased import REST, DocumentWriter, ShadowReader
-from syncline.phases.shadow import BlockingShadowReads, Report
+from syncline.phases.shadow import BlockingShadowReads, Report, Rules
 
 R = TypeVar("R", bound=AbstractRepository)
 MONGODB_SECONDS = 5
-POSTGRES_SECONDS = 1.0
-"""So long a call waits for a connection with PostgreSQL."""
 
 
 class DocumentDatabases:
@@ -46,7 +47,9 @@ class DocumentDatabases:
         phases: how far each collection has come; by default as both databases say, and every process follows.
         shadow: compares reads; by default all, and the counts are the evidence of a step.
         writer: makes the writes of documents while MongoDB is the truth; by default the dual write service.
-        pool_size: connections with PostgreSQL of a process.
+        masked: by collection (``*``: all), paths whose values no shadow read reports.
+        pool_size: connections with PostgreSQL of a process; shadow reads have four of their own.
+        answer_seconds: of an answer of PostgreSQL; then its connection is closed, and in a ramp MongoDB answers.
         env: the environment: ``DUAL_WRITE_*``.
 
     """
@@ -59,19 +62,34 @@ class DocumentDatabases:
         phases: Phases | None = None,
         shadow: ShadowReader | None = None,
         writer: DocumentWriter | None = None,
+        masked: Mapping[str, Sequence[str]] = MappingProxyType({}),
         pool_size: int = 8,
+        answer_seconds: float = 5.0,
         env: Mapping[str, str] = os.environ,
     ) -> None:
         self.documents, self.postgres = documents, postgres
-        self._phases, self._shadow, self._writer, self._pool_size = phases, shadow, writer, pool_size
+        self._phases, self._writer = phases, writer
         self._report, self._env = Report(), env
+        rules = Rules(at_once=SHADOW_READS, masked=masked)
+        self.shadow = Beside(shadow or BlockingShadowReads(rules, self._report))
+        self._connections = Connections(postgres, pool_size, answer_seconds)
         self._service: DualWriteService | None = None
         self._breaker = CircuitBreaker(REST.total_seconds())
         self._lock = threading.Lock()
-        self._pool: ConnectionPool | None = None
+        after_fork(self._forked)
+
+    def _forked(self) -> None:
+        self._lock = threading.Lock()
 
     @classmethod
-    def from_environment(cls, file: Path, env: Mapping[str, str] = os.environ) -> Self:
+    def from_environment(
+        cls,
+        file: Path,
+        env: Mapping[str, str] = os.environ,
+        *,
+        shadow: ShadowReader | None = None,
+        masked: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> Self:
         """Read ``syncline.toml``, ``MONGODB_URL`` and ``POSTGRES_*``.
 
         ``syncline phase`` changes the phases; ``DUAL_WRITE_ENABLED`` has new collections begin in ``dual_write``. For
@@ -82,7 +100,8 @@ class DocumentDatabases:
 
         """
         given = {**env, "DATABASE_URL": postgres_url(env)}
-        return cls(load_documents(file, given), given["DATABASE_URL"], phases=_phases(env), env=env)
+        documents, phases = load_documents(file, given), _phases(env)
+        return cls(documents, given["DATABASE_URL"], phases=phases, shadow=shadow, masked=masked, env=env)
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -125,22 +144,9 @@ class DocumentDatabases:
         return self.client[name]
 
     @property
-    def pool(self) -> ConnectionPool:
+    def pool(self) -> ConnectionPool[Any]:
         """Connections with PostgreSQL; opened with the first that is needed."""
-        with self._lock:
-            if self._pool is None:
-                self._pool = self._opened()
-            return self._pool
-
-    def _opened(self) -> ConnectionPool:
-        return ConnectionPool(
-            self.postgres,
-            min_size=0,
-            max_size=self._pool_size,
-            timeout=POSTGRES_SECONDS,
-            open=True,
-            kwargs={"connect_timeout": 2, "prepare_threshold": None},
-        )
+        return self._connections.pool()
 
     def mapping(self, collection: str) -> DocumentMapping:
         """Give the mapping of a collection.
@@ -161,13 +167,12 @@ class DocumentDatabases:
         over: Any = (mongodb, postgresql)
         first: R = over[0](self.collection(mongodb.collection_name), mapping)
         second: R = over[1](self, mapping)
-        phases, shadow = self.phases, self._shadow or BlockingShadowReads(report=self._report)
-        writer = self._writer or DualWrites(self.service)
-        return phased(first, second, phases, shadow=shadow, writer=writer, breaker=self._breaker)
+        phases, writer = self.phases, self._writer or DualWrites(self.service)
+        return phased(first, second, phases, shadow=self.shadow, writer=writer, breaker=self._breaker)
 
     def connection(self, timeout: float | None = None) -> Any:
         """Lend a connection with PostgreSQL for a block: what a repository asks of a pool."""
-        return self.pool.connection(timeout)
+        return self._connections.lent(timeout)
 
     def prepare(self) -> None:
         """Create the indexes of MongoDB: of the marks, and those that the declaration names; once is enough."""
@@ -195,6 +200,7 @@ class DocumentDatabases:
 
     def close(self) -> None:
         """Close what is open."""
+        self.shadow.close()
         if "client" in self.__dict__:
             self.__dict__.pop("client").close()
         with self._lock:
@@ -204,9 +210,7 @@ class DocumentDatabases:
             if isinstance(self._phases, JournalPhases):
                 self._phases.close()
                 self._phases = None
-            if self._pool is not None:
-                self._pool.close()
-                self._pool = None
+        self._connections.close()
 
 
 async def _installed(documents: Documents) -> list[str]:

@@ -14,7 +14,10 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from syncline.errors import SourceUnavailableError
+
 T = TypeVar("T")
+_ENDED = "the service was closed while this call was under way; whether MongoDB has its write is not known"
 
 
 class Background:
@@ -38,13 +41,14 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, in the context of the caller; an interrupted caller cancels it."""
-        loop = self._started()
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a blocking call of the service within its own loop would wait for itself for ever")
         answer: Future[T] = Future()
         context = contextvars.copy_context()
-        loop.call_soon_threadsafe(_begin, loop, work, context, answer)
+        with self._starting:  # what is begun before an end is ended by it
+            loop = self._started()
+            loop.call_soon_threadsafe(_begin, loop, work, context, answer)
         try:
             return answer.result()
         except BaseException:
@@ -52,22 +56,30 @@ class Background:
             raise
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None or self._process != os.getpid():
-                self._loop, self._process = asyncio.new_event_loop(), os.getpid()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="syncline-dual-write", daemon=True)
-                self._thread.start()
-            return self._loop
+        if self._loop is None or self._process != os.getpid():
+            self._loop, self._process = asyncio.new_event_loop(), os.getpid()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="syncline-dual-write", daemon=True)
+            self._thread.start()
+        return self._loop
 
     def close(self) -> None:
-        """End the loop."""
+        """End the loop; calls that are under way end with an error."""
         with self._starting:
             if self._loop is None or self._thread is None or not self.is_own:
                 return
+            asyncio.run_coroutine_threadsafe(_end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
             self._loop = self._thread = None
+
+
+async def _end() -> None:
+    """Cancel what runs, and wait for it: nobody may wait for an answer that does not come."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _begin(
@@ -80,7 +92,7 @@ def _begin(
             if not done.cancelled():
                 done.exception()
         elif done.cancelled():
-            answer.set_exception(asyncio.CancelledError())
+            answer.set_exception(SourceUnavailableError(_ENDED, hint="ask for the document, or call again"))
         elif error := done.exception():
             answer.set_exception(error)
         else:

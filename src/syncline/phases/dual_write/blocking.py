@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
+from syncline.forking import after_fork, leave_to_parent
 from syncline.phases import Phases
 from syncline.phases.dual_write.audit import AuditRule
 from syncline.phases.dual_write.background import Background
@@ -48,6 +49,13 @@ class DualWriteService:
     ) -> None:
         self._make = partial(self._kind, documents, phases=phases, settings=settings, audit=audit)
         self._begin()
+        after_fork(self._forked)
+
+    def _forked(self) -> None:
+        """Begin anew before anybody calls: the loop's thread is the parent's, and so are the sessions."""
+        self._at_exit.detach()
+        leave_to_parent((self._service, self._background))
+        self._begin()
 
     def _begin(self) -> None:
         self._service, self._background = self._make(), Background()
@@ -59,43 +67,37 @@ class DualWriteService:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _here(self) -> AsyncDualWriteService:
-        if not self._background.is_own:
-            self._at_exit.detach()
-            self._begin()
-        return self._service
-
     def close(self) -> None:
         """End the sessions and the loop; what PostgreSQL has not got stays marked."""
         _ended(self._service, self._background)
 
     def create_document(self, collection_name: str, data: Mapping[str, Any], mongo_id: Any) -> bool:
         """Create a document; False: there is one of this id."""
-        return self._background.run(self._here().create_document(collection_name, data, mongo_id))
+        return self._background.run(self._service.create_document(collection_name, data, mongo_id))
 
     def update_document(self, collection_name: str, mongo_id: Any, data: Mapping[str, Any]) -> bool:
         """Set fields at the top of a document, the others stay; False: there is none of this id."""
-        return self._background.run(self._here().update_document(collection_name, mongo_id, data))
+        return self._background.run(self._service.update_document(collection_name, mongo_id, data))
 
     def delete_document(self, collection_name: str, mongo_id: Any) -> bool:
         """Delete a document; False: there is none of this id."""
-        return self._background.run(self._here().delete_document(collection_name, mongo_id))
+        return self._background.run(self._service.delete_document(collection_name, mongo_id))
 
     def get_sync_status(self, collection_name: str, mongo_id: Any) -> SyncStatus | None:
         """Tell how far a document is: SYNCED, PENDING or FAILED. None: there is none."""
-        return self._background.run(self._here().get_sync_status(collection_name, mongo_id))
+        return self._background.run(self._service.get_sync_status(collection_name, mongo_id))
 
     def get_sync_metadata(self, collection_name: str, mongo_id: Any) -> SyncMetadata | None:
         """Tell how far a document is, and why. None: there is none."""
-        return self._background.run(self._here().get_sync_metadata(collection_name, mongo_id))
+        return self._background.run(self._service.get_sync_metadata(collection_name, mongo_id))
 
     def get_sync_failures(self, collection_name: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
         """List the documents that PostgreSQL, or the mapping, did not take, the newest first."""
-        return self._background.run(self._here().get_sync_failures(collection_name, limit=limit))
+        return self._background.run(self._service.get_sync_failures(collection_name, limit=limit))
 
     def retry_failed(self, collection_name: str | None = None, mongo_id: Any = None) -> int:
         """Let what was rejected be tried again by the worker, at once, with all attempts before it."""
-        return self._background.run(self._here().retry_failed(collection_name, mongo_id))
+        return self._background.run(self._service.retry_failed(collection_name, mongo_id))
 
 
 class EnhancedDualWriteService(DualWriteService):
@@ -104,7 +106,7 @@ class EnhancedDualWriteService(DualWriteService):
     _kind = AsyncEnhancedDualWriteService
 
     def _enhanced(self) -> AsyncEnhancedDualWriteService:
-        return cast(AsyncEnhancedDualWriteService, self._here())
+        return cast(AsyncEnhancedDualWriteService, self._service)
 
     def batch_operations(self, operations: Sequence[Mapping[str, Any]]) -> BatchResult:
         """Do many operations: for each collection one bulk write in MongoDB, and one transaction in PostgreSQL."""

@@ -77,13 +77,32 @@ def _equal(truth: Any, other: Any) -> bool:
 
 def _shown(path: str, truth: Any, other: Any, hidden: Sequence[str]) -> Difference:
     bare = "".join(part.partition("]")[2] if place else part for place, part in enumerate(path.split("[")))
-    if any(bare == one or bare.startswith(f"{one}.") for one in hidden):
-        return Difference(path, _type(truth), _type(other))
-    return Difference(path, _text(truth), _text(other))
+    bare = bare.removeprefix(".")  # of a list of records
+    return Difference(path, _text(_masked(bare, truth, hidden)), _text(_masked(bare, other, hidden)))
 
 
-def _type(value: object) -> str:
-    return "missing" if value is _MISSING else f"({type(value).__name__}, masked)"
+class _Masked:
+    """Stands where a value is not shown."""
+
+    def __init__(self, value: object) -> None:
+        self._type = type(value).__name__
+
+    def __repr__(self) -> str:
+        return f"({self._type}, masked)"
+
+
+def _masked(path: str, value: Any, hidden: Sequence[str]) -> Any:
+    """Take hidden values out, however deep: a whole record is shown where the other side has none."""
+    if value is _MISSING or not hidden:
+        return value
+    if any(path == one or path.startswith(f"{one}.") for one in hidden):
+        return _Masked(value)
+    value = _plain(value)
+    if isinstance(value, Mapping):
+        return {name: _masked(f"{path}.{name}" if path else str(name), one, hidden) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(path, one, hidden) for one in value]
+    return value
 
 
 def _text(value: object) -> str:

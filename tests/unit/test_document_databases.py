@@ -1,0 +1,134 @@
+"""Both databases of a Django project: a PostgreSQL that is frozen holds up no request for long."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from syncline.config.documents import Documents
+from syncline.contrib.django import DocumentDatabases
+from syncline.phases import FixedPhases, Phase
+from syncline.phases.repositories import PostgresRepository
+from tests.dual_write import TASKS
+
+LOGGED_IN = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x19client_encoding\0UTF8\0S\0\0\0\x18server_version\x0016.4\0Z\0\0\0\x05I"
+
+
+class Frozen:
+    """A PostgreSQL that lets everybody in and answers nothing."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.asked = 0
+        self.first = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        port = self._listening.getsockname()[1]
+        return f"postgresql://me@127.0.0.1:{port}/none?sslmode=disable&gssencmode=disable"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self._open.append(self._listening.accept()[0])
+                threading.Thread(target=self._serve, args=(self._open[-1],), daemon=True).start()
+
+    def _serve(self, one: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            one.recv(4096)
+            one.sendall(LOGGED_IN)
+            while (said := one.recv(4096)) and not said.startswith(b"X"):
+                self.asked += 1
+                self.first.set()
+
+    def close(self) -> None:
+        self._listening.close()
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+class Tasks:
+    """In MongoDB."""
+
+    collection_name, is_async = "tasks", False
+
+    def __init__(self, collection: Any, mapping: Any) -> None: ...
+
+    def get(self, id_: str) -> str:
+        return f"{id_} in MongoDB"
+
+
+class PostgresTasks(PostgresRepository):
+    collection_name = "tasks"
+
+
+@pytest.fixture
+def frozen() -> Iterator[Frozen]:
+    server = Frozen()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def databases(frozen: Frozen) -> Iterator[Callable[..., DocumentDatabases]]:
+    made = []
+
+    def make(phases: FixedPhases, **options: Any) -> DocumentDatabases:
+        declared = Documents((TASKS,), None, {"source": "mongodb://127.0.0.1:1/none", "target": frozen.url})
+        made.append(DocumentDatabases(declared, frozen.url, phases=phases, writer=object(), env={}, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def repository(databases: DocumentDatabases) -> Any:
+    over: Any = (Tasks, PostgresTasks)
+    return databases.repository(*over)
+
+
+def test_a_frozen_postgresql_holds_up_one_read_of_a_ramp_and_mongodb_answers(databases, frozen):
+    tasks, answers = repository(databases(FixedPhases(Phase.RAMP, percent=100), answer_seconds=0.2)), []
+    work = threading.Thread(target=lambda: answers.extend(tasks.get(str(n) * 24) for n in range(3)), daemon=True)
+    work.start()
+    work.join(60)
+    assert answers == [f"{str(n) * 24} in MongoDB" for n in range(3)]
+    assert frozen.asked == 1
+
+
+def test_shadow_reads_take_no_connection_from_requests(databases, frozen):
+    both = databases(FixedPhases(Phase.SHADOW), pool_size=1, answer_seconds=0.2)
+    with both.connection():
+        assert repository(both).get("a" * 24) == f"{'a' * 24} in MongoDB"
+        assert frozen.first.wait(60)
+
+
+def test_all_repositories_share_the_threads_of_shadow_reads_and_they_end_with_the_manager(databases):
+    def threads() -> int:
+        return sum(one.name == "syncline-shadow" for one in threading.enumerate())
+
+    both, before = databases(FixedPhases(Phase.SHADOW), answer_seconds=0.2), threads()
+    for _ in range(3):
+        repository(both).get("a" * 24)
+    assert threads() - before == 8
+    both.close()
+    ends = time.monotonic() + 60
+    while threads() > before and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert threads() == before
+
+
+def test_masked_paths_reach_the_reader(databases):
+    both = databases(FixedPhases(Phase.SHADOW), masked={"users": ["password_hash"]})
+    assert both.shadow.reads.rules.hidden("users") == ("password_hash",)
