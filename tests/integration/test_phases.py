@@ -329,6 +329,7 @@ def test_a_forked_process_follows_the_phases_under_a_name_of_its_own(both):
         assert ours.poll(60)
         phase, name = ours.recv()
         assert phase is Phase.RAMP
+        assert name != phases.process
         assert {one.name for one in both.mongodb.processes()} == {name, phases.process}
         ours.send("end")
         child.join(60)
