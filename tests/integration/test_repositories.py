@@ -18,10 +18,13 @@ from syncline.breaker import CircuitBreaker
 from syncline.capture.documents import wrap
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
+from syncline.contrib.django import DocumentDatabases
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
+from syncline.engines.mongo.intents import NAME
+from syncline.engines.mongo.writes import DURABLE
 from syncline.engines.postgres.documents.definitions import schema
 from syncline.errors import AlreadyThereError, RepositoryError, SourceUnavailableError, TargetUnavailableError
 from syncline.phases import FixedPhases, Phase
@@ -43,6 +46,15 @@ from tests import engines
 
 class Tasks(AbstractRepository):
     collection_name = "tasks"
+
+    @writes
+    def rename(self, id_: Any, title: str) -> Any:
+        found = self.get(id_)
+        return self.update(id=id_, changes={"title": title}) if found else self.create({"_id": id_, "title": title})
+
+    @writes
+    def forget(self, id_: Any) -> Any:
+        return self.delete(id_)
 
     def get_by_email(self, email: str) -> Any:
         return self.get_by("email", email)
@@ -282,3 +294,20 @@ class TestRamp(RepositoryContract):
         mongodb, postgresql = TaskRepository(collection, TASKS), PostgresTaskRepository(pool, TASKS)
         phases = FixedPhases(Phase.RAMP, percent=100)
         return phased(mongodb, postgresql, phases, writer=DualWrites(service))  # type: ignore[type-var, return-value]
+
+    def test_a_method_of_ones_own_writes_by_the_service(self, repository: Any, collection: Any):
+        """It is in the audit log, and in PostgreSQL, before the call returns."""
+        repository.rename(oid(50), "a")
+        assert repository.rename(oid(50), "b") == {"_id": oid(50), "title": "b"} == repository.get(oid(50))
+        assert repository.forget(oid(50)) is True
+        assert repository.get(oid(50)) is None
+        log = collection.bare.database[NAME].find({"document_id": oid(50)}).sort("_id", 1)
+        assert [one["action"] for one in log] == ["create", "update", "delete"]
+
+
+def test_writes_of_a_projects_collections_are_durable():
+    """With the driver's default a killed server forgets what it has acknowledged."""
+    documents = Documents((TASKS,), None, {"source": "mongodb://127.0.0.1:9/x", "target": "postgresql:///x"})
+    databases = DocumentDatabases(documents, "postgresql:///x", phases=FixedPhases(Phase.OFF))
+    assert databases.collection("tasks").write_concern == DURABLE
+    databases.close()

@@ -3692,6 +3692,25 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_REPOSITORIES}::test_where_postgresql_fails_in_a_ramp_mongodb_answers"],
     ),
     Mutant(
+        "repositories-own-methods-write-past-the-writer",
+        "a method of one's own that writes does so without the writer: no audit log, and PostgreSQL waits for the worker",
+        [Swap(f"{REPOSITORIES}/phased.py", "_Phased.__init__", "written_by(mongodb, writer)", "mongodb")],
+        [f"{IN_REPOSITORIES}::TestRamp::test_a_method_of_ones_own_writes_by_the_service"],
+    ),
+    Mutant(
+        "repositories-writes-are-not-durable",
+        "what a killed MongoDB has acknowledged to a project's repositories may be gone",
+        [
+            Swap(
+                "syncline/contrib/django/document_databases.py",
+                "DocumentDatabases.mongodb",
+                "self.client.get_database(name, write_concern=DURABLE)",
+                "self.client[name]",
+            )
+        ],
+        [f"{IN_REPOSITORIES}::test_writes_of_a_projects_collections_are_durable"],
+    ),
+    Mutant(
         "repositories-reads-write",
         "a method that reads may write to the side that follows",
         [Swap(f"{REPOSITORIES}/abstract.py", "require_writing", "if _reading.get(): ...", "if False: ...")],

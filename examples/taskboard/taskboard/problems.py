@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from syncline.errors import (
     AlreadyThereError,
     PhaseError,
+    RefusedDocumentError,
     RepositoryError,
     SourceUnavailableError,
     TargetUnavailableError,
@@ -69,7 +70,7 @@ def problem_of(error: Exception) -> Problem:
             return _invalid(error)
         case AlreadyThereError():
             return Problem(409, f"there is one with this {_camel(error.field or 'value')} already")
-        case RepositoryError():
+        case RepositoryError() | RefusedDocumentError():
             return Problem(422, error.message)
         case SourceUnavailableError() | TargetUnavailableError() | PhaseError():
             LOG.error("a database does not answer: %s", error.message)

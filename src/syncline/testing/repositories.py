@@ -95,6 +95,10 @@ FULL: Mapping[str, Any] = {
     "unknown": {"deep": ["kept", 5]},
 }
 DAY = timedelta(days=1)
+TOO_LATE = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-1)))
+"""In UTC it is in the year 10000."""
+IMPOSSIBLE: Sequence[Any] = (2**70, object(), UUID(int=5), "\ud800", TOO_LATE, {"b": [object()]}, {5: 1})
+"""Values that BSON lacks."""
 DOCUMENTS: Mapping[str, Sequence[Any]] = {
     "title": ("a", "B", "ä", "", "aa", None, "a%b_c", "[a-z]+", 5, ["a"], "A"),
     "status": ("todo", "done", "Blocked", None, "lost"),
@@ -177,6 +181,7 @@ QUESTIONS: Sequence[tuple[str, Any, Sequence[int]]] = (
     ("open", 1, []),
     ("due", moment(1), [0]),
     ("due", moment(1, 999), [0]),
+    ("due", TOO_LATE, []),
     ("due", moment(1).replace(tzinfo=UTC), [0]),
     ("due", moment(1).replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=5))), [0]),
     ("due", Between(moment(1, 1000), moment(2)), [1, 2]),
@@ -366,14 +371,28 @@ class RepositoryContract:
 
     @pytest.mark.parametrize(
         "document",
-        [{"_id": "text"}, {"_id": None}, {"_sync": 1}, {"a": 2**70}, {"a": object()}],
-        ids=["a text for an id", "no id", "our field", "a number that is too large", "an object"],
+        [{"_id": "text"}, {"_id": None}, {"_sync": 1}, *({"a": value} for value in IMPOSSIBLE)],
+        ids=["a text for an id", "no id", "our field", *map(ascii, range(len(IMPOSSIBLE)))],
     )
     async def test_what_is_no_document(self, repository: Any, document: Mapping[str, Any]) -> None:
         """It is refused by name."""
         with pytest.raises(RepositoryError):
             await ask(repository.create(document))
         assert await ask(repository.count()) == 0
+
+    async def test_what_is_no_value_cannot_be_set(self, repository: Any) -> None:
+        """It is refused by name, as where a document is created."""
+        await ask(repository.create({"_id": oid(1)}))
+        for value in IMPOSSIBLE:
+            with pytest.raises(RepositoryError, match="cannot be a document"):
+                await ask(repository.update(oid(1), {"a": value}))
+        assert await ask(repository.get(oid(1))) == {"_id": oid(1)}
+
+    async def test_an_id_may_be_given_as_text(self, repository: Any) -> None:
+        """To ``create`` as to all others: what is stored is an ObjectId."""
+        created = await ask(repository.create({"_id": str(oid(1)), "title": "x"}))
+        assert created == {"_id": oid(1), "title": "x"}
+        assert await ask(repository.get(oid(1))) == await ask(repository.get(str(oid(1)))) == created
 
     @pytest.mark.parametrize(
         "question",

@@ -192,6 +192,7 @@ WRONG: list[tuple[str, Any]] = [
     ("v1/tasks", {"title": "x", "assignee": "0" * 24}),
     ("v1/tasks", {"title": "x", "labels": ["0" * 24]}),
     ("v1/tasks", {"title": "x", "due": "tomorrow"}),
+    ("v1/tasks", {"title": "x", "due": "9999-12-31T23:59:59-01:00"}),
     ("v1/tasks", {"title": "x", "due": "2027-01-01T00:00:00"}),
     ("v1/tasks", {"title": "x", "unknown": 1}),
     ("v1/users", {"emailId": "no address", "name": "x", "password": PASSWORD}),

@@ -24,6 +24,7 @@ from syncline.contrib.django.document_connections import SHADOW_READS, Beside, C
 from syncline.contrib.django.postgres_variables import postgres_url
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
+from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import ConfigError
 from syncline.forking import after_fork
 from syncline.model.documents import DocumentMapping
@@ -31,7 +32,8 @@ from syncline.phases import FixedPhases, JournalPhases, Phases, phase_named
 from syncline.phases.dual_write.blocking import DualWriteService
 from syncline.phases.repositories import AbstractRepository, phased
 from syncline.phases.repositories.dual import DualWrites
-from syncline.phases.repositories.phased import REST, DocumentWriter, ShadowReader
+from syncline.phases.repositories.phased import REST, ShadowReader
+from syncline.phases.repositories.written import DocumentWriter
 from syncline.phases.shadow import BlockingShadowReads, Report, Rules
 
 R = TypeVar("R", bound=AbstractRepository)
@@ -137,11 +139,11 @@ class DocumentDatabases:
 
     @property
     def mongodb(self) -> Database[Any]:
-        """MongoDB's database."""
+        """MongoDB's database; its writes are durable."""
         name = database_of(self.documents.url("source"))
         if not name:
             raise ConfigError("MONGODB_URL names no database", hint="end it in /NAME: mongodb://host:27017/shop")
-        return self.client[name]
+        return self.client.get_database(name, write_concern=DURABLE)
 
     @property
     def pool(self) -> ConnectionPool[Any]:

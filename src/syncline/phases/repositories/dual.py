@@ -13,7 +13,7 @@ from syncline.errors import AlreadyThereError, RefusedDocumentError
 from syncline.phases.repositories.abstract import Document, checked_changes
 from syncline.phases.repositories.mongo import MongoRepository
 from syncline.phases.repositories.places import Places
-from syncline.phases.repositories.stored import as_stored
+from syncline.phases.repositories.stored import as_stored, changes_as_stored
 
 
 class Service(Protocol):
@@ -64,9 +64,10 @@ class DualWrites:
             AlreadyThereError: a value of them is there already, where there may be only one.
 
         """
-        fields, key = checked_changes(changes), Places(repository.mapping).key.value(id_)
+        checked, key = checked_changes(changes), Places(repository.mapping).key.value(id_)
         if key is None:
             return None
+        fields = changes_as_stored(checked, repository.collection.codec_options)
         try:
             there = not fields or self._service.update_document(repository.collection_name, key, fields)
         except RefusedDocumentError as error:

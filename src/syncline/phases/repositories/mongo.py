@@ -41,7 +41,7 @@ from syncline.phases.repositories.conditions import (
 )
 from syncline.phases.repositories.places import Place, Places, as_text
 from syncline.phases.repositories.steps import Program, arun, run
-from syncline.phases.repositories.stored import as_stored
+from syncline.phases.repositories.stored import as_stored, changes_as_stored
 
 _NOTHING: Mapping[str, Any] = {"$nor": [{}]}
 _TYPES = {"text": "string", "objectid": "objectId", "boolean": "bool", "numeric": "decimal"}
@@ -129,9 +129,10 @@ class MongoRepository(AbstractRepository):
         key = self._places.key.value(id_)
         if key is None:
             return None
-        if not changes:
+        fields = changes_as_stored(changes, self.collection.codec_options)
+        if not fields:
             return (yield from self._first({"_id": id_}))
-        merge = [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$literal": changes}]}}]
+        merge = [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$literal": fields}]}}]
         return (  # type: ignore[no-any-return]
             yield lambda collection: collection.find_one_and_update(
                 {"_id": key}, merge, return_document=ReturnDocument.AFTER

@@ -15,6 +15,7 @@ from syncline.breaker import CircuitBreaker
 from syncline.errors import TargetError
 from syncline.phases.phase import Phase, Phases
 from syncline.phases.repositories.abstract import AbstractRepository, reading
+from syncline.phases.repositories.written import DocumentWriter, written_by
 from syncline.phases.shadow import Read
 from syncline.phases.shadow.report import Report
 
@@ -32,14 +33,6 @@ class ShadowReader(Protocol):
     def read(self, what: Read, truth: Ask, other: Ask) -> Any:
         """Give the truth's answer."""
         ...
-
-
-class DocumentWriter(Protocol):
-    """What writes documents to MongoDB instead of the repository, while that is the truth."""
-
-    def create(self, repository: Any, document: Any) -> Any: ...
-    def update(self, repository: Any, id_: Any, changes: Any) -> Any: ...
-    def delete(self, repository: Any, id_: Any) -> Any: ...
 
 
 @contextmanager
@@ -74,7 +67,7 @@ def phased(
         postgresql: over its tables.
         phases: say how far the collection has come.
         shadow: compares reads in the phase ``shadow`` and in a ramp.
-        writer: makes ``create``, ``update`` and ``delete`` on MongoDB's side.
+        writer: makes ``create``, ``update`` and ``delete`` on MongoDB's side, those of methods of your own as well.
         breaker: has PostgreSQL left alone for a while after a failure; repositories of one database share it.
 
     """
@@ -95,8 +88,8 @@ class _Phased:
     ) -> None:
         self.mongodb, self.postgresql, self.phases = mongodb, postgresql, phases
         self.collection_name: str = mongodb.collection_name
-        self._shadow, self._writer = shadow, writer
-        self._breaker = breaker
+        self._writing = mongodb if writer is None else written_by(mongodb, writer)
+        self._shadow, self._breaker = shadow, breaker
         report = getattr(shadow, "report", None)
         if isinstance(report, Report):
             report.declare(self.collection_name, self._reading_methods())
@@ -117,9 +110,7 @@ class _Phased:
     def _write(self, name: str, *args: Any, **named: Any) -> Any:
         if self.phases.of(self.collection_name).postgresql_is_truth:
             return getattr(self.postgresql, name)(*args, **named)
-        if self._writer is not None and hasattr(self._writer, name):
-            return getattr(self._writer, name)(self.mongodb, *args, **named)
-        return getattr(self.mongodb, name)(*args, **named)
+        return getattr(self._writing, name)(*args, **named)
 
     def _read(self, name: str, *args: Any, **named: Any) -> Any:
         """Every read of the collection comes through here."""

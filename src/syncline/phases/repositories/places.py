@@ -181,7 +181,10 @@ def _bson(given: Any, type_: str) -> Any:
     """Turn a value as applications have it into one of BSON: both databases keep milliseconds, in UTC."""
     value = given.value if isinstance(given, Enum) else given
     if isinstance(value, datetime):
-        moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        try:
+            moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        except OverflowError:
+            return None  # in UTC it is before the year 1, or after 9999
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     if isinstance(value, date):
         return datetime.combine(value, time())

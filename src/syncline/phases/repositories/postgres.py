@@ -15,7 +15,7 @@ from bson.objectid import ObjectId
 from syncline.engines.postgres.documents.definitions import Index
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.texts import from_text
-from syncline.errors import AlreadyThereError, TargetError, TargetUnavailableError
+from syncline.errors import AlreadyThereError, RepositoryError, TargetError, TargetUnavailableError, UnmappableError
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.phases.repositories import statements
 from syncline.phases.repositories.abstract import (
@@ -30,7 +30,7 @@ from syncline.phases.repositories.conditions import Where
 from syncline.phases.repositories.places import Places
 from syncline.phases.repositories.statements import Part
 from syncline.phases.repositories.steps import Program, arun, run
-from syncline.phases.repositories.stored import as_stored
+from syncline.phases.repositories.stored import as_stored, changes_as_stored
 
 DEFAULT_OPTIONS: CodecOptions[Any] = bson.DEFAULT_CODEC_OPTIONS
 
@@ -128,7 +128,8 @@ class PostgresRepository(AbstractRepository):
         found = yield from self._first({"_id": key})
         if found is None or not changes:
             return found
-        raw = as_stored({**found, **changes}, self._places, self._options)
+        fields = changes_as_stored(changes, self._options)
+        raw = as_stored({**found, **fields}, self._places, self._options)
         yield from self._write(self.mapping.rows(raw))
         stored: Document = bson.decode(raw, self._options)
         return stored
@@ -159,6 +160,8 @@ def _value(asked: Part) -> Program[Any]:
 def _translated(mapping: DocumentMapping) -> Iterator[None]:
     try:
         yield
+    except UnmappableError as error:
+        raise RepositoryError(error.message, hint=error.hint) from error
     except psycopg.errors.UniqueViolation as error:
         raise AlreadyThereError(_field(mapping, error.diag.constraint_name)) from error
     except psycopg.OperationalError as error:

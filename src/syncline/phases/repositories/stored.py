@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import bson
@@ -17,15 +18,33 @@ def as_stored(document: Mapping[str, Any], places: Places, options: CodecOptions
     """Encode a document that has an ``_id``: what BSON rounds is rounded on both sides alike.
 
     Raises:
-        RepositoryError: it is no document, or its ``_id`` is none of the declared type.
+        RepositoryError: it is no document, its ``_id`` is none of the declared type, or BSON has no such value.
 
     """
     if "_sync" in document:
         raise RepositoryError("the field _sync is Syncline's", hint="give your own field another name")
-    if places.key.value(document["_id"]) is None:
+    key = places.key.value(document["_id"])
+    if key is None:
         kind = places.key.type.name
         raise RepositoryError(f"_id: {document['_id']!r} is no {kind}", hint=f"`id` in [collections.{places.name}]")
+    with _possible():
+        return bson.encode({**document, "_id": key}, codec_options=options)
+
+
+def changes_as_stored(changes: Mapping[str, Any], options: CodecOptions[Any]) -> dict[str, Any]:
+    """Give changes as they are stored.
+
+    Raises:
+        RepositoryError: BSON has no such value.
+
+    """
+    with _possible():
+        return dict(bson.decode(bson.encode(changes, codec_options=options), options))
+
+
+@contextmanager
+def _possible() -> Iterator[None]:
     try:
-        return bson.encode(document, codec_options=options)
-    except (BSONError, OverflowError, RecursionError) as error:
+        yield
+    except (BSONError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise RepositoryError(f"this cannot be a document: {error}") from error

@@ -1,0 +1,36 @@
+"""A repository over MongoDB whose writes somebody else makes: those of methods of one's own, too."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class DocumentWriter(Protocol):
+    """What writes documents to MongoDB instead of the repository, while that is the truth."""
+
+    def create(self, repository: Any, document: Any) -> Any: ...
+    def update(self, repository: Any, id_: Any, changes: Any) -> Any: ...
+    def delete(self, repository: Any, id_: Any) -> Any: ...
+
+
+def written_by(repository: Any, writer: DocumentWriter) -> Any:
+    """Give the same repository, of one state with it, but for its writes: the writer makes them.
+
+    Its class is derived, so that ``self.create(…)`` in a method that writes comes to the writer.
+    """
+    kind = type(repository)
+
+    class Written(kind):  # type: ignore[misc, valid-type]  # the caller's class
+        def create(self, document: Any) -> Any:
+            return writer.create(repository, document)
+
+        def update(self, id: Any, changes: Any) -> Any:  # noqa: A002
+            return writer.update(repository, id, changes)
+
+        def delete(self, id: Any) -> Any:  # noqa: A002
+            return writer.delete(repository, id)
+
+    Written.__name__, Written.__qualname__ = kind.__name__, kind.__qualname__
+    made = object.__new__(Written)
+    made.__dict__ = repository.__dict__
+    return made
