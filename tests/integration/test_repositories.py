@@ -34,12 +34,14 @@ from syncline.phases.repositories import (
     DualWrites,
     MongoRepository,
     PostgresRepository,
+    from_truth,
     phased,
     ramp_key,
     writes,
 )
 from syncline.phases.repositories.abstract import require_writing
 from syncline.phases.shadow import Read
+from syncline.relay.documents.pump import DocumentPump
 from syncline.testing.repositories import TASKS, RepositoryContract, oid
 from tests import engines
 
@@ -271,10 +273,14 @@ def test_updates_at_once_lose_nothing(pool: ConnectionPool):
     assert repository.get(oid(1)) == {"_id": oid(1)} | {f"f{number}": number for number in range(20)}
 
 
+def documents_of(mongodb: str, name: str, postgresql: str) -> Documents:
+    url = urlsplit(mongodb)._replace(path=f"/{name}").geturl()
+    return Documents((TASKS,), None, {"source": url, "target": postgresql})
+
+
 @pytest.fixture(scope="module")
 def service(mongo: PrivateMongo, mongo_name: str, tables: str) -> Iterator[DualWriteService]:
-    url = urlsplit(mongo.url)._replace(path=f"/{mongo_name}").geturl()
-    documents = Documents((TASKS,), None, {"source": url, "target": tables})
+    documents = documents_of(mongo.url, mongo_name, tables)
 
     async def prepare() -> None:
         async with opened(documents) as link:
@@ -303,6 +309,39 @@ class TestRamp(RepositoryContract):
         assert repository.get(oid(50)) is None
         log = collection.bare.database[NAME].find({"document_id": oid(50)}).sort("_id", 1)
         assert [one["action"] for one in log] == ["create", "update", "delete"]
+
+
+@pytest.mark.usefixtures("service")
+def test_a_ramp_reads_mongodb_while_a_write_of_this_process_is_left(
+    mongo: PrivateMongo, collection: Any, pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+):
+    """PostgreSQL is asked again when the worker has carried it."""
+    documents = documents_of(mongo.url, collection.bare.database.name, pool.conninfo)
+    monkeypatch.setattr("syncline.phases.dual_write.left._SECONDS", 0.0)
+    settings = DualWriteSettings(deadline=timedelta(0))
+    phases = FixedPhases(Phase.RAMP, percent=100)
+    for most in (10_000, 0):
+        monkeypatch.setattr("syncline.phases.dual_write.left._MOST", most)
+        with DualWriteService(documents, phases=phases, settings=settings) as patient:
+            mongodb, postgresql = TaskRepository(collection, TASKS), PostgresTaskRepository(pool, TASKS)
+            both = phased(mongodb, postgresql, phases, writer=DualWrites(patient))
+            created = both.create({"title": "a"})
+            assert both.get(created["_id"]) == created
+            assert postgresql.count() == 0
+            asyncio.run(carried(documents))
+            with pool.connection() as connection:
+                connection.execute("UPDATE public.postgres_tasks SET title = 'of PostgreSQL'")
+            assert both.get(created["_id"])["title"] == "of PostgreSQL"
+            with from_truth():
+                assert both.get(created["_id"]) == created
+            assert both.delete(created["_id"]) is True
+            assert both.get(created["_id"]) is None
+            asyncio.run(carried(documents))
+
+
+async def carried(documents: Documents) -> None:
+    async with opened(documents) as link:
+        await DocumentPump(link.source, link.rows, ["tasks"]).walk()
 
 
 def test_writes_of_a_projects_collections_are_durable():

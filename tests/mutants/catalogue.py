@@ -3711,6 +3711,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_REPOSITORIES}::test_writes_of_a_projects_collections_are_durable"],
     ),
     Mutant(
+        "repositories-ramp-lacks-ones-own",
+        "a process does not find in a ramp what it has just written and left to the worker",
+        [
+            Swap(
+                "syncline/phases/dual_write/left.py",
+                "Left.is_behind",
+                "standing is not None and standing.mark is not None",
+                "False",
+            )
+        ],
+        [f"{IN_REPOSITORIES}::test_a_ramp_reads_mongodb_while_a_write_of_this_process_is_left"],
+    ),
+    Mutant(
         "repositories-reads-write",
         "a method that reads may write to the side that follows",
         [Swap(f"{REPOSITORIES}/abstract.py", "require_writing", "if _reading.get(): ...", "if False: ...")],

@@ -16,7 +16,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.http import HttpRequest, HttpResponse
 
 from syncline.phases.dual_write import acting_as
-from syncline.phases.repositories import Document
+from syncline.phases.repositories import Document, from_truth
 from taskboard.permissions import Permission
 from taskboard.problems import Problem
 from taskboard.repositories import Repositories
@@ -58,7 +58,8 @@ def log_in(repositories: Repositories, email: str, password: str) -> Document:
         Problem: 401.
 
     """
-    user = repositories.users.get_by_email(email)
+    with from_truth():
+        user = repositories.users.get_by_email(email)
     right = check_password(password, user["password_hash"] if user else NOBODY)
     if user is None or not right or not user["active"]:
         raise Problem(401, "no account has this email address and this password", headers=CHALLENGE)
@@ -68,7 +69,7 @@ def log_in(repositories: Repositories, email: str, password: str) -> Document:
 
 
 def caller_of(request: HttpRequest, repositories: Repositories) -> Caller:
-    """Find who has sent a request.
+    """Find who has sent a request: the truth says it, so that whoever was logged out or deactivated stays out.
 
     Raises:
         Problem: 401.
@@ -77,11 +78,12 @@ def caller_of(request: HttpRequest, repositories: Repositories) -> Caller:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token:
         raise Problem(401, "log in first: POST /v1/auth/login", headers=CHALLENGE)
-    found = repositories.tokens.get_by("digest", digest(token))
-    user = repositories.users.get(found["user_id"]) if found and found["expires_at"] > now() else None
-    if found is None or user is None or not user["active"]:
-        raise Problem(401, "this token is no good any more; log in again", headers=CHALLENGE)
-    allowed = repositories.roles.permissions(repositories.user_roles.roles_of(user["_id"]))
+    with from_truth():
+        found = repositories.tokens.get_by("digest", digest(token))
+        user = repositories.users.get(found["user_id"]) if found and found["expires_at"] > now() else None
+        if found is None or user is None or not user["active"]:
+            raise Problem(401, "this token is no good any more; log in again", headers=CHALLENGE)
+        allowed = repositories.roles.permissions(repositories.user_roles.roles_of(user["_id"]))
     return Caller(user["_id"], found["_id"], user, allowed)
 
 

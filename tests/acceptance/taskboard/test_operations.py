@@ -113,6 +113,25 @@ def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: 
         assert {one["actor"] for one in log.find({"document_id": ObjectId(label)})} == {admin.id}
 
 
+def test_a_log_out_holds_at_once_in_a_ramp_that_nobody_carries(phases: list[Taskboard]):
+    """Another process reads: it knows nothing of what this one has left to the worker."""
+    app = phases[0]
+    env = {**app.env, "DUAL_WRITE_DEADLINE": "0"}
+    given: Any = {"phases": FixedPhases(Phase.RAMP, percent=100), "writer": None, "env": env}
+    with app.serving(**given):
+        admin = Person(app, ADMIN).log_in()
+        admin.post("v1/auth/logout", None, 204)
+        admin.get("v1/auth/me", 401)
+        again = Person(app, ADMIN).log_in()
+        label = again.post("v1/labels", {"name": "left to the worker", "color": "#000000"})["id"]
+        assert again.get(f"v1/labels/{label}")["name"] == "left to the worker"
+    with app.serving(**given):
+        again.get("v1/auth/me")
+        again.post("v1/auth/logout", None, 204)
+    with app.serving(**given):
+        again.get("v1/auth/me", 401)
+
+
 def test_health_tells_what_waits_and_what_was_refused(phases: list[Taskboard]):
     app = next(one for one in phases if one.phase is Phase.RAMP)
     with app.serving(writer=None) as databases:

@@ -91,6 +91,10 @@ class DualWriteService:
         """Tell how far a document is, and why. None: there is none."""
         return self._background.run(self._service.get_sync_metadata(collection_name, mongo_id))
 
+    def is_behind(self, collection_name: str) -> bool:
+        """Tell whether PostgreSQL lacks a document that this process has written by this service."""
+        return self._background.run(self._service.is_behind(collection_name))
+
     def get_sync_failures(self, collection_name: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
         """List the documents that PostgreSQL, or the mapping, did not take, the newest first."""
         return self._background.run(self._service.get_sync_failures(collection_name, limit=limit))

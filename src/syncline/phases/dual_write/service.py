@@ -15,6 +15,7 @@ from syncline.model.documents.ids import identified
 from syncline.phases import FixedPhases, Phase, Phases
 from syncline.phases.dual_write.asking import answered
 from syncline.phases.dual_write.audit import AuditRule
+from syncline.phases.dual_write.left import Left
 from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
 from syncline.phases.dual_write.operations import Operation, mapping_of, operation
 from syncline.phases.dual_write.parts import Parts, opened_parts
@@ -60,6 +61,7 @@ class AsyncDualWriteService:
         self._mappings: Mapping[str, DocumentMapping] = {one.collection.name: one for one in self._documents.mappings}
         default = Phase.DUAL_WRITE if self._settings.enabled else Phase.OFF
         self._phases: Phases = phases or FixedPhases(default)
+        self._left = Left()
         self._parts: Parts | None = None
         self._opening = asyncio.Lock()
         self._require_enabled()
@@ -124,6 +126,7 @@ class AsyncDualWriteService:
     async def _carry(self, parts: Parts, collection: str, documents: Sequence[MarkedDocument]) -> Mapping[str, Outcome]:
         outcomes = await parts.inline.carry(collection, documents) if parts.inline is not None else {}
         synced = sum(one.fate is Fate.APPLIED for one in outcomes.values())
+        self._left.note(collection, documents, outcomes)
         parts.counters.inline += synced
         parts.counters.left += len(documents) - synced
         return outcomes
@@ -156,6 +159,18 @@ class AsyncDualWriteService:
             return None
         known = await answered(parts.known(collection_name, id_)) if parts.answers else None
         return _metadata(standing, known)
+
+    async def is_behind(self, collection_name: str) -> bool:
+        """Tell whether PostgreSQL lacks a document that this service has written; while nothing is left, none is asked.
+
+        Raises:
+            SourceUnavailableError: MongoDB does not answer.
+
+        """
+        if self._left.is_empty(collection_name):
+            return False
+        parts = await self._open()
+        return await self._left.is_behind(collection_name, parts.writes)
 
     async def get_sync_failures(self, collection_name: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
         """List the documents that PostgreSQL, or the mapping, did not take, the newest first.

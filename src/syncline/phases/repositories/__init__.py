@@ -17,7 +17,7 @@ from syncline.phases.repositories.conditions import (
 )
 from syncline.phases.repositories.dual import DualWrites
 from syncline.phases.repositories.mongo import MongoRepository
-from syncline.phases.repositories.phased import ShadowReader, phased, ramp_key
+from syncline.phases.repositories.phased import ShadowReader, from_truth, phased, ramp_key
 from syncline.phases.repositories.postgres import PostgresRepository
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "ShadowReader",
     "StartsWith",
     "Where",
+    "from_truth",
     "phased",
     "ramp_key",
     "writes",

@@ -31,6 +31,10 @@ class Service(Protocol):
         """Delete a document; False: there is none of this id."""
         ...
 
+    def is_behind(self, collection_name: str) -> bool:
+        """Tell whether PostgreSQL lacks a document that the service has written."""
+        ...
+
 
 class DualWrites:
     """For ``phased(…, writer=DualWrites(service))``: the same answers and errors as the repository's own writes."""
@@ -79,6 +83,10 @@ class DualWrites:
         """Delete a document; tell whether there was one."""
         key = Places(repository.mapping).key.value(id_)
         return key is not None and self._service.delete_document(repository.collection_name, key)
+
+    def is_behind(self, repository: MongoRepository) -> bool:
+        """Tell whether PostgreSQL lacks what this process has written."""
+        return self._service.is_behind(repository.collection_name)
 
 
 def _translated(error: RefusedDocumentError) -> Exception:

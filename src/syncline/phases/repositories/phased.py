@@ -23,6 +23,7 @@ R = TypeVar("R", bound=AbstractRepository)
 Ask = Callable[[], Any]
 _LOG = logging.getLogger("syncline.phases.repositories")
 _ramp_key: ContextVar[str | None] = ContextVar("syncline_ramp_key", default=None)
+_of_truth: ContextVar[bool] = ContextVar("syncline_of_truth", default=False)
 REST = timedelta(seconds=5)
 """How long PostgreSQL is left alone after it has failed, while MongoDB still is the truth."""
 
@@ -48,6 +49,19 @@ def ramp_key(key: str) -> Iterator[None]:
         _ramp_key.reset(token)
 
 
+@contextmanager
+def from_truth() -> Iterator[None]:
+    """Have all reads of a block answered by the truth, in a ramp too: what somebody may do, say.
+
+    Elsewhere a ramp's answer may lack what other processes have written and the worker has not carried yet.
+    """
+    token = _of_truth.set(True)
+    try:
+        yield
+    finally:
+        _of_truth.reset(token)
+
+
 def phased(
     mongodb: R,
     postgresql: R,
@@ -60,7 +74,8 @@ def phased(
     """Make one repository of both sides'; each call asks the phase of the collection.
 
     Writes go to MongoDB until PostgreSQL is the truth. Reads are the truth's, but in a ramp for a part of the keys;
-    while MongoDB is the truth, PostgreSQL's failure to answer a read is logged, and MongoDB answers.
+    while MongoDB is the truth, PostgreSQL's failure to answer a read is logged, and MongoDB answers, as it does while
+    PostgreSQL lacks what the writer has written.
 
     Args:
         mongodb: over the collection.
@@ -89,7 +104,7 @@ class _Phased:
         self.mongodb, self.postgresql, self.phases = mongodb, postgresql, phases
         self.collection_name: str = mongodb.collection_name
         self._writing = mongodb if writer is None else written_by(mongodb, writer)
-        self._shadow, self._breaker = shadow, breaker
+        self._shadow, self._writer, self._breaker = shadow, writer, breaker
         report = getattr(shadow, "report", None)
         if isinstance(report, Report):
             report.declare(self.collection_name, self._reading_methods())
@@ -121,7 +136,8 @@ class _Phased:
         postgresql = partial(_asked, self.postgresql, name, args, named)
         if phase.postgresql_is_truth:
             return postgresql()
-        if self.phases.reads_postgresql(self.collection_name, _ramp_key.get() or record or repr((name, given))):
+        key = _ramp_key.get() or record or repr((name, given))
+        if not _of_truth.get() and self.phases.reads_postgresql(self.collection_name, key):
             return self._ramped(postgresql, mongodb)
         if self._shadow is not None and phase >= Phase.SHADOW:
             return self._shadow.read(Read(self.collection_name, name, record), mongodb, postgresql)
@@ -130,7 +146,7 @@ class _Phased:
     def _ramped(self, postgresql: Ask, mongodb: Ask) -> Any:
         if self.mongodb.is_async:
             return self._awaited(postgresql, mongodb)
-        if self._breaker.refuses():
+        if self._breaker.refuses() or (self._writer is not None and self._writer.is_behind(self.mongodb)):
             return mongodb()
         try:
             answer = postgresql()
@@ -141,7 +157,8 @@ class _Phased:
         return answer
 
     async def _awaited(self, postgresql: Ask, mongodb: Ask) -> Any:
-        if self._breaker.refuses():
+        behind = self._writer.is_behind(self.mongodb) if self._writer is not None else False
+        if self._breaker.refuses() or (await behind if isawaitable(behind) else behind):
             return await mongodb()
         try:
             answer = await postgresql()

@@ -12,6 +12,10 @@ class DocumentWriter(Protocol):
     def update(self, repository: Any, id_: Any, changes: Any) -> Any: ...
     def delete(self, repository: Any, id_: Any) -> Any: ...
 
+    def is_behind(self, repository: Any) -> Any:
+        """Tell whether PostgreSQL lacks what this process has written to the collection: then a ramp reads MongoDB."""
+        ...
+
 
 def written_by(repository: Any, writer: DocumentWriter) -> Any:
     """Give the same repository, of one state with it, but for its writes: the writer makes them.
