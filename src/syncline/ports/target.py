@@ -75,6 +75,8 @@ class Absence:
     key: str
     id: Any
     ticket: int
+    again: bool = False
+    """It is the second delete, where a target wants two: nothing older can arrive any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,10 @@ class Work:
 
     def _add_absences(self, plan: Plan, touched: Touched, absent: Sequence[str]) -> None:
         codec = plan.projection.codec
-        gone = [Absence(key, codec.document_id(key), self.ticket_of(touched.lanes[key])) for key in absent]
+        gone = [
+            Absence(key, codec.document_id(key), self.ticket_of(touched.lanes[key]), key in touched.again)
+            for key in absent
+        ]
         for part in _chunks(gone):
             lanes = self._lanes(touched, part)
             self.writes.append((plan, Batch(plan.entity, deletes=part, lanes=lanes, admission=self.admission)))

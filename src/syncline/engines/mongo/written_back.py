@@ -180,37 +180,26 @@ class DocumentTarget(MongoTarget):
     async def _delete(
         self, collection: AsyncCollection[Any], gone: Sequence[Absence], number: int, report: Report
     ) -> None:
-        """Remove tombstones of ours that nothing older can meet any more; the others become tombstones."""
-        there = await self._fields(collection, [one.id for one in gone])
-        ours = [one for one in gone if _is_ours(there.get(order(one.id)), number, one.ticket)]
-        await self._remove(collection, ours, number, there, report)
-        seen = {id(one) for one in ours}
-        tombstones = [State(one.key, one.id, one.ticket, None) for one in gone if id(one) not in seen]
+        """Have tombstones at the first delete of a key, and none after the second: each first one has a second."""
+        tombstones = [State(one.key, one.id, one.ticket, None) for one in gone if not one.again]
         if tombstones:
             await self._put(collection, [_Written(state, number) for state in tombstones], report)
+        if again := [one for one in gone if one.again]:
+            await self._remove(collection, again, number)
 
-    async def _remove(
-        self,
-        collection: AsyncCollection[Any],
-        ours: Sequence[Absence],
-        number: int,
-        there: Mapping[Any, dict[str, Any]],
-        report: Report,
-    ) -> None:
+    async def _remove(self, collection: AsyncCollection[Any], again: Sequence[Absence], number: int) -> None:
         """Remove tombstones by the ticket and the number that were read: no other document matches, however late.
 
-        One that is too young stays, and its key is asked about again.
+        One that is young is of a later delete, whose own second one removes it.
         """
-        if not ours:
-            return
+        there = await self._fields(collection, [one.id for one in again])
+        ours = [one for one in again if _is_ours(there.get(order(one.id)), number, one.ticket)]
         past = {"$lt": [f"${VERSION}", {"$subtract": [{"$toLong": "$$NOW"}, self._age]}]}
         named = {DELETED: True, NUMBER: number, "$expr": past}
         queries = [sent({"_id": one.id, TICKET: there[order(one.id)]["t"], **named}) for one in ours]
-        deletes = [{"q": query, "limit": 1} for query in queries]
-        reply = await self._writes.command("delete", collection, "deletes", deletes)
-        if int(reply["n"]) < len(ours):
-            left = await self._fields(collection, [one.id for one in ours])
-            report.unknown |= {one.key for one in ours if order(one.id) in left}
+        if queries:
+            deletes = [{"q": query, "limit": 1} for query in queries]
+            mongo_errors.of(await self._writes.command("delete", collection, "deletes", deletes))
 
 
 class _Written:
