@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import django
 from anyio.from_thread import start_blocking_portal
@@ -44,10 +45,10 @@ def variables(postgres: str, mongodb: str) -> dict[str, str]:
 
 
 def set_up(env: Mapping[str, str]) -> None:
-    """Start Django in this process, once."""
+    """Start Django in this process, once; the environment is for its settings alone, and not for tests after it."""
     if not settings.configured:
-        os.environ.update(env, DJANGO_SETTINGS_MODULE="taskboard.settings")
-        django.setup()
+        with mock.patch.dict(os.environ, {**env, "DJANGO_SETTINGS_MODULE": "taskboard.settings"}):
+            django.setup()
         settings.PASSWORD_HASHERS = [FAST]
 
 
