@@ -38,7 +38,7 @@ def test_every_link_leads_somewhere(page: Path):
 def test_what_is_to_be_installed_can_be(page: Path):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     text = page.read_text("utf-8")
-    assert "pip install syncline" not in text, "it is installed from a checkout"
+    assert not re.search(r"pip install ['\"]?syncline", text), "it is installed from a checkout"
     for named in re.findall(r"pip install ['\"]?\.\[([\w,]+)\]", text):
         assert set(named.split(",")) <= set(extras), named
 
@@ -68,6 +68,13 @@ def test_every_page_can_be_reached_from_the_readme():
         reached |= new
         found += new
     assert set(PAGES) <= reached
+
+
+def test_the_layers_for_contributors_are_those_that_are_checked():
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Layers")[2]
+    shown = text.split("```")[1].split("\n")
+    assert [line for line in shown if line] == tables["tool"]["importlinter"]["contracts"][0]["layers"]
 
 
 def test_the_files_that_the_architecture_names_are_there():

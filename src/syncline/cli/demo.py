@@ -30,11 +30,13 @@ def demo(
             " migrate: from MongoDB towards PostgreSQL, and back."
         ),
     ] = Play.SYNC,
-    seconds: Annotated[float, typer.Option(help="How long there is traffic.", min=4)] = 25,
+    seconds: Annotated[float, typer.Option(help="How long there is traffic (sync).", min=4)] = 25,
     app: Annotated[
         Path | None, typer.Option(help="Run the demo of the application in this folder, as its demo.toml says.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C (sync).")
+    ] = False,
     yes: YesOption = False,
     record: Annotated[Path | None, typer.Option(help="Write a picture of the run (SVG).", hidden=True)] = None,
 ) -> None:
@@ -48,7 +50,8 @@ def demo(
     switch; and everything comes back.
 
     `syncline demo migrate --app examples/taskboard`: an application in use on MongoDB goes from phase to phase until
-    half of its reads are PostgreSQL's, and back; PostgreSQL is killed for 5 s on the way, and the worker.
+    half of its reads are PostgreSQL's, and back; PostgreSQL is killed for 5 s on the way, and the worker. Steps whose
+    evidence takes more traffic than a demo has are forced.
 
     Exit status: that of `syncline verify`.
     """

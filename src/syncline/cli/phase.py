@@ -178,7 +178,8 @@ def back(
 ) -> None:
     """Go one phase back, or lower a ramp's percentage, and wait until every process goes by it. It keeps every write.
 
-    Before `live` PostgreSQL need not answer: MongoDB has the truth, and the journal is written when it is back.
+    Before `live` PostgreSQL need not answer: MongoDB has the truth, and the journal gets the
+    change with the next one.
 
     Exit status: 0 it is done; 3 it is not.
     """
