@@ -127,7 +127,10 @@ def test_a_role_that_may_make_no_database_gives_two_empty_ones(move: Move, secon
         for url in move.urls.values():
             assert "leads to the database of" in move.refused("rehearse", "--home-url", url)
         assert "through a pooler" in move.refused("rehearse", "--home-url", f"{goal}&pgbouncer=true")
+        given = unprivileged(goal)
+        assert "lead to the same database" in move.refused("rehearse", "--home-url", given, "--goal-url", given)
         with psycopg.connect(goal, autocommit=True) as other:
+            assert other.execute(LEFT).fetchone() == (0,)
             other.execute("CREATE TABLE mine (id int)")
-            assert "is not empty" in move.refused("rehearse", "--home-url", unprivileged(goal))
+            assert "is not empty" in move.refused("rehearse", "--home-url", given)
             assert other.execute("SELECT to_regclass('mine') IS NOT NULL").fetchone() == (True,)

@@ -40,6 +40,9 @@ class Rehearsal:
 
 
 def play(serving: Declared, scratch: Declared, played: Rehearsal, wish: Wish) -> None:
+    import psycopg
+
+    from syncline.config import redact
     from syncline.split.rehearsing.filling import fill
 
     wish.begin(f"reading a copy of {serving.ends.home}")
@@ -49,9 +52,14 @@ def play(serving: Declared, scratch: Declared, played: Rehearsal, wish: Wish) ->
         one = schema(scratch, wish)
         run(_move(scratch, one, played, wish))
     except SynclineError as error:
-        step = played.clock.step
-        raise RehearsalError(f"the rehearsal has failed ({step}): {error.message}", hint=error.hint) from error
+        raise _failed(played, error.message, error.hint) from error
+    except psycopg.Error as error:  # of a write or a comparison: a database has gone away, say
+        raise _failed(played, redact(str(error).split("\n")[0])) from error
     played.clock.end()
+
+
+def _failed(played: Rehearsal, said: str, hint: str | None = None) -> RehearsalError:
+    return RehearsalError(f"the rehearsal has failed ({played.clock.step}): {said}", hint=hint)
 
 
 async def _move(scratch: Declared, one: Moving, played: Rehearsal, wish: Wish) -> None:

@@ -55,7 +55,7 @@ def scratch(ends: Ends, given: Given, *, keep: bool, tell: Tell) -> Iterator[End
 
     Raises:
         SchemaMoveError: a database cannot be made, or one that was given is not empty.
-        NamedDatabaseError: one cannot be reached, or is one of those that serve.
+        NamedDatabaseError: one cannot be reached, or is one of those that serve, or both are the same.
 
     """
     with ExitStack() as stack:
@@ -66,7 +66,9 @@ def scratch(ends: Ends, given: Given, *, keep: bool, tell: Tell) -> Iterator[End
                 (ends.sides.target, "--goal-url", given.goal),
             )
         ]
-        yield replace(ends, sides=Sides(ends.database, *sides))
+        both = Sides(ends.database, *sides)
+        both.check()
+        yield replace(ends, sides=both)
 
 
 @contextmanager

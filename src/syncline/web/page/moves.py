@@ -45,8 +45,9 @@ class MovesWatch:
             found = await self._patience.within(read)
         except TimeoutError:
             return {"moves": last, "moves_error": f"no answer within {self._patience.seconds:g} s"}
-        except SynclineError as error:
-            return {"moves": last, "moves_error": redact(error.message)}
+        except Exception as error:  # noqa: BLE001  the rest of the page is told all the same
+            said = error.message if isinstance(error, SynclineError) else f"{type(error).__name__}: {error}"
+            return {"moves": last, "moves_error": redact(said)}
         return {"moves": [one for one in found if one["phase"] is not None]}
 
     async def settle(self) -> None:
