@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from syncline.cli.application import named_databases
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, say
 from syncline.errors import BackupError, ConfigError, DamagedBackupError
 
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
     from syncline.split.backup.restoring import Restored
     from syncline.split.databases import Databases
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Backups of a named database: taken, listed, verified, restored, and rehearsed.",
-)
+app = group("Backups of a named database: taken, listed, verified, restored, and rehearsed.")
 
 DatabaseOption = Annotated[
     str | None, typer.Option("--database", "-d", metavar="NAME", help="The named database; by default the first.")

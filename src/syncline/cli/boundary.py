@@ -57,6 +57,11 @@ class Group(typer.core.TyperGroup):
         return " ".join((self.commands[name].help or "").split("\n\n")[0].split())
 
 
+def group(summary: str) -> typer.Typer:
+    """Make a group of commands."""
+    return typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=summary)
+
+
 class Boundary(Group):
     """Turns errors into one clear line and an exit status."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncline.cli.beforehand import look_at_target
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, configured, print_json, run, say, settings_from
 from syncline.cli.documents import config as of_documents
 from syncline.cli.documents.common import documents_from
@@ -19,13 +19,7 @@ from syncline.model.words import counted
 if TYPE_CHECKING:
     from syncline.config import Settings
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="The configuration as it is understood.",
-)
+app = group("The configuration as it is understood.")
 
 
 @app.command("show")

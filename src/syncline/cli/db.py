@@ -8,16 +8,10 @@ import typer
 
 from syncline.cli import migrating, shell
 from syncline.cli.application import named_databases
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, out, print_finding, print_json, run, say
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="The named databases of an application: one in single mode, several in split mode.",
-)
+app = group("The named databases of an application: one in single mode, several in split mode.")
 
 
 @app.command("doctor")

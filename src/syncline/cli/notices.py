@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, print_table, run, say, settings_from
 from syncline.errors import SynclineError
 from syncline.model.words import counted
@@ -16,13 +16,7 @@ from syncline.model.words import counted
 if TYPE_CHECKING:
     from syncline.config import Settings
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="What workers noticed and somebody must know.",
-)
+app = group("What workers noticed and somebody must know.")
 
 STYLES = {"critical": "red", "warning": "yellow"}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import (
     ConfigOption,
     EntityOption,
@@ -28,13 +28,7 @@ if TYPE_CHECKING:
     from syncline.config import Settings
     from syncline.insight.parked import ParkedRecord
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Records that the target rejects.",
-)
+app = group("Records that the target rejects.")
 
 EntityArgument = Annotated[str | None, typer.Argument(help="The entity.")]
 KeysArgument = Annotated[list[str] | None, typer.Argument(help="Keys, as `parked list` shows them.")]

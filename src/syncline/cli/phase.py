@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, say
 from syncline.cli.split_move import ForceOption, ReasonOption, say_aside
 
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
     from syncline.phases.in_postgresql import InPostgreSQL
     from syncline.phases.standing import Change, Entry, Process, Standing
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="From MongoDB to PostgreSQL by phases: where collections stand, and a step on, or back.",
-)
+app = group("From MongoDB to PostgreSQL by phases: where collections stand, and a step on, or back.")
 CollectionsArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[COLLECTION]...", help="Which collections, as a group; by default all that are declared."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_finding, print_json, run
 
 if TYPE_CHECKING:
@@ -17,13 +17,7 @@ if TYPE_CHECKING:
     from syncline.insight.checks.finding import Finding
     from syncline.model.entity import TableName
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="The tables of documents: their definitions, and whether a database has them.",
-)
+app = group("The tables of documents: their definitions, and whether a database has them.")
 
 CollectionOption = Annotated[
     list[str] | None, typer.Option("--collection", help="Only the tables of this collection; repeatable.")

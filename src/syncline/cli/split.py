@@ -10,20 +10,14 @@ import typer
 
 from syncline.cli import moving, split_copy, split_end, split_follow, split_rehearse, split_status, split_switch
 from syncline.cli.application import AppOption, declare_models, keep_secrets, of_application
-from syncline.cli.boundary import Group
+from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, print_json, say
 
 if TYPE_CHECKING:
     from syncline.split.check import Check
     from syncline.split.findings import Finding
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Split a database in two: find what ties its tables together, and move a part of them.",
-)
+app = group("Split a database in two: find what ties its tables together, and move a part of them.")
 
 SeenOption = Annotated[
     list[Path] | None,
