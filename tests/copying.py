@@ -76,13 +76,13 @@ class Pair(Relay):
             path = await pin_path(source)
             plans = await compile_plans(source, self.entities)
             await self.target.prepare(self.entities)
-            there = await connect_target(self.target._url, connect_seconds=5, statement_seconds=600)
+            there = await connect_target(self.target._sessions.url, connect_seconds=5, statement_seconds=600)
             try:
                 ranges = SqlRanges(there, source, SCHEMA)
 
                 def carrier() -> Any:
                     made = SqlCarrier(
-                        self.url, self.target._url, ranges.tables, ranges.binary, schema=SCHEMA, path=path
+                        self.url, self.target._sessions.url, ranges.tables, ranges.binary, schema=SCHEMA, path=path
                     )
                     return wrap(made)
 

@@ -184,7 +184,7 @@ async def items(database, other) -> AsyncIterator[Pair]:
 async def way_back(items: Pair) -> None:
     """Put the triggers of the way back into the target."""
     with entered(Link("back", "syncline")):
-        async with await psycopg.AsyncConnection.connect(items.target._url, autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(items.target._sessions.url, autocommit=True) as connection:
             await install(connection, await plan(connection, [entity("item")], InstallOptions(backfill=False)))
 
 
@@ -249,7 +249,7 @@ async def test_a_task_stops_at_its_next_chunk_when_the_way_back_is_installed_mea
 async def test_where_there_is_a_gate_it_alone_decides(items, mode) -> None:
     """It admits the link only where the source's side serves; then the way back is idle, and a reason is not asked for."""
     await way_back(items)
-    gate = Gate("data", "new", address(items.target._url))
+    gate = Gate("data", "new", address(items.target._sessions.url))
     runner, source = await running(items)
     try:
         await put_gate(gate, mode, [TableName("public", "item")])

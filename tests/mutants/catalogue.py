@@ -2380,7 +2380,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{SQL}/target.py",
                 "SqlTarget.write",
-                "yielding = self._yielding(batch)",
+                "yielding = self._refused.yielding(batch)",
                 "yielding = set()",
             )
         ],

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -19,10 +18,12 @@ from syncline.engines.postgres.target.claims import Claim
 from syncline.engines.postgres.target.fence import Control
 from syncline.engines.postgres.target.gates import Gates
 from syncline.engines.postgres.target.reverse import SqlReverse
-from syncline.engines.postgres.target.session import Connection, connect, is_over, translated
+from syncline.engines.postgres.target.session import Connection, translated
+from syncline.engines.postgres.target.sessions import Sessions
 from syncline.engines.postgres.target.suitability import key_of
 from syncline.engines.postgres.target.tables import Table, catalog, describe
 from syncline.engines.postgres.target.writing import Writing
+from syncline.engines.postgres.target.yielding import Refused
 from syncline.errors import (
     LaneLostError,
     PrivilegeError,
@@ -37,17 +38,9 @@ from syncline.ports import Batch, Beat, Conflict, Document, Fence, Report, Rever
 from syncline.postgres.sql import blocks
 
 SCHEMA = "syncline_target"
-MOST_TRIED = 100_000
 ANY_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
-GIVES_WAY_AFTER = 3
-"""Times that a row is refused for another one before it gives way: by then most others have come, and one whose
-conflict is real is parked (relay/conflicts.py: PATIENCE): it keeps its row."""
-FORGOTTEN_SECONDS = 30.0
-"""So long after its last refusal a row begins anew: who waits is tried each second, this one was parked meanwhile."""
 LOOK_SECONDS, LOOK_SHARE = 1.0, 50.0
 """How often the catalog is looked at, with renewals; seldom where a look takes long."""
-SLACK_SECONDS = 2.0
-"""So much later than the server's own limit a call is given up."""
 
 
 class SqlTarget:
@@ -72,14 +65,9 @@ class SqlTarget:
         sessions: int = 4,
     ) -> None:
         self.timeout_seconds = timeout_seconds
-        self._url = url
-        self._connect_seconds = max(1, int(connect_seconds))
         self._control = Control(schema, link)
-        self._places = asyncio.Semaphore(sessions)
-        self._places_to_control = asyncio.Semaphore(
-            2
-        )  # writes that wait for somebody's lock do not keep out a takeover
-        self._idle: list[Connection] = []
+        self._sessions = Sessions(url, max(1, int(connect_seconds)), timeout_seconds, sessions)
+        self._session = self._sessions.lent
         self._tables: dict[TableName, Table] = {}
         """Those that are synced. One that may be another one by now stays: deletes must not take its rows along."""
         self._stale: set[TableName] = set()
@@ -88,8 +76,7 @@ class SqlTarget:
         self._writing = Writing(self._control, self._tables)
         self._lost: dict[int, int] = {}
         """Lane to the epoch under which something may still be written that nobody waits for."""
-        self._refused: dict[tuple[TableName, str], tuple[int, float]] = {}
-        """How often a row was refused, and when last."""
+        self._refused = Refused()
         self._gates, self._turned_back_by = Gates(), ""
         self._entities: tuple[Entity, ...] = ()
         self.reverse: Reverse | None = SqlReverse(self.ask, link)
@@ -215,7 +202,7 @@ class SqlTarget:
             raise TargetError("a batch without lanes has no fence")
         if lost := [lane for lane, epoch in lanes.items() if epoch <= self._lost.get(lane, -1)]:
             raise LaneLostError("an earlier batch of these lanes may still be written", lanes=lost)
-        yielding = self._yielding(batch)
+        yielding = self._refused.yielding(batch)
         try:
             async with self._session() as connection:
                 outcome = await self._writing.write(connection, lanes, batch, yielding, admission=admission)
@@ -234,39 +221,12 @@ class SqlTarget:
         except asyncio.CancelledError:
             self._lose(lanes)
             raise
-        self._remember(batch, outcome)
+        self._refused.remember(batch, outcome)
         return outcome
 
     def _lose(self, lanes: Mapping[int, int]) -> None:
         for lane, epoch in lanes.items():
             self._lost[lane] = max(epoch, self._lost.get(lane, -1))
-
-    def _yielding(self, batch: Sequence[Changes]) -> set[tuple[Table, str]]:
-        if not self._refused:
-            return set()
-        return {
-            (changes.table, key)
-            for changes in batch
-            for key in changes.keys
-            if self._times((changes.table.name, key)) >= GIVES_WAY_AFTER
-        }
-
-    def _times(self, record: tuple[TableName, str]) -> int:
-        times, last = self._refused.get(record, (0, 0.0))
-        return times if time.monotonic() - last < FORGOTTEN_SECONDS else 0
-
-    def _remember(self, batch: Sequence[Changes], outcome: Outcome) -> None:
-        """Count how often a row was refused in a row."""
-        waiting = {(refusal.table, refusal.key) for refusal in outcome.refused}
-        if self._refused:
-            for changes in batch:
-                for key in changes.keys:
-                    if (changes.table.name, key) not in waiting:
-                        self._refused.pop((changes.table.name, key), None)
-        if len(self._refused) > MOST_TRIED:
-            self._refused.clear()
-        for record in waiting:
-            self._refused[record] = self._times(record) + 1, time.monotonic()
 
     async def apply(self, batch: Batch) -> Report:
         """Write states of one entity, as ``write``; see ``syncline.ports.Target``."""
@@ -417,40 +377,7 @@ class SqlTarget:
 
     async def close(self) -> None:
         """Give back the connections."""
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.close()
-
-    @asynccontextmanager
-    async def _session(self, *, patient: int = 0, control: bool = False) -> AsyncIterator[Connection]:
-        """Lend a session, for a bounded time; one that has not come back whole is closed."""
-        limit = self.timeout_seconds + SLACK_SECONDS + self._connect_seconds + patient * SLACK_SECONDS
-        async with self._places_to_control if control else self._places:
-            connection = await self._take()
-            whole = False
-            try:
-                async with asyncio.timeout(limit):
-                    yield connection
-                whole = True
-            except TimeoutError as error:
-                raise TargetUnavailableError("the target has not answered in time") from error
-            except (TargetUnavailableError, GeneratorExit, asyncio.CancelledError):
-                raise
-            except Exception:
-                whole = True
-                raise
-            finally:
-                if whole and not is_over(connection) and connection.info.transaction_status == 0:
-                    self._idle.append(connection)
-                else:
-                    await connection.close()
-
-    async def _take(self) -> Connection:
-        while self._idle:
-            connection = self._idle.pop()
-            if not is_over(connection):
-                return connection
-        return await connect(self._url, connect_seconds=self._connect_seconds, statement_seconds=self.timeout_seconds)
+        await self._sessions.close()
 
 
 async def _system(connection: Connection) -> str:
