@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from syncline.embedded.private import Controlled
 from syncline.embedded.process import ServerProcess
 from tests.debian import UnavailableError, library_path, unpacked
 
@@ -58,7 +59,7 @@ def version() -> str:
     return asked.stdout.split("\n")[0]
 
 
-class Pooler:
+class Pooler(Controlled):
     """PgBouncer in front of a server; it may be killed, frozen and started again, and keeps its address.
 
     Args:
@@ -76,7 +77,6 @@ class Pooler:
         config = CONFIG.format(**info, folder=self._folder, mode=mode, size=size) + settings
         (self._folder / "pgbouncer.ini").write_text(config)
         self.url = f"postgresql://{info['user']}@/{info['dbname']}?host={quote(str(self._folder))}&port=6432"
-        self._process: ServerProcess | None = None
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
@@ -90,21 +90,6 @@ class Pooler:
             private_folder=self._folder,
         )
         self._process.wait_until(lambda: _listens(self._folder / ".s.PGSQL.6432"), timeout_seconds=15, name="PgBouncer")
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-
-    def freeze(self) -> None:
-        """Stop it where it is."""
-        if self._process is not None:
-            self._process.freeze()
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        if self._process is not None:
-            self._process.thaw()
 
     def processor_seconds(self) -> float:
         """Give the time of the processor that it has used."""

@@ -13,7 +13,37 @@ from syncline.embedded.process import ServerProcess
 from syncline.errors import EngineError
 
 
-class PrivateServer(ABC):
+class Controlled:
+    """What ends, kills and freezes the process of a server; whoever starts it sets ``_process``."""
+
+    _process: ServerProcess | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.running
+
+    def stop(self) -> None:
+        """Shut down in order, ending the open connections."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """Cut the power: SIGKILL for every process of the server. ``start()`` then recovers from its log."""
+        if self._process is not None:
+            self._process.kill()
+
+    def freeze(self) -> None:
+        """Stop every process where it is: connections stay open and nothing answers."""
+        if self._process is not None:
+            self._process.freeze()
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        if self._process is not None:
+            self._process.thaw()
+
+
+class PrivateServer(Controlled, ABC):
     """A server of our own on a socket in a private folder; it ends with us. ``data_dir`` is made, and kept."""
 
     def __init__(self, data_dir: Path, tcp_port: int | None) -> None:
@@ -22,7 +52,6 @@ class PrivateServer(ABC):
         self.log_path = self.data_dir.with_name(self.data_dir.name + ".log")
         self.tcp_port = None if tcp_port is None else choose_port(tcp_port)
         self._sockets = socket_folder()
-        self._process: ServerProcess | None = None
         weakref.finalize(self, shutil.rmtree, self._sockets, ignore_errors=True)
 
     @abstractmethod
@@ -53,30 +82,6 @@ class PrivateServer(ABC):
 
     @abstractmethod
     def _address(self, port: int) -> str: ...
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.running
-
-    def stop(self) -> None:
-        """Shut down in order, ending the open connections."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """Cut the power: SIGKILL for every process of the server. ``start()`` then recovers from its log."""
-        if self._process is not None:
-            self._process.kill()
-
-    def freeze(self) -> None:
-        """Stop every process where it is: connections stay open and nothing answers."""
-        if self._process is not None:
-            self._process.freeze()
-
-    def thaw(self) -> None:
-        """Let a frozen server go on."""
-        if self._process is not None:
-            self._process.thaw()
 
     def __enter__(self) -> Self:
         return self.start()
