@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from syncline.split.switching.coordinator import Coordinator
-from syncline.split.switching.move import Step
+from tests.chaos.switches.steps import tell_steps
 
 
 def main() -> None:
@@ -19,19 +15,8 @@ def main() -> None:
     from syncline.cli.main import main as command
 
     file = Path(sys.argv.pop(1))
-    made: Callable[..., None] = Coordinator.__init__
     steps: list[tuple[str, float]] = []
-
-    @functools.wraps(made)
-    def noting(self: Any, *args: Any, told: Callable[[Step], None] | None = None, **options: Any) -> None:
-        def telling(step: Step) -> None:
-            steps.append((step.name.lower(), time.monotonic()))
-            if told:
-                told(step)
-
-        made(self, *args, told=telling, **options)
-
-    Coordinator.__init__ = noting  # type: ignore[method-assign]
+    tell_steps(lambda step: steps.append((step.name.lower(), time.monotonic())))
     try:
         command()
     finally:

@@ -5,13 +5,11 @@ The first argument is the FILE of the trap. `SYNCLINE_CHAOS_LEASE` has the secon
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import syncline.cli.split_follow
 import syncline.cli.split_switch
@@ -21,11 +19,11 @@ import syncline.split.moving.probes
 import syncline.split.moving.watching
 import syncline.wiring  # noqa: F401  so that a process that is forked has all that it needs
 from syncline.split.moving import move as moves
-from syncline.split.switching import coordinator
 from syncline.split.switching.gate import Gate, GateRow, Verb
 from syncline.split.switching.move import Step
 from tests.chaos.points import Trap, set_traps
 from tests.chaos.switches.sabotage import SABOTEURS
+from tests.chaos.switches.steps import tell_steps
 
 STEPS = [f"step.{step.name.lower()}" for step in Step]
 """Before each step of a coordinator."""
@@ -35,24 +33,14 @@ CHANGES = [f"gate.{verb}" for verb in Verb]
 
 def trap_coordinators(trap: Trap) -> None:
     """Put points before the steps, and after the changes of gates."""
-    made: Callable[..., None] = coordinator.Coordinator.__init__
     change: Callable[..., Awaitable[GateRow]] = Gate.change
-
-    @functools.wraps(made)
-    def trapped(self: Any, *args: Any, told: Callable[[Step], None] | None = None, **options: Any) -> None:
-        def telling(step: Step) -> None:
-            trap.pass_by(f"step.{step.name.lower()}")
-            if told:
-                told(step)
-
-        made(self, *args, told=telling, **options)
 
     async def changed(self: Gate, number: int, verb: Verb, patience: timedelta) -> GateRow:
         row = await change(self, number, verb, patience)
         trap.pass_by(f"gate.{verb}")
         return row
 
-    coordinator.Coordinator.__init__ = trapped  # type: ignore[method-assign]
+    tell_steps(lambda step: trap.pass_by(f"step.{step.name.lower()}"))
     Gate.change = changed  # type: ignore[method-assign]
 
 
