@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from syncline.backfill.runner import Runner
@@ -254,66 +255,76 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
             observer.tell(Noticed(Notice.CONFIGURATION_DIFFERS, "warning", message))
 
     async def compile_(source: Source) -> Plans:
-        if isinstance(target, SqlTarget):
-            target.source = f"{source.identity.system} {source.identity.started}"
-            async with opened_source(settings) as connection:
-                theirs = await _written_at(connection, settings)
-            target.claim_for(source.identity.system, settings.entities, theirs)
-        elif isinstance(target, MongoTarget):
-            target.claim_for(source.identity.system, settings.entities)
+        await _claim(settings, target, source)
         return await source.compile(settings.entities, differs=differs)
-
-    async def tasks(source: Source, plans: Plans) -> None:
-        async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
-            ranges = await open_ranges(settings, stack)
-            runner = Runner(
-                SqlMarking(connection, source.worker, ranges=ranges), plans.by_id, target, grace=settings.worker.grace
-            )
-            while True:
-                try:
-                    ran = await runner.run_next()
-                    if ran is not None:
-                        for name in (Notice.TASK_FAILED, Notice.TASK_HELD):
-                            await source.journal.notices.end(name, ran.entity)
-                except TargetUnavailableError:
-                    ran = None  # the task stays; the pump says what the trouble is
-                except SynclineError as error:
-                    if error.retryable:
-                        raise
-                    ran = None  # it concerns one entity: the others go on
-                    await tell_failure(source, runner.entity, error)
-                if ran is None:
-                    await asyncio.sleep(TASK_SECONDS)
-
-    async def background(source: Source, plans: Plans) -> None:
-        async with Group() as group:
-            group.create_task(tasks(source, plans))
-            if settings.verify.continuously:
-                group.create_task(make_continuous(settings, target, plans, source.worker).run())
 
     if settings.verify.continuously:
         inspection(target)  # says if it cannot be
-
-    async def mend() -> Mapping[str, SynclineError]:
-        wanted = settings.source
-        async with opened_source(settings) as connection:
-            return await put_back(
-                connection,
-                settings.entities,
-                capture=wanted.capture,
-                wake=wanted.wake,
-                event_triggers=bool(wanted.event_triggers),
-            )
-
     return Worker(
         settings,
         target,
         open_source,
         compile_,
         observer,
-        background=background,
-        mend=mend if settings.source.mend else None,
+        background=partial(_background, settings, target),
+        mend=partial(_mend, settings) if settings.source.mend else None,
     )
+
+
+async def _claim(settings: Settings, target: Target, source: Source) -> None:
+    """Have the target note whose tables or collections are the link's, when it is prepared."""
+    if isinstance(target, SqlTarget):
+        target.source = f"{source.identity.system} {source.identity.started}"
+        async with opened_source(settings) as connection:
+            theirs = await _written_at(connection, settings)
+        target.claim_for(source.identity.system, settings.entities, theirs)
+    elif isinstance(target, MongoTarget):
+        target.claim_for(source.identity.system, settings.entities)
+
+
+async def _background(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
+    """Do what a worker does beside its batches."""
+    async with Group() as group:
+        group.create_task(_tasks(settings, target, source, plans))
+        if settings.verify.continuously:
+            group.create_task(make_continuous(settings, target, plans, source.worker).run())
+
+
+async def _tasks(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
+    """Do backfills and sweeps, as they are asked for."""
+    async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
+        ranges = await open_ranges(settings, stack)
+        runner = Runner(
+            SqlMarking(connection, source.worker, ranges=ranges), plans.by_id, target, grace=settings.worker.grace
+        )
+        while True:
+            try:
+                ran = await runner.run_next()
+                if ran is not None:
+                    for name in (Notice.TASK_FAILED, Notice.TASK_HELD):
+                        await source.journal.notices.end(name, ran.entity)
+            except TargetUnavailableError:
+                ran = None  # the task stays; the pump says what the trouble is
+            except SynclineError as error:
+                if error.retryable:
+                    raise
+                ran = None  # it concerns one entity: the others go on
+                await tell_failure(source, runner.entity, error)
+            if ran is None:
+                await asyncio.sleep(TASK_SECONDS)
+
+
+async def _mend(settings: Settings) -> Mapping[str, SynclineError]:
+    """Put capture back where somebody has taken it away."""
+    wanted = settings.source
+    async with opened_source(settings) as connection:
+        return await put_back(
+            connection,
+            settings.entities,
+            capture=wanted.capture,
+            wake=wanted.wake,
+            event_triggers=bool(wanted.event_triggers),
+        )
 
 
 async def require_no_ring(source: Connection, settings: Settings, target: Target) -> None:
