@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 from rich.console import Console
-from rich.text import Text
 
-from syncline.demo import record as pictures
 from syncline.demo.migrate_stage import MigrateStage, opened
-from syncline.demo.run import interruptible
+from syncline.demo.played import go_on, judged, played
 from syncline.demo.split_stage import ADMIN, PASSWORD
 from syncline.demo.split_traffic import Traffic
 
@@ -53,25 +52,17 @@ def run_migrate_demo(app: Path, console: Console, record: Path | None = None) ->
         KeyboardInterrupt: Ctrl-C.
 
     """
-    lines: list[tuple[str, str]] = []
 
-    def tell(text: str, style: str = "") -> None:
-        lines.append((text, style))
-        console.print(text, style=style, markup=False)
+    def play(tell: Callable[..., None]) -> int:
+        with opened(app, tell) as stage:
+            _prepare(stage)
+            port, _ = stage.serve(split=False)
+            with Tasks(port, ADMIN, PASSWORD) as traffic:
+                _forward(stage, traffic)
+                _back(stage, traffic)
+            return _conclude(stage, traffic)
 
-    with interruptible(), opened(app, tell) as stage:
-        _prepare(stage)
-        traffic = Tasks(stage.serving(), ADMIN, PASSWORD)
-        traffic.begin()
-        try:
-            _forward(stage, traffic)
-            _back(stage, traffic)
-        finally:
-            traffic.end()
-        code = _conclude(stage, traffic)
-    if record is not None:
-        pictures.save(record, Text(TITLE, "bold"), lines, title="make demo ARGS=migrate")
-    return code
+    return played("migrate", TITLE, play, console, record)
 
 
 def _prepare(stage: MigrateStage) -> None:
@@ -101,8 +92,6 @@ def _forward(stage: MigrateStage, traffic: Tasks) -> None:
 
 
 def _without_postgresql(stage: MigrateStage, traffic: Tasks) -> None:
-    if stage.postgres is None:
-        raise AssertionError
     before, traffic.counts.longest = len(traffic.counts.acknowledged), 0.0
     stage.postgres.kill()
     stage.note(f"PostgreSQL is killed, for {AWAY_SECONDS} s", "red")
@@ -120,8 +109,7 @@ def _back(stage: MigrateStage, traffic: Tasks) -> None:
 
 
 def _in_use(stage: MigrateStage, traffic: Tasks) -> None:
-    before = len(traffic.counts.acknowledged)
-    stage.until(lambda: len(traffic.counts.acknowledged) > before + 10, "people write")
+    go_on(stage, traffic, "people write", more=10)
 
 
 def _proved(stage: MigrateStage, what: str) -> None:
@@ -133,11 +121,4 @@ def _conclude(stage: MigrateStage, traffic: Tasks) -> int:
     _proved(stage, "dual_write again, with every later write")
     with psycopg.connect(stage.data) as connection:
         there = {title for (title,) in connection.execute(TITLES)}
-    counts, lost = traffic.counts, [title for title in traffic.counts.acknowledged if title not in there]
-    for failure in counts.failures[:5]:
-        stage.note(failure, "red")
-    well = not counts.failures and not lost
-    found = f"{counts.requests:,} requests, {len(counts.failures)} failed"
-    kept = f"{len(counts.acknowledged):,} tasks acknowledged, {len(lost)} lost"
-    stage.note(f"{found}; {kept}", "bold green" if well else "bold red")
-    return 0 if well else 1
+    return judged(stage, traffic.counts, there, "tasks")

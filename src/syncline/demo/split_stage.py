@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,13 +13,16 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from syncline.demo.children import KEPT_VARIABLES
 from syncline.demo.environment import POSTGRES_SETTINGS
 from syncline.embedded import PrivatePostgres
+from syncline.embedded.paths import choose_port
 from syncline.errors import SynclineError
 
 ADMIN, PASSWORD = "root@example.org", "correct horse battery"
@@ -43,13 +45,26 @@ class Stage:
     say: Callable[..., None]
     began: float = field(default_factory=time.monotonic)
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    application: ClassVar[tuple[str, ...]] = (
+        "uvicorn", "--factory", "backoffice.app:create_app", "--port", "{port}", "--log-level", "warning",
+    )  # fmt: skip
+    health: ClassVar[str] = "/api/health"
 
     def environment(self, *, split: bool) -> dict[str, str]:
         """Give the environment of a process, without the user's own settings."""
         named = {"PRIMARY_DATABASE_URL": self.primary, "DATA_DATABASE_URL": self.data}
         mode = {"SPLIT_DB_MODE": "true"} if split else {"DATABASE_URL": self.primary}
-        kept = {k: v for k, v in os.environ.items() if k in KEPT_VARIABLES or not _is_setting(k)}
-        return {**kept, **named, **mode, **BACKOFFICE, "PYTHONPATH": str(self.app), "PYTHONUNBUFFERED": "1"}
+        return self.own("BACKOFFICE_") | named | mode | BACKOFFICE
+
+    def own(self, *settings: str) -> dict[str, str]:
+        """Give our own environment without what begins like a setting."""
+        begins = ("SYNCLINE_", "SPLIT_DB_MODE", *settings)
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if k in KEPT_VARIABLES or not (k.endswith("_URL") or k.startswith(begins))
+        }
+        return {**kept, "PYTHONPATH": str(self.app), "PYTHONUNBUFFERED": "1"}
 
     def note(self, text: str, style: str = "") -> None:
         """Tell what happens."""
@@ -92,12 +107,10 @@ class Stage:
 
     def serve(self, *, split: bool) -> tuple[int, subprocess.Popen[str]]:
         """Begin the application; give the port on which it answers, and its process."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
-        factory = ("uvicorn", "--factory", "backoffice.app:create_app", "--port", str(port), "--log-level", "warning")
-        process = self.begin(f"application-{port}", *factory, split=split)
-        self.until(lambda: _answers(port), "the application answers", process)
+        port = choose_port(0)
+        words = [word.format(port=port) for word in self.application]
+        process = self.begin(f"application-{port}", *words, split=split)
+        self.until(lambda: _answers(port, self.health), "the application answers", process)
         return port, process
 
     def until(self, holds: Callable[[], object], what: str, process: subprocess.Popen[str] | None = None) -> None:
@@ -134,31 +147,39 @@ class Stage:
 @contextlib.contextmanager
 def opened(app: Path, say: Callable[..., None]) -> Iterator[Stage]:
     """Start both servers for a block; end every process and remove the folder afterwards."""
+    with cleaned() as (folder, cleaning):
+        urls = [started(cleaning, folder / name, "demo", own_identity=True)[1] for name in ("primary", "data")]
+        stage = Stage(app.absolute(), folder, urls[0], urls[1], say)
+        cleaning.callback(stage.end)
+        yield stage
+
+
+@contextlib.contextmanager
+def cleaned() -> Iterator[tuple[Path, contextlib.ExitStack]]:
+    """Give a folder for a block, and what is carried out before it is removed."""
     folder = Path(tempfile.mkdtemp(prefix="syncline-demo-"))
     try:
         with contextlib.ExitStack() as cleaning:
-            urls: list[str] = []
-            for name in ("primary", "data"):
-                server = PrivatePostgres(folder / name, tcp_port=0, settings=POSTGRES_SETTINGS, own_identity=True)
-                cleaning.callback(server.kill)
-                server.start()
-                with psycopg.connect(server.tcp_url, autocommit=True) as connection:
-                    connection.execute("CREATE DATABASE demo")
-                urls.append(urlsplit(server.tcp_url)._replace(path="/demo").geturl())
-            stage = Stage(app.absolute(), folder, urls[0], urls[1], say)
-            cleaning.callback(stage.end)
-            yield stage
+            yield folder, cleaning
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_setting(name: str) -> bool:
-    return name.endswith("_URL") or name.startswith(("SYNCLINE_", "BACKOFFICE_")) or name == "SPLIT_DB_MODE"
+def started(
+    cleaning: contextlib.ExitStack, folder: Path, name: str, *, own_identity: bool = False
+) -> tuple[PrivatePostgres, str]:
+    """Start a server that has a database of this name; give the URL of that, too."""
+    server = PrivatePostgres(folder, tcp_port=0, settings=POSTGRES_SETTINGS, own_identity=own_identity)
+    cleaning.callback(server.kill)
+    server.start()
+    with psycopg.connect(server.tcp_url, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    return server, urlsplit(server.tcp_url)._replace(path=f"/{name}").geturl()
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, health: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=5) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 OK = range(200, 300)
 LONGEST_SECONDS = 60.0
@@ -36,12 +36,12 @@ class Traffic:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._go, args=[number], daemon=True) for number in range(people)]
 
-    def begin(self) -> None:
-        """Begin."""
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
 
-    def end(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End when every request is answered."""
         self._stop.set()
         for thread in self._threads:

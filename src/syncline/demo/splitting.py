@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 from rich.console import Console
-from rich.text import Text
 
-from syncline.demo import record as pictures
-from syncline.demo.run import interruptible
+from syncline.demo.played import go_on, judged, played
 from syncline.demo.split_stage import ADMIN, PASSWORD, Stage, opened
 from syncline.demo.split_traffic import Traffic
 from syncline.errors import SynclineError
@@ -38,26 +37,17 @@ def run_split_demo(app: Path, console: Console, record: Path | None = None) -> i
         KeyboardInterrupt: Ctrl-C.
 
     """
-    lines: list[tuple[str, str]] = []
 
-    def tell(text: str, style: str = "") -> None:
-        lines.append((text, style))
-        console.print(text, style=style, markup=False)
+    def play(tell: Callable[..., None]) -> int:
+        with opened(app, tell) as stage:
+            _prepare(stage)
+            port, single = stage.serve(split=False)
+            with Traffic(port, ADMIN, PASSWORD) as traffic:
+                _becomes_two(stage, traffic, single)
+                _becomes_one(stage, traffic)
+            return _conclude(stage, traffic)
 
-    with interruptible(), opened(app, tell) as stage:
-        _prepare(stage)
-        port, single = stage.serve(split=False)
-        traffic = Traffic(port, ADMIN, PASSWORD)
-        traffic.begin()
-        try:
-            _becomes_two(stage, traffic, single)
-            _becomes_one(stage, traffic)
-        finally:
-            traffic.end()
-        code = _conclude(stage, traffic)
-    if record is not None:
-        pictures.save(record, Text(TITLE, "bold"), lines, title="make demo ARGS=split")
-    return code
+    return played("split", TITLE, play, console, record)
 
 
 def _prepare(stage: Stage) -> None:
@@ -104,16 +94,14 @@ def _switch_and_kill(stage: Stage, traffic: Traffic) -> None:
     then = "it had opened DATA already" if late else "neither side accepts writes until the worker takes over"
     stage.note(f"kill -9 of the coordinator: {then}", "red")
     stage.until(lambda: _mode(stage.data) == "a", "the new side serves")
-    before = len(traffic.counts.acknowledged)
-    stage.until(lambda: len(traffic.counts.acknowledged) > before + 5, "people write on the new side")
+    go_on(stage, traffic, "people write on the new side")
     stage.note(f"DATA serves from a server of its own; the longest request took {traffic.counts.longest:.1f} s")
 
 
 def _becomes_one(stage: Stage, traffic: Traffic) -> None:
     traffic.counts.longest = 0.0
     stage.run("split", "back", "data", "--pause", "10s")
-    before = len(traffic.counts.acknowledged)
-    stage.until(lambda: len(traffic.counts.acknowledged) > before + 5, "people write on the old side")
+    go_on(stage, traffic, "people write on the old side")
     took = f"{traffic.counts.longest:.1f} s"
     stage.note(f"back: one database serves, with every later write; the longest request took {took}")
 
@@ -122,15 +110,8 @@ def _conclude(stage: Stage, traffic: Traffic) -> int:
     stage.run("verify", "--link", "move_data")
     with psycopg.connect(stage.primary) as connection:
         there = {code for (code,) in connection.execute(CODES)}
-    counts, lost = traffic.counts, [code for code in traffic.counts.acknowledged if code not in there]
     stage.note("verified equal")
-    for failure in counts.failures[:5]:
-        stage.note(failure, "red")
-    well = not counts.failures and not lost
-    found = f"{counts.requests:,} requests, {len(counts.failures)} failed"
-    kept = f"{len(counts.acknowledged):,} carriers acknowledged, {len(lost)} lost"
-    stage.note(f"{found}; {kept}", "bold green" if well else "bold red")
-    return 0 if well else 1
+    return judged(stage, traffic.counts, there, "carriers")
 
 
 def _mode(url: str) -> str:
