@@ -138,6 +138,7 @@ REFUSED: list[tuple[list[Any], str]] = [
     (["advance", "labels", "--percent", 5], "dual_write has no percentage"),
     (["back", "tasks", "--percent", 40], "cannot go back to 40 %"),
     (["back", "labels", "--percent", 40], "off cannot go back to 40 %"),
+    (["status", "--link", "other"], "a file with [collections] is one link, without a name"),
 ]
 
 

@@ -53,13 +53,14 @@ class _Opened:
 def _opened(config: Path | None, collections: Sequence[str] | None) -> Iterator[_Opened]:
     import os
 
+    from syncline.cli.documents.common import documents_from
     from syncline.config.documents import load_documents
     from syncline.phases.changing import Control
     from syncline.phases.enabled import default_phase
     from syncline.phases.in_mongodb import InMongoDB
     from syncline.phases.in_postgresql import InPostgreSQL
 
-    declared = load_documents(config).only(collections)
+    declared = (documents_from(config) or load_documents(config)).only(collections)
     urls = {side: declared.url(side) for side in ("source", "target")}
     for url in urls.values():
         keep_secret(url)

@@ -61,7 +61,7 @@ class Claims:
                 )
 
     async def take(self, mine: Claim) -> None:
-        """Note what a link writes, for others to read: of two that want one collection at once, neither gets it.
+        """Note what a link writes, for others to read: of two that want one collection at once, one at most gets it.
 
         Raises:
             UnsuitableTargetError: another link writes one of these collections.
