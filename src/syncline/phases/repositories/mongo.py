@@ -10,7 +10,6 @@ from typing import Any
 
 import bson
 from bson.int64 import Int64
-from bson.objectid import ObjectId
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
@@ -19,14 +18,7 @@ from syncline.capture.documents.wrapped import MarkedCollection
 from syncline.errors import AlreadyThereError, SourceError, SourceUnavailableError
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.exact_json import INT32_MAX, INT32_MIN
-from syncline.phases.repositories.abstract import (
-    AbstractRepository,
-    Document,
-    Documents,
-    checked_changes,
-    checked_page,
-    require_writing,
-)
+from syncline.phases.repositories.abstract import Document, Documents, checked_page
 from syncline.phases.repositories.conditions import (
     Between,
     Condition,
@@ -40,6 +32,7 @@ from syncline.phases.repositories.conditions import (
     alternatives,
 )
 from syncline.phases.repositories.places import Place, Places, as_text
+from syncline.phases.repositories.programmed import ProgrammedRepository
 from syncline.phases.repositories.steps import Program, arun, run
 from syncline.phases.repositories.stored import as_stored, changes_as_stored
 
@@ -53,7 +46,7 @@ _INTEGER_LIMITS = {
 }
 
 
-class MongoRepository(AbstractRepository):
+class MongoRepository(ProgrammedRepository):
     """Over a collection; one that ``capture.documents.wrap`` has made marks what is written."""
 
     def __init__(self, collection: Any, mapping: DocumentMapping) -> None:
@@ -61,9 +54,6 @@ class MongoRepository(AbstractRepository):
         self._places = Places(mapping)
         bare = collection.bare if isinstance(collection, MarkedCollection) else collection
         self.is_async = isinstance(bare, AsyncCollection)
-
-    def _run(self, program: Program[Any]) -> Any:
-        return self._awaited(program) if self.is_async else self._at_once(program)
 
     def _at_once(self, program: Program[Any]) -> Any:
         with _translated():
@@ -73,33 +63,12 @@ class MongoRepository(AbstractRepository):
         with _translated():
             return await arun(program, self.collection)
 
-    def get(self, id: Any) -> Any:  # noqa: A002
-        return self.get_by("_id", id)
-
-    def get_by(self, path: str, value: Any) -> Any:
-        return self._run(self._first({path: value}))
-
-    def list(self, where: Where = None, *, sort: Sequence[str] = (), limit: int | None = None, offset: int = 0) -> Any:
-        return self._run(self._listed(where, sort, limit, offset))
-
     def count(self, where: Where = None) -> Any:
         wanted = filter_of(self._places, where)
         return self._run(_only(lambda collection: collection.count_documents(wanted)))
 
     def exists(self, where: Where = None) -> Any:
         return self._run(self._there(where))
-
-    def create(self, document: Mapping[str, Any]) -> Any:
-        require_writing(self.collection_name)
-        return self._run(self._created({"_id": ObjectId(), **document}))
-
-    def update(self, id: Any, changes: Mapping[str, Any]) -> Any:  # noqa: A002
-        require_writing(self.collection_name)
-        return self._run(self._updated(id, checked_changes(changes)))
-
-    def delete(self, id: Any) -> Any:  # noqa: A002
-        require_writing(self.collection_name)
-        return self._run(self._deleted(id))
 
     def _listed(self, where: Where, sort: Sequence[str], limit: int | None, offset: int) -> Program[Documents]:
         checked_page(limit, offset)
@@ -110,10 +79,6 @@ class MongoRepository(AbstractRepository):
         return (  # type: ignore[no-any-return]
             yield lambda collection: collection.find(wanted, sort=order, skip=offset, limit=limit or 0).to_list()
         )
-
-    def _first(self, where: Where) -> Program[Document | None]:
-        found: Documents = yield from self._listed(where, (), 1, 0)
-        return found[0] if found else None
 
     def _there(self, where: Where) -> Program[bool]:
         wanted = filter_of(self._places, where)

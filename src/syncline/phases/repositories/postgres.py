@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import bson
 import psycopg
 from bson.codec_options import CodecOptions
-from bson.objectid import ObjectId
 
 from syncline.engines.postgres.documents.definitions import Index
 from syncline.engines.postgres.documents.rows import DocumentTables
@@ -18,16 +17,10 @@ from syncline.engines.postgres.documents.texts import from_text
 from syncline.errors import AlreadyThereError, RepositoryError, TargetError, TargetUnavailableError, UnmappableError
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.phases.repositories import statements
-from syncline.phases.repositories.abstract import (
-    AbstractRepository,
-    Document,
-    Documents,
-    checked_changes,
-    checked_page,
-    require_writing,
-)
+from syncline.phases.repositories.abstract import Document, Documents, checked_page
 from syncline.phases.repositories.conditions import Where
 from syncline.phases.repositories.places import Places
+from syncline.phases.repositories.programmed import ProgrammedRepository
 from syncline.phases.repositories.statements import Part
 from syncline.phases.repositories.steps import Program, arun, run
 from syncline.phases.repositories.stored import as_stored, changes_as_stored
@@ -35,7 +28,7 @@ from syncline.phases.repositories.stored import as_stored, changes_as_stored
 DEFAULT_OPTIONS: CodecOptions[Any] = bson.DEFAULT_CODEC_OPTIONS
 
 
-class PostgresRepository(AbstractRepository):
+class PostgresRepository(ProgrammedRepository):
     """Over a pool of connections (``psycopg_pool``): each call is a transaction of its own.
 
     Args:
@@ -53,9 +46,6 @@ class PostgresRepository(AbstractRepository):
         self._places, self._options = Places(mapping), codec_options
         self._tables = DocumentTables(mapping)
 
-    def _run(self, program: Program[Any]) -> Any:
-        return self._awaited(program) if self.is_async else self._at_once(program)
-
     def _at_once(self, program: Program[Any]) -> Any:
         with _translated(self.mapping), self.pool.connection() as connection:
             return run(program, connection)
@@ -65,32 +55,11 @@ class PostgresRepository(AbstractRepository):
             async with self.pool.connection() as connection:
                 return await arun(program, connection)
 
-    def get(self, id: Any) -> Any:  # noqa: A002
-        return self.get_by("_id", id)
-
-    def get_by(self, path: str, value: Any) -> Any:
-        return self._run(self._first({path: value}))
-
-    def list(self, where: Where = None, *, sort: Sequence[str] = (), limit: int | None = None, offset: int = 0) -> Any:
-        return self._run(self._listed(where, sort, limit, offset))
-
     def count(self, where: Where = None) -> Any:
         return self._run(_value(statements.counting(self.mapping, self._places, where)))
 
     def exists(self, where: Where = None) -> Any:
         return self._run(_value(statements.asking(self.mapping, self._places, where)))
-
-    def create(self, document: Mapping[str, Any]) -> Any:
-        require_writing(self.collection_name)
-        return self._run(self._created({"_id": ObjectId(), **document}))
-
-    def update(self, id: Any, changes: Mapping[str, Any]) -> Any:  # noqa: A002
-        require_writing(self.collection_name)
-        return self._run(self._updated(id, checked_changes(changes)))
-
-    def delete(self, id: Any) -> Any:  # noqa: A002
-        require_writing(self.collection_name)
-        return self._run(self._deleted(id))
 
     def _listed(self, where: Where, sort: Sequence[str], limit: int | None, offset: int) -> Program[Documents]:
         checked_page(limit, offset)
@@ -106,10 +75,6 @@ class PostgresRepository(AbstractRepository):
             types = [one.type for one in table.columns]
             found = (*found, [tuple(map(from_text, types, each)) for each in there])
         return found
-
-    def _first(self, where: Where) -> Program[Document | None]:
-        found: Documents = yield from self._listed(where, (), 1, 0)
-        return found[0] if found else None
 
     def _created(self, document: Document) -> Program[Document]:
         raw = as_stored(document, self._places, self._options)
