@@ -163,7 +163,7 @@ def test_the_command_knows_the_variable(both):
 
 
 def test_the_variable_says_yes_or_no(both):
-    assert "DUAL_WRITE_ENABLED is 'perhaps'" in both("status", status=3, DUAL_WRITE_ENABLED="perhaps")
+    assert "DUAL_WRITE_ENABLED=perhaps: one of true, " in both("status", status=3, DUAL_WRITE_ENABLED="perhaps")
 
 
 def test_a_process_that_says_no_does_not_start_where_postgresql_is_written(both):

@@ -36,14 +36,24 @@ class DualWriteSettings:
             ConfigError: a value is none that it may have.
 
         """
-        without = cls()
+        without, switch = cls(), enabled(env)
         delay = _read(env, "RETRY_DELAY", _seconds, without.retries.delay)
         return cls(
-            enabled=_read(env, "ENABLED", _switch, without.enabled),
+            enabled=without.enabled if switch is None else switch,
             retries=Retries(_read(env, "RETRY_ATTEMPTS", _count, without.retries.attempts or 1), delay),
             deadline=_read(env, "DEADLINE", _seconds, without.deadline),
             sessions=_read(env, "SESSIONS", _count, without.sessions),
         )
+
+
+def enabled(env: Mapping[str, str]) -> bool | None:
+    """Read ``DUAL_WRITE_ENABLED``; ``None``: it is not set.
+
+    Raises:
+        ConfigError: it says neither yes nor no.
+
+    """
+    return _read(env, "ENABLED", _switch, None)
 
 
 def _read(env: Mapping[str, str], name: str, read: Callable[[str], T], without: T) -> T:

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from syncline.errors import ConfigError, PhaseError
+from syncline.config.dual_write import enabled
+from syncline.errors import PhaseError
 from syncline.phases.phase import Phase
 from syncline.phases.standing import Standings
 
 VARIABLE = "DUAL_WRITE_ENABLED"
-_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-
-
-def enabled(env: Mapping[str, str]) -> bool | None:
-    """Read the variable; ``None``: it is not set.
-
-    Raises:
-        ConfigError: it says neither yes nor no.
-
-    """
-    text = env.get(VARIABLE, "").strip().lower()
-    if not text:
-        return None
-    if text not in (*_YES, *_NO):
-        raise ConfigError(f"{VARIABLE} is {text!r}", hint=f"one of {', '.join(_YES)}, or of {', '.join(_NO)}")
-    return text in _YES
 
 
 def default_phase(env: Mapping[str, str]) -> Phase:

@@ -33,6 +33,7 @@ class InPostgreSQL:
     def __init__(self, url: str, *, seconds: float = 2.0) -> None:
         self._url, self._seconds = without_pooler(url)[0], seconds
         self._session: psycopg.Connection[TupleRow] | None = None
+        self._is_there = False
         self._sql: Mapping[str, str] = blocks("journal.sql", "syncline.phases")
         after_fork(self._forked)
 
@@ -57,9 +58,13 @@ class InPostgreSQL:
                     application_name="syncline phases",
                 )
             limit = f"{int(self._seconds * 1000)}ms"
-            with self._session.transaction():
-                self._session.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
-                yield self._session
+            try:
+                with self._session.transaction():
+                    self._session.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
+                    yield self._session
+            except psycopg.Error:
+                self._is_there = False  # somebody may have taken the tables away
+                raise
 
     def rows(self, name: str, **values: Any) -> list[TupleRow]:
         """Run a statement of ours that reads."""
@@ -80,8 +85,9 @@ class InPostgreSQL:
 
     @property
     def there(self) -> bool:
-        """Whether the tables are there."""
-        return bool(self.rows("there")[0][0])
+        """Whether the tables are there; once they are, it is asked again after an error only."""
+        self._is_there = self._is_there or bool(self.rows("there")[0][0])
+        return self._is_there
 
     def read(self) -> Standings:
         """Give what it says."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from syncline.errors import SourceError
 from syncline.model.documents import DocumentMapping
-from syncline.model.thresholds import PRIMARY_DOWN, SECONDARY_DOWN, Alert, Health, Severity, Thresholds
+from syncline.model.thresholds import PRIMARY_DOWN, SECONDARY_DOWN, Alert, Thresholds, health
 from syncline.phases import Phases
 from syncline.phases.dual_write.asking import answered
 from syncline.phases.dual_write.parts import Parts
@@ -42,9 +42,10 @@ def _shaped(
         "failedEvents": _sum(collections, "failed"),
     }
     alerts = _alerts(sync, mongodb=mongodb, postgresql=postgresql)
+    word = health(source_up=mongodb, target_up=postgresql, alerts=alerts)
     states = {"mongodb": mongodb, "postgresql": postgresql}
     return {
-        "status": _status(alerts).value,
+        "status": word.value,
         "databases": {name: "connected" if up else "disconnected" for name, up in states.items()},
         "sync": sync,
         "alerts": [one.as_dict() for one in alerts],
@@ -66,9 +67,3 @@ def _alerts(sync: Mapping[str, float | None], *, mongodb: bool, postgresql: bool
     if not postgresql:
         alerts.append(Alert(*SECONDARY_DOWN, 1, 0, "PostgreSQL does not answer; nothing is lost, it is written later"))
     return alerts
-
-
-def _status(alerts: Sequence[Alert]) -> Health:
-    if any(one.severity is Severity.CRITICAL for one in alerts):
-        return Health.UNHEALTHY
-    return Health.DEGRADED if alerts else Health.HEALTHY
