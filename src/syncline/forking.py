@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Callable
 
+_LOG = logging.getLogger("syncline.forking")
 _after: set[weakref.WeakMethod[Callable[[], None]]] = set()
 _parents: list[object] = []
 
@@ -23,7 +25,10 @@ def leave_to_parent(thing: object) -> None:
 def _forked() -> None:
     for one in list(_after):
         if (method := one()) is not None:
-            method()
+            try:
+                method()
+            except Exception:  # noqa: BLE001  the others have theirs to do
+                _LOG.exception("in a forked process %s failed", method.__qualname__)
 
 
 os.register_at_fork(after_in_child=_forked)

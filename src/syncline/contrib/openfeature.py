@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from syncline.errors import ConfigError
+from syncline.forking import after_fork
 from syncline.phases.phase import Phase, Phases, ramped
 
 try:
@@ -55,6 +56,11 @@ class FlaggedRamp:
         self._percents: dict[str, float] = {}
         self._said: dict[str, str] = {}
         self._ended = threading.Event()
+        self._forked()
+        after_fork(self._forked)
+
+    def _forked(self) -> None:
+        """Begin anew with the next question: the thread is the parent's, and it may have had the lock."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -76,7 +82,7 @@ class FlaggedRamp:
     def percent(self, collection: str) -> float:
         """Give the percentage that holds."""
         found = self._percents.get(collection)
-        if found is None or self._thread is None or not self._thread.is_alive():  # threads do not survive a fork
+        if found is None or self._thread is None or not self._thread.is_alive():
             found = self._begin(collection)
         return found
 

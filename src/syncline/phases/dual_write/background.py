@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -21,23 +20,17 @@ _ENDED = "the service was closed while this call was under way; whether MongoDB 
 
 
 class Background:
-    """The loop, from the first call on; a process that was forked has its own."""
+    """The loop, from the first call on; a process that was forked makes a new one."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._process = 0
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the loop, if there is one, runs in this process."""
-        return self._process in (0, os.getpid())
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a loop in this process."""
-        return self._loop is not None and self._process == os.getpid()
+        """Whether there is a loop."""
+        return self._loop is not None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, in the context of the caller; an interrupted caller cancels it."""
@@ -56,8 +49,8 @@ class Background:
             raise
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None or self._process != os.getpid():
-            self._loop, self._process = asyncio.new_event_loop(), os.getpid()
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="syncline-dual-write", daemon=True)
             self._thread.start()
         return self._loop
@@ -65,7 +58,7 @@ class Background:
     def close(self) -> None:
         """End the loop; calls that are under way end with an error."""
         with self._starting:
-            if self._loop is None or self._thread is None or not self.is_own:
+            if self._loop is None or self._thread is None:
                 return
             asyncio.run_coroutine_threadsafe(_end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)

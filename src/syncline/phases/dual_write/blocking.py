@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Self, cast
 
@@ -47,18 +46,17 @@ class DualWriteService:
         settings: DualWriteSettings | None = None,
         audit: Mapping[str, AuditRule] = MappingProxyType({}),
     ) -> None:
-        self._make = partial(self._kind, documents, phases=phases, settings=settings, audit=audit)
-        self._begin()
+        self._begin(self._kind(documents, phases=phases, settings=settings, audit=audit))
         after_fork(self._forked)
 
     def _forked(self) -> None:
         """Begin anew before anybody calls: the loop's thread is the parent's, and so are the sessions."""
         self._at_exit.detach()
         leave_to_parent((self._service, self._background))
-        self._begin()
+        self._begin(self._service.anew())
 
-    def _begin(self) -> None:
-        self._service, self._background = self._make(), Background()
+    def _begin(self, service: AsyncDualWriteService) -> None:
+        self._service, self._background = service, Background()
         self._at_exit = weakref.finalize(self, _ended, self._service, self._background)
 
     def __enter__(self) -> Self:

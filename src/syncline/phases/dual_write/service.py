@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
@@ -61,10 +62,19 @@ class AsyncDualWriteService:
         self._mappings: Mapping[str, DocumentMapping] = {one.collection.name: one for one in self._documents.mappings}
         default = Phase.DUAL_WRITE if self._settings.enabled else Phase.OFF
         self._phases: Phases = phases or FixedPhases(default)
+        self._begin()
+        self._require_enabled()
+
+    def _begin(self) -> None:
         self._left = Left()
         self._parts: Parts | None = None
         self._opening = asyncio.Lock()
-        self._require_enabled()
+
+    def anew(self) -> Self:
+        """Make the same service, with nothing open, for a process that was forked. No file is read, nobody asked."""
+        made = copy.copy(self)
+        made._begin()  # noqa: SLF001  of the same class
+        return made
 
     def _require_enabled(self) -> None:
         for name in self._mappings:

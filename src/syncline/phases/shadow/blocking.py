@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.shadow.reads import ShadowReads
 from syncline.phases.shadow.report import Outcome, Report
 from syncline.phases.shadow.rules import Read, Rules, Standings
@@ -33,6 +33,12 @@ class BlockingShadowReads:
         self._standings = standings
         self._lock = threading.Lock()
         self._running: _Running | None = None
+        after_fork(self._forked)
+
+    def _forked(self) -> None:
+        """Begin anew with the next read: the threads are the parent's, and one may have had the lock."""
+        leave_to_parent(self._running)
+        self._running, self._lock = None, threading.Lock()
 
     def read(self, what: Read, truth: Callable[[], T], other: Callable[[], object]) -> T:
         """Give the truth's answer; compare the other side's later.
@@ -50,12 +56,12 @@ class BlockingShadowReads:
         """Start nothing new; wait so many seconds for what is under way."""
         with self._lock:
             running, self._running = self._running, None
-        if running is not None and running.process == os.getpid():
+        if running is not None:
             running.close(patience)
 
     def _started(self) -> _Running:
         with self._lock:
-            if self._running is None or self._running.process != os.getpid():  # threads do not survive a fork
+            if self._running is None:
                 self._running = _Running(ShadowReads(self.rules, self.report, standings=self._standings))
             return self._running
 
@@ -64,7 +70,6 @@ class _Running:
     """One loop and the threads that read for it."""
 
     def __init__(self, reads: ShadowReads) -> None:
-        self.process = os.getpid()
         self._reads = reads
         self._loop = asyncio.new_event_loop()
         self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()

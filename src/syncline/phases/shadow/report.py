@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from syncline.forking import after_fork
 from syncline.phases.shadow.differences import Difference
 from syncline.phases.shadow.rules import Read
 
@@ -68,7 +69,7 @@ class Totals:
         return not any(self.outcomes.get(one) for one in AGAINST)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Report:
     """Counts by collection and method, and the newest mismatches. Any thread may add to it."""
 
@@ -82,6 +83,12 @@ class Report:
     def __post_init__(self) -> None:
         """Begin empty."""
         self.mismatches = deque(maxlen=self.keep)
+        after_fork(self._forked)
+
+    def _forked(self) -> None:
+        """Leave to the parent what it will give out itself, and a lock that one of its threads may have had."""
+        self._lock = threading.Lock()
+        self._fresh = Counter(dict.fromkeys(((*one, Outcome.EQUAL) for one in self._declared), 0))
 
     def add(self, read: Read, outcome: Outcome, mismatch: Mismatch | None = None) -> None:
         """Take one in."""
