@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -67,7 +66,6 @@ Email = Annotated[
 Password = Annotated[SecretStr, Field(min_length=10, max_length=200)]
 Color = Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
 Ids = Annotated[list[Id], Field(max_length=100), AfterValidator(_unlike)]
-Moment = Annotated[datetime, AwareDatetime]
 
 
 class Status(StrEnum):
@@ -136,17 +134,10 @@ class NewTask(Shape):
     due: AwareDatetime | None = None
 
 
-class TaskChange(Shape):
+class TaskChange(NewTask):
     """What may change of a task."""
 
     title: Name = ""
-    description: Text = ""
-    status: Status = Status.TODO
-    priority: Priority = Priority.MEDIUM
-    assignee: Id | None = None
-    team_id: Id | None = None
-    labels: Ids = []
-    due: AwareDatetime | None = None
 
 
 class NewTeam(Shape):
@@ -156,11 +147,10 @@ class NewTeam(Shape):
     description: Text = ""
 
 
-class TeamChange(Shape):
+class TeamChange(NewTeam):
     """What may change of a team."""
 
     name: Name = ""
-    description: Text = ""
 
 
 class Join(Shape):
@@ -204,8 +194,7 @@ class NewWatchlist(Shape):
     tasks: Ids = []
 
 
-class WatchlistChange(Shape):
+class WatchlistChange(NewWatchlist):
     """What may change of a watchlist."""
 
     name: Name = ""
-    tasks: Ids = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -91,7 +92,10 @@ View = Callable[..., HttpResponse]
 
 
 def require(permission: Permission | None = None) -> Callable[[View], View]:
-    """Let in who has logged in, and has the permission: the view is given the request, the caller and repositories."""
+    """Let in who has logged in, and has the permission: the view is given the request, the caller and repositories.
+
+    What a request changes it decides by the truth: in a ramp PostgreSQL may lack what other processes have written.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -100,7 +104,8 @@ def require(permission: Permission | None = None) -> Callable[[View], View]:
             caller = caller_of(request, repositories)
             if permission is not None and not caller.may(permission):
                 raise Problem(403, f"this needs the permission {permission}", permission=str(permission))
-            with acting_as(str(caller.id)):  # the log of the dual writes has who it was
+            deciding = nullcontext() if request.method == "GET" else from_truth()
+            with acting_as(str(caller.id)), deciding:  # the log of the dual writes has who it was
                 return view(request, caller, repositories, *args, **named)
 
         return allowed

@@ -1,4 +1,7 @@
-"""What belongs to a team is there for its members, and for administrators; others are told that there is nothing."""
+"""What belongs to a team is there for its members, and for administrators; others are told that there is nothing.
+
+The truth says who is a member: whoever was removed sees nothing more, in a ramp too.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from syncline.phases.repositories import Document
+from syncline.phases.repositories import Document, from_truth
 from taskboard.permissions import Permission
 from taskboard.problems import Problem, missing
 from taskboard.repositories import Repositories
@@ -16,7 +19,14 @@ from taskboard.views.common import found, pair_id
 
 def is_member(repositories: Repositories, caller: Caller, team_id: ObjectId) -> bool:
     """Tell whether somebody sees what belongs to a team."""
-    return caller.may(Permission.ADMIN) or repositories.members.get(pair_id(caller.id, team_id)) is not None
+    with from_truth():
+        return caller.may(Permission.ADMIN) or repositories.members.get(pair_id(caller.id, team_id)) is not None
+
+
+def teams_of(repositories: Repositories, caller: Caller) -> list[ObjectId]:
+    """Give the teams of which the caller sees what belongs to them."""
+    with from_truth():
+        return repositories.members.teams_of(caller.id)
 
 
 def visible_task(repositories: Repositories, caller: Caller, id_: str | ObjectId) -> Document:

@@ -17,7 +17,7 @@ from taskboard.schemas import Deferral, NewTask, Priority, Status, TaskChange
 from taskboard.security import Caller, now, require
 from taskboard.shown import answer, page
 from taskboard.views.common import body, by_method, changed, nothing, require_there
-from taskboard.views.membership import is_member, visible_task
+from taskboard.views.membership import is_member, teams_of, visible_task
 
 SORTS = ("title", "status", "priority", "due", "created_at", "updated_at")
 FILTERS = {"assignee": "assignee", "team": "team_id", "label": "labels", "createdBy": "created_by"}
@@ -27,7 +27,7 @@ FILTERS = {"assignee": "assignee", "team": "team_id", "label": "labels", "create
 def _list(request: HttpRequest, caller: Caller, repositories: Repositories) -> HttpResponse:
     where = _where(request)
     if not caller.may(Permission.ADMIN):
-        where["team_id"] = _among(where, repositories.members.teams_of(caller.id))
+        where["team_id"] = _among(where, teams_of(repositories, caller))
     return page(request, repositories.tasks, where, SORTS, "created_at")
 
 
@@ -129,7 +129,7 @@ def _assignments(request: HttpRequest, caller: Caller, repositories: Repositorie
     return page(request, repositories.assignments, {"task_id": id_}, ["assigned_at"], "assigned_at")
 
 
-def _require_named(repositories: Repositories, caller: Caller, task: NewTask | TaskChange) -> None:
+def _require_named(repositories: Repositories, caller: Caller, task: NewTask) -> None:
     require_there(repositories.users, [task.assignee], "user")
     require_there(repositories.teams, [task.team_id], "team")
     if task.team_id is not None and not is_member(repositories, caller, task.team_id):

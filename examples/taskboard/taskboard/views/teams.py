@@ -17,12 +17,12 @@ from taskboard.schemas import Join, NewTeam, TeamChange
 from taskboard.security import Caller, now, require
 from taskboard.shown import answer, page
 from taskboard.views.common import body, by_method, changed, found, nothing, pair_id
-from taskboard.views.membership import is_member
+from taskboard.views.membership import is_member, teams_of
 
 
 @require()
 def _list(request: HttpRequest, caller: Caller, repositories: Repositories) -> HttpResponse:
-    mine = {"_id": OneOf(*repositories.members.teams_of(caller.id))}
+    mine = {"_id": OneOf(*teams_of(repositories, caller))}
     return page(request, repositories.teams, mine, ["name", "created_at"], "name")
 
 

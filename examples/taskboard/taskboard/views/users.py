@@ -13,7 +13,7 @@ from taskboard.repositories import Repositories
 from taskboard.schemas import NewUser, Roles, UserChange
 from taskboard.security import Caller, now, require
 from taskboard.shown import answer, page
-from taskboard.views.common import body, by_method, changed, found, nothing, pair_id, require_there
+from taskboard.views.common import body, by_method, changed, found, pair_id, require_there
 
 
 @require(Permission.USERS_READ)
@@ -81,4 +81,3 @@ def give_role(repositories: Repositories, user_id: object, role_id: object) -> N
 everybody = by_method(GET=_list, POST=_create)
 one = by_method(GET=_get, PATCH=_change)
 roles = by_method(GET=_roles, PUT=_set_roles)
-__all__ = ["everybody", "give_role", "nothing", "one", "roles"]
