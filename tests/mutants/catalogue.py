@@ -3788,6 +3788,25 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_PHASES}::test_what_is_known_holds_as_long_as_the_lease"],
     ),
     Mutant(
+        "shadow-declares-nothing-in-a-project",
+        "a ramp of a Django project begins though reading methods were never compared",
+        [
+            Swap(
+                "syncline/contrib/django/document_connections.py",
+                "Beside.report",
+                "found if isinstance(found, Report) else None",
+                "None",
+            )
+        ],
+        [f"{DATABASES_OF_DOCUMENTS}::test_what_a_repository_can_be_asked_is_declared_to_the_evidence"],
+    ),
+    Mutant(
+        "shadow-counts-of-the-parent-twice",
+        "a forked process brings its parent's shadow reads to the evidence again",
+        [Swap("syncline/phases/shadow/report.py", "Report.__post_init__", "after_fork(self._forked)", "pass")],
+        ["tests/unit/test_forking.py::test_counts_of_the_parent_are_given_out_by_the_parent_alone"],
+    ),
+    Mutant(
         "shadow-masks-not-within",
         "a record that the other side lacks is reported with what is masked in it",
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ import pytest
 
 from syncline.config.documents import Documents
 from syncline.contrib.django import DocumentDatabases
+from syncline.errors import ConfigError
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.repositories import PostgresRepository
+from syncline.phases.shadow import BlockingShadowReads, Outcome
 from tests.dual_write import TASKS
 
 LOGGED_IN = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x19client_encoding\0UTF8\0S\0\0\0\x18server_version\x0016.4\0Z\0\0\0\x05I"
@@ -90,7 +93,7 @@ class Ahead:
 def databases(frozen: Frozen) -> Iterator[Callable[..., DocumentDatabases]]:
     made = []
 
-    def make(phases: FixedPhases, **options: Any) -> DocumentDatabases:
+    def make(phases: FixedPhases | None, **options: Any) -> DocumentDatabases:
         declared = Documents((TASKS,), None, {"source": "mongodb://127.0.0.1:1/none", "target": frozen.url})
         made.append(DocumentDatabases(declared, frozen.url, phases=phases, writer=Ahead(), env={}, **options))
         return made[-1]
@@ -138,6 +141,33 @@ def test_all_repositories_share_the_threads_of_shadow_reads_and_they_end_with_th
     assert threads() == 8
     both.close()
     assert ended()
+
+
+def test_what_a_repository_can_be_asked_is_declared_to_the_evidence(databases):
+    both = databases(FixedPhases(Phase.SHADOW))
+    repository(both)
+    assert dict(both.shadow.report.take()) == {("tasks", "get", Outcome.EQUAL): 0}
+
+
+def test_the_counts_of_a_reader_of_ones_own_are_the_evidence(databases, monkeypatch):
+    given: list[Any] = []
+
+    class Phases:
+        def __init__(self, *_: Any, report: Any, **__: Any) -> None:
+            given.append(report)
+
+        def start(self) -> Phases:
+            return self
+
+    monkeypatch.setattr(sys.modules[DocumentDatabases.__module__], "JournalPhases", Phases)
+    reads = BlockingShadowReads()
+    assert databases(None, shadow=reads).phases
+    assert given == [reads.report]
+
+
+def test_paths_are_not_masked_in_vain(databases):
+    with pytest.raises(ConfigError, match="masked="):
+        databases(FixedPhases(Phase.SHADOW), shadow=BlockingShadowReads(), masked={"users": ["password_hash"]})
 
 
 def test_masked_paths_reach_the_reader(databases):

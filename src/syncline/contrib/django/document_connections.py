@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool
 
 from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.repositories.phased import ShadowReader
-from syncline.phases.shadow import BlockingShadowReads, Read
+from syncline.phases.shadow import BlockingShadowReads, Read, Report
 from syncline.postgres.limited import LimitedConnection
 
 POSTGRES_SECONDS = 1.0
@@ -78,6 +78,12 @@ class Beside:
 
     def __init__(self, reads: ShadowReader) -> None:
         self.reads = reads
+
+    @property
+    def report(self) -> Report | None:
+        """Where the outcomes go: repositories declare in it what they can be asked."""
+        found = getattr(self.reads, "report", None)
+        return found if isinstance(found, Report) else None
 
     def read(self, what: Read, truth: Callable[[], Any], other: Callable[[], Any]) -> Any:
         """Give the truth's answer; compare the other side's later."""

@@ -34,7 +34,7 @@ from syncline.phases.repositories import AbstractRepository, phased
 from syncline.phases.repositories.dual import DualWrites
 from syncline.phases.repositories.phased import REST, ShadowReader
 from syncline.phases.repositories.written import DocumentWriter
-from syncline.phases.shadow import BlockingShadowReads, Report, Rules
+from syncline.phases.shadow import BlockingShadowReads, Rules
 
 R = TypeVar("R", bound=AbstractRepository)
 MONGODB_SECONDS = 5
@@ -47,12 +47,15 @@ class DocumentDatabases:
         documents: what ``syncline.toml`` declares, with MongoDB's URL.
         postgres: URL of PostgreSQL.
         phases: how far each collection has come; by default as both databases say, and every process follows.
-        shadow: compares reads; by default all, and the counts are the evidence of a step.
+        shadow: compares reads; by default all. The counts of its report are the evidence of a step.
         writer: makes the writes of documents while MongoDB is the truth; by default the dual write service.
         masked: by collection (``*``: all), paths whose values no shadow read reports.
         pool_size: connections with PostgreSQL of a process; shadow reads have four of their own.
         answer_seconds: of an answer of PostgreSQL; then its connection is closed, and in a ramp MongoDB answers.
         env: the environment: ``DUAL_WRITE_*``.
+
+    Raises:
+        ConfigError: ``masked`` beside a ``shadow`` of one's own, which has its own rules.
 
     """
 
@@ -71,9 +74,10 @@ class DocumentDatabases:
     ) -> None:
         self.documents, self.postgres = documents, postgres
         self._phases, self._writer = phases, writer
-        self._report, self._env = Report(), env
-        rules = Rules(at_once=SHADOW_READS, masked=masked)
-        self.shadow = Beside(shadow or BlockingShadowReads(rules, self._report))
+        self._env = env
+        if shadow is not None and masked:
+            raise ConfigError("masked= is for the shadow reads of the manager", hint="give it to the Rules of your own")
+        self.shadow = Beside(shadow or BlockingShadowReads(Rules(at_once=SHADOW_READS, masked=masked)))
         self._connections = Connections(postgres, pool_size, answer_seconds)
         self._service: DualWriteService | None = None
         self._breaker = CircuitBreaker(REST.total_seconds())
@@ -116,7 +120,7 @@ class DocumentDatabases:
         with self._lock:
             if self._phases is None:
                 source = self.documents.url("source")
-                self._phases = JournalPhases(source, self.postgres, report=self._report, env=self._env).start()
+                self._phases = JournalPhases(source, self.postgres, report=self.shadow.report, env=self._env).start()
             return self._phases
 
     @property

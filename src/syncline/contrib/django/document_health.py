@@ -7,18 +7,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from bson import ObjectId
 from django.http import HttpRequest, JsonResponse
+from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from syncline.capture.documents.field import MARK
+from syncline.capture.documents.field import FIELD, MARK
 from syncline.capture.documents.indexes import MARKS
 from syncline.contrib.django.document_databases import DocumentDatabases
 from syncline.errors import PhaseError
+from syncline.model.documents.ids import shown_key
+from syncline.model.strict_bson import AS_STORED
 from syncline.model.thresholds import PRIMARY_DOWN, SECONDARY_DOWN, Alert, Health, Severity, Thresholds, health
 from syncline.phases import Phase
+from syncline.postgres.sql import blocks
 
-_FAILED = """SELECT collection, count(*) FROM syncline_documents.rejected
-WHERE collection = ANY(%s) GROUP BY collection"""
+Held = frozenset[tuple[str, str]]
+"""Marks of rejected documents, each with what is shown of the ``_id``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class CollectionHealth:
     phase: Phase | None
     """``None``: the databases do not say it."""
     pending: int
-    """Documents that PostgreSQL may lack; 0 while nobody is to carry them."""
+    """Documents that PostgreSQL may lack, but for those that it has refused; 0 while nobody is to carry them."""
     lag_seconds: float
     failed: int | None
     """Documents that it has refused; ``None``: it does not answer."""
@@ -94,8 +99,9 @@ def read_health(databases: DocumentDatabases) -> DocumentHealth:
     """Look at both databases; one that does not answer is part of the answer."""
     names = [mapping.collection.name for mapping in databases.documents.mappings]
     phases = _known_phases(databases, names)
-    waiting = _waiting(databases, [name for name in names if phases[name] is not Phase.OFF])
-    failed = _failed(databases, names)
+    failed = _failed(databases)
+    held = {name: (failed or {}).get(name, frozenset()) for name in names if phases[name] is not Phase.OFF}
+    waiting = _waiting(databases, held)
     return DocumentHealth(
         waiting is not None,
         failed is not None,
@@ -104,7 +110,7 @@ def read_health(databases: DocumentDatabases) -> DocumentHealth:
                 name,
                 phases[name],
                 *(waiting or {}).get(name, (0, 0.0)),
-                None if failed is None else failed.get(name, 0),
+                None if failed is None else len(failed.get(name, ())),
             )
             for name in names
         ),
@@ -119,26 +125,34 @@ def _known_phases(databases: DocumentDatabases, names: list[str]) -> dict[str, P
         return dict.fromkeys(names)
 
 
-def _waiting(databases: DocumentDatabases, names: list[str]) -> dict[str, tuple[int, float]] | None:
-    marked = {MARK: {"$exists": True}}
-    found: dict[str, tuple[int, float]] = {}
+def _waiting(databases: DocumentDatabases, held: dict[str, Held]) -> dict[str, tuple[int, float]] | None:
     try:
         databases.mongodb.command("ping")
-        for name in names:
-            bare = databases.mongodb[name]
-            oldest = bare.find_one(marked, {MARK: 1}, sort=[(MARK, 1)], hint=MARKS["name"])
-            if oldest is not None:
-                age = datetime.now(UTC) - oldest["_sync"]["mark"].generation_time
-                found[name] = (bare.count_documents(marked, hint=MARKS["name"]), max(0.0, age.total_seconds()))
+        return {name: _waiting_in(databases.mongodb[name], without) for name, without in held.items()}
     except PyMongoError:
         return None
-    return found
 
 
-def _failed(databases: DocumentDatabases, names: list[str]) -> dict[str, int] | None:
+def _waiting_in(collection: Collection[Any], held: Held) -> tuple[int, float]:
+    """Count what waits, and tell for how long the oldest does: what was refused waits for somebody's hand."""
+    marked = {MARK: {"$exists": True}}
+    count = collection.count_documents(marked, hint=MARKS["name"]) - len(held)
+    if count <= 0:
+        return 0, 0.0
+    stored = collection.with_options(codec_options=AS_STORED)
+    for one in stored.find(marked, {MARK: 1}, sort=[(MARK, 1)], limit=len(held) + 1, hint=MARKS["name"]):
+        mark = one[FIELD]["mark"]
+        if isinstance(mark, ObjectId) and (str(mark), shown_key(one["_id"])) not in held:
+            return count, max(0.0, (datetime.now(UTC) - mark.generation_time).total_seconds())
+    return count, 0.0
+
+
+def _failed(databases: DocumentDatabases) -> dict[str, Held] | None:
+    asked = blocks("failures.sql", "syncline.engines.postgres.documents")["counts"]
     try:
         with databases.connection() as connection:
-            return {name: count for name, count in connection.execute(_FAILED, [names]).fetchall()}  # noqa: C416
+            rows = connection.execute(asked).fetchall()
+            return {name: frozenset(zip(marks, ids, strict=True)) for name, _, _, marks, ids in rows}
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
     except psycopg.Error:
