@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from syncline.documents.opening import DocumentLink
 from syncline.engines.mongo.stored_marks import Page, StoredMarks
 from syncline.engines.postgres.documents.bulk import BulkRows, Chunk, Position, Written
+from syncline.engines.postgres.documents.keys import key_text
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import MappingError, SynclineError
 from syncline.model.documents import DocumentMapping, parents_first
@@ -180,7 +181,7 @@ class DocumentCopier:
         """Leave out what PostgreSQL has already, or something later; its marks are the pump's."""
         collection = mapping.collection.name
         documents = [*_documents(page)]
-        ids = [_key(mapping, one) for one in documents]
+        ids = [key_text(mapping, one.id) or "" for one in documents]
         known = await self._bulk.known(collection, ids, [one.version for one in documents])
         self._asks = bool(known)
         kept = Page(page.last, page.count)
@@ -258,10 +259,3 @@ def _document(page: Page, place: int, body: bytes | None = None) -> MarkedDocume
     fields = page.fields[place]
     raw = encoded(fields) if body is None else body
     return MarkedDocument(fields["_id"], page.marks[place], page.versions[place], deleted=False, body=raw)
-
-
-def _key(mapping: DocumentMapping, one: MarkedDocument) -> str:
-    try:
-        return to_text(mapping.key_of(one.id)) or ""
-    except MappingError:
-        return ""

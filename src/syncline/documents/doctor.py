@@ -19,12 +19,10 @@ from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.suitability import foreign
 from syncline.engines.postgres.documents import inspection, schema
 from syncline.engines.postgres.documents.keeping import Keeping, Kept
-from syncline.engines.postgres.target.session import Connection, translated
 from syncline.errors import ForeignTargetError, NotInstalledError, SynclineError
 from syncline.insight.checks.finding import Finding, critical, ok, warning
 from syncline.insight.doctor import Diagnosis
 from syncline.insight.document_schema import judge
-from syncline.postgres.sql import blocks
 
 SECONDS = 10.0
 """Limit of a check."""
@@ -160,7 +158,7 @@ class Doctor:
         return judge(self._link.mappings, await inspection.look(connection, self._link.mappings))
 
     async def _rights(self) -> list[Finding]:
-        lacking = await _lacking(await self._kept.connection(), self._link)
+        lacking = await self._kept.lacking([one.name for mapping in self._link.mappings for one in mapping.tables])
         if not lacking:
             return [ok("rights", "the role may read and write the tables")]
         role = (await self._kept.connection()).info.user
@@ -212,14 +210,6 @@ class Doctor:
             return [ok("parked", "no document is parked")]
         what = f"{count:,} documents are parked"
         return [warning("parked", what, why="PostgreSQL lacks their newest state", fix="syncline parked list")]
-
-
-async def _lacking(connection: Connection, link: DocumentLink) -> list[str]:
-    names = [table.name for mapping in link.mappings for table in mapping.tables]
-    given = {"schemas": [one.schema for one in names], "names": [one.name for one in names]}
-    statement = blocks("keeping.sql", "syncline.engines.postgres.documents")["lacking"]
-    with translated():
-        return [str(row[0]) for row in await (await connection.execute(statement, given)).fetchall()]
 
 
 def _tls(what: str, url: str, encrypted: bool | None, setting: str) -> Finding:

@@ -8,8 +8,9 @@ from typing import Any
 
 from syncline.documents.judging import State, judged
 from syncline.documents.opening import DocumentLink
-from syncline.documents.verifying import asked_for, key_of
+from syncline.documents.verifying import asked_for
 from syncline.engines.mongo.stored_marks import StoredMarks, taken_apart
+from syncline.engines.postgres.documents.keys import key_text
 from syncline.engines.postgres.documents.reading import Record, RowsSeen
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import shown_key
@@ -80,7 +81,7 @@ async def explained(link: DocumentLink, collection: str, key: str) -> Explanatio
     mapping = link.mapping(collection)
     id_ = asked_for(mapping, key)
     stored, rows = StoredMarks(link.database), RowsSeen(link.documents.url("target"), link.mappings)
-    text, name = key_of(mapping, id_), encoded({"_id": id_})
+    text, name = key_text(mapping, id_), encoded({"_id": id_})
     try:
         first = (await stored.of(collection, [id_])).get(name)
         record = (await rows.records(collection, [text]))[text] if text is not None else None

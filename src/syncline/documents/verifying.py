@@ -17,8 +17,8 @@ from syncline.documents.judging import Look, State, judged
 from syncline.documents.opening import DocumentLink
 from syncline.engines.mongo.stored_marks import Page, StoredMarks, taken_apart
 from syncline.engines.postgres.documents.comparing import Texts, texts
+from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.reading import Certificate, Record, RowsSeen
-from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.errors import KeyFormatError, MappingError
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import NO_ID, shown_key
@@ -230,7 +230,7 @@ class DocumentVerifier:
     async def _second(self, one: _Pass, ids: Mapping[bytes, Any]) -> dict[bytes, Look]:
         """Read documents, rows, documents, rows: what is the same in both readings was so in between."""
         one.report.looks += 1
-        keys = {encoded_id: key_of(one.mapping, id_) for encoded_id, id_ in ids.items()}
+        keys = {encoded_id: key_text(one.mapping, id_) for encoded_id, id_ in ids.items()}
         wanted = [key for key in keys.values() if key is not None]
         documents = [await self._stored.of(one.name, [*ids.values()])]
         records = [await self._rows.records(one.name, wanted)]
@@ -327,25 +327,7 @@ def _part(one: _Pass, page: Page) -> _Part:
 
 def _last_key(mapping: DocumentMapping, page: Page) -> str | None:
     """Give the key of the last document that has one."""
-    return next((key for id_ in reversed(page.ids) if (key := key_of(mapping, id_)) is not None), None)
-
-
-def key_of(mapping: DocumentMapping, id_: Any) -> str | None:
-    """Give the key's text of an ``_id``; ``None``: it can have no row."""
-    try:
-        return to_text(mapping.key_of(id_))
-    except MappingError:
-        return None
-
-
-def id_of(mapping: DocumentMapping, key: str) -> Any:
-    """Give the ``_id`` of a key's text; ``NO_ID``: it is of none."""
-    type_ = mapping.tables[0].columns[0].type
-    try:
-        found = type_.stand_for(from_text(type_, key))
-    except Exception:  # noqa: BLE001  anybody may have written it
-        return NO_ID
-    return found if key_of(mapping, found) == key else NO_ID
+    return next((key for id_ in reversed(page.ids) if (key := key_text(mapping, id_)) is not None), None)
 
 
 def asked_for(mapping: DocumentMapping, key: str) -> Any:
@@ -359,7 +341,7 @@ def asked_for(mapping: DocumentMapping, key: str) -> Any:
     if found is NO_ID:
         try:
             found = ID_TYPES["any"].stand_for(key)
-        except Exception as error:
+        except (ValueError, RecursionError) as error:
             name = mapping.collection.name
             raise KeyFormatError(
                 f"{key!r} is no key of {name}", hint="the characters of an ObjectId, or the _id as extended JSON"

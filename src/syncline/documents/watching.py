@@ -14,11 +14,11 @@ from typing import Any
 
 from syncline.documents.opening import DocumentLink
 from syncline.documents.standing import keeping, require_same
-from syncline.documents.verifying import key_of
 from syncline.ending import end
 from syncline.engines.mongo import changes
 from syncline.engines.mongo.changes import Change, Feed, Kind
 from syncline.engines.mongo.marked_database import MarkedDatabase, Reader
+from syncline.engines.postgres.documents.keys import key_text
 from syncline.errors import LostTokenError
 from syncline.model.strict_bson import encoded
 from syncline.relay.documents.recovery import restored
@@ -161,7 +161,7 @@ class Watcher:
         return [
             id_
             for id_, version in gone
-            if not version or (versions.get(_key(id_), 0) < version and key_of(mapping, id_) is not None)
+            if not version or (versions.get(_key(id_), 0) < version and key_text(mapping, id_) is not None)
         ]
 
     @asynccontextmanager

@@ -48,9 +48,9 @@ TURN_SECONDS = 1.0
 """After so long the next collection has its turn."""
 BEAT_SECONDS = 2.0
 FORGET_SECONDS = 3600.0
+"""How often the versions of deleted keys are forgotten."""
 SETTLE_SECONDS = 30.0
 """Between two looks for operations that nobody has ended."""
-"""How often the versions of deleted keys are forgotten."""
 CUT_OFF_SECONDS = 4.0
 """A stop that has not ended by then is cut off: whatever was under way is done again from its mark."""
 _ENDS = (NotInstalledError, OtherDeclarationError, ForeignTargetError, UnsuitableTargetError)

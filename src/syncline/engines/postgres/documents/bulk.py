@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from syncline.engines.postgres.documents.copy_text import lines
-from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
+from syncline.engines.postgres.documents.rows import DocumentTables, entered
 from syncline.engines.postgres.documents.session import as_kept, session
 from syncline.engines.postgres.target.refusals import is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, is_over, translated
@@ -159,10 +159,7 @@ class BulkRows:
         tables = self._tables[collection]
         await connection.execute(self._sql["enter"])
         row = await (await connection.execute(self._sql["entered"], tables.named)).fetchone()
-        now, fingerprint = row or (0, None)
-        if fingerprint != tables.mapping.fingerprint:
-            raise other_declaration(collection, "its rows are written under another")
-        return bool(now == number)
+        return entered(tables, row) == number
 
     async def _note(self, connection: Connection, collection: str, position: Position) -> None:
         given = {

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from syncline.engines.postgres.documents.session import as_kept, session
 from syncline.engines.postgres.target.session import Connection, is_over
+from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
 
 SILENT_SECONDS = 10.0
@@ -143,6 +144,11 @@ class Keeping:
     async def about(self) -> Row:
         """Ask the server what it is."""
         return (await self._asked("about"))[0]
+
+    async def lacking(self, tables: Sequence[TableName]) -> Sequence[str]:
+        """Name those of our tables, and of these, that the role may not read and write."""
+        found = await self._asked("lacking", schemas=[one.schema for one in tables], names=[one.name for one in tables])
+        return [row["name"] for row in found]
 
     async def _asked(self, name: str, /, **given: Any) -> Sequence[Row]:
         connection = await self.connection()

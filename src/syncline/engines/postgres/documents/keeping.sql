@@ -82,7 +82,7 @@ SELECT current_setting('server_version') AS version, pg_catalog.pg_is_in_recover
        (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()) AS tls
 
 -- name: lacking
-SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS name
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE (n.nspname = 'syncline_documents'

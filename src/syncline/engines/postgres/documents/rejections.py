@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from syncline.engines.postgres.documents.keys import key_text
 from syncline.engines.postgres.documents.rows import DocumentTables
-from syncline.engines.postgres.documents.texts import to_text
 from syncline.engines.postgres.target.session import Connection
-from syncline.errors import MappingError
 from syncline.model.documents.ids import shown_key
 from syncline.model.retries import Retries
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
@@ -73,8 +71,9 @@ class Rejections:
         self, connection: Connection, collection: str, outcomes: Sequence[Outcome]
     ) -> dict[str, tuple[str | None, Outcome]]:
         """Find the rejections, with their keys, of which nothing newer is written."""
+        mapping = self._tables[collection].mapping
         rejected = {
-            shown(one.document): (self._key(collection, one.document), one)
+            shown(one.document): (key_text(mapping, one.document.id), one)
             for one in outcomes
             if one.fate is Fate.REJECTED
         }
@@ -96,11 +95,6 @@ class Rejections:
             "delay": self._retries.delay,
             "longest": self._retries.longest,
         }
-
-    def _key(self, collection: str, document: MarkedDocument) -> str | None:
-        with contextlib.suppress(MappingError):
-            return to_text(self._tables[collection].mapping.key_of(document.id))
-        return None
 
 
 def shown(document: MarkedDocument) -> str:

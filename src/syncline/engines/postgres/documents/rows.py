@@ -146,6 +146,20 @@ class DocumentTables:
             raise other_declaration(self.mapping.collection.name, f"its tables are not made for it: {named}") from error
 
 
+def entered(tables: DocumentTables, row: Sequence[Any] | None) -> int:
+    """Give the link's number out of what ``entered`` of ``versions.sql`` has read.
+
+    Raises:
+        OtherDeclarationError: the collection is written under another declaration.
+
+    """
+    number, fingerprint = row or (0, None)
+    if fingerprint != tables.mapping.fingerprint:
+        known = "its rows are written under another" if fingerprint else "none is known there: call prepare()"
+        raise other_declaration(tables.mapping.collection.name, known)
+    return int(number)
+
+
 def other_declaration(collection: str, what: str) -> OtherDeclarationError:
     """Refuse a declaration, by the collection's name."""
     return OtherDeclarationError(

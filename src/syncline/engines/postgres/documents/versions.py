@@ -6,23 +6,22 @@ of those that were raised are written. What PostgreSQL refuses for a row is halv
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.rejections import Rejections
-from syncline.engines.postgres.documents.rows import DocumentTables, other_declaration
+from syncline.engines.postgres.documents.rows import DocumentTables, entered
 from syncline.engines.postgres.documents.session import as_kept, of_tables, session, took_too_long
-from syncline.engines.postgres.documents.texts import from_text, to_text
+from syncline.engines.postgres.documents.texts import to_text
 from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.model.documents.ids import NO_ID
-from syncline.model.documents.types import ID_TYPES, Type
 from syncline.model.retries import Retries
 from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
@@ -186,8 +185,7 @@ class VersionedRows:
         """Read what version each key has, by the encoded ``{_id: …}``; those that are not there are left out."""
         known: dict[str, list[bytes]] = {}
         for id_ in ids:
-            with contextlib.suppress(MappingError):
-                key = to_text(self._tables[collection].mapping.key_of(id_)) or ""
+            if (key := key_text(self._tables[collection].mapping, id_)) is not None:
                 known.setdefault(key, []).append(encoded({"_id": id_}))
         connection = await self.session()
         with translated():
@@ -197,7 +195,7 @@ class VersionedRows:
 
     async def buried(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
         """Walk the deleted keys whose versions are kept: each as text, the ``_id`` that it is of, and its version."""
-        kind = ID_TYPES[self._tables[collection].mapping.collection.id]
+        mapping = self._tables[collection].mapping
         given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
         while True:
             connection = await self.session()
@@ -205,13 +203,13 @@ class VersionedRows:
                 found = await (await connection.execute(self._sql["buried"], given)).fetchall()
             if not found:
                 return
-            known = [(text, _id_of(kind, text), version) for text, version in found]
+            known = [(text, id_of(mapping, text), version) for text, version in found]
             yield [one for one in known if one[1] is not NO_ID]
             given["after"] = found[-1][0]
 
     async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[Any]]:
         """Walk the keys that have rows."""
-        kind = ID_TYPES[self._tables[collection].mapping.collection.id]
+        mapping = self._tables[collection].mapping
         given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
         while True:
             connection = await self.session()
@@ -219,13 +217,13 @@ class VersionedRows:
                 found = [row[0] for row in await (await connection.execute(self._sql["keys"], given)).fetchall()]
             if not found:
                 return
-            yield [id_ for text in found if (id_ := _id_of(kind, text)) is not NO_ID]
+            yield [id_ for text in found if (id_ := id_of(mapping, text)) is not NO_ID]
             given["after"] = found[-1]
 
     async def drop_strangers(self, collection: str, *, size: int = 1000) -> int:
         """Delete the rows and versions of keys that no ``_id`` becomes; see ``DocumentRows.drop_strangers``."""
         tables, connection = self._tables[collection], await self.session()
-        kind = ID_TYPES[tables.mapping.collection.id]
+        texts = tables.mapping.tables[0].columns[0].type.sql == "text"
         given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
         dropped = 0
         while True:
@@ -233,11 +231,11 @@ class VersionedRows:
                 found = [row[0] for row in await (await connection.execute(self._sql["all_keys"], given)).fetchall()]
                 if not found:
                     return dropped
-                strangers = [text for text in found if _id_of(kind, text) is NO_ID]
+                strangers = [text for text in found if id_of(tables.mapping, text) is NO_ID]
                 async with connection.transaction():
                     await connection.execute(self._sql["enter"])
-                    _entered(tables, await (await connection.execute(self._sql["entered"], tables.named)).fetchone())
-                    await tables.delete(connection, strangers if kind.sql == "text" else [])
+                    entered(tables, await (await connection.execute(self._sql["entered"], tables.named)).fetchone())
+                    await tables.delete(connection, strangers if texts else [])
                     await connection.execute(self._sql["drop"], {"collection": collection, "ids": strangers})
             dropped += len(strangers)
             given["after"] = found[-1]
@@ -343,9 +341,9 @@ class VersionedRows:
     ) -> list[Outcome]:
         tables = self._tables[collection]
         await connection.execute(self._sql["enter"])
-        entered = await connection.execute(self._sql["entered"], tables.named)
+        said = await connection.execute(self._sql["entered"], tables.named)
         took = await connection.execute(self._sql["take"], self._given(tables, ready))
-        if _entered(tables, await entered.fetchone()) != number:
+        if entered(tables, await said.fetchone()) != number:
             raise _LateError  # nothing of the transaction stays
         taken = {row[0] for row in await took.fetchall()}
         await tables.delete(connection, [one.key for one in ready if one.id in taken and one.rows is None])
@@ -364,23 +362,6 @@ def _applied(one: _Ready) -> Outcome:
 
 class _LateError(Exception):
     """The link has another number."""
-
-
-def _entered(tables: DocumentTables, row: Sequence[Any] | None) -> int:
-    number, fingerprint = row or (0, None)
-    if fingerprint != tables.mapping.fingerprint:
-        known = "its rows are written under another" if fingerprint else "none is known there: call prepare()"
-        raise other_declaration(tables.mapping.collection.name, known)
-    return int(number)
-
-
-def _id_of(kind: Type, text: str) -> Any:
-    """Give the ``_id`` of a key; ``NO_ID``: under this declaration it is of none."""
-    try:
-        found = kind.stand_for(from_text(kind, text))
-        return found if to_text(kind.fit(found)[0]) == text else NO_ID
-    except Exception:  # noqa: BLE001  anybody may have written it
-        return NO_ID
 
 
 def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) -> Outcome:
