@@ -74,22 +74,24 @@ def test_damage_is_reported_and_repaired_by_a_worker(stage, tmp_path):
     stage.json("copy")
     stage.work(lambda: marks(stage) == 0)
     stage.sql(
-        "UPDATE postgres_tasks SET title = 'x' WHERE mongo_id = '1'; DELETE FROM postgres_tasks WHERE mongo_id = '2'"
+        "UPDATE postgres_tasks SET title = 'x' WHERE mongo_id = '1'; DELETE FROM postgres_tasks WHERE mongo_id = '2';"
+        "INSERT INTO postgres_tasks (mongo_id) VALUES ('nobody''s')"
     )
     stage.mongo["tasks"].delete_one({"_id": 3})
     report = tmp_path / "report.jsonl"
     found = stage.json("verify", "tasks", "--report", str(report), status=1)
-    assert found["entities"][0]["divergent"] == {"different": 1, "extra": 1, "missing": 1}
+    assert found["entities"][0]["divergent"] == {"different": 1, "extra": 1, "foreign": 1, "missing": 1}
     lines = [json.loads(line) for line in report.read_text().splitlines()]
-    assert {one["finding"]["key"] for one in lines if "finding" in one} == {"1", "2", "3"}
+    assert {one["finding"]["key"] for one in lines if "finding" in one} == {"1", "2", "3", "nobody's"}
     assert "syncline repair" in stage.call("verify", "tasks", status=1)
     assert "rows differ" in stage.json("explain", "tasks", "1")["verdict"]
     assert stage.json("repair", "tasks", "--dry-run", status=1)["repair"]["marked"] == 3
     assert marks(stage) == 0
     assert stage.json("repair", "--from", str(report))["repair"]["marked"] == 3
     assert "on its way" in stage.json("explain", "tasks", "1")["verdict"]
-    waiting = stage.json("verify", "tasks", "--patience", "0", status=2)
+    waiting = stage.json("verify", "tasks", "--patience", "0", status=1)
     assert waiting["entities"][0]["lagging"] == 3
+    stage.sql("DELETE FROM postgres_tasks WHERE mongo_id = 'nobody''s'")
     stage.work(lambda: marks(stage) == 0)
     assert stage.json("verify")["verdict"] == "equal"
 

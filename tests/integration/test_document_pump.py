@@ -540,6 +540,14 @@ async def test_a_field_of_that_name_that_somebody_else_wrote_is_named(stage):
         await stage.database["tasks"].delete_one({"_id": "theirs"})
 
 
+async def test_a_field_that_somebody_else_wrote_holds_up_no_other_document(stage):
+    await stage.database["tasks"].insert_one({"_id": "theirs", "_sync": {"mark": "x"}})
+    await stage.tasks.insert_one({"_id": 1, "title": "a"})
+    with pytest.raises(SourceError, match="_sync of the document 'theirs'"):
+        await stage.pump().walk()
+    assert asked(stage.url, "SELECT title FROM postgres_tasks") == [("a",)]
+
+
 async def test_documents_that_have_exchanged_a_unique_value_are_not_parked(stage):
     await stage.tasks.insert_many([{"_id": n, "title": f"t{n}", "labels": ["x"]} for n in range(3)])
     await stage.pump().walk()

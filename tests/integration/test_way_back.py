@@ -179,6 +179,21 @@ async def test_rows_that_exchange_a_unique_value_come_back(stage):
     assert stage.sql("SELECT count(*) FROM syncline_back.parked") == [(0,)]
 
 
+async def test_rows_that_are_of_no_document_are_parked_and_hold_up_no_other(stage):
+    first, second = (f"{number:024x}" for number in range(2))
+    stage.sql("INSERT INTO postgres_tasks (mongo_id) VALUES ('nobody''s'), ('another''s')")
+    stage.sql("DELETE FROM postgres_tasks WHERE mongo_id = 'another''s'")
+    stage.sql("UPDATE postgres_tasks SET rest = '[1]' WHERE mongo_id = %s", first)
+    stage.sql("UPDATE postgres_tasks SET n = 7 WHERE mongo_id = %s", second)
+    parked = "SELECT key FROM syncline_back.parked ORDER BY key"
+    async with stage.worker():
+        await until(lambda: stage.sql(parked) == [(first,), ("another's",), ("nobody's",)])
+        await until(lambda: stage.sql("SELECT count(*) FROM syncline_back.outbox") == [(0,)])
+    assert await stage.back.waiting() == 3
+    assert (await stage.bare.find_one({"_id": ObjectId(second)}))["n"] == 7
+    assert "more" in await stage.bare.find_one({"_id": ObjectId(first)})
+
+
 async def test_under_a_closed_gate_nothing_is_written_and_nothing_lost(stage):
     stage.gate.number = None
     async with stage.worker():

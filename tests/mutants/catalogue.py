@@ -3980,7 +3980,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{ROWS_OF_DOCUMENTS}/versions.py",
                 "VersionedRows._written",
-                "_entered(tables, await entered.fetchone()) != number",
+                "entered(tables, await said.fetchone()) != number",
                 "False",
             )
         ],
@@ -3991,8 +3991,8 @@ MUTANTS: Sequence[Mutant] = (
         "who has an old declaration of a collection still writes",
         [
             Swap(
-                f"{ROWS_OF_DOCUMENTS}/versions.py",
-                "_entered",
+                f"{ROWS_OF_DOCUMENTS}/rows.py",
+                "entered",
                 "fingerprint != tables.mapping.fingerprint",
                 "False",
             )
@@ -4207,7 +4207,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-copied-under-any-number",
         "what was read before a restore is copied after it",
-        [Swap(f"{ROWS_OF_DOCUMENTS}/bulk.py", "BulkRows._entered", "bool(now == number)", "True")],
+        [Swap(f"{ROWS_OF_DOCUMENTS}/bulk.py", "BulkRows._entered", "entered(tables, row) == number", "True")],
         [f"{DOCUMENT_COPY}::test_what_was_read_before_a_new_number_of_the_link_is_not_written"],
     ),
     Mutant(
@@ -4307,6 +4307,31 @@ MUTANTS: Sequence[Mutant] = (
         "a document that MongoDB does not let us mark counts as a MongoDB that is away",
         [Swap(f"{MONGO}/marked.py", "_is_of_documents", "isinstance(error, WriteError)", "False")],
         [f"{DOCUMENT_TROUBLE}::test_a_document_that_cannot_be_marked_keeps_no_other_back"],
+    ),
+    Mutant(
+        "documents-of-a-foreign-field-stop-all",
+        "a document with a field of our name that is not ours keeps back its whole collection",
+        [Swap(f"{MONGO}/marked.py", "_documents", "foreign = foreign or error", "raise")],
+        [f"{PUMP}::test_a_field_that_somebody_else_wrote_holds_up_no_other_document"],
+    ),
+    Mutant(
+        "documents-back-of-a-bad-row-stop-all",
+        "a row that is of no document ends the way back",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/records.py", "_composed", "return error", "raise")],
+        [f"{BACK}::test_rows_that_are_of_no_document_are_parked_and_hold_up_no_other"],
+    ),
+    Mutant(
+        "documents-back-of-a-bad-key-stop-all",
+        "a row whose key is of no _id ends the way back",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/records.py",
+                "_Ids._id",
+                "(id_ := id_of(self._mapping, found)) is NO_ID",
+                "(id_ := id_of(self._mapping, found)) is None",
+            )
+        ],
+        [f"{BACK}::test_rows_that_are_of_no_document_are_parked_and_hold_up_no_other"],
     ),
     Mutant(
         "documents-locked-stop-all",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import json
 
 import bson
 import pytest
@@ -12,10 +14,12 @@ from bson.objectid import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import MappingError, UnmappableError
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Inner, Part
-from syncline.model.documents.exact_json import from_json, to_json
+from syncline.model.documents.exact_json import _READERS, from_json, to_json
+from syncline.model.documents.ids import NO_ID
 from syncline.model.documents.reading import read, write
 from syncline.model.documents.types import ID_TYPES, TYPES
 from syncline.model.documents.values import Json, same
@@ -29,7 +33,6 @@ ID = ObjectId("0123456789abcdef01234567")
 
 def in_json_of_a_database(value):
     """Do to JSON what ``jsonb`` does: names sorted, white space gone."""
-    import json
 
     def sort(one):
         if isinstance(one, dict):
@@ -107,6 +110,26 @@ def test_every_value_is_exact_in_json(value):
     found = read(raw)
     assert not isinstance(found, Odd)
     assert write({"v": from_json(in_json_of_a_database(to_json(found["v"])))}) == raw
+
+
+NO_VALUES = [
+    *({name: wrong} for name in _READERS for wrong in ({}, [], None, "", "x", 5, -1, 1.5, {"type": 2})),
+    {"$bson": {"type": 2, "base64": "AA=="}},
+    {"$date": {"$numberLong": "9" * 30}},
+    {"$oid": "é" * 24},
+]
+
+
+@pytest.mark.parametrize("found", NO_VALUES, ids=repr)
+def test_what_is_no_value_is_refused_as_that_in_a_rest_and_in_a_key(found):
+    mapping = mapped("any")
+    for wrong in (found, [found], {"a": found}):
+        with contextlib.suppress(ValueError):
+            from_json(wrong)
+        text = json.dumps(wrong)
+        with contextlib.suppress(UnmappableError):
+            mapping.document([[(text, *[None] * (len(mapping.tables[0].columns) - 1))]])
+        assert id_of(mapping, text) is NO_ID or key_text(mapping, id_of(mapping, text)) == text
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -28,6 +28,20 @@ async def test_findings_are_read_back(tmp_path):
     assert [list(line) for line in lines] == [["finding"]] * 3 + [["report"]]
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_kinds_that_are_not_asked_for_are_left_out(tmp_path, whole):
+    found = [finding("1"), Finding("items", Kind.FOREIGN, "nobody's", None)]
+    path = tmp_path / "report.jsonl"
+    if whole:
+        path.write_text(json.dumps({"entities": [{"entity": "items", "findings": [*map(finding_as_dict, found)]}]}))
+    else:
+        file = ReportFile(path)
+        await file.take(found)
+        file.end({})
+    assert list(keys_in(path)) == [("items", "1"), ("items", "nobody's")]
+    assert list(keys_in(path, without={Kind.FOREIGN})) == [("items", "1")]
+
+
 async def test_what_was_written_after_the_position_is_written_again(tmp_path):
     file = ReportFile(path := tmp_path / "report.jsonl")
     await file.take([finding("1")])

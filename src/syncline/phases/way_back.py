@@ -85,9 +85,10 @@ class WayBack:
                 await uninstall(connection)
 
     async def waiting(self) -> int:
-        """Count the changes that MongoDB lacks; 0: drained. A tombstone that is to be removed is no change."""
+        """Count the changes that MongoDB lacks, parked ones too; 0: drained. A tombstone to be removed is no change."""
         async with await self._connect() as connection:
-            (count,) = await fetch_one(connection, f"SELECT count(*) FROM {self.link.schema}.outbox")  # noqa: S608
+            each = [f"(SELECT count(*) FROM {self.link.schema}.{table})" for table in ("outbox", "parked")]  # noqa: S608
+            (count,) = await fetch_one(connection, f"SELECT {' + '.join(each)}")
             return int(count)
 
     def target(self) -> DocumentTarget:

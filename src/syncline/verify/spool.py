@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,10 +88,10 @@ class ReportFile:
             raise SynclineError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
-def keys_in(path: Path) -> Iterator[tuple[str, str]]:
+def keys_in(path: Path, *, without: Container[str] = ()) -> Iterator[tuple[str, str]]:
     """Read entity and key of each divergent record out of a report: a file of ``--report``, or ``--json``'s output.
 
-    Findings without a key (foreign ids) are left out.
+    Findings without a key (foreign ids) are left out, and those of the kinds ``without``.
 
     Raises:
         SynclineError: it is no such report, or cannot be read.
@@ -100,27 +101,27 @@ def keys_in(path: Path) -> Iterator[tuple[str, str]]:
         with path.open(encoding="utf-8") as file:
             first = file.readline()
             if first.startswith(('{"finding"', '{"report"')):
-                yield from _of_lines(first)
-                for line in file:
-                    yield from _of_lines(line)
+                found: Iterator[tuple[str, Any]] = chain.from_iterable(map(_of_line, chain([first], file)))
             else:
-                yield from _of_report(json.loads(first + file.read()))
+                found = _of_report(json.loads(first + file.read()))
+            for entity, one in found:
+                if one["key"] is not None and one.get("kind") not in without:
+                    yield entity, one["key"]
     except OSError as error:
         raise SynclineError(f"{path} cannot be read: {error.strerror}", hint=MAKE_ONE) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SynclineError(f"{path} is not the report of a verification", hint=MAKE_ONE) from error
 
 
-def _of_lines(line: str) -> Iterator[tuple[str, str]]:
+def _of_line(line: str) -> Iterator[tuple[str, Any]]:
     if not line.endswith("\n"):  # of a verification that was killed
         return
     finding = json.loads(line).get("finding")
-    if finding is not None and finding["key"] is not None:
-        yield finding["entity"], finding["key"]
+    if finding is not None:
+        yield finding["entity"], finding
 
 
-def _of_report(report: Any) -> Iterator[tuple[str, str]]:
+def _of_report(report: Any) -> Iterator[tuple[str, Any]]:
     for one in report["entities"]:
         for finding in one["findings"]:
-            if finding["key"] is not None:
-                yield one["entity"], finding["key"]
+            yield one["entity"], finding

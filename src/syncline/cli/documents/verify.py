@@ -79,10 +79,11 @@ async def repair_documents(
 
 
 def _read(path: Path, collection: str | None) -> dict[str, list[str]]:
+    from syncline.verify.report import Kind
     from syncline.verify.spool import keys_in
 
     wanted: dict[str, list[str]] = defaultdict(list)
-    for name, key in keys_in(path):
+    for name, key in keys_in(path, without={Kind.FOREIGN}):  # these are keys of no _id: nothing can be looked up
         if collection is None or name == collection:
             wanted[name].append(key)
     return wanted

@@ -50,7 +50,10 @@ class MongoMarkedDocuments:
         with translated():
             marked = self._collection(collection).find_raw_batches(_MARKED, hint=MARKS["name"], batch_size=size)
             async for batch in marked.sort(MARK, 1):
-                yield await self._drawn(collection, _documents(batch))
+                found, foreign = _documents(batch)
+                refused = refused or foreign
+                if found:
+                    yield await self._drawn(collection, found)
         if refused is not None:
             raise refused  # when the others were given: they do not wait for it
 
@@ -63,7 +66,7 @@ class MongoMarkedDocuments:
         below = sent({**which, VERSION: {"$lt": FLOOR}})
         await self._collection(collection).update_many(below, [{"$set": {FIELD: drawn()}}])
         again = self._collection(collection).find_raw_batches(sent(which))
-        read = [one async for batch in again for one in _documents(batch)]
+        read = [one async for batch in again for one in _documents(batch)[0]]
         return [one for one in (*found, *read) if one.version >= FLOOR]
 
     async def _adopt(self, collection: str, limit: int) -> SourceError | None:
@@ -193,8 +196,15 @@ def _still(document: MarkedDocument) -> dict[str, Any]:
     return {"_id": {"$eq": document.id}, MARK: ObjectId(document.mark)}
 
 
-def _documents(batch: bytes) -> list[MarkedDocument]:
-    return [*map(marked_document, cut(batch))]
+def _documents(batch: bytes) -> tuple[list[MarkedDocument], SourceError | None]:
+    """Take documents apart; say which one has a field of our name that is not ours."""
+    found, foreign = [], None
+    for raw in cut(batch):
+        try:
+            found.append(marked_document(raw))
+        except SourceError as error:
+            foreign = foreign or error
+    return found, foreign
 
 
 def cut(batch: bytes) -> Iterator[bytes]:

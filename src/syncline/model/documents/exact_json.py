@@ -47,10 +47,19 @@ def from_json(found: Any) -> Any:
         ValueError: it is no such value.
 
     """
+    try:
+        return _read(found)
+    except ValueError:
+        raise
+    except Exception as error:  # what a value of BSON lacks, or is not, in as many ways as there are types
+        raise ValueError(f"no value of BSON: {error!r}") from error
+
+
+def _read(found: Any) -> Any:
     if isinstance(found, dict):
         return _object(found)
     if isinstance(found, list):
-        return [from_json(item) for item in found]
+        return [_read(item) for item in found]
     if isinstance(found, int) and not isinstance(found, bool):
         return integer(found)
     return found
@@ -85,7 +94,7 @@ def stored_order(names: Iterable[str]) -> list[str]:
 
 def _object(found: Mapping[str, Any]) -> Any:
     if is_document(found):
-        fields = {plain_name(name) or "": from_json(item) for name, item in found.items() if name not in NOTES}
+        fields = {plain_name(name) or "": _read(item) for name, item in found.items() if name not in NOTES}
         return ordered(fields, found.get(ORDER))
     for name, read in _READERS.items():
         if name in found:

@@ -344,7 +344,7 @@ def read(path: str, left: Any) -> Any:
     """
     try:
         return from_json(left)
-    except Exception as error:
+    except ValueError as error:
         raise UnmappableError(path, f"what the rest keeps of it is no value of BSON: {error}") from error
 
 
@@ -357,7 +357,7 @@ def stood_for(path: str, type_: Type, value: Any) -> Any:
     """
     try:
         return type_.stand_for(value)
-    except (ValueError, TypeError, AttributeError) as error:
+    except Exception as error:
         raise UnmappableError(path, f"the column's value is no {type_.name}: {error}") from error
 
 

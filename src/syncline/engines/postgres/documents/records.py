@@ -13,12 +13,14 @@ from typing import Any
 from bson.raw_bson import RawBSONDocument
 
 from syncline.engines.postgres.connections import Connections
+from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.engines.postgres.records import PostgresDurability
 from syncline.engines.postgres.states import queries_of, snapshot
-from syncline.errors import UnmappableError
-from syncline.model.documents import DocumentMapping
+from syncline.errors import KeyFormatError, UnmappableError
+from syncline.model.documents import DocumentMapping, Rows
+from syncline.model.documents.ids import NO_ID
 from syncline.model.documents.types import ID_TYPES
 from syncline.model.entity import Column, Embed, Entity
 from syncline.model.keys import KeyCodec
@@ -70,8 +72,8 @@ class DocumentRecords:
                     async with snapshot(connection):
                         found = await tables.read(connection, [from_text(kind, text) for text in wanted])
                 for key, one in found.items():
-                    document = tables.mapping.document(one)
-                    size += len(document)
+                    document = _composed(tables.mapping, one)
+                    size += len(document) if isinstance(document, bytes) else 0
                     rows.append((document, kind.stand_for(key), to_text(key)))
                 if most_bytes is not None and size > most_bytes and start + _AT_A_TIME < len(keys):
                     return Excerpt(plan, rows, ())
@@ -92,6 +94,14 @@ def whole_documents(plans: Plans, mappings: Mapping[str, DocumentMapping]) -> Pl
     return replace(plans, by_id={**plans.by_id, **by_id})
 
 
+def _composed(mapping: DocumentMapping, rows: Rows) -> bytes | UnmappableError:
+    """Compose a document; why there is none is told of it alone, and the others go on."""
+    try:
+        return mapping.document(rows)
+    except UnmappableError as error:
+        return error
+
+
 class _Whole(Projection):
     """A projection whose rows are documents already."""
 
@@ -103,31 +113,56 @@ class _Whole(Projection):
         self.codec = _Ids(compiled.codec.columns, mapping)
 
     def bodies(self, rows: Sequence[Row], child_rows: Sequence[Sequence[Row]] = ()) -> list[Any]:  # noqa: ARG002
-        """Give the documents as they are, not decoded."""
-        return [RawBSONDocument(row[0]) for row in rows]
+        """Give the documents as they are, not decoded.
+
+        Raises:
+            UnmappableError: rows are of none.
+
+        """
+        return [*map(_body, rows)]
 
     def ids_of(self, rows: Sequence[Row], bodies: Sequence[Any]) -> list[Any]:  # noqa: ARG002
         """Give the ``_id``s."""
         return [row[1] for row in rows]
 
 
-class _Ids(KeyCodec):
-    """Keys of rows and the ``_id``s that they stand for."""
+def _body(row: Row) -> RawBSONDocument:
+    if isinstance(row[0], UnmappableError):
+        raise row[0]
+    return RawBSONDocument(row[0])
 
-    __slots__ = ("_kind", "_mapping")
+
+class _Ids(KeyCodec):
+    """Keys of rows and the ``_id``s that they stand for; one that is of none is refused like any that is no key."""
+
+    __slots__ = ("_mapping",)
 
     def __init__(self, columns: Sequence[Column], mapping: DocumentMapping) -> None:
         super().__init__(columns)
-        self._mapping, self._kind = mapping, ID_TYPES[mapping.collection.id]
+        self._mapping = mapping
+
+    def parse(self, key_text: str) -> tuple[str, ...]:
+        """See that it is the key of an ``_id``."""
+        self._id(key_text)
+        return (key_text,)
+
+    def parameters(self, key_texts: Sequence[str]) -> tuple[list[str], ...]:
+        """See that all are."""
+        for text in key_texts:
+            self._id(text)
+        return ([*key_texts],)
 
     def document_id(self, key_text: str) -> Any:
         """Turn a key's text into the ``_id``."""
-        (text,) = self.parse(key_text)
-        return self._kind.stand_for(from_text(self._kind, text))
+        return self._id(key_text)
 
     def key_text(self, document_id: Any) -> str | None:
         """Turn an ``_id`` into its row's key, if it can have one."""
-        try:
-            return to_text(self._mapping.key_of(document_id))
-        except UnmappableError:
-            return None
+        return key_text(self._mapping, document_id)
+
+    def _id(self, text: str) -> Any:
+        (found,) = super().parse(text)
+        if (id_ := id_of(self._mapping, found)) is NO_ID:
+            kind = self._mapping.collection.id
+            raise KeyFormatError(f"{text[:100]!r} is the key of no _id of {self._mapping.collection.name} ({kind})")
+        return id_
