@@ -235,6 +235,20 @@ def test_checks_find_what_is_not_right(phases: list[Taskboard], monkeypatch: pyt
             assert ids() == ["syncline.E010"]
 
 
+def test_a_migration_without_mongodb_ends_with_a_line_that_says_so(phases: list[Taskboard]):
+    env = {**phases[0].env, "MONGODB_URL": "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=100"}
+    nowhere = DocumentDatabases.from_environment(HOME / "syncline.toml", env).documents
+    with phases[0].serving(documents=nowhere) as databases:
+        databases.client = MongoClient(env["MONGODB_URL"], serverSelectionTimeoutMS=100)
+        with pytest.raises(CommandError, match="what carries documents is not installed: MongoDB"):
+            phases[0].migrated()
+
+
+def test_a_variable_that_cannot_be_is_told_as_the_commands_do():
+    with pytest.raises(ConfigError, match="POSTGRES_SSLMODE=on"):
+        postgres_settings({"POSTGRES_NAME": "x", "POSTGRES_SSLMODE": "on"})
+
+
 def test_a_project_without_a_database_is_told():
     with pytest.raises(ConfigError, match="POSTGRES_NAME is not set"):
         postgres_settings({})
@@ -244,8 +258,8 @@ def test_a_project_without_a_database_is_told():
     ("host", "options"),
     [
         ("db.example.org", {"sslmode": "verify-full", "sslrootcert": "system"}),
-        ("localhost", {}),
-        ("/run/postgresql", {}),
+        ("localhost", {"sslmode": "prefer"}),
+        ("/run/postgresql", {"sslmode": "prefer"}),
     ],
 )
 def test_tls_is_verified_unless_the_server_is_here(host: str, options: dict[str, str]):
@@ -254,7 +268,7 @@ def test_tls_is_verified_unless_the_server_is_here(host: str, options: dict[str,
     assert {name: value for name, value in found.items() if name.startswith("ssl")} == options
     from psycopg.conninfo import conninfo_to_dict
 
-    same = {"host": host, "dbname": "x", "user": "u", "password": "p @/?%", **options}
+    same = {"host": host, "port": "5432", "dbname": "x", "user": "u", "password": "p @/?%", **options}
     assert conninfo_to_dict(postgres_url(env)) == same
 
 

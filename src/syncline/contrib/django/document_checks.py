@@ -39,8 +39,8 @@ def _default(databases: DocumentDatabases) -> Iterator[CheckMessage]:
         yield Error("DATABASES['default'] is no PostgreSQL", hint=hint, id="syncline.E011")
         return
     wanted = conninfo_to_dict(databases.postgres)
-    for ours, theirs in (("NAME", "dbname"), ("HOST", "host"), ("PORT", "port")):
-        if str(default.get(ours, "")) != str(wanted.get(theirs, "")):
+    for ours, theirs, without in (("NAME", "dbname", ""), ("HOST", "host", "localhost"), ("PORT", "port", "5432")):
+        if str(default.get(ours) or without) != str(wanted.get(theirs) or without):
             yield Error(
                 f"DATABASES['default'] is not the repositories' database: {ours} differs",
                 hint="make both of POSTGRES_*: postgres_settings(…), DocumentDatabases.from_environment(…)",

@@ -24,6 +24,7 @@ from syncline.contrib.django.document_connections import SHADOW_READS, Beside, C
 from syncline.contrib.django.postgres_variables import postgres_url
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
+from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import ConfigError
 from syncline.forking import after_fork
@@ -181,16 +182,15 @@ class DocumentDatabases:
         return self._connections.lent(timeout)
 
     def prepare(self) -> None:
-        """Create the indexes of MongoDB: of the marks, and those that the declaration names; once is enough."""
-        for mapping in self.documents.mappings:
-            collection = self.collection(mapping.collection.name)
-            collection.prepare_marks()
-            for column in mapping.tables[0].columns:
-                if column.field.unique:
-                    only = {column.path: {"$exists": True}}
-                    collection.create_index(column.path, unique=True, partialFilterExpression=only)
-                elif column.field.index or column.field.references:
-                    collection.create_index(column.path)
+        """Create the indexes of MongoDB: of the marks, and those that the declaration names; once is enough.
+
+        Raises:
+            SourceError: MongoDB does not answer, or refuses an index, as a unique one of values that are there twice.
+
+        """
+        with translated():
+            for mapping in self.documents.mappings:
+                _prepare(self.collection(mapping.collection.name), mapping)
 
     def install(self) -> list[str]:
         """Install what carries documents on both sides, once the tables are there; tell what was done.
@@ -217,6 +217,16 @@ class DocumentDatabases:
                 self._phases.close()
                 self._phases = None
         self._connections.close()
+
+
+def _prepare(collection: MarkedCollection, mapping: DocumentMapping) -> None:
+    collection.prepare_marks()
+    for column in mapping.tables[0].columns:
+        if column.field.unique:
+            only = {column.path: {"$exists": True}}
+            collection.create_index(column.path, unique=True, partialFilterExpression=only)
+        elif column.field.index or column.field.references:
+            collection.create_index(column.path)
 
 
 async def _installed(documents: Documents) -> list[str]:
