@@ -58,11 +58,17 @@ def test_status_tells_lag_whatever_somebody_else_writes_into_our_field(installed
         "INSERT INTO syncline_documents.rejected (collection, mongo_id, mark, reason, next_at)"
         f" VALUES ('tasks', '1', '{mark}', 'why', 'infinity')"
     )
+    installed.sql(  # an older attempt that was noted when it was written already
+        "INSERT INTO syncline_documents.rejected (collection, mongo_id, mark, reason, next_at, key, version)"
+        f" VALUES ('tasks', '2', '{mark}', 'why', 'infinity', '2', 1)"
+    )
     installed.mongo["tasks"].insert_one({"_sync": {"mark": "x"}})
     told = installed.json("status", status=2)
     [one] = [one for one in told["collections"] if one["name"] == "tasks"]
     assert (one["waiting"], one["rejected"]) == (3, 1)
     assert one["oldestSeconds"] > 59 * 60
+    parked = installed.json("parked", "list")
+    assert (parked["records"], [one["key"] for one in parked["parked"]]) == (1, ["1"])
 
 
 # -- install

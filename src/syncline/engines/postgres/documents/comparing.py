@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import sql
 
-from syncline.engines.postgres.documents.definitions import type_sql
+from syncline.engines.postgres.documents.definitions import named, quoted, type_sql
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.model.documents import Table
 from syncline.model.documents.values import Json
@@ -96,7 +96,7 @@ def keys(tables: Sequence[Table], *, begun: bool) -> sql.Composed:
     each = [
         sql.SQL("(SELECT DISTINCT {} AS k FROM {} AS t WHERE {} ORDER BY 1 LIMIT %(size)s)").format(
             _key(table),
-            _name(table),
+            named(table),
             sql.SQL("{} > %(after)s::text::{}").format(_key(table), _type(table)) if begun else sql.SQL("true"),
         )
         for table in tables
@@ -107,21 +107,13 @@ def keys(tables: Sequence[Table], *, begun: bool) -> sql.Composed:
 
 
 def _select(table: Table, condition: sql.Composable) -> sql.Composed:
-    columns = sql.SQL(", ").join([sql.SQL("t.{}::text").format(_quoted(column.name)) for column in table.columns])
-    return sql.SQL("/* syncline */ SELECT {} FROM {} AS t WHERE {}").format(columns, _name(table), condition)
+    columns = sql.SQL(", ").join([sql.SQL("t.{}::text").format(quoted(column.name)) for column in table.columns])
+    return sql.SQL("/* syncline */ SELECT {} FROM {} AS t WHERE {}").format(columns, named(table), condition)
 
 
 def _key(table: Table) -> sql.Composed:
-    return sql.SQL("t.{}").format(_quoted(table.columns[0].name))
+    return sql.SQL("t.{}").format(quoted(table.columns[0].name))
 
 
 def _type(table: Table) -> sql.Composable:
     return type_sql(table, table.columns[0], percent="%%")
-
-
-def _name(table: Table) -> sql.Identifier:
-    return sql.Identifier(*(part.replace("%", "%%") for part in (table.name.schema, table.name.name)))
-
-
-def _quoted(name: str) -> sql.Identifier:
-    return sql.Identifier(name.replace("%", "%%"))

@@ -176,6 +176,16 @@ def _columns(mappings: Iterable[DocumentMapping]) -> Iterator[tuple[Table, Colum
             yield from ((one, column) for column in one.columns)
 
 
+def quoted(name: str) -> sql.Identifier:
+    """Quote a name in a statement with parameters: the driver halves percent signs."""
+    return sql.Identifier(name.replace("%", "%%"))
+
+
+def named(one: Table) -> sql.Identifier:
+    """Quote a table's name in a statement with parameters."""
+    return sql.Identifier(*(part.replace("%", "%%") for part in (one.name.schema, one.name.name)))
+
+
 def _name(name: TableName) -> sql.Identifier:
     return sql.Identifier(name.schema, name.name)
 

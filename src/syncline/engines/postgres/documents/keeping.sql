@@ -41,18 +41,34 @@ SELECT name, version, started_at, seen_at > now() - make_interval(secs => %(sile
 FROM syncline_documents.worker ORDER BY started_at, id
 
 -- name: rejected
-SELECT collection, mongo_id, mark, reason, attempts, first_at, last_at, next_at = 'infinity' AS given_up
-FROM syncline_documents.rejected
-WHERE %(collection)s::text IS NULL OR collection = %(collection)s
+-- Not what was written since: an older attempt may have been noted after it.
+SELECT r.collection, r.mongo_id, r.mark, r.reason, r.attempts, r.first_at, r.last_at,
+       r.next_at = 'infinity' AS given_up
+FROM syncline_documents.rejected AS r
+WHERE (%(collection)s::text IS NULL OR r.collection = %(collection)s) AND NOT EXISTS (
+    SELECT FROM syncline_documents.key_version AS k
+    WHERE k.collection = r.collection AND k.mongo_id = r.key AND k.version >= r.version
+)
 ORDER BY first_at, collection, mongo_id LIMIT %(limit)s
 
 -- name: count_rejected
-SELECT count(*) FROM syncline_documents.rejected WHERE %(collection)s::text IS NULL OR collection = %(collection)s
+SELECT count(*) FROM syncline_documents.rejected AS r
+WHERE (%(collection)s::text IS NULL OR r.collection = %(collection)s) AND NOT EXISTS (
+    SELECT FROM syncline_documents.key_version AS k
+    WHERE k.collection = r.collection AND k.mongo_id = r.key AND k.version >= r.version
+)
 
 -- name: marks_rejected
-SELECT collection, array_agg(mark) AS marks, array_agg(mongo_id) AS ids
-FROM (SELECT collection, mark, mongo_id FROM syncline_documents.rejected LIMIT 10000) AS r
-GROUP BY collection
+SELECT s.collection, array_agg(s.mark) AS marks, array_agg(s.mongo_id) AS ids
+FROM (
+    SELECT r.collection, r.mark, r.mongo_id FROM syncline_documents.rejected AS r
+    WHERE NOT EXISTS (
+        SELECT FROM syncline_documents.key_version AS k
+        WHERE k.collection = r.collection AND k.mongo_id = r.key AND k.version >= r.version
+    )
+    LIMIT 10000
+) AS s
+GROUP BY s.collection
 
 -- name: ask
 UPDATE syncline_documents.rejected SET next_at = now()

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from syncline.engines.postgres.documents.definitions import is_required, type_sql
+from syncline.engines.postgres.documents.definitions import is_required, named, quoted, type_sql
 from syncline.engines.postgres.documents.texts import from_text, selected, to_text
 from syncline.errors import OtherDeclarationError
 from syncline.model.documents import DocumentMapping, Rows, Table
@@ -190,13 +190,8 @@ def _given(places: Sequence[int]) -> sql.Composed:
     return sql.SQL("unnest({}) AS {} ({})").format(arrays, _ROW, sql.SQL(", ").join(map(_alias, places)))
 
 
-def _quoted(name: str) -> sql.Composable:
-    """Quote a name in a statement with parameters: the driver halves percent signs."""
-    return sql.Identifier(name.replace("%", "%%"))
-
-
 def _upsert(table: Table) -> sql.Composed:
-    names = [_quoted(column.name) for column in table.columns]
+    names = [quoted(column.name) for column in table.columns]
     changed = names[table.keys :]
     sets = sql.SQL(", ").join([sql.SQL("{} = excluded.{}").format(name, name) for name in changed])
     there = sql.SQL(", ").join([sql.SQL("{}.{}").format(_THERE, name) for name in changed])
@@ -210,14 +205,14 @@ def _upsert(table: Table) -> sql.Composed:
 
 
 def _insert(table: Table) -> sql.Composed:
-    return _inserted(table, sql.SQL("DO NOTHING RETURNING {}").format(_quoted(table.columns[0].name)))
+    return _inserted(table, sql.SQL("DO NOTHING RETURNING {}").format(quoted(table.columns[0].name)))
 
 
 def _inserted(table: Table, then: sql.Composable) -> sql.Composed:
     places = range(len(table.columns))
-    names = [_quoted(column.name) for column in table.columns]
+    names = [quoted(column.name) for column in table.columns]
     return sql.SQL("/* syncline */ INSERT INTO {} AS {} ({}{}) SELECT {}{} FROM {} ON CONFLICT ({}) {}").format(
-        _escaped(table),
+        named(table),
         _THERE,
         sql.SQL(", ").join(names),
         sql.SQL(", last_sync_at" if table.parent is None else ""),
@@ -234,14 +229,14 @@ def _reject(table: Table) -> sql.Composed:
         "/* syncline */ UPDATE {} AS {} SET sync_status = u.state, sync_error = u.reason"
         " FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (id, state, reason) WHERE {}.{} = u.id::{}"
     ).format(
-        _escaped(table), _THERE, _THERE, _quoted(table.columns[0].name), type_sql(table, table.columns[0], percent="%%")
+        named(table), _THERE, _THERE, quoted(table.columns[0].name), type_sql(table, table.columns[0], percent="%%")
     )
 
 
 def _state(table: Table) -> sql.Composed:
     key = table.columns[0]
     return sql.SQL("/* syncline */ SELECT last_sync_at FROM {} AS {} WHERE {}.{} = %s::text::{}").format(
-        _escaped(table), _THERE, _THERE, _quoted(key.name), type_sql(table, key, percent="%%")
+        named(table), _THERE, _THERE, quoted(key.name), type_sql(table, key, percent="%%")
     )
 
 
@@ -253,15 +248,15 @@ def _unique_places(table: Table) -> list[int]:
 
 def _vacate(table: Table, place: int) -> sql.Composed:
     """Empty a unique column where its value changes: values may be exchanged, and rows are checked singly."""
-    names = (_quoted(table.columns[one].name) for one in (0, place))
+    names = (quoted(table.columns[one].name) for one in (0, place))
     key, column = (sql.SQL("{}.{}").format(_THERE, name) for name in names)
     return sql.SQL(
         "/* syncline */ UPDATE {} AS {} SET {} = NULL FROM {}"
         " WHERE {} = {} AND {} IS NOT NULL AND {} IS DISTINCT FROM {}"
     ).format(
-        _escaped(table),
+        named(table),
         _THERE,
-        _quoted(table.columns[place].name),
+        quoted(table.columns[place].name),
         _given([0, place]),
         key,
         _cast(table, 0),
@@ -271,15 +266,9 @@ def _vacate(table: Table, place: int) -> sql.Composed:
     )
 
 
-def _escaped(table: Table) -> sql.Identifier:
-    return sql.Identifier(table.name.schema.replace("%", "%%"), table.name.name.replace("%", "%%"))
-
-
 def _of_keys(table: Table) -> sql.Composed:
     key = table.columns[0]
-    return sql.SQL("{}.{} = ANY(%s::text[]::{}[])").format(
-        _THERE, _quoted(key.name), type_sql(table, key, percent="%%")
-    )
+    return sql.SQL("{}.{} = ANY(%s::text[]::{}[])").format(_THERE, quoted(key.name), type_sql(table, key, percent="%%"))
 
 
 def _remove_others(table: Table) -> sql.Composed:
@@ -287,26 +276,25 @@ def _remove_others(table: Table) -> sql.Composed:
     places = range(table.keys)
     if any(column.field.unique for column in table.columns):  # values may change places: all are written anew
         return sql.SQL("/* syncline */ DELETE FROM {} AS {} WHERE {} AND ({}) IS NOT NULL").format(
-            _escaped(table),
+            named(table),
             _THERE,
             _of_keys(table),
             sql.SQL(", ").join([sql.SQL("%s::text[]")] * table.keys),
         )
     same = [
-        sql.SQL("{}.{} = {}").format(_THERE, _quoted(table.columns[place].name), _cast(table, place))
-        for place in places
+        sql.SQL("{}.{} = {}").format(_THERE, quoted(table.columns[place].name), _cast(table, place)) for place in places
     ]
     return sql.SQL("/* syncline */ DELETE FROM {} AS {} WHERE {} AND NOT EXISTS (SELECT FROM {} WHERE {})").format(
-        _escaped(table), _THERE, _of_keys(table), _given(places), sql.SQL(" AND ").join(same)
+        named(table), _THERE, _of_keys(table), _given(places), sql.SQL(" AND ").join(same)
     )
 
 
 def _delete(table: Table) -> sql.Composed:
-    return sql.SQL("/* syncline */ DELETE FROM {} AS {} WHERE {}").format(_escaped(table), _THERE, _of_keys(table))
+    return sql.SQL("/* syncline */ DELETE FROM {} AS {} WHERE {}").format(named(table), _THERE, _of_keys(table))
 
 
 def _select(table: Table) -> sql.Composed:
-    columns = [selected(column.type, sql.SQL("{}.{}").format(_THERE, _quoted(column.name))) for column in table.columns]
+    columns = [selected(column.type, sql.SQL("{}.{}").format(_THERE, quoted(column.name))) for column in table.columns]
     return sql.SQL("/* syncline */ SELECT {} FROM {} AS {} WHERE {}").format(
-        sql.SQL(", ").join(columns), _escaped(table), _THERE, _of_keys(table)
+        sql.SQL(", ").join(columns), named(table), _THERE, _of_keys(table)
     )
