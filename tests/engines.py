@@ -22,7 +22,7 @@ from syncline.embedded.postgres import PrivatePostgres
 
 POSTGRES_SETTINGS = {
     "shared_buffers": "32MB",
-    "max_connections": 60,
+    "max_connections": 100,
     "max_wal_size": "256MB",
     "max_parallel_workers_per_gather": 0,
     "autovacuum_max_workers": 1,

@@ -123,7 +123,9 @@ def test_rows_and_documents_of_one_database_at_the_same_time(database, second, m
         with links.worker():
             writing = [pool.submit(store), pool.submit(types)]
             try:
-                links.call("copy", "--link", "rows", "--rate", "0")
+                links.call(
+                    "copy", "--link", "rows", "--rate", "0", "--replace"
+                )  # the worker has brought changes already
                 connection_two = psycopg.connect(database, autocommit=True)
                 with connection_two:
                     connection_two.execute("UPDATE track SET unit_price = unit_price * 1.1")

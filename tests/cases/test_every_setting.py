@@ -136,8 +136,8 @@ async def test_a_postgresql_as_the_target_is_opened_as_configured() -> None:
         timeout=timedelta(seconds=7),
     )
     async with wiring.opened_target(Settings(SourceSettings(url="postgresql://u@h/d"), target)) as found:
-        assert (found._url, found._control.schema) == ("postgresql://u@h/copy", "ours")
-        assert (found._connect_seconds, found.timeout_seconds) == (3, 7)
+        assert (found._sessions.url, found._control.schema) == ("postgresql://u@h/copy", "ours")
+        assert (found._sessions._connect_seconds, found.timeout_seconds) == (3, 7)
 
 
 async def test_a_target_that_is_away_is_looked_for_as_long_as_configured(mongo_url: str, tmp_path: Path) -> None:

@@ -379,7 +379,8 @@ def _require_empty(filled: Sequence[Prospect]) -> None:
         names = ", ".join(one.destination.name for one in filled)
         raise CopyError(
             f"not empty in the target: {names}",
-            hint="empty it, or `--replace`, which deletes what is there; or `syncline backfill`, which writes over it",
+            hint="empty it, or `--replace`, which deletes what is there (also what a worker has brought: it "
+            "comes again); or `syncline backfill`, which writes over it",
         )
 
 
