@@ -132,7 +132,7 @@ REFUSED: list[tuple[list[Any], str]] = [
         ["advance", "tasks", "labels"],
         "a group goes together, and these are not: tasks in ramp (40 %), labels in off",
     ),
-    (["advance", "tasks"], "the step from ramp to live is not built yet"),
+    (["advance", "tasks"], "the step to live is held back"),
     (["advance", "tasks", "--percent", 40], "the ramp is at 40 % already"),
     (["advance", "tasks", "--percent", 101], "between 0 and 100 percent, not 101"),
     (["advance", "labels", "--percent", 5], "dual_write has no percentage"),
@@ -228,8 +228,8 @@ def test_the_lease_is_noted_before_the_phases_are_read(both):
     found: list[int] = []
 
     class Watched(InMongoDB):
-        def read(self) -> Any:
-            said = super().read()
+        def read_all(self) -> Any:
+            said = super().read_all()
             found.append(len(self.processes()))
             return said
 

@@ -51,9 +51,9 @@ class Gate:
         self.number: int | None = 5
         self.asked = 0
 
-    async def link(self) -> int | None:
+    async def links(self) -> dict[str, int]:
         self.asked += 1
-        return self.number
+        return {} if self.number is None else {"tasks": self.number}
 
 
 class Stage:
@@ -93,7 +93,8 @@ class Stage:
     async def equal(self, *, tombstones: int | None = 0) -> None:
         """Wait until the collection has what the tables have, and nothing is under way."""
         for _ in range(6000):
-            if await self.back.waiting() == 0 and self.sql("SELECT count(*) FROM syncline_back.deferred") == [(0,)]:
+            # In this order: a second delete that is due goes from there to the marks.
+            if self.sql("SELECT count(*) FROM syncline_back.deferred") == [(0,)] and await self.back.waiting() == 0:
                 break
             await asyncio.sleep(0.01)
         there = {one["_id"]: one async for one in self.tasks.find()}
@@ -224,10 +225,14 @@ async def written(
     """Write one record, or that it is gone, as a worker does."""
     key = f"{0:024x}"
     if title is None:
-        batch = Batch(stage.back.entities[0], deletes=[Absence(key, ObjectId(key), ticket, again)], admission="5")
+        batch = Batch(
+            stage.back.entities[0], deletes=[Absence(key, ObjectId(key), ticket, again)], admission='{"tasks": 5}'
+        )
     else:
         body = RawBSONDocument(bson.encode({"_id": ObjectId(key), "title": title}))
-        batch = Batch(stage.back.entities[0], upserts=[State(key, ObjectId(key), ticket, body)], admission="5")
+        batch = Batch(
+            stage.back.entities[0], upserts=[State(key, ObjectId(key), ticket, body)], admission='{"tasks": 5}'
+        )
     return await target.apply(batch)
 
 

@@ -14,6 +14,7 @@ VERIFICATION = f"{POSTGRES}/verification"
 TESTS = "tests/integration"
 IN_REPOSITORIES = f"{TESTS}/test_repositories.py"
 IN_PHASES = f"{TESTS}/test_phases.py"
+SIDES, CHANGES_SIDES = "syncline/phases/switching", f"{TESTS}/test_phase_switch.py"
 DATABASES_OF_DOCUMENTS = "tests/unit/test_document_databases.py"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
@@ -3736,8 +3737,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/phases/journal_phases.py",
                 "JournalPhases._turn",
-                "place.beat(self.process, noted, self._lease)\nself._learn(name, place.read(), began + self._lease * _SURE)",
-                "self._learn(name, place.read(), began + self._lease * _SURE)\nplace.beat(self.process, noted, self._lease)",
+                "_beat(place, self.process, self._lease, noted)\nfound, gates = _read(place)",
+                "found, gates = _read(place)\n_beat(place, self.process, self._lease, noted)",
             )
         ],
         [f"{IN_PHASES}::test_the_lease_is_noted_before_the_phases_are_read"],
@@ -3850,6 +3851,70 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{IN_PHASES}::test_what_was_changed_without_postgresql_is_brought_there_by_the_next_change"],
+    ),
+    Mutant(
+        "switch-acknowledged-without-a-second-look",
+        "a write that was sent before MongoDB was closed is acknowledged, however late it arrives",
+        [
+            Swap(
+                f"{DOCUMENTS}/gate.py",
+                "passing",
+                "not gate.holds(collection, number)",
+                "False",
+            )
+        ],
+        [
+            "tests/unit/test_write_gate.py::test_a_write_is_acknowledged_only_if_the_gate_still_holds_after_it",
+            f"{CHANGES_SIDES}::test_a_write_is_acknowledged_only_while_the_gate_holds",
+        ],
+    ),
+    Mutant(
+        "switch-closed-while-leases-hold",
+        "MongoDB counts as closed while a process may still write there",
+        [Swap(f"{SIDES}/sides.py", "MongoSide.change", "if verb is Verb.CLOSE: ...", "if False: ...")],
+        [f"{CHANGES_SIDES}::test_a_closing_waits_for_a_process_that_has_not_learned_of_it"],
+    ),
+    Mutant(
+        "switch-lower-number-passes",
+        "a coordinator that was overtaken changes MongoDB's gate",
+        [Swap(f"{SIDES}/gates_in_mongodb.py", "GatesInMongoDB.change", "gate.number > number", "False")],
+        [f"{CHANGES_SIDES}::test_a_closing_waits_for_a_process_that_has_not_learned_of_it"],
+    ),
+    Mutant(
+        "switch-no-barrier",
+        "a side opens while readers go to the other one",
+        [Swap(f"{SIDES}/readers.py", "PhaseReaders._behind", "one.number < self._number", "False")],
+        [f"{CHANGES_SIDES}::test_readers_who_have_not_learned_of_the_side_keep_it_from_opening"],
+    ),
+    Mutant(
+        "switch-late-announcement",
+        "a coordinator that was overtaken says which side is read",
+        [Swap(f"{SIDES}/gates_in_mongodb.py", "GatesInMongoDB.announce", 'noted["number"] > number', "False")],
+        [f"{CHANGES_SIDES}::test_readers_who_have_not_learned_of_the_side_keep_it_from_opening"],
+    ),
+    Mutant(
+        "switch-not-drained",
+        "PostgreSQL opens without what was written last",
+        [Swap(f"{SIDES}/link.py", "CollectionLink.drained", "return await self._carried()", "return True")],
+        [f"{CHANGES_SIDES}::test_a_collection_goes_over_and_comes_back_with_every_write"],
+    ),
+    Mutant(
+        "switch-strays-stay",
+        "what came too late stays in MongoDB while PostgreSQL serves",
+        [Swap(f"{SIDES}/watching.py", "write_strays_over", "if keys: ...", "if False: ...")],
+        [f"{CHANGES_SIDES}::test_what_comes_late_while_postgresql_serves_is_not_carried_and_is_written_over"],
+    ),
+    Mutant(
+        "switch-carried-under-an-old-number",
+        "what was read before a collection went over is carried after it came back",
+        [Swap(f"{SIDES}/sides.py", "PostgresSide.change", "verb is Verb.LINK", "False")],
+        [f"{CHANGES_SIDES}::test_what_was_read_before_a_collection_went_over_is_not_carried_after_it_came_back"],
+    ),
+    Mutant(
+        "switch-old-numbers-are-carried",
+        "a document that came late, when MongoDB was open again, is carried under its old number",
+        [Swap(f"{MONGO}/marked.py", "MongoMarkedDocuments.pages", "if opened: ...", "if False: ...")],
+        [f"{CHANGES_SIDES}::test_a_document_of_an_older_number_gets_the_present_one_before_it_is_carried"],
     ),
     Mutant(
         "phases-old-verification",

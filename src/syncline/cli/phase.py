@@ -12,15 +12,21 @@ import typer
 from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, say
 from syncline.cli.split_move import ForceOption, ReasonOption, say_aside
+from syncline.cli.split_switch import STEPS, PauseOption, read_pause
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from pathlib import Path
 
+    from syncline.config.documents import Documents
+    from syncline.engines.mongo.gates import Gate
     from syncline.phases.changing import Control
     from syncline.phases.evidence import Evidence
     from syncline.phases.in_mongodb import InMongoDB
     from syncline.phases.in_postgresql import InPostgreSQL
     from syncline.phases.standing import Change, Entry, Process, Standing
+    from syncline.phases.switching.changing import Switched
+    from syncline.split.switching.move import Step
 
 app = group("From MongoDB to PostgreSQL by phases: where collections stand, and a step on, or back.")
 CollectionsArgument = Annotated[
@@ -32,6 +38,9 @@ PercentOption = Annotated[
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 _HELD_BACK = 1
+_MILLISECONDS = 1000
+_WRITTEN_IN = {"a": "MongoDB", "l": "PostgreSQL", "n": "neither: it changes sides"}
+"""By the mode of MongoDB's gate."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class _Opened:
     postgresql: InPostgreSQL
     control: Control
     collections: tuple[str, ...]
+    documents: Documents
 
     def gathered(self, change: Change) -> list[Evidence]:
         from syncline.phases.evidence import gathered
@@ -67,7 +77,8 @@ def _opened(config: Path | None, collections: Sequence[str] | None) -> Iterator[
     mongodb, postgresql = InMongoDB(urls["source"], seconds=5), InPostgreSQL(urls["target"], seconds=10)
     names = tuple(mapping.collection.name for mapping in declared.mappings)
     try:
-        yield _Opened(mongodb, postgresql, Control(mongodb, postgresql, default_phase(os.environ)), names)
+        control = Control(mongodb, postgresql, default_phase(os.environ))
+        yield _Opened(mongodb, postgresql, control, names, declared)
     finally:
         mongodb.close()
         postgresql.close()
@@ -75,23 +86,26 @@ def _opened(config: Path | None, collections: Sequence[str] | None) -> Iterator[
 
 @app.command("status")
 def status(collection: CollectionsArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show the phase of each collection, and which processes go by it. PostgreSQL may be away before `live`."""
+    """Show the phase of each collection, who may write it, and which processes go by it. PostgreSQL may be away."""
     with _opened(config, collection) as both:
-        standings = both.control.standings(both.collections)
-        processes = both.mongodb.processes()
-    rows = [_shown(name, standing, processes) for name, standing in standings.items()]
+        standings = both.control.standings(both.collections, only_to_show=True)
+        processes, (_, gates) = both.mongodb.processes(), both.mongodb.read_all()
+    rows = [_shown(name, standing, processes, gates.get(name)) for name, standing in standings.items()]
     if as_json:
         print_json({"collections": rows, "processes": [_process(one) for one in processes]})
         return
-    table = [(row["collection"], row["phase"], _reads(row), row["since"], _told(row)) for row in rows]
-    print_table(["collection", "phase", "reads", "since", "in effect"], table)
+    table = [
+        (row["collection"], row["phase"], _reads(row), row["written_in"], row["since"], _told(row)) for row in rows
+    ]
+    print_table(["collection", "phase", "reads", "written in", "since", "in effect"], table)
 
 
-def _shown(name: str, standing: Standing, processes: Sequence[Process]) -> dict[str, Any]:
+def _shown(name: str, standing: Standing, processes: Sequence[Process], gate: Gate | None) -> dict[str, Any]:
     behind = [one.name for one in processes if one.number < standing.number]
     since = standing.since.isoformat(timespec="seconds") if standing.since else None
     told = {"collection": name, "phase": str(standing.phase), "percent": standing.percent, "number": standing.number}
-    return {**told, "since": since, "processes": len(processes), "behind": behind}
+    written_in = _WRITTEN_IN[gate.mode if gate else "a"]
+    return {**told, "since": since, "processes": len(processes), "behind": behind, "written_in": written_in}
 
 
 def _reads(row: dict[str, Any]) -> str:
@@ -138,6 +152,7 @@ def advance(
     percent: PercentOption = None,
     force: ForceOption = False,
     reason: ReasonOption = None,
+    pause: PauseOption = "800ms",
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -145,21 +160,26 @@ def advance(
     """Go one phase on, or raise a ramp's percentage, and wait until every process goes by it.
 
     Held back unless everything that `syncline phase check` looks at holds; --force with a --reason does it all the
-    same, and writes that down. A group goes as a whole, from one phase.
+    same, and writes that down. A group goes as a whole, from one phase; to `live`, one collection after the other:
+    writers of each pause for a moment, and reads never. A running `syncline worker` finishes what is cut off.
 
-    Exit status: 0 it is done; 3 it is not.
+    Exit status: 0 it is done; 3 it is not (held back, or the pause was over: MongoDB serves as before).
     """
+    limit = read_pause(pause)
     with _opened(config, collection) as both:
         change = both.control.forward(both.collections, percent)
         against = [str(one) for one in both.gathered(change) if not one.holds]
         if not (dry_run and not force):
             _forced(change, against, force=force, reason=reason)
-        seconds = None
-        if not dry_run:
-            change = both.control.advance(change, reason=reason if against else None, against=against)
+        seconds, switched = None, None
+        why = reason if against else None
+        if not dry_run and change.switches:
+            change, seconds, switched = _switched(both, change, limit, why, against, as_json=as_json)
+        elif not dry_run:
+            change = both.control.advance(change, reason=why, against=against)
             _say_missed(change)
             seconds = _waited(both.control, change, as_json=as_json)
-    _report(change, seconds, against, as_json=as_json)
+    _report(change, seconds, against, switched, as_json=as_json)
 
 
 @app.command("back")
@@ -167,6 +187,7 @@ def back(
     collection: CollectionsArgument = None,
     percent: PercentOption = None,
     reason: ReasonOption = None,
+    pause: PauseOption = "800ms",
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -174,18 +195,21 @@ def back(
     """Go one phase back, or lower a ramp's percentage, and wait until every process goes by it. It keeps every write.
 
     Before `live` PostgreSQL need not answer: MongoDB has the truth, and the journal gets the
-    change with the next one.
+    change with the next one. From `live` back, writers pause for a moment, and reads never.
 
     Exit status: 0 it is done; 3 it is not.
     """
+    limit = read_pause(pause)
     with _opened(config, collection) as both:
         change = both.control.backward(both.collections, percent)
-        seconds = None
-        if not dry_run:
+        seconds, switched = None, None
+        if not dry_run and change.switches:
+            change, seconds, switched = _switched(both, change, limit, reason, (), as_json=as_json)
+        elif not dry_run:
             change = both.control.take_back(change, reason=reason)
             _say_missed(change)
             seconds = _waited(both.control, change, as_json=as_json)
-    _report(change, seconds, [], as_json=as_json)
+    _report(change, seconds, [], switched, as_json=as_json)
 
 
 @app.command("history")
@@ -229,6 +253,39 @@ def _forced(change: Change, against: Sequence[str], *, force: bool, reason: str 
         )
 
 
+def _switched(
+    both: _Opened, change: Change, pause: timedelta, reason: str | None, against: Sequence[str], *, as_json: bool
+) -> tuple[Change, float, Sequence[Switched]]:
+    """Have the truth change sides; give the change as it was made, and how long it took."""
+    import asyncio
+    import time
+
+    from syncline.cli.split_switch import waiting_for
+    from syncline.phases.standing import Change as Made
+    from syncline.phases.switching.changing import change_sides
+    from syncline.phases.switching.gates_in_mongodb import Wish
+
+    goal, other = ("PostgreSQL", "MongoDB") if change.goal.phase.postgresql_is_truth else ("MongoDB", "PostgreSQL")
+
+    def told(collection: str, step: Step) -> None:
+        if not as_json:
+            say(f"{collection}: {STEPS[step].format(goal=goal, other=other)}")
+
+    began = time.monotonic()
+    done = asyncio.run(
+        change_sides(
+            both.documents,
+            change,
+            Wish(reason, tuple(against)),
+            pause=pause,
+            told=told,
+            waits=waiting_for(as_json=as_json),
+        )
+    )
+    seconds = time.monotonic() - began
+    return Made(change.was, both.control.standings(list(change.was))), seconds, done
+
+
 def _say_missed(change: Change) -> None:
     if change.missed:
         say_aside(f"PostgreSQL's journal does not have it yet: {change.missed}")
@@ -246,10 +303,18 @@ def _waited(control: Control, change: Change, *, as_json: bool) -> float:
     return control.wait(change.number, told)
 
 
-def _report(change: Change, seconds: float | None, against: Sequence[str], *, as_json: bool) -> None:
+def _report(
+    change: Change,
+    seconds: float | None,
+    against: Sequence[str],
+    switched: Sequence[Switched] | None = None,
+    *,
+    as_json: bool,
+) -> None:
     if as_json:
         waited = None if seconds is None else round(seconds, 3)
-        print_json({**_change(change), "done": seconds is not None, "waited_seconds": waited, "against": list(against)})
+        told = {**_change(change), "done": seconds is not None, "waited_seconds": waited, "against": list(against)}
+        print_json(told | ({"switched": [_paused(one) for one in switched]} if switched else {}))
         return
     what = f"{', '.join(change.was)}: {_was(change)} → {change.goal}"
     if seconds is None:
@@ -258,6 +323,14 @@ def _report(change: Change, seconds: float | None, against: Sequence[str], *, as
             say(f"  against it: {one}", "yellow")
     else:
         say(f"{what}; in effect after {seconds:.1f} s", "bold green")
+        for gone in switched or ():
+            say(f"{gone.collection}: writers were paused for {gone.outcome.paused_seconds * _MILLISECONDS:.0f} ms")
+            if gone.outcome.pending:
+                say_aside(f"{gone.collection}: the other side does not follow yet: {gone.outcome.pending}")
+
+
+def _paused(one: Switched) -> dict[str, Any]:
+    return {"collection": one.collection, "paused_ms": round(one.outcome.paused_seconds * _MILLISECONDS)}
 
 
 def _change(change: Change) -> dict[str, Any]:

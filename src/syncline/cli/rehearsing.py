@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from syncline.split.moving.move import Moving
     from syncline.split.rehearsing.records import Clock
     from syncline.split.rehearsing.writing import Writer
-    from syncline.split.switching.move import Move
+    from syncline.split.switching.move import TableMove
 
 _POLL_SECONDS = 0.05
 MILLISECONDS = 1000
@@ -86,7 +86,7 @@ async def _move(scratch: Declared, one: Moving, played: Rehearsal, wish: Wish) -
 class _Stage:
     scratch: Declared
     one: Moving
-    sides: Move
+    sides: TableMove
     link: MoveLink
     workers: Sequence[asyncio.Task[None]]
     played: Rehearsal

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from syncline.split.switching.finishing import Outcome
     from syncline.split.switching.move import Step
 
-_STEPS = {
+STEPS = {
     1: "the number is noted",
     2: "closing {other}: writers are refused from here",
     3: "{goal} is the link's",
@@ -28,6 +28,7 @@ _STEPS = {
     5: "opening {goal}",
     6: "the link runs the other way",
     7: "the journal says that {goal} serves",
+    8: "every process is to read {goal}",
 }
 _MILLISECONDS = 1000
 _AGES = re.compile(r"its transaction is \S+ old")
@@ -141,7 +142,7 @@ async def _switch(
     def told(step: Step) -> None:
         if not as_json:
             other = next(side for side in one.ends.names if side != goal)
-            say(_STEPS[step].format(goal=goal, other=other))
+            say(STEPS[step].format(goal=goal, other=other))
 
     async with opened_move(one, move.plan) as (sides, link):
         if goal != one.ends.home and not (await sides.look()).settled(goal):
@@ -157,10 +158,10 @@ async def _switch(
             if forced(f"the switch of {one.ends.database}", found, force=force, reason=reason):
                 await asyncio.to_thread(note_force, one.ends, "switch", reason or "", found)
         await capture.install(one.ways.from_(goal, one.ends.home))  # a column may have come since
-        return await change_sides(sides, goal, pause=pause, told=told, waits=_waits(as_json=as_json))
+        return await change_sides(sides, goal, pause=pause, told=told, waits=waiting_for(as_json=as_json))
 
 
-def _waits(*, as_json: bool) -> Callable[[str], None]:
+def waiting_for(*, as_json: bool) -> Callable[[str], None]:
     """Give what says who is waited for, each text once."""
     said: set[str] = set()
 

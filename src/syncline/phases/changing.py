@@ -30,9 +30,15 @@ class Control:
         self.mongodb, self.postgresql = mongodb, postgresql
         self._default = Standing(default)
 
-    def standings(self, collections: Sequence[str]) -> dict[str, Standing]:
-        """Say where collections stand, by both databases; PostgreSQL may be away."""
-        found = highest(self._said())
+    def standings(self, collections: Sequence[str], *, only_to_show: bool = False) -> dict[str, Standing]:
+        """Say where collections stand, by both databases; PostgreSQL may be away.
+
+        Args:
+            collections: which ones.
+            only_to_show: from live on, too: what MongoDB says may be older then, where that was restored.
+
+        """
+        found = highest(self._said(only_to_show=only_to_show))
         default = self._default if all(name in found for name in collections) else self._agreed()
         return {name: found.get(name, default) for name in collections}
 
@@ -40,12 +46,12 @@ class Control:
         agreed = self.mongodb.default()
         return Standing(agreed) if agreed else self._default
 
-    def _said(self) -> list[Mapping[str, Standing]]:
+    def _said(self, *, only_to_show: bool = False) -> list[Mapping[str, Standing]]:
         said = [self.mongodb.read()]
         try:
             said.append(self.postgresql.read())
         except SynclineError:
-            if any(one.phase.postgresql_is_truth for one in said[0].values()):
+            if not only_to_show and any(one.phase.postgresql_is_truth for one in said[0].values()):
                 raise
         return said
 
@@ -66,10 +72,10 @@ class Control:
         goal = at.phase.next
         if goal is None:
             raise PhaseError(f"{_named(was)}: {at.phase} is the last phase")
-        if goal >= Phase.LIVE:
+        if goal > Phase.LIVE:
             raise PhaseError(
-                f"the step from {at.phase} to {goal} is not built yet: it lacks the gate of MongoDB",
-                hint="with `--percent 100` everything is read from PostgreSQL, and MongoDB stays the truth",
+                f"the step from {at.phase} to {goal} is not built yet",
+                hint="in live, PostgreSQL is the truth, and MongoDB follows: it can be taken back from there",
             )
         if percent is not None and goal is not Phase.RAMP:
             raise PhaseError(f"{goal} has no percentage", hint="--percent is for the ramp")
@@ -89,6 +95,8 @@ class Control:
             return self._planned(was, Phase.RAMP, percent)
         if at.phase.before is None:
             raise PhaseError(f"{_named(was)}: {at.phase} is the first phase")
+        if at.phase > Phase.LIVE:
+            raise PhaseError(f"the step from {at.phase} to {at.phase.before} is not built yet")
         return self._planned(was, at.phase.before, 100.0 if at.phase.before is Phase.RAMP else 0.0)
 
     def _together(self, collections: Sequence[str]) -> tuple[dict[str, Standing], Standing]:
@@ -116,7 +124,7 @@ class Control:
 
         """
         self.postgresql.prepare()
-        self._journal()
+        self.journal()
         return self._made(change, reason, against)
 
     def take_back(self, change: Change, *, reason: str | None = None) -> Change:
@@ -136,12 +144,12 @@ class Control:
         becomes = self.mongodb.change(change, highest(self._said()), reason=reason, against=against)
         try:
             self.postgresql.prepare()
-            self._journal()
+            self.journal()
         except SynclineError as error:
             return Change(change.was, becomes, error.message)
         return Change(change.was, becomes)
 
-    def _journal(self) -> None:
+    def journal(self) -> None:
         """Bring to PostgreSQL what was changed, now and while it was away."""
         entries = self.mongodb.pending()
         self.postgresql.change(self.mongodb.read(), entries)

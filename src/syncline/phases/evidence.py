@@ -56,7 +56,7 @@ def gathered(
     found += _lag(marks, list(was), sleep)
     found += [_verified(journal, name, standing) for name, standing in was.items()]
     if goal >= Phase.RAMP:
-        found += [one for name, standing in was.items() for one in _shadowed(journal, name, standing)]
+        found += [one for name, standing in was.items() for one in _shadowed(journal, name, standing, goal)]
     if goal >= Phase.LIVE:
         found += [_rehearsed(journal, name) for name in was]
     return found
@@ -105,12 +105,16 @@ def _verified(journal: InPostgreSQL, name: str, standing: Standing) -> Evidence:
     return Evidence(name, "verified", holds=True, told=f"verified equal as of {at}")
 
 
-def _shadowed(journal: InPostgreSQL, name: str, standing: Standing) -> list[Evidence]:
-    """Judge the shadow reads since the collection is in its phase; in a ramp they were looked at before it began."""
-    if standing.phase is not Phase.SHADOW:
+def _shadowed(journal: InPostgreSQL, name: str, standing: Standing, goal: Phase) -> list[Evidence]:
+    """Judge the shadow reads: those of the phase shadow, and at the end of a ramp those since then.
+
+    Within a ramp they were looked at before it began.
+    """
+    if standing.phase is not Phase.SHADOW and goal < Phase.LIVE:
         return []
     counts: Counter[tuple[str, str]] = Counter()
-    for method, outcome, reads in journal.rows("shadow", collection=name):
+    block = "shadow" if standing.phase is Phase.SHADOW else "shadow_and_ramp"
+    for method, outcome, reads in journal.rows(block, collection=name):
         counts[method, outcome] += reads
     compared = {
         method: sum(counts[method, one] for one in COMPARED) for method in sorted({method for method, _ in counts})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,13 +13,14 @@ from pymongo.write_concern import WriteConcern
 
 from syncline.capture.documents.field import FIELD, MARK
 from syncline.config.urls import database_of
+from syncline.engines.mongo.gates import COLLECTION as PHASES
+from syncline.engines.mongo.gates import ID, Gate, gates_in
 from syncline.errors import ConfigError, SourceUnavailableError
 from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.phase import Phase, phase_named
 from syncline.phases.standing import Change, Entry, Process, Standing, Standings, highest
 
-PHASES, PROCESSES = "syncline_phases", "syncline_phase_processes"
-_ID = "phases"
+PROCESSES = "syncline_phase_processes"
 _DURABLE = WriteConcern(w="majority", j=True)
 _TRIES = 20
 MARKS = 10_000
@@ -70,12 +71,18 @@ class InMongoDB:
     def read(self) -> Standings:
         """Give what it says."""
         with _translated():
-            return _standings(self._phases.find_one({"_id": _ID}))
+            return _standings(self._phases.find_one({"_id": ID}))
+
+    def read_all(self) -> tuple[Standings, Mapping[str, Gate]]:
+        """Give what it says, and what the gates of its collections say at the same moment."""
+        with _translated():
+            found = self._phases.find_one({"_id": ID})
+        return _standings(found), gates_in(found)
 
     def default(self) -> Phase | None:
         """Give the phase that processes have agreed on for collections that nobody has changed yet."""
         with _translated():
-            said = (self._phases.find_one({"_id": _ID}) or {}).get("default")
+            said = (self._phases.find_one({"_id": ID}) or {}).get("default")
         return said and phase_named(said)
 
     def agree(self, default: Phase) -> Phase:
@@ -86,11 +93,11 @@ class InMongoDB:
         def after(before: Any) -> dict[str, Any]:
             return {"default": before.get("default") or str(default)}
 
-        return phase_named(self._replaced(after)["default"])
+        return phase_named(self.replaced(after)["default"])
 
     def put(self, standings: Standings) -> None:
         """Keep these beside the others."""
-        self._replaced(lambda before: {"collections": _listed(highest([_standings(before), standings]))})
+        self.replaced(lambda before: {"collections": _listed(highest([_standings(before), standings]))})
 
     def change(self, change: Change, known: Standings, *, reason: str | None, against: Sequence[str]) -> Standings:
         """Make a change under a number of its own, higher than all that are known, and note it for the journal.
@@ -120,13 +127,41 @@ class InMongoDB:
                 "pending": {"$concatArrays": [{"$ifNull": ["$pending", []]}, noted]},
             }
 
-        found = _standings(self._replaced(after))
+        found = _standings(self.replaced(after))
         return {name: found[name] for name in change.becomes}
+
+    def announce(
+        self, collection: str, phase: Phase, known: Standings, may: Callable[[Any], dict[str, Any]]
+    ) -> Standing:
+        """Have a collection in a phase, by a switch; where it is there already, its number stays.
+
+        Args:
+            collection: the collection.
+            phase: where it is to be.
+            known: what the other place says.
+            may: is given the document, and says what of the switch is kept: ``percent`` of a ramp, ``reason``,
+                ``against``, and other fields of the document, as ``fields``. It may refuse by an error.
+
+        """
+
+        def after(before: Any) -> dict[str, Any]:
+            kept, now = may(before), highest([_standings(before), known])
+            was = now.get(collection, Standing(Phase.OFF))
+            fields: dict[str, Any] = kept["fields"]
+            if was.phase.postgresql_is_truth is phase.postgresql_is_truth:
+                return fields | {"collections": _listed(now)}
+            number = max((one.number for one in now.values()), default=0) + 1
+            made = Standing(phase, kept["percent"] if phase is Phase.RAMP else 0.0, number)
+            noted = [_noted(collection, was, made, kept["reason"], kept["against"])]
+            pending = {"$concatArrays": [{"$ifNull": ["$pending", []]}, noted]}
+            return fields | {"collections": _listed(highest([now, {collection: made}])), "pending": pending}
+
+        return _standings(self.replaced(after))[collection]
 
     def pending(self) -> Sequence[Entry]:
         """List the changes that the journal may lack."""
         with _translated():
-            listed = (self._phases.find_one({"_id": _ID}) or {}).get("pending", [])
+            listed = (self._phases.find_one({"_id": ID}) or {}).get("pending", [])
         return [_entry(one) for one in listed]
 
     def journaled(self, entries: Sequence[Entry]) -> None:
@@ -136,15 +171,15 @@ class InMongoDB:
         numbers = sorted({one.number for one in entries})
         done = {"$pull": {"pending": {"number": {"$in": numbers}}}, "$inc": {"version": 1}}
         with _translated():
-            self._phases.update_one({"_id": _ID}, done)
+            self._phases.update_one({"_id": ID}, done)
 
-    def _replaced(self, after: Callable[[Any], dict[str, Any]]) -> Any:
+    def replaced(self, after: Callable[[Any], dict[str, Any]]) -> Any:
         """Change the document by what it was, which nobody else has changed meanwhile; give what it is then."""
         for _ in range(_TRIES):
             with _translated():
-                before = self._phases.find_one({"_id": _ID}) or {"version": 0}
+                before = self._phases.find_one({"_id": ID}) or {"version": 0}
                 step = after(before) | {"version": before["version"] + 1}
-                which = {"_id": _ID, "version": before["version"] or None}
+                which = {"_id": ID, "version": before["version"] or None}
                 try:
                     done = self._phases.find_one_and_update(
                         which, [{"$set": step}], upsert=not before["version"], return_document=ReturnDocument.AFTER
@@ -155,11 +190,12 @@ class InMongoDB:
                     return done
         raise SourceUnavailableError("others change the phases in MongoDB without end")
 
-    def beat(self, process: str, number: int, lease_seconds: float) -> None:
-        """Note what a process goes by, by the server's clock."""
+    def beat(self, process: str, number: int, lease_seconds: float, *, gate: int = 0) -> None:
+        """Note what a process goes by, by the server's clock: the change of the phases, and that of the gates."""
         until = {"$add": ["$$NOW", int(lease_seconds * 1000)]}
+        noted = {"number": number, "gate": gate, "until": until}
         with _translated():
-            self._processes.update_one({"_id": process}, [{"$set": {"number": number, "until": until}}], upsert=True)
+            self._processes.update_one({"_id": process}, [{"$set": noted}], upsert=True)
 
     def processes(self) -> Sequence[Process]:
         """List those whose lease holds."""
@@ -169,7 +205,7 @@ class InMongoDB:
         ]  # fmt: skip
         with _translated():
             found = self._processes.aggregate(pipeline).to_list()
-        return [Process(one["_id"], one["number"], one["left"] / 1000) for one in found]
+        return [Process(one["_id"], one["number"], one["left"] / 1000, one.get("gate", 0)) for one in found]
 
     def leave(self, process: str) -> None:
         """Forget a process that ends."""

@@ -114,6 +114,15 @@ SELECT s.method, s.outcome, s.reads
 FROM syncline_documents.shadow_report AS s JOIN syncline_documents.phase AS p USING (collection, number)
 WHERE s.collection = %(collection)s
 
+-- name: shadow_and_ramp
+-- Since the collection came into shadow last.
+SELECT s.method, s.outcome, sum(s.reads)::bigint
+FROM syncline_documents.shadow_report AS s
+WHERE s.collection = %(collection)s AND s.number >= coalesce((
+    SELECT max(h.number) FROM syncline_documents.phase_history AS h
+    WHERE h.collection = %(collection)s AND h.phase = 'shadow'), 0)
+GROUP BY 1, 2
+
 -- name: kept
 SELECT pg_catalog.to_regclass('syncline_documents.rejected') IS NOT NULL
 

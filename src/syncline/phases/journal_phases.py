@@ -11,10 +11,14 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from syncline.errors import PhaseError, PhaseUnknownError, SynclineError
+from syncline.engines.mongo.gates import APPLICATION as OPEN
+from syncline.engines.mongo.gates import LINK as GIVEN_TO_LINK
+from syncline.engines.mongo.gates import Gate
+from syncline.errors import GateClosedError, MovedError, PhaseError, PhaseUnknownError, SynclineError
 from syncline.forking import after_fork
 from syncline.phases.enabled import default_phase, see_that_agreed, see_that_enabled
 from syncline.phases.in_mongodb import InMongoDB
@@ -30,6 +34,8 @@ _SURE = 0.8
 """Of its lease a process uses so much: its clock may run slower than the server's."""
 _WAIT_SECONDS = 0.25
 _START_SECONDS = 10.0
+_HURRY_SECONDS, _HURRIES_SECONDS = 0.02, 30.0
+"""Between two questions while a gate is about to change, and for how long."""
 
 
 class JournalPhases:
@@ -67,6 +73,7 @@ class JournalPhases:
         self._default = Standing(default_phase(env) if default is None else default)
         self._said: dict[str, Standings] = {}
         self._known: Mapping[str, Standing] = {}
+        self._gates: Mapping[str, Gate] = {}
         self._threads: list[threading.Thread] = []
         self._is_forked = False
         self._fresh()
@@ -77,6 +84,7 @@ class JournalPhases:
         self._until: dict[str, float] = {}
         self._errors: dict[str, str] = {}
         self._declared: int | None = None
+        self._hurried, self._hurries_until = 0, 0.0
         self._agreed = False
         self._refused: PhaseError | None = None
         self._turned = threading.Condition()
@@ -119,6 +127,28 @@ class JournalPhases:
         if time.monotonic() < self._until.get(_authority(standing), 0.0):
             return standing
         return self._waited(collection)
+
+    def admitted(self, collection: str) -> int:
+        """Give the number under which a collection may be written in MongoDB now; 0: it has no gate yet.
+
+        Raises:
+            GateClosedError: nobody may write, for a moment.
+            MovedError: PostgreSQL is written.
+            PhaseUnknownError: the database that has the truth was not heard for too long.
+
+        """
+        standing, gate = self._standing(collection), self._gates.get(collection)
+        if standing.phase.postgresql_is_truth or (gate and gate.mode == GIVEN_TO_LINK):
+            raise MovedError(f"{collection} is written in PostgreSQL: it is in {standing}")
+        if gate and gate.mode != OPEN:
+            raise GateClosedError(f"{collection} is changing sides", hint="do it again, in a moment, reads included")
+        return gate.opened if gate else 0
+
+    def holds(self, collection: str, number: int) -> bool:
+        """Tell whether a collection may still be written under this number: asked before a write is acknowledged."""
+        until, gate = self._until.get(MONGODB, 0.0), self._gates.get(collection)  # in this order: see _learn
+        open_ = (gate.mode == OPEN and gate.opened == number) if gate else not number
+        return open_ and time.monotonic() < until
 
     def _waited(self, collection: str) -> Standing:
         """Wait a moment: a process that was frozen hears of the phases again at once."""
@@ -214,16 +244,17 @@ class JournalPhases:
     # -- the threads
 
     def _follow(self, name: str) -> None:
-        place, noted = self._places[name], 0
+        place, noted = self._places[name], _Noted()
         while not self._stop.is_set():
             try:
-                noted = self._turn(name, place, noted)
+                self._turn(name, place, noted)
             except SynclineError as error:
                 self._failed(name, error.message)
             except Exception as error:  # noqa: BLE001  a thread that ended would be silent; what it was is said
                 self._failed(name, f"{type(error).__name__}: {error}")
                 _LOG.exception("the phases in %s cannot be read", name)
-            self._stop.wait(self._lease / 4)
+            hurries = time.monotonic() < self._hurries_until
+            self._stop.wait(min(_HURRY_SECONDS, self._lease / 4) if hurries else self._lease / 4)
         try:
             place.leave(self.process)
         except SynclineError:
@@ -231,20 +262,21 @@ class JournalPhases:
         finally:
             place.close()
 
-    def _turn(self, name: str, place: Place, noted: int) -> int:
+    def _turn(self, name: str, place: Place, noted: _Noted) -> None:
         """Note the lease, *then* read: who changes a phase after the read finds the lease."""
         while True:
             began = time.monotonic()
             self._agree(place)
-            place.beat(self.process, noted, self._lease)
-            self._learn(name, place.read(), began + self._lease * _SURE)
+            _beat(place, self.process, self._lease, noted)
+            found, gates = _read(place)
+            self._learn(name, found, began + self._lease * _SURE, gates)
+            gate = max((one.change for one in (gates or {}).values()), default=0)
             number = max((one.number for one in self._known.values()), default=0)
-            if number <= noted:
+            if number <= noted.number and gate <= noted.gate:
                 break
-            noted = number  # at once: somebody may wait for it
+            noted.number, noted.gate = number, gate  # at once: somebody may wait for it
         if isinstance(place, InPostgreSQL) and self._report is not None:
             self._bring(place, self._report, max((one.number for one in self._said[name].values()), default=0))
-        return noted
 
     def _agree(self, place: Place) -> None:
         """See once that all processes think the same of new collections: nothing is known until then."""
@@ -257,8 +289,12 @@ class JournalPhases:
             raise
         self._agreed, self._refused = True, None
 
-    def _learn(self, name: str, found: Standings, until: float) -> None:
+    def _learn(self, name: str, found: Standings, until: float, gates: Mapping[str, Gate] | None = None) -> None:
+        """Keep what was read, and only then how long it holds: ``holds`` reads them the other way round."""
         with self._turned:
+            if gates is not None:
+                self._gates = gates
+                self._hurry(gates)
             if self._errors.pop(name, None):
                 _LOG.info("the phases are read from %s again", name)
             self._said[name] = found
@@ -268,6 +304,12 @@ class JournalPhases:
         for collection, standing in self._known.items():
             if standing != before.get(collection):
                 _LOG.info("%s is in phase %s, change %d", collection, standing, standing.number)
+
+    def _hurry(self, gates: Mapping[str, Gate]) -> None:
+        """Ask often while a gate is about to change: writers wait for every process to know."""
+        asked = max((one.change for one in gates.values() if one.hurries), default=0)
+        if asked > self._hurried:
+            self._hurried, self._hurries_until = asked, time.monotonic() + _HURRIES_SECONDS
 
     def _failed(self, name: str, why: str) -> None:
         with self._turned:
@@ -285,6 +327,26 @@ class JournalPhases:
             report.give_back(counts)
             raise
         self._declared = number
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What a process has noted in a place."""
+
+    number: int = 0
+    gate: int = 0
+
+
+def _beat(place: Place, process: str, lease: float, noted: _Noted) -> None:
+    if isinstance(place, InMongoDB):
+        place.beat(process, noted.number, lease, gate=noted.gate)
+    else:
+        place.beat(process, noted.number, lease)
+
+
+def _read(place: Place) -> tuple[Standings, Mapping[str, Gate] | None]:
+    """Read the phases, and the gates where the place has them."""
+    return place.read_all() if isinstance(place, InMongoDB) else (place.read(), None)
 
 
 def _authority(standing: Standing) -> str:

@@ -49,6 +49,13 @@ class Change:
         """The phase of all of them."""
         return next(iter(self.becomes.values()))
 
+    @property
+    def switches(self) -> bool:
+        """Whether the truth changes sides: the gates say who writes, and not the phases alone."""
+        return any(
+            one.phase.postgresql_is_truth is not self.goal.phase.postgresql_is_truth for one in self.was.values()
+        )
+
     def see_that_it_begins(self, now: Standings) -> None:
         """See that its collections are where it was planned from.
 
@@ -90,6 +97,8 @@ class Process:
     """The highest change that it goes by."""
     seconds: float
     """How long its lease still holds."""
+    gate: int = 0
+    """The change of MongoDB's gates that it goes by, where that was asked."""
 
 
 class Place(Protocol):

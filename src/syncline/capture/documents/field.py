@@ -1,21 +1,24 @@
-"""Our field in a document: ``_sync {v, mark, deleted}``.
+"""Our field in a document: ``_sync {v, mark, deleted, c}``.
 
 ``v`` is the version: a pipeline draws max(v + 1, the server's clock in ms), operators add 1. A version below ``FLOOR``
 was not drawn from a clock: who takes the mark to the other side draws it first. ``mark`` is new with every write, and
-there while the other side may lack it. A tombstone has ``deleted``, until the other side has deleted too.
+there while the other side may lack it. A tombstone has ``deleted``, until the other side has deleted too. ``c`` is the
+number of MongoDB's gate under which it was written, once there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 
 from syncline.errors import UnmarkableError
 
 FIELD = "_sync"
-VERSION, MARK, DELETED = "_sync.v", "_sync.mark", "_sync.deleted"
+VERSION, MARK, DELETED, NUMBER = "_sync.v", "_sync.mark", "_sync.deleted", "_sync.c"
 FLOOR = 1 << 40
 """Of versions that a clock gave: it showed this in the year 2004."""
 LIVE: Mapping[str, Any] = {DELETED: {"$exists": False}}
@@ -23,15 +26,32 @@ TOMBSTONE: Mapping[str, Any] = {DELETED: True}
 DRAWN: Mapping[str, Any] = {"$max": [{"$add": [{"$ifNull": [f"${VERSION}", 0]}, 1]}, {"$toLong": "$$NOW"}]}
 """The next version, in a pipeline."""
 
+_number: ContextVar[int] = ContextVar("number of the gate", default=0)
+
+
+@contextmanager
+def under(number: int) -> Iterator[None]:
+    """Have what is written in a block, by this task or thread, say under which number of the gate; 0: there is none."""
+    token = _number.set(number)
+    try:
+        yield
+    finally:
+        _number.reset(token)
+
+
+def numbered() -> dict[str, Any]:
+    """Give the number as a field beside the others."""
+    return {"c": Int64(number)} if (number := _number.get()) else {}
+
 
 def drawn(*, deleted: bool = False, mark: ObjectId | None = None) -> dict[str, Any]:
     """Give our field as an expression in a pipeline, with a mark that nobody has had; by default a new one."""
-    return {"v": DRAWN, "mark": mark or ObjectId()} | ({"deleted": True} if deleted else {})
+    return {"v": DRAWN, "mark": mark or ObjectId(), **numbered()} | ({"deleted": True} if deleted else {})
 
 
 def undrawn() -> dict[str, Any]:
     """Give our field of a document that is inserted as it is: no clock but the server's is asked for a version."""
-    return {"v": 0, "mark": ObjectId()}
+    return {"v": 0, "mark": ObjectId(), **numbered()}
 
 
 def is_ours(path: object) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from bson import Decimal128, Int64, ObjectId, Timestamp
 
 from syncline.capture.documents.expressions import without_ours
-from syncline.capture.documents.field import DELETED, FIELD, MARK, VERSION, drawn, refuse_ours, undrawn
+from syncline.capture.documents.field import DELETED, FIELD, MARK, VERSION, drawn, numbered, refuse_ours, undrawn
 
 Pipeline = list[dict[str, Any]]
 
@@ -33,9 +33,13 @@ def _marked_operators(update: Mapping[str, Any]) -> dict[str, Any]:
         return dict(update)  # the server refuses it
     return {
         **update,
-        "$set": {**update.get("$set", {}), MARK: ObjectId()},
+        "$set": {**update.get("$set", {}), MARK: ObjectId(), **_number()},
         "$inc": {**update.get("$inc", {}), VERSION: Int64(1)},
     }
+
+
+def _number() -> dict[str, Any]:
+    return {f"{FIELD}.{name}": number for name, number in numbered().items()}
 
 
 def _marked_pipeline(stages: Sequence[Mapping[str, Any]]) -> Pipeline:

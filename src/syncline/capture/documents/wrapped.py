@@ -14,6 +14,7 @@ from syncline.capture.documents.aggregations import hidden
 from syncline.capture.documents.examination import examined
 from syncline.capture.documents.field import MARK, TOMBSTONE, refuse_ours
 from syncline.capture.documents.filters import live
+from syncline.capture.documents.gate import WriteGate, passing
 from syncline.capture.documents.indexes import MARKS, UNMARKED, require_admitting
 from syncline.capture.documents.programs import Call, Program, arun, run
 from syncline.capture.documents.projections import shown
@@ -43,8 +44,9 @@ class MarkedCollection:
 
     _run: Callable[[Any, Program[Any]], Any] = staticmethod(run)
 
-    def __init__(self, bare: Any) -> None:
+    def __init__(self, bare: Any, gate: WriteGate | None = None) -> None:
         self.bare = bare
+        self.gate = gate
 
     def __getattr__(self, name: str) -> Any:
         if name in AS_IT_IS:
@@ -67,14 +69,18 @@ class MarkedCollection:
 
     def with_options(self, *args: Any, **options: Any) -> Any:
         """Wrap the collection with other options."""
-        return type(self)(self.bare.with_options(*args, **options))
+        return type(self)(self.bare.with_options(*args, **options), self.gate)
 
     def _write(self, program: Program[Any]) -> Any:
         if not self.bare.write_concern.acknowledged:
             raise UnmarkableError(
                 "a write of concern 0 does not tell what it met", hint="use a write concern of 1 or more"
             )
-        return self._run(self.bare, program)
+        return self._passed(program)
+
+    def _passed(self, program: Program[Any]) -> Any:
+        with passing(self.gate, self.bare.name):
+            return run(self.bare, program)
 
     # -- writes
 
@@ -188,22 +194,31 @@ class AsyncMarkedCollection(MarkedCollection):
 
     _run = staticmethod(arun)
 
+    async def _passed(self, program: Program[Any]) -> Any:
+        with passing(self.gate, self.bare.name):
+            return await arun(self.bare, program)
+
 
 @overload
-def wrap(collection: Collection[Any]) -> MarkedCollection: ...
+def wrap(collection: Collection[Any], *, gate: WriteGate | None = None) -> MarkedCollection: ...
 @overload
-def wrap(collection: AsyncCollection[Any]) -> AsyncMarkedCollection: ...
-def wrap(collection: Collection[Any] | AsyncCollection[Any]) -> MarkedCollection:
+def wrap(collection: AsyncCollection[Any], *, gate: WriteGate | None = None) -> AsyncMarkedCollection: ...
+def wrap(collection: Collection[Any] | AsyncCollection[Any], *, gate: WriteGate | None = None) -> MarkedCollection:
     """Make every write of a collection mark, in the same single write.
+
+    Args:
+        collection: PyMongo's.
+        gate: whom each write asks, before it and again before it returns: ``JournalPhases``. Without it nothing keeps a
+            write out while the collection goes over to PostgreSQL, and after that.
 
     Raises:
         UnmarkableError: it is no collection of PyMongo's, or wrapped already.
 
     """
     if isinstance(collection, AsyncCollection):
-        return AsyncMarkedCollection(collection)
+        return AsyncMarkedCollection(collection, gate)
     if isinstance(collection, Collection):
-        return MarkedCollection(collection)
+        return MarkedCollection(collection, gate)
     raise UnmarkableError(
         f"{collection!r} is no collection of PyMongo's", hint="give a Collection or an AsyncCollection"
     )

@@ -17,6 +17,7 @@ async def work(
 ) -> None:
     """Run a worker until SIGTERM or SIGINT, with its metrics, if a port is given."""
     from syncline.documents.running import run_worker
+    from syncline.phases.switching.watching import watching
     from syncline.telemetry.observer import LoggingObserver, Observers
 
     observers: list[Observer] = [LoggingObserver(wants_keys=log.level == "debug")]
@@ -27,4 +28,5 @@ async def work(
 
             readers = {"": DocumentHealth(documents)}
             observers += await stack.enter_async_context(counting_of(readers, host=host, port=port))
+        await stack.enter_async_context(watching(documents))
         await run_worker(documents, Observers(*observers), asked=asked)

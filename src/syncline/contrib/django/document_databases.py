@@ -17,6 +17,7 @@ from pymongo.database import Database
 
 from syncline.breaker import CircuitBreaker
 from syncline.capture.documents import MarkedCollection, wrap
+from syncline.capture.documents.gate import GateOf
 from syncline.config.documents import Documents, load_documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.config.urls import database_of
@@ -165,8 +166,8 @@ class DocumentDatabases:
         return self.documents.only([collection]).mappings[0]
 
     def collection(self, name: str) -> MarkedCollection:
-        """Give a collection whose writes mark."""
-        return wrap(self.mongodb[name])
+        """Give a collection whose writes mark, and ask MongoDB's gate."""
+        return wrap(self.mongodb[name], gate=GateOf(lambda: self.phases))
 
     def repository(self, mongodb: type[R], postgresql: type[R]) -> R:
         """Make the repository of two classes over the same collection: the phase says which one is asked."""

@@ -17,6 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from syncline.capture.documents.field import FIELD, FLOOR, LIVE, MARK, TOMBSTONE, VERSION
+from syncline.capture.documents.gate import WriteGate, passing
 from syncline.capture.documents.indexes import MARKS
 from syncline.capture.documents.obstacles import DUPLICATE, no_room
 from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
@@ -34,10 +35,16 @@ _UNAVAILABLE = frozenset({6, 7, 64, 89, 91, 133, 189, 262, 9001, 10107, 11600, 1
 
 
 class MongoDocumentWrites:
-    """Writes into the collections of a database, with versions from the server's clock."""
+    """Writes into the collections of a database, with versions from the server's clock.
 
-    def __init__(self, database: AsyncDatabase[Any]) -> None:
-        self._database = database
+    Args:
+        database: the database.
+        gate: whom each write asks, before it and again before it returns; ``None``: nobody.
+
+    """
+
+    def __init__(self, database: AsyncDatabase[Any], gate: WriteGate | None = None) -> None:
+        self._database, self._gate = database, gate
 
     def new_mark(self) -> str:
         """Draw a mark."""
@@ -48,9 +55,9 @@ class MongoDocumentWrites:
 
     async def write(self, collection: str, write: Write) -> MarkedDocument | None:
         """Find and modify; see ``WritableDocuments.write``."""
-        which, update = _statement(write)
         upsert = write.action is Action.CREATE
-        with refused():
+        with passing(self._gate, collection), refused():
+            which, update = _statement(write)
             try:
                 found = await self._collection(collection).find_one_and_update(
                     which, update, upsert=upsert, return_document=ReturnDocument.AFTER
@@ -63,6 +70,10 @@ class MongoDocumentWrites:
 
     async def write_many(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
         """Write all in one bulk between two reads: a bulk counts what it matched, and does not name it."""
+        with passing(self._gate, collection):
+            return await self._written(collection, writes)
+
+    async def _written(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
         statements = [UpdateOne(*_statement(write), upsert=write.action is Action.CREATE) for write in writes]
         ids = [write.id for write in writes]
         failed: dict[int, SynclineError | None] = {}
@@ -93,7 +104,7 @@ class MongoDocumentWrites:
 
     async def erase(self, collection: str, id_: Any, *, over: int | None = None) -> bool:
         """Delete at once."""
-        with refused():
+        with passing(self._gate, collection), refused():
             done = await self._collection(collection).delete_one({"_id": {"$eq": id_}, **LIVE, **_at(over)})
         return bool(done.deleted_count)
 

@@ -15,9 +15,22 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteError
 from pymongo.write_concern import WriteConcern
 
-from syncline.capture.documents.field import DELETED, DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn, undrawn
+from syncline.capture.documents.field import (
+    DELETED,
+    DRAWN,
+    FIELD,
+    FLOOR,
+    LIVE,
+    MARK,
+    NUMBER,
+    VERSION,
+    drawn,
+    under,
+    undrawn,
+)
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.obstacles import DUPLICATE
+from syncline.engines.mongo import gates
 from syncline.engines.mongo.errors import RIGHTS, is_servers_own
 from syncline.engines.mongo.stored import RAW, sent
 from syncline.engines.mongo.writes import DURABLE
@@ -31,6 +44,7 @@ _NO_SUCH_INDEX = 2
 FORGETTABLE = WriteConcern(w=1, j=False)
 _PASSED = 1000
 """So many documents that do not take our field are passed over in a walk; each costs a statement."""
+_BY_MARK: str = MARKS["name"]  # type: ignore[assignment]
 _BY_ID = "_id_"
 """Which index finds an ``_id`` and a mark: the server would try both, and a mark may be of many documents."""
 
@@ -46,16 +60,38 @@ class MongoMarkedDocuments:
 
     async def pages(self, collection: str, size: int) -> AsyncIterator[Sequence[MarkedDocument]]:
         """Walk the index of marks, a batch of the server's at a time; many documents may have one mark."""
-        refused = await self._adopt(collection, size)
+        opened = await self._opened(collection)
+        with under(opened):
+            refused = await self._adopt(collection, size)
+        if opened:
+            await self._take_over(collection, opened)
         with translated():
             marked = self._collection(collection).find_raw_batches(_MARKED, hint=MARKS["name"], batch_size=size)
             async for batch in marked.sort(MARK, 1):
                 found, foreign = _documents(batch)
                 refused = refused or foreign
                 if found:
-                    yield await self._drawn(collection, found)
+                    with under(opened):
+                        drawn_ = await self._drawn(collection, found)
+                    yield drawn_
         if refused is not None:
             raise refused  # when the others were given: they do not wait for it
+
+    async def _opened(self, collection: str) -> int:
+        """Read under which number MongoDB was opened last; 0: it never gave a collection away."""
+        with translated():
+            gate = (await gates.read(self._database)).get(collection)
+        return gate.opened if gate else 0
+
+    async def _take_over(self, collection: str, opened: int) -> None:
+        """Give the present number, and a new mark, to what is marked and was written under an older one.
+
+        It was sent before MongoDB was closed, and came when it was open again: what brings rows back, late, would take
+        its place, as it would any document of an older number.
+        """
+        older = sent({**_MARKED, "$or": [{NUMBER: {"$lt": opened}}, {NUMBER: {"$exists": False}}]})
+        with under(opened), translated():
+            await self._collection(collection).update_many(older, [{"$set": {FIELD: drawn()}}], hint=_BY_MARK)
 
     async def _drawn(self, collection: str, found: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
         """Draw versions from the server's clock, once for each; one mark for all: they are cleared together."""

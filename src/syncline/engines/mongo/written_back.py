@@ -8,6 +8,7 @@ gone becomes a tombstone, which a later delete of the same key removes. See ``do
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
-from syncline.capture.documents.field import DELETED, DRAWN, FIELD, VERSION
+from syncline.capture.documents.field import DELETED, DRAWN, FIELD, NUMBER, VERSION
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.stored import RAW, sent
@@ -26,7 +27,7 @@ from syncline.model.entity import Entity
 from syncline.model.strict_bson import decoded
 from syncline.ports import Absence, Batch, Conflict, Rejection, Report, State
 
-TICKET, NUMBER = f"{FIELD}.t", f"{FIELD}.c"
+TICKET = f"{FIELD}.t"
 _CHUNK = 500
 GATE = "mongodb"
 """How the gate is called in messages."""
@@ -35,8 +36,8 @@ GATE = "mongodb"
 class BackGate(Protocol):
     """What MongoDB's gate says."""
 
-    async def link(self) -> int | None:
-        """Give the number under which the link back may write now; ``None``: it may not.
+    async def links(self) -> Mapping[str, int]:
+        """Give the numbers under which the link back may write now, by collection; where it may not, there is none.
 
         Raises:
             TargetUnavailableError: MongoDB does not answer.
@@ -69,17 +70,17 @@ class DocumentTarget(MongoTarget):
         super().__init__(url, database, **options)
         self._gate = gate
         self._age = int(age.total_seconds() * 1000)
-        self._number: int | None = None
+        self._numbers: Mapping[str, int] = {}
 
     @property
     def admission(self) -> str:  # type: ignore[override]  # it is read before marks, not set
-        """The number that the gate gave when it was asked last."""
-        return "" if self._number is None else str(self._number)
+        """The numbers that the gate gave when it was asked last."""
+        return json.dumps(dict(self._numbers)) if self._numbers else ""
 
     async def ask_gate(self) -> bool:
-        """Ask the gate; tell whether it lets the link in."""
-        self._number = await self._gate.link()
-        return self._number is not None
+        """Ask the gate; tell whether it lets the link in anywhere."""
+        self._numbers = await self._gate.links()
+        return bool(self._numbers)
 
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Ask the gate; the collections are the application's, and stay as they are."""
@@ -104,9 +105,11 @@ class DocumentTarget(MongoTarget):
             TargetGateError: there is none.
 
         """
-        if not batch.admission:
-            raise TargetGateError("MongoDB's gate lets no link in", gate=GATE)
-        return int(batch.admission)
+        numbers: dict[str, int] = json.loads(batch.admission) if batch.admission else {}
+        if batch.entity.collection not in numbers:
+            self._numbers = {}
+            raise TargetGateError(f"MongoDB's gate of {batch.entity.collection} lets no link in", gate=GATE)
+        return numbers[batch.entity.collection]
 
     def as_json(self, batch: Batch) -> dict[str, str]:  # noqa: ARG002  the rows are the truth, and where they can be read
         """Give nothing."""
@@ -163,7 +166,7 @@ class DocumentTarget(MongoTarget):
         for one in written:
             ours = there.get(order(one.state.id), {})
             if _whole(ours.get("c")) > one.number:
-                self._number = None
+                self._numbers = {}
                 raise TargetGateError("MongoDB's gate was changed since the marks were read", gate=GATE)
             if _whole(ours.get("t"), -1) > one.state.ticket:
                 report.stale += 1

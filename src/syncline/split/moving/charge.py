@@ -13,7 +13,7 @@ from syncline.split.moving.move import Moving, opened_move
 from syncline.split.moving.state import Phase
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.switching.gate import Gate, GateBusyError, GateRow, Mode, Verb
-from syncline.split.switching.move import Move, State
+from syncline.split.switching.move import State, TableMove
 
 _GIVE_UP_SECONDS = 30.0
 """So long another coordinator, or writers that do not end, are waited for."""
@@ -21,7 +21,7 @@ _PATIENCE = timedelta(milliseconds=200)
 _BREATH_SECONDS = 0.2
 
 
-async def end(one: Moving, serving: str, phase: Phase, *, see: Callable[[Move, State], Awaitable[None]]) -> None:
+async def end(one: Moving, serving: str, phase: Phase, *, see: Callable[[TableMove, State], Awaitable[None]]) -> None:
     """Note that a move is over, under the lease and with a number of its own on both gates; its journal goes with that.
 
     Args:
@@ -61,7 +61,7 @@ def serves(gates: Mapping[str, GateRow | None], side: str) -> bool:
     return all(gate is None or gate.mode is wanted[name] for name, gate in gates.items())
 
 
-async def _number(move: Move, serving: str) -> int:
+async def _number(move: TableMove, serving: str) -> int:
     until = time.monotonic() + _GIVE_UP_SECONDS
     while True:
         state = await move.look()
@@ -77,7 +77,7 @@ async def _number(move: Move, serving: str) -> int:
         await asyncio.sleep(_BREATH_SECONDS)
 
 
-async def _take(move: Move, gate: Gate, number: int, serving: str) -> None:
+async def _take(move: TableMove, gate: Gate, number: int, serving: str) -> None:
     """Have no coordinator of a lower number change a gate from now on; keep the lease while writers are waited for."""
     until = time.monotonic() + _GIVE_UP_SECONDS
     while True:
@@ -96,7 +96,7 @@ async def _take(move: Move, gate: Gate, number: int, serving: str) -> None:
         await asyncio.sleep(_BREATH_SECONDS)
 
 
-async def _ended(one: Moving, move: Move, number: int, serving: str, phase: Phase) -> bool:
+async def _ended(one: Moving, move: TableMove, number: int, serving: str, phase: Phase) -> bool:
     given = {"name": move.name, "number": number, "goal": serving, "phase": phase}
     given |= {"was": one.state.phase, "begun_at": one.state.begun_at}
     statement = blocks("moving.sql", PACKAGE)["end_in_charge"]

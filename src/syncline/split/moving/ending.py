@@ -12,7 +12,7 @@ from syncline.split.moving.move import Moving, close_copy, opened_move, take_gat
 from syncline.split.moving.noting import end_early, forget, see_unchanged
 from syncline.split.moving.standing import gate_of, opened_at
 from syncline.split.moving.state import Phase
-from syncline.split.switching.move import Move, State
+from syncline.split.switching.move import State, TableMove
 
 DAYS = 14
 """So long the new side has served before its way back is ended."""
@@ -71,7 +71,7 @@ async def finish(one: Moving, *, drop: bool, forced: bool) -> None:
     home, goal = one.ends.names
     await asyncio.to_thread(see_unchanged, one)
 
-    async def see(move: Move, state: State) -> None:
+    async def see(move: TableMove, state: State) -> None:
         if (found := await _against(one, move, state)) and not forced:
             raise SwitchError(f"the end of the move of {goal} is held back: {'; '.join(found)}")
 
@@ -94,13 +94,13 @@ async def _take_down(one: Moving, serving: str) -> None:
     await asyncio.to_thread(drop_records, one)
 
 
-async def _home_serves(move: Move, state: State) -> None:
+async def _home_serves(move: TableMove, state: State) -> None:
     goal = move.name
     if state.journal.goal == goal or not state.settled(move.other(goal)):
         raise _not_home(move.other(goal), goal)
 
 
-async def _against(one: Moving, move: Move, state: State) -> list[str]:
+async def _against(one: Moving, move: TableMove, state: State) -> list[str]:
     home, goal = one.ends.names
     if state.journal.goal != goal or not state.settled(goal):
         raise SwitchError(f"{goal} does not serve its tables yet", hint=f"`syncline split switch {goal}` comes before")

@@ -25,7 +25,7 @@ from syncline.split.schema.sides import opened
 from syncline.split.switching.gate import Gate, Mode, quoted
 from syncline.split.switching.install import install, uninstall
 from syncline.split.switching.journal import LEASE, Journal
-from syncline.split.switching.move import Move
+from syncline.split.switching.move import TableMove
 
 Look = Callable[[psycopg.Connection[Any], psycopg.Connection[Any]], Plan]
 """Plans what the second side's schema needs, to be as the first one's."""
@@ -93,13 +93,13 @@ def read_moving(ends: Ends, sections: SharedSections) -> Moving | None:
 @asynccontextmanager
 async def opened_move(
     one: Moving, look: Look | None = None, *, lease: timedelta = LEASE
-) -> AsyncIterator[tuple[Move, MoveLink]]:
+) -> AsyncIterator[tuple[TableMove, MoveLink]]:
     """Open what a coordinator works with, for a block; who may switch gives how schemas are looked at."""
     ends = one.ends
     gates = {side: Gate(ends.database, side, ends.address(side)) for side in ends.names}
     ways_ = {ends.home: one.ways.there, ends.database: one.ways.back}
     link = MoveLink(gates, ways_, one.tables, ends.home, None if look is None else partial(_note_opening, ends, look))
-    move = Move(ends.database, gates, Journal(ends.database, ends.sides.source, lease=lease), link)
+    move = TableMove(ends.database, gates, Journal(ends.database, ends.sides.source, lease=lease), link)
     try:
         yield move, link
     finally:

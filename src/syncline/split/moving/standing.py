@@ -20,7 +20,7 @@ from syncline.split.moving.state import Phase
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.rehearsing.records import Rehearsed
 from syncline.split.switching.gate import Gate, GateRow, Mode
-from syncline.split.switching.move import Move
+from syncline.split.switching.move import TableMove
 
 SWITCHING, SWITCHED, BACK = "switching", "switched", "back"
 
@@ -96,7 +96,7 @@ async def opened_at(gate: Gate) -> tuple[datetime, float] | None:
     return (rows[0][0], float(rows[0][1])) if rows else None
 
 
-async def _word(one: Moving, move: Move, gates: Mapping[str, GateRow | None]) -> str:
+async def _word(one: Moving, move: TableMove, gates: Mapping[str, GateRow | None]) -> str:
     if one.state.phase is not Phase.FOLLOWING or None in gates.values():
         return str(one.state.phase)
     state = await move.look()
@@ -107,7 +107,7 @@ async def _word(one: Moving, move: Move, gates: Mapping[str, GateRow | None]) ->
     return BACK if state.gates[one.ends.database].opened > 0 else str(Phase.FOLLOWING)
 
 
-async def _changes(move: Move) -> list[dict[str, Any]]:
+async def _changes(move: TableMove) -> list[dict[str, Any]]:
     try:
         return await move.journal.changes()
     except NotMovingError:

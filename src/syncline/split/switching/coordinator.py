@@ -13,8 +13,9 @@ from datetime import timedelta
 from functools import partial
 
 from syncline.errors import SupersededError
-from syncline.split.switching.gate import Gate, GateBusyError, GateRow, Mode, Verb
+from syncline.split.switching.gate import GateBusyError, GateRow, Mode, Verb
 from syncline.split.switching.move import Move, State, Step
+from syncline.split.switching.ports import SideGate
 
 PAUSE = timedelta(milliseconds=800)
 _PATIENCE = timedelta(milliseconds=200)
@@ -92,6 +93,7 @@ class Coordinator:
                 await self._change(goal, Step.LINK, Verb.LINK)
                 await self._bring()
                 await self._had(self._move.link.open_up, self._goal)
+            await self._announce()
             self.opens = True
             await self._change(goal, Step.OPEN, Verb.OPEN)
             self.paused_seconds = time.monotonic() - self._closed_at
@@ -117,6 +119,18 @@ class Coordinator:
             raise PauseOverError("the link was not through") from None
         await self._keep()
 
+    async def _announce(self) -> None:
+        """Have everybody read the goal: all is there by now, and nobody writes there yet."""
+        if (readers := self._move.readers) is None:
+            return
+        self._told(Step.ANNOUNCE)
+        await readers.announce(self._goal, self._number)
+        began = self._closed_at or time.monotonic()
+        while behind := await readers.behind():
+            await self._tried(began, f"these may still read {self._other}: {', '.join(behind)}")
+            await asyncio.sleep(_POLL_SECONDS)
+        await self._keep()
+
     async def _had(self, act: Callable[[str], Awaitable[None]], side: str) -> None:
         """Have the link do something with a side's tables; ask again where others hold their locks."""
         breath, began = _BREATH_SECONDS, time.monotonic() if self._closed_at is None else self._closed_at
@@ -130,7 +144,7 @@ class Coordinator:
             if self.decided:
                 breath = min(2 * breath, _LONGEST_BREATH_SECONDS)
 
-    async def _change(self, gate: Gate, step: Step, verb: Verb) -> GateRow:
+    async def _change(self, gate: SideGate, step: Step, verb: Verb) -> GateRow:
         """Change a gate; ask again where writers are in the way, and let others through in between.
 
         The pause is a limit only where the other side can serve again: else nobody would.
@@ -162,7 +176,7 @@ class Coordinator:
         if time.monotonic() >= self._until:
             raise PauseOverError(who)
 
-    async def _in_the_way(self, gate: Gate) -> str:
+    async def _in_the_way(self, gate: SideGate) -> str:
         writers = await gate.writers()
         return f"{gate.side}: writers had not ended: {'; '.join(writers) or 'they have by now'}"
 

@@ -164,7 +164,7 @@ class Finishing:
                 return Outcome(goal, number, coordinator.paused_seconds, _text(error))
             if not coordinator.may_turn_back:
                 raise SwitchStuckError(
-                    f"the switch to {goal} is not at its end: {_text(error)}", hint=_STUCK
+                    f"the switch to {goal} is not at its end: {_text(error)}", hint=_STUCK.format(self._move.follower)
                 ) from error
             turned = await self._move.journal.turn_back(number, self._move.other(goal))
             if not turned:
@@ -191,13 +191,13 @@ class Finishing:
         return outcome
 
 
-_STUCK = "running workers (`syncline split follow`), and the next switch, try again"
+_STUCK = "running workers (`{}`), and the next switch, try again"
 _AWAY = "another coordinator is at work, or the other side is away"
 
 
 def _wanted(goal: str, move: Move) -> str:
     return (
-        f"{goal} is wanted on: a running worker (`syncline split follow`) will do it as soon as it can;"
+        f"{goal} is wanted on: a running worker (`{move.follower}`) will do it as soon as it can;"
         f" a switch to {move.other(goal)} takes that back"
     )
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 from syncline.errors import SwitchError
 from syncline.split.switching.gate import Gate, GateRow, Mode
 from syncline.split.switching.journal import Journal, JournalRow
-from syncline.split.switching.ports import Link
+from syncline.split.switching.ports import Link, Readers, SideGate
 
 
 class Step(IntEnum):
@@ -22,6 +22,8 @@ class Step(IntEnum):
     OPEN = 5
     REVERSE = 6
     PHASE = 7
+    ANNOUNCE = 8
+    """Between the drain and the opening, where readers have to know."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,14 @@ class Move:
     """What a coordinator works with."""
 
     name: str
-    gates: Mapping[str, Gate]
+    gates: Mapping[str, SideGate]
     """Both sides, by the names of their databases."""
     journal: Journal
     link: Link
+    readers: Readers | None = None
+    """Who has to know the side that will serve before it opens; ``None``: whoever reads asks the gates."""
+    follower: str = "syncline split follow"
+    """The command of a worker that finishes what was begun."""
 
     def other(self, side: str) -> str:
         """Give the other side."""
@@ -48,6 +54,13 @@ class Move:
         for gate in self.gates.values():
             await gate.aclose()
         await self.journal.aclose()
+
+
+@dataclass(frozen=True)
+class TableMove(Move):
+    """A move of tables: both sides are databases with SQL."""
+
+    gates: Mapping[str, Gate]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,68 @@
-"""What a coordinator asks of the link between the sides of a move."""
+"""What a coordinator asks of the sides of a move, of the link between them, and of who reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
+
+from syncline.split.switching.gate import GateRow, Verb
+
+
+class SideGate(Protocol):
+    """The gate of a side, in whatever database: one record that is compared and set."""
+
+    side: str
+
+    async def read(self) -> GateRow:
+        """Read the record as it is now.
+
+        Raises:
+            NotMovingError: there is none.
+
+        """
+        ...
+
+    async def change(self, number: int, verb: Verb, patience: timedelta) -> GateRow:
+        """Change it; a closing has an answer when nobody can write any more who was let in before.
+
+        Raises:
+            GateBusyError: writers of before may still write; the same may be asked again.
+            SupersededError: a coordinator with a higher number was here.
+            NamedDatabaseUnavailableError: what became of the change is not known: it may come late.
+
+        """
+        ...
+
+    async def writers(self) -> list[str]:
+        """Name who was let in before, and may still write."""
+        ...
+
+    async def end_links(self) -> None:
+        """End what a link does that was let in and does not go on."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        ...
+
+
+class Readers(Protocol):
+    """Those who read the side that is announced to them, for as long as a lease says."""
+
+    async def announce(self, side: str, number: int) -> None:
+        """Say which side is read from now on, unless a coordinator with a higher number has said something.
+
+        Raises:
+            SupersededError: one has.
+            NamedDatabaseUnavailableError: what became of it is not known.
+
+        """
+        ...
+
+    async def behind(self) -> Sequence[str]:
+        """Name those who may still read the other side: they have not acknowledged, and their lease holds."""
+        ...
 
 
 class Link(Protocol):

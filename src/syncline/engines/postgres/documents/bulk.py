@@ -81,6 +81,7 @@ class BulkRows:
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
         self._copies = {name: [*map(_copy, one.mapping.tables)] for name, one in self._tables.items()}
         self._session: Connection | None = None
+        self._gated = False
         self._sql: Mapping[str, str] = {**blocks("versions.sql", _PACKAGE), **blocks("copying.sql", _PACKAGE)}
 
     async def close(self) -> None:
@@ -102,6 +103,7 @@ class BulkRows:
     async def number(self) -> int:
         """Read the link's number; before the documents are read that are written under it."""
         row = await self._one("number", {})
+        self._gated = bool(row and row[1])
         return int(row[0]) if row else 0
 
     async def begin(self, collection: str, *, total: int, anew: bool = False) -> Position:
@@ -157,7 +159,7 @@ class BulkRows:
 
     async def _entered(self, connection: Connection, collection: str, number: int) -> bool:
         tables = self._tables[collection]
-        await connection.execute(self._sql["enter"])
+        await connection.execute(self._sql["enter_gated" if self._gated else "enter"])
         row = await (await connection.execute(self._sql["entered"], tables.named)).fetchone()
         return entered(tables, row) == number
 

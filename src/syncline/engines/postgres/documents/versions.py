@@ -17,6 +17,7 @@ from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, entered
 from syncline.engines.postgres.documents.session import as_kept, of_tables, session, took_too_long
 from syncline.engines.postgres.documents.texts import to_text
+from syncline.engines.postgres.target.gates import gate_that_refused
 from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
@@ -83,6 +84,8 @@ class VersionedRows:
         self._most: dict[str, int] = {}
         """So many documents are written at a time since more took too long, by collection."""
         self._session: Connection | None = None
+        self._gated = False
+        """Whether there are gates; found out with the link's number, before documents are read."""
         self._sql: Mapping[str, str] = blocks("versions.sql", __package__ or "")
         self._rejections = Rejections(self._tables, retries or Retries())
 
@@ -133,7 +136,11 @@ class VersionedRows:
 
     async def _number(self, connection: Connection) -> int:
         row = await (await connection.execute(self._sql["number"])).fetchone()
+        self._gated = bool(row and row[1])
         return int(row[0]) if row else 0
+
+    async def _enter(self, connection: Connection) -> None:
+        await connection.execute(self._sql["enter_gated" if self._gated else "enter"])
 
     async def renumber(self) -> int:
         """Give the link a new number, when everybody who has entered under the old one has ended."""
@@ -233,7 +240,7 @@ class VersionedRows:
                     return dropped
                 strangers = [text for text in found if id_of(tables.mapping, text) is NO_ID]
                 async with connection.transaction():
-                    await connection.execute(self._sql["enter"])
+                    await self._enter(connection)
                     entered(tables, await (await connection.execute(self._sql["entered"], tables.named)).fetchone())
                     await tables.delete(connection, strangers if texts else [])
                     await connection.execute(self._sql["drop"], {"collection": collection, "ids": strangers})
@@ -294,6 +301,8 @@ class VersionedRows:
         except _LateError:
             return [Outcome(one.document, Fate.LATE) for one in ready]
         except psycopg.Error as error:
+            if gate_that_refused(error) and not self._gated:
+                return [Outcome(one.document, Fate.LATE) for one in ready]  # it was put there since the number was read
             if took_too_long(error):
                 self._most[collection] = len(ready) // 2 or 1
             if not is_of_rows(error) or is_over(connection):
@@ -314,7 +323,7 @@ class VersionedRows:
         tables = self._tables[collection]
         try:
             async with connection.pipeline(), connection.transaction():
-                await connection.execute(self._sql["enter"])
+                await self._enter(connection)
                 given = self._given(tables, ready)
                 await connection.execute(self._sql["take"], given)
                 await connection.execute(self._sql["taken"], {**given, "number": number})
@@ -340,7 +349,7 @@ class VersionedRows:
         self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
     ) -> list[Outcome]:
         tables = self._tables[collection]
-        await connection.execute(self._sql["enter"])
+        await self._enter(connection)
         said = await connection.execute(self._sql["entered"], tables.named)
         took = await connection.execute(self._sql["take"], self._given(tables, ready))
         if entered(tables, await said.fetchone()) != number:

@@ -106,8 +106,15 @@ CREATE TABLE IF NOT EXISTS syncline_documents.worker (
 -- What is written here is tagged: the capture of the way back passes over it.
 SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1), pg_catalog.set_config('syncline.link', 'documents', true)
 
+-- name: enter_gated
+-- Where collections have gates, as they change sides: whoever is late is told by the link's number, which is another one
+-- with each gate that is given to the link.
+SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1), pg_catalog.set_config('syncline.link', 'documents', true),
+       pg_catalog.set_config('syncline.gate_link', coalesce(
+           (SELECT pg_catalog.jsonb_object_agg(g.name, g.link::text)::text FROM syncline_gate.gate AS g), ''), true)
+
 -- name: number
-SELECT number FROM syncline_documents.link
+SELECT number, pg_catalog.to_regclass('syncline_gate.gate') IS NOT NULL FROM syncline_documents.link
 
 -- name: entered
 SELECT l.number, (SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s)

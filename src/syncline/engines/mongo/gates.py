@@ -1,0 +1,56 @@
+"""The gates of MongoDB, one a collection, as the phases' document has them: who may write, and under which number.
+
+``syncline.phases.gates`` changes them; here they are read by what carries documents one way and rows the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from syncline.engines.mongo import errors as mongo_errors
+
+COLLECTION, ID = "syncline_phases", "phases"
+"""Where the phases stand, and the document that has them and the gates."""
+APPLICATION, LINK = "a", "l"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a gate says; see ``split.switching.gate.GateRow``."""
+
+    mode: str
+    number: int
+    opened: int
+    link: int
+    change: int = 0
+    """The version of the document that last had another mode for it."""
+    hurries: bool = False
+    """It is about to change: whoever goes by it asks often."""
+
+
+def gates_in(document: Mapping[str, Any] | None) -> dict[str, Gate]:
+    """Read the gates in the phases' document."""
+    listed = (document or {}).get("gates", [])
+    return {one["name"]: Gate(**{name: value for name, value in one.items() if name != "name"}) for one in listed}
+
+
+async def read(database: AsyncDatabase[Any]) -> dict[str, Gate]:
+    """Read them from a database."""
+    return gates_in(await database[COLLECTION].find_one({"_id": ID}, {"gates": 1}))
+
+
+class MongoBackGate:
+    """Says where the link back may write; implements ``written_back.BackGate``."""
+
+    def __init__(self, database: AsyncDatabase[Any]) -> None:
+        self._database = database
+
+    async def links(self) -> Mapping[str, int]:
+        """Give the number of each collection that is the link's."""
+        with mongo_errors.translated():
+            found = await read(self._database)
+        return {name: gate.link for name, gate in found.items() if gate.mode == LINK}

@@ -1,0 +1,149 @@
+"""The gates of MongoDB, one a collection, in the phases' document: changed by an update that no lower number passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from syncline.engines.mongo.gates import APPLICATION, LINK, Gate, gates_in
+from syncline.errors import NotMovingError, SupersededError
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.phase import Phase
+from syncline.phases.standing import Process, Standing, Standings
+from syncline.split.switching.gate import Verb
+
+NOBODY = "n"
+_FIRST = Gate(APPLICATION, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Why a collection changes sides, for the history."""
+
+    reason: str | None = None
+    against: tuple[str, ...] = ()
+
+
+class GatesInMongoDB:
+    """The gates beside the phases."""
+
+    def __init__(self, mongodb: InMongoDB) -> None:
+        self._mongodb = mongodb
+
+    def begin(self, collection: str) -> None:
+        """Put a gate in place, open to applications; one that is there stays as it is."""
+        if collection not in self._mongodb.read_all()[1]:
+            self._changed(collection, lambda gate: gate or _FIRST)
+
+    def read(self, collection: str) -> Gate:
+        """Read a gate.
+
+        Raises:
+            NotMovingError: there is none.
+
+        """
+        return _there(self._mongodb.read_all()[1].get(collection), collection)
+
+    def hurry(self, collection: str) -> Gate:
+        """Have every process that goes by it ask often: it is about to change."""
+        return self._changed(collection, lambda gate: replace(_there(gate, collection), hurries=True, change=-1))
+
+    def change(self, collection: str, number: int, verb: Verb) -> Gate:
+        """Change a gate, once for a number and a verb.
+
+        Raises:
+            SupersededError: a coordinator with a higher number was here.
+
+        """
+
+        def after(found: Gate | None) -> Gate:
+            gate = _there(found, collection)
+            if gate.number > number:
+                raise SupersededError(f"another coordinator than {number} is in charge of {collection}")
+            return _after(gate, number, verb)
+
+        return self._changed(collection, after)
+
+    def behind(self, change: int) -> Sequence[Process]:
+        """List the processes that may still write under what a gate said before a change: their lease holds."""
+        return [one for one in self._mongodb.processes() if one.gate < change]
+
+    def _changed(self, collection: str, change: Callable[[Gate | None], Gate]) -> Gate:
+        def after(before: Any) -> dict[str, Any]:
+            gates = gates_in(before)
+            was = gates.get(collection)
+            gate = change(was)
+            if was is None or gate.change < 0 or _says(gate) != _says(was):
+                gate = replace(gate, change=before["version"] + 1)
+            return {"gates": _listed(gates | {collection: gate})}
+
+        return gates_in(self._mongodb.replaced(after))[collection]
+
+    # -- what is read
+
+    def wish(self, collection: str, wish: Wish, percent: float) -> None:
+        """Keep why a collection is to change sides, and how much of a ramp reads PostgreSQL when it is in one again."""
+
+        def after(before: Any) -> dict[str, Any]:
+            why = {"reason": wish.reason, "against": list(wish.against), "percent": percent}
+            return {"switches": _with(before, collection, _switch(before, collection) | why)}
+
+        self._mongodb.replaced(after)
+
+    def announce(self, collection: str, phase: Phase, number: int, known: Standings) -> Standing:
+        """Have a collection in a phase, unless a coordinator with a higher number has said something of it.
+
+        Raises:
+            SupersededError: one has.
+
+        """
+
+        def may(before: Any) -> dict[str, Any]:
+            noted = _switch(before, collection)
+            if noted["number"] > number:
+                raise SupersededError(f"another coordinator than {number} is in charge of {collection}")
+            return noted | {"fields": {"switches": _with(before, collection, noted | {"number": number})}}
+
+        return self._mongodb.announce(collection, phase, known, may)
+
+
+def _there(gate: Gate | None, collection: str) -> Gate:
+    if gate is None:
+        raise NotMovingError(f"MongoDB has no gate of {collection}")
+    return gate
+
+
+def _after(gate: Gate, number: int, verb: Verb) -> Gate:
+    """Give what ``syncline_gate.change`` makes of a gate's row."""
+    gate = replace(gate, number=number)
+    match verb:
+        case Verb.NUMBER:
+            return gate
+        case Verb.CLOSE:
+            return replace(gate, mode=NOBODY)
+        case Verb.LINK:
+            return gate if gate.mode == LINK else replace(gate, mode=LINK, link=number, hurries=False)
+        case Verb.OPEN:
+            return replace(gate, mode=APPLICATION, opened=number, hurries=False)
+
+
+def _says(gate: Gate) -> tuple[str, int, int]:
+    """Give what writers go by."""
+    return gate.mode, gate.opened, gate.link
+
+
+def _listed(gates: Mapping[str, Gate]) -> list[dict[str, Any]]:
+    return [asdict(gate) | {"name": {"$literal": name}} for name, gate in sorted(gates.items())]
+
+
+def _switch(document: Any, collection: str) -> dict[str, Any]:
+    """Give what is kept of the switches of a collection."""
+    first = {"name": collection, "number": 0, "percent": 100.0, "reason": None, "against": []}
+    return next((one for one in document.get("switches", []) if one["name"] == collection), first)
+
+
+def _with(document: Any, collection: str, noted: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all, for a pipeline."""
+    others = [one for one in document.get("switches", []) if one["name"] != collection]
+    return {"$literal": [*others, {"name": collection, **{key: noted[key] for key in noted if key != "name"}}]}

@@ -1,0 +1,133 @@
+"""What carries a collection between the sides of its switch: documents forward, rows back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from syncline.capture.documents.field import MARK
+from syncline.documents.opening import DocumentLink
+from syncline.engines.mongo.marked import translated
+from syncline.errors import SwitchError, SynclineError
+from syncline.model.entity import TableName
+from syncline.model.link import entered
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
+from syncline.phases.switching.sides import MONGODB, MongoSide, PostgresSide, asked
+from syncline.phases.way_back import WayBack
+from syncline.postgres.sql import blocks
+from syncline.relay.documents.pump import DocumentPump
+from syncline.relay.worker import Worker
+from syncline.split.switching.gate import GateBusyError
+from syncline.split.switching.install import unguarded
+from syncline.telemetry.observer import NullObserver
+
+LEARN = timedelta(seconds=10)
+"""How long it is waited, before anybody is refused, until every process knows that a change is to come."""
+
+
+class CollectionLink:
+    """Implements ``split.switching.ports.Link``. It carries by itself, beside whatever worker runs.
+
+    Args:
+        collection: the collection.
+        link: documents forward; nobody else uses its ``rows``.
+        back: the way back.
+        mongodb: the side.
+        postgresql: the other one.
+        gates: MongoDB's.
+
+    """
+
+    def __init__(
+        self,
+        collection: str,
+        link: DocumentLink,
+        back: WayBack,
+        *,
+        mongodb: MongoSide,
+        postgresql: PostgresSide,
+        gates: GatesInMongoDB,
+    ) -> None:
+        self._collection, self._link, self._back = collection, link, back
+        self._mongodb, self._postgresql, self._gates = mongodb, postgresql, gates
+        self._pump = DocumentPump(link.source, link.rows, [collection])
+        self._worker: tuple[Worker, asyncio.Task[None], Any] | None = None
+
+    @property
+    def tables(self) -> list[TableName]:
+        """Give the tables of the collection, the child tables too."""
+        return [table.name for table in self._link.mapping(self._collection).tables]
+
+    async def ready(self, source: str, target: str) -> None:  # noqa: ARG002  the same for both directions
+        """See that every table has its gate and its capture; have every process ask often from now on."""
+        missing = await unguarded(self._postgresql, self.tables)
+        with entered(self._back.link):
+            rows = await self._postgresql.session.rows(_sql("captured"), {"collection": self._collection})
+        if not rows:
+            missing.append(f"{self._collection} has no way back: its tables are not captured")
+        if missing:
+            raise SwitchError("; ".join(missing), hint="`syncline phase advance` puts them in place")
+        change = (await asked(lambda: self._gates.hurry(self._collection))).change
+        try:
+            await self._mongodb.learned(change, LEARN)
+        except GateBusyError:
+            names = ", ".join(one.name for one in await asked(lambda: self._gates.behind(change)))
+            raise SwitchError(
+                f"these processes do not ask MongoDB's gate, and may write past it: {names}",
+                hint="they run an older version, or hang: end them, or start them anew",
+            ) from None
+        if source != MONGODB:
+            self._carry_back()
+
+    async def drained(self, source: str) -> bool:
+        """Tell whether all is on the other side; carry it."""
+        if source == MONGODB:
+            return await self._carried()
+        self._carry_back()
+        with entered(self._back.link):
+            rows = await self._postgresql.session.rows(_sql("waiting"), {"collection": self._collection})
+        return not rows[0][0]
+
+    async def _carried(self) -> bool:
+        try:
+            await self._pump.walk()
+        except SynclineError as error:
+            if not error.retryable:
+                raise
+            return False  # tried again as long as writers may be paused
+        with translated():
+            return await self._link.database[self._collection].find_one({MARK: {"$exists": True}}, {"_id": 1}) is None
+
+    def _carry_back(self) -> None:
+        """Run a worker of the way back, beside others."""
+        if self._worker is None or self._worker[1].done():
+            target = self._back.target()
+            worker = self._back.worker(target, observer=NullObserver())
+            self._worker = worker, asyncio.create_task(worker.run()), target
+
+    async def verify_tail(self, source: str, target: str) -> None:
+        """Do nothing: each document goes behind its version, each row behind its ticket."""
+
+    async def raise_sequences(self, source: str, target: str, number: int) -> None:
+        """Do nothing: ids are MongoDB's."""
+
+    async def open_up(self, side: str) -> None:
+        """Do nothing: what is written here meets the same on both sides."""
+
+    async def close_up(self, side: str, *, hurried: bool = False) -> None:
+        """Do nothing, likewise."""
+
+    async def aclose(self) -> None:
+        """End what it has begun."""
+        if self._worker is not None:
+            worker, running, target = self._worker
+            worker.stop()
+            with suppress(SynclineError):
+                await running
+            await target.close()
+
+
+def _sql(name: str) -> str:
+    return blocks("switching.sql", "syncline.phases.switching")[name]

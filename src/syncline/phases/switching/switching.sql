@@ -1,0 +1,26 @@
+-- What the coordinator of a collection's switch asks of the way back: the link's schema is that of the way back.
+
+-- name: captured
+SELECT FROM syncline.entity WHERE name = %(collection)s AND state = 'armed'
+
+-- name: waiting
+-- A delete that is done a second time holds nothing up: its tombstone is there.
+SELECT EXISTS (
+    SELECT FROM syncline.entity AS e
+    WHERE e.name = %(collection)s
+      AND (EXISTS (SELECT FROM syncline.outbox AS o WHERE o.entity = e.id AND o.hint <> 'G')
+           OR EXISTS (SELECT FROM syncline.parked AS p WHERE p.entity = e.id))
+)
+
+-- name: sides
+SELECT j.name, j.goal, j.phase, j.holder IS NOT NULL AND j.held_until > pg_catalog.clock_timestamp(), g.mode
+FROM syncline_gate.journal AS j JOIN syncline_gate.gate AS g USING (name)
+WHERE j.name = ANY(%(names)s::text[])
+
+-- name: mark
+-- Those that are marked already are read soon.
+SELECT syncline.mark(e.id, pg_catalog.array_agg(u.key), 'R')
+FROM syncline.entity AS e CROSS JOIN unnest(%(keys)s::text[]) AS u (key)
+WHERE e.name = %(collection)s AND NOT EXISTS (
+    SELECT FROM syncline.outbox AS o WHERE o.entity = e.id AND o.key = u.key AND o.hint <> 'G')
+GROUP BY e.id

@@ -1,0 +1,184 @@
+"""What a running worker does where collections change sides: it finishes what was begun, and finds strays."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from syncline.capture.documents.field import MARK
+from syncline.config.documents import Documents
+from syncline.documents.opening import DocumentLink, opened
+from syncline.ending import end
+from syncline.engines.mongo import gates
+from syncline.engines.mongo.gates import APPLICATION, LINK, Gate
+from syncline.engines.mongo.marked import translated
+from syncline.engines.postgres.documents.keys import key_text
+from syncline.errors import NotMovingError
+from syncline.model.link import entered
+from syncline.phases.switching.opening import address_of_target, opened_switch
+from syncline.phases.switching.sides import MONGODB, POSTGRESQL, WAY_BACK, gate_name
+from syncline.postgres.sql import blocks
+from syncline.split.switching.coordinator import PAUSE
+from syncline.split.switching.finishing import Outcome, finish
+from syncline.split.switching.gate import Session
+
+_LOG = logging.getLogger("syncline.phases")
+EVERY_SECONDS = 1.0
+_STOP_SECONDS = 3.0
+"""A look that has not ended by then is cut off: the next worker, or command, does it again."""
+STRAYS = 1000
+"""So many of a collection are looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A collection whose switch has not come to its end."""
+
+    collection: str
+    leased: bool
+    """A coordinator is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What both sides say of collections that have gates."""
+
+    unsettled: Sequence[Unsettled] = ()
+    served: Sequence[str] = field(default_factory=list)
+    """Those that PostgreSQL serves, with nothing under way."""
+
+
+class Watch:
+    """Looks again and again.
+
+    Args:
+        documents: the declaration.
+        pause: how long writers may be refused from a takeover on.
+        every: seconds between two looks.
+        told: called with what a takeover came to, and with errors of a look that are not those of the last one.
+
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        *,
+        pause: timedelta = PAUSE,
+        every: float = EVERY_SECONDS,
+        told: Callable[[str, Outcome | Exception], None] = lambda _name, _what: None,
+    ) -> None:
+        self._documents, self._pause, self._every, self._told = documents, pause, every, told
+        self._said = ""
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Return from ``run`` when what is under way is done."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Look until ``stop``."""
+        async with opened(self._documents) as link:
+            session = Session(address_of_target(self._documents))
+            try:
+                while not self._stopping.is_set():
+                    await self._turn(link, session)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._stopping.wait(), self._every)
+            finally:
+                await session.aclose()
+
+    async def _turn(self, link: DocumentLink, session: Session) -> None:
+        try:
+            found = await look(link, session)
+            for one in found.unsettled:
+                if not one.leased:
+                    await self._finished(one.collection)
+            for name in found.served:
+                await write_strays_over(link, session, name)
+        except Exception as error:  # noqa: BLE001  told; whatever it was, the next look may find it gone
+            self._say("", error)
+        else:
+            self._said = ""
+
+    async def _finished(self, collection: str) -> None:
+        async with opened_switch(self._documents, collection) as move:
+            outcome = await finish(move, pause=self._pause, give_up=move.journal.lease)
+        self._told(collection, outcome)
+
+    def _say(self, collection: str, error: Exception) -> None:
+        if str(error) != self._said:
+            self._told(collection, error)
+        self._said = str(error)
+
+
+@asynccontextmanager
+async def watching(documents: Documents, *, pause: timedelta = PAUSE) -> AsyncIterator[None]:
+    """Watch beside a block."""
+
+    def told(collection: str, what: Outcome | Exception) -> None:
+        if isinstance(what, Outcome):
+            _LOG.warning(
+                "the change of sides of %s was left half-way and is at its end: %s serves", collection, what.serving
+            )
+        else:
+            _LOG.info("what changes sides cannot be looked at: %s", what)
+
+    watch = Watch(documents, pause=pause, told=told)
+    task = asyncio.create_task(watch.run())
+    try:
+        yield
+    finally:
+        watch.stop()
+        await asyncio.wait({task}, timeout=_STOP_SECONDS)
+        await end(task, seconds=1.0)
+
+
+async def look(link: DocumentLink, session: Session) -> Sides:
+    """Ask both sides; nothing where no collection has ever had a gate."""
+    with translated():
+        here = {name: gate for name, gate in (await gates.read(link.database)).items() if name in link.collections}
+    if not here:
+        return Sides()
+    try:
+        rows = await session.rows(_sql("sides"), {"names": [gate_name(name) for name in here]})
+    except NotMovingError:
+        return Sides()
+    there = {name: said for name, *said in rows}
+    known = {name: there[gate_name(name)] for name in here if gate_name(name) in there}
+    left = [name for name, (goal, phase, _, mode) in known.items() if not _settled(here[name], goal, phase, mode)]
+    unsettled = [Unsettled(name, leased=known[name][2]) for name in left]
+    return Sides(unsettled, [name for name in known if name not in left and here[name].mode == LINK])
+
+
+def _settled(gate: Gate, goal: str, phase: str, mode: str) -> bool:
+    modes = {MONGODB: gate.mode, POSTGRESQL: mode}
+    other = next(side for side in modes if side != goal)
+    return goal == phase and modes[goal] == APPLICATION and modes[other] == LINK
+
+
+async def write_strays_over(link: DocumentLink, session: Session, collection: str) -> int:
+    """Have the way back write those documents that have a mark though PostgreSQL serves.
+
+    Their writes came after MongoDB was closed, and nobody was told that they are written; or somebody writes who does
+    not ask the gate.
+
+    Returns:
+        How many were found.
+
+    """
+    with translated():
+        marked = link.database[collection].find({MARK: {"$exists": True}}, {"_id": 1}).limit(STRAYS)
+        ids = [one["_id"] for one in await marked.to_list()]
+    keys = [key for id_ in ids if (key := key_text(link.mapping(collection), id_)) is not None]
+    if keys:
+        with entered(WAY_BACK):
+            await session.rows(_sql("mark"), {"collection": collection, "keys": keys})
+    return len(keys)
+
+
+def _sql(name: str) -> str:
+    return blocks("switching.sql", "syncline.phases.switching")[name]

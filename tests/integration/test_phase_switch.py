@@ -1,0 +1,277 @@
+"""A collection changes sides between MongoDB and PostgreSQL, and back, while applications write and read it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from syncline.capture.documents import wrap
+from syncline.cli.main import app
+from syncline.documents.opening import opened
+from syncline.engines.mongo import gates
+from syncline.errors import (
+    GateClosedError,
+    MovedError,
+    SupersededError,
+    SwitchAbortedError,
+    TargetGateError,
+    UnknownOutcomeError,
+)
+from syncline.phases import Phase
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
+from syncline.phases.switching.opening import address_of_target
+from syncline.phases.switching.sides import MONGODB, POSTGRESQL
+from syncline.phases.switching.watching import Watch, look, write_strays_over
+from syncline.ports.documents import Fate
+from syncline.split.switching.gate import GateBusyError, Session, Verb
+from syncline.split.switching.move import Step
+from tests.phase_switch import PATIENT, Application, SwitchStage, beside
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.fixture
+async def stage(mongo_url, mongo_db, database):
+    one = SwitchStage(mongo_url, mongo_db, database)
+    await one.prepare()
+    yield one
+    one.client.close()
+
+
+@pytest.fixture
+def application(stage):
+    with stage.phases() as phases:
+        yield Application(stage, phases)
+
+
+async def test_a_collection_goes_over_and_comes_back_with_every_write(stage, application):
+    await asyncio.to_thread(application.write, "a", 1)
+    there = await stage.switch(POSTGRESQL)
+    assert (there.serving, stage.modes(), there.pending) == (POSTGRESQL, "la", None)
+    assert there.paused_seconds > 0
+    await asyncio.to_thread(application.write, "b", 2)
+    assert stage.rows_there() == {"a": 1, "b": 2}
+    with pytest.raises(MovedError, match="tasks is written in PostgreSQL"):
+        application.tasks.insert_one({"_id": "c"})
+    back = await stage.switch(MONGODB)
+    assert (back.serving, stage.modes()) == (MONGODB, "al")
+    assert stage.documents_there() == {"a": 1, "b": 2}
+    with pytest.raises(psycopg.errors.SerializationFailure, match="written on the other side"):
+        stage.sql("INSERT INTO postgres_tasks (mongo_id, n) VALUES ('c', 3)")
+    await asyncio.to_thread(application.write, "c", 3)
+    assert (await stage.switch(POSTGRESQL)).serving == POSTGRESQL
+    assert stage.rows_there() == {"a": 1, "b": 2, "c": 3}
+    assert (await stage.switch(POSTGRESQL)).number == 0, "nothing is left to do"
+
+
+def writer(application: Application, keys: list[str], count: list[int]) -> Callable[[Callable[[], bool]], None]:
+    def write(ended: Callable[[], bool]) -> None:
+        n = 0
+        while not ended():
+            n += 1
+            application.write(random.choice(keys), n)
+            count[0] += 1
+
+    return write
+
+
+def reader(application: Application, keys: list[str], seen: list[int]) -> Callable[[Callable[[], bool]], None]:
+    def read(ended: Callable[[], bool]) -> None:
+        while not ended():
+            key = random.choice(keys)
+            acknowledged = application.acknowledged.get(key, 0)
+            found = application.read(key)
+            assert found >= acknowledged, f"{key}: {found} was read after {acknowledged} was acknowledged"
+            seen[0] += 1
+
+    return read
+
+
+async def test_nothing_acknowledged_is_lost_and_no_read_is_stale_while_it_goes_to_and_fro(stage):
+    with stage.phases() as one, stage.phases() as two:
+        applications = [Application(stage, one), Application(stage, two)]
+        keys = [["a", "b"], ["c", "d"]]
+        written, read = [0], [0]
+        works = [
+            work
+            for application, own in zip(applications, keys, strict=True)
+            for work in (writer(application, own, written), reader(application, own, read))
+        ]
+        with beside(*works) as failures:
+            for goal in (POSTGRESQL, MONGODB, POSTGRESQL, MONGODB):
+                await stage.switch(goal)
+                seen = written[0] + 6
+                while written[0] < seen and not failures:
+                    await asyncio.sleep(0.01)
+        acknowledged = applications[0].acknowledged | applications[1].acknowledged
+        await stage.switch(POSTGRESQL)
+        assert stage.rows_there() == stage.documents_there() == acknowledged
+        assert [application.sides for application in applications] == [{MONGODB, POSTGRESQL}] * 2
+        assert read[0]
+
+
+async def test_a_coordinator_killed_at_any_step_is_finished_by_a_worker(stage, application):
+    watch = Watch(stage.documents, pause=PATIENT, every=0.05)
+    for number, step in enumerate(Step):
+        goal, open_ = ((POSTGRESQL, "la"), (MONGODB, "al"))[number % 2]
+        await asyncio.to_thread(application.write, f"k{number}", number)
+        await stage.killed(goal, step)
+        if step in {Step.LINK, Step.DRAIN, Step.ANNOUNCE, Step.OPEN}:
+            assert set(stage.modes()) == {"n", "l"}, "nobody may write: the next one ends that"
+        if not number:
+            watching = asyncio.create_task(watch.run())
+        writing = asyncio.create_task(asyncio.to_thread(application.write, "after", number))
+        while stage.modes() != open_:
+            await asyncio.sleep(0.02)
+        await writing
+    watch.stop()
+    await watching
+    await stage.switch(POSTGRESQL)
+    assert stage.rows_there() == stage.documents_there() == application.acknowledged
+
+
+async def test_a_write_is_acknowledged_only_while_the_gate_holds(stage, application):
+    """It was sent before the closing, and MongoDB has it after the drain: nobody is told that it is written."""
+    late, sent = application.tasks.bare.update_one, []
+
+    def frozen(*args, **options):
+        sent.append((args, options))
+        ours.change("tasks", 7, Verb.CLOSE)
+        while application.phases._gates["tasks"].mode != "n":
+            pass
+        return late(*args, **options)
+
+    mongodb = InMongoDB(stage.mongo_url)
+    ours = GatesInMongoDB(mongodb)
+    ours.hurry("tasks")
+    application.tasks.bare = _Frozen(application.tasks.bare, frozen)
+    with pytest.raises(UnknownOutcomeError, match="it is not known whether this was written"):
+        await asyncio.to_thread(application.tasks.update_one, {"_id": "a"}, {"$set": {"n": 1}}, upsert=True)
+    with pytest.raises(GateClosedError, match="tasks is changing sides"):
+        application.tasks.insert_one({"_id": "b"})
+    assert sent
+    mongodb.close()
+
+
+def test_a_command_takes_a_collection_over_and_another_one_takes_it_back(stage, application, tmp_path):
+    file = tmp_path / "syncline.toml"
+    sides = f'[source]\nurl = "{stage.mongo_url}"\n[target]\nurl = "{stage.url}"\n'
+    file.write_text(f'{sides}[collections.tasks]\nid = "text"\ncolumns = {{ n = "integer" }}\n')
+
+    def call(*words: str, status: int = 0):
+        asked = ["phase", *words, "--json", "--config", str(file)]
+        ended = CliRunner().invoke(app, asked, env={"DUAL_WRITE_ENABLED": ""})
+        assert ended.exit_code == status, ended.output
+        return json.loads(ended.stdout)
+
+    application.write("a", 1)
+    assert [one["name"] for one in call("check", status=1)["evidence"] if not one["holds"]] == [
+        "lag",
+        "verified",
+        "shadowReads",
+        "rehearsed",
+    ]
+    forced = ["advance", "tasks", "--force", "--reason", "a test", "--pause", "20s"]
+    there = call(*forced)
+    assert (there["phase"], there["done"], there["switched"][0]["collection"]) == ("live", True, "tasks")
+    assert there["switched"][0]["pausedMs"] > 0
+    application.write("b", 2)
+    (shown,) = call("status")["collections"]
+    assert (shown["phase"], shown["writtenIn"], shown["behind"]) == ("live", "PostgreSQL", [])
+    back = call("back", "tasks", "--pause", "20s")
+    assert (back["phase"], back["percent"]) == ("ramp", 100)
+    assert stage.documents_there() == {"a": 1, "b": 2}
+    (last, first) = call("history")
+    assert (first["was"], first["phase"], first["reason"], len(first["against"])) == ("ramp", "live", "a test", 4)
+    assert (last["was"], last["phase"], last["reason"]) == ("live", "ramp", None)
+
+
+async def test_a_closing_waits_for_a_process_that_has_not_learned_of_it(stage):
+    with stage.phases(lease=timedelta(seconds=60)) as phases:  # it asks again in 15 s
+        async with stage.move() as move:
+            mongodb = move.gates[MONGODB]
+            with pytest.raises(GateBusyError):
+                await mongodb.change(7, Verb.CLOSE, timedelta(milliseconds=50))
+            ((told),) = await mongodb.writers()
+            assert phases.process in told
+            assert (await mongodb.read()).mode == "n", "nobody is let in any more"
+            with pytest.raises(SupersededError):
+                await mongodb.change(6, Verb.OPEN, timedelta(milliseconds=50))
+
+
+async def test_readers_who_have_not_learned_of_the_side_keep_it_from_opening(stage, application):
+    """It knows the gates, and not yet who is read."""
+    await asyncio.to_thread(application.write, "a", 1)
+    mongodb = InMongoDB(stage.mongo_url)
+    mongodb.beat("reader", 1, 60, gate=10**9)
+    with pytest.raises(SwitchAbortedError, match="these may still read mongodb: reader"):
+        await stage.switch(POSTGRESQL, pause=timedelta(milliseconds=300))
+    assert stage.modes() == "al"
+    assert mongodb.read()["tasks"].phase == "ramp"
+    await asyncio.to_thread(application.write, "a", 2)
+    ours = GatesInMongoDB(mongodb)
+    with pytest.raises(SupersededError):  # the one that turned back has said something since
+        ours.announce("tasks", Phase.LIVE, 1, {})
+    mongodb.close()
+
+
+async def test_what_comes_late_while_postgresql_serves_is_not_carried_and_is_written_over(stage, application):
+    await asyncio.to_thread(application.write, "a", 1)
+    await stage.switch(POSTGRESQL)
+    wrap(stage.bare).update_one({"_id": "a"}, {"$set": {"n": 9}})  # as one that was sent before the closing
+    wrap(stage.bare).insert_one({"_id": "late", "n": 9})
+    async with opened(stage.documents) as link:
+        with pytest.raises(TargetGateError):
+            await link.pump().walk()
+        assert stage.rows_there() == {"a": 1}
+        session = Session(address_of_target(stage.documents))
+        assert (await look(link, session)).served == ["tasks"]
+        assert await write_strays_over(link, session, "tasks") == 2
+        await session.aclose()
+    await stage.switch(MONGODB)
+    assert stage.documents_there() == {"a": 1}
+
+
+async def test_what_was_read_before_a_collection_went_over_is_not_carried_after_it_came_back(stage, application):
+    async with opened(stage.documents) as link:
+        await asyncio.to_thread(application.write, "a", 1)
+        number = await link.rows.number()
+        (found,) = [one async for page in link.source.pages("tasks", 10) for one in page]
+        await stage.switch(POSTGRESQL)
+        stage.sql("UPDATE postgres_tasks SET n = 2")
+        await stage.switch(MONGODB)
+        stage.sql("DELETE FROM syncline_documents.key_version")  # nothing else would refuse it
+        assert [one.fate for one in await link.rows.put("tasks", [found], number)] == [Fate.LATE]
+        assert stage.rows_there() == {"a": 2}
+
+
+async def test_a_document_of_an_older_number_gets_the_present_one_before_it_is_carried(stage):
+    """It was sent before MongoDB was closed, and came when it was open again."""
+    await stage.switch(POSTGRESQL)
+    await stage.switch(MONGODB)
+    wrap(stage.bare).insert_one({"_id": "late", "n": 1})
+    before = stage.bare.find_one({"_id": "late"})["_sync"]
+    async with opened(stage.documents) as link:
+        async for _ in link.source.pages("tasks", 10):
+            pass
+        after = stage.bare.find_one({"_id": "late"})["_sync"]
+        assert after["c"] == (await gates.read(link.database))["tasks"].opened > 0
+        assert after["mark"] != before["mark"]
+
+
+class _Frozen:
+    """A collection with another way to update."""
+
+    def __init__(self, bare, update_one):
+        self._bare, self.update_one = bare, update_one
+
+    def __getattr__(self, name):
+        return getattr(self._bare, name)
