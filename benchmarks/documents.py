@@ -44,8 +44,8 @@ def copy_lines(on: Stage, sizes: Sizes) -> list[Line]:
     """Copy documents of 10 fields, without and with a child table, and those that nobody has wrapped."""
     found = _copied(on, sizes, PLAIN, sizes.large, "10 fields", 0.8)
     found += _copied(on, sizes, WITH_CHILD, sizes.large // 2, "10 fields and a child table", 0.6)
-    with _collection(on, PLAIN, sizes.large // 10, wrapped=False) as folder:
-        ours, cpu, _ = _apart(on, copied, folder)
+    with collection(on, PLAIN, sizes.large // 10, wrapped=False) as folder:
+        ours, cpu, _ = apart(on, copied, folder)
     rows = sizes.large // 10
     return [
         *found,
@@ -55,10 +55,10 @@ def copy_lines(on: Stage, sizes: Sizes) -> list[Line]:
 
 def _copied(on: Stage, sizes: Sizes, declared: str, rows: int, what: str, reach: float) -> list[Line]:
     ratios, costs, speeds, peak = [], [], [], 0.0
-    with _collection(on, declared, rows) as folder:
+    with collection(on, declared, rows) as folder:
         for _ in range(sizes.rounds):
-            bare, bare_cpu, _ = _apart(on, piped, folder)
-            ours, cpu, megabytes = _apart(on, copied, folder)
+            bare, bare_cpu, _ = apart(on, piped, folder)
+            ours, cpu, megabytes = apart(on, copied, folder)
             ratios.append(bare / ours)
             costs.append((cpu / rows * 1e6, bare_cpu / rows * 1e6))
             speeds.append((rows / ours, rows / bare))
@@ -76,8 +76,8 @@ def _copied(on: Stage, sizes: Sizes, declared: str, rows: int, what: str, reach:
 def verify_lines(on: Stage, sizes: Sizes) -> list[Line]:
     """Verify equal documents, contents and all, against reading both sides."""
     rows, ratios, costs, peak = sizes.large, [], [], 0.0
-    with _collection(on, PLAIN, rows) as folder:
-        _apart(on, copied, folder)
+    with collection(on, PLAIN, rows) as folder:
+        apart(on, copied, folder)
         for _ in range(sizes.rounds):
             bare, bare_cpu, _ = _kept(both_read, folder)
             ours, cpu, megabytes = _kept(verified, folder)
@@ -95,14 +95,13 @@ def verify_lines(on: Stage, sizes: Sizes) -> list[Line]:
 def relay_lines(on: Stage, sizes: Sizes) -> list[Line]:
     """Carry updates, against the best bare batched upsert of the same rows."""
     rows, ratios, costs = min(sizes.rows, 100_000), [], []
-    with _collection(on, PLAIN, rows) as folder:
-        _apart(on, copied, folder)
+    with collection(on, PLAIN, rows) as folder:
+        apart(on, copied, folder)
         for _ in range(sizes.rounds):
             bare, bare_cpu, _ = _kept(upserted, folder)
             with on.client() as client:
-                collection = client["bench"]["tasks"]
-                marks = [_marking(one["_id"]) for one in collection.find({}, {"_id": 1})]
-                collection.bulk_write(marks, ordered=False)
+                tasks = client["bench"]["tasks"]
+                tasks.bulk_write([_marking(one["_id"]) for one in tasks.find({}, {"_id": 1})], ordered=False)
             ours, cpu, peak = _kept(carried, folder)
             ratios.append(bare / ours)
             costs.append((cpu / rows * 1e6, bare_cpu / rows * 1e6))
@@ -115,7 +114,7 @@ def relay_lines(on: Stage, sizes: Sizes) -> list[Line]:
 
 
 @contextmanager
-def _collection(on: Stage, declared: str, rows: int, *, wrapped: bool = True) -> Iterator[str]:
+def collection(on: Stage, declared: str, rows: int, *, wrapped: bool = True) -> Iterator[str]:
     """Fill a collection, make its tables, install the link."""
     folder = Path(on.folder) / "documents.toml"
     mongo = on.mongo.url.replace("/?", "/bench?")
@@ -171,7 +170,7 @@ async def _installed(file: Path) -> None:
         await install(link, await plan(link, role=None))
 
 
-def _apart(on: Stage, measure: Callable[[str], Cost], folder: str) -> Cost:
+def apart(on: Stage, measure: Callable[[str], Cost], folder: str) -> Cost:
     """Measure into empty tables."""
     with on.sql() as conn:
         conn.execute(
@@ -210,16 +209,16 @@ def piped(folder: str) -> Cost:
     client, connection, child = _sides(folder)
     began, cpu = time.monotonic(), time.process_time()
     names = ", ".join(("mongo_id", *NAMES))
-    collection = client.get_default_database()["tasks"]
+    tasks = client.get_default_database()["tasks"]
     with client, connection:
         with connection.cursor().copy(f"COPY postgres_tasks ({names}) FROM STDIN (FORMAT binary)") as into:
             into.set_types(TYPES)
-            for one in collection.find():
+            for one in tasks.find():
                 into.write_row(_row(one))
         if child:
             with connection.cursor().copy("COPY postgres_tasks_labels FROM STDIN (FORMAT binary)") as into:
                 into.set_types(("text", "int4", "text"))
-                for one in collection.find({}, {"labels": 1}):
+                for one in tasks.find({}, {"labels": 1}):
                     for place, label in enumerate(one["labels"]):
                         into.write_row((str(one["_id"]), place, label))
         connection.commit()

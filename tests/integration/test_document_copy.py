@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pymongo import AsyncMongoClient, MongoClient
 
 from syncline.config.documents import Documents
@@ -209,6 +209,23 @@ async def test_beside_writers_and_pumps_and_killed_at_random_it_ends_equal(stage
     assert kills == 12
     for _ in range(4):
         await stage.pump().walk()
+    await stage.require_settled()
+
+
+@pytest.mark.parametrize(("wrapped", "durable"), [(True, "on"), (False, "off")])
+async def test_a_mark_is_cleared_only_of_what_a_crash_cannot_take_back(stage, wrapped, durable):
+    """What has no mark is behind the position, which the crash takes back with it."""
+    with psycopg.connect(stage.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE said (setting text)")
+        connection.execute(
+            "CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN INSERT INTO said SELECT current_setting('synchronous_commit'); RETURN NULL; END$$"
+        )
+        connection.execute("CREATE TRIGGER say AFTER INSERT ON postgres_tasks EXECUTE FUNCTION say()")
+    ours = {"v": Int64(1 << 41)} | ({"mark": ObjectId()} if wrapped else {})
+    await stage.database["tasks"].insert_one({"_id": 1, "_sync": ours})
+    assert (await copied(stage)).finished
+    assert asked(stage.url, "SELECT DISTINCT setting FROM said") == [(durable,)]
     await stage.require_settled()
 
 

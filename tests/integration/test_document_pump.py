@@ -241,15 +241,20 @@ async def test_a_late_carrier_brings_back_nothing(stage):
     await stage.require_settled()
 
 
-async def test_a_mark_that_came_after_the_reading_is_not_cleared(stage):
-    await stage.tasks.insert_one({"_id": 1, "title": "old"})
-    [read] = [one async for page in stage.source.pages("tasks", 10) for one in page]
-    await stage.tasks.update_one({"_id": 1}, {"$set": {"title": "new"}})
+@pytest.mark.parametrize("beside", [0, 2])
+async def test_a_mark_that_came_after_the_reading_is_not_cleared(stage, beside):
+    """Nor where it is that of another document that is cleared together with it: an update of many has one mark."""
+    await stage.tasks.insert_many([{"_id": n, "n": 0} for n in range(1 + beside)])
+    [before] = [page async for page in stage.source.pages("tasks", 10)]
+    await stage.tasks.update_many({"_id": {"$lt": 2}}, {"$set": {"n": 1}})
+    [after] = [page async for page in stage.source.pages("tasks", 10)]
+    by_id = {one.id: one for one in after} | {one.id: one for one in before if one.id == 0}
     rows = stage.rows()
-    await rows.put("tasks", [read], await rows.number())
-    await stage.source.clear("tasks", [read])
+    await rows.put("tasks", [*by_id.values()], await rows.number())
+    await stage.source.clear("tasks", [*by_id.values()])
+    marked = {"_sync.mark": {"$exists": True}}
+    assert [one["_id"] async for one in stage.database["tasks"].find(marked)] == [0]
     await stage.pump().walk()
-    assert (await stage.there())[1]["title"] == "new"
     await stage.require_settled()
 
 

@@ -88,7 +88,7 @@ async def link(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[Li
 
 def document(chance: random.Random, id_: Any) -> dict[str, Any]:
     fields = {
-        "title": chance.choice(["a", "b\\t", "é\n", ""]),
+        "title": chance.choice(["a", "b\\t", "é\n", "\b\f\r\t\v\\N", ""]),
         "n": chance.choice([1, 2**40, -5]),
         "price": Decimal128(chance.choice(["1.10", "0.0000001", "5"])),
         "ratio": chance.choice([1.5, 5.0, 1e22, -0.0, 0.1]),
@@ -211,6 +211,13 @@ async def test_damage_of_each_kind_on_either_side_is_found_exactly_and_repaired(
     again = await link.verified()
     assert again.verdict is Verdict.EQUAL
     assert {part.mode for part in again.entities} == {Mode.FULL}
+
+
+async def test_equal_documents_are_looked_at_once(link):
+    await filled(link, random.Random(7), 40)
+    report = await link.verified()
+    [tasks] = [part for part in report.entities if part.entity == "tasks"]
+    assert (tasks.records, tasks.documents, tasks.looks) == (40, 40, 0)
 
 
 async def test_a_null_is_a_key_as_any_other_and_one_that_nobody_can_read_is_foreign(link):

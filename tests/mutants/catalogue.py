@@ -3653,8 +3653,8 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{POSTGRES}/documents/rows.py",
-                "DocumentTables.writing",
-                "yield self._removals[table.number], [keys, *columns[table.number][: table.keys]]",
+                "DocumentTables.writing_columns",
+                "yield self._removals[table.number], [arrays[0][0], *arrays[table.number][: table.keys]]",
                 "pass",
             )
         ],
@@ -4013,6 +4013,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{PUMP}::test_a_mark_that_came_after_the_reading_is_not_cleared"],
     ),
     Mutant(
+        "documents-cleared-together-unasked",
+        "of documents that are cleared together each mark is taken for each one's",
+        [
+            Swap(
+                f"{MONGO}/marked.py",
+                "_clearing",
+                '{"$setIsSubset": [[["$_id", f"${MARK}"]], {"$literal": pairs}]}',
+                '{"$in": [f"${MARK}", {"$literal": [mark for _, mark in pairs]}]}',
+            )
+        ],
+        [f"{PUMP}::test_a_mark_that_came_after_the_reading_is_not_cleared"],
+    ),
+    Mutant(
         "documents-any-version-is-written",
         "a late state is written over a newer one",
         [
@@ -4032,8 +4045,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{ROWS_OF_DOCUMENTS}/versions.py",
                 "_judged",
-                "mark == one.document.mark",
-                "mark == one.document.mark or version == one.document.version",
+                "mark == one.mark",
+                "mark == one.mark or version == one.version",
             )
         ],
         [f"{PUMP}::test_a_version_that_came_back_is_raised_and_not_taken_for_done"],
@@ -4280,6 +4293,12 @@ MUTANTS: Sequence[Mutant] = (
         "a copier that was taken over goes on",
         [Swap(f"{ROWS_OF_DOCUMENTS}/bulk.py", "_require", "row is None", "False")],
         [f"{DOCUMENT_COPY}::test_a_copier_that_was_taken_over_writes_nothing_more"],
+    ),
+    Mutant(
+        "documents-copied-marks-cleared-too-early",
+        "a mark is cleared of what a crash of PostgreSQL takes back",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/bulk.py", "BulkRows.write", "if not any(chunk.marks): ...", "if True: ...")],
+        [f"{DOCUMENT_COPY}::test_a_mark_is_cleared_only_of_what_a_crash_cannot_take_back"],
     ),
     Mutant(
         "documents-copied-marks-stay",

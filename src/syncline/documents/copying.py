@@ -18,7 +18,6 @@ from syncline.engines.postgres.documents.keys import key_text
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import MappingError, SynclineError
 from syncline.model.documents import DocumentMapping, parents_first
-from syncline.model.strict_bson import encoded
 from syncline.ports.documents import Fate, MarkedDocument
 
 DOCUMENTS = 3000
@@ -49,7 +48,7 @@ class _Ahead:
     """A page that is being read, and the number of the link from before."""
 
     number: int
-    page: asyncio.Task[Page | None]
+    page: asyncio.Task[tuple[Page, _Made] | None]
 
 
 class DocumentCopier:
@@ -136,9 +135,9 @@ class DocumentCopier:
     async def _pages(self, collection: str, progress: Progress, position: Position) -> None:
         ahead = await self._ahead(collection, position.after)
         try:
-            while (page := await ahead.page) is not None:
-                number, ahead = ahead.number, await self._ahead(collection, page.last)
-                written = await self._written(collection, page, number, position)
+            while (found := await ahead.page) is not None:
+                number, ahead = ahead.number, await self._ahead(collection, found[0].last)
+                written = await self._written(collection, *found, number, position)
                 if written is None:
                     ahead.page.cancel()
                     ahead = await self._ahead(collection, position.after)
@@ -151,21 +150,31 @@ class DocumentCopier:
 
     async def _ahead(self, collection: str, after: bytes | None) -> _Ahead:
         number = await self._bulk.number()
-        return _Ahead(number, asyncio.create_task(self._stored.page(collection, after=after, size=self._size)))
+        return _Ahead(number, asyncio.create_task(self._read(collection, after)))
+
+    async def _read(self, collection: str, after: bytes | None) -> tuple[Page, _Made] | None:
+        page = await self._stored.page(collection, after=after, size=self._size)
+        return None if page is None else (page, self._made(collection, page))
+
+    def _made(self, collection: str, page: Page) -> _Made:
+        made = _made(self._link.mapping(collection), page)
+        self._bulk.write_down(collection, made.chunk)
+        return made
 
     def _tell(self, progress: Progress, position: Position) -> None:
         progress.documents, progress.left, progress.waiting = position.documents, position.left, ""
         self._told(progress)
 
-    async def _written(self, collection: str, page: Page, number: int, position: Position) -> Position | None:
+    async def _written(
+        self, collection: str, page: Page, made: _Made, number: int, position: Position
+    ) -> Position | None:
         """Write a page; ``None``: the link has another number than before it was read."""
         if self._paced is not None:
             await self._paced(page.count)
-        mapping, after = self._link.mapping(collection), replace(position, after=page.last)
-        after = replace(after, documents=position.documents + page.count)
+        after = replace(position, after=page.last, documents=position.documents + page.count)
         if self._asks:
-            page = await self._unknown(mapping, page)
-        made = _made(mapping, page)
+            page = await self._unknown(self._link.mapping(collection), page)
+            made = self._made(collection, page)
         left = replace(after, left=position.left + len(made.refused))
         written = await self._bulk.write(collection, made.chunk, number, left)
         if written is Written.LATE:
@@ -226,7 +235,7 @@ def _made(mapping: DocumentMapping, page: Page) -> _Made:
     chunk = Chunk([], [page.versions[place] for place in own], [page.marks[place] for place in own], tables)
     keys = tables[0][0]
     chunk.ids = [*keys] if {*map(type, keys)} == {str} else [to_text(key) or "" for key in keys]
-    marked = [_document(page, place, b"") for place in own if page.marks[place]]
+    marked = [_document(page, place) for place in own if page.marks[place]]
     made = _Made(chunk, marked, [])
     for one in (*(_document(page, place) for place in sorted(split.odd)), *page.odd):
         _add(mapping, made, one)
@@ -255,7 +264,6 @@ def _documents(page: Page) -> Iterator[MarkedDocument]:
     yield from page.odd
 
 
-def _document(page: Page, place: int, body: bytes | None = None) -> MarkedDocument:
+def _document(page: Page, place: int) -> MarkedDocument:
     fields = page.fields[place]
-    raw = encoded(fields) if body is None else body
-    return MarkedDocument(fields["_id"], page.marks[place], page.versions[place], deleted=False, body=raw)
+    return MarkedDocument(fields["_id"], page.marks[place], page.versions[place], deleted=False, fields=fields)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,9 +16,11 @@ from typing import Any
 from syncline.documents.judging import Look, State, judged
 from syncline.documents.opening import DocumentLink
 from syncline.engines.mongo.stored_marks import Page, StoredMarks, taken_apart
-from syncline.engines.postgres.documents.comparing import Texts, texts
+from syncline.engines.postgres.documents.comparing import Texts, lines, texts
+from syncline.engines.postgres.documents.copy_text import first_of
 from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.reading import Certificate, Record, RowsSeen
+from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import KeyFormatError, MappingError
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import NO_ID, shown_key
@@ -138,9 +140,9 @@ class DocumentVerifier:
         one = self._begun(collection, await self._stored.now(), Mode.FULL)
         total = await self._stored.count(collection)
         async for part in self._parts(one):
-            for number, (wanted, found) in enumerate(part.compared()):
-                self._suspect(one, wanted ^ found)
-                one.report.documents += len(found) if number == 0 else 0
+            for key in part.differing():
+                one.suspect_key(key or "")
+            one.report.documents += part.rows
             self._told(one.report, total)
             await self._decide(one)
         if one.mapping.collection.id not in SORTED_ALIKE:
@@ -152,10 +154,6 @@ class DocumentVerifier:
         proved = Certificate(report.as_of, report.records, report.verdict.value, counts)
         await self._rows.certify(collection, proved)
         return report
-
-    def _suspect(self, one: _Pass, rows: Iterable[Texts]) -> None:
-        for key in {row[0] for row in rows}:
-            one.suspect_key(key or "")
 
     async def _parts(self, one: _Pass) -> AsyncIterator[_Part]:
         """Give documents and the rows of the same stretch, page by page; one page is read ahead."""
@@ -172,9 +170,9 @@ class DocumentVerifier:
                 one.report.records += page.count - part.tombstones
                 await self._pace.passed(page.count)
                 if reading is not None:
-                    part.found, last = await reading, until
+                    part.lines, last = await reading, until
                 elif not alike:
-                    part.found = await self._rows.of(one.name, [row[0] or "" for row in part.wanted[0]])
+                    part.found = await self._rows.of(one.name, [to_text(key) or "" for key in part.wanted[0][0]])
                 yield part
         finally:
             begun = [task for task in (ahead, reading) if task is not None]
@@ -182,10 +180,10 @@ class DocumentVerifier:
                 task.cancel()
             await asyncio.wait(begun)
         if alike:
-            nothing: list[set[Texts]] = [set() for _ in one.mapping.tables]
+            nothing: list[list[list[Any]]] = [[[] for _ in table.columns] for table in one.mapping.tables]
             yield _Part(nothing, await self._rows.between(one.name, last, None))
 
-    def _beside(self, one: _Pass, last: str | None, until: str | None) -> asyncio.Task[list[list[Texts]]] | None:
+    def _beside(self, one: _Pass, last: str | None, until: str | None) -> asyncio.Task[list[bytes]] | None:
         return None if until is None else asyncio.create_task(self._rows.between(one.name, last, until))
 
     def _ahead(self, one: _Pass, after: bytes | None) -> asyncio.Task[Page | None]:
@@ -286,17 +284,35 @@ class DocumentVerifier:
 
 @dataclass(slots=True)
 class _Part:
-    """A stretch of keys."""
+    """A stretch of keys, or some keys."""
 
-    wanted: list[set[Texts]]
-    """Rows that its documents become, by table."""
-    found: list[list[Texts]] = field(default_factory=list)
-    """Rows that are there."""
+    wanted: list[list[list[Any]]]
+    """Rows that its documents become, by table, by column."""
+    lines: Sequence[bytes] = ()
+    """Rows that are there, by table, as they were copied out."""
+    found: Sequence[Sequence[Texts]] = ()
+    """Or as they were selected."""
     tombstones: int = 0
 
-    def compared(self) -> Iterable[tuple[set[Texts], set[Texts]]]:
-        """Pair the tables' rows."""
-        return zip(self.wanted, map(set, self.found), strict=False)
+    @property
+    def rows(self) -> int:
+        """How many the collection's own table has."""
+        return self.lines[0].count(b"\n") if self.lines else len(self.found[0]) if self.found else 0
+
+    def differing(self) -> set[str | None]:
+        """Give the keys of the rows that are not the same on both sides."""
+        return {
+            *(
+                first_of(row)
+                for pair in zip(map(lines, self.wanted), self.lines, strict=False)
+                for row in _unlike(*pair)
+            ),
+            *(row[0] for pair in zip(self.wanted, self.found, strict=False) for row in {*texts(pair[0])} ^ {*pair[1]}),
+        }
+
+
+def _unlike(wanted: bytes, found: bytes) -> set[bytes]:
+    return set() if wanted == found else {*wanted.splitlines()} ^ {*found.splitlines()}
 
 
 def _part(one: _Pass, page: Page) -> _Part:
@@ -308,7 +324,7 @@ def _part(one: _Pass, page: Page) -> _Part:
         if mark:
             one.suspect(fields["_id"])
     split = mapping.split(page.fields)
-    wanted = [set(texts(table.values)) for table in split.tables]
+    wanted = [table.values for table in split.tables]
     odd = [(page.fields[place]["_id"], encoded(page.fields[place])) for place in split.odd]
     for id_, body in (*odd, *((each.id, each.body) for each in page.odd)):
         try:
@@ -316,9 +332,9 @@ def _part(one: _Pass, page: Page) -> _Part:
         except MappingError:
             one.suspect(id_)
             continue
-        for into, new in zip(wanted, rows, strict=True):
-            if new:
-                into.update(texts([*zip(*new, strict=True)]))
+        for columns, new in zip(wanted, rows, strict=True):
+            for values, column in zip(columns, zip(*new, strict=True), strict=False):
+                values.extend(column)
     for each in page.odd:
         if each.mark:
             one.suspect(each.id)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from syncline.errors import SynclineError
+from syncline.model.strict_bson import encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,15 @@ class MarkedDocument:
     mark: str
     version: int
     deleted: bool
-    body: bytes
-    """The document as it is stored, without our field."""
+    stored: bytes = b""
+    """The document as it is stored, without our field; empty where ``fields`` says all of it."""
+    fields: dict[str, Any] | None = field(default=None, repr=False)
+    """The document as the driver decodes it, where encoding it again gives what is stored."""
+
+    @property
+    def body(self) -> bytes:
+        """Give the document as it is stored, without our field."""
+        return self.stored if self.fields is None else encoded(self.fields)
 
 
 class Fate(StrEnum):

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
+import bson
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import DeleteMany, DeleteOne, InsertOne, UpdateMany, UpdateOne
+from pymongo import DeleteMany, InsertOne, UpdateMany, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteError
@@ -147,10 +148,9 @@ class MongoMarkedDocuments:
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
         """Compare the mark, in the statement that clears it; a clearing that a server forgets is done again."""
-        by_mark: dict[tuple[str, bool], list[MarkedDocument]] = {}
-        for one in documents:
-            by_mark.setdefault((one.mark, one.deleted), []).append(one)
-        await self._write(collection, [_clearing(group) for group in by_mark.values()], FORGETTABLE)
+        gone = [one for one in documents if one.deleted]
+        live = [one for one in documents if not one.deleted]
+        await self._write(collection, [_clearing(some) for some in (gone, live) if some], FORGETTABLE)
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
         """Draw a version above the other side's, and a mark."""
@@ -215,13 +215,18 @@ class MongoMarkedDocuments:
                 await kept.bulk_write(writes, ordered=False)
 
 
-def _clearing(group: Sequence[MarkedDocument]) -> Any:
-    """Clear what one statement has marked in one: an update of many documents costs a tenth of as many updates."""
-    which = {**_still(group[0]), "_id": {"$in": [one.id for one in group]}} if len(group) > 1 else _still(group[0])
-    if group[0].deleted:
-        return (DeleteMany if len(group) > 1 else DeleteOne)(sent({**which, DELETED: True}), hint=_BY_ID)
-    clear, live = {"$unset": {MARK: ""}}, sent({**which, **LIVE})
-    return (UpdateMany if len(group) > 1 else UpdateOne)(live, clear, hint=_BY_ID)
+def _clearing(documents: Sequence[MarkedDocument]) -> Any:
+    """Clear many in one statement: it costs a tenth of as many. The server keeps the pairs in a set."""
+    pairs = [[one.id, ObjectId(one.mark)] for one in documents]
+    which = {
+        "_id": {"$in": [one.id for one in documents]},
+        "$expr": {"$setIsSubset": [[["$_id", f"${MARK}"]], {"$literal": pairs}]},
+    }
+    if len(documents) == 1:
+        which = _still(documents[0])
+    if documents[0].deleted:
+        return DeleteMany(sent({**which, DELETED: True}), hint=_BY_ID)
+    return UpdateMany(sent({**which, **LIVE}), {"$unset": {MARK: ""}}, hint=_BY_ID)
 
 
 def _tombstone(id_: Any) -> RawBSONDocument:
@@ -235,12 +240,31 @@ def _still(document: MarkedDocument) -> dict[str, Any]:
 def _documents(batch: bytes) -> tuple[list[MarkedDocument], SourceError | None]:
     """Take documents apart; say which one has a field of our name that is not ours."""
     found, foreign = [], None
-    for raw in cut(batch):
+    for one in _all_decoded(batch) or cut(batch):
         try:
-            found.append(marked_document(raw))
+            found.append(marked_document(one) if isinstance(one, bytes) else _of_fields(one))
         except SourceError as error:
             foreign = foreign or error
     return found, foreign
+
+
+def _all_decoded(batch: bytes) -> list[dict[str, Any]] | None:
+    """Decode documents that follow each other, where that loses nothing of any, as nearly always."""
+    if b"$ref\0" in batch:  # drivers make references of such documents
+        return None
+    try:
+        found: list[dict[str, Any]] = bson.decode_all(batch, AS_STORED)
+        exact = b"".join([bson.encode(one, codec_options=AS_STORED) for one in found]) == batch
+    except Exception:  # noqa: BLE001  the driver has several kinds
+        return None
+    return found if exact else None
+
+
+def _of_fields(fields: dict[str, Any]) -> MarkedDocument:
+    ours, id_ = fields.pop(FIELD, None), fields["_id"]
+    if type(ours) is not dict or type(ours.get("mark")) is not ObjectId or not isinstance(ours.get("v"), int):
+        raise of_somebody_else(id_)
+    return MarkedDocument(id_, str(ours["mark"]), int(ours["v"]), "deleted" in ours, fields=fields)
 
 
 def cut(batch: bytes) -> Iterator[bytes]:
@@ -253,7 +277,9 @@ def cut(batch: bytes) -> Iterator[bytes]:
 
 
 def marked_document(raw: bytes) -> MarkedDocument:
-    """Take a stored document apart: ours, and the user's bytes as they are."""
+    """Take a stored document apart: ours, and the user's fields, or bytes where the driver would lose something."""
+    if (found := _all_decoded(raw)) is not None:
+        return _of_fields(found[0])
     body, ours = apart(raw)
     id_ = _id_of(body)
     mark, version, deleted = _ours(id_, ours)

@@ -179,7 +179,7 @@ def _add_odd(page: Page, one: bytes) -> None:
     elif state[0] < FLOOR:
         page.low.append(id_)
     else:
-        page.odd.append(MarkedDocument(id_, state[1], state[0], deleted=False, body=body))
+        page.odd.append(MarkedDocument(id_, state[1], state[0], deleted=False, stored=body))
 
 
 def taken_apart(id_: Any, raw: bytes) -> tuple[bytes, tuple[int, str] | None]:

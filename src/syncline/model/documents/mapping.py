@@ -63,6 +63,10 @@ class DocumentMapping:
         rows[0][0] = self._with_rest(rows[0][0], Json(whole))
         return rows
 
+    def rows_of(self, document: dict[str, Any]) -> Rows:
+        """Turn a document, as ``reading.read`` decodes it, into rows; see ``rows``."""
+        return self._rows(document)
+
     def split(self, documents: Sequence[dict[str, Any]]) -> Split:
         """Turn many documents, as ``reading.read`` decodes them, into rows; odd ones are left to ``rows``."""
         return split(self._key, self._top, self.tables, documents)

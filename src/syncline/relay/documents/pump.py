@@ -9,11 +9,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from syncline.breaker import CircuitBreaker
+from syncline.ending import end
 from syncline.errors import SynclineError, TargetRefusedError
 from syncline.ports.documents import DocumentRows, Fate, IntentLog, MarkedDocument, MarkedDocuments, Outcome
 from syncline.relay.documents.carrying import Carrier, Told
+
+_END_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -38,6 +42,14 @@ class Carried:
     collection: str
     outcomes: Sequence[Outcome]
     took: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A page that is being read, and the link's number from before."""
+
+    number: int
+    page: asyncio.Task[Sequence[MarkedDocument] | None]
 
 
 class DocumentPump:
@@ -133,23 +145,44 @@ class DocumentPump:
         return tally
 
     async def _walked(self, collection: str, tally: Tally) -> None:
-        begun = self._under_way.pop(collection) if collection in self._under_way else None
-        pages = begun or self._source.pages(collection, self._batch)
+        """Write page by page; meanwhile the next one is read, and the marks of the one before are cleared."""
+        pages = self._under_way.pop(collection, None) or self._source.pages(collection, self._batch)
         until = time.monotonic() + self._turn
-        while not self._stopping:
-            number = await self._rows.number()
-            found = await anext(pages, None)
-            if found is None:
-                return
-            await self._carry(collection, found, number, tally)
-            if time.monotonic() > until:
-                self._under_way[collection] = pages
-                return
+        begun: set[asyncio.Task[Any]] = set()
+        settling: asyncio.Task[None] | None = None
+        try:
+            ahead = await self._ahead(pages, begun)
+            while not self._stopping and (found := await ahead.page) is not None:
+                # A page that is not full is the last one: nobody waits for another before it is written.
+                full = len(found) >= self._batch and time.monotonic() < until
+                following = await self._ahead(pages, begun) if full else None
+                outcomes = await self._written(collection, found, ahead.number, tally)
+                if settling is not None:
+                    await settling
+                settling = asyncio.create_task(self._carrier.settle(collection, outcomes))
+                if following is None and time.monotonic() > until:
+                    self._under_way[collection] = pages
+                    break
+                ahead = following or await self._ahead(pages, begun)
+        finally:
+            await end(*begun, seconds=_END_SECONDS)
+            if settling is not None:  # what is written is settled, whatever was in the way of the next page
+                await settling
 
-    async def _carry(self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally) -> None:
+    async def _ahead(self, pages: AsyncIterator[Sequence[MarkedDocument]], begun: set[asyncio.Task[Any]]) -> _Ahead:
+        number = await self._rows.number()  # before the page is read
+        page = asyncio.create_task(_next(pages))
+        begun.add(page)
+        page.add_done_callback(begun.discard)
+        page.add_done_callback(lambda one: one.cancelled() or one.exception())  # nobody may wait for it any more
+        return _Ahead(number, page)
+
+    async def _written(
+        self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally
+    ) -> Sequence[Outcome]:
         started = time.monotonic()
         due = await self._rows.due(collection, found)
-        outcomes = await self._carrier.carry(collection, due, number) if due else ()
+        outcomes = await self._carrier.write(collection, due, number) if due else ()
         by = {fate: sum(one.fate is fate for one in outcomes) for fate in Fate}
         tally.applied += by[Fate.APPLIED]
         tally.raised += by[Fate.REFUSED]
@@ -157,6 +190,11 @@ class DocumentPump:
         tally.rejected += by[Fate.REJECTED]
         if outcomes:
             self._carried(Carried(collection, outcomes, timedelta(seconds=time.monotonic() - started)))
+        return outcomes
+
+
+async def _next(pages: AsyncIterator[Sequence[MarkedDocument]]) -> Sequence[MarkedDocument] | None:
+    return await anext(pages, None)
 
 
 async def _any(stop: asyncio.Event, seconds: float) -> None:

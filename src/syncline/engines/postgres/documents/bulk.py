@@ -42,6 +42,8 @@ class Chunk:
     """Empty: the document is not marked."""
     tables: Sequence[list[list[Any]]] = ()
     """By table, by column."""
+    lines: Sequence[bytes] = ()
+    """What is sent, once ``BulkRows.write_down`` has made it: the versions, then by table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,9 @@ class BulkRows:
                 if not await self._entered(connection, collection, number):
                     return Written.LATE
                 await self._note(connection, collection, position)
+                if not any(chunk.marks):
+                    # A crash takes the position back with the rows, and nothing outside says that they are there.
+                    await connection.execute("SET LOCAL synchronous_commit = off")
                 if chunk.ids:
                     await self._copy(connection, collection, chunk)
         except psycopg.Error as error:
@@ -150,6 +155,17 @@ class BulkRows:
                 return Written.NOT
             raise as_ours(error) from error
         return Written.WHOLE
+
+    def write_down(self, collection: str, chunk: Chunk) -> None:
+        """Make what is sent, before its turn: the database is at work on the chunk before it."""
+        count, named = len(chunk.ids), self._tables[collection].named
+        versions: list[Sequence[Any]] = [
+            *([named["collection"]] * count, chunk.ids, chunk.versions, chunk.marks),
+            *([False] * count, [named["mapping"]] * count),
+        ]
+        now = datetime.now(UTC).isoformat()
+        own, *others = chunk.tables
+        chunk.lines = [lines(versions), lines([*own, [now] * count]), *map(lines, others)]
 
     async def pass_on(self, collection: str, position: Position) -> None:
         """Note the position alone: its documents were written otherwise."""
@@ -174,17 +190,12 @@ class BulkRows:
         _require(await (await connection.execute(self._sql["passed"], given)).fetchone(), collection)
 
     async def _copy(self, connection: Connection, collection: str, chunk: Chunk) -> None:
-        count, named = len(chunk.ids), self._tables[collection].named
-        versions: list[Sequence[Any]] = [
-            *([named["collection"]] * count, chunk.ids, chunk.versions, chunk.marks),
-            *([False] * count, [named["mapping"]] * count),
-        ]
-        await _sent(connection, _VERSIONS, lines(versions))
-        now = datetime.now(UTC).isoformat()
-        for number, (statement, columns) in enumerate(zip(self._copies[collection], chunk.tables, strict=True)):
-            if columns and columns[0]:
-                given = [*columns, [now] * len(columns[0])] if number == 0 else columns
-                await _sent(connection, statement, lines(given))
+        if not chunk.lines:
+            self.write_down(collection, chunk)
+        statements: list[sql.SQL | sql.Composed] = [_VERSIONS, *self._copies[collection]]
+        for statement, data in zip(statements, chunk.lines, strict=True):
+            if data:
+                await _sent(connection, statement, data)
 
     async def _one(self, name: str, given: Mapping[str, Any]) -> Any:
         connection = await self._connection()

@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg import sql
 
+from syncline.engines.postgres.documents.copy_text import escaped, joined
 from syncline.engines.postgres.documents.definitions import named, quoted, type_sql
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.model.documents import Table
@@ -26,10 +27,18 @@ def texts(columns: Sequence[Sequence[Any]]) -> Iterable[Texts]:
     return zip(*map(_column, columns), strict=True)
 
 
+def lines(columns: Sequence[Sequence[Any]]) -> bytes:
+    """Write rows that are given by column as ``copied`` selects them, one a line."""
+    return joined([escaped(_column(column)) for column in columns])
+
+
 def _column(column: Sequence[Any]) -> Sequence[str | None]:
     kinds = {*map(type, column)}
     if len(kinds) == 1 and (write := _COLUMNS.get(*kinds)) is not None:
         return write(column)
+    if type(None) in kinds and len(kinds) == 2 and (write := _COLUMNS.get(*(kinds - {type(None)}))) is not None:
+        texts = iter(write([one for one in column if one is not None]))
+        return [None if one is None else next(texts) for one in column]
     return [*map(_value, column)]
 
 
@@ -46,6 +55,13 @@ def _double(value: float) -> str:
 def _instant(value: datetime) -> str:
     text = value.isoformat(" ").removesuffix("+00:00")
     return f"{text.rstrip('0') if '.' in text else text}+00"
+
+
+def _instants(column: Sequence[datetime]) -> Sequence[str]:
+    whole = "\n".join(map(str, column))
+    if "." in whole or whole.count("+"):
+        return [*map(_instant, column)]
+    return f"{whole.replace(chr(10), _IN_UTC)}+00".split("\n")
 
 
 def _json(value: Json) -> str:
@@ -72,18 +88,24 @@ _COLUMNS: Mapping[type, Callable[[Sequence[Any]], Sequence[str | None]]] = {
     int: lambda column: [*map(str, column)],
     bool: lambda column: ["true" if one else "false" for one in column],
     float: lambda column: [*map(_double, column)],
-    datetime: lambda column: [*map(_instant, column)],
+    datetime: _instants,
 }
+_IN_UTC = "+00\n"
 
 
-def between(table: Table, after: str | None, last: str | None) -> sql.Composed:
-    """Select the rows behind a key, and not behind another, as texts; ``None``: from the beginning, to the end."""
+def copied(table: Table, after: str | None, last: str | None) -> sql.Composed:
+    """Copy out the rows behind a key, and not behind another, as texts; ``None``: from the beginning, to the end."""
+    key = table.columns[0]
     conditions: list[sql.Composable] = [sql.SQL("true")]
-    if after is not None:
-        conditions.append(sql.SQL("{} > %(after)s::text::{}").format(_key(table), _type(table)))
-    if last is not None:
-        conditions.append(sql.SQL("{} <= %(last)s::text::{}").format(_key(table), _type(table)))
-    return _select(table, sql.SQL(" AND ").join(conditions))
+    for limit, compared in ((after, ">"), (last, "<=")):
+        if limit is not None:
+            bound = sql.SQL("{}::text::{}").format(sql.Literal(limit), type_sql(table, key))
+            conditions.append(sql.SQL("t.{} {} {}").format(sql.Identifier(key.name), sql.SQL(compared), bound))
+    return sql.SQL("/* syncline */ COPY (SELECT {} FROM {} AS t WHERE {}) TO STDOUT").format(
+        sql.SQL(", ").join([sql.SQL("t.{}::text").format(sql.Identifier(column.name)) for column in table.columns]),
+        sql.Identifier(table.name.schema, table.name.name),
+        sql.SQL(" AND ").join(conditions),
+    )
 
 
 def of(table: Table) -> sql.Composed:

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+import re
+from collections.abc import Sequence
 from typing import Any
 
-from syncline.engines.postgres.documents.texts import to_text
+from syncline.engines.postgres.documents.texts import texts_of
 
 _NULL = "\\N"
-_ESCAPED = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
+_ESCAPED = tuple((plain, f"\\{letter}") for plain, letter in zip("\\\b\f\n\r\t\v", "\\bfnrtv", strict=True))
+"""What PostgreSQL escapes when it writes this format, and how; the backslash comes first."""
+_ESCAPE = re.compile(r"\\.")
+_MEANT = {escape: plain for plain, escape in _ESCAPED}
 _BETWEEN = "\0"
 """What no text of PostgreSQL has."""
 
 
 def lines(columns: Sequence[Sequence[Any]]) -> bytes:
     """Write rows, given by column."""
-    texts = [*map(texts_of, columns)]
+    return joined([escaped(texts_of(column)) for column in columns])
+
+
+def joined(texts: Sequence[Sequence[str]]) -> bytes:
+    """Join columns of escaped texts to lines."""
     return "\n".join([*map("\t".join, zip(*texts, strict=True)), ""]).encode() if texts and texts[0] else b""
 
 
-def texts_of(column: Sequence[Any]) -> Sequence[str]:
-    """Write a column's values, escaped."""
-    kinds = {*map(type, column)}
-    if len(kinds) == 1:
-        (kind,) = kinds
-        write = _WRITERS.get(kind)
-        if write is not None:
-            return write(column)
-    return _escaped_or_null([*map(to_text, column)])
+def first_of(line: bytes) -> str | None:
+    """Read the first value of a line."""
+    text = line.partition(b"\t")[0].decode()
+    return None if text == _NULL else _ESCAPE.sub(lambda found: _MEANT[found[0]], text)
 
 
 def _escaped(column: Sequence[str]) -> Sequence[str]:
@@ -36,24 +38,14 @@ def _escaped(column: Sequence[str]) -> Sequence[str]:
     whole = _BETWEEN.join(column)
     if not any(plain in whole for plain, _ in _ESCAPED):
         return column
-    for plain, escaped in _ESCAPED:
-        whole = whole.replace(plain, escaped)
+    for plain, escape in _ESCAPED:
+        whole = whole.replace(plain, escape)
     return whole.split(_BETWEEN)
 
 
-def _escaped_or_null(column: Sequence[str | None]) -> Sequence[str]:
+def escaped(column: Sequence[str | None]) -> Sequence[str]:
+    """Escape a column of texts; ``None`` is NULL."""
     if None not in column:
         return _escaped(column)  # type: ignore[arg-type]  # none is None
-    escaped = _escaped(["" if one is None else one for one in column])
-    return [_NULL if one is None else text for one, text in zip(column, escaped, strict=True)]
-
-
-_WRITERS: Mapping[type, Callable[[Sequence[Any]], Sequence[str]]] = {
-    str: _escaped,
-    int: lambda column: [*map(str, column)],
-    bool: lambda column: ["t" if one else "f" for one in column],
-    float: lambda column: [*map(repr, column)],
-    datetime: lambda column: [*map(datetime.isoformat, column)],
-    type(None): lambda column: [_NULL] * len(column),
-}
-"""Of columns whose values are of one type; a date without a zone is read as UTC, which our sessions pin."""
+    texts = _escaped(["" if one is None else one for one in column])
+    return [_NULL if one is None else text for one, text in zip(column, texts, strict=True)]

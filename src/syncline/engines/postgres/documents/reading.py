@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ import psycopg
 
 from syncline.engines.postgres.documents import comparing
 from syncline.engines.postgres.documents.comparing import Texts
+from syncline.engines.postgres.documents.copy_out import copied_out
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.session import as_kept, session
 from syncline.engines.postgres.documents.texts import from_text, to_text
@@ -78,11 +80,22 @@ class RowsSeen:
                 await self._session.pin("enable_seqscan", "off")
         return self._session
 
-    async def between(self, collection: str, after: str | None, last: str | None) -> list[list[Texts]]:
-        """Read the rows whose key is behind one, and not behind another; ``None``: from the beginning, to the end."""
-        tables = self._tables[collection].mapping.tables
-        given = {"after": after, "last": last}
-        return [await self._rows(comparing.between(table, after, last), given) for table in tables]
+    async def between(self, collection: str, after: str | None, last: str | None) -> list[bytes]:
+        """Read the rows whose key is behind one, and not behind another; ``None``: from the beginning, to the end.
+
+        Returns:
+            Of each table the lines that COPY writes, in the order of its key as a rule.
+
+        """
+        connection = await self._connection()
+        try:
+            async with connection.transaction() if connection.bare else nullcontext():
+                return [
+                    await copied_out(connection, comparing.copied(table, after, last))
+                    for table in self._tables[collection].mapping.tables
+                ]
+        except psycopg.Error as error:
+            raise as_kept(error) from error
 
     async def of(self, collection: str, keys: Sequence[str]) -> list[list[Texts]]:
         """Read the rows of these keys."""

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from syncline.engines.postgres.documents.definitions import is_required, named, quoted, type_sql
-from syncline.engines.postgres.documents.texts import from_text, selected, to_text
+from syncline.engines.postgres.documents.texts import array, from_text, selected, texts_of, to_text
 from syncline.errors import OtherDeclarationError
 from syncline.model.documents import DocumentMapping, Rows, Table
 from syncline.ports.documents import Outcome
@@ -54,6 +54,11 @@ class DocumentTables:
         for statement, values in self.writing(documents):
             await connection.execute(statement, values)
 
+    async def write_columns(self, connection: AsyncConnection[Any], tables: Sequence[Sequence[Sequence[Any]]]) -> None:
+        """Do the same with rows that are given by table, by column."""
+        for statement, values in self.writing_columns(tables):
+            await connection.execute(statement, values)
+
     async def delete(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> None:
         """Delete the rows of documents, by the values of the key's column."""
         for statement, values in self.deletion(keys):
@@ -61,30 +66,32 @@ class DocumentTables:
 
     def writing(self, documents: Sequence[Rows]) -> Iterator[Statement]:
         """Give the statements of ``write``, in their order."""
-        if not documents:
+        tables = [[row for rows in documents for row in rows[table.number]] for table in self.mapping.tables]
+        yield from self.writing_columns([[*zip(*rows, strict=True)] for rows in tables])
+
+    def writing_columns(self, tables: Sequence[Sequence[Sequence[Any]]]) -> Iterator[Statement]:
+        """Give the statements that write rows, given by table, by column; without rows a table may have no column."""
+        if not tables[0]:
             return
-        keys = [to_text(rows[0][0][0]) for rows in documents]
-        columns = [
-            _columns(table, [row for rows in documents for row in rows[table.number]]) for table in self.mapping.tables
-        ]
+        arrays = [_arrays(table, columns) for table, columns in zip(self.mapping.tables, tables, strict=True)]
         for table in reversed(self.mapping.tables[1:]):
-            yield self._removals[table.number], [keys, *columns[table.number][: table.keys]]
+            yield self._removals[table.number], [arrays[0][0], *arrays[table.number][: table.keys]]
         for place, statement in self._vacates.items():
-            yield statement, [columns[0][0], columns[0][place]]
+            yield statement, [arrays[0][0], arrays[0][place]]
         for table in self.mapping.tables:
-            if columns[table.number][0]:
-                yield self._upserts[table.number], columns[table.number]
+            if tables[table.number] and tables[table.number][0]:
+                yield self._upserts[table.number], arrays[table.number]
 
     def deletion(self, keys: Iterable[Any]) -> Iterator[Statement]:
         """Give the statements of ``delete``, in their order."""
         texts = [to_text(key) for key in keys]
         if texts:
             for statement in reversed(self._deletes):
-                yield statement, [texts]
+                yield statement, [array(texts)]
 
     def insert(self, rows: Rows) -> Statement:
         """Give the statement that adds a row to the collection's own table; it returns nothing if that is there."""
-        return self._insert, _columns(self.mapping.tables[0], rows[0])
+        return self._insert, _arrays(self.mapping.tables[0], [*zip(*rows[0], strict=True)])
 
     async def reject(self, connection: AsyncConnection[Any], rejected: Iterable[tuple[str, Outcome]]) -> None:
         """Say in the older rows of documents, where there are, that what came since was rejected, and why."""
@@ -169,10 +176,8 @@ def other_declaration(collection: str, what: str) -> OtherDeclarationError:
     )
 
 
-def _columns(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[str | None]]:
-    if not rows:
-        return [[] for _ in table.columns]
-    return [list(map(to_text, values)) for values in zip(*rows, strict=True)]
+def _arrays(table: Table, columns: Sequence[Sequence[Any]]) -> list[str]:
+    return [array(texts_of(column)) for column in columns] if columns else ["{}"] * len(table.columns)
 
 
 def _cast(table: Table, place: int) -> sql.Composed:

@@ -7,21 +7,21 @@ of those that were raised are written. What PostgreSQL refuses for a row is halv
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from syncline.engines.postgres.documents.keys import id_of, key_text
+from syncline.engines.postgres.documents.mapped import Mapped, mapped
 from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, entered
 from syncline.engines.postgres.documents.session import as_kept, of_tables, session, took_too_long
-from syncline.engines.postgres.documents.texts import to_text
+from syncline.engines.postgres.documents.texts import array, to_text
 from syncline.engines.postgres.target.gates import gate_that_refused
 from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
-from syncline.model.documents import DocumentMapping, Rows
+from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import NO_ID
 from syncline.model.retries import Retries
 from syncline.model.strict_bson import encoded
@@ -50,19 +50,6 @@ _AT_ONCE = 100
 """So many documents are tried in one round trip: what is sent twice when one is not newer is not much."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A document whose key and rows are known."""
-
-    document: MarkedDocument
-    key: Any
-    rows: Rows | None
-
-    @property
-    def id(self) -> str:
-        return to_text(self.key) or ""
-
-
 class VersionedRows:
     """The rows of collections in a database, over one session.
 
@@ -83,6 +70,8 @@ class VersionedRows:
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
         self._most: dict[str, int] = {}
         """So many documents are written at a time since more took too long, by collection."""
+        self._troubled = True
+        """Whether something was rejected when the number was read last, or since by this session."""
         self._session: Connection | None = None
         self._gated = False
         """Whether there are gates; found out with the link's number, before documents are read."""
@@ -136,8 +125,8 @@ class VersionedRows:
 
     async def _number(self, connection: Connection) -> int:
         row = await (await connection.execute(self._sql["number"])).fetchone()
-        self._gated = bool(row and row[1])
-        return int(row[0]) if row else 0
+        number, self._gated, self._troubled = row or (0, False, True)
+        return int(number)
 
     async def _enter(self, connection: Connection) -> None:
         await connection.execute(self._sql["enter_gated" if self._gated else "enter"])
@@ -249,22 +238,18 @@ class VersionedRows:
 
     async def put(self, collection: str, documents: Sequence[MarkedDocument], number: int) -> Sequence[Outcome]:
         """Write what can become rows; see ``syncline.ports.documents.DocumentRows.put``."""
-        outcomes: list[Outcome] = []
-        ready: list[_Ready] = []
-        for document in documents:
-            try:
-                ready.append(self._ready(collection, document))
-            except MappingError as error:
-                fate = Fate.APPLIED if document.deleted else Fate.REJECTED  # of such a key there are no rows
-                outcomes.append(Outcome(document, fate, reason="" if document.deleted else str(error)))
-        unwritten = len(outcomes)
+        mapping = self._tables[collection].mapping
+        made = mapped(mapping, documents)
+        outcomes = [_unmapped(one, error) for one, error in made.refused]
+        unwritten, ready = len(outcomes), made.documents
         most = min(self._most.get(collection, len(ready)), len(ready)) or 1
         for start in range(0, len(ready), most):
-            outcomes += await self._halved(collection, ready[start : start + most], number)
+            part = made if most == len(ready) else mapped(mapping, ready[start : start + most])
+            outcomes += await self._halved(collection, part, number)
         if most < len(ready):
             self._most[collection] = most * 2
         if unwritten or any(one.fate is Fate.REJECTED for one in outcomes):
-            connection = await self.session()
+            connection, self._troubled = await self.session(), True
             try:
                 return await self._rejections.noted(connection, collection, outcomes)
             except psycopg.Error as error:
@@ -273,110 +258,114 @@ class VersionedRows:
 
     async def due(self, collection: str, documents: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
         """Leave out what is not to be tried now; see ``syncline.ports.documents.DocumentRows.due``."""
+        if not self._troubled:
+            return documents
         connection = await self.session()
         try:
             return await self._rejections.due(connection, collection, documents)
         except psycopg.Error as error:
             raise as_kept(error) from error
 
-    def _ready(self, collection: str, document: MarkedDocument) -> _Ready:
-        mapping = self._tables[collection].mapping
-        rows = None if document.deleted else mapping.rows(document.body)
-        return _Ready(document, mapping.key_of(document.id), rows)
-
-    async def _halved(self, collection: str, ready: Sequence[_Ready], number: int) -> list[Outcome]:
+    async def _halved(self, collection: str, made: Mapped, number: int) -> list[Outcome]:
+        ready = made.documents
         if not ready:
             return []
         connection = await self.session()
         if (
             self.at_once
             and len(ready) <= _AT_ONCE
-            and await self._written_at_once(connection, collection, ready, number)
+            and await self._written_at_once(connection, collection, made, number)
         ):
-            return [Outcome(one.document, Fate.APPLIED) for one in ready]
+            return [_applied(one) for one in ready]
         try:
             # What needs no answer goes out with what follows: far away, a round trip costs more than a statement.
             async with connection.pipeline(), connection.transaction():
-                return await self._written(connection, collection, ready, number)
+                return await self._written(connection, collection, made, number)
         except _LateError:
-            return [Outcome(one.document, Fate.LATE) for one in ready]
+            return [Outcome(one, Fate.LATE) for one in ready]
         except psycopg.Error as error:
             if gate_that_refused(error) and not self._gated:
-                return [Outcome(one.document, Fate.LATE) for one in ready]  # it was put there since the number was read
+                return [Outcome(one, Fate.LATE) for one in ready]  # it was put there since the number was read
             if took_too_long(error):
                 self._most[collection] = len(ready) // 2 or 1
             if not is_of_rows(error) or is_over(connection):
                 raise of_tables(collection, error) from error
             if len(ready) == 1:
                 waits = error.sqlstate in CONFLICTS
-                return [Outcome(ready[0].document, Fate.REJECTED, reason=first_line(error), waits=waits)]
-        half = len(ready) // 2
+                return [Outcome(ready[0], Fate.REJECTED, reason=first_line(error), waits=waits)]
+        half, mapping = len(ready) // 2, self._tables[collection].mapping
         return [
-            *await self._halved(collection, ready[:half], number),
-            *await self._halved(collection, ready[half:], number),
+            *await self._halved(collection, mapped(mapping, ready[:half]), number),
+            *await self._halved(collection, mapped(mapping, ready[half:]), number),
         ]
 
-    async def _written_at_once(
-        self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
-    ) -> bool:
+    async def _written_at_once(self, connection: Connection, collection: str, made: Mapped, number: int) -> bool:
         """Write all in one round trip if all are newer than what is there, as they are as a rule; otherwise nothing."""
         tables = self._tables[collection]
         try:
             async with connection.pipeline(), connection.transaction():
                 await self._enter(connection)
-                given = self._given(tables, ready)
+                given = self._given(tables, made)
                 await connection.execute(self._sql["take"], given)
                 await connection.execute(self._sql["taken"], {**given, "number": number})
-                await tables.delete(connection, [one.key for one in ready if one.rows is None])
-                await tables.write(connection, [one.rows for one in ready if one.rows is not None])
-                await self._rejections.settle(connection, collection, [_applied(one) for one in ready])
+                await tables.delete(connection, made.gone)
+                await tables.write_columns(connection, made.columns)
+                await self._rejections.settle(connection, collection, [_applied(one) for one in made.documents])
         except psycopg.Error as error:
             if is_over(connection):
                 raise as_ours(error) from error
             return False  # step by step, then: it tells why
         return True
 
-    def _given(self, tables: DocumentTables, ready: Sequence[_Ready]) -> dict[str, Any]:
+    def _given(self, tables: DocumentTables, made: Mapped) -> dict[str, Any]:
         return {
             **tables.named,
-            "ids": [one.id for one in ready],
-            "versions": [one.document.version for one in ready],
-            "marks": [one.document.mark for one in ready],
-            "deleted": [one.document.deleted for one in ready],
+            "ids": array(made.ids),
+            "versions": array([str(one.version) for one in made.documents]),
+            "marks": array([one.mark for one in made.documents]),
+            "deleted": array(["true" if one.deleted else "false" for one in made.documents]),
         }
 
-    async def _written(
-        self, connection: Connection, collection: str, ready: Sequence[_Ready], number: int
-    ) -> list[Outcome]:
+    async def _written(self, connection: Connection, collection: str, made: Mapped, number: int) -> list[Outcome]:
         tables = self._tables[collection]
         await self._enter(connection)
         said = await connection.execute(self._sql["entered"], tables.named)
-        took = await connection.execute(self._sql["take"], self._given(tables, ready))
+        took = await connection.execute(self._sql["take"], self._given(tables, made))
         if entered(tables, await said.fetchone()) != number:
             raise _LateError  # nothing of the transaction stays
         taken = {row[0] for row in await took.fetchall()}
-        await tables.delete(connection, [one.key for one in ready if one.id in taken and one.rows is None])
-        await tables.write(connection, [one.rows for one in ready if one.id in taken and one.rows is not None])
-        left = {"collection": collection, "ids": [one.id for one in ready if one.id not in taken]}
+        newer = made if len(taken) == len(made.ids) else mapped(tables.mapping, _those(made, taken))
+        await tables.delete(connection, newer.gone)
+        await tables.write_columns(connection, newer.columns)
+        left = {"collection": collection, "ids": [id_ for id_ in made.ids if id_ not in taken]}
         there = await (await connection.execute(self._sql["there"], left)).fetchall() if left["ids"] else []
         found = {row[0]: (row[1], row[2]) for row in there}
-        judged = [_judged(one, taken, found) for one in ready]
+        judged = [_judged(one, id_, taken, found) for one, id_ in zip(made.documents, made.ids, strict=True)]
         await self._rejections.settle(connection, collection, judged)
         return judged
 
 
-def _applied(one: _Ready) -> Outcome:
-    return Outcome(one.document, Fate.APPLIED)
+def _unmapped(one: MarkedDocument, error: MappingError) -> Outcome:
+    """Of a key that none is there are no rows to delete."""
+    return Outcome(one, Fate.APPLIED) if one.deleted else Outcome(one, Fate.REJECTED, reason=str(error))
+
+
+def _those(made: Mapped, taken: set[str]) -> list[MarkedDocument]:
+    return [one for one, id_ in zip(made.documents, made.ids, strict=True) if id_ in taken]
+
+
+def _applied(one: MarkedDocument) -> Outcome:
+    return Outcome(one, Fate.APPLIED)
 
 
 class _LateError(Exception):
     """The link has another number."""
 
 
-def _judged(one: _Ready, taken: set[str], found: Mapping[str, tuple[int, str]]) -> Outcome:
-    if one.id in taken:
-        return Outcome(one.document, Fate.APPLIED)
-    version, mark = found[one.id]
-    if mark == one.document.mark:
-        return Outcome(one.document, Fate.APPLIED)
-    return Outcome(one.document, Fate.REFUSED, version)
+def _judged(one: MarkedDocument, id_: str, taken: set[str], found: Mapping[str, tuple[int, str]]) -> Outcome:
+    if id_ in taken:
+        return Outcome(one, Fate.APPLIED)
+    version, mark = found[id_]
+    if mark == one.mark:
+        return Outcome(one, Fate.APPLIED)
+    return Outcome(one, Fate.REFUSED, version)

@@ -114,7 +114,10 @@ SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1), pg_catalog.set_co
            (SELECT pg_catalog.jsonb_object_agg(g.name, g.link::text)::text FROM syncline_gate.gate AS g), ''), true)
 
 -- name: number
-SELECT number, pg_catalog.to_regclass('syncline_gate.gate') IS NOT NULL FROM syncline_documents.link
+-- And whether there are gates, and whether anything is rejected.
+SELECT l.number, pg_catalog.to_regclass('syncline_gate.gate') IS NOT NULL,
+       EXISTS (SELECT FROM syncline_documents.rejected)
+FROM syncline_documents.link AS l
 
 -- name: entered
 SELECT l.number, (SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s)
