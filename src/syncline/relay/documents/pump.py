@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from syncline.breaker import CircuitBreaker
 from syncline.ending import end
 from syncline.errors import SynclineError, TargetRefusedError
+from syncline.model.strict_bson import encoded
 from syncline.ports.documents import DocumentRows, Fate, IntentLog, MarkedDocument, MarkedDocuments, Outcome
 from syncline.relay.documents.carrying import Carrier, Told
 
@@ -150,13 +152,16 @@ class DocumentPump:
         until = time.monotonic() + self._turn
         begun: set[asyncio.Task[Any]] = set()
         settling: asyncio.Task[None] | None = None
+        carried: deque[Sequence[MarkedDocument]] = deque(maxlen=2)
+        """Whose marks may have been there when the next page was read."""
         try:
             ahead = await self._ahead(pages, begun)
             while not self._stopping and (found := await ahead.page) is not None:
                 # A page that is not full is the last one: nobody waits for another before it is written.
                 full = len(found) >= self._batch and time.monotonic() < until
                 following = await self._ahead(pages, begun) if full else None
-                outcomes = await self._written(collection, found, ahead.number, tally)
+                outcomes = await self._written(collection, _others(found, carried), ahead.number, tally)
+                carried.append(found)
                 if settling is not None:
                     await settling
                 settling = asyncio.create_task(self._carrier.settle(collection, outcomes))
@@ -181,7 +186,7 @@ class DocumentPump:
         self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally
     ) -> Sequence[Outcome]:
         started = time.monotonic()
-        due = await self._rows.due(collection, found)
+        due = await self._rows.due(collection, found) if found else ()
         outcomes = await self._carrier.write(collection, due, number) if due else ()
         by = {fate: sum(one.fate is fate for one in outcomes) for fate in Fate}
         tally.applied += by[Fate.APPLIED]
@@ -191,6 +196,15 @@ class DocumentPump:
         if outcomes:
             self._carried(Carried(collection, outcomes, timedelta(seconds=time.monotonic() - started)))
         return outcomes
+
+
+def _others(found: Sequence[MarkedDocument], carried: Iterable[Sequence[MarkedDocument]]) -> Sequence[MarkedDocument]:
+    """Leave out what was carried as it is: a walk meets again what got its mark when it was read."""
+    marks = {one.mark for page in carried for one in page}
+    if marks.isdisjoint(one.mark for one in found):
+        return found
+    done = {(one.mark, encoded({"": one.id})) for page in carried for one in page}
+    return [one for one in found if (one.mark, encoded({"": one.id})) not in done]
 
 
 async def _next(pages: AsyncIterator[Sequence[MarkedDocument]]) -> Sequence[MarkedDocument] | None:
