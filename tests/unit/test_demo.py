@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from syncline.cli.main import app
 from syncline.demo import consent, environment, record
 from syncline.demo.children import Lines
 from syncline.demo.formatting import duration, number, sparkline
@@ -251,3 +253,11 @@ def test_the_command_that_is_shown_needs_nothing_of_the_shells_environment(tmp_p
     done = subprocess.run([tmp_path / "syncline", "config", "show"], capture_output=True, text=True, check=True)
     assert "127.0.0.1:1/demo" in done.stdout
     assert "elsewhere" not in done.stdout
+
+
+@pytest.mark.parametrize("play", ["split", "migrate"])
+@pytest.mark.parametrize("option", [["--keep"], ["--seconds", "9"]])
+def test_an_option_that_a_play_does_not_know_is_refused(play, option):
+    refused = CliRunner().invoke(app, ["demo", play, *option])
+    assert refused.exit_code == 2
+    assert f"{option[0]} is for `syncline demo sync`" in refused.stderr

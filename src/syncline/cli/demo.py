@@ -23,6 +23,7 @@ class Play(StrEnum):
 
 
 def demo(
+    context: typer.Context,
     play: Annotated[
         Play,
         typer.Argument(
@@ -30,12 +31,12 @@ def demo(
             " migrate: from MongoDB towards PostgreSQL, and back."
         ),
     ] = Play.SYNC,
-    seconds: Annotated[float, typer.Option(help="How long there is traffic (sync).", min=4)] = 25,
+    seconds: Annotated[float, typer.Option(help="How long there is traffic (sync alone).", min=4)] = 25,
     app: Annotated[
         Path | None, typer.Option(help="Run the demo of the application in this folder, as its demo.toml says.")
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C (sync).")
+        bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C (sync alone).")
     ] = False,
     yes: YesOption = False,
     record: Annotated[Path | None, typer.Option(help="Write a picture of the run (SVG).", hidden=True)] = None,
@@ -55,6 +56,7 @@ def demo(
 
     Exit status: that of `syncline verify`.
     """
+    _require_obeyed(context, play)
     if play is Play.SPLIT:
         from syncline.demo.splitting import run_split_demo
 
@@ -73,3 +75,16 @@ def demo(
         raise typer.Exit(run_migrate_demo(app, Console(highlight=False), record))
     options = DemoOptions(seconds=seconds, app=app, keep=keep, accept=True, record=record)
     raise typer.Exit(run_demo(options, Console(highlight=False)))
+
+
+def _require_obeyed(context: typer.Context, play: Play) -> None:
+    """Refuse what a play does not know: the others take as long as their steps, and end with them.
+
+    Raises:
+        typer.BadParameter: such an option was given.
+
+    """
+    sources = {name: context.get_parameter_source(name) for name in ("seconds", "keep")}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given and play is not Play.SYNC:
+        raise typer.BadParameter(f"--{given[0]} is for `syncline demo sync`: `{play}` ends with its last step")
