@@ -2,6 +2,7 @@
 
 import socket
 import time
+from pathlib import Path
 from threading import Thread
 
 import psycopg
@@ -72,6 +73,20 @@ def test_a_frozen_server_can_be_killed(private_postgres):
     private_postgres.freeze()
     private_postgres.kill()
     assert execute(private_postgres.start().url, "SELECT 1") == [(1,)]
+
+
+def test_a_killed_server_leaves_nothing_outside_of_its_folder(private_postgres):
+    lock = (private_postgres.data_dir / "postmaster.pid").read_text().splitlines()
+    segment = lock[6].split()[1]
+    assert "/dev/shm/" not in Path(f"/proc/{private_postgres._process.pid}/maps").read_text()
+    assert segment in _segments()
+    private_postgres.kill()
+    assert segment not in _segments()
+    assert execute(private_postgres.start().url, "SELECT 1") == [(1,)]
+
+
+def _segments():
+    return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
 
 
 def test_it_is_durable_and_can_decode_its_log(postgres):

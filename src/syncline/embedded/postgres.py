@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import importlib.util
 import os
@@ -23,6 +24,7 @@ from syncline.errors import EngineError
 SOCKET_PORT = 5432
 START_SECONDS = 60.0
 LEAVING_SECONDS = 10.0
+IPC_RMID = 0
 BINARIES_VARIABLE = "SYNCLINE_POSTGRES_BIN"
 """Names the folder of the programs of another PostgreSQL, for tests and the demo."""
 NO_SETTINGS: Mapping[str, str | int] = MappingProxyType({})
@@ -91,6 +93,19 @@ class PrivatePostgres(PrivateServer):
         self._process.wait_until(self._is_ready, timeout_seconds=START_SECONDS, name="PostgreSQL")
         return self
 
+    def kill(self) -> None:
+        """Cut the power; what stays of the server stays in its folder.
+
+        The kernel keeps System V shared memory when nobody has it any more, and lets a machine have some thousands of
+        such segments: then no PostgreSQL starts.
+        """
+        if not self.running:
+            return
+        super().kill()
+        with contextlib.suppress(OSError, IndexError, ValueError):  # it had not come so far
+            segment = (self.data_dir / "postmaster.pid").read_text().splitlines()[6].split()[1]
+            ctypes.CDLL(None).shmctl(int(segment), IPC_RMID, None)
+
     @property
     def _port(self) -> int:
         return self.tcp_port or SOCKET_PORT
@@ -98,6 +113,7 @@ class PrivatePostgres(PrivateServer):
     def _options(self) -> list[str]:
         settings: dict[str, str | int] = {
             "wal_level": "logical",
+            "dynamic_shared_memory_type": "mmap",  # files in the folder, where `posix` leaves some of a killed server
             **self._settings,
             "unix_socket_directories": str(self._sockets),
             "listen_addresses": LOOPBACK if self.tcp_port else "",
