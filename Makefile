@@ -30,6 +30,9 @@ install: $(STAMP) ## Create .venv with the pinned requirements
 demo: $(STAMP) ## Play the reference application on private engines (make demo ARGS=split|migrate, ARGS="--help")
 	@$(BIN)/syncline demo --app examples/$(if $(filter split,$(ARGS)),backoffice,$(if $(filter migrate,$(ARGS)),taskboard,studybuddy)) $(ARGS)
 
+# Commands under test are processes: without kept bytecode each one compiles all of Syncline before it begins.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The tests use the MongoDB engine, which is under the SSPL and never bundled: it is fetched on first use.
 test: export SYNCLINE_ACCEPT_SSPL = 1
 test: $(STAMP) ## Run all tests (make test ARGS="-k fence")

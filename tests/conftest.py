@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -27,6 +28,12 @@ hypothesis.settings.load_profile("syncline")
 POSTGRES_FIXTURES = frozenset({"postgres", "second_postgres", "database", "private_postgres"})
 ENGINE_FIXTURES = POSTGRES_FIXTURES | {"mongo", "mongo_url", "mongo_db", "private_mongo"}
 UNMARKED = "/a/test/that/starts/a/server/needs/the/mark/engines"
+
+
+def pytest_configure() -> None:
+    """Let no process that tests start compile what another one has compiled, or wait for a disk."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    engines.in_memory()
 
 
 @pytest.hookimpl(tryfirst=True)

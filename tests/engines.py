@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -45,10 +46,39 @@ def small_mongo(data_dir: Path, **options: Any) -> PrivateMongo:
     return PrivateMongo(data_dir, **{"cache_mb": MONGO_CACHE_MB} | options)
 
 
+MEMORY, DISK = Path("/dev/shm"), Path("/tmp")
+MEMORY_BYTES = 4 << 30
+"""So much must be free in memory for the folders of servers to be there."""
+DATA = re.compile(r"syncline-data-(\d+)-")
+
+
+def in_memory() -> None:
+    """Have the folders of servers in memory, where there is room for them, and not on a disk.
+
+    A server that is killed has written what it has acknowledged either way: only what a power cut does to a disk would
+    be another thing, and no test can cut the power. Whoever measures leaves it.
+    """
+    global _where  # noqa: PLW0603
+    with contextlib.suppress(OSError):
+        _remove_abandoned()
+        if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+            _where = MEMORY
+
+
+_where = DISK
+
+
+def _remove_abandoned() -> None:
+    """What a process that was killed has left there takes memory until somebody removes it."""
+    for folder in MEMORY.iterdir():
+        if (made := DATA.match(folder.name)) and not Path(f"/proc/{made[1]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Make a folder for data and remove it, whatever happens inside."""
-    folder = Path(tempfile.mkdtemp(prefix="syncline-data-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=f"syncline-data-{os.getpid()}-", dir=_where))
     try:
         yield folder
     finally:
