@@ -23,10 +23,10 @@ from syncline.ports import (
     Identity,
     LaneRow,
     Lookout,
-    Mend,
     Plan,
     Plans,
     Pressure,
+    Reinstall,
     Rejection,
     Renewal,
     States,
@@ -469,7 +469,7 @@ class MemorySource:
         names = {entity.name for entity in entities}
         return Plans({id_: plan for id_, plan in self._database.plans.items() if plan.name in names})
 
-    def lookout(self, mend: Mend | None, *, stopped: Mapping[str, str]) -> Lookout | None:
+    def lookout(self, reinstall: Reinstall | None, *, stopped: Mapping[str, str]) -> Lookout | None:
         return None
 
     async def close(self) -> None:

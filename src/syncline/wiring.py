@@ -267,7 +267,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         compile_,
         observer,
         background=partial(_background, settings, target),
-        mend=partial(_mend, settings) if settings.source.mend else None,
+        reinstall=partial(_reinstall, settings) if settings.source.reinstall else None,
     )
 
 
@@ -314,7 +314,7 @@ async def _tasks(settings: Settings, target: Target, source: Source, plans: Plan
                 await asyncio.sleep(TASK_SECONDS)
 
 
-async def _mend(settings: Settings) -> Mapping[str, SynclineError]:
+async def _reinstall(settings: Settings) -> Mapping[str, SynclineError]:
     """Put capture back where somebody has taken it away."""
     wanted = settings.source
     async with opened_source(settings) as connection:

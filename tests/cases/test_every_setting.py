@@ -36,7 +36,7 @@ SEEN: dict[str, str] = {
     "source.replica_url": "integration/test_replica.py::test_settings_open_it_and_a_primary_is_refused",
     "source.capture": "integration/test_session_capture.py::test_one_flush_is_one_statement_and_one_mark_for_each_key",
     "source.wake": "cases/test_poolers.py::test_a_worker_that_shall_not_be_woken_takes_no_lock_and_does_not_listen",
-    "source.mend": "cases/test_schema_changes.py::test_workers_that_may_put_capture_back_by_themselves",
+    "source.reinstall": "cases/test_schema_changes.py::test_workers_that_may_put_capture_back_by_themselves",
     "source.event_triggers": "cases/test_event_triggers.py::",
     "source.search_path": "cases/test_expressions.py::test_11_a_path_in_the_configuration_is_recorded_and_marks_what_it_concerns",
     "source.name": f"{HERE}::test_the_source_goes_by_its_name",

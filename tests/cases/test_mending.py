@@ -52,7 +52,7 @@ async def relay(database: str) -> AsyncIterator[Relay]:
 @pytest.fixture
 def mending(monkeypatch: pytest.MonkeyPatch) -> None:
     settings: Any = Relay.settings
-    source = lambda one: replace(settings.fget(one), source=SourceSettings(url=one.url, mend=True))  # noqa: E731
+    source = lambda one: replace(settings.fget(one), source=SourceSettings(url=one.url, reinstall=True))  # noqa: E731
     monkeypatch.setattr(Relay, "settings", property(source))
 
 
@@ -83,8 +83,8 @@ async def test_one_entity_that_cannot_be_put_back_keeps_no_other_from_it(relay: 
 async def test_each_that_cannot_be_put_back_is_named(relay: Relay, mending: None) -> None:
     async with relay.worker():
         relay.sql("ALTER TABLE a RENAME TO z; DROP TABLE b; DROP TRIGGER syncline_3_update ON c")
-        await until(lambda: [name for name, _ in relay.sql(NOTICES, "MendFailed")] == ["a", "b"])
-        assert "there is no table public.b" in relay.sql(NOTICES, "MendFailed")[1][1]
+        await until(lambda: [name for name, _ in relay.sql(NOTICES, "ReinstallFailed")] == ["a", "b"])
+        assert "there is no table public.b" in relay.sql(NOTICES, "ReinstallFailed")[1][1]
         await until(
             lambda: (
                 ("c",)
@@ -95,7 +95,7 @@ async def test_each_that_cannot_be_put_back_is_named(relay: Relay, mending: None
         )
         relay.sql("ALTER TABLE z RENAME TO a")
         relay.sql("CREATE TABLE b (id bigint PRIMARY KEY, note text)")
-        await until(lambda: not relay.sql(NOTICES, "MendFailed"))
+        await until(lambda: not relay.sql(NOTICES, "ReinstallFailed"))
         relay.sql(
             "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); INSERT INTO c VALUES (1); UPDATE c SET note = 'x'"
         )

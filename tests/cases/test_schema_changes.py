@@ -260,7 +260,7 @@ _settings = Relay.settings.fget
 
 
 def _mending(relay: Relay) -> Settings:
-    return replace(_settings(relay), source=SourceSettings(url=relay.url, mend=True))
+    return replace(_settings(relay), source=SourceSettings(url=relay.url, reinstall=True))
 
 
 async def test_a_role_that_may_not_put_it_back_says_so(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,12 +280,12 @@ async def test_a_role_that_may_not_put_it_back_says_so(database: str, monkeypatc
         monkeypatch.setattr(
             Relay,
             "settings",
-            property(lambda one: replace(_settings(one), source=SourceSettings(url=role, mend=True))),
+            property(lambda one: replace(_settings(one), source=SourceSettings(url=role, reinstall=True))),
         )
         try:
             async with relay.worker():
                 relay.sql("DROP TRIGGER syncline_1_update ON t")
-                await until(lambda: open_notices(relay, "MendFailed"))
+                await until(lambda: open_notices(relay, "ReinstallFailed"))
                 assert open_notices(relay, "CaptureBroken")
                 assert await health(relay) is Health.UNHEALTHY
         finally:

@@ -33,7 +33,9 @@ def main() -> int:
         "--sabotage", choices=[*SABOTEURS, *OF_SWITCHES], help="take a mechanism out: the run must fail"
     )
     parser.add_argument("--ddl", action="store_true", help="change the schema instead: nothing is lost, or it is said")
-    parser.add_argument("--mend", action=argparse.BooleanOptionalAction, help="with --ddl: workers put capture back")
+    parser.add_argument(
+        "--reinstall", action=argparse.BooleanOptionalAction, help="with --ddl: workers put capture back"
+    )
     parser.add_argument("--owner", action="store_true", help="with --ddl: as a plain owner of the tables")
     parser.add_argument("--target", choices=("mongodb", "postgresql"), default="mongodb", help="(default: mongodb)")
     parser.add_argument("--links", action="store_true", help="a way, its way back and a link to a MongoDB instead")
@@ -57,7 +59,7 @@ def main() -> int:
                 wanted.seed,
                 minutes=wanted.minutes or 15,
                 superuser=not wanted.owner,
-                mend=wanted.mend,
+                reinstall=wanted.reinstall,
                 aloud=wanted.verbose,
             )
             print("nothing is lost, or it was said")  # noqa: T201

@@ -36,11 +36,11 @@ OF_CAPTURE = (
 class Changer:
     """Draws changes for the schema as it is."""
 
-    def __init__(self, session: Session, dice: random.Random, *, superuser: bool, mend: bool) -> None:
+    def __init__(self, session: Session, dice: random.Random, *, superuser: bool, reinstall: bool) -> None:
         self.session = session
         self._dice = dice
         self._superuser = superuser
-        self._mend = mend
+        self._reinstall = reinstall
         self._number = dice.randrange(10**6)
 
     def rows(self, query: str, *values: Any) -> list[Any]:
@@ -51,7 +51,7 @@ class Changer:
         """Give a kind and its statements; none: it does not apply at the moment."""
         if self._dice.random() < 0.3 and (back := come_back(self.session)):
             return "come back", back
-        kinds = KINDS | (OF_SUPERUSERS if self._superuser else {}) | (OF_MENDERS if self._mend else {})
+        kinds = KINDS | (OF_SUPERUSERS if self._superuser else {}) | (OF_REINSTALLERS if self._reinstall else {})
         name = self._dice.choice(list(kinds))
         return name, kinds[name](self)
 
@@ -517,7 +517,7 @@ KINDS: dict[str, Callable[[Changer], Statements]] = {
         "heir", "make_part", "attach", "detach", "detach_and_attach", "drop_part", "drop_our_function", "extend_outbox", "forbid_marks",
     )
 }  # fmt: skip
-OF_MENDERS: dict[str, Callable[[Changer], Statements]] = {
+OF_REINSTALLERS: dict[str, Callable[[Changer], Statements]] = {
     "drop our table": Changer.drop_our_table,
     "drop our column": Changer.drop_our_column,
     "retype ours": Changer.retype_ours,

@@ -90,7 +90,7 @@ def run(
     rounds: int | None = None,
     seconds: float = ROUND_SECONDS,
     superuser: bool = True,
-    mend: bool | None = None,
+    reinstall: bool | None = None,
     trouble: bool = True,
     say: bool = True,
     aloud: bool = False,
@@ -104,7 +104,7 @@ def run(
         seconds: how long changes are made before both sides are compared.
         superuser: False: everything belongs to a plain role, which changes, installs and works. A superuser's run has an
             event trigger where the seed is odd.
-        mend: whether workers put capture back by themselves; by default the seed says.
+        reinstall: whether workers put capture back by themselves; by default the seed says.
         trouble: whether workers and servers are killed and frozen.
         say: print a line after each round.
         aloud: print every event.
@@ -116,7 +116,7 @@ def run(
     """
     folder = Path(tempfile.mkdtemp(prefix="syncline-ddl-", dir="/tmp"))
     with engines.running_postgres() as postgres, engines.running_mongo() as mongo:
-        game = Game(seed, folder, postgres, mongo, superuser=superuser, mend=mend, trouble=trouble)
+        game = Game(seed, folder, postgres, mongo, superuser=superuser, reinstall=reinstall, trouble=trouble)
         game.journal.aloud = aloud
         with game.everything():
             until = None if minutes is None else time.monotonic() + minutes * 60
@@ -139,7 +139,7 @@ class Game:
         mongo: PrivateMongo,
         *,
         superuser: bool,
-        mend: bool | None,
+        reinstall: bool | None,
         trouble: bool,
     ) -> None:
         self.outcome = Outcome(seed)
@@ -150,7 +150,7 @@ class Game:
         self._postgres = postgres
         self._mongo = mongo
         self._superuser = superuser
-        self._mend = self._dice.random() < 0.5 if mend is None else mend
+        self._reinstall = self._dice.random() < 0.5 if reinstall is None else reinstall
         self._trouble = trouble
         self.url = postgres.url if superuser else postgres.url.replace("postgres@", f"{ROLE}@", 1)
         self._timers: list[threading.Timer] = []
@@ -190,7 +190,7 @@ class Game:
         return f"""
 [source]
 url = "{self.url}"
-mend = {str(self._mend).lower()}
+reinstall = {str(self._reinstall).lower()}
 event_triggers = {str(self._superuser and self._seed % 2 == 1).lower()}
 [target]
 url = "{self._mongo.url}"
@@ -224,7 +224,9 @@ on = "parent_id"
                 psycopg.connect(self.url, autocommit=True, connect_timeout=3) as session,
             ):
                 session.execute("SET lock_timeout = '1s'")
-                self._change_until(until, Changer(session, self._dice, superuser=self._superuser, mend=self._mend))
+                self._change_until(
+                    until, Changer(session, self._dice, superuser=self._superuser, reinstall=self._reinstall)
+                )
         for clerk in self._clerks:
             clerk.pause()
         self._thaw()
@@ -385,7 +387,10 @@ on = "parent_id"
             )
 
     def _story(self, what: str, details: list[str] | None = None) -> str:
-        lines = [f"{what} (seed {self._seed}, mend {self._mend}; logs in {self._folder})", *(details or ())[:6]]
+        lines = [
+            f"{what} (seed {self._seed}, reinstall {self._reinstall}; logs in {self._folder})",
+            *(details or ())[:6],
+        ]
         for slot in self._slots:
             slot.send(signal.SIGUSR2)  # what they wait for stands in their logs
         time.sleep(1)

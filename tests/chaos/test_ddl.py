@@ -11,6 +11,6 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 def test_of_schema_changes_beside_writers_nothing_is_lost_or_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ddl, "PATIENCE", 300.0)
-    outcome = ddl.run(20_261, rounds=1, seconds=6, trouble=False, mend=False, say=False)
+    outcome = ddl.run(20_261, rounds=1, seconds=6, trouble=False, reinstall=False, say=False)
     assert outcome.rounds == 1
     assert outcome.changes.total() >= 5

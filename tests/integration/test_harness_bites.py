@@ -18,7 +18,7 @@ BROKEN = {
     ),
     "TestComputesTheTime::test_inserts_arrive": ("field seen", "is something computed from the time?"),
     "TestStricterThanTheSource::test_inserts_arrive": ("records are parked", "unique_value", "a unique one?"),
-    "TestBlindVerify::test_damage_to_any_field_is_found_and_mended": (
+    "TestBlindVerify::test_damage_to_any_field_is_found_and_corrected": (
         "syncline verify is mistaken",
         "damaged by the test and not found",
     ),

@@ -1123,9 +1123,9 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{POSTGRES}/lookout.py",
-                "PostgresLookout._try_to_mend",
-                "self._mending = asyncio.create_task(self._mend())",
-                "self._mending = asyncio.create_task(self._mend())\nawait asyncio.wait({self._mending})",
+                "PostgresLookout._try_to_reinstall",
+                "self._reinstalling = asyncio.create_task(self._reinstall())",
+                "self._reinstalling = asyncio.create_task(self._reinstall())\nawait asyncio.wait({self._reinstalling})",
             )
         ],
         [f"{MENDING}::test_a_worker_goes_on_while_it_mends"],

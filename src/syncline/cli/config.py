@@ -57,7 +57,7 @@ def check(
 
     With --json the report has `valid`, `file` (null: the environment alone), `entities` (name, table, collection),
     `source` (`checked`, or why it was not) and `warnings`. A configuration that is not valid is an error: exit
-    status 3, and what to mend on standard error.
+    status 3, and what to correct on standard error.
     """
     if documents := documents_from(config):
         of_documents.check(documents, offline=offline, as_json=as_json)

@@ -239,12 +239,12 @@ def _print(report: VerifyReport, file: Path | None, *, back: str | None) -> None
     say(f"queue {report.queue}, lag {report.lag_seconds:.1f} s, {workers}", "dim")
     out.print(Text(sentence(report), STYLES[report.verdict]))
     if report.verdict is Verdict.DIVERGENT:
-        say(f"{_mend(report)}; then verify again")
+        say(f"{_advice(report)}; then verify again")
         if back is not None:
             say(f"what {back} has not brought yet is a difference, too: see `syncline status --link {back}` first")
 
 
-def _mend(report: VerifyReport) -> str:
+def _advice(report: VerifyReport) -> str:
     """Say what to do about what was found, the easiest first."""
     from syncline.verify.repair import UNTOUCHED
 

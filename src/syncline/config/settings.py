@@ -98,7 +98,7 @@ class SourceSettings(Section):
     wake: bool = True
     """Wake the worker at commit. Off: writers notify nobody, and workers listen to nobody: they look every
     `poll_seconds`. Behind a pooler in transaction mode workers poll whatever this says."""
-    mend: bool = False
+    reinstall: bool = False
     """Workers put capture back by themselves when a schema change has ended it, as `syncline install` would.
 
     Triggers that were dropped or are off, a table made again, another key. Their role must then own the tables.

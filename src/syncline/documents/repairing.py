@@ -13,7 +13,7 @@ UNTOUCHED = {
     Kind.FOREIGN: "no _id of the collection has this key: whose row it is, only you know",
     Kind.UNREADABLE: "it cannot become rows: correct the document, or the declaration",
 }
-"""What no mark can mend, and why."""
+"""What no mark can correct, and why."""
 
 
 class DocumentRepairer:

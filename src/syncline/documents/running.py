@@ -21,7 +21,7 @@ async def run_worker(documents: Documents, observer: Observer, *, asked: Callabl
         asked: called when one of the signals has come.
 
     Raises:
-        SynclineError: it has ended with something that waiting does not mend.
+        SynclineError: it has ended with something that waiting does not help.
 
     """
     loop = asyncio.get_running_loop()

@@ -54,7 +54,7 @@ SETTLE_SECONDS = 30.0
 CUT_OFF_SECONDS = 4.0
 """A stop that has not ended by then is cut off: whatever was under way is done again from its mark."""
 _ENDS = (NotInstalledError, OtherDeclarationError, ForeignTargetError, UnsuitableTargetError)
-"""What waiting does not mend."""
+"""What waiting does not help."""
 
 
 class DocumentWorker:
@@ -98,7 +98,7 @@ class DocumentWorker:
         """Work until ``stop``, and then return within ``CUT_OFF_SECONDS``, whatever hangs.
 
         Raises:
-            SynclineError: something that waiting does not mend.
+            SynclineError: something that waiting does not help.
 
         """
         self._observer.tell(Started(self.id, {"entities": list(self._link.collections)}))

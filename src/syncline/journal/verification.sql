@@ -10,7 +10,7 @@ SELECT mod(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, 4294967296)::t
 -- name: unsettled
 -- Why a difference of these keys may be only lag: marks (also second deletes, due or not) and parked entries. None of the
 -- tables has an index on keys: each is read once, in the form (IN … IS TRUE) that looks keys up in a hash table. A record that
--- is parked because of its document's version does not wait for anything: it is judged, and a repair mends it.
+-- is parked because of its document's version does not wait for anything: it is judged, and a repair corrects it.
 SELECT key, 'mark' FROM syncline.outbox
 WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
 UNION

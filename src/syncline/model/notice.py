@@ -23,7 +23,7 @@ class Notice(StrEnum):
     FOREIGN_TARGET = "ForeignTarget"
     FOREIGN_VERSION = "ForeignVersion"
     MAPPING_CHANGED = "MappingChanged"
-    MEND_FAILED = "MendFailed"
+    REINSTALL_FAILED = "ReinstallFailed"
     NEW_COLUMN = "NewColumn"
     POISON_RECORD = "PoisonRecord"
     REINSTALLED = "Reinstalled"

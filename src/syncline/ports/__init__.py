@@ -11,7 +11,7 @@ from syncline.ports.marking import Absent, Chosen, Keys, Marking
 from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
 from syncline.ports.records import Durability, Excerpt, Plan, Plans, Records, States
 from syncline.ports.reverse import DESPITE, Reverse, Serving, require_right_side
-from syncline.ports.source import Identity, Lookout, Mend, Source
+from syncline.ports.source import Identity, Lookout, Reinstall, Source
 from syncline.ports.target import (
     UNREADABLE,
     Absence,
@@ -78,7 +78,6 @@ __all__ = [
     "Looks",
     "Marking",
     "Marks",
-    "Mend",
     "Notices",
     "Pages",
     "Passes",
@@ -86,6 +85,7 @@ __all__ = [
     "Plans",
     "Pressure",
     "Records",
+    "Reinstall",
     "Rejection",
     "Renewal",
     "Report",

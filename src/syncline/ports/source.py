@@ -39,7 +39,7 @@ class Lookout(Protocol):
         ...
 
 
-Mend = Callable[[], Coroutine[Any, Any, Mapping[str, SynclineError]]]
+Reinstall = Callable[[], Coroutine[Any, Any, Mapping[str, SynclineError]]]
 """Puts back what captures changes, as an installation would; gives the entities of which it could not, and why."""
 
 
@@ -93,11 +93,11 @@ class Source(Protocol):
         """
         ...
 
-    def lookout(self, mend: Mend | None, *, stopped: Mapping[str, str]) -> Lookout | None:
+    def lookout(self, reinstall: Reinstall | None, *, stopped: Mapping[str, str]) -> Lookout | None:
         """Make what looks at the catalog; ``None``: the engine tells too little of it.
 
         Args:
-            mend: called when something is not captured; ``None``: it is only said.
+            reinstall: called when something is not captured; ``None``: it is only said.
             stopped: entities that cannot be served, and why; an installation may be able to change that.
 
         """

@@ -12,7 +12,7 @@ from syncline.config.settings import Settings
 from syncline.errors import ConfigError, SourceError, StalePlanError, TargetUnavailableError
 from syncline.model.new_columns import Newcomers
 from syncline.model.notice import Notice
-from syncline.ports import PENDING, Mend, Plan, Plans, Source, Target, Waker
+from syncline.ports import PENDING, Plan, Plans, Reinstall, Source, Target, Waker
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
@@ -51,7 +51,7 @@ class Keeper:
         *,
         settings: Settings,
         compiled: dict[int, str],
-        mend: Mend | None = None,
+        reinstall: Reinstall | None = None,
         retry_due: float | None = None,
     ) -> None:
         self._source, self._journal = source, source.journal
@@ -66,7 +66,7 @@ class Keeper:
         """From what this worker has compiled its entities last, in this session or an earlier one."""
         self._prepared = False
         self._stopping = asyncio.Event()
-        self._lookout = source.lookout(mend, stopped=plans.problems)
+        self._lookout = source.lookout(reinstall, stopped=plans.problems)
         self._look_due = 0.0
         self._unsure = True
         """The tables may have changed between the compilation and the first look."""

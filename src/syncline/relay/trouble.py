@@ -56,7 +56,7 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def gravest(raised: BaseException) -> BaseException:
-    """Take the one error out of a group that decides what to do: a defect, else what waiting does not mend."""
+    """Take the one error out of a group that decides what to do: a defect, else what waiting does not help."""
     if not isinstance(raised, BaseExceptionGroup):
         return raised
     errors = [gravest(error) for error in raised.exceptions]

@@ -27,7 +27,7 @@ from syncline.errors import (
 )
 from syncline.model.mark import Hint
 from syncline.model.notice import Notice
-from syncline.ports import Identity, Mend, Plans, Source, Target
+from syncline.ports import Identity, Plans, Reinstall, Source, Target
 from syncline.relay.clock import Backoff
 from syncline.relay.keeper import Keeper
 from syncline.relay.leases import Leases
@@ -36,7 +36,7 @@ from syncline.relay.restores import Restores
 from syncline.relay.trouble import Strikes, gravest, hindrance, is_retryable
 from syncline.telemetry.observer import Observer, Started, Stopped, Unavailable
 
-MENDS = 5
+REINSTALLS = 5
 """So often in a row our schema is put back; then the worker ends."""
 DAMAGED_SECONDS = 15.0
 """How long a worker that was at work waits for an installation to put our schema back; then it ends."""
@@ -72,7 +72,7 @@ class Worker:
         compile_plans: compiles the entities at the start of each session.
         observer: is told what happens.
         background: runs beside the pump in each session.
-        mend: puts back what captures changes, where the settings say so.
+        reinstall: puts back what captures changes, where the settings say so.
 
     """
 
@@ -85,7 +85,7 @@ class Worker:
         observer: Observer,
         *,
         background: Background | None = None,
-        mend: Mend | None = None,
+        reinstall: Reinstall | None = None,
     ) -> None:
         self.id = str(uuid.uuid4())
         self._settings = settings
@@ -94,8 +94,8 @@ class Worker:
         self._compile = compile_plans
         self._observer = observer
         self._background = background
-        self._mend = mend
-        self._mends = 0
+        self._reinstall = reinstall
+        self._reinstalls = 0
         self._damaged_at: float | None = None
         self._stopping = asyncio.Event()
         self._pump: Pump | None = None
@@ -118,7 +118,7 @@ class Worker:
         After ``stop`` it returns within ``CUT_OFF_SECONDS`` and ``LEFT_BEHIND_SECONDS``, whatever hangs.
 
         Raises:
-            SynclineError: something that waiting does not mend (not installed, another version, a foreign target),
+            SynclineError: something that waiting does not help (not installed, another version, a foreign target),
                 or the source could not be reached at the start.
 
         """
@@ -177,10 +177,10 @@ class Worker:
         """Tell whether to go on though something of ours is missing; put it back where the settings say so."""
         if not isinstance(error, DamagedError):
             return False
-        if self._mend is not None and self._mends < MENDS:
-            self._mends += 1
+        if self._reinstall is not None and self._reinstalls < REINSTALLS:
+            self._reinstalls += 1
             with suppress(SynclineError):  # the next session says whether it helped
-                await self._mend()
+                await self._reinstall()
             return True
         now = time.monotonic()
         self._damaged_at = self._damaged_at or now
@@ -211,7 +211,7 @@ class Worker:
         try:
             self._known = source.identity
             self._connected = True
-            self._mends, self._damaged_at = 0, None
+            self._reinstalls, self._damaged_at = 0, None
             plans = await self._compile(source)
             await self._serve(source, plans, backoff)
         finally:
@@ -247,7 +247,7 @@ class Worker:
             pump,
             settings=self._settings,
             compiled=self._compiled,
-            mend=self._mend,
+            reinstall=self._reinstall,
             retry_due=self._strikes.due(),
         )
         if self._stopping.is_set():

@@ -24,7 +24,7 @@ UNTOUCHED = {
     Kind.UNREADABLE: "its row cannot be read: correct it in the source, or the mapping",
     Kind.AMBIGUOUS: "several rows have this key: make it unique in the source",
 }
-"""What no mark can mend, and why."""
+"""What no mark can correct, and why."""
 
 
 @dataclass(slots=True)

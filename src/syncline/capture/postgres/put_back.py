@@ -1,4 +1,4 @@
-"""Mending: capture is put back as an installation would, each entity on its own where one of them cannot be."""
+"""Reinstallation: capture is put back as an installation would, each entity on its own where one of them cannot be."""
 
 from __future__ import annotations
 

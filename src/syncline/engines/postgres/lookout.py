@@ -17,10 +17,10 @@ from syncline.errors import SynclineError
 from syncline.journal import tables
 from syncline.journal.tables import WatchedEntity
 from syncline.model.notice import Notice
-from syncline.ports import Mend, Notices
+from syncline.ports import Notices, Reinstall
 from syncline.postgres.connection import Connection, translated
 
-MEND_SECONDS = 30.0
+REINSTALL_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
 MANY = 5
 """Partitions that come together and are still marked one by one."""
@@ -32,7 +32,7 @@ class PostgresLookout:
     Args:
         connection: leads to the catalog.
         notices: where it is said.
-        mend: called when something is not captured; ``None``: it is only said.
+        reinstall: called when something is not captured; ``None``: it is only said.
         drawn: what the session has seen of the numbers of marks.
         stopped: entities that cannot be served, and why; an installation may be able to change that.
 
@@ -42,7 +42,7 @@ class PostgresLookout:
         self,
         connection: Connection,
         notices: Notices,
-        mend: Mend | None = None,
+        reinstall: Reinstall | None = None,
         *,
         drawn: Drawn | None = None,
         stopped: Mapping[str, str] = MappingProxyType({}),
@@ -50,14 +50,14 @@ class PostgresLookout:
         self._connection = connection
         self._notices = notices
         self._ours = OurSchema(connection, notices, drawn or Drawn())
-        self._mend = mend
+        self._reinstall = reinstall
         self._entities: Sequence[WatchedEntity] = ()
         self._digest = ""
         self._stopped = stopped
         self._looked = datetime.now(UTC)
         self._broken: Mapping[str, str] = {}
-        self._mend_due = 0.0
-        self._mending: asyncio.Task[Mapping[str, SynclineError]] | None = None
+        self._reinstall_due = 0.0
+        self._reinstalling: asyncio.Task[Mapping[str, SynclineError]] | None = None
 
     async def look(self) -> bool:
         """Look; tell whether anything in the catalog is otherwise than when this worker looked last."""
@@ -66,7 +66,7 @@ class PostgresLookout:
         with translated():
             found = await tables.digest(connection, tables.tables_of(self._entities))
             if found == self._digest and not ours:
-                await self._try_to_mend()
+                await self._try_to_reinstall()
                 return False
             self._looked = await tables.clock(connection)
             said = await tables.open_notices(connection, Notice.CAPTURE_BROKEN)
@@ -80,7 +80,7 @@ class PostgresLookout:
                 broken[entity.name] = f"entity {entity.name}: {'; '.join(found_problems)}; run `syncline install`"
         whole = await self._tell(broken, said)
         self._entities, self._digest = entities, found if whole else ""
-        await self._try_to_mend()
+        await self._try_to_reinstall()
         return True
 
     async def _compare(self, entity: WatchedEntity) -> None:
@@ -122,43 +122,45 @@ class PostgresLookout:
             with translated():
                 await tables.end_seen(self._connection, said.keys(), still=list(broken))
         if not broken:
-            for name in (Notice.CAPTURE_GAP, Notice.TASK_FAILED, Notice.MEND_FAILED):
+            for name in (Notice.CAPTURE_GAP, Notice.TASK_FAILED, Notice.REINSTALL_FAILED):
                 with translated():
                     await tables.resolve(self._connection, name, (), before=self._looked)
         self._broken = broken
-        self._mend_due = 0.0
+        self._reinstall_due = 0.0
         with translated():
             now = await tables.open_notices(self._connection, Notice.CAPTURE_BROKEN)
         return self._ours.amiss or all(id_ in said or entity in broken for id_, entity in now.items())
 
-    async def _try_to_mend(self) -> None:
+    async def _try_to_reinstall(self) -> None:
         """Have it done beside this worker's beats, which other workers wait for; say what came of it."""
-        if self._mending is not None:
-            if self._mending.done():
-                mending, self._mending = self._mending, None
-                await self._tell_of_mending(mending)
+        if self._reinstalling is not None:
+            if self._reinstalling.done():
+                ended, self._reinstalling = self._reinstalling, None
+                await self._tell_of_reinstalling(ended)
             return
-        if not (self._broken or self._stopped or self._ours.lacks) or self._mend is None:
+        if not (self._broken or self._stopped or self._ours.lacks) or self._reinstall is None:
             return
-        if time.monotonic() >= self._mend_due:
-            self._mend_due = time.monotonic() + MEND_SECONDS
-            self._mending = asyncio.create_task(self._mend())
+        if time.monotonic() >= self._reinstall_due:
+            self._reinstall_due = time.monotonic() + REINSTALL_SECONDS
+            self._reinstalling = asyncio.create_task(self._reinstall())
 
-    async def _tell_of_mending(self, mending: asyncio.Task[Mapping[str, SynclineError]]) -> None:
+    async def _tell_of_reinstalling(self, ended: asyncio.Task[Mapping[str, SynclineError]]) -> None:
         try:
-            failed = mending.result()
+            failed = ended.result()
         except SynclineError as raised:
-            await self._notices.leave(Notice.MEND_FAILED, "warning", f"capture could not be put back: {raised.message}")
+            await self._notices.leave(
+                Notice.REINSTALL_FAILED, "warning", f"capture could not be put back: {raised.message}"
+            )
             return
         for name, error in failed.items():
             message = f"entity {name}: capture could not be put back: {error.message}"
-            await self._notices.leave(Notice.MEND_FAILED, "warning", message, entity=name)
-        await self._notices.end_others(Notice.MEND_FAILED, still=list(failed))
+            await self._notices.leave(Notice.REINSTALL_FAILED, "warning", message, entity=name)
+        await self._notices.end_others(Notice.REINSTALL_FAILED, still=list(failed))
 
     async def close(self) -> None:
         """Break off what is being put back; the next worker goes on from there."""
-        if self._mending is not None:
-            await end(self._mending, seconds=CLOSE_SECONDS)
-            if self._mending.done() and not self._mending.cancelled():
-                self._mending.exception()  # nobody else asks
-            self._mending = None
+        if self._reinstalling is not None:
+            await end(self._reinstalling, seconds=CLOSE_SECONDS)
+            if self._reinstalling.done() and not self._reinstalling.cancelled():
+                self._reinstalling.exception()  # nobody else asks
+            self._reinstalling = None

@@ -15,7 +15,7 @@ from syncline.engines.postgres.records import PostgresRecords
 from syncline.engines.postgres.waker import PostgresWaker
 from syncline.journal.named import Statements
 from syncline.model.entity import Entity
-from syncline.ports import Identity, Journal, Lookout, Marks, Mend, Plans, Records, Waker
+from syncline.ports import Identity, Journal, Lookout, Marks, Plans, Records, Reinstall, Waker
 from syncline.postgres.connection import Connection
 from syncline.postgres.dialect import Dialect, on_cockroach, statements
 
@@ -45,11 +45,13 @@ class SqlSource:
         """Compile what is installed of these entities."""
         return await compile_declared(self.control, entities, differs=differs)
 
-    def lookout(self, mend: Mend | None, *, stopped: Mapping[str, str]) -> Lookout | None:
+    def lookout(self, reinstall: Reinstall | None, *, stopped: Mapping[str, str]) -> Lookout | None:
         """Make what looks at the catalog, where it is PostgreSQL's."""
         if on_cockroach(self.control):
             return None
-        return PostgresLookout(self.control, self.journal.notices, mend, drawn=self.connections.drawn, stopped=stopped)
+        return PostgresLookout(
+            self.control, self.journal.notices, reinstall, drawn=self.connections.drawn, stopped=stopped
+        )
 
     async def close(self) -> None:
         """Close every connection."""

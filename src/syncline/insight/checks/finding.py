@@ -1,4 +1,4 @@
-"""A finding: what is the case, why it matters, and the command that mends it."""
+"""A finding: what is the case, why it matters, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Finding:
     why: str = ""
     """What goes wrong if it stays so; empty when all is well."""
     fix: str = ""
-    """The command that mends it."""
+    """The command that fixes it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give the form that goes over the wire."""

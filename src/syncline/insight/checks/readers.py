@@ -18,7 +18,7 @@ ROWS = 1000
 
 
 async def readers(patient: Patient) -> list[Finding]:
-    """Look at some rows for values that are no good in documents, with the line that mends it."""
+    """Look at some rows for values that are no good in documents, with the line that fixes it."""
     found: list[Finding] = []
     for place, shape, dates, selected in _sections(patient):
         if dates == "exact":

@@ -101,7 +101,7 @@ class DocumentPump:
         """Walk until ``stop``, more rarely while there is nothing to do; what may pass is tried again.
 
         Raises:
-            SynclineError: what somebody has to mend.
+            SynclineError: what somebody has to correct.
 
         """
         pause, longest = 0.01, poll.total_seconds()

@@ -149,7 +149,7 @@ class MoveLink:
         if found:
             raise SwitchError(
                 f"what was written last is not the same on {target}: {listed(found)}",
-                hint=f"`syncline verify --link {self._ways[source].link.name}` finds all, `syncline repair` mends them",
+                hint=f"`syncline verify --link {self._ways[source].link.name}` finds all, `repair` corrects them",
             )
 
     async def raise_sequences(self, source: str, target: str, number: int) -> None:

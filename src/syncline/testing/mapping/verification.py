@@ -22,9 +22,9 @@ Found = set[tuple[str, str]]
 
 
 class VerificationTests(MappingCase):
-    """Damage is found, mended and never invented."""
+    """Damage is found, corrected and never invented."""
 
-    def test_damage_to_any_field_is_found_and_mended(self, syncline_pair: Pair) -> None:
+    def test_damage_to_any_field_is_found_and_corrected(self, syncline_pair: Pair) -> None:
         """Each field in turn is edited by hand in MongoDB."""
         self.play(syncline_pair, lambda pair: self._damaged(pair, edit_each_field))
 

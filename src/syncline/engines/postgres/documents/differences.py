@@ -1,4 +1,4 @@
-"""From tables as they are to tables as declared: which types hold too little, the statements that mend it. Pure."""
+"""From tables as they are to tables as declared: which types hold too little, the statements that fixes it. Pure."""
 
 from __future__ import annotations
 
