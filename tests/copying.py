@@ -8,8 +8,9 @@ from typing import Any
 
 import psycopg
 
-from syncline.copying.copier import Copier, Progress, Sizes
+from syncline.copying.copier import Copier
 from syncline.copying.pace import Pacing
+from syncline.copying.progress import Progress, Sizes
 from syncline.engines.postgres.copying.carrier import SqlCarrier
 from syncline.engines.postgres.copying.copies import SqlCopies
 from syncline.engines.postgres.copying.ranges import SqlRanges

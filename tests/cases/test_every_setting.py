@@ -25,6 +25,7 @@ from syncline.insight import reach
 from syncline.insight.checks import replica
 from syncline.insight.checks.finding import Patient
 from syncline.insight.status import read_status
+from syncline.wiring import sides
 from tests.relay import relayed, until
 
 ROOT = Path(__file__).parents[1]
@@ -162,7 +163,7 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
         waits.append(timeout_seconds)
         raise SourceUnavailableError
 
-    for module in (opening, connections, wiring, reach, replica):
+    for module in (opening, connections, sides, reach, replica):
         monkeypatch.setattr(module, "connect", away)
     brief = SourceSettings(
         url="postgresql://u@h/d", replica_url="postgresql://u@r/d", connect_timeout=timedelta(seconds=2)

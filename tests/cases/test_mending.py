@@ -12,10 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline import wiring
 from syncline.backfill import runner
 from syncline.capture.postgres.put_back import put_back
 from syncline.config.settings import SourceSettings
+from syncline.engines import opening
 from syncline.engines.postgres import our_schema
 from syncline.engines.postgres.lookout import PostgresLookout
 from syncline.engines.postgres.source import SqlSource
@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(keeper, "LOOK_SHARE", 0)
     monkeypatch.setattr(our_schema, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(wiring, "TASK_SECONDS", 0.05)
+    monkeypatch.setattr("syncline.wiring.worker.TASK_SECONDS", 0.05)
     monkeypatch.setattr(runner, "STAND_BACK_SECONDS", 0.2)
 
 
@@ -118,7 +118,7 @@ async def test_a_look_ends_no_notice_that_was_left_after_it_began(
         monkeypatch.setattr(tables, "look_at", look_at)
 
     monkeypatch.setattr(tables, "look_at", slowly)
-    source = await wiring.open_source(relay.url, worker="00000000-0000-4000-8000-000000000001")
+    source = await opening.open_source(relay.url, worker="00000000-0000-4000-8000-000000000001")
     lookout = PostgresLookout(source.control, source.journal.notices)
     await lookout.look()
     first = relay.sql(NOTICES, "CaptureBroken")
@@ -276,7 +276,7 @@ async def test_a_worker_goes_on_while_it_mends(relay: Relay, mending: None, monk
         await asyncio.Event().wait()
         return {}
 
-    monkeypatch.setattr(wiring, "put_back", hangs)
+    monkeypatch.setattr("syncline.wiring.worker.put_back", hangs)
     async with relay.worker():
         relay.sql("DROP TRIGGER syncline_1_update ON a")
         await asyncio.wait_for(begun.wait(), 100)

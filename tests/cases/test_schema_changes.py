@@ -10,7 +10,6 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from syncline import wiring
 from syncline.config.settings import Settings, SourceSettings
 from syncline.insight.status import read_status
 from syncline.model.entity import Embed, Entity, Fields, TableName
@@ -38,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(keeper, "LOOK_SHARE", 0)
     monkeypatch.setattr(keeper, "TABLES_SECONDS", 0.2)
-    monkeypatch.setattr(wiring, "TASK_SECONDS", 0.05)
+    monkeypatch.setattr("syncline.wiring.worker.TASK_SECONDS", 0.05)
 
 
 @contextlib.asynccontextmanager

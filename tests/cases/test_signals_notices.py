@@ -11,6 +11,7 @@ import yaml
 
 from syncline import wiring
 from syncline.backfill import runner
+from syncline.engines import opening
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.insight.health import HealthReader
@@ -183,7 +184,7 @@ async def test_information_is_a_trace_that_nobody_has_to_close(relay: Relay) -> 
 
 
 async def test_one_of_a_name_is_open_for_an_entity_and_says_the_newest(relay: Relay) -> None:
-    source = await wiring.open_source(relay.url, worker="6f2f6f83-3b7b-4d6f-9f4f-0d3f6f9f0d3f")
+    source = await opening.open_source(relay.url, worker="6f2f6f83-3b7b-4d6f-9f4f-0d3f6f9f0d3f")
     try:
         for reason in ("first", "second", "second"):
             await source.journal.notices.leave(

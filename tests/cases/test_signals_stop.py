@@ -162,7 +162,7 @@ async def test_a_stop_while_the_source_cannot_be_reached_at_the_start_is_no_erro
         await asyncio.sleep(0.2)
         raise SourceUnavailableError
 
-    monkeypatch.setattr(wiring, "open_source", away)
+    monkeypatch.setattr("syncline.wiring.worker.open_source", away)
     async with relayed(database) as relay:
         one = wiring.make_worker(relay.settings, relay.target, observer=relay.seen)
         running = asyncio.create_task(one.run())

@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.copying.copier import RETRIES, Copier, Progress, Sizes
+from syncline.copying.copier import RETRIES, Copier
+from syncline.copying.progress import Progress, Sizes
 from syncline.engines.postgres.copying import carrier as carrier_module
 from syncline.engines.postgres.copying.carrier import SqlCarrier
 from syncline.engines.postgres.target.target import SqlTarget

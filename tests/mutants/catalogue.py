@@ -1783,7 +1783,7 @@ MUTANTS: Sequence[Mutant] = (
         "records are marked before every table of their entity has its triggers",
         [
             Swap(
-                "syncline/capture/postgres/plan.py",
+                "syncline/capture/postgres/plan_entities.py",
                 "plan_backfills",
                 "plan.arm(ids[name], None, *requests)",
                 "plan.add(None, *requests)",

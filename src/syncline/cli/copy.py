@@ -18,9 +18,9 @@ from syncline.cli.verifying import chosen
 if TYPE_CHECKING:
     from syncline.cli.progress import Shown
     from syncline.config import Settings
-    from syncline.copying.copier import Progress, Prospect
     from syncline.copying.order import Order
     from syncline.copying.pace import Pacing
+    from syncline.copying.progress import Progress, Prospect
 
 REFUSED = 1
 """Exit status: a row was refused, and its table is not copied to its end."""

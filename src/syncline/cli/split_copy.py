@@ -21,7 +21,7 @@ from syncline.model.words import counted
 
 if TYPE_CHECKING:
     from syncline.config.settings import Settings
-    from syncline.copying.copier import Progress
+    from syncline.copying.progress import Progress
     from syncline.split.moving.move import Moving
     from syncline.split.schema.things import Step
 

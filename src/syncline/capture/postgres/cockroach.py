@@ -28,7 +28,8 @@ from syncline.capture.postgres.cockroach_triggers import (
 from syncline.capture.postgres.halves import plan_missing
 from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.migrate import plan_migrations, record_all
-from syncline.capture.postgres.plan import Wanted, forget_entity, gap, plan_backfills, plan_entities
+from syncline.capture.postgres.plan import Wanted, gap
+from syncline.capture.postgres.plan_entities import forget_entity, plan_backfills, plan_entities
 from syncline.capture.postgres.schema import drop_view, shown, taken
 from syncline.errors import MappingError, NotInstalledError, SourceError
 from syncline.journal.migration import SCHEMA_VERSION, SchemaVersion

@@ -20,7 +20,8 @@ from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
 from syncline.capture.postgres.migrate import Each, migrate, plan_migrations
 from syncline.capture.postgres.path import plan_path, record_path
-from syncline.capture.postgres.plan import arms, plan_backfills, plan_entities, plan_rearming, plan_triggers
+from syncline.capture.postgres.plan import arms, plan_triggers
+from syncline.capture.postgres.plan_entities import plan_backfills, plan_entities, plan_rearming
 from syncline.capture.postgres.preflight import examine, examine_server, wanted_entities, warn_of_excluded
 from syncline.capture.postgres.removal import plan_removal
 from syncline.capture.postgres.schema import plan_schema, plan_view

@@ -1,0 +1,161 @@
+"""A worker and what it does beside its batches, from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+
+from syncline.backfill.runner import Runner
+from syncline.capture.postgres.put_back import put_back
+from syncline.config import Settings
+from syncline.ending import Group
+from syncline.engines.mongo.target import MongoTarget
+from syncline.engines.opening import open_source
+from syncline.engines.postgres.marking import SqlMarking
+from syncline.engines.postgres.target.target import SqlTarget
+from syncline.engines.postgres.verification.side import SqlSide
+from syncline.errors import (
+    ReverseServesError,
+    SynclineError,
+    TargetUnavailableError,
+    TaskDroppedError,
+)
+from syncline.model.notice import Notice
+from syncline.ports import (
+    Plans,
+    Source,
+    Target,
+)
+from syncline.postgres.connection import translated
+from syncline.relay.worker import Worker
+from syncline.telemetry.observer import LoggingObserver, Noticed, Observer
+from syncline.verify.continuous import Continuous
+from syncline.verify.sides import Sides
+from syncline.wiring.sides import inspection, open_ranges, opened_looks, opened_source, written_at
+
+TASK_SECONDS = 1.0
+"""How often a worker looks for backfills and sweeps to do."""
+
+
+def make_worker(settings: Settings, target: Target, *, observer: Observer | None = None) -> Worker:
+    """Put a worker together."""
+    observer = observer or LoggingObserver(wants_keys=settings.log.level == "debug")
+    said: set[str] = set()
+
+    def differs(difference: str) -> None:
+        if difference not in said:
+            said.add(difference)
+            message = f"{difference}; until then what is installed counts"
+            observer.tell(Noticed(Notice.CONFIGURATION_DIFFERS, "warning", message))
+
+    async def compile_(source: Source) -> Plans:
+        await _claim(settings, target, source)
+        return await source.compile(settings.entities, differs=differs)
+
+    if settings.verify.continuously:
+        inspection(target)  # says if it cannot be
+    return Worker(
+        settings,
+        target,
+        open_source,
+        compile_,
+        observer,
+        background=partial(_background, settings, target),
+        reinstall=partial(_reinstall, settings) if settings.source.reinstall else None,
+    )
+
+
+async def _claim(settings: Settings, target: Target, source: Source) -> None:
+    """Have the target note whose tables or collections are the link's, when it is prepared."""
+    if isinstance(target, SqlTarget):
+        target.source = f"{source.identity.system} {source.identity.started}"
+        async with opened_source(settings) as connection:
+            theirs = await written_at(connection, settings)
+        target.claim_for(source.identity.system, settings.entities, theirs)
+    elif isinstance(target, MongoTarget):
+        target.claim_for(source.identity.system, settings.entities)
+
+
+async def _background(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
+    """Do what a worker does beside its batches."""
+    async with Group() as group:
+        group.create_task(_tasks(settings, target, source, plans))
+        if settings.verify.continuously:
+            group.create_task(make_continuous(settings, target, plans, source.worker).run())
+
+
+async def _tasks(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
+    """Do backfills and sweeps, as they are asked for."""
+    async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
+        ranges = await open_ranges(settings, stack)
+        runner = Runner(
+            SqlMarking(connection, source.worker, ranges=ranges), plans.by_id, target, grace=settings.worker.grace
+        )
+        while True:
+            try:
+                ran = await runner.run_next()
+                if ran is not None:
+                    for name in (Notice.TASK_FAILED, Notice.TASK_HELD):
+                        await source.journal.notices.end(name, ran.entity)
+            except TargetUnavailableError:
+                ran = None  # the task stays; the pump says what the trouble is
+            except SynclineError as error:
+                if error.retryable:
+                    raise
+                ran = None  # it concerns one entity: the others go on
+                await tell_failure(source, runner.entity, error)
+            if ran is None:
+                await asyncio.sleep(TASK_SECONDS)
+
+
+async def _reinstall(settings: Settings) -> Mapping[str, SynclineError]:
+    """Put capture back where somebody has taken it away."""
+    wanted = settings.source
+    async with opened_source(settings) as connection:
+        return await put_back(
+            connection,
+            settings.entities,
+            capture=wanted.capture,
+            wake=wanted.wake,
+            event_triggers=bool(wanted.event_triggers),
+        )
+
+
+async def tell_failure(source: Source, entity: str, error: SynclineError) -> None:
+    """Tell operators of a failed task: until the entity's tasks are done, or, if it was dropped, until they say so."""
+    if isinstance(error, TaskDroppedError):
+        message = f"{entity}: {error.message}; {error.hint}"
+        await source.journal.notices.leave(Notice.TASK_DROPPED, "warning", message, entity=entity)
+    elif isinstance(error, ReverseServesError):
+        message = f"{error.message}; it waits: {error.hint}; `syncline backfill {entity} --cancel` drops it"
+        await source.journal.notices.leave(Notice.TASK_HELD, "warning", message, entity=entity)
+    else:
+        message = f"{entity}: a backfill or sweep failed, and is tried again: {error.message}"
+        await source.journal.notices.leave(Notice.TASK_FAILED, "critical", message, entity=entity)
+
+
+def make_continuous(settings: Settings, target: Target, plans: Plans, worker: str) -> Continuous:
+    """Put the verification of a worker together; it has connections of its own."""
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Sides]:
+        with translated():
+            async with opened_looks(settings) as (pages, looks, replica):
+                yield Sides(SqlSide(pages, looks, replica=replica), inspection(target))
+
+    period = settings.verify.period
+    assert period is not None  # noqa: S101  the settings are checked
+    return Continuous(plans.by_id, owner=worker, opened=opened, period=period, rate=settings.verify.rate)
+
+
+def tune_garbage_collection() -> None:
+    """Fit the collector to a worker's process.
+
+    Documents are many, short-lived and free of cycles; by default the collector walks them over and over.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
