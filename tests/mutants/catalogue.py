@@ -2608,7 +2608,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{JOURNAL}/queries.sql",
                 "read_marks",
-                "AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)",
+                "AND no_copy_holds()",
                 "",
             )
         ],
@@ -2621,7 +2621,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{JOURNAL}/tasks.sql",
                 "claim",
-                "AND (kind <> 'sweep' OR entity NOT IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL))",
+                "AND (kind <> 'sweep' OR entity NOT IN (being_copied()))",
                 "",
             )
         ],

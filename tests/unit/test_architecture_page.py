@@ -16,7 +16,9 @@ def test_every_file_and_folder_that_it_names_is_there() -> None:
     inside = [SOURCE / one for one in files]
     nested = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*")}
     missing = [
-        one for one, path in zip(files, inside, strict=True) if not path.exists() and not _below(one.rstrip("/"), nested)
+        one
+        for one, path in zip(files, inside, strict=True)
+        if not path.exists() and not _below(one.rstrip("/"), nested)
     ]
     assert len(files) > 40
     assert missing == []

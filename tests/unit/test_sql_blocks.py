@@ -98,7 +98,15 @@ def test_every_block_is_used(file: Path) -> None:
 
 
 def test_queue_size_and_lag_are_the_same_wherever_they_are_shown() -> None:
-    """By status, health, metrics and page; and by what a verification says beside its verdict."""
-    measures = sql.blocks("queries.sql", "syncline.insight")["measures"]
-    definitions = measures[measures.index("SELECT") : measures.index("AS lag_seconds")]
-    assert definitions in sql.blocks("verification.sql")["situation"]
+    """By status, health, metrics and page; beside a verification's verdict; by a full resync. All leave second deletes out."""
+    asked = [
+        sql.blocks("queries.sql", "syncline.insight")["measures"],
+        sql.blocks("verification.sql")["situation"],
+        sql.blocks("resync.sql")["resync"],
+    ]
+    queue = asked[0][asked[0].index("(SELECT") : asked[0].index(" AS queue_size")]
+    lag = asked[0][asked[0].index("coalesce(extract") : asked[0].index(" AS lag_seconds")]
+    assert "hint <> 'G'" in queue
+    assert "hint <> 'G'" in lag
+    assert all(queue in one for one in asked)
+    assert lag in asked[1]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from syncline.model.turns import Turns
 from syncline.ports.copying import StoppedError
 
 RATE = 20_000
@@ -33,7 +34,7 @@ class Pacing:
         self._clock = clock
         self._stopping = threading.Event()
         self._sleep = sleep or self._stopping.wait
-        self._due = clock()
+        self._turns = Turns(BEHIND_SECONDS, now=clock())
         self._lock = threading.Lock()
 
     def passed(self, rows: int, _bytes: int = 0) -> None:
@@ -47,9 +48,7 @@ class Pacing:
         if self.rate is None or not rows:
             return
         with self._lock:
-            now = self._clock()
-            self._due = max(self._due, now - BEHIND_SECONDS) + rows / (self.rate * self._share)
-            due = self._due
+            due = self._turns.passed(rows, self.rate * self._share, now=self._clock())
         while (left := due - self._clock()) > 0:
             self._sleep(min(left, SLICE_SECONDS))
             self._check()

@@ -5,24 +5,13 @@
 SELECT current_setting('server_version') AS server_version, pg_catalog.pg_is_in_recovery() AS standby
 
 -- name: measures
--- Queue size and lag leave out the second deletes (hint G), what is parked, and what waits until its table is copied: that is
--- counted apart. (coalesce: as in read_marks.)
-SELECT (SELECT count(*) FROM syncline.outbox
-        WHERE hint <> 'G'
-          AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)) AS queue_size,
-       coalesce(extract(epoch FROM clock_timestamp() - least(
-           (SELECT at FROM syncline.outbox
-            WHERE hint <> 'G'
-              AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
-            ORDER BY seq LIMIT 1),
-           (SELECT min(created_at) FROM syncline.task
-            WHERE reason = 'truncate' AND entity NOT IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)))), 0)::float8 AS lag_seconds,
+-- What waits until its table is copied is no part of the queue: it is counted apart.
+SELECT queue_size() AS queue_size, lag_seconds() AS lag_seconds,
        (SELECT coalesce(sum(changes), 0)::bigint FROM syncline.parked) AS failed_events,
        (SELECT count(*) FROM syncline.deferred)
            + (SELECT count(*) FROM syncline.outbox WHERE hint = 'G') AS deferred_deletes,
-       CASE WHEN EXISTS (SELECT FROM syncline.copy WHERE copied_at IS NULL)
-            THEN (SELECT count(*) FROM syncline.outbox AS o
-                  WHERE o.hint <> 'G' AND o.entity IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL))
+       CASE WHEN EXISTS (being_copied())
+            THEN (SELECT count(*) FROM syncline.outbox AS o WHERE o.hint <> 'G' AND o.entity IN (being_copied()))
             ELSE 0 END AS held_by_copy
 
 -- name: tasks

@@ -14,12 +14,11 @@ SELECT schema_version, package, installation::text AS installation, epoch, beat,
 SELECT nonces FROM syncline.meta
 
 -- name: read_marks
--- Marks of a table that is being copied wait: a row that was read for the copy may be older than what they stand for. (coalesce:
--- else the planner takes an array that it does not know for one that leaves out nearly everything.)
+-- Marks of a table that is being copied wait: a row that was read for the copy may be older than what they stand for.
 SELECT seq, lane, entity, key, hint::text, durable
 FROM syncline.outbox
 WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
-  AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
+  AND no_copy_holds()
 ORDER BY seq
 LIMIT %(limit)s
 

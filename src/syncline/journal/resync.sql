@@ -23,7 +23,7 @@ ORDER BY e.id, k.place
 
 -- name: resync
 SELECT n.id, n.name, n.at, n.resolved_at, n.message,
-       (SELECT count(*) FROM syncline.outbox AS o WHERE o.hint <> 'G') AS queue_size,
+       queue_size() AS queue_size,
        EXISTS (SELECT FROM syncline.outbox AS o WHERE o.hint IN ('B', 'R')) AS applying,
        (SELECT count(*) FROM syncline.worker AS w WHERE w.expires_at > clock_timestamp()) AS workers
 FROM syncline.notice AS n

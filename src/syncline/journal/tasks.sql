@@ -14,15 +14,13 @@ DELETE FROM syncline.task WHERE id = %(id)s RETURNING id
 -- name: pressure
 -- How full is the queue (counted up to a limit), how old its oldest mark, and does anybody drain it? Unlike the lag that is shown, no
 -- task counts here: one that waits for its own age to go down would wait for ever. Nor do marks that wait for their table's copy:
--- nobody drains them before its end. (coalesce: as in read_marks.)
+-- nobody drains them before its end.
 SELECT (SELECT count(*) FROM (
-            SELECT FROM syncline.outbox
-            WHERE coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
+            SELECT FROM syncline.outbox WHERE no_copy_holds()
             LIMIT %(limit)s) AS counted),
        coalesce(extract(epoch FROM clock_timestamp()
            - (SELECT at FROM syncline.outbox
-              WHERE hint <> 'G'
-                AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
+              WHERE in_queue()
               ORDER BY seq LIMIT 1)), 0)::float8,
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp()),
        extract(epoch FROM clock_timestamp())::float8
@@ -35,7 +33,7 @@ WHERE id = (
     SELECT id FROM syncline.task
     WHERE (claimed_until IS NULL OR claimed_until < clock_timestamp() OR claimed_by = %(worker)s)
       AND entity = ANY(%(entities)s::smallint[]) AND (%(only)s::bigint IS NULL OR id = %(only)s)
-      AND (kind <> 'sweep' OR entity NOT IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL))
+      AND (kind <> 'sweep' OR entity NOT IN (being_copied()))
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id, kind, entity, reason, options, progress

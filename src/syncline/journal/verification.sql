@@ -28,17 +28,8 @@ SELECT EXISTS (SELECT FROM syncline.task WHERE entity = %(entity)s)
 SELECT syncline.lane_of(%(entity)s::smallint, k)::int FROM unnest(%(keys)s::text[]) WITH ORDINALITY AS q (k, place) ORDER BY place
 
 -- name: situation
--- Queue size and lag as `syncline status` shows them (`measures`), and live workers.
-SELECT (SELECT count(*) FROM syncline.outbox
-        WHERE hint <> 'G'
-          AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)) AS queue_size,
-       coalesce(extract(epoch FROM clock_timestamp() - least(
-           (SELECT at FROM syncline.outbox
-            WHERE hint <> 'G'
-              AND coalesce(entity <> ALL(ARRAY(SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)), true)
-            ORDER BY seq LIMIT 1),
-           (SELECT min(created_at) FROM syncline.task
-            WHERE reason = 'truncate' AND entity NOT IN (SELECT c.entity FROM syncline.copy AS c WHERE c.copied_at IS NULL)))), 0)::float8 AS lag_seconds,
+-- Queue size, lag, and live workers.
+SELECT queue_size(), lag_seconds(),
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp())
 
 -- name: waiting

@@ -16,6 +16,7 @@ from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.phase import phase_named
 from syncline.phases.shadow.report import Outcome
 from syncline.phases.standing import Entry, Process, Standing, Standings
+from syncline.postgres.bounded import bounded
 from syncline.postgres.sql import blocks
 
 _CONNECT_SECONDS = 2
@@ -51,11 +52,7 @@ class InPostgreSQL:
             if self._session is None or self._session.closed:
                 self._session = psycopg.connect(
                     self._url,
-                    autocommit=True,
-                    prepare_threshold=None,
-                    connect_timeout=_CONNECT_SECONDS,
-                    tcp_user_timeout=int(self._seconds * 1000),
-                    application_name="syncline phases",
+                    **bounded("syncline phases", connect_seconds=_CONNECT_SECONDS, silent_seconds=self._seconds),
                 )
             limit = f"{int(self._seconds * 1000)}ms"
             try:

@@ -19,6 +19,7 @@ from syncline.errors import NotInstalledError, PrivilegeError, SourceError, Sour
 from syncline.model.link import current
 from syncline.ports import Identity
 from syncline.postgres import pins, poolers
+from syncline.postgres.bounded import SOURCE_SILENT_SECONDS, bounded
 from syncline.postgres.dialect import dialect_of, on_cockroach, refuse_hidden, refuse_old, statements
 from syncline.postgres.lent import Pooling, SourceConnection
 from syncline.postgres.retrying import RetryingCursor
@@ -141,16 +142,7 @@ def _named(url: str) -> Iterator[None]:
 async def _opened(address: str, application: str, timeout_seconds: int) -> SourceConnection:
     """Open a connection on which nothing is set or prepared."""
     return await SourceConnection.connect(
-        address,
-        autocommit=True,
-        prepare_threshold=None,
-        application_name=application,
-        connect_timeout=timeout_seconds,
-        client_encoding="utf8",
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
-        tcp_user_timeout=10_000,
+        address, **bounded(application, connect_seconds=timeout_seconds, silent_seconds=SOURCE_SILENT_SECONDS)
     )
 
 

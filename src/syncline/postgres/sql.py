@@ -41,6 +41,21 @@ _OUR_TRIGGER = """EXISTS (
     JOIN pg_catalog.pg_namespace AS its_schema ON its_schema.oid = its_function.pronamespace
     WHERE its_function.oid = {}.tgfoid AND is_ours(its_schema))"""
 """``is_our_trigger(t)`` of a row of ``pg_trigger``: its function is ours. Others may be called as ours are."""
+_MEASURES = {
+    "queue_size()": "(SELECT count(*) FROM syncline.outbox WHERE in_queue())",
+    "lag_seconds()": """coalesce(extract(epoch FROM clock_timestamp() - least(
+           (SELECT at FROM syncline.outbox WHERE in_queue() ORDER BY seq LIMIT 1),
+           (SELECT min(created_at) FROM syncline.task
+            WHERE reason = 'truncate' AND entity NOT IN (being_copied())))), 0)::float8""",
+    "in_queue()": "hint <> 'G' AND no_copy_holds()",
+    "no_copy_holds()": "coalesce(entity <> ALL(ARRAY(being_copied())), true)",
+    "being_copied()": "SELECT of_copies.entity FROM syncline.copy AS of_copies WHERE of_copies.copied_at IS NULL",
+}
+"""What queue size and lag mean, wherever they are asked for. Each may use those below it.
+
+They leave out the second deletes (hint G), what is parked, and what waits until its table is copied. (``coalesce``:
+else the planner takes an array that it does not know for one that leaves out nearly everything.)
+"""
 _WAKE_LOCK = re.compile(r"\b1398361667, 1\b|\b1398361667 AND objid = 1\b")
 
 
@@ -55,6 +70,8 @@ def identifier(name: str) -> sql.Identifier:
 
 
 def _of_link(text: str, link: Link) -> str:
+    for name, meaning in _MEASURES.items():
+        text = text.replace(name, meaning)
     if link.name:
         number = link.wake_lock[1]
         text = _WAKE_LOCK.sub(lambda found: found[0].removesuffix("1") + str(number), text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from syncline.model.turns import Turns
+
 PAGES_PER_SECOND = 50
 """A limited rate is spread over so many pages, so that no single one holds the databases up for long."""
 SMALLEST = 20
@@ -20,7 +22,7 @@ class Pace:
 
     def __init__(self, rate: float | None) -> None:
         self._rate = rate
-        self._due = time.monotonic()
+        self._turns = Turns(1 / PAGES_PER_SECOND, now=time.monotonic())
 
     def page(self, most: int) -> int:
         """Give the size of a page."""
@@ -33,7 +35,6 @@ class Pace:
         if self._rate is None:
             return
         now = time.monotonic()
-        # What was lost to waiting (for a slow server, for second looks) is not made up for.
-        self._due = max(self._due, now - 1 / PAGES_PER_SECOND) + records / self._rate
-        if self._due > now:
-            await asyncio.sleep(self._due - now)
+        due = self._turns.passed(records, self._rate, now=now)
+        if due > now:
+            await asyncio.sleep(due - now)

@@ -12,10 +12,8 @@ SELECT EXISTS (SELECT FROM syncline.worker WHERE report->>'catalog' IS DISTINCT 
                AND (expires_at > pg_catalog.clock_timestamp() OR expires_at = (SELECT max(expires_at) FROM syncline.worker)))
 
 -- name: standing
--- Marks that wait, and since when; workers that live; records that are parked; tables that are still being copied; tasks.
-SELECT (SELECT count(*) FROM syncline.outbox WHERE hint <> 'G'),
-       coalesce(extract(epoch FROM pg_catalog.clock_timestamp()
-                - (SELECT at FROM syncline.outbox WHERE hint <> 'G' ORDER BY seq LIMIT 1)), 0)::float8,
+-- Marks that wait (but for tables that are being copied), and since when; workers that live; records that are parked; tables that are still being copied; tasks.
+SELECT queue_size(), lag_seconds(),
        (SELECT count(*) FROM syncline.worker WHERE expires_at > pg_catalog.clock_timestamp()),
        (SELECT count(*) FROM syncline.parked),
        array(SELECT e.name FROM syncline.copy AS c JOIN syncline.entity AS e ON e.id = c.entity

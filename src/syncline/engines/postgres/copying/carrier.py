@@ -25,6 +25,7 @@ from syncline.model.mark import Hint
 from syncline.ports import Plan
 from syncline.ports.copying import Copied, Range, RangeLostError, Tell
 from syncline.postgres import pins
+from syncline.postgres.bounded import COPY_SILENT_SECONDS, bounded
 from syncline.postgres.connection import translated as source_translated
 from syncline.postgres.sql import blocks
 
@@ -208,16 +209,7 @@ class SqlCarrier:
 
     def _connected(self, url: str) -> Connection:
         return psycopg.Connection.connect(
-            url,
-            autocommit=True,
-            prepare_threshold=None,
-            application_name=NAME,
-            connect_timeout=self._connect_seconds,
-            client_encoding="utf8",
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            tcp_user_timeout=60_000,
+            url, **bounded(NAME, connect_seconds=self._connect_seconds, silent_seconds=COPY_SILENT_SECONDS)
         )
 
     def _source_settings(self, source: Connection) -> dict[str, str]:

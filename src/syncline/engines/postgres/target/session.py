@@ -20,6 +20,7 @@ from syncline.errors import (
     UnsuitableTargetError,
 )
 from syncline.postgres import pins
+from syncline.postgres.bounded import bounded
 from syncline.postgres.dialect import OLDEST_POSTGRES, on_cockroach
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -67,15 +68,7 @@ async def connect(
     with translated():
         connection = await TargetConnection.connect(
             url,
-            autocommit=True,
-            prepare_threshold=2,
-            application_name="syncline",
-            connect_timeout=connect_seconds,
-            client_encoding="utf8",
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            tcp_user_timeout=int(statement_seconds * 1000),
+            **bounded("syncline", connect_seconds=connect_seconds, silent_seconds=statement_seconds, prepared_after=2),
         )
         try:
             if await _require(connection, pooled=pooled):
