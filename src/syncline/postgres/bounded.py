@@ -1,4 +1,4 @@
-"""The parameters of connections that do not wait for ever: neither while they are opened, nor for a server that is gone."""
+"""The parameters of connections that do not wait for ever: neither to be opened, nor for a server that is gone."""
 
 from __future__ import annotations
 
