@@ -67,7 +67,7 @@ class Pair(Relay):
         *,
         sizes: Sizes = SMALL,
         pacing: Pacing | None = None,
-        told: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
         wrap: Callable[[SqlCarrier], Any] = lambda carrier: carrier,
         parallel: int = 1,
     ) -> AsyncIterator[tuple[Copier, list[Plan]]]:
@@ -97,7 +97,7 @@ class Pair(Relay):
                         pacing or Pacing(None),
                         parallel=parallel,
                         sizes=sizes,
-                        told=told,
+                        on_progress=on_progress,
                         linked=list(plans.by_id.values()),
                     ),
                     list(plans.by_id.values()),

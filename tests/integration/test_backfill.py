@@ -114,7 +114,7 @@ async def test_rows_inserted_behind_and_ahead_of_the_cursor_have_marks_of_their_
             items.sql("DELETE FROM items WHERE id = 1900")
         steps.append(step)
 
-    await items.backfill("items", pace=SMALL, told=told)
+    await items.backfill("items", pace=SMALL, on_progress=told)
     assert len(steps) > 5
     await items.drain()
     assert (await items.verify()).exit_status == 0
@@ -145,7 +145,7 @@ async def test_killed_at_any_step_it_goes_on_where_it_was(items):
                 raise asyncio.CancelledError
 
         try:
-            await items.runner(pace=SMALL, told=die).run(id_)
+            await items.runner(pace=SMALL, on_progress=die).run(id_)
         except asyncio.CancelledError:
             assert items.sql("SELECT claimed_by FROM syncline.task") in ([(None,)], [])
     assert items.sql("SELECT count(*), count(DISTINCT key) FROM syncline.outbox") == [(2000, 2000)]
@@ -166,7 +166,7 @@ async def test_a_task_taken_over_stops_marking(items):
     def steal(_):
         items.sql(f"UPDATE syncline.task SET claimed_by = '{uuid4()}'")
 
-    assert await items.runner(pace=SMALL, told=steal).run(id_) is None
+    assert await items.runner(pace=SMALL, on_progress=steal).run(id_) is None
     assert items.sql("SELECT count(*) FROM syncline.outbox") == [(100,)]  # the transaction that lost it left no marks
 
 
@@ -280,7 +280,7 @@ async def test_a_second_command_goes_on_with_what_the_first_left(items):
         if step.marked >= 500:
             raise KeyboardInterrupt
 
-    runner = items.runner(pace=SMALL, told=die)
+    runner = items.runner(pace=SMALL, on_progress=die)
     tasks = await command.request(runner, [plan])
     with pytest.raises(KeyboardInterrupt):
         await command.complete(runner, tasks, lambda _: None)

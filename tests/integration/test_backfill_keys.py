@@ -73,7 +73,7 @@ async def test_killed_after_every_chunk_each_row_of_each_kind_of_key_is_marked_o
                     raise Killed
 
                 try:
-                    assert (await pair.runner(pace=SMALL, told=die).run(id_)) is None
+                    assert (await pair.runner(pace=SMALL, on_progress=die).run(id_)) is None
                 except Killed:
                     kills += 1
             assert kills >= ROWS // SMALL.chunk, name

@@ -101,7 +101,7 @@ async def test_a_condition_that_fails_on_every_record_says_so_and_its_task_is_dr
 
 
 async def test_the_condition_is_kept_when_a_worker_goes_on(items):
-    runner = items.runner(pace=SMALL, told=dying(100))
+    runner = items.runner(pace=SMALL, on_progress=dying(100))
     (task,) = await command.request(runner, [items.plan("items")], where="v % 4 = 0")
     with pytest.raises(Killed):
         await runner.run(task.id)
@@ -141,7 +141,7 @@ async def test_a_long_list_is_several_tasks_and_goes_on_after_a_kill(items, monk
     assert len(tasks) == 3
     assert {task.options[KEYS] for task in await items.runner().tasks.find()} == {400, 200}
     with pytest.raises(Killed):
-        await command.complete(items.runner(pace=SMALL, told=dying(200)), tasks, lambda _: None)
+        await command.complete(items.runner(pace=SMALL, on_progress=dying(200)), tasks, lambda _: None)
     while await items.runner(pace=SMALL).run_next() is not None:
         pass
     assert marked(items) == list(range(1, 1001))
@@ -169,7 +169,7 @@ def pairs_of_chunks(pair) -> list[tuple[float, int]]:
 
 
 async def test_a_rate_is_kept_chunk_by_chunk_and_across_a_kill(items):
-    runner = items.runner(pace=SMALL, told=dying(200))
+    runner = items.runner(pace=SMALL, on_progress=dying(200))
     tasks = await command.request(runner, [items.plan("items")], sweep=False, pace={"rate": 200})
     with pytest.raises(Killed):
         await runner.run(tasks[0].id)
@@ -187,7 +187,7 @@ async def test_a_rate_holds_for_the_sweep_too(items):
     items.docs.items.insert_many({"_id": n} for n in range(2001, 2101))
     runner, steps = items.runner(), []
     id_ = await runner.tasks.request(TaskKind.SWEEP, items.plan("items").id, "test", {"rate": 100})
-    runner._told = steps.append
+    runner._on_progress = steps.append
     done = await runner.run(id_)
     assert (done.marked, done.done) == (100, 100)
     assert [step.done for step in steps if not step.waiting and not step.finished] == [50, 100]

@@ -55,7 +55,7 @@ async def test_rows_are_copied_in_ranges_beside_writers_and_then_relayed(items) 
             items.sql("INSERT INTO item VALUES (%s, 'new') ON CONFLICT DO NOTHING", dice.randint(-10, 3000))
 
     async with items.worker():
-        (progress,) = await items.copy(told=written)
+        (progress,) = await items.copy(on_progress=written)
         assert (progress.finished, progress.done) == (True, progress.ranges)
         assert progress.ranges >= 8
         await items.settled()
@@ -401,7 +401,7 @@ async def test_values_that_move_and_parents_that_are_late_are_left_to_the_relay(
                 made.sql("UPDATE part SET code = NULL WHERE id = 1; UPDATE part SET code = 'c1' WHERE id = 400")
                 made.sql("INSERT INTO part VALUES (0, 'zero'); INSERT INTO line VALUES (0, 0)")
 
-        part, line = await made.copy(told=told)
+        part, line = await made.copy(on_progress=told)
         assert (part.entity, part.left, line.left) == ("part", 1, 2)
         async with made.worker():
             await made.settled()

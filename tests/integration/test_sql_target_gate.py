@@ -154,7 +154,7 @@ async def test_a_copy_passes_the_gate_and_is_told_where_it_may_not(sides: Sides,
         await link.copy(replace=True)
         assert link.count("item") == 1
         with pytest.raises(TargetGateError, match="a link writes where the gate says so"):
-            await link.copy(replace=True, told=lambda _: link.there.execute(OPEN))  # after it was looked at
+            await link.copy(replace=True, on_progress=lambda _: link.there.execute(OPEN))  # after it was looked at
         assert link.count("item") == 0
 
 

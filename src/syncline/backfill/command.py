@@ -97,12 +97,12 @@ async def request_keys(
     return await runner.marking.together(requested)
 
 
-async def complete(runner: Runner, tasks: Sequence[Task], told: Callable[[Progress], None]) -> list[Progress]:
+async def complete(runner: Runner, tasks: Sequence[Task], on_progress: Callable[[Progress], None]) -> list[Progress]:
     """Bring tasks to their end, in order: run those that nobody runs, watch the others."""
-    return [await _complete(runner, task, told) for task in tasks]
+    return [await _complete(runner, task, on_progress) for task in tasks]
 
 
-async def _complete(runner: Runner, task: Task, told: Callable[[Progress], None]) -> Progress:
+async def _complete(runner: Runner, task: Task, on_progress: Callable[[Progress], None]) -> Progress:
     plan = runner.plans[task.entity]
     while True:
         if (progress := await runner.run(task.id)) is not None:
@@ -110,10 +110,10 @@ async def _complete(runner: Runner, task: Task, told: Callable[[Progress], None]
         rows = await runner.tasks.find(task=task.id)
         if not rows:
             progress = replace(progress_of(task, plan, finished=True), by_worker=True)
-            told(progress)
+            on_progress(progress)
             return progress
         task = rows[0]
-        told(progress_of(task, plan, waiting="a worker runs it"))
+        on_progress(progress_of(task, plan, waiting="a worker runs it"))
         await asyncio.sleep(LOOK_SECONDS)
 
 

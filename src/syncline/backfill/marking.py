@@ -27,11 +27,11 @@ class Backfill:
     A task may ask for less: rows for which a condition holds, or the keys of a list.
     """
 
-    def __init__(self, marking: Marking, pacer: Pacer, plan: Plan, told: Callable[[str], None]) -> None:
+    def __init__(self, marking: Marking, pacer: Pacer, plan: Plan, on_wait: Callable[[str], None]) -> None:
         self._marking, self._tasks = marking, marking.tasks
         self._pacer = pacer
         self._plan = plan
-        self._told = told
+        self._on_wait = on_wait
 
     async def run(self, task: Task) -> None:
         """Mark to the end, from where the task's progress stands.
@@ -47,9 +47,9 @@ class Backfill:
         if "last" not in task.progress:
             await self._begin(task)
         while task.progress.get("after") != task.progress["last"]:
-            await self._pacer.ready(task, self._told)
+            await self._pacer.ready(task, self._on_wait)
             await self._chunk(task)
-            self._told("")
+            self._on_wait("")
 
     async def _begin(self, task: Task) -> None:
         task.progress = {"last": await self._keys.last(), "done": 0, "marked": 0, "total": await self._size()}
@@ -94,9 +94,9 @@ class Backfill:
         if not task.progress:
             task.progress = {"done": 0, "marked": 0, "total": len(keys)}
         while (done := task.progress["done"]) < len(keys):
-            await self._pacer.ready(task, self._told)
+            await self._pacer.ready(task, self._on_wait)
             await self._listed_chunk(task, keys[done : done + self._pacer.size()])
-            self._told("")
+            self._on_wait("")
 
     async def _listed_chunk(self, task: Task, keys: Sequence[str]) -> None:
         progress = task.progress

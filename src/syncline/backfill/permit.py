@@ -15,11 +15,11 @@ _WORK = {TaskKind.BACKFILL: "a backfill", TaskKind.SWEEP: "a sweep"}
 class Permit:
     """Asks before each chunk; the way back may have been installed since the last one."""
 
-    def __init__(self, tasks: Tasks, reverse: Reverse | None, plan: Plan, told: Callable[[str], None]) -> None:
+    def __init__(self, tasks: Tasks, reverse: Reverse | None, plan: Plan, on_wait: Callable[[str], None]) -> None:
         self._tasks = tasks
         self._reverse = reverse
         self._plan = plan
-        self._told = told
+        self._on_wait = on_wait
 
     async def need(self, task: Task, *, fresh: bool = False) -> None:
         """Return when the task may go on; an outage of the target is waited for, with the claim kept.
@@ -36,7 +36,7 @@ class Permit:
             try:
                 found = await self._reverse.serving(self._plan.entity, fresh=fresh)
             except TargetUnavailableError as error:
-                self._told(f"waits for the target: {error.message}")
+                self._on_wait(f"waits for the target: {error.message}")
                 await self._tasks.advance(task)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)

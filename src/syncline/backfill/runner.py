@@ -53,7 +53,7 @@ class Runner:
         plans: the compiled entities by id.
         target: walked by sweeps.
         pace: limits; a task's own options win.
-        told: called after each step with the progress; must be quick.
+        on_progress: called after each step with the progress; must be quick.
         grace: the worker's: how long a write may be on its way.
 
     """
@@ -65,7 +65,7 @@ class Runner:
         target: Target,
         *,
         pace: Pace | None = None,
-        told: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         grace: timedelta = timedelta(seconds=30),
     ) -> None:
         self.marking, self.tasks = marking, marking.tasks
@@ -74,7 +74,7 @@ class Runner:
         self._target = target
         self.reverse = target.reverse
         self._pace = pace or Pace()
-        self._told = told or (lambda _: None)
+        self._on_progress = on_progress or (lambda _: None)
         self._grace = grace
         self._latency = Latency()
         self.entity = ""
@@ -127,24 +127,24 @@ class Runner:
             await self._give_back(task)
             raise
         progress = progress_of(task, plan, finished=True)
-        self._told(progress)
+        self._on_progress(progress)
         return progress
 
     async def _work(self, task: Task, plan: Plan) -> None:
-        def told(waiting: str) -> None:
-            self._told(progress_of(task, plan, waiting=waiting))
+        def on_wait(waiting: str) -> None:
+            self._on_progress(progress_of(task, plan, waiting=waiting))
 
         pace = self._pace
         if task.kind is TaskKind.SWEEP and pace.rate is not None:
             pace = replace(pace, rate=SWEPT * pace.rate)
-        permit = Permit(self.tasks, self.reverse, plan, told)
+        permit = Permit(self.tasks, self.reverse, plan, on_wait)
         await permit.need(task, fresh=True)
         await self.tasks.cover(task)
         pacer = Pacer(self.tasks, pace, task.options, latency=self._latency, permit=permit)
         if task.kind is TaskKind.BACKFILL:
-            await Backfill(self.marking, pacer, plan, told).run(task)
+            await Backfill(self.marking, pacer, plan, on_wait).run(task)
         else:
-            await Sweep(self.marking, pacer, plan, self._target, told, grace=self._grace).run(task)
+            await Sweep(self.marking, pacer, plan, self._target, on_wait, grace=self._grace).run(task)
 
     async def _give_back(self, task: Task) -> None:
         """Let others go on at once; when that fails the claim expires."""

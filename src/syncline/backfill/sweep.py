@@ -40,7 +40,7 @@ class Sweep:
         pacer: Pacer,
         plan: Plan,
         target: Target,
-        told: Callable[[str], None],
+        on_wait: Callable[[str], None],
         *,
         grace: timedelta,
     ) -> None:
@@ -48,7 +48,7 @@ class Sweep:
         self._pacer = pacer
         self._plan = plan
         self._target = target
-        self._told = told
+        self._on_wait = on_wait
         self._grace = grace
         self._keys = marking.keys(plan)
 
@@ -69,7 +69,7 @@ class Sweep:
                 await self._walk(task)
             except TargetUnavailableError as error:
                 pause = 0.2 if task.progress["done"] != before else min(pause * 2, MAX_PAUSE_SECONDS)
-                self._told(f"waits for the target: {error.message}")
+                self._on_wait(f"waits for the target: {error.message}")
                 await self._tasks.advance(task)
                 await asyncio.sleep(pause)
             else:
@@ -82,7 +82,7 @@ class Sweep:
             found = await self._tasks.pressure(1)
             if time.monotonic() - began > (PATIENCE * grace if found.workers else grace):
                 return
-            self._told("waits for writes that are on their way")
+            self._on_wait("waits for writes that are on their way")
             await self._tasks.advance(task)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -92,9 +92,9 @@ class Sweep:
         size = self._pacer.size(PAGE)
         pages = self._target.walk(self._plan.entity, after=first, size=size, resume=after is not None)
         async for page in pages:
-            await self._pacer.ready(task, self._told)
+            await self._pacer.ready(task, self._on_wait)
             await self._page(task, page)
-            self._told("")
+            self._on_wait("")
 
     async def _page(self, task: Task, page: Sequence[Document]) -> None:
         ids = [document["_id"] for document in page]

@@ -162,15 +162,15 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
 
     with (lines if wish.as_json else bars)() as show:
 
-        def told(step: Step) -> None:
+        def on_progress(step: Step) -> None:
             wish.seen[step.task] = step
             show(step)
 
-        async with _opened(settings, wish.entities, told) as (runner, plans):
+        async with _opened(settings, wish.entities, on_progress) as (runner, plans):
             if reason := wish.pace.get(DESPITE):
                 await require_right_side_of(settings, [plan.name for plan in plans], "a backfill", despite=reason)
             tasks = await _requested(runner, plans, wish)
-            found = await command.complete(runner, tasks, told)
+            found = await command.complete(runner, tasks, on_progress)
             left = await runner.tasks.pressure(1_000_000)
             return found, left.queue, left.workers
 
@@ -217,7 +217,7 @@ async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:
 
 @contextlib.asynccontextmanager
 async def _opened(
-    settings: Settings, names: Sequence[str], told: Callable[[Step], None]
+    settings: Settings, names: Sequence[str], on_progress: Callable[[Step], None]
 ) -> AsyncIterator[tuple[Runner, list[Plan]]]:
     from syncline.backfill.pace import Pace
     from syncline.backfill.runner import Runner
@@ -234,7 +234,12 @@ async def _opened(
         pace = Pace(patience=timedelta(seconds=60))
         grace = settings.worker.grace
         runner = Runner(
-            SqlMarking(source, str(uuid4()), ranges=ranges), plans.by_id, target, pace=pace, told=told, grace=grace
+            SqlMarking(source, str(uuid4()), ranges=ranges),
+            plans.by_id,
+            target,
+            pace=pace,
+            on_progress=on_progress,
+            grace=grace,
         )
         yield runner, chosen(plans, names)
 

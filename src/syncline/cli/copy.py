@@ -117,7 +117,7 @@ async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
 
     tune_garbage_collection()
     with (lines if wish.as_json else bars)(shown) as show:
-        options: dict[str, Callable[[Progress], None] | int] = {"told": show, "parallel": wish.parallel}
+        options: dict[str, Callable[[Progress], None] | int] = {"on_progress": show, "parallel": wish.parallel}
         async with opened_copier(settings, _pacing(wish), **options) as (copier, plans):
             wanted = chosen(plans, wish.entities)
             if wish.despite:

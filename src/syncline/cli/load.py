@@ -76,8 +76,8 @@ async def _load(settings: Settings, options: Options, *, quiet: bool) -> Measure
         opened_scratchpad(settings) as target,
         loads.scratch(settings, source, target),
     ):
-        with _bar(options, quiet=quiet) as told:
-            return await loads.measure(lambda: opened_source(settings), target, options, told)
+        with _bar(options, quiet=quiet) as on_progress:
+            return await loads.measure(lambda: opened_source(settings), target, options, on_progress)
 
 
 @contextlib.contextmanager
@@ -93,11 +93,11 @@ def _bar(options: Options, *, quiet: bool) -> Iterator[Callable[[Measured], None
     with progress:
         bar = progress.add_task("writing", total=options.seconds)
 
-        def told(measured: Measured) -> None:
+        def on_progress(measured: Measured) -> None:
             shown = f"{len(measured.writes):,} writes, queue {measured.queue:,}"
             progress.update(bar, description=shown, completed=min(measured.seconds, options.seconds))
 
-        yield told
+        yield on_progress
 
 
 def _print(found: Measured, rate: int) -> None:

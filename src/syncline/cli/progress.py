@@ -44,7 +44,7 @@ def lines(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
     speeds: dict[Hashable, Speed] = {}
     told_at = 0.0
 
-    def told(step: Step) -> None:
+    def on_progress(step: Step) -> None:
         nonlocal told_at
         now, one = time.monotonic(), shown(step)
         speed = speeds.setdefault(one.id, Speed(WINDOW_SECONDS))
@@ -54,7 +54,7 @@ def lines(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
             rate = {"per_second": speed.per_second, "seconds_left": speed.seconds_left(one.total)}
             err.out(json.dumps(camelled({**one.fields, **rate, "waiting": one.waiting})), highlight=False)
 
-    yield told
+    yield on_progress
 
 
 @contextlib.contextmanager
@@ -72,7 +72,7 @@ def bars(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
         disable=not err.is_terminal,
     )
 
-    def told(step: Step) -> None:
+    def on_progress(step: Step) -> None:
         one = shown(step)
         if one.id not in places:
             # Resumed, it begins where it was: what others did is no part of its speed.
@@ -81,7 +81,7 @@ def bars(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
         progress.update(places[one.id], completed=one.done, total=total, waiting=one.waiting)
 
     with progress:
-        yield told
+        yield on_progress
 
 
 class _RateColumn(ProgressColumn):

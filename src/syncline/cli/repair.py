@@ -83,8 +83,8 @@ async def _repair(
     from syncline.wiring import opened_sides, require_right_side_of
 
     wanted = None if path is None else _read(path, entity)
-    with progress_bar(quiet=quiet) as told:
-        async with opened_sides(settings, told) as (sides, plans):
+    with progress_bar(quiet=quiet) as on_progress:
+        async with opened_sides(settings, on_progress) as (sides, plans):
             names = [entity] if entity else list(wanted or ())
             plan_list = chosen(plans, names) if names or wanted is None else []
             chosen_plans = {plan.name: plan for plan in plan_list}

@@ -79,9 +79,9 @@ async def _resync(
     async with _opened(settings) as connection:
         found = await resyncs.start(connection, {DESPITE: despite} if despite else None, names=names)
         invocation.get().resume = RESUME
-        with _bar(quiet=quiet) as told:
+        with _bar(quiet=quiet) as on_progress:
             while wait and not found.state.is_over:
-                told(found)
+                on_progress(found)
                 await asyncio.sleep(LOOK_SECONDS)
                 found = await resyncs.look(connection, found.id) or found
         return found

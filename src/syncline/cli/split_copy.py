@@ -187,7 +187,7 @@ async def _copied(one: Moving, wish: Wish) -> Sequence[Progress]:
     tune_garbage_collection()
     pacing = Pacing(RATE if wish.rate is None else wish.rate or None)
     with (lines if wish.as_json else bars)(shown) as show:
-        async with opened_copier(one.ways.there, pacing, told=show, parallel=wish.jobs) as (copier, plans):
+        async with opened_copier(one.ways.there, pacing, on_progress=show, parallel=wish.jobs) as (copier, plans):
             for name in plans.problems:
                 plans.named(name)  # raises what is wrong with it
             return await copier.run(list(plans.by_id.values()))

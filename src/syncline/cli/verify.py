@@ -206,8 +206,8 @@ async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: 
     from syncline.verify.verifier import verify as verify_entities
     from syncline.wiring import opened_sides
 
-    with progress_bar(quiet=quiet) as told:
-        async with opened_sides(settings, told) as (sides, plans):
+    with progress_bar(quiet=quiet) as on_progress:
+        async with opened_sides(settings, on_progress) as (sides, plans):
             plan_list = chosen(plans, asked.names)
             if asked.keys or asked.first is not None or asked.end is not None:
                 key_of = plan_list[0].projection.codec.parse_operator

@@ -50,7 +50,7 @@ class Copier:
         carrier: makes what carries ranges over, for one thread.
         pacing: shared by all threads.
         parallel: ranges at a time.
-        told: called with the progress of a table; must be quick.
+        on_progress: called with the progress of a table; must be quick.
         linked: every entity of the link.
 
     """
@@ -62,7 +62,7 @@ class Copier:
     pacing: Pacing
     parallel: int = 1
     sizes: Sizes = field(default_factory=Sizes)
-    told: Callable[[Progress], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
     latency: Latency = field(default_factory=Latency)
     linked: Sequence[Plan] = ()
 
@@ -206,7 +206,7 @@ class Copier:
             await self._carry_all(table)
         except RejectedRowError as error:
             table.progress.error = error
-            self.told(table.progress)
+            self.on_progress(table.progress)
 
     async def _declare(self, group: Sequence[_Table]) -> None:
         """Declare tables copied, in one transaction; while one of them cannot be copied, none."""
@@ -228,12 +228,12 @@ class Copier:
         for table in group:
             await self.ranges.forget(table.copy)
             table.progress.finished = True
-            self.told(table.progress)
+            self.on_progress(table.progress)
 
     async def _carry_all(self, table: _Table) -> None:
         """Carry a table's ranges over by as many threads as there may be; after an error no further one is begun."""
         left = [part for part in reversed(table.ranges) if not part.done]
-        self.told(table.progress)
+        self.on_progress(table.progress)
         watching = asyncio.create_task(self._watch(table))
         try:
             threads = [self._carry(table, left) for _ in range(min(self.parallel, len(left)))]
@@ -265,11 +265,11 @@ class Copier:
                 if not _may_pass(error) or tries + 1 == RETRIES:
                     raise
                 table.progress.waiting = f"tries again: {error.message}"
-                self.told(table.progress)
+                self.on_progress(table.progress)
                 await asyncio.sleep(FIRST_PAUSE_SECONDS * 2**tries)
                 continue
             table.progress.add(copied)
-            self.told(table.progress)
+            self.on_progress(table.progress)
             return
 
     async def _carried(self, table: _Table, part: Range, carrier: Carrier) -> Copied:
@@ -301,7 +301,7 @@ class Copier:
                 self.latency.note(took, at=asyncio.get_running_loop().time())
                 self.pacing.heed(strained=self.latency.strained)
                 table.progress.waiting = "lets the source recover" if self.pacing.slowed else ""
-            self.told(table.progress)
+            self.on_progress(table.progress)
             await asyncio.sleep(LOOK_SECONDS)
 
 

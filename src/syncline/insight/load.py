@@ -174,7 +174,7 @@ async def remove(settings: Settings, connection: Connection, target: Scratchpad)
 
 
 async def measure(
-    connect: Connect, target: Target, options: Options, told: Callable[[Measured], None] = lambda _: None
+    connect: Connect, target: Target, options: Options, on_progress: Callable[[Measured], None] = lambda _: None
 ) -> Measured:
     """Write at the rate asked for and follow some of the writes; the scratch table must be there and served.
 
@@ -182,7 +182,7 @@ async def measure(
         connect: opens a connection of a writer, in autocommit.
         target: where the documents arrive.
         options: how much.
-        told: hears what was measured so far, about twice a second.
+        on_progress: hears what was measured so far, about twice a second.
 
     Raises:
         SourceUnavailableError, TargetUnavailableError: a side went away.
@@ -190,7 +190,7 @@ async def measure(
     """
     run = _Run(target, options)
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(run.watch(connect, told))
+        watching = tasks.create_task(run.watch(connect, on_progress))
         await asyncio.gather(*(tasks.create_task(run.write(connect, number)) for number in range(options.writers)))
         run.measured.seconds = time.monotonic() - run.began
         await run.followed()
@@ -252,7 +252,7 @@ class _Run:
         while self._looks:
             await asyncio.gather(*self._looks)
 
-    async def watch(self, connect: Connect, told: Callable[[Measured], None]) -> None:
+    async def watch(self, connect: Connect, on_progress: Callable[[Measured], None]) -> None:
         """Look at the queue twice a second."""
         async with connect() as connection:
             while True:
@@ -262,5 +262,5 @@ class _Run:
                 )
                 self.measured.queue = max(self.measured.queue, found[0]["waiting"])
                 self.measured.seconds = time.monotonic() - self.began
-                told(self.measured)
+                on_progress(self.measured)
                 await asyncio.sleep(0.5)

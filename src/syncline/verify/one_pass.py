@@ -262,4 +262,4 @@ class Pass:
         return len(found)
 
     def _tell(self, phase: str, done: int, total: int | None = None) -> None:
-        self._sides.told(Step(self._plan.name, phase, done, total))
+        self._sides.on_progress(Step(self._plan.name, phase, done, total))

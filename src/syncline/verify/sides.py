@@ -58,6 +58,6 @@ class Sides:
     source: SourceSide
     inspection: Inspection
     """The target."""
-    told: Callable[[Step], None] = field(default=lambda _: None)
+    on_progress: Callable[[Step], None] = field(default=lambda _: None)
     reverse: Reverse | None = None
     """What knows whether a link goes back from the target."""

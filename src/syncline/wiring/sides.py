@@ -199,12 +199,12 @@ async def open_plans(settings: Settings, connection: Connection, *, copying: boo
 
 @contextlib.asynccontextmanager
 async def opened_sides(
-    settings: Settings, told: Callable[[Step], None] = lambda _: None
+    settings: Settings, on_progress: Callable[[Step], None] = lambda _: None
 ) -> AsyncIterator[tuple[Sides, Plans]]:
-    """Open what a verification needs; ``told`` hears how far it is."""
+    """Open what a verification needs; ``on_progress`` hears how far it is."""
     async with opened_target(settings) as target, opened_looks(settings) as (pages, looks, replica):
         plans = await open_plans(settings, looks)
-        yield Sides(SqlSide(pages, looks, replica=replica), inspection(target), told, target.reverse), plans
+        yield Sides(SqlSide(pages, looks, replica=replica), inspection(target), on_progress, target.reverse), plans
 
 
 def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:
