@@ -23,7 +23,7 @@ from syncline.engines.postgres import connections
 from syncline.errors import SourceUnavailableError, TargetUnavailableError
 from syncline.insight import reach
 from syncline.insight.checks import replica
-from syncline.insight.checks.finding import Patient
+from syncline.insight.checks.finding import Subject
 from syncline.insight.status import read_status
 from syncline.wiring import sides
 from tests.relay import relayed, until
@@ -180,7 +180,7 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
     with pytest.raises(SourceUnavailableError):
         async with reach.source(brief, purpose="commands and the page"):
             pass
-    (finding,) = await replica.replica(Patient(named, None, None))  # type: ignore[arg-type]  it never gets so far
+    (finding,) = await replica.replica(Subject(named, None, None))  # type: ignore[arg-type]  it never gets so far
     assert finding.check == replica.CHECK
     assert waits == [2, 2, 2, 2, 2]
 

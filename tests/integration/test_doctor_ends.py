@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from syncline.insight.checks import capture, server, work
-from syncline.insight.checks.finding import Finding, Patient
+from syncline.insight.checks.finding import Finding, Subject
 from tests.integration.doctor_case import Clinic as Case
 from tests.integration.doctor_case import clinic
 
@@ -20,32 +20,32 @@ def case(database, mongo_url, mongo_db, tmp_path):
         yield found
 
 
-async def breaks(_patient: Patient) -> list[Finding]:
+async def breaks(_subject: Subject) -> list[Finding]:
     """Fail as a defect of ours would."""
     raise KeyError("a column")
 
 
-async def sleeps_here(_patient: Patient) -> list[Finding]:
+async def sleeps_here(_subject: Subject) -> list[Finding]:
     """Hang outside of the database."""
     await asyncio.sleep(3600)
     return []
 
 
-async def sleeps_there(patient: Patient) -> list[Finding]:
+async def sleeps_there(subject: Subject) -> list[Finding]:
     """Hang in a statement."""
-    await patient.connection.execute("SELECT pg_sleep(3600)")
+    await subject.connection.execute("SELECT pg_sleep(3600)")
     return []
 
 
-async def writes(patient: Patient) -> list[Finding]:
+async def writes(subject: Subject) -> list[Finding]:
     """Try to change something."""
-    await patient.connection.execute("DELETE FROM person")
+    await subject.connection.execute("DELETE FROM person")
     return []
 
 
-async def loses(patient: Patient) -> list[Finding]:
+async def loses(subject: Subject) -> list[Finding]:
     """Lose the connection."""
-    await patient.connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    await subject.connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     return []
 
 
@@ -87,7 +87,7 @@ def test_it_ends_while_a_table_is_locked(case: Case, monkeypatch) -> None:
 
 @pytest.mark.slow
 def test_it_ends_with_a_frozen_source(private_postgres, mongo_url, mongo_db, tmp_path, monkeypatch) -> None:
-    async def freezes(_patient: Patient) -> list[Finding]:
+    async def freezes(_subject: Subject) -> list[Finding]:
         private_postgres.freeze()
         monkeypatch.setattr("syncline.insight.examination.CHECK_SECONDS", 1)  # nothing answers any more
         return []

@@ -6,7 +6,7 @@ import pytest
 
 from syncline.config import Settings, SourceSettings, TargetSettings
 from syncline.insight.checks import replica as doctors
-from syncline.insight.checks.finding import Level, Patient
+from syncline.insight.checks.finding import Level, Subject
 from syncline.postgres.connection import connect
 from tests.integration.test_replica import both, paused, replicated  # noqa: F401  fixtures
 from tests.standby import in_database
@@ -18,7 +18,7 @@ async def examined(pair, url):
     """What the doctor says of the replica."""
     settings = Settings(SourceSettings(url=pair.url, replica_url=url), TargetSettings(url="mongodb://h/", database="d"))
     async with await connect(pair.url) as primary:
-        return [(one.level, one.message) for one in await doctors.replica(Patient(settings, primary, None))]
+        return [(one.level, one.message) for one in await doctors.replica(Subject(settings, primary, None))]
 
 
 async def test_the_doctor_looks_at_the_replica(both, replicated, monkeypatch):  # noqa: F811  fixtures

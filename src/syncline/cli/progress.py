@@ -27,7 +27,7 @@ class Shown:
     """A step, as it is shown."""
 
     id: Hashable
-    """Steps of one piece of work share it: they have one bar."""
+    """Steps of the same work share it: they have one bar."""
     title: str
     done: int
     total: int | None
@@ -59,7 +59,7 @@ def lines(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
 
 @contextlib.contextmanager
 def bars(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
-    """Show a bar for each piece of work, with rate and time left; nothing where nobody looks."""
+    """Show a bar for each work, with rate and time left; nothing where nobody looks."""
     places: dict[Hashable, TaskID] = {}
     progress = Progress(
         TextColumn("{task.description}"),

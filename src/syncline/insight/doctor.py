@@ -18,7 +18,7 @@ from syncline.errors import (
 )
 from syncline.insight import reach
 from syncline.insight.checks import capture, cockroach, examine_target, indexes, readers, server, sides, work
-from syncline.insight.checks.finding import Finding, Level, Patient, critical, ok
+from syncline.insight.checks.finding import Finding, Level, Subject, critical, ok
 from syncline.insight.checks.replica import replica
 from syncline.insight.examination import Check, Examination, examination, lost, unchecked
 from syncline.journal.migration import SCHEMA_VERSION
@@ -65,13 +65,13 @@ async def _source(settings: Settings, both: Sequence[Check]) -> list[Finding]:
 
 
 async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding]:
-    async def catalog(patient: Patient) -> list[Finding]:
-        tables = [t for e in patient.entities for t in (e.table, *(embed.table for embed in e.embeds))]
+    async def catalog(subject: Subject) -> list[Finding]:
+        tables = [t for e in subject.entities for t in (e.table, *(embed.table for embed in e.embeds))]
         with translated():
-            examined.patient = replace(patient, looked=await read_named(patient.connection, tables))
+            examined.subject = replace(subject, looked=await read_named(subject.connection, tables))
         return []
 
-    cockroachdb = on_cockroach(examined.patient.connection)
+    cockroachdb = on_cockroach(examined.subject.connection)
     found = await examined.run([server.pooler, installation, catalog])
     found += await examined.run(
         cockroach.CHECKS
@@ -88,16 +88,16 @@ async def _examine(examined: Examination, both: Sequence[Check]) -> list[Finding
     return found
 
 
-async def installation(patient: Patient) -> list[Finding]:
+async def installation(subject: Subject) -> list[Finding]:
     """See that our tables are there, of this package's version."""
     why = "changes are not captured"
     try:
-        await reach.check_installed(patient.connection)
+        await reach.check_installed(subject.connection)
     except NotInstalledError as error:
         return [critical("installation", error.message, why=why, fix="syncline install")]
     except VersionError as error:
         return [critical("installation", error.message, why=why, fix=error.hint or "syncline install")]
     except PrivilegeError as error:
-        fix = f"syncline install --worker-role {patient.connection.info.user}  # as the role that installed before"
+        fix = f"syncline install --worker-role {subject.connection.info.user}  # as the role that installed before"
         return [critical("installation", error.message, why="a worker under this role would stop", fix=fix)]
     return [ok("installation", f"installed, schema {SCHEMA_VERSION}")]

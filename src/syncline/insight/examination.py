@@ -13,12 +13,12 @@ from psycopg import sql
 from syncline.config import Settings, redact
 from syncline.errors import SourceUnavailableError
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, critical, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, warning
 from syncline.postgres.connection import Connection, translated
 from syncline.postgres.dialect import on_cockroach
 
 T = TypeVar("T")
-Check = Callable[[Patient], Awaitable[list[Finding]]]
+Check = Callable[[Subject], Awaitable[list[Finding]]]
 
 CHECK_SECONDS = 10.0
 """Limit of one check."""
@@ -32,7 +32,7 @@ class Examination:
     """
 
     def __init__(self, settings: Settings, stack: AsyncExitStack, connection: Connection) -> None:
-        self.patient = Patient(settings, connection, None)
+        self.subject = Subject(settings, connection, None)
         self._stack = stack
         self._lost = False
 
@@ -54,24 +54,24 @@ class Examination:
     async def _one(self, check: Check) -> list[Finding]:
         name = check.__name__.replace("_", " ")
         try:
-            return await bounded(self._read_only(check), self.patient.connection)
+            return await bounded(self._read_only(check), self.subject.connection)
         except Exception as error:  # noqa: BLE001  one that fails must not hide the others
             return [unchecked(name, error)]
 
     async def _read_only(self, check: Check) -> list[Finding]:
-        connection = self.patient.connection
+        connection = self.subject.connection
         if on_cockroach(connection):  # some of its answers are errors, which would end a transaction
-            return await check(self.patient)
+            return await check(self.subject)
         await connection.set_read_only(True)
         limits = sql.SQL("SELECT set_config('statement_timeout', {}, true), set_config('lock_timeout', {}, true)")
         milliseconds = [sql.Literal(str(int(CHECK_SECONDS * part))) for part in (800, 200)]
         async with connection.transaction():
             await connection.execute(limits.format(*milliseconds))
-            return await check(self.patient)
+            return await check(self.subject)
 
     async def _reconnected(self) -> None:
-        if self.patient.connection.closed:
-            self.patient = replace(self.patient, connection=await opened(self.patient.settings, self._stack))
+        if self.subject.connection.closed:
+            self.subject = replace(self.subject, connection=await opened(self.subject.settings, self._stack))
 
 
 @asynccontextmanager

@@ -49,7 +49,7 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A piece of SQL in the configuration."""
+    """SQL of the configuration."""
 
     place: str
     """Where it stands, e.g. ``computed.total of [entities.todo]``."""

@@ -10,7 +10,7 @@ from syncline.capture.postgres.install import options_of, plan
 from syncline.capture.postgres.preflight import missing_excluded
 from syncline.errors import MappingError, PrivilegeError
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.journal.registry import check, installed
 from syncline.journal.tables import has_pglogical
 from syncline.model.entity import Entity, Shape, TableName
@@ -23,11 +23,11 @@ _EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE"}
 _TRUNCATE = 32
 
 
-async def mapping(patient: Patient) -> list[Finding]:
+async def mapping(subject: Subject) -> list[Finding]:
     """Compile each entity against its tables; name columns that appeared since."""
     found: list[Finding] = []
-    for entity in patient.entities:
-        missing = [t for t in (entity.table, *(e.table for e in entity.embeds)) if t not in patient.shapes]
+    for entity in subject.entities:
+        missing = [t for t in (entity.table, *(e.table for e in entity.embeds)) if t not in subject.shapes]
         if missing:
             found.append(
                 critical(
@@ -37,9 +37,9 @@ async def mapping(patient: Patient) -> list[Finding]:
                     fix=f"correct [entities.{entity.name}] in the configuration",
                 )
             )
-        elif not _keyless(entity, patient.shapes[entity.table]):  # the check of the key says so
-            found += _compiled(entity, patient.shapes)
-    return found or [ok("mapping", f"{len(patient.entities)} entities fit their tables, every column is mapped")]
+        elif not _keyless(entity, subject.shapes[entity.table]):  # the check of the key says so
+            found += _compiled(entity, subject.shapes)
+    return found or [ok("mapping", f"{len(subject.entities)} entities fit their tables, every column is mapped")]
 
 
 def _compiled(entity: Entity, shapes: Mapping[TableName, Shape]) -> list[Finding]:
@@ -75,15 +75,15 @@ def _keyless(entity: Entity, shape: Shape) -> MappingError | None:
     return None
 
 
-async def key(patient: Patient) -> list[Finding]:
+async def key(subject: Subject) -> list[Finding]:
     """See that each table still has the key that its records are found by."""
     found: list[Finding] = []
-    for entity in patient.entities:
-        shape = patient.shapes.get(entity.table)
+    for entity in subject.entities:
+        shape = subject.shapes.get(entity.table)
         error = _keyless(entity, shape) if shape else None
         if shape and error:
             known = await reach.query(
-                patient.connection,
+                subject.connection,
                 ours("SELECT key_columns FROM syncline.entity WHERE name = %(name)s"),
                 {"name": entity.name},
             )
@@ -119,17 +119,17 @@ def _unmapped(path: str, table: str, columns: tuple[str, ...]) -> list[Finding]:
     ]
 
 
-async def triggers(patient: Patient) -> list[Finding]:
+async def triggers(subject: Subject) -> list[Finding]:
     """See that each table has its triggers, and that nothing puts them to sleep."""
-    if patient.settings.source.capture != "triggers":
+    if subject.settings.source.capture != "triggers":
         return [ok("triggers", "not used: changes are captured in the SQLAlchemy session")]
     found: list[Finding] = []
-    pglogical = await has_pglogical(patient.connection)
-    for row in await reach.rows(patient.connection, "capture_triggers", tables=patient.table_oids, pglogical=pglogical):
+    pglogical = await has_pglogical(subject.connection)
+    for row in await reach.rows(subject.connection, "capture_triggers", tables=subject.table_oids, pglogical=pglogical):
         lacking = [name for bit, name in _EVENTS.items() if not row["events"] & bit]
         if not row["partition"] and not row["events"] & _TRUNCATE and not pglogical:
             lacking.append("TRUNCATE")
-        fix = f"syncline install && syncline backfill {' '.join(_entities_on(patient, row['root']))}"
+        fix = f"syncline install && syncline backfill {' '.join(_entities_on(subject, row['root']))}"
         if row["asleep"]:
             found.append(
                 critical(
@@ -149,18 +149,18 @@ async def triggers(patient: Patient) -> list[Finding]:
                     fix=fix,
                 )
             )
-    return found or [ok("triggers", f"present and always enabled on {len(patient.shapes)} tables")]
+    return found or [ok("triggers", f"present and always enabled on {len(subject.shapes)} tables")]
 
 
-def _entities_on(patient: Patient, oid: int) -> list[str]:
+def _entities_on(subject: Subject, oid: int) -> list[str]:
     """Name the entities that a table belongs to."""
-    tables = {table for table, shape in patient.shapes.items() if shape.oid == oid}
-    return [e.name for e in patient.entities if tables & {e.table, *(embed.table for embed in e.embeds)}]
+    tables = {table for table, shape in subject.shapes.items() if shape.oid == oid}
+    return [e.name for e in subject.entities if tables & {e.table, *(embed.table for embed in e.embeds)}]
 
 
-async def privileges(patient: Patient) -> list[Finding]:
+async def privileges(subject: Subject) -> list[Finding]:
     """See that this role may do what a worker does."""
-    lacking = await reach.rows(patient.connection, "lacking_privileges", tables=patient.table_oids)
+    lacking = await reach.rows(subject.connection, "lacking_privileges", tables=subject.table_oids)
     if not lacking:
         return [ok("privileges", "this role may do what a worker does")]
     return [
@@ -168,17 +168,17 @@ async def privileges(patient: Patient) -> list[Finding]:
             "privileges",
             f"this role lacks {reach.names([row['lacks'] for row in lacking])}",
             why="a worker under this role would stop",
-            fix=f"syncline install --worker-role {patient.connection.info.user}  # as the role that installed before",
+            fix=f"syncline install --worker-role {subject.connection.info.user}  # as the role that installed before",
         )
     ]
 
 
-async def row_security(patient: Patient) -> list[Finding]:
+async def row_security(subject: Subject) -> list[Finding]:
     """See that no policy hides rows from this role."""
-    filtered = await reach.rows(patient.connection, "filtered_tables", tables=patient.table_oids)
+    filtered = await reach.rows(subject.connection, "filtered_tables", tables=subject.table_oids)
     if not filtered:
         return [ok("row security", "hides nothing from this role")]
-    role = patient.connection.info.user
+    role = subject.connection.info.user
     return [
         critical(
             "row security",
@@ -189,16 +189,16 @@ async def row_security(patient: Patient) -> list[Finding]:
     ]
 
 
-async def configuration(patient: Patient) -> list[Finding]:
+async def configuration(subject: Subject) -> list[Finding]:
     """Compare what is configured with what is installed, down to each trigger and function."""
     why, fix = "what is captured is not what is configured", "syncline install"
-    differences = check(patient.entities, await installed(patient.connection))
+    differences = check(subject.entities, await installed(subject.connection))
     if differences:
         texts = [difference.removesuffix("; run `syncline install`") for difference in differences]
         return [warning("configuration", text, why=why, fix=fix) for text in texts]
-    source = patient.settings.source
+    source = subject.settings.source
     try:
-        drift = await plan(patient.connection, patient.entities, options_of(source))
+        drift = await plan(subject.connection, subject.entities, options_of(source))
     except PrivilegeError:
         return [ok("configuration", "is what is installed (this role may not look at triggers and functions)")]
     except MappingError:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from syncline.capture.postgres.cockroach import missing_triggers
 from syncline.insight.checks import capture, server, work
-from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.postgres.connection import fetch_one, translated
 from syncline.postgres.sql import ours
 
 BIG = 1_000_000
 
 
-async def triggers(patient: Patient) -> list[Finding]:
+async def triggers(subject: Subject) -> list[Finding]:
     """Every trigger that was installed is there and fires."""
     with translated():
-        missing = await missing_triggers(patient.connection)
+        missing = await missing_triggers(subject.connection)
     if not missing:
         return [ok("triggers", "all there")]
     return [
@@ -27,10 +27,10 @@ async def triggers(patient: Patient) -> list[Finding]:
     ]
 
 
-async def history(patient: Patient) -> list[Finding]:
+async def history(subject: Subject) -> list[Finding]:
     """History is one table there, and its old rows are deleted, not dropped with a partition."""
     query = ours("SELECT count(*) FROM (SELECT 1 FROM syncline.history LIMIT %s) AS h")
-    (count,) = await fetch_one(patient.connection, query, (BIG,))
+    (count,) = await fetch_one(subject.connection, query, (BIG,))
     if count < BIG:
         return [ok("history", f"{count} rows")]
     return [

@@ -8,7 +8,7 @@ from syncline.config import Settings
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.insight.checks import sql_target, target
-from syncline.insight.checks.finding import Finding, Patient
+from syncline.insight.checks.finding import Finding, Subject
 from syncline.ports import Target
 
 
@@ -23,6 +23,6 @@ async def examine(one: Target, settings: Settings) -> tuple[bool, list[Finding]]
             return True, []
 
 
-def both_sides(one: Target) -> list[Callable[[Patient], Awaitable[list[Finding]]]]:
+def both_sides(one: Target) -> list[Callable[[Subject], Awaitable[list[Finding]]]]:
     """Give the checks that compare it with the source."""
     return sql_target.checks(one) if isinstance(one, SqlTarget) else []

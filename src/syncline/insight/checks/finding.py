@@ -38,7 +38,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Subject:
     """What the checks of the source look at."""
 
     settings: Settings

@@ -6,21 +6,21 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, ok, warning
 from syncline.model.entity import Embed, Shape
 
 
-async def source_indexes(patient: Patient) -> list[Finding]:
+async def source_indexes(subject: Subject) -> list[Finding]:
     """See that each embedded table has an index over the columns that lead to its parent."""
-    embeds = {(e.table, e.on): (entity.name, e) for entity in patient.entities for e in entity.embeds}
+    embeds = {(e.table, e.on): (entity.name, e) for entity in subject.entities for e in entity.embeds}
     looked = [
         (name, embed, shape)
         for name, embed in embeds.values()
-        if (shape := patient.shapes.get(embed.table)) is not None
+        if (shape := subject.shapes.get(embed.table)) is not None
         and any(shape.column(column) is not None for column in embed.on)  # else the check of the mapping says so
     ]
     wanted = [{"table": shape.oid, "columns": list(embed.on)} for _, embed, shape in looked]
-    answers = await reach.rows(patient.connection, "indexes_over", wanted=Jsonb(wanted))
+    answers = await reach.rows(subject.connection, "indexes_over", wanted=Jsonb(wanted))
     found = [_missing(*one) for one, answer in zip(looked, answers, strict=True) if not answer["found"]]
     return found or [ok("source indexes", f"{len(embeds)} embedded tables are found by index" if embeds else "no need")]
 

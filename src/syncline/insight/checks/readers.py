@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from syncline.errors import MappingError
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, ok, warning
 from syncline.insight.sampling import far_dates, wide_numbers
 from syncline.model.entity import Column, Shape
 from syncline.model.fields import Selected
@@ -17,24 +17,24 @@ ROWS = 1000
 """So many rows of a table are looked at: with hundreds of tables it must stay quick."""
 
 
-async def readers(patient: Patient) -> list[Finding]:
+async def readers(subject: Subject) -> list[Finding]:
     """Look at some rows for values that are no good in documents, with the line that fixes it."""
     found: list[Finding] = []
-    for place, shape, dates, selected in _sections(patient):
+    for place, shape, dates, selected in _sections(subject):
         if dates == "exact":
-            columns = await far_dates(patient.connection, shape, _columns(shape, selected, Kind.DATE), rows=ROWS)
+            columns = await far_dates(subject.connection, shape, _columns(shape, selected, Kind.DATE), rows=ROWS)
             found += [_far(place, shape, columns)] if columns else []
-        columns = await wide_numbers(patient.connection, shape, _columns(shape, selected, Kind.DECIMAL), rows=ROWS)
+        columns = await wide_numbers(subject.connection, shape, _columns(shape, selected, Kind.DECIMAL), rows=ROWS)
         found += [_wide(place, shape, columns)] if columns else []
     return found or [
         ok("readers", "no field holds dates or numbers that readers cannot have (some rows were looked at)")
     ]
 
 
-def _sections(patient: Patient) -> Iterator[tuple[str, Shape, str, tuple[Selected, ...]]]:
-    for entity in patient.entities:
+def _sections(subject: Subject) -> Iterator[tuple[str, Shape, str, tuple[Selected, ...]]]:
+    for entity in subject.entities:
         try:
-            projection = projection_of(entity, patient.shapes[entity.table], patient.shapes)
+            projection = projection_of(entity, subject.shapes[entity.table], subject.shapes)
         except (KeyError, MappingError):
             continue  # the check of the mapping says so
         yield entity.name, projection.shape, projection.dates, projection.selected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncline.config import redact
 from syncline.errors import SynclineError
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.postgres.connection import Connection, connect
 from syncline.postgres.sql import blocks
 
@@ -18,9 +18,9 @@ SELECT greatest(pg_catalog.pg_wal_lsn_diff(%(lsn)s::pg_lsn, pg_catalog.pg_last_w
 """
 
 
-async def replica(patient: Patient) -> list[Finding]:
+async def replica(subject: Subject) -> list[Finding]:
     """Look at it; without ``replica_url`` there is nothing to look at."""
-    source = patient.settings.source
+    source = subject.settings.source
     if not source.replica_url:
         return []
     seconds = source.connect_timeout.total_seconds()
@@ -29,17 +29,17 @@ async def replica(patient: Patient) -> list[Finding]:
     except SynclineError as error:
         return [_away(error)]
     async with connection:
-        return await _look(patient, connection)
+        return await _look(subject, connection)
 
 
-async def _look(patient: Patient, standby: Connection) -> list[Finding]:
+async def _look(subject: Subject, standby: Connection) -> list[Finding]:
     identity = blocks("queries.sql")["identity"]
-    ours, theirs = [(await reach.query(one, identity))[0] for one in (patient.connection, standby)]
+    ours, theirs = [(await reach.query(one, identity))[0] for one in (subject.connection, standby)]
     if ours["system"] != theirs["system"]:
         return [_foreign()]
     if not theirs["standby"]:
         return [_primary()]
-    written = (await reach.query(patient.connection, _WRITTEN))[0]["lsn"]
+    written = (await reach.query(subject.connection, _WRITTEN))[0]["lsn"]
     behind = (await reach.query(standby, _REPLAYED, {"lsn": written}))[0]
     # Its last transaction's age says nothing while nothing is written: it has everything then.
     if behind["bytes"] > BEHIND_BYTES or (behind["bytes"] and behind["age"] > BEHIND_SECONDS):

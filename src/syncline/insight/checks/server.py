@@ -6,7 +6,7 @@ import time
 
 from syncline.config.urls import host_of
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.postgres.connection import look_again
 from syncline.postgres.dialect import NEWEST_POSTGRES, OLDEST_POSTGRES, on_cockroach
 from syncline.postgres.lent import Pooling
@@ -18,15 +18,15 @@ RETAINED_BYTES = 1 << 30
 OLD_XMIN = 1_000_000
 
 
-async def primary(patient: Patient) -> list[Finding]:
+async def primary(subject: Subject) -> list[Finding]:
     """Find a replica in the place of the primary."""
-    server = await reach.one(patient.connection, "server")
+    server = await reach.one(subject.connection, "server")
     version = str(server["server_version"]).split(" ")[0]
     if server["standby"]:
         return [
             critical(
                 "primary",
-                f"{host_of(patient.settings.source.url)} is a standby",
+                f"{host_of(subject.settings.source.url)} is a standby",
                 why="states must be read where they are written: a replica shows older ones, and takes no marks",
                 fix="point the source URL at the primary (libpq: target_session_attrs=read-write)",
             )
@@ -34,9 +34,9 @@ async def primary(patient: Patient) -> list[Finding]:
     return [ok("primary", f"PostgreSQL {version}, a primary")]
 
 
-async def postgresql(patient: Patient) -> list[Finding]:
+async def postgresql(subject: Subject) -> list[Finding]:
     """Find a server that is newer than what was tested."""
-    major = patient.connection.info.server_version // 10_000
+    major = subject.connection.info.server_version // 10_000
     tested = f"tested with PostgreSQL {OLDEST_POSTGRES} to {NEWEST_POSTGRES}"
     if major <= NEWEST_POSTGRES:
         return [ok("postgresql", f"{major}: this release was {tested}")]
@@ -50,10 +50,10 @@ async def postgresql(patient: Patient) -> list[Finding]:
     ]
 
 
-async def old_transactions(patient: Patient) -> list[Finding]:
+async def old_transactions(subject: Subject) -> list[Finding]:
     """Find what keeps dead rows from being removed, wherever on the server."""
-    found = [h for h in await reach.rows(patient.connection, "oldest_transactions") if h["seconds"] > OLD_SECONDS]
-    hidden = (await reach.one(patient.connection, "hidden_sessions"))["hidden"]
+    found = [h for h in await reach.rows(subject.connection, "oldest_transactions") if h["seconds"] > OLD_SECONDS]
+    hidden = (await reach.one(subject.connection, "hidden_sessions"))["hidden"]
     if not found:
         note = " (only own sessions are visible: GRANT pg_read_all_stats to see all)" if hidden else ""
         return [ok("old transactions", f"none is older than {OLD_SECONDS / 60:.0f} minutes{note}")]
@@ -68,11 +68,11 @@ async def old_transactions(patient: Patient) -> list[Finding]:
     ]
 
 
-async def replication_slots(patient: Patient) -> list[Finding]:
+async def replication_slots(subject: Subject) -> list[Finding]:
     """Find slots that nobody reads."""
     slots = [
         s
-        for s in await reach.rows(patient.connection, "replication_slots")
+        for s in await reach.rows(subject.connection, "replication_slots")
         if s["retained_bytes"] > RETAINED_BYTES or s["xmin_age"] > OLD_XMIN
     ]
     if not slots:
@@ -88,7 +88,7 @@ async def replication_slots(patient: Patient) -> list[Finding]:
     ]
 
 
-async def synchronous_commit(patient: Patient) -> list[Finding]:
+async def synchronous_commit(subject: Subject) -> list[Finding]:
     """Find who commits without waiting for the disk."""
     found = [
         warning(
@@ -97,7 +97,7 @@ async def synchronous_commit(patient: Patient) -> list[Finding]:
             why="a crash may take such changes back after they were seen; the worker therefore waits for the disk",
             fix=row["fix"],
         )
-        for row in await reach.rows(patient.connection, "asynchronous_commits")
+        for row in await reach.rows(subject.connection, "asynchronous_commits")
     ]
     found += [
         critical(
@@ -106,14 +106,14 @@ async def synchronous_commit(patient: Patient) -> list[Finding]:
             why="after a crash of its host the source may be damaged, or older than what the target has seen",
             fix=f"ALTER SYSTEM SET {row['name']} = on; SELECT pg_reload_conf();",
         )
-        for row in await reach.rows(patient.connection, "unsafe_settings")
+        for row in await reach.rows(subject.connection, "unsafe_settings")
     ]
     return found or [ok("synchronous commit", "on by default for every role")]
 
 
-async def two_phase_commit(patient: Patient) -> list[Finding]:
+async def two_phase_commit(subject: Subject) -> list[Finding]:
     """Find two-phase commit together with wake-ups."""
-    found = await reach.one(patient.connection, "prepared_allowed")
+    found = await reach.one(subject.connection, "prepared_allowed")
     if not (found["allowed"] and found["wakes"]):
         return [ok("two phase commit", "not in the way of wake-ups")]
     return [
@@ -126,10 +126,10 @@ async def two_phase_commit(patient: Patient) -> list[Finding]:
     ]
 
 
-async def clock(patient: Patient) -> list[Finding]:
+async def clock(subject: Subject) -> list[Finding]:
     """Compare this host's clock with the source's."""
     before = time.time()
-    at_source = next(iter((await reach.one(patient.connection, "clock")).values()))
+    at_source = next(iter((await reach.one(subject.connection, "clock")).values()))
     after = time.time()
     skew = at_source - (before + after) / 2
     if abs(skew) <= SKEW_SECONDS + (after - before) / 2:
@@ -144,11 +144,11 @@ async def clock(patient: Patient) -> list[Finding]:
     ]
 
 
-async def pooler(patient: Patient) -> list[Finding]:
+async def pooler(subject: Subject) -> list[Finding]:
     """Say in which mode a pooler in between lends its sessions; `outbox.poolers` tells how it is found."""
-    source = patient.settings.source
-    wakes = source.wake and not on_cockroach(patient.connection)
-    match await look_again(patient.connection, source.url):
+    source = subject.settings.source
+    wakes = source.wake and not on_cockroach(subject.connection)
+    match await look_again(subject.connection, source.url):
         case Pooling.NONE:
             return [ok("pooler", "none: this is a direct connection")]
         case Pooling.SESSION:

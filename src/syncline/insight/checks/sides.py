@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from syncline.errors import DamagedRecordError
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.ports import Beat, same_system
 from syncline.postgres.dialect import dialect_of, statements
 from syncline.postgres.sql import ours
@@ -40,26 +40,26 @@ class Counters:
     """By lane: the highest epoch that is known to stand in the target."""
 
 
-def checks(target: Memory) -> list[Callable[[Patient], Awaitable[list[Finding]]]]:
+def checks(target: Memory) -> list[Callable[[Subject], Awaitable[list[Finding]]]]:
     """Give the checks that look at both sides."""
 
-    async def restore(patient: Patient) -> list[Finding]:
+    async def restore(subject: Subject) -> list[Finding]:
         # Workers go on meanwhile: the target is read between two looks at the source's counters.
-        before = await _counters(patient)
+        before = await _counters(subject)
         try:
             beat, epochs = await target.read_beat(), await target.lane_epochs()
         except DamagedRecordError as error:
             return [_damaged(error)]
-        return judge(before, beat, epochs, await _counters(patient))
+        return judge(before, beat, epochs, await _counters(subject))
 
     return [restore]
 
 
-async def _counters(patient: Patient) -> Counters:
-    blocks = statements("queries.sql", dialect_of(patient.connection))
-    identity = (await reach.query(patient.connection, blocks["identity"]))[0]
-    meta = (await reach.query(patient.connection, blocks["installation"]))[0]
-    lanes = await reach.query(patient.connection, ours("SELECT lane, confirmed FROM syncline.lane"))
+async def _counters(subject: Subject) -> Counters:
+    blocks = statements("queries.sql", dialect_of(subject.connection))
+    identity = (await reach.query(subject.connection, blocks["identity"]))[0]
+    meta = (await reach.query(subject.connection, blocks["installation"]))[0]
+    lanes = await reach.query(subject.connection, ours("SELECT lane, confirmed FROM syncline.lane"))
     counted: dict[str, Any] = {name: meta[name] for name in ("installation", "epoch", "beat", "confirmed_beat")}
     confirmed = {row["lane"]: row["confirmed"] for row in lanes}
     return Counters(system=identity["system"], timeline=identity["timeline"], confirmed=confirmed, **counted)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from syncline.config import Settings
 from syncline.errors import MappingError, PrivilegeError, UnsuitableTargetError
-from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.insight.examination import CHECK_SECONDS, unchecked
 from syncline.insight.reach import names, ping_target
 from syncline.model.entity import Entity, TableName
@@ -139,26 +139,26 @@ def _vacuumed(table: str) -> str:
     return f"ALTER TABLE {table} SET (autovacuum_enabled = true); VACUUM {table};"
 
 
-def checks(target: Server) -> list[Callable[[Patient], Awaitable[list[Finding]]]]:
+def checks(target: Server) -> list[Callable[[Subject], Awaitable[list[Finding]]]]:
     """Give the checks that look at both sides."""
 
-    async def target_columns(patient: Patient) -> list[Finding]:
+    async def target_columns(subject: Subject) -> list[Finding]:
         there: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-        for row in await target.ask(_block("columns"), _places(patient.entities)):
+        for row in await target.ask(_block("columns"), _places(subject.entities)):
             there[row["place"]][row["name"]] = row
         found: list[Finding] = []
-        for entity in patient.entities:
+        for entity in subject.entities:
             name = TableName.parse(entity.collection)
             if columns := there.get(f"{name.schema}.{name.name}"):  # a missing table is said elsewhere
-                found += _columns(patient, entity, columns)
+                found += _columns(subject, entity, columns)
         return found or [ok("target columns", "every column has its place, of a type that takes its values")]
 
     return [target_columns]
 
 
-def _columns(patient: Patient, entity: Entity, there: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+def _columns(subject: Subject, entity: Entity, there: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     try:
-        projection = projection_of(entity, patient.shapes[entity.table], patient.shapes)
+        projection = projection_of(entity, subject.shapes[entity.table], subject.shapes)
     except (KeyError, MappingError):
         return  # the check of the mapping says so
     table, where = entity.collection, f"[entities.{entity.name}]"

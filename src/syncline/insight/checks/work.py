@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syncline.insight import reach
-from syncline.insight.checks.finding import Finding, Patient, critical, ok, warning
+from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.model.link import current
 from syncline.model.words import counted
 from syncline.postgres.sql import ours
@@ -15,11 +15,11 @@ FEW_ROWS = 100_000
 _RESOLVE = "syncline notices resolve {}  # once you have dealt with it; a condition ends by itself"
 
 
-async def workers(patient: Patient) -> list[Finding]:
+async def workers(subject: Subject) -> list[Finding]:
     """See that somebody works, that every lane has an owner, and that workers reach the target."""
-    alive = [w for w in await reach.rows(patient.connection, "workers") if w["alive"]]
-    lanes = await reach.one(patient.connection, "lane_counts")
-    waiting = (await reach.one(patient.connection, "measures"))["queue_size"]
+    alive = [w for w in await reach.rows(subject.connection, "workers") if w["alive"]]
+    lanes = await reach.one(subject.connection, "lane_counts")
+    waiting = (await reach.one(subject.connection, "measures"))["queue_size"]
     free = lanes["total"] - lanes["owned"]
     if not alive:
         why = "nothing reaches the target; nothing is lost either"
@@ -42,10 +42,10 @@ async def workers(patient: Patient) -> list[Finding]:
     return found or [ok("workers", f"{len(alive)} running, all {lanes['total']} lanes owned")]
 
 
-async def version(patient: Patient) -> list[Finding]:
+async def version(subject: Subject) -> list[Finding]:
     """Compare the package here with the one that installed and those that run."""
     found: list[Finding] = []
-    package = (await reach.one(patient.connection, "package"))["package"]
+    package = (await reach.one(subject.connection, "package"))["package"]
     if package != __version__:
         found.append(
             warning(
@@ -57,7 +57,7 @@ async def version(patient: Patient) -> list[Finding]:
         )
     others = sorted(
         f"{w['name']} ({w['version']})"
-        for w in await reach.rows(patient.connection, "workers")
+        for w in await reach.rows(subject.connection, "workers")
         if w["alive"] and w["version"] != __version__
     )
     if others:
@@ -72,7 +72,7 @@ async def version(patient: Patient) -> list[Finding]:
     return found or [ok("version", f"{__version__} installed, running and here")]
 
 
-async def notices(patient: Patient) -> list[Finding]:
+async def notices(subject: Subject) -> list[Finding]:
     """Repeat what workers noticed and nobody has dealt with."""
     return [
         (critical if notice["severity"] == "critical" else warning)(
@@ -81,15 +81,15 @@ async def notices(patient: Patient) -> list[Finding]:
             why="it was seen by a worker or a verification; a condition stays open until its cause is gone",
             fix=_RESOLVE.format(notice["id"]),
         )
-        for notice in await reach.rows(patient.connection, "notices")
+        for notice in await reach.rows(subject.connection, "notices")
         if not notice["resolved"] and notice["severity"] != "info"
     ] or [ok("notices", "none is open")]
 
 
-async def bloat(patient: Patient) -> list[Finding]:
+async def bloat(subject: Subject) -> list[Finding]:
     """Look for dead rows and bloat in the outbox."""
     found = []
-    for t in await reach.rows(patient.connection, "own_tables"):
+    for t in await reach.rows(subject.connection, "own_tables"):
         name, mebibytes = f"{current().schema}.{t['name']}", t["bytes"] >> 20
         fix = None
         if t["dead"] > max(DEAD_ROWS, t["live"]):
@@ -99,12 +99,12 @@ async def bloat(patient: Patient) -> list[Finding]:
         if fix:
             text = f"{name}: {t['dead']} dead rows, {mebibytes} MiB for {t['live']} live rows"
             found.append(warning("bloat", text, why="reading it becomes slower and slower", fix=fix))
-    return [*found, *await _autovacuum(patient)] or [ok("bloat", "our tables are in good shape, autovacuum works")]
+    return [*found, *await _autovacuum(subject)] or [ok("bloat", "our tables are in good shape, autovacuum works")]
 
 
-async def _autovacuum(patient: Patient) -> list[Finding]:
+async def _autovacuum(subject: Subject) -> list[Finding]:
     why = "applied marks are never removed: reading the outbox becomes slower and slower"
-    off = await reach.one(patient.connection, "autovacuum_off")
+    off = await reach.one(subject.connection, "autovacuum_off")
     found = []
     if off["server"]:
         fix = "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
@@ -115,9 +115,9 @@ async def _autovacuum(patient: Patient) -> list[Finding]:
     return found
 
 
-async def second_deletes(patient: Patient) -> list[Finding]:
+async def second_deletes(subject: Subject) -> list[Finding]:
     """See that deletes which were due are done."""
-    overdue = (await reach.one(patient.connection, "overdue_deletes"))["overdue"]
+    overdue = (await reach.one(subject.connection, "overdue_deletes"))["overdue"]
     if not overdue:
         return [ok("second deletes", "none is overdue")]
     return [
@@ -130,9 +130,9 @@ async def second_deletes(patient: Patient) -> list[Finding]:
     ]
 
 
-async def parked(patient: Patient) -> list[Finding]:
+async def parked(subject: Subject) -> list[Finding]:
     """Count what is parked."""
-    measures = await reach.one(patient.connection, "measures")
+    measures = await reach.one(subject.connection, "measures")
     if not measures["failed_events"]:
         return [ok("parked", "nothing is parked")]
     return [
