@@ -42,7 +42,8 @@ from syncline.phases.repositories import (
 from syncline.phases.repositories.abstract import require_writing
 from syncline.phases.shadow import Read
 from syncline.relay.documents.pump import DocumentPump
-from syncline.testing.repositories import TASKS, RepositoryContract, oid
+from syncline.testing.repositories import RepositoryContract
+from syncline.testing.repository_questions import TASKS, oid
 from tests import engines
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from syncline.model.words import counted
 
 SOURCE = Path(__file__).parents[2] / "src/syncline"
-OURS_ALONE = re.compile(
-    r"\b(mend(s|ed|ing)?|convict(s|ed|ion)?|innocent|forsak\w+|was not to be had)\b|_mend|Mend\b"
-)
+OURS_ALONE = re.compile(r"\b(mend(s|ed|ing)?|convict(s|ed|ion)?|innocent|forsak\w+|was not to be had)\b|_mend|Mend\b")
 """Words that the field does not use for what they were used for here."""
 
 
@@ -24,5 +22,7 @@ def test_one_is_singular_and_all_others_are_plural():
 def test_the_source_speaks_as_the_field_does():
     files = [path for path in SOURCE.rglob("*") if path.suffix in {".py", ".sql", ".js", ".html"}]
     texts = {path: path.read_text("utf-8") for path in files}
-    found = [f"{path.relative_to(SOURCE)}: {one[0]}" for path, text in texts.items() for one in OURS_ALONE.finditer(text)]
+    found = [
+        f"{path.relative_to(SOURCE)}: {one[0]}" for path, text in texts.items() for one in OURS_ALONE.finditer(text)
+    ]
     assert found == []
