@@ -1,5 +1,6 @@
--- Above READ COMMITTED a transaction sees neither an index nor a further trigger that somebody has put on the outbox since it began:
--- the answer was wrong, its write failed, and so did every later one of its session.
+-- Whether the outbox is as it was made is asked of what is committed now: under the snapshot of an older statement the answer could be
+-- wrong, and was kept with the plan. Above READ COMMITTED a transaction sees neither an index nor a further trigger that somebody has put
+-- on the outbox since it began: the answer was wrong, its write failed, and so did every later one of its session.
 -- name: odd_outbox
 CREATE OR REPLACE FUNCTION syncline.odd_outbox() RETURNS text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -37,3 +38,17 @@ BEGIN
     RETURN odd;
 END $$;
 COMMENT ON FUNCTION syncline.odd_outbox() IS 'Syncline: what of the outbox is not as it was made.';
+
+-- name: markable
+CREATE OR REPLACE FUNCTION syncline.markable() RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    odd text := syncline.odd_outbox();
+BEGIN
+    IF odd <> '' THEN
+        RAISE EXCEPTION 'syncline.outbox %', odd;
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION syncline.markable() IS 'Syncline: true, or an error that says what of the outbox is not as it was made.';
