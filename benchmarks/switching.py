@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -23,6 +24,11 @@ from benchmarks.companions import companion
 from benchmarks.report import Line, median, percentile
 from benchmarks.stage import Sizes, Stage, cpu_seconds
 from syncline.embedded import PrivatePostgres
+from syncline.model.entity import TableName
+from syncline.split.address import Address
+from syncline.split.moving.opening import Opening, act, prepare
+from syncline.split.switching.gate import Gate, Mode
+from syncline.split.switching.install import install
 
 PROCESSES, THREADS, RATE, POOL = 2, 8, 1000, 15
 BETWEEN_SECONDS = 1.0
@@ -34,6 +40,7 @@ CREATE TABLE events (
 );
 CREATE INDEX ON events (writer, id)
 """
+TRIGGERS, AWAY_MS = 10, 30
 FILE = '[databases.primary]\nrest = true\n[databases.data]\ntables = ["events"]\n'
 
 
@@ -52,13 +59,63 @@ class Change:
 def lines(on: Stage, sizes: Sizes) -> list[Line]:
     """Switch and bring back again and again; writers and readers go through a pooler in transaction mode."""
     rounds = 30 if sizes.rounds > 1 else 3
+    far = _far(on)
     try:
         with _move(on) as move:
             changes = move.played(rounds)
     except UnavailableError as error:
         print(f"skipped: {error}", file=sys.stderr)
         return []
-    return move.told(changes)
+    return [*move.told(changes), far]
+
+
+def _far(on: Stage) -> Line:
+    """Turn ten triggers on and off on a side that is 30 ms away."""
+    with psycopg.connect(on.postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE bench_far")
+    here = urlsplit(on.postgres.url)._replace(path="/bench_far").geturl()
+    with psycopg.connect(here, autocommit=True) as connection:
+        connection.execute("CREATE TABLE acted (id int PRIMARY KEY)")
+        connection.execute("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+        for number in range(TRIGGERS):
+            connection.execute(f"CREATE TRIGGER t{number} BEFORE INSERT ON acted FOR EACH ROW EXECUTE FUNCTION f()")
+        info = connection.info
+        server = f"{info.host}/.s.PGSQL.{info.port}"
+        place = f"user={info.user} dbname=bench_far host=127.0.0.1"
+    command = [sys.executable, "-m", "benchmarks.slow_link", server, str(AWAY_MS)]
+    link = companion(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert link.stdout is not None
+        took = asyncio.run(_acted(f"{place} port={int(link.stdout.readline())}"))
+    finally:
+        link.terminate()
+        link.wait()
+    return Line(f"an opening of {TRIGGERS} triggers, {AWAY_MS} ms away, in round trips", 1000 * took / AWAY_MS, "<=", 2,
+                f"{1000 * took:.0f} ms")  # fmt: skip
+
+
+async def _acted(place: str) -> float:
+    gate = Gate(
+        "far",
+        "primary",
+        Address("PRIMARY_DATABASE_URL", place, pooled=False, schema="public", pool_size=1, pool_timeout=5),
+    )
+    tables = [TableName("public", "acted")]
+    steps = [
+        Opening((f"ALTER TABLE acted ENABLE TRIGGER t{n}",), (f"ALTER TABLE acted DISABLE TRIGGER t{n}",))
+        for n in range(TRIGGERS)
+    ]
+    try:
+        await install(gate, Mode.APPLICATION, tables)
+        await prepare(gate)
+        seconds = []
+        for number in range(2 * 5):
+            began = time.perf_counter()
+            await act(gate, steps, tables, on=number % 2 == 1)
+            seconds.append(time.perf_counter() - began)
+    finally:
+        await gate.aclose()
+    return median(seconds)
 
 
 @contextlib.contextmanager

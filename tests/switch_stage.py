@@ -82,6 +82,9 @@ class Stub:
         if missing := await unguarded(self.gates[target], TABLES) + await unguarded(self.gates[source], TABLES):
             raise SwitchError("; ".join(missing))
 
+    async def learn(self) -> None:
+        """There is nothing to learn."""
+
     async def drained(self, source: str) -> bool:
         rows = await self.gates[source].session.rows("SELECT NOT EXISTS (SELECT FROM outbox)", {})
         return bool(rows[0][0])

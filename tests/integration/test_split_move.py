@@ -22,6 +22,7 @@ from syncline.model.json_names import camelled
 from syncline.split.databases import Databases
 from syncline.split.moving import capture
 from syncline.split.moving.probes import against_probes, recorded
+from syncline.split.moving.way_back import way_back
 from syncline.split.rehearsing import records
 from syncline.split.switching.move import Step
 from tests import engines
@@ -70,6 +71,16 @@ def move(postgres, second_postgres, tmp_path: Path) -> Iterator[Move]:
         made.close()
 
 
+def seen_by_an_application(move: Move) -> tuple[str, bool]:
+    """Say which side serves, and whether somebody carries the way back; what its health route tells."""
+    with Databases.from_environment(move.folder / "syncline.toml", move.variables, dotenv=None) as databases:
+        serving = databases.serving("data")
+        found = asyncio.run(way_back(databases, "data"))
+        assert databases.moves()["data"].closed_seconds < PATIENCE
+    assert found is None or (found.workers > 0 and found.parked == 0)
+    return serving, found is not None
+
+
 def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(move: Move) -> None:
     move.here.execute("CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
     move.here.execute(TRIGGER.format("early"))
@@ -92,12 +103,14 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
             status = move.json("status")
             assert (status["phase"], status["changes"][0]["to"]) == ("switched", "data")
             assert 0 < status["changes"][0]["pausedMs"] < 20_000
+            assert seen_by_an_application(move) == ("data", True)
             move.until("SELECT EXISTS (SELECT FROM syncline_gate.watched WHERE side = 'data' AND since > 0)")
             move.there.execute(TRIGGER.format("late") + "; DROP TRIGGER early ON log")
             move.until(f"SELECT {TRIGGERS} = 'late D'")
             assert move.json("back", *PAUSE)["serving"] == "primary"
             writers.wait()
             assert move.json("status")["phase"] == "back"
+            assert seen_by_an_application(move) == ("primary", False)
             acting = [side.execute(f"SELECT {TRIGGERS}").fetchone()[0] for side in (move.here, move.there)]
             assert acting == ["late O", "late D"]
         move.followed()
@@ -220,6 +233,14 @@ def test_a_move_is_given_up_and_begun_anew(move: Move, second_postgres, monkeypa
     move.there.execute(gate.format("DISABLE").encode())
     assert "not closed by the gate of this move: public.carriers; nothing was dropped" in move.refused(*drop)
     move.there.execute(gate.format("ENABLE ALWAYS").encode())
+    env = {
+        "SPLIT_DB_MODE": "true",
+        "DATA_DATABASE_URL": move.urls["data"],
+        "PRIMARY_DATABASE_URL": move.urls["primary"],
+    }
+    running = Databases.from_environment(move.folder / "syncline.toml", env, dotenv=None)
+    with pytest.raises(MovedError, match="given up"):
+        running.serving("data")
     move.there.execute("CREATE VIEW mine AS SELECT id FROM carriers")
     assert "view mine depends on table carriers" in move.refused(*drop)
     move.there.execute("DROP VIEW mine")
@@ -228,7 +249,18 @@ def test_a_move_is_given_up_and_begun_anew(move: Move, second_postgres, monkeypa
     left = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^syncline' AND nspname <> 'syncline_gate'"
     assert [*move.here.execute(left), *move.there.execute(left)] == []
     assert move.there.execute("SELECT to_regclass('carriers')").fetchone() == (None,)
-    assert "4 tables copied" in move("copy", "--rate", "0")
+    with running, Databases.from_environment(move.folder / "syncline.toml", env, dotenv=None) as new:
+        running._following.look_again()
+        with pytest.raises(MovedError, match="given up"):  # "relation does not exist" says less
+            running.serving("data")
+        with pytest.raises(
+            NamedDatabaseError, match=r"DATA_DATABASE_URL leads to a database without .*carriers"
+        ) as said:
+            new.check()
+        assert "SPLIT_DB_MODE=false" in (said.value.hint or "")
+        assert "4 tables copied" in move("copy", "--rate", "0")
+        running._following.look_again()
+        assert running.serving("data") == "primary"
     assert move.difference() == []
 
 

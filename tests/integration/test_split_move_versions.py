@@ -30,7 +30,8 @@ def single(move: Move, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The application's commands in single mode."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # a worker's process finds the models
     home = move.urls["primary"]
-    made = Project(move.folder, {"primary": home, "data": home}, variables(home, None))
+    env = {**variables(home, None), "DATA_DATABASE_URL": move.urls["data"]}
+    made = Project(move.folder, {"primary": home, "data": home}, env)
     made.configure(more=QUICK)
     made.first()
     made.run("migrate")
@@ -60,20 +61,74 @@ def test_both_sides_are_up_to_date_after_copy_switch_and_back(move: Move, single
     assert single.run("migrate").count("up to date") == 2
 
 
-def test_revisions_of_tables_that_move_wait_until_the_move_has_ended(
+COLUMN = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'carriers' AND column_name = '{}'"
+
+
+def test_a_revision_is_run_where_its_tables_serve_and_followed_on_the_other_side(
     move: Move, single: Project, split: Project
 ) -> None:
     move("copy", "--rate", "0")
     single.add("primary", "p2", "op.execute('CREATE TABLE more_users (id int PRIMARY KEY)')", before="p1")
     single.run("migrate")  # it has nothing to do for the side that moves
-    single.add("data", "d2", "op.execute('ALTER TABLE carriers ADD COLUMN code text')", before="d1")
+    move.split = True
+    with move.follower():
+        move.followed()
+        for number, project, forth in ((2, split, "switch"), (3, split, "back"), (4, single, "")):
+            code = f"op.execute(\"ALTER TABLE carriers ADD COLUMN code{number} text NOT NULL DEFAULT 'x'\")"
+            single.add("data", f"d{number}", code, before=f"d{number - 1}")
+            assert "1 revision" in project.run("migrate")
+            for side, there in ((move.here, False), (move.there, True)):
+                move.until(f"SELECT ({COLUMN.format(f'code{number}')}) = 1", there=there)
+                assert side.execute("SELECT version_num FROM alembic_version_data").fetchall() == [(f"d{number}",)]
+            if forth:
+                move.until("SELECT NOT EXISTS (SELECT FROM syncline_gate.watched WHERE pending <> '[]')")
+                way = "move_data" if forth == "switch" else "move_data_back"
+                move.until(f"SELECT NOT EXISTS (SELECT FROM syncline_{way}.task)", there=forth == "back")
+                move.followed()
+                move(forth, *(FORCED if forth == "switch" else FORCED[:2]))
+    assert states(split) == states(single) == ["up to date", "up to date"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ALTER TABLE zones RENAME TO areas", "the table public.zones was renamed to public.areas"),
+        ("CREATE TABLE offices (id int PRIMARY KEY)", "came after its copy and do not move: public.offices"),
+    ],
+)
+def test_a_revision_that_cannot_be_followed_changes_no_side(
+    move: Move, single: Project, split: Project, code: str, said: str
+) -> None:
+    single.configure(data='tables = ["offices", "areas"]', more=QUICK)
+    move("copy", "--rate", "0")
+    single.add("data", "d2", f"op.execute('{code}')", before="d1")
     for project in (single, split):
-        for arguments in (["migrate"], ["migrate", "data", "--dry-run"]):
-            assert "data: its tables are on the move (following)" in project.run(*arguments, status=3)
+        told = project.run("migrate", status=3)
+        assert said in told
+        assert "cannot be followed" in told
+        assert "nothing of it is kept" in told
     assert single.version("data") == ["d1"]
+    assert move.there.execute("SELECT version_num FROM alembic_version_data").fetchall() == [("d1",)]
     move("abort", "--yes")
     single.run("migrate")
     assert single.version("data") == ["d2"]
+
+
+def test_a_revision_waits_while_tables_are_copied_or_change_sides(move: Move, single: Project) -> None:
+    move("copy", "--rate", "0")
+    single.add("data", "d2", "op.execute('ALTER TABLE carriers ADD COLUMN code text')", before="d1")
+    move.here.execute("UPDATE syncline_gate.move SET phase = 'copying'")
+    assert "data: its tables are being copied (copying)" in single.run("migrate", "--wait", "0", status=3)
+    move.here.execute("UPDATE syncline_gate.move SET phase = 'following'; UPDATE syncline_gate.gate SET mode = 'n'")
+    assert "data: its tables are changing sides" in single.run("migrate", "--wait", "0", status=3)
+    assert "are changing sides" in single.run("migrate", "--dry-run", status=3)
+    move.here.execute("UPDATE syncline_gate.gate SET mode = 'a'")
+    move.here.execute("SELECT pg_advisory_lock(1398361671, hashtext('data'))")  # as a coordinator that closes
+    assert "are changing sides" in single.run("migrate", "--wait", "0", status=3)
+    move.here.execute("SELECT pg_advisory_unlock(1398361671, hashtext('data'))")
+    single.env.pop("DATA_DATABASE_URL")
+    assert "set DATA_DATABASE_URL, as for `syncline split copy data`" in single.run("migrate", status=3)
+    assert single.version("data") == ["d1"]
 
 
 def test_a_tree_that_is_yet_to_be_adopted_is_adopted_at_the_new_place(

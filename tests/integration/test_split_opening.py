@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -92,4 +93,26 @@ async def test_readers_are_let_through_while_others_are_waited_for(
             assert await (await reader.execute("SELECT count(*) FROM items")).fetchone() == (0,)
             assert not acting.done()
         await writer.commit()
+        await acting
+
+
+async def test_who_is_frozen_meanwhile_leaves_no_lock_behind(gate: Gate, database: str) -> None:
+    """A lock of what keys need keeps readers away, and a coordinator may be stopped at any time."""
+    waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'items'::regclass AND NOT granted"
+    with (
+        psycopg.connect(database) as writer,
+        psycopg.connect(database, autocommit=True) as reader,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(opening_module, "_BRIEF", timedelta(seconds=PATIENCE))
+        writer.execute("INSERT INTO items VALUES (1)")
+        acting = asyncio.create_task(act(gate, opening("t"), TABLES, on=False))
+        while reader.execute(waits).fetchone() == (False,):
+            assert not acting.done()
+            await asyncio.sleep(0.01)
+        writer.commit()
+        until = time.monotonic() + PATIENCE
+        while reader.execute("SELECT tgenabled::text FROM pg_trigger WHERE tgname = 't'").fetchone() != ("D",):
+            assert time.monotonic() < until
+            time.sleep(0.01)
         await acting

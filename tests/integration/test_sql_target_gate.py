@@ -167,6 +167,9 @@ class Links:
     async def ready(self, source: str, target: str) -> None:
         assert await unguarded(self.gates[target], TABLES) + await unguarded(self.gates[source], TABLES) == []
 
+    async def learn(self) -> None:
+        """There is nothing to learn."""
+
     async def drained(self, source: str) -> bool:
         return self.links[source].is_drained()
 

@@ -2897,8 +2897,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "sequences-stay",
         "the side that opens hands out numbers that the other one has handed out",
-        [Swap(f"{SWITCH}/sequences.py", "raise_sequences", "await _set(connection, values)", "pass")],
+        [Swap(f"{SWITCH}/sequences.py", "raise_sequences", "await _set(target, values, number)", "pass")],
         ["tests/integration/test_switch_sequences.py::test_every_sequence_of_the_tables_goes_on_beyond_the_other_side"],
+    ),
+    Mutant(
+        "sequences-of-another-coordinator",
+        "a coordinator that was superseded sets sequences of a side that is in use",
+        [Swap(f"{SWITCH}/sequences.sql", "set", "(SELECT h.ours FROM held AS h)", "true")],
+        ["tests/integration/test_switch_sequences.py::test_a_coordinator_that_is_not_in_charge_moves_no_sequence"],
     ),
     Mutant(
         "unknown-commits-again",
@@ -3005,7 +3011,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{SWITCH}/following.py",
                 "Following._keep_others_ready",
-                "self._standby.look(_serving(database, sides), list(sides))",
+                "self._standby.look(serving_side(database, sides), list(sides))",
                 "pass",
             )
         ],
@@ -3016,13 +3022,53 @@ MUTANTS: Sequence[Mutant] = (
         "while the gates of a move that is over are taken away, processes go to the side that does not serve",
         [
             Swap(
-                f"{SWITCH}/following.py",
-                "_serving",
+                f"{SWITCH}/serving.py",
+                "serving_side",
                 "if database not in sides and all((row.mode is not Mode.APPLICATION for row in sides.values())): ...",
                 "if False: ...",
             )
         ],
         [f"{TESTS}/test_switch_standby.py::test_what_was_kept_ready_is_let_go_when_nothing_moves_any_more"],
+    ),
+    Mutant(
+        "given-up-and-forgotten",
+        "after a move was given up with --drop, a process in split mode asks for tables that are not there",
+        [Swap(f"{SWITCH}/following.py", "Following.serving", "database in self._elsewhere", "False")],
+        [f"{MOVE}::test_a_move_is_given_up_and_begun_anew"],
+    ),
+    Mutant(
+        "revision-between-sides",
+        "a revision is run while sides change, on the one that closes",
+        [Swap("syncline/split/migrations/on_the_move.py", "OnTheMove.begin", "row and row[0]", "True")],
+        [f"{TESTS}/test_split_move_versions.py::test_a_revision_waits_while_tables_are_copied_or_change_sides"],
+    ),
+    Mutant(
+        "revision-unfollowed",
+        "a revision is kept though the other side cannot follow it",
+        [
+            Swap(
+                "syncline/split/migrations/on_the_move.py",
+                "OnTheMove.commit",
+                "[*self._stopping(now), *self._left_behind(connection)]",
+                "[]",
+            )
+        ],
+        [f"{TESTS}/test_split_move_versions.py::test_a_revision_that_cannot_be_followed_changes_no_side"],
+    ),
+    Mutant(
+        "revision-noted-on-one-side",
+        "after a switch, the revision of before is run again",
+        [
+            Swap(
+                "syncline/split/migrations/on_the_move.py",
+                "OnTheMove._carry",
+                "carry_versions(connection, there, self.version_table)",
+                "pass",
+            )
+        ],
+        [
+            f"{TESTS}/test_split_move_versions.py::test_a_revision_is_run_where_its_tables_serve_and_followed_on_the_other_side",
+        ],
     ),
     # -- a move by commands
     Mutant(
@@ -3093,7 +3139,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "move-opens-behind-columns",
         "a side opens though what was written last was read by columns of before",
-        [Swap(f"{MOVING}/link.py", "MoveLink.drained", "await self._is_behind(source)", "False")],
+        [Swap(f"{MOVING}/link.py", "MoveLink.drained", "any(by != now for by in known or ())", "False")],
         [
             f"{NEW_COLUMNS}::test_no_side_opens_while_a_worker_has_written_by_columns_of_before",
             f"{NEW_COLUMNS}::test_a_worker_of_the_way_back_that_is_behind_keeps_a_side_from_opening",
@@ -3198,8 +3244,22 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "move-readers-behind-an-opening",
         "readers wait behind what is done to keys at a change of sides, while it waits for others",
-        [Swap(f"{MOVING}/opening.py", "_carry_out", "await _lock(connection, tables, patience)", "")],
+        [Swap(f"{MOVING}/moving.sql", "act_lock", "LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE", "NULL")],
         [f"{TESTS}/test_split_opening.py::test_readers_are_let_through_while_others_are_waited_for"],
+    ),
+    Mutant(
+        "move-frozen-in-an-opening",
+        "a coordinator that is frozen while it turns triggers on and off keeps tables locked until it wakes up",
+        [
+            Swap(
+                f"{MOVING}/opening.py",
+                "_carry_out",
+                'await connection.execute(SQL(blocks("moving.sql", PACKAGE)["do"]).format(script=Literal(script)))',
+                "async with connection.transaction():\n"
+                '    await connection.execute(SQL(blocks("moving.sql", PACKAGE)["do"]).format(script=Literal(script)))',
+            )
+        ],
+        [f"{TESTS}/test_split_opening.py::test_who_is_frozen_meanwhile_leaves_no_lock_behind"],
     ),
     Mutant(
         "move-follows-coordinators",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +16,8 @@ from backoffice.schemas.common import Output
 from backoffice.services import Services
 from syncline.errors import SynclineError
 from syncline.split import Database
+from syncline.split.moving.way_back import way_back
+from syncline.split.switching.seen import SeenMove
 from syncline.telemetry.queries import engine_pool
 
 DEADLINE_SECONDS = 2.0
@@ -27,6 +31,22 @@ class DatabaseHealth(Output):
     up: bool
     latency_ms: float | None = Field(examples=[0.7], description="Of a query that reads nothing; null: no answer.")
     pool: dict[str, int] = Field(examples=[{"size": 15, "inUse": 1, "idle": 3}])
+
+
+class WayBackHealth(Output):
+    """The link that brings home what is written on the new side, after a switch."""
+
+    workers: int = Field(description="0: nobody does, and `syncline split back` would be refused.")
+    lag_seconds: float = Field(examples=[0.1])
+    parked: int = Field(description="Records that home refuses.")
+
+
+class MoveHealth(Output):
+    """A move of a database's tables, as this process follows it."""
+
+    serving: str = Field(examples=["primary"])
+    closed_seconds: float = Field(description="Neither side accepts writes since, or did in the last five minutes.")
+    way_back: WayBackHealth | None
 
 
 class CacheHealth(Output):
@@ -49,6 +69,7 @@ class Health(Output):
     mode: Literal["single", "split"]
     databases: dict[str, DatabaseHealth]
     sessions: CacheHealth
+    moves: dict[str, MoveHealth] = Field(description="Of tables that change databases; empty: nothing moves.")
 
 
 class HealthCheck:
@@ -85,6 +106,20 @@ class HealthCheck:
                 suppressed=counts.suppressed,
                 revocations=counts.revoke,
             ),
+            moves={
+                name: await self._look_at_move(name, seen) for name, seen in self._services.databases.moves().items()
+            },
+        )
+
+    async def _look_at_move(self, name: str, seen: SeenMove) -> MoveHealth:
+        found = None
+        with suppress(SynclineError, TimeoutError):
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                found = await way_back(self._services.databases, name)
+        return MoveHealth(
+            serving=seen.serving,
+            closed_seconds=round(seen.closed_seconds, 3),
+            way_back=None if found is None else WayBackHealth(**asdict(found)),
         )
 
 

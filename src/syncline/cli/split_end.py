@@ -39,6 +39,7 @@ def abort(
     _tell(as_json, {"database": database, "phase": None if drop else "aborted"})
     if not as_json:
         say(f"given up; {one.ends.home} serves the tables of {database} alone", "green")
+        say("processes in split mode refuse these tables from now on: SPLIT_DB_MODE=false, DATABASE_URL")
         if not drop:
             say(f"the copy is there, read-only; `syncline split abort {database} --drop` drops it")
 

@@ -62,10 +62,16 @@ async def fingerprint(conn: AsyncConnection[Any], tables: Sequence[TableName]) -
     One statement on indexed catalogs, cheap enough for every few seconds.
     """
     async with conn.cursor() as cursor:
-        parameters = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]}
-        await cursor.execute(_sql("fingerprint", dialect_of(conn)), parameters)
+        await cursor.execute(*fingerprint_query(tables, dialect_of(conn)))
         row = await cursor.fetchone()
     return str(row[0] if not isinstance(row, dict) else next(iter(row.values()))) if row else ""
+
+
+def fingerprint_query(
+    tables: Sequence[TableName], dialect: Dialect = Dialect.POSTGRESQL
+) -> tuple[str, dict[str, list[str]]]:
+    """Give the statement of ``fingerprint`` and its values, for who sends it along with others."""
+    return _sql("fingerprint", dialect), {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]}
 
 
 def _sql(name: str, dialect: Dialect = Dialect.POSTGRESQL) -> str:

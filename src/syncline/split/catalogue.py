@@ -81,12 +81,16 @@ class Catalogue:
 def read_catalogue(connection: psycopg.Connection[Any]) -> Catalogue:
     """Read a catalog in one transaction that changes nothing; behind a pooler, too.
 
+    Within a transaction that changes it: as that has made it so far.
+
     Raises:
         psycopg.Error: as the driver raises it.
 
     """
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    within = connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE
+    with connection.transaction(force_rollback=within):
+        if not within:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         relations = _rows(connection, "relations")
         return Catalogue(
             names={oid: Name(schema, name) for oid, schema, name, _ in relations},

@@ -16,7 +16,7 @@ from syncline.errors import ConfigError
 from syncline.split import connecting
 from syncline.split.address import Address, address_of
 from syncline.split.database import Database
-from syncline.split.examination import compare, look
+from syncline.split.examination import compare, look, see_that_none_is_elsewhere
 from syncline.split.guard import Guard
 from syncline.split.ownership import Ownership, Rules
 from syncline.split.pools import OfEngines, OfServers
@@ -26,6 +26,7 @@ from syncline.split.server import Server
 from syncline.split.switching import running
 from syncline.split.switching.following import Following
 from syncline.split.switching.running import DEADLINE, Handle, Result
+from syncline.split.switching.seen import SeenMove
 from syncline.split.switching.standby import Standby
 
 if TYPE_CHECKING:
@@ -142,7 +143,9 @@ class Databases:
         for each in self:
             self._following.serving(each.name)
         if self.split:
-            compare({each.name: look(each.address) for each in self}, self.routing.ownership)
+            seen = {each.name: look(each.address) for each in self}
+            compare(seen, self.routing.ownership)
+            see_that_none_is_elsewhere(seen, self.routing.ownership)
 
     def session_factory(self, **options: Any) -> sessionmaker[Session]:
         """Make a ``sessionmaker`` whose sessions go to all databases; ``class_`` must be a ``RoutedSession``."""
@@ -170,6 +173,10 @@ class Databases:
 
         """
         return self._following.serving(self[name].name)
+
+    def moves(self) -> dict[str, SeenMove]:
+        """Say what this process has seen of moves, by database: for health routes and metrics. Nobody is asked."""
+        return self._following.seen()
 
     def run(
         self,

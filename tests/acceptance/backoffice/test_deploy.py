@@ -8,12 +8,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
+from backoffice.health import CacheHealth, Health, MoveHealth, WayBackHealth
+from backoffice.metrics import Metrics
+from backoffice.services import Services
 from fastapi import FastAPI
 
 from syncline.telemetry.catalogue import SPECS
+from syncline.telemetry.metrics import AppMetrics
 from tests.acceptance.backoffice.system import HOME, client
 from tests.promtool import UnavailableError, promtool
 from tests.unit.test_deploy import check_command
@@ -90,7 +96,7 @@ def test_prometheus_takes_the_rules_and_they_fire_when_they_should():
 async def test_every_metric_that_is_asked_for_exists(app: FastAPI):
     answer = await client(app).get("/metrics")
     assert answer.status_code == 200
-    told = set(re.findall(r"^(backoffice_\w+)", answer.text, re.MULTILINE))
+    told = set(re.findall(r"^# HELP (backoffice_\w+)", answer.text, re.MULTILINE))
     ours = {one.name for one in SPECS}
     for expression in (*EXPRESSIONS, *PANELS):
         asked = set(re.findall(r"\b(?:backoffice|syncline)_[a-z_]+", expression))
@@ -98,6 +104,26 @@ async def test_every_metric_that_is_asked_for_exists(app: FastAPI):
         assert {one.removesuffix("_bucket") for one in asked} <= told | ours, expression
     assert re.search(r'^backoffice_database_up\{database="data"\} 1\.0', answer.text, re.MULTILINE)
     assert 'backoffice_pool_connections{database="primary",state="size"}' in answer.text
+
+
+def test_a_move_is_told_of_while_it_lasts():
+    metrics = Metrics(cast("Services", SimpleNamespace(metrics=AppMetrics())))
+    way_back = WayBackHealth(workers=0, lag_seconds=2.5, parked=1)
+    there = MoveHealth(serving="data", closed_seconds=1.5, way_back=way_back)
+    health = Health(
+        status="ok",
+        mode="split",
+        databases={},
+        sessions=CacheHealth(current=True, entries=0, hit_rate=0, loads=0, suppressed=0, revocations=0),
+        moves={"data": there},
+    )
+    told = metrics.exposition(health).decode()
+    named = {"gate_closed_seconds": 1.5, "way_back_workers": 0.0, "way_back_lag_seconds": 2.5, "way_back_parked": 1.0}
+    for name, value in named.items():
+        assert f'\nbackoffice_{name}{{database="data"}} {value}\n' in told
+    home = MoveHealth(serving="primary", closed_seconds=0, way_back=None)
+    told = metrics.exposition(health.model_copy(update={"moves": {"data": home}})).decode()
+    assert "backoffice_way_back_workers{" not in told
 
 
 def test_every_alert_is_tested():

@@ -53,6 +53,12 @@ class Process:
         return self._forked.poll() if self._forked else None
 
     @property
+    def pid(self) -> int:
+        """Of the one that runs, or ran."""
+        assert self._forked is not None
+        return self._forked.pid
+
+    @property
     def running(self) -> bool:
         return self._forked is not None and self._forked.poll() is None
 
@@ -74,10 +80,14 @@ class Process:
         draft.replace(self._file)
 
     def fires(self, number: signal.Signals, seconds: float = PATIENCE_SECONDS) -> bool:
-        """Wait until it has come to the point; false: it has ended, or does not come there."""
+        """Wait until it has come to the point, and has stopped there; false: it has ended, or does not come there.
+
+        It says that it is there before it sends itself the signal: whoever had it go on in between would do that too
+        early, and it would stop for good.
+        """
         fired, until = self._file.with_suffix(".fired"), time.monotonic() + seconds
         while time.monotonic() < until:
-            if fired.exists():
+            if fired.exists() and (number is not signal.SIGSTOP or not self.running or is_stopped(self.pid)):
                 self.killed |= number is signal.SIGKILL
                 self.frozen |= number is signal.SIGSTOP
                 return True
@@ -102,6 +112,15 @@ class Process:
     def last_words(self) -> str:
         """Give the end of what it has said."""
         return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process has been stopped by a signal."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] in "Tt"
 
 
 class Keeper(threading.Thread):

@@ -22,7 +22,9 @@ from tests.chaos.switches.scene import SIDES, Scene, scene, until
 from tests.chaos.switches.straggling import Straggler
 
 ROUND = 10
-"""Changes of sides until everything is compared."""
+"""Changes of sides until everything is compared; half as many tries of one that all came to nothing do, too."""
+FRUITLESS = 4
+"""Rounds in a row without a change: something keeps sides from changing."""
 PROCESSES, THREADS = 2, 4
 REFUSED = 3
 """The exit status of a switch that was not done."""
@@ -116,6 +118,7 @@ class Switching:
         self._book = Book()
         self._outages: list[list[float]] = []
         self._complaints: list[str] = []
+        self._fruitless = 0
         self._off = time.time() - time.monotonic()
 
     @contextlib.contextmanager
@@ -152,11 +155,16 @@ class Switching:
         end = None if minutes is None else time.monotonic() + minutes * 60
         try:
             while self.outcome.changes < switches and (end is None or time.monotonic() < end):
-                goal = min(self.outcome.changes + ROUND, switches)
+                began, goal = self.outcome.changes, min(self.outcome.changes + ROUND, switches)
+                tries = 0
                 while self._count() < goal and (end is None or time.monotonic() < end):
+                    if tries >= ROUND // 2 and self.outcome.changes == began:
+                        break
+                    tries += 1
                     self._turn(next(self._coming))
                     if self._complaints:
                         raise ChaosError(self._story(self._complaints[0], self._complaints[1:]))
+                self._fruitless = self._fruitless + 1 if self.outcome.changes == began else 0
                 self._settle()
                 self._judge()
                 self._hold.unlink()
@@ -297,7 +305,7 @@ class Switching:
         """Wait until it has ended, and note how."""
         until = time.monotonic() + 4 * PATIENCE_SECONDS
         while (status := command.wait(5)) is None and time.monotonic() < until:
-            command.send(signal.SIGCONT)  # it may have come to its step when nobody waited for that any more
+            command.send(signal.SIGCONT)  # it has come to its step when nobody waited for that any more
         said = command.last_words()
         self.journal.note(f"{command.name} ended with {status}: {' '.join(said.splitlines()[-3:])[-300:]}")
         how = {0: "done", REFUSED: "not done", -signal.SIGKILL: "killed"}.get(status if status is not None else 99)
@@ -342,6 +350,9 @@ class Switching:
         if {*items} ^ {*made.items("data")} or tallies != made.tallies("data"):
             other = {*made.items("data")}
             wrong.append(f"the sides differ: {sorted({*items} ^ other, key=lambda one: one.at)[:5]}")
+        acted, rows = made.acted("primary"), Counter(item.write[0] for item in items)
+        if acted != rows:
+            wrong.append(f"the trigger of items has acted {acted}, and there are {dict(rows)}")
         wrong += [*books.both(changes), *books.outside(items, changes)]
         wrong += [f"a request failed: {one}" for one in book.failures if not self._excused(one.began, one.ended)]
         for begin, end in books.neither(changes):
@@ -356,6 +367,8 @@ class Switching:
             if not self._excused(at - PATIENCE_SECONDS, at)
         ]
         self._note(book, changes)
+        if self._fruitless >= FRUITLESS:
+            wrong.append(f"sides have not changed in {FRUITLESS} rounds")
         if wrong:
             raise ChaosError(self._story(f"{len(wrong)} things are wrong", wrong[:20]))
 

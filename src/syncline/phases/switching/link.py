@@ -81,6 +81,9 @@ class CollectionLink:
         if source != MONGODB:
             self._carry_back()
 
+    async def learn(self) -> None:
+        """Do nothing: no trigger is turned on or off."""
+
     async def drained(self, source: str) -> bool:
         """Tell whether all is on the other side; carry it."""
         if source == MONGODB:

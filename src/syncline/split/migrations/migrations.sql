@@ -34,6 +34,13 @@ SELECT pg_catalog.to_regclass(pg_catalog.quote_ident(%s)) IS NOT NULL
 -- As Alembic makes it.
 CREATE TABLE IF NOT EXISTS {table} (version_num varchar(32) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))
 
+-- name: hold_gate
+-- As a writer does that passes the gate of a move: its sides do not change before this transaction ends.
+SELECT pg_catalog.pg_try_advisory_xact_lock_shared(1398361671, pg_catalog.hashtext(%s))
+
+-- name: gate_is_open
+SELECT mode = 'a' FROM syncline_gate.gate WHERE name = %s
+
 -- name: has_moves
 SELECT pg_catalog.to_regclass('syncline_gate.move') IS NOT NULL
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,10 +15,10 @@ from alembic.script import Script
 from syncline.errors import MigrationError
 from syncline.split.databases import Databases
 from syncline.split.examination import compare, look
-from syncline.split.migrations.carried import see_that_nothing_moves
 from syncline.split.migrations.environment import WORK, Work
 from syncline.split.migrations.failures import failure
 from syncline.split.migrations.judging import Judged, judge
+from syncline.split.migrations.on_the_move import OnTheMove, on_the_move
 from syncline.split.migrations.plan import Plan, plan
 from syncline.split.migrations.session import PATIENT, Patience, Watch, alone, on_sqlalchemy, opened, versions
 from syncline.split.migrations.trees import ALL, Tree, trees
@@ -49,7 +50,7 @@ class Outcome:
 
 
 def foresee(
-    databases: Databases, wanted: str = ALL, *, to: str | None = None, today: date
+    databases: Databases, wanted: str = ALL, *, to: str | None = None, wait_seconds: float = 0.0, today: date
 ) -> tuple[list[Plan], Judged]:
     """Say what ``migrate`` would do, and what is wrong with it. Reads only.
 
@@ -65,17 +66,25 @@ def foresee(
     if databases.split:
         seen = {tree.name: look(tree.database.direct_address) for tree in chosen}
         compare(seen, databases.routing.ownership)
-    plans = []
-    for tree in chosen:
-        with opened(tree) as connection:
-            _not_anothers(tree, connection)
-            plans.append(plan(tree, connection, to))
-        if plans[-1].pending or plans[-1].adopts:
-            see_that_nothing_moves(databases, tree.name)
+    plans = [_planned(tree, to, wait_seconds) for tree in chosen]
     judged = judge(
         [(one.tree, one.pending) for one in plans], databases.routing.ownership, databases.configured.settings, today
     )
     return plans, judged
+
+
+def _planned(tree: Tree, to: str | None, wait_seconds: float) -> Plan:
+    """Plan for a database; where its tables move and lack something, for the side on which they serve."""
+    with opened(tree) as connection:
+        _not_anothers(tree, connection)
+        found = plan(tree, connection, to)
+    if not (found.pending or found.adopts):
+        return found
+    move = on_the_move(tree.databases, tree.name, tree.version_table, wait_seconds)
+    if move is None:
+        return found
+    with opened(tree, move.address) as connection:
+        return plan(tree, connection, to)
 
 
 def migrate(
@@ -102,10 +111,10 @@ def migrate(
             and what of it is kept.
 
     """
-    plans, judged = foresee(databases, wanted, to=to, today=today)
+    plans, judged = foresee(databases, wanted, to=to, wait_seconds=patience.runner_seconds, today=today)
     if judged.crossings:
         raise crossing(judged)
-    return [_apply(one.tree, to, judged, patience, tell) for one in plans]
+    return [_apply(one, to, judged, patience, tell) for one in plans]
 
 
 def crossing(judged: Judged) -> MigrationError:
@@ -122,15 +131,26 @@ def outcome(one: Plan) -> Outcome:
     return Outcome(one.tree.name, one.current, applied[-1:] or noted or one.current, noted, applied)
 
 
-def _apply(tree: Tree, to: str | None, judged: Judged, patience: Patience, tell: Tell) -> Outcome:
-    with alone(tree, patience) as connection:
+def _apply(planned: Plan, to: str | None, judged: Judged, patience: Patience, tell: Tell) -> Outcome:
+    tree, move = planned.tree, None
+    if planned.pending or planned.adopts:
+        move = on_the_move(tree.databases, tree.name, tree.version_table, patience.runner_seconds)
+    with alone(tree, patience, move.address if move else None) as connection:
         here = plan(tree, connection, to)  # a runner before us may have done it
         if here.pending or here.adopts:
-            _carry_out(here, connection, judged, patience, tell)
+            with move.noted(connection) if move else nullcontext():
+                _carry_out(here, connection, judged, patience, tell, move)
         return outcome(here)
 
 
-def _carry_out(here: Plan, connection: psycopg.Connection[Any], judged: Judged, patience: Patience, tell: Tell) -> None:
+def _carry_out(
+    here: Plan,
+    connection: psycopg.Connection[Any],
+    judged: Judged,
+    patience: Patience,
+    tell: Tell,
+    move: OnTheMove | None,
+) -> None:
     tree, running = here.tree, list[Script]()
     watch = Watch(tree.databases.routing, tree.name)
 
@@ -143,7 +163,7 @@ def _carry_out(here: Plan, connection: psycopg.Connection[Any], judged: Judged, 
             yield step
 
     try:
-        with on_sqlalchemy(connection, watch, patience) as lent:
+        with on_sqlalchemy(connection, watch, patience, move) as lent:
             config = tree.config(**{WORK: Work(tree, lent)})
             with EnvironmentContext(config, tree.scripts, fn=steps):
                 tree.scripts.run_env()

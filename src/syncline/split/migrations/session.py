@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from syncline.postgres.sql import blocks
+from syncline.split.address import Address
 from syncline.split.connecting import connect, probe
 from syncline.split.direct import see_that_it_is_ones_own
 from syncline.split.migrations.locking import take
@@ -49,22 +50,34 @@ class Watch:
             self._routing.look(statement, Placeholders.PERCENT, database=self._name)
 
 
+class Beside(Protocol):
+    """What is done in each transaction of revisions, beside them."""
+
+    def begin(self, connection: psycopg.Connection[Any]) -> None:
+        """Before the first statement."""
+        ...
+
+    def commit(self, connection: psycopg.Connection[Any]) -> None:
+        """After the last one."""
+        ...
+
+
 @contextmanager
-def opened(tree: Tree) -> Iterator[psycopg.Connection[Any]]:
-    """Open a session past the pooler, in autocommit.
+def opened(tree: Tree, address: Address | None = None) -> Iterator[psycopg.Connection[Any]]:
+    """Open a session past the pooler, in autocommit; elsewhere where the tree's tables are there at present.
 
     Raises:
         NamedDatabaseError: there is no way past it, or no connection.
 
     """
-    address = tree.database.direct_address
+    address = address or tree.database.direct_address
     probe(address)
     with connect(address, autocommit=True, application_name="syncline db") as connection:
         yield connection
 
 
 @contextmanager
-def alone(tree: Tree, patience: Patience) -> Iterator[psycopg.Connection[Any]]:
+def alone(tree: Tree, patience: Patience, address: Address | None = None) -> Iterator[psycopg.Connection[Any]]:
     """Open the session that may change the database's schema: the only one.
 
     Raises:
@@ -72,15 +85,15 @@ def alone(tree: Tree, patience: Patience) -> Iterator[psycopg.Connection[Any]]:
         MigrationError: another runner is at work.
 
     """
-    see_that_it_is_ones_own(tree.name, tree.database.direct_address)
-    with opened(tree) as connection:
+    see_that_it_is_ones_own(tree.name, address or tree.database.direct_address)
+    with opened(tree, address) as connection:
         take(connection, tree.name, patience.runner_seconds)
         yield connection
 
 
 @contextmanager
 def on_sqlalchemy(
-    connection: psycopg.Connection[Any], watch: Watch, patience: Patience = PATIENT
+    connection: psycopg.Connection[Any], watch: Watch, patience: Patience = PATIENT, beside: Beside | None = None
 ) -> Iterator[Connection]:
     """Lend a session to SQLAlchemy for a block; it is in autocommit again afterwards."""
     engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool)
@@ -94,6 +107,13 @@ def on_sqlalchemy(
         if patience.lock_seconds and not connection.autocommit:
             limit = sql.Literal(f"{patience.lock_seconds * 1000:.0f}ms")
             connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(limit))
+        if beside is not None and not connection.autocommit:
+            beside.begin(connection)
+
+    @event.listens_for(engine, "commit")
+    def commit(_: Any) -> None:
+        if beside is not None and not connection.autocommit:
+            beside.commit(connection)
 
     connection.autocommit = False
     try:

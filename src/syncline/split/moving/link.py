@@ -14,10 +14,10 @@ from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
 from syncline.model.link import entered
 from syncline.model.words import counted, listed
-from syncline.postgres.catalog import fingerprint
+from syncline.postgres.catalog import fingerprint_query
 from syncline.postgres.sql import blocks
 from syncline.split.moving import capture
-from syncline.split.moving.opening import act, noted
+from syncline.split.moving.opening import Opening, act, noted
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.moving.tail import differing
 from syncline.split.names import Name
@@ -82,6 +82,7 @@ class MoveLink:
         self._tables = tables
         self._home = home
         self._note = note
+        self._learned: Sequence[Opening] | None = None
 
     async def ready(self, source: str, target: str) -> None:
         """See that a switch can be begun; nothing is closed yet.
@@ -124,6 +125,10 @@ class MoveLink:
         if self._note is not None:
             await asyncio.to_thread(self._note, source)
 
+    async def learn(self) -> None:
+        """Read what is turned on and off, while writers are not paused yet."""
+        self._learned = await noted(self._gates[self._home])
+
     async def drained(self, source: str) -> bool:
         """Tell whether everything that was captured on a side is written and acknowledged on the other one.
 
@@ -131,12 +136,15 @@ class MoveLink:
             SwitchError: a record is parked: the other side refuses it.
 
         """
-        if await self._is_behind(source):
-            return False
-        ((left, parked),) = await self._rows(source, "left")
+        with entered(self._ways[source].link):
+            ours = blocks("link.sql", PACKAGE, comment=False)
+        catalog, values = fingerprint_query(self._compiled(source))
+        statement = ours["drained"].format(catalog=catalog, catalogs=ours["catalogs"], left=ours["left"])
+        (((left, parked, now, known),),) = await self._asked(source, (statement, values))
         if parked:
             raise _parked(parked, self._ways[source])
-        return not left
+        behind = any(by != now for by in known or ())
+        return not (left or behind)
 
     async def verify_tail(self, source: str, target: str) -> None:
         """Compare what was carried over last; nobody writes on either side.
@@ -163,7 +171,7 @@ class MoveLink:
             GateBusyError: a lock was not had in time.
 
         """
-        await act(self._gates[side], await noted(self._gates[self._home]), self._tables, on=True)
+        await act(self._gates[side], await self._opening(), self._tables, on=True)
 
     async def close_up(self, side: str, *, hurried: bool = False) -> None:
         """Turn it off, on a side that is about to be the link's.
@@ -172,8 +180,11 @@ class MoveLink:
             GateBusyError: a lock was not had in time.
 
         """
-        opening = await noted(self._gates[self._home])
+        opening = await (self._opening() if hurried else noted(self._gates[self._home]))
         await act(self._gates[side], opening, self._tables, on=False, hurried=hurried)
+
+    async def _opening(self) -> Sequence[Opening]:
+        return await noted(self._gates[self._home]) if self._learned is None else self._learned
 
     async def standing(self, source: str) -> Standing:
         """Say how the link is doing that carries what is written on a side."""
@@ -256,10 +267,14 @@ class MoveLink:
 
     async def _is_behind(self, source: str) -> bool:
         """Tell whether a worker writes by columns of before: what it has written so far is not all of the records."""
-        tables = sorted({entity.table for entity in self._ways[source].entities}, key=str)  # as it compiles them
-        async with self._gates[source].session.connected() as connection:
-            catalog = await fingerprint(connection, tables)
-        return bool((await self._rows(source, "behind", catalog=catalog))[0][0])
+        with entered(self._ways[source].link):
+            ours = blocks("link.sql", PACKAGE)
+        ((now,),), known = await self._asked(source, fingerprint_query(self._compiled(source)), (ours["catalogs"], {}))
+        return any(by != now for (by,) in known)
+
+    def _compiled(self, source: str) -> list[TableName]:
+        """Name the tables as a worker compiles them."""
+        return sorted({entity.table for entity in self._ways[source].entities}, key=str)
 
     async def _held(self, source: str) -> tuple[str, ...]:
         ((are_held,),) = await self._rows(source, "are_held")
@@ -269,8 +284,12 @@ class MoveLink:
     async def _rows(self, source: str, block: str, **values: Any) -> list[Any]:
         with entered(self._ways[source].link):
             statement = blocks("link.sql", PACKAGE)[block]
+        return (await self._asked(source, (statement, values)))[0]
+
+    async def _asked(self, source: str, *asked: tuple[str, Mapping[str, Any]]) -> list[list[Any]]:
+        """Ask a link's source several questions, in one round trip."""
         try:
-            return await self._gates[source].session.rows(statement, values)
+            return await self._gates[source].session.together(*asked)
         except NotMovingError:
             raise SwitchError(
                 f"{source}: {self._ways[source].link} is not installed there",

@@ -5,11 +5,16 @@
 SELECT EXISTS (SELECT FROM syncline.outbox) OR EXISTS (SELECT FROM syncline.task) OR EXISTS (SELECT FROM syncline.deferred),
        (SELECT count(*) FROM syncline.parked)
 
--- name: behind
--- Whether a worker has compiled its tables from another catalog than this one; where none lives, the last one: what it has
--- written lacks columns that came since, and nothing is marked for that before a worker sees them.
-SELECT EXISTS (SELECT FROM syncline.worker WHERE report->>'catalog' IS DISTINCT FROM %(catalog)s
-               AND (expires_at > pg_catalog.clock_timestamp() OR expires_at = (SELECT max(expires_at) FROM syncline.worker)))
+-- name: drained
+-- The same, asked again and again; when nothing is left, also how the tables are now ({catalog}), and how workers know them.
+SELECT l.waits, l.parked, CASE WHEN NOT l.waits THEN ({catalog}) END, CASE WHEN NOT l.waits THEN array({catalogs}) END
+FROM ({left}) AS l (waits, parked)
+
+-- name: catalogs
+-- From which catalogs workers have compiled their tables; where none lives, the last one: what one has written by another
+-- catalog than the tables have lacks columns that came since, and nothing is marked for that before a worker sees them.
+SELECT DISTINCT report->>'catalog' FROM syncline.worker
+WHERE expires_at > pg_catalog.clock_timestamp() OR expires_at = (SELECT max(expires_at) FROM syncline.worker)
 
 -- name: standing
 -- Marks that wait (but for tables that are being copied), and since when; workers that live; records that are parked; tables that are still being copied; tasks.

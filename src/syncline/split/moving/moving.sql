@@ -215,16 +215,41 @@ WHERE locktype = 'advisory' AND classid = 1398361671 AND objid = (pg_catalog.has
 -- Whether what acts on new rows is on, on this side; without a row nobody knows.
 CREATE TABLE IF NOT EXISTS syncline_gate.acting (name text PRIMARY KEY, acts boolean NOT NULL)
 
--- name: acts
-SELECT 1 FROM syncline_gate.acting WHERE name = %(name)s AND acts = %(acts)s
+-- name: act
+-- All of it in one statement: one round trip, and whoever sent it may be away meanwhile, or frozen; nothing is held for longer.
+-- What is so already costs nothing.
+BEGIN
+    IF EXISTS (SELECT FROM syncline_gate.acting WHERE name = {name} AND acts = {acts}) THEN
+        RETURN;
+    END IF;
+    PERFORM pg_catalog.set_config('lock_timeout', {patience}, true);
+    {lock}
+    PERFORM pg_catalog.set_config('lock_timeout', {brief}, true);
+    {statements}
+    INSERT INTO syncline_gate.acting (name, acts) VALUES ({name}, {acts})
+    ON CONFLICT (name) DO UPDATE SET acts = excluded.acts;
+END
 
--- name: note_acts
-INSERT INTO syncline_gate.acting (name, acts) VALUES (%(name)s, %(acts)s)
-ON CONFLICT (name) DO UPDATE SET acts = excluded.acts
+-- name: do
+DO {script}
 
--- name: lock
--- Writers and autovacuum are waited for, readers are let through.
-LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE
+-- name: act_lock
+-- Writers and autovacuum are waited for, readers are let through; what is gone is found out by its statements.
+BEGIN
+    LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE;
+EXCEPTION WHEN undefined_table THEN
+    NULL;
+END;
+
+-- name: act_on
+EXECUTE {statement};
+
+-- name: act_off
+BEGIN
+    EXECUTE {statement};
+EXCEPTION WHEN undefined_object OR undefined_table THEN
+    NULL;
+END;
 
 -- name: forget_acts
 DELETE FROM syncline_gate.acting WHERE name = %(name)s RETURNING name

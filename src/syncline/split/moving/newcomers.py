@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
 
 from syncline.errors import SwitchError
+from syncline.model.entity import TableName
 from syncline.model.words import listed
 from syncline.postgres.sql import blocks
 from syncline.split.catalogue import read_catalogue
@@ -40,20 +42,22 @@ def left_behind(one: Moving, ownership: Ownership, goal: str | None = None) -> l
         side = serving(one.ends, home, other)
         if side is None or side == goal:  # half-way, or done: it is to be brought to its end
             return []
-        return _differing(one, ownership, side, home if side == one.ends.home else other)
+        serves = home if side == one.ends.home else other
+        return differing_tables(one.ends.database, one.tables, ownership, side, serves)
 
 
-def _differing(one: Moving, ownership: Ownership, side: str, connection: psycopg.Connection[Any]) -> list[str]:
+def differing_tables(
+    database: str, tables: Iterable[TableName], ownership: Ownership, side: str, connection: psycopg.Connection[Any]
+) -> list[str]:
+    """Say how the tables of a side differ from those of the move."""
     catalogue = read_catalogue(connection)
-    names = sorted(catalogue.names[oid] for oid in movers(catalogue, ownership, one.ends.database))
+    names = sorted(catalogue.names[oid] for oid in movers(catalogue, ownership, database))
     given = {"schemas": [name.schema for name in names], "names": [name.name for name in names]}
     rows = connection.execute(blocks("moving.sql", PACKAGE)["roots"], given, prepare=False).fetchall()
-    now, carried = {f"{row[0]}.{row[1]}" for row in rows}, {f"{each.schema}.{each.name}" for each in one.state.tables}
+    now, carried = {f"{row[0]}.{row[1]}" for row in rows}, {f"{each.schema}.{each.name}" for each in tables}
     found = []
     if came := sorted(now - carried):
-        found.append(
-            f"{side} has tables of {one.ends.database} that came after its copy and do not move: {listed(came)}"
-        )
+        found.append(f"{side} has tables of {database} that came after its copy and do not move: {listed(came)}")
     if gone := sorted(carried - now):
-        found.append(f"{side} has no such tables of {one.ends.database} any more, and they move: {listed(gone)}")
+        found.append(f"{side} has no such tables of {database} any more, and they move: {listed(gone)}")
     return found

@@ -7,15 +7,13 @@ the link without it; the statements for both are kept while a move lasts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg.errors import UndefinedObject, UndefinedTable
-from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
@@ -112,35 +110,35 @@ async def _long(gate: Gate, statements: Sequence[str], tables: Sequence[TableNam
 async def _carry_out(
     gate: Gate, statements: Sequence[str], tables: Sequence[TableName], patience: timedelta, *, on: bool
 ) -> None:
-    """Do it. Keys, rules and row security ask for locks that readers wait behind, so these come last, and briefly.
+    script = _script(gate.move, statements, tables, patience, on=on).as_string()
+    async with gate.session.connected() as connection:
+        try:
+            await connection.execute(SQL(blocks("moving.sql", PACKAGE)["do"]).format(script=Literal(script)))
+        except _GONE as error:  # what acts where applications have written so far would not act here
+            what = error.diag.message_primary or str(error)
+            raise SwitchError(f"{gate.side}: {what}", hint=_MISSING) from error
+
+
+def _script(
+    move: str, statements: Sequence[str], tables: Sequence[TableName], patience: timedelta, *, on: bool
+) -> Composed:
+    """Write what is done. Keys, rules and row security ask for locks that readers wait behind: last, and briefly.
 
     The lock that is waited for longer, and is had for all tables before, keeps no reader away: a reader meets only
     others of its kind that are at work.
     """
-    ours, values = blocks("moving.sql", PACKAGE), {"name": gate.move, "acts": on}
-    async with gate.session.connected() as connection, connection.transaction():
-        if await (await connection.execute(ours["acts"], values)).fetchone():
-            return
-        await _lock(connection, tables, patience)
-        await connection.execute(sql("patience"), [_milliseconds(_BRIEF if on else _BRIEFEST)])
-        for statement in sorted(statements, key=lambda one: " TRIGGER " not in one):
-            try:
-                async with nullcontext() if on else connection.transaction():
-                    await connection.execute(statement.encode(connection.info.encoding))
-            except _GONE as error:
-                if on:  # what acts where applications have written so far would not act here
-                    what = error.diag.message_primary or str(error)
-                    raise SwitchError(f"{gate.side}: {what}", hint=_MISSING) from error
-        await connection.execute(ours["note_acts"], values)
-
-
-async def _lock(connection: AsyncConnection[TupleRow], tables: Sequence[TableName], patience: timedelta) -> None:
-    text = blocks("moving.sql", PACKAGE, comment=False)["lock"]
+    ours = blocks("moving.sql", PACKAGE, comment=False)
     names = SQL(", ").join(Identifier(one.schema, one.name) for one in tables)
-    await connection.execute(sql("patience"), [_milliseconds(patience)])
-    with suppress(UndefinedTable):  # what is gone is found out by its statements
-        async with connection.transaction():
-            await connection.execute(SQL(text).format(tables=names))
+    one = SQL(ours["act_on" if on else "act_off"])
+    in_order = sorted(statements, key=lambda each: " TRIGGER " not in each)
+    return SQL(ours["act"]).format(
+        name=Literal(move),
+        acts=Literal(on),
+        patience=Literal(_milliseconds(patience)),
+        lock=SQL(ours["act_lock"]).format(tables=names),
+        brief=Literal(_milliseconds(_BRIEF if on else _BRIEFEST)),
+        statements=SQL("\n").join(one.format(statement=Literal(each)) for each in in_order),
+    )
 
 
 def _milliseconds(patience: timedelta) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from syncline.model.entity import TableName
 from syncline.model.link import Link, entered
 from syncline.postgres.sql import blocks
 from syncline.split.moving.tables import PACKAGE
-from syncline.split.switching.gate import Gate
+from syncline.split.switching.gate import Gate, both
 
 KEYS = 200
 """So many of the newest changes are looked at: few enough to cost a few milliseconds of the pause."""
@@ -29,15 +28,19 @@ async def differing(source: Gate, target: Gate, link: Link) -> list[str]:
     """
     with entered(link):
         statement = blocks("link.sql", PACKAGE)["tail"]
-    found = []
+    names, asked = [], []
     for name, columns, types, keys in await source.session.rows(statement, {"limit": KEYS}):
-        table = TableName.parse(name)
         texts = [[key] if len(columns) == 1 else json.loads(key) for key in keys]
-        query = _query(table, columns, types)
         arrays = [list(column) for column in zip(*texts, strict=True)]
-        here, there = await _both(source, target, query, arrays)
-        found += [f"{name} {key}" for key in sorted(here.keys() | there.keys()) if here.get(key) != there.get(key)]
-    return found
+        names.append(name)
+        asked.append((_query(TableName.parse(name), columns, types), arrays))
+    here, there = await both(_rows(source, asked), _rows(target, asked))
+    return [
+        f"{name} {key}"
+        for name, ours, theirs in zip(names, here, there, strict=True)
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key)
+    ]
 
 
 def _query(table: TableName, columns: Sequence[str], types: Sequence[str]) -> Composed:
@@ -59,21 +62,8 @@ def _query(table: TableName, columns: Sequence[str], types: Sequence[str]) -> Co
     )
 
 
-async def _both(
-    source: Gate, target: Gate, query: Composed, arrays: Sequence[list[str]]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read both sides at the same time; none is still at it when this has ended."""
-    reading = (_rows(gate, query, arrays) for gate in (source, target))
-    here, there = await asyncio.gather(*reading, return_exceptions=True)
-    if isinstance(here, BaseException):
-        raise here
-    if isinstance(there, BaseException):
-        raise there
-    return here, there
-
-
-async def _rows(gate: Gate, query: Composed, arrays: Sequence[list[str]]) -> dict[str, Any]:
-    async with gate.session.connected() as connection, connection.transaction():
-        await connection.execute(blocks("link.sql", PACKAGE)["pinned"])
-        cursor = await connection.execute(query, arrays)
-        return {json.dumps(key): value for key, value in await cursor.fetchall()}
+async def _rows(gate: Gate, asked: Sequence[tuple[Composed, Sequence[list[str]]]]) -> list[dict[str, Any]]:
+    """Read the sums of all tables' rows, in one round trip; values look the same on both sides within it."""
+    pinned = (blocks("link.sql", PACKAGE)["pinned"], None)
+    _, *found = await gate.session.together(pinned, *asked) if asked else ([],)
+    return [{json.dumps(key): value for key, value in rows} for rows in found]

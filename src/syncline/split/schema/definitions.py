@@ -92,6 +92,17 @@ def read_definitions(
     return {oid: definition for oid, definition in read if definition is not None}
 
 
+def read_altered(connection: psycopg.Connection[Any], tables: Iterable[int]) -> dict[int, Definition]:
+    """Read tables within a transaction that may have altered them; nothing of the reading is left in it."""
+    found = {}
+    for oid in sorted(set(tables)):
+        with connection.transaction(force_rollback=True):
+            definition = _under_lock(connection, oid, quoting=False)
+        if definition is not None:
+            found[oid] = definition
+    return found
+
+
 def _definition(connection: psycopg.Connection[Any], oid: int, *, quoting: bool) -> Definition | None:
     for last in range(_ATTEMPTS - 1, -1, -1):
         name = connection.execute(_NAME, [oid], prepare=False).fetchone()

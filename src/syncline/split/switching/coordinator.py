@@ -86,11 +86,15 @@ class Coordinator:
         if not self.decided:
             if (await other.read()).mode is Mode.APPLICATION:
                 await self._move.link.ready(self._other, self._goal)
+            await self._move.link.learn()
             self._closed_at, self.closes = time.monotonic(), True
             theirs = await self._change(other, Step.CLOSE, Verb.CLOSE)
             if theirs.opened > mine.opened:  # otherwise this side has the truth itself: an abort
                 await self._had(partial(self._move.link.close_up, hurried=True), self._goal)
-                await self._change(goal, Step.LINK, Verb.LINK)
+                if mine.mode is Mode.LINK:  # it stays so under this number, and nobody of the link is waited for
+                    self._told(Step.LINK)
+                else:
+                    await self._change(goal, Step.LINK, Verb.LINK)
                 await self._bring()
                 await self._had(self._move.link.open_up, self._goal)
             await self._announce()

@@ -11,10 +11,12 @@ from typing import Any
 
 import psycopg
 
-from syncline.errors import GateClosedError, MovedError, NamedDatabaseError
+from syncline.errors import NamedDatabaseError
 from syncline.split.address import Address
 from syncline.split.connecting import told
 from syncline.split.switching.gate import GateRow, Mode, gate_row, sql
+from syncline.split.switching.seen import Closings, SeenMove
+from syncline.split.switching.serving import given_up, see_that_it_serves, serving_side
 from syncline.split.switching.standby import Standby
 
 EVERY_SECONDS = 0.4
@@ -48,6 +50,8 @@ class Following:
         self._others_due: dict[str, float] = {}
         self._away: dict[str, NamedDatabaseError] = {}
         """Why a side could not be asked the last time."""
+        self._closings = Closings()
+        self._elsewhere: set[str] = set()
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
@@ -71,13 +75,15 @@ class Following:
             self.look_again(database)
         sides = self._rows.get(database)
         if not sides:
+            if database in self._elsewhere:
+                raise given_up(database)
             return database
         if not self._split:
-            _see_that_it_serves(database, next(iter(sides.values())))
+            see_that_it_serves(database, next(iter(sides.values())))
             return database
         if sides.keys() == {database} and sides[database].mode is Mode.LINK:
             self._refuse_old_copy(database)
-        return _serving(database, sides)
+        return serving_side(database, sides)
 
     def _refuse_old_copy(self, database: str) -> None:
         """Refuse a side that does not serve where no other side's gate is known: its rows are old.
@@ -90,10 +96,18 @@ class Following:
         for side, failure in list(self._away.items()):
             if side != database:
                 raise failure
-        raise MovedError(
-            f"the move of {database} was given up: what is here of its tables is an old copy that nobody writes, and "
-            "they are where they were (set SPLIT_DB_MODE=false and DATABASE_URL, or move them again)"
-        )
+        raise given_up(database)
+
+    def seen(self) -> dict[str, SeenMove]:
+        """Say what is known of moves; nobody is asked."""
+        return {
+            database: SeenMove(
+                serving_side(database, sides),
+                self._split and database in sides and sides[database].mode is Mode.APPLICATION,
+                self._closings.seconds(database),
+            )
+            for database, sides in list(self._rows.items())
+        }
 
     @property
     def last_opening(self) -> int:
@@ -125,6 +139,8 @@ class Following:
                     continue  # many are refused at once, and one answer is enough
                 self._asked_at[database] = time.monotonic()
                 failure = self._ask(database)
+                self._closings.note(self._rows)
+                self._note_where(database)
                 if failure is not None and database not in self._fresh_until:
                     raise failure
                 known = self._rows.get(database)
@@ -135,6 +151,14 @@ class Following:
                 self._stop = threading.Event()
                 self._thread = threading.Thread(target=self._look, args=[self._stop], name="syncline gate", daemon=True)
                 self._thread.start()
+
+    def _note_where(self, database: str) -> None:
+        """Remember that another side has its tables: when all gates are gone then, they have stayed there."""
+        sides = self._rows.get(database) if self._split else None
+        if sides:
+            is_there = sides.keys() != {database} or sides[database].mode is Mode.APPLICATION
+            serves = is_there and serving_side(database, sides) == database
+            (self._elsewhere.discard if serves else self._elsewhere.add)(database)
 
     def _ask(self, database: str) -> NamedDatabaseError | None:
         """Ask its own server, and the others only where that does not serve: one that is away delays nobody else."""
@@ -213,7 +237,7 @@ class Following:
             self._find_others()
         moving = list(self._rows.items())
         for database, sides in moving if self._split else ():
-            self._standby.look(_serving(database, sides), list(sides))
+            self._standby.look(serving_side(database, sides), list(sides))
         if not moving:
             self._standby.over()
 
@@ -232,21 +256,3 @@ def _rows_of(connection: psycopg.Connection[Any]) -> dict[str, GateRow]:
     row = connection.execute(sql("exists")).fetchone()
     rows = connection.execute(sql("rows")).fetchall() if row and row[0] else []
     return {name: gate_row(rest) for name, *rest in rows}
-
-
-def _serving(database: str, sides: Mapping[str, GateRow]) -> str:
-    """Say which side serves; where the database's own gate is gone and no other is open, the move is over: itself."""
-    if database not in sides and all(row.mode is not Mode.APPLICATION for row in sides.values()):
-        return database
-    return max(sides, key=lambda side: (sides[side].mode is Mode.APPLICATION, sides[side].opened))
-
-
-def _see_that_it_serves(database: str, row: GateRow) -> None:
-    if row.mode is Mode.LINK:
-        raise MovedError(
-            f"the tables of {database} are written in a database of their own, so single mode cannot be used until "
-            f"`syncline split back {database}` has brought them home (or set SPLIT_DB_MODE=true and the URL of each "
-            "database)"
-        )
-    if row.mode is Mode.NOBODY:
-        raise GateClosedError(f"the tables of {database} are changing sides", hint="start again in a moment")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.abc import Params
 from psycopg.rows import TupleRow
-from psycopg.sql import Identifier
+from psycopg.sql import Composed, Identifier
 
 from syncline.errors import NotMovingError, PrivilegeError, SupersededError, SwitchError
 from syncline.model.entity import TableName
@@ -21,6 +23,8 @@ from syncline.postgres.sql import blocks
 from syncline.split.address import Address
 from syncline.split.connecting import clean, refusal
 
+Here = TypeVar("Here")
+There = TypeVar("There")
 PACKAGE = "syncline.split.switching"
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 """Others were in the way; nothing was changed, and the same may be tried again at once."""
@@ -106,6 +110,23 @@ class Session:
         async with self.connected() as connection:
             return await (await connection.execute(statement, values)).fetchall()
 
+    async def together(self, *asked: tuple[str | Composed, Params | None]) -> list[list[TupleRow]]:
+        """Run statements one after the other in one round trip and one transaction.
+
+        Raises:
+            NamedDatabaseUnavailableError: there is no answer; what became of them is not known.
+            SwitchError: an answer is a refusal; nothing was changed.
+
+        """
+        async with self.connected() as connection:
+            try:
+                async with connection.pipeline():
+                    cursors = [await connection.execute(statement, values) for statement, values in asked]
+                return [await cursor.fetchall() for cursor in cursors]
+            except asyncio.CancelledError:
+                await self.aclose()  # in the middle of what was sent, nobody knows which answer is next
+                raise
+
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """Lend the connection; one that fails is closed."""
@@ -178,22 +199,8 @@ class Gate:
         except BUSY as error:
             raise GateBusyError from error
         if not rows:
-            raise SupersededError(f"another coordinator than {number} is in charge of the move {self.move!r}")
+            raise superseded(self.move, number)
         return gate_row(rows[0])
-
-    @asynccontextmanager
-    async def held(self, number: int) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        """Keep the gate as it is for a block, one transaction on this side.
-
-        Raises:
-            SupersededError: it is not this coordinator's any more.
-
-        """
-        async with self.session.connected() as connection, connection.transaction():
-            row = await (await connection.execute(sql("call_hold"), {"name": self.move, "number": number})).fetchone()
-            if row is None or not row[0]:
-                raise SupersededError(f"another coordinator than {number} is in charge of the move {self.move!r}")
-            yield connection
 
     async def writers(self) -> list[str]:
         """Name who has passed the gate and has not ended, the oldest first."""
@@ -208,6 +215,21 @@ class Gate:
     async def aclose(self) -> None:
         """Close the connection."""
         await self.session.aclose()
+
+
+def superseded(move: str, number: int) -> SupersededError:
+    """Say that a gate has another coordinator's number by now."""
+    return SupersededError(f"another coordinator than {number} is in charge of the move {move!r}")
+
+
+async def both(here: Awaitable[Here], there: Awaitable[There]) -> tuple[Here, There]:
+    """Ask both sides at the same time; none is still at it when this has ended."""
+    ours, theirs = await asyncio.gather(here, there, return_exceptions=True)
+    if isinstance(ours, BaseException):
+        raise ours
+    if isinstance(theirs, BaseException):
+        raise theirs
+    return ours, theirs
 
 
 def named(pid: int | None, application: str | None, age: str | None) -> str:

@@ -154,9 +154,6 @@ SELECT name, mode, number, opened, link FROM syncline_gate.gate
 -- name: call_change
 SELECT mode, number, opened, link FROM syncline_gate.change(%(name)s, %(number)s, %(verb)s, %(patience)s)
 
--- name: call_hold
-SELECT syncline_gate.hold(%(name)s, %(number)s)
-
 -- name: writers
 -- Who has passed the gate and has not ended; a prepared transaction has no process.
 SELECT l.pid, a.application_name, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.xact_start)::text

@@ -79,6 +79,10 @@ class Link(Protocol):
         """
         ...
 
+    async def learn(self) -> None:
+        """Read what will be needed while writers are paused: a coordinator is about to close a side."""
+        ...
+
     async def drained(self, source: str) -> bool:
         """Tell whether everything that was captured on ``source`` is written and acknowledged on the other side."""
         ...

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from syncline.errors import SwitchError
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
-from syncline.split.switching.gate import PACKAGE, Gate, quoted
+from syncline.split.switching.gate import PACKAGE, Gate, both, quoted, superseded
 
 MARGIN = 1000
 """Steps that are left out at a switch: numbers that clients drew ahead on the side that closed."""
@@ -90,36 +88,38 @@ async def raise_sequences(source: Gate, target: Gate, tables: Sequence[TableName
         SwitchError: a sequence is not on both sides, or is used by a table that does not move.
 
     """
-    known = await definitions(target, tables)
-    if missing := (await definitions(source, tables)).keys() ^ known.keys():
+    theirs, known = await both(definitions(source, tables), definitions(target, tables))
+    if missing := theirs.keys() ^ known.keys():
         told = ", ".join(sorted(".".join(name) for name in missing))
         raise SwitchError(f"these sequences are on one side only: {told}", hint="the two schemas must be the same")
     if not known:
         return {}
-    async with source.session.connected() as connection:
-        theirs = await _positions(connection, known)
-    async with target.held(number) as connection:
-        ours = await _positions(connection, known)
-        wanted = {name: beyond(known[name], theirs[name], ours[name]) for name in known}
-        values = {name: value for name, value in wanted.items() if value is not None}
-        await _set(connection, values)
+    before, own = await both(_positions(source, known), _positions(target, known))
+    wanted = {name: beyond(known[name], before[name], own[name]) for name in known}
+    values = {name: value for name, value in wanted.items() if value is not None}
+    await _set(target, values, number)
     return values
 
 
-async def _positions(connection: AsyncConnection[TupleRow], names: Iterable[_Name]) -> dict[_Name, Position]:
+async def _positions(gate: Gate, names: Iterable[_Name]) -> dict[_Name, Position]:
     names = list(names)
     parts = [_part("position", place, name) for place, name in enumerate(names)]
-    cursor = await connection.execute(SQL(" UNION ALL ").join(parts))
-    return {names[place]: Position(value, called) for place, value, called in await cursor.fetchall()}
+    rows = await gate.session.together((SQL(" UNION ALL ").join(parts), None))
+    return {names[place]: Position(value, called) for place, value, called in rows[0]}
 
 
-async def _set(connection: AsyncConnection[TupleRow], values: Mapping[_Name, int]) -> None:
-    if values:
-        parts = [
-            _part("set", place, name, as_literal=True, value=Literal(value))
-            for place, (name, value) in enumerate(values.items())
-        ]
-        await connection.execute(SQL(" UNION ALL ").join(parts))
+async def _set(gate: Gate, values: Mapping[_Name, int], number: int) -> None:
+    """Set them while the gate is this coordinator's: nobody else can have changed it since the positions were read."""
+    if not values:
+        return
+    parts = [
+        _part("set", place, name, as_literal=True, value=Literal(value))
+        for place, (name, value) in enumerate(values.items())
+    ]
+    held = SQL(blocks("sequences.sql", PACKAGE)["held"]).format(name=Literal(gate.move), number=Literal(number))
+    rows = await gate.session.together((held + SQL(" UNION ALL ").join(parts), None))
+    if any(value is None for _, value in rows[0]):
+        raise superseded(gate.move, number)
 
 
 def _part(block: str, place: int, name: _Name, *, as_literal: bool = False, **more: Any) -> Composed:

@@ -25,5 +25,9 @@ ORDER BY 1, 2
 -- Of one sequence; parts of one statement over all of them.
 SELECT {place}::integer, last_value, is_called FROM {sequence}
 
+-- name: held
+-- Whether the gate is still this coordinator's; it stays so to the end of the statement, whose parts follow.
+WITH held AS MATERIALIZED (SELECT syncline_gate.hold({name}, {number}) AS ours)
+
 -- name: set
-SELECT {place}::integer, pg_catalog.setval({sequence}, {value}, true)
+SELECT {place}::integer, CASE WHEN (SELECT h.ours FROM held AS h) THEN pg_catalog.setval({sequence}, {value}, true) END
