@@ -58,7 +58,7 @@ bench: $(STAMP) ## Measure (ARGS="--against COMMIT": beside another commit); the
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL." >&2
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-matrix: $(STAMP) ## Run the tests that use PostgreSQL on 14 to 18 (ARGS="--only 14"; hours on two cores)
+matrix: $(STAMP) ## Run the tests that use PostgreSQL on 14 to 18, those of Django on 5.2 and 6 (ARGS="--only 14"; hours on two cores)
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
 	@nice $(BIN)/python -m tests.versions $(ARGS)
 

@@ -56,7 +56,7 @@ async def _lines(on: Stage, sizes: Sizes, far: str) -> list[Line]:
         async def opened(url: str, deadline: float) -> AsyncEnhancedDualWriteService:
             source = f"{on.mongo.url.partition('?')[0].rstrip('/')}/bench_dual"
             documents = Documents((USERS,), None, {"source": source, "target": url})
-            settings = DualWriteSettings(deadline=timedelta(seconds=deadline))
+            settings = DualWriteSettings(enabled=True, deadline=timedelta(seconds=deadline))
             return await stack.enter_async_context(AsyncEnhancedDualWriteService(documents, settings=settings))
 
         near = await opened(on.postgres.url, 5.0)

@@ -3,7 +3,7 @@
 
 ``python -m tests.versions`` runs the suite on each of them (``make matrix``): every test that uses a PostgreSQL server, found
 by its fixtures or its mark (tests/conftest.py sees to it that none is missing), those of the reference application and the
-demo on the oldest and the newest.
+demo on the oldest and the newest; and what needs Django on its two releases (tests/djangos.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 
 from syncline.embedded.paths import cache_dir
 from syncline.embedded.postgres import BINARIES_VARIABLE
-from tests import bouncer, chromium
+from tests import bouncer, chromium, djangos
 from tests.debian import UnavailableError
 
 ROOT = Path(__file__).parents[1]
@@ -130,6 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except UnavailableError as error:
             print(f"not run: {error}")
             failed += 1
+    if not given.only and not given.pytest:
+        failed += djangos.main()
     return min(failed, 1)
 
 

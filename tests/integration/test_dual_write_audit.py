@@ -36,7 +36,7 @@ from syncline.ports.documents import Action, Existing, Intent, IntentEnd, OpenIn
 from syncline.relay.documents.pump import DocumentPump
 from tests.dual_write import TASKS, DualStage
 
-PATIENT = DualWriteSettings(deadline=timedelta(seconds=20))
+PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 NOW = timedelta(0)
 
 
@@ -131,7 +131,7 @@ async def test_values_are_kept_where_they_are_declared_but_for_those_that_are_ma
 
 async def test_what_nobody_has_ended_is_found_out_by_both_sides_evidence(stage, documents):
     log = MongoIntentLog(stage.database)
-    service = AsyncEnhancedDualWriteService(documents, settings=DualWriteSettings(deadline=timedelta(0)))
+    service = AsyncEnhancedDualWriteService(documents, settings=DualWriteSettings(enabled=True, deadline=timedelta(0)))
     seen, carried, written_over, never = (ObjectId() for _ in range(4))
     async with service:
         for id_ in (seen, carried, written_over):

@@ -32,7 +32,7 @@ from syncline.phases.in_postgresql import InPostgreSQL
 from tests.bouncer import bouncer
 from tests.dual_write import TASKS, DualStage
 
-PATIENT = DualWriteSettings(deadline=timedelta(seconds=20))
+PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 
 
 @pytest.fixture

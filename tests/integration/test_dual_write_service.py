@@ -29,7 +29,7 @@ from syncline.phases.dual_write.background import Background
 from tests.dual_write import TASKS, DualStage, unmarked
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
-PATIENT = DualWriteSettings(deadline=timedelta(seconds=20))
+PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 """What is tested here is not how fast a machine is."""
 
 
@@ -218,7 +218,7 @@ async def test_a_rejected_document_is_told_of_until_it_is_retried(stage, service
 
 async def test_without_postgresql_all_is_written_and_pending(stage, declared):
     id_ = str(ObjectId())
-    async with AsyncEnhancedDualWriteService(declared(NOBODY)) as service:
+    async with AsyncEnhancedDualWriteService(declared(NOBODY), settings=DualWriteSettings(enabled=True)) as service:
         assert await service.create_document("tasks", {"title": "a"}, id_)
         assert await service.update_document("tasks", id_, {"n": 1})
         assert await service.batch_operations(
@@ -235,7 +235,7 @@ async def test_without_postgresql_all_is_written_and_pending(stage, declared):
 
 
 async def test_with_deadline_0_the_worker_writes(stage, declared):
-    settings = DualWriteSettings(deadline=timedelta(0))
+    settings = DualWriteSettings(enabled=True, deadline=timedelta(0))
     async with AsyncEnhancedDualWriteService(declared(), settings=settings) as service:
         assert await service.create_document("tasks", {"title": "a"}, ObjectId())
         assert await stage.there() == {}

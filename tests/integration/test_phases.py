@@ -460,6 +460,7 @@ CASES: list[tuple[dict[str, Any], str | None, str]] = [
     ({"verified": ()}, "verified", "no verification yet"),
     ({"verified": ((LATER, "divergent", "x"),)}, "verified", "said divergent"),
     ({"verified": ((LATER, "divergent", "x"), (LATER, "equal", "x"))}, None, ""),
+    ({"verified": ((LATER, "equal", "x"), (LATER - timedelta(hours=1), "divergent", "x"))}, None, ""),
     ({"verified": ((LATER, "equal", "x"), (LATER, "undecided", "x"))}, "verified", "said undecided"),
     ({"verified": ((LATER, "equal", "an older declaration"),)}, "verified", "no verification yet"),
     ({"verified": ((datetime(2020, 1, 1, tzinfo=UTC), "equal", "x"),)}, "verified", "before shadow began"),
@@ -486,6 +487,8 @@ CASES: list[tuple[dict[str, Any], str | None, str]] = [
     ({"counts": {**COUNTS, ("tasks", "get", Outcome.SHED): 5_000}}, None, ""),
     ({"counts": {**COUNTS, ("tasks", "get", Outcome.UNSETTLED): 1}}, "unsettled", "1 shadow reads failed, or proved"),
     ({"counts": {**COUNTS, ("tasks", "get", Outcome.ERROR): 2}}, "unsettled", "2 shadow reads failed, or proved"),
+    ({"read": "an older declaration"}, "shadowReads", "0 reads were compared"),
+    ({"read": ""}, None, ""),
     ({"installed": False, "verified": ()}, "installed", "its tables are not prepared"),
 ]
 
@@ -497,7 +500,7 @@ def test_a_ramp_begins_with_evidence(both):
         prepared(
             both.urls["DATABASE_URL"], certificates, mapped="installed" not in change, rejected="rejected" in change
         )
-        both.postgresql.shadowed(change.get("counts", COUNTS))
+        both.postgresql.shadowed(change.get("counts", COUNTS), {"tasks": change.get("read", "x")})
         found = gathered(
             both.control.standings(["tasks"]),
             Phase.RAMP,

@@ -8,7 +8,7 @@ import pytest
 
 from syncline.embedded.postgres import find_binaries
 from syncline.errors import EngineError
-from tests import versions
+from tests import djangos, versions
 from tests.debian import UnavailableError
 
 
@@ -21,6 +21,22 @@ def test_a_test_that_is_not_marked_finds_no_server() -> None:
 def test_the_reference_application_runs_on_the_oldest_and_the_newest() -> None:
     with_examples = [major for major in versions.RELEASES if versions.EXAMPLES in versions.suite(major)]
     assert with_examples == [14, 18]
+
+
+def test_both_releases_of_django_are_run_and_one_that_cannot_be_had_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(djangos, "run", lambda release: ran.append(release.name) is not None)
+    assert djangos.main() == 0
+    assert ran == ["5.2", "6"]
+    assert all((djangos.ROOT / place).exists() for place in djangos.SUITE)
+    monkeypatch.undo()
+    nowhere = djangos.Release("9", "django>=9", ("9.9",))
+    monkeypatch.setattr(djangos, "RELEASES", (nowhere,))
+    monkeypatch.setattr(djangos, "cache_dir", lambda: Path("/nonexistent"))
+    assert djangos.main() == 1
+    assert capsys.readouterr().out == "not run: Django 9: no Python 9.9 is here\n"
 
 
 def test_a_release_that_cannot_be_had_is_said_and_fails(

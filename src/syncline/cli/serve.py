@@ -7,19 +7,26 @@ import ipaddress
 import secrets
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncline.cli.common import ConfigOption, every_link, run, say
+from syncline.cli.documents.common import documents_from
 from syncline.cli.watched_moves import Moves, opened_moves
 from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncline.config import Settings
+    from syncline.config.documents import Documents
+    from syncline.web.auth import AdminCredential
+    from syncline.web.page import DocumentPage, OperationsPage
     from syncline.web.page.moves import Moves as ReadMoves
+    from syncline.web.page.pages import Pages
+
+    Page = DocumentPage | OperationsPage | Pages
 
 PORT = 8737
 
@@ -32,7 +39,8 @@ def serve(
     """Serve the operations page until stopped (SIGTERM, Ctrl-C).
 
     Of several links each has a page of its own, at its name. Each shows how the moves of named databases stand;
-    where nothing but a move is declared, its links have the pages.
+    where nothing but a move is declared, its links have the pages. Where the file declares collections it shows these:
+    phases, what waits, what was rejected, verifications, shadow reads.
 
     It asks for the admin credential, SYNCLINE_ADMIN_TOKEN. Without one, and on the loopback interface only, it makes
     one for this run and prints it.
@@ -40,11 +48,16 @@ def serve(
     from syncline.config import passwords
     from syncline.telemetry import logs
 
+    if documents := documents_from(config):
+        logs.setup(documents.log, secrets=frozenset().union(*map(passwords, documents.urls)))
+        run(_serve(lambda credential: _document_page(documents, credential), host, port))
+        return
     with opened_moves(config) as moves:
         links = _links(config, moves)
         urls = [url for one in links for url in (one.source.url, one.target.url)]
         logs.setup(links[0].log, secrets=frozenset().union(*map(passwords, urls)))
-        run(_serve(links, host, port, moves.read if moves.known else None))
+        read, names = moves.read if moves.known else None, [one.link.name for one in links] if len(links) > 1 else ()
+        run(_serve(lambda credential: _pages(links, credential, read), host, port, names))
 
 
 def _links(config: Path | None, moves: Moves) -> Sequence[Settings]:
@@ -62,7 +75,22 @@ def _links(config: Path | None, moves: Moves) -> Sequence[Settings]:
         raise
 
 
-async def _serve(links: Sequence[Settings], host: str, port: int, moves: ReadMoves | None) -> None:
+def _document_page(documents: Documents, credential: AdminCredential) -> Page:
+    from syncline.web.page import DocumentPage
+
+    return DocumentPage(documents, credential)
+
+
+def _pages(links: Sequence[Settings], credential: AdminCredential, moves: ReadMoves | None) -> Page:
+    from syncline.web.page import OperationsPage
+    from syncline.web.page.pages import Pages
+
+    if len(links) == 1:
+        return OperationsPage(links[0], credential, moves=moves)
+    return Pages(links, credential, moves=moves)
+
+
+async def _serve(make: Callable[[AdminCredential], Page], host: str, port: int, names: Sequence[str] = ()) -> None:
     try:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
@@ -70,13 +98,11 @@ async def _serve(links: Sequence[Settings], host: str, port: int, moves: ReadMov
         raise ConfigError("the page needs FastAPI and uvicorn", hint="pip install 'syncline[web]'") from error
     from syncline.web.auth import AdminCredential
     from syncline.web.listening import Server, listening
-    from syncline.web.page import OperationsPage
-    from syncline.web.page.pages import NAMELESS, Pages
+    from syncline.web.page.pages import NAMELESS
 
     credential = AdminCredential.from_environment()
     made = None if credential.is_set else _make_credential(host)
-    accepted = credential if made is None else AdminCredential(made)
-    page = OperationsPage(links[0], accepted, moves=moves) if len(links) == 1 else Pages(links, accepted, moves=moves)
+    page = make(credential if made is None else AdminCredential(made))
 
     class PageServer(Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -88,8 +114,7 @@ async def _serve(links: Sequence[Settings], host: str, port: int, moves: ReadMov
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
     with listening(host, port, option="--port") as sockets:
-        names = [one.link.name or NAMELESS for one in links] if len(links) > 1 else []
-        _announce(host, sockets[0].getsockname()[1], made, names)
+        _announce(host, sockets[0].getsockname()[1], made, [name or NAMELESS for name in names])
         async with page.running():
             await server.serve(sockets=sockets)
 

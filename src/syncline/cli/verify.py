@@ -79,10 +79,9 @@ def verify(
     from syncline.verify.spool import ReportFile
     from syncline.wiring import tune_garbage_collection
 
-    meaningless = {"from": first, "to": end, "keys_only": keys_only, "sample": sample, "resume": resume, "sync": sync}
-    if documents := documents_from(config, **meaningless):
+    if documents := documents_from(config, keys_only=keys_only, sync=sync, **{"from": first, "to": end}):
         words = of_documents.names_and_keys(documents, list(entities or ()), list(key or ()))
-        asked_of = of_documents.Wish(*words, rate or None, patience, quiet=as_json)
+        asked_of = of_documents.Wish(*words, rate or None, patience, quiet=as_json, sample=sample, resume=resume)
         _end_with(_of_documents(documents, asked_of, report), report, words, as_json=as_json)
     settings = configured(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
@@ -114,9 +113,11 @@ def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | No
 
     wish.check()
     tune_garbage_collection()
+    if wish.whole:
+        invocation.get().resume = "`syncline verify --resume` goes on where it was"
     if path is None:
         return run(of_documents.verify_documents(documents, wish))
-    file = ReportFile(path)
+    file = ReportFile(path, resume=wish.resume)
     try:
         found = run(of_documents.verify_documents(documents, wish, file))
         file.end(as_dict(found, findings=0))

@@ -84,7 +84,9 @@ def worker(
     if adopt:
         raise ConfigError("a worker does not take a target over", hint="`syncline adopt` does, once, and asks first")
     told = {"level": log_level and log_level.value, "format": log_format and log_format.value}
-    if documents := documents_from(config, verify=verify, tracing=tracing):
+    if documents := documents_from(config, tracing=tracing):
+        if verify is not None:
+            documents = replace(documents, verify=documents.verify.model_copy(update={"continuously": True}))
         chosen = documents.log.model_copy(update={name: value for name, value in told.items() if value})
         logs.setup(chosen, secrets=frozenset().union(*map(passwords, documents.urls)))
         run(work(documents, chosen, host=metrics_host, port=metrics_port, asked=arm))

@@ -15,7 +15,7 @@ from syncline.config.collections import CollectionConfig
 from syncline.config.load import COLLECTIONS, contents, of_two_kinds
 from syncline.config.postgres_variables import postgres_url
 from syncline.config.problems import Origin, Problem
-from syncline.config.settings import LogSettings, Section
+from syncline.config.settings import LogSettings, Section, VerifySettings
 from syncline.errors import ConfigError, MappingError
 from syncline.model.defaults import CONFIG_FILE
 from syncline.model.documents import Column, DocumentMapping
@@ -36,6 +36,8 @@ class Documents:
     log: LogSettings = field(default_factory=LogSettings)
     watch: bool = False
     """Also read change events, for writers that do not mark."""
+    verify: VerifySettings = field(default_factory=VerifySettings)
+    """How workers verify by themselves."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ class _File(Section):
     collections: dict[str, CollectionConfig] = Field(default_factory=dict)
     log: LogSettings = LogSettings()
     source: DocumentSourceConfig = DocumentSourceConfig()
+    verify: VerifySettings = VerifySettings()
 
 
 def declares_collections(path: Path | None = None, env: Mapping[str, str] = os.environ) -> bool:
@@ -132,7 +135,8 @@ def load_documents(path: Path | None = None, env: Mapping[str, str] = os.environ
     mappings, wrong = _compiled(config.collections)
     if found := [*wrong, *_shared(mappings)]:
         raise problems.error(found, origin)
-    return Documents(tuple(mappings), file, dict(_urls(data, env)), config.log, config.source.watch)
+    named = dict(_urls(data, env))
+    return Documents(tuple(mappings), file, named, config.log, config.source.watch, config.verify)
 
 
 def _compiled(declared: Mapping[str, CollectionConfig]) -> tuple[list[DocumentMapping], list[Problem]]:

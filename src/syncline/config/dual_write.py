@@ -19,8 +19,8 @@ _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 class DualWriteSettings:
     """How a process writes both sides."""
 
-    enabled: bool = True
-    """The phase of collections that have none yet: dual_write, or off."""
+    enabled: bool | None = None
+    """The phase of collections that have none yet: dual_write, or off; ``None``: nobody says, and they are in off."""
     retries: Retries = field(default_factory=Retries)
     """Of what PostgreSQL does not take."""
     deadline: timedelta = timedelta(milliseconds=250)
@@ -36,10 +36,10 @@ class DualWriteSettings:
             ConfigError: a value is none that it may have.
 
         """
-        without, switch = cls(), enabled(env)
+        without = cls()
         delay = _read(env, "RETRY_DELAY", _seconds, without.retries.delay)
         return cls(
-            enabled=without.enabled if switch is None else switch,
+            enabled=enabled(env),
             retries=Retries(_read(env, "RETRY_ATTEMPTS", _count, without.retries.attempts or 1), delay),
             deadline=_read(env, "DEADLINE", _seconds, without.deadline),
             sessions=_read(env, "SESSIONS", _count, without.sessions),

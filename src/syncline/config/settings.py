@@ -296,15 +296,19 @@ class Settings:
         """List the settings as the file spells them, with secrets masked; entities by name."""
         sections: dict[str, Any] = {}
         for name in ("source", "target", "worker", "history", "mapping", "verify", "log"):
-            section: Section = getattr(self, name)
-            fields = type(section).model_fields
-            spelt = {key: str(info.validation_alias or key) for key, info in fields.items()}
-            sections[name] = {named: _plain(getattr(section, key), named) for key, named in spelt.items()}
+            sections[name] = as_spelt(getattr(self, name))
         for side in ("source", "target"):
             sections[side]["url"] = redact(sections[side]["url"])
         sections["source"]["direct_url"] = redact(sections["source"]["direct_url"])
         sections["source"]["replica_url"] = redact(sections["source"]["replica_url"])
         return {**sections, "entities": [entity.name for entity in self.entities]}
+
+
+def as_spelt(section: Section) -> dict[str, Any]:
+    """List a section's settings as the file spells them."""
+    fields = type(section).model_fields
+    spelt = {key: str(info.validation_alias or key) for key, info in fields.items()}
+    return {named: _plain(getattr(section, key), named) for key, named in spelt.items()}
 
 
 def _plain(value: object, name: str) -> object:

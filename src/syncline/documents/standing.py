@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from syncline.documents.opening import DocumentLink
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from syncline.config.documents import Documents
+from syncline.documents.opening import DocumentLink, opened
 from syncline.engines.mongo.marked_database import MarkedDatabase, Named
 from syncline.engines.postgres.documents.keeping import Keeping, Kept
 from syncline.engines.postgres.documents.rows import other_declaration
 from syncline.errors import ForeignTargetError, NotInstalledError
+
+
+@asynccontextmanager
+async def opened_standing(documents: Documents) -> AsyncIterator[DocumentLink]:
+    """Open a link whose sides are its own, and as declared, for a block.
+
+    Raises:
+        SynclineError: they are not, or one does not answer.
+
+    """
+    async with opened(documents) as link:
+        kept = keeping(link)
+        try:
+            await require_standing(link, await kept.kept())
+        finally:
+            await kept.close()
+        yield link
 
 
 def keeping(link: DocumentLink) -> Keeping:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import Any, TypeVar
 
 from syncline.config import redact
@@ -14,11 +15,13 @@ from syncline.config.documents import Documents
 from syncline.documents.opening import DocumentLink, opened
 from syncline.documents.standing import keeping, require_standing
 from syncline.engines.mongo.marked_database import MarkedDatabase, Waiting
-from syncline.engines.postgres.documents.keeping import Keeping, Kept
+from syncline.engines.postgres.documents.keeping import Keeping, Kept, Proofs
 from syncline.errors import NotInstalledError, SynclineError
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import Measures, Status, judge
+from syncline.model.notice import Notice
 from syncline.model.thresholds import NOT_INSTALLED, UNKNOWN, Alert, Severity, Thresholds
+from syncline.verify.verifier import diverged
 
 T = TypeVar("T")
 
@@ -63,6 +66,7 @@ class _Kept:
     kept: Kept | None = None
     workers: Sequence[Mapping[str, Any]] = ()
     rejected: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    proofs: Proofs = field(default_factory=Proofs)
     missing: NotInstalledError | None = None
 
 
@@ -123,7 +127,9 @@ class DocumentHealth:
         workers = [{**one, "lanes": 0} for one in theirs.workers]
         if theirs.missing is not None:
             alerts.append(Alert(*NOT_INSTALLED, 1, 0, f"{theirs.missing.message}; {theirs.missing.hint}"))
-        facts = {"measures": measures, "workers": workers}
+        proofs = theirs.proofs
+        facts: dict[str, Any] = {"measures": measures, "workers": workers, "notices": [*_noticed(proofs)]}
+        facts |= {"certificates": proofs.certificates, "verifying": proofs.verifying}
         whole = judge(databases, facts, thresholds=self._thresholds, alerts=alerts)
         if not theirs.state.connected:  # whether somebody works is not known then
             whole = _without(whole, "NoWorker")
@@ -140,6 +146,7 @@ class DocumentHealth:
             found.kept = await kept.kept()
             found.workers = await kept.workers()
             found.rejected = await kept.marks_rejected()
+            found.proofs = await kept.proofs()
 
         try:
             await self._within(look())
@@ -178,6 +185,18 @@ class DocumentHealth:
             return await asyncio.wait_for(look, self._deadline)
         except TimeoutError:
             raise SynclineError(f"no answer within {self._deadline:g} s") from None
+
+
+def _noticed(proofs: Proofs) -> Iterator[Mapping[str, Any]]:
+    """Say what is wrong by the newest verifications, as notices: each is there until a newer one disproves it."""
+    for number, one in enumerate(proofs.failures, 1):
+        about = {"id": number, "at": one["at"], "entity": one["collection"], "message": one["message"]}
+        yield {**about, "name": str(Notice.VERIFY_FAILED), "severity": "warning", "resolved": False}
+    for number, one in enumerate(proofs.certificates, len(proofs.failures) + 1):
+        if sum(one["divergent"].values()):
+            told = diverged(one["entity"], one["divergent"], one["as_of"].astimezone(UTC))
+            about = {"id": number, "at": one["finished_at"], "entity": one["entity"], "message": told}
+            yield {**about, "name": str(Notice.DIVERGED), "severity": "warning", "resolved": False}
 
 
 def _of(name: str, waiting: Waiting, rejected: int) -> CollectionStatus:

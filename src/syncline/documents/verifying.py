@@ -15,11 +15,12 @@ from typing import Any
 
 from syncline.documents.judging import Look, State, judged
 from syncline.documents.opening import DocumentLink
-from syncline.engines.mongo.stored_marks import Page, StoredMarks, taken_apart
+from syncline.documents.passing import Passing
+from syncline.engines.mongo.stored_marks import Page, StoredMarks
 from syncline.engines.postgres.documents.comparing import Texts, lines, texts
 from syncline.engines.postgres.documents.copy_text import first_of
 from syncline.engines.postgres.documents.keys import id_of, key_text
-from syncline.engines.postgres.documents.reading import Certificate, Record, RowsSeen
+from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
 from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import KeyFormatError, MappingError
 from syncline.model.documents import DocumentMapping
@@ -27,6 +28,7 @@ from syncline.model.documents.ids import NO_ID, shown_key
 from syncline.model.documents.types import ID_TYPES
 from syncline.model.strict_bson import encoded
 from syncline.verify.pace import Pace
+from syncline.verify.progress import Phase, Recorder
 from syncline.verify.report import EntityReport, Finding, Kind, Mode, VerifyReport
 from syncline.verify.spool import Taker
 
@@ -39,45 +41,6 @@ SORTED_ALIKE = frozenset({"objectid", "integer", "bigint", "long", "uuid"})
 """Types of keys that both databases sort alike."""
 PATIENCE = timedelta(seconds=60)
 _PAUSE_SECONDS, _LONGEST_SECONDS = 0.05, 1.0
-
-
-@dataclass(slots=True)
-class _Pass:
-    """The verification of one collection."""
-
-    mapping: DocumentMapping
-    report: EntityReport
-    suspects: dict[bytes, Any] = field(default_factory=dict)
-    """The ``_id``s of those to be decided, by their encoding."""
-    foreign: set[str] = field(default_factory=set)
-    """Keys of rows that no ``_id`` becomes."""
-    stored: set[bytes] = field(default_factory=set)
-    """Of those that were looked at twice, the documents that were there."""
-    kept: set[bytes] = field(default_factory=set)
-    """Likewise, those that had rows."""
-    left: float = 0.0
-    """Seconds of patience that are left."""
-
-    @property
-    def name(self) -> str:
-        return self.mapping.collection.name
-
-    def note(self, encoded_id: bytes, id_: Any, raw: bytes | None, record: Record | None) -> None:
-        """Keep on which side there is something of a key."""
-        if raw is not None and taken_apart(id_, raw)[1] is not None:
-            self.stored.add(encoded_id)
-        if record is not None and record.there:
-            self.kept.add(encoded_id)
-
-    def suspect(self, id_: Any) -> None:
-        self.suspects.setdefault(encoded({"_id": id_}), id_)
-
-    def suspect_key(self, key: str) -> None:
-        id_ = id_of(self.mapping, key)
-        if id_ is NO_ID:
-            self.foreign.add(key)
-        else:
-            self.suspect(id_)
 
 
 class DocumentVerifier:
@@ -119,7 +82,14 @@ class DocumentVerifier:
             SynclineError: a side does not answer, or the tables are of another declaration.
 
         """
-        return VerifyReport([await self._whole(collection) for collection in collections])
+        return VerifyReport([await self.whole(await self.begun(collection)) for collection in collections])
+
+    async def begun(self, collection: str, recorder: Recorder | None = None) -> Passing:
+        """Begin a whole pass, or go on with one from where the recorder's checkpoint says."""
+        one = self._begun(collection, await self._stored.now(), Mode.FULL)
+        one.recorder = recorder or Recorder()
+        one.restore()
+        return one
 
     async def verify_some(self, collection: str, ids: Sequence[Any]) -> VerifyReport:
         """Compare some documents, whether they are there or not."""
@@ -131,35 +101,76 @@ class DocumentVerifier:
         one.report.records, one.report.documents = len(one.stored), len(one.kept)
         return VerifyReport([one.report])
 
-    def _begun(self, collection: str, as_of: datetime, mode: Mode) -> _Pass:
-        report = EntityReport(collection, mode, as_of)
-        return _Pass(self._link.mapping(collection), report, left=self._patience.total_seconds())
+    async def verify_sample(self, collections: Sequence[str], size: int) -> VerifyReport:
+        """Compare some documents of each collection and some rows, chosen at random."""
+        report = VerifyReport()
+        for collection in collections:
+            one = self._begun(collection, await self._stored.now(), Mode.SAMPLE)
+            for id_ in await self._stored.sample(collection, size):
+                one.suspect(id_)
+            one.report.records = len(one.suspects)
+            keys = await self._rows.sample(collection, size)
+            one.report.documents = len(keys)
+            for key in keys:
+                one.suspect_key(key)
+            await self._decide(one, to_the_end=True)
+            report.entities.append(one.report)
+        return report
 
-    async def _whole(self, collection: str) -> EntityReport:
-        began = time.monotonic()
-        one = self._begun(collection, await self._stored.now(), Mode.FULL)
-        total = await self._stored.count(collection)
+    def _begun(self, collection: str, as_of: datetime, mode: Mode) -> Passing:
+        report = EntityReport(collection, mode, as_of)
+        return Passing(self._link.mapping(collection), report, left=self._patience.total_seconds())
+
+    async def whole(self, one: Passing) -> EntityReport:
+        """Compare everything that is left of a pass, and certify what it has proved; see ``compare``."""
+        report = await self.compare(one)
+        await self.certify(one)
+        return report
+
+    async def compare(self, one: Passing) -> EntityReport:
+        """Compare everything that is left of a pass.
+
+        Raises:
+            PassLostError: another process goes on with it.
+            SynclineError: a side does not answer, or the tables are of another declaration.
+
+        """
+        try:
+            if one.place.phase is Phase.SOURCE:
+                await self._documents(one)
+            if one.place.phase is Phase.TARGET:
+                await self._keys(one)
+            await self._decide(one, to_the_end=True)
+        except BaseException:
+            await one.recorder.release()
+            raise
+        one.report.seconds += time.monotonic() - one.began
+        return one.report
+
+    async def certify(self, one: Passing) -> None:
+        """Keep what a whole pass has proved."""
+        report = one.report
+        counts = {kind.value: count for kind, count in report.counts.items()} | {"parked": report.parked}
+        proved = Certificate(report.as_of, report.records, report.verdict.value, counts)
+        await self._rows.certify(one.name, proved)
+
+    async def _documents(self, one: Passing) -> None:
+        total = await self._stored.count(one.name)
         async for part in self._parts(one):
             for key in part.differing():
                 one.suspect_key(key or "")
             one.report.documents += part.rows
+            one.place.after, one.place.last = part.after, part.last
             self._told(one.report, total)
             await self._decide(one)
-        if one.mapping.collection.id not in SORTED_ALIKE:
-            await self._keys(one)
-        await self._decide(one, to_the_end=True)
-        report = one.report
-        report.seconds = time.monotonic() - began
-        counts = {kind.value: count for kind, count in report.counts.items()} | {"parked": report.parked}
-        proved = Certificate(report.as_of, report.records, report.verdict.value, counts)
-        await self._rows.certify(collection, proved)
-        return report
+            await one.save()
+        one.place.phase = Phase.AGAIN if one.mapping.collection.id in SORTED_ALIKE else Phase.TARGET
 
-    async def _parts(self, one: _Pass) -> AsyncIterator[_Part]:
+    async def _parts(self, one: Passing) -> AsyncIterator[_Part]:
         """Give documents and the rows of the same stretch, page by page; one page is read ahead."""
         alike = one.mapping.collection.id in SORTED_ALIKE
-        last: str | None = None
-        ahead, reading = self._ahead(one, None), None
+        after, last = one.place.after, one.place.last
+        ahead, reading = self._ahead(one, after), None
         try:
             while (page := await ahead) is not None:
                 ahead = self._ahead(one, page.last)
@@ -167,12 +178,14 @@ class DocumentVerifier:
                 reading = self._beside(one, last, until)
                 await asyncio.sleep(0)  # PostgreSQL is asked, and answers meanwhile
                 part = _part(one, page)
+                part.after = after = page.last
                 one.report.records += page.count - part.tombstones
                 await self._pace.passed(page.count)
                 if reading is not None:
                     part.lines, last = await reading, until
                 elif not alike:
                     part.found = await self._rows.of(one.name, [to_text(key) or "" for key in part.wanted[0][0]])
+                part.last = last
                 yield part
         finally:
             begun = [task for task in (ahead, reading) if task is not None]
@@ -181,18 +194,18 @@ class DocumentVerifier:
             await asyncio.wait(begun)
         if alike:
             nothing: list[list[list[Any]]] = [[[] for _ in table.columns] for table in one.mapping.tables]
-            yield _Part(nothing, await self._rows.between(one.name, last, None))
+            yield _Part(nothing, await self._rows.between(one.name, last, None), after=after, last=last)
 
-    def _beside(self, one: _Pass, last: str | None, until: str | None) -> asyncio.Task[list[bytes]] | None:
+    def _beside(self, one: Passing, last: str | None, until: str | None) -> asyncio.Task[list[bytes]] | None:
         return None if until is None else asyncio.create_task(self._rows.between(one.name, last, until))
 
-    def _ahead(self, one: _Pass, after: bytes | None) -> asyncio.Task[Page | None]:
+    def _ahead(self, one: Passing, after: bytes | None) -> asyncio.Task[Page | None]:
         size = self._pace.page(self._size)
         return asyncio.create_task(self._stored.look(one.name, after=after, size=size))
 
-    async def _keys(self, one: _Pass) -> None:
+    async def _keys(self, one: Passing) -> None:
         """Find rows of which there is no document, by their keys."""
-        async for keys in self._rows.keys(one.name, self._size):
+        async for keys in self._rows.keys(one.name, self._size, after=one.place.key):
             ids = {key: id_of(one.mapping, key) for key in keys}
             one.foreign.update(key for key, id_ in ids.items() if id_ is NO_ID)
             known = await self._stored.there(one.name, [id_ for id_ in ids.values() if id_ is not NO_ID])
@@ -201,8 +214,11 @@ class DocumentVerifier:
                     one.suspect(id_)
             await self._pace.passed(len(keys))
             await self._decide(one)
+            one.place.key = keys[-1]
+            await one.save()
+        one.place.phase = Phase.AGAIN
 
-    async def _decide(self, one: _Pass, *, to_the_end: bool = False) -> None:
+    async def _decide(self, one: Passing, *, to_the_end: bool = False) -> None:
         """Look again at what is under suspicion; what moves, or waits, is looked at until patience has run out."""
         if not to_the_end and len(one.suspects) < UNDECIDED // 2:
             return
@@ -211,6 +227,7 @@ class DocumentVerifier:
         while one.suspects:
             looks = await self._look(one)
             await self._take(one, looks)
+            await one.recorder.hold()
             if one.left <= 0:
                 self._give_up(one, looks)
             elif one.suspects:
@@ -218,14 +235,14 @@ class DocumentVerifier:
                 one.left -= pause
                 pause = min(pause * 2, _LONGEST_SECONDS)
 
-    async def _look(self, one: _Pass) -> dict[bytes, Look]:
+    async def _look(self, one: Passing) -> dict[bytes, Look]:
         found: dict[bytes, Look] = {}
         ids = list(one.suspects.items())
         for start in range(0, len(ids), LOOK):
             found |= await self._second(one, dict(ids[start : start + LOOK]))
         return found
 
-    async def _second(self, one: _Pass, ids: Mapping[bytes, Any]) -> dict[bytes, Look]:
+    async def _second(self, one: Passing, ids: Mapping[bytes, Any]) -> dict[bytes, Look]:
         """Read documents, rows, documents, rows: what is the same in both readings was so in between."""
         one.report.looks += 1
         keys = {encoded_id: key_text(one.mapping, id_) for encoded_id, id_ in ids.items()}
@@ -249,7 +266,7 @@ class DocumentVerifier:
             )
         return looks
 
-    async def _take(self, one: _Pass, looks: Mapping[bytes, Look]) -> None:
+    async def _take(self, one: Passing, looks: Mapping[bytes, Look]) -> None:
         findings: list[Finding] = []
         for encoded_id, look in looks.items():
             if look.state in {State.MOVED, State.WAITING}:
@@ -263,7 +280,7 @@ class DocumentVerifier:
         if findings and self._taker is not None:
             await self._taker.take(findings)
 
-    def _give_up(self, one: _Pass, looks: Mapping[bytes, Look]) -> None:
+    def _give_up(self, one: Passing, looks: Mapping[bytes, Look]) -> None:
         for encoded_id in list(one.suspects):
             if looks[encoded_id].state is State.MOVED:
                 one.report.hot.append(looks[encoded_id].key or "")
@@ -271,7 +288,7 @@ class DocumentVerifier:
                 one.report.lagging += 1
         one.suspects.clear()
 
-    async def _foreign(self, one: _Pass) -> None:
+    async def _foreign(self, one: Passing) -> None:
         for key in one.foreign:
             now = datetime.now(UTC)
             said = "its key is none that an _id of this collection becomes"
@@ -293,6 +310,10 @@ class _Part:
     found: Sequence[Sequence[Texts]] = ()
     """Or as they were selected."""
     tombstones: int = 0
+    after: bytes | None = None
+    """The last ``_id`` of it, as a document."""
+    last: str | None = None
+    """The last key whose rows were read for it."""
 
     @property
     def rows(self) -> int:
@@ -315,7 +336,7 @@ def _unlike(wanted: bytes, found: bytes) -> set[bytes]:
     return set() if wanted == found else {*wanted.splitlines()} ^ {*found.splitlines()}
 
 
-def _part(one: _Pass, page: Page) -> _Part:
+def _part(one: Passing, page: Page) -> _Part:
     """Make the rows that documents become; those that are marked, or become none, are under suspicion."""
     mapping = one.mapping
     for id_ in (*page.low, *page.gone):

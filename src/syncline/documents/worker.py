@@ -8,10 +8,12 @@ import os
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
+from syncline.documents.continuous import ContinuousVerification
 from syncline.documents.opening import DocumentLink
 from syncline.documents.settling import settle_intents
 from syncline.documents.standing import keeping, require_same, require_standing
@@ -88,6 +90,7 @@ class DocumentWorker:
         self._settled = 0.0
         self._trouble: str | None = None
         self._carried, self._since = 0, time.monotonic()
+        self._totals = Counter(applied=0, deleted=0, stale=0, rejected=0)
 
     def stop(self) -> None:
         """Finish the batch that is under way, and return from ``run``; for a signal handler of the loop."""
@@ -120,6 +123,8 @@ class DocumentWorker:
                 beside = [group.create_task(self._beat(group))]
                 if self._link.documents.watch:
                     beside.append(group.create_task(self._watch()))
+                if self._link.documents.verify.continuously:
+                    beside.append(group.create_task(ContinuousVerification(self._link, self.id).run()))
                 await self._carry()
                 await end(*beside, *self._forgetting, seconds=1.0)
         finally:
@@ -206,7 +211,7 @@ class DocumentWorker:
         now = time.monotonic()
         rate = round(self._carried / max(now - self._since, 0.001))
         self._carried, self._since = 0, now
-        return {"rate": rate, "target_error": self._trouble}
+        return {"rate": rate, "target_error": self._trouble, **self._totals}
 
     def _beside(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
         self._forgetting.add(task := group.create_task(work))
@@ -227,14 +232,17 @@ class DocumentWorker:
         by = {fate: [one for one in done.outcomes if one.fate is fate] for fate in Fate}
         deleted = sum(one.document.deleted for one in by[Fate.APPLIED])
         self._carried += len(by[Fate.APPLIED])
+        stale = len(by[Fate.REFUSED]) + len(by[Fate.LATE])
+        applied = len(by[Fate.APPLIED]) - deleted
+        self._totals.update(applied=applied, deleted=deleted, stale=stale, rejected=len(by[Fate.REJECTED]))
         self._observer.tell(
             BatchDone(
                 entity=done.collection,
                 collection=done.collection,
                 marks=len(done.outcomes),
-                applied=len(by[Fate.APPLIED]) - deleted,
+                applied=applied,
                 deleted=deleted,
-                stale=len(by[Fate.REFUSED]) + len(by[Fate.LATE]),
+                stale=stale,
                 rejected=[Rejection(_shown(one), "rejected", one.reason) for one in by[Fate.REJECTED]],
                 took=done.took,
                 keys=[_shown(one) for one in by[Fate.APPLIED]] if self._observer.wants_keys else (),

@@ -114,7 +114,8 @@ def _shadowed(journal: InPostgreSQL, name: str, standing: Standing, goal: Phase)
         return []
     counts: Counter[tuple[str, str]] = Counter()
     block = "shadow" if standing.phase is Phase.SHADOW else "shadow_and_ramp"
-    for method, outcome, reads in journal.rows(block, collection=name):
+    declared = journal.rows("declared", collection=name) if journal.rows("kept")[0][0] else []
+    for method, outcome, reads in journal.rows(block, collection=name, mapping=declared[0][0] if declared else ""):
         counts[method, outcome] += reads
     compared = {
         method: sum(counts[method, one] for one in COMPARED) for method in sorted({method for method, _ in counts})

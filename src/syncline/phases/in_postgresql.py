@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -127,8 +128,16 @@ class InPostgreSQL:
         if self.there:
             self.run("leave", process=process)
 
-    def shadowed(self, counts: Mapping[tuple[str, str, Outcome], int]) -> None:
-        """Add what shadow reads came to: by collection, method and outcome. 0 reads declare a method."""
+    def shadowed(
+        self, counts: Mapping[tuple[str, str, Outcome], int], declared: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Add what shadow reads came to: by collection, method and outcome. 0 reads declare a method.
+
+        Args:
+            counts: what there is to add.
+            declared: the fingerprints of the collections' declarations under which PostgreSQL was read.
+
+        """
         if not counts or not self.there:
             return
         names = list(counts)
@@ -137,6 +146,7 @@ class InPostgreSQL:
             collections=[one[0] for one in names],
             methods=[one[1] for one in names],
             outcomes=[str(one[2]) for one in names],
+            mappings=[declared.get(one[0], "") for one in names],
             reads=list(counts.values()),
         )
 

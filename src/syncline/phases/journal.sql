@@ -47,8 +47,23 @@ CREATE TABLE IF NOT EXISTS syncline_documents.shadow_report (
     number bigint NOT NULL,
     reads bigint NOT NULL,
     last_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (collection, method, outcome, number)
+    -- The declaration under which PostgreSQL was read, by its fingerprint; empty: who counted did not say.
+    mapping text NOT NULL DEFAULT '',
+    PRIMARY KEY (collection, method, outcome, number, mapping)
 )
+
+-- name: shadow_report_later
+DO $$BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'syncline_documents.shadow_report'::regclass AND attname = 'mapping'
+    ) THEN
+        ALTER TABLE syncline_documents.shadow_report
+            ADD COLUMN mapping text NOT NULL DEFAULT '',
+            DROP CONSTRAINT shadow_report_pkey,
+            ADD PRIMARY KEY (collection, method, outcome, number, mapping);
+    END IF;
+END$$
 
 -- name: rehearsal
 -- The way back from live, gone on a copy.
@@ -101,24 +116,25 @@ DELETE FROM syncline_documents.phase_process
 WHERE process = %(process)s OR until < pg_catalog.clock_timestamp() - interval '1 day'
 
 -- name: shadowed
-INSERT INTO syncline_documents.shadow_report AS s (collection, method, outcome, number, reads)
-SELECT u.collection, u.method, u.outcome, coalesce(p.number, 0), u.reads
-FROM unnest(%(collections)s::text[], %(methods)s::text[], %(outcomes)s::text[], %(reads)s::bigint[])
-     AS u (collection, method, outcome, reads)
+INSERT INTO syncline_documents.shadow_report AS s (collection, method, outcome, number, mapping, reads)
+SELECT u.collection, u.method, u.outcome, coalesce(p.number, 0), u.mapping, u.reads
+FROM unnest(%(collections)s::text[], %(methods)s::text[], %(outcomes)s::text[], %(mappings)s::text[], %(reads)s::bigint[])
+     AS u (collection, method, outcome, mapping, reads)
 LEFT JOIN syncline_documents.phase AS p ON p.collection = u.collection
 ORDER BY 1, 2, 3
-ON CONFLICT (collection, method, outcome, number) DO UPDATE SET reads = s.reads + excluded.reads, last_at = now()
+ON CONFLICT (collection, method, outcome, number, mapping) DO UPDATE SET reads = s.reads + excluded.reads, last_at = now()
 
 -- name: shadow
+-- Counts of another declaration prove nothing of this one.
 SELECT s.method, s.outcome, s.reads
 FROM syncline_documents.shadow_report AS s JOIN syncline_documents.phase AS p USING (collection, number)
-WHERE s.collection = %(collection)s
+WHERE s.collection = %(collection)s AND s.mapping IN ('', %(mapping)s)
 
 -- name: shadow_and_ramp
 -- Since the collection came into shadow last.
 SELECT s.method, s.outcome, sum(s.reads)::bigint
 FROM syncline_documents.shadow_report AS s
-WHERE s.collection = %(collection)s AND s.number >= coalesce((
+WHERE s.collection = %(collection)s AND s.mapping IN ('', %(mapping)s) AND s.number >= coalesce((
     SELECT max(h.number) FROM syncline_documents.phase_history AS h
     WHERE h.collection = %(collection)s AND h.phase = 'shadow'), 0)
 GROUP BY 1, 2
@@ -136,10 +152,10 @@ SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %
 SELECT pg_catalog.to_regclass('syncline_documents.certificate') IS NOT NULL
 
 -- name: certified
--- Of the declaration that is written now.
+-- Of the declaration that is written now; a slow pass may have been certified after a quick one that began later.
 SELECT c.as_of, c.verdict FROM syncline_documents.certificate AS c
 JOIN syncline_documents.mapping AS m ON m.collection = c.collection AND m.fingerprint = c.mapping
-WHERE c.collection = %(collection)s ORDER BY c.id DESC LIMIT 1
+WHERE c.collection = %(collection)s ORDER BY c.as_of DESC, c.id DESC LIMIT 1
 
 -- name: rehearsed
 SELECT at FROM syncline_documents.rehearsal WHERE collection = %(collection)s

@@ -322,7 +322,7 @@ class JournalPhases:
         """Bring what was counted; counts are of a phase, and so each change has the methods declared anew."""
         counts = report.take(declared=number != self._declared)
         try:
-            place.shadowed(counts)
+            place.shadowed(counts, report.declarations)
         except BaseException:
             report.give_back(counts)
             raise

@@ -129,19 +129,11 @@ class Checkpoint:
     findings: Sequence[Mapping[str, Any]] = ()
 
 
-class Passes(Protocol):
-    """Passes under way, kept in the source: what was found so far, and from where to go on.
+class Claims(Protocol):
+    """Passes that are ours.
 
     One belongs to whoever claims it, for as long as it goes on; when that process dies the claim expires.
     """
-
-    async def guard(self) -> str:
-        """Name what a pass is about besides its entity: this source, on this timeline, as installed now."""
-        ...
-
-    async def begin(self, plan: Plan, scope: str, state: Mapping[str, Any]) -> Checkpoint:
-        """Keep a pass for the first time."""
-        ...
 
     async def save(
         self, checkpoint: Checkpoint, state: Mapping[str, Any], findings: Sequence[Mapping[str, Any]] | None
@@ -164,6 +156,18 @@ class Passes(Protocol):
 
     async def release(self, checkpoint: Checkpoint) -> None:
         """Let others go on with it at once; when that fails the claim expires."""
+        ...
+
+
+class Passes(Claims, Protocol):
+    """Passes under way, kept in the source: what was found so far, and from where to go on."""
+
+    async def guard(self) -> str:
+        """Name what a pass is about besides its entity: this source, on this timeline, as installed now."""
+        ...
+
+    async def begin(self, plan: Plan, scope: str, state: Mapping[str, Any]) -> Checkpoint:
+        """Keep a pass for the first time."""
         ...
 
     async def forget(self, plans: Sequence[Plan]) -> None:

@@ -94,7 +94,7 @@ class Continuous:
     async def _verify(self, sides: Sides, rounds: Rounds, plan: Plan, turn: Turn, copies: Copies) -> None:
         check_mask(plan.projection)
         options = Options(rate=self._pace())
-        recorder = Recorder(rounds.passes, plan, turn.scope, turn.checkpoint, None)
+        recorder = Recorder(rounds.passes, checkpoint=turn.checkpoint)
         report = await Pass(sides, plan, options, recorder=recorder).run()
         if (await rounds.copies()).get(plan.id) == copies.get(plan.id):  # else it may have seen a table half copied
             await certify(sides, plan, report)

@@ -51,7 +51,7 @@ class Pass:
         self._source_side, self._looks = sides.source, sides.source.looks
         self._inspection = sides.inspection
         self._pace = Pace(options.rate)
-        self._recorder = recorder or Recorder(None, plan, "", None, options.taker)
+        self._recorder = recorder or Recorder(taker=options.taker)
         self._walk = self._make_walk()
 
     def _make_walk(self) -> Walk:

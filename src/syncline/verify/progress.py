@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
-from syncline.ports import Checkpoint, Passes, Plan, Stretch
+from syncline.ports import Checkpoint, Claims, Stretch
 from syncline.verify.render import finding_as_dict, finding_of
 from syncline.verify.report import EntityReport, Kind
 from syncline.verify.spool import Taker
-from syncline.verify.suspects import Suspects
+
+Begin = Callable[[Mapping[str, Any]], Awaitable[Checkpoint]]
+"""Keeps a pass for the first time, with its state."""
 
 SAVE_SECONDS = 1.0
 """A pass that is killed repeats so much of its work, and what one page takes."""
@@ -106,22 +108,34 @@ def restore_report(report: EntityReport, checkpoint: Checkpoint) -> None:
     report.seconds = state["seconds"]
 
 
+class Stateful(Protocol):
+    """What can be put into JSON's types."""
+
+    def as_state(self) -> Mapping[str, Any]:
+        """Give it."""
+        ...
+
+
 class Recorder:
     """Keeps how far a pass has come, now and then. Short passes leave no trace.
 
     Args:
         passes: where it is kept; ``None``: nowhere.
-        plan: the entity.
-        scope: what the pass is about, as text.
+        begin: keeps it there for the first time.
         checkpoint: the row that it has; ``None``: it has none yet.
         taker: takes findings; where it stands is kept too.
 
     """
 
     def __init__(
-        self, passes: Passes | None, plan: Plan, scope: str, checkpoint: Checkpoint | None, taker: Taker | None
+        self,
+        passes: Claims | None = None,
+        begin: Begin | None = None,
+        *,
+        checkpoint: Checkpoint | None = None,
+        taker: Taker | None = None,
     ) -> None:
-        self._passes, self._plan, self._scope = passes, plan, scope
+        self._passes, self._begin = passes, begin
         self._taker = taker
         self.checkpoint = checkpoint
         self._kept = len(checkpoint.findings) if checkpoint else 0
@@ -129,7 +143,7 @@ class Recorder:
         self._pause = SAVE_SECONDS
 
     async def save(
-        self, place: Place, report: EntityReport, suspects: Suspects, *, seconds: float, now: bool = False
+        self, place: Stateful, report: EntityReport, suspects: Stateful, *, seconds: float, now: bool = False
     ) -> None:
         """Keep it, when it is time; otherwise keep the claim."""
         passes, began = self._passes, time.monotonic()
@@ -149,10 +163,12 @@ class Recorder:
         if self._passes is not None:
             await self._write(self._passes, {"phase": Phase.DONE.value, **report_as_state(report, {})}, report)
 
-    async def _write(self, passes: Passes, state: dict[str, Any], report: EntityReport) -> None:
+    async def _write(self, passes: Claims, state: dict[str, Any], report: EntityReport) -> None:
         state["spooled"] = self._taker.position() if self._taker else 0
+        if self.checkpoint is None and self._begin is not None:
+            self.checkpoint = await self._begin(state)
         if self.checkpoint is None:
-            self.checkpoint = await passes.begin(self._plan, self._scope, state)
+            return
         changed = len(report.findings) != self._kept
         found = [finding_as_dict(finding) for finding in report.findings] if changed else None
         await passes.save(self.checkpoint, state, found)

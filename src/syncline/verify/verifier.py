@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from syncline.errors import ForeignTargetError
 from syncline.model.masks import check_mask
@@ -84,7 +85,8 @@ class Run:
         checkpoint = await passes.resume(plan, scope) if passes and self._resume else None
         if self._resume and options.taker is not None:
             options.taker.rewind(checkpoint.state["spooled"] if checkpoint else self._spooled)
-        recorder = Recorder(passes, plan, scope, checkpoint, options.taker)
+        begin = None if passes is None else partial(passes.begin, plan, scope)
+        recorder = Recorder(passes, begin, checkpoint=checkpoint, taker=options.taker)
         if checkpoint is not None and checkpoint.state["phase"] == Phase.DONE:
             report = EntityReport(plan.name, options.scope, datetime.now(UTC), options.first, options.end)
             restore_report(report, checkpoint)
@@ -126,13 +128,15 @@ async def certify(sides: Sides, plan: Plan, report: EntityReport) -> None:
     )
     await sides.source.certificates.certify(plan, proved)
     if report.counts:
-        await sides.source.certificates.warn(plan, Notice.DIVERGED, _diverged(report))
+        counts = {kind.value: count for kind, count in report.counts.items()}
+        told = diverged(report.entity, counts, report.as_of)
+        await sides.source.certificates.warn(plan, Notice.DIVERGED, told)
 
 
-def _diverged(report: EntityReport) -> str:
-    kinds = ", ".join(f"{count:,} {kind.value}" for kind, count in sorted(report.counts.items()))
-    when = f"{report.as_of:%Y-%m-%d %H:%M:%S %Z}"
-    name = report.entity
+def diverged(name: str, counts: Mapping[str, int], as_of: datetime) -> str:
+    """Say in a line what a pass found."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items()) if count)
+    when = f"{as_of:%Y-%m-%d %H:%M:%S %Z}"
     return f"{name}: {kinds}, as of {when}; see `syncline verify {name}`, correct them with `syncline repair`"
 
 

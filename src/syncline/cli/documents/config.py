@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 def show(documents: Documents, *, as_json: bool) -> None:
     """Print what is in force, with passwords masked."""
     from syncline.config import redact
+    from syncline.config.settings import as_spelt
 
     sides: dict[str, Any] = {side: {"url": redact(documents.url(side))} for side in ("source", "target")}
-    log = documents.log.model_dump()
+    sides["source"]["watch"] = documents.watch
+    sections = {**sides, "verify": as_spelt(documents.verify), "log": as_spelt(documents.log)}
     if as_json:
         names = [mapping.collection.name for mapping in documents.mappings]
-        print_json(Verbatim({**sides, "log": log, "collections": names}))
+        print_json(Verbatim({**sections, "collections": names}))
         return
     say(f"# from {documents.file or 'the environment'}")
-    for name, section in {**sides, "log": log}.items():
+    for name, section in sections.items():
         say(f"[{name}]", "bold")
         for key, value in section.items():
             say(f"{key} = {json.dumps(value, ensure_ascii=False)}")

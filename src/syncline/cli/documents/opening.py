@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,21 +10,13 @@ if TYPE_CHECKING:
     from syncline.documents.opening import DocumentLink
 
 
-@asynccontextmanager
-async def standing(documents: Documents) -> AsyncIterator[DocumentLink]:
-    """Open a link whose sides are its own, and as declared.
+def standing(documents: Documents) -> AbstractAsyncContextManager[DocumentLink]:
+    """Open a link whose sides are its own, and as declared, for a block.
 
     Raises:
         SynclineError: they are not, or one does not answer.
 
     """
-    from syncline.documents.opening import opened
-    from syncline.documents.standing import keeping, require_standing
+    from syncline.documents.standing import opened_standing
 
-    async with opened(documents) as link:
-        kept = keeping(link)
-        try:
-            await require_standing(link, await kept.kept())
-        finally:
-            await kept.close()
-        yield link
+    return opened_standing(documents)

@@ -16,6 +16,7 @@ from syncline.errors import SynclineError
 if TYPE_CHECKING:
     from syncline.config.documents import Documents
     from syncline.documents.opening import DocumentLink
+    from syncline.documents.verifying import DocumentVerifier
     from syncline.verify.repair import RepairReport
     from syncline.verify.report import EntityReport, VerifyReport
     from syncline.verify.spool import Taker
@@ -30,14 +31,26 @@ class Wish:
     rate: int | None = None
     patience: float = 60.0
     quiet: bool = False
+    sample: int | None = None
+    resume: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Everything of the collections, which can be gone on with."""
+        return not self.keys and not self.sample
 
     def check(self) -> None:
-        """Refuse keys without their collection.
+        """Refuse what contradicts itself.
 
         Raises:
-            SynclineError: they are.
+            SynclineError: it does.
 
         """
+        if self.keys and self.sample:
+            raise SynclineError("a key does not go with --sample", hint="leave one of them out")
+        if self.resume and not self.whole:
+            part = "a key" if self.keys else "--sample"
+            raise SynclineError(f"--resume does not go with {part}", hint="it is quick: start it again")
         if self.keys and len(self.collections) != 1:
             raise SynclineError("a key needs one collection", hint="name it: syncline verify COLLECTION …")
 
@@ -90,7 +103,8 @@ def _read(path: Path, collection: str | None) -> dict[str, list[str]]:
 
 
 async def _verified(link: DocumentLink, wish: Wish, taker: Taker | None, told: Any) -> VerifyReport:
-    from syncline.documents.verifying import DocumentVerifier, asked_for
+    from syncline.documents.verify_run import note_situation
+    from syncline.documents.verifying import DocumentVerifier
     from syncline.verify.one_pass import Step
 
     def tell(report: EntityReport, total: int) -> None:
@@ -98,10 +112,27 @@ async def _verified(link: DocumentLink, wish: Wish, taker: Taker | None, told: A
 
     verifier = DocumentVerifier(link, rate=wish.rate, patience=timedelta(seconds=wish.patience), taker=taker, told=tell)
     try:
-        if wish.keys:
-            name = wish.collections[0]
-            ids = [asked_for(link.mapping(name), key) for key in wish.keys]
-            return await verifier.verify_some(name, ids)
-        return await verifier.verify(wish.collections or link.collections)
+        found = await _asked(link, verifier, wish, taker)
     finally:
         await verifier.close()
+    await note_situation(link, found)
+    return found
+
+
+async def _asked(link: DocumentLink, verifier: DocumentVerifier, wish: Wish, taker: Taker | None) -> VerifyReport:
+    from syncline.documents.verify_run import VerifyRun
+    from syncline.documents.verifying import asked_for
+    from syncline.engines.postgres.documents.passes import DocumentPasses
+
+    names = wish.collections or link.collections
+    if wish.keys:
+        ids = [asked_for(link.mapping(names[0]), key) for key in wish.keys]
+        return await verifier.verify_some(names[0], ids)
+    if wish.sample:
+        return await verifier.verify_sample(names, wish.sample)
+    passes = DocumentPasses(link.documents.url("target"))
+    try:
+        run = VerifyRun(verifier, passes, taker=taker)
+        return await run.verify([link.mapping(name) for name in names], resume=wish.resume)
+    finally:
+        await passes.close()

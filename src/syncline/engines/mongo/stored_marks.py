@@ -102,6 +102,14 @@ class StoredMarks:
             found = [one async for batch in batches for one in cut(batch)]
         return {id_of(one): one for one in found}
 
+    async def sample(self, collection: str, size: int) -> list[Any]:
+        """Choose ``_id``s of documents at random; tombstones are none."""
+        with translated():
+            chosen = await self._database[collection].aggregate(
+                [{"$sample": {"size": size}}, {"$match": LIVE}, {"$project": {"_id": 1}}]
+            )
+            return [one["_id"] async for one in chosen]
+
     async def there(self, collection: str, ids: Sequence[Any]) -> set[bytes]:
         """Tell of which keys there is a document, or a tombstone, by their encoded ``_id``."""
         with translated():

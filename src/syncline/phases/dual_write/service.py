@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
@@ -22,6 +23,8 @@ from syncline.phases.dual_write.operations import Operation, mapping_of, operati
 from syncline.phases.dual_write.parts import Parts, opened_parts
 from syncline.ports.documents import Action, Fate, Known, MarkedDocument, Outcome, Standing, Write
 
+LOG = logging.getLogger("syncline.phases.dual_write")
+
 
 class AsyncDualWriteService:
     """Writes documents to MongoDB, and to PostgreSQL in the same call or by the worker; for one event loop.
@@ -36,7 +39,7 @@ class AsyncDualWriteService:
     Args:
         documents: the declared collections; by default those of ``syncline.toml``.
         phases: how far each collection has come. ``syncline phase`` reaches a service that is given
-            ``JournalPhases``; by default it is dual_write for all, or off (``DUAL_WRITE_ENABLED``), for good.
+            ``JournalPhases``; by default ``DUAL_WRITE_ENABLED`` says it for good: true is dual_write for all, else off.
         settings: by default of the environment.
         audit: what the audit log keeps of each collection's operations; by default who did what to which document.
 
@@ -60,8 +63,7 @@ class AsyncDualWriteService:
         self._settings = settings or DualWriteSettings.from_environment()
         self._documents = documents or load_documents()
         self._mappings: Mapping[str, DocumentMapping] = {one.collection.name: one for one in self._documents.mappings}
-        default = Phase.DUAL_WRITE if self._settings.enabled else Phase.OFF
-        self._phases: Phases = phases or FixedPhases(default)
+        self._phases: Phases = phases or _fixed(self._settings)
         self._begin()
         self._require_enabled()
 
@@ -78,7 +80,7 @@ class AsyncDualWriteService:
 
     def _require_enabled(self) -> None:
         for name in self._mappings:
-            if not self._settings.enabled and self._phases.of(name) >= Phase.DUAL_WRITE:
+            if self._settings.enabled is False and self._phases.of(name) >= Phase.DUAL_WRITE:
                 raise PhaseError(
                     f"DUAL_WRITE_ENABLED is off, and {name} is in {self._phases.of(name)}",
                     hint=f"set DUAL_WRITE_ENABLED=true, or take the collection back: syncline phase back {name}",
@@ -236,6 +238,13 @@ async def _without_other_side(parts: Parts, collection: str, write: Write) -> bo
     if write.action is Action.DELETE:
         return await parts.audited.erase(collection, write)
     return await parts.audited.write(collection, write) is not None
+
+
+def _fixed(settings: DualWriteSettings) -> FixedPhases:
+    """Give the phase of a service that follows no journal."""
+    if settings.enabled is None:
+        LOG.warning("DUAL_WRITE_ENABLED is not set, and no phases are given: MongoDB alone is written")
+    return FixedPhases(Phase.DUAL_WRITE if settings.enabled else Phase.OFF)
 
 
 def _metadata(standing: Standing, known: Known | None) -> SyncMetadata:

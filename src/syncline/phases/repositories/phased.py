@@ -107,7 +107,8 @@ class _Phased:
         self._shadow, self._writer, self._breaker = shadow, writer, breaker
         report = getattr(shadow, "report", None)
         if isinstance(report, Report):
-            report.declare(self.collection_name, self._reading_methods())
+            declaration = getattr(getattr(postgresql, "mapping", None), "fingerprint", None)
+            report.declare(self.collection_name, self._reading_methods(), declaration=declaration)
 
     def _reading_methods(self) -> list[str]:
         kind = type(self.mongodb)

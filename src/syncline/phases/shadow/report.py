@@ -78,6 +78,7 @@ class Report:
     _counts: dict[tuple[str, str], Counter[Outcome]] = field(init=False, default_factory=dict)
     _fresh: Counter[tuple[str, str, Outcome]] = field(init=False, default_factory=Counter)
     _declared: set[tuple[str, str]] = field(init=False, default_factory=set)
+    _declarations: dict[str, str] = field(init=False, default_factory=dict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -98,9 +99,19 @@ class Report:
             if mismatch is not None:
                 self.mismatches.append(mismatch)
 
-    def declare(self, collection: str, methods: Iterable[str]) -> None:
-        """Say which methods are to be compared, called or not."""
+    def declare(self, collection: str, methods: Iterable[str], *, declaration: str | None = None) -> None:
+        """Say which methods are to be compared, called or not.
+
+        Args:
+            collection: its name.
+            methods: their names.
+            declaration: the fingerprint of the declaration under which PostgreSQL is read: what is counted under
+                another one is no evidence.
+
+        """
         with self._lock:
+            if declaration is not None:
+                self._declarations[collection] = declaration
             for method in methods:
                 self._declared.add((collection, method))
                 self._fresh[collection, method, Outcome.EQUAL] += 0
@@ -109,6 +120,12 @@ class Report:
         """Give the totals since the beginning, by collection and method."""
         with self._lock:
             return {name: Totals(dict(counts)) for name, counts in self._counts.items()}
+
+    @property
+    def declarations(self) -> dict[str, str]:
+        """The fingerprints that were declared, by collection."""
+        with self._lock:
+            return dict(self._declarations)
 
     def take(self, *, declared: bool = False) -> Counter[tuple[str, str, Outcome]]:
         """Give what was added since the last call, for whoever keeps it; ``give_back`` what could not be kept.

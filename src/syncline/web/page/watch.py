@@ -11,20 +11,17 @@ from typing import Any
 import orjson
 import structlog
 
-from syncline.config import SourceSettings, redact
+from syncline.config import redact
 from syncline.errors import SynclineError
-from syncline.insight import reach
-from syncline.insight.health import DEADLINE, HealthReader
+from syncline.insight.health import DEADLINE
 from syncline.insight.patience import Patience
-from syncline.insight.status import Status, plain
+from syncline.insight.status import Status
 from syncline.model.json_names import camelled
-from syncline.model.link import entered
 from syncline.model.thresholds import Thresholds
-from syncline.postgres.connection import Connection, connect
+from syncline.web.exposition import StatusReader
+from syncline.web.page.details import Details
 from syncline.web.page.history import History, Rates, Sample
 from syncline.web.page.moves import Moves, MovesWatch
-from syncline.web.page.recent import read_recent
-from syncline.web.page.records import PAGE, statements
 
 PAUSE_SECONDS = 2.0
 FIRST_SECONDS = 10.0
@@ -37,7 +34,7 @@ class Watch:
 
     Args:
         health: reads both databases; closed with this.
-        source: where it is, and for which link.
+        details: what the page asks beside the health; closed with this.
         thresholds: the bounds in force, for the plots.
         pause: seconds between two looks.
         deadline: limit for what the page asks beside the health.
@@ -48,8 +45,8 @@ class Watch:
 
     def __init__(
         self,
-        health: HealthReader,
-        source: SourceSettings,
+        health: StatusReader,
+        details: Details,
         *,
         thresholds: Thresholds | None = None,
         pause: float = PAUSE_SECONDS,
@@ -61,11 +58,10 @@ class Watch:
         self._also = also
         self.history = History()
         self.began = time.time()
-        self._health, self._source, self._pause = health, source, pause
+        self._health, self._asked, self._pause = health, details, pause
         self._bounds = _bounds(thresholds or Thresholds())
         self._rates = Rates()
         self._patience = Patience[dict[str, Any]](deadline.total_seconds())
-        self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._changed = asyncio.Condition()
@@ -96,9 +92,7 @@ class Watch:
         await self._patience.settle()
         await self._moves.settle()
         await self._health.close()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        await self._asked.close()
 
     async def soon(self) -> None:
         """Look now, because something was done; the others are told as well."""
@@ -151,7 +145,7 @@ class Watch:
     async def _read(self) -> dict[str, Any]:
         status = await self._health.read()
         source_up, *target_up = (state.connected for state in status.databases.values())
-        details = await self._details() if source_up else {}
+        details = await self._details() if source_up or not self._asked.of_source else {}
         measures = status.measures
         rate = self._rates.step(_totals(status)) if measures else None
         sample = Sample(
@@ -174,41 +168,11 @@ class Watch:
 
     async def _details(self) -> dict[str, Any]:
         try:
-            return await self._patience.within(self._ask)
+            return await self._patience.within(self._asked.read)
         except TimeoutError:
             return {"detailsError": f"no answer within {self._patience.seconds:g} s"}
         except SynclineError as error:
             return {"detailsError": redact(error.message)}
-
-    async def _ask(self) -> dict[str, Any]:
-        """Ask over the kept connection; one that failed is not kept."""
-        connection, self._connection = self._connection, None
-        if connection is None or connection.closed:
-            connection = await connect(
-                self._source.url, application="syncline page", timeout_seconds=self._patience.seconds
-            )
-        try:
-            with entered(self._source.link):
-                found = await _gather(connection)
-        except BaseException:
-            await connection.close()
-            raise
-        self._connection = connection
-        return found
-
-
-async def _gather(connection: Connection) -> dict[str, Any]:
-    sql = statements()
-    entities = await reach.query(connection, sql["entities"])
-    owners = await reach.query(connection, sql["lane_owners"])
-    total = (await reach.query(connection, sql["parked_total"]))[0]
-    rows = await reach.query(connection, sql["parked"], {"after": 0, "limit": PAGE})
-    return {
-        "entities": plain(entities),
-        "laneOwners": [row["worker"] for row in owners],
-        **await read_recent(connection),
-        "parked": plain({"records": total["records"], "changes": total["changes"], "rows": rows}),
-    }
 
 
 def _totals(status: Status) -> dict[str, float]:

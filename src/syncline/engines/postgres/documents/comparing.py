@@ -128,6 +128,13 @@ def keys(tables: Sequence[Table], *, begun: bool) -> sql.Composed:
     )
 
 
+def sample(table: Table) -> sql.Composed:
+    """Select keys at random, as texts."""
+    return sql.SQL("/* syncline */ SELECT {}::text FROM {} AS t ORDER BY random() LIMIT %(size)s").format(
+        _key(table), named(table)
+    )
+
+
 def _select(table: Table, condition: sql.Composable) -> sql.Composed:
     columns = sql.SQL(", ").join([sql.SQL("t.{}::text").format(quoted(column.name)) for column in table.columns])
     return sql.SQL("/* syncline */ SELECT {} FROM {} AS t WHERE {}").format(columns, named(table), condition)

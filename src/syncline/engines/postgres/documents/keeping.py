@@ -50,13 +50,26 @@ class Owner:
     unmarked: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """What verifications have said."""
+
+    certificates: Sequence[Row] = ()
+    """The newest of each collection under its declaration."""
+    verifying: Sequence[Row] = ()
+    """Passes under way."""
+    failures: Sequence[Row] = ()
+    """Collections that a worker could not verify."""
+
+
 class Keeping:
     """One session, opened when it is first asked for something, and again after an outage; for one task at a time."""
 
     def __init__(self, url: str, *, seconds: float = 5.0) -> None:
         self._url, self._seconds = url, seconds
         self._session: Connection | None = None
-        self._sql = blocks("keeping.sql", __package__ or "")
+        package = __package__ or ""
+        self._sql = {**blocks("verifying.sql", package), **blocks("keeping.sql", package)}
 
     async def close(self) -> None:
         """End the session."""
@@ -119,6 +132,10 @@ class Keeping:
         """Give the marks of rejected documents, each with what is shown of its ``_id``; 10,000 at most."""
         found = await self._asked("marks_rejected")
         return {row["collection"]: frozenset(zip(row["marks"], row["ids"], strict=True)) for row in found}
+
+    async def proofs(self) -> Proofs:
+        """Give what verifications have said."""
+        return Proofs(*[await self._asked(name) for name in ("proofs", "verifying", "failures")])
 
     async def ask(self, collection: str | None, ids: Sequence[str] | None) -> int:
         """Ask for another try of rejected documents; how many."""

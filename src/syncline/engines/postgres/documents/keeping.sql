@@ -37,7 +37,7 @@ ON CONFLICT (id) DO UPDATE SET seen_at = now(), report = excluded.report
 DELETE FROM syncline_documents.worker WHERE id = %(id)s OR seen_at < now() - interval '1 hour'
 
 -- name: workers
-SELECT name, version, started_at, seen_at > now() - make_interval(secs => %(silence)s) AS alive, report
+SELECT id, name, version, started_at, seen_at > now() - make_interval(secs => %(silence)s) AS alive, report
 FROM syncline_documents.worker ORDER BY started_at, id
 
 -- name: rejected

@@ -22,6 +22,8 @@ from syncline.engines.postgres.target.session import is_over, translated
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.postgres.sql import blocks
 
+KEEP = 1000
+"""Certificates of a collection."""
 _PACKAGE = __package__ or ""
 
 
@@ -102,9 +104,9 @@ class RowsSeen:
         tables = self._tables[collection].mapping.tables
         return [await self._rows(comparing.of(table), {"keys": [*keys]}) for table in tables]
 
-    async def keys(self, collection: str, size: int) -> AsyncIterator[Sequence[str]]:
-        """Walk the keys that any of the tables has a row of."""
-        tables, after = self._tables[collection].mapping.tables, None
+    async def keys(self, collection: str, size: int, *, after: str | None = None) -> AsyncIterator[Sequence[str]]:
+        """Walk the keys that any of the tables has a row of, from behind one."""
+        tables = self._tables[collection].mapping.tables
         while True:
             statement = comparing.keys(tables, begun=after is not None)
             found = [row[0] for row in await self._rows(statement, {"after": after, "size": size})]
@@ -113,6 +115,11 @@ class RowsSeen:
             if len(found) < size:
                 return
             after = found[-1]
+
+    async def sample(self, collection: str, size: int) -> list[str]:
+        """Choose keys that the collection's own table has a row of, at random."""
+        table = self._tables[collection].mapping.tables[0]
+        return [row[0] for row in await self._rows(comparing.sample(table), {"size": size})]
 
     async def records(self, collection: str, keys: Sequence[str]) -> dict[str, Record]:
         """Read all that there is of keys, as of one moment.
@@ -142,12 +149,14 @@ class RowsSeen:
         return {row[0]: (row[1], row[2]) for row in rows}
 
     async def certify(self, collection: str, certificate: Certificate) -> None:
-        """Keep what a full pass has proved."""
+        """Keep what a full pass has proved, forget the oldest, and that it failed before."""
         given = {"collection": collection, "mapping": self._tables[collection].mapping.fingerprint}
         given |= {name: getattr(certificate, name) for name in ("as_of", "documents", "verdict")}
         connection = await self._connection()
         with translated():
             await connection.execute(self._sql["certify"], {**given, "counts": json.dumps(certificate.counts)})
+            await connection.execute(self._sql["forget_certificates"], {"collection": collection, "keep": KEEP})
+            await connection.execute(self._sql["went_through"], {"collection": collection})
 
     async def _rows(self, statement: Any, given: Mapping[str, Any]) -> list[Any]:
         connection = await self._connection()

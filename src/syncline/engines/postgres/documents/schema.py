@@ -34,7 +34,7 @@ class Script:
 
 
 _HERE = __package__ or ""
-PHASES = ("phase", "phase_history", "phase_process", "shadow_report", "rehearsal")
+PHASES = ("phase", "phase_history", "phase_process", "shadow_report", "shadow_report_later", "rehearsal")
 """What the journal of phases is made of, after the schema."""
 SCRIPTS: tuple[Script, ...] = (
     Script(
@@ -44,9 +44,14 @@ SCRIPTS: tuple[Script, ...] = (
         frozenset({"link.id", "link.source", "key_version.mapping", "mapping.marked", "worker.report"}),
     ),
     Script(_HERE, "copying.sql", ("copy",), frozenset({"copy.done_at"})),
-    Script(_HERE, "verifying.sql", ("certificate",), frozenset({"certificate.mapping"})),
     Script(
-        "syncline.phases", "journal.sql", PHASES, frozenset({"phase.since", "shadow_report.last_at", "rehearsal.at"})
+        _HERE,
+        "verifying.sql",
+        ("certificate", "verification", "verification_worker", "verify_failed"),
+        frozenset({"certificate.mapping", "verification.claimed_until", "verify_failed.at"}),
+    ),
+    Script(
+        "syncline.phases", "journal.sql", PHASES, frozenset({"phase.since", "shadow_report.mapping", "rehearsal.at"})
     ),
     Script(_HERE, "rejections.sql", rejections.MADE, frozenset({"rejected.waits", "settled_failure.settled_at"})),
 )

@@ -1,5 +1,6 @@
 // Puts each new state into the page.
 
+import { collections, explainDocument, roles, sides } from "./collections.js";
 import { announce, byId, classes, list, make, show, text } from "./dom.js";
 import { follow, send } from "./feed.js";
 import { moves } from "./moves.js";
@@ -13,7 +14,7 @@ const plots = {
   rate: new Plot({ column: "rate", title: "Throughput", what: "Records per second", kind: "rate", unit: short, format: (v) => `${short(v)}/s`, read: (v) => `${short(v)} records/s`, least: 4 }),
 };
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-const names = { postgresql: "PostgreSQL", cockroachdb: "CockroachDB", mongodb: "MongoDB" };
+const names = { postgresql: "PostgreSQL", cockroachdb: "CockroachDB", mongodb: "MongoDB", ...sides };
 let past = null;
 let before = null;
 
@@ -35,7 +36,7 @@ function health(state) {
   before = told;
 }
 
-const meant = { degraded: "Degraded: nothing is lost; readers of MongoDB may see older data.", unhealthy: "Unhealthy: somebody must look at this now." };
+const meant = { degraded: "Degraded: nothing is lost; readers of the other side may see older data.", unhealthy: "Unhealthy: somebody must look at this now." };
 
 function banner(state) {
   const element = byId("banner");
@@ -64,7 +65,7 @@ function alerts(state) {
 }
 
 function databases(state) {
-  const role = ["source of truth", "kept equal to it"];
+  const role = roles(state.collections ?? []);
   const found = Object.entries(state.databases).map(([name, database], place) => ({ name, ...database, role: role[place] ?? "", address: state.addresses?.[place] ?? "" }));
   list(byId("databases"), found, (d) => d.name, (d) => {
     const pill = make("span", { class: "pill" });
@@ -87,7 +88,7 @@ function curves(state) {
   const common = { history: past, now: state.time, range };
   plots.queue.show({ ...common, bounds: state.thresholds.queue, current: sync.queueSize, note: sync.heldByCopy ? `and ${plural(sync.heldByCopy, "change")} until their tables are copied` : sync.deferredDeletes ? `and ${plural(sync.deferredDeletes, "second delete")} not yet due` : "changes on their way" });
   plots.lag.show({ ...common, bounds: state.thresholds.lag, current: sync.syncLagSeconds, note: waits(state.recent?.latencyMs) });
-  plots.rate.show({ ...common, current: state.rate, note: "records written to MongoDB" });
+  plots.rate.show({ ...common, current: state.rate, note: state.collections ? "documents written to PostgreSQL" : "records written to MongoDB" });
   const watched = state.time - state.watchedSince;
   text(byId("since"), watched < past.span ? `watched since this page's server started, ${duration(watched)} ago` : "");
 }
@@ -127,7 +128,7 @@ function events(state) {
 }
 
 function jobs(state) {
-  list(byId("jobs"), state.jobs ?? [], (job) => job.id, (job) => {
+  list(byId(state.collections ? "document-jobs" : "jobs"), state.jobs ?? [], (job) => job.id, (job) => {
     const pill = make("span", { class: "pill" });
     const told = make("span");
     const element = make("li", {}, make("strong", {}, `${job.what} ${job.entity}`), " ", pill, " ", told);
@@ -145,11 +146,11 @@ function workers(state) {
   const owners = state.laneOwners ?? [];
   const signs = new Map(found.map((worker, place) => [worker.id, letters[place % letters.length]]));
   const context = { found, owners, signs, now: state.time };
-  const known = state.lanes.total !== undefined;
+  const known = state.lanes.total !== undefined || (Boolean(state.collections) && state.databases.target?.state === "connected");
   show(byId("workers-scroll"), found.length > 0);
   show(byId("workers-empty"), !found.length);
   text(byId("workers-empty"), known ? "None is running. Changes wait; start one with: syncline worker" : "Not known at present.");
-  text(byId("lanes-summary"), known ? `${number(state.lanes.owned)} of ${number(state.lanes.total)} lanes are owned` : "");
+  text(byId("lanes-summary"), state.lanes.total !== undefined ? `${number(state.lanes.owned)} of ${number(state.lanes.total)} lanes are owned` : "");
   list(byId("lanes"), owners.map((owner, lane) => ({ owner, lane })), (one) => one.lane, (one) => {
     const element = make("li");
     element.update = ({ owner }, { signs, found }) => {
@@ -166,7 +167,7 @@ function workers(state) {
     const version = make("span", { class: "muted" });
     const pill = make("span", { class: "pill" });
     const trouble = make("span", { class: "error" });
-    const cells = ["Lanes", "Records/s", "Applied", "Stale", "Parked"].map((label, place) => make("td", { "data-label": label, class: place ? "number" : "" }));
+    const cells = ["Lanes", "Records/s", "Applied", "Stale", "Parked"].map((label, place) => make("td", { "data-label": label, class: place ? "number" : "of-tables" }));
     const since = make("time");
     const element = make("tr", {}, make("th", { scope: "row" }, sign, " ", name, " ", version), make("td", { "data-label": "State" }, pill, " ", trouble), ...cells, make("td", { "data-label": "Started" }, since));
     element.update = (worker, { owners, signs, now }) => {
@@ -248,7 +249,7 @@ function entities(state) {
     };
     return element;
   }, { proofs, now: state.time, recent: state.recent, jobs: state.jobs });
-  offer(found.map((entity) => entity.name));
+  offer((state.collections ?? found).map((entity) => entity.name));
 }
 
 const consequences = {
@@ -293,12 +294,12 @@ function proved(found, certificates) {
 function notices(state) {
   show(byId("notices-empty"), !state.notices.length);
   text(byId("notices-empty"), state.sync.queueSize === null ? "Not known at present." : "None.");
-  list(byId("notices"), state.notices, (notice) => notice.id, (notice) => {
+  list(byId("notices"), state.notices, (notice) => `${notice.id} ${notice.message}`, (notice) => {
     const when = make("time");
     const resolve = make("button", { type: "button", "aria-label": `Resolve ${notice.name}`, onclick: () => resolved(notice) }, "Resolve");
     const element = make("li", { class: notice.severity }, when, " ", make("strong", {}, notice.name), " ", make("span", {}, notice.message), " ", resolve);
-    element.update = (newest, { time }) => {
-      show(resolve, !newest.resolvedAt && newest.severity !== "info");
+    element.update = (newest, { time, collections }) => {
+      show(resolve, !newest.resolvedAt && newest.severity !== "info" && !collections); // a verification settles those of documents
       stamp(when, newest.at, time);
     };
     return element;
@@ -340,7 +341,8 @@ prepare();
 ranged();
 byId("find").addEventListener("submit", (event) => {
   event.preventDefault();
-  explain(byId("find-entity").value, byId("find-key").value.trim());
+  const find = newest?.collections ? explainDocument : explain;
+  find(byId("find-entity").value, byId("find-key").value.trim());
 });
 follow({
   feed,
@@ -349,7 +351,7 @@ follow({
   },
   state: (state) => {
     newest = state;
-    for (const part of [health, alerts, databases, moves, curves, parked, workers, tasks, entities, jobs, events, notices]) {
+    for (const part of [health, alerts, databases, collections, moves, curves, parked, workers, tasks, entities, jobs, events, notices]) {
       try {
         part(state);
       } catch (problem) {

@@ -192,11 +192,11 @@ function comparison(one) {
   return one.notCompared ? `not compared: ${one.notCompared}` : "";
 }
 
-const difference = ({ field, source, target }) => `${field}\n  source  ${JSON.stringify(source)}\n  target  ${JSON.stringify(target)}`;
+export const difference = ({ field, source, target }) => `${field}\n  source  ${JSON.stringify(source)}\n  target  ${JSON.stringify(target)}`;
 
-const pretty = (value) => JSON.stringify(value, null, 2);
+export const pretty = (value) => JSON.stringify(value, null, 2);
 
-function part(title, content, otherwise) {
+export function part(title, content, otherwise) {
   const body = content ? make("pre", { tabindex: "0", "aria-label": title }, content) : make("p", { class: "muted" }, otherwise);
   return [make("h3", {}, title), body];
 }

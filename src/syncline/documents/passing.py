@@ -1,0 +1,112 @@
+"""The verification of one collection under way: what is found, what is under suspicion, and from where it goes on."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncline.engines.mongo.stored_marks import taken_apart
+from syncline.engines.postgres.documents.keys import id_of
+from syncline.engines.postgres.documents.reading import Record
+from syncline.model.documents import DocumentMapping
+from syncline.model.documents.ids import NO_ID
+from syncline.model.strict_bson import AS_STORED, decoded, encoded
+from syncline.verify.progress import Phase, Recorder, restore_report
+from syncline.verify.report import EntityReport
+
+
+@dataclass(slots=True)
+class Place:
+    """From where it goes on."""
+
+    phase: Phase = Phase.SOURCE
+    after: bytes | None = None
+    """The last ``_id`` that was compared, as a document."""
+    last: str | None = None
+    """The last key whose rows were compared with it."""
+    key: str | None = None
+    """The last key that was looked up in MongoDB."""
+
+
+@dataclass(slots=True)
+class Passing:
+    """The verification of one collection."""
+
+    mapping: DocumentMapping
+    report: EntityReport
+    recorder: Recorder = field(default_factory=Recorder)
+    place: Place = field(default_factory=Place)
+    suspects: dict[bytes, Any] = field(default_factory=dict)
+    """The ``_id``s of those to be decided, by their encoding."""
+    foreign: set[str] = field(default_factory=set)
+    """Keys of rows that no ``_id`` becomes."""
+    stored: set[bytes] = field(default_factory=set)
+    """Of those that were looked at twice, the documents that were there."""
+    kept: set[bytes] = field(default_factory=set)
+    """Likewise, those that had rows."""
+    left: float = 0.0
+    """Seconds of patience that are left."""
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def name(self) -> str:
+        """The collection."""
+        return self.mapping.collection.name
+
+    def note(self, encoded_id: bytes, id_: Any, raw: bytes | None, record: Record | None) -> None:
+        """Keep on which side there is something of a key."""
+        if raw is not None and taken_apart(id_, raw)[1] is not None:
+            self.stored.add(encoded_id)
+        if record is not None and record.there:
+            self.kept.add(encoded_id)
+
+    def suspect(self, id_: Any) -> None:
+        """Put an ``_id`` under suspicion."""
+        self.suspects.setdefault(encoded({"_id": id_}), id_)
+
+    def suspect_key(self, key: str) -> None:
+        """Put a key under suspicion."""
+        id_ = id_of(self.mapping, key)
+        if id_ is NO_ID:
+            self.foreign.add(key)
+        else:
+            self.suspect(id_)
+
+    async def save(self) -> None:
+        """Keep how far it has come, when it is time."""
+        await self.recorder.save(self, self.report, _Suspects(self), seconds=time.monotonic() - self.began)
+
+    async def end(self) -> None:
+        """Forget where it was: it is over."""
+        await self.recorder.end()
+
+    def as_state(self) -> dict[str, Any]:
+        """Give where it is, in JSON's types."""
+        place = self.place
+        after = None if place.after is None else base64.b64encode(place.after).decode()
+        told = {"phase": place.phase.value, "after": after, "last": place.last, "key": place.key}
+        return {**told, "foreign": sorted(self.foreign)}
+
+    def restore(self) -> None:
+        """Go on from where the recorder's checkpoint says."""
+        checkpoint = self.recorder.checkpoint
+        if checkpoint is None or not checkpoint.state:
+            return
+        state: Mapping[str, Any] = checkpoint.state
+        restore_report(self.report, checkpoint)
+        after = None if state.get("after") is None else base64.b64decode(state["after"])
+        self.place = Place(Phase(state["phase"]), after, state.get("last"), state.get("key"))
+        self.foreign = set(state.get("foreign", ()))
+        for text in state["suspects"]:
+            self.suspect(decoded(base64.b64decode(text), AS_STORED)["_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspects:
+    passing: Passing
+
+    def as_state(self) -> Mapping[str, str]:
+        return {base64.b64encode(one).decode(): "" for one in self.passing.suspects}

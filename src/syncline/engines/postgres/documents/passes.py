@@ -1,0 +1,158 @@
+"""Verifications under way, and whose turn it is: rows of ``syncline_documents.verification``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from syncline.engines.postgres.documents.keeping import Keeping
+from syncline.engines.postgres.documents.session import as_kept
+from syncline.errors import PassLostError, SynclineError
+from syncline.ports import Checkpoint
+from syncline.postgres.sql import blocks
+
+TTL = timedelta(seconds=10)
+
+
+class DocumentPasses:
+    """Passes of one process; see ``syncline.ports.Claims``. A session of its own, for one task at a time.
+
+    Args:
+        url: the PostgreSQL.
+        owner: who claims them; by default somebody new.
+        ttl: so long after its last word a process is dead.
+
+    """
+
+    def __init__(self, url: str, *, owner: str | None = None, ttl: timedelta = TTL) -> None:
+        self._kept, self._ttl = Keeping(url), ttl
+        self._values = {"owner": owner or str(uuid.uuid4()), "ttl": ttl}
+        self._sql = blocks("verifying.sql", __package__ or "")
+
+    async def close(self) -> None:
+        """End the session."""
+        await self._kept.close()
+
+    async def guard(self) -> str:
+        """Name what a pass is about besides its collection: both sides, and the number of the link."""
+        rows = await self._rows("guard")
+        return str(rows[0][0]) if rows else ""
+
+    async def begin(self, collection: str, scope: str, state: Mapping[str, Any]) -> Checkpoint:
+        """Write the first row of a pass."""
+        rows = await self._rows("pass_begin", collection=collection, scope=scope, state=Jsonb(dict(state)))
+        return Checkpoint(rows[0][0])
+
+    async def save(
+        self, checkpoint: Checkpoint, state: Mapping[str, Any], findings: Sequence[Mapping[str, Any]] | None
+    ) -> None:
+        """Keep how far it has come; ``findings`` is ``None`` while they are the same.
+
+        Raises:
+            PassLostError: the row is somebody else's.
+
+        """
+        text = None if findings is None else json.dumps(findings, ensure_ascii=True)
+        if not await self._rows("pass_save", id=checkpoint.id, state=Jsonb(dict(state)), findings=text):
+            raise PassLostError
+
+    async def hold(self, checkpoint: Checkpoint) -> None:
+        """Keep the claim while there is nothing new to keep.
+
+        Raises:
+            PassLostError: the row is somebody else's.
+
+        """
+        if not await self._rows("pass_hold", id=checkpoint.id):
+            raise PassLostError
+
+    async def end(self, checkpoint: Checkpoint) -> None:
+        """Remove the row of a pass."""
+        await self._rows("pass_end", id=checkpoint.id)
+
+    async def release(self, checkpoint: Checkpoint) -> None:
+        """Let others go on with it at once; when that fails the claim expires."""
+        with contextlib.suppress(SynclineError, TimeoutError):
+            async with asyncio.timeout(1):
+                await self._rows("pass_release", id=checkpoint.id)
+
+    async def forget(self, collections: Sequence[str]) -> None:
+        """Drop what earlier commands left unfinished."""
+        await self._rows("pass_forget", collections=list(collections))
+
+    async def resume(self, collection: str, scope: str) -> Checkpoint | None:
+        """Take the newest unfinished pass of a command over, when its process is dead; ``None``: there is none like it.
+
+        Raises:
+            SynclineError: its process lives.
+
+        """
+        until = time.monotonic() + self._ttl.total_seconds() + 2
+        while (rows := await self._rows("pass_find", collection=collection)) and rows[0][1] == scope:
+            id_, _, busy = rows[0]
+            if not busy and (mine := await self._rows("pass_claim", id=id_)):
+                return Checkpoint(mine[0][0], mine[0][1], json.loads(mine[0][2]))
+            if time.monotonic() > until:
+                raise SynclineError(
+                    f"another process is verifying {collection}", hint="let it finish, or verify without --resume"
+                )
+            await asyncio.sleep(0.2)
+        return None
+
+    async def _rows(self, name: str, /, **given: Any) -> list[Any]:
+        connection = await self._kept.connection()
+        try:
+            cursor = await connection.execute(self._sql[name], {**self._values, **given})
+            return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise as_kept(error) from error
+
+
+class DocumentRounds(DocumentPasses):
+    """Whose turn it is in the continuous verification, for one worker: the one row of origin ``worker``."""
+
+    async def claim(self) -> tuple[Checkpoint, str, str] | None:
+        """Take the turn, or keep it; ``None``: another worker has it.
+
+        Returns:
+            Its pass, its collection (empty: nobody's) and what that pass is about.
+
+        """
+        rows = await self._rows("round_claim")
+        if not rows:
+            await self._rows("round_create")
+            rows = await self._rows("round_claim")
+        if not rows:
+            return None
+        id_, collection, scope, state, findings = rows[0]
+        return Checkpoint(id_, state, json.loads(findings)), collection, scope
+
+    async def turn(self, checkpoint: Checkpoint, collection: str = "", scope: str = "") -> Checkpoint:
+        """Give the turn to a collection, or to nobody."""
+        await self._rows("round_turn", id=checkpoint.id, collection=collection, scope=scope)
+        return Checkpoint(checkpoint.id)
+
+    async def ages(self) -> Mapping[str, float]:
+        """Tell how many seconds ago each collection was verified under its declaration."""
+        return dict(await self._rows("last_passes"))
+
+    async def copies(self) -> Mapping[str, tuple[str, bool]]:
+        """Tell which copy of a collection was the last one, and whether it is under way."""
+        return {collection: (begun, under_way) for collection, begun, under_way in await self._rows("copies")}
+
+    async def unmarked(self) -> frozenset[str]:
+        """Name collections whose documents are not all marked since their declaration came into force."""
+        return (await self._kept.kept()).unmarked
+
+    async def failed(self, collection: str, message: str) -> None:
+        """Note that a collection could not be verified."""
+        await self._rows("failed", collection=collection, message=message)
