@@ -400,12 +400,12 @@ def test_shadow_reads_are_brought_to_the_journal_and_count_since_the_phase_began
     report.add(read, Outcome.MISMATCH, Mismatch(read, datetime.now(UTC), ()))
     with both.phases(report=report):
         ends = time.monotonic() + 30
-        while not both.postgresql.rows("shadow", collection="tasks") and time.monotonic() < ends:
+        while not both.postgresql.rows("shadow", collection="tasks", mapping="") and time.monotonic() < ends:
             time.sleep(0.01)
-    assert sorted(both.postgresql.rows("shadow", collection="tasks")) == [("get", "equal", 1), ("get", "mismatch", 1)]
+    assert sorted(both.postgresql.rows("shadow", collection="tasks", mapping="")) == [("get", "equal", 1), ("get", "mismatch", 1)]
     both.at(Phase.DUAL_WRITE)
     both.at(Phase.SHADOW)
-    assert both.postgresql.rows("shadow", collection="tasks") == []
+    assert both.postgresql.rows("shadow", collection="tasks", mapping="") == []
 
 
 def test_methods_of_a_repository_that_nobody_calls_are_asked_for_in_each_phase(both):
@@ -418,9 +418,9 @@ def test_methods_of_a_repository_that_nobody_calls_are_asked_for_in_each_phase(b
             both.at(Phase.SHADOW)
             report.add(Read("tasks", "get", "1"), Outcome.EQUAL)
             ends = time.monotonic() + 60
-            while len(both.postgresql.rows("shadow", collection="tasks")) < 2 and time.monotonic() < ends:
+            while len(both.postgresql.rows("shadow", collection="tasks", mapping="")) < 2 and time.monotonic() < ends:
                 time.sleep(0.01)
-            found = sorted(both.postgresql.rows("shadow", collection="tasks"))
+            found = sorted(both.postgresql.rows("shadow", collection="tasks", mapping=""))
             assert [row[:2] for row in found] == [("get", "equal"), ("own", "equal")]
             assert found[1][2] == 0
     prepared(both.urls["DATABASE_URL"], (), mapped=True, rejected=False)

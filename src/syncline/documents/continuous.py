@@ -19,7 +19,7 @@ from syncline.documents.verify_run import scope_text
 from syncline.documents.verifying import DocumentVerifier
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.engines.postgres.documents.passes import DocumentRounds
-from syncline.errors import SynclineError
+from syncline.errors import SynclineError, TargetRefusedError
 from syncline.model.documents import DocumentMapping
 from syncline.ports import Checkpoint
 from syncline.verify.continuous import IDLE_SECONDS, SHARE, SLOWEST, STAND_BACK_SECONDS, TROUBLE_SECONDS
@@ -82,7 +82,7 @@ class ContinuousVerification:
         try:
             await self._verify(rounds, name, checkpoint, around)
         except SynclineError as error:
-            if error.retryable:
+            if error.retryable and not isinstance(error, TargetRefusedError):
                 raise
             self._struck[name] = time.monotonic() + STAND_BACK_SECONDS
             said = redact(error.message)

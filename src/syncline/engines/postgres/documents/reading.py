@@ -15,7 +15,7 @@ from syncline.engines.postgres.documents import comparing
 from syncline.engines.postgres.documents.comparing import Texts
 from syncline.engines.postgres.documents.copy_out import copied_out
 from syncline.engines.postgres.documents.rows import DocumentTables
-from syncline.engines.postgres.documents.session import as_kept, session
+from syncline.engines.postgres.documents.session import as_kept, of_tables, session
 from syncline.engines.postgres.documents.texts import from_text, to_text
 from syncline.engines.postgres.target.lent import TargetConnection
 from syncline.engines.postgres.target.session import is_over, translated
@@ -97,19 +97,19 @@ class RowsSeen:
                     for table in self._tables[collection].mapping.tables
                 ]
         except psycopg.Error as error:
-            raise as_kept(error) from error
+            raise of_tables(collection, error, "reading") from error
 
     async def of(self, collection: str, keys: Sequence[str]) -> list[list[Texts]]:
         """Read the rows of these keys."""
         tables = self._tables[collection].mapping.tables
-        return [await self._rows(comparing.of(table), {"keys": [*keys]}) for table in tables]
+        return [await self._of(collection, comparing.of(table), {"keys": [*keys]}) for table in tables]
 
     async def keys(self, collection: str, size: int, *, after: str | None = None) -> AsyncIterator[Sequence[str]]:
         """Walk the keys that any of the tables has a row of, from behind one."""
         tables = self._tables[collection].mapping.tables
         while True:
             statement = comparing.keys(tables, begun=after is not None)
-            found = [row[0] for row in await self._rows(statement, {"after": after, "size": size})]
+            found = [row[0] for row in await self._of(collection, statement, {"after": after, "size": size})]
             if found:
                 yield found
             if len(found) < size:
@@ -119,7 +119,7 @@ class RowsSeen:
     async def sample(self, collection: str, size: int) -> list[str]:
         """Choose keys that the collection's own table has a row of, at random."""
         table = self._tables[collection].mapping.tables[0]
-        return [row[0] for row in await self._rows(comparing.sample(table), {"size": size})]
+        return [row[0] for row in await self._of(collection, comparing.sample(table), {"size": size})]
 
     async def records(self, collection: str, keys: Sequence[str]) -> dict[str, Record]:
         """Read all that there is of keys, as of one moment.
@@ -158,7 +158,16 @@ class RowsSeen:
             await connection.execute(self._sql["forget_certificates"], {"collection": collection, "keep": KEEP})
             await connection.execute(self._sql["went_through"], {"collection": collection})
 
+    async def _of(self, collection: str, statement: Any, given: Mapping[str, Any]) -> list[Any]:
+        """Read tables of a collection."""
+        connection = await self._connection()
+        try:
+            return await (await connection.execute(statement, given)).fetchall()
+        except psycopg.Error as error:
+            raise of_tables(collection, error, "reading") from error
+
     async def _rows(self, statement: Any, given: Mapping[str, Any]) -> list[Any]:
+        """Read tables of ours."""
         connection = await self._connection()
         try:
             return await (await connection.execute(statement, given)).fetchall()

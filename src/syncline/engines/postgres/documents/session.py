@@ -47,7 +47,7 @@ def as_kept(error: psycopg.Error) -> SynclineError:
     return as_ours(error)
 
 
-def of_tables(collection: str, error: psycopg.Error) -> SynclineError:
+def of_tables(collection: str, error: psycopg.Error, doing: str = "writing") -> SynclineError:
     """Say what an error of a statement about a collection's tables means; its documents keep their marks."""
     if isinstance(error, _CHANGED):
         return TargetRefusedError(
@@ -57,7 +57,7 @@ def of_tables(collection: str, error: psycopg.Error) -> SynclineError:
         )
     if took_too_long(error):
         return TargetRefusedError(
-            f"{collection}: writing took too long: {first_line(error)}",
+            f"{collection}: {doing} took too long: {first_line(error)}",
             hint="nothing is lost, its documents wait, and fewer are tried at a time; see who holds their rows:"
             " pg_stat_activity, pg_blocking_pids()",
         )
