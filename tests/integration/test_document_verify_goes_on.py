@@ -247,7 +247,9 @@ async def test_divergence_is_told_until_a_pass_finds_none_and_nothing_is_repaire
         assert (proof["entity"], proof["divergent"]) == ("tasks", {"different": 2, "missing": 1})
         assert stage.sql("SELECT count(*) FROM postgres_tasks WHERE n = 99") == [(2,)]
         await asyncio.to_thread(stage.call, "repair", "tasks")
-        await asyncio.to_thread(stage.work, lambda: stage.sql("SELECT count(*) FROM postgres_tasks WHERE n = 99") == [(0,)])
+        await asyncio.to_thread(
+            stage.work, lambda: stage.sql("SELECT count(*) FROM postgres_tasks WHERE n = 99") == [(0,)]
+        )
         await until(
             lambda: "equal" in {verdict for _, verdict, _ in stage.sql(PROVED)}, seconds=60, what="a clean pass"
         )

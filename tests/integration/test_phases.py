@@ -402,7 +402,10 @@ def test_shadow_reads_are_brought_to_the_journal_and_count_since_the_phase_began
         ends = time.monotonic() + 30
         while not both.postgresql.rows("shadow", collection="tasks", mapping="") and time.monotonic() < ends:
             time.sleep(0.01)
-    assert sorted(both.postgresql.rows("shadow", collection="tasks", mapping="")) == [("get", "equal", 1), ("get", "mismatch", 1)]
+    assert sorted(both.postgresql.rows("shadow", collection="tasks", mapping="")) == [
+        ("get", "equal", 1),
+        ("get", "mismatch", 1),
+    ]
     both.at(Phase.DUAL_WRITE)
     both.at(Phase.SHADOW)
     assert both.postgresql.rows("shadow", collection="tasks", mapping="") == []
