@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+# Of tests; one more than two cores: a quarter of their time is waiting for what is killed, frozen or due later.
+PROCESSES ?= 3
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@set -e; \
@@ -37,10 +39,10 @@ unexport PYTHONDONTWRITEBYTECODE
 test: export SYNCLINE_ACCEPT_SSPL = 1
 test: $(STAMP) ## Run all tests (make test ARGS="-k fence")
 	@echo "SYNCLINE_ACCEPT_SSPL=1: the tests fetch and run the MongoDB engine under its licence, the SSPL."
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 test-unit: $(STAMP) ## Run the tests that need no database engine
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not engines" tests/unit $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not engines" tests/unit $(ARGS)
 
 check: $(STAMP) ## Formatting, lint, types, layers, mutants that fit
 	$(BIN)/ruff format --check .

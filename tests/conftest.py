@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ UNMARKED = "/a/test/that/starts/a/server/needs/the/mark/engines"
 def pytest_configure() -> None:
     """Let no process that tests start compile what another one has compiled, or wait for a disk."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     engines.in_memory()
 
 
@@ -57,6 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.postgresql)
         if ENGINE_FIXTURES & fixtures:
             item.add_marker(pytest.mark.engines)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # long ones at the end keep one process alone
 
 
 @pytest.hookimpl(wrapper=True)

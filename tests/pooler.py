@@ -28,6 +28,7 @@ class TransactionPooler:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # else `accept` goes on
         self._listener.close()
         for server in self._idle:
             server.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -320,9 +322,16 @@ class Relay:
         if isinstance(target, MemoryTarget):
             return target.documents(one)
         assert self.mongo is not None
-        with MongoClient(self.mongo[0], serverSelectionTimeoutMS=5000) as client:
-            collection = client.get_database(self.mongo[1], codec_options=CODEC)[one.collection]
-            return list(collection.find().sort("_id", 1))
+        collection = self._client.get_database(self.mongo[1], codec_options=CODEC)[one.collection]
+        return list(collection.find().sort("_id", 1))
+
+    @functools.cached_property
+    def _client(self) -> MongoClient[Any]:
+        """Kept, since it is asked again and again while a test waits."""
+        assert self.mongo is not None
+        client: MongoClient[Any] = MongoClient(self.mongo[0], serverSelectionTimeoutMS=5000)
+        weakref.finalize(self, client.close)
+        return client
 
     def document(self, id_: Any, one: Entity = ITEM) -> Document | None:
         return next((found for found in self.raw(one) if found["_id"] == id_), None)

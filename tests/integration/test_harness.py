@@ -21,6 +21,7 @@ from syncline.testing.contract import TargetContract
 from syncline.testing.mapping import MappingContract
 from tests.harness.running import EXAMPLE, run
 
+pytestmark = pytest.mark.slow
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 PAGE = HOW_TO / "test-your-mapping.md"
 WRITES = HOW_TO / "test-your-writes.md"

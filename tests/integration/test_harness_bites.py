@@ -6,6 +6,8 @@ import pytest
 
 from tests.harness.running import Run, run
 
+pytestmark = pytest.mark.slow
+
 BROKEN = {
     "TestDropsAWrite::test_inserts_arrive": ("(no document)", "customer ["),
     "TestDropsDeletes::test_deletes_arrive": ("(no row)",),

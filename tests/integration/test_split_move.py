@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -20,7 +21,7 @@ from syncline.config.settings import Settings
 from syncline.errors import MovedError, NamedDatabaseError
 from syncline.model.json_names import camelled
 from syncline.split.databases import Databases
-from syncline.split.moving import capture
+from syncline.split.moving import capture, evidence
 from syncline.split.moving.probes import against_probes, recorded
 from syncline.split.moving.way_back import way_back
 from syncline.split.rehearsing import records
@@ -29,7 +30,7 @@ from tests import engines
 from tests.moves import FILE, ROWS, SQL, Move, Writers, stopped, unprivileged
 from tests.relay import PATIENCE
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.slow]
 PAUSE = ("--pause", "20s")
 NOWHERE = "postgresql://127.0.0.1:1/x"
 FORCED = {"switch": ("--force", "--reason", "a test"), "back": ()}
@@ -63,7 +64,8 @@ COPYING = (
 
 
 @pytest.fixture
-def move(postgres, second_postgres, tmp_path: Path) -> Iterator[Move]:
+def move(postgres, second_postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Move]:
+    monkeypatch.setattr(evidence, "LAG", timedelta(minutes=5))  # the switch itself waits for the last mark
     with engines.fresh_database(postgres.url) as home, engines.fresh_database(second_postgres.url) as goal:
         made = Move(unprivileged(home), unprivileged(goal), tmp_path)
         made.here.execute(SQL + ROWS)

@@ -53,6 +53,7 @@ class Frozen:
                 self.first.set()
 
     def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)  # else `accept` goes on
         self._listening.close()
         for one in self._open:
             with contextlib.suppress(OSError):
