@@ -81,17 +81,18 @@ async def test_documents_come_in_many_replies(items, monkeypatch):
         assert (report.entities[0].documents, dict(report.entities[0].counts)) == (6000, {"extra": 5980})
 
 
-async def test_a_reply_that_the_server_cuts_off_is_read_on(database, mongo_url, mongo_db):
-    """16 MB make a reply: here it takes three for one page."""
+@pytest.mark.parametrize(("many", "size"), [(10, 4_000_000), (3, 9_000_000)], ids=["four a reply", "one a reply"])
+async def test_a_reply_that_the_server_cuts_off_is_read_on(database, mongo_url, mongo_db, many, size):
+    """16 MB make a reply: here it takes three for one page; where two documents have no room in one, it goes on behind one."""
     ddl = (
         "CREATE TABLE items (id int PRIMARY KEY, v text); INSERT INTO items SELECT n, 'v' FROM generate_series(1, 20) n"
     )
     async with paired(database, mongo_url, mongo_db, ddl, [entity("items")]) as pair:
         await pair.backfill("items")
         await pair.drain()
-        pair.docs.items.update_many({"_id": {"$gt": 10}}, {"$set": {"more": "x" * 4_000_000}})
+        pair.docs.items.update_many({"_id": {"$gt": 20 - many}}, {"$set": {"more": "x" * size}})
         report = await pair.verify()
-        assert dict(report.entities[0].counts) == {"different": 10}
+        assert dict(report.entities[0].counts) == {"different": many}
         assert report.entities[0].documents == 20
 
 

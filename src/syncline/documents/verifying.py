@@ -33,8 +33,8 @@ from syncline.verify.report import EntityReport, Finding, Kind, Mode, VerifyRepo
 from syncline.verify.spool import Taker
 
 PAGE = 3000
-LOOK = 500
-"""Documents of a second look."""
+LOOK, LOOK_BYTES = 500, 8 << 20
+"""Documents of a second look, and how many bytes of documents are enough for one."""
 UNDECIDED = 20_000
 """So many are remembered until they are decided."""
 SORTED_ALIKE = frozenset({"objectid", "integer", "bigint", "long", "uuid"})
@@ -236,14 +236,23 @@ class DocumentVerifier:
                 pause = min(pause * 2, _LONGEST_SECONDS)
 
     async def _look(self, one: Passing) -> dict[bytes, Look]:
+        """Look at all, at twice as many each time while those of the last time were few bytes."""
         found: dict[bytes, Look] = {}
-        ids = list(one.suspects.items())
-        for start in range(0, len(ids), LOOK):
-            found |= await self._second(one, dict(ids[start : start + LOOK]))
+        ids, size = list(one.suspects.items()), 1
+        while ids:
+            looks, read = await self._second(one, dict(ids[:size]))
+            found |= looks
+            ids = ids[size:]
+            size = min(size * 2, LOOK) if read <= LOOK_BYTES // 2 else max(size // 2, 1)
         return found
 
-    async def _second(self, one: Passing, ids: Mapping[bytes, Any]) -> dict[bytes, Look]:
-        """Read documents, rows, documents, rows: what is the same in both readings was so in between."""
+    async def _second(self, one: Passing, ids: Mapping[bytes, Any]) -> tuple[dict[bytes, Look], int]:
+        """Read documents, rows, documents, rows: what is the same in both readings was so in between.
+
+        Returns:
+            What was seen, and how many bytes the documents have.
+
+        """
         one.report.looks += 1
         keys = {encoded_id: key_text(one.mapping, id_) for encoded_id, id_ in ids.items()}
         wanted = [key for key in keys.values() if key is not None]
@@ -264,7 +273,7 @@ class DocumentVerifier:
             looks[encoded_id] = judged(
                 one.mapping, id_, key, raw, seen[1], rejected.get(shown[encoded_id]), moved=moved
             )
-        return looks
+        return looks, sum(map(len, documents[1].values()))
 
     async def _take(self, one: Passing, looks: Mapping[bytes, Look]) -> None:
         findings: list[Finding] = []

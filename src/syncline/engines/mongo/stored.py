@@ -72,10 +72,7 @@ async def pages(
         count = len(found)
         if after is not None and found and form.id_of(found[0]) == after:
             del found[0]
-        if not found and cursor:  # a reply has 16 MB at most: the last page's last document may have filled it
-            more = {"getMore": Int64(cursor), "collection": collection.name, "batchSize": limit}
-            found, cursor = await _reply(collection, more, form, seconds)
-            count += len(found)
+        filled = not found and bool(cursor)  # a reply has 16 MB at most: the last page's last document may do that
         if cursor:
             kill = {"killCursors": collection.name, "cursors": [Int64(cursor)]}
             with mongo_errors.translated(), pymongo.timeout(seconds):
@@ -83,7 +80,12 @@ async def pages(
         if found:
             after = form.id_of(found[-1])
             yield found
-        if not cursor and count < limit:
+        if filled:  # a getMore takes no time limit
+            ids, _ = await _reply(collection, _find(collection, 2, {"_id": 1}, first=after, end=end), form, seconds)
+            first, after = next((id_ for one in ids if (id_ := form.id_of(one)) != after), None), None
+            if first is None:
+                break
+        elif not cursor and count < limit:
             break
     if end is None and (after or first) not in {None, _HIGHEST}:
         found, _ = await _reply(collection, _find(collection, 1, fields, equal=_HIGHEST), form, seconds)

@@ -28,8 +28,8 @@ from syncline.model.mapping import Projection, Row
 from syncline.ports import Excerpt, Plan, Plans, States
 from syncline.postgres.connection import translated
 
-_AT_A_TIME = 100
-"""Documents that are read and composed before their size is looked at."""
+_FIRST, _AT_A_TIME = 4, 100
+"""Documents that are read before their size is looked at: a few, then twice as many each time, up to these."""
 
 
 def entity_of(mapping: DocumentMapping) -> Entity:
@@ -64,10 +64,11 @@ class DocumentRecords:
         kind = ID_TYPES[tables.mapping.collection.id]
         (parameters,) = plan.projection.codec.parameters(keys)
         rows: list[Row] = []
-        size = 0
+        size, done, step = 0, 0, _FIRST
         async with self._connections.reading_on(apart=apart) as connection:
-            for start in range(0, len(keys), _AT_A_TIME):
-                wanted = parameters[start : start + _AT_A_TIME]
+            while done < len(keys):
+                wanted = parameters[done : done + step]
+                done, step = done + step, min(step * 2, _AT_A_TIME)
                 with translated():
                     async with snapshot(connection):
                         found = await tables.read(connection, [from_text(kind, text) for text in wanted])
@@ -75,7 +76,7 @@ class DocumentRecords:
                     document = _composed(tables.mapping, one)
                     size += len(document) if isinstance(document, bytes) else 0
                     rows.append((document, kind.stand_for(key), to_text(key)))
-                if most_bytes is not None and size > most_bytes and start + _AT_A_TIME < len(keys):
+                if most_bytes is not None and size > most_bytes and done < len(keys):
                     return Excerpt(plan, rows, ())
         return States(plan, rows, ())
 
