@@ -26,6 +26,15 @@ class MappingError(SynclineError):
     """An entity cannot be mapped from its table to documents."""
 
 
+class DeclarationError(MappingError):
+    """A collection's declaration contradicts itself."""
+
+    def __init__(self, message: str, *, hint: str | None = None, setting: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.setting = setting
+        """Where it stands, below the collection."""
+
+
 class KeyFormatError(MappingError):
     """The text is not a key of the entity."""
 

@@ -176,7 +176,7 @@ ERRORS = {
     "one field twice": ("[entities.a]\nrename = {x = 'z', y = 'z'}", 2, "both become 'z'"),
     "unknown kind": ("[entities.a]\ntypes = {x = 'integer'}", 2, "there is no kind 'integer'"),
     "unknown kind of a computed field": ("[entities.a]\ncomputed.x = {sql='1', type='int'}", 2, "there is no kind"),
-    "deep value": ("[entities.a]\ninclude = [\n  'x',\n]\ntypes = 5", 5, "valid dictionary"),
+    "deep value": ("[entities.a]\ninclude = [\n  'x',\n]\ntypes = 5", 5, "it must be a table of settings"),
     "not a table": ("source = 5", 1, "source = 5"),
     "syntax": ("[worker]\nbatch_size = \n", 2, "not valid TOML"),
     "syntax at the end": ("[worker]\nname = 'x", 2, "not valid TOML"),

@@ -104,6 +104,8 @@ class ArrayConfig(PartConfig, ValueConfig):
         values = ValueConfig.model_fields.keys() & self.model_fields_set
         if not self.type and values:
             raise ValueError(f"an array of documents has no {', '.join(sorted(values))}; one of values has `type`")
+        if self.default is not None:
+            raise ValueError("an array has no default: `no_rows` says what it means that there is none")
         return self
 
     def to_array(self) -> Array:

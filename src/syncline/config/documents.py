@@ -16,7 +16,7 @@ from syncline.config.load import COLLECTIONS, contents, of_two_kinds
 from syncline.config.postgres_variables import postgres_url
 from syncline.config.problems import Origin, Problem
 from syncline.config.settings import LogSettings, Section, VerifySettings
-from syncline.errors import ConfigError, MappingError
+from syncline.errors import ConfigError, DeclarationError
 from syncline.model.defaults import CONFIG_FILE
 from syncline.model.documents import Column, DocumentMapping
 from syncline.model.documents.types import Type
@@ -144,10 +144,8 @@ def _compiled(declared: Mapping[str, CollectionConfig]) -> tuple[list[DocumentMa
     for name, one in declared.items():
         try:
             mappings.append(DocumentMapping(one.to_collection(name)))
-        except MappingError as error:
-            path = error.message.removeprefix(f"collection {name}: ").partition(": ")[0]
-            place = ("collections", name, *(("columns", path) if path in one.columns else ()))
-            found.append(Problem(place, error.message, error.hint))
+        except DeclarationError as error:
+            found.append(Problem(("collections", name, *error.setting), error.message, error.hint))
     return mappings, found
 
 
@@ -160,13 +158,18 @@ def _shared(mappings: list[DocumentMapping]) -> Iterator[Problem]:
         for table in mapping.tables:
             owner = owners.setdefault(str(table.name), mapping.collection.name)
             if owner != mapping.collection.name:
-                yield Problem(path, f"the table {table.name} is {owner}'s already", "give one of them another `table`")
+                said = f"the table {table.name} is {owner}'s already"
+                yield Problem((*path, "table"), said, "give one of them another `table`")
             for column in table.columns:
-                yield from (Problem(path, *said) for said in _reference(column, ids))
+                yield from (Problem((*path, "columns", column.path), *said) for said in _reference(column, ids))
                 one = column.field
                 if one.enum and enums.setdefault((table.name.schema, one.enum), one.values) != one.values:
                     said = f"{column.path}: the type {one.enum} has other values already"
-                    yield Problem(path, said, "give one of them another `enum`, or both the same `values`")
+                    yield Problem(
+                        (*path, "columns", column.path),
+                        said,
+                        "give one of them another `enum`, or both the same `values`",
+                    )
 
 
 def _reference(column: Column, ids: Mapping[str, Type]) -> Iterator[tuple[str, str | None]]:

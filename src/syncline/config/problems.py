@@ -72,6 +72,10 @@ def explain(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
     if detail["type"] == "value_error":
         setting = "" if isinstance(detail["input"], dict) else f"{name} = {given}: "
         return Problem(path, f"{setting}{detail['ctx']['error']}")
+    if detail["type"] in ("dict_type", "model_type", "model_attributes_type", "dataclass_type"):
+        return Problem(
+            path, f"{name} = {given}: it must be a table of settings", f"{_table(path)}, or {name} = {{ … }}"
+        )
     wanted = detail["msg"].replace("Input should be", "it must be").replace("Field required", "it is missing")
     return Problem(path, f"{name} = {given}: {wanted[0].lower()}{wanted[1:]}")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from syncline.errors import MappingError
+from syncline.errors import DeclarationError, MappingError
 from syncline.model.documents.declaration import Array, Collection, Field, Inner, Part
 from syncline.model.documents.plans import ArrayPlan, FieldPlan, FlatPlan, InnerPlan, KeyPlan, Level, Node, Plan
 from syncline.model.documents.tables import OURS, Column, Table, checked_name, key_names
@@ -25,12 +26,15 @@ def compile_collection(collection: Collection) -> tuple[KeyPlan, Level, tuple[Ta
     """Make the tables and the plan of a collection.
 
     Raises:
-        MappingError: the declaration contradicts itself; the message names the setting.
+        DeclarationError: it contradicts itself; the message names the setting.
 
     """
     compiler = _Compiler(collection)
-    top = compiler.top()
-    compiler.require_indexed_columns()
+    try:
+        top = compiler.top()
+        compiler.require_indexed_columns()
+    except MappingError as error:
+        raise DeclarationError(error.message, hint=error.hint, setting=tuple(compiler.at)) from error
     return compiler.key, top, tuple(table for table in compiler.tables if table is not None)
 
 
@@ -38,18 +42,29 @@ class _Compiler:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
         self.tables: list[Table | None] = []
+        self.at: list[str] = []
+        """The setting that is read."""
         self.id = _named(collection.id, ID_TYPES, f"collections.{collection.name}.id")
         self.key = KeyPlan(self.id)
 
+    @contextmanager
+    def _within(self, *setting: str) -> Iterator[None]:
+        """Say which setting is read in a block; behind an error it stays."""
+        before = len(self.at)
+        self.at += setting
+        yield
+        del self.at[before:]
+
     def top(self) -> Level:
-        given = self.collection.table
-        name = TableName.parse(given) if given else TableName("public", f"postgres_{self.collection.name}")
+        with self._within("table"):
+            name = self._table(self.collection.table, TableName("public", f"postgres_{self.collection.name}"), "table")
         return self._level(self.collection.part, name, "", 0, None, plans={"_id": self.key}, reserved=OURS)
 
     def require_indexed_columns(self) -> None:
         """See that the columns of declared indexes are there."""
         table = self.tables[0]
         names = {*OURS, *(column.name for column in table.columns)} if table else set()
+        self.at = ["indexes"]
         for columns in self.collection.indexes:
             for name in columns:
                 if name not in names:
@@ -72,17 +87,22 @@ class _Compiler:
         columns = self._key_columns(depth)
         node = Node(path, self.collection.keep_order, dict(plans or {}))
         level = Level(number, 0, len(columns), None, node)
-        for inner in _in_order(part, f"{self._where()}: {path}"):
-            place, last = _place(node, inner, f"{self._where()}: {path}{inner}")
-            shown = f"{path}{inner}"
-            if (one := part.columns.get(inner)) is not None:
-                place.plans[last] = self._field(shown, one, one.column or inner.replace(".", "_"), columns)
-            elif (array := part.arrays.get(inner)) is not None:
-                place.plans[last] = self._array(shown, inner, array, name, depth, level)
-            else:
-                place.plans[last] = self._inner(shown, inner, part.objects[inner], name, depth, level)
-        for inner in part.ignore:
-            _ignore(node, inner, self._where())
+        with self._within("order"):
+            paths = _in_order(part, f"{self._where()}: {path}")
+        for kind, inner in paths:
+            with self._within(kind, inner):
+                place, last = _place(node, inner, f"{self._where()}: {path}{inner}")
+                shown = f"{path}{inner}"
+                if kind == "columns":
+                    one = part.columns[inner]
+                    place.plans[last] = self._field(shown, one, one.column or inner.replace(".", "_"), columns)
+                elif kind == "arrays":
+                    place.plans[last] = self._array(shown, inner, part.arrays[inner], name, depth, level)
+                else:
+                    place.plans[last] = self._inner(shown, inner, part.objects[inner], name, depth, level)
+        with self._within("ignore"):
+            for inner in part.ignore:
+                _ignore(node, inner, self._where())
         if part.rest:
             level.rest = len(columns)
             columns.append(Column(checked_name(part.rest, self._where(), "rest"), TYPES["jsonb"], "", _REST))
@@ -92,7 +112,7 @@ class _Compiler:
 
     def _array(self, shown: str, path: str, array: Array, around: TableName, depth: int, outer: Level) -> Plan:
         _one_of(array.no_rows, ("missing", "empty"), f"{self._where()}: no_rows of {shown}")
-        name = _child_name(array.table, around, path, self._where())
+        name = self._child(array.table, around, path)
         if array.value is None:
             level = self._level(array.part, name, f"{shown}[].", depth + 1, outer.number)
             return ArrayPlan(shown, level.number, outer.keys, level, array.no_rows)
@@ -104,7 +124,7 @@ class _Compiler:
         return ArrayPlan(shown, number, outer.keys, item, array.no_rows)
 
     def _inner(self, shown: str, path: str, inner: Inner, around: TableName, depth: int, outer: Level) -> Plan:
-        name = _child_name(inner.table, around, path, self._where())
+        name = self._child(inner.table, around, path)
         return InnerPlan(self._level(inner.part, name, f"{shown}.", depth, outer.number))
 
     def _field(self, path: str, declared: Field, column: str, columns: list[Column]) -> FieldPlan:
@@ -119,6 +139,18 @@ class _Compiler:
         name = checked_name(column, where, "column")
         columns.append(Column(name, type_, path, declared, default))
         return FieldPlan(path, len(columns) - 1, type_, declared, default)
+
+    def _child(self, given: str, around: TableName, path: str) -> TableName:
+        without = TableName(around.schema, f"{around.name}_{path.replace('.', '_')}")
+        return self._table(given, without, f"table of {path}")
+
+    def _table(self, given: str, without: TableName, what: str) -> TableName:
+        if given and not TableName.possible(given):
+            raise MappingError(f"{self._where()}: {what}: {given!r} is no `table` or `schema.table`")
+        name = TableName.parse(given) if given else without
+        for one in (name.schema, name.name):
+            checked_name(one, f"{self._where()}: {what}", "table")
+        return name
 
     def _key_columns(self, depth: int) -> list[Column]:
         first, *others = key_names(self.collection.id_column, depth)
@@ -142,6 +174,8 @@ class _Compiler:
         names: set[str] = set(reserved)
         for column in columns:
             if column.name in names:
+                paths = [one.path for one in columns if one.name == column.name and one.path]
+                self.at += ("columns", paths[-1]) if paths else ("rest",)
                 where = f"{self._where()}: the column {column.name!r} of {name}"
                 if column.name in reserved:
                     raise MappingError(f"{where} is ours", hint="give the field another `column`")
@@ -155,27 +189,33 @@ class _Compiler:
         return f"collection {self.collection.name}"
 
 
-def _in_order(part: Part, where: str) -> list[str]:
-    paths = [*part.columns, *part.arrays, *part.objects]
+def _in_order(part: Part, where: str) -> list[tuple[str, str]]:
+    """List the kinds and paths of what is declared."""
+    declared = [(kind, path) for kind in ("columns", "arrays", "objects") for path in getattr(part, kind)]
+    paths = [path for _, path in declared]
     for path in part.order:
         if path not in paths:
             close = get_close_matches(path, paths, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "leave it out; what is not declared comes last"
             raise MappingError(f"{where}order names {path!r}, which is not declared", hint=hint)
     places = {path: place for place, path in enumerate(part.order)}
-    return sorted(dict.fromkeys(paths), key=lambda path: places.get(path, len(places)))
+    return sorted(declared, key=lambda one: places.get(one[1], len(places)))
 
 
 def _place(node: Node, path: str, where: str) -> tuple[Node, str]:
     """Find the document in which the last part of a path stands; those on the way are flattened."""
     *around, last = path.split(".")
+    if "_id" in node.plans and (*around, last)[0] in _NOT_THEIRS:
+        raise MappingError(f"{where}: {_NOT_THEIRS[(*around, last)[0]]}", hint="leave it out")
     for name in around:
         plan = node.plans.setdefault(name, FlatPlan(Node(f"{node.path}{name}.", node.keep_order)))
         if not isinstance(plan, FlatPlan):
             raise MappingError(f"{where}: {name!r} is declared as a value, too", hint="keep one of the two")
         node = plan.node
-    if not all((*around, last)) or last in node.plans:
-        raise MappingError(f"{where} is declared twice, or is no path", hint="keep one of the two")
+    if not all((*around, last)):
+        raise MappingError(f"{where} is no path", hint="names with a dot between them")
+    if last in node.plans:
+        raise MappingError(f"{where} is declared twice", hint="keep one of the two")
     return node, last
 
 
@@ -191,12 +231,6 @@ def _ignore(node: Node, path: str, where: str) -> None:
     node.ignored.add(last)
 
 
-def _child_name(given: str, around: TableName, path: str, where: str) -> TableName:
-    name = TableName.parse(given) if given else TableName(around.schema, f"{around.name}_{path.replace('.', '_')}")
-    checked_name(name.name, where, f"table of {path}")
-    return name
-
-
 def _default(declared: Field, type_: Type, where: str) -> Any:
     if declared.default is NOTHING:
         return None
@@ -204,11 +238,14 @@ def _default(declared: Field, type_: Type, where: str) -> Any:
     if type_.name == "numeric" and isinstance(given, (int, float, str, Decimal)) and not isinstance(given, bool):
         given = Decimal128(str(given))
     shown = type_.show(given) if type_.name in _WITH_DEFAULT else None
-    if shown is None or (declared.values and shown not in declared.values):
+    if shown is not None and declared.values and shown not in declared.values:
+        raise MappingError(f"{where}: default = {declared.default!r} is none of its `values`", hint="add it to them")
+    if shown is None:
         raise MappingError(f"{where}: default = {declared.default!r} is no {type_.name}", hint="or leave it out")
     return shown
 
 
+_NOT_THEIRS = {"_id": "the key's column is there already: `id` has its type", "_sync": "the field is Syncline's"}
 _WITH_DEFAULT = frozenset({"text", "boolean", "integer", "bigint", "long", "double", "number", "numeric"})
 
 
