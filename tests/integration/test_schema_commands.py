@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import psycopg
 import pytest
@@ -250,3 +252,59 @@ async def test_times_without_a_zone_become_instants_of_utc_whoever_runs_the_migr
             connection.execute(statement)
         due = connection.execute("SELECT due AT TIME ZONE 'UTC' FROM postgres_tasks").fetchone()
         assert str(due[0]) == "2024-05-01 12:00:00"
+
+
+ODD = """
+[collections."odd.one"]
+id = "any"
+[collections."odd.one".columns]
+class = "text"
+"a__b" = "text"
+"a.b" = "text"
+"1st" = "integer"
+id = "integer"
+pk = "uuid"
+by = { type = "objectid", references = "tasks" }
+by_id = "objectid"
+[collections.elsewhere]
+table = "other.place"
+"""
+IN_DJANGO = """
+import sys
+import django
+from django.conf import settings
+host, port, name = sys.argv[1:4]
+database = {"ENGINE": "django.db.backends.postgresql", "HOST": host, "PORT": port, "NAME": name, "USER": sys.argv[4]}
+settings.configure(INSTALLED_APPS=["generated"], DATABASES={"default": database}, USE_TZ=True)
+django.setup()
+from django.apps import apps
+from django.core.checks import run_checks
+assert run_checks() == [], run_checks()
+for model in apps.get_app_config("generated").get_models():
+    print(model.__name__, [*model.objects.values_list()])
+from generated.models import PostgresTasks, PostgresTasksLabels
+print(PostgresTasks.objects.get(pk="k").count, PostgresTasksLabels.objects.get().labels_id)
+"""
+
+
+def test_models_of_django_read_what_is_declared(made, declared, tmp_path):
+    (tmp_path / "syncline.toml").write_text(DECLARED + ODD)
+    with psycopg.connect(made, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA other")
+        connection.execute(called("schema", "sql").stdout)
+        connection.execute("INSERT INTO postgres_labels (mongo_id) VALUES ('of-a-label')")
+        connection.execute("INSERT INTO postgres_tasks (mongo_id, count, must) VALUES ('k', 5, 1)")
+        connection.execute("INSERT INTO postgres_tasks_labels VALUES ('k', 0, 'of-a-label')")
+        place = connection.info
+        where = [place.host, str(place.port), place.dbname, place.user]
+    (tmp_path / "generated").mkdir()
+    (tmp_path / "generated" / "__init__.py").touch()
+    (tmp_path / "generated" / "models.py").write_text(called("schema", "sql", "--django").stdout)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_DJANGO, *where], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "5 of-a-label"
+    assert len(done.stdout.splitlines()) == 4 + 2 + 1
+    refused = called("schema", "sql", "--django", "--changes")
+    assert (refused.exit_code, "--django prints models" in refused.output) == (3, True)

@@ -45,6 +45,9 @@ def sql(
         str | None,
         typer.Option("--alembic", metavar="AFTER", help="As an Alembic revision after this one (`base`: the first)."),
     ] = None,
+    django: Annotated[
+        bool, typer.Option("--django", help="The tables as models of Django (5.2 or newer), which does not make them.")
+    ] = False,
 ) -> None:
     """Print the SQL that makes the tables of [collections.NAME]. What is there already is left as it is.
 
@@ -55,6 +58,9 @@ def sql(
     from syncline.engines.postgres.documents.revision import revision
 
     declared = _declared(config, collection)
+    if django:
+        _print_models(declared, changes=changes, alembic=alembic)
+        return
     if changes:
         found = run(_differences(declared, _address(declared, url)))
         statements = [*found, *(references(declared.mappings) if foreign_keys else ())]
@@ -65,6 +71,15 @@ def sql(
         return
     for statement in statements:
         typer.echo(f"{statement.as_string(None)};\n")
+
+
+def _print_models(declared: Documents, *, changes: bool, alembic: str | None) -> None:
+    from syncline.engines.postgres.documents.django_models import models
+    from syncline.errors import ConfigError
+
+    if changes or alembic is not None:
+        raise ConfigError("--django prints models, not changes", hint="--changes and --alembic print the SQL")
+    typer.echo(models(declared.mappings), nl=False)
 
 
 @app.command("check")
