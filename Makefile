@@ -70,11 +70,11 @@ mutants: $(STAMP) ## Take out each mechanism and see that a test fails (ARGS="--
 
 chaos: $(STAMP) ## Kill everything at random, for as long as you like (ARGS)
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
-	@$(BIN)/python -m tests.chaos $(patsubst split,--split,$(ARGS))
+	@$(BIN)/python -m tests.chaos $(patsubst migrate,--migrate,$(patsubst split,--split,$(ARGS)))
 
-damage: $(STAMP) ## Damage the target by hand: found exactly, and mended (ARGS="--rows 1000000")
+damage: $(STAMP) ## Damage the target by hand: found exactly, and mended (ARGS="--rows 1000000"; ARGS=migrate: documents and rows)
 	@echo "SYNCLINE_ACCEPT_SSPL=$$SYNCLINE_ACCEPT_SSPL: this may fetch and run the MongoDB engine under its licence, the SSPL."
-	@$(BIN)/python -m tests.chaos --damage $(ARGS)
+	@$(BIN)/python -m tests.chaos --damage $(patsubst migrate,--migrate,$(ARGS))
 
 model: $(STAMP) ## Check the design's model exhaustively
 	@$(BIN)/python -m tests.model $(ARGS)

@@ -19,7 +19,13 @@ from types import MappingProxyType
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["tests.chaos.points", "syncline.cli.worker", "syncline.wiring", "tests.chaos.switches.commands"]
+    [
+        "tests.chaos.points",
+        "syncline.cli.worker",
+        "syncline.wiring",
+        "tests.chaos.switches.commands",
+        "tests.chaos.migrate.application",
+    ]
 )
 
 

@@ -27,22 +27,26 @@ def dawdle() -> None:
     for inspection in (MongoInspection, SqlInspection):
         for step in STEPS:
             if method := getattr(inspection, step, None):
-                setattr(inspection, step, _slowed(method, dice))
+                setattr(inspection, step, slowed(method, dice))
 
 
-def _slowed(method: Callable[..., Awaitable[Any]], dice: random.Random) -> Callable[..., Awaitable[Any]]:
+def slowed(
+    method: Callable[..., Awaitable[Any]], dice: random.Random, *, seldom: float = SELDOM, longest: float = LONGEST
+) -> Callable[..., Awaitable[Any]]:
+    """Have a method wait now and then, before and after what it does."""
+
     async def pause() -> None:
-        if dice.random() < SELDOM:
-            await asyncio.sleep(dice.uniform(0, LONGEST))
+        if dice.random() < seldom:
+            await asyncio.sleep(dice.uniform(0, longest))
 
     @functools.wraps(method)
-    async def slowed(*args: Any, **options: Any) -> Any:
+    async def slow(*args: Any, **options: Any) -> Any:
         await pause()
         result = await method(*args, **options)
         await pause()
         return result
 
-    return slowed
+    return slow
 
 
 def main() -> None:

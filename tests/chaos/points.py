@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +72,20 @@ LEAVING_POINTS = {f"{step}.{when}" for step in ("release", "leave") for when in 
 
 
 class Trap:
-    """What this process has been told to do, and where."""
+    """What this process has been told to do, and where; for any number of threads."""
 
     def __init__(self, file: Path) -> None:
+        self._lock = threading.Lock()
         self._file = file
         self._armed: tuple[str, int, signal.Signals, float] | None = None
         self._working = False
 
     def pass_by(self, point: str) -> None:
         """Stop or die here, if that is what is wanted."""
+        with self._lock:
+            self._pass_by(point)
+
+    def _pass_by(self, point: str) -> None:
         if point in ("read_marks.before", "read_together.before") and not self._working:
             self._working = True
             self._file.with_suffix(".working").touch()
@@ -101,23 +108,30 @@ class Trap:
             os.kill(os.getpid(), number)
 
 
-def set_traps(trap: Trap) -> None:
-    """Put a point before and after each step."""
+def set_traps(trap: Trap, steps: Mapping[type, Mapping[str, str]] = STEPS) -> None:
+    """Put a point before and after each step, and each message to a MongoDB."""
     pool.async_sendall = _trapped(pool.async_sendall, "send", trap)  # type: ignore[attr-defined]
-    for owner, steps in STEPS.items():
-        for method, step in steps.items():
+    for owner, named in steps.items():
+        for method, step in named.items():
             setattr(owner, method, _trapped(getattr(owner, method), step, trap))
 
 
-def _trapped(method: Callable[..., Awaitable[Any]], step: str, trap: Trap) -> Callable[..., Awaitable[Any]]:
+def _trapped(method: Callable[..., Any], step: str, trap: Trap) -> Callable[..., Any]:
     @functools.wraps(method)
-    async def trapped(*args: Any, **kwargs: Any) -> Any:
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
         trap.pass_by(f"{step}.before")
         result = await method(*args, **kwargs)
         trap.pass_by(f"{step}.after")
         return result
 
-    return trapped
+    @functools.wraps(method)
+    def trapped(*args: Any, **kwargs: Any) -> Any:
+        trap.pass_by(f"{step}.before")
+        result = method(*args, **kwargs)
+        trap.pass_by(f"{step}.after")
+        return result
+
+    return awaited if inspect.iscoroutinefunction(method) else trapped
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ from tests.chaos.readers import Reader, regressions
 from tests.chaos.workers import Supervisor, WorkerSlot
 from tests.chaos.writers import Writer
 
+KILLS = 500
 ROUND_KILLS = 40
 """After so many kills everything may settle, and is compared."""
 SETTLE_SECONDS = 150.0
@@ -103,7 +104,7 @@ class Wanted:
     """What a run is to be: of one seed, the same plan of faults, settings and writers."""
 
     seed: int
-    kills: int = 500
+    kills: int = KILLS
     """Processes to kill."""
     minutes: float | None = None
     """Stop after so long, however many were killed."""

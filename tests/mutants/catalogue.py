@@ -3599,6 +3599,92 @@ MUTANTS: Sequence[Mutant] = (
         [f"{MARKED}::test_a_tombstone_gives_way_under_a_version_above_its_own"],
     ),
     Mutant(
+        "documents-deleted-at-once",
+        "a delete leaves no tombstone",
+        [
+            Swap(
+                f"{DOCUMENTS}/writes.py",
+                "delete",
+                "Call(method, (live(filter_), tombstone()), dict(options))",
+                'Call(method.replace("update", "delete"), (live(filter_),), dict(options))',
+            ),
+            Swap(f"{DOCUMENTS}/writes.py", "delete", "done.matched_count", "done.deleted_count"),
+        ],
+        [f"{PUMP}::test_documents_of_all_kinds_of_writes_become_rows_and_deletes_delete_them"],
+    ),
+    Mutant(
+        "documents-operators-leave-the-mark",
+        "operators set no mark",
+        [
+            Swap(
+                f"{DOCUMENTS}/updates.py",
+                "_marked_operators",
+                '{**update.get("$set", {}), MARK: ObjectId(), **_number()}',
+                '{**update.get("$set", {}), "_sync.seen": True, **_number()}',
+            )
+        ],
+        [f"{PUMP}::test_documents_of_all_kinds_of_writes_become_rows_and_deletes_delete_them"],
+    ),
+    Mutant(
+        "documents-upserted-stay-deleted",
+        "an upsert by operators onto a tombstone leaves it one",
+        [
+            Swap(
+                f"{DOCUMENTS}/updates.py",
+                "revival",
+                '{**update.get("$unset", {}), DELETED: ""}',
+                '{**update.get("$unset", {}), "_sync.none": ""}',
+            )
+        ],
+        [f"{MARKED}::test_a_tombstone_gives_way_under_a_version_above_its_own"],
+    ),
+    Mutant(
+        "documents-aggregated-with-tombstones",
+        "an aggregation shows what was deleted",
+        [Swap(f"{DOCUMENTS}/aggregations.py", "hidden", "[*HIDDEN, *stages]", "[HIDDEN[1], *stages]")],
+        [f"{MARKED}::test_aggregations_show_no_tombstone_and_nothing_of_ours"],
+    ),
+    Mutant(
+        "documents-forgotten-though-there",
+        "the version of a deleted key is forgotten though MongoDB has a document of it",
+        [Swap("syncline/relay/documents/recovery.py", "forget", "any(id_ is one for one in absent)", "True")],
+        [
+            f"{PUMP}::test_a_deleted_key_is_forgotten_where_there_is_no_document_under_a_number_that_holds_up_what_is_late"
+        ],
+    ),
+    Mutant(
+        "documents-forgotten-under-the-old-number",
+        "what is late is written after its deleted key was forgotten",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.py",
+                "VersionedRows.forget",
+                "await self._renumber(connection)",
+                "await self._number(connection)",
+            )
+        ],
+        [f"{PUMP}::test_deleted_keys_are_forgotten_under_a_new_number"],
+    ),
+    Mutant(
+        "documents-restored-under-their-marks",
+        "after a restore documents keep the marks that others may clear",
+        [
+            Swap(
+                f"{MONGO}/marked.py",
+                "MongoMarkedDocuments.mark_all",
+                '{"$set": {VERSION: DRAWN, MARK: ObjectId()}}',
+                '{"$set": {VERSION: DRAWN}}',
+            )
+        ],
+        [f"{PUMP}::test_after_a_restore_of_either_side_all_is_marked_and_swept"],
+    ),
+    Mutant(
+        "documents-looked-at-all-at-once",
+        "a second look reads as many large documents as small ones",
+        [Swap("syncline/documents/verifying.py", "DocumentVerifier._look", "read <= LOOK_BYTES // 2", "True")],
+        [f"{DOCUMENT_VERIFY}::test_of_large_documents_a_second_look_reads_few_at_once"],
+    ),
+    Mutant(
         "rows-keep-what-was",
         "what the rest keeps of a field counts although its column was changed",
         [Swap(f"{AS_ROWS}/plans.py", "FieldPlan.give", "if same(self.fit(kept)[0], value): ...", "if True: ...")],

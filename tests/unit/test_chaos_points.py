@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chaos.migrate.commands import STEPS as OF_DOCUMENTS
 from tests.chaos.points import STEPS
 
 
 @pytest.mark.parametrize(
     ("owner", "method"),
-    [(owner, method) for owner, steps in STEPS.items() for method in steps],
+    [(owner, method) for owner, steps in (*STEPS.items(), *OF_DOCUMENTS.items()) for method in steps],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_step_is_a_method(owner: type, method: str) -> None:

@@ -61,7 +61,6 @@ class Application:
         self._others = others
         self._numbers = itertools.count(life * LIFE + 1)
         self._trap = trap
-        self._lock = threading.Lock()
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._hold = hold
         self._pause = pause
@@ -74,10 +73,6 @@ class Application:
             thread.start()
         for thread in threads:
             thread.join()
-
-    def _pass_by(self, point: str) -> None:
-        with self._lock:  # the trap is made for one task at a time
-            self._trap.pass_by(point)
 
     def _tell(self, *words: object) -> None:
         os.write(self._log, (" ".join(map(str, words)) + "\n").encode())
@@ -98,10 +93,10 @@ class Application:
         def work(connection: Connection[Any]) -> int:
             began[0] = time.monotonic()
             seen = _one(connection, SEEN, self._others[slot])
-            self._pass_by("request.read")
+            self._trap.pass_by("request.read")
             key = _one(connection, WRITES, slot, number, seen)
             connection.execute(COUNTS, [slot])
-            self._pass_by("request.written")
+            self._trap.pass_by("request.written")
             return key
 
         at = time.monotonic()
@@ -113,7 +108,7 @@ class Application:
         except Exception as error:  # noqa: BLE001  whatever it is, a request has failed
             self._tell("f", at, time.monotonic(), slot, number, _said(error))
         else:
-            self._pass_by("request.committed")
+            self._trap.pass_by("request.committed")
             self._tell("a", at, time.monotonic(), slot, number, key, began[0])
 
     def _read_on(self) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.journal import Journal
+from tests.chaos.processes import PATIENCE_SECONDS, Keeper, Process
 from tests.chaos.run import ChaosError
 from tests.chaos.switches import book as books
 from tests.chaos.switches.book import Book
 from tests.chaos.switches.plan import Fault, plan
-from tests.chaos.switches.processes import PATIENCE_SECONDS, Keeper, Process
 from tests.chaos.switches.sabotage import SABOTEURS
 from tests.chaos.switches.scene import SIDES, Scene, scene, until
 from tests.chaos.switches.straggling import Straggler

@@ -13,8 +13,8 @@ import psycopg
 from syncline.embedded.postgres import PrivatePostgres
 from tests import engines
 from tests.bouncer import Pooler
+from tests.chaos.processes import Process
 from tests.chaos.switches.book import Changed, Item
-from tests.chaos.switches.processes import Process
 
 SIDES = ("primary", "data")
 PROGRAM = "tests.chaos.switches.commands"
