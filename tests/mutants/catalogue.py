@@ -86,6 +86,7 @@ CHANGES = f"{TESTS}/test_document_changes.py"
 DOCUMENT_TROUBLE = f"{TESTS}/test_document_trouble.py"
 DOCUMENT_COMMANDS = f"{TESTS}/test_document_bulk_commands.py"
 DOCUMENT_COPY, DOCUMENT_VERIFY = f"{TESTS}/test_document_copy.py", f"{TESTS}/test_document_verify.py"
+VERIFY_GOES_ON = "tests/integration/test_document_verify_goes_on.py"
 LINK_COMMANDS = f"{TESTS}/test_document_commands.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 AUDIT = "tests/integration/test_dual_write_audit.py"
@@ -4592,6 +4593,30 @@ MUTANTS: Sequence[Mutant] = (
         "an installation takes rows over that are another MongoDB's, or of which nobody has said whose they are",
         [Swap("syncline/documents/installing.py", "_to_note", "if owner.rows: ...", "if False: ...")],
         [f"{LINK_COMMANDS}::test_an_upgrade_marks_nothing_and_an_unknown_owner_is_not_overwritten"],
+    ),
+    Mutant(
+        "documents-verify-forgets-suspects",
+        "a verification that goes on does not know what was under suspicion",
+        [Swap("syncline/documents/passing.py", "Passing.restore", 'for text in state["suspects"]: ...', "pass")],
+        [f"{VERIFY_GOES_ON}::test_what_was_damaged_before_and_behind_the_place_is_found"],
+    ),
+    Mutant(
+        "documents-verify-of-another-link-goes-on",
+        "a verification goes on with one of another link, or declaration",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/passes.py", "DocumentPasses.resume", "rows[0][1] == scope", "True")],
+        [f"{VERIFY_GOES_ON}::test_what_is_not_the_same_any_more_is_begun_again"],
+    ),
+    Mutant(
+        "documents-verified-while-copied",
+        "workers verify a collection that is being copied",
+        [Swap("syncline/documents/continuous.py", "_look", "await rounds.unmarked() | copied", "frozenset()")],
+        [f"{VERIFY_GOES_ON}::test_divergence_is_told_until_a_pass_finds_none_and_nothing_is_repaired"],
+    ),
+    Mutant(
+        "shadow-counts-of-any-declaration",
+        "shadow reads say nothing of the declaration under which they were made",
+        [Swap("syncline/phases/in_postgresql.py", "InPostgreSQL.shadowed", 'declared.get(one[0], "")', '""')],
+        ["tests/integration/test_phases.py::test_a_ramp_begins_with_evidence"],
     ),
 )
 

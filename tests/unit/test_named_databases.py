@@ -48,6 +48,14 @@ def test_single_mode_has_one_url_for_all():
     assert {each.place.url for each in found.databases} == {"postgresql://h/app"}
 
 
+def test_in_a_file_with_collections_the_target_is_the_postgresql(tmp_path):
+    text = '[source]\nurl = "mongodb://h/shop"\n[target]\nurl = "postgresql://h/written"\n[collections.tasks]\n'
+    for env, url in (({}, "postgresql://h/written"), ({"DATABASE_URL": "postgresql://h/set"}, "postgresql://h/set")):
+        found = read({**env, "MONGODB_URL": "mongodb://h/other"}, text, tmp_path)
+        assert {(each.place.url, each.direct) for each in found.databases} == {(url, None)}
+    assert read({"DIRECT_URL": "postgresql://d/x"}, text, tmp_path).databases[0].direct.url == "postgresql://d/x"
+
+
 def test_split_mode_has_a_url_for_each():
     found = read(SPLIT | {"DATA_DIRECT_URL": "postgresql://direct/app"})
     assert found.split

@@ -13,7 +13,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from syncline.config import environment, problems
 from syncline.config.backup import BackupSettings
-from syncline.config.load import contents
+from syncline.config.documents import load_documents
+from syncline.config.load import COLLECTIONS, contents
 from syncline.config.named import DatabaseSettings, SplitSettings
 from syncline.config.problems import Origin, Problem
 from syncline.config.settings import Section
@@ -112,7 +113,10 @@ def load_databases(
         raise problems.error(found, origin)
     split = _mode(env, default=config.split.enabled)
     sections = config.databases or {each: DatabaseSettings() for each in UNNAMED}
-    places = _each(sections, env) if split else _one(sections, data, env)
+    if split:
+        places = _each(sections, env)
+    else:
+        places = _of_documents(sections, path, env) if data.get(COLLECTIONS) else _one(sections, data, env)
     databases = [NamedDatabase(each, sections[each], *places[each]) for each in sections]
     if found := list(_shared_trees(databases)):
         raise problems.error(found, origin)
@@ -202,6 +206,15 @@ def _one(
         raise ConfigError(f"{SINGLE} is not set", hint=f"set it, or {MODE}=true and one URL for each database")
     named = next((each for each in ("DIRECT_URL", environment.DIRECT) if env.get(each)), None)
     direct = Place(named, env[named]) if named else _place("direct_url of [source]", source.get("direct_url"), env)
+    return dict.fromkeys(sections, (place, direct))
+
+
+def _of_documents(
+    sections: Mapping[str, DatabaseSettings], path: Path | None, env: Mapping[str, str]
+) -> dict[str, tuple[Place, Place | None]]:
+    """Find the PostgreSQL of a file with collections: it is the target there."""
+    place = Place(SINGLE if env.get(SINGLE) else "url of [target]", load_documents(path, env).url("target"))
+    direct = next((Place(each, env[each]) for each in ("DIRECT_URL", environment.DIRECT) if env.get(each)), None)
     return dict.fromkeys(sections, (place, direct))
 
 

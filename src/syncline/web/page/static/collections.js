@@ -30,6 +30,7 @@ export function collections(state) {
   if (!state.collections) return;
   const proofs = new Map(state.certificates.map((certificate) => [certificate.entity, certificate]));
   text(byId("find-what"), "Collection");
+  byId("find-key").placeholder = "an ObjectId's characters, or the _id as JSON";
   text(byId("phases-error"), state.phasesError ? `phases are not known at present: ${state.phasesError}` : "");
   text(byId("collections-verified"), proved(found, proofs));
   list(byId("collections"), found, (one) => one.name, row, { proofs, time: state.time, jobs: state.jobs, verifying: state.verifying });
