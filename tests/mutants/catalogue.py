@@ -4597,7 +4597,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-verify-forgets-suspects",
         "a verification that goes on does not know what was under suspicion",
-        [Swap("syncline/documents/passing.py", "Passing.restore", 'for text in state["suspects"]: ...', "pass")],
+        [Swap("syncline/documents/passing.py", "Passing.restore", 'state["suspects"]', "()")],
         [f"{VERIFY_GOES_ON}::test_what_was_damaged_before_and_behind_the_place_is_found"],
     ),
     Mutant(
