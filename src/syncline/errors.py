@@ -274,6 +274,10 @@ class ForeignTargetError(TargetError):
     """The target belongs to another source."""
 
 
+class RestoredError(TargetError):
+    """A side of a document link was restored from a backup: what it has is older than what was carried."""
+
+
 class UnsuitableTargetError(TargetError):
     """The server is no MongoDB, or a collection cannot be a target."""
 

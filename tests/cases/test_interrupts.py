@@ -95,7 +95,7 @@ OTHERWISE = {
     ("backup", "list"): "it waits for nobody",
     **{
         ("phase", name): "it needs documents as the source; each step is whole or not made (test_phases)"
-        for name in ("status", "check", "advance", "back", "history")
+        for name in ("status", "check", "advance", "back", "history", "restored", "rehearse")
     },
     ("db", "check"): "it waits for nobody",
     ("db", "shell"): "psql takes its place",

@@ -293,6 +293,13 @@ def service(mongo: PrivateMongo, mongo_name: str, tables: str) -> Iterator[DualW
         yield service
 
 
+@pytest.fixture(scope="module")
+def live(service: DualWriteService, mongo: PrivateMongo, mongo_name: str, tables: str) -> Iterator[DualWriteService]:
+    documents = documents_of(mongo.url, mongo_name, tables)
+    with DualWriteService(documents, phases=FixedPhases(Phase.LIVE)) as made:
+        yield made
+
+
 class TestRamp(RepositoryContract):
     """Written to MongoDB by the service, which has PostgreSQL written in the call; all of it is read from PostgreSQL."""
 
@@ -310,6 +317,29 @@ class TestRamp(RepositoryContract):
         assert repository.get(oid(50)) is None
         log = collection.bare.database[NAME].find({"document_id": oid(50)}).sort("_id", 1)
         assert [one["action"] for one in log] == ["create", "update", "delete"]
+
+
+class TestLive(RepositoryContract):
+    """Written to PostgreSQL by the service, and read from there."""
+
+    @pytest.fixture
+    def repository(self, collection: Any, pool: ConnectionPool, live: DualWriteService) -> Tasks:
+        mongodb, postgresql = TaskRepository(collection, TASKS), PostgresTaskRepository(pool, TASKS)
+        return phased(  # type: ignore[type-var, return-value]
+            mongodb, postgresql, FixedPhases(Phase.LIVE), writer=DualWrites(live)
+        )
+
+    def test_a_method_of_ones_own_writes_by_the_service(self, repository: Any, collection: Any, pool: ConnectionPool):
+        """It is in the audit log of PostgreSQL, and MongoDB is left to the way back."""
+        repository.rename(oid(51), "a")
+        assert repository.rename(oid(51), "b") == {"_id": oid(51), "title": "b"} == repository.get(oid(51))
+        assert repository.forget(oid(51)) is True
+        assert repository.get(oid(51)) is None
+        with pool.connection() as connection:
+            log = "SELECT action, outcome FROM syncline_audit.operation WHERE document_id = %s ORDER BY id"
+            found = connection.execute(log, [str(oid(51))]).fetchall()
+        assert found == [("create", "done"), ("update", "done"), ("delete", "done")]
+        assert collection.bare.count_documents({}) == 0
 
 
 @pytest.mark.usefixtures("service")

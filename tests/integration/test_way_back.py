@@ -28,6 +28,7 @@ from syncline.phases.way_back import WayBack, tombstone_age
 from syncline.ports import Absence, Batch, Report, State
 from syncline.relay.documents.pump import DocumentPump
 from tests.relay import QUICK, Recorder, until
+from tests.way_back import Gate
 
 TASKS = DocumentMapping(
     Collection(
@@ -42,18 +43,6 @@ TASKS = DocumentMapping(
         ),
     )
 )
-
-
-class Gate:
-    """MongoDB's gate, as somebody else changes it."""
-
-    def __init__(self) -> None:
-        self.number: int | None = 5
-        self.asked = 0
-
-    async def links(self) -> dict[str, int]:
-        self.asked += 1
-        return {} if self.number is None else {"tasks": self.number}
 
 
 class Stage:
@@ -303,3 +292,29 @@ async def test_any_history_of_two_workers_that_are_cut_off_ends_equal(stage):
 def test_a_tombstone_outlives_every_write_that_may_be_under_way_and_is_old_enough_at_the_second_delete():
     given = WorkerSettings()
     assert TargetSettings(url="mongodb://localhost/x").timeout < tombstone_age(given) < given.grace
+
+
+async def test_collections_are_captured_and_left_one_by_one(mongo_url: str, mongo_db: str, database: str) -> None:
+    """A group goes to live, and later another one; what is captured already stays so."""
+    notes = DocumentMapping(Collection("notes", part=Part(columns={"text": Field("text")})))
+    urls = {"source": mongo_url.replace("/?", f"/{mongo_db}?"), "target": database}
+    ways = [WayBack(Documents((one,), None, urls), Gate()) for one in (TASKS, notes)]
+    with psycopg.connect(database, autocommit=True) as connection:
+        for statement in schema([TASKS, notes]):
+            connection.execute(statement)
+
+        def marked() -> list[Any]:
+            query = "SELECT e.name FROM syncline_back.outbox AS o JOIN syncline_back.entity AS e ON e.id = o.entity"
+            return sorted({name for (name,) in connection.execute(query)})
+
+        for way in ways:
+            await way.install()
+        for table in ("postgres_tasks", "postgres_notes"):
+            connection.execute(f"INSERT INTO {table} (mongo_id) VALUES (%s)", ["0" * 24])
+        assert marked() == ["notes", "tasks"]
+        await ways[0].leave()
+        assert marked() == ["notes"]
+        connection.execute("UPDATE postgres_tasks SET title = 'unseen'")
+        assert marked() == ["notes"]
+        await ways[1].leave()
+        assert not await ways[1].is_installed()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from syncline.cli.boundary import group
-from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, say
+from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, run, say
+from syncline.cli.phase_rehearse import rehearse
+from syncline.cli.phase_restored import restored
 from syncline.cli.split_move import ForceOption, ReasonOption, say_aside
 from syncline.cli.split_switch import STEPS, PauseOption, read_pause
 
@@ -41,6 +43,10 @@ _HELD_BACK = 1
 _MILLISECONDS = 1000
 _WRITTEN_IN = {"a": "MongoDB", "l": "PostgreSQL", "n": "neither: it changes sides"}
 """By the mode of MongoDB's gate."""
+
+
+app.command("restored")(restored)
+app.command("rehearse")(rehearse)
 
 
 @dataclass(frozen=True)
@@ -161,10 +167,14 @@ def advance(
 
     Held back unless everything that `syncline phase check` looks at holds; --force with a --reason does it all the
     same, and writes that down. A group goes as a whole, from one phase; to `live`, one collection after the other:
-    writers of each pause for a moment, and reads never. A running `syncline worker` finishes what is cut off.
+    writers of each pause for a moment, and reads never. A running `syncline worker` finishes what is cut off. In
+    `complete` MongoDB is closed, and stays as it is: nothing is dropped.
 
     Exit status: 0 it is done; 3 it is not (held back, or the pause was over: MongoDB serves as before).
     """
+    from syncline.phases.completing import complete
+    from syncline.phases.phase import Phase
+
     limit = read_pause(pause)
     with _opened(config, collection) as both:
         change = both.control.forward(both.collections, percent)
@@ -175,6 +185,9 @@ def advance(
         why = reason if against else None
         if not dry_run and change.switches:
             change, seconds, switched = _switched(both, change, limit, why, against, as_json=as_json)
+        elif not dry_run and change.goal.phase is Phase.COMPLETE:
+            change = run(complete(both.documents, both.control, change, reason=why, against=against))
+            seconds = _waited(both.control, change, as_json=as_json)
         elif not dry_run:
             change = both.control.advance(change, reason=why, against=against)
             _say_missed(change)
@@ -186,6 +199,7 @@ def advance(
 def back(
     collection: CollectionsArgument = None,
     percent: PercentOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Also from `complete`; needs --reason.")] = False,
     reason: ReasonOption = None,
     pause: PauseOption = "800ms",
     dry_run: DryRunOption = False,
@@ -195,16 +209,24 @@ def back(
     """Go one phase back, or lower a ramp's percentage, and wait until every process goes by it. It keeps every write.
 
     Before `live` PostgreSQL need not answer: MongoDB has the truth, and the journal gets the
-    change with the next one. From `live` back, writers pause for a moment, and reads never.
+    change with the next one. From `live` back, writers pause for a moment, and reads never. `complete` is one way:
+    --force with a --reason goes back to `live`, and has a worker write every row to MongoDB anew.
 
     Exit status: 0 it is done; 3 it is not.
     """
+    from syncline.phases.completing import reopen
+    from syncline.phases.phase import Phase
+
     limit = read_pause(pause)
     with _opened(config, collection) as both:
         change = both.control.backward(both.collections, percent)
         seconds, switched = None, None
         if not dry_run and change.switches:
             change, seconds, switched = _switched(both, change, limit, reason, (), as_json=as_json)
+        elif not dry_run and change.goal.phase is Phase.LIVE:
+            _forced(change, ["complete is one way"], force=force, reason=reason)
+            change = run(reopen(both.documents, both.control, change, reason=reason))
+            seconds = _waited(both.control, change, as_json=as_json)
         elif not dry_run:
             change = both.control.take_back(change, reason=reason)
             _say_missed(change)

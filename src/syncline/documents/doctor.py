@@ -18,6 +18,7 @@ from syncline.documents.standing import keeping, require_same
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.suitability import foreign
 from syncline.engines.postgres.documents import inspection, schema
+from syncline.engines.postgres.documents.coming_back import ComingBack
 from syncline.engines.postgres.documents.keeping import Keeping, Kept
 from syncline.errors import ForeignTargetError, NotInstalledError, SynclineError
 from syncline.insight.checks.finding import Finding, critical, ok, warning
@@ -206,10 +207,17 @@ class Doctor:
 
     async def _parked(self) -> list[Finding]:
         count = await self._kept.count_rejected()
-        if not count:
-            return [ok("parked", "no document is parked")]
-        what = f"{count:,} documents are parked"
-        return [warning("parked", what, why="PostgreSQL lacks their newest state", fix="syncline parked list")]
+        backlogs = await ComingBack(self._kept.connection).counts() or {}
+        back = sum(one.parked for one in backlogs.values())
+        found = []
+        if count:
+            what, why = f"{count:,} documents are parked", "PostgreSQL lacks their newest state"
+            found.append(warning("parked", what, why=why, fix="syncline parked list"))
+        if back:
+            what = f"{back:,} documents are parked on the way back"
+            why = "MongoDB lacks their newest state, and no step back to the ramp ends before"
+            found.append(warning("parked", what, why=why, fix="syncline parked list"))
+        return found or [ok("parked", "no document is parked")]
 
 
 def _tls(what: str, url: str, encrypted: bool | None, setting: str) -> Finding:

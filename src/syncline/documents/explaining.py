@@ -25,6 +25,8 @@ _SAID = {
     State.PARKED: "It is parked: it was rejected as it is, and its mark stays.",
     State.MOVED: "It changes at this moment: look again.",
 }
+_WAITS_BACK = "Its rows are on their way back to MongoDB: a worker brings them there while PostgreSQL is the truth."
+_PARKED_BACK = "Its rows are parked on their way back: MongoDB, or the mapping, did not take them"
 _DIVERGENT = {
     Kind.MISSING: "PostgreSQL lacks it, and nothing is on its way: `syncline repair` marks it.",
     Kind.EXTRA: "There are rows of it and no document: `syncline repair` has them deleted.",
@@ -85,6 +87,7 @@ async def explained(link: DocumentLink, collection: str, key: str) -> Explanatio
     try:
         first = (await stored.of(collection, [id_])).get(name)
         record = (await rows.records(collection, [text]))[text] if text is not None else None
+        back = await rows.coming_of(collection, text) if text is not None else None
         raw = (await stored.of(collection, [id_])).get(name)
         shown = shown_key(id_)
         rejected = (await rows.rejected(collection, [shown])).get(shown)
@@ -92,6 +95,8 @@ async def explained(link: DocumentLink, collection: str, key: str) -> Explanatio
         await rows.close()
     look = judged(mapping, id_, text, raw, record, rejected, moved=first != raw)
     said = _DIVERGENT[look.finding.kind] if look.finding else _SAID[look.state]
+    if back is not None and (back.waits or back.error is not None):
+        said = _WAITS_BACK if back.waits else f"{_PARKED_BACK}: {back.error}"
     neither = raw is None and not (record and (record.there or record.version))
     body, state = (b"", None) if raw is None else taken_apart(id_, raw)
     fields = look.finding.differences if look.finding else ()

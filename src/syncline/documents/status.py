@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 from syncline.config import redact
 from syncline.config.documents import Documents
 from syncline.documents.opening import DocumentLink, opened
+from syncline.documents.restores import require_unrestored
 from syncline.documents.standing import keeping, require_standing
 from syncline.engines.mongo.marked_database import MarkedDatabase, Waiting
+from syncline.engines.postgres.documents.coming_back import Backlog, ComingBack
 from syncline.engines.postgres.documents.keeping import Keeping, Kept, Proofs
 from syncline.errors import NotInstalledError, SynclineError
 from syncline.insight.reach import DatabaseState
@@ -40,11 +42,18 @@ class CollectionStatus:
     waiting: int
     oldest_seconds: float
     rejected: int
+    back: Backlog | None = None
+    """What of its rows MongoDB lacks; ``None``: no way back is installed."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give the form that goes over the wire."""
         told = {"name": self.name, "waiting": self.waiting, "oldest_seconds": round(self.oldest_seconds, 1)}
-        return {**told, "rejected": self.rejected}
+        return {**told, "rejected": self.rejected, "back": self.back and _way_back(self.back)}
+
+
+def _way_back(back: Backlog) -> dict[str, Any]:
+    told = {"waiting": back.waiting, "oldest_seconds": round(back.oldest_seconds, 1)}
+    return {**told, "rejected": back.parked}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ class _Kept:
     workers: Sequence[Mapping[str, Any]] = ()
     rejected: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     proofs: Proofs = field(default_factory=Proofs)
+    back: Mapping[str, Backlog] | None = None
     missing: NotInstalledError | None = None
 
 
@@ -117,12 +127,10 @@ class DocumentHealth:
     async def _look(self) -> DocumentStatus:
         link, kept = await self._open()
         theirs = await self._look_at_target(kept)
-        state, collections, alerts = await self._look_at_source(link, theirs)
+        state, collections, alerts = await self._look_at_source(link, kept, theirs)
         measures = None
         if state.connected:
-            queue = sum(one.waiting for one in collections)
-            lag = max((one.oldest_seconds for one in collections), default=0.0)
-            measures = Measures(queue, lag, sum(one.rejected for one in collections), 0)
+            measures = _measured(collections)
         databases = {SOURCE: state, TARGET: theirs.state}
         workers = [{**one, "lanes": 0} for one in theirs.workers]
         if theirs.missing is not None:
@@ -147,6 +155,7 @@ class DocumentHealth:
             found.workers = await kept.workers()
             found.rejected = await kept.marks_rejected()
             found.proofs = await kept.proofs()
+            found.back = await ComingBack(kept.connection).counts()
 
         try:
             await self._within(look())
@@ -157,7 +166,7 @@ class DocumentHealth:
         return found
 
     async def _look_at_source(
-        self, link: DocumentLink, theirs: _Kept
+        self, link: DocumentLink, kept: Keeping, theirs: _Kept
     ) -> tuple[DatabaseState, list[CollectionStatus], list[Alert]]:
         database, collections, alerts = MarkedDatabase(link.database, seconds=self._deadline), [], []
         started = time.perf_counter()
@@ -169,9 +178,12 @@ class DocumentHealth:
         try:
             if theirs.kept is not None:
                 await self._within(require_standing(link, theirs.kept))
+                await self._within(require_unrestored(link, kept))
             for name in link.collections:
                 rejected = theirs.rejected.get(name, frozenset())
-                collections.append(_of(name, await self._within(database.waiting(name, rejected)), len(rejected)))
+                back = None if theirs.back is None else theirs.back.get(name, Backlog())
+                waiting = await self._within(database.waiting(name, rejected))
+                collections.append(_of(name, waiting, len(rejected), back))
         except NotInstalledError as error:
             alerts.append(Alert(*NOT_INSTALLED, 1, 0, f"{error.message}; {error.hint}"))
         except SynclineError as error:
@@ -199,8 +211,17 @@ def _noticed(proofs: Proofs) -> Iterator[Mapping[str, Any]]:
             yield {**about, "name": str(Notice.DIVERGED), "severity": "warning", "resolved": False}
 
 
-def _of(name: str, waiting: Waiting, rejected: int) -> CollectionStatus:
-    return CollectionStatus(name, waiting.documents, waiting.oldest.total_seconds(), rejected)
+def _measured(collections: Sequence[CollectionStatus]) -> Measures:
+    """Count what either side lacks."""
+    backs = [one.back for one in collections if one.back is not None]
+    queue = sum(one.waiting for one in collections) + sum(one.waiting for one in backs)
+    ages = [one.oldest_seconds for one in collections] + [one.oldest_seconds for one in backs]
+    lag = max(ages, default=0.0)
+    return Measures(queue, lag, sum(one.rejected for one in collections) + sum(one.parked for one in backs), 0)
+
+
+def _of(name: str, waiting: Waiting, rejected: int, back: Backlog | None) -> CollectionStatus:
+    return CollectionStatus(name, waiting.documents, waiting.oldest.total_seconds(), rejected, back)
 
 
 def _without(status: Status, name: str) -> Status:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import DocumentLink
+from syncline.documents.restores import settle
 from syncline.documents.standing import foreign_documents, foreign_rows, keeping
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.postgres.documents.keeping import Keeping
@@ -53,11 +54,15 @@ async def ownership(link: DocumentLink) -> Ownership:
         await kept.close()
 
 
-async def adopt(link: DocumentLink) -> int:
+async def adopt(link: DocumentLink, collections: Sequence[str] | None = None) -> int:
     """Have every document written anew, under a number that the link never had, and delete rows without a document.
 
     What is not installed is. Whose documents the rows are is forgotten first, and noted last: stopped anywhere, no
     worker begins until it is called again.
+
+    Args:
+        link: both sides.
+        collections: the documents of these; by default of all. Of others PostgreSQL is the truth.
 
     Returns:
         How many documents were marked.
@@ -70,7 +75,9 @@ async def adopt(link: DocumentLink) -> int:
         for name in link.collections:
             await database.make_indexes(name)
         named = await database.identify((await kept.kept()).id, instead=True)
-        marked = await restored(link.source, link.rows, link.collections)
+        marked = await restored(link.source, link.rows, link.collections if collections is None else collections)
+        await kept.forget_proofs()
+        await settle(link, kept)
         await kept.set_source(named.id)
         return marked
     finally:

@@ -258,6 +258,8 @@ class DocumentVerifier:
         wanted = [key for key in keys.values() if key is not None]
         documents = [await self._stored.of(one.name, [*ids.values()])]
         records = [await self._rows.records(one.name, wanted)]
+        # Rows that are marked now are on their way back; those that were are in the documents that are read next.
+        coming = await self._rows.coming(one.name, wanted)
         documents.append(await self._stored.of(one.name, [*ids.values()]))
         records.append(await self._rows.records(one.name, wanted))
         shown = {encoded_id: shown_key(id_) for encoded_id, id_ in ids.items()}
@@ -270,9 +272,8 @@ class DocumentVerifier:
             raw = documents[1].get(encoded_id)
             if one.report.named:
                 one.note(encoded_id, id_, raw, seen[1])
-            looks[encoded_id] = judged(
-                one.mapping, id_, key, raw, seen[1], rejected.get(shown[encoded_id]), moved=moved
-            )
+            look = judged(one.mapping, id_, key, raw, seen[1], rejected.get(shown[encoded_id]), moved=moved)
+            looks[encoded_id] = Look(State.WAITING, key) if key in coming and look.state is not State.EQUAL else look
         return looks, sum(map(len, documents[1].values()))
 
     async def _take(self, one: Passing, looks: Mapping[bytes, Look]) -> None:

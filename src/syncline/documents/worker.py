@@ -15,6 +15,7 @@ from typing import Any
 
 from syncline.documents.continuous import ContinuousVerification
 from syncline.documents.opening import DocumentLink
+from syncline.documents.restores import advance, require_unrestored
 from syncline.documents.settling import settle_intents
 from syncline.documents.standing import keeping, require_same, require_standing
 from syncline.documents.telling import tell_rejections
@@ -26,6 +27,7 @@ from syncline.errors import (
     ForeignTargetError,
     NotInstalledError,
     OtherDeclarationError,
+    RestoredError,
     SourceError,
     SynclineError,
     TargetRefusedError,
@@ -55,7 +57,7 @@ SETTLE_SECONDS = 30.0
 """Between two looks for operations that nobody has ended."""
 CUT_OFF_SECONDS = 4.0
 """A stop that has not ended by then is cut off: whatever was under way is done again from its mark."""
-_ENDS = (NotInstalledError, OtherDeclarationError, ForeignTargetError, UnsuitableTargetError)
+_ENDS = (NotInstalledError, OtherDeclarationError, ForeignTargetError, RestoredError, UnsuitableTargetError)
 """What waiting does not help."""
 
 
@@ -139,6 +141,7 @@ class DocumentWorker:
         while not self._stopping.is_set():
             try:
                 await require_standing(self._link, await self._kept.kept())
+                await require_unrestored(self._link, self._kept)
             except SynclineError as error:
                 if not error.retryable or isinstance(error, TargetRefusedError):
                     raise
@@ -187,10 +190,12 @@ class DocumentWorker:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _look(self) -> None:
-        """End where somebody has adopted one of the sides meanwhile."""
+        """End where somebody has adopted one of the sides meanwhile, or restored it."""
         try:
             require_same(await self._kept.kept(), await MarkedDatabase(self._link.database).identity())
-        except ForeignTargetError:
+            await require_unrestored(self._link, self._kept)
+            await advance(self._link, self._kept)
+        except (ForeignTargetError, RestoredError):
             raise
         except SynclineError:
             return  # the pump says what the trouble is

@@ -21,7 +21,7 @@ _BASE = "syncline"
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
 LONGEST = 24
 """Characters of a name: names of triggers hold it and more, in 63 bytes."""
-RESERVED = frozenset({"syncline", "target", "sessions", "gate", "ddl", "documents", "rehearsal"})
+RESERVED = frozenset({"syncline", "target", "sessions", "gate", "ddl", "documents", "rehearsal", "audit"})
 """How names cannot begin: they would meet schemas or names of ours that are no link's."""
 _WAKE = 1398361667
 _ABOVE_OURS = 0x100

@@ -72,11 +72,6 @@ class Control:
         goal = at.phase.next
         if goal is None:
             raise PhaseError(f"{_named(was)}: {at.phase} is the last phase")
-        if goal > Phase.LIVE:
-            raise PhaseError(
-                f"the step from {at.phase} to {goal} is not built yet",
-                hint="in live, PostgreSQL is the truth, and MongoDB follows: it can be taken back from there",
-            )
         if percent is not None and goal is not Phase.RAMP:
             raise PhaseError(f"{goal} has no percentage", hint="--percent is for the ramp")
         return self._planned(was, goal, (FIRST_PERCENT if percent is None else percent) if goal is Phase.RAMP else 0.0)
@@ -95,8 +90,6 @@ class Control:
             return self._planned(was, Phase.RAMP, percent)
         if at.phase.before is None:
             raise PhaseError(f"{_named(was)}: {at.phase} is the first phase")
-        if at.phase > Phase.LIVE:
-            raise PhaseError(f"the step from {at.phase} to {at.phase.before} is not built yet")
         return self._planned(was, at.phase.before, 100.0 if at.phase.before is Phase.RAMP else 0.0)
 
     def _together(self, collections: Sequence[str]) -> tuple[dict[str, Standing], Standing]:

@@ -9,14 +9,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
+from syncline.engines.postgres.documents.coming_back import backlogs, statements
 from syncline.phases.in_mongodb import MARKS
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase
 from syncline.phases.shadow.report import AGAINST, COMPARED, Outcome
 from syncline.phases.standing import Standing
+from syncline.split.moving.probes import VALID
 
 READS, READS_OF_EACH = 10_000, 100
 LAG_SECONDS = 1.0
+_REHEARSE = "syncline phase rehearse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ def gathered(
     found += [_rejected(journal, name) for name in was]
     found += _lag(marks, list(was), sleep)
     found += [_verified(journal, name, standing) for name, standing in was.items()]
+    if goal is Phase.COMPLETE:
+        return found + _parked(journal, list(was))
     if goal >= Phase.RAMP:
         found += [one for name, standing in was.items() for one in _shadowed(journal, name, standing, goal)]
     if goal >= Phase.LIVE:
@@ -138,7 +143,23 @@ def _counted(counts: Counter[tuple[str, str]], outcomes: AbstractSet[str]) -> in
     return sum(reads for (_, one), reads in counts.items() if one in outcomes)
 
 
+def _parked(journal: InPostgreSQL, names: Sequence[str]) -> list[Evidence]:
+    """Look at what MongoDB, which is to be a whole copy, has not taken."""
+    with journal.connected() as connection:
+        there = connection.execute(statements()["there"]).fetchall()[0][0]
+        found = backlogs(connection.execute(statements()["counts"]).fetchall()) if there else {}
+    counts = {name: found[name].parked if name in found else 0 for name in names}
+    said = {name: f"{count} rows are" if count else "no row is" for name, count in counts.items()}
+    return [Evidence(name, "wayBack", not counts[name], f"{said[name]} parked on the way back") for name in names]
+
+
 def _rehearsed(journal: InPostgreSQL, name: str) -> Evidence:
-    rows = journal.rows("rehearsed", collection=name)
-    told = f"the way back was rehearsed at {rows[0][0]}" if rows else "the way back was never rehearsed"
-    return Evidence(name, "rehearsed", bool(rows), told)
+    rows = journal.rows("rehearsed", collection=name, seconds=VALID.total_seconds())
+    if not rows:
+        return Evidence(name, "rehearsed", holds=False, told=f"the way back was never rehearsed: {_REHEARSE} {name}")
+    at, young, ours = rows[0]
+    told = f"the way back was rehearsed at {at:%Y-%m-%d %H:%M %Z}"
+    if not (young and ours):
+        why = "with another declaration" if young else f"more than {VALID.days} days ago"
+        return Evidence(name, "rehearsed", holds=False, told=f"{told}, {why}: {_REHEARSE} {name}")
+    return Evidence(name, "rehearsed", holds=True, told=told)

@@ -99,6 +99,12 @@ class InMongoDB:
         """Keep these beside the others."""
         self.replaced(lambda before: {"collections": _listed(highest([_standings(before), standings]))})
 
+    def renew(self) -> None:
+        """Go on after a restore with versions that nobody has seen: the seconds of the server's clock."""
+        later = {"$max": [{"$add": ["$version", 1]}, {"$floor": {"$divide": [{"$toLong": "$$NOW"}, 1000]}}]}
+        with _translated():
+            self._phases.update_one({"_id": ID}, [{"$set": {"version": {"$toLong": later}}}])
+
     def change(self, change: Change, known: Standings, *, reason: str | None, against: Sequence[str]) -> Standings:
         """Make a change under a number of its own, higher than all that are known, and note it for the journal.
 

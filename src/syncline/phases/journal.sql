@@ -157,5 +157,25 @@ SELECT c.as_of, c.verdict FROM syncline_documents.certificate AS c
 JOIN syncline_documents.mapping AS m ON m.collection = c.collection AND m.fingerprint = c.mapping
 WHERE c.collection = %(collection)s ORDER BY c.as_of DESC, c.id DESC LIMIT 1
 
+-- name: rehearsal_later
+-- Of which declaration, by its fingerprint, and what it showed.
+DO $$BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'syncline_documents.rehearsal'::regclass AND attname = 'report'
+    ) THEN
+        ALTER TABLE syncline_documents.rehearsal
+            ADD COLUMN mapping text NOT NULL DEFAULT '',
+            ADD COLUMN report jsonb NOT NULL DEFAULT '{}';
+    END IF;
+END$$
+
+-- name: rehearse
+INSERT INTO syncline_documents.rehearsal (collection, mapping, report) VALUES (%(collection)s, %(mapping)s, %(report)s)
+ON CONFLICT (collection) DO UPDATE SET at = now(), mapping = excluded.mapping, report = excluded.report
+
 -- name: rehearsed
-SELECT at FROM syncline_documents.rehearsal WHERE collection = %(collection)s
+-- When, whether it is younger than this, and of the declaration that is written now.
+SELECT r.at, r.at > now() - make_interval(secs => %(seconds)s), EXISTS (
+    SELECT FROM syncline_documents.mapping AS m WHERE m.collection = r.collection AND m.fingerprint = r.mapping)
+FROM syncline_documents.rehearsal AS r WHERE r.collection = %(collection)s

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -17,20 +18,22 @@ from psycopg import AsyncConnection
 from syncline.capture.postgres.install import InstallOptions, install, plan, uninstall
 from syncline.config.documents import Documents
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, WorkerSettings
-from syncline.config.urls import database_of
+from syncline.config.urls import database_of, without_pooler
 from syncline.engines import opening
 from syncline.engines.mongo.written_back import BackGate, DocumentTarget
+from syncline.engines.postgres.documents.coming_back import ABSENT, LINK, backlogs, statements
 from syncline.engines.postgres.documents.records import DocumentRecords, entity_of, whole_documents
-from syncline.engines.postgres.documents.versions import TAG
+from syncline.engines.postgres.documents.session import CONNECT_SECONDS
+from syncline.engines.postgres.target.session import translated
+from syncline.errors import NotInstalledError, OvertakenError
+from syncline.journal import resync
 from syncline.model.entity import Entity
-from syncline.model.link import Link, entered
+from syncline.model.link import entered
 from syncline.ports import Plans, Source
 from syncline.postgres.connection import fetch_one
 from syncline.relay.worker import Worker
 from syncline.telemetry.observer import LoggingObserver, Observer
-
-NAME = "back"
-"""Of the link: its tables are in the schema ``syncline_back``, its records in MongoDB's collection of that name."""
+from syncline.wiring.worker import background
 
 
 def tombstone_age(worker: WorkerSettings) -> timedelta:
@@ -52,7 +55,7 @@ class WayBack:
         self._documents, self._gate = documents, gate
         self._worker = worker or WorkerSettings()
         self._mappings = {mapping.collection.name: mapping for mapping in documents.mappings}
-        self.link = Link(NAME, reverse=TAG)
+        self.link = LINK
 
     @property
     def entities(self) -> Sequence[Entity]:
@@ -64,11 +67,14 @@ class WayBack:
         """The link, as a worker is given it."""
         mongo = self._documents.url("source")
         target = TargetSettings(url=mongo, database=database_of(mongo), control_collection=self.link.control_collection)
-        source = SourceSettings(url=self._documents.url("target")).of_link(self.link)
+        url, _ = without_pooler(self._documents.url("target"))
+        source = SourceSettings(url=url).of_link(self.link)
         return Settings(source, target, self._worker, entities=tuple(self.entities))
 
     async def install(self) -> None:
         """Capture changes from now on, but for those that the link forward writes; idempotent.
+
+        Other collections, which are captured already, stay so.
 
         Raises:
             SynclineError: the tables are not there, or the role lacks a right.
@@ -76,7 +82,44 @@ class WayBack:
         """
         async with await self._connect() as connection:
             with entered(self.link):
-                await install(connection, await plan(connection, self.entities, InstallOptions(view_schema=None)))
+                others = await self._captured(connection) - self._names
+                options = InstallOptions(view_schema=None, leaving=frozenset(others))
+                await install(connection, await plan(connection, self.entities, options))
+
+    async def leave(self) -> None:
+        """End the capture of these collections, and forget what is marked of them; others stay captured.
+
+        Several may do it at once.
+        """
+        async with await self._connect() as connection:
+            with entered(self.link):
+                try:
+                    await self._end_capture(connection)
+                except (NotInstalledError, OvertakenError):
+                    if self._names & await self._captured(connection):
+                        raise
+
+    async def _end_capture(self, connection: AsyncConnection[Any]) -> None:
+        there = await self._captured(connection)
+        others = there - self._names
+        if others == there:
+            return
+        if others:
+            options = InstallOptions(view_schema=None, leaving=frozenset(others))
+            await install(connection, await plan(connection, [], options))
+        else:
+            await uninstall(connection)
+
+    @property
+    def _names(self) -> set[str]:
+        return {entity.name for entity in self.entities}
+
+    async def _captured(self, connection: AsyncConnection[Any]) -> set[str]:
+        try:
+            cursor = await connection.execute(statements()["captured"])
+            return {row[0] for row in await cursor.fetchall()}
+        except ABSENT:
+            return set()
 
     async def uninstall(self) -> None:
         """End the capture, and forget what is marked."""
@@ -84,12 +127,34 @@ class WayBack:
             with entered(self.link):
                 await uninstall(connection)
 
-    async def waiting(self) -> int:
-        """Count the changes that MongoDB lacks, parked ones too; 0: drained. A tombstone to be removed is no change."""
+    async def bring_all(self, collections: Sequence[str]) -> None:
+        """Have a worker bring every row of these collections back, and bury the documents of which there is none."""
         async with await self._connect() as connection:
-            each = [f"(SELECT count(*) FROM {self.link.schema}.{table})" for table in ("outbox", "parked")]  # noqa: S608
-            (count,) = await fetch_one(connection, f"SELECT {' + '.join(each)}")
-            return int(count)
+            with entered(self.link):
+                await resync.start(connection, names=collections)
+
+    async def is_installed(self) -> bool:
+        """Tell whether changes are captured.
+
+        Raises:
+            TargetUnavailableError: PostgreSQL does not answer.
+
+        """
+        async with await self._connect() as connection:
+            (found,) = await fetch_one(connection, statements()["there"])
+            return bool(found)
+
+    async def waiting(self, collections: Sequence[str] | None = None) -> int:
+        """Count the records that MongoDB lacks, parked ones too; 0: drained. A tombstone to be removed is no change.
+
+        Args:
+            collections: of these alone.
+
+        """
+        async with await self._connect() as connection:
+            found = backlogs(await (await connection.execute(statements()["counts"])).fetchall())
+        counted = [one for name, one in found.items() if collections is None or name in collections]
+        return sum(one.waiting + one.parked for one in counted)
 
     def target(self) -> DocumentTarget:
         """Make the side that is written. Close it when done."""
@@ -116,10 +181,13 @@ class WayBack:
             plans = await source.compile(settings.entities, differs=lambda _: None)
             return whole_documents(plans, self._mappings)
 
-        return _OfLink(settings, target, opened, compiled, observer or LoggingObserver())
+        beside = partial(background, settings, target)
+        return _OfLink(settings, target, opened, compiled, observer or LoggingObserver(), background=beside)
 
     async def _connect(self) -> AsyncConnection[Any]:
-        return await AsyncConnection.connect(self._documents.url("target"), autocommit=True)
+        with translated():
+            url, _ = without_pooler(self._documents.url("target"))
+            return await AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
 
 
 class _OfLink(Worker):

@@ -25,7 +25,7 @@ _SCHEMA = re.compile(
 )
 _IS_OURS = re.compile(r"\bis_ours\((\w+)\)")
 _OUR_SCHEMA = """(
-    {0}.nspname::text IN ('syncline', 'syncline_documents', 'syncline_gate', 'syncline_sessions')
+    {0}.nspname::text IN ('syncline', 'syncline_audit', 'syncline_documents', 'syncline_gate', 'syncline_sessions')
     OR left({0}.nspname::text, 9) = 'syncline_'
     AND (SELECT count(*) FROM pg_catalog.pg_class AS of_ours
          WHERE of_ours.relnamespace = {0}.oid AND of_ours.relkind = 'r'

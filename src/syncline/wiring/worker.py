@@ -63,7 +63,7 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         open_source,
         compile_,
         observer,
-        background=partial(_background, settings, target),
+        background=partial(background, settings, target),
         reinstall=partial(_reinstall, settings) if settings.source.reinstall else None,
     )
 
@@ -79,7 +79,7 @@ async def _claim(settings: Settings, target: Target, source: Source) -> None:
         target.claim_for(source.identity.system, settings.entities)
 
 
-async def _background(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
+async def background(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
     """Do what a worker does beside its batches."""
     async with Group() as group:
         group.create_task(_tasks(settings, target, source, plans))

@@ -24,7 +24,7 @@ from syncline.contrib.django.document_checks import check_documents
 from syncline.errors import ConfigError
 from syncline.model.thresholds import Thresholds
 from syncline.phases import FixedPhases, Phase
-from tests.acceptance.taskboard.system import ADMIN, HOME, PASSWORD, PHASES, Person, Taskboard
+from tests.acceptance.taskboard.system import ADMIN, BEFORE_LIVE, HOME, PASSWORD, Person, Taskboard
 from tests.acceptance.taskboard.test_api import member
 
 
@@ -71,7 +71,7 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", refuse)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", BEFORE_LIVE)
 @pytest.mark.usefixtures("untouched")
 def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: Phase, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Thresholds, "alerts", lambda *_: [])  # marks of tests before are of any age

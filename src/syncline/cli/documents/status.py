@@ -51,3 +51,8 @@ def _lines(collections: Sequence[CollectionStatus]) -> Iterator[Text]:
         oldest = f", the oldest for {one.oldest_seconds:.0f} s" if one.waiting else ""
         rejected = f", {one.rejected:,} rejected: `syncline parked list`" if one.rejected else ""
         yield Text(f"collection {one.name}: {waiting}{oldest}{rejected}", "yellow" if one.rejected else "")
+        if one.back is not None and (one.back.waiting or one.back.parked):
+            since = f", the oldest for {one.back.oldest_seconds:.0f} s" if one.back.waiting else ""
+            parked = f", {one.back.parked:,} rejected: `syncline parked list`" if one.back.parked else ""
+            told = f"collection {one.name}, the way back: {counted(one.back.waiting, 'change')} waiting{since}{parked}"
+            yield Text(told, "yellow" if one.back.parked else "")

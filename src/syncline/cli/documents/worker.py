@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 async def work(
     documents: Documents, log: LogSettings, *, host: str, port: int | None, asked: Callable[[], None]
 ) -> None:
-    """Run a worker until SIGTERM or SIGINT, with its metrics, if a port is given."""
+    """Run a worker until SIGTERM or SIGINT, both ways, with its metrics, if a port is given."""
+    from syncline.documents.opening import opened
     from syncline.documents.running import run_worker
+    from syncline.engines.mongo.gates import MongoBackGate
+    from syncline.phases.returning import Returning
     from syncline.phases.switching.watching import watching
     from syncline.telemetry.observer import LoggingObserver, Observers
 
@@ -29,4 +32,6 @@ async def work(
             readers = {"": DocumentHealth(documents)}
             observers += await stack.enter_async_context(counting_of(readers, host=host, port=port))
         await stack.enter_async_context(watching(documents))
-        await run_worker(documents, Observers(*observers), asked=asked)
+        told = Observers(*observers)
+        gate = MongoBackGate((await stack.enter_async_context(opened(documents))).database)
+        await run_worker(documents, told, asked=asked, beside=[Returning(documents, gate, told)])

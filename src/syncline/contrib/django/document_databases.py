@@ -191,7 +191,7 @@ class DocumentDatabases:
         """
         with translated():
             for mapping in self.documents.mappings:
-                _prepare(self.collection(mapping.collection.name), mapping)
+                _prepare(wrap(self.mongodb[mapping.collection.name]), mapping)
 
     def install(self) -> list[str]:
         """Install what carries documents on both sides, once the tables are there; tell what was done.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from bson import ObjectId
@@ -15,6 +16,8 @@ from pymongo.errors import PyMongoError
 from syncline.capture.documents.field import FIELD, MARK
 from syncline.capture.documents.indexes import MARKS
 from syncline.contrib.django.document_databases import DocumentDatabases
+from syncline.engines.postgres.documents.coming_back import Backlog, statements
+from syncline.engines.postgres.documents.coming_back import backlogs as backlogs_of
 from syncline.errors import PhaseError
 from syncline.model.documents.ids import shown_key
 from syncline.model.strict_bson import AS_STORED
@@ -22,6 +25,7 @@ from syncline.model.thresholds import PRIMARY_DOWN, SECONDARY_DOWN, Alert, Healt
 from syncline.phases import Phase
 from syncline.postgres.sql import blocks
 
+T = TypeVar("T")
 Held = frozenset[tuple[str, str]]
 """Marks of rejected documents, each with what is shown of the ``_id``."""
 
@@ -34,10 +38,10 @@ class CollectionHealth:
     phase: Phase | None
     """``None``: the databases do not say it."""
     pending: int
-    """Documents that PostgreSQL may lack, but for those that it has refused; 0 while nobody is to carry them."""
+    """Documents that the other side may lack, but for those that it has refused; 0 while nobody is to carry them."""
     lag_seconds: float
     failed: int | None
-    """Documents that it has refused; ``None``: it does not answer."""
+    """Documents that the other side has refused; ``None``: PostgreSQL does not answer."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give the form that goes over the wire."""
@@ -99,14 +103,22 @@ def read_health(databases: DocumentDatabases) -> DocumentHealth:
     """Look at both databases; one that does not answer is part of the answer."""
     names = [mapping.collection.name for mapping in databases.documents.mappings]
     phases = _known_phases(databases, names)
-    failed = _failed(databases)
-    held = {name: (failed or {}).get(name, frozenset()) for name in names if phases[name] is not Phase.OFF}
+    serving = [name for name in names if (phase := phases[name]) is not None and phase.postgresql_is_truth]
+    failed, backlogs = _asked(databases, _failed), _asked(databases, _backlogs) if serving else {}
+    held = {
+        name: (failed or {}).get(name, frozenset())
+        for name in names
+        if phases[name] is not Phase.OFF and name not in serving
+    }
     waiting = _waiting(databases, held)
+    back = {name: None if backlogs is None else backlogs.get(name, Backlog()) for name in serving}
     return DocumentHealth(
         waiting is not None,
         failed is not None,
         tuple(
-            CollectionHealth(
+            _coming_back(name, phases[name], back[name])
+            if name in back
+            else CollectionHealth(
                 name,
                 phases[name],
                 *(waiting or {}).get(name, (0, 0.0)),
@@ -115,6 +127,13 @@ def read_health(databases: DocumentDatabases) -> DocumentHealth:
             for name in names
         ),
     )
+
+
+def _coming_back(name: str, phase: Phase | None, backlog: Backlog | None) -> CollectionHealth:
+    """Tell of a collection whose truth is PostgreSQL: what MongoDB lacks."""
+    if backlog is None:
+        return CollectionHealth(name, phase, 0, 0.0, None)
+    return CollectionHealth(name, phase, backlog.waiting, backlog.oldest_seconds, backlog.parked)
 
 
 def _known_phases(databases: DocumentDatabases, names: list[str]) -> dict[str, Phase | None]:
@@ -147,16 +166,25 @@ def _waiting_in(collection: Collection[Any], held: Held) -> tuple[int, float]:
     return count, 0.0
 
 
-def _failed(databases: DocumentDatabases) -> dict[str, Held] | None:
-    asked = blocks("failures.sql", "syncline.engines.postgres.documents")["counts"]
+def _asked(databases: DocumentDatabases, ask: Callable[[Any], dict[str, T]]) -> dict[str, T] | None:
+    """Ask PostgreSQL for what is kept of collections; nothing, where nothing is installed. ``None``: no answer."""
     try:
         with databases.connection() as connection:
-            rows = connection.execute(asked).fetchall()
-            return {name: frozenset(zip(marks, ids, strict=True)) for name, _, _, marks, ids in rows}
+            return ask(connection)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
     except psycopg.Error:
         return None
+
+
+def _failed(connection: Any) -> dict[str, Held]:
+    asked = blocks("failures.sql", "syncline.engines.postgres.documents")["counts"]
+    rows = connection.execute(asked).fetchall()
+    return {name: frozenset(zip(marks, ids, strict=True)) for name, _, _, marks, ids in rows}
+
+
+def _backlogs(connection: Any) -> dict[str, Backlog]:
+    return backlogs_of(connection.execute(statements()["counts"]).fetchall())
 
 
 def alive(_: HttpRequest) -> JsonResponse:

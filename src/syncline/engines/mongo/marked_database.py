@@ -10,6 +10,7 @@ from typing import Any
 
 import pymongo
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
@@ -24,7 +25,7 @@ from syncline.model.strict_bson import AS_STORED, decoded
 
 IDENTITY = "_syncline_documents"
 """The collection in which a MongoDB says who it is; a copy of its files says the same."""
-READER = "reader"
+READER, BEATS = "reader", "beats"
 MOST = 100_000
 """Marks of a collection that are counted, at most."""
 SECONDS = 10.0
@@ -32,6 +33,7 @@ SECONDS = 10.0
 FINDING_SECONDS = 5.0
 """Limit for finding the server."""
 _NO_SUCH_COMMAND = 59
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARKS, _UNMARKED = str(MARKS["name"]), str(UNMARKED["name"])
 
 
@@ -107,6 +109,35 @@ class MarkedDatabase:
         with translated(), pymongo.timeout(self._limit):
             cursor = await self._database[IDENTITY].aggregate([{"$limit": 1}, {"$project": {"now": "$$NOW"}}])
             return next((one["now"] for one in await cursor.to_list()), None)
+
+    async def moment(self) -> datetime | None:
+        """Draw a moment after all drawn before, though the clock be set back; ``None``: nothing is installed there."""
+        if await self.now() is None:
+            return None
+        later = {"$max": [{"$add": [{"$ifNull": ["$at", _EPOCH]}, 1]}, "$$NOW"]}
+        with translated(), pymongo.timeout(self._limit):
+            ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
+            found = await ours.find_one_and_update(
+                {"_id": "clock"}, [{"$set": {"at": later}}], upsert=True, return_document=ReturnDocument.AFTER
+            )
+        return found and found["at"]
+
+    async def beats(self) -> tuple[int, int]:
+        """Read the counters by which a restore is noticed: our own, and PostgreSQL's."""
+        with translated(), pymongo.timeout(self._limit):
+            found = await self._database[IDENTITY].find_one({"_id": BEATS}) or {}
+        return found.get("there", 0), found.get("here", 0)
+
+    async def advance(self, *, there: int = 0, here: int = 0, by: int = 1) -> tuple[int, int]:
+        """Advance our own counter, from this at least, and note what PostgreSQL's has come to."""
+        ours = {"$add": [{"$max": [{"$ifNull": ["$there", 0]}, there]}, by]}
+        step = {"there": ours, "here": {"$max": [{"$ifNull": ["$here", 0]}, here]}}
+        with translated(), pymongo.timeout(self._limit):
+            kept = self._database[IDENTITY].with_options(write_concern=DURABLE)
+            found = await kept.find_one_and_update(
+                {"_id": BEATS}, [{"$set": step}], upsert=True, return_document=ReturnDocument.AFTER
+            )
+        return (0, 0) if found is None else (found["there"], found["here"])
 
     async def build(self) -> Mapping[str, Any]:
         """Give its ``buildInfo``."""

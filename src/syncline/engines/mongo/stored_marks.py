@@ -117,8 +117,8 @@ class StoredMarks:
             return {bytes(one.raw) async for one in whole.find(sent({"_id": {"$in": [*ids]}}), {"_id": 1})}
 
     async def now(self) -> datetime:
-        """Ask the server's clock, by which versions are drawn; our own, where nothing is installed."""
-        found = await MarkedDatabase(self._database).now()
+        """Draw a moment by the server's clock, later than all before; by our own, where nothing is installed."""
+        found = await MarkedDatabase(self._database).moment()
         return datetime.now(UTC) if found is None else found.replace(tzinfo=UTC)
 
     async def _draw(self, collection: str, ids: Sequence[Any]) -> None:

@@ -40,6 +40,11 @@ def acting_as(actor: str | None) -> Iterator[None]:
         _ACTOR.reset(token)
 
 
+def actor() -> str | None:
+    """Tell who does what is done here."""
+    return _ACTOR.get()
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRule:
     """What of a collection's operations is kept, besides who did what when to which document, and the fields' names."""
@@ -166,12 +171,13 @@ class AuditedWrites:
 
 def _intent(collection: str, write: Write, rule: AuditRule, over: Existing | None) -> Intent:
     names = list(write.fields)
-    intent = Intent(write.mark, _ACTOR.get(), write.action, collection, write.id, names)
+    intent = Intent(write.mark, actor(), write.action, collection, write.id, names)
     if not rule.values:
         return intent
-    before = _masked(over.fields, rule) if over is not None else None
-    return replace(intent, before=before, after=_masked(write.fields, rule))
+    before = masked(over.fields, rule) if over is not None else None
+    return replace(intent, before=before, after=masked(write.fields, rule))
 
 
-def _masked(fields: Mapping[str, Any], rule: AuditRule) -> dict[str, Any]:
+def masked(fields: Mapping[str, Any], rule: AuditRule) -> dict[str, Any]:
+    """Leave out the values that a rule masks."""
     return {name: _MASKED if name in rule.masked else value for name, value in fields.items()}

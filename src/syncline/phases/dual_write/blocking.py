@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Self, cast
 
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
+from syncline.documents.proving import PATIENCE
 from syncline.forking import after_fork, leave_to_parent
 from syncline.phases import Phases
 from syncline.phases.dual_write.audit import AuditRule
@@ -89,12 +91,20 @@ class DualWriteService:
         """Tell how far a document is, and why. None: there is none."""
         return self._background.run(self._service.get_sync_metadata(collection_name, mongo_id))
 
+    def token(self) -> str:
+        """Give a token for everything that was written before, by whomever; see ``verified``."""
+        return self._background.run(self._service.token())
+
+    def verified(self, token: str, *, collection_name: str | None = None, timeout: timedelta = PATIENCE) -> bool:
+        """Wait until all that was written before a token has been compared on both sides, and is equal there."""
+        return self._background.run(self._service.verified(token, collection_name=collection_name, timeout=timeout))
+
     def is_behind(self, collection_name: str) -> bool:
         """Tell whether PostgreSQL lacks a document that this process has written by this service."""
         return self._background.run(self._service.is_behind(collection_name))
 
     def get_sync_failures(self, collection_name: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
-        """List the documents that PostgreSQL, or the mapping, did not take, the newest first."""
+        """List the documents that the other side, or the mapping, did not take, the newest first."""
         return self._background.run(self._service.get_sync_failures(collection_name, limit=limit))
 
     def retry_failed(self, collection_name: str | None = None, mongo_id: Any = None) -> int:

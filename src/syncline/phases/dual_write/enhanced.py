@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from syncline.errors import SynclineError
@@ -13,7 +14,11 @@ from syncline.phases.dual_write.operations import BatchResult, Operation, Operat
 from syncline.phases.dual_write.operations import operations as made
 from syncline.phases.dual_write.parts import Parts
 from syncline.phases.dual_write.service import AsyncDualWriteService
+from syncline.phases.switching.running import arun
 from syncline.ports.documents import Action, Fate, MarkedDocument, Outcome, Write, Written
+
+_Told = Written | SynclineError | bool | None
+"""What became of one: of rows whether it was done."""
 
 
 class AsyncEnhancedDualWriteService(AsyncDualWriteService):
@@ -22,7 +27,8 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
     async def batch_operations(self, operations: Sequence[Mapping[str, Any]]) -> BatchResult:
         """Do many operations: for each collection one bulk write in MongoDB, and one transaction in PostgreSQL.
 
-        Several operations on one document are done in their order, in as many bulk writes.
+        Several operations on one document are done in their order, in as many bulk writes. Where PostgreSQL is the
+        truth, each is a transaction of its own, in their order.
 
         Args:
             operations: ``{collection_name, data, mongo_id, operation}`` each, the last one create, update or delete.
@@ -37,29 +43,43 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         """
         given = made(operations, self._mappings)
         parts = await self._open()
-        phases = {one.collection: self._writable(one.collection) for one in given}
-        if parts.inline is not None:
-            await parts.inline.begin()
-        told: dict[int, Written | SynclineError | None] = {}
+        told: dict[int, _Told] = {}
+        phases: dict[str, Phase] = {}
         for collection, round_ in _rounds(given):
-            writes = [Write(one.action, one.id, parts.writes.new_mark(), one.data) for _, one in round_]
-            done = await _written(parts, collection, writes, phases[collection])
+            write = partial(self._round, parts, collection, round_, phases)
+            done = await arun(self._phases, collection, write)
             told.update(zip((place for place, _ in round_), done, strict=True))
         outcomes = await self._carried(parts, given, told, phases)
         return BatchResult(tuple(_result(one, told[place], outcomes) for place, one in enumerate(given)))
+
+    async def _round(
+        self,
+        parts: Parts,
+        collection: str,
+        round_: Sequence[tuple[int, Operation]],
+        phases: dict[str, Phase],
+        phase: Phase,
+    ) -> Sequence[_Told]:
+        """Do operations on different documents of a collection where its truth is."""
+        phases[collection] = phase
+        if phase.postgresql_is_truth:
+            return await parts.rows.do_all([one for _, one in round_])
+        if parts.inline is not None:
+            await parts.inline.begin()
+        writes = [Write(one.action, one.id, parts.writes.new_mark(), one.data) for _, one in round_]
+        return await _written(parts, collection, writes, phase)
 
     async def _carried(
         self,
         parts: Parts,
         given: Sequence[Operation],
-        told: Mapping[int, Written | SynclineError | None],
+        told: Mapping[int, _Told],
         phases: Mapping[str, Phase],
     ) -> dict[str, Outcome]:
         by: dict[str, list[MarkedDocument]] = {}
         for place, one in enumerate(given):
             found = told[place]
-            parts.counters.written += isinstance(found, Written)
-            parts.counters.refused += not isinstance(found, Written)
+            parts.counters.count(isinstance(found, Written) or found is True)
             if isinstance(found, Written) and found.document is not None and phases[one.collection] is not Phase.OFF:
                 by.setdefault(one.collection, []).append(found.document)
         outcomes: dict[str, Outcome] = {}
@@ -106,9 +126,10 @@ async def _written(
     return [found[one.mark] for one in writes]
 
 
-def _result(one: Operation, told: Written | SynclineError | None, outcomes: Mapping[str, Outcome]) -> OperationResult:
+def _result(one: Operation, told: _Told, outcomes: Mapping[str, Outcome]) -> OperationResult:
     document = told.document if isinstance(told, Written) else None
     outcome = outcomes.get(document.mark) if document is not None else None
     synced = outcome is not None and outcome.fate is Fate.APPLIED
     error = str(told) if isinstance(told, SynclineError) else None
-    return OperationResult(one.action.value, one.collection, one.mongo_id, isinstance(told, Written), synced, error)
+    done = isinstance(told, Written) or told is True
+    return OperationResult(one.action.value, one.collection, one.mongo_id, done, synced, error)

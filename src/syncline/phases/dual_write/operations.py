@@ -35,11 +35,11 @@ class OperationResult:
     collection: str
     mongo_id: Any
     done: bool
-    """MongoDB is written, and the mark is durable. Otherwise nothing is written."""
+    """The truth is written, and the mark is durable. Otherwise nothing is written."""
     synced: bool = False
-    """PostgreSQL is written, too."""
+    """The other side is written, too."""
     error: str | None = None
-    """Why MongoDB did not take it. None beside ``done`` being false: there is such a document, or there is none."""
+    """Why the truth did not take it. None beside ``done`` being false: there is such a document, or there is none."""
 
     def __bool__(self) -> bool:
         return self.done

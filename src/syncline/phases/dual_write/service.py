@@ -6,11 +6,16 @@ import asyncio
 import copy
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Self
 
+from syncline.capture.documents.gate import GateOf
 from syncline.config.documents import Documents, load_documents
 from syncline.config.dual_write import DualWriteSettings
+from syncline.documents.proving import PATIENCE, draw_token, verified
+from syncline.engines.postgres.documents.coming_back import OnItsWay
+from syncline.engines.postgres.documents.keys import key_text
 from syncline.errors import OperationError, PhaseError
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import identified
@@ -21,20 +26,24 @@ from syncline.phases.dual_write.left import Left
 from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
 from syncline.phases.dual_write.operations import Operation, mapping_of, operation
 from syncline.phases.dual_write.parts import Parts, opened_parts
+from syncline.phases.switching.running import arun
 from syncline.ports.documents import Action, Fate, Known, MarkedDocument, Outcome, Standing, Write
 
 LOG = logging.getLogger("syncline.phases.dual_write")
 
 
 class AsyncDualWriteService:
-    """Writes documents to MongoDB, and to PostgreSQL in the same call or by the worker; for one event loop.
+    """Writes documents to the database that is the truth, and to the other one as well; for one event loop.
+
+    Up to the ramp that is MongoDB: PostgreSQL is written in the same call, or by the worker. From live on it is
+    PostgreSQL, and MongoDB is written by the way back.
 
         async with AsyncDualWriteService() as service:
             await service.update_document("users", user_id, {"name": "Ada"})
 
     ``mongo_id`` is the document's ``_id``, or its text where a collection's ids are ObjectIds or UUIDs. True says that
-    MongoDB is written, durably, with the mark by which PostgreSQL gets it; False, that nothing is written, since there
-    is such a document already (create), or none (update, delete).
+    the truth is written, durably, with the mark by which the other side gets it; False, that nothing is written, since
+    there is such a document already (create), or none (update, delete).
 
     Args:
         documents: the declared collections; by default those of ``syncline.toml``.
@@ -44,9 +53,9 @@ class AsyncDualWriteService:
         audit: what the audit log keeps of each collection's operations; by default who did what to which document.
 
     Raises:
-        RefusedDocumentError: a call's document is not taken by MongoDB; nothing is written.
-        SourceUnavailableError: MongoDB does not answer; it may have written.
-        PhaseError: PostgreSQL is the truth of this collection.
+        RefusedDocumentError: a call's document is not taken by the truth; nothing is written.
+        SourceUnavailableError, TargetUnavailableError: the truth (MongoDB, PostgreSQL) does not answer; it may have
+            written.
         OperationError, KeyFormatError: the call cannot be done with any document.
 
     """
@@ -97,7 +106,9 @@ class AsyncDualWriteService:
         if self._parts is None:
             async with self._opening:
                 if self._parts is None:
-                    self._parts = await opened_parts(self._documents, self._settings, self._audit)
+                    self._parts = await opened_parts(
+                        self._documents, self._settings, self._audit, GateOf(lambda: self._phases)
+                    )
         return self._parts
 
     async def close(self) -> None:
@@ -121,17 +132,21 @@ class AsyncDualWriteService:
         return await self._do(operation(Action.DELETE, self._mapping(collection_name), mongo_id))
 
     async def _do(self, one: Operation) -> bool:
-        parts, phase = await self._open(), self._writable(one.collection)
+        """Do an operation where the truth is; while that changes sides, try again."""
+        parts = await self._open()
         write = Write(one.action, one.id, parts.writes.new_mark(), one.data)
+        return await arun(self._phases, one.collection, lambda phase: self._done(parts, one, write, phase))
+
+    async def _done(self, parts: Parts, one: Operation, write: Write, phase: Phase) -> bool:
+        if phase.postgresql_is_truth:
+            return parts.counters.count(await parts.rows.do(one))
         if phase is Phase.OFF:
             return await _without_other_side(parts, one.collection, write)
         if parts.inline is not None:
             await parts.inline.begin()
         document = await parts.audited.write(one.collection, write)
-        if document is None:
-            parts.counters.refused += 1
+        if not parts.counters.count(document is not None) or document is None:
             return False
-        parts.counters.written += 1
         await self._carry(parts, one.collection, [document])
         return True
 
@@ -146,15 +161,6 @@ class AsyncDualWriteService:
     def _mapping(self, collection: str) -> DocumentMapping:
         return mapping_of(self._mappings, collection)
 
-    def _writable(self, collection: str) -> Phase:
-        phase = self._phases.of(collection)
-        if phase.postgresql_is_truth:
-            raise PhaseError(
-                f"{collection} is in {phase}: PostgreSQL is its truth, and this service writes MongoDB first",
-                hint=f"write by the repository of the collection, or take it back: syncline phase back {collection}",
-            )
-        return phase
-
     # -- questions
 
     async def get_sync_status(self, collection_name: str, mongo_id: Any) -> SyncStatus | None:
@@ -164,28 +170,65 @@ class AsyncDualWriteService:
 
     async def get_sync_metadata(self, collection_name: str, mongo_id: Any) -> SyncMetadata | None:
         """Tell how far a document is, and why. None: there is none."""
-        parts = await self._open()
-        id_ = identified(self._mapping(collection_name), mongo_id)
+        parts, mapping = await self._open(), self._mapping(collection_name)
+        id_ = identified(mapping, mongo_id)
+        if self._in_postgresql(collection_name):
+            return _coming_back(*await parts.on_its_way(mapping, id_))
         standing = await parts.writes.standing(collection_name, id_)
         if standing is None:
             return None
         known = await answered(parts.known(collection_name, id_)) if parts.answers else None
         return _metadata(standing, known)
 
-    async def is_behind(self, collection_name: str) -> bool:
-        """Tell whether PostgreSQL lacks a document that this service has written; while nothing is left, none is asked.
+    async def token(self) -> str:
+        """Give a token for everything that was written before, by whomever; see ``verified``.
 
         Raises:
             SourceUnavailableError: MongoDB does not answer.
 
         """
-        if self._left.is_empty(collection_name):
+        return await draw_token((await self._open()).link)
+
+    async def verified(
+        self,
+        token: str,
+        *,
+        collection_name: str | None = None,
+        timeout: timedelta = PATIENCE,  # noqa: ASYNC109  it ends with an answer, not with an error
+    ) -> bool:
+        """Wait until all that was written before a token has been compared on both sides, and is equal there.
+
+        A verification must run: a worker's, or `syncline verify`. What proves it is one that began after the token.
+
+        Args:
+            token: what ``token`` gave, here or in another process.
+            collection_name: of this collection alone.
+            timeout: how long to wait; 0: look once.
+
+        Raises:
+            TokenError: it is no token of this link.
+            TargetUnavailableError: PostgreSQL does not answer.
+
+        """
+        names = self._named(collection_name)
+        return await verified((await self._open()).link, token, collections=names, timeout=timeout)
+
+    async def is_behind(self, collection_name: str) -> bool:
+        """Tell whether PostgreSQL lacks a document that this service has written; while nothing is left, none is asked.
+
+        Where PostgreSQL is the truth, it lacks none.
+
+        Raises:
+            SourceUnavailableError: MongoDB does not answer.
+
+        """
+        if self._left.is_empty(collection_name) or self._in_postgresql(collection_name):
             return False
         parts = await self._open()
         return await self._left.is_behind(collection_name, parts.writes)
 
     async def get_sync_failures(self, collection_name: str | None = None, *, limit: int = 1000) -> list[dict[str, Any]]:
-        """List the documents that PostgreSQL, or the mapping, did not take, the newest first.
+        """List the documents that the other side, or the mapping, did not take, the newest first.
 
         Returns:
             ``collection``, ``mongo_id``, ``error``, ``attempts``, ``when`` (the last one), ``since`` (the first one),
@@ -195,8 +238,12 @@ class AsyncDualWriteService:
             TargetUnavailableError: PostgreSQL does not answer.
 
         """
-        parts = await self._open()
-        found = await parts.failures(self._named(collection_name), limit)
+        parts, (there, here) = await self._open(), self._sides(self._named(collection_name))
+        found = [
+            *(await parts.parked(there, limit) if there else ()),
+            *(await parts.failures(here, limit) if here else ()),
+        ]
+        found.sort(key=lambda one: one.last_at, reverse=True)
         return [
             {
                 "collection": one.collection,
@@ -208,7 +255,7 @@ class AsyncDualWriteService:
                 "next_attempt": one.next_at,
                 "sync_status": SyncStatus.FAILED if one.given_up else SyncStatus.PENDING,
             }
-            for one in found
+            for one in found[:limit]
         ]
 
     async def retry_failed(self, collection_name: str | None = None, mongo_id: Any = None) -> int:
@@ -226,8 +273,19 @@ class AsyncDualWriteService:
         names = self._named(collection_name)
         if mongo_id is not None and collection_name is None:
             raise OperationError("retry_failed: a mongo_id is one of a collection's", hint="give collection_name too")
+        there, here = self._sides(names)
         id_ = None if mongo_id is None else identified(self._mapping(names[0]), mongo_id)
-        return await parts.again(names, id_)
+        key = None if id_ is None else key_text(self._mapping(names[0]), id_)
+        back = await parts.again_back(there, key) if there else 0
+        return back + (await parts.again(here, id_) if here else 0)
+
+    def _sides(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Part collections: those whose truth is PostgreSQL, and the others."""
+        there = [name for name in names if self._in_postgresql(name)]
+        return there, [name for name in names if name not in there]
+
+    def _in_postgresql(self, collection: str) -> bool:
+        return self._phases.of(collection).postgresql_is_truth
 
     def _named(self, collection: str | None) -> list[str]:
         return [*self._mappings] if collection is None else [self._mapping(collection).collection.name]
@@ -245,6 +303,16 @@ def _fixed(settings: DualWriteSettings) -> FixedPhases:
     if settings.enabled is None:
         LOG.warning("DUAL_WRITE_ENABLED is not set, and no phases are given: MongoDB alone is written")
     return FixedPhases(Phase.DUAL_WRITE if settings.enabled else Phase.OFF)
+
+
+def _coming_back(there: bool, on_its_way: OnItsWay | None) -> SyncMetadata | None:
+    if on_its_way is None:  # no way back is installed: nobody follows
+        return SyncMetadata(SyncStatus.SYNCED) if there else None
+    if on_its_way.error is not None and not on_its_way.waits:
+        return SyncMetadata(SyncStatus.FAILED, on_its_way.error, attempts=on_its_way.attempts)
+    if on_its_way.waits:
+        return SyncMetadata(SyncStatus.PENDING, on_its_way.error, attempts=on_its_way.attempts)
+    return SyncMetadata(SyncStatus.SYNCED) if there else None
 
 
 def _metadata(standing: Standing, known: Known | None) -> SyncMetadata:

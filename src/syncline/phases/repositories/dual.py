@@ -1,4 +1,4 @@
-"""Writes of repositories by the dual write service: PostgreSQL gets them in the same call, or by the worker."""
+"""Writes of repositories by the dual write service, which writes the truth, and sees to the other side."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from syncline.errors import AlreadyThereError, RefusedDocumentError
 from syncline.phases.repositories.abstract import Document, checked_changes
 from syncline.phases.repositories.mongo import MongoRepository
 from syncline.phases.repositories.places import Places
+from syncline.phases.repositories.postgres import PostgresRepository
 from syncline.phases.repositories.stored import as_stored, changes_as_stored
 
 
@@ -36,20 +37,23 @@ class Service(Protocol):
         ...
 
 
+Repository = MongoRepository | PostgresRepository
+
+
 class DualWrites:
     """For ``phased(…, writer=DualWrites(service))``: the same answers and errors as the repository's own writes."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def create(self, repository: MongoRepository, document: Mapping[str, Any]) -> Document:
+    def create(self, repository: Repository, document: Mapping[str, Any]) -> Document:
         """Add a document.
 
         Raises:
             AlreadyThereError: there is one of this id, or of this value where there may be only one.
 
         """
-        options = repository.collection.codec_options
+        options = repository.codec_options
         raw = as_stored({"_id": ObjectId(), **document}, Places(repository.mapping), options)
         stored: Document = bson.decode(raw, options)
         fields = {name: value for name, value in stored.items() if name != "_id"}
@@ -61,7 +65,7 @@ class DualWrites:
             raise AlreadyThereError("_id")
         return stored
 
-    def update(self, repository: MongoRepository, id_: Any, changes: Mapping[str, Any]) -> Document | None:
+    def update(self, repository: Repository, id_: Any, changes: Mapping[str, Any]) -> Document | None:
         """Set fields of a document.
 
         Raises:
@@ -71,7 +75,7 @@ class DualWrites:
         checked, key = checked_changes(changes), Places(repository.mapping).key.value(id_)
         if key is None:
             return None
-        fields = changes_as_stored(checked, repository.collection.codec_options)
+        fields = changes_as_stored(checked, repository.codec_options)
         try:
             there = not fields or self._service.update_document(repository.collection_name, key, fields)
         except RefusedDocumentError as error:
@@ -79,18 +83,20 @@ class DualWrites:
         found: Document | None = repository.get(key) if there else None
         return found
 
-    def delete(self, repository: MongoRepository, id_: Any) -> bool:
+    def delete(self, repository: Repository, id_: Any) -> bool:
         """Delete a document; tell whether there was one."""
         key = Places(repository.mapping).key.value(id_)
         return key is not None and self._service.delete_document(repository.collection_name, key)
 
-    def is_behind(self, repository: MongoRepository) -> bool:
+    def is_behind(self, repository: Repository) -> bool:
         """Tell whether PostgreSQL lacks what this process has written."""
         return self._service.is_behind(repository.collection_name)
 
 
 def _translated(error: RefusedDocumentError) -> Exception:
     cause = error.__cause__
+    if isinstance(cause, AlreadyThereError):
+        return cause
     if not isinstance(cause, DuplicateKeyError):
         return error
     return AlreadyThereError(next(iter((cause.details or {}).get("keyPattern") or ()), None))

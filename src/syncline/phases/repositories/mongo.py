@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import bson
+from bson.codec_options import CodecOptions
 from bson.int64 import Int64
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
@@ -54,6 +55,12 @@ class MongoRepository(ProgrammedRepository):
         self._places = Places(mapping)
         bare = collection.bare if isinstance(collection, MarkedCollection) else collection
         self.is_async = isinstance(bare, AsyncCollection)
+
+    @property
+    def codec_options(self) -> CodecOptions[Any]:
+        """Those of the collection."""
+        options: CodecOptions[Any] = self.collection.codec_options
+        return options
 
     def _at_once(self, program: Program[Any]) -> Any:
         with _translated():

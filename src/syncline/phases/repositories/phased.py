@@ -18,6 +18,7 @@ from syncline.phases.repositories.abstract import AbstractRepository, reading
 from syncline.phases.repositories.written import DocumentWriter, written_by
 from syncline.phases.shadow import Read
 from syncline.phases.shadow.report import Report
+from syncline.phases.switching.running import arun, run
 
 R = TypeVar("R", bound=AbstractRepository)
 Ask = Callable[[], Any]
@@ -82,7 +83,7 @@ def phased(
         postgresql: over its tables.
         phases: say how far the collection has come.
         shadow: compares reads in the phase ``shadow`` and in a ramp.
-        writer: makes ``create``, ``update`` and ``delete`` on MongoDB's side, those of methods of your own as well.
+        writer: makes ``create``, ``update`` and ``delete`` on both sides, those of methods of your own as well.
         breaker: has PostgreSQL left alone for a while after a failure; repositories of one database share it.
 
     """
@@ -103,7 +104,7 @@ class _Phased:
     ) -> None:
         self.mongodb, self.postgresql, self.phases = mongodb, postgresql, phases
         self.collection_name: str = mongodb.collection_name
-        self._writing = mongodb if writer is None else written_by(mongodb, writer)
+        self._writing = [one if writer is None else written_by(one, writer) for one in (mongodb, postgresql)]
         self._shadow, self._writer, self._breaker = shadow, writer, breaker
         report = getattr(shadow, "report", None)
         if isinstance(report, Report):
@@ -124,9 +125,14 @@ class _Phased:
         return partial(self._read, name)
 
     def _write(self, name: str, *args: Any, **named: Any) -> Any:
-        if self.phases.of(self.collection_name).postgresql_is_truth:
-            return getattr(self.postgresql, name)(*args, **named)
-        return getattr(self._writing, name)(*args, **named)
+        """Do it where the truth is; while that changes sides, again: nothing of it was written then."""
+
+        def write(phase: Phase) -> Any:
+            return getattr(self._writing[phase.postgresql_is_truth], name)(*args, **named)
+
+        if self.mongodb.is_async:
+            return arun(self.phases, self.collection_name, write)
+        return run(self.phases, self.collection_name, write)
 
     def _read(self, name: str, *args: Any, **named: Any) -> Any:
         """Every read of the collection comes through here."""

@@ -43,7 +43,7 @@ class PostgresRepository(ProgrammedRepository):
     ) -> None:
         self.pool, self.mapping = pool, mapping
         self.is_async = iscoroutinefunction(getattr(pool, "close", None))
-        self._places, self._options = Places(mapping), codec_options
+        self._places, self.codec_options = Places(mapping), codec_options
         self._tables = DocumentTables(mapping)
 
     def _at_once(self, program: Program[Any]) -> Any:
@@ -65,7 +65,7 @@ class PostgresRepository(ProgrammedRepository):
         checked_page(limit, offset)
         asked = statements.listing(self.mapping, self._places, where, sort, limit, offset)
         rows = yield from _rows(asked)
-        return [bson.decode(self.mapping.document(self._of(row)), self._options) for row in rows]
+        return [bson.decode(self.mapping.document(self._of(row)), self.codec_options) for row in rows]
 
     def _of(self, row: Sequence[Any]) -> Rows:
         top, *children = self.mapping.tables
@@ -77,13 +77,13 @@ class PostgresRepository(ProgrammedRepository):
         return found
 
     def _created(self, document: Document) -> Program[Document]:
-        raw = as_stored(document, self._places, self._options)
+        raw = as_stored(document, self._places, self.codec_options)
         rows = self.mapping.rows(raw)
         statement, values = self._tables.insert(rows)
         if (yield from _rows(Part(statement, tuple(values)))) == []:
             raise AlreadyThereError("_id")
         yield from self._write(rows)
-        stored: Document = bson.decode(raw, self._options)
+        stored: Document = bson.decode(raw, self.codec_options)
         return stored
 
     def _updated(self, id_: Any, changes: Document) -> Program[Document | None]:
@@ -93,10 +93,10 @@ class PostgresRepository(ProgrammedRepository):
         found = yield from self._first({"_id": key})
         if found is None or not changes:
             return found
-        fields = changes_as_stored(changes, self._options)
-        raw = as_stored({**found, **fields}, self._places, self._options)
+        fields = changes_as_stored(changes, self.codec_options)
+        raw = as_stored({**found, **fields}, self._places, self.codec_options)
         yield from self._write(self.mapping.rows(raw))
-        stored: Document = bson.decode(raw, self._options)
+        stored: Document = bson.decode(raw, self.codec_options)
         return stored
 
     def _deleted(self, id_: Any) -> Program[bool]:

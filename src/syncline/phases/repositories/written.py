@@ -1,4 +1,4 @@
-"""A repository over MongoDB whose writes somebody else makes: those of methods of one's own, too."""
+"""A repository whose writes somebody else makes: those of methods of one's own, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class DocumentWriter(Protocol):
-    """What writes documents to MongoDB instead of the repository, while that is the truth."""
+    """What writes documents instead of the repository of the side that is the truth."""
 
     def create(self, repository: Any, document: Any) -> Any: ...
     def update(self, repository: Any, id_: Any, changes: Any) -> Any: ...

@@ -12,17 +12,13 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection
 
 from syncline.engines.mongo.gates import Gate as MongoRow
-from syncline.engines.postgres.documents.versions import TAG
 from syncline.errors import NamedDatabaseUnavailableError, SourceUnavailableError
-from syncline.model.link import Link
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.postgres.sql import blocks
 from syncline.split.switching.gate import BUSY, Gate, GateBusyError, GateRow, Mode, Verb
 
 MONGODB, POSTGRESQL = "mongodb", "postgresql"
 """The sides, as the journal of a switch names them."""
-WAY_BACK = Link("back", reverse=TAG)
-"""The link from PostgreSQL to MongoDB."""
 Result = TypeVar("Result")
 _POLL_SECONDS = 0.004
 

@@ -16,11 +16,13 @@ from syncline.ending import end
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.gates import APPLICATION, LINK, Gate
 from syncline.engines.mongo.marked import translated
+from syncline.engines.postgres.documents.coming_back import LINK as WAY_BACK
 from syncline.engines.postgres.documents.keys import key_text
 from syncline.errors import NotMovingError
 from syncline.model.link import entered
+from syncline.phases.switching.closing import close_for_good
 from syncline.phases.switching.opening import address_of_target, opened_switch
-from syncline.phases.switching.sides import MONGODB, POSTGRESQL, WAY_BACK, gate_name
+from syncline.phases.switching.sides import MONGODB, POSTGRESQL, gate_name
 from syncline.postgres.sql import blocks
 from syncline.split.switching.coordinator import PAUSE
 from syncline.split.switching.finishing import Outcome, finish
@@ -73,6 +75,7 @@ class Watch:
     ) -> None:
         self._documents, self._pause, self._every, self._told = documents, pause, every, told
         self._said = ""
+        self._closed: set[str] = set()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -91,8 +94,16 @@ class Watch:
             finally:
                 await session.aclose()
 
+    async def _ended(self, link: DocumentLink) -> None:
+        """Close MongoDB where collections are complete, and the step was stopped before it had."""
+        complete = {name for name in await gates.completed(link.database) if name in link.collections}
+        if new := complete - self._closed:
+            await close_for_good(self._documents.only(sorted(new)))
+        self._closed = complete
+
     async def _turn(self, link: DocumentLink, session: Session) -> None:
         try:
+            await self._ended(link)
             found = await look(link, session)
             for one in found.unsettled:
                 if not one.leased:
@@ -140,7 +151,9 @@ async def watching(documents: Documents, *, pause: timedelta = PAUSE) -> AsyncIt
 async def look(link: DocumentLink, session: Session) -> Sides:
     """Ask both sides; nothing where no collection has ever had a gate."""
     with translated():
-        here = {name: gate for name, gate in (await gates.read(link.database)).items() if name in link.collections}
+        found = await gates.read(link.database)
+        ended = await gates.completed(link.database)  # MongoDB is closed there for good
+    here = {name: gate for name, gate in found.items() if name in link.collections and name not in ended}
     if not here:
         return Sides()
     try:

@@ -77,11 +77,33 @@ def _one(ends: Ends, server: Address, option: str, url: str | None, *, keep: boo
         with _given(ends, server, option, url, keep=keep) as address:
             yield address
         return
-    purpose = f"Syncline: scratch of a rehearsal of the move of {ends.database}"
+    with new_database(server, f"the move of {ends.database}", keep=keep, tell=tell) as address:
+        yield address
+
+
+@contextmanager
+def new_database(
+    server: Address, what: str, *, keep: bool, tell: Tell, dropped: Tell = lambda _: None
+) -> Iterator[Address]:
+    """Have a database on a server for a block; what an earlier rehearsal of the same has left behind goes first.
+
+    Args:
+        server: where one is made.
+        what: is rehearsed.
+        keep: it stays as it is, up to the next rehearsal.
+        tell: told what is done.
+        dropped: told the names of databases that are dropped.
+
+    Raises:
+        SchemaMoveError: it cannot be made.
+
+    """
+    purpose = f"Syncline: scratch of a rehearsal of {what}"
     with opened(server) as connection:
         for name in _left_over(connection, purpose):
             tell(f"dropping {name}, which an earlier rehearsal has left on the server of {server.called}")
             _drop(connection, name)
+            dropped(name)
         name = _made(connection, server)
     address = _within(server, name)
     try:
@@ -94,6 +116,7 @@ def _one(ends: Ends, server: Address, option: str, url: str | None, *, keep: boo
         else:
             with opened(server) as connection:
                 _drop(connection, name)
+            dropped(name)
 
 
 def _left_over(connection: psycopg.Connection[Any], purpose: str) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -19,6 +20,16 @@ SILENT_SECONDS = 10.0
 """A worker that has not been heard of for so long is gone."""
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Beats:
+    """The counters of both sides, as one of them has them."""
+
+    there: int = 0
+    """MongoDB's own."""
+    here: int = 0
+    """PostgreSQL's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,20 @@ class Keeping:
         link = (await self._asked("link"))[0]
         return Kept(link["number"], link["source"], *_declared(await self._asked("declared")), link["id"])
 
+    async def beats(self) -> Beats:
+        """Read the counters by which a restore is noticed."""
+        row = (await self._asked("beats"))[0]
+        return Beats(row["beat_there"], row["beat_here"])
+
+    async def advance(self, there: int, here: int = 0) -> Beats:
+        """Advance our own counter, above what MongoDB knows of it, and note what MongoDB's has come to."""
+        row = (await self._asked("advance", there=there, here=here))[0]
+        return Beats(row["beat_there"], row["beat_here"])
+
+    async def forget_proofs(self) -> None:
+        """Forget what was proved equal: what is there since is something else."""
+        await self._asked("forget_proofs")
+
     async def owner(self) -> Owner:
         """Read whose rows are there, installed or not, and of an older version too."""
         there = (await self._asked("there"))[0]
@@ -149,6 +174,11 @@ class Keeping:
     async def may_forget(self, pause: float) -> bool:
         """Take the task of forgetting deleted keys, if it is due."""
         return bool(await self._asked("forget_now", pause=pause))
+
+    async def unproved(self, collections: Sequence[str], moment: datetime) -> Sequence[str]:
+        """Name those of these collections that no verification which began after a moment has proved equal."""
+        found = await self._asked("unproved", collections=[*collections], moment=moment)
+        return [row["collection"] for row in found]
 
     async def tables(self) -> Sequence[str]:
         """Name what is in our schema."""

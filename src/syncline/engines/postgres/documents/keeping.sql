@@ -3,6 +3,19 @@
 -- name: link
 SELECT number, source, id::text AS id FROM syncline_documents.link
 
+-- name: beats
+SELECT beat_there, beat_here FROM syncline_documents.link
+
+-- name: advance
+-- What MongoDB's counter has come to, and our own.
+UPDATE syncline_documents.link
+SET beat_there = greatest(beat_there, %(there)s), beat_here = greatest(beat_here, %(here)s) + 1
+RETURNING beat_there, beat_here
+
+-- name: forget_proofs
+-- What was proved of what was there before a restore.
+DELETE FROM syncline_documents.certificate
+
 -- name: there
 SELECT pg_catalog.to_regclass('syncline_documents.link') IS NOT NULL AS link,
        pg_catalog.to_regclass('syncline_documents.key_version') IS NOT NULL AS key_version,

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from syncline.engines.postgres.documents import comparing
+from syncline.engines.postgres.documents.coming_back import ComingBack, OnItsWay
 from syncline.engines.postgres.documents.comparing import Texts
 from syncline.engines.postgres.documents.copy_out import copied_out
 from syncline.engines.postgres.documents.rows import DocumentTables
@@ -147,6 +148,14 @@ class RowsSeen:
         """Give the mark and the reason of documents that are rejected, by what is shown of their ``_id``."""
         rows = await self._rows(self._sql["rejections"], {"collection": collection, "ids": [*ids]})
         return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def coming(self, collection: str, keys: Sequence[str]) -> frozenset[str]:
+        """Give those of these keys whose rows are on their way back to MongoDB, or were not taken there."""
+        return await ComingBack(self._connection).waiting(collection, keys)
+
+    async def coming_of(self, collection: str, key: str) -> OnItsWay | None:
+        """Tell how far the rows of a key are on their way back; ``None``: there is no way back."""
+        return await ComingBack(self._connection).of(collection, key)
 
     async def certify(self, collection: str, certificate: Certificate) -> None:
         """Keep what a full pass has proved, forget the oldest, and that it failed before."""

@@ -75,7 +75,8 @@ class DocumentRecords:
                 for key, one in found.items():
                     document = _composed(tables.mapping, one)
                     size += len(document) if isinstance(document, bytes) else 0
-                    rows.append((document, kind.stand_for(key), to_text(key)))
+                    text = to_text(key) or ""
+                    rows.append((document, id_of(tables.mapping, text), text))
                 if most_bytes is not None and size > most_bytes and done < len(keys):
                     return Excerpt(plan, rows, ())
         return States(plan, rows, ())

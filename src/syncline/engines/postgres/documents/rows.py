@@ -106,6 +106,10 @@ class DocumentTables:
         row = await (await connection.execute(self._state, [key])).fetchone()
         return row[0] if row else None
 
+    async def is_there(self, connection: AsyncConnection[Any], key: str | None) -> bool:
+        """Tell whether there is a row of a document."""
+        return await (await connection.execute(self._state, [key])).fetchone() is not None
+
     async def read(self, connection: AsyncConnection[Any], keys: Iterable[Any]) -> dict[Any, Rows]:
         """Read the rows of documents, by their key; those that are not there are left out.
 

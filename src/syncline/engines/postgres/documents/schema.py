@@ -34,14 +34,27 @@ class Script:
 
 
 _HERE = __package__ or ""
-PHASES = ("phase", "phase_history", "phase_process", "shadow_report", "shadow_report_later", "rehearsal")
+PHASES = (
+    "phase",
+    "phase_history",
+    "phase_process",
+    "shadow_report",
+    "shadow_report_later",
+    "rehearsal",
+    "rehearsal_later",
+)
 """What the journal of phases is made of, after the schema."""
+AUDIT = ("schema", "operation", "of_document")
+AUDIT_SCHEMA = "syncline_audit"
+"""Of the log of operations that were done in PostgreSQL; it stays when all else is taken away."""
 SCRIPTS: tuple[Script, ...] = (
     Script(
         _HERE,
         "versions.sql",
         versions.MADE,
-        frozenset({"link.id", "link.source", "key_version.mapping", "mapping.marked", "worker.report"}),
+        frozenset(
+            {"link.id", "link.source", "link.beat_here", "key_version.mapping", "mapping.marked", "worker.report"}
+        ),
     ),
     Script(_HERE, "copying.sql", ("copy",), frozenset({"copy.done_at"})),
     Script(
@@ -51,8 +64,12 @@ SCRIPTS: tuple[Script, ...] = (
         frozenset({"certificate.mapping", "verification.claimed_until", "verify_failed.at"}),
     ),
     Script(
-        "syncline.phases", "journal.sql", PHASES, frozenset({"phase.since", "shadow_report.mapping", "rehearsal.at"})
+        "syncline.phases",
+        "journal.sql",
+        PHASES,
+        frozenset({"phase.since", "shadow_report.mapping", "rehearsal.report"}),
     ),
+    Script("syncline.phases.dual_write", "audit.sql", AUDIT, frozenset({"operation.after"})),
     Script(_HERE, "rejections.sql", rejections.MADE, frozenset({"rejected.waits", "settled_failure.settled_at"})),
 )
 """In the order in which ``syncline install`` runs them."""
@@ -62,25 +79,27 @@ SELECT c.relname || '.' || a.attname
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE n.nspname = 'syncline_documents' AND c.relkind IN ('r', 'p')"""
+WHERE n.nspname IN ('syncline_documents', 'syncline_audit') AND c.relkind IN ('r', 'p')"""
 
 
 async def missing(connection: AsyncConnection[TupleRow]) -> tuple[bool, Sequence[Script]]:
     """Tell whether there is anything of the schema, and which scripts are to be run."""
     with translated():
         there = {row[0] for row in await (await connection.execute(_COLUMNS)).fetchall()}
-    return bool(there), [one for one in SCRIPTS if not one.columns <= there]
+    ours = [name for name in there if not name.startswith("operation.")]  # the log stays behind
+    return bool(ours), [one for one in SCRIPTS if not one.columns <= there]
 
 
 def grants(role: str, mappings: Sequence[DocumentMapping]) -> Iterator[sql.Composed]:
     """Give a role what a worker needs, no more."""
     tables = [table.name for mapping in mappings for table in mapping.tables]
     who = sql.Identifier(role)
-    for schema in sorted({NAME, *(table.schema for table in tables)}):
+    for schema in sorted({NAME, AUDIT_SCHEMA, *(table.schema for table in tables)}):
         yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), who)
     yield sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}").format(
         sql.Identifier(NAME), who
     )
+    yield sql.SQL("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {} TO {}").format(sql.Identifier(AUDIT_SCHEMA), who)
     for table in tables:
         yield sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(
             sql.Identifier(table.schema, table.name), who

@@ -26,6 +26,15 @@ CREATE TABLE IF NOT EXISTS syncline_documents.certificate (
 INSERT INTO syncline_documents.certificate (collection, as_of, documents, verdict, counts, mapping)
 VALUES (%(collection)s, %(as_of)s, %(documents)s, %(verdict)s, %(counts)s, %(mapping)s)
 
+-- name: unproved
+-- Those of these collections of which no pass that began after a moment has proved everything equal.
+SELECT u.collection FROM unnest(%(collections)s::text[]) AS u (collection)
+WHERE NOT EXISTS (
+    SELECT FROM syncline_documents.certificate AS c
+    JOIN syncline_documents.mapping AS m ON m.collection = c.collection AND m.fingerprint = c.mapping
+    WHERE c.collection = u.collection AND c.verdict = 'equal' AND c.as_of > %(moment)s
+)
+
 -- name: certificates
 -- The newest of each collection.
 SELECT DISTINCT ON (c.collection) c.collection, c.as_of, c.made_at, c.documents, c.verdict, c.counts, c.mapping

@@ -34,6 +34,7 @@ MADE = (
     "link",
     "link_later",
     "link_id",
+    "link_beat",
     "first",
     "key_version",
     "mapping",

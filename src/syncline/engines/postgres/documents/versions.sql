@@ -38,6 +38,19 @@ DO $$BEGIN
     END IF;
 END$$
 
+-- name: link_beat
+-- Two counters by which a restore of either side is noticed: MongoDB has the same two. `there` is advanced in MongoDB first, `here` here.
+DO $$BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'syncline_documents.link'::regclass AND attname = 'beat_here'
+    ) THEN
+        ALTER TABLE syncline_documents.link
+            ADD COLUMN beat_there bigint NOT NULL DEFAULT 0,
+            ADD COLUMN beat_here bigint NOT NULL DEFAULT 0;
+    END IF;
+END$$
+
 -- name: first
 INSERT INTO syncline_documents.link DEFAULT VALUES ON CONFLICT DO NOTHING
 

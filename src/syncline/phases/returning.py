@@ -1,0 +1,69 @@
+"""The way back within a document link's worker: where it is installed, it runs beside the way forward.
+
+Which of both writes is for the gates to say: the way back writes nothing while MongoDB's gate does not let it in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from syncline.config.documents import Documents
+from syncline.engines.mongo.written_back import BackGate
+from syncline.errors import SynclineError
+from syncline.phases.way_back import WayBack
+from syncline.relay.worker import Worker
+from syncline.telemetry.observer import Observer
+
+LOOK_SECONDS = 2.0
+"""Between two looks whether it is installed."""
+AGAIN_SECONDS = 10.0
+"""After so long a way back that has ended with an error is tried again; the way forward goes on."""
+_LOG = logging.getLogger("syncline.phases")
+
+
+class Returning:
+    """Runs the way back of a link, as long as it is installed.
+
+    Args:
+        documents: the declaration.
+        gate: says under which number MongoDB may be written.
+        observer: is told what happens.
+
+    """
+
+    def __init__(self, documents: Documents, gate: BackGate, observer: Observer) -> None:
+        self._way, self._observer = WayBack(documents, gate), observer
+        self._stopping = asyncio.Event()
+        self._worker: Worker | None = None
+
+    def stop(self) -> None:
+        """Finish what is under way, give the lanes back, and return from ``run``; for a signal handler of the loop."""
+        self._stopping.set()
+        if self._worker is not None:
+            self._worker.stop()
+
+    async def run(self) -> None:
+        """Work until ``stop``; what it ends with is logged, and tried again."""
+        while not self._stopping.is_set():
+            try:
+                if await self._way.is_installed():
+                    await self._work()
+                pause = LOOK_SECONDS
+            except SynclineError as error:
+                if not error.retryable:
+                    _LOG.error("the way back has ended: %s (%s)", error.message, error.hint or "it is tried again")
+                pause = LOOK_SECONDS if error.retryable else AGAIN_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+
+    async def _work(self) -> None:
+        target = self._way.target()
+        try:
+            self._worker = self._way.worker(target, observer=self._observer)
+            if not self._stopping.is_set():
+                await self._worker.run()
+        finally:
+            self._worker = None
+            await target.close()

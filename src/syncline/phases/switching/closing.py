@@ -1,0 +1,28 @@
+"""Closing MongoDB for good, where collections are in the phase complete."""
+
+from __future__ import annotations
+
+import asyncio
+
+from syncline.config.documents import Documents
+from syncline.documents.opening import opened
+from syncline.engines.mongo.gates import MongoBackGate
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
+from syncline.phases.way_back import WayBack
+from syncline.split.switching.gate import Verb
+
+
+async def close_for_good(documents: Documents) -> None:
+    """Let nobody write the declared collections in MongoDB, the link neither, and end the capture of their rows."""
+    mongodb = InMongoDB(documents.url("source"))
+    try:
+        gates = GatesInMongoDB(mongodb)
+        for mapping in documents.mappings:
+            name = mapping.collection.name
+            number = (await asyncio.to_thread(gates.read, name)).number
+            await asyncio.to_thread(gates.change, name, number, Verb.CLOSE)
+    finally:
+        mongodb.close()
+    async with opened(documents) as link:
+        await WayBack(documents, MongoBackGate(link.database)).leave()

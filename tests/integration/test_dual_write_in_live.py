@@ -1,0 +1,181 @@
+"""The dual write service while PostgreSQL is the truth: it writes there, and MongoDB gets it by the way back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+
+from syncline.config.documents import Documents
+from syncline.config.settings import WorkerSettings
+from syncline.documents.installing import install, plan
+from syncline.documents.opening import opened
+from syncline.errors import NotInstalledError, RefusedDocumentError, TargetUnavailableError
+from syncline.phases import FixedPhases, Phase
+from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, SyncStatus, acting_as
+from syncline.phases.way_back import WayBack
+from tests.dual_write import TASKS, DualStage
+from tests.relay import QUICK, until
+from tests.way_back import Gate
+
+RULES = {"tasks": AuditRule(values=True, masked=frozenset({"title"}))}
+LOG = """SELECT actor, action, outcome, fields, before, after, reason IS NOT NULL FROM syncline_audit.operation ORDER BY id"""
+
+
+class Live(DualStage):
+    """Both sides, installed, and the way back."""
+
+    def __init__(self, client: AsyncMongoClient[Any], database: str, url: str, documents: Documents) -> None:
+        super().__init__(client, database, url)
+        self.declared, self.gate = documents, Gate()
+        self.back = WayBack(documents, self.gate, worker=WorkerSettings(**QUICK))
+
+    @asynccontextmanager
+    async def bringing_back(self) -> AsyncIterator[None]:
+        """Run a worker beside a block."""
+        target = self.back.target()
+        worker = self.back.worker(target)
+        running = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            worker.stop()
+            await running
+            await target.close()
+
+    async def bring_back(self) -> None:
+        """Run a worker until nothing waits."""
+        async with self.bringing_back():
+            await until(lambda: self.asked("SELECT count(*) FROM syncline_back.outbox WHERE hint <> 'G'") == [(0,)])
+
+    def run(self, statements: str) -> None:
+        """Do something in PostgreSQL."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statements)
+
+
+@pytest.fixture
+async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[Live]:
+    address, _, query = mongo_url.partition("?")
+    source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
+    documents = Documents((TASKS,), None, {"source": source, "target": database})
+    async with AsyncMongoClient(mongo_url) as client:
+        made = Live(client, mongo_db, database, documents)
+        await made.prepare()
+        async with opened(documents) as link:
+            await install(link, await plan(link))
+        await made.back.install()
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+async def service(stage: Live) -> AsyncIterator[AsyncEnhancedDualWriteService]:
+    phases = FixedPhases(Phase.LIVE)
+    async with AsyncEnhancedDualWriteService(stage.declared, phases=phases, audit=RULES) as made:
+        yield made
+
+
+async def test_operations_are_done_in_postgresql_and_come_back_to_mongodb(stage, service):
+    id_, gone = str(ObjectId()), str(ObjectId())
+    assert await service.create_document("tasks", {"title": "a", "n": 1, "labels": ["x"], "more": {"a": 1}}, id_)
+    assert not await service.create_document("tasks", {"n": 2}, id_)
+    assert await service.update_document("tasks", id_, {"n": 2, "more": {"b": 2}})
+    assert not await service.update_document("tasks", gone, {"n": 1})
+    assert not await service.delete_document("tasks", gone)
+    expected = {ObjectId(id_): {"_id": ObjectId(id_), "title": "a", "n": 2, "labels": ["x"], "more": {"b": 2}}}
+    assert await stage.there() == expected
+    assert await stage.documents() == {}
+    assert await service.get_sync_status("tasks", id_) is SyncStatus.PENDING
+    assert (await service.get_sync_metrics())["collections"]["tasks"]["pending"] == 1
+    await stage.bring_back()
+    assert await stage.documents() == expected
+    assert await service.get_sync_status("tasks", id_) is SyncStatus.SYNCED
+    assert await service.delete_document("tasks", id_)
+    assert await service.get_sync_status("tasks", id_) is SyncStatus.PENDING
+    await stage.bring_back()
+    assert await service.get_sync_status("tasks", id_) is None
+    assert await stage.there() == {} == await stage.documents()
+    assert await stage.marks() == 0
+
+
+async def test_a_batch_tells_of_each_operation_and_one_that_is_refused_keeps_no_other_from_being_done(stage, service):
+    first, second, third = (str(ObjectId()) for _ in range(3))
+    given = [
+        {"collection_name": "tasks", "operation": "create", "mongo_id": first, "data": {"title": "taken"}},
+        {"collection_name": "tasks", "operation": "create", "mongo_id": second, "data": {"title": "taken"}},
+        {"collection_name": "tasks", "operation": "update", "mongo_id": third, "data": {"n": 1}},
+        {"collection_name": "tasks", "operation": "update", "mongo_id": first, "data": {"n": 1}},
+    ]
+    done = await service.batch_operations(given)
+    assert not done
+    assert [(one.done, one.synced, one.error is not None) for one in done.results] == [
+        (True, False, False),
+        (False, False, True),
+        (False, False, False),
+        (True, False, False),
+    ]
+    assert [one["n"] for one in (await stage.there()).values()] == [1]
+    with pytest.raises(RefusedDocumentError, match="title"):
+        await service.create_document("tasks", {"title": "taken"}, second)
+    metrics = await service.get_sync_metrics()
+    assert (metrics["status"], metrics["operations"]["written"], metrics["operations"]["refused"]) == ("healthy", 2, 2)
+
+
+async def test_each_operation_is_in_the_log_of_its_own_transaction_with_what_it_wrote_over(stage, service):
+    id_ = str(ObjectId())
+    with acting_as("ada"):
+        await service.create_document("tasks", {"title": "a", "n": 1}, id_)
+        await service.update_document("tasks", id_, {"n": 2})
+    await service.create_document("tasks", {}, id_)
+    with pytest.raises(RefusedDocumentError):
+        await service.update_document("tasks", id_, {"labels": "\ud800"})
+    await service.delete_document("tasks", id_)
+    oid = {"_id": {"$oid": id_}}
+    assert stage.asked(LOG) == [
+        ("ada", "create", "done", ["title", "n"], None, {"title": "***", "n": 1}, False),
+        ("ada", "update", "done", ["n"], {**oid, "title": "***", "n": 1}, {"n": 2}, False),
+        (None, "create", "not done", [], None, None, False),
+        (None, "update", "refused", ["labels"], None, None, True),
+        (None, "delete", "done", [], {**oid, "title": "***", "n": 2}, {}, False),
+    ]
+
+
+async def test_what_can_be_no_document_has_failed_until_it_is_retried(stage, service):
+    id_ = str(ObjectId())
+    await service.create_document("tasks", {"n": 5}, id_)
+    stage.run("UPDATE postgres_tasks SET rest = '[1]'")
+    async with stage.bringing_back():
+        await until(lambda: stage.asked("SELECT count(*) FROM syncline_back.parked") == [(1,)])
+        (failure,) = await service.get_sync_failures("tasks")
+        assert (failure["collection"], failure["mongo_id"], failure["sync_status"]) == ("tasks", id_, SyncStatus.FAILED)
+        assert (await service.get_sync_metadata("tasks", id_)).sync_status is SyncStatus.FAILED
+        assert (await service.get_sync_metrics())["sync"]["failedEvents"] == 1
+        stage.run("SET syncline.link = 'documents'; UPDATE postgres_tasks SET rest = NULL")  # nothing is captured
+        assert await service.retry_failed("tasks", id_) == 1
+        await until(lambda: stage.asked("SELECT count(*) FROM syncline_back.parked") == [(0,)])
+    assert await stage.documents() == {ObjectId(id_): {"_id": ObjectId(id_), "n": 5}}
+    assert await service.get_sync_failures() == []
+
+
+async def test_a_postgresql_that_is_away_or_not_installed_is_told_by_name(stage):
+    nobody = Documents(
+        (TASKS,), None, {"source": stage.declared.url("source"), "target": "postgresql://a@127.0.0.1:9/x"}
+    )
+    async with AsyncEnhancedDualWriteService(nobody, phases=FixedPhases(Phase.LIVE)) as service:
+        with pytest.raises(TargetUnavailableError):
+            await service.create_document("tasks", {}, ObjectId())
+        metrics = await service.get_sync_metrics()
+    assert (metrics["status"], metrics["databases"]["mongodb"]) == ("unhealthy", "connected")
+    stage.run("DROP SCHEMA syncline_audit CASCADE")
+    async with AsyncEnhancedDualWriteService(stage.declared, phases=FixedPhases(Phase.LIVE)) as service:
+        with pytest.raises(NotInstalledError) as raised:
+            await service.create_document("tasks", {}, ObjectId())
+    assert "syncline install" in str(raised.value.hint)
+    assert await stage.there() == {}

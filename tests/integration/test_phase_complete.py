@@ -1,0 +1,97 @@
+"""Complete: MongoDB is closed when it has everything, nothing is dropped, and only force goes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from syncline.documents.opening import opened
+from syncline.engines.mongo.gates import MongoBackGate
+from syncline.errors import MovedError, PhaseError
+from syncline.phases import Phase
+from syncline.phases.changing import Control
+from syncline.phases.completing import complete, reopen
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.returning import Returning
+from syncline.phases.switching.sides import POSTGRESQL
+from syncline.phases.switching.watching import Watch
+from syncline.telemetry.observer import NullObserver
+from tests.phase_switch import Application, SwitchStage
+from tests.relay import until
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.fixture
+async def stage(mongo_url, mongo_db, database):
+    one = SwitchStage(mongo_url, mongo_db, database)
+    await one.prepare()
+    yield one
+    one.client.close()
+
+
+@pytest.fixture
+def control(stage):
+    mongodb, postgresql = InMongoDB(stage.mongo_url), InPostgreSQL(stage.url)
+    yield Control(mongodb, postgresql, Phase.OFF)
+    mongodb.close()
+    postgresql.close()
+
+
+@asynccontextmanager
+async def worker(stage: SwitchStage) -> AsyncIterator[None]:
+    """Run what a worker does of the way back, and of what was left half-way."""
+    async with opened(stage.documents) as link:
+        back = Returning(stage.documents, MongoBackGate(link.database), NullObserver())
+        watch = Watch(stage.documents, every=0.1)
+        tasks = [asyncio.create_task(one.run()) for one in (back, watch)]
+        try:
+            yield
+        finally:
+            back.stop()
+            watch.stop()
+            await asyncio.gather(*tasks)
+
+
+async def test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_is_forced(stage, control):
+    await stage.switch(POSTGRESQL)
+    stage.sql("INSERT INTO postgres_tasks (mongo_id, n) VALUES ('a', 1), ('b', 2)")
+    step = control.forward(["tasks"], None)
+    with pytest.raises(PhaseError, match="2 changes have not come"):
+        await complete(stage.documents, control, step, patience=timedelta(0))
+    assert stage.modes() == "la"
+    async with worker(stage):
+        made = await complete(stage.documents, control, step)
+        assert (made.goal.phase, stage.modes()) == (Phase.COMPLETE, "na")
+        assert stage.documents_there() == {"a": 1, "b": 2}
+        stage.sql("UPDATE postgres_tasks SET n = 3 WHERE mongo_id = 'a'")
+        stage.sql("DELETE FROM postgres_tasks WHERE mongo_id = 'b'")
+        with stage.phases() as phases, pytest.raises(MovedError):
+            Application(stage, phases).tasks.insert_one({"_id": "c"})
+        await asyncio.sleep(0.5)
+        assert (stage.modes(), stage.documents_there()) == ("na", {"a": 1, "b": 2})
+        assert stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)]
+        await reopen(stage.documents, control, control.backward(["tasks"], None), reason="it is needed again")
+        await until(lambda: stage.documents_there() == {"a": 3})
+    assert (control.standings(["tasks"])["tasks"].phase, stage.modes()) == (Phase.LIVE, "la")
+
+
+async def test_a_step_that_was_stopped_before_it_closed_mongodb_is_finished_by_a_worker(stage, control, monkeypatch):
+    async def stopped(_: object) -> None:
+        raise asyncio.CancelledError
+
+    await stage.switch(POSTGRESQL)
+    step = control.forward(["tasks"], None)
+    with monkeypatch.context() as patched:
+        patched.setattr("syncline.phases.completing.close_for_good", stopped)
+        with pytest.raises(asyncio.CancelledError):
+            await complete(stage.documents, control, step)
+    assert stage.modes() == "la"
+    async with worker(stage):
+        await until(lambda: stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)])
+        assert stage.modes() == "na"
