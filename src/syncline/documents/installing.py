@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from syncline.documents.opening import DocumentLink
+from syncline.documents.restores import settle
 from syncline.documents.standing import foreign_documents, foreign_rows, keeping
 from syncline.engines.mongo.marked_database import MarkedDatabase, Named
 from syncline.engines.postgres.documents import inspection, schema
@@ -116,7 +117,7 @@ async def install(link: DocumentLink, wanted: Plan) -> None:
         for name in wanted.indexes:
             await database.make_indexes(name)
         if wanted.source:
-            await _note(kept, database)
+            await _note(link, kept, database)
         new = [mapping for mapping in link.mappings if mapping.collection.name in wanted.new]
         for mapping in new:
             await kept.declare(mapping.collection.name, mapping.fingerprint)
@@ -169,12 +170,13 @@ def _to_note(owner: Owner, named: Named) -> bool:
     return True
 
 
-async def _note(kept: Keeping, database: MarkedDatabase) -> None:
+async def _note(link: DocumentLink, kept: Keeping, database: MarkedDatabase) -> None:
     """Note the sides in each other, MongoDB's first: of two installations one is refused there."""
     ours = (await kept.kept()).id
     named = await database.identify(ours)
     if named.target != ours:
         raise foreign_documents()
+    await settle(link, kept)  # one side may have been installed before, and the other one not
     await kept.set_source(named.id)
 
 

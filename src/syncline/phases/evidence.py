@@ -157,7 +157,9 @@ def _rehearsed(journal: InPostgreSQL, name: str) -> Evidence:
     rows = journal.rows("rehearsed", collection=name, seconds=VALID.total_seconds())
     if not rows:
         return Evidence(name, "rehearsed", holds=False, told=f"the way back was never rehearsed: {_REHEARSE} {name}")
-    at, young, ours = rows[0]
+    at, young, mapping = rows[0]
+    kept = journal.rows("kept")[0][0]
+    ours = bool(kept) and journal.rows("declared", collection=name) == [(mapping,)]
     told = f"the way back was rehearsed at {at:%Y-%m-%d %H:%M %Z}"
     if not (young and ours):
         why = "with another declaration" if young else f"more than {VALID.days} days ago"

@@ -175,7 +175,6 @@ INSERT INTO syncline_documents.rehearsal (collection, mapping, report) VALUES (%
 ON CONFLICT (collection) DO UPDATE SET at = now(), mapping = excluded.mapping, report = excluded.report
 
 -- name: rehearsed
--- When, whether it is younger than this, and of the declaration that is written now.
-SELECT r.at, r.at > now() - make_interval(secs => %(seconds)s), EXISTS (
-    SELECT FROM syncline_documents.mapping AS m WHERE m.collection = r.collection AND m.fingerprint = r.mapping)
+-- When, whether it is younger than this, and of which declaration.
+SELECT r.at, r.at > now() - make_interval(secs => %(seconds)s), r.mapping
 FROM syncline_documents.rehearsal AS r WHERE r.collection = %(collection)s
