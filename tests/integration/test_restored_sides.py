@@ -127,3 +127,27 @@ async def test_counters_that_are_advanced_side_by_side_never_look_like_a_restore
             await require_unrestored(link, kept)
         await kept.close()
     stage.close()
+
+
+async def test_a_beat_of_another_worker_between_two_questions_looks_like_no_restore(
+    tmp_path, mongo_url, mongo_db, database, monkeypatch
+):
+    stage = DocumentStage(tmp_path, mongo_url, mongo_db, database)
+    stage.make_tables()
+    async with opened(stage.documents) as link:
+        await install(link, await plan(link))
+        kept, other = keeping(link), keeping(link)
+        for one, name in ((MarkedDatabase, "beats"), (type(kept), "beats")):
+            plain = getattr(one, name)
+
+            async def asked(self, plain=plain):
+                found = await plain(self)
+                await advance(link, other)
+                return found
+
+            with monkeypatch.context() as patched:
+                patched.setattr(one, name, asked)
+                await require_unrestored(link, kept)
+        await kept.close()
+        await other.close()
+    stage.close()

@@ -96,6 +96,7 @@ EVIDENCE = f"{TESTS}/test_split_evidence.py"
 PROBED = "test_the_way_back_of_each_table_is_tried_before_a_switch_and_leaves_nothing_behind"
 NEW_COLUMNS = f"{TESTS}/test_split_new_columns.py"
 GATE = f"{TESTS}/test_switch_gate.py"
+VERIFIED, RESTORED = f"{TESTS}/test_verified_token.py", f"{TESTS}/test_restored_sides.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
 COPYING = f"{POSTGRES}/copying"
@@ -3842,7 +3843,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "repositories-own-methods-write-past-the-writer",
         "a method of one's own that writes does so without the writer: no audit log, and PostgreSQL waits for the worker",
-        [Swap(f"{REPOSITORIES}/phased.py", "_Phased.__init__", "written_by(mongodb, writer)", "mongodb")],
+        [Swap(f"{REPOSITORIES}/phased.py", "_Phased.__init__", "written_by(one, writer)", "one")],
         [f"{IN_REPOSITORIES}::TestRamp::test_a_method_of_ones_own_writes_by_the_service"],
     ),
     Mutant(
@@ -4617,6 +4618,59 @@ MUTANTS: Sequence[Mutant] = (
         "shadow reads say nothing of the declaration under which they were made",
         [Swap("syncline/phases/in_postgresql.py", "InPostgreSQL.shadowed", 'declared.get(one[0], "")', '""')],
         ["tests/integration/test_phases.py::test_a_ramp_begins_with_evidence"],
+    ),
+    Mutant(
+        "verified-by-a-clock-that-is-set-back",
+        "tokens and verifications are ordered by a clock that may be set back",
+        [
+            Swap(
+                "syncline/engines/mongo/marked_database.py",
+                "MarkedDatabase.moment",
+                '{"$max": [{"$add": [{"$ifNull": ["$at", _EPOCH]}, 1]}, "$$NOW"]}',
+                '"$$NOW"',
+            )
+        ],
+        [f"{VERIFIED}::test_a_clock_that_is_set_back_makes_no_earlier_pass_count"],
+    ),
+    Mutant(
+        "verified-by-a-pass-that-began-before",
+        "a verification that began before the token was drawn proves it",
+        [
+            Swap(
+                "syncline/documents/proving.py",
+                "verified",
+                "await kept.unproved(names, moment)",
+                "await kept.unproved(names, datetime.fromtimestamp(0, UTC))",
+            )
+        ],
+        [f"{VERIFIED}::test_a_pass_that_began_before_the_token_proves_nothing_of_it"],
+    ),
+    Mutant(
+        "restores-what-is-known-is-read-last",
+        "what a side knows of the other's counter is read after the counter itself: a beat in between looks like a restore",
+        [
+            Swap(
+                "syncline/documents/restores.py",
+                "require_unrestored",
+                "known = await kept.beats()\nthere, _ = await database.beats()",
+                "there, _ = await database.beats()\nknown = await kept.beats()",
+            )
+        ],
+        [f"{RESTORED}::test_a_beat_of_another_worker_between_two_questions_looks_like_no_restore"],
+    ),
+    Mutant(
+        "back-a-group-ends-the-capture-of-others",
+        "a group that goes to live ends the capture of one that is there",
+        [Swap("syncline/phases/way_back.py", "WayBack.install", "frozenset(others)", "frozenset()")],
+        [f"{BACK}::test_collections_are_captured_and_left_one_by_one"],
+    ),
+    Mutant(
+        "complete-before-everything-is-there",
+        "MongoDB is closed though it lacks changes",
+        [Swap("syncline/phases/completing.py", "_drained", "await way.waiting(names)", "0")],
+        [
+            "tests/integration/test_phase_complete.py::test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_is_forced"
+        ],
     ),
 )
 
