@@ -55,6 +55,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "backfill": backfill.lines,
     "backfill-beside": backfill.beside,
     "copy": copying.lines,
+    "copy-beside": copying.beside,
     "copy-documents": documents.copy_lines,
     "verify-documents": documents.verify_lines,
     "relay-documents": documents.relay_lines,

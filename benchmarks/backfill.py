@@ -56,13 +56,13 @@ def beside(on: Stage, sizes: Sizes) -> list[Line]:
         _filled(on, rows)
         with worker(on) as running:
             running.drained()
-            alone = percentile(_writing(on, seconds, rows), 0.99)
+            alone = percentile(writing(on, seconds, rows), 0.99)
             with _marker(on, "default") as marker:
                 assert marker.stdin
                 marker.stdin.write("go\n")
                 marker.stdin.flush()
                 time.sleep(1)
-                together = percentile(_writing(on, seconds, rows), 0.99)
+                together = percentile(writing(on, seconds, rows), 0.99)
                 with on.sql() as conn:
                     (progress,) = conn.execute("SELECT progress FROM syncline.task").fetchone() or ({},)
         ratios.append(together / alone)
@@ -134,7 +134,7 @@ def _marker(on: Stage, pace: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def _writing(on: Stage, seconds: float, rows: int) -> list[float]:
+def writing(on: Stage, seconds: float, rows: int) -> list[float]:
     """Milliseconds that each transaction of the writer takes."""
     took = []
     chance = random.Random(1)

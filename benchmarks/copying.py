@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from benchmarks.backfill import WRITES, writing
 from benchmarks.figure import peak_megabytes
-from benchmarks.report import Line, median
+from benchmarks.report import Line, median, percentile
 from benchmarks.stage import SPAWN, SQL, Sizes, Stage
 
 OTHER = "bench_copy"
@@ -37,6 +38,24 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
         Line("… its processor time, µs a row", median(costs), "<=", 0.6),
         Line("… its memory at most, MB", peak, "<", 100),
     ]  # fmt: skip
+
+
+def beside(on: Stage, sizes: Sizes) -> list[Line]:
+    """A writer, without and beside a copy of the table at its default pace, again and again."""
+    rows, ratios, told = sizes.rows * 4, [], []
+    with _target(on, rows):
+        for _ in range(sizes.rounds):
+            alone = percentile(writing(on, sizes.seconds, rows), 0.99)
+            copying = SPAWN.Process(target=paced, args=(str(on.folder),), daemon=True)
+            copying.start()
+            time.sleep(1)
+            together = percentile(writing(on, sizes.seconds, rows), 0.99)
+            copying.kill()
+            copying.join()
+            ratios.append(together / alone)
+            told.append(f"{together:.2f} against {alone:.2f} ms")
+    what = f"p99 of a writer at {WRITES}/s beside a copy at the default pace: against alone"
+    return [Line(what, median(ratios), "<=", 1.5, "; ".join(told))]
 
 
 @contextmanager
@@ -90,6 +109,20 @@ def piped(source: str, target: str) -> tuple[float, float, float]:
                 into.write(data)
         there.commit()
         return time.monotonic() - began, time.process_time() - cpu, peak_megabytes()
+
+
+def paced(folder: str) -> None:
+    """Copy as ``syncline copy --replace`` does, until it is ended."""
+    from syncline.config import load
+    from syncline.copying.pace import Pacing
+    from syncline.wiring import opened_copier
+
+    async def run() -> None:
+        while True:
+            async with opened_copier(load(Path(folder) / "copy.toml"), Pacing()) as (copier, plans):
+                await copier.run(list(plans.by_id.values()), replace=True)
+
+    asyncio.run(run())
 
 
 def copied(_source: str, _target: str, folder: str) -> tuple[float, float, float]:

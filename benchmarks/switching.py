@@ -21,6 +21,7 @@ from tests.bouncer import Pooler
 from tests.debian import UnavailableError
 
 from benchmarks.companions import companion
+from benchmarks.figure import peak_megabytes
 from benchmarks.report import Line, median, percentile
 from benchmarks.stage import Sizes, Stage, cpu_seconds
 from syncline.embedded import PrivatePostgres
@@ -145,6 +146,7 @@ class _Move:
         self._seen: dict[str, list[Any]] = {}
         self._seconds = 0.0
         self._turned_back = 0
+        self._megabytes = 0.0
 
     def _environment(self, urls: list[str]) -> dict[str, str]:
         names = ("PRIMARY_DATABASE_URL", "DATA_DATABASE_URL")
@@ -194,6 +196,7 @@ class _Move:
             said, _ = player.communicate()
             for name, found in json.loads(said).items():
                 self._seen[name] += found
+        self._megabytes = peak_megabytes(follow.pid)
         follow.terminate()
         follow.wait()
         return changes
@@ -230,6 +233,7 @@ class _Move:
             Line("… the slowest write of all, ms", slowest, "<=", 1000, f"steps, median ms: {took}"),
             Line("… requests that failed", len(failures), "<=", 0, "; ".join(failures[:3])),
             self._reading(reads, changes),
+            Line("… memory of split follow at most, MB", self._megabytes, "<", 100),
         ]  # fmt: skip
 
     def _reading(self, reads: list[Any], changes: list[Change]) -> Line:
