@@ -50,6 +50,8 @@ def states(project: Project, *, status: int = 0) -> list[str]:
 
 def test_both_sides_are_up_to_date_after_copy_switch_and_back(move: Move, single: Project, split: Project) -> None:
     move("copy", "--rate", "0")
+    single.add("data", "d2", "pass", before="d1")
+    split.run("stamp", "data", "d2")
     assert states(split) == states(single) == ["up to date", "up to date"]
     move.split = True
     with move.follower():

@@ -3063,7 +3063,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 "syncline/split/migrations/on_the_move.py",
-                "OnTheMove._carry",
+                "OnTheMove.carry",
                 "carry_versions(connection, there, self.version_table)",
                 "pass",
             )

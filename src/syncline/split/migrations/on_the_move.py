@@ -67,7 +67,7 @@ class OnTheMove:
         finally:
             if not connection.closed:
                 with contextlib.suppress(NamedDatabaseUnavailableError):  # no revision was kept then
-                    self._carry(connection)
+                    self.carry(connection)
 
     def commit(self, connection: psycopg.Connection[Any]) -> None:
         """See that what a transaction has done can be done over there, and note the versions there before it is kept.
@@ -84,7 +84,7 @@ class OnTheMove:
                 " move"
             )
         self._known = now
-        self._carry(connection)
+        self.carry(connection)
 
     @property
     def _tables(self) -> list[Any]:
@@ -109,7 +109,8 @@ class OnTheMove:
     def _other(self) -> Address:
         return self.ends.address(next(side for side in self.ends.names if side != self.side))
 
-    def _carry(self, connection: psycopg.Connection[Any]) -> None:
+    def carry(self, connection: psycopg.Connection[Any]) -> None:
+        """Note on the other side what the tree's table of versions says on the one that serves."""
         with connect(self._other, autocommit=True, application_name="syncline db") as there:
             carry_versions(connection, there, self.version_table)
 

@@ -8,6 +8,7 @@ from typing import Any
 from alembic.runtime.environment import EnvironmentContext
 
 from syncline.split.migrations.environment import WORK, Work
+from syncline.split.migrations.on_the_move import on_the_move
 from syncline.split.migrations.session import PATIENT, Patience, Watch, alone, on_sqlalchemy, versions
 from syncline.split.migrations.trees import Tree, told
 
@@ -19,7 +20,8 @@ def stamp(tree: Tree, revision: str, patience: Patience = PATIENT) -> tuple[tupl
         MigrationError: the tree does not have the revision, or the one where it was.
 
     """
-    with alone(tree, patience) as connection:
+    move = on_the_move(tree.databases, tree.name, tree.version_table, patience.runner_seconds)
+    with alone(tree, patience, move.address if move else None) as connection:
         before = versions(connection, tree.version_table) or ()
 
         def steps(heads: Any, _: Any) -> Iterator[Any]:
@@ -29,4 +31,6 @@ def stamp(tree: Tree, revision: str, patience: Patience = PATIENT) -> tuple[tupl
             config = tree.config(**{WORK: Work(tree, lent)})
             with EnvironmentContext(config, tree.scripts, fn=steps):
                 tree.scripts.run_env()
+        if move is not None:
+            move.carry(connection)
         return before, versions(connection, tree.version_table) or ()
