@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -10,12 +11,18 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from prometheus_client import CollectorRegistry
 
+from syncline.config.documents import load_documents
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase
 from syncline.phases.shadow.report import Outcome
 from syncline.phases.standing import Standing
+from syncline.web.auth import AdminCredential
+from syncline.web.document_metrics import DocumentReader
+from syncline.web.exposition import Exposition, OfLink
+from syncline.web.page import DocumentPage
 from tests import chromium
 from tests.chromium import Tab
 from tests.document_link import DocumentStage
@@ -144,14 +151,28 @@ async def act(tab: Tab, stage: DocumentStage) -> None:
     assert await tab.run("[...document.querySelectorAll('#notices button')].every(e => e.hidden)")
 
 
+def test_the_metrics_of_a_worker_have_its_collections(used: DocumentStage) -> None:
+    async def told() -> str:
+        reader = DocumentReader(used.documents)
+        try:
+            return (await Exposition(CollectorRegistry(), OfLink("", reader)).text()).decode()
+        finally:
+            await reader.close()
+
+    lines = set(asyncio.run(told()).splitlines())
+    assert {
+        'syncline_collection_phase{collection="tasks",phase="ramp"} 1.0',
+        'syncline_collection_phase{collection="labels",phase="off"} 1.0',
+        'syncline_collection_ramp_percent{collection="tasks"} 25.0',
+        'syncline_collection_marked_documents{collection="labels"} 1.0',
+        'syncline_collection_rejected_documents{collection="tasks"} 1.0',
+        'syncline_shadow_reads{collection="tasks",outcome="mismatches"} 2.0',
+        'syncline_divergent_records{entity="labels"} 0.0',
+    } <= lines
+
+
 def test_a_postgresql_that_is_away_hides_nothing_else(stage: DocumentStage, tmp_path: Path) -> None:
     """What the page tells is read without a browser: MongoDB's part is there."""
-    import asyncio
-
-    from syncline.config.documents import load_documents
-    from syncline.web.auth import AdminCredential
-    from syncline.web.page import DocumentPage
-
     stage.collection("labels").insert_one({"_id": ObjectId(), "name": "x"})
     text = stage.file.read_text().replace(stage.database, "postgresql://127.0.0.1:1/none")
     (file := tmp_path / "away.toml").write_text(text)

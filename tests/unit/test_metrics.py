@@ -52,6 +52,14 @@ SNAPSHOT = Snapshot(
     {"owned": 60, "free": 4},
     {("EntityStopped", "critical"): 1},
     {"todo": 2},
+    further={
+        "syncline_collection_marked_documents": {("tasks",): 3},
+        "syncline_collection_lag_seconds": {("tasks",): 1.5},
+        "syncline_collection_rejected_documents": {("tasks",): 0},
+        "syncline_collection_phase": {("tasks", "ramp"): 1, ("tasks", "off"): 0},
+        "syncline_collection_ramp_percent": {("tasks",): 25},
+        "syncline_shadow_reads": {("tasks", "mismatches"): 2},
+    },
 )
 
 
@@ -124,6 +132,7 @@ def test_a_look_at_the_databases_is_shown_and_what_is_not_known_is_left_out() ->
     assert found["syncline_queue_size"] == 5
     assert found["syncline_database_up|mongodb"] == 0
     assert found["syncline_lanes|free"] == 4
+    assert found["syncline_collection_phase|tasks|ramp"] == 1
     assert found["syncline_open_notices|EntityStopped|critical"] == 1
     assert [found[f"syncline_status|{word}"] for word in ("healthy", "degraded", "unhealthy")] == [0, 1, 0]
     assert "syncline_database_latency_seconds|mongodb" not in found

@@ -70,6 +70,31 @@ SPECS = (
         "Differences that the newest full verification found, by a command or a worker; 0 when it was clean.",
         ("entity",),
     ),
+    Spec(
+        "syncline_collection_marked_documents", Kind.GAUGE, Where.SCRAPE,
+        "Of document links: documents that are marked, and not rejected.", ("collection",),
+    ),
+    Spec(
+        "syncline_collection_lag_seconds", Kind.GAUGE, Where.SCRAPE,
+        "Of document links: age of a collection's oldest mark.", ("collection",),
+    ),
+    Spec(
+        "syncline_collection_rejected_documents", Kind.GAUGE, Where.SCRAPE,
+        "Of document links: documents that cannot become rows, or that PostgreSQL does not take.", ("collection",),
+    ),
+    Spec(
+        "syncline_collection_phase", Kind.GAUGE, Where.SCRAPE,
+        "Of document links: 1 for the phase that a collection is in, else 0.", ("collection", "phase"),
+    ),
+    Spec(
+        "syncline_collection_ramp_percent", Kind.GAUGE, Where.SCRAPE,
+        "Of document links: share of the reads that a ramp brings to PostgreSQL.", ("collection",),
+    ),
+    Spec(
+        "syncline_shadow_reads", Kind.GAUGE, Where.SCRAPE,
+        "Of document links: shadow reads since the collection entered its phase, under its declaration: `compared`, and"
+        " of these `mismatches`; `unproved` (failed, or no proof of anything).", ("collection", "outcome"),
+    ),
     Spec("syncline_worker_up", Kind.GAUGE, Where.WORKER, "1 while this process works."),
     Spec("syncline_lanes_owned", Kind.GAUGE, Where.WORKER, "Lanes that this worker owns."),
     Spec("syncline_batches_total", Kind.COUNTER, Where.WORKER, "Batches applied and acknowledged.", ("entity",)),

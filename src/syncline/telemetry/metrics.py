@@ -48,6 +48,8 @@ class Snapshot:
     """Open ones, by name and severity."""
     divergent: Mapping[str, int] = field(default_factory=dict)
     """Differences by entity, as far as verified."""
+    further: Mapping[str, Mapping[tuple[str, ...], float]] = field(default_factory=dict)
+    """Gauges of one kind of link, by their whole name."""
 
 
 class SnapshotCollector:
@@ -71,6 +73,8 @@ class SnapshotCollector:
             yield _gauge("syncline_lanes", {(state,): float(count) for state, count in found.lanes.items()})
         yield _gauge("syncline_open_notices", {labels: float(count) for labels, count in found.notices.items()})
         yield _gauge("syncline_divergent_records", {(name,): float(count) for name, count in found.divergent.items()})
+        for name, values in found.further.items():
+            yield _gauge(name, values)
 
 
 class WorkerMetrics(NullObserver):

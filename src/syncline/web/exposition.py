@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -30,6 +31,15 @@ class StatusReader(Protocol):
         ...
 
 
+@runtime_checkable
+class FurtherReader(Protocol):
+    """A reader that knows gauges which other kinds of links have not."""
+
+    async def further(self) -> Mapping[str, Mapping[tuple[str, ...], float]]:
+        """Give them, by their whole name and their labels' values."""
+        ...
+
+
 class OfLink:
     """What is shown of one link: what a look finds, and what its worker counts, if it is in this process.
 
@@ -48,7 +58,9 @@ class OfLink:
 
     async def look(self) -> None:
         """Look at the databases."""
-        self._collector.snapshot = snapshot_of(await self._reader.read())
+        found = snapshot_of(await self._reader.read())
+        further = await self._reader.further() if isinstance(self._reader, FurtherReader) else {}
+        self._collector.snapshot = replace(found, further=further)
 
     def families(self, *, labelled: bool) -> Iterator[Metric]:
         """Give what there is to show; ``labelled`` says of which link it is."""

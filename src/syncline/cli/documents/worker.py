@@ -26,10 +26,10 @@ async def work(
     observers: list[Observer] = [LoggingObserver(wants_keys=log.level == "debug")]
     async with contextlib.AsyncExitStack() as stack:
         if port is not None:
-            from syncline.documents.status import DocumentHealth
+            from syncline.web.document_metrics import DocumentReader
             from syncline.web.exporter import counting_of  # needs the extra [metrics]
 
-            readers = {"": DocumentHealth(documents)}
+            readers = {"": DocumentReader(documents)}
             observers += await stack.enter_async_context(counting_of(readers, host=host, port=port))
         await stack.enter_async_context(watching(documents))
         told = Observers(*observers)
