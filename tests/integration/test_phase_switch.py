@@ -170,7 +170,7 @@ def test_a_command_takes_a_collection_over_and_another_one_takes_it_back(stage, 
         asked = ["phase", *words, "--json", "--config", str(file)]
         ended = CliRunner().invoke(app, asked, env={"DUAL_WRITE_ENABLED": ""})
         assert ended.exit_code == status, ended.output
-        return json.loads(ended.stdout)
+        return json.loads(ended.stdout or ended.stderr)
 
     application.write("a", 1)
     assert [one["name"] for one in call("check", status=1)["evidence"] if not one["holds"]] == [
@@ -192,6 +192,12 @@ def test_a_command_takes_a_collection_over_and_another_one_takes_it_back(stage, 
     (last, first) = call("history")
     assert (first["was"], first["phase"], first["reason"], len(first["against"])) == ("ramp", "live", "a test", 4)
     assert (last["was"], last["phase"], last["reason"]) == ("live", "ramp", None)
+    asyncio.run(stage.killed(POSTGRESQL, Step.DRAIN))
+    assert call("status")["collections"][0]["writtenIn"] == "neither: it changes sides"
+    assert "tasks: changing sides" in call("advance", "tasks", "--percent", "100", status=3)["message"]
+    assert call("back", "tasks", "--pause", "20s")["phase"] == "ramp", "what was begun is taken back, no more"
+    application.write("c", 3)
+    assert call("back", "tasks")["phase"] == "shadow"
 
 
 async def test_a_closing_waits_for_a_process_that_has_not_learned_of_it(stage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -178,6 +178,7 @@ def advance(
     limit = read_pause(pause)
     with _opened(config, collection) as both:
         change = both.control.forward(both.collections, percent)
+        _require_settled(both, change)
         against = [str(one) for one in both.gathered(change) if not one.holds]
         if not (dry_run and not force):
             _forced(change, against, force=force, reason=reason)
@@ -221,7 +222,10 @@ def back(
     with _opened(config, collection) as both:
         change = both.control.backward(both.collections, percent)
         seconds, switched = None, None
-        if not dry_run and change.switches:
+        turns = not change.switches and _turns_back(both, change, percent)
+        if turns:
+            change = replace(change, becomes=change.was)
+        if not dry_run and (turns or change.switches):
             change, seconds, switched = _switched(both, change, limit, reason, (), as_json=as_json)
         elif not dry_run and change.goal.phase is Phase.LIVE:
             _forced(change, ["complete is one way"], force=force, reason=reason)
@@ -273,6 +277,35 @@ def _forced(change: Change, against: Sequence[str], *, force: bool, reason: str 
             f"the step to {change.goal} is held back: {'; '.join(against)}",
             hint="see to that, or --force --reason TEXT",
         )
+
+
+def _unsettled(both: _Opened, change: Change) -> list[str]:
+    import asyncio
+
+    from syncline.phases.switching.watching import unsettled
+
+    return asyncio.run(unsettled(both.documents, list(change.was)))
+
+
+def _require_settled(both: _Opened, change: Change) -> None:
+    """See that nobody has left a collection half-way between the sides; a change of sides goes on from there."""
+    from syncline.errors import PhaseError
+
+    if not change.switches and (left := _unsettled(both, change)):
+        raise PhaseError(
+            f"{', '.join(left)}: changing sides",
+            hint="a running `syncline worker` finishes that; `syncline phase back` has the side before serve again",
+        )
+
+
+def _turns_back(both: _Opened, change: Change, percent: float | None) -> bool:
+    """Tell whether there is a step to live to be taken back, before any from the phase that it began in."""
+    from syncline.phases.phase import Phase
+
+    if {one.phase for one in change.was.values()} != {Phase.RAMP} or percent is not None:
+        _require_settled(both, change)
+        return False
+    return bool(_unsettled(both, change))
 
 
 def _switched(

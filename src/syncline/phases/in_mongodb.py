@@ -15,7 +15,7 @@ from syncline.capture.documents.field import FIELD, MARK
 from syncline.config.urls import database_of
 from syncline.engines.mongo.gates import COLLECTION as PHASES
 from syncline.engines.mongo.gates import ID, Gate, gates_in
-from syncline.errors import ConfigError, SourceUnavailableError
+from syncline.errors import ConfigError, PhaseError, SourceUnavailableError
 from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.phase import Phase, phase_named
 from syncline.phases.standing import Change, Entry, Process, Standing, Standings, highest
@@ -156,6 +156,8 @@ class InMongoDB:
             fields: dict[str, Any] = kept["fields"]
             if was.phase.postgresql_is_truth is phase.postgresql_is_truth:
                 return fields | {"collections": _listed(now)}
+            if phase is Phase.LIVE and was.phase is not Phase.RAMP:
+                raise PhaseError(f"{collection} is in {was} meanwhile, and not in {Phase.RAMP} any more")
             number = max((one.number for one in now.values()), default=0) + 1
             made = Standing(phase, kept["percent"] if phase is Phase.RAMP else 0.0, number)
             noted = [_noted(collection, was, made, kept["reason"], kept["against"])]

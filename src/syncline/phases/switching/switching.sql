@@ -4,12 +4,13 @@
 SELECT FROM syncline.entity WHERE name = %(collection)s AND state = 'armed'
 
 -- name: waiting
--- A delete that is done a second time holds nothing up: its tombstone is there.
+-- A delete that is done a second time holds nothing up: its tombstone is there. What is still to be marked does.
 SELECT EXISTS (
     SELECT FROM syncline.entity AS e
     WHERE e.name = %(collection)s
       AND (EXISTS (SELECT FROM syncline.outbox AS o WHERE o.entity = e.id AND o.hint <> 'G')
-           OR EXISTS (SELECT FROM syncline.parked AS p WHERE p.entity = e.id))
+           OR EXISTS (SELECT FROM syncline.parked AS p WHERE p.entity = e.id)
+           OR EXISTS (SELECT FROM syncline.task AS t WHERE t.entity = e.id))
 )
 
 -- name: sides

@@ -18,7 +18,7 @@ from syncline.engines.mongo.gates import APPLICATION, LINK, Gate
 from syncline.engines.mongo.marked import translated
 from syncline.engines.postgres.documents.coming_back import LINK as WAY_BACK
 from syncline.engines.postgres.documents.keys import key_text
-from syncline.errors import NotMovingError
+from syncline.errors import NamedDatabaseError, NotMovingError
 from syncline.model.link import entered
 from syncline.phases.switching.closing import close_for_good
 from syncline.phases.switching.opening import address_of_target, opened_switch
@@ -165,6 +165,24 @@ async def look(link: DocumentLink, session: Session) -> Sides:
     left = [name for name, (goal, phase, _, mode) in known.items() if not _settled(here[name], goal, phase, mode)]
     unsettled = [Unsettled(name, leased=known[name][2]) for name in left]
     return Sides(unsettled, [name for name in known if name not in left and here[name].mode == LINK])
+
+
+async def unsettled(documents: Documents, collections: Sequence[str]) -> list[str]:
+    """Name those of some collections that change sides: a command was killed, or is at work.
+
+    Where PostgreSQL is away, MongoDB's gate alone says so.
+    """
+    async with opened(documents) as link:
+        session = Session(address_of_target(documents))
+        try:
+            found = [one.collection for one in (await look(link, session)).unsettled]
+        except NamedDatabaseError:
+            with translated():
+                here = await gates.read(link.database)
+            found = [name for name, gate in here.items() if gate.mode not in {APPLICATION, LINK}]
+        finally:
+            await session.aclose()
+    return [name for name in collections if name in found]
 
 
 def _settled(gate: Gate, goal: str, phase: str, mode: str) -> bool:
