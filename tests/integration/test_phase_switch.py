@@ -194,7 +194,7 @@ def test_a_command_takes_a_collection_over_and_another_one_takes_it_back(stage, 
     assert (last["was"], last["phase"], last["reason"]) == ("live", "ramp", None)
     asyncio.run(stage.killed(POSTGRESQL, Step.DRAIN))
     assert call("status")["collections"][0]["writtenIn"] == "neither: it changes sides"
-    assert "tasks: changing sides" in call("advance", "tasks", "--percent", "100", status=3)["message"]
+    assert "tasks: changing sides" in call("back", "tasks", "--percent", "5", status=3)["error"]["message"]
     assert call("back", "tasks", "--pause", "20s")["phase"] == "ramp", "what was begun is taken back, no more"
     application.write("c", 3)
     assert call("back", "tasks")["phase"] == "shadow"
