@@ -292,10 +292,10 @@ def test_what_is_known_holds_as_long_as_the_lease(both):
     gone = threading.Event()
 
     class Lost(InMongoDB):
-        def beat(self, process: str, number: int, lease_seconds: float) -> None:
+        def beat(self, process: str, number: int, lease_seconds: float, *, gate: int = 0) -> None:
             if gone.is_set():
                 raise SourceUnavailableError("gone")
-            super().beat(process, number, lease_seconds)
+            super().beat(process, number, lease_seconds, gate=gate)
 
     place = Lost(both.urls["MONGODB_URL"])
     with JournalPhases(place, InPostgreSQL(both.urls["DATABASE_URL"]), lease=timedelta(seconds=0.5), env={}) as phases:
