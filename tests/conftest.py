@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import hypothesis
@@ -14,7 +15,7 @@ import structlog
 
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import BINARIES_VARIABLE, PrivatePostgres
-from tests import engines, programs
+from tests import engines, leftovers, programs
 from tests.cockroach.server import Simulator, simulator
 
 if (
@@ -28,11 +29,14 @@ hypothesis.settings.load_profile("syncline")
 
 POSTGRES_FIXTURES = frozenset({"postgres", "second_postgres", "database", "private_postgres"})
 ENGINE_FIXTURES = POSTGRES_FIXTURES | {"mongo", "mongo_url", "mongo_db", "private_mongo"}
+LEFT: list[str] = []
+"""What tests have left behind."""
 UNMARKED = "/a/test/that/starts/a/server/needs/the/mark/engines"
 
 
 def pytest_configure() -> None:
-    """Let no process that tests start compile what another one has compiled, or wait for a disk."""
+    """Have every process that tests start tell whose it is; let none compile what another one has, or wait for a disk."""
+    os.environ[leftovers.OWNER] = str(os.getpid())
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     engines.in_memory()
@@ -59,6 +63,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.postgresql)
         if ENGINE_FIXTURES & fixtures:
             item.add_marker(pytest.mark.engines)
+        if inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            item.fixturenames.insert(0, "no_task_is_left")  # type: ignore[attr-defined]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # long ones at the end keep one process alone
 
 
@@ -69,6 +75,45 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         if item.get_closest_marker("postgresql") is None:
             patched.setenv(BINARIES_VARIABLE, UNMARKED)
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+    """Look after the last test for processes that nobody will end any more: what is found has its test's name."""
+    done = yield
+    if nextitem is None:
+        item.user_properties += [(leftovers.LEFT, one) for one in leftovers.orphans()]
+    return done
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Gather what tests have left behind, from all processes."""
+    if report.when == "teardown":
+        LEFT.extend(f"{report.nodeid}: {what}" for name, what in report.user_properties if name == leftovers.LEFT)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name what is left of Syncline's, test by test."""
+    if LEFT:
+        terminalreporter.section("left behind by tests")
+        for one in LEFT:
+            terminalreporter.line(one)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves settings behind, which others would obey; name the threads and processes that it leaves."""
+    before = leftovers.Before()
+    yield
+    request.node.user_properties += [(leftovers.LEFT, one) for one in before.left()]
+    assert not (settings := before.settings_left()), f"this test has left {', '.join(settings)}"
+
+
+@pytest.fixture
+async def no_task_is_left(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Name the tasks that a test leaves in its loop; every coroutine has this fixture, before all others of its own."""
+    yield
+    request.node.user_properties += [(leftovers.LEFT, one) for one in await leftovers.tasks_left()]
 
 
 @pytest.fixture(autouse=True)
