@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from tests.chaos.switches.processes import is_stopped
+from tests.chaos.processes import is_stopped
 from tests.relay import PATIENCE
 
 
