@@ -53,9 +53,9 @@ SNAPSHOT = Snapshot(
     {("EntityStopped", "critical"): 1},
     {"todo": 2},
     further={
-        "syncline_collection_marked_documents": {("tasks",): 3},
-        "syncline_collection_lag_seconds": {("tasks",): 1.5},
-        "syncline_collection_rejected_documents": {("tasks",): 0},
+        "syncline_collection_marked_documents": {("tasks", "forward"): 3},
+        "syncline_collection_lag_seconds": {("tasks", "back"): 1.5},
+        "syncline_collection_rejected_documents": {("tasks", "forward"): 0},
         "syncline_collection_phase": {("tasks", "ramp"): 1, ("tasks", "off"): 0},
         "syncline_collection_ramp_percent": {("tasks",): 25},
         "syncline_shadow_reads": {("tasks", "mismatches"): 2},

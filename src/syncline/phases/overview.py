@@ -80,7 +80,7 @@ class Overview:
             SynclineError: nobody can say where collections stand.
 
         """
-        standings = self._control.standings(list(self._declared))
+        standings = self._control.standings(list(self._declared), only_to_show=True)
         processes = self._mongodb.processes()
         return {name: self._one(name, standing, processes) for name, standing in standings.items()}
 

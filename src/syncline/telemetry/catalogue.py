@@ -72,15 +72,16 @@ SPECS = (
     ),
     Spec(
         "syncline_collection_marked_documents", Kind.GAUGE, Where.SCRAPE,
-        "Of document links: documents that are marked, and not rejected.", ("collection",),
+        "Of document links: what is marked, and not rejected; back: in PostgreSQL, for MongoDB.", ("collection", "way"),
     ),
     Spec(
         "syncline_collection_lag_seconds", Kind.GAUGE, Where.SCRAPE,
-        "Of document links: age of a collection's oldest mark.", ("collection",),
+        "Of document links: age of a collection's oldest mark.", ("collection", "way"),
     ),
     Spec(
         "syncline_collection_rejected_documents", Kind.GAUGE, Where.SCRAPE,
-        "Of document links: documents that cannot become rows, or that PostgreSQL does not take.", ("collection",),
+        "Of document links: documents that cannot become rows, or that the other side does not take.",
+        ("collection", "way"),
     ),
     Spec(
         "syncline_collection_phase", Kind.GAUGE, Where.SCRAPE,

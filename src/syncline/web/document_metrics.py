@@ -17,6 +17,11 @@ from syncline.phases.overview import CollectionPhase, Overview
 from syncline.phases.phase import Phase
 
 Gauges = Mapping[str, Mapping[tuple[str, ...], float]]
+_OF_BOTH_WAYS = (
+    "syncline_collection_marked_documents",
+    "syncline_collection_lag_seconds",
+    "syncline_collection_rejected_documents",
+)
 SECONDS = 2.0
 """Limit of a look."""
 
@@ -44,9 +49,12 @@ class DocumentReader:
         """Give the gauges of collections; what is not known is left out."""
         found: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
         for one in (await self._health.read_all()).collections:
-            found["syncline_collection_marked_documents"][one.name,] = one.waiting
-            found["syncline_collection_lag_seconds"][one.name,] = one.oldest_seconds
-            found["syncline_collection_rejected_documents"][one.name,] = one.rejected
+            ways = {"forward": (one.waiting, one.oldest_seconds, one.rejected)}
+            if one.back is not None:
+                ways["back"] = (one.back.waiting, one.back.oldest_seconds, one.back.parked)
+            for way, figures in ways.items():
+                for gauge, figure in zip(_OF_BOTH_WAYS, figures, strict=True):
+                    found[gauge][one.name, way] = figure
         for name, phase in (await self._phases()).items():
             found["syncline_collection_ramp_percent"][name,] = phase.percent
             for each in Phase:

@@ -71,7 +71,9 @@ function row() {
     text(phase, one.phase ? `${said[one.phase] ?? one.phase}${one.phase === "ramp" ? ` ${one.percent} %` : ""}` : "not known");
     text(since, one.since ? `since ${ago(one.since, time)}` : "");
     text(behind, one.behind?.length ? `not in effect yet in ${one.behind.join(", ")}` : "");
-    const values = [number(one.waiting), one.waiting ? duration(one.oldestSeconds) : one.waiting === 0 ? "none" : number(null), number(one.rejected)];
+    const oldest = Math.max(one.oldestSeconds ?? 0, one.back?.oldestSeconds ?? 0);
+    const late = one.waiting || one.back?.waiting ? duration(oldest) : one.waiting === 0 ? "none" : number(null);
+    const values = [both(one.waiting, one.back?.waiting), late, both(one.rejected, one.back?.rejected)];
     values.forEach((value, place) => text(numbers[place], value));
     verification(one, proofs.get(one.name), verifying, time, { verdict, when });
     text(reads, shadow(one));
@@ -79,6 +81,9 @@ function row() {
   };
   return element;
 }
+
+// There, and back: what waits in PostgreSQL for MongoDB.
+const both = (there, back) => (back ? `${number(there)}, ${number(back)} back` : number(there));
 
 function verification(one, proof, verifying, time, { verdict, when }) {
   const spoiled = proof?.verdict === "equal" && one.rejected > 0; // what was rejected since is not equal any more
