@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
-from syncline.documents.opening import opened
-from syncline.engines.mongo.gates import MongoBackGate
 from syncline.errors import MovedError, PhaseError
 from syncline.phases import Phase
 from syncline.phases.changing import Control
 from syncline.phases.completing import complete, reopen
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
-from syncline.phases.returning import Returning
 from syncline.phases.switching.sides import POSTGRESQL
-from syncline.phases.switching.watching import Watch
-from syncline.telemetry.observer import NullObserver
 from tests.phase_switch import Application, SwitchStage
 from tests.relay import until
+from tests.way_back import worker
 
 pytestmark = pytest.mark.engines
 
@@ -43,21 +37,6 @@ def control(stage):
     postgresql.close()
 
 
-@asynccontextmanager
-async def worker(stage: SwitchStage) -> AsyncIterator[None]:
-    """Run what a worker does of the way back, and of what was left half-way."""
-    async with opened(stage.documents) as link:
-        back = Returning(stage.documents, MongoBackGate(link.database), NullObserver())
-        watch = Watch(stage.documents, every=0.1)
-        tasks = [asyncio.create_task(one.run()) for one in (back, watch)]
-        try:
-            yield
-        finally:
-            back.stop()
-            watch.stop()
-            await asyncio.gather(*tasks)
-
-
 async def test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_is_forced(stage, control):
     await stage.switch(POSTGRESQL)
     stage.sql("INSERT INTO postgres_tasks (mongo_id, n) VALUES ('a', 1), ('b', 2)")
@@ -65,7 +44,7 @@ async def test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_
     with pytest.raises(PhaseError, match="2 changes have not come"):
         await complete(stage.documents, control, step, patience=timedelta(0))
     assert stage.modes() == "la"
-    async with worker(stage):
+    async with worker(stage.documents):
         made = await complete(stage.documents, control, step)
         assert (made.goal.phase, stage.modes()) == (Phase.COMPLETE, "na")
         assert stage.documents_there() == {"a": 1, "b": 2}
@@ -92,6 +71,6 @@ async def test_a_step_that_was_stopped_before_it_closed_mongodb_is_finished_by_a
         with pytest.raises(asyncio.CancelledError):
             await complete(stage.documents, control, step)
     assert stage.modes() == "la"
-    async with worker(stage):
+    async with worker(stage.documents):
         await until(lambda: stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)])
         assert stage.modes() == "na"
