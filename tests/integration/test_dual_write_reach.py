@@ -23,12 +23,13 @@ from syncline.cli.main import app
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.config.postgres_variables import postgres_url
-from syncline.engines.postgres.documents.schema import grants
+from syncline.engines.postgres.documents.schema import AUDIT, grants
 from syncline.engines.postgres.documents.session import session
 from syncline.errors import TargetUnavailableError
 from syncline.phases import JournalPhases, Phase
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService
 from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.postgres.sql import blocks
 from tests.bouncer import bouncer
 from tests.dual_write import TASKS, DualStage
 
@@ -101,7 +102,8 @@ async def test_a_role_that_may_do_nothing_else_is_enough(stage, documents):
     role = f"app_{info['dbname']}"
     with psycopg.connect(stage.url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
-        for statement in grants(role, [TASKS]):
+        made = blocks("audit.sql", "syncline.phases.dual_write")
+        for statement in (*(made[name] for name in AUDIT), *grants(role, [TASKS])):
             connection.execute(statement)
     try:
         await used(stage, documents(stage.url.replace(f"//{info['user']}@", f"//{role}@")))

@@ -318,3 +318,16 @@ async def test_collections_are_captured_and_left_one_by_one(mongo_url: str, mong
         assert marked() == ["notes"]
         await ways[1].leave()
         assert not await ways[1].is_installed()
+
+
+async def test_a_role_that_carries_documents_forward_may_bring_rows_back(stage):
+    role = f"worker_{stage.sql('SELECT current_database()')[0][0]}"
+    stage.sql(f'CREATE ROLE "{role}"')
+    stage.sql(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA syncline_documents TO "{role}"')
+    try:
+        await stage.back.install()
+        asked = "SELECT has_schema_privilege(%s, 'syncline_back', 'USAGE'), has_table_privilege(%s, %s, 'DELETE')"
+        assert stage.sql(asked, role, role, "syncline_back.outbox") == [(True, True)]
+    finally:
+        stage.sql(f'DROP OWNED BY "{role}"')
+        stage.sql(f'DROP ROLE "{role}"')

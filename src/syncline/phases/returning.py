@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from syncline.config.documents import Documents
 from syncline.engines.mongo.written_back import BackGate
-from syncline.errors import SynclineError
+from syncline.errors import SynclineError, TargetRefusedError
 from syncline.phases.way_back import WayBack
 from syncline.relay.worker import Worker
 from syncline.telemetry.observer import Observer
@@ -37,6 +37,7 @@ class Returning:
         self._way, self._observer = WayBack(documents, gate), observer
         self._stopping = asyncio.Event()
         self._worker: Worker | None = None
+        self._said = ""
 
     def stop(self) -> None:
         """Finish what is under way, give the lanes back, and return from ``run``; for a signal handler of the loop."""
@@ -51,12 +52,18 @@ class Returning:
                 if await self._way.is_installed():
                     await self._work()
                 pause = LOOK_SECONDS
+                self._said = ""
             except SynclineError as error:
-                if not error.retryable:
-                    _LOG.error("the way back has ended: %s (%s)", error.message, error.hint or "it is tried again")
+                self._say(error)
                 pause = LOOK_SECONDS if error.retryable else AGAIN_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
+
+    def _say(self, error: SynclineError) -> None:
+        """Log what somebody has to see to, once; that a side is away, the way forward says."""
+        if (not error.retryable or isinstance(error, TargetRefusedError)) and error.message != self._said:
+            _LOG.error("the way back has ended, and is tried again: %s (%s)", error.message, error.hint or "no hint")
+            self._said = error.message
 
     async def _work(self) -> None:
         target = self._way.target()

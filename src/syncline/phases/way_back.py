@@ -74,7 +74,8 @@ class WayBack:
     async def install(self) -> None:
         """Capture changes from now on, but for those that the link forward writes; idempotent.
 
-        Other collections, which are captured already, stay so.
+        Other collections, which are captured already, stay so. Roles that may carry documents forward get what a worker
+        needs here.
 
         Raises:
             SynclineError: the tables are not there, or the role lacks a right.
@@ -83,8 +84,13 @@ class WayBack:
         async with await self._connect() as connection:
             with entered(self.link):
                 others = await self._captured(connection) - self._names
-                options = InstallOptions(view_schema=None, leaving=frozenset(others))
-                await install(connection, await plan(connection, self.entities, options))
+                for role in (None, *await self._workers(connection)):
+                    options = InstallOptions(view_schema=None, leaving=frozenset(others), worker_role=role)
+                    await install(connection, await plan(connection, self.entities, options))
+
+    async def _workers(self, connection: AsyncConnection[Any]) -> list[str]:
+        cursor = await connection.execute(statements()["workers"])
+        return [row[0] for row in await cursor.fetchall()]
 
     async def leave(self) -> None:
         """End the capture of these collections, and forget what is marked of them; others stay captured.

@@ -6,6 +6,15 @@ SELECT pg_catalog.to_regclass('syncline.outbox') IS NOT NULL
 -- name: captured
 SELECT name FROM syncline.entity
 
+-- name: workers
+-- Roles that carry documents forward, and do not own the tables.
+SELECT DISTINCT r.rolname::text
+FROM pg_catalog.pg_class AS c
+CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
+JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee
+WHERE c.oid = pg_catalog.to_regclass('syncline_documents.link') AND a.privilege_type = 'UPDATE' AND r.oid <> c.relowner
+ORDER BY 1
+
 -- name: counts
 -- Of records: one write leaves a mark for each of its statements. Second deletes (hint G) are no changes.
 SELECT e.name, count(DISTINCT o.key), coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - min(o.at)), 0)::float8,
