@@ -12,9 +12,9 @@ from tests.chaos.proxy import Weather
 PHASES = ("off", "dual_write", "shadow", "ramp", "live")
 """To and fro: each in both directions."""
 KINDS = {
-    "change": 16,
-    "kill change": 12,
-    "freeze change": 5,
+    "change": 26,
+    "kill change": 18,
+    "freeze change": 8,
     "kill application": 20,
     "freeze application": 8,
     "kill worker": 18,
@@ -62,6 +62,6 @@ def plan(seed: int) -> Iterator[Fault]:
             dice.uniform(0.1, 1.8),
             dice.random() < 0.3,
             dice.choice(("slow", "refuse", "swallow", "lose", "cut")),
-            dice.random() < 0.45,
+            dice.random() < 0.35,
             dice.choice((1, 50, 100, 100)),
         )
