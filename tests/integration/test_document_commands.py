@@ -206,9 +206,22 @@ def test_a_rejected_document_is_listed_with_its_reason_and_tried_again_when_some
 # -- what goes wrong
 
 
-def test_a_dropped_column_is_named_its_documents_wait_and_other_collections_go_on(installed):
-    installed.sql("ALTER TABLE postgres_tasks DROP COLUMN title")
-    installed.collection("tasks").insert_one({"_id": 1, "title": "a"})
+ALTERED = {
+    "a dropped column": ("DROP COLUMN title", "ALTER TABLE postgres_tasks ADD COLUMN title text", 'column "title"'),
+    "a renamed table": ("RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO postgres_tasks", "postgres_tasks"),
+    "another type": (
+        "ALTER COLUMN n TYPE boolean USING NULL",
+        "ALTER TABLE postgres_tasks ALTER COLUMN n TYPE integer USING NULL",
+        'column "n"',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_what_is_altered_under_way_is_named_its_documents_wait_and_other_collections_go_on(installed, what):
+    alter, back, named = ALTERED[what]
+    installed.sql(f"ALTER TABLE postgres_tasks {alter}")
+    installed.collection("tasks").insert_one({"_id": 1, "title": "a", "n": 5})
     installed.collection("labels").insert_one({"_id": 1, "name": "red"})
     heard = Heard()
 
@@ -219,11 +232,13 @@ def test_a_dropped_column_is_named_its_documents_wait_and_other_collections_go_o
     installed.work(both, observer=heard)
     [error, *_] = [one.error for one in heard.events if isinstance(one, Unavailable)]
     assert isinstance(error, TargetRefusedError)
-    assert 'the tables of tasks are not as declared: column "title"' in error.message
+    assert "the tables of tasks are not as declared" in error.message
+    assert named in error.message
     assert "syncline schema sql --changes" in error.hint
-    installed.sql("ALTER TABLE postgres_tasks ADD COLUMN title text")
+    assert named.partition('"')[0] in installed.call("verify", "tasks", status=3)
+    installed.sql(back)
     installed.work(settled(installed, "tasks"))
-    assert installed.sql("SELECT title FROM postgres_tasks") == [("a",)]
+    assert installed.sql("SELECT title, n FROM postgres_tasks") == [("a", 5)]
 
 
 def test_what_is_not_installed_ends_a_worker_with_the_command_to_run(stage):
