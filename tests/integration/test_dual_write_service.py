@@ -24,6 +24,7 @@ from syncline.config.dual_write import DualWriteSettings
 from syncline.engines.mongo.intents import NAME
 from syncline.errors import KeyFormatError, OperationError, PhaseError, SourceUnavailableError
 from syncline.phases import FixedPhases
+from syncline.phases.document_standings import DocumentStandings
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, EnhancedDualWriteService, SyncStatus
 from syncline.phases.dual_write.background import Background
 from tests.dual_write import TASKS, DualStage, unmarked
@@ -241,6 +242,29 @@ async def test_with_deadline_0_the_worker_writes(stage, declared):
         assert await stage.there() == {}
         await stage.pump().walk()
     assert await stage.there() == await stage.documents()
+
+
+async def test_both_sides_versions_of_a_document_say_how_it_stands(stage, declared):
+    """By it a shadow read tells a mismatch from what the worker has not carried yet."""
+    id_, standings = str(ObjectId()), DocumentStandings(declared())
+
+    async def stands() -> tuple[bool, bool, bool]:
+        found = await standings.standing("tasks", id_)
+        assert found is not None
+        return found.truth is not None, found.other is not None, found.waiting
+
+    assert await stands() == (False, False, False)
+    async with AsyncEnhancedDualWriteService(declared(), settings=DualWriteSettings(deadline=timedelta(0))) as service:
+        await service.create_document("tasks", {"title": "a"}, id_)
+        assert await stands() == (True, False, True)
+        await stage.pump().walk()
+        assert await stands() == (True, True, False)
+        found = await standings.standing("tasks", id_)
+        assert found.truth == found.other
+        await service.delete_document("tasks", id_)
+        assert await stands() == (False, True, True)
+    await stage.database["tasks"].update_one({}, {"$unset": {"_sync": ""}})
+    assert await stands() == (True, True, True)
 
 
 async def test_in_off_mongodb_alone_is_written_and_a_delete_leaves_nothing(stage, declared):

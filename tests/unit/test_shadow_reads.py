@@ -169,6 +169,14 @@ async def test_a_record_whose_change_is_under_way_is_not_called_a_mismatch():
     assert (await outcome(Side(1), Side(2), standings=Known(5, 3, True)))[0] is Outcome.UNSETTLED
 
 
+async def test_who_cannot_tell_whether_a_change_is_under_way_proves_nothing():
+    class Away:
+        async def standing(self, collection: str, key: str) -> Standing:
+            raise OSError("no route")
+
+    assert (await outcome(Side(1), Side(2), standings=Away()))[0] is Outcome.UNSETTLED
+
+
 @pytest.mark.parametrize(("error", "expected"), [(OSError("away"), Outcome.ERROR), (TimeoutError(), Outcome.TIMEOUT)])
 async def test_the_other_sides_failure_is_counted_and_it_is_left_alone_for_a_while(error, expected):
     reads, other = ShadowReads(SOON), Side(error)

@@ -32,6 +32,7 @@ from syncline.errors import (
     SynclineError,
 )
 from syncline.phases import JournalPhases, Phase
+from syncline.phases.document_standings import DocumentStandings
 from syncline.phases.dual_write import EnhancedDualWriteService
 from syncline.phases.repositories import AbstractRepository, DualWrites, MongoRepository, PostgresRepository, from_truth
 from syncline.phases.shadow import BlockingShadowReads, Rules
@@ -75,7 +76,8 @@ class Application:
     def __init__(self, config: Path, life: int, trap: Trap, log: Path, hold: Path, lease: float, pause: float) -> None:
         documents = load_documents(config)
         urls = {side: documents.url(side) for side in ("source", "target")}
-        shadow = BlockingShadowReads(Rules(at_once=4, looks=(0.2, 1.0)))
+        rules, standings = Rules(at_once=4, looks=(0.2, 1.0)), DocumentStandings(documents)
+        shadow = BlockingShadowReads(rules, standings=standings)
         self.phases = JournalPhases(*urls.values(), lease=timedelta(seconds=lease), report=shadow.report)
         self.service = EnhancedDualWriteService(documents, phases=self.phases)
         writer = DualWrites(self.service)

@@ -31,6 +31,7 @@ from syncline.errors import ConfigError
 from syncline.forking import after_fork
 from syncline.model.documents import DocumentMapping
 from syncline.phases import FixedPhases, JournalPhases, Phases, phase_named
+from syncline.phases.document_standings import DocumentStandings
 from syncline.phases.dual_write.blocking import DualWriteService
 from syncline.phases.repositories import AbstractRepository, phased
 from syncline.phases.repositories.dual import DualWrites
@@ -79,7 +80,8 @@ class DocumentDatabases:
         self._env = env
         if shadow is not None and masked:
             raise ConfigError("masked= is for the shadow reads of the manager", hint="give it to the Rules of your own")
-        self.shadow = Beside(shadow or BlockingShadowReads(Rules(at_once=SHADOW_READS, masked=masked)))
+        rules, standings = Rules(at_once=SHADOW_READS, masked=masked), DocumentStandings(documents)
+        self.shadow = Beside(shadow or BlockingShadowReads(rules, standings=standings))
         self._connections = Connections(postgres, pool_size, answer_seconds)
         self._service: DualWriteService | None = None
         self._breaker = CircuitBreaker(REST.total_seconds())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import functools
 import logging
@@ -15,7 +14,7 @@ from typing import TypeVar
 from syncline.breaker import CircuitBreaker
 from syncline.phases.shadow.differences import differences, same
 from syncline.phases.shadow.report import Mismatch, Outcome, Report
-from syncline.phases.shadow.rules import Read, Rules, Standings
+from syncline.phases.shadow.rules import Read, Rules, Standing, Standings
 
 T = TypeVar("T")
 Call = Callable[[], Awaitable[object]]
@@ -151,15 +150,20 @@ class ShadowReads:
             if any(same(one, shadow) for one in said):
                 return Outcome.CAUGHT_UP, None
             still = same(before[0], answer) and same(before[1], shadow)
-        standing = await self._standing(what)
-        if not still or (standing or "").startswith("a change"):
+        if not still:
+            return Outcome.UNSETTLED, None
+        try:
+            async with asyncio.timeout(self.rules.deadline.total_seconds()):
+                standing = await self._standing(what)
+        except Exception:  # noqa: BLE001  whoever cannot tell proves nothing
+            return Outcome.UNSETTLED, None
+        if standing is not None and standing.waiting:
             return Outcome.UNSETTLED, None
         found = differences(answer, shadow, self.rules.hidden(what.collection))
-        return Outcome.MISMATCH, Mismatch(what, datetime.now(UTC), found, standing)
+        newer = None if standing is None else str(standing)
+        return Outcome.MISMATCH, Mismatch(what, datetime.now(UTC), found, newer)
 
-    async def _standing(self, what: Read) -> str | None:
+    async def _standing(self, what: Read) -> Standing | None:
         if self._standings is None or what.key is None:
             return None
-        with contextlib.suppress(Exception):
-            return str(found) if (found := await self._standings.standing(what.collection, what.key)) else None
-        return None
+        return await self._standings.standing(what.collection, what.key)
