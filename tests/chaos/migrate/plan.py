@@ -44,7 +44,7 @@ class Fault:
     """What was frozen does not wake up."""
     weather: Weather
     back: bool
-    """The phase before is wanted, where there are two to go to."""
+    """The phases go the other way from here."""
     percent: int
 
 
@@ -62,6 +62,6 @@ def plan(seed: int) -> Iterator[Fault]:
             dice.uniform(0.1, 1.8),
             dice.random() < 0.3,
             dice.choice(("slow", "refuse", "swallow", "lose", "cut")),
-            dice.random() < 0.35,
+            dice.random() < 0.15,
             dice.choice((1, 50, 100, 100)),
         )

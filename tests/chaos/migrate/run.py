@@ -130,6 +130,7 @@ class Migration:
                 self._ledger.known[slot, key].certain = 0
         self._lives = Counter[int]()
         self._timers: list[threading.Timer] = []
+        self._back = False
         self._changing: tuple[Process, float, str] | None = None
         self._changed: list[Changed] = []
         self._outages: list[tuple[float, float]] = []
@@ -291,7 +292,7 @@ class Migration:
         except PyMongoError:
             return False
         place = self._phases.index(at)
-        back = place == len(self._phases) - 1 or (fault.back and (place > 1 or (place == 1 and fault.percent == 1)))
+        back = self._turned(place, fault)
         goal = self._phases[place + (-1 if back else 1)]
         process = self._scene.process("change")
         process.log.unlink(missing_ok=True)
@@ -306,6 +307,16 @@ class Migration:
         begin("phase", *words, *percent, *self._scene.options)
         self._changing = process, began, goal
         return number is None or self._strike_change(process, number, fault)
+
+    def _turned(self, place: int, fault: Fault) -> bool:
+        """Go on in the same direction, as a rule; seldom to `off`, where deletes leave rows."""
+        if place in (0, len(self._phases) - 1):
+            self._back = place > 0
+        elif place == 1 and self._back:
+            self._back = fault.percent == 1
+        elif fault.back:
+            self._back = not self._back
+        return self._back
 
     def _strike_change(self, process: Process, number: signal.Signals, fault: Fault) -> bool:
         if fault.point:
