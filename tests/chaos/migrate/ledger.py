@@ -102,6 +102,8 @@ class Ledger:
             self._remember(begun[4], line)
             self._judge(begun, line[2], line[3])
         elif kind == "read":
+            if slot in self._open:  # who was killed before, and has begun anew
+                self._close(slot)
             self.begun.append((line[3], line[4], line[5], slot))
             self._remember([line[6]], line)
             self._seen(line)

@@ -57,11 +57,13 @@ def test_what_is_right_is_not_named(tmp_path):
         begin(FIRST + 3, COUNTED, "s00"),
         begin(2 * LIFE + 1, GONE, "o0-2"),
         end("absent"),
+        begin(2 * LIFE + 2, PUT, "o0-3"),
+        read("o0-3", 2 * LIFE + 2, life=3),
     )
     ledger.known[0, "s00"].certain = 0
-    documents = card("o0-1", FIRST) | card("s00", FIRST + 3, h0=2)
-    assert list(ledger.against(documents, ["o0-1", "s00"])) == []
-    assert list(ledger.against(documents, ["o0-1", "s00"])) == []
+    documents = card("o0-1", FIRST) | card("s00", FIRST + 3, h0=2) | card("o0-3", 2 * LIFE + 2)
+    assert list(ledger.against(documents, ["o0-1", "o0-3", "s00"])) == []
+    assert list(ledger.against(documents, ["o0-1", "o0-3", "s00"])) == []
     assert (ledger.acknowledged, ledger.since(1.5), ledger.since(2.0)) == (2, {0}, set())
 
 
