@@ -254,7 +254,8 @@ async def test_both_sides_versions_of_a_document_say_how_it_stands(stage, declar
         return found.truth is not None, found.other is not None, found.waiting
 
     assert await stands() == (False, False, False)
-    async with AsyncEnhancedDualWriteService(declared(), settings=DualWriteSettings(deadline=timedelta(0))) as service:
+    settings = DualWriteSettings(enabled=True, deadline=timedelta(0))
+    async with AsyncEnhancedDualWriteService(declared(), settings=settings) as service:
         await service.create_document("tasks", {"title": "a"}, id_)
         assert await stands() == (True, False, True)
         await stage.pump().walk()
