@@ -10,7 +10,7 @@ from syncline.engines.postgres.target.session import as_ours, connect, first_lin
 from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError, UnsuitableTargetError
 
 OLDEST = 15
-"""The oldest PostgreSQL on which document links have run: their commands, worker, copy and verification (not each test)."""
+"""The oldest PostgreSQL on which document links have run: commands, worker, copy and verification, not each test."""
 CONNECT_SECONDS = 5
 _CHANGED = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, psycopg.errors.DatatypeMismatch)
 _TOO_LONG = (psycopg.errors.QueryCanceled, psycopg.errors.TransactionTimeout)
