@@ -95,15 +95,16 @@ async def explained(link: DocumentLink, collection: str, key: str) -> Explanatio
         await rows.close()
     look = judged(mapping, id_, text, raw, record, rejected, moved=first != raw)
     said = _DIVERGENT[look.finding.kind] if look.finding else _SAID[look.state]
+    if raw is None and not (record and (record.there or record.version)):
+        said = "Neither side has it."
     if back is not None and (back.waits or back.error is not None):
         said = _WAITS_BACK if back.waits else f"{_PARKED_BACK}: {back.error}"
-    neither = raw is None and not (record and (record.there or record.version))
     body, state = (b"", None) if raw is None else taken_apart(id_, raw)
     fields = look.finding.differences if look.finding else ()
     return Explanation(
         collection,
         key,
-        "Neither side has it." if neither else said,
+        said,
         decoded(body) if state is not None else None,
         None if state is None or state[0] < 0 else state[0],
         "" if state is None else state[1],

@@ -116,6 +116,8 @@ def test_a_group_goes_live_and_back_while_it_is_used(moving: Moving) -> None:
             task = admin.post("v1/tasks", {"title": "in live", "labels": [first, there]})
             assert sorted(task["labels"]) == sorted([first, there])
             assert databases.phases.of("labels") is Phase.LIVE
+            health = admin.get("api/health/sync")["collections"]["tasks"]
+            assert (health["phase"], health["failed"], health["pending"] > 0) == ("live", 0, True), "no worker runs"
             assert not databases.mongodb["labels"].count_documents({"name": "in live", "_sync.mark": {"$exists": True}})
             moving.go(forward=False)
         assert databases.phases.of("tasks") is Phase.RAMP
