@@ -4264,8 +4264,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{ROWS_OF_DOCUMENTS}/versions.py",
                 "VersionedRows._written_at_once",
-                'await connection.execute(self._sql["taken"], {**given, "number": number})',
-                "pass",
+                '(self._sql["taken"], {**given, "number": number})',
+                '(self._sql["number"], ())',
             )
         ],
         [f"{INLINE}::test_under_an_old_number_nothing_is_written_and_the_next_call_has_the_new_one"],

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from syncline.engines.postgres.documents.keys import key_text
 from syncline.engines.postgres.documents.rows import DocumentTables
+from syncline.engines.postgres.documents.texts import array
 from syncline.engines.postgres.target.session import Connection
 from syncline.model.documents.ids import shown_key
 from syncline.model.retries import Retries
@@ -46,8 +47,13 @@ class Rejections:
 
     async def settle(self, connection: Connection, collection: str, outcomes: Sequence[Outcome]) -> None:
         """Put what is written now among what was settled."""
-        if ids := [shown(one.document) for one in outcomes if one.fate is Fate.APPLIED]:
-            await connection.execute(self._sql["settled"], {"collection": collection, "ids": ids})
+        if any(one.fate is Fate.APPLIED for one in outcomes):
+            await connection.execute(*self.settling(collection, outcomes))
+
+    def settling(self, collection: str, outcomes: Sequence[Outcome]) -> tuple[str, Mapping[str, object]]:
+        """Give the statement that puts what is written among what was settled."""
+        ids = [shown(one.document) for one in outcomes if one.fate is Fate.APPLIED]
+        return self._sql["settled"], {"collection": collection, "ids": array(ids)}
 
     async def noted(self, connection: Connection, collection: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Keep what was rejected where people look: with its reason, and in the row that it has.

@@ -13,11 +13,13 @@ import psycopg
 
 from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.mapped import Mapped, mapped
+from syncline.engines.postgres.documents.one_trip import OneTrip
 from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, entered
 from syncline.engines.postgres.documents.session import as_kept, of_tables, session, took_too_long
 from syncline.engines.postgres.documents.texts import array, to_text
 from syncline.engines.postgres.target.gates import gate_that_refused
+from syncline.engines.postgres.target.lent import TargetConnection
 from syncline.engines.postgres.target.refusals import CONFLICTS, is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, first_line, is_over, translated
 from syncline.errors import MappingError
@@ -73,7 +75,8 @@ class VersionedRows:
         """So many documents are written at a time since more took too long, by collection."""
         self._troubled = True
         """Whether something was rejected when the number was read last, or since by this session."""
-        self._session: Connection | None = None
+        self._session: TargetConnection | None = None
+        self._trip: OneTrip | None = None
         self._gated = False
         """Whether there are gates; found out with the link's number, before documents are read."""
         self._sql: Mapping[str, str] = blocks("versions.sql", __package__ or "")
@@ -100,7 +103,7 @@ class VersionedRows:
         """Give the tables of a collection."""
         return self._tables[collection]
 
-    async def session(self) -> Connection:
+    async def session(self) -> TargetConnection:
         """Give the session, opened anew where the last one has ended.
 
         Raises:
@@ -130,7 +133,10 @@ class VersionedRows:
         return int(number)
 
     async def _enter(self, connection: Connection) -> None:
-        await connection.execute(self._sql["enter_gated" if self._gated else "enter"])
+        await connection.execute(self._entering())
+
+    def _entering(self) -> str:
+        return self._sql["enter_gated" if self._gated else "enter"]
 
     async def renumber(self) -> int:
         """Give the link a new number, when everybody who has entered under the old one has ended."""
@@ -274,6 +280,7 @@ class VersionedRows:
         connection = await self.session()
         if (
             self.at_once
+            and not connection.bare  # a pooler's session takes what each transaction begins with
             and len(ready) <= _AT_ONCE
             and await self._written_at_once(connection, collection, made, number)
         ):
@@ -302,21 +309,25 @@ class VersionedRows:
 
     async def _written_at_once(self, connection: Connection, collection: str, made: Mapped, number: int) -> bool:
         """Write all in one round trip if all are newer than what is there, as they are as a rule; otherwise nothing."""
-        tables = self._tables[collection]
+        if self._trip is None or self._trip.connection is not connection:
+            self._trip = OneTrip(connection)
+        tables, applied = self._tables[collection], [_applied(one) for one in made.documents]
+        given = self._given(tables, made)
         try:
-            async with connection.pipeline(), connection.transaction():
-                await self._enter(connection)
-                given = self._given(tables, made)
-                await connection.execute(self._sql["take"], given)
-                await connection.execute(self._sql["taken"], {**given, "number": number})
-                await tables.delete(connection, made.gone)
-                await tables.write_columns(connection, made.columns)
-                await self._rejections.settle(connection, collection, [_applied(one) for one in made.documents])
+            return await self._trip.run(
+                [
+                    (self._entering(), ()),
+                    (self._sql["take"], given),
+                    (self._sql["taken"], {**given, "number": number}),
+                    *tables.deletion(made.gone),
+                    *tables.writing_columns(made.columns),
+                    self._rejections.settling(collection, applied),
+                ]
+            )
         except psycopg.Error as error:
             if is_over(connection):
                 raise as_ours(error) from error
             return False  # step by step, then: it tells why
-        return True
 
     def _given(self, tables: DocumentTables, made: Mapped) -> dict[str, Any]:
         return {
