@@ -18,6 +18,8 @@ import psycopg
 import pytest
 from bson import Binary, ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
 from syncline.capture.documents import wrap
 from syncline.config.documents import Documents
@@ -60,9 +62,20 @@ async def logged(stage: DualStage) -> list[dict[str, Any]]:
     return await stage.database[NAME].find().sort("_id", 1).to_list()
 
 
-async def test_each_operation_is_there_with_who_what_and_what_became_of_it(stage, documents):
+@pytest.mark.parametrize("way", ["carried in the call", "left to the worker", "of a MongoDB without bulkWrite"])
+async def test_each_operation_is_there_with_who_what_and_what_became_of_it(stage, documents, monkeypatch, way):
+    command, commands = AsyncDatabase.command, []
+
+    async def without(self, given, *args, **options):
+        commands.append(next(iter(given)) if isinstance(given, dict) else given)
+        if commands[-1] == "bulkWrite" and "without" in way:
+            raise OperationFailure("no such command: 'bulkWrite'", 59)
+        return await command(self, given, *args, **options)
+
+    monkeypatch.setattr(AsyncDatabase, "command", without)
     id_ = ObjectId()
-    async with AsyncEnhancedDualWriteService(documents, settings=PATIENT) as service:
+    settings = PATIENT if "call" in way else DualWriteSettings(deadline=timedelta(0))
+    async with AsyncEnhancedDualWriteService(documents, settings=settings) as service:
         with acting_as("ada"):
             await service.create_document("tasks", {"title": "secret"}, id_)
             await service.create_document("tasks", {"title": "b"}, id_)
@@ -82,6 +95,7 @@ async def test_each_operation_is_there_with_who_what_and_what_became_of_it(stage
     assert {(one["collection_name"], one["document_id"]) for one in found[:4]} == {("tasks", id_)}
     assert found[0]["fields"] == ["title"]
     assert "secret" not in str(found)
+    assert commands.count("bulkWrite") == {"c": 0, "l": 2, "o": 1}[way[0]], "one that cannot be encoded goes alone"
 
 
 async def test_an_operation_on_a_uuid_or_on_no_key_at_all_keeps_none_back_that_is_behind_it(stage, mongo_url, mongo_db):
@@ -265,8 +279,9 @@ def _work(documents: Documents, seed: int, told: Connection) -> None:
 
     async def work() -> None:
         rules = {"tasks": AuditRule(values=seed % 2 == 0)}
+        settings = PATIENT if seed % 4 != 1 else DualWriteSettings(deadline=timedelta(0))  # left to the worker
         ids = [ObjectId() for _ in range(3)]
-        async with AsyncEnhancedDualWriteService(documents, settings=PATIENT, audit=rules) as service:
+        async with AsyncEnhancedDualWriteService(documents, settings=settings, audit=rules) as service:
             with acting_as(str(seed)):
                 for number in range(10_000):
                     id_ = ids[number % len(ids)]

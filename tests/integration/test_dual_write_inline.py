@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
-from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect
 
 from syncline.errors import RefusedDocumentError, SourceUnavailableError
@@ -78,7 +78,7 @@ async def test_a_mongodb_that_does_not_answer_is_said_to_be_unavailable(stage, m
     async def cut_off(*_: Any, **__: Any) -> None:
         raise AutoReconnect("connection closed")
 
-    monkeypatch.setattr(AsyncCollection, "find_one_and_update", cut_off)
+    monkeypatch.setattr(AsyncDatabase, "command", cut_off)
     with pytest.raises(SourceUnavailableError, match="connection closed"):
         await stage.write(Action.CREATE, ObjectId(), title="a")
 

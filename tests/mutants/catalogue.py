@@ -4284,6 +4284,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{AUDIT}::test_20_kills_lose_no_operation_and_leave_none_open"],
     ),
     Mutant(
+        "audit-left-without-an-intent",
+        "an operation that is left to the worker is done, and was not written down",
+        [
+            Swap(
+                f"{MONGO}/document_writes.py",
+                "MongoDocumentWrites.write_behind",
+                '{"update": 0, "filter": first.which, "updateMods": first.change, "upsert": True}',
+                '{"update": 0, "filter": first.which, "updateMods": first.change}',
+            )
+        ],
+        [f"{AUDIT}::test_each_operation_is_there_with_who_what_and_what_became_of_it"],
+    ),
+    Mutant(
         "audit-before-of-somebody-else",
         "a document is written over that is no longer the one that was read",
         [

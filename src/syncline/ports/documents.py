@@ -90,6 +90,15 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Upsert:
+    """A write beside the collections, as their database says it."""
+
+    collection: str
+    which: Mapping[str, Any]
+    change: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """That one of many writes was done."""
 
@@ -268,6 +277,10 @@ class IntentLog(Protocol):
         """Write operations down before they are done. They are durable when the operations are."""
         ...
 
+    def beginning(self, intent: Intent) -> Upsert:
+        """Give what ``begin`` would write, for ``WritableDocuments.write_behind``."""
+        ...
+
     async def end(self, ends: Mapping[str, tuple[IntentEnd, str | None]]) -> None:
         """Write down, by mark, what became of operations, with the reason; nobody is overruled who knows better."""
         ...
@@ -293,6 +306,18 @@ class WritableDocuments(Protocol):
         Raises:
             SourceUnavailableError: the database does not answer; it may have written.
             RefusedDocumentError: it does not take this document; nothing is written.
+
+        """
+        ...
+
+    async def write_behind(self, collection: str, write: Write, first: Upsert) -> bool | None:
+        """Do ``first``, and then write a document, in one round trip; both are durable when it returns.
+
+        Returns:
+            Whether it was written, as ``write`` tells it. None: it cannot be done so, and nothing is.
+
+        Raises:
+            SourceUnavailableError, RefusedDocumentError: as ``write``; ``first`` may be done.
 
         """
         ...

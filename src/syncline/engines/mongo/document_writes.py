@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    WriteConcernError,
+    WriteError,
+)
 
 from syncline.capture.documents.field import FIELD, FLOOR, LIVE, MARK, TOMBSTONE, VERSION
 from syncline.capture.documents.gate import WriteGate, passing
@@ -27,11 +35,15 @@ from syncline.engines.mongo.waiting import Held, oldest
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import RefusedDocumentError, SynclineError, UnmarkableError
 from syncline.model.strict_bson import PLAIN, decoded, encoded
-from syncline.ports.documents import Action, Existing, MarkedDocument, Standing, Write, Written
+from syncline.ports.documents import Action, Existing, MarkedDocument, Standing, Upsert, Write, Written
 
 _WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
 _UNAVAILABLE = frozenset({6, 7, 64, 89, 91, 133, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436})
 """Codes of a server that stops, or is not the primary, or a write concern that was not reached in time."""
+
+_SMALL = 1024 * 1024
+"""So many bytes of what is set: a command is a document, too."""
+_NO_SUCH_COMMAND = 59
 
 
 class MongoDocumentWrites:
@@ -45,6 +57,8 @@ class MongoDocumentWrites:
 
     def __init__(self, database: AsyncDatabase[Any], gate: WriteGate | None = None) -> None:
         self._database, self._gate = database, gate
+        self._writes_both = True
+        """Whether the server has ``bulkWrite``, which MongoDB has since 8.0; until it says that it has not."""
 
     def new_mark(self) -> str:
         """Draw a mark."""
@@ -55,18 +69,49 @@ class MongoDocumentWrites:
 
     async def write(self, collection: str, write: Write) -> MarkedDocument | None:
         """Find and modify; see ``WritableDocuments.write``."""
-        upsert = write.action is Action.CREATE
-        with passing(self._gate, collection), refused():
-            which, update = _statement(write)
+        with passing(self._gate, collection), refused(), no_duplicate(write) as there:
+            which, update = statement(write)
+            command = {
+                "findAndModify": collection,
+                "query": which,
+                "update": update,
+                "new": True,
+                "upsert": write.action is Action.CREATE,
+                "writeConcern": DURABLE.document,
+            }
+            # The collection's method takes half as long again.
+            reply: Any = await self._database.command(command, codec_options=_WRITTEN)
+            _require_concern(reply)
+        found = None if there.already else reply["value"]
+        return marked_document(bytes(found.raw)) if found is not None else None
+
+    async def write_behind(self, collection: str, write: Write, first: Upsert) -> bool | None:
+        """Write both in one command; see ``WritableDocuments.write_behind``."""
+        if not self._writes_both or not _is_small(write):
+            return None
+        with passing(self._gate, collection), refused(), no_duplicate(write) as there:
+            which, update = statement(write)
+            upsert = write.action is Action.CREATE
+            command = {
+                "bulkWrite": 1,
+                "ops": [
+                    {"update": 0, "filter": first.which, "updateMods": first.change, "upsert": True},
+                    {"update": 1, "filter": which, "updateMods": update, "upsert": upsert},
+                ],
+                "nsInfo": [{"ns": f"{self._database.name}.{name}"} for name in (first.collection, collection)],
+                "ordered": True,
+                "writeConcern": DURABLE.document,
+            }
             try:
-                found = await self._collection(collection).find_one_and_update(
-                    which, update, upsert=upsert, return_document=ReturnDocument.AFTER
-                )
-            except DuplicateKeyError as error:
-                if write.action is Action.CREATE and _is_by_id(error.details):
-                    return None
-                raise (no_room(error) if write.action is Action.DELETE else error) from error
-        return marked_document(found.raw) if found is not None else None
+                reply: Any = await self._database.client.admin.command(command, codec_options=PLAIN)
+            except OperationFailure as error:
+                if error.code != _NO_SUCH_COMMAND:
+                    raise
+                self._writes_both = False
+                return None
+            done = _last_of(reply)
+            _require_concern(reply)
+        return False if there.already else done
 
     async def write_many(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
         """Write all in one bulk between two reads: a bulk counts what it matched, and does not name it."""
@@ -74,7 +119,7 @@ class MongoDocumentWrites:
             return await self._written(collection, writes)
 
     async def _written(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
-        statements = [UpdateOne(*_statement(write), upsert=write.action is Action.CREATE) for write in writes]
+        statements = [UpdateOne(*statement(write), upsert=write.action is Action.CREATE) for write in writes]
         ids = [write.id for write in writes]
         failed: dict[int, SynclineError | None] = {}
         with refused():
@@ -146,7 +191,7 @@ def _at(version: int | None) -> Mapping[str, Any]:
     return {VERSION: version} if version >= 0 else {FIELD: {"$exists": False}}
 
 
-def _statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
+def statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
     by_id: dict[str, Any] = {"_id": {"$eq": write.id}}
     mark = ObjectId(write.mark)
     if write.action is not Action.CREATE:
@@ -187,6 +232,49 @@ _UNKNOWN = RefusedDocumentError(
     "somebody else created or deleted the document in the same moment: it is not known whether this was written",
     hint="look at the document, and do it again if it was not",
 )
+
+
+@dataclass(slots=True)
+class There:
+    """Whether what was to be created is there already."""
+
+    already: bool = False
+
+
+@contextmanager
+def no_duplicate(write: Write) -> Iterator[There]:
+    """Tell a key that is there already from another index that takes no second document."""
+    there = There()
+    try:
+        yield there
+    except DuplicateKeyError as error:
+        if write.action is not Action.CREATE or not _is_by_id(error.details):
+            raise (no_room(error) if write.action is Action.DELETE else error) from error
+        there.already = True
+
+
+def _require_concern(reply: Mapping[str, Any]) -> None:
+    """Raise what the driver raises of a write that a majority, or the journal, does not have in time."""
+    if (failed := reply.get("writeConcernError")) is not None:
+        raise WriteConcernError(failed["errmsg"], failed["code"], dict(failed))
+
+
+def _is_small(write: Write) -> bool:
+    """Tell whether it can be one command with another write; what cannot be encoded is refused by itself."""
+    try:
+        return len(encoded(write.fields)) <= _SMALL
+    except Exception:  # noqa: BLE001  the driver has several kinds
+        return False
+
+
+def _last_of(reply: Mapping[str, Any]) -> bool:
+    """Tell whether the last operation has found its document; raise what the driver would of one that was refused."""
+    results = reply["cursor"]["firstBatch"]
+    for one in results:
+        if not one["ok"]:
+            kind = DuplicateKeyError if one["code"] == DUPLICATE else WriteError
+            raise kind(one["errmsg"], one["code"], one)
+    return bool(results[-1]["n"])
 
 
 def _is_by_id(details: Mapping[str, Any] | None) -> bool:

@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from syncline.engines.mongo.document_writes import refused
 from syncline.engines.mongo.marked import FORGETTABLE, translated
 from syncline.model.strict_bson import AS_STORED, PLAIN, encoded
-from syncline.ports.documents import Action, Intent, IntentEnd, OpenIntent
+from syncline.ports.documents import Action, Intent, IntentEnd, OpenIntent, Upsert
 
 NAME = "syncline_audit"
 _LARGEST = 12 * 1024 * 1024
@@ -48,6 +48,10 @@ class MongoIntentLog:
                 await self._log.update_one({"_id": ObjectId(intents[0].mark)}, _begun(intents[0]), upsert=True)
             else:
                 await self._log.bulk_write(writes, ordered=False)
+
+    def beginning(self, intent: Intent) -> Upsert:
+        """Give what ``begin`` writes."""
+        return Upsert(NAME, {"_id": ObjectId(intent.mark)}, _begun(intent))
 
     async def end(self, ends: Mapping[str, tuple[IntentEnd, str | None]]) -> None:
         """Set outcomes; what was done stays done."""

@@ -24,7 +24,7 @@ from syncline.ports.documents import (
 
 T = TypeVar("T")
 _ACTOR: ContextVar[str | None] = ContextVar("syncline_actor", default=None)
-_TOGETHER_SECONDS = 0.01
+_TOGETHER_SECONDS = 0.02
 """Outcomes are written so much later, together: nobody waits for them."""
 _TRIES = 100
 _MASKED = "***"
@@ -85,6 +85,21 @@ class AuditedWrites:
 
         """
         return await self._over_what_was_read(collection, write, self._written)
+
+    async def write_alone(self, collection: str, write: Write) -> MarkedDocument | None:
+        """Write one that nobody carries now: only its key and its mark are told of what is there then."""
+        rule, done = self._rule(collection), None
+        if not rule.values:
+            try:
+                first = self._log.beginning(_intent(collection, write, rule, None))
+                done = await self._writes.write_behind(collection, write, first)
+            except RefusedDocumentError as error:
+                self._end(write.mark, IntentEnd.REFUSED, error.message)
+                raise
+        if done is None:
+            return await self.write(collection, write)
+        self._end(write.mark, IntentEnd.DONE if done else IntentEnd.NOT_DONE)
+        return MarkedDocument(write.id, write.mark, 0, write.action is Action.DELETE) if done else None
 
     async def _over_what_was_read(
         self, collection: str, write: Write, do: Callable[[str, Write], Awaitable[T | None]]
@@ -157,8 +172,13 @@ class AuditedWrites:
 
     async def _end_some(self) -> None:
         ended, self._ended = self._ended, {}
-        with contextlib.suppress(SourceError):  # they stay open, and the worker finds out
+        try:
             await self._log.end(ended)
+        except SourceError:
+            return  # they stay open, and the worker finds out
+        except asyncio.CancelledError:
+            self._ended = ended | self._ended  # whoever closes does it again
+            raise
 
     async def close(self) -> None:
         """Write down what has ended."""

@@ -84,7 +84,7 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
                 by.setdefault(one.collection, []).append(found.document)
         outcomes: dict[str, Outcome] = {}
         for collection, documents in by.items():
-            outcomes |= await self._carry(parts, collection, documents)
+            outcomes |= await self._carry(parts, parts.inline, collection, documents)
         return outcomes
 
     async def get_sync_metrics(self) -> dict[str, Any]:

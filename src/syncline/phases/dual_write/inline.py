@@ -25,7 +25,7 @@ _FIRST_SECONDS, _LONGEST_SECONDS = 0.1, 5.0
 """Between two looks at a PostgreSQL that does not answer; they cost no caller anything."""
 _TOGETHER = 500
 """So many documents of a transaction."""
-_SETTLE_SECONDS = 0.005
+_SETTLE_SECONDS = 0.02
 """Marks are cleared so much later, together: nobody waits for it."""
 Outcomes = Mapping[str, Outcome]
 """By mark; what is not there is left to the worker."""

@@ -22,6 +22,7 @@ from syncline.model.documents.ids import identified
 from syncline.phases import FixedPhases, Phase, Phases
 from syncline.phases.dual_write.asking import answered
 from syncline.phases.dual_write.audit import AuditRule
+from syncline.phases.dual_write.inline import InlinePart
 from syncline.phases.dual_write.left import Left
 from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
 from syncline.phases.dual_write.operations import Operation, mapping_of, operation
@@ -144,14 +145,18 @@ class AsyncDualWriteService:
             return await _without_other_side(parts, one.collection, write)
         if parts.inline is not None:
             await parts.inline.begin()
-        document = await parts.audited.write(one.collection, write)
+        inline = parts.inline if parts.inline is not None and not parts.inline.is_open else None
+        written = parts.audited.write if inline is not None else parts.audited.write_alone
+        document = await written(one.collection, write)
         if not parts.counters.count(document is not None) or document is None:
             return False
-        await self._carry(parts, one.collection, [document])
+        await self._carry(parts, inline, one.collection, [document])
         return True
 
-    async def _carry(self, parts: Parts, collection: str, documents: Sequence[MarkedDocument]) -> Mapping[str, Outcome]:
-        outcomes = await parts.inline.carry(collection, documents) if parts.inline is not None else {}
+    async def _carry(
+        self, parts: Parts, inline: InlinePart | None, collection: str, documents: Sequence[MarkedDocument]
+    ) -> Mapping[str, Outcome]:
+        outcomes = await inline.carry(collection, documents) if inline is not None else {}
         synced = sum(one.fate is Fate.APPLIED for one in outcomes.values())
         self._left.note(collection, documents, outcomes)
         parts.counters.inline += synced
