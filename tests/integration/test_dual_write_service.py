@@ -22,6 +22,7 @@ from syncline.capture.documents import wrap
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.engines.mongo.intents import NAME
+from syncline.engines.postgres.documents.one_trip import OneTrip
 from syncline.errors import KeyFormatError, OperationError, PhaseError, SourceUnavailableError
 from syncline.phases import FixedPhases
 from syncline.phases.document_standings import DocumentStandings
@@ -161,15 +162,22 @@ async def test_a_hundred_operations_are_one_bulk_write_and_one_transaction(stage
         lambda *args, **options: AsyncMongoClient(*args, **options, event_listeners=[commands]),
     )
     executed: list[str] = []
-    plain = psycopg.AsyncConnection.execute
+    trips: list[int] = []
+    plain, together = psycopg.AsyncConnection.execute, OneTrip.run
 
     async def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
         executed.append(str(query))
         return await plain(self, query, *args, **options)
 
+    async def run(self: OneTrip, statements: Any) -> bool:
+        executed.extend(str(statement) for statement, _ in (given := [*statements]))
+        trips.append(len(given))
+        return await together(self, given)
+
     async with AsyncEnhancedDualWriteService(declared(), settings=PATIENT) as service:
         await service.create_document("tasks", {}, ObjectId())
         monkeypatch.setattr(psycopg.AsyncConnection, "execute", execute)
+        monkeypatch.setattr(OneTrip, "run", run)
         counts = []
         for size in (2, 100):
             await quiet(stage)
@@ -183,6 +191,7 @@ async def test_a_hundred_operations_are_one_bulk_write_and_one_transaction(stage
             await quiet(stage)
             counts.append((commands.names.count("update"), commands.names.count("find"), len(executed)))
             assert sum("key_version AS k" in one and "INSERT" in one for one in executed) == 1
+            assert trips[len(counts) - 1 :] == [len(executed)], "what is written goes in one round trip"
     assert counts[0] == counts[1]
     # Intents, then the bulk write between two reads; later outcomes, and the marks are cleared.
     assert counts[1][:2] == (4, 2)
