@@ -170,7 +170,8 @@ async def test_a_hundred_operations_are_one_bulk_write_and_one_transaction(stage
         return await plain(self, query, *args, **options)
 
     async def run(self: OneTrip, statements: Any) -> bool:
-        executed.extend(str(statement) for statement, _ in (given := [*statements]))
+        given = [*statements]
+        executed.extend(str(statement) for statement, _ in given)
         trips.append(len(given))
         return await together(self, given)
 
