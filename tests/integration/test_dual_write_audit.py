@@ -74,7 +74,7 @@ async def test_each_operation_is_there_with_who_what_and_what_became_of_it(stage
 
     monkeypatch.setattr(AsyncDatabase, "command", without)
     id_ = ObjectId()
-    settings = PATIENT if "call" in way else DualWriteSettings(deadline=timedelta(0))
+    settings = PATIENT if "call" in way else DualWriteSettings(enabled=True, deadline=timedelta(0))
     async with AsyncEnhancedDualWriteService(documents, settings=settings) as service:
         with acting_as("ada"):
             await service.create_document("tasks", {"title": "secret"}, id_)
@@ -279,7 +279,9 @@ def _work(documents: Documents, seed: int, told: Connection) -> None:
 
     async def work() -> None:
         rules = {"tasks": AuditRule(values=seed % 2 == 0)}
-        settings = PATIENT if seed % 4 != 1 else DualWriteSettings(deadline=timedelta(0))  # left to the worker
+        settings = (
+            PATIENT if seed % 4 != 1 else DualWriteSettings(enabled=True, deadline=timedelta(0))
+        )  # left to the worker
         ids = [ObjectId() for _ in range(3)]
         async with AsyncEnhancedDualWriteService(documents, settings=settings, audit=rules) as service:
             with acting_as(str(seed)):
