@@ -84,8 +84,8 @@ class Scene:
     # -- what is there
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """Read the documents as they are stored."""
-        return {one["_id"]: one for one in self.database[NAME].find()}
+        """Read the documents as they are stored; tombstones are none, and those of the way back stay for a while."""
+        return {one["_id"]: one for one in self.database[NAME].find({"_sync.deleted": {"$exists": False}})}
 
     def waiting(self) -> int:
         """Count what is to be carried: marks, tombstones too, documents that nobody has adopted, and rows on the way back."""
