@@ -339,7 +339,12 @@ class Switching:
             raise ChaosError(self._story(f"requests are under way for ever: {sorted(self._under_way())[:5]}"))
         self._see_that_it_ends("at the end of a round")
         if not until(lambda: self._scene.waiting() == 0, 2 * PATIENCE_SECONDS):
-            raise ChaosError(self._story(f"{self._scene.waiting()} marks wait for ever"))
+            made = self._scene
+            differ = {*made.items("primary")} ^ {*made.items("data")} or made.tallies("primary") != made.tallies("data")
+            what = (
+                f"{made.waiting()} marks wait for ever, {'and the sides differ' if differ else 'the sides are equal'}"
+            )
+            raise ChaosError(self._story(what, made.marks()))
 
     def _under_way(self) -> set[books.Write]:
         self._book.read(self._files())

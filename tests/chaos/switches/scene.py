@@ -145,6 +145,15 @@ class Scene:
                 found += _value(connection, f"SELECT count(*) FROM syncline_{link}.outbox")
         return found
 
+    def marks(self) -> list[str]:
+        """Name what is to be carried over, for people."""
+        found = []
+        for side, link in zip(SIDES, ("move_data", "move_data_back"), strict=True):
+            with self.connected(side) as connection:
+                rows = connection.execute(f"SELECT o::text FROM syncline_{link}.outbox AS o ORDER BY seq LIMIT 20")
+                found += [f"{side}, {link}: {text}" for (text,) in rows]
+        return found
+
     def changes(self) -> list[Changed]:
         """Read how the gates changed."""
         found = []
