@@ -96,7 +96,7 @@ class DualWrites:
 def _translated(error: RefusedDocumentError) -> Exception:
     cause = error.__cause__
     if isinstance(cause, AlreadyThereError):
-        return cause
+        return AlreadyThereError(cause.field)  # another one: errors that are each other's causes have no end
     if not isinstance(cause, DuplicateKeyError):
         return error
     return AlreadyThereError(next(iter((cause.details or {}).get("keyPattern") or ()), None))

@@ -44,6 +44,8 @@ def is_unknown(error: BaseException) -> bool:
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Go from an ORM's error to the driver's."""
     at: BaseException | None = error
-    while at is not None:
+    seen: set[int] = set()
+    while at is not None and id(at) not in seen:  # two may be each other's cause
+        seen.add(id(at))
         yield at
         at = getattr(at, "orig", None) or at.__cause__
