@@ -44,6 +44,8 @@ from syncline.relay.trouble import gravest
 from syncline.telemetry.observer import BatchDone, Observer, Started, Stopped, Unavailable
 from syncline.version import __version__
 
+FIRST_PAUSE_SECONDS = 0.001
+"""After a walk that carried something; each that finds nothing doubles it."""
 POLL_SECONDS = 2.0
 """Longest pause between two looks for marks."""
 REST_SECONDS = 5.0
@@ -151,7 +153,7 @@ class DocumentWorker:
 
     async def _carry(self) -> None:
         backoff = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=POLL_SECONDS))
-        pause = 0.01
+        pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
                 tally = await self._pump.walk()
@@ -162,7 +164,7 @@ class DocumentWorker:
                 continue
             backoff.reset()
             self._trouble = None
-            pause = 0.01 if tally.moved else min(pause * 2, POLL_SECONDS)
+            pause = FIRST_PAUSE_SECONDS if tally.moved else min(pause * 2, POLL_SECONDS)
             if not tally.moved:
                 await self._sleep(pause)
 

@@ -46,6 +46,8 @@ FORGETTABLE = WriteConcern(w=1, j=False)
 _PASSED = 1000
 """So many documents that do not take our field are passed over in a walk; each costs a statement."""
 _BY_MARK: str = MARKS["name"]  # type: ignore[assignment]
+_TOGETHER = 50
+"""So many marks are cleared by a statement: the server looks for each in a list of all."""
 _BY_ID = "_id_"
 """Which index finds an ``_id`` and a mark: the server would try both, and a mark may be of many documents."""
 
@@ -150,7 +152,8 @@ class MongoMarkedDocuments:
         """Compare the mark, in the statement that clears it; a clearing that a server forgets is done again."""
         gone = [one for one in documents if one.deleted]
         live = [one for one in documents if not one.deleted]
-        await self._write(collection, [_clearing(some) for some in (gone, live) if some], FORGETTABLE)
+        groups = [some[at : at + _TOGETHER] for some in (gone, live) for at in range(0, len(some), _TOGETHER)]
+        await self._write(collection, [*map(_clearing, groups)], FORGETTABLE)
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
         """Draw a version above the other side's, and a mark."""
@@ -216,7 +219,7 @@ class MongoMarkedDocuments:
 
 
 def _clearing(documents: Sequence[MarkedDocument]) -> Any:
-    """Clear many in one statement: it costs a tenth of as many. The server keeps the pairs in a set."""
+    """Clear many in one statement: it costs a tenth of as many."""
     pairs = [[one.id, ObjectId(one.mark)] for one in documents]
     which = {
         "_id": {"$in": [one.id for one in documents]},
