@@ -252,7 +252,11 @@ async def test_a_worker_that_may_puts_our_schema_back_and_has_all_marked(
                 return bool(relay.is_drained(tasks=True) and relay.rows(ENTITIES[0]) == relay.documents(ENTITIES[0]))
             return False
 
+        relay.sql(
+            "SET lock_timeout = '200ms'"
+        )  # a lock of the worker's goes only when this thread, its own, waits no more
         await until(whole)
+        relay.sql("RESET lock_timeout")
         await _healthy(relay)
         relay.sql("UPDATE a SET note = 'captured again'")
         await relay.equal(tasks=True)
