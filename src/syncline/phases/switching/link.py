@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import logging
 from datetime import timedelta
 from typing import Any
 
 from syncline.capture.documents.field import MARK
 from syncline.documents.opening import DocumentLink
+from syncline.ending import end
 from syncline.engines.mongo.marked import translated
 from syncline.errors import SwitchError, SynclineError
 from syncline.model.entity import TableName
@@ -23,6 +24,9 @@ from syncline.split.switching.gate import GateBusyError
 from syncline.split.switching.install import unguarded
 from syncline.telemetry.observer import NullObserver
 
+_LOG = logging.getLogger("syncline.phases")
+_STOP_SECONDS = 3.0
+"""A worker that has not ended by then is cut off: whatever was under way is done again from its mark."""
 LEARN = timedelta(seconds=10)
 """How long it is waited, before anybody is refused, until every process knows that a change is to come."""
 
@@ -94,14 +98,15 @@ class CollectionLink:
         return not rows[0][0]
 
     async def _carried(self) -> bool:
+        marked = {MARK: {"$exists": True}}
         try:
             await self._pump.walk()
+            with translated():
+                return await self._link.database[self._collection].find_one(marked, {"_id": 1}) is None
         except SynclineError as error:
             if not error.retryable:
                 raise
             return False  # tried again as long as writers may be paused
-        with translated():
-            return await self._link.database[self._collection].find_one({MARK: {"$exists": True}}, {"_id": 1}) is None
 
     def _carry_back(self) -> None:
         """Run a worker of the way back, beside others."""
@@ -127,8 +132,10 @@ class CollectionLink:
         if self._worker is not None:
             worker, running, target = self._worker
             worker.stop()
-            with suppress(SynclineError):
-                await running
+            await asyncio.wait({running}, timeout=_STOP_SECONDS)
+            await end(running, seconds=1.0)
+            if running.done() and not running.cancelled() and (error := running.exception()) is not None:
+                _LOG.info("the way back beside a change of sides has ended: %s", error)
             await target.close()
 
 
