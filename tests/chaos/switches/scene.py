@@ -138,11 +138,16 @@ class Scene:
         return serving if wanted == f"{serving} {serving}" else None
 
     def waiting(self) -> int:
-        """Count what is to be carried over."""
-        found = 0
+        """Count what is to be carried over.
+
+        A worker that was frozen marks what it had begun again when it wakes up: on a side that does not serve by then, these
+        marks wait at the gate until it does, and carry nothing that is not there.
+        """
+        found, serving = 0, self.settled()
         for side, link in zip(SIDES, ("move_data", "move_data_back"), strict=True):
+            wait = "" if side == serving else " WHERE hint <> 'R'"
             with self.connected(side) as connection:
-                found += _value(connection, f"SELECT count(*) FROM syncline_{link}.outbox")
+                found += _value(connection, f"SELECT count(*) FROM syncline_{link}.outbox{wait}")
         return found
 
     def marks(self) -> list[str]:
