@@ -13,7 +13,7 @@ from syncline.phases.changing import Control
 from syncline.phases.completing import complete, reopen
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
-from syncline.phases.switching.sides import POSTGRESQL
+from syncline.phases.switching.sides import MONGODB, POSTGRESQL
 from tests.phase_switch import Application, SwitchStage
 from tests.relay import until
 from tests.way_back import worker
@@ -74,3 +74,22 @@ async def test_a_step_that_was_stopped_before_it_closed_mongodb_is_finished_by_a
     async with worker(stage.documents):
         await until(lambda: stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)])
         assert stage.modes() == "na"
+
+
+async def test_a_way_back_from_it_that_was_stopped_loses_nothing_in_the_next_one(stage, control, monkeypatch):
+    def stopped(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    await stage.switch(POSTGRESQL)
+    async with worker(stage.documents):
+        await complete(stage.documents, control, control.forward(["tasks"], None))
+    stage.sql("INSERT INTO postgres_tasks (mongo_id, n) VALUES ('a', 1)")
+    with monkeypatch.context() as patched:
+        patched.setattr("syncline.phases.completing.opened_switch", stopped)
+        with pytest.raises(asyncio.CancelledError):
+            await reopen(stage.documents, control, control.backward(["tasks"], None))
+    assert control.standings(["tasks"])["tasks"].phase is Phase.LIVE
+    async with worker(stage.documents):
+        await stage.switch(MONGODB)
+        assert stage.documents_there() == {"a": 1}
+    assert stage.modes() == "al"

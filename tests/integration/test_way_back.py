@@ -44,6 +44,8 @@ TASKS = DocumentMapping(
     )
 )
 
+UNDER_WAY = "SELECT EXISTS (SELECT FROM syncline_back.deferred) OR EXISTS (SELECT FROM syncline_back.outbox)"
+
 
 class Stage:
     """A collection whose rows are the truth, and what brings them back."""
@@ -82,8 +84,8 @@ class Stage:
     async def equal(self, *, tombstones: int | None = 0) -> None:
         """Wait until the collection has what the tables have, and nothing is under way."""
         for _ in range(6000):
-            # In this order: a second delete that is due goes from there to the marks.
-            if self.sql("SELECT count(*) FROM syncline_back.deferred") == [(0,)] and await self.back.waiting() == 0:
+            # In one statement: a second delete that is due goes from there to the marks, which ``waiting`` leaves out.
+            if self.sql(UNDER_WAY) == [(False,)] and await self.back.waiting() == 0:
                 break
             await asyncio.sleep(0.01)
         there = {one["_id"]: one async for one in self.tasks.find()}

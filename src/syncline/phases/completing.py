@@ -69,18 +69,18 @@ async def _drained(way: WayBack, names: Sequence[str], patience: timedelta) -> N
 
 
 async def reopen(documents: Documents, control: Control, change: Change, *, reason: str | None = None) -> Change:
-    """Have MongoDB follow again, after ``complete``: every row is brought back, documents of none are buried.
+    """Have MongoDB follow again, after ``complete``: every row is brought back, documents of none are deleted.
 
-    Stopped anywhere, it is called again.
+    That is asked for before the phase is changed: stopped anywhere, no further step is made before MongoDB has all.
     """
     names = list(change.was)
     await prepare(documents, names)
+    async with opened(documents) as link:
+        await WayBack(documents, MongoBackGate(link.database)).bring_all(names)
     made = await asyncio.to_thread(lambda: control.take_back(change, reason=reason))
     for name in names:
         async with opened_switch(documents, name) as move:
             outcome = await finish(move, pause=_PAUSE)
         if outcome.serving != POSTGRESQL:
             raise PhaseError(f"{name}: {outcome.serving} serves", hint="look at `syncline phase status`")
-    async with opened(documents) as link:
-        await WayBack(documents, MongoBackGate(link.database)).bring_all(names)
     return made
