@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from bson import ObjectId
+from bson.int64 import Int64
 
 from syncline.documents import verifying
 from syncline.documents.repairing import DocumentRepairer
@@ -148,3 +149,12 @@ async def test_of_large_documents_a_second_look_reads_few_at_once(link, monkeypa
     asked.clear()
     await link.verified("tasks")
     assert asked[::2] == [1, 2, 4, 5]
+
+
+async def test_a_tombstone_of_the_way_back_waits_for_nobody(link):
+    """It has no mark: PostgreSQL was the truth when it came, and has no rows."""
+    await link.database["tasks"].insert_one(
+        {"_id": ObjectId(), "_sync": {"v": Int64(1 << 41), "c": Int64(3), "t": Int64(5), "deleted": True}}
+    )
+    [report] = (await link.verified("tasks")).entities
+    assert (report.verdict, report.lagging) == (Verdict.EQUAL, 0)

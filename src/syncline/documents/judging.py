@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 from syncline.capture.documents.field import FLOOR
-from syncline.engines.mongo.marked import marked_document
+from syncline.engines.mongo.marked import apart, marked_document
 from syncline.engines.mongo.stored_marks import taken_apart
 from syncline.engines.postgres.documents.comparing import texts
 from syncline.engines.postgres.documents.reading import Record
@@ -19,7 +19,7 @@ from syncline.model.canonical import MISSING, differences
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.model.documents.reading import read
 from syncline.model.documents.values import same
-from syncline.model.strict_bson import Odd
+from syncline.model.strict_bson import Odd, decoded
 from syncline.verify.report import Difference, Finding, Kind
 
 _SHOWN = 20
@@ -62,7 +62,9 @@ def judged(
     body = b""
     if raw is not None:
         body, state = taken_apart(id_, raw)
-        if state is None or state[0] < FLOOR or state[1]:
+        if state is None and "mark" not in decoded(apart(raw)[1]):
+            raw = None  # a tombstone of the way back, which stays for a while: nobody is to carry it
+        elif state is None or state[0] < FLOOR or state[1]:
             parked = rejected is not None and rejected[0] == (state[1] if state else marked_document(raw).mark)
             return Look(State.PARKED if parked else State.WAITING, key)
     if moved:
