@@ -66,6 +66,15 @@ class TestStatus:
         assert "lanes 64 of 64 owned" in flat
         assert "waiting at the gate of the move data" in flat
 
+    def test_the_newest_proof_is_told_though_an_older_one_came_later(self, case: Case) -> None:
+        busy(case)
+        case.sql(
+            "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report)"
+            " SELECT entity, as_of - interval '2 hours', 20, 'equal', '{}' FROM syncline.certificate"
+        )
+        [told] = json.loads(case.run("status", "--json", ok=2))["certificates"]
+        assert (told["verdict"], told["passes"]) == ("divergent", 2)
+
     def test_the_documented_shape_is_the_shape(self, case: Case) -> None:
         busy(case)
         found = json.loads(case.run("status", "--json", ok=2))

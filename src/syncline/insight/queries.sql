@@ -41,12 +41,12 @@ WHERE resolved_at IS NULL OR resolved_at > clock_timestamp() - interval '1 day'
 ORDER BY resolved_at IS NOT NULL, id DESC LIMIT 50
 
 -- name: certificates
--- The newest of each entity, and how many there were.
+-- The newest proof of each entity (a slow pass may end after a quick one that began later), and how many there were.
 SELECT e.name AS entity, c.as_of, c.finished_at, c.records, c.verdict, c.report -> 'divergent' AS divergent,
        n.passes, n.equal_passes
 FROM syncline.entity AS e
 CROSS JOIN LATERAL (SELECT as_of, finished_at, records, verdict, report FROM syncline.certificate
-                    WHERE entity = e.id ORDER BY id DESC LIMIT 1) AS c
+                    WHERE entity = e.id ORDER BY as_of DESC, id DESC LIMIT 1) AS c
 CROSS JOIN LATERAL (SELECT count(*) AS passes, count(*) FILTER (WHERE verdict = 'equal') AS equal_passes
                     FROM syncline.certificate WHERE entity = e.id) AS n
 ORDER BY e.name

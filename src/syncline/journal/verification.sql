@@ -131,8 +131,8 @@ WHERE resolved_at IS NULL
 
 -- name: forget_certificates
 DELETE FROM syncline.certificate
-WHERE entity = %(entity)s AND id <= (SELECT id FROM syncline.certificate WHERE entity = %(entity)s
-                                     ORDER BY id DESC OFFSET %(keep)s LIMIT 1)
+WHERE entity = %(entity)s AND id IN (SELECT id FROM syncline.certificate WHERE entity = %(entity)s
+                                     ORDER BY as_of DESC, id DESC OFFSET %(keep)s)
 
 -- name: arrival_begin
 -- A row for a replica to show (entity 0: nobody's pass). What a process left that was killed meanwhile is removed.

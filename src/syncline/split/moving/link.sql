@@ -30,7 +30,7 @@ SELECT queue_size(), lag_seconds(),
 SELECT e.name, e.source_table, c.verdict, c.as_of, c.as_of > k.copied_at
 FROM syncline.entity AS e
 LEFT JOIN syncline.copy AS k ON k.entity = e.id
-LEFT JOIN LATERAL (SELECT verdict, as_of FROM syncline.certificate WHERE entity = e.id ORDER BY id DESC LIMIT 1) AS c ON true
+LEFT JOIN LATERAL (SELECT verdict, as_of FROM syncline.certificate WHERE entity = e.id ORDER BY as_of DESC, id DESC LIMIT 1) AS c ON true
 ORDER BY e.name
 
 -- name: highest
