@@ -103,7 +103,7 @@ def _requests(on: Stage, count: int) -> list[Line]:
     with _far(urls["primary"]) as far, _served(_environment(far, urls["data"])) as port:
         cached, uncached = asyncio.run(_asked(port, count))
     with psycopg.connect(urls["data"], autocommit=True) as data:
-        query = "SELECT price FROM rates WHERE zone = 'EU-1' AND to_grams >= 900 ORDER BY to_grams LIMIT 1"
+        query = "SELECT price FROM delivery_rates WHERE zone = 'EU-1' AND to_grams >= 900 ORDER BY to_grams LIMIT 1"
         asked = [_microseconds(lambda: data.execute(query).fetchall()) / 1000 for _ in range(count)]
     away, told = f"PRIMARY {AWAY_MS} ms away", "median {:.1f} ms, p95 {:.1f}"
     p95, slow, of_data = percentile(cached, 0.95), percentile(uncached, 0.95), percentile(asked, 0.95)
@@ -144,7 +144,9 @@ def _served(environment: dict[str, str]) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = int(found.getsockname()[1])
     command = ["uvicorn", "--factory", "backoffice.app:create_app", "--no-access-log", "--port", str(port)]
-    process = companion([sys.executable, "-m", *command], cwd=APP, env=environment, stderr=subprocess.DEVNULL)
+    process = companion(
+        [sys.executable, "-m", *command], cwd=APP, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield port
     finally:
