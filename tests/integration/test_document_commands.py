@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -23,6 +24,7 @@ from syncline.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
+from syncline.phases.switching.opening import prepare
 from syncline.telemetry.observer import BatchDone, Started, Stopped, Unavailable
 from tests import engines
 from tests.document_link import DECLARED, DocumentStage, Heard
@@ -391,8 +393,13 @@ def test_an_uninstallation_leaves_rows_and_documents_and_nothing_else(installed)
     installed.sql("INSERT INTO syncline_documents.worker (id, name, version) VALUES ('x', 'host:7', '1')")
     assert "host:7" in installed.call("uninstall", "--yes", status=3)
     installed.sql("UPDATE syncline_documents.worker SET seen_at = seen_at - interval '1 min'")
+    asyncio.run(prepare(installed.documents, ["tasks"]))
+    assert "remove the gate of the tables of tasks" in installed.call("uninstall", "--dry-run")
     assert "uninstalled" in installed.call("uninstall", "--yes")
-    assert installed.sql("SELECT to_regnamespace('syncline_documents')") == [(None,)]
+    assert installed.sql("SELECT to_regnamespace('syncline_documents'), to_regnamespace('syncline_back')") == [
+        (None, None)
+    ]
+    assert installed.sql("SELECT name FROM syncline_gate.gate") == []
     assert [*installed.mongo["tasks"].find({}, sort=[("_id", 1)])] == [
         {"_id": 1, "title": "a"},
         {"_id": 2, "title": "a"},

@@ -103,6 +103,18 @@ class Removal:
             for name in self.collections
         ]
 
+    def require_idle(self) -> None:
+        """See that nobody works.
+
+        Raises:
+            SynclineError: a worker is alive.
+
+        """
+        if self.working:
+            raise SynclineError(
+                f"a worker is running: {', '.join(self.working)}", hint="stop it first; a killed one is gone after 10 s"
+            )
+
 
 async def removal(link: DocumentLink) -> Removal:
     """Look at what is there.
@@ -131,10 +143,7 @@ async def uninstall(link: DocumentLink, wanted: Removal) -> None:
         ForeignTargetError: the sides are not each other's.
 
     """
-    if wanted.working:
-        raise SynclineError(
-            f"a worker is running: {', '.join(wanted.working)}", hint="stop it first; a killed one is gone after 10 s"
-        )
+    wanted.require_idle()
     kept, database = keeping(link), MarkedDatabase(link.database)
     try:
         await _require_each_other(kept, database)

@@ -56,20 +56,25 @@ def uninstall_documents(documents: Documents, *, as_sql: bool, dry_run: bool, ye
 async def _uninstall(documents: Documents, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     from syncline.documents.opening import opened
     from syncline.documents.taking_over import removal, uninstall
+    from syncline.phases.leaving import leave, leftovers
 
     if as_sql:
         say("DROP SCHEMA IF EXISTS syncline_documents CASCADE;")
+        say("-- Gates and the way back of collections that have been live are removed by `syncline uninstall`.")
         say("-- MongoDB's part is done by `syncline uninstall`.")
         return
     async with opened(documents) as link:
-        wanted = await removal(link)
+        wanted, left = await removal(link), await leftovers(documents, link)
+        changes = [*left.summary, *wanted.summary]
         if not as_json:
-            for line in wanted.summary:
+            for line in changes:
                 say(f"  {line}")
         if not dry_run:
             confirm("Remove all of this? What is marked and not written yet is forgotten.", yes=yes)
+            wanted.require_idle()
+            await leave(documents, link, left)
             await uninstall(link, wanted)
     if as_json:
-        print_json({"uninstalled": not dry_run, "changes": wanted.summary, "waiting": []})
+        print_json({"uninstalled": not dry_run, "changes": changes, "waiting": []})
     elif not dry_run:
         say("uninstalled; rows and documents stay", "green")

@@ -25,3 +25,14 @@ FROM syncline.entity AS e CROSS JOIN unnest(%(keys)s::text[]) AS u (key)
 WHERE e.name = %(collection)s AND NOT EXISTS (
     SELECT FROM syncline.outbox AS o WHERE o.entity = e.id AND o.key = u.key AND o.hint <> 'G')
 GROUP BY e.id
+
+-- name: has_gates
+SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = 'syncline_gate' AND c.relname = 'gate'
+
+-- name: guarded
+SELECT FROM syncline_gate.gate WHERE name = %(name)s
+
+-- name: table
+SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(name)s

@@ -1,0 +1,63 @@
+"""An uninstallation takes away what changes of sides have left: gates, and the capture of rows; not while it is needed."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from syncline.documents.opening import opened
+from syncline.errors import PhaseError
+from syncline.phases import Phase
+from syncline.phases.changing import Control
+from syncline.phases.completing import complete
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.leaving import Leftovers, leave, leftovers
+from syncline.phases.switching.sides import MONGODB, POSTGRESQL
+from tests.phase_switch import SwitchStage
+
+pytestmark = pytest.mark.engines
+ROW = "INSERT INTO postgres_tasks (mongo_id, n) VALUES ('a', 1)"
+
+
+@pytest.fixture
+async def stage(mongo_url, mongo_db, database):
+    one = SwitchStage(mongo_url, mongo_db, database)
+    await one.prepare()
+    yield one
+    one.client.close()
+
+
+async def test_gates_and_the_way_back_go_and_everybody_may_write_the_rows(stage):
+    await stage.switch(POSTGRESQL)
+    async with opened(stage.documents) as link:
+        with pytest.raises(PhaseError, match="tasks is written in PostgreSQL"):
+            await leftovers(stage.documents, link)
+        await stage.switch(MONGODB)
+        with pytest.raises(psycopg.Error, match="written on the other side"):
+            stage.sql(ROW)
+        found = await leftovers(stage.documents, link)
+        assert found == Leftovers(["tasks"], captured=True)
+        await leave(stage.documents, link, found)
+        stage.sql(ROW)
+        assert stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)]
+        assert await leftovers(stage.documents, link) == Leftovers([], captured=False)
+    stage.sql("DROP SCHEMA syncline_gate CASCADE")
+    async with opened(stage.documents) as link:
+        assert await leftovers(stage.documents, link) == Leftovers([], captured=False)
+
+
+async def test_after_complete_the_gates_go(stage):
+    await stage.switch(POSTGRESQL)
+    mongodb, postgresql = InMongoDB(stage.mongo_url), InPostgreSQL(stage.url)
+    control = Control(mongodb, postgresql, Phase.OFF)
+    await complete(stage.documents, control, control.forward(["tasks"], None))
+    mongodb.close()
+    postgresql.close()
+    async with opened(stage.documents) as link:
+        found = await leftovers(stage.documents, link)
+        assert found == Leftovers(["tasks"], captured=False)
+        await leave(stage.documents, link, found)
+    assert (
+        stage.sql("SELECT tgname FROM pg_trigger WHERE tgrelid = 'postgres_tasks'::regclass AND NOT tgisinternal") == []
+    )
