@@ -131,4 +131,5 @@ def peak(count: int) -> int:
 
 def test_ten_times_the_rows_take_the_same_memory():
     peak(100)
-    assert peak(10_000) < peak(1_000) + 100_000
+    least = [min(peak(count) for _ in range(3)) for count in (1_000, 10_000)]  # other threads allocate, too
+    assert least[1] < least[0] + 100_000
