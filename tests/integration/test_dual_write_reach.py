@@ -85,7 +85,7 @@ async def test_the_journal_of_phases_works_through_a_pooler_and_sets_nothing_for
         declared = documents(f"{pooled}&pgbouncer=true")
         source, target = declared.url("source"), declared.url("target")
         env = {"MONGODB_URL": source, "DATABASE_URL": target, "DUAL_WRITE_ENABLED": ""}
-        result = CliRunner().invoke(app, ["phase", "advance", "tasks", *words], env=env)
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["phase", "advance", "tasks", *words], env=env)
         assert result.exit_code == 0, result.output
         async with JournalPhases(source, target, env={}) as phases, asyncio.timeout(60):
             journal = InPostgreSQL(target)

@@ -280,11 +280,9 @@ def _forced(change: Change, against: Sequence[str], *, force: bool, reason: str 
 
 
 def _unsettled(both: _Opened, change: Change) -> list[str]:
-    import asyncio
-
     from syncline.phases.switching.watching import unsettled
 
-    return asyncio.run(unsettled(both.documents, list(change.was)))
+    return run(unsettled(both.documents, list(change.was)))
 
 
 def _require_settled(both: _Opened, change: Change) -> None:
@@ -312,7 +310,6 @@ def _switched(
     both: _Opened, change: Change, pause: timedelta, reason: str | None, against: Sequence[str], *, as_json: bool
 ) -> tuple[Change, float, Sequence[Switched]]:
     """Have the truth change sides; give the change as it was made, and how long it took."""
-    import asyncio
     import time
 
     from syncline.cli.split_switch import waiting_for
@@ -327,7 +324,7 @@ def _switched(
             say(f"{collection}: {STEPS[step].format(goal=goal, other=other)}")
 
     began = time.monotonic()
-    done = asyncio.run(
+    done = run(
         change_sides(
             both.documents,
             change,

@@ -221,7 +221,12 @@ class DocumentWorker:
         return {"rate": rate, "target_error": self._trouble, **self._totals}
 
     def _beside(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
-        self._forgetting.add(task := group.create_task(work))
+        try:
+            task = group.create_task(work)
+        except RuntimeError:  # the group ends, and this task's own cancellation was lost in a driver
+            work.close()
+            raise asyncio.CancelledError from None
+        self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)
 
     async def _settle(self) -> None:
