@@ -35,6 +35,7 @@ from syncline.split.switching.install import install as put_gate
 from syncline.verify.repair import Repairer
 from syncline.verify.report import Finding, Kind
 from syncline.web.page.jobs import Jobs
+from syncline.web.page.table_works import TableWorks
 from syncline.wiring import opened_sides
 from tests import engines
 from tests.copying import Pair, entity, pair
@@ -151,7 +152,7 @@ async def test_the_pages_buttons_and_the_library_refuse_it_too(both) -> None:
     async def changed() -> None: ...
 
     with entered(settings.link):
-        jobs = Jobs(settings, changed)
+        jobs = Jobs(TableWorks(settings).by_name(), {"item"}, changed)
         for what in ("backfill", "repair"):
             job = await jobs.ask(what, "item", "somebody")
             await until(lambda job=job: job.state != "running")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import AutoReconnect
 
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
@@ -34,6 +36,7 @@ class Servers:
             server.stop()
             shutil.copytree(server.data_dir, self._folder / name)
             server.start()
+        self._reconnected()
 
     def restore(self, side: str) -> None:
         server = self._servers[side]
@@ -41,6 +44,15 @@ class Servers:
         shutil.rmtree(server.data_dir)
         shutil.copytree(self._folder / side, server.data_dir)
         server.start()
+        self._reconnected()
+
+    def _reconnected(self) -> None:
+        """Have the client see that its connections are over: no write is tried again on a standalone."""
+        for _ in range(100):
+            with contextlib.suppress(AutoReconnect):
+                self.stage.client.admin.command("ping")
+                return
+        raise AssertionError("MongoDB is not there again")
 
     def carried(self) -> None:
         """Work until nothing is marked, and a beat has been exchanged since."""

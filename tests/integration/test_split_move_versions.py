@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests import engines
 from tests.cases.migrations import Project
 from tests.integration.split_case import variables
 from tests.moves import Move
+from tests.relay import PATIENCE
 
 pytestmark = pytest.mark.engines
 QUICK = "[worker]\nlease_seconds = 2\nrenew_seconds = 0.25\n"
@@ -51,6 +53,15 @@ def states(project: Project, *, status: int = 0) -> list[str]:
 COLUMN = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'carriers' AND column_name = '{}'"
 
 
+def changed(move: Move, *command: object) -> None:
+    """Change sides, as soon as nothing is to be marked: workers ask for that when they have seen new columns."""
+    until = time.monotonic() + PATIENCE
+    while (result := move.run(*command)).exit_code:
+        assert "to do: records are being marked" in result.output, result.output
+        assert time.monotonic() < until, result.output
+        time.sleep(0.1)
+
+
 def test_a_revision_is_run_where_its_tables_serve_and_followed_on_the_other_side(
     move: Move, single: Project, split: Project
 ) -> None:
@@ -75,7 +86,7 @@ def test_a_revision_is_run_where_its_tables_serve_and_followed_on_the_other_side
                 way = "move_data" if forth == "switch" else "move_data_back"
                 move.until(f"SELECT NOT EXISTS (SELECT FROM syncline_{way}.task)", there=forth == "back")
                 move.followed()
-                move(forth, *(FORCED if forth == "switch" else FORCED[:2]))
+                changed(move, forth, *(FORCED if forth == "switch" else FORCED[:2]))
                 assert states(split) == ["up to date", "up to date"]
     assert states(split) == states(single) == ["up to date", "up to date"]
 
