@@ -98,10 +98,10 @@ class Stub:
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         await raise_sequences(self.gates[source], self.gates[target], TABLES, number)
 
-    async def open_up(self, side: str) -> None:
+    async def open_up(self, side: str, number: int) -> None:
         self.steps.append(f"open {side}")
 
-    async def close_up(self, side: str, *, hurried: bool = False) -> None:
+    async def close_up(self, side: str, number: int, *, hurried: bool = False) -> None:
         self.steps.append(f"close {side}")
         if self.holds and not hurried:
             raise self.holds

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.errors import SwitchError
+from syncline.errors import SupersededError, SwitchError
 from syncline.model.entity import TableName
 from syncline.split.moving import opening as opening_module
 from syncline.split.moving.opening import Opening, act, prepare
@@ -53,14 +53,29 @@ async def enabled(gate: Gate) -> Any:
 
 async def test_what_is_gone_is_passed_over_when_turned_off_and_missed_when_turned_on(gate: Gate) -> None:
     """A side of which nothing is remembered is one of which nobody knows."""
-    await act(gate, opening("gone", "t"), TABLES, on=False)
+    await act(gate, 1, opening("gone", "t"), TABLES, on=False)
     assert await enabled(gate) == "D"
     with pytest.raises(SwitchError, match='primary: trigger "gone"'):
-        await act(gate, opening("t", "gone"), TABLES, on=True)
+        await act(gate, 1, opening("t", "gone"), TABLES, on=True)
     assert await enabled(gate) == "D"
-    await act(gate, opening("t"), TABLES, on=True)
-    await act(gate, opening("never looked at"), TABLES, on=True)
+    await act(gate, 1, opening("t"), TABLES, on=True)
+    await act(gate, 1, opening("never looked at"), TABLES, on=True)
     assert await enabled(gate) == "O"
+
+
+async def test_a_coordinator_that_wakes_up_late_changes_nothing_of_a_later_one(gate: Gate, database: str) -> None:
+    """Frozen after it has opened a side, it would turn off the other one, which serves again by then."""
+    await act(gate, 1, opening("t"), TABLES, on=True)
+    with psycopg.connect(database) as later:
+        later.execute("SELECT pg_advisory_xact_lock(1398361671, hashtext('data'))")  # as a change of the gate does
+        with pytest.raises(GateBusyError):
+            await act(gate, 1, opening("t"), TABLES, on=False)
+        later.execute("UPDATE syncline_gate.gate SET number = 2")
+    with pytest.raises(SupersededError, match="another coordinator than 1"):
+        await act(gate, 1, opening("t"), TABLES, on=False)
+    assert await enabled(gate) == "O"
+    await act(gate, 2, opening("t"), TABLES, on=False)
+    assert await enabled(gate) == "D"
 
 
 async def test_who_holds_a_table_is_named(gate: Gate, database: str) -> None:
@@ -68,8 +83,8 @@ async def test_who_holds_a_table_is_named(gate: Gate, database: str) -> None:
         other.execute("SELECT FROM items").fetchall()
         other.execute("LOCK TABLE items IN SHARE MODE")
         with pytest.raises(GateBusyError, match=rf"pid {other.info.backend_pid} \(pg_dump\), its transaction is"):
-            await act(gate, opening("t"), TABLES, on=False, hurried=False)
-    await act(gate, opening("t"), TABLES, on=False)
+            await act(gate, 1, opening("t"), TABLES, on=False, hurried=False)
+    await act(gate, 1, opening("t"), TABLES, on=False)
     assert await enabled(gate) == "D"
 
 
@@ -84,7 +99,7 @@ async def test_readers_are_let_through_while_others_are_waited_for(
     waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'items'::regclass AND NOT granted"
     async with await psycopg.AsyncConnection.connect(database) as writer:
         await writer.execute("INSERT INTO items VALUES (1)")
-        acting = asyncio.create_task(act(gate, [forced], TABLES, on=True))
+        acting = asyncio.create_task(act(gate, 1, [forced], TABLES, on=True))
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as reader:
             while (await (await reader.execute(waits)).fetchone()) == (False,):
                 assert not acting.done()
@@ -106,7 +121,7 @@ async def test_who_is_frozen_meanwhile_leaves_no_lock_behind(gate: Gate, databas
     ):
         patched.setattr(opening_module, "_BRIEF", timedelta(seconds=PATIENCE))
         writer.execute("INSERT INTO items VALUES (1)")
-        acting = asyncio.create_task(act(gate, opening("t"), TABLES, on=False))
+        acting = asyncio.create_task(act(gate, 1, opening("t"), TABLES, on=False))
         while reader.execute(waits).fetchone() == (False,):
             assert not acting.done()
             await asyncio.sleep(0.01)

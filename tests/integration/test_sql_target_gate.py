@@ -179,10 +179,10 @@ class Links:
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         await raise_sequences(self.gates[source], self.gates[target], TABLES, number)
 
-    async def open_up(self, side: str) -> None:
+    async def open_up(self, side: str, number: int) -> None:
         """Nothing to turn on: the tables have neither triggers nor foreign keys of their own."""
 
-    async def close_up(self, side: str, *, hurried: bool = False) -> None:
+    async def close_up(self, side: str, number: int, *, hurried: bool = False) -> None:
         """Nothing to turn off."""
 
 

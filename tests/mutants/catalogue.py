@@ -3080,7 +3080,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{MOVING}/link.py",
                 "MoveLink.close_up",
-                "await act(self._gates[side], opening, self._tables, on=False, hurried=hurried)",
+                "await act(self._gates[side], number, opening, self._tables, on=False, hurried=hurried)",
                 "pass",
             )
         ],
@@ -3248,6 +3248,19 @@ MUTANTS: Sequence[Mutant] = (
         "readers wait behind what is done to keys at a change of sides, while it waits for others",
         [Swap(f"{MOVING}/moving.sql", "act_lock", "LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE", "NULL")],
         [f"{TESTS}/test_split_opening.py::test_readers_are_let_through_while_others_are_waited_for"],
+    ),
+    Mutant(
+        "move-woken-in-an-opening",
+        "a coordinator that was frozen turns off what acts on new rows on a side that serves again by then",
+        [
+            Swap(
+                f"{MOVING}/opening.py",
+                "_script",
+                "Literal(number)",
+                "Literal(2**62)",
+            )
+        ],
+        [f"{TESTS}/test_split_opening.py::test_a_coordinator_that_wakes_up_late_changes_nothing_of_a_later_one"],
     ),
     Mutant(
         "move-frozen-in-an-opening",

@@ -121,10 +121,10 @@ class CollectionLink:
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         """Do nothing: ids are MongoDB's."""
 
-    async def open_up(self, side: str) -> None:
+    async def open_up(self, side: str, number: int) -> None:
         """Do nothing: what is written here meets the same on both sides."""
 
-    async def close_up(self, side: str, *, hurried: bool = False) -> None:
+    async def close_up(self, side: str, number: int, *, hurried: bool = False) -> None:
         """Do nothing, likewise."""
 
     async def aclose(self) -> None:

@@ -164,16 +164,16 @@ class MoveLink:
         """Set the sequences of ``target`` beyond those of ``source``."""
         await raise_sequences(self._gates[source], self._gates[target], self._tables, number)
 
-    async def open_up(self, side: str) -> None:
+    async def open_up(self, side: str, number: int) -> None:
         """Turn on what acts on new rows, on a side that is about to accept writes.
 
         Raises:
             GateBusyError: a lock was not had in time.
 
         """
-        await act(self._gates[side], await self._opening(), self._tables, on=True)
+        await act(self._gates[side], number, await self._opening(), self._tables, on=True)
 
-    async def close_up(self, side: str, *, hurried: bool = False) -> None:
+    async def close_up(self, side: str, number: int, *, hurried: bool = False) -> None:
         """Turn it off, on a side that is about to be the link's.
 
         Raises:
@@ -181,7 +181,7 @@ class MoveLink:
 
         """
         opening = await (self._opening() if hurried else noted(self._gates[self._home]))
-        await act(self._gates[side], opening, self._tables, on=False, hurried=hurried)
+        await act(self._gates[side], number, opening, self._tables, on=False, hurried=hurried)
 
     async def _opening(self) -> Sequence[Opening]:
         return await noted(self._gates[self._home]) if self._learned is None else self._learned

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg.errors import UndefinedObject, UndefinedTable
+from psycopg.errors import ObjectNotInPrerequisiteState, UndefinedObject, UndefinedTable
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from syncline.errors import NotMovingError, SwitchError
+from syncline.errors import NotMovingError, SupersededError, SwitchError
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
 from syncline.split.moving.tables import PACKAGE
@@ -76,12 +76,15 @@ async def noted(gate: Gate) -> tuple[Opening, ...]:
 
 
 async def act(
-    gate: Gate, opening: Sequence[Opening], tables: Sequence[TableName], *, on: bool, hurried: bool = True
+    gate: Gate, number: int, opening: Sequence[Opening], tables: Sequence[TableName], *, on: bool, hurried: bool = True
 ) -> None:
     """Turn it on or off on a side, all in one transaction, which remembers it: what is so already costs nothing.
 
+    The gate stays as it is to the end of that: a coordinator that was frozen changes nothing that a later one has.
+
     Raises:
         GateBusyError: a table's lock was not had in time; nothing was changed.
+        SupersededError: a coordinator with a higher number was here; nothing was changed.
         SwitchError: what is to be turned on is not there, or a statement is refused; nothing was changed.
 
     """
@@ -89,38 +92,40 @@ async def act(
     if not statements:
         return
     try:
-        await _carry_out(gate, statements, tables, _BRIEF, on=on)
+        await _carry_out(gate, number, statements, tables, _BRIEF, on=on)
     except BUSY as error:
         rows = await gate.session.rows(blocks("moving.sql", PACKAGE)["holders"], {"tables": [*map(quoted, tables)]})
         if hurried or not any(vacuums for *_, vacuums in rows):
             raise GateBusyError(
                 "; ".join(named(*row[:3]) for row in rows[:_NAMED]) or "they have gone by now"
             ) from error
-        await _long(gate, statements, tables, on=on)
+        await _long(gate, number, statements, tables, on=on)
 
 
-async def _long(gate: Gate, statements: Sequence[str], tables: Sequence[TableName], *, on: bool) -> None:
+async def _long(gate: Gate, number: int, statements: Sequence[str], tables: Sequence[TableName], *, on: bool) -> None:
     """Wait for long enough to have the server end an autovacuum."""
     try:
-        await _carry_out(gate, statements, tables, _LONG, on=on)
+        await _carry_out(gate, number, statements, tables, _LONG, on=on)
     except BUSY as error:
         raise GateBusyError("an autovacuum, and others") from error
 
 
 async def _carry_out(
-    gate: Gate, statements: Sequence[str], tables: Sequence[TableName], patience: timedelta, *, on: bool
+    gate: Gate, number: int, statements: Sequence[str], tables: Sequence[TableName], patience: timedelta, *, on: bool
 ) -> None:
-    script = _script(gate.move, statements, tables, patience, on=on).as_string()
+    script = _script(gate.move, number, statements, tables, patience, on=on).as_string()
     async with gate.session.connected() as connection:
         try:
             await connection.execute(SQL(blocks("moving.sql", PACKAGE)["do"]).format(script=Literal(script)))
+        except ObjectNotInPrerequisiteState as error:
+            raise SupersededError(f"another coordinator than {number} is in charge of {gate.side}") from error
         except _GONE as error:  # what acts where applications have written so far would not act here
             what = error.diag.message_primary or str(error)
             raise SwitchError(f"{gate.side}: {what}", hint=_MISSING) from error
 
 
 def _script(
-    move: str, statements: Sequence[str], tables: Sequence[TableName], patience: timedelta, *, on: bool
+    move: str, number: int, statements: Sequence[str], tables: Sequence[TableName], patience: timedelta, *, on: bool
 ) -> Composed:
     """Write what is done. Keys, rules and row security ask for locks that readers wait behind: last, and briefly.
 
@@ -133,6 +138,7 @@ def _script(
     in_order = sorted(statements, key=lambda each: " TRIGGER " not in each)
     return SQL(ours["act"]).format(
         name=Literal(move),
+        number=Literal(number),
         acts=Literal(on),
         patience=Literal(_milliseconds(patience)),
         lock=SQL(ours["act_lock"]).format(tables=names),

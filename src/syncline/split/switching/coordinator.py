@@ -135,12 +135,12 @@ class Coordinator:
             await asyncio.sleep(_POLL_SECONDS)
         await self._keep()
 
-    async def _had(self, act: Callable[[str], Awaitable[None]], side: str) -> None:
+    async def _had(self, act: Callable[[str, int], Awaitable[None]], side: str) -> None:
         """Have the link do something with a side's tables; ask again where others hold their locks."""
         breath, began = _BREATH_SECONDS, time.monotonic() if self._closed_at is None else self._closed_at
         while True:
             try:
-                return await act(side)
+                return await act(side, self._number)
             except GateBusyError as error:
                 who = f"{side}: others hold locks of its tables: {error}"
             await self._tried(began, who)

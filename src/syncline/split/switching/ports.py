@@ -100,24 +100,27 @@ class Link(Protocol):
         """Set the sequences of ``target`` beyond those of ``source``, while its gate is as ``number`` left it."""
         ...
 
-    async def open_up(self, side: str) -> None:
+    async def open_up(self, side: str, number: int) -> None:
         """Turn on what acts on new rows (triggers, immediate foreign keys): the side is about to accept writes.
 
         Raises:
             GateBusyError: not now; it is asked again.
+            SupersededError: a coordinator with a higher number was here.
 
         """
         ...
 
-    async def close_up(self, side: str, *, hurried: bool = False) -> None:
+    async def close_up(self, side: str, number: int, *, hurried: bool = False) -> None:
         """Turn it off: the side is about to be the link's, whose rows have met it on the other one.
 
         Args:
             side: the side.
+            number: the coordinator's; a later one's work stays.
             hurried: writers are paused meanwhile.
 
         Raises:
             GateBusyError: not now; it is asked again.
+            SupersededError: a coordinator with a higher number was here.
 
         """
         ...
