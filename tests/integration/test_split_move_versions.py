@@ -54,10 +54,10 @@ COLUMN = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'ca
 
 
 def changed(move: Move, *command: object) -> None:
-    """Change sides, as soon as nothing is to be marked: workers ask for that when they have seen new columns."""
+    """Change sides, as soon as workers have seen new columns, and what they ask to have marked is."""
     until = time.monotonic() + PATIENCE
     while (result := move.run(*command)).exit_code:
-        assert "to do: records are being marked" in result.output, result.output
+        assert "try again" in result.output, result.output
         assert time.monotonic() < until, result.output
         time.sleep(0.1)
 
