@@ -128,6 +128,24 @@ async def test_a_batch_tells_of_each_operation_and_one_that_is_refused_keeps_no_
     assert (metrics["status"], metrics["operations"]["written"], metrics["operations"]["refused"]) == ("healthy", 2, 2)
 
 
+async def test_what_a_batch_has_done_before_a_gate_closes_is_not_done_again(stage, service):
+    """Each operation is a transaction of its own; a second creation would be told as none."""
+    stage.run(
+        """CREATE SEQUENCE refused;
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+            IF NEW.title = 'second' AND nextval('refused') = 1 THEN RAISE 'a gate is closed' USING ERRCODE = '40001'; END IF;
+            RETURN NEW;
+        END$$;
+        CREATE TRIGGER refuse BEFORE INSERT ON postgres_tasks FOR EACH ROW EXECUTE FUNCTION refuse()"""
+    )
+    made = {"collection_name": "tasks", "operation": "create"}
+    done = await service.batch_operations(
+        [{**made, "mongo_id": str(ObjectId()), "data": {"title": title}} for title in ("first", "second")]
+    )
+    assert [(one.done, one.error) for one in done.results] == [(True, None)] * 2
+    assert [row[2] for row in stage.asked(LOG)] == ["done", "done"]
+
+
 async def test_each_operation_is_in_the_log_of_its_own_transaction_with_what_it_wrote_over(stage, service):
     id_ = str(ObjectId())
     with acting_as("ada"):

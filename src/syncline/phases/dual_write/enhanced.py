@@ -46,28 +46,35 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         told: dict[int, _Told] = {}
         phases: dict[str, Phase] = {}
         for collection, round_ in _rounds(given):
-            write = partial(self._round, parts, collection, round_, phases)
-            done = await arun(self._phases, collection, write)
-            told.update(zip((place for place, _ in round_), done, strict=True))
+            write = partial(self._round, parts, round_, told, phases)
+            await arun(self._phases, collection, write)
         outcomes = await self._carried(parts, given, told, phases)
         return BatchResult(tuple(_result(one, told[place], outcomes) for place, one in enumerate(given)))
 
     async def _round(
         self,
         parts: Parts,
-        collection: str,
         round_: Sequence[tuple[int, Operation]],
+        told: dict[int, _Told],
         phases: dict[str, Phase],
         phase: Phase,
-    ) -> Sequence[_Told]:
-        """Do operations on different documents of a collection where its truth is."""
+    ) -> None:
+        """Do operations on different documents of a collection where its truth is: those of which nothing is told yet.
+
+        A gate may close between two transactions: what was done before is not done again on the other side.
+        """
+        left = [(place, one) for place, one in round_ if place not in told]
+        collection = left[0][1].collection
         phases[collection] = phase
         if phase.postgresql_is_truth:
-            return await parts.rows.do_all([one for _, one in round_])
+            for place, one in left:
+                told[place] = await parts.rows.told(one)
+            return
         if parts.inline is not None:
             await parts.inline.begin()
-        writes = [Write(one.action, one.id, parts.writes.new_mark(), one.data) for _, one in round_]
-        return await _written(parts, collection, writes, phase)
+        writes = [Write(one.action, one.id, parts.writes.new_mark(), one.data) for _, one in left]
+        done = await _written(parts, collection, writes, phase)
+        told.update(zip((place for place, _ in left), done, strict=True))
 
     async def _carried(
         self,

@@ -168,15 +168,12 @@ class RowWrites:
             raise refusal
         return False
 
-    async def do_all(self, operations: Sequence[Operation]) -> list[bool | SynclineError]:
-        """Do operations in their order; where ``do`` would raise that one is refused, the error stands in its place."""
-        told: list[bool | SynclineError] = []
-        for one in operations:
-            try:
-                told.append(await self.do(one))
-            except RefusedDocumentError as error:
-                told.append(error)
-        return told
+    async def told(self, one: Operation) -> bool | SynclineError:
+        """Do an operation of several; where ``do`` would raise that it is refused, the error is the answer."""
+        try:
+            return await self.do(one)
+        except RefusedDocumentError as error:
+            return error
 
     async def _tell(self, rows: _Rows, one: Operation, refusal: SynclineError | None) -> None:
         entry = _Entry(one, IntentEnd.NOT_DONE)
