@@ -7,13 +7,17 @@ from datetime import timedelta
 
 import pytest
 
+from syncline.documents.opening import opened
 from syncline.errors import MovedError, PhaseError
 from syncline.phases import Phase
 from syncline.phases.changing import Control
 from syncline.phases.completing import complete, reopen
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
+from syncline.phases.switching.watching import look
+from syncline.split.switching.gate import Session
 from tests.phase_switch import Application, SwitchStage
 from tests.relay import until
 from tests.way_back import worker
@@ -60,7 +64,9 @@ async def test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_
     assert (control.standings(["tasks"])["tasks"].phase, stage.modes()) == (Phase.LIVE, "la")
 
 
-async def test_a_step_that_was_stopped_before_it_closed_mongodb_is_finished_by_a_worker(stage, control, monkeypatch):
+async def test_a_step_that_was_stopped_before_it_closed_mongodb_is_finished_by_a_worker(
+    stage, control, monkeypatch, caplog
+):
     async def stopped(_: object) -> None:
         raise asyncio.CancelledError
 
@@ -72,18 +78,28 @@ async def test_a_step_that_was_stopped_before_it_closed_mongodb_is_finished_by_a
             await complete(stage.documents, control, step)
     assert stage.modes() == "la"
     async with worker(stage.documents):
-        await until(lambda: stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)])
-        assert stage.modes() == "na"
+        await until(lambda: stage.modes() == "na")
+        assert stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)]
+    assert "the way back has ended" not in caplog.text
 
 
 async def test_a_way_back_from_it_that_was_stopped_loses_nothing_in_the_next_one(stage, control, monkeypatch):
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise asyncio.CancelledError
 
     await stage.switch(POSTGRESQL)
     async with worker(stage.documents):
         await complete(stage.documents, control, control.forward(["tasks"], None))
     stage.sql("INSERT INTO postgres_tasks (mongo_id, n) VALUES ('a', 1)")
+    with monkeypatch.context() as patched:
+        patched.setattr(Control, "take_back", stopped)
+        with pytest.raises(asyncio.CancelledError):
+            await reopen(stage.documents, control, control.backward(["tasks"], None))
+    async with opened(stage.documents) as link:
+        session = Session(address_of_target(stage.documents))
+        found = await look(link, session)
+        await session.aclose()
+    assert not found.unclosed, "a worker that starts now would take away what is installed for the way back"
     with monkeypatch.context() as patched:
         patched.setattr("syncline.phases.completing.opened_switch", stopped)
         with pytest.raises(asyncio.CancelledError):

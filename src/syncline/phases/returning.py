@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from syncline.config.documents import Documents
 from syncline.engines.mongo.written_back import BackGate
-from syncline.errors import SynclineError, TargetRefusedError
+from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError
 from syncline.phases.way_back import WayBack
 from syncline.relay.worker import Worker
 from syncline.telemetry.observer import Observer
@@ -71,6 +71,9 @@ class Returning:
             self._worker = self._way.worker(target, observer=self._observer)
             if not self._stopping.is_set():
                 await self._worker.run()
+        except NotInstalledError:  # taken away meanwhile: the collections are complete, or the link is uninstalled
+            if await self._way.is_installed():
+                raise
         finally:
             self._worker = None
             await target.close()

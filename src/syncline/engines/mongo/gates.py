@@ -38,15 +38,16 @@ def gates_in(document: Mapping[str, Any] | None) -> dict[str, Gate]:
     return {one["name"]: Gate(**{name: value for name, value in one.items() if name != "name"}) for one in listed}
 
 
-async def completed(database: AsyncDatabase[Any]) -> frozenset[str]:
-    """Name the collections that are in the phase complete."""
-    found = await database[COLLECTION].find_one({"_id": ID}, {"collections": 1}) or {}
-    return frozenset(one["name"] for one in found.get("collections", []) if one["phase"] == "complete")
-
-
 async def read(database: AsyncDatabase[Any]) -> dict[str, Gate]:
     """Read them from a database."""
     return gates_in(await database[COLLECTION].find_one({"_id": ID}, {"gates": 1}))
+
+
+async def read_with_complete(database: AsyncDatabase[Any]) -> tuple[dict[str, Gate], frozenset[str]]:
+    """Read them, and which collections are in the phase complete at the same moment."""
+    found = await database[COLLECTION].find_one({"_id": ID}, {"gates": 1, "collections": 1}) or {}
+    complete = frozenset(one["name"] for one in found.get("collections", []) if one["phase"] == "complete")
+    return gates_in(found), complete
 
 
 class MongoBackGate:

@@ -14,7 +14,12 @@ from syncline.split.switching.gate import Verb
 
 
 async def close_for_good(documents: Documents) -> None:
-    """Let nobody write the declared collections in MongoDB, the link neither, and end the capture of their rows."""
+    """End the capture of the declared collections' rows, and let nobody write them in MongoDB, the link neither.
+
+    MongoDB is closed last: where it is, nothing is left to do, and a way back that is installed again stays.
+    """
+    async with opened(documents) as link:
+        await WayBack(documents, MongoBackGate(link.database)).leave()
     mongodb = InMongoDB(documents.url("source"))
     try:
         gates = GatesInMongoDB(mongodb)
@@ -24,5 +29,3 @@ async def close_for_good(documents: Documents) -> None:
             await asyncio.to_thread(gates.change, name, number, Verb.CLOSE)
     finally:
         mongodb.close()
-    async with opened(documents) as link:
-        await WayBack(documents, MongoBackGate(link.database)).leave()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from syncline.capture.documents.field import MARK
@@ -21,6 +21,7 @@ from syncline.engines.postgres.documents.keys import key_text
 from syncline.errors import NamedDatabaseError, NotMovingError
 from syncline.model.link import entered
 from syncline.phases.switching.closing import close_for_good
+from syncline.phases.switching.gates_in_mongodb import NOBODY
 from syncline.phases.switching.opening import address_of_target, opened_switch
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL, gate_name
 from syncline.postgres.sql import blocks
@@ -50,8 +51,10 @@ class Sides:
     """What both sides say of collections that have gates."""
 
     unsettled: Sequence[Unsettled] = ()
-    served: Sequence[str] = field(default_factory=list)
+    served: Sequence[str] = ()
     """Those that PostgreSQL serves, with nothing under way."""
+    unclosed: Sequence[str] = ()
+    """Those that are complete, while MongoDB is not closed: the step was stopped before."""
 
 
 class Watch:
@@ -75,7 +78,6 @@ class Watch:
     ) -> None:
         self._documents, self._pause, self._every, self._told = documents, pause, every, told
         self._said = ""
-        self._closed: set[str] = set()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -94,17 +96,11 @@ class Watch:
             finally:
                 await session.aclose()
 
-    async def _ended(self, link: DocumentLink) -> None:
-        """Close MongoDB where collections are complete, and the step was stopped before it had."""
-        complete = {name for name in await gates.completed(link.database) if name in link.collections}
-        if new := complete - self._closed:
-            await close_for_good(self._documents.only(sorted(new)))
-        self._closed = complete
-
     async def _turn(self, link: DocumentLink, session: Session) -> None:
         try:
-            await self._ended(link)
             found = await look(link, session)
+            if found.unclosed:
+                await close_for_good(self._documents.only(found.unclosed))
             for one in found.unsettled:
                 if not one.leased:
                     await self._finished(one.collection)
@@ -151,20 +147,22 @@ async def watching(documents: Documents, *, pause: timedelta = PAUSE) -> AsyncIt
 async def look(link: DocumentLink, session: Session) -> Sides:
     """Ask both sides; nothing where no collection has ever had a gate."""
     with translated():
-        found = await gates.read(link.database)
-        ended = await gates.completed(link.database)  # MongoDB is closed there for good
-    here = {name: gate for name, gate in found.items() if name in link.collections and name not in ended}
+        found, complete = await gates.read_with_complete(link.database)
+    ours = {name: gate for name, gate in found.items() if name in link.collections}
+    unclosed = [name for name, gate in ours.items() if name in complete and gate.mode != NOBODY]
+    here = {name: gate for name, gate in ours.items() if name not in complete}
     if not here:
-        return Sides()
+        return Sides(unclosed=unclosed)
     try:
         rows = await session.rows(_sql("sides"), {"names": [gate_name(name) for name in here]})
     except NotMovingError:
-        return Sides()
+        return Sides(unclosed=unclosed)
     there = {name: said for name, *said in rows}
     known = {name: there[gate_name(name)] for name in here if gate_name(name) in there}
     left = [name for name, (goal, phase, _, mode) in known.items() if not _settled(here[name], goal, phase, mode)]
     unsettled = [Unsettled(name, leased=known[name][2]) for name in left]
-    return Sides(unsettled, [name for name in known if name not in left and here[name].mode == LINK])
+    served = [name for name in known if name not in left and here[name].mode == LINK]
+    return Sides(unsettled, served, unclosed)
 
 
 async def unsettled(documents: Documents, collections: Sequence[str]) -> list[str]:
