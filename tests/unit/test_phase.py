@@ -7,9 +7,12 @@ import sys
 
 import pytest
 
+from syncline.cli.phase_shown import shown
+from syncline.engines.mongo.gates import Gate
 from syncline.errors import PhaseError
 from syncline.phases import FixedPhases, Phase, Phases, bucket, phase_named
 from syncline.phases.phase import BUCKETS, ramped
+from syncline.phases.standing import Standing
 
 KEYS = [f"{number:024x}" for number in range(4000)]
 
@@ -34,6 +37,12 @@ def test_each_step_forward_has_its_step_back():
 
 def test_the_truth_changes_with_live():
     assert [phase for phase in Phase if phase.postgresql_is_truth] == [Phase.LIVE, Phase.COMPLETE]
+
+
+def test_in_complete_rows_are_written_though_mongodb_is_closed():
+    closed = Gate(mode="n", number=2, opened=0, link=1)
+    for phase, where in ((Phase.COMPLETE, "PostgreSQL"), (Phase.LIVE, "neither: it changes sides")):
+        assert shown("tasks", Standing(phase), [], closed)["written_in"] == where
 
 
 @pytest.mark.parametrize("text", ["dual_write", "dual-write", " Dual_Write "])

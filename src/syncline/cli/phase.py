@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, run, say
 from syncline.cli.phase_rehearse import rehearse
 from syncline.cli.phase_restored import restored
+from syncline.cli.phase_shown import entry, evidence, in_effect, planned, process, reads, report, shown, was
 from syncline.cli.split_move import ForceOption, ReasonOption, say_aside
 from syncline.cli.split_switch import STEPS, PauseOption, read_pause
 
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from syncline.config.documents import Documents
-    from syncline.engines.mongo.gates import Gate
     from syncline.phases.changing import Control
     from syncline.phases.evidence import Evidence
     from syncline.phases.in_mongodb import InMongoDB
     from syncline.phases.in_postgresql import InPostgreSQL
-    from syncline.phases.standing import Change, Entry, Process, Standing
+    from syncline.phases.standing import Change, Process
     from syncline.phases.switching.changing import Switched
     from syncline.split.switching.move import Step
 
@@ -40,9 +40,6 @@ PercentOption = Annotated[
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 _HELD_BACK = 1
-_MILLISECONDS = 1000
-_WRITTEN_IN = {"a": "MongoDB", "l": "PostgreSQL", "n": "neither: it changes sides"}
-"""By the mode of MongoDB's gate."""
 
 
 app.command("restored")(restored)
@@ -96,36 +93,14 @@ def status(collection: CollectionsArgument = None, config: ConfigOption = None, 
     with _opened(config, collection) as both:
         standings = both.control.standings(both.collections, only_to_show=True)
         processes, (_, gates) = both.mongodb.processes(), both.mongodb.read_all()
-    rows = [_shown(name, standing, processes, gates.get(name)) for name, standing in standings.items()]
+    rows = [shown(name, standing, processes, gates.get(name)) for name, standing in standings.items()]
     if as_json:
-        print_json({"collections": rows, "processes": [_process(one) for one in processes]})
+        print_json({"collections": rows, "processes": [process(one) for one in processes]})
         return
     table = [
-        (row["collection"], row["phase"], _reads(row), row["written_in"], row["since"], _told(row)) for row in rows
+        (row["collection"], row["phase"], reads(row), row["written_in"], row["since"], in_effect(row)) for row in rows
     ]
     print_table(["collection", "phase", "reads", "written in", "since", "in effect"], table)
-
-
-def _shown(name: str, standing: Standing, processes: Sequence[Process], gate: Gate | None) -> dict[str, Any]:
-    behind = [one.name for one in processes if one.number < standing.number]
-    since = standing.since.isoformat(timespec="seconds") if standing.since else None
-    told = {"collection": name, "phase": str(standing.phase), "percent": standing.percent, "number": standing.number}
-    written_in = _WRITTEN_IN[gate.mode if gate else "a"]
-    return {**told, "since": since, "processes": len(processes), "behind": behind, "written_in": written_in}
-
-
-def _reads(row: dict[str, Any]) -> str:
-    return f"{row['percent']:g} %" if row["phase"] == "ramp" else ""
-
-
-def _told(row: dict[str, Any]) -> str:
-    if row["behind"]:
-        return f"not yet: {', '.join(row['behind'])}"
-    return f"yes, {row['processes']} processes" if row["processes"] else "yes, no process runs"
-
-
-def _process(one: Process) -> dict[str, Any]:
-    return {"name": one.name, "number": one.number, "seconds": round(one.seconds, 1)}
 
 
 @app.command("check")
@@ -143,9 +118,9 @@ def check(
         change = both.control.forward(both.collections, percent)
         found = both.gathered(change)
     if as_json:
-        print_json({**_change(change), "evidence": [_evidence(one) for one in found]})
+        print_json({**planned(change), "evidence": [evidence(one) for one in found]})
     else:
-        say(f"{', '.join(change.was)}: {_was(change)} → {change.goal}", "bold")
+        say(f"{', '.join(change.was)}: {was(change)} → {change.goal}", "bold")
         for one in found:
             say(f"{'yes' if one.holds else 'NO ':4} {one}", "green" if one.holds else "red")
     if not all(one.holds for one in found):
@@ -193,7 +168,7 @@ def advance(
             change = both.control.advance(change, reason=why, against=against)
             _say_missed(change)
             seconds = _waited(both.control, change, as_json=as_json)
-    _report(change, seconds, against, switched, as_json=as_json)
+    report(change, seconds, against, switched, as_json=as_json)
 
 
 @app.command("back")
@@ -235,7 +210,7 @@ def back(
             change = both.control.take_back(change, reason=reason)
             _say_missed(change)
             seconds = _waited(both.control, change, as_json=as_json)
-    _report(change, seconds, [], switched, as_json=as_json)
+    report(change, seconds, [], switched, as_json=as_json)
 
 
 @app.command("history")
@@ -248,23 +223,17 @@ def history(
     """List the changes, the newest first: when, from what to what, by whom, and why it was forced."""
     with _opened(config, collection) as both:
         found = both.postgresql.history(both.collections, limit)
-    rows = [_entry(one) for one in found]
+    rows = [entry(one) for one in found]
     if as_json:
         print_json(rows)
         return
     for row in rows:
-        percent = f" ({_reads(row)})" if row["phase"] == "ramp" else ""
+        percent = f" ({reads(row)})" if row["phase"] == "ramp" else ""
         say(f"{row['at']}  {row['collection']}: {row['was'] or ''} → {row['phase']}{percent}, by {row['by']}")
         if row["reason"]:
             say(f"    reason: {row['reason']}")
         for one in row["against"]:
             say(f"    against it: {one}", "yellow")
-
-
-def _entry(one: Entry) -> dict[str, Any]:
-    told = {"number": one.number, "collection": one.collection, "at": one.at.isoformat(timespec="seconds")}
-    told |= {"was": one.was and str(one.was), "phase": str(one.phase), "percent": one.percent}
-    return {**told, "by": one.by, "reason": one.reason, "against": list(one.against)}
 
 
 def _forced(change: Change, against: Sequence[str], *, force: bool, reason: str | None) -> None:
@@ -313,7 +282,6 @@ def _switched(
     import time
 
     from syncline.cli.split_switch import waiting_for
-    from syncline.phases.standing import Change as Made
     from syncline.phases.switching.changing import change_sides
     from syncline.phases.switching.gates_in_mongodb import Wish
 
@@ -335,7 +303,7 @@ def _switched(
         )
     )
     seconds = time.monotonic() - began
-    return Made(change.was, both.control.standings(list(change.was))), seconds, done
+    return replace(change, becomes=both.control.standings(list(change.was))), seconds, done
 
 
 def _say_missed(change: Change) -> None:
@@ -353,47 +321,3 @@ def _waited(control: Control, change: Change, *, as_json: bool) -> float:
             say_aside(f"waiting for processes, or the end of their leases: {names}")
 
     return control.wait(change.number, told)
-
-
-def _report(
-    change: Change,
-    seconds: float | None,
-    against: Sequence[str],
-    switched: Sequence[Switched] | None = None,
-    *,
-    as_json: bool,
-) -> None:
-    if as_json:
-        waited = None if seconds is None else round(seconds, 3)
-        told = {**_change(change), "done": seconds is not None, "waited_seconds": waited, "against": list(against)}
-        print_json(told | ({"switched": [_paused(one) for one in switched]} if switched else {}))
-        return
-    what = f"{', '.join(change.was)}: {_was(change)} → {change.goal}"
-    if seconds is None:
-        say(f"would go: {what}")
-        for one in against:
-            say(f"  against it: {one}", "yellow")
-    else:
-        say(f"{what}; in effect after {seconds:.1f} s", "bold green")
-        for gone in switched or ():
-            say(f"{gone.collection}: writers were paused for {gone.outcome.paused_seconds * _MILLISECONDS:.0f} ms")
-            if gone.outcome.pending:
-                say_aside(f"{gone.collection}: the other side does not follow yet: {gone.outcome.pending}")
-
-
-def _paused(one: Switched) -> dict[str, Any]:
-    return {"collection": one.collection, "paused_ms": round(one.outcome.paused_seconds * _MILLISECONDS)}
-
-
-def _change(change: Change) -> dict[str, Any]:
-    goal = change.goal
-    told = {"collections": list(change.was), "was": str(next(iter(change.was.values())).phase)}
-    return {**told, "phase": str(goal.phase), "percent": goal.percent, "number": goal.number}
-
-
-def _was(change: Change) -> Standing:
-    return next(iter(change.was.values()))
-
-
-def _evidence(one: Evidence) -> dict[str, Any]:
-    return {"collection": one.collection, "name": one.name, "holds": one.holds, "told": one.told}

@@ -176,8 +176,8 @@ async def unsettled(documents: Documents, collections: Sequence[str]) -> list[st
             found = [one.collection for one in (await look(link, session)).unsettled]
         except NamedDatabaseError:
             with translated():
-                here = await gates.read(link.database)
-            found = [name for name, gate in here.items() if gate.mode not in {APPLICATION, LINK}]
+                here, complete = await gates.read_with_complete(link.database)
+            found = [name for name, gate in here.items() if gate.mode == NOBODY and name not in complete]
         finally:
             await session.aclose()
     return [name for name in collections if name in found]
