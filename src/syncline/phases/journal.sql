@@ -130,6 +130,15 @@ SELECT s.method, s.outcome, s.reads
 FROM syncline_documents.shadow_report AS s JOIN syncline_documents.phase AS p USING (collection, number)
 WHERE s.collection = %(collection)s AND s.mapping IN ('', %(mapping)s)
 
+-- name: shadows
+-- The same of many collections, by outcome alone.
+SELECT s.collection, s.outcome, sum(s.reads)::bigint
+FROM syncline_documents.shadow_report AS s
+JOIN syncline_documents.phase AS p USING (collection, number)
+JOIN unnest(%(collections)s::text[], %(mappings)s::text[]) AS u (collection, mapping) USING (collection)
+WHERE s.mapping IN ('', u.mapping)
+GROUP BY 1, 2
+
 -- name: shadow_and_ramp
 -- Since the collection came into shadow last.
 SELECT s.method, s.outcome, sum(s.reads)::bigint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from syncline.config.documents import Documents
@@ -18,6 +17,7 @@ from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.sides import POSTGRESQL, PostgresSide, asked, gate_name
 from syncline.phases.way_back import WayBack
 from syncline.postgres.sql import blocks
+from syncline.split.switching.gate import Session
 from syncline.split.switching.install import uninstall
 
 
@@ -50,9 +50,7 @@ async def leftovers(documents: Documents, link: DocumentLink) -> Leftovers:
     finally:
         mongodb.close()
     _require_left(link.collections, standings, gates)
-    async with AsyncExitStack() as stack:
-        sides = {name: _side(documents, name, stack) for name in link.collections}
-        found = [name for name, side in sides.items() if await _is_guarded(side)]
+    found = await _guarded(documents, link.collections)
     return Leftovers(found, await WayBack(documents, MongoBackGate(link.database)).is_installed())
 
 
@@ -63,11 +61,13 @@ async def leave(documents: Documents, link: DocumentLink, found: Leftovers) -> N
         TableLockedError: a transaction holds a table, and does not end; run it again.
 
     """
-    async with AsyncExitStack() as stack:
-        for name in found.gates:
-            side = _side(documents, name, stack)
+    for name in found.gates:
+        side = PostgresSide(gate_name(name), POSTGRESQL, address_of_target(documents))
+        try:
             tables = [table.name for table in link.mapping(name).tables]
             await uninstall(side, [table for table in tables if await _is_there(side, table)])
+        finally:
+            await side.aclose()
     if found.captured:
         await WayBack(documents, MongoBackGate(link.database)).leave()
 
@@ -83,16 +83,17 @@ def _require_left(collections: Sequence[str], standings: Standings, gates: Mappi
             )
 
 
-def _side(documents: Documents, collection: str, stack: AsyncExitStack) -> PostgresSide:
-    side = PostgresSide(gate_name(collection), POSTGRESQL, address_of_target(documents))
-    stack.push_async_callback(side.aclose)
-    return side
-
-
-async def _is_guarded(side: PostgresSide) -> bool:
-    if not await side.session.rows(_sql("has_gates"), {}):
-        return False
-    return bool(await side.session.rows(_sql("guarded"), {"name": side.move}))
+async def _guarded(documents: Documents, collections: Sequence[str]) -> list[str]:
+    """Name those whose tables have a gate."""
+    session = Session(address_of_target(documents))
+    try:
+        if not await session.rows(_sql("has_gates"), {}):
+            return []
+        names = {gate_name(name): name for name in collections}
+        found = {row[0] for row in await session.rows(_sql("guarded"), {"names": list(names)})}
+    finally:
+        await session.aclose()
+    return [name for gate, name in names.items() if gate in found]
 
 
 async def _is_there(side: PostgresSide, table: TableName) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,28 +81,35 @@ class Overview:
 
         """
         standings = self._control.standings(list(self._declared), only_to_show=True)
-        processes = self._mongodb.processes()
-        return {name: self._one(name, standing, processes) for name, standing in standings.items()}
+        processes, reads = self._mongodb.processes(), self._shadow()
+        return {name: _one(name, standing, processes, reads) for name, standing in standings.items()}
 
     def close(self) -> None:
         """End the sessions."""
         self._mongodb.close()
         self._postgresql.close()
 
-    def _one(self, name: str, standing: Standing, processes: Sequence[Process]) -> CollectionPhase:
-        behind = [one.name for one in processes if one.number < standing.number]
-        told = (standing.phase, standing.percent, standing.since, len(processes), behind)
-        return CollectionPhase(name, *told, self._shadow(name))
-
-    def _shadow(self, name: str) -> ShadowReads | None:
-        counts: Counter[str] = Counter()
+    def _shadow(self) -> Mapping[str, Counter[str]] | None:
+        """Count the shadow reads by their outcome, those of all collections in one question."""
+        found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        asked = {"collections": list(self._declared), "mappings": list(self._declared.values())}
         try:
-            if self._postgresql.there:
-                given = {"collection": name, "mapping": self._declared[name]}
-                for _, outcome, reads in self._postgresql.rows("shadow", **given):
-                    counts[outcome] += reads
+            for name, outcome, reads in self._postgresql.rows("shadows", **asked) if self._postgresql.there else ():
+                found[name][outcome] = reads
         except SynclineError:
             return None
-        compared = sum(counts[one] for one in COMPARED)
-        unproved = sum(counts[one] for one in AGAINST - {Outcome.MISMATCH})
-        return ShadowReads(compared, counts[Outcome.MISMATCH], unproved)
+        return found
+
+
+def _one(
+    name: str, standing: Standing, processes: Sequence[Process], reads: Mapping[str, Counter[str]] | None
+) -> CollectionPhase:
+    behind = [one.name for one in processes if one.number < standing.number]
+    told = (standing.phase, standing.percent, standing.since, len(processes), behind)
+    return CollectionPhase(name, *told, None if reads is None else _reads(reads.get(name, Counter())))
+
+
+def _reads(counts: Counter[str]) -> ShadowReads:
+    compared = sum(counts[one] for one in COMPARED)
+    unproved = sum(counts[one] for one in AGAINST - {Outcome.MISMATCH})
+    return ShadowReads(compared, counts[Outcome.MISMATCH], unproved)

@@ -31,7 +31,7 @@ SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid 
 WHERE n.nspname = 'syncline_gate' AND c.relname = 'gate'
 
 -- name: guarded
-SELECT FROM syncline_gate.gate WHERE name = %(name)s
+SELECT name FROM syncline_gate.gate WHERE name = ANY(%(names)s::text[])
 
 -- name: table
 SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
