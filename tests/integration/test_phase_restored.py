@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from syncline.phases.restored import begin_anew
+from syncline.phases import Phase
+from syncline.phases.changing import Control
+from syncline.phases.completing import complete
+from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.restored import Restored, begin_anew
 from syncline.phases.switching.sides import POSTGRESQL
 from tests.phase_switch import SwitchStage
 from tests.relay import until
@@ -36,6 +41,20 @@ def restore(stage: SwitchStage, kept: dict[str, list[Any]]) -> None:
     for name, documents in kept.items():
         if documents:
             found[name].insert_many(documents)
+
+
+async def test_after_complete_no_side_is_written_anew_whichever_is_restored(stage):
+    await stage.switch(POSTGRESQL)
+    mongodb, postgresql = InMongoDB(stage.mongo_url), InPostgreSQL(stage.url)
+    control = Control(mongodb, postgresql, Phase.OFF)
+    await complete(stage.documents, control, control.forward(["tasks"], None))
+    mongodb.close()
+    postgresql.close()
+    stage.sql("INSERT INTO postgres_tasks VALUES ('a', 1)")
+    assert await begin_anew(stage.documents) == Restored((), 0, ())
+    assert stage.modes() == "na"
+    assert (stage.rows_there(), stage.documents_there()) == ({"a": 1}, {})
+    assert stage.sql("SELECT to_regnamespace('syncline_back')") == [(None,)]
 
 
 @pytest.mark.parametrize("of", ["the ramp", "live"])

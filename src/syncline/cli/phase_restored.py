@@ -31,7 +31,7 @@ def restored(
 
     Workers notice a restore, and end with an error until this has been said. Every document is marked and written anew,
     under a number that the link never had; rows of which there is no document are deleted. The phases stand as the
-    database says them that was not restored.
+    database says them that was not restored. In ``complete`` nothing is written: no side follows the other one.
     """
     from syncline.cli.documents.common import documents_from
     from syncline.config.documents import load_documents

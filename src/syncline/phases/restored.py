@@ -13,6 +13,7 @@ from syncline.documents.taking_over import adopt
 from syncline.engines.mongo.gates import MongoBackGate
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.phase import Phase
 from syncline.phases.standing import highest
 from syncline.phases.switching.opening import opened_switch, prepare
 from syncline.phases.switching.sides import POSTGRESQL
@@ -42,21 +43,23 @@ async def begin_anew(documents: Documents) -> Restored:
         SynclineError: a side does not answer, or a gate cannot be changed; call it again.
 
     """
-    ahead = await asyncio.to_thread(_agreed, documents)
+    phases = await asyncio.to_thread(_agreed, documents)
+    ahead = [name for name, phase in phases.items() if phase is Phase.LIVE]
     back = await _settled(documents, ahead) if ahead else []
+    apart = {name for name, phase in phases.items() if phase is Phase.COMPLETE}  # nobody follows there
     async with opened(documents) as link:
-        forward = [name for name in link.collections if name not in back]
+        forward = [name for name in link.collections if name not in back and name not in apart]
         marked = await adopt(link, forward)
         if back:
             await WayBack(documents, MongoBackGate(link.database)).bring_all(back)
         return Restored(tuple(forward), marked, tuple(back))
 
 
-def _agreed(documents: Documents) -> Sequence[str]:
+def _agreed(documents: Documents) -> dict[str, Phase]:
     """Have both databases say of the phases what the one says that was not restored; the higher number is right.
 
     Returns:
-        The collections whose truth is PostgreSQL, by that.
+        The phases of the declared collections, by that.
 
     """
     mongodb, postgresql = InMongoDB(documents.url("source"), seconds=5), InPostgreSQL(documents.url("target"))
@@ -70,7 +73,7 @@ def _agreed(documents: Documents) -> Sequence[str]:
         mongodb.close()
         postgresql.close()
     declared = [mapping.collection.name for mapping in documents.mappings]
-    return [name for name in declared if name in said and said[name].phase.postgresql_is_truth]
+    return {name: said[name].phase for name in declared if name in said}
 
 
 async def _settled(documents: Documents, collections: Sequence[str]) -> list[str]:
