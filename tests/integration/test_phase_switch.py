@@ -119,21 +119,21 @@ async def test_nothing_acknowledged_is_lost_and_no_read_is_stale_while_it_goes_t
 
 
 async def test_a_coordinator_killed_at_any_step_is_finished_by_a_worker(stage, application):
-    watch = Watch(stage.documents, pause=PATIENT, every=0.05)
+    """The worker begins after each kill: one that looks before a coordinator has its number would go instead of it."""
     for number, step in enumerate(Step):
         goal, open_ = ((POSTGRESQL, "la"), (MONGODB, "al"))[number % 2]
         await asyncio.to_thread(application.write, f"k{number}", number)
         await stage.killed(goal, step)
         if step in {Step.LINK, Step.DRAIN, Step.ANNOUNCE, Step.OPEN}:
             assert set(stage.modes()) == {"n", "l"}, "nobody may write: the next one ends that"
-        if not number:
-            watching = asyncio.create_task(watch.run())
+        watch = Watch(stage.documents, pause=PATIENT, every=0.05)
+        watching = asyncio.create_task(watch.run())
         writing = asyncio.create_task(asyncio.to_thread(application.write, "after", number))
         while stage.modes() != open_:
             await asyncio.sleep(0.02)
         await writing
-    watch.stop()
-    await watching
+        watch.stop()
+        await watching
     await stage.switch(POSTGRESQL)
     assert stage.rows_there() == stage.documents_there() == application.acknowledged
 
