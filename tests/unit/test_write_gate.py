@@ -9,8 +9,10 @@ import pytest
 from syncline.capture.documents.field import FIELD, drawn, under
 from syncline.capture.documents.gate import passing
 from syncline.capture.documents.updates import inserted, marked_update, merged, replacement, tombstone
+from syncline.config.documents import Documents
 from syncline.errors import GateClosedError, MovedError, UnknownOutcomeError
 from syncline.phases import Phase
+from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.running import arun, run
 
 
@@ -112,3 +114,10 @@ def test_an_unknown_outcome_is_not_run_again():
     with pytest.raises(UnknownOutcomeError):
         run(phases, "tasks", work)
     assert phases.asked == 11
+
+
+def test_nobody_waits_for_ever_for_a_postgresql_that_is_gone():
+    """Neither a coordinator, while writers are refused, nor a worker that looks whether one has ended."""
+    given = address_of_target(Documents((), None, {"target": "postgresql://u@h/d"})).arguments()
+    assert int(given["connect_timeout"]) == 5
+    assert int(given["tcp_user_timeout"]) <= 10_000

@@ -11,9 +11,12 @@ from contextlib import suppress
 
 from syncline.config.documents import Documents
 from syncline.engines.mongo.written_back import BackGate
+from syncline.engines.postgres.documents.coming_back import statements
 from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError
+from syncline.phases.switching.opening import address_of_target
 from syncline.phases.way_back import WayBack
 from syncline.relay.worker import Worker
+from syncline.split.switching.gate import Session
 from syncline.telemetry.observer import Observer
 
 LOOK_SECONDS = 2.0
@@ -35,6 +38,7 @@ class Returning:
 
     def __init__(self, documents: Documents, gate: BackGate, observer: Observer) -> None:
         self._way, self._observer = WayBack(documents, gate), observer
+        self._session = Session(address_of_target(documents))
         self._stopping = asyncio.Event()
         self._worker: Worker | None = None
         self._said = ""
@@ -47,9 +51,15 @@ class Returning:
 
     async def run(self) -> None:
         """Work until ``stop``; what it ends with is logged, and tried again."""
+        try:
+            await self._run()
+        finally:
+            await self._session.aclose()
+
+    async def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if await self._way.is_installed():
+                if await self._is_installed():
                     await self._work()
                 pause = LOOK_SECONDS
                 self._said = ""
@@ -58,6 +68,10 @@ class Returning:
                 pause = LOOK_SECONDS if error.retryable else AGAIN_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
+
+    async def _is_installed(self) -> bool:
+        """Look over one connection: it is asked every two seconds, by each worker of each link."""
+        return bool((await self._session.rows(statements()["there"], {}))[0][0])
 
     def _say(self, error: SynclineError) -> None:
         """Log what somebody has to see to, once; that a side is away, the way forward says."""
@@ -72,7 +86,7 @@ class Returning:
             if not self._stopping.is_set():
                 await self._worker.run()
         except NotInstalledError:  # taken away meanwhile: the collections are complete, or the link is uninstalled
-            if await self._way.is_installed():
+            if await self._is_installed():
                 raise
         finally:
             self._worker = None

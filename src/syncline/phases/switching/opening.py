@@ -20,14 +20,16 @@ from syncline.phases.switching.link import CollectionLink
 from syncline.phases.switching.readers import PhaseReaders
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL, MongoSide, PostgresSide, asked, gate_name
 from syncline.phases.way_back import WayBack
-from syncline.split.address import Address
+from syncline.postgres.bounded import SOURCE_SILENT_SECONDS, bounded
+from syncline.split.address import POOL_SIZE, POOL_TIMEOUT_SECONDS, Address
 from syncline.split.switching.gate import Mode
 from syncline.split.switching.install import install
 from syncline.split.switching.journal import LEASE, Journal
 from syncline.split.switching.move import Move
 
 FOLLOWER = "syncline worker"
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 5
+_LIMITS = ("connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 
 
 @asynccontextmanager
@@ -83,6 +85,8 @@ async def prepare(documents: Documents, collections: Sequence[str]) -> None:
 
 
 def address_of_target(documents: Documents) -> Address:
-    """Give the PostgreSQL of a declaration, past a pooler."""
+    """Give the PostgreSQL of a declaration, past a pooler; nobody waits for ever for one that is gone."""
     url, _ = without_pooler(documents.url("target"))
-    return Address("`url` in [target]", url, False, "public", 4, _CONNECT_SECONDS)
+    given = bounded("", connect_seconds=_CONNECT_SECONDS, silent_seconds=SOURCE_SILENT_SECONDS)
+    limits = tuple((name, str(given[name])) for name in _LIMITS)
+    return Address("`url` in [target]", url, False, "public", POOL_SIZE, POOL_TIMEOUT_SECONDS, limits)
