@@ -4698,6 +4698,29 @@ MUTANTS: Sequence[Mutant] = (
             "tests/integration/test_phase_complete.py::test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_is_forced"
         ],
     ),
+    Mutant(
+        "complete-closed-once-more",
+        "a worker that starts while complete is taken back ends the way back",
+        [Swap(f"{SIDES}/watching.py", "look", "gate.mode != NOBODY", "True")],
+        [
+            "tests/integration/test_phase_complete.py::test_a_way_back_from_it_that_was_stopped_loses_nothing_in_the_next_one"
+        ],
+    ),
+    Mutant(
+        "live-a-batch-begins-again",
+        "what a batch has done before a gate closed is done again",
+        [
+            Swap(
+                "syncline/phases/dual_write/enhanced.py",
+                "AsyncEnhancedDualWriteService._round",
+                "place not in told",
+                "True",
+            )
+        ],
+        [
+            "tests/integration/test_dual_write_in_live.py::test_what_a_batch_has_done_before_a_gate_closes_is_not_done_again"
+        ],
+    ),
 )
 
 
