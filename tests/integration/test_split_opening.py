@@ -78,6 +78,14 @@ async def test_a_coordinator_that_wakes_up_late_changes_nothing_of_a_later_one(g
     assert await enabled(gate) == "D"
 
 
+async def test_a_statement_that_is_not_possible_now_is_no_other_coordinator(gate: Gate) -> None:
+    """It has the same SQLSTATE as what tells of one."""
+    with pytest.raises(SwitchError, match="not now"):
+        await act(
+            gate, 1, [Opening(("DO $$BEGIN RAISE 'not now' USING ERRCODE = '55000'; END$$",), ())], TABLES, on=True
+        )
+
+
 async def test_who_holds_a_table_is_named(gate: Gate, database: str) -> None:
     with psycopg.connect(database, application_name="pg_dump") as other:
         other.execute("SELECT FROM items").fetchall()

@@ -225,7 +225,7 @@ BEGIN
     PERFORM pg_catalog.set_config('lock_timeout', {patience}, true);
     PERFORM pg_catalog.pg_advisory_xact_lock_shared(1398361671, pg_catalog.hashtext({name}));
     IF EXISTS (SELECT FROM syncline_gate.gate WHERE name = {name} AND number > {number}) THEN
-        RAISE EXCEPTION 'another coordinator was here' USING ERRCODE = 'object_not_in_prerequisite_state';
+        RAISE EXCEPTION 'another coordinator was here' USING ERRCODE = 'object_not_in_prerequisite_state', SCHEMA = 'syncline_gate';
     END IF;
     {lock}
     PERFORM pg_catalog.set_config('lock_timeout', {brief}, true);

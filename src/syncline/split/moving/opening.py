@@ -15,13 +15,14 @@ from typing import Any
 from psycopg.errors import ObjectNotInPrerequisiteState, UndefinedObject, UndefinedTable
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from syncline.errors import NotMovingError, SupersededError, SwitchError
+from syncline.errors import NotMovingError, SwitchError
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
 from syncline.split.moving.tables import PACKAGE
 from syncline.split.schema.planning import Plan
 from syncline.split.schema.things import Phase
-from syncline.split.switching.gate import BUSY, Gate, GateBusyError, named, quoted, sql
+from syncline.split.switching.gate import BUSY, Gate, GateBusyError, named, quoted, sql, superseded
+from syncline.split.switching.refusals import SCHEMA
 
 _BRIEF = timedelta(milliseconds=150)
 """How long a lock of a table is waited for: writers may be paused, and behind some of these locks readers wait, too."""
@@ -118,7 +119,9 @@ async def _carry_out(
         try:
             await connection.execute(SQL(blocks("moving.sql", PACKAGE)["do"]).format(script=Literal(script)))
         except ObjectNotInPrerequisiteState as error:
-            raise SupersededError(f"another coordinator than {number} is in charge of {gate.side}") from error
+            if error.diag.schema_name != SCHEMA:  # it is a statement's own
+                raise
+            raise superseded(gate.move, number) from error
         except _GONE as error:  # what acts where applications have written so far would not act here
             what = error.diag.message_primary or str(error)
             raise SwitchError(f"{gate.side}: {what}", hint=_MISSING) from error
