@@ -84,6 +84,22 @@ async def says(tab: Tab, text: str) -> None:
     await tab.until(f"window.heard.some(said => said.includes({json.dumps(text)}))")
 
 
+async def look_at(tab: Tab, *widths: int) -> None:
+    """See that a page can be read: names, contrasts, widths."""
+    assert await tab.run(NAMES) == [], "everything that can be used has a name"
+    for dark in (False, True):
+        await tab.look(dark=dark)
+        assert await tab.run(CONTRASTS) == [], "every text stands out from its ground"
+    for width in widths or (320, 390):
+        await tab.look(width=width, height=800)
+        await tab.until(f"innerWidth === {width}")
+        assert await tab.run("document.documentElement.scrollWidth") == width, "nothing is cut off at the side"
+        if width < 700:
+            assert await tab.run(COVERED) == [], "nothing is printed over something else"
+            assert await tab.run(EMPTY) == [], "what is empty has no label"
+    await tab.look()
+
+
 async def shows(tab: Tab, selector: str, text: str) -> None:
     await tab.until(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
 
@@ -258,20 +274,9 @@ async def test_it_can_be_read_by_everybody_and_on_a_telephone(relay: Relay, tmp_
         async with visited(served) as tab:
             await shows(tab, "#workers", "cedar")
             await shows(tab, "#alert-list", "TargetRestored")
-            assert await tab.run(NAMES) == [], "everything that can be used has a name"
             assert await tab.run("['header', 'main', 'h1'].map(t => document.querySelectorAll(t).length)") == [1, 1, 1]
             assert await tab.run("document.getElementById('announce').getAttribute('aria-live')") == "polite"
-            for dark in (False, True):
-                await tab.look(dark=dark)
-                assert await tab.run(CONTRASTS) == [], "every text stands out from its ground"
-            for width in (320, 390, 800):
-                await tab.look(width=width, height=800)
-                await tab.until(f"innerWidth === {width}")
-                assert await tab.run("document.documentElement.scrollWidth") == width, "nothing is cut off at the side"
-                if width < 700:
-                    assert await tab.run(COVERED) == [], "nothing is printed over something else"
-                    assert await tab.run(EMPTY) == [], "what is empty has no label"
-            await tab.look()
+            await look_at(tab, 320, 390, 800)
             await tab.run("document.activeElement.blur()")
             await tab.press("Tab")
             assert await tab.run("document.activeElement.innerText") == "Skip to the content"

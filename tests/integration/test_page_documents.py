@@ -26,7 +26,7 @@ from syncline.web.page import DocumentPage
 from tests import chromium
 from tests.chromium import Tab
 from tests.document_link import DocumentStage
-from tests.integration.test_page_browser import CONTRASTS, COVERED, EMPTY, NAMES, shows
+from tests.integration.test_page_browser import look_at, shows
 from tests.pages import EVIL, serving
 
 DECLARED = """
@@ -111,21 +111,6 @@ async def test_where_collections_stand_can_be_read_by_everybody(used: DocumentSt
             await act(tab, used)
             assert await tab.run("window.pwned === undefined")
             assert [one for one in tab.errors if "favicon" not in one] == []
-
-
-async def look_at(tab: Tab) -> None:
-    """See that it can be read: names, contrasts, widths."""
-    assert await tab.run(NAMES) == []
-    for dark in (False, True):
-        await tab.look(dark=dark)
-        assert await tab.run(CONTRASTS) == [], "every text stands out from its ground"
-    for width in (320, 390):
-        await tab.look(width=width, height=800)
-        await tab.until(f"innerWidth === {width}")
-        assert await tab.run("document.documentElement.scrollWidth") == width, "nothing is cut off at the side"
-        assert await tab.run(COVERED) == [], "nothing is printed over something else"
-        assert await tab.run(EMPTY) == [], "what is empty has no label"
-    await tab.look()
 
 
 async def act(tab: Tab, stage: DocumentStage) -> None:

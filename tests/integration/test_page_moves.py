@@ -18,7 +18,7 @@ from syncline.web.page import moves as watched
 from tests import chromium
 from tests.chromium import Tab
 from tests.integration.test_page import nowhere
-from tests.integration.test_page_browser import CONTRASTS, COVERED, EMPTY, NAMES, shows
+from tests.integration.test_page_browser import look_at, shows
 from tests.pages import EVIL, TOKEN
 
 STEP = "document.querySelector('.steps [aria-current=step]').textContent"
@@ -97,16 +97,7 @@ async def test_where_a_move_stands_can_be_read_by_everybody(monkeypatch: pytest.
             "a demo",
         ):
             assert words in told, told
-        assert await tab.run(NAMES) == []
-        for dark in (False, True):
-            await tab.look(dark=dark)
-            assert await tab.run(CONTRASTS) == [], "every text stands out from its ground"
-        for width in (320, 390):
-            await tab.look(width=width, height=800)
-            await tab.until(f"innerWidth === {width}")
-            assert await tab.run("document.documentElement.scrollWidth") == width, "nothing is cut off at the side"
-            assert await tab.run(COVERED) == [], "nothing is printed over something else"
-            assert await tab.run(EMPTY) == [], "what is empty has no label"
+        await look_at(tab)
         changes = [{"to": "data", "at": "2026-11-30T11:00:00+00:00", "number": 3, "paused_ms": 81}]
         found[0] |= {"phase": "switched", "serving": "data", "changes": changes, "against": []}
         await shows(tab, ".move .pill", "switched")
