@@ -110,6 +110,33 @@ def test_a_revision_that_cannot_be_followed_changes_no_side(move: Move, single: 
     assert single.version("data") == ["d2"]
 
 
+def test_a_runner_that_was_killed_between_both_notes_is_made_up_for(
+    move: Move, single: Project, split: Project
+) -> None:
+    """The side that does not serve has the versions first; where those of the other one are ahead, they go along."""
+    move("copy", "--rate", "0")
+    single.add("data", "d2", "op.execute('ALTER TABLE carriers ADD COLUMN code text')", before="d1")
+    move.there.execute("UPDATE alembic_version_data SET version_num = 'd2'")
+    assert states(split, status=1) == ["up to date", "pending"]
+    assert "1 revision" in split.run("migrate")
+    assert move.here.execute(COLUMN.format("code")).fetchone() == (1,)
+    move.there.execute("UPDATE alembic_version_data SET version_num = 'd1'")  # as a `stamp` that was killed
+    split.run("migrate")
+    assert move.there.execute("SELECT version_num FROM alembic_version_data").fetchall() == [("d2",)]
+    assert move.there.execute(COLUMN.format("code")).fetchone() == (0,)  # nobody follows here
+
+
+def test_no_revision_is_run_on_one_side_while_the_other_one_is_away(
+    move: Move, single: Project, split: Project
+) -> None:
+    """The side that is away has the book of the move; the gate of this one tells that there is one."""
+    move("copy", "--rate", "0")
+    single.add("data", "d2", "op.execute('ALTER TABLE carriers ADD COLUMN code text')", before="d1")
+    told = split.run("migrate", "data", status=4, PRIMARY_DATABASE_URL="postgresql://nobody@127.0.0.1:1/away")
+    assert "PRIMARY_DATABASE_URL" in told
+    assert split.version("data") == ["d1"]
+
+
 def test_a_revision_waits_while_tables_are_copied_or_change_sides(move: Move, single: Project) -> None:
     move("copy", "--rate", "0")
     single.add("data", "d2", "op.execute('ALTER TABLE carriers ADD COLUMN code text')", before="d1")

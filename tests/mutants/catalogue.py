@@ -3058,6 +3058,25 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_split_move_versions.py::test_a_revision_that_cannot_be_followed_changes_no_side"],
     ),
     Mutant(
+        "revision-believed-where-nobody-serves",
+        "a revision whose runner was killed is taken for done: the side that does not serve has its number",
+        [
+            Swap(
+                "syncline/split/migrations/running.py",
+                "_planned",
+                "move_of(tree, wait_seconds, needed=found.lacks)",
+                "move_of(tree, wait_seconds, needed=True) if found.lacks else None",
+            )
+        ],
+        [f"{TESTS}/test_split_move_versions.py::test_a_runner_that_was_killed_between_both_notes_is_made_up_for"],
+    ),
+    Mutant(
+        "revision-beside-an-absent-book",
+        "while the side that has the book of a move is away, a revision is run on the other one alone",
+        [Swap("syncline/split/migrations/on_the_move.py", "_phase", "away is not None and gated", "False")],
+        [f"{TESTS}/test_split_move_versions.py::test_no_revision_is_run_on_one_side_while_the_other_one_is_away"],
+    ),
+    Mutant(
         "revision-noted-on-one-side",
         "after a switch, the revision of before is run again",
         [

@@ -11,12 +11,13 @@ from typing import Any
 import psycopg
 
 from syncline.config.databases import variable
-from syncline.errors import ConfigError, MigrationError, NamedDatabaseUnavailableError
+from syncline.errors import ConfigError, MigrationError, NamedDatabaseError, NamedDatabaseUnavailableError
 from syncline.postgres.sql import blocks
 from syncline.split.address import Address
 from syncline.split.connecting import connect
 from syncline.split.databases import Databases
 from syncline.split.migrations.carried import carry_versions
+from syncline.split.migrations.trees import Tree
 from syncline.split.moving.ends import Ends, ends
 from syncline.split.moving.gates import serving
 from syncline.split.moving.newcomers import differing_tables
@@ -24,6 +25,7 @@ from syncline.split.moving.state import Book, Phase, State
 from syncline.split.moving.watched import family
 from syncline.split.schema.changes import changed
 from syncline.split.schema.definitions import Definition, read_altered, read_definitions
+from syncline.split.switching.gate import gate_in
 
 _EVERY_SECONDS = 0.5
 
@@ -115,6 +117,29 @@ class OnTheMove:
             carry_versions(connection, there, self.version_table)
 
 
+def move_of(tree: Tree, wait_seconds: float = 0.0, *, needed: bool = False) -> OnTheMove | None:
+    """Find the move of a tree's tables, also where they seem to lack nothing.
+
+    Versions are noted on the side that does not serve before the one that does keeps a revision: a runner that is
+    killed in between leaves them ahead.
+
+    Args:
+        tree: the tree.
+        wait_seconds: so long is waited for it.
+        needed: something is to be run; else nobody is waited for, and nothing is refused.
+
+    Raises:
+        MigrationError, NamedDatabaseError: as ``on_the_move``.
+
+    """
+    try:
+        return on_the_move(tree.databases, tree.name, tree.version_table, wait_seconds if needed else 0.0)
+    except (MigrationError, NamedDatabaseError):
+        if needed:
+            raise
+        return None
+
+
 def on_the_move(
     databases: Databases,
     name: str,
@@ -128,6 +153,7 @@ def on_the_move(
 
     Raises:
         MigrationError: it takes longer than that.
+        NamedDatabaseUnavailableError: a side is away.
 
     """
     until = clock() + patience_seconds
@@ -163,17 +189,26 @@ def _found(databases: Databases, name: str, version_table: str) -> OnTheMove | N
 
 
 def _phase(databases: Databases, name: str) -> str | None:
-    """Read the phase of a move that is not over, wherever it is noted."""
+    """Read the phase of a move that is not over, wherever it is noted.
+
+    Raises:
+        NamedDatabaseUnavailableError: there are gates of it, and what may have its phase is away.
+
+    """
     places = {each.address.conninfo: each.address for each in databases}
+    away, gated = None, False
     for address in places.values():
-        with (
-            contextlib.suppress(NamedDatabaseUnavailableError),
-            connect(address, autocommit=True, application_name="syncline db") as connection,
-        ):
-            found = connection.execute(_sql("has_moves"), prepare=False).fetchone()
-            row = connection.execute(_sql("move"), [name], prepare=False).fetchone() if found and found[0] else None
-            if row:
-                return str(row[0])
+        try:
+            with connect(address, autocommit=True, application_name="syncline db") as connection:
+                found = connection.execute(_sql("has_moves"), prepare=False).fetchone()
+                row = connection.execute(_sql("move"), [name], prepare=False).fetchone() if found and found[0] else None
+                if row:
+                    return str(row[0])
+                gated = gated or gate_in(connection, name) is not None
+        except NamedDatabaseUnavailableError as error:
+            away = error
+    if away is not None and gated:
+        raise away
     return None
 
 

@@ -27,6 +27,11 @@ class Plan:
     pending: tuple[Script, ...]
     """What is to be run, oldest first."""
 
+    @property
+    def lacks(self) -> bool:
+        """Tell whether something is to be noted or run."""
+        return bool(self.pending or self.adopts)
+
 
 def plan(tree: Tree, connection: psycopg.Connection[Any], to: str | None = None) -> Plan:
     """Compare a database with its tree.

@@ -18,7 +18,7 @@ from syncline.split.examination import compare, look
 from syncline.split.migrations.environment import WORK, Work
 from syncline.split.migrations.failures import failure
 from syncline.split.migrations.judging import Judged, judge
-from syncline.split.migrations.on_the_move import OnTheMove, on_the_move
+from syncline.split.migrations.on_the_move import OnTheMove, move_of
 from syncline.split.migrations.plan import Plan, plan
 from syncline.split.migrations.session import PATIENT, Patience, Watch, alone, on_sqlalchemy, opened, versions
 from syncline.split.migrations.trees import ALL, Tree, trees
@@ -74,13 +74,11 @@ def foresee(
 
 
 def _planned(tree: Tree, to: str | None, wait_seconds: float) -> Plan:
-    """Plan for a database; where its tables move and lack something, for the side on which they serve."""
+    """Plan for a database; where its tables move, for the side on which they serve."""
     with opened(tree) as connection:
         _not_anothers(tree, connection)
         found = plan(tree, connection, to)
-    if not (found.pending or found.adopts):
-        return found
-    move = on_the_move(tree.databases, tree.name, tree.version_table, wait_seconds)
+    move = move_of(tree, wait_seconds, needed=found.lacks)
     if move is None:
         return found
     with opened(tree, move.address) as connection:
@@ -132,13 +130,12 @@ def outcome(one: Plan) -> Outcome:
 
 
 def _apply(planned: Plan, to: str | None, judged: Judged, patience: Patience, tell: Tell) -> Outcome:
-    tree, move = planned.tree, None
-    if planned.pending or planned.adopts:
-        move = on_the_move(tree.databases, tree.name, tree.version_table, patience.runner_seconds)
+    tree = planned.tree
+    move = move_of(tree, patience.runner_seconds, needed=planned.lacks)
     with alone(tree, patience, move.address if move else None) as connection:
-        here = plan(tree, connection, to)  # a runner before us may have done it
-        if here.pending or here.adopts:
-            with move.noted(connection) if move else nullcontext():
+        here = plan(tree, connection, to) if planned.lacks else planned  # a runner before us may have done it
+        with move.noted(connection) if move else nullcontext():
+            if here.lacks:
                 _carry_out(here, connection, judged, patience, tell, move)
         return outcome(here)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from syncline.errors import MigrationError, NamedDatabaseError
 from syncline.split.databases import Databases
+from syncline.split.migrations.on_the_move import move_of
 from syncline.split.migrations.plan import plan
 from syncline.split.migrations.session import opened
 from syncline.split.migrations.trees import ALL, Tree, trees
@@ -74,13 +75,16 @@ def _standing(tree: Tree) -> Standing:
         heads = tree.heads
         with opened(tree) as connection:
             here = plan(tree, connection)
+        if (move := move_of(tree)) is not None:
+            with opened(tree, move.address) as connection:
+                here = plan(tree, connection)
     except NamedDatabaseError as error:
         return Standing(*about, State.UNREACHABLE, message=error.message, hint=error.hint)
     except MigrationError as error:
         return Standing(*about, State.WRONG, message=error.message, hint=error.hint)
     return Standing(
         *about,
-        State.PENDING if here.pending or here.adopts else State.CURRENT,
+        State.PENDING if here.lacks else State.CURRENT,
         here.current,
         heads,
         here.adopts,

@@ -113,7 +113,7 @@ def _compared(tree: Tree, message: str) -> Script | None:
         )
     with opened(tree) as connection:
         here = plan(tree, connection)
-        if here.pending or here.adopts:
+        if here.lacks:
             raise MigrationError(
                 f"{tree.name}: the database lacks revisions, and the difference would have them, too",
                 hint=f"`syncline db migrate {tree.name}` first",
