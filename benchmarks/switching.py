@@ -112,7 +112,7 @@ async def _acted(place: str) -> float:
         seconds = []
         for number in range(2 * 5):
             began = time.perf_counter()
-            await act(gate, steps, tables, on=number % 2 == 1)
+            await act(gate, number, steps, tables, on=number % 2 == 1)
             seconds.append(time.perf_counter() - began)
     finally:
         await gate.aclose()
