@@ -28,6 +28,7 @@ from pymongo import MongoClient
 from syncline import wiring
 from syncline.capture.postgres.install import InstallOptions, install, plan, uninstall
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
+from syncline.ending import end
 from syncline.engines.memory.target import MemoryTarget
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.mongo.writes import CODEC
@@ -204,9 +205,7 @@ class Relay:
             await asyncio.wait_for(running, PATIENCE)
         finally:
             self.workers.remove(worker)
-            if not running.done():
-                running.cancel()
-                await asyncio.wait([running])
+            assert not await end(running, seconds=PATIENCE)
 
     def _owns(self, worker: Worker) -> bool:
         pump = worker._pump

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from syncline.ending import end
 from syncline.errors import SwitchError
 from syncline.model.entity import TableName
 from syncline.split.address import Address
@@ -24,6 +25,7 @@ from syncline.split.switching.install import install, unguarded
 from syncline.split.switching.journal import Journal
 from syncline.split.switching.move import Move, Step
 from syncline.split.switching.sequences import raise_sequences
+from tests.relay import PATIENCE
 
 if TYPE_CHECKING:
     from syncline.embedded.postgres import PrivatePostgres
@@ -74,9 +76,7 @@ class Stub:
         self._tasks = [asyncio.create_task(self._carry(*pair)) for pair in ((OLD, NEW), (NEW, OLD))]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        assert not await end(*self._tasks, seconds=PATIENCE)
 
     async def ready(self, source: str, target: str) -> None:
         if missing := await unguarded(self.gates[target], TABLES) + await unguarded(self.gates[source], TABLES):

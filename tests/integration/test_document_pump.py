@@ -20,6 +20,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from syncline.capture.documents import wrap
+from syncline.ending import end
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.engines.mongo.marked_database import MarkedDatabase
@@ -35,6 +36,7 @@ from syncline.postgres.sql import blocks
 from syncline.relay.documents.pump import DocumentPump
 from syncline.relay.documents.recovery import forget, remapped, restored, sweep
 from tests.cases.odd_bson import POINTER, field, insert_stored, int32, sub, symbol, text
+from tests.relay import PATIENCE
 
 TASKS = DocumentMapping(
     Collection(
@@ -456,14 +458,10 @@ async def test_writers_of_all_kinds_beside_pumps_that_are_killed_end_equal(stage
             task = asyncio.create_task(stage.pump(batch=3).run(stop))
             await asyncio.sleep(chance.random() / 20)
             if chance.random() < 0.7:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                assert not await end(task, seconds=PATIENCE)
             else:
                 await asyncio.sleep(0.05)
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                assert not await end(task, seconds=PATIENCE)
 
     carriers = [asyncio.create_task(kill_and_start()) for _ in range(2)]
     try:

@@ -21,13 +21,14 @@ from syncline.documents.passing import Passing
 from syncline.documents.status import read_status
 from syncline.documents.verify_run import VerifyRun
 from syncline.documents.verifying import DocumentVerifier
+from syncline.ending import end
 from syncline.engines.postgres.documents.passes import DocumentPasses
 from syncline.errors import SynclineError
 from syncline.verify import progress
 from syncline.verify.report import VerifyReport
 from syncline.verify.spool import ReportFile, keys_in
 from tests.document_link import DocumentStage
-from tests.relay import until
+from tests.relay import PATIENCE, until
 
 DECLARED = """
 [collections.tasks]
@@ -211,9 +212,7 @@ async def verifying(stage: DocumentStage, *, workers: int = 1, **settings: Any) 
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            assert not await end(*tasks, seconds=PATIENCE)
             for task in tasks:
                 assert task.cancelled(), task.exception()
 

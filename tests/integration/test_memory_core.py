@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
+from syncline.ending import end
 from syncline.engines.memory import MemoryTarget
 from syncline.errors import TargetGateError
 from syncline.model.entity import Column, Entity, Index, Shape, TableName
@@ -24,7 +25,7 @@ from syncline.telemetry.observer import Drop
 from syncline.testing.contract import SourceContract
 from syncline.testing.faults import FaultyTarget
 from tests.memory_source import MemoryDatabase, MemoryMarks, MemorySource, opening
-from tests.relay import QUICK, Recorder, until
+from tests.relay import PATIENCE, QUICK, Recorder, until
 
 TABLE = TableName("public", "item")
 COLUMNS = (
@@ -80,8 +81,7 @@ class Core:
             worker.stop()
             await asyncio.wait_for(running, 30)
         finally:
-            running.cancel()
-            await asyncio.wait([running])
+            assert not await end(running, seconds=PATIENCE)
 
     def lanes_of(self, worker: Worker) -> int:
         return sum(owner == worker.id for owner in self.base.state.owners.values())

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
+from syncline.ending import end
 from syncline.errors import (
     NamedDatabaseUnavailableError,
     PrivilegeError,
@@ -24,6 +25,7 @@ from syncline.split.switching.gate import GateBusyError, Verb
 from syncline.split.switching.journal import Journal
 from syncline.split.switching.move import Step
 from syncline.split.switching.takeover import watch
+from tests.relay import PATIENCE
 from tests.switch_stage import AS_LINK, NEW, OLD, address, child, databases, staged
 
 pytestmark = pytest.mark.engines
@@ -85,8 +87,7 @@ async def test_a_coordinator_killed_at_any_step_is_finished_by_another(urls, ste
             or stage.one(OLD, "SELECT phase FROM syncline_gate.journal") != goal
         ):
             await asyncio.sleep(0.02)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        assert not await end(watching, seconds=PATIENCE)
         write(urls[goal], 3)
         await stage.quiet()
         assert [row[1:] for row in stage.rows(OLD)] == [(0, 1), (0, 2), (0, 3)]

@@ -18,6 +18,7 @@ from pymongo import AsyncMongoClient
 from syncline.capture.documents import wrap
 from syncline.config.documents import Documents
 from syncline.config.settings import TargetSettings, WorkerSettings
+from syncline.ending import end
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.engines.mongo.written_back import DocumentTarget
 from syncline.engines.postgres.documents.definitions import schema
@@ -27,7 +28,7 @@ from syncline.model.documents import Array, Collection, DocumentMapping, Field, 
 from syncline.phases.way_back import WayBack, tombstone_age
 from syncline.ports import Absence, Batch, Report, State
 from syncline.relay.documents.pump import DocumentPump
-from tests.relay import QUICK, Recorder, until
+from tests.relay import PATIENCE, QUICK, Recorder, until
 from tests.way_back import Gate
 
 TASKS = DocumentMapping(
@@ -283,8 +284,7 @@ async def test_any_history_of_two_workers_that_are_cut_off_ends_equal(stage):
         target = stage.back.target()
         cut = asyncio.create_task(stage.back.worker(target, observer=stage.seen).run())
         await asyncio.sleep(0.3 + chance.random() / 2)
-        cut.cancel()
-        await asyncio.gather(cut, return_exceptions=True)
+        assert not await end(cut, seconds=PATIENCE)
         await target.close()
     await writing
     async with stage.worker():

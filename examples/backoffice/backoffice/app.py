@@ -72,10 +72,12 @@ def create_app(settings: Settings | None = None, databases: Databases | None = N
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(services.databases.check)  # swapped URLs, one database twice: said at the start
         async with services.open():
-            settling = asyncio.create_task(_settle(services))
+            closing = asyncio.Event()
+            settling = asyncio.create_task(_settle(services, closing))
             try:
                 yield
             finally:
+                closing.set()  # a driver may lose the cancellation
                 settling.cancel()
                 await asyncio.wait({settling})
 
@@ -93,9 +95,9 @@ def create_app(settings: Settings | None = None, databases: Databases | None = N
     return app
 
 
-async def _settle(services: Services) -> None:
-    """Finish imports that somebody left half done, for as long as this process lives."""
-    while True:
+async def _settle(services: Services, closing: asyncio.Event) -> None:
+    """Finish imports that somebody left half done, until the application closes."""
+    while not closing.is_set():
         try:
             await services.imports.settle()
         except (SynclineError, SQLAlchemyError) as error:
