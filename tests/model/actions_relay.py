@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.model.blocks import acknowledged, lane_of_row
 from tests.model.scope import Scope, Step
 from tests.model.state import (
     ABSENT,
@@ -43,7 +44,7 @@ def read_marks(scope: Scope, state: State) -> Iterator[Step]:
         marks = [
             mark
             for mark in state.source.outbox
-            if worker.held[lane_of(state, mark.key)]
+            if worker.held[lane_of_row(scope, state.source.outbox, mark)]
             and mark.key not in busy
             and not (scope.broken == "cursor" and mark.seq <= worker.last_seq)
         ]
@@ -53,6 +54,8 @@ def read_marks(scope: Scope, state: State) -> Iterator[Step]:
             if scope.broken == "states before marks":
                 continue
             batch = Batch(worker.number + 1, worker.held, "marks", some)
+            if scope.broken == "remainder as it was read":
+                batch = batch._replace(seen=state.source.outbox)
             new = worker._replace(number=worker.number + 1, batches=(*worker.batches, batch))
             if scope.broken == "cursor":
                 new = new._replace(last_seq=max(worker.last_seq, some[-1].seq))
@@ -341,23 +344,24 @@ def _acknowledged(
     scope: Scope, state: State, number: int, worker: Worker, place: int, batch: Batch, *, failed: bool
 ) -> Step:
     source = state.source
+    lane_of_mark = {mark: lane_of_row(scope, source.outbox, mark) for mark in batch.marks}
     mine = {
         lane
         for lane, epoch in enumerate(batch.leases)
-        if epoch and any(lane_of(state, mark.key) == lane for mark in batch.marks)
+        if epoch and any(lane_of_mark[mark] == lane for mark in batch.marks)
     }
     held = {
         lane for lane in mine if (source.leases[lane].owner, source.leases[lane].epoch) == (number, batch.leases[lane])
     }
     if scope.broken == "acknowledgement without the lease" or (scope.broken == "one lane speaks for all" and held):
         held = mine
-    lost = sorted({mark.key for mark in batch.marks if lane_of(state, mark.key) not in held})
+    lost = sorted({mark.key for mark in batch.marks if lane_of_mark[mark] not in held})
     outranked = {w.key: int(w.status.removeprefix(ABOVE)) for w in batch.writes if w.status.startswith(ABOVE)}
     batch_as_written, batch = batch, batch._replace(waiting=tuple({*batch.waiting, *outranked}))
     done = (
         ()
         if failed
-        else tuple(mark for mark in batch.marks if lane_of(state, mark.key) in held and mark.key not in batch.waiting)
+        else tuple(mark for mark in batch.marks if lane_of_mark[mark] in held and mark.key not in batch.waiting)
     )
     source, worker = _removed(scope, state, worker, batch, done)
     if lost and scope.broken != "refused and silent":
@@ -398,7 +402,6 @@ def _outranking(state: State, source: Source, worker: Worker, epochs: dict[int, 
 def _removed(scope: Scope, state: State, worker: Worker, batch: Batch, done: tuple[Mark, ...]):
     """Delete marks; park what is rejected, clear what is not any more, and put down second deletes."""
     source = state.source
-    outbox = tuple(mark for mark in source.outbox if mark not in done)
     parked, deferred, debt = source.parked, source.deferred, worker.debt
     for write in batch.writes:
         marks = [mark for mark in done if mark.key == write.key]
@@ -417,5 +420,5 @@ def _removed(scope: Scope, state: State, worker: Worker, batch: Batch, done: tup
                 debt = (*debt, (write.key, bound))
             else:
                 deferred = (*deferred, Deferred(write.key, bound))
-    new = source._replace(outbox=outbox, parked=parked, deferred=deferred)
+    new = acknowledged(scope, source, batch, done)._replace(parked=parked, deferred=deferred)
     return new, worker._replace(debt=debt)

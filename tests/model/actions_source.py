@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.model import blocks
 from tests.model.scope import TRUNCATE, Scope, Step
 from tests.model.state import (
     ABSENT,
@@ -54,7 +55,9 @@ def _applied(scope: Scope, state: State, number: int, marks: tuple[Mark, ...] | 
     if scope.broken == "marks after the commit":
         unmarked = state.unmarked + tuple(mark.key for mark in marks)
         return state._replace(source=source._replace(rows=rows), commits=version, unmarked=unmarked)
-    visible = tuple(sorted(source.outbox + tuple(mark._replace(made=version) for mark in marks)))
+    in_rows = blocks.made(scope, [mark.seq for mark in marks], [mark.key for mark in marks])
+    new = (mark._replace(made=version, row=row) for mark, row in zip(marks, in_rows, strict=True))
+    visible = tuple(sorted((*source.outbox, *new)))
     return state._replace(source=source._replace(rows=rows, outbox=visible), commits=version)
 
 

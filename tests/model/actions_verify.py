@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.model.blocks import waits
 from tests.model.scope import Scope, Step
 from tests.model.state import ABSENT, Document, Row, State, Verifier, lane_of, put, with_marks
 
@@ -24,7 +25,7 @@ def verify(scope: Scope, state: State) -> Iterator[Step]:
 def unsettled(state: State, key: int, *, broken: str = "") -> str:
     """Give the reason why a difference of this key may be only lag (``verification.sql``, unsettled and task)."""
     source = state.source
-    if any(mark.key == key for mark in source.outbox) and broken != "marks are not asked for":
+    if waits(source.outbox, key, broken=broken) and broken != "marks are not asked for":
         return "mark"
     if source.parked[key]:
         return "parked"

@@ -143,24 +143,24 @@ def renumbered(state: State) -> State:
     numbers = {document.ticket[1] for document in target.documents if document is not None}
     numbers.update(message.ticket[1] for message in state.messages)
     numbers.update(deferred.bound[1] for deferred in source.deferred)
-    seqs = {mark.seq for mark in source.outbox}
+    seqs = {seq for mark in source.outbox for seq in (mark.seq, mark.row) if seq}
     for worker in state.workers:
         for batch in worker.batches:
             numbers.add(batch.number)
-            seqs.update(mark.seq for mark in batch.marks)
+            seqs.update(seq for mark in batch.marks for seq in (mark.seq, mark.row) if seq)
     number = {old: new for new, old in enumerate(sorted(numbers | {0}))}
-    seq = {old: new for new, old in enumerate(sorted(seqs), 1)}
+    seq = {0: 0} | {old: new for new, old in enumerate(sorted(seqs), 1)}
 
     def ticket(old: Ticket) -> Ticket:
         return (old[0], number[old[1]])
 
     def marks(old: tuple[Mark, ...]) -> tuple[Mark, ...]:
-        return tuple(Mark(seq[mark.seq], *mark[1:]) for mark in old)
+        return tuple(mark._replace(seq=seq[mark.seq], row=seq[mark.row]) for mark in old)
 
     return state._replace(
         source=source._replace(
             outbox=marks(source.outbox),
-            next_seq=len(seq) + 1,
+            next_seq=len(seq),
             deferred=tuple(one._replace(bound=ticket(one.bound)) for one in source.deferred),
         ),
         target=target._replace(

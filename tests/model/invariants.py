@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tests.model.actions_leases import ENDED, judge
 from tests.model.actions_relay import AS_IT_WAS
 from tests.model.actions_verify import KEY
@@ -28,12 +30,39 @@ def marks_removed_only_if_reached(scope: Scope, before: State, after: State) -> 
         )
     if before.source.outbox is after.source.outbox or after.life != before.life or after.restored != before.restored:
         return ""
-    left = {mark.seq for mark in after.source.outbox}
+    left = {(mark.key, mark.made) for mark in after.source.outbox}
+    if scope.broken == "remainder of another transaction":
+        left = {(mark.key, made) for mark in after.source.outbox for made in range(after.commits + 1)}
     for mark in before.source.outbox:
-        if mark.seq in left or after.restored:
+        if (mark.key, mark.made) in left or after.restored:
             continue
         if after.target.reached[mark.key] < mark.made and after.source.parked[mark.key] < mark.made:
             return f"mark {mark.seq} of key {mark.key} is gone, but the target never reached version {mark.made}"
+    return ""
+
+
+def tokens_tell_the_truth(scope: Scope, before: State, after: State) -> str:
+    """A transaction counts as synced when none of its marks waits; then the target has reached each of its keys, or it is parked."""
+    if before.source.outbox is after.source.outbox or after.life != before.life or after.restored != before.restored:
+        return ""
+    waiting = {mark.made for mark in after.source.outbox}
+    for mark in before.source.outbox:
+        if not mark.made or mark.made in waiting or after.restored:
+            continue
+        if after.target.reached[mark.key] < mark.made and after.source.parked[mark.key] < mark.made:
+            return f"the transaction of version {mark.made} counts as synced, but key {mark.key} has not reached the target"
+    return ""
+
+
+def a_change_waits_once(scope: Scope, before: State, after: State) -> str:
+    """What was acknowledged comes back for a new change only; no acknowledgement doubles what is left."""
+    if before.source.outbox is after.source.outbox or after.life != before.life or before.unmarked:
+        return ""
+    waited = Counter((mark.key, mark.made) for mark in before.source.outbox)
+    for mark, number in Counter((mark.key, mark.made) for mark in after.source.outbox).items():
+        key, made = mark
+        if 0 < made <= before.commits and number > waited[mark]:
+            return f"key {key} waits again for version {made}"
     return ""
 
 
@@ -199,6 +228,8 @@ ALONE = (marks_removed_only_if_reached, copies_write_nothing)
 """What is looked at where a copy writes beside its source: readers see both."""
 EVERY = (
     marks_removed_only_if_reached,
+    tokens_tell_the_truth,
+    a_change_waits_once,
     readers_only_see_progress,
     one_state_under_a_ticket,
     verify_is_sound,

@@ -47,6 +47,13 @@ MUTANTS: dict[str, Scope] = {
     "repair without release": _DAMAGE,
     "stale acknowledged": _DAMAGE,
     "read back and not above is done": _DAMAGE,
+    "remainder lost": SMALL["blocks"],
+    "remainder doubled": SMALL["blocks"],
+    "remainder as it was read": replace(SMALL["blocks"], compress=False),
+    "remainder of another transaction": SMALL["blocks"],
+    "a rejected part takes the block along": SMALL["blocks, rejected"],
+    "a block has the lane of its first key": replace(SMALL["blocks, lanes"], script=(((1, 1),), ((0, 1), (1, 2)))),
+    "blocks are asked for by one key": SMALL["blocks, verify"],
     "identity ignored": SMALL["copy"],
     "nonce ignored": replace(SMALL["twin"], renewals=4),
 }

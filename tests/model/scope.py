@@ -36,6 +36,8 @@ class Scope:
     """At the start worker 0 has every lane; otherwise nobody has."""
     split_batches: bool = False
     """A batch takes any run of neighbouring marks, not always all of them."""
+    blocks: bool = False
+    """The marks of a transaction are one row of the outbox for each lane; otherwise one for each key."""
     split_sends: bool = False
     """A worker may be frozen between its reading of the states and the sending."""
     unique: bool = False

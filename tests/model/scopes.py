@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.model.scope import TRUNCATE, Scope
 
 PUT, CUT, CHANGE = ((0, 1),), ((0, 0),), ((0, 2),)
-BOTH = ((0, 1), (1, 1))
+BOTH, TURNED = ((0, 1), (1, 1)), ((0, 0), (1, 2))
 RESTORES = Scope(restores_matter=True, begin_with=(1,), script=(CHANGE,), renewals=2, workers=1)
 
 OTHERWISE = ((0, 3),)
@@ -58,6 +58,62 @@ SMALL: dict[str, Scope] = {
         tasks=("backfill", "sweep"),
     ),
     "truncate": Scope(about="TRUNCATE while a write is under way", script=(PUT, TRUNCATE), faults=1),
+    "blocks": Scope(
+        about="marks in blocks of two keys, acknowledged in any parts",
+        keys=2,
+        workers=1,
+        script=(BOTH, TURNED),
+        blocks=True,
+        split_batches=True,
+        compress=True,
+    ),
+    "blocks, lanes": Scope(
+        about="a statement over two lanes, one of which is lost",
+        keys=2,
+        lanes=2,
+        script=(BOTH,),
+        faults=1,
+        fault_kinds="e",
+        blocks=True,
+    ),
+    "blocks, rejected": Scope(
+        about="a block with a state that is rejected, then a good one",
+        keys=2,
+        workers=1,
+        begin_with=(1, 1),
+        script=(((0, 9), (1, 2)), ((0, 2),)),
+        faults=1,
+        fault_kinds="t",
+        blocks=True,
+        split_batches=True,
+        compress=True,
+    ),
+    "blocks, commit order": Scope(
+        about="blocks whose numbers are drawn in one order, committed in another, or rolled back",
+        keys=3,
+        workers=1,
+        script=(BOTH, ((2, 1),), ((0, 0), (2, 0))),
+        two_steps=True,
+        blocks=True,
+    ),
+    "blocks, truncate": Scope(
+        about="TRUNCATE while a part of a block is under way",
+        keys=2,
+        workers=1,
+        script=(BOTH, TRUNCATE),
+        blocks=True,
+        split_batches=True,
+    ),
+    "blocks, verify": Scope(
+        about="verification beside blocks",
+        keys=2,
+        workers=1,
+        begin_with=(1, 1),
+        script=(((0, 2), (1, 2)),),
+        verifies=1,
+        blocks=True,
+        split_batches=True,
+    ),
     "swap": Scope(
         about="two records exchange a unique value",
         keys=2,
@@ -169,6 +225,18 @@ LARGE: dict[str, Scope] = {
         SMALL["backfill and sweep"], about="two transactions", script=(CUT, ((1, 1),))
     ),
     "truncate 2": replace(SMALL["truncate"], about="insert, TRUNCATE, insert", script=(PUT, TRUNCATE, PUT)),
+    "blocks, lost reply": replace(SMALL["blocks"], about="and a lost reply", faults=1, fault_kinds="t"),
+    "blocks, takeover": replace(
+        SMALL["blocks"],
+        about="and the rest is another worker's, after a takeover or a crash",
+        workers=2,
+        script=(BOTH,),
+        faults=1,
+        fault_kinds="ec",
+    ),
+    "blocks, swap": replace(
+        SMALL["swap"], about="a block whose records exchange a value", blocks=True, split_batches=True
+    ),
     "swap, split": replace(SMALL["swap"], about="in batches of one, any number under way", split_batches=True),
     "verify 2": replace(SMALL["verify"], about="two changes, any fault", script=(PUT, CUT), fault_kinds="ect"),
     "damage, takeover": replace(

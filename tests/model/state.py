@@ -29,12 +29,14 @@ class Row(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A row of the outbox. ``made``: the commit that it stands for (a ghost; 0: none, somebody just asked)."""
+    """A key that waits in the outbox. ``made``: the commit that it stands for (a ghost; 0: none, somebody just asked)."""
 
     seq: int
     key: int
     hint: str
     made: int
+    row: int = 0
+    """The block that it stands in (``blocks.py``); 0: it is a row of its own."""
 
 
 class Deferred(NamedTuple):
@@ -152,6 +154,8 @@ class Batch(NamedTuple):
     writes: tuple[Write, ...] = ()
     waiting: tuple[int, ...] = ()
     """Keys whose marks stay."""
+    seen: tuple[Mark, ...] = ()
+    """Only for the mutant that writes a block back as it was read."""
 
     def ticket(self, lane: int) -> Ticket:
         return (self.leases[lane], self.number)
