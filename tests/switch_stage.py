@@ -78,7 +78,7 @@ class Stub:
     async def stop(self) -> None:
         assert not await end(*self._tasks, seconds=PATIENCE)
 
-    async def ready(self, source: str, target: str) -> None:
+    async def ready(self, source: str, target: str, number: int) -> None:
         if missing := await unguarded(self.gates[target], TABLES) + await unguarded(self.gates[source], TABLES):
             raise SwitchError("; ".join(missing))
 

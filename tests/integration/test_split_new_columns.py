@@ -107,7 +107,7 @@ def test_a_worker_of_the_way_back_that_is_behind_keeps_a_side_from_opening(move:
         """ VALUES (gen_random_uuid(), 'one', '1', now() + interval '1 hour', '{"catalog": "another one"}')"""
     )
     with pytest.raises(SwitchError, match="a worker that carries them over has not seen it yet"):
-        asked(move, lambda link: link.ready("data", "primary"))
+        asked(move, lambda link: link.ready("data", "primary", 1))
     assert not asked(move, lambda link: link.drained("data"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 from syncline.errors import SupersededError, SwitchError
 from syncline.model.entity import TableName
 from syncline.split.moving import opening as opening_module
-from syncline.split.moving.opening import Opening, act, prepare
+from syncline.split.moving.opening import Opening, act, noted, prepare
+from syncline.split.moving.state import Book, Phase
 from syncline.split.switching.gate import Gate, GateBusyError, Mode
-from syncline.split.switching.install import install
+from syncline.split.switching.install import install, uninstall
 from tests.relay import PATIENCE
 from tests.switch_stage import address
 
@@ -76,6 +78,51 @@ async def test_a_coordinator_that_wakes_up_late_changes_nothing_of_a_later_one(g
     assert await enabled(gate) == "O"
     await act(gate, 2, opening("t"), TABLES, on=False)
     assert await enabled(gate) == "D"
+
+
+async def test_nor_does_one_by_a_role_whose_transactions_see_what_was_before(
+    gate: Gate, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under REPEATABLE READ a snapshot is older than the lock that was waited for."""
+    monkeypatch.setattr(opening_module, "_BRIEF", timedelta(seconds=PATIENCE))
+    options = (("options", r"-c default_transaction_isolation=repeatable\ read"),)
+    late = Gate("data", "primary", replace(address(database), parameters=options))
+    waits = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(database) as later, psycopg.connect(database, autocommit=True) as looks:
+        later.execute("SELECT syncline_gate.change('data', 2, 'number', 1000)")
+        acting = asyncio.create_task(act(late, 1, opening("t"), TABLES, on=False))
+        while looks.execute(waits).fetchone() == (False,):
+            assert not acting.done()
+            await asyncio.sleep(0.01)
+        later.commit()
+        with pytest.raises(SupersededError):
+            await acting
+    await late.aclose()
+    assert await enabled(gate) == "O"
+
+
+async def test_when_a_move_is_over_nobody_turns_anything_on_or_off(gate: Gate) -> None:
+    await uninstall(gate, TABLES)
+    with pytest.raises(SupersededError):
+        await act(gate, 1, opening("t"), TABLES, on=False)
+    assert await enabled(gate) == "O"
+
+
+async def test_what_is_turned_on_and_off_is_noted_by_the_coordinator_in_charge(gate: Gate, database: str) -> None:
+    """One that was frozen while it read that has read what was."""
+    await install(gate, Mode.APPLICATION, TABLES, journal="primary")
+    with psycopg.connect(database, autocommit=True) as connection:
+        book = Book("data", connection)
+        book.begin("primary", [], {})
+        book.keep_opening(opening("t"))
+        book.reach(Phase.FOLLOWING)
+        book.keep_opening(opening("of a copy that has come to its end"))
+        assert await noted(gate) == tuple(opening("t"))
+        for number in (1, 2):
+            connection.execute("UPDATE syncline_gate.journal SET number = %s", [number])
+            assert book.learn_opening(opening("t", "new"), number)
+        assert not book.learn_opening(opening("old"), 1)
+        assert await noted(gate) == tuple(opening("t", "new"))
 
 
 async def test_a_statement_that_is_not_possible_now_is_no_other_coordinator(gate: Gate) -> None:

@@ -164,7 +164,7 @@ class Links:
     def __init__(self, gates: dict[str, Gate], links: dict[str, Pair]) -> None:
         self.gates, self.links = gates, links
 
-    async def ready(self, source: str, target: str) -> None:
+    async def ready(self, source: str, target: str, number: int) -> None:
         assert await unguarded(self.gates[target], TABLES) + await unguarded(self.gates[source], TABLES) == []
 
     async def learn(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -160,6 +161,53 @@ async def test_a_link_that_is_not_through_makes_the_old_side_serve_again(urls):
         stage.link.paused = False
         await stage.switch(NEW)
         assert [row[1:] for row in stage.rows(NEW)] == [(0, 1), (0, 2)]
+
+
+async def test_a_wait_whose_cancellation_is_lost_ends_all_the_same(urls, monkeypatch):
+    """As drivers lose some when a machine is busy: the lease would be kept for ever, and nobody take over."""
+
+    async def drained(_: str) -> bool:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(SHORT.total_seconds())
+        return False
+
+    async with staged(urls) as stage:
+        monkeypatch.setattr(stage.link, "drained", drained)
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(SwitchAbortedError, match="the link was not through"):
+                await stage.switch(NEW, pause=SHORT)
+        assert stage.modes() == "al"
+
+
+async def test_a_lease_is_kept_while_a_switch_is_made_ready(urls, monkeypatch):
+    until = "SELECT extract(epoch FROM held_until)::float8 FROM syncline_gate.journal"
+    async with staged(urls, lease=timedelta(seconds=2)) as stage:
+
+        async def ready(*_: object) -> None:
+            first, limit = stage.one(OLD, until), time.monotonic() + PATIENCE
+            while stage.one(OLD, until) == first:
+                assert time.monotonic() < limit, "nobody keeps the lease"
+                await asyncio.sleep(0.05)
+
+        monkeypatch.setattr(stage.link, "ready", ready)
+        assert (await stage.switch(NEW)).serving == NEW
+
+
+async def test_a_coordinator_whose_lease_is_gone_closes_nothing(urls, monkeypatch):
+    """The next one has noted its number on the goal alone: writers would be refused until it has made ready, too."""
+    async with staged(urls) as stage:
+
+        async def learn() -> None:
+            with psycopg.connect(urls[OLD]) as connection:
+                taken = (
+                    "UPDATE syncline_gate.journal SET number = number + 1, holder = 'x', held_until = now() + '1 hour'"
+                )
+                connection.execute(taken)
+
+        monkeypatch.setattr(stage.link, "learn", learn)
+        with pytest.raises(SwitchError, match=r"at work|lost its lease"):
+            await stage.switch(NEW, give_up=SHORT)
+        assert stage.modes() == "al"
 
 
 async def test_nothing_is_closed_where_a_gate_is_missing(urls):

@@ -11,8 +11,8 @@ from psycopg import IsolationLevel
 
 from syncline.errors import SupersededError, SwitchError
 from syncline.model.entity import TableName
-from syncline.split.switching.gate import Gate, GateBusyError, Mode, Verb
-from syncline.split.switching.install import install, unguarded
+from syncline.split.switching.gate import Gate, GateBusyError, GateRow, Mode, Verb
+from syncline.split.switching.install import install, unguarded, uninstall
 from tests.switch_stage import AS_LINK, address
 
 SOON, LONG = timedelta(milliseconds=50), timedelta(seconds=60)
@@ -180,6 +180,17 @@ async def test_a_lower_number_changes_nothing(gate):
         await gate.change(4, Verb.CLOSE, LONG)
     row = await gate.change(5, Verb.CLOSE, LONG)
     assert (row.mode, row.number, row.opened) == (Mode.NOBODY, 5, 0)
+
+
+async def test_a_coordinator_of_the_move_before_changes_nothing_of_the_next_one_of_that_name(gate):
+    await gate.change(5, Verb.OPEN, LONG)
+    await uninstall(gate, MOVED)
+    with pytest.raises(SupersededError):
+        await gate.change(5, Verb.CLOSE, LONG)
+    await install(gate, Mode.APPLICATION, MOVED)
+    with pytest.raises(SupersededError):
+        await gate.change(4, Verb.CLOSE, LONG)
+    assert await gate.read() == GateRow(Mode.APPLICATION, 5, 0, 0)
 
 
 def linked(connection: psycopg.Connection, number: object) -> str:

@@ -2852,6 +2852,19 @@ MUTANTS: Sequence[Mutant] = (
         ],
     ),
     Mutant(
+        "number-of-the-move-before",
+        "a coordinator of a move that is over changes the gates of the next one of that name",
+        [
+            Swap(
+                f"{SWITCH}/gate.sql",
+                "begin",
+                "coalesce((SELECT l.number FROM syncline_gate.last_number AS l WHERE l.name = %(name)s), 0)",
+                "0",
+            )
+        ],
+        [f"{GATE}::test_a_coordinator_of_the_move_before_changes_nothing_of_the_next_one_of_that_name"],
+    ),
+    Mutant(
         "number-kept-to-turn-back",
         "the way back has the number of the way there",
         [Swap(f"{SWITCH}/gate.sql", "acquire", "greatest(number, %(above)s) + 1", "greatest(number, 1)")],
@@ -2869,6 +2882,31 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{COORDINATOR}::test_the_next_command_finishes_what_a_dead_one_began"],
+    ),
+    Mutant(
+        "lease-kept-by-a-lost-cancellation",
+        "a coordinator that waits for the link waits for ever, and keeps its lease",
+        [Swap(f"{SWITCH}/coordinator.py", "Coordinator._bring", "if time.monotonic() >= until: ...", "if False: ...")],
+        [f"{COORDINATOR}::test_a_wait_whose_cancellation_is_lost_ends_all_the_same"],
+    ),
+    Mutant(
+        "lease-lost-while-ready",
+        "a coordinator that takes long to make a switch ready is overtaken",
+        [Swap(f"{SWITCH}/coordinator.py", "Coordinator._meanwhile", "await self._keep()", "pass")],
+        [f"{COORDINATOR}::test_a_lease_is_kept_while_a_switch_is_made_ready"],
+    ),
+    Mutant(
+        "closes-without-a-lease",
+        "a coordinator that was overtaken closes a side, and the next one is not ready to open the other",
+        [
+            Swap(
+                f"{SWITCH}/coordinator.py",
+                "Coordinator.run",
+                "await self._renew()",
+                "pass",
+            )
+        ],
+        [f"{COORDINATOR}::test_a_coordinator_whose_lease_is_gone_closes_nothing"],
     ),
     Mutant(
         "not-drained",
@@ -3141,7 +3179,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "move-opens-as-it-began",
         "a trigger that came on the new side is off at home after the way back",
-        [Swap(f"{MOVING}/link.py", "MoveLink.ready", "await asyncio.to_thread(self._note, source)", "pass")],
+        [Swap(f"{MOVING}/link.py", "MoveLink.ready", "await asyncio.to_thread(self._note, source, number)", "pass")],
         [f"{MOVE}::test_tables_are_copied_beside_writers_followed_switched_and_brought_back"],
     ),
     Mutant(
@@ -3280,6 +3318,24 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{TESTS}/test_split_opening.py::test_a_coordinator_that_wakes_up_late_changes_nothing_of_a_later_one"],
+    ),
+    Mutant(
+        "move-woken-by-an-old-snapshot",
+        "so does one whose transactions are REPEATABLE READ",
+        [Swap(f"{SWITCH}/gate.py", "Session._opened", "if not self.address.pooled: ...", "if False: ...")],
+        [f"{TESTS}/test_split_opening.py::test_nor_does_one_by_a_role_whose_transactions_see_what_was_before"],
+    ),
+    Mutant(
+        "move-woken-after-its-end",
+        "a coordinator that was frozen turns off the triggers of a side whose move is over",
+        [Swap(f"{MOVING}/moving.sql", "act", "WHERE name = {name}), true)", "WHERE name = {name}), false)")],
+        [f"{TESTS}/test_split_opening.py::test_when_a_move_is_over_nobody_turns_anything_on_or_off"],
+    ),
+    Mutant(
+        "move-opening-of-before",
+        "what is turned on and off is what a coordinator has read that was frozen meanwhile",
+        [Swap(f"{MOVING}/moving.sql", "learn_opening", "AND j.number = %(number)s", "")],
+        [f"{TESTS}/test_split_opening.py::test_what_is_turned_on_and_off_is_noted_by_the_coordinator_in_charge"],
     ),
     Mutant(
         "move-frozen-in-an-opening",

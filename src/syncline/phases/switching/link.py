@@ -64,7 +64,7 @@ class CollectionLink:
         """Give the tables of the collection, the child tables too."""
         return [table.name for table in self._link.mapping(self._collection).tables]
 
-    async def ready(self, source: str, target: str) -> None:  # noqa: ARG002  the same for both directions
+    async def ready(self, source: str, target: str, number: int) -> None:  # noqa: ARG002  the same for both directions
         """See that every table has its gate and its capture; have every process ask often from now on."""
         missing = await unguarded(self._postgresql, self.tables)
         with entered(self._back.link):

@@ -65,7 +65,8 @@ class MoveLink:
         ways: the link that carries what is written on a side, by the side's name.
         tables: what moves.
         home: the side that has the book of the move, in which stands what is turned on where a side opens.
-        note: writes that down, as the side that serves has it now; without it what is written there stays.
+        note: writes that down for a coordinator, as the side that serves has it now; without it what is written there
+            stays.
 
     """
 
@@ -75,7 +76,7 @@ class MoveLink:
         ways: Mapping[str, Settings],
         tables: Sequence[TableName],
         home: str,
-        note: Callable[[str], None] | None = None,
+        note: Callable[[str, int], None] | None = None,
     ) -> None:
         self._gates = gates
         self._ways = ways
@@ -84,11 +85,12 @@ class MoveLink:
         self._note = note
         self._learned: Sequence[Opening] | None = None
 
-    async def ready(self, source: str, target: str) -> None:
+    async def ready(self, source: str, target: str, number: int) -> None:
         """See that a switch can be begun; nothing is closed yet.
 
         Raises:
             SwitchError: it says what is missing.
+            SupersededError: another coordinator has begun.
 
         """
         if missing := [one for side in (target, source) for one in await unguarded(self._gates[side], self._tables)]:
@@ -123,7 +125,7 @@ class MoveLink:
                 hint="try again in a moment",
             )
         if self._note is not None:
-            await asyncio.to_thread(self._note, source)
+            await asyncio.to_thread(self._note, source, number)
 
     async def learn(self) -> None:
         """Read what is turned on and off, while writers are not paused yet."""

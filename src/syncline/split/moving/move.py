@@ -22,7 +22,7 @@ from syncline.split.moving.state import Book, Phase, State, see_phase
 from syncline.split.moving.ways import Ways, ways
 from syncline.split.schema.planning import Plan
 from syncline.split.schema.sides import opened
-from syncline.split.switching.gate import Gate, Mode, quoted
+from syncline.split.switching.gate import Gate, Mode, quoted, superseded
 from syncline.split.switching.install import install, uninstall
 from syncline.split.switching.journal import LEASE, Journal
 from syncline.split.switching.move import TableMove
@@ -106,16 +106,18 @@ async def opened_move(
         await move.aclose()
 
 
-def _note_opening(ends: Ends, look: Look, serving: str) -> None:
+def _note_opening(ends: Ends, look: Look, serving: str, number: int) -> None:
     """Note what is turned on and off at a change of sides, as the side that serves has it now.
 
     Raises:
         SchemaMoveError: its schema cannot be read.
+        SupersededError: another coordinator has begun.
 
     """
     with ends.sides.connected() as (home, goal):
         plan = look(home, goal) if serving == ends.home else look(goal, home)
-        Book(ends.database, home).keep_opening(opening.opening_of(plan))
+        if not Book(ends.database, home).learn_opening(opening.opening_of(plan), number):
+            raise superseded(ends.database, number)
 
 
 async def put_gates(one: Moving) -> None:

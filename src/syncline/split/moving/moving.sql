@@ -65,7 +65,14 @@ SELECT n.nspname::text, c.relname::text
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm')
 
 -- name: keep_opening
+-- At the end of the copy; from then on only coordinators do.
+UPDATE syncline_gate.move SET opening = %(opening)s WHERE name = %(name)s AND phase IN ('schema', 'copying')
+
+-- name: learn_opening
+-- No row: another coordinator has begun. The journal's row is locked, so that none begins before this is done.
 UPDATE syncline_gate.move SET opening = %(opening)s WHERE name = %(name)s
+  AND EXISTS (SELECT FROM syncline_gate.journal AS j WHERE j.name = %(name)s AND j.number = %(number)s FOR SHARE)
+RETURNING 1
 
 -- name: opening
 SELECT opening FROM syncline_gate.move WHERE name = %(name)s
@@ -217,14 +224,14 @@ CREATE TABLE IF NOT EXISTS syncline_gate.acting (name text PRIMARY KEY, acts boo
 
 -- name: act
 -- All of it in one statement: one round trip, and whoever sent it may be away meanwhile, or frozen; nothing is held for longer.
--- What is so already costs nothing.
+-- What is so already costs nothing. Without a gate nobody is in charge: the move is over.
 BEGIN
     IF EXISTS (SELECT FROM syncline_gate.acting WHERE name = {name} AND acts = {acts}) THEN
         RETURN;
     END IF;
     PERFORM pg_catalog.set_config('lock_timeout', {patience}, true);
     PERFORM pg_catalog.pg_advisory_xact_lock_shared(1398361671, pg_catalog.hashtext({name}));
-    IF EXISTS (SELECT FROM syncline_gate.gate WHERE name = {name} AND number > {number}) THEN
+    IF coalesce((SELECT number > {number} FROM syncline_gate.gate WHERE name = {name}), true) THEN
         RAISE EXCEPTION 'another coordinator was here' USING ERRCODE = 'object_not_in_prerequisite_state', SCHEMA = 'syncline_gate';
     END IF;
     {lock}

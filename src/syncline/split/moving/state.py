@@ -120,8 +120,12 @@ class Book:
         self._run("reach", phase=phase)
 
     def keep_opening(self, opening: Sequence[Opening]) -> None:
-        """Remember what is done on a side that opens."""
-        self._run("keep_opening", opening=Jsonb([one.as_dict() for one in opening]))
+        """Remember what is done on a side that opens, at the end of the copy."""
+        self._run("keep_opening", opening=_written(opening))
+
+    def learn_opening(self, opening: Sequence[Opening], number: int) -> bool:
+        """Remember it anew, as a coordinator has read it; false: another one has begun, and nothing was changed."""
+        return self._run("learn_opening", opening=_written(opening), number=number).fetchone() is not None
 
     def note(self, what: str, reason: str, details: Sequence[str] = ()) -> None:
         """Write down what was done by force, and why."""
@@ -136,6 +140,10 @@ class Book:
         statement = blocks("moving.sql", PACKAGE)[block]
         given = {"name": self._name, **values} if "%(" in statement else None
         return self._connection.execute(statement, given, prepare=False)
+
+
+def _written(opening: Sequence[Opening]) -> Jsonb:
+    return Jsonb([one.as_dict() for one in opening])
 
 
 def see_phase(database: str, state: State, *phases: Phase) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
+from syncline.ending import end
 from syncline.errors import SupersededError
 from syncline.split.switching.gate import GateBusyError, GateRow, Mode, Verb
 from syncline.split.switching.move import Move, State, Step
@@ -25,6 +27,7 @@ _BREATH_SECONDS = 0.05
 _LONGEST_BREATH_SECONDS = 1.0
 """After the decision nobody is refused: who holds what is asked for, is let through for longer and longer."""
 _POLL_SECONDS = 0.004
+_END_SECONDS = 2.0
 
 
 class PauseOverError(Exception):
@@ -85,8 +88,9 @@ class Coordinator:
         self.decided = mine.mode is Mode.APPLICATION
         if not self.decided:
             if (await other.read()).mode is Mode.APPLICATION:
-                await self._move.link.ready(self._other, self._goal)
+                await self._meanwhile(self._move.link.ready(self._other, self._goal, self._number))
             await self._move.link.learn()
+            await self._renew()  # the next coordinator, if there is one, has not noted its number on the other side yet
             self._closed_at, self.closes = time.monotonic(), True
             theirs = await self._change(other, Step.CLOSE, Verb.CLOSE)
             if theirs.opened > mine.opened:  # otherwise this side has the truth itself: an abort
@@ -111,10 +115,13 @@ class Coordinator:
     async def _bring(self) -> None:
         """Wait until everything that was written on the other side is here; look at the queue only now."""
         self._told(Step.DRAIN)
-        link, began = self._move.link, self._closed_at or time.monotonic()
+        link = self._move.link
+        until = (self._closed_at or time.monotonic()) + self._pause
         try:
-            async with asyncio.timeout(began + self._pause - time.monotonic()):
+            async with asyncio.timeout(until - time.monotonic()):
                 while not await link.drained(self._other):
+                    if time.monotonic() >= until:  # a cancellation may be lost on its way
+                        raise TimeoutError
                     await self._keep()
                     await asyncio.sleep(_POLL_SECONDS)
                 await link.verify_tail(self._other, self._goal)
@@ -180,6 +187,17 @@ class Coordinator:
         if time.monotonic() >= self._until:
             raise PauseOverError(who)
 
+    async def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
+        """Keep the lease while something is done that may take longer than it."""
+        running = asyncio.create_task(work)
+        try:
+            while not running.done():
+                await asyncio.wait({running}, timeout=self._move.journal.lease.total_seconds() / 4)
+                await self._keep()
+            await running
+        finally:
+            await end(running, seconds=_END_SECONDS)
+
     async def _in_the_way(self, gate: SideGate) -> str:
         writers = await gate.writers()
         return f"{gate.side}: writers had not ended: {'; '.join(writers) or 'they have by now'}"
@@ -191,8 +209,10 @@ class Coordinator:
             SupersededError: it is gone, or another side is wanted.
 
         """
-        if time.monotonic() - self._renewed_at < self._move.journal.lease.total_seconds() / 4:
-            return
+        if time.monotonic() - self._renewed_at >= self._move.journal.lease.total_seconds() / 4:
+            await self._renew()
+
+    async def _renew(self) -> None:
         if not await self._move.journal.renew(self._number, self._goal):
             raise SupersededError(f"coordinator {self._number} has lost its lease, or another side is wanted")
         self._renewed_at = time.monotonic()

@@ -19,6 +19,7 @@ from psycopg.sql import Composed, Identifier
 
 from syncline.errors import NotMovingError, PrivilegeError, SupersededError, SwitchError
 from syncline.model.entity import TableName
+from syncline.postgres import pins
 from syncline.postgres.sql import blocks
 from syncline.split.address import Address
 from syncline.split.connecting import clean, refusal
@@ -93,7 +94,11 @@ class GateBusyError(Exception):
 
 
 class Session:
-    """A connection to one side, opened when it is needed, in autocommit; its errors are ours."""
+    """A connection to one side, opened when it is needed, in autocommit; its errors are ours.
+
+    Its settings are ours, too, unless a pooler lends it: above READ COMMITTED a statement that has waited for a gate's
+    lock would see what the gate said before, and without limits of time a coordinator might wait with its lease gone.
+    """
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -153,7 +158,10 @@ class Session:
     async def _opened(self) -> AsyncConnection[TupleRow]:
         if self._connection is None or self._connection.closed:
             given = {**self.address.arguments(), "prepare_threshold": None, "application_name": "syncline switch"}
-            self._connection = await AsyncConnection.connect(self.address.conninfo, autocommit=True, **given)
+            made = self._connection = await AsyncConnection.connect(self.address.conninfo, autocommit=True, **given)
+            if not self.address.pooled:
+                wanted = pins.on_postgresql(made.info.server_version, {}, keyed=False)
+                await made.execute(pins.statement(wanted, local=False))
         return self._connection
 
     async def aclose(self) -> None:

@@ -24,6 +24,11 @@ CREATE TABLE IF NOT EXISTS syncline_gate.gate (
     link bigint NOT NULL DEFAULT 0
 )
 
+-- name: last_number
+-- The highest number of a gate that was taken away: the gate of the next move of that name begins with it, so that a coordinator
+-- of the move before changes nothing of it.
+CREATE TABLE IF NOT EXISTS syncline_gate.last_number (name text PRIMARY KEY, number bigint NOT NULL)
+
 -- name: open_gate
 GRANT SELECT ON syncline_gate.gate TO PUBLIC
 
@@ -140,7 +145,9 @@ REVOKE ALL ON FUNCTION syncline_gate.hold(text, bigint) FROM PUBLIC
 
 -- name: begin
 -- Without the row nobody may write; one that is there stays as it is.
-INSERT INTO syncline_gate.gate (name, mode, opened) VALUES (%(name)s, %(mode)s, %(opened)s) ON CONFLICT DO NOTHING
+INSERT INTO syncline_gate.gate (name, mode, number, opened)
+VALUES (%(name)s, %(mode)s, coalesce((SELECT l.number FROM syncline_gate.last_number AS l WHERE l.name = %(name)s), 0), %(opened)s)
+ON CONFLICT DO NOTHING
 
 -- name: exists
 SELECT pg_catalog.to_regclass('syncline_gate.gate') IS NOT NULL
@@ -212,7 +219,9 @@ EXECUTE FUNCTION syncline_gate.pass({name})
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}
 
 -- name: remove
-DELETE FROM syncline_gate.gate WHERE name = %(name)s
+WITH gone AS (DELETE FROM syncline_gate.gate WHERE name = %(name)s RETURNING name, number)
+INSERT INTO syncline_gate.last_number AS l (name, number) SELECT name, number FROM gone
+ON CONFLICT (name) DO UPDATE SET number = greatest(l.number, excluded.number)
 
 -- name: remove_journal
 DELETE FROM syncline_gate.journal WHERE name = %(name)s

@@ -18,6 +18,7 @@ _SCHEMA = (
     "schema",
     "open_schema",
     "gate",
+    "last_number",
     "open_gate",
     "journal",
     "refuse",
@@ -116,9 +117,9 @@ async def uninstall(gate: Gate, tables: Iterable[TableName]) -> None:
     for table in tables:
         for one in await family(gate, table):
             await _change(gate, one, ("drop_trigger",), [TRIGGER, *([ROW_TRIGGER] if one.root else [])])
-    for block in ("remove", "remove_journal"):
+    for block in ("last_number", "remove", "remove_journal"):
         async with gate.session.connected() as connection:
-            await connection.execute(sql(block), {"name": gate.move})
+            await connection.execute(sql(block), {"name": gate.move} if "%(" in sql(block) else None)
 
 
 async def _guard(gate: Gate, one: Guarded) -> None:

@@ -68,13 +68,14 @@ class Readers(Protocol):
 class Link(Protocol):
     """The link that carries what is written on one side to the other, in either direction."""
 
-    async def ready(self, source: str, target: str) -> None:
+    async def ready(self, source: str, target: str, number: int) -> None:
         """See that a switch can be begun: writes on ``target`` will be captured, and every moved table has its gate.
 
         The last time that ``source`` is as applications have it: what is turned on and off is noted now.
 
         Raises:
             SwitchError: it says what is missing. Nothing is closed yet.
+            SupersededError: a coordinator with a higher number was here.
 
         """
         ...
