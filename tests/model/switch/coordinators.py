@@ -23,8 +23,9 @@ def start(scope: SwitchScope, state: State) -> Action:
         return
     for place, coordinator in enumerate(state.coordinators):
         if not coordinator.step:
+            mode = state.gates[goal].mode if scope.is_links == "as read" else ""
             taken = state._replace(
-                coordinators=put(state.coordinators, place, Coordinator(1, number + 1, goal)),
+                coordinators=put(state.coordinators, place, Coordinator(1, number + 1, goal, mode=mode)),
                 journal=state.journal._replace(number=number + 1, holder=place),
             )
             yield ("coordinator {} takes the lease, goal {}", number + 1, SIDES[goal]), taken
@@ -46,7 +47,7 @@ def _ended(state: State, place: int) -> State:
 
 
 def _troubles(scope: SwitchScope, state: State, place: int) -> Action:
-    step, number, goal, _ = state.coordinators[place]
+    step, number, goal, *_ = state.coordinators[place]
     in_charge = state.journal.holder == place
     if state.faults:
         yield ("coordinator {} crashes", number), _ended(state, place)._replace(faults=state.faults - 1)
@@ -70,7 +71,7 @@ class _One:
 
     def __init__(self, scope: SwitchScope, state: State, place: int) -> None:
         self.scope, self.state, self.place = scope, state, place
-        self.at, self.number, self.goal, self.note = state.coordinators[place]
+        self.at, self.number, self.goal, self.note, self.mode = state.coordinators[place]
         self.other = 1 - self.goal
         self.mine, self.theirs = state.gates[self.goal], state.gates[self.other]
 
@@ -80,7 +81,8 @@ class _One:
 
     def to(self, step: int, **changes: object) -> State:
         note = changes.pop("note", self.note)
-        coordinator = Coordinator(step, self.number, self.goal, note)  # type: ignore[arg-type]
+        mode = changes.pop("mode", self.mode)
+        coordinator = Coordinator(step, self.number, self.goal, note, mode if step in {2, 3} else "")  # type: ignore[arg-type]
         changed = self.state._replace(**changes)  # type: ignore[arg-type]
         return changed._replace(coordinators=put(self.state.coordinators, self.place, coordinator))
 
@@ -114,9 +116,10 @@ class _One:
         gates = self.changed(self.goal)
         note = self.state.sequences[self.other] if self.scope.sequences == "before closing" else 0
         following = 6 if self.mine.mode == "a" else 2 if self.scope.closes_first else 3
+        mode = self.mode or self.mine.mode
         yield (
-            ("coordinator {} notes its number on {}", self.number, SIDES[self.goal]),
-            self.to(following, gates=gates, note=note),
+            ("coordinator {} notes its number on {}, mode {}", self.number, SIDES[self.goal], self.mine.mode),
+            self.to(following, gates=gates, note=note, mode=mode),
         )
 
     def close(self) -> Action:
@@ -133,11 +136,15 @@ class _One:
             yield ("coordinator {} closes {}", self.number, SIDES[self.other]), self.to(following, gates=gates)
 
     def give_to_link(self) -> Action:
+        they_have_it = self.theirs.opened > self.mine.opened or not self.scope.opened_tells
+        if they_have_it and self.mode in (("l", "n") if self.scope.is_links == "or closed" else ("l",)):
+            yield ("coordinator {}: {} is the link's already", self.number, SIDES[self.goal]), self.to(4)
+            return
         if self.waits(self.goal):
             return
         if self.is_late(self.goal):
             yield from self.late(self.goal)
-        elif self.theirs.opened > self.mine.opened or not self.scope.opened_tells:
+        elif they_have_it:
             gates = self.changed(self.goal, "l")
             yield ("coordinator {}: {} takes the link's writes", self.number, SIDES[self.goal]), self.to(4, gates=gates)
         else:

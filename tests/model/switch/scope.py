@@ -46,6 +46,9 @@ class SwitchScope:
     """What the link is asked at the gate: mode and number; mode; or nothing."""
     captured: bool = True
     """Writes on the new side are captured before it opens."""
+    is_links: str = "as numbered"
+    """When the goal counts as the link's already, and is not changed: by what its gate said as it took the number
+    (as numbered) or before that, when the lease was taken (as read); or also where nobody may write (or closed)."""
     sequences: str = "after closing"
     tagged: bool = True
     """What a link writes is not captured."""

@@ -34,9 +34,15 @@ LARGE: dict[str, SwitchScope] = {
 
 _QUICK = replace(SWITCH, faults=0)
 _LATE = SwitchScope(goals=2)
+_STUCK = (
+    "switch: nobody takes over",
+    "switch: a closed side counts as the link's",
+    "switch: the link's before the number",
+)
+"""What stops for ever without them."""
 
 MUTANTS: dict[str, SwitchScope] = {
-    name: replace(scope, about=name, livelocks=name == "switch: nobody takes over")
+    name: replace(scope, about=name, livelocks=name in _STUCK)
     for name, scope in {
         "switch: no lock": replace(_QUICK, gate="unlocked"),
         "switch: the transaction's own snapshot": replace(_QUICK, gate="snapshot"),
@@ -52,6 +58,8 @@ MUTANTS: dict[str, SwitchScope] = {
         "switch: the link does not ask": replace(MARKED, link_asks="nothing"),
         "switch: the link asks for the mode alone": replace(MARKED, link_asks="mode"),
         "switch: captured by the link back": replace(THERE_AND_BACK, captured=False),
+        "switch: a closed side counts as the link's": SwitchScope(goals=3, writes=1, faults=0, is_links="or closed"),
+        "switch: the link's before the number": SwitchScope(goals=3, writes=1, is_links="as read"),
         "switch: sequences stay": replace(_QUICK, sequences="never"),
         "switch: sequences read before the closing": replace(_QUICK, sequences="before closing"),
     }.items()

@@ -52,6 +52,8 @@ class Coordinator(NamedTuple):
     number: int = 0
     goal: int = 0
     note: int = 0
+    mode: str = ""
+    """What the goal's gate said, for as long as it counts whether it is the link's already."""
 
 
 class Journal(NamedTuple):
