@@ -85,13 +85,11 @@ UPDATE syncline_gate.move SET notes = notes || %(note)s WHERE name = %(name)s
 DELETE FROM syncline_gate.move WHERE name = %(name)s
 
 -- name: roots
--- Tables as a link takes them: a partitioned one stands for its partitions. Their primary keys, in order.
+-- Tables as a link takes them: a partitioned one stands for its partitions. Whether each has a primary key that can decide
+-- between insert and update: none that is DEFERRABLE, or WITHOUT OVERLAPS.
 SELECT n.nspname, c.relname,
-       coalesce((SELECT array_agg(a.attname::text ORDER BY k.place)
-                 FROM pg_catalog.pg_index AS i
-                 CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int[]) WITH ORDINALITY AS k (number, place)
-                 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.number
-                 WHERE i.indrelid = c.oid AND i.indisprimary), '{}')
+       EXISTS (SELECT FROM pg_catalog.pg_index AS i
+               WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND NOT i.indisexclusion)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS t (schema, name) ON t.schema = n.nspname AND t.name = c.relname
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition

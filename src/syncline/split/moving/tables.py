@@ -44,7 +44,7 @@ def moving_tables(source: psycopg.Connection[Any], names: Iterable[Name]) -> tup
     """Find what the link carries of a plan's tables: a partitioned table stands for its partitions.
 
     Raises:
-        SchemaMoveError: a table has no primary key.
+        SchemaMoveError: a table has no primary key, or one by which rows cannot be written.
 
     """
     wanted = list(names)
@@ -53,7 +53,8 @@ def moving_tables(source: psycopg.Connection[Any], names: Iterable[Name]) -> tup
     if keyless := [f"{schema}.{name}" for schema, name, key in rows if not key]:
         raise SchemaMoveError(
             f"without a primary key: {', '.join(keyless)}; a move tells rows apart by it",
-            hint="ALTER TABLE … ADD PRIMARY KEY, over the columns of its unique constraint",
+            hint="ALTER TABLE … ADD PRIMARY KEY, over the columns of its unique constraint"
+            " (one that is DEFERRABLE or WITHOUT OVERLAPS does not count)",
         )
     tables = [TableName(schema, name) for schema, name, _ in rows]
     return tuple(
