@@ -178,6 +178,24 @@ async def test_async_sessions_do_the_same(case: Databases):
         await case.aclose()
 
 
+async def test_sessions_for_reading_have_no_transaction_around_a_statement(case: Databases):
+    """Two round trips less; where each statement sees what is committed by then, nothing else differs."""
+    lasts = text("SELECT now() FROM carriers"), text("SELECT pg_sleep(0.001), now() FROM carriers")
+    try:
+        for reading in (True, False):
+            with case.session_factory(reading=reading)() as session:
+                session.execute(select(User))
+                first, later = (session.execute(one).first()[-1] for one in lasts)
+                assert (first < later) is reading
+            async with case.async_session_factory(reading=reading)() as session:
+                first, later = [(await session.execute(one)).first()[-1] for one in lasts]
+                assert (first < later) is reading
+                with pytest.raises(AcrossDatabasesError):
+                    await session.execute(select(User, Carrier))
+    finally:
+        await case.aclose()
+
+
 def test_engines_refuse_the_other_databases_statements(case: Databases):
     with case.primary.engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM users")).scalar() == 1

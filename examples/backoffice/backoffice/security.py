@@ -28,11 +28,6 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-PRIMARY = {"database": "primary"}
-ONE_STATEMENT = {"isolation_level": "AUTOCOMMIT"}
-"""Without BEGIN and ROLLBACK around it: two round trips less to a database that may be far away."""
-
-
 def digest(token: str) -> str:
     """Stand for a token in the database, the cache and the log: it is long and random, so no salt is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
@@ -43,8 +38,7 @@ async def find_caller(services: Services, token: str) -> Caller | None:
     wanted = digest(token)
 
     async def load() -> Caller | None:
-        async with services.sessions() as session:  # its own: the load may serve other requests, too
-            await session.connection(bind_arguments=PRIMARY, execution_options=ONE_STATEMENT)
+        async with services.reads() as session:  # its own: the load may serve other requests, too
             found = await session.execute(
                 select(LoginSession.id, LoginSession.expires_at, User, Role)
                 .join(User, User.id == LoginSession.user_id)

@@ -33,6 +33,8 @@ class Services:
     settings: Settings
     databases: Databases
     sessions: async_sessionmaker[AsyncSession]
+    reads: async_sessionmaker[AsyncSession]
+    """Sessions without transactions: two round trips less to a database that may be far away."""
     writes: Writes[AsyncSession]
     """Runs transactions that write to DATA, again where its tables are changing sides."""
     callers: SessionCache[Caller]
@@ -58,6 +60,7 @@ class Services:
             settings=settings,
             databases=databases,
             sessions=sessions,
+            reads=databases.async_session_factory(expire_on_commit=False, reading=True),
             writes=Writes(databases, sessions.begin, deadline=deadline),
             callers=SessionCache(names=Caller.names, revocations=revocations(databases), observer=metrics),
             passwords=Passwords(settings.hash_memory_kib),
@@ -98,7 +101,16 @@ async def _session(services: Serving) -> AsyncIterator[AsyncSession]:
 
 
 Session = Annotated[AsyncSession, Depends(_session)]
-"""A session over both databases, for what reads, and for transactions that write to PRIMARY."""
+"""A session over both databases, for transactions that write to PRIMARY."""
+
+
+async def _reads(services: Serving) -> AsyncIterator[AsyncSession]:
+    async with services.reads() as session:
+        yield session
+
+
+Reads = Annotated[AsyncSession, Depends(_reads)]
+"""A session over both databases for what only reads."""
 
 
 def _writes(services: Serving) -> Writes[AsyncSession]:

@@ -148,7 +148,11 @@ class Databases:
             see_that_none_is_elsewhere(seen, self.routing.ownership)
 
     def session_factory(self, **options: Any) -> sessionmaker[Session]:
-        """Make a ``sessionmaker`` whose sessions go to all databases; ``class_`` must be a ``RoutedSession``."""
+        """Make a ``sessionmaker`` whose sessions go to all databases; ``class_`` must be a ``RoutedSession``.
+
+        ``reading=True``: for sessions that only read. Each statement is a transaction of its own, which saves two round
+        trips; what one writes all the same is committed at once.
+        """
         from sqlalchemy.orm import sessionmaker
 
         from syncline.split.sessions import RoutedSession, listening
@@ -157,7 +161,7 @@ class Databases:
         return sessionmaker(**given, databases=self._engines)
 
     def async_session_factory(self, **options: Any) -> async_sessionmaker[AsyncSession]:
-        """Make an ``async_sessionmaker`` whose sessions go to all databases."""
+        """Make an ``async_sessionmaker`` whose sessions go to all databases; see ``session_factory``."""
         from sqlalchemy.ext.asyncio import async_sessionmaker
 
         from syncline.split.sessions import RoutedSession, listening

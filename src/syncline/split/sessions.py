@@ -24,13 +24,29 @@ class RoutedSession(Session):
 
     Without a table it goes to the database that the transaction has begun in, else to the default one.
     ``bind_arguments={"database": NAME}`` says it, where nobody can tell.
+
+    Args:
+        args: of SQLAlchemy's session.
+        binds: likewise.
+        databases: where statements go.
+        asynchronous: the session is an ``AsyncSession``'s.
+        reading: each statement is a transaction of its own, without BEGIN and ROLLBACK around it.
+        options: of SQLAlchemy's session.
+
     """
 
     def __init__(
-        self, *args: Any, binds: Any = None, databases: Engines, asynchronous: bool = False, **options: Any
+        self,
+        *args: Any,
+        binds: Any = None,
+        databases: Engines,
+        asynchronous: bool = False,
+        reading: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(*args, binds=binds, **options)
         self.ledger = Ledger()
+        self._reading = reading
         self._databases = databases
         self._asynchronous = asynchronous
         self._begun: dict[str, Engine] = {}
@@ -62,8 +78,10 @@ class RoutedSession(Session):
 
     def _engine(self, name: str) -> Engine:
         if self._asynchronous:
-            return self._databases.async_of_sessions(name).sync_engine
-        return self._databases.of_sessions(name)
+            engine = self._databases.async_of_sessions(name).sync_engine
+        else:
+            engine = self._databases.of_sessions(name)
+        return engine.execution_options(isolation_level="AUTOCOMMIT") if self._reading else engine
 
     def _database_of(self, mapper: Any, clause: Any) -> str:
         routing = self._databases.routing

@@ -14,7 +14,7 @@ from backoffice.problems import documented
 from backoffice.schemas import people as schemas
 from backoffice.schemas.common import Page
 from backoffice.security import require_permission
-from backoffice.services import Session
+from backoffice.services import Reads
 
 router = APIRouter(prefix="/api/audit", tags=["audit"])
 may_read = [Depends(require_permission(Permission.AUDIT_READ))]
@@ -23,7 +23,7 @@ AUDITS = {"primary": PrimaryAudit, "data": DataAudit}
 
 @router.get("/{database}", dependencies=may_read, responses=documented(401, 403, 422))
 async def list_entries(
-    database: Literal["primary", "data"], session: Session, before: Before = None, limit: Limit = 50
+    database: Literal["primary", "data"], session: Reads, before: Before = None, limit: Limit = 50
 ) -> Page[schemas.AuditEntry]:
     """List what was done in a database, newest first; an entry is where the change is."""
     return await page_of(session, schemas.AuditEntry, AUDITS[database], before, limit)

@@ -14,7 +14,7 @@ from backoffice.paging import PathId
 from backoffice.problems import documented, missing
 from backoffice.schemas import people as schemas
 from backoffice.security import CHALLENGE, Authenticated, digest, new_token
-from backoffice.services import Serving, Session
+from backoffice.services import Reads, Serving, Session
 from syncline.contrib.fastapi import Problem
 
 router = APIRouter(prefix="/api/auth", tags=["auth"])
@@ -81,7 +81,7 @@ async def change_password(
 
 
 @router.get("/sessions", responses=documented(401))
-async def sessions(caller: Authenticated, session: Session) -> list[schemas.LoginSession]:
+async def sessions(caller: Authenticated, session: Reads) -> list[schemas.LoginSession]:
     """List one's own sessions, newest first."""
     mine = select(LoginSession).where(LoginSession.user_id == caller.user_id, LoginSession.expires_at > func.now())
     found = await session.scalars(mine.order_by(LoginSession.id.desc()).limit(200))

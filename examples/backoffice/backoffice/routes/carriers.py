@@ -13,7 +13,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import delivery as schemas
 from backoffice.schemas.common import Page, changes
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import DataWrites, Session
+from backoffice.services import DataWrites, Reads
 
 router = APIRouter(prefix="/api/carriers", tags=["delivery"])
 may_read = [Depends(require_permission(Permission.DELIVERY_READ))]
@@ -21,13 +21,13 @@ may_write = [Depends(require_permission(Permission.DELIVERY_WRITE))]
 
 
 @router.get("", dependencies=may_read, responses=documented(401, 403, 422))
-async def list_carriers(session: Session, before: Before = None, limit: Limit = 50) -> Page[schemas.Carrier]:
+async def list_carriers(session: Reads, before: Before = None, limit: Limit = 50) -> Page[schemas.Carrier]:
     """List carriers, newest first."""
     return await page_of(session, schemas.Carrier, Carrier, before, limit)
 
 
 @router.get("/{carrier_id}", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def get_carrier(carrier_id: PathId, session: Session) -> schemas.Carrier:
+async def get_carrier(carrier_id: PathId, session: Reads) -> schemas.Carrier:
     """Give one."""
     return schemas.Carrier.model_validate(await _carrier(session, carrier_id))
 

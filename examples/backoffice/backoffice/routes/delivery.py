@@ -17,7 +17,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import delivery as schemas
 from backoffice.schemas.common import Code
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import DataWrites, Session
+from backoffice.services import DataWrites, Reads
 
 router = APIRouter(prefix="/api/delivery", tags=["delivery"])
 may_read = [Depends(require_permission(Permission.DELIVERY_READ))]
@@ -29,7 +29,7 @@ ToGrams = Annotated[schemas.Grams, Path()]
 
 @router.get("/offers", dependencies=may_read, responses=documented(401, 403, 422))
 async def offers(
-    session: Session,
+    session: Reads,
     zone: Annotated[Code, Query(examples=["EU-1"])],
     grams: Annotated[schemas.Grams, Query(examples=[1200])],
 ) -> list[schemas.Offer]:
@@ -53,7 +53,7 @@ async def offers(
 @router.get("/rates/{carrier_id}", dependencies=may_read, responses=documented(401, 403, 422))
 async def list_rates(
     carrier_id: PathId,
-    session: Session,
+    session: Reads,
     after_zone: Annotated[str, Query(alias="afterZone", max_length=20, description="The last one's zone.")] = "",
     after_grams: Annotated[int, Query(alias="afterGrams", ge=0, le=10_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,

@@ -18,7 +18,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import customers as schemas
 from backoffice.schemas.common import Id, Page, changes
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import Session
+from backoffice.services import Reads, Session
 from syncline.contrib.fastapi import Problem
 
 router = APIRouter(prefix="/api/facilities", tags=["customers"])
@@ -28,7 +28,7 @@ may_write = [Depends(require_permission(Permission.CUSTOMERS_WRITE))]
 
 @router.get("", dependencies=may_read, responses=documented(401, 403, 422))
 async def list_facilities(
-    session: Session,
+    session: Reads,
     organization_id: Annotated[Id | None, Query(alias="organizationId")] = None,
     before: Before = None,
     limit: Limit = 50,
@@ -39,7 +39,7 @@ async def list_facilities(
 
 
 @router.get("/{facility_id}", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def get_facility(facility_id: PathId, session: Session) -> schemas.Facility:
+async def get_facility(facility_id: PathId, session: Reads) -> schemas.Facility:
     """Give one."""
     return schemas.Facility.model_validate(await _facility(session, facility_id))
 

@@ -24,7 +24,7 @@ from backoffice.routes.transforms import steps_of
 from backoffice.schemas import imports as schemas
 from backoffice.schemas.common import Id, Line, Page
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import Serving, Session
+from backoffice.services import Reads, Serving, Session
 from syncline.contrib.fastapi import Problem
 
 router = APIRouter(prefix="/api/imports", tags=["imports"])
@@ -86,19 +86,19 @@ async def upload(
 
 
 @router.get("", dependencies=may_read, responses=documented(401, 403, 422))
-async def list_imports(session: Session, before: Before = None, limit: Limit = 50) -> Page[schemas.ImportRun]:
+async def list_imports(session: Reads, before: Before = None, limit: Limit = 50) -> Page[schemas.ImportRun]:
     """List imports, newest first."""
     return await page_of(session, schemas.ImportRun, ImportRun, before, limit)
 
 
 @router.get("/{import_id}", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def get_import(import_id: PathId, session: Session) -> schemas.ImportRun:
+async def get_import(import_id: PathId, session: Reads) -> schemas.ImportRun:
     """Give one."""
     return await _shown(session, import_id)
 
 
 @router.get("/{import_id}/report", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def report(import_id: PathId, session: Session) -> schemas.Report:
+async def report(import_id: PathId, session: Reads) -> schemas.Report:
     """Say how many rows are good, and why others are not."""
     batch = await session.get(ImportBatch, import_id)
     if batch is None:
@@ -117,7 +117,7 @@ async def report(import_id: PathId, session: Session) -> schemas.Report:
 
 @router.get("/{import_id}/rejects", dependencies=may_read, responses=documented(401, 403, 422))
 async def list_rejects(
-    import_id: PathId, session: Session, before: Before = None, limit: Limit = 50
+    import_id: PathId, session: Reads, before: Before = None, limit: Limit = 50
 ) -> Page[schemas.Reject]:
     """List rejects with their lines and columns, the last one first."""
     mine = ImportReject.import_id == import_id

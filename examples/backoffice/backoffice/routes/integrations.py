@@ -15,7 +15,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import integrations as schemas
 from backoffice.schemas.common import Page, changes
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import Session
+from backoffice.services import Reads, Session
 from syncline.contrib.fastapi import Problem
 
 router = APIRouter(prefix="/api/integrations", tags=["integrations"])
@@ -24,13 +24,13 @@ may_write = [Depends(require_permission(Permission.INTEGRATIONS_WRITE))]
 
 
 @router.get("", dependencies=may_read, responses=documented(401, 403, 422))
-async def list_integrations(session: Session, before: Before = None, limit: Limit = 50) -> Page[schemas.Integration]:
+async def list_integrations(session: Reads, before: Before = None, limit: Limit = 50) -> Page[schemas.Integration]:
     """List connections, newest first."""
     return await page_of(session, schemas.Integration, Integration, before, limit)
 
 
 @router.get("/{integration_id}", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def get_integration(integration_id: PathId, session: Session) -> schemas.Integration:
+async def get_integration(integration_id: PathId, session: Reads) -> schemas.Integration:
     """Give one."""
     return schemas.Integration.model_validate(await _integration(session, integration_id))
 
@@ -73,7 +73,7 @@ async def delete_integration(integration_id: PathId, caller: Authenticated, sess
 
 @router.get("/{integration_id}/runs", dependencies=may_read, responses=documented(401, 403, 422))
 async def list_runs(
-    integration_id: PathId, session: Session, before: Before = None, limit: Limit = 50
+    integration_id: PathId, session: Reads, before: Before = None, limit: Limit = 50
 ) -> Page[schemas.IntegrationRun]:
     """List runs, newest first."""
     mine = IntegrationRun.integration_id == integration_id

@@ -14,7 +14,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import customers as schemas
 from backoffice.schemas.common import Page, changes
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import Session
+from backoffice.services import Reads, Session
 
 router = APIRouter(prefix="/api/organizations", tags=["customers"])
 may_read = [Depends(require_permission(Permission.CUSTOMERS_READ))]
@@ -22,13 +22,13 @@ may_write = [Depends(require_permission(Permission.CUSTOMERS_WRITE))]
 
 
 @router.get("", dependencies=may_read, responses=documented(401, 403, 422))
-async def list_organizations(session: Session, before: Before = None, limit: Limit = 50) -> Page[schemas.Organization]:
+async def list_organizations(session: Reads, before: Before = None, limit: Limit = 50) -> Page[schemas.Organization]:
     """List customers, newest first."""
     return await page_of(session, schemas.Organization, Organization, before, limit)
 
 
 @router.get("/{organization_id}", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def get_organization(organization_id: PathId, session: Session) -> schemas.Organization:
+async def get_organization(organization_id: PathId, session: Reads) -> schemas.Organization:
     """Give one."""
     return schemas.Organization.model_validate(await _organization(session, organization_id))
 

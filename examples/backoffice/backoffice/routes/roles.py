@@ -14,7 +14,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import people as schemas
 from backoffice.schemas.common import changes
 from backoffice.security import Admin, require_permission
-from backoffice.services import Session
+from backoffice.services import Reads, Session
 from syncline.contrib.fastapi import Problem
 
 router = APIRouter(prefix="/api/roles", tags=["roles"])
@@ -22,7 +22,7 @@ may_read = [Depends(require_permission(Permission.USERS_READ))]
 
 
 @router.get("", dependencies=may_read, responses=documented(401, 403))
-async def list_roles(session: Session) -> list[schemas.Role]:
+async def list_roles(session: Reads) -> list[schemas.Role]:
     """List all roles."""
     return [schemas.Role.model_validate(one) for one in await session.scalars(select(Role).order_by(Role.id))]
 

@@ -18,7 +18,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import imports as schemas
 from backoffice.schemas.common import Page
 from backoffice.security import Authenticated, require_permission
-from backoffice.services import DataWrites, Session
+from backoffice.services import DataWrites, Reads
 
 router = APIRouter(prefix="/api/transforms", tags=["imports"])
 may_read = [Depends(require_permission(Permission.IMPORTS_READ))]
@@ -29,13 +29,13 @@ _STEPS = TypeAdapter[list[Step]](list[Step])
 
 
 @router.get("", dependencies=may_read, responses=documented(401, 403, 422))
-async def list_transforms(session: Session, before: Before = None, limit: Limit = 50) -> Page[schemas.Transform]:
+async def list_transforms(session: Reads, before: Before = None, limit: Limit = 50) -> Page[schemas.Transform]:
     """List all versions of all transforms, newest first."""
     return await page_of(session, schemas.Transform, Transform, before, limit)
 
 
 @router.get("/{name}", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def get_transform(name: Name, session: Session) -> schemas.Transform:
+async def get_transform(name: Name, session: Reads) -> schemas.Transform:
     """Give the newest version."""
     found, _ = await steps_of(session, name, None)
     return schemas.Transform.model_validate(found)

@@ -16,7 +16,7 @@ from backoffice.problems import documented, missing
 from backoffice.schemas import people as schemas
 from backoffice.schemas.common import Page, changes
 from backoffice.security import Admin, require_permission
-from backoffice.services import Serving, Session
+from backoffice.services import Reads, Serving, Session
 from syncline.contrib.fastapi import Problem
 
 router = APIRouter(prefix="/api/users", tags=["users"])
@@ -24,13 +24,13 @@ may_read = [Depends(require_permission(Permission.USERS_READ))]
 
 
 @router.get("", dependencies=may_read, responses=documented(401, 403, 422))
-async def list_users(session: Session, before: Before = None, limit: Limit = 50) -> Page[schemas.User]:
+async def list_users(session: Reads, before: Before = None, limit: Limit = 50) -> Page[schemas.User]:
     """List people, newest first."""
     return await page_of(session, schemas.User, User, before, limit)
 
 
 @router.get("/{user_id}", dependencies=may_read, responses=documented(401, 403, 404, 422))
-async def get_user(user_id: PathId, session: Session) -> schemas.User:
+async def get_user(user_id: PathId, session: Reads) -> schemas.User:
     """Give one."""
     return schemas.User.model_validate(await _user(session, user_id))
 
