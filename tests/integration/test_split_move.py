@@ -327,7 +327,7 @@ def test_what_cannot_move_is_said_before_anything_is_done(move: Move) -> None:
     temporal = ["ADD PRIMARY KEY (a, b WITHOUT OVERLAPS)"] if move.here.info.server_version >= 180_000 else []
     for added in ("ALTER a DROP DEFAULT", "ADD PRIMARY KEY (id) DEFERRABLE", *temporal):
         move.here.execute(f"ALTER TABLE log DROP CONSTRAINT IF EXISTS log_pkey, {added}".encode())
-        assert "without a primary key: public.log" in move.refused("copy")
+        assert "primary key" in move.refused("copy")
     assert move.json("status")["phase"] is None
     assert move.there.execute("SELECT to_regclass('carriers')").fetchone() == (None,)
 

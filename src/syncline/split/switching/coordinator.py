@@ -191,12 +191,13 @@ class Coordinator:
         """Keep the lease while something is done that may take longer than it."""
         running = asyncio.create_task(work)
         try:
-            while not running.done():
-                await asyncio.wait({running}, timeout=self._move.journal.lease.total_seconds() / 4)
+            while not (await asyncio.wait({running}, timeout=self._move.journal.lease.total_seconds() / 4))[0]:
                 await self._keep()
             await running
         finally:
             await end(running, seconds=_END_SECONDS)
+            if running.done() and not running.cancelled():
+                running.exception()  # where the lease is gone, nobody asks for it
 
     async def _in_the_way(self, gate: SideGate) -> str:
         writers = await gate.writers()
