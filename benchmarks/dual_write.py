@@ -6,16 +6,16 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import psycopg
 from bson import ObjectId
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.write_concern import WriteConcern
 
 from benchmarks.report import Line, percentile
@@ -59,15 +59,60 @@ async def _lines(on: Stage, sizes: Sizes, far: str) -> list[Line]:
             settings = DualWriteSettings(enabled=True, deadline=timedelta(seconds=deadline))
             return await stack.enter_async_context(AsyncEnhancedDualWriteService(documents, settings=settings))
 
+        hand = await stack.enter_async_context(_ByHand.opened(client, on.postgres.url, ids))
         near = await opened(on.postgres.url, 5.0)
         for id_ in ids:
             await near.create_document("users", _document(id_), id_)
         left, down = await opened(far, 0.0), await opened(NOBODY, 0.25)
         calls = {"near": _updating(near), "left": _updating(left), "down": _updating(down)}
+        calls |= {"hand": hand.both, "logged": hand.logged}
         await calls["down"](ids[0], 0)
         took = await _turns({"alone": alone, **calls}, ids, max(3, sizes.rounds), sizes.seconds / 12)
         batch = await _batches(near, max(3, sizes.rounds))
     return [*_told(took), batch]
+
+
+class _ByHand:
+    """What one writes by hand: the document, and then its row; likewise durable, one after the other."""
+
+    UPSERT = """
+    INSERT INTO bench_hand (mongo_id, name, email, city, title, n) VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (mongo_id) DO UPDATE SET name = excluded.name, email = excluded.email, city = excluded.city,
+        title = excluded.title, n = excluded.n
+    """
+
+    def __init__(self, client: AsyncMongoClient[dict[str, Any]], connection: psycopg.AsyncConnection[Any]) -> None:
+        self._users = client.bench_dual.get_collection("hand", write_concern=WriteConcern("majority", j=True))
+        self._log = client.bench_dual.get_collection("hand_log", write_concern=WriteConcern(1, j=False))
+        self._connection = connection
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, client: AsyncMongoClient[dict[str, Any]], url: str, ids: list[ObjectId]
+    ) -> AsyncIterator[_ByHand]:
+        """Make both sides."""
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=1) as connection:
+            await connection.execute("DROP TABLE IF EXISTS bench_hand")
+            texts = ", ".join(f"{name} text" for name in TEXTS)
+            await connection.execute(f"CREATE TABLE bench_hand (mongo_id text PRIMARY KEY, {texts}, n int)")  # type: ignore[arg-type]
+            made = cls(client, connection)
+            await made._users.insert_many([_document(id_) for id_ in ids])
+            yield made
+
+    async def both(self, id_: ObjectId, number: int) -> None:
+        """Update the document, and upsert what it is now."""
+        change = {"$set": {"n": number, "city": f"city {number}"}}
+        one = await self._users.find_one_and_update({"_id": id_}, change, return_document=ReturnDocument.AFTER)
+        assert one is not None
+        row = (str(one["_id"]), one["name"], one["email"], one["city"], one["title"], one["n"])
+        await self._connection.execute(self.UPSERT, row)
+
+    async def logged(self, id_: ObjectId, number: int) -> None:
+        """Write down before who is about to do what."""
+        said = {"actor": None, "action": "update", "collection": "hand", "document_id": id_, "fields": ["n", "city"]}
+        await self._log.insert_one({**said, "at": datetime.now(UTC), "outcome": "open"})
+        await self.both(id_, number)
 
 
 def _document(id_: ObjectId) -> dict[str, Any]:
@@ -140,9 +185,16 @@ def _told(took: Took) -> Iterator[Line]:
         p50s = [median(median(one) for one in took[which]) * 1e3 for which in ("alone", name)]
         return "p50 {:.3f} ms alone, {:.3f} ms".format(*p50s)
 
+    def against(name: str) -> float:
+        return median(median(one) / median(other) for one, other in zip(took["near"], took[name], strict=True))
+
     yield Line(
         "update_document, both sides near: against MongoDB alone", ratio("near", median), "<=", 1.9, said("near")
     )
+    yield Line(
+        "… against an entry of a log, the document and its row, by hand", against("logged"), "<=", 1.15, said("logged")
+    )
+    yield Line("… against the document and its row alone, by hand", against("hand"), "<=", 1.9, said("hand"))
     yield Line("… PostgreSQL 20 ms away, left to the worker", ratio("left", median), "<=", 1.3, said("left"))
     yield Line("… PostgreSQL down, p99", ratio("down", lambda one: percentile(one, 0.99)), "<=", 1.5, said("down"))
 

@@ -82,6 +82,7 @@ MARKED = f"{TESTS}/test_marked_collections.py"
 BACK = "tests/integration/test_way_back.py"
 REFERENCES = f"{TESTS}/test_document_references.py"
 PUMP = f"{TESTS}/test_document_pump.py"
+FOLLOWING = f"{TESTS}/test_document_following.py"
 CHANGES = f"{TESTS}/test_document_changes.py"
 DOCUMENT_TROUBLE = f"{TESTS}/test_document_trouble.py"
 DOCUMENT_COMMANDS = f"{TESTS}/test_document_bulk_commands.py"
@@ -4151,6 +4152,18 @@ MUTANTS: Sequence[Mutant] = (
         "a document that came late, when MongoDB was open again, is carried under its old number",
         [Swap(f"{MONGO}/marked.py", "MongoMarkedDocuments.pages", "if opened: ...", "if False: ...")],
         [f"{CHANGES_SIDES}::test_a_document_of_an_older_number_gets_the_present_one_before_it_is_carried"],
+    ),
+    Mutant(
+        "switch-old-numbers-are-looked-at",
+        "a document that came late, when MongoDB was open again, is carried between two walks under its old number",
+        [Swap(f"{MONGO}/marked.py", "MongoMarkedDocuments.first", "{NUMBER: opened} if opened else {}", "{}")],
+        [f"{FOLLOWING}::test_what_came_late_from_before_mongodb_was_opened_again_is_left_to_a_walk"],
+    ),
+    Mutant(
+        "documents-followed-before-their-parents",
+        "what is found of a collection is written before what it refers to, which is looked at more rarely",
+        [Swap("syncline/relay/documents/following.py", "Follower._go_ahead", "self._ancestors[name]", "()")],
+        [f"{FOLLOWING}::test_what_others_refer_to_is_brought_before_them"],
     ),
     Mutant(
         "phases-old-verification",

@@ -33,19 +33,18 @@ from syncline.errors import (
     TargetRefusedError,
     UnsuitableTargetError,
 )
-from syncline.model.documents import parents_first
+from syncline.model.documents import ancestors
 from syncline.model.documents.types import ID_TYPES
 from syncline.ports import Rejection
 from syncline.ports.documents import Fate, Outcome
 from syncline.relay.clock import Backoff
-from syncline.relay.documents.pump import Carried, DocumentPump
+from syncline.relay.documents.following import Follower
+from syncline.relay.documents.pump import Carried
 from syncline.relay.documents.recovery import forget
 from syncline.relay.trouble import gravest
 from syncline.telemetry.observer import BatchDone, Observer, Started, Stopped, Unavailable
 from syncline.version import __version__
 
-FIRST_PAUSE_SECONDS = 0.001
-"""After a walk that carried something; each that finds nothing doubles it."""
 POLL_SECONDS = 2.0
 """Longest pause between two looks for marks."""
 REST_SECONDS = 5.0
@@ -80,10 +79,12 @@ class DocumentWorker:
         self._link, self._observer, self._forget_seconds = link, observer, forget_seconds
         self._stopping = asyncio.Event()
         self._kept = keeping(link)
-        self._pump = DocumentPump(
+        link.rows.at_once = True
+        self._follower = Follower(
             link.source,
             link.rows,
-            parents_first(link.mappings),
+            ancestors(link.mappings),
+            longest=POLL_SECONDS,
             carried=self._tell,
             rejected=tell_rejections,
             log=MongoIntentLog(link.database),
@@ -99,7 +100,7 @@ class DocumentWorker:
     def stop(self) -> None:
         """Finish the batch that is under way, and return from ``run``; for a signal handler of the loop."""
         self._stopping.set()
-        self._pump.stop()
+        self._follower.stop()
 
     async def run(self) -> None:
         """Work until ``stop``, and then return within ``CUT_OFF_SECONDS``, whatever hangs.
@@ -153,10 +154,9 @@ class DocumentWorker:
 
     async def _carry(self) -> None:
         backoff = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=POLL_SECONDS))
-        pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
-                tally = await self._pump.walk()
+                pause = await self._follower.turn()
             except _ENDS:
                 raise
             except SynclineError as error:
@@ -164,9 +164,9 @@ class DocumentWorker:
                 continue
             backoff.reset()
             self._trouble = None
-            pause = FIRST_PAUSE_SECONDS if tally.moved else min(pause * 2, POLL_SECONDS)
-            if not tally.moved:
+            if pause > 0:
                 await self._sleep(pause)
+        await self._follower.close()
 
     async def _unavailable(self, error: SynclineError, pause: timedelta) -> None:
         self._trouble = error.message

@@ -65,6 +65,8 @@ class Outcome:
     """It is tried again only when somebody asks, or the document is written anew; now and then, if it ``waits``."""
     waits: bool = False
     """Another row is in its way, or missing, which may be on its way itself."""
+    already: bool = False
+    """Somebody else had applied this very write."""
 
 
 class Action(StrEnum):
@@ -117,6 +119,19 @@ class MarkedDocuments(Protocol):
         Raises:
             SourceUnavailableError: the database does not answer.
             SourceError: it lacks the indexes of marks.
+
+        """
+        ...
+
+    async def first(self, collection: str, size: int) -> Sequence[MarkedDocument]:
+        """Read the first marked documents, up to so many, in one question.
+
+        Left to ``pages`` is what has no mark yet, and what came late from before MongoDB was opened again. Whether it
+        was is known as ``pages`` has read it last: who writes what this gives does so under a link's number that he has
+        read before that; it is another one when MongoDB was opened since.
+
+        Raises:
+            SourceUnavailableError, SourceError: as ``pages``.
 
         """
         ...

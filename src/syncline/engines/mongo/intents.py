@@ -10,6 +10,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import WriteError
 
 from syncline.engines.mongo.document_writes import refused
 from syncline.engines.mongo.marked import FORGETTABLE, translated
@@ -42,12 +43,23 @@ class MongoIntentLog:
 
     async def begin(self, intents: Sequence[Intent]) -> None:
         """Write them down, with the server's time."""
-        writes = [UpdateOne({"_id": ObjectId(one.mark)}, _begun(one), upsert=True) for one in intents]
         with refused():
-            if len(writes) == 1:
-                await self._log.update_one({"_id": ObjectId(intents[0].mark)}, _begun(intents[0]), upsert=True)
+            if len(intents) == 1:
+                await self._begin_one(self.beginning(intents[0]))
             else:
+                writes = [UpdateOne({"_id": ObjectId(one.mark)}, _begun(one), upsert=True) for one in intents]
                 await self._log.bulk_write(writes, ordered=False)
+
+    async def _begin_one(self, first: Upsert) -> None:
+        """Send the command itself: the collection's method takes half as long again."""
+        command = {
+            "update": NAME,
+            "updates": [{"q": first.which, "u": first.change, "upsert": True}],
+            "writeConcern": FORGETTABLE.document,
+        }
+        reply: Any = await self._log.database.command(command, codec_options=PLAIN)
+        for error in reply.get("writeErrors", ()):
+            raise WriteError(error["errmsg"], error["code"], error)
 
     def beginning(self, intent: Intent) -> Upsert:
         """Give what ``begin`` writes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -33,7 +33,7 @@ from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.obstacles import DUPLICATE
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.errors import RIGHTS, is_servers_own
-from syncline.engines.mongo.stored import RAW, sent
+from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, sent
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
 from syncline.model.strict_bson import AS_STORED, decoded, encoded, id_of, spans
@@ -57,6 +57,8 @@ class MongoMarkedDocuments:
 
     def __init__(self, database: AsyncDatabase[Any]) -> None:
         self._database = database
+        self._openings: dict[str, int] = {}
+        """Under which number MongoDB was opened, by collection, as the last walk has read it."""
 
     def _collection(self, name: str) -> AsyncCollection[Any]:
         return self._database[name].with_options(write_concern=DURABLE)
@@ -71,7 +73,7 @@ class MongoMarkedDocuments:
         with translated():
             marked = self._collection(collection).find_raw_batches(_MARKED, hint=MARKS["name"], batch_size=size)
             async for batch in marked.sort(MARK, 1):
-                found, foreign = _documents(batch)
+                found, foreign = _documents(_all_decoded(batch) or cut(batch))
                 refused = refused or foreign
                 if found:
                     with under(opened):
@@ -80,11 +82,32 @@ class MongoMarkedDocuments:
         if refused is not None:
             raise refused  # when the others were given: they do not wait for it
 
+    async def first(self, collection: str, size: int) -> Sequence[MarkedDocument]:
+        """Read the first page in one command; see ``MarkedDocuments.first``."""
+        if (opened := self._openings.get(collection)) is None:
+            opened = await self._opened(collection)
+        command = {
+            "find": collection,
+            "filter": {**_MARKED, **({NUMBER: opened} if opened else {})},
+            "sort": {MARK: 1},
+            "hint": _BY_MARK,
+            "limit": size,
+            "batchSize": size,
+            "singleBatch": True,
+            "readConcern": self._database.read_concern.document,
+        }
+        with translated():
+            reply: Any = await self._database.command(command, codec_options=RAW)
+        found, _ = _documents(DECODED_OR_NOT.cut(bytes(reply["cursor"].raw)))
+        with under(opened):
+            return await self._drawn(collection, found)
+
     async def _opened(self, collection: str) -> int:
         """Read under which number MongoDB was opened last; 0: it never gave a collection away."""
         with translated():
             gate = (await gates.read(self._database)).get(collection)
-        return gate.opened if gate else 0
+        self._openings[collection] = gate.opened if gate else 0
+        return self._openings[collection]
 
     async def _take_over(self, collection: str, opened: int) -> None:
         """Give the present number, and a new mark, to what is marked and was written under an older one.
@@ -105,7 +128,7 @@ class MongoMarkedDocuments:
         below = sent({**which, VERSION: {"$lt": FLOOR}})
         await self._collection(collection).update_many(below, [{"$set": {FIELD: drawn()}}])
         again = self._collection(collection).find_raw_batches(sent(which))
-        read = [one async for batch in again for one in _documents(batch)[0]]
+        read = [one async for batch in again for one in _documents(_all_decoded(batch) or cut(batch))[0]]
         return [one for one in (*found, *read) if one.version >= FLOOR]
 
     async def _adopt(self, collection: str, limit: int) -> SourceError | None:
@@ -240,10 +263,10 @@ def _still(document: MarkedDocument) -> dict[str, Any]:
     return {"_id": {"$eq": document.id}, MARK: ObjectId(document.mark)}
 
 
-def _documents(batch: bytes) -> tuple[list[MarkedDocument], SourceError | None]:
+def _documents(read: Iterable[dict[str, Any] | bytes]) -> tuple[list[MarkedDocument], SourceError | None]:
     """Take documents apart; say which one has a field of our name that is not ours."""
     found, foreign = [], None
-    for one in _all_decoded(batch) or cut(batch):
+    for one in read:
         try:
             found.append(marked_document(one) if isinstance(one, bytes) else _of_fields(one))
         except SourceError as error:

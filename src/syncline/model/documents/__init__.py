@@ -2,7 +2,7 @@
 
 from syncline.model.documents.declaration import Array, Collection, Field, Inner, Part
 from syncline.model.documents.mapping import DocumentMapping
-from syncline.model.documents.references import parents_first
+from syncline.model.documents.references import ancestors, parents_first
 from syncline.model.documents.tables import Column, Rows, Table
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "Part",
     "Rows",
     "Table",
+    "ancestors",
     "parents_first",
 ]

@@ -24,7 +24,7 @@ from syncline.ports.documents import (
 
 T = TypeVar("T")
 _ACTOR: ContextVar[str | None] = ContextVar("syncline_actor", default=None)
-_TOGETHER_SECONDS = 0.02
+_TOGETHER_SECONDS = 0.1
 """Outcomes are written so much later, together: nobody waits for them."""
 _TRIES = 100
 _MASKED = "***"

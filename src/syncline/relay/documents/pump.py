@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,9 +27,13 @@ class Tally:
     """What a walk came to."""
 
     applied: int = 0
+    already: int = 0
+    """Of these: somebody else had written them."""
     raised: int = 0
     late: int = 0
     rejected: int = 0
+    more: bool = False
+    """It has ended before all was read, or was full: there may be more."""
 
     @property
     def moved(self) -> bool:
@@ -66,6 +70,7 @@ class DocumentPump:
         rejected: is told of each rejection.
         log: of operations, those of the marks that are found are done.
         carried: is given each batch.
+        before: called before documents of a collection are written.
         rest: a collection that cannot be carried is left alone for so many seconds.
         turn: after so many seconds the next collection has its turn; the walk goes on where it was with the next one.
 
@@ -82,11 +87,13 @@ class DocumentPump:
         rejected: Told = lambda _collection, _outcomes: None,
         log: IntentLog | None = None,
         carried: Callable[[Carried], None] = lambda _: None,
+        before: Callable[[str], Awaitable[None]] | None = None,
         rest: float = 0.0,
         turn: float = math.inf,
     ) -> None:
         self._source, self._rows, self._collections = source, rows, collections
-        self._batch, self._told, self._carried = batch, told, carried
+        self.batch, self._told, self._carried = batch, told, carried
+        self._before = before
         self._stopping = False
         self._resting = {name: CircuitBreaker(rest) for name in collections}
         self._turn = turn
@@ -119,8 +126,11 @@ class DocumentPump:
             if not tally.moved:
                 await _any(stop, pause)
 
-    async def walk(self) -> Tally:
+    async def walk(self, collections: Sequence[str] | None = None) -> Tally:
         """Carry every document that is marked now, once; a collection that cannot be carried does not hold up others.
+
+        Args:
+            collections: of these; by default of all.
 
         Raises:
             SynclineError: one cannot; the others were carried.
@@ -129,7 +139,7 @@ class DocumentPump:
         """
         tally = Tally()
         failed: SynclineError | None = None
-        for collection in self._collections:
+        for collection in self._collections if collections is None else collections:
             rest = self._resting[collection]
             if rest.refuses():
                 continue
@@ -148,7 +158,7 @@ class DocumentPump:
 
     async def _walked(self, collection: str, tally: Tally) -> None:
         """Write page by page; meanwhile the next one is read, and the marks of the one before are cleared."""
-        pages = self._under_way.pop(collection, None) or self._source.pages(collection, self._batch)
+        pages = self._under_way.pop(collection, None) or self._source.pages(collection, self.batch)
         until = time.monotonic() + self._turn
         begun: set[asyncio.Task[Any]] = set()
         settling: asyncio.Task[None] | None = None
@@ -158,15 +168,16 @@ class DocumentPump:
             ahead = await self._ahead(pages, begun)
             while not self._stopping and (found := await ahead.page) is not None:
                 # A page that is not full is the last one: nobody waits for another before it is written.
-                full = len(found) >= self._batch and time.monotonic() < until
+                full = len(found) >= self.batch and time.monotonic() < until
                 following = await self._ahead(pages, begun) if full else None
-                outcomes = await self._written(collection, _others(found, carried), ahead.number, tally)
+                tally.more = tally.more or full
+                outcomes = await self.write(collection, others(found, carried), ahead.number, tally)
                 carried.append(found)
                 if settling is not None:
                     await settling
-                settling = asyncio.create_task(self._carrier.settle(collection, outcomes))
+                settling = asyncio.create_task(self.settle(collection, outcomes))
                 if following is None and time.monotonic() > until:
-                    self._under_way[collection] = pages
+                    self._under_way[collection], tally.more = pages, True
                     break
                 ahead = following or await self._ahead(pages, begun)
         finally:
@@ -182,14 +193,22 @@ class DocumentPump:
         page.add_done_callback(lambda one: one.cancelled() or one.exception())  # nobody may wait for it any more
         return _Ahead(number, page)
 
-    async def _written(
+    async def settle(self, collection: str, outcomes: Sequence[Outcome]) -> None:
+        """Settle the marks of what was written; see ``Carrier.settle``."""
+        await self._carrier.settle(collection, outcomes)
+
+    async def write(
         self, collection: str, found: Sequence[MarkedDocument], number: int, tally: Tally
     ) -> Sequence[Outcome]:
+        """Write what may be tried of documents that were read under a number of the link, and count it."""
         started = time.monotonic()
         due = await self._rows.due(collection, found) if found else ()
+        if due and self._before is not None:
+            await self._before(collection)
         outcomes = await self._carrier.write(collection, due, number) if due else ()
         by = {fate: sum(one.fate is fate for one in outcomes) for fate in Fate}
         tally.applied += by[Fate.APPLIED]
+        tally.already += sum(one.already for one in outcomes)
         tally.raised += by[Fate.REFUSED]
         tally.late += by[Fate.LATE]
         tally.rejected += by[Fate.REJECTED]
@@ -198,13 +217,18 @@ class DocumentPump:
         return outcomes
 
 
-def _others(found: Sequence[MarkedDocument], carried: Iterable[Sequence[MarkedDocument]]) -> Sequence[MarkedDocument]:
-    """Leave out what was carried as it is: a walk meets again what got its mark when it was read."""
+def others(found: Sequence[MarkedDocument], carried: Iterable[Sequence[MarkedDocument]]) -> Sequence[MarkedDocument]:
+    """Leave out what was carried as it is: it is met again until its mark is cleared."""
     marks = {one.mark for page in carried for one in page}
     if marks.isdisjoint(one.mark for one in found):
         return found
-    done = {(one.mark, encoded({"": one.id})) for page in carried for one in page}
-    return [one for one in found if (one.mark, encoded({"": one.id})) not in done]
+    done = {key_of(one) for page in carried for one in page}
+    return [one for one in found if key_of(one) not in done]
+
+
+def key_of(one: MarkedDocument) -> tuple[str, bytes]:
+    """Tell a write of a document from all others: a mark may be of many documents."""
+    return one.mark, encoded({"": one.id})
 
 
 async def _next(pages: AsyncIterator[Sequence[MarkedDocument]]) -> Sequence[MarkedDocument] | None:

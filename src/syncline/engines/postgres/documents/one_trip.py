@@ -51,14 +51,14 @@ class OneTrip:
         self._prepared: dict[int, _Prepared] = {}
         self._known: set[bytes] = set()
 
-    async def run(self, statements: Iterable[tuple[str | sql.Composable, Given]]) -> bool:
+    async def run(self, statements: Iterable[tuple[str | sql.Composable, Given]]) -> Sequence[Sequence[str]] | None:
         """Run all, or none.
 
         Args:
             statements: with their parameters, texts or numbers, which each statement casts or compares with a column.
 
         Returns:
-            False: it is too much for one trip, and nothing was sent.
+            The first column of what each has given. None: it is too much for one trip, and nothing was sent.
 
         Raises:
             psycopg.Error: one was refused, or the session has ended.
@@ -66,7 +66,7 @@ class OneTrip:
         """
         ready = [(one := self._ready(statement), _texts(one, given)) for statement, given in statements]
         if sum(len(text or b"") for _, texts in ready for text in texts) > _LARGEST:
-            return False
+            return None
         async with self.connection.lock:
             try:
                 results = await self.connection.wait(self._sent(ready))
@@ -81,7 +81,7 @@ class OneTrip:
         for _, result in results:
             if result.status == ExecStatus.FATAL_ERROR:
                 raise errors.error_from_result(result, encoding="utf-8")
-        return True
+        return [_column(result) for prepared, result in results if not prepared]
 
     def _ready(self, statement: str | sql.Composable) -> _Prepared:
         if id(statement) not in self._prepared:
@@ -125,6 +125,10 @@ class OneTrip:
                 results.append(result)
         pgconn.exit_pipeline_mode()
         return [*zip(asked, results, strict=True)]
+
+
+def _column(result: PGresult) -> list[str]:
+    return [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
 
 
 def _texts(one: _Prepared, given: Given) -> list[bytes | None]:

@@ -69,7 +69,7 @@ class VersionedRows:
     ) -> None:
         self._url, self._seconds = url, seconds
         self.at_once = False
-        """Whether documents are mostly newer than what is there: just written, not found by their marks."""
+        """Whether documents are mostly newer than what is there: few at a time, soon after they are written."""
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
         self._most: dict[str, int] = {}
         """So many documents are written at a time since more took too long, by collection."""
@@ -278,13 +278,10 @@ class VersionedRows:
         if not ready:
             return []
         connection = await self.session()
-        if (
-            self.at_once
-            and not connection.bare  # a pooler's session takes what each transaction begins with
-            and len(ready) <= _AT_ONCE
-            and await self._written_at_once(connection, collection, made, number)
-        ):
-            return [_applied(one) for one in ready]
+        if self.at_once and len(ready) <= _AT_ONCE:
+            done = await self._written_at_once(connection, collection, made, number)
+            if done is not None:
+                return done
         try:
             # What needs no answer goes out with what follows: far away, a round trip costs more than a statement.
             async with connection.pipeline(), connection.transaction():
@@ -307,14 +304,18 @@ class VersionedRows:
             *await self._halved(collection, mapped(mapping, ready[half:]), number),
         ]
 
-    async def _written_at_once(self, connection: Connection, collection: str, made: Mapped, number: int) -> bool:
+    async def _written_at_once(
+        self, connection: TargetConnection, collection: str, made: Mapped, number: int
+    ) -> list[Outcome] | None:
         """Write all in one round trip if all are newer than what is there, as they are as a rule; otherwise nothing."""
+        if connection.bare:  # a pooler's session takes what each transaction begins with
+            return None
         if self._trip is None or self._trip.connection is not connection:
             self._trip = OneTrip(connection)
         tables, applied = self._tables[collection], [_applied(one) for one in made.documents]
         given = self._given(tables, made)
         try:
-            return await self._trip.run(
+            told = await self._trip.run(
                 [
                     (self._entering(), ()),
                     (self._sql["take"], given),
@@ -327,7 +328,11 @@ class VersionedRows:
         except psycopg.Error as error:
             if is_over(connection):
                 raise as_ours(error) from error
-            return False  # step by step, then: it tells why
+            return None  # step by step, then: it tells why
+        if told is None or len(told[1]) == len(applied):
+            return applied if told is not None else None
+        took = set(told[1])
+        return [_applied(one, already=id_ not in took) for one, id_ in zip(made.documents, made.ids, strict=True)]
 
     def _given(self, tables: DocumentTables, made: Mapped) -> dict[str, Any]:
         return {
@@ -366,8 +371,8 @@ def _those(made: Mapped, taken: set[str]) -> list[MarkedDocument]:
     return [one for one, id_ in zip(made.documents, made.ids, strict=True) if id_ in taken]
 
 
-def _applied(one: MarkedDocument) -> Outcome:
-    return Outcome(one, Fate.APPLIED)
+def _applied(one: MarkedDocument, *, already: bool = False) -> Outcome:
+    return Outcome(one, Fate.APPLIED, already=already)
 
 
 class _LateError(Exception):
@@ -379,5 +384,5 @@ def _judged(one: MarkedDocument, id_: str, taken: set[str], found: Mapping[str, 
         return Outcome(one, Fate.APPLIED)
     version, mark = found[id_]
     if mark == one.mark:
-        return Outcome(one, Fate.APPLIED)
+        return _applied(one, already=True)
     return Outcome(one, Fate.REFUSED, version)

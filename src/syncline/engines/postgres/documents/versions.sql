@@ -116,13 +116,18 @@ CREATE TABLE IF NOT EXISTS syncline_documents.worker (
 
 -- name: enter
 -- "SYND" in ASCII. Whoever gives the link a new number waits until all who have entered have ended.
--- What is written here is tagged: the capture of the way back passes over it.
-SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1), pg_catalog.set_config('syncline.link', 'documents', true)
+-- What is written here is tagged: the capture of the way back passes over it. Each statement that follows finds its rows by
+-- their keys, however many there are: it is planned once, since that takes as long as running it.
+SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1), pg_catalog.set_config('syncline.link', 'documents', true),
+       pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
+       pg_catalog.set_config('enable_seqscan', 'off', true)
 
 -- name: enter_gated
 -- Where collections have gates, as they change sides: whoever is late is told by the link's number, which is another one
 -- with each gate that is given to the link.
 SELECT pg_catalog.pg_advisory_xact_lock_shared(1398361668, 1), pg_catalog.set_config('syncline.link', 'documents', true),
+       pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
+       pg_catalog.set_config('enable_seqscan', 'off', true),
        pg_catalog.set_config('syncline.gate_link', coalesce(
            (SELECT pg_catalog.jsonb_object_agg(g.name, g.link::text)::text FROM syncline_gate.gate AS g), ''), true)
 
