@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -79,15 +80,19 @@ def verify(
     from syncline.verify.spool import ReportFile
     from syncline.wiring import tune_garbage_collection
 
-    if documents := documents_from(config, keys_only=keys_only, sync=sync, **{"from": first, "to": end}):
+    asking = partial(Asked, first=first, end=end, keys_only=keys_only, sample=sample, resume=resume)
+    if documents := documents_from(config):
         words = of_documents.names_and_keys(documents, list(entities or ()), list(key or ()))
-        asked_of = of_documents.Wish(*words, rate or None, patience, quiet=as_json, sample=sample, resume=resume)
-        _end_with(_of_documents(documents, asked_of, report), report, words, as_json=as_json)
+        asked = asking(*words)
+        asked.check("collection")
+        sides = _looked_at(partial(of_documents.look_at_sides, documents), asked, as_json=as_json) if sync else None
+        wish = of_documents.Wish(*words, rate or None, patience, as_json, sample, resume, first, end, keys_only)
+        _ended(_of_documents(documents, wish, report), report, words, sides, as_json=as_json)
     settings = configured(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
-    asked = Asked(names, keys, first, end, keys_only=keys_only, sample=sample, resume=resume)
-    asked.check()
-    sides = _looked_at(settings, asked, as_json=as_json) if sync else None
+    asked = asking(names, keys)
+    asked.check("entity")
+    sides = _looked_at(partial(look_at_sides, settings), asked, as_json=as_json) if sync else None
     file = ReportFile(report, resume=resume) if report else None
     mode = Mode.KEYS if keys_only else Mode.SAMPLE if sample or keys else Mode.FULL
     options = Options(mode, sample or 1000, patience=timedelta(seconds=patience), rate=rate or None, taker=file)
@@ -101,9 +106,7 @@ def verify(
     finally:
         if file is not None:
             file.close()
-    if sides is not None:
-        _end(judged(sides, found), as_json=as_json)
-    _end_with(found, report, (names, keys), as_json=as_json, back=settings.link.reverse)
+    _ended(found, report, (names, keys), sides, as_json=as_json, back=settings.link.reverse)
 
 
 def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | None) -> VerifyReport:
@@ -111,9 +114,8 @@ def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | No
     from syncline.verify.spool import ReportFile
     from syncline.wiring import tune_garbage_collection
 
-    wish.check()
     tune_garbage_collection()
-    if wish.whole:
+    if wish.passes:
         invocation.get().resume = "`syncline verify --resume` goes on where it was"
     if path is None:
         return run(of_documents.verify_documents(documents, wish))
@@ -126,16 +128,19 @@ def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | No
         file.close()
 
 
-def _end_with(
+def _ended(
     found: VerifyReport,
     path: Path | None,
     asked: tuple[Sequence[str], Sequence[str]],
+    sides: tuple[Check, Check] | None,
     *,
     as_json: bool,
     back: str | None = None,
 ) -> NoReturn:
     from syncline.verify.render import as_dict
 
+    if sides is not None:
+        _end(judged(sides, found), as_json=as_json)
     nobody = _nobodys(found, *asked)
     if as_json:
         print_json(as_dict(found) | ({"summary": nobody, "exit_status": NOBODYS} if nobody else {}))
@@ -153,11 +158,11 @@ def _nobodys(found: VerifyReport, names: Sequence[str], keys: Sequence[str]) -> 
     return f"Neither side has {names[0]} {', '.join(keys)}."
 
 
-def _looked_at(settings: Settings, asked: Asked, *, as_json: bool) -> tuple[Check, Check]:
+def _looked_at(look: Callable[[], tuple[Check, Check]], asked: Asked, *, as_json: bool) -> tuple[Check, Check]:
     """Look at both sides; end here when one is missing."""
     if asked.names or asked.keys or asked.keys_only or asked.first or asked.end:
-        raise SynclineError("--sync looks at everything", hint="leave the entities, keys and ranges out")
-    sides = look_at_sides(settings)
+        raise SynclineError("--sync looks at everything", hint="leave names, keys and ranges out")
+    sides = look()
     if not all(side.ok for side in sides):
         _end(judged(sides, None), as_json=as_json)
     return sides
@@ -180,8 +185,16 @@ class Asked:
     sample: int | None
     resume: bool
 
-    def check(self) -> None:
-        """Refuse what contradicts itself."""
+    def check(self, kind: str) -> None:
+        """Refuse what contradicts itself.
+
+        Args:
+            kind: what the names are of.
+
+        Raises:
+            SynclineError: it does.
+
+        """
         ranged = self.first is not None or self.end is not None
         parts = [
             name for name, given in (("a key", self.keys), ("a range", ranged), ("--sample", self.sample)) if given
@@ -193,7 +206,7 @@ class Asked:
         if self.resume and (self.keys or self.sample):
             raise SynclineError(f"--resume does not go with {parts[0]}", hint="it is quick: start it again")
         if (self.keys or ranged) and len(self.names) != 1:
-            raise SynclineError(f"{parts[0]} needs one entity", hint="name it: syncline verify ENTITY …")
+            raise SynclineError(f"{parts[0]} needs one {kind}", hint=f"name it: syncline verify {kind.upper()} …")
 
 
 def _names_and_keys(settings: Settings, words: list[str], keys: list[str]) -> tuple[list[str], list[str]]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from syncline.documents.asking import asked_for
 from syncline.documents.judging import State, judged
 from syncline.documents.opening import DocumentLink
-from syncline.documents.verifying import asked_for
 from syncline.engines.mongo.stored_marks import StoredMarks, taken_apart
 from syncline.engines.postgres.documents.keys import key_text
 from syncline.engines.postgres.documents.reading import Record, RowsSeen

@@ -15,7 +15,7 @@ from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import NO_ID
 from syncline.model.strict_bson import AS_STORED, decoded, encoded
 from syncline.verify.progress import Phase, Recorder, restore_report
-from syncline.verify.report import EntityReport
+from syncline.verify.report import EntityReport, Mode
 
 
 @dataclass(slots=True)
@@ -31,12 +31,40 @@ class Place:
     """The last key that was looked up in MongoDB."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a collection is compared; without anything said, all of it."""
+
+    first: str | None = None
+    """The key that it begins with."""
+    end: str | None = None
+    """The key before which it ends."""
+    keys_only: bool = False
+    """Whether there is a row of each document, and a document of each row, and nothing else."""
+
+    @property
+    def ranged(self) -> bool:
+        """Whether it has a bound."""
+        return self.first is not None or self.end is not None
+
+    @property
+    def mode(self) -> Mode:
+        """How much that is."""
+        return Mode.KEYS if self.keys_only else Mode.RANGE if self.ranged else Mode.FULL
+
+
+WHOLE = Part()
+
+
 @dataclass(slots=True)
 class Passing:
     """The verification of one collection."""
 
     mapping: DocumentMapping
     report: EntityReport
+    part: Part = WHOLE
+    span: tuple[bytes | None, bytes | None] = (None, None)
+    """The bounds of the part as documents, each with an ``_id``."""
     recorder: Recorder = field(default_factory=Recorder)
     place: Place = field(default_factory=Place)
     suspects: dict[bytes, Any] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from syncline.documents.opening import DocumentLink
+from syncline.documents.passing import WHOLE, Part
 from syncline.documents.standing import keeping
 from syncline.documents.verifying import DocumentVerifier
 from syncline.engines.mongo.marked_database import MarkedDatabase
@@ -38,11 +39,14 @@ class VerifyRun:
         self._spooled = 0
         self._done: list[Checkpoint] = []
 
-    async def verify(self, mappings: Sequence[DocumentMapping], *, resume: bool = False) -> VerifyReport:
+    async def verify(
+        self, mappings: Sequence[DocumentMapping], *, part: Part = WHOLE, resume: bool = False
+    ) -> VerifyReport:
         """Verify collections.
 
         Args:
             mappings: of the collections.
+            part: what of each.
             resume: go on with the passes that an earlier run left unfinished; what it had done is not done again.
 
         Raises:
@@ -55,20 +59,22 @@ class VerifyRun:
             await self._passes.forget([one.collection.name for one in mappings])
         report = VerifyReport()
         for mapping in mappings:
-            scope = scope_text(mapping, guard)
-            report.entities.append(await self._one(mapping, scope, resume=resume, several=len(mappings) > 1))
+            scope = scope_text(mapping, guard, part)
+            report.entities.append(await self._one(mapping, part, scope, resume=resume, several=len(mappings) > 1))
         for checkpoint in self._done:
             await self._passes.end(checkpoint)
         return report
 
-    async def _one(self, mapping: DocumentMapping, scope: str, *, resume: bool, several: bool) -> EntityReport:
+    async def _one(
+        self, mapping: DocumentMapping, part: Part, scope: str, *, resume: bool, several: bool
+    ) -> EntityReport:
         name = mapping.collection.name
         checkpoint = await self._passes.resume(name, scope) if resume else None
         if resume and self._taker is not None:
             self._taker.rewind(checkpoint.state["spooled"] if checkpoint else self._spooled)
         begin = partial(self._passes.begin, name, scope)
         recorder = Recorder(self._passes, begin, checkpoint=checkpoint, taker=self._taker)
-        one = await self._verifier.begun(name, recorder)
+        one = await self._verifier.begun(name, recorder, part)
         if one.place.phase is not Phase.DONE:
             await self._verifier.whole(one)
             await (recorder.finish(one.report) if several else one.end())
@@ -79,9 +85,10 @@ class VerifyRun:
         return one.report
 
 
-def scope_text(mapping: DocumentMapping, guard: str) -> str:
+def scope_text(mapping: DocumentMapping, guard: str, part: Part = WHOLE) -> str:
     """Say what a pass is about: only one about the same can go on with it."""
-    return json.dumps([FORM, mapping.fingerprint, guard])
+    of_part = [] if part == WHOLE else [part.first, part.end, part.keys_only]
+    return json.dumps([FORM, mapping.fingerprint, guard, *of_part])
 
 
 async def note_situation(link: DocumentLink, report: VerifyReport) -> None:

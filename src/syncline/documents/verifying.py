@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from syncline.documents.asking import SORTED_ALIKE, span_of
 from syncline.documents.judging import Look, State, judged
 from syncline.documents.opening import DocumentLink
-from syncline.documents.passing import Passing
+from syncline.documents.passing import WHOLE, Part, Passing
 from syncline.engines.mongo.stored_marks import Page, StoredMarks
-from syncline.engines.postgres.documents.comparing import Texts, lines, texts
+from syncline.engines.postgres.documents.comparing import Stretch, Texts, lines, texts
 from syncline.engines.postgres.documents.copy_text import first_of
 from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
 from syncline.engines.postgres.documents.texts import to_text
-from syncline.errors import KeyFormatError, MappingError
+from syncline.errors import MappingError
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import NO_ID, shown_key
-from syncline.model.documents.types import ID_TYPES
 from syncline.model.strict_bson import encoded
 from syncline.verify.pace import Pace
 from syncline.verify.progress import Phase, Recorder
@@ -37,8 +37,8 @@ LOOK, LOOK_BYTES = 500, 8 << 20
 """Documents of a second look, and how many bytes of documents are enough for one."""
 UNDECIDED = 20_000
 """So many are remembered until they are decided."""
-SORTED_ALIKE = frozenset({"objectid", "integer", "bigint", "long", "uuid"})
-"""Types of keys that both databases sort alike."""
+SHOWN = 3
+"""So many keys that were found equal are told."""
 PATIENCE = timedelta(seconds=60)
 _PAUSE_SECONDS, _LONGEST_SECONDS = 0.05, 1.0
 
@@ -84,9 +84,14 @@ class DocumentVerifier:
         """
         return VerifyReport([await self.whole(await self.begun(collection)) for collection in collections])
 
-    async def begun(self, collection: str, recorder: Recorder | None = None) -> Passing:
-        """Begin a whole pass, or go on with one from where the recorder's checkpoint says."""
-        one = self._begun(collection, await self._stored.now(), Mode.FULL)
+    async def begun(self, collection: str, recorder: Recorder | None = None, part: Part = WHOLE) -> Passing:
+        """Begin a pass over all of a collection or a part, or go on with one from where the recorder's checkpoint says.
+
+        A range is of keys that both databases sort alike: see ``asking.part_of``.
+        """
+        one = self._begun(collection, await self._stored.now(), part.mode)
+        one.part, one.span = part, span_of(one.mapping, part)
+        one.report.first, one.report.end = part.first, part.end
         one.recorder = recorder or Recorder()
         one.restore()
         return one
@@ -122,9 +127,10 @@ class DocumentVerifier:
         return Passing(self._link.mapping(collection), report, left=self._patience.total_seconds())
 
     async def whole(self, one: Passing) -> EntityReport:
-        """Compare everything that is left of a pass, and certify what it has proved; see ``compare``."""
+        """Compare everything that is left of a pass, and certify what a whole one has proved; see ``compare``."""
         report = await self.compare(one)
-        await self.certify(one)
+        if one.part == WHOLE:
+            await self.certify(one)
         return report
 
     async def compare(self, one: Passing) -> EntityReport:
@@ -157,9 +163,12 @@ class DocumentVerifier:
     async def _documents(self, one: Passing) -> None:
         total = await self._stored.count(one.name)
         async for part in self._parts(one):
-            for key in part.differing():
+            differing = part.differing()
+            for key in differing:
                 one.suspect_key(key or "")
             one.report.documents += part.rows
+            if not one.report.sample:
+                one.report.sample = [key for key in part.keys[:SHOWN] if key not in differing]
             one.place.after, one.place.last = part.after, part.last
             self._told(one.report, total)
             await self._decide(one)
@@ -184,7 +193,7 @@ class DocumentVerifier:
                 if reading is not None:
                     part.lines, last = await reading, until
                 elif not alike:
-                    part.found = await self._rows.of(one.name, [to_text(key) or "" for key in part.wanted[0][0]])
+                    part.found = await self._rows.of(one.name, part.keys, keys_only=one.part.keys_only)
                 part.last = last
                 yield part
         finally:
@@ -194,14 +203,20 @@ class DocumentVerifier:
             await asyncio.wait(begun)
         if alike:
             nothing: list[list[list[Any]]] = [[[] for _ in table.columns] for table in one.mapping.tables]
-            yield _Part(nothing, await self._rows.between(one.name, last, None), after=after, last=last)
+            yield _Part(nothing, await self._between(one, last, None), after=after, last=last)
 
     def _beside(self, one: Passing, last: str | None, until: str | None) -> asyncio.Task[list[bytes]] | None:
-        return None if until is None else asyncio.create_task(self._rows.between(one.name, last, until))
+        return None if until is None else asyncio.create_task(self._between(one, last, until))
+
+    async def _between(self, one: Passing, last: str | None, until: str | None) -> list[bytes]:
+        first = one.part.first if last is None else None
+        stretch = Stretch(first, None if until else one.part.end, last, until)
+        return await self._rows.between(one.name, stretch, keys_only=one.part.keys_only)
 
     def _ahead(self, one: Passing, after: bytes | None) -> asyncio.Task[Page | None]:
-        size = self._pace.page(self._size)
-        return asyncio.create_task(self._stored.look(one.name, after=after, size=size))
+        size, keys_only = self._pace.page(self._size), one.part.keys_only
+        looked = self._stored.look(one.name, after=after, size=size, span=one.span, keys_only=keys_only)
+        return asyncio.create_task(looked)
 
     async def _keys(self, one: Passing) -> None:
         """Find rows of which there is no document, by their keys."""
@@ -326,6 +341,11 @@ class _Part:
     """The last key whose rows were read for it."""
 
     @property
+    def keys(self) -> list[str]:
+        """Give the keys of its documents."""
+        return [to_text(key) or "" for key in self.wanted[0][0]]
+
+    @property
     def rows(self) -> int:
         """How many the collection's own table has."""
         return self.lines[0].count(b"\n") if self.lines else len(self.found[0]) if self.found else 0
@@ -349,6 +369,8 @@ def _unlike(wanted: bytes, found: bytes) -> set[bytes]:
 def _part(one: Passing, page: Page) -> _Part:
     """Make the rows that documents become; those that are marked, or become none, are under suspicion."""
     mapping = one.mapping
+    if one.part.keys_only:
+        return _keys_of(one, page)
     for id_ in (*page.low, *page.gone):
         one.suspect(id_)
     for fields, mark in zip(page.fields, page.marks, strict=True):
@@ -372,25 +394,17 @@ def _part(one: Passing, page: Page) -> _Part:
     return _Part(wanted, tombstones=len(page.gone))
 
 
+def _keys_of(one: Passing, page: Page) -> _Part:
+    """Give the keys of documents; a document that can have none is under suspicion."""
+    keys = []
+    for id_ in (*page.low, *(fields["_id"] for fields in page.fields), *(each.id for each in page.odd)):
+        if (key := key_text(one.mapping, id_)) is None:
+            one.suspect(id_)
+        else:
+            keys.append(key)
+    return _Part([[keys]], tombstones=len(page.gone))
+
+
 def _last_key(mapping: DocumentMapping, page: Page) -> str | None:
     """Give the key of the last document that has one."""
     return next((key for id_ in reversed(page.ids) if (key := key_text(mapping, id_)) is not None), None)
-
-
-def asked_for(mapping: DocumentMapping, key: str) -> Any:
-    """Read an ``_id`` that somebody has named: by its key, or as JSON says it.
-
-    Raises:
-        KeyFormatError: the text is neither.
-
-    """
-    found = id_of(mapping, key)
-    if found is NO_ID:
-        try:
-            found = ID_TYPES["any"].stand_for(key)
-        except (ValueError, RecursionError) as error:
-            name = mapping.collection.name
-            raise KeyFormatError(
-                f"{key!r} is no key of {name}", hint="the characters of an ObjectId, or the _id as extended JSON"
-            ) from error
-    return found

@@ -9,7 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from syncline.cli.common import run
 from syncline.cli.documents.opening import standing
+from syncline.cli.sync_check import Check
 from syncline.cli.verifying import progress_bar
 from syncline.errors import SynclineError
 
@@ -33,26 +35,14 @@ class Wish:
     quiet: bool = False
     sample: int | None = None
     resume: bool = False
+    first: str | None = None
+    end: str | None = None
+    keys_only: bool = False
 
     @property
-    def whole(self) -> bool:
-        """Everything of the collections, which can be gone on with."""
+    def passes(self) -> bool:
+        """Whether each collection is walked from one key to another, which can be gone on with."""
         return not self.keys and not self.sample
-
-    def check(self) -> None:
-        """Refuse what contradicts itself.
-
-        Raises:
-            SynclineError: it does.
-
-        """
-        if self.keys and self.sample:
-            raise SynclineError("a key does not go with --sample", hint="leave one of them out")
-        if self.resume and not self.whole:
-            part = "a key" if self.keys else "--sample"
-            raise SynclineError(f"--resume does not go with {part}", hint="it is quick: start it again")
-        if self.keys and len(self.collections) != 1:
-            raise SynclineError("a key needs one collection", hint="name it: syncline verify COLLECTION …")
 
 
 def names_and_keys(documents: Documents, words: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -68,6 +58,29 @@ async def verify_documents(documents: Documents, wish: Wish, taker: Taker | None
     with progress_bar(quiet=wish.quiet) as told:
         async with standing(documents.only(wish.collections)) as link:
             return await _verified(link, wish, taker, told)
+
+
+def look_at_sides(documents: Documents) -> tuple[Check, Check]:
+    """Look whether what carries documents is installed as declared, and whether PostgreSQL answers."""
+    return run(_sides(documents))
+
+
+async def _sides(documents: Documents) -> tuple[Check, Check]:
+    from syncline.documents.status import TARGET, DocumentHealth
+    from syncline.model.words import counted
+
+    health = DocumentHealth(documents)
+    try:
+        state = (await health.read()).databases[TARGET]
+    finally:
+        await health.close()
+    secondary = Check("secondary connected", state.connected, state.error or f"{state.version}, {state.latency_ms} ms")
+    name = "outbox present"
+    try:
+        async with standing(documents) as link:
+            return Check(name, True, f"the marks of {counted(len(link.collections), 'collection')}"), secondary
+    except SynclineError as error:
+        return Check(name, False, f"{error.message}{f'; {error.hint}' if error.hint else ''}"), secondary
 
 
 async def repair_documents(
@@ -120,8 +133,8 @@ async def _verified(link: DocumentLink, wish: Wish, taker: Taker | None, told: A
 
 
 async def _asked(link: DocumentLink, verifier: DocumentVerifier, wish: Wish, taker: Taker | None) -> VerifyReport:
+    from syncline.documents.asking import asked_for, part_of
     from syncline.documents.verify_run import VerifyRun
-    from syncline.documents.verifying import asked_for
     from syncline.engines.postgres.documents.passes import DocumentPasses
 
     names = wish.collections or link.collections
@@ -130,9 +143,10 @@ async def _asked(link: DocumentLink, verifier: DocumentVerifier, wish: Wish, tak
         return await verifier.verify_some(names[0], ids)
     if wish.sample:
         return await verifier.verify_sample(names, wish.sample)
+    mappings = [link.mapping(name) for name in names]
+    part = part_of(mappings[0], wish.first, wish.end, keys_only=wish.keys_only)
     passes = DocumentPasses(link.documents.url("target"))
     try:
-        run = VerifyRun(verifier, passes, taker=taker)
-        return await run.verify([link.mapping(name) for name in names], resume=wish.resume)
+        return await VerifyRun(verifier, passes, taker=taker).verify(mappings, part=part, resume=wish.resume)
     finally:
         await passes.close()

@@ -23,6 +23,7 @@ from syncline.errors import PrivilegeError, SourceUnavailableError, TargetError
 from syncline.model.strict_bson import AS_STORED, decoded, id_of
 from syncline.ports.documents import MarkedDocument
 
+_KEYS = {"_id": 1, FIELD: 1}
 _TRIES = 3
 """So often a page is read again while others write into it who do not know of our field; the pump takes the rest."""
 
@@ -75,25 +76,45 @@ class StoredMarks:
             SourceUnavailableError: the database does not answer.
 
         """
-        page = await self._read(collection, after, size)
+        page = await self.look(collection, after=after, size=size)
         for _ in range(_TRIES):
             if page is None or not page.low:
                 break
             await self._draw(collection, page.low)
-            page = await self._read(collection, after, size)
+            page = await self.look(collection, after=after, size=size)
         return page
 
-    async def _read(self, collection: str, after: bytes | None, size: int) -> Page | None:
-        whole, passed = self._database[collection], after is not None
+    async def look(
+        self,
+        collection: str,
+        *,
+        after: bytes | None,
+        size: int,
+        span: tuple[bytes | None, bytes | None] = (None, None),
+        keys_only: bool = False,
+    ) -> Page | None:
+        """Read the documents behind an ``_id`` as they are; ``None``: there is none.
+
+        Args:
+            collection: its name.
+            after: the ``_id``, as a document; ``None``: from the beginning.
+            size: documents of a page, about.
+            span: likewise, the ``_id`` that they begin with, and the one before which they end.
+            keys_only: read ``_id`` and our field alone.
+
+        """
+        passed, (first, end) = after is not None, span
+        options: dict[str, Any] = {
+            "end": end,
+            "size": size,
+            "seconds": self._seconds,
+            "fields": _KEYS if keys_only else None,
+        }
         with translated():
-            read = pages(whole, DECODED_OR_NOT, first=after, passed=passed, size=size, seconds=self._seconds)
+            read = pages(self._database[collection], DECODED_OR_NOT, first=after or first, passed=passed, **options)
             async for found in read:
                 return _page(found)
         return None
-
-    async def look(self, collection: str, *, after: bytes | None, size: int) -> Page | None:
-        """Read the documents behind an ``_id`` as they are; ``None``: there is none."""
-        return await self._read(collection, after, size)
 
     async def of(self, collection: str, ids: Sequence[Any]) -> dict[bytes, bytes]:
         """Read documents as they are stored, by their encoded ``_id``; those that are not there are left out."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -93,24 +94,44 @@ _COLUMNS: Mapping[type, Callable[[Sequence[Any]], Sequence[str | None]]] = {
 _IN_UTC = "+00\n"
 
 
-def copied(table: Table, after: str | None, last: str | None) -> sql.Composed:
-    """Copy out the rows behind a key, and not behind another, as texts; ``None``: from the beginning, to the end."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows by their keys, as texts; ``None``: from the beginning, to the end."""
+
+    first: str | None = None
+    """The key that they begin with."""
+    end: str | None = None
+    """The key before which they end."""
+    after: str | None = None
+    """The key behind which they begin."""
+    last: str | None = None
+    """The last key of them."""
+
+    @property
+    def limits(self) -> Sequence[tuple[str, str]]:
+        """Give the conditions on a key, each an operator and its operand."""
+        found = ((">=", self.first), ("<", self.end), (">", self.after), ("<=", self.last))
+        return [(compared, limit) for compared, limit in found if limit is not None]
+
+
+def copied(table: Table, stretch: Stretch, *, keys_only: bool = False) -> sql.Composed:
+    """Copy out rows as texts."""
     key = table.columns[0]
     conditions: list[sql.Composable] = [sql.SQL("true")]
-    for limit, compared in ((after, ">"), (last, "<=")):
-        if limit is not None:
-            bound = sql.SQL("{}::text::{}").format(sql.Literal(limit), type_sql(table, key))
-            conditions.append(sql.SQL("t.{} {} {}").format(sql.Identifier(key.name), sql.SQL(compared), bound))
+    for compared, limit in stretch.limits:
+        bound = sql.SQL("{}::text::{}").format(sql.Literal(limit), type_sql(table, key))
+        conditions.append(sql.SQL("t.{} {} {}").format(sql.Identifier(key.name), sql.SQL(compared), bound))
+    columns = [key] if keys_only else table.columns
     return sql.SQL("/* syncline */ COPY (SELECT {} FROM {} AS t WHERE {}) TO STDOUT").format(
-        sql.SQL(", ").join([sql.SQL("t.{}::text").format(sql.Identifier(column.name)) for column in table.columns]),
+        sql.SQL(", ").join([sql.SQL("t.{}::text").format(sql.Identifier(column.name)) for column in columns]),
         sql.Identifier(table.name.schema, table.name.name),
         sql.SQL(" AND ").join(conditions),
     )
 
 
-def of(table: Table) -> sql.Composed:
+def of(table: Table, *, keys_only: bool = False) -> sql.Composed:
     """Select the rows of keys, as texts."""
-    return _select(table, sql.SQL("{} = ANY(%(keys)s::text[]::{}[])").format(_key(table), _type(table)))
+    return _select(table, keys_only, sql.SQL("{} = ANY(%(keys)s::text[]::{}[])").format(_key(table), _type(table)))
 
 
 def keys(tables: Sequence[Table], *, begun: bool) -> sql.Composed:
@@ -135,8 +156,9 @@ def sample(table: Table) -> sql.Composed:
     )
 
 
-def _select(table: Table, condition: sql.Composable) -> sql.Composed:
-    columns = sql.SQL(", ").join([sql.SQL("t.{}::text").format(quoted(column.name)) for column in table.columns])
+def _select(table: Table, keys_only: bool, condition: sql.Composable) -> sql.Composed:
+    wanted = table.columns[:1] if keys_only else table.columns
+    columns = sql.SQL(", ").join([sql.SQL("t.{}::text").format(quoted(column.name)) for column in wanted])
     return sql.SQL("/* syncline */ SELECT {} FROM {} AS t WHERE {}").format(columns, named(table), condition)
 
 

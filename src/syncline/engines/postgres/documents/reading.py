@@ -13,7 +13,7 @@ import psycopg
 
 from syncline.engines.postgres.documents import comparing
 from syncline.engines.postgres.documents.coming_back import ComingBack, OnItsWay
-from syncline.engines.postgres.documents.comparing import Texts
+from syncline.engines.postgres.documents.comparing import Stretch, Texts
 from syncline.engines.postgres.documents.copy_out import copied_out
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.engines.postgres.documents.session import as_kept, of_tables, session
@@ -83,27 +83,31 @@ class RowsSeen:
                 await self._session.pin("enable_seqscan", "off")
         return self._session
 
-    async def between(self, collection: str, after: str | None, last: str | None) -> list[bytes]:
-        """Read the rows whose key is behind one, and not behind another; ``None``: from the beginning, to the end.
+    async def between(self, collection: str, stretch: Stretch, *, keys_only: bool = False) -> list[bytes]:
+        """Read the rows of a stretch of keys; or the keys alone, of the collection's own table.
 
         Returns:
             Of each table the lines that COPY writes, in the order of its key as a rule.
 
         """
         connection = await self._connection()
+        tables = self._tables[collection].mapping.tables
         try:
             async with connection.transaction() if connection.bare else nullcontext():
                 return [
-                    await copied_out(connection, comparing.copied(table, after, last))
-                    for table in self._tables[collection].mapping.tables
+                    await copied_out(connection, comparing.copied(table, stretch, keys_only=keys_only))
+                    for table in (tables[:1] if keys_only else tables)
                 ]
         except psycopg.Error as error:
             raise of_tables(collection, error, "reading") from error
 
-    async def of(self, collection: str, keys: Sequence[str]) -> list[list[Texts]]:
-        """Read the rows of these keys."""
-        tables = self._tables[collection].mapping.tables
-        return [await self._of(collection, comparing.of(table), {"keys": [*keys]}) for table in tables]
+    async def of(self, collection: str, keys: Sequence[str], *, keys_only: bool = False) -> list[list[Texts]]:
+        """Read the rows of these keys; or the keys alone, of the collection's own table."""
+        tables, given = self._tables[collection].mapping.tables, {"keys": [*keys]}
+        return [
+            await self._of(collection, comparing.of(table, keys_only=keys_only), given)
+            for table in (tables[:1] if keys_only else tables)
+        ]
 
     async def keys(self, collection: str, size: int, *, after: str | None = None) -> AsyncIterator[Sequence[str]]:
         """Walk the keys that any of the tables has a row of, from behind one."""
