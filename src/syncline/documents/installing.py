@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
+from syncline.documents.claiming import Claiming
 from syncline.documents.opening import DocumentLink
 from syncline.documents.restores import settle
 from syncline.documents.standing import foreign_documents, foreign_rows, keeping
@@ -29,6 +30,8 @@ class Plan:
     """There is nothing of the schema yet."""
     source: bool = False
     """Which MongoDB is the source is to be noted."""
+    claims: bool = False
+    """Which tables and collections are the link's is to be noted."""
     indexes: list[str] = field(default_factory=list)
     """Collections that lack indexes of marks."""
     new: list[str] = field(default_factory=list)
@@ -42,7 +45,9 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.scripts or self.source or self.indexes or self.new or self.changed or self.grants)
+        return bool(
+            self.scripts or self.source or self.claims or self.indexes or self.new or self.changed or self.grants
+        )
 
     @property
     def summary(self) -> list[str]:
@@ -54,6 +59,8 @@ class Plan:
             yield f"{'create' if self.first else 'bring up to date'} the schema {schema.NAME} in PostgreSQL"
         if self.source:
             yield "note in both databases that the rows are of this MongoDB's documents"
+        elif self.claims:
+            yield "note in both databases which tables and collections this link writes"
         for name in self.indexes:
             yield f"create the indexes of marks of the collection {name}"
         for name in self.new:
@@ -73,7 +80,8 @@ async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = 
         adopting: whose documents the rows are, and where they go, is seen to afterwards.
 
     Raises:
-        UnsuitableTargetError: the tables of a collection are not as declared; nothing can be written to them.
+        UnsuitableTargetError: the tables of a collection are not as declared; nothing can be written to them. Or
+            another link writes them, or the collection.
         ForeignTargetError: the rows are of another MongoDB's documents, or the documents go to another PostgreSQL.
         SourceUnavailableError, TargetUnavailableError: a side does not answer.
 
@@ -85,8 +93,10 @@ async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = 
         there, found.scripts = await schema.missing(connection)
         found.first = not there
         standing = await kept.owner()  # whatever the scripts say: rows are there before an upgrade, too
+        named = await database.identity()
+        found.claims = not await Claiming(link, connection, named.id, standing.id).is_noted()
         if not adopting:
-            found.source = _to_note(standing, await database.identity())
+            found.source = _to_note(standing, named)
     finally:
         await kept.close()
     for mapping in link.mappings:
@@ -118,6 +128,9 @@ async def install(link: DocumentLink, wanted: Plan) -> None:
             await database.make_indexes(name)
         if wanted.source:
             await _note(link, kept, database)
+        if wanted.claims:
+            named = await database.identity()
+            await Claiming(link, connection, named.id, (await kept.kept()).id).note()
         new = [mapping for mapping in link.mappings if mapping.collection.name in wanted.new]
         for mapping in new:
             await kept.declare(mapping.collection.name, mapping.fingerprint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from syncline.documents.claiming import forget
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import DocumentLink
 from syncline.documents.restores import settle
@@ -152,6 +153,7 @@ async def uninstall(link: DocumentLink, wanted: Removal) -> None:
         for name in wanted.collections:
             await database.forget_marks(name)
         await database.forget_identity()
+        await forget(link)
     finally:
         await kept.close()
 

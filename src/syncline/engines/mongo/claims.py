@@ -80,6 +80,16 @@ class Claims:
             await (self.release() if before is None else self._records.replace_one({"_id": self._control}, before))
             raise
 
+    async def noted(self) -> Sequence[str] | None:
+        """Give the collections that are noted as the link's; ``None``: nothing is, or may be read."""
+        try:
+            found = await self._records.find_one({"_id": self._control})
+        except OperationFailure as error:
+            if error.code != _FORBIDDEN:
+                raise
+            return None
+        return None if found is None else tuple(found["collections"])
+
     async def release(self) -> None:
         """Forget what the link has written."""
         await self._records.delete_one({"_id": self._control})

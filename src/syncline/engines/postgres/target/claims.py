@@ -123,8 +123,20 @@ async def take(connection: Connection, mine: Claim, schema: str) -> None:
         await connection.execute(_block("turn"))
         await require_free(connection, mine, schema)
         owner = await (await connection.execute(_block("owner", schema))).fetchone()
-        if owner is not None and not same_system(owner[0], mine.system):
-            return  # it is another source's copy, which the heartbeat finds: its claim stays
+        if owner is None or same_system(owner[0], mine.system):  # another source's copy the heartbeat finds
+            await note(connection, mine, schema)
+
+
+async def note(connection: Connection, mine: Claim, schema: str) -> None:
+    """Do the same for a link that knows otherwise that the target is its own.
+
+    Raises:
+        UnsuitableTargetError: another link writes one of these tables.
+
+    """
+    async with connection.transaction():
+        await connection.execute(_block("turn"))
+        await require_free(connection, mine, schema)
         if await _is_made(connection, schema):
             values = {"link": mine.link, "system": mine.system, "tables": Jsonb(dict(mine.tables))}
             await connection.execute(_block("take", schema), values | {"beyond": Jsonb(dict(mine.beyond))})

@@ -46,7 +46,8 @@ UPDATE {schema}.claim SET tables = '{{}}'
 SELECT n.nspname
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relname = 'claim' AND c.relkind = 'r'
-  AND EXISTS (SELECT FROM pg_catalog.pg_class AS l WHERE l.relnamespace = n.oid AND l.relname = 'lane_epoch')
+  AND (n.nspname = 'syncline_documents'
+       OR EXISTS (SELECT FROM pg_catalog.pg_class AS l WHERE l.relnamespace = n.oid AND l.relname = 'lane_epoch'))
   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
 ORDER BY 1
 
