@@ -525,3 +525,17 @@ def test_a_worker_forgets_deleted_keys_now_and_then(installed):
     installed.sql("UPDATE syncline_documents.link SET forgotten_at = now() - interval '61 min'")
     installed.work(lambda: installed.sql(kept) == [(1, 0)])
     assert installed.sql("SELECT number FROM syncline_documents.link") == [(2,)]
+
+
+def test_a_worker_forgets_failures_that_were_settled_more_than_90_days_ago_and_no_others(installed):
+    installed.sql(
+        "INSERT INTO syncline_documents.settled_failure (collection, mongo_id, mark, reason, attempts, first_at, last_at, settled_at)"
+        " SELECT 'tasks', days::text, '', 'x', 1, at, at, at"
+        " FROM (SELECT days, now() - days * interval '1 day' AS at FROM unnest(ARRAY[89, 91]) AS days) AS u;"
+        "INSERT INTO syncline_documents.rejected (collection, mongo_id, mark, reason, attempts, first_at, last_at)"
+        " VALUES ('tasks', 'open', '', 'x', 9, now() - interval '91 days', now() - interval '91 days');"
+        "UPDATE syncline_documents.link SET forgotten_at = now() - interval '61 min'"
+    )
+    left = "SELECT mongo_id FROM syncline_documents.settled_failure"
+    installed.work(lambda: installed.sql(left) == [("89",)])
+    assert installed.sql("SELECT mongo_id FROM syncline_documents.rejected") == [("open",)]

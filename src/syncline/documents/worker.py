@@ -239,6 +239,11 @@ class DocumentWorker:
             async with self._link.apart() as beside:
                 for collection in beside.collections:
                     await forget(beside.source, beside.rows, collection)
+            kept = keeping(self._link)
+            try:
+                await kept.forget_settled()
+            finally:
+                await kept.close()
 
     def _tell(self, done: Carried) -> None:
         by = {fate: [one for one in done.outcomes if one.fate is fate] for fate in Fate}

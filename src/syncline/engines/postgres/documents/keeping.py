@@ -172,8 +172,12 @@ class Keeping:
             raise as_kept(error) from error
 
     async def may_forget(self, pause: float) -> bool:
-        """Take the task of forgetting deleted keys, if it is due."""
+        """Take the task of forgetting deleted keys and old failures, if it is due."""
         return bool(await self._asked("forget_now", pause=pause))
+
+    async def forget_settled(self) -> None:
+        """Forget failures that were settled more than 90 days ago."""
+        await self._asked("forget_settled")
 
     async def unproved(self, collections: Sequence[str], moment: datetime) -> Sequence[str]:
         """Name those of these collections that no verification which began after a moment has proved equal."""

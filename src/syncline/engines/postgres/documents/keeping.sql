@@ -89,10 +89,11 @@ WHERE (%(collection)s::text IS NULL OR collection = %(collection)s)
   AND (%(ids)s::text[] IS NULL OR mongo_id = ANY(%(ids)s::text[]))
 
 -- name: forget_now
--- One worker in an hour has the task of forgetting deleted keys.
+-- One worker in an hour has the task of forgetting deleted keys, and failures that were settled long ago.
 UPDATE syncline_documents.link SET forgotten_at = now()
 WHERE forgotten_at < now() - make_interval(secs => %(pause)s)
-  AND EXISTS (SELECT FROM syncline_documents.key_version WHERE deleted)
+  AND (EXISTS (SELECT FROM syncline_documents.key_version WHERE deleted)
+       OR EXISTS (SELECT FROM syncline_documents.settled_failure WHERE settled_at < now() - interval '90 days'))
 RETURNING number
 
 -- name: tables
@@ -120,3 +121,6 @@ WHERE (n.nspname = 'syncline_documents'
   AND (SELECT count(*) FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege)
        WHERE pg_catalog.has_table_privilege(c.oid, p.privilege)) < 4
 ORDER BY 1
+
+-- name: forget_settled
+DELETE FROM syncline_documents.settled_failure WHERE settled_at < now() - interval '90 days'

@@ -33,7 +33,7 @@ class Rejections:
 
     async def prepare(self, connection: Connection) -> None:
         """Make what is kept of them; idempotent."""
-        for name in (*MADE, "forget_settled"):
+        for name in MADE:
             await connection.execute(self._sql[name])
 
     async def due(

@@ -57,9 +57,6 @@ CREATE TABLE IF NOT EXISTS syncline_documents.settled_failure (
     PRIMARY KEY (collection, mongo_id, first_at)
 )
 
--- name: forget_settled
-DELETE FROM syncline_documents.settled_failure WHERE settled_at < now() - interval '90 days'
-
 -- name: hold
 -- Nobody writes these keys until it is said that they were rejected, and what is newer is not said to be.
 SELECT k.mongo_id, k.version FROM syncline_documents.key_version AS k
