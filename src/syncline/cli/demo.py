@@ -28,7 +28,7 @@ def demo(
         Play,
         typer.Argument(
             help="sync: two databases are kept in step; split: one becomes two, and one again;"
-            " migrate: from MongoDB towards PostgreSQL, and back."
+            " migrate: from MongoDB to PostgreSQL, and back."
         ),
     ] = Play.SYNC,
     seconds: Annotated[float, typer.Option(help="How long there is traffic (sync alone).", min=4)] = 25,
@@ -51,8 +51,8 @@ def demo(
     switch; and everything comes back.
 
     `syncline demo migrate --app examples/taskboard`: an application in use on MongoDB goes from phase to phase until
-    half of its reads are PostgreSQL's, and back; PostgreSQL is killed for 5 s on the way, and the worker. Steps whose
-    evidence takes more traffic than a demo has are forced.
+    PostgreSQL is the truth, and back with what was written meanwhile. On the way PostgreSQL is killed for 5 s, and so
+    are a worker and the command that changes sides. Steps whose evidence takes more traffic than a demo has are forced.
 
     Exit status: that of `syncline verify`.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -44,6 +45,11 @@ class MigrateStage(Stage):
     def manage(self, *arguments: str) -> None:
         """Type a command of the application's."""
         self.module("django", *arguments, split=False)
+
+    def phases(self) -> dict[str, str]:
+        """Give the phase of each collection."""
+        told = json.loads(self.run("phase", "status", "--json"))
+        return {one["collection"]: one["phase"] for one in told["collections"]}
 
     def worker(self) -> subprocess.Popen[str]:
         """Begin a worker."""

@@ -1,4 +1,4 @@
-"""``syncline demo migrate``: an application in use on MongoDB goes towards PostgreSQL, and back; nothing is lost."""
+"""``syncline demo migrate``: an application in use on MongoDB goes to PostgreSQL, and back; nothing is lost."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+from pymongo import MongoClient
 from rich.console import Console
 
 from syncline.demo.migrate_stage import MigrateStage, opened
 from syncline.demo.played import go_on, judged, played
 from syncline.demo.split_stage import ADMIN, PASSWORD
 from syncline.demo.split_traffic import Traffic
+from syncline.errors import SynclineError
 
-TITLE = "taskboard in use: from MongoDB towards PostgreSQL, and back"
+TITLE = "taskboard in use: from MongoDB to PostgreSQL, and back"
 AWAY_SECONDS = 5
 TITLES = "SELECT title FROM postgres_tasks WHERE title ~ '^P[0-9]+N'"
 FORCED = ("--force", "--reason", "verified just now; a demo does not wait for 10,000 reads")
+PAUSE = ("--pause", "10s")
+CLOSED = "tasks: PostgreSQL is the link's"
+"""Said by the command when MongoDB is closed for the tasks, and no side has been opened."""
 
 
 class Tasks(Traffic):
@@ -58,7 +63,8 @@ def run_migrate_demo(app: Path, console: Console, record: Path | None = None) ->
             _prepare(stage)
             port, _ = stage.serve(split=False)
             with Tasks(port, ADMIN, PASSWORD) as traffic:
-                _forward(stage, traffic)
+                _to_ramp(stage, traffic)
+                _to_live(stage, traffic)
                 _back(stage, traffic)
             return _conclude(stage, traffic)
 
@@ -72,7 +78,7 @@ def _prepare(stage: MigrateStage) -> None:
     stage.note("taskboard serves from MongoDB, and people use it")
 
 
-def _forward(stage: MigrateStage, traffic: Tasks) -> None:
+def _to_ramp(stage: MigrateStage, traffic: Tasks) -> None:
     worker = stage.worker()
     stage.run("phase", "advance")
     _in_use(stage, traffic)
@@ -98,14 +104,49 @@ def _without_postgresql(stage: MigrateStage, traffic: Tasks) -> None:
     time.sleep(AWAY_SECONDS)
     stage.postgres.start()
     written = len(traffic.counts.acknowledged) - before
-    stage.note(f"meanwhile {written} tasks were written; the longest request took {traffic.counts.longest:.1f} s")
+    stage.note(f"meanwhile {written} tasks were written; the longest request took {_longest(traffic)}")
+
+
+def _to_live(stage: MigrateStage, traffic: Tasks) -> None:
+    traffic.counts.longest = 0.0
+    _advance_and_kill(stage)
+    stage.until(lambda: stage.phases()["tasks"] == "live", "the worker takes over")
+    _in_use(stage, traffic)
+    stage.note(f"the worker has finished it: PostgreSQL serves tasks; the longest request took {_longest(traffic)}")
+    traffic.counts.longest = 0.0
+    stage.run("phase", "advance", *(name for name in stage.phases() if name != "tasks"), *PAUSE, *FORCED)
+    _in_use(stage, traffic)
+    _proved(stage, f"live: PostgreSQL is the truth of everything; the longest request took {_longest(traffic)}")
+
+
+def _advance_and_kill(stage: MigrateStage) -> None:
+    """Take the tasks to live; the command is killed when no side accepts a write of them."""
+    command = stage.begin("advance", "syncline.cli.main", "phase", "advance", "tasks", *PAUSE, *FORCED, pipe=True)
+    said = []
+    for line in command.stdout or ():
+        said.append(line)
+        if CLOSED in line:
+            break
+    else:
+        raise SynclineError("the step to live was not begun", hint="".join(said))
+    command.kill()
+    command.wait()
+    stage.note("to live: kill -9 of the command, while neither side accepts a write of a task", "red")
 
 
 def _back(stage: MigrateStage, traffic: Tasks) -> None:
+    traffic.counts.longest = 0.0
+    stage.run("phase", "back", *PAUSE)
+    _in_use(stage, traffic)
+    _proved(stage, f"back to the ramp, with what was written in live; the longest request took {_longest(traffic)}")
     for phase in ("shadow", "dual_write"):
         stage.run("phase", "back")
         stage.note(f"back to {phase}: one command")
     _in_use(stage, traffic)
+
+
+def _longest(traffic: Tasks) -> str:
+    return f"{traffic.counts.longest:.1f} s"
 
 
 def _in_use(stage: MigrateStage, traffic: Tasks) -> None:
@@ -119,6 +160,7 @@ def _proved(stage: MigrateStage, what: str) -> None:
 
 def _conclude(stage: MigrateStage, traffic: Tasks) -> int:
     _proved(stage, "dual_write again, with every later write")
-    with psycopg.connect(stage.data) as connection:
-        there = {title for (title,) in connection.execute(TITLES)}
+    with psycopg.connect(stage.data) as connection, MongoClient[dict[str, str]](stage.primary) as client:
+        rows = {title for (title,) in connection.execute(TITLES)}
+        there = rows.intersection(client.get_default_database()["tasks"].distinct("title"))
     return judged(stage, traffic.counts, there, "tasks")
