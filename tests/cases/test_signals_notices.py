@@ -336,6 +336,8 @@ def test_the_rules_have_each_alert_with_its_severity() -> None:
         "OpenNotice": "warning",
         "OpenNoticeCritical": "critical",
         "ShadowReadsDiffer": "warning",  # of document links
+        "ShadowReadsMismatch": "warning",  # counted by applications
+        "ShadowReadsFail": "warning",
     }
 
 

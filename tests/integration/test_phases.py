@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import multiprocessing
 import threading
@@ -17,9 +18,11 @@ from typer.testing import CliRunner
 
 from syncline.cli.main import app
 from syncline.errors import PhaseError, PhaseUnknownError, SourceUnavailableError
-from syncline.phases import FixedPhases, JournalPhases, Phase
+from syncline.model.documents.query_shapes import QueryShape
+from syncline.phases import FixedPhases, JournalPhases, Phase, epoch
 from syncline.phases.changing import Control
 from syncline.phases.enabled import default_phase
+from syncline.phases.epoch import one_epoch
 from syncline.phases.evidence import Evidence, gathered
 from syncline.phases.in_mongodb import MARKS, InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
@@ -210,6 +213,23 @@ def test_a_process_follows_and_a_change_waits_for_it(both):
         assert both.json("back", "tasks")["waitedSeconds"] >= 0
         assert phases.of("tasks") is Phase.SHADOW
     assert both.mongodb.processes() == []
+
+
+def test_a_request_goes_by_one_phase_and_a_change_waits_for_it(both, monkeypatch):
+    monkeypatch.setattr(epoch, "HOLD_SECONDS", LONG.total_seconds())
+    both.at(Phase.RAMP, 100)
+    with both.phases(timedelta(seconds=4)) as phases:
+        change = both.control.backward(["tasks"], None)
+        with one_epoch() as request:
+            assert phases.reads_postgresql("tasks", "x")
+            change = both.control.take_back(change)
+            while contextvars.Context().run(phases.of, "tasks") is not Phase.SHADOW:  # who is in no request
+                time.sleep(0.01)
+            assert [one.name for one in both.control.behind(change.number)] == [phases.process]
+            assert phases.reads_postgresql("tasks", "x")
+        assert request.number == change.number - 1
+        both.control.wait(change.number)
+        assert not phases.reads_postgresql("tasks", "x")
 
 
 def test_a_process_that_is_frozen_is_waited_for_until_its_lease_has_run_out(both):
@@ -409,6 +429,25 @@ def test_shadow_reads_are_brought_to_the_journal_and_count_since_the_phase_began
     both.at(Phase.DUAL_WRITE)
     both.at(Phase.SHADOW)
     assert both.postgresql.rows("shadow", collection="tasks", mapping="") == []
+
+
+def test_what_queries_go_by_is_brought_to_the_journal_once_it_has_a_place_for_it(both):
+    both.at(Phase.OFF)
+    report = Report()
+    query = QueryShape("tasks", ("owner", "status"), ("due",))
+    with psycopg.connect(both.urls["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("DROP TABLE syncline_documents.query_shape")
+    both.postgresql.asked([query])
+    assert both.postgresql.queries() == []
+    both.postgresql.prepare()
+    for _ in range(2):
+        report.asked(query)
+    with both.phases(report=report):
+        ends = time.monotonic() + 30
+        while not (found := both.postgresql.queries()) and time.monotonic() < ends:
+            time.sleep(0.01)
+    assert found == [query]
+    assert report.take_queries() == frozenset()
 
 
 def test_methods_of_a_repository_that_nobody_calls_are_asked_for_in_each_phase(both):

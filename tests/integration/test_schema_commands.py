@@ -18,6 +18,8 @@ from syncline.config.documents import load_documents
 from syncline.engines.postgres.documents.differences import differences
 from syncline.engines.postgres.documents.inspection import look
 from syncline.insight.document_schema import judge
+from syncline.model.documents.query_shapes import QueryShape
+from syncline.phases.in_postgresql import InPostgreSQL
 
 DECLARED = """
 [collections.labels]
@@ -83,6 +85,38 @@ def test_the_script_makes_what_is_declared_and_may_run_again(made):
 def test_what_is_as_declared_is_well(made):
     found = called("schema", "check", "--url", made, "--json")
     assert (found.exit_code, json.loads(found.stdout)["findings"][0]["message"]) == (0, "4 tables as declared")
+
+
+def test_queries_that_no_index_serves_are_named(made):
+    served = [
+        QueryShape("tasks", ("owner", "title")),
+        QueryShape("tasks", ("status",), ("due",)),
+        QueryShape("tasks", ("code",)),
+        QueryShape("tasks", ("labels",)),
+        QueryShape("tasks", (), ("title",)),  # by code points: no index of the database's language would
+        QueryShape("gone", ("x",)),
+    ]
+    place = InPostgreSQL(made)
+    try:
+        place.prepare()
+        place.asked(served)
+        assert called("schema", "check", "--url", made).exit_code == 0
+        place.asked([QueryShape("tasks", ("kind",), ("due",)), QueryShape("labels", ("name",))])
+    finally:
+        place.close()
+    found = called("schema", "check", "--url", made, "--json")
+    assert found.exit_code == 1
+    told = {one["message"]: one["fix"] for one in json.loads(found.stdout)["findings"]}
+    assert list(told) == ["no index serves queries of labels by name", "no index serves queries of tasks by kind, due"]
+    fixes = [fix.partition("; ")[0] for fix in told.values()]
+    assert (
+        fixes[1]
+        == 'CREATE INDEX CONCURRENTLY "postgres_tasks_kind_due_idx" ON "public"."postgres_tasks" ("kind", "due")'
+    )
+    with psycopg.connect(made, autocommit=True) as connection:
+        for fix in fixes:
+            connection.execute(fix)
+    assert called("schema", "check", "--url", made).exit_code == 0
 
 
 def test_a_database_without_them_lacks_each_table(database, declared, monkeypatch):

@@ -3981,6 +3981,59 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_PHASES}::test_the_lease_is_noted_before_the_phases_are_read"],
     ),
     Mutant(
+        "documents-part-is-evidence",
+        "a verification of a part of a collection counts as one of all of it",
+        [Swap("syncline/documents/verifying.py", "DocumentVerifier.whole", "one.part == WHOLE", "True")],
+        [f"{TESTS}/test_document_verify_parts.py::test_a_range_begins_with_one_key_and_ends_before_another"],
+    ),
+    Mutant(
+        "documents-claims-are-nobodys",
+        "a document link is installed on tables that another link writes",
+        [
+            Swap(
+                "syncline/documents/claiming.py",
+                "Claiming.is_noted",
+                "await claims.require_free(self._connection, self._tables, NAME)",
+                "pass",
+            )
+        ],
+        [f"{TESTS}/test_document_claims.py::test_what_another_link_writes_is_not_installed"],
+    ),
+    Mutant(
+        "phases-request-changes-sides",
+        "a change of who is read is acknowledged while a request goes by an earlier one",
+        [
+            Swap(
+                "syncline/phases/journal_phases.py",
+                "JournalPhases._acknowledged",
+                "return max(number, noted.number)",
+                "return newest",
+            )
+        ],
+        [f"{IN_PHASES}::test_a_request_goes_by_one_phase_and_a_change_waits_for_it"],
+    ),
+    Mutant(
+        "phases-request-of-two-phases",
+        "reads of one request go by a change that came in its middle",
+        [Swap("syncline/phases/epoch.py", "Epochs.standing", "(epoch := _request.get()) is None", "True")],
+        [
+            "tests/unit/test_phase_epoch.py::test_a_request_keeps_what_its_first_question_found_and_the_change_waits_for_its_end"
+        ],
+    ),
+    Mutant(
+        "phases-request-keeps-a-truth-that-is-over",
+        "a request that began before a change of sides reads the side that follows",
+        [
+            Swap(
+                "syncline/phases/epoch.py",
+                "Epochs.standing",
+                "then.phase in _ALIKE and now.phase in _ALIKE and taken.holds()",
+                "taken.holds()",
+            )
+        ],
+        ["tests/unit/test_phase_epoch.py::test_a_change_of_the_truth_or_of_who_is_written_waits_for_no_request"],
+    ),
+    Mutant(
         "phases-nobody-waits",
         "a change does not wait for processes that go by an earlier one",
         [

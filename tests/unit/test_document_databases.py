@@ -17,7 +17,8 @@ from syncline.contrib.django import DocumentDatabases
 from syncline.errors import ConfigError
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.repositories import PostgresRepository
-from syncline.phases.shadow import BlockingShadowReads, Outcome
+from syncline.phases.shadow import BlockingShadowReads, Outcome, Read
+from syncline.telemetry.metrics import AppMetrics
 from tests.dual_write import TASKS
 
 LOGGED_IN = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x19client_encoding\0UTF8\0S\0\0\0\x18server_version\x0016.4\0Z\0\0\0\x05I"
@@ -148,6 +149,20 @@ def test_what_a_repository_can_be_asked_is_declared_to_the_evidence(databases):
     both = databases(FixedPhases(Phase.SHADOW))
     repository(both)
     assert dict(both.shadow.report.take()) == {("tasks", "get", Outcome.EQUAL): 0}
+
+
+def test_shadow_reads_are_counted_for_prometheus_from_0_on_for_what_a_repository_can_be_asked(databases):
+    counts = AppMetrics()
+    both = databases(FixedPhases(Phase.SHADOW), metrics=counts)
+    repository(both)
+    both.shadow.report.add(Read("tasks", "get", "x"), Outcome.EQUAL)
+
+    def counted(outcome: str) -> float | None:
+        labels = {"collection": "tasks", "method": "get", "outcome": outcome}
+        found: float | None = counts.registry.get_sample_value("syncline_shadow_comparisons_total", labels)
+        return found
+
+    assert [counted(one) for one in ("equal", "mismatch", "error", "shed")] == [1, 0, 0, None]
 
 
 def test_the_counts_of_a_reader_of_ones_own_are_the_evidence(databases, monkeypatch):

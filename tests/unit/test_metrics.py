@@ -89,6 +89,7 @@ def everything() -> CollectorRegistry:
     app.request("GET", "/api/todos/{id}", 200, 0.012)
     app.cache("leaderboard", "hit")
     app.token("synced")
+    app.shadow("tasks", "get", "equal")
     return registry
 
 

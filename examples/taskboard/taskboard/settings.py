@@ -8,6 +8,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from syncline.contrib.django import DocumentDatabases, postgres_settings
+from syncline.telemetry.metrics import AppMetrics
 
 HOME = Path(__file__).parents[1]
 ENVIRONMENT = {name: value for name, value in {**dotenv_values(HOME / ".env"), **os.environ}.items() if value}
@@ -15,6 +16,7 @@ ENVIRONMENT = {name: value for name, value in {**dotenv_values(HOME / ".env"), *
 SYNCLINE_DOCUMENTS = DocumentDatabases.from_environment(
     HOME / "syncline.toml",
     ENVIRONMENT,
+    metrics=AppMetrics(),
     masked={"users": ["password_hash"], "tokens": ["digest"], "teams": ["invite_code"]},
 )
 """The manager of both databases: it holds MongoDB, and opens PostgreSQL when a repository needs it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from syncline.contrib.django import alive, sync_health
+from syncline.contrib.django import alive, metrics, sync_health
 from taskboard.views import audit, auth, plain, tasks, teams, users, watchlists
 
 urlpatterns = [
     path("health", alive),
     path("api/health/sync", sync_health),
+    path("metrics", metrics),
     path("v1/auth/login", auth.login),
     path("v1/auth/logout", auth.logout),
     path("v1/auth/me", auth.me),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from syncline.config.documents import Documents
     from syncline.engines.postgres.documents.inspection import There
     from syncline.insight.checks.finding import Finding
+    from syncline.model.documents.query_shapes import QueryShape
     from syncline.model.entity import TableName
 
 app = group("The tables of documents: their definitions, and whether a database has them.")
@@ -92,7 +93,8 @@ def check(
 ) -> None:
     """Compare the tables of a PostgreSQL with what [collections.NAME] declares.
 
-    Missing tables, columns, keys and indexes; types that are too narrow; columns that nothing fills. Reads only.
+    Missing tables, columns, keys and indexes; types that are too narrow; columns that nothing fills; queries of
+    repositories that no index serves, as the processes have told them since `syncline install`. Reads only.
 
     Exit status: 0 all is well, 1 warnings, 2 critical findings, 3 could not run.
     """
@@ -119,10 +121,26 @@ def _address(declared: Documents, url: str | None) -> str:
 
 
 async def _look(declared: Documents, url: str) -> list[Finding]:
+    import asyncio
+
     from syncline.engines.postgres.documents.inspection import ROWS
+    from syncline.insight.document_queries import judge_queries
     from syncline.insight.document_schema import judge
 
-    return judge(declared.mappings, await _there(declared, url, rows=ROWS))
+    there = await _there(declared, url, rows=ROWS)
+    slow = judge_queries(declared.mappings, there, await asyncio.to_thread(_queries, url))
+    found = judge(declared.mappings, there)
+    return [*(one for one in found if not slow or one.level), *slow]
+
+
+def _queries(url: str) -> list[QueryShape]:
+    from syncline.phases.in_postgresql import InPostgreSQL
+
+    place = InPostgreSQL(url, seconds=10)
+    try:
+        return place.queries()
+    finally:
+        place.close()
 
 
 async def _differences(declared: Documents, url: str) -> list[Composed]:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from syncline.errors import ConfigError
 from syncline.forking import after_fork
+from syncline.phases.epoch import kept
 from syncline.phases.phase import Phase, Phases, ramped
 
 try:
@@ -77,7 +78,7 @@ class FlaggedRamp:
         """Tell whether a read is PostgreSQL's: during a ramp by the flag."""
         if self._phases.of(collection) is not Phase.RAMP:
             return self._phases.reads_postgresql(collection, key)
-        return ramped(key, self.percent(collection))
+        return ramped(key, kept((self, collection), self.percent(collection)))
 
     def percent(self, collection: str) -> float:
         """Give the percentage that holds."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
 
 from syncline.config.urls import without_pooler
 from syncline.engines.postgres.documents.schema import PHASES
 from syncline.engines.postgres.target.session import translated
 from syncline.forking import after_fork, leave_to_parent
+from syncline.model.documents.query_shapes import QueryShape
 from syncline.phases.phase import phase_named
 from syncline.phases.shadow.report import Outcome
 from syncline.phases.standing import Entry, Process, Standing, Standings
@@ -149,6 +152,16 @@ class InPostgreSQL:
             mappings=[declared.get(one[0], "") for one in names],
             reads=list(counts.values()),
         )
+
+    def asked(self, queries: Collection[QueryShape]) -> None:
+        """Keep what queries go by; nothing, where an older installation has no place for it."""
+        if queries and self.there and self.rows("queries_kept")[0][0]:
+            self.run("query_asked", queries=Jsonb([asdict(one) for one in queries]))
+
+    def queries(self) -> list[QueryShape]:
+        """Give what queries go by, as far as processes have told it."""
+        found = self.rows("queries") if self.rows("queries_kept")[0][0] else []
+        return [QueryShape(collection, tuple(equal), tuple(ranged)) for collection, equal, ranged in found]
 
     def close(self) -> None:
         """End the session."""

@@ -72,6 +72,30 @@ CREATE TABLE IF NOT EXISTS syncline_documents.rehearsal (
     at timestamptz NOT NULL DEFAULT now()
 )
 
+-- name: query_shape
+-- What queries of repositories go by, in any process: paths, never values.
+CREATE TABLE IF NOT EXISTS syncline_documents.query_shape (
+    collection text NOT NULL,
+    equal text[] NOT NULL,
+    ranged text[] NOT NULL,
+    -- When a process has asked for it first, the last one that did.
+    last_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (collection, equal, ranged)
+)
+
+-- name: queries_kept
+SELECT pg_catalog.to_regclass('syncline_documents.query_shape') IS NOT NULL
+
+-- name: query_asked
+INSERT INTO syncline_documents.query_shape (collection, equal, ranged)
+SELECT u.collection, u.equal, u.ranged
+FROM pg_catalog.jsonb_to_recordset(%(queries)s::jsonb) AS u (collection text, equal text[], ranged text[])
+ORDER BY 1, 2, 3
+ON CONFLICT (collection, equal, ranged) DO UPDATE SET last_at = now()
+
+-- name: queries
+SELECT collection, equal, ranged FROM syncline_documents.query_shape ORDER BY 1, 2, 3
+
 -- name: alone
 -- "SYND" in ASCII: one change at a time.
 SELECT pg_catalog.pg_advisory_xact_lock(1398361668, 2)

@@ -21,6 +21,7 @@ from syncline.engines.mongo.gates import Gate
 from syncline.errors import GateClosedError, MovedError, PhaseError, PhaseUnknownError, SynclineError
 from syncline.forking import after_fork
 from syncline.phases.enabled import default_phase, see_that_agreed, see_that_enabled
+from syncline.phases.epoch import HOLD_SECONDS, Epochs
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase, reads_by
@@ -87,6 +88,8 @@ class JournalPhases:
         self._hurried, self._hurries_until = 0, 0.0
         self._agreed = False
         self._refused: PhaseError | None = None
+        self._epochs = Epochs()
+        self._epochs.learn(self._known)
         self._turned = threading.Condition()
         self._beginning = threading.Lock()
         self._stop = threading.Event()
@@ -106,7 +109,7 @@ class JournalPhases:
             PhaseUnknownError: the database that has the truth was not heard for too long.
 
         """
-        return self._standing(collection).phase
+        return self._standing_of_request(collection).phase
 
     def reads_postgresql(self, collection: str, key: str) -> bool:
         """Tell whether a read is PostgreSQL's.
@@ -115,12 +118,15 @@ class JournalPhases:
             PhaseUnknownError: the database that has the truth was not heard for too long.
 
         """
-        standing = self._standing(collection)
+        standing = self._standing_of_request(collection)
         return reads_by(standing.phase, standing.percent, key)
 
     def percent(self, collection: str) -> float:
         """Give the percentage of a ramp."""
-        return self._standing(collection).percent
+        return self._standing_of_request(collection).percent
+
+    def _standing_of_request(self, collection: str) -> Standing:
+        return self._epochs.standing(collection, self._standing(collection), self._default)
 
     def _standing(self, collection: str) -> Standing:
         standing = self._known.get(collection, self._default)
@@ -271,12 +277,19 @@ class JournalPhases:
             found, gates = _read(place)
             self._learn(name, found, began + self._lease * _SURE, gates)
             gate = max((one.change for one in (gates or {}).values()), default=0)
-            number = max((one.number for one in self._known.values()), default=0)
+            number = self._acknowledged(noted)
             if number <= noted.number and gate <= noted.gate:
                 break
             noted.number, noted.gate = number, gate  # at once: somebody may wait for it
         if isinstance(place, InPostgreSQL) and self._report is not None:
             self._bring(place, self._report, max((one.number for one in self._said[name].values()), default=0))
+
+    def _acknowledged(self, noted: _Noted) -> int:
+        """Give the newest change that every request goes by; look again soon where one goes by an earlier one."""
+        newest = max((one.number for one in self._known.values()), default=0)
+        if (number := self._epochs.known(newest)) < newest:
+            self._hurries_until = max(self._hurries_until, time.monotonic() + HOLD_SECONDS)
+        return max(number, noted.number)
 
     def _agree(self, place: Place) -> None:
         """See once that all processes think the same of new collections: nothing is known until then."""
@@ -299,6 +312,7 @@ class JournalPhases:
                 _LOG.info("the phases are read from %s again", name)
             self._said[name] = found
             before, self._known = self._known, highest(self._said.values())
+            self._epochs.learn(self._known)
             self._until[name] = until
             self._turned.notify_all()
         for collection, standing in self._known.items():
@@ -327,6 +341,12 @@ class JournalPhases:
             report.give_back(counts)
             raise
         self._declared = number
+        queries = report.take_queries()
+        try:
+            place.asked(queries)
+        except BaseException:
+            report.give_back_queries(queries)
+            raise
 
 
 @dataclass(slots=True)

@@ -135,6 +135,11 @@ SPECS = (
         "syncline_tokens_total", Kind.COUNTER, Where.APPLICATION,
         "Read-your-writes tokens: synced, not_synced, bad.", ("result",),
     ),
+    Spec(
+        "syncline_shadow_comparisons_total", Kind.COUNTER, Where.APPLICATION,
+        "Shadow reads by what they came to: equal, caught_up, mismatch, unsettled, error, timeout, shed.",
+        ("collection", "method", "outcome"),
+    ),
 )  # fmt: skip
 
 NAMES = frozenset(spec.name for spec in SPECS)

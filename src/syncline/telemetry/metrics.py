@@ -162,7 +162,7 @@ class _EntityCounters:
 
 
 class AppMetrics:
-    """Counts what an application does: requests, cache, tokens. A ``CacheObserver`` too."""
+    """Counts what an application does: requests, cache, tokens, shadow reads. A ``CacheObserver`` too."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.registry = registry or Registry()
@@ -170,6 +170,7 @@ class AppMetrics:
         self._requests = _make("syncline_api_request_duration_seconds", self.registry)
         self._cache = _make("syncline_cache_events_total", self.registry)
         self._tokens = _make("syncline_tokens_total", self.registry)
+        self._shadow = _make("syncline_shadow_comparisons_total", self.registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request.
@@ -192,6 +193,10 @@ class AppMetrics:
     def token(self, result: str) -> None:
         """Count a token: ``synced``, ``not_synced`` or ``bad``."""
         self._tokens.labels(result).inc()
+
+    def shadow(self, collection: str, method: str, outcome: str, reads: int = 1) -> None:
+        """Count shadow reads: the ``counter`` of a ``Report`` of ``phases.shadow``."""
+        self._shadow.labels(collection, method, outcome).inc(reads)
 
 
 class QueryMetrics:

@@ -84,7 +84,7 @@ class Exposition:
 
     def __init__(self, registry: CollectorRegistry, *links: OfLink, shared: bool = False) -> None:
         self._registry = registry
-        self._shared = shared and "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self._shared = shared
         self._links = links
         self._looks = CollectorRegistry()
         self._looks.register(self)
@@ -92,7 +92,7 @@ class Exposition:
     async def text(self) -> bytes:
         """Look at the databases, and write."""
         await asyncio.gather(*(one.look() for one in self._links))
-        return generate_latest(self._counted()) + generate_latest(self._looks)
+        return counted(self._registry, shared=self._shared) + generate_latest(self._looks)
 
     def collect(self) -> Iterator[Metric]:
         """Give the links' metrics, each once with the samples of all: a name may stand in one place only."""
@@ -105,12 +105,19 @@ class Exposition:
                     together[family.name].samples += family.samples
         yield from together.values()
 
-    def _counted(self) -> CollectorRegistry:
-        if not self._shared:
-            return self._registry
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return together
+
+def counted(registry: CollectorRegistry, *, shared: bool = False) -> bytes:
+    """Write what a process counted.
+
+    Args:
+        registry: has it.
+        shared: where ``PROMETHEUS_MULTIPROC_DIR`` is set, what all processes of the application counted, instead.
+
+    """
+    if shared and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
 
 
 def snapshot_of(status: Status) -> Snapshot:

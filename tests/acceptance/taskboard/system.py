@@ -62,6 +62,8 @@ class Taskboard:
         self.said: list[Any] = []
         """What was answered, in a form that is the same whenever the same is answered."""
         self._known: dict[str, str] = {}
+        self.routes: set[str] = set()
+        """Those that have answered."""
         self.written: set[str] = set()
         self.carrier: Callable[[], Any] | None = None
         """Carries every mark to PostgreSQL."""
@@ -155,6 +157,8 @@ class Person:
         response = self.client.generic(method, f"/{path}", data, "application/json", headers=headers)
         if method != "GET":
             self.app.wrote()
+        if response.resolver_match is not None:
+            self.app.routes.add(response.resolver_match.route)
         expected = status or {"POST": 201, "DELETE": 204}.get(method, 200)
         assert response.status_code == expected, response.content
         answer = response.json() if response.content else None

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import Client
 from pymongo import MongoClient
 from typer.testing import CliRunner
 
@@ -24,6 +25,9 @@ from syncline.contrib.django.document_checks import check_documents
 from syncline.errors import ConfigError
 from syncline.model.thresholds import Thresholds
 from syncline.phases import FixedPhases, Phase
+from syncline.phases.epoch import Epochs
+from syncline.phases.standing import Standing
+from syncline.telemetry.metrics import AppMetrics
 from tests.acceptance.taskboard.system import ADMIN, BEFORE_LIVE, HOME, PASSWORD, Person, Taskboard
 from tests.acceptance.taskboard.test_api import member
 
@@ -75,7 +79,10 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: Phase, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Thresholds, "alerts", lambda *_: [])  # marks of tests before are of any age
+    from taskboard.urls import urlpatterns
+
     app = phases[0]
+    app.routes.clear()
     given = {**app.env, "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "9"}
     nowhere = DocumentDatabases.from_environment(HOME / "syncline.toml", given).postgres
     with app.serving(postgres=nowhere, phases=FixedPhases(phase, percent=100), writer=None) as databases:
@@ -90,7 +97,10 @@ def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: 
         task = admin.post("v1/tasks", {"title": "x", "labels": [label], "teamId": team["id"], "assignee": user})["id"]
         watchlist = admin.post("v1/watchlists", {"name": "x", "tasks": [task]})["id"]
         admin.put(f"v1/tasks/{task}/deferred", {"until": "2030-01-01T00:00:00Z"})
-        admin.post("v1/teams/join", {"inviteCode": team["inviteCode"]}, 200)
+        away = Person(app, email).log_in()
+        away.post("v1/teams/join", {"inviteCode": team["inviteCode"]}, 200)
+        admin.delete(f"v1/teams/{team['id']}/members/{user}")
+        admin.patch(f"v1/tasks/{task}", {"status": "DONE", "assignee": admin.id})
         for path in (
             *("users", f"users/{user}", f"users/{user}/roles", "roles", f"roles/{role}", "labels", f"labels/{label}"),
             *("teams", f"teams/{team['id']}", f"teams/{team['id']}/members", "tasks", f"tasks/{task}"),
@@ -110,6 +120,7 @@ def test_every_route_answers_without_postgresql(phases: list[Taskboard], phase: 
         assert found["databases"] == {"mongodb": "connected", "postgresql": "disconnected"}
         assert found["status"] == ("healthy" if phase is Phase.OFF else "degraded")
         admin.post("v1/auth/logout", None, 204)
+        assert app.routes == {str(one.pattern) for one in urlpatterns} - {"metrics"}
         log = databases.mongodb["syncline_audit"]
         assert {one["actor"] for one in log.find({"document_id": ObjectId(label)})} == {admin.id}
 
@@ -324,6 +335,34 @@ def test_the_admin_shows_how_collections_stand(phases: list[Taskboard]):
     assert (done.returncode, done.stderr) == (0, "")
     assert "MongoDB connected, PostgreSQL connected" in done.stdout
     assert "<td>task_assignments</td><td>dual_write</td>" in done.stdout
+
+
+def test_an_answer_says_by_which_change_of_the_phases_its_reads_went(phases: list[Taskboard]):
+    class Journal(FixedPhases):
+        """Tells as ``JournalPhases`` does what it knows."""
+
+        def __init__(self) -> None:
+            super().__init__(Phase.DUAL_WRITE)
+            self.epochs = Epochs()
+            self.epochs.learn({"users": Standing(Phase.DUAL_WRITE, number=17)})
+
+        def of(self, collection: str) -> Phase:
+            now = Standing(super().of(collection))
+            return self.epochs.standing(collection, now, now).phase
+
+    with phases[0].serving(phases=Journal()):
+        client = Client()
+        assert client.get("/v1/auth/me", headers={"Authorization": "Bearer x"})["Syncline-Phase-Epoch"] == "17"
+        assert "Syncline-Phase-Epoch" not in client.get("/health"), "it has asked for no phase"
+
+
+def test_metrics_tell_what_shadow_reads_came_to(phases: list[Taskboard]):
+    with phases[0].serving(phases=FixedPhases(Phase.SHADOW), metrics=AppMetrics()):
+        Person(phases[0], ADMIN).log_in()
+        page = Client().get("/metrics").content.decode()
+        assert 'syncline_shadow_comparisons_total{collection="labels",method="get",outcome="mismatch"} 0.0' in page
+    with phases[0].serving():
+        assert Client().get("/metrics").status_code == 404, "the manager counts nothing"
 
 
 def test_settings_without_documents_are_told():

@@ -19,7 +19,7 @@ DATABASES = {"default": postgres_settings(os.environ)}
 from syncline.contrib.django.again import atomic_again
 from syncline.contrib.django.database_settings import database_settings
 from syncline.contrib.django.document_databases import DocumentDatabases
-from syncline.contrib.django.document_health import alive, read_health, sync_health
+from syncline.contrib.django.document_health import alive, metrics, read_health, sync_health
 from syncline.contrib.django.phase_middleware import PhaseMiddleware
 from syncline.contrib.django.postgres_variables import postgres_settings, postgres_url
 from syncline.contrib.django.project import document_databases
@@ -33,6 +33,7 @@ __all__ = [
     "atomic_again",
     "database_settings",
     "document_databases",
+    "metrics",
     "postgres_settings",
     "postgres_url",
     "read_health",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from psycopg_pool import ConnectionPool
 from pymongo import MongoClient
@@ -39,6 +39,9 @@ from syncline.phases.repositories.phased import REST, ShadowReader
 from syncline.phases.repositories.written import DocumentWriter
 from syncline.phases.shadow import BlockingShadowReads, Rules
 
+if TYPE_CHECKING:
+    from syncline.telemetry.metrics import AppMetrics
+
 R = TypeVar("R", bound=AbstractRepository)
 MONGODB_SECONDS = 5
 
@@ -56,6 +59,7 @@ class DocumentDatabases:
         pool_size: connections with PostgreSQL of a process; shadow reads have four of their own.
         answer_seconds: of an answer of PostgreSQL; then its connection is closed, and in a ramp MongoDB answers.
         env: the environment: ``DUAL_WRITE_*``.
+        metrics: counts shadow reads for Prometheus; the view ``metrics`` shows it.
 
     Raises:
         ConfigError: ``masked`` beside a ``shadow`` of one's own, which has its own rules.
@@ -74,14 +78,17 @@ class DocumentDatabases:
         pool_size: int = 8,
         answer_seconds: float = 5.0,
         env: Mapping[str, str] = os.environ,
+        metrics: AppMetrics | None = None,
     ) -> None:
-        self.documents, self.postgres = documents, postgres
+        self.documents, self.postgres, self.metrics = documents, postgres, metrics
         self._phases, self._writer = phases, writer
         self._env = env
         if shadow is not None and masked:
             raise ConfigError("masked= is for the shadow reads of the manager", hint="give it to the Rules of your own")
         rules, standings = Rules(at_once=SHADOW_READS, masked=masked), DocumentStandings(documents)
         self.shadow = Beside(shadow or BlockingShadowReads(rules, standings=standings))
+        if metrics is not None and self.shadow.report is not None:
+            self.shadow.report.counter = metrics
         self._connections = Connections(postgres, pool_size, answer_seconds)
         self._service: DualWriteService | None = None
         self._breaker = CircuitBreaker(REST.total_seconds())
@@ -99,6 +106,7 @@ class DocumentDatabases:
         *,
         shadow: ShadowReader | None = None,
         masked: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        metrics: AppMetrics | None = None,
     ) -> Self:
         """Read ``syncline.toml``, ``MONGODB_URL`` and ``POSTGRES_*``.
 
@@ -111,7 +119,8 @@ class DocumentDatabases:
         """
         given = {**env, "DATABASE_URL": postgres_url(env)}
         documents, phases = load_documents(file, given), _phases(env)
-        return cls(documents, given["DATABASE_URL"], phases=phases, shadow=shadow, masked=masked, env=env)
+        options: dict[str, Any] = {"phases": phases, "shadow": shadow, "masked": masked, "metrics": metrics}
+        return cls(documents, given["DATABASE_URL"], **options, env=env)
 
     @property
     def env(self) -> Mapping[str, str]:

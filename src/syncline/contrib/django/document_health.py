@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from bson import ObjectId
-from django.http import HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
@@ -199,6 +199,23 @@ def sync_health(_: HttpRequest) -> JsonResponse:
     found = read_health(document_databases()).as_dict()
     status = 503 if found["status"] == Health.UNHEALTHY.value else 200
     return JsonResponse(found, status=status, headers={"Cache-Control": "no-store"})
+
+
+def metrics(_: HttpRequest) -> HttpResponse:
+    """``GET /metrics``: what this process counted; with ``PROMETHEUS_MULTIPROC_DIR``, all of the application's.
+
+    Raises:
+        Http404: the manager has no ``metrics``.
+
+    """
+    from syncline.contrib.django.project import document_databases
+
+    if (counts := document_databases().metrics) is None:
+        raise Http404
+    from syncline.web.exposition import CONTENT_TYPE, counted
+
+    page = counted(counts.registry, shared=True)
+    return HttpResponse(page, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 
 
 def _down(kind: tuple[str, Severity], message: str) -> Alert:

@@ -71,10 +71,12 @@ class MongoRepository(ProgrammedRepository):
             return await arun(program, self.collection)
 
     def count(self, where: Where = None) -> Any:
+        self._note(where)
         wanted = filter_of(self._places, where)
         return self._run(_only(lambda collection: collection.count_documents(wanted)))
 
     def exists(self, where: Where = None) -> Any:
+        self._note(where)
         return self._run(self._there(where))
 
     def _listed(self, where: Where, sort: Sequence[str], limit: int | None, offset: int) -> Program[Documents]:

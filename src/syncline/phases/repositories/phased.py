@@ -15,6 +15,7 @@ from syncline.breaker import CircuitBreaker
 from syncline.errors import TargetError
 from syncline.phases.phase import Phase, Phases
 from syncline.phases.repositories.abstract import AbstractRepository, reading
+from syncline.phases.repositories.programmed import ProgrammedRepository
 from syncline.phases.repositories.written import DocumentWriter, written_by
 from syncline.phases.shadow import Read
 from syncline.phases.shadow.report import Report
@@ -110,6 +111,9 @@ class _Phased:
         if isinstance(report, Report):
             declaration = getattr(getattr(postgresql, "mapping", None), "fingerprint", None)
             report.declare(self.collection_name, self._reading_methods(), declaration=declaration)
+            for one in (mongodb, postgresql):
+                if isinstance(one, ProgrammedRepository):
+                    one.asked = report.asked
 
     def _reading_methods(self) -> list[str]:
         kind = type(self.mongodb)

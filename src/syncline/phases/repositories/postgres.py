@@ -56,9 +56,11 @@ class PostgresRepository(ProgrammedRepository):
                 return await arun(program, connection)
 
     def count(self, where: Where = None) -> Any:
+        self._note(where)
         return self._run(_value(statements.counting(self.mapping, self._places, where)))
 
     def exists(self, where: Where = None) -> Any:
+        self._note(where)
         return self._run(_value(statements.asking(self.mapping, self._places, where)))
 
     def _listed(self, where: Where, sort: Sequence[str], limit: int | None, offset: int) -> Program[Documents]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bson.objectid import ObjectId
 
+from syncline.model.documents.query_shapes import QueryShape
 from syncline.phases.repositories.abstract import (
     AbstractRepository,
     Document,
@@ -16,6 +17,7 @@ from syncline.phases.repositories.abstract import (
     require_writing,
 )
 from syncline.phases.repositories.conditions import Where
+from syncline.phases.repositories.query_shapes import shapes
 from syncline.phases.repositories.steps import Program
 
 
@@ -23,6 +25,8 @@ class ProgrammedRepository(AbstractRepository):
     """Over one database, whose driver blocks or is awaited."""
 
     is_async: bool
+    asked: Callable[[QueryShape], None] | None = None
+    """Is told what each query goes by."""
 
     @abstractmethod
     def _at_once(self, program: Program[Any]) -> Any: ...
@@ -42,6 +46,11 @@ class ProgrammedRepository(AbstractRepository):
     @abstractmethod
     def _deleted(self, id_: Any) -> Program[bool]: ...
 
+    def _note(self, where: Where) -> None:
+        if self.asked is not None:
+            for one in shapes(self.collection_name, where):
+                self.asked(one)
+
     def _run(self, program: Program[Any]) -> Any:
         return self._awaited(program) if self.is_async else self._at_once(program)
 
@@ -53,9 +62,11 @@ class ProgrammedRepository(AbstractRepository):
         return self.get_by("_id", id)
 
     def get_by(self, path: str, value: Any) -> Any:
+        self._note({path: value})
         return self._run(self._first({path: value}))
 
     def list(self, where: Where = None, *, sort: Sequence[str] = (), limit: int | None = None, offset: int = 0) -> Any:
+        self._note(where)
         return self._run(self._listed(where, sort, limit, offset))
 
     def create(self, document: Mapping[str, Any]) -> Any:

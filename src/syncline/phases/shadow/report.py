@@ -8,10 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import product
+from typing import Protocol
 
 from syncline.forking import after_fork
+from syncline.model.documents.query_shapes import QueryShape
 from syncline.phases.shadow.differences import Difference
 from syncline.phases.shadow.rules import Read
+
+QUERIES = 1000
+"""So many different ones are noted."""
 
 
 class Outcome(StrEnum):
@@ -69,15 +75,27 @@ class Totals:
         return not any(self.outcomes.get(one) for one in AGAINST)
 
 
+class ShadowCounter(Protocol):
+    """Counts for a monitoring: ``AppMetrics`` of ``telemetry.metrics`` does."""
+
+    def shadow(self, collection: str, method: str, outcome: str, reads: int = 1) -> None:
+        """Count reads; 0: there are none yet, and may be."""
+        ...
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Report:
     """Counts by collection and method, and the newest mismatches. Any thread may add to it."""
 
     keep: int = 100
+    counter: ShadowCounter | None = None
+    """Is told of each read, too."""
     mismatches: deque[Mismatch] = field(init=False)
     _counts: dict[tuple[str, str], Counter[Outcome]] = field(init=False, default_factory=dict)
     _fresh: Counter[tuple[str, str, Outcome]] = field(init=False, default_factory=Counter)
     _declared: set[tuple[str, str]] = field(init=False, default_factory=set)
+    _queries: set[QueryShape] = field(init=False, default_factory=set)
+    _new_queries: set[QueryShape] = field(init=False, default_factory=set)
     _declarations: dict[str, str] = field(init=False, default_factory=dict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
@@ -98,6 +116,8 @@ class Report:
             self._fresh[read.collection, read.method, outcome] += 1
             if mismatch is not None:
                 self.mismatches.append(mismatch)
+        if self.counter is not None:
+            self.counter.shadow(read.collection, read.method, str(outcome))
 
     def declare(self, collection: str, methods: Iterable[str], *, declaration: str | None = None) -> None:
         """Say which methods are to be compared, called or not.
@@ -109,12 +129,36 @@ class Report:
                 another one is no evidence.
 
         """
+        names = list(methods)
+        if self.counter is not None:
+            for method, outcome in product(names, AGAINST):  # so that the first one is seen to be an increase
+                self.counter.shadow(collection, method, str(outcome), 0)
         with self._lock:
             if declaration is not None:
                 self._declarations[collection] = declaration
-            for method in methods:
+            for method in names:
                 self._declared.add((collection, method))
                 self._fresh[collection, method, Outcome.EQUAL] += 0
+
+    def asked(self, query: QueryShape) -> None:
+        """Note what a query of a repository goes by, whether it is compared or not."""
+        if query in self._queries:
+            return
+        with self._lock:
+            if len(self._queries) < QUERIES:
+                self._queries.add(query)
+                self._new_queries.add(query)
+
+    def take_queries(self) -> frozenset[QueryShape]:
+        """Give the queries that are new since the last call; ``give_back_queries`` what could not be kept."""
+        with self._lock:
+            fresh, self._new_queries = frozenset(self._new_queries), set()
+            return fresh
+
+    def give_back_queries(self, queries: Iterable[QueryShape]) -> None:
+        """Have queries that were taken given out again."""
+        with self._lock:
+            self._new_queries.update(queries)
 
     def totals(self) -> dict[tuple[str, str], Totals]:
         """Give the totals since the beginning, by collection and method."""

@@ -42,6 +42,7 @@ PHASES = (
     "shadow_report_later",
     "rehearsal",
     "rehearsal_later",
+    "query_shape",
 )
 """What the journal of phases is made of, after the schema."""
 AUDIT = ("schema", "operation", "of_document")
@@ -67,7 +68,7 @@ SCRIPTS: tuple[Script, ...] = (
         "syncline.phases",
         "journal.sql",
         PHASES,
-        frozenset({"phase.since", "shadow_report.mapping", "rehearsal.report"}),
+        frozenset({"phase.since", "shadow_report.mapping", "rehearsal.report", "query_shape.ranged"}),
     ),
     Script("syncline.phases.dual_write", "audit.sql", AUDIT, frozenset({"operation.after"})),
     Script(_HERE, "rejections.sql", rejections.MADE, frozenset({"rejected.waits", "settled_failure.settled_at"})),
