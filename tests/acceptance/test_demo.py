@@ -97,7 +97,7 @@ def test_the_demo_of_a_split_fails_no_request_and_loses_nothing(environment, tmp
 
 
 def test_the_demo_of_a_migration_fails_no_request_and_loses_nothing(environment, tmp_path):
-    """Reads go over to PostgreSQL by half, and back; PostgreSQL and the worker are killed on the way."""
+    """To live and back; PostgreSQL, the worker, and the command that changes sides are killed on the way."""
     app = Path(__file__).parents[2] / "examples" / "taskboard"
     wide = {**environment, "COLUMNS": "200"}
     command = [*COMMAND, "migrate", "--app", str(app)]
@@ -106,7 +106,8 @@ def test_the_demo_of_a_migration_fails_no_request_and_loses_nothing(environment,
     found = re.search(r"([\d,]+) requests, 0 failed; ([\d,]+) tasks acknowledged, 0 lost$", run.stdout.rstrip())
     assert found is not None, run.stdout
     assert all(int(number.replace(",", "")) > 20 for number in found.groups())
-    assert run.stdout.count("verified equal") == 4
+    assert run.stdout.count("verified equal") == 6
+    assert "kill -9 of the command, while neither side accepts a write of a task" in run.stdout
     assert run.stderr == ""
     assert nothing_left(tmp_path)
 

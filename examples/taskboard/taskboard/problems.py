@@ -13,11 +13,14 @@ from pydantic import ValidationError
 
 from syncline.errors import (
     AlreadyThereError,
+    GateClosedError,
+    MovedError,
     PhaseError,
     RefusedDocumentError,
     RepositoryError,
     SourceUnavailableError,
     TargetUnavailableError,
+    UnknownOutcomeError,
 )
 
 LOG = logging.getLogger("taskboard")
@@ -75,6 +78,12 @@ def problem_of(error: Exception) -> Problem:
         case SourceUnavailableError() | TargetUnavailableError() | PhaseError():
             LOG.error("a database does not answer: %s", error.message)
             return Problem(503, "the database does not answer at the moment", headers={"Retry-After": "5"})
+        case UnknownOutcomeError():
+            LOG.error("nobody knows whether it is written: %s", error.message)
+            return Problem(503, "it is not known whether this was written: look before you send it again")
+        case GateClosedError() | MovedError():
+            LOG.error("no database accepts writes: %s", error.message)
+            return Problem(503, "nothing was written; send it again", headers={"Retry-After": "1"})
         case RequestDataTooBig():
             return Problem(413, "the request is too large")
         case Http404():

@@ -80,6 +80,7 @@ class Traffic:
             self.counts.requests += 1
             self.counts.longest = max(self.counts.longest, time.monotonic() - began)
         if status not in OK:
-            self.counts.failures.append(f"{method} {path}: {status}")
+            why = found.get("detail", "") if isinstance(found, dict) else ""
+            self.counts.failures.append(f"{method} {path}: {status} {why}".rstrip())
             return {}
         return found if isinstance(found, dict) else {"list": found}

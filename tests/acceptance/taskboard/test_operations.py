@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from syncline.cli.main import app as syncline
 from syncline.contrib.django import DocumentDatabases, document_databases, postgres_settings, postgres_url
 from syncline.contrib.django.document_checks import check_documents
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, GateClosedError, MovedError, UnknownOutcomeError
 from syncline.model.thresholds import Thresholds
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.epoch import Epochs
@@ -195,6 +195,22 @@ def test_health_tells_what_waits_and_what_was_refused(phases: list[Taskboard]):
         assert refused["collections"]["labels"] == {**before["collections"]["labels"], "failed": 1}
         assert refused["collections"]["tasks"]["phase"] == "ramp"
         databases.collection("labels").delete_one({"_id": "no ObjectId"})
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (GateClosedError("closed"), "nothing was written; send it again"),
+        (MovedError("moved"), "nothing was written; send it again"),
+        (UnknownOutcomeError("late"), "it is not known whether this was written: look before you send it again"),
+    ],
+)
+@pytest.mark.usefixtures("phases")
+def test_who_writes_while_the_truth_changes_sides_is_told_whether_to_send_it_again(error: Exception, again: str):
+    from taskboard.problems import problem_of
+
+    told = problem_of(error)
+    assert (told.status, told.detail) == (503, again)
 
 
 def test_health_is_503_when_the_truth_is_away(phases: list[Taskboard]):
