@@ -12,6 +12,8 @@ from inspect import isawaitable
 from typing import Any, Protocol, TypeVar, cast
 
 from syncline.breaker import CircuitBreaker
+from syncline.capture.documents import MarkedCollection
+from syncline.capture.documents.gate import WriteGate
 from syncline.errors import TargetError
 from syncline.phases.phase import Phase, Phases
 from syncline.phases.repositories.abstract import AbstractRepository, reading
@@ -103,6 +105,7 @@ class _Phased:
         writer: DocumentWriter | None,
         breaker: CircuitBreaker,
     ) -> None:
+        _gated(mongodb, phases)
         self.mongodb, self.postgresql, self.phases = mongodb, postgresql, phases
         self.collection_name: str = mongodb.collection_name
         self._writing = [one if writer is None else written_by(one, writer) for one in (mongodb, postgresql)]
@@ -182,6 +185,13 @@ class _Phased:
     def _failed(self, error: TargetError) -> None:
         if self._breaker.failed():
             _LOG.error("%s is read from MongoDB, PostgreSQL failed: %s", self.collection_name, error)
+
+
+def _gated(mongodb: Any, phases: Phases) -> None:
+    """Have writes in MongoDB ask its gate, where whoever has wrapped the collection did not say so."""
+    collection = getattr(mongodb, "collection", None)
+    if isinstance(collection, MarkedCollection) and collection.gate is None and isinstance(phases, WriteGate):
+        mongodb.collection = type(collection)(collection.bare, phases)
 
 
 def _is_write(name: str, method: object) -> bool:
