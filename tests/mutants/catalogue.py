@@ -4225,7 +4225,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/phases/evidence.py",
                 "_verified",
-                "standing.since is not None and at < standing.since",
+                "standing.since is not None and moment < standing.since",
                 "False",
             )
         ],

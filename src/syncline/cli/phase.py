@@ -13,7 +13,7 @@ from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, run, say
 from syncline.cli.phase_rehearse import rehearse
 from syncline.cli.phase_restored import restored
-from syncline.cli.phase_shown import entry, evidence, in_effect, planned, process, reads, report, shown, was
+from syncline.cli.phase_shown import entry, evidence, in_effect, planned, process, reads, report, shown, since, was
 from syncline.cli.split_move import ForceOption, ReasonOption, say_aside
 from syncline.cli.split_switch import STEPS, PauseOption, read_pause
 
@@ -98,7 +98,7 @@ def status(collection: CollectionsArgument = None, config: ConfigOption = None, 
         print_json({"collections": rows, "processes": [process(one) for one in processes]})
         return
     table = [
-        (row["collection"], row["phase"], reads(row), row["written_in"], row["since"], in_effect(row)) for row in rows
+        (row["collection"], row["phase"], reads(row), row["written_in"], since(row), in_effect(row)) for row in rows
     ]
     print_table(["collection", "phase", "reads", "written in", "since", "in effect"], table)
 

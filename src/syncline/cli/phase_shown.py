@@ -33,6 +33,11 @@ def reads(row: dict[str, Any]) -> str:
     return f"{row['percent']:g} %" if row["phase"] == "ramp" else ""
 
 
+def since(row: dict[str, Any]) -> str:
+    """Say since when it is in its phase, in the width that a terminal has."""
+    return str(row["since"] or "").replace("T", " ").removesuffix("+00:00")
+
+
 def in_effect(row: dict[str, Any]) -> str:
     """Say whether every process goes by its phase."""
     if row["behind"]:

@@ -52,7 +52,8 @@ def judged(stage: Stage, counts: Counts, there: Collection[str], what: str) -> i
     for failure in counts.failures[:5]:
         stage.note(failure, "red")
     well = not counts.failures and not lost
-    found = f"{counts.requests:,} requests, {len(counts.failures)} failed"
+    again = f", {counts.again} of unknown outcome sent again" if counts.again else ""
+    found = f"{counts.requests:,} requests, {len(counts.failures)} failed{again}"
     kept = f"{len(counts.acknowledged):,} {what} acknowledged, {len(lost)} lost"
     stage.note(f"{found}; {kept}", "bold green" if well else "bold red")
     return 0 if well else 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 OK = range(200, 300)
+UNKNOWN = 503
 LONGEST_SECONDS = 60.0
 
 
@@ -20,6 +21,8 @@ class Counts:
 
     requests: int = 0
     failures: list[str] = field(default_factory=list)
+    again: int = 0
+    """Requests that were sent again, as their answers said that nobody knows whether they are done."""
     acknowledged: list[str] = field(default_factory=list)
     """Codes of carriers whose creation was answered."""
     longest: float = 0.0
@@ -47,6 +50,10 @@ class Traffic:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
+
+    def asks_again(self, problem: Any) -> bool:  # noqa: ARG002
+        """Tell whether an answer says that it is not known what became of the request, which may be sent again."""
+        return False
 
     def _go(self, number: int) -> None:
         token = str(self._send("POST", "/api/auth/login", self._login, "")["token"])
@@ -79,6 +86,9 @@ class Traffic:
             connection.close()
             self.counts.requests += 1
             self.counts.longest = max(self.counts.longest, time.monotonic() - began)
+        if status == UNKNOWN and self.asks_again(found):
+            self.counts.again += 1
+            return self._send(method, path, body, token)
         if status not in OK:
             why = found.get("detail", "") if isinstance(found, dict) else ""
             self.counts.failures.append(f"{method} {path}: {status} {why}".rstrip())

@@ -102,10 +102,11 @@ def _verified(journal: InPostgreSQL, name: str, standing: Standing) -> Evidence:
     rows = journal.rows("certified", collection=name) if kept else []
     if not rows:
         return Evidence(name, "verified", holds=False, told="no verification yet: `syncline verify`")
-    at, verdict = rows[0]
+    moment, verdict = rows[0]
+    at = f"{moment:%Y-%m-%d %H:%M:%S %Z}"
     if verdict != "equal":
         return Evidence(name, "verified", holds=False, told=f"the last verification, as of {at}, said {verdict}")
-    if standing.since is not None and at < standing.since:
+    if standing.since is not None and moment < standing.since:
         return Evidence(name, "verified", holds=False, told=f"verified equal as of {at}, before {standing.phase} began")
     return Evidence(name, "verified", holds=True, told=f"verified equal as of {at}")
 
