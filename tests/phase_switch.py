@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pytest
 from pymongo import MongoClient
 
 from syncline.capture.documents import wrap
@@ -19,6 +20,7 @@ from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.errors import UnknownOutcomeError
 from syncline.model.documents import Collection, DocumentMapping, Field, Part
 from syncline.phases import JournalPhases, Phase
+from syncline.phases.changing import Control
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.standing import Standing
@@ -108,6 +110,24 @@ class SwitchStage:
 
     def rows_there(self) -> dict[Any, int]:
         return dict(self.sql("SELECT mongo_id, n FROM postgres_tasks"))
+
+
+@pytest.fixture(name="stage")
+async def switch_stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[SwitchStage]:
+    """Both sides, ready to change; whoever imports it has it."""
+    one = SwitchStage(mongo_url, mongo_db, database)
+    await one.prepare()
+    yield one
+    one.client.close()
+
+
+@pytest.fixture(name="control")
+def phase_control(stage: SwitchStage) -> Iterator[Control]:
+    """What changes its phases."""
+    mongodb, postgresql = InMongoDB(stage.mongo_url), InPostgreSQL(stage.url)
+    yield Control(mongodb, postgresql, Phase.OFF)
+    mongodb.close()
+    postgresql.close()
 
 
 class Application:

@@ -12,33 +12,15 @@ from syncline.errors import MovedError, PhaseError
 from syncline.phases import Phase
 from syncline.phases.changing import Control
 from syncline.phases.completing import complete, reopen
-from syncline.phases.in_mongodb import InMongoDB
-from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
 from syncline.phases.switching.watching import look
 from syncline.split.switching.gate import Session
-from tests.phase_switch import Application, SwitchStage
+from tests.phase_switch import Application, phase_control, switch_stage  # noqa: F401  fixtures
 from tests.relay import until
 from tests.way_back import worker
 
 pytestmark = pytest.mark.engines
-
-
-@pytest.fixture
-async def stage(mongo_url, mongo_db, database):
-    one = SwitchStage(mongo_url, mongo_db, database)
-    await one.prepare()
-    yield one
-    one.client.close()
-
-
-@pytest.fixture
-def control(stage):
-    mongodb, postgresql = InMongoDB(stage.mongo_url), InPostgreSQL(stage.url)
-    yield Control(mongodb, postgresql, Phase.OFF)
-    mongodb.close()
-    postgresql.close()
 
 
 async def test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_is_forced(stage, control):

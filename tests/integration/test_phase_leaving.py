@@ -7,25 +7,13 @@ import pytest
 
 from syncline.documents.opening import opened
 from syncline.errors import PhaseError
-from syncline.phases import Phase
-from syncline.phases.changing import Control
 from syncline.phases.completing import complete
-from syncline.phases.in_mongodb import InMongoDB
-from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.leaving import Leftovers, leave, leftovers
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
-from tests.phase_switch import SwitchStage
+from tests.phase_switch import phase_control, switch_stage  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.engines
 ROW = "INSERT INTO postgres_tasks (mongo_id, n) VALUES ('a', 1)"
-
-
-@pytest.fixture
-async def stage(mongo_url, mongo_db, database):
-    one = SwitchStage(mongo_url, mongo_db, database)
-    await one.prepare()
-    yield one
-    one.client.close()
 
 
 async def test_gates_and_the_way_back_go_and_everybody_may_write_the_rows(stage):
@@ -47,13 +35,9 @@ async def test_gates_and_the_way_back_go_and_everybody_may_write_the_rows(stage)
         assert await leftovers(stage.documents, link) == Leftovers([], captured=False)
 
 
-async def test_after_complete_the_gates_go(stage):
+async def test_after_complete_the_gates_go(stage, control):
     await stage.switch(POSTGRESQL)
-    mongodb, postgresql = InMongoDB(stage.mongo_url), InPostgreSQL(stage.url)
-    control = Control(mongodb, postgresql, Phase.OFF)
     await complete(stage.documents, control, control.forward(["tasks"], None))
-    mongodb.close()
-    postgresql.close()
     async with opened(stage.documents) as link:
         found = await leftovers(stage.documents, link)
         assert found == Leftovers(["tasks"], captured=False)

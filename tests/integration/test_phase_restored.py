@@ -6,26 +6,14 @@ from typing import Any
 
 import pytest
 
-from syncline.phases import Phase
-from syncline.phases.changing import Control
 from syncline.phases.completing import complete
-from syncline.phases.in_mongodb import InMongoDB
-from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.restored import Restored, begin_anew
 from syncline.phases.switching.sides import POSTGRESQL
-from tests.phase_switch import SwitchStage
+from tests.phase_switch import SwitchStage, phase_control, switch_stage  # noqa: F401  fixtures
 from tests.relay import until
 from tests.way_back import worker
 
 pytestmark = pytest.mark.engines
-
-
-@pytest.fixture
-async def stage(mongo_url, mongo_db, database):
-    one = SwitchStage(mongo_url, mongo_db, database)
-    await one.prepare()
-    yield one
-    one.client.close()
 
 
 def backup(stage: SwitchStage) -> dict[str, list[Any]]:
@@ -43,13 +31,9 @@ def restore(stage: SwitchStage, kept: dict[str, list[Any]]) -> None:
             found[name].insert_many(documents)
 
 
-async def test_after_complete_no_side_is_written_anew_whichever_is_restored(stage):
+async def test_after_complete_no_side_is_written_anew_whichever_is_restored(stage, control):
     await stage.switch(POSTGRESQL)
-    mongodb, postgresql = InMongoDB(stage.mongo_url), InPostgreSQL(stage.url)
-    control = Control(mongodb, postgresql, Phase.OFF)
     await complete(stage.documents, control, control.forward(["tasks"], None))
-    mongodb.close()
-    postgresql.close()
     stage.sql("INSERT INTO postgres_tasks VALUES ('a', 1)")
     assert await begin_anew(stage.documents) == Restored((), 0, ())
     assert stage.modes() == "na"

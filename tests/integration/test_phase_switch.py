@@ -33,17 +33,9 @@ from syncline.phases.switching.watching import Watch, look, write_strays_over
 from syncline.ports.documents import Fate
 from syncline.split.switching.gate import GateBusyError, Session, Verb
 from syncline.split.switching.move import Step
-from tests.phase_switch import PATIENT, Application, SwitchStage, beside
+from tests.phase_switch import PATIENT, Application, beside, switch_stage  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.engines
-
-
-@pytest.fixture
-async def stage(mongo_url, mongo_db, database):
-    one = SwitchStage(mongo_url, mongo_db, database)
-    await one.prepare()
-    yield one
-    one.client.close()
 
 
 @pytest.fixture
