@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from psycopg import sql
 
-from syncline.capture.postgres.composing import dollar_quoted
+from syncline.capture.postgres.composing import dollar_quoted, lane
 from syncline.capture.postgres.triggers import Watch
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
@@ -60,6 +60,10 @@ def capture(watch: Watch) -> Capture:
         "hint": sql.SQL("left(TG_OP, 1)" if own else "'U'"),
         "gone": sql.SQL("'D'" if own else "'U'"),
     }
+    for row, hint in (("after", "hint"), ("before", "gone")):
+        key = f"v_{row}"
+        of = {"lane": lane(key, str(watch.entity), "cockroach.sql"), "of": sql.SQL(key), "of_row": parts[hint]}
+        parts[f"mark_{row}"] = template("mark", part=True).format(id=parts["id"], **of)
     body = "\n" + template("row").format(**parts).as_string(None) + "\n"
     digest = hashlib.sha256(f"{watch.table}\n{body}".encode()).hexdigest()[:8]
     function, trigger = f"capture_{watch.stem}_{digest}", f"{current().trigger_prefix}{watch.stem}_{digest}"
@@ -105,9 +109,9 @@ def drop(table: TableName | None, trigger: str) -> list[sql.Composed]:
     return statements
 
 
-def template(name: str) -> sql.SQL:
-    """Give a named block."""
-    return sql.SQL(cast(Any, blocks("triggers_cockroach.sql", "syncline.capture.postgres")[name]))
+def template(name: str, *, part: bool = False) -> sql.SQL:
+    """Give a named block; a part of another one carries no comment with our name."""
+    return sql.SQL(cast(Any, blocks("triggers_cockroach.sql", "syncline.capture.postgres", comment=not part)[name]))
 
 
 def table_of(table: TableName) -> sql.Identifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg import sql
@@ -9,8 +10,10 @@ from psycopg import sql
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
 from syncline.model.link import current
-from syncline.postgres.sql import blocks
+from syncline.postgres.sql import blocks, script
 
+_LANE = re.compile(r"FUNCTION syncline\w*\.lane_of\([^$]*\$\$ SELECT (.*?) \$\$")
+"""What ``lane_of()`` gives, of its parameters ``entity`` and ``key``."""
 _EQUAL: Mapping[str, str] = {"int2": "int8eq", "int4": "int8eq", "int8": "int8eq", "uuid": "uuid_eq"}
 """What compares values whose equality is that of their texts, and is cheaper."""
 
@@ -21,6 +24,15 @@ def key_expression(columns: Sequence[Column], row: str) -> sql.Composed:
     if len(columns) == 1:
         return sql.Composed([texts])
     return sql.SQL("jsonb_build_array({})::text").format(texts)
+
+
+def lane(key: str, entity: str, schema: str = "schema.sql") -> sql.Composed:
+    """Compose the lane of a key in hand as the schema's ``lane_of()`` says it, which another tool may drop."""
+    found = _LANE.search(script(schema))
+    assert found is not None  # noqa: S101  a test holds both schemas to it
+    given = {"key": key, "entity": entity}
+    text = re.sub(r"\b(?:p_)?(key|entity)\b", lambda name: given[name[1]], found[1])
+    return sql.Composed([sql.SQL(text)])
 
 
 def dollar_quoted(body: str) -> sql.SQL:

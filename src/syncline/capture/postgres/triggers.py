@@ -20,6 +20,7 @@ from psycopg import sql
 from syncline.capture.postgres.composing import (
     dollar_quoted,
     key_expression,
+    lane,
     of_row,
     ours,
     part,
@@ -197,7 +198,7 @@ def _bodies_of(columns: tuple[Column, ...], *, own: bool, by_row: bool, link: Li
         "gone": sql.SQL("'D'::\"char\"") if own else sql.SQL("'U'::\"char\""),
         "passed": _passed(),
         **_carefully(watch),
-        "lane_q": _lane("q.k"),
+        "lane_q": lane("q.k", _ID),
     }
     truncate = _body("truncate", shared | {"kind": sql.Literal("sweep" if own else "backfill")})
     if by_row:
@@ -343,16 +344,11 @@ def way_back_of(body: str) -> str | None:
     return found[1] if found else None
 
 
-def _lane(key: str) -> sql.Composed:
-    """Compose the lane of a key that a function has in hand."""
-    return part("lane", of=sql.SQL(key), id=sql.SQL(_ID))
-
-
 def _marks(parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composable]:
     """Compose the marks of the keys that the functions have in hand one by one."""
     hints = {"one": "hint", "gone": "gone", "after": "hint", "before": "gone"}
     return {
-        f"mark_{key}": part("mark", **parts, lane=_lane(key), of=sql.SQL(key), of_row=parts[hint])
+        f"mark_{key}": part("mark", **parts, lane=lane(key, _ID), of=sql.SQL(key), of_row=parts[hint])
         for key, hint in hints.items()
     }
 

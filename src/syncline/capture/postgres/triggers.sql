@@ -94,10 +94,6 @@ CASE WHEN syncline.markable() THEN true
 -- The columns must be of the types whose equality is that of the keys' texts; in functions' calls, which convert nothing else.
  AND EXISTS (SELECT FROM changed AS n WHERE {equal})
 
--- name: lane
--- As `syncline.lane_of` says it, which another tool may drop.
-(pg_catalog.hashtextextended({of}, {id}::bigint) & 63)::smallint
-
 -- name: mark
 -- As `syncline.mark()` says it for whoever is not a trigger: a call for each row is too dear.
 INSERT INTO syncline.outbox (entity, lane, hint, key) VALUES ({id}, {lane}, {of_row}, {of});

@@ -29,15 +29,17 @@ BEGIN
         END IF;
     END IF;
     IF v_after IS NOT NULL THEN
-        INSERT INTO syncline.outbox (entity, lane, hint, key)
-        VALUES ({id}, ((crc32ieee(v_after) + {id}) & 63)::smallint, {hint}, v_after);
+        {mark_after};
     END IF;
     IF v_before IS NOT NULL AND (v_after IS NULL OR v_before <> v_after) THEN
-        INSERT INTO syncline.outbox (entity, lane, hint, key)
-        VALUES ({id}, ((crc32ieee(v_before) + {id}) & 63)::smallint, {gone}, v_before);
+        {mark_before};
     END IF;
     RETURN NULL;
 END
+
+-- name: mark
+INSERT INTO syncline.outbox (entity, lane, hint, key)
+        VALUES ({id}, {lane}, {of_row}, {of})
 
 -- name: trigger_row
 CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {table}
