@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import signal
@@ -30,7 +31,7 @@ hypothesis.settings.load_profile("syncline")
 POSTGRES_FIXTURES = frozenset({"postgres", "second_postgres", "database", "private_postgres"})
 ENGINE_FIXTURES = POSTGRES_FIXTURES | {"mongo", "mongo_url", "mongo_db", "private_mongo"}
 LEFT: list[str] = []
-"""What tests have left behind."""
+"""What nobody will end any more, of all tests."""
 UNMARKED = "/a/test/that/starts/a/server/needs/the/mark/engines"
 
 
@@ -78,6 +79,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """Let what a fixture of several tests has started be none of theirs, whichever of them asked for it first."""
+    with contextlib.nullcontext() if fixturedef.scope == "function" else leftovers.serving_several():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
     """Look after the last test for processes that nobody will end any more: what is found has its test's name."""
     done = yield
@@ -87,13 +95,20 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Gather what tests have left behind, from all processes."""
+    """Gather what processes of tests have found at their end."""
     if report.when == "teardown":
         LEFT.extend(f"{report.nodeid}: {what}" for name, what in report.user_properties if name == leftovers.LEFT)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail where something is left that nobody will end."""
+    if LEFT and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Name what is left of Syncline's, test by test."""
+    """Name what is left, test by test."""
     if LEFT:
         terminalreporter.section("left behind by tests")
         for one in LEFT:
@@ -101,19 +116,20 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that leaves settings behind, which others would obey; name the threads and processes that it leaves."""
+def nothing_is_left() -> Iterator[None]:
+    """Fail a test that leaves settings, threads or processes behind: others would obey them, or share the machine."""
     before = leftovers.Before()
     yield
-    request.node.user_properties += [(leftovers.LEFT, one) for one in before.left()]
-    assert not (settings := before.settings_left()), f"this test has left {', '.join(settings)}"
+    left = before.settings_left() + before.left()
+    assert not left, f"this test has left {', '.join(left)}"
 
 
 @pytest.fixture
-async def no_task_is_left(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Name the tasks that a test leaves in its loop; every coroutine has this fixture, before all others of its own."""
+async def no_task_is_left() -> AsyncIterator[None]:
+    """Fail a test that leaves tasks in its loop; every coroutine has this fixture, before all others of its own."""
     yield
-    request.node.user_properties += [(leftovers.LEFT, one) for one in await leftovers.tasks_left()]
+    left = await leftovers.tasks_left()
+    assert not left, f"this test has left {', '.join(left)}"
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,8 +25,10 @@ CALL = "syncline call"
 OURS = str(Path(syncline.__file__).parent)
 LEFT = "left behind"
 """The name of the property of a report that has it."""
-ENDING_SECONDS = 1.0
-"""What is on its way out may take so long."""
+ENDING_SECONDS = 60.0
+"""What is on its way out may take so long: longer than a busy machine needs for anything."""
+_shared: set[object] = set()
+"""Threads, and process ids, of what serves several tests."""
 
 
 class Before:
@@ -41,6 +44,10 @@ class Before:
         found = [f"the thread {thread.name}" for thread in awaited(self._new_threads)]
         return found + [f"the process {pid} ({command(pid)})" for pid in awaited(self._new_processes)]
 
+    def new(self) -> set[object]:
+        """Give the threads, and the ids of the processes, that were not there; none is waited for."""
+        return {*self._new_threads(), *self._new_processes()}
+
     def settings_left(self) -> list[str]:
         """Name the settings that are there, and were not, or say something else."""
         after = settings()
@@ -48,11 +55,21 @@ class Before:
         return sorted(name for name in names if self._settings.get(name) != after.get(name))
 
     def _new_threads(self) -> list[threading.Thread]:
-        new = {one for one in threading.enumerate() if one.name != CALL} - self._threads
+        new = {one for one in threading.enumerate() if one.name != CALL} - self._threads - _shared
         return [one for one in new if runs_ours(sys._current_frames().get(one.ident or 0))] if new else []
 
     def _new_processes(self) -> list[int]:
-        return [pid for pid in children() - self._processes if lives(pid)]
+        return [pid for pid in children() - self._processes - _shared if lives(pid)]
+
+
+@contextlib.contextmanager
+def serving_several() -> Iterator[None]:
+    """Take what is started within for the session's, and not for that of the test which needed it first."""
+    before = Before()
+    try:
+        yield
+    finally:
+        _shared.update(before.new())
 
 
 def awaited(found: Callable[[], list[Any]]) -> list[Any]:

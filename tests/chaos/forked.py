@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+
+from tests import leftovers
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -51,6 +54,8 @@ class Forked:
         self._asking = threading.Lock()
         given = {**os.environ, **environment}
         self._process = _CONTEXT.Process(target=_work, args=(program, list(arguments), log, given), daemon=True)
+        with leftovers.serving_several():
+            multiprocessing.forkserver.ensure_running()
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
