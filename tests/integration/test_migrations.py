@@ -11,8 +11,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from syncline.capture.postgres import migrate
+from syncline.capture.postgres.carry_out import prologue
 from syncline.capture.postgres.install import InstallOptions, install, plan, render
 from syncline.capture.postgres.migrate import Each
 from syncline.errors import SourceError, VersionError
@@ -147,6 +149,27 @@ def test_a_lock_is_waited_for_in_short_attempts(old: Case) -> None:
         release.join()
 
     assert old.sql("SELECT max(number) FROM syncline.migration") == [(SCHEMA_VERSION,)]
+
+
+async def test_no_round_trip_lies_between_the_locks_of_a_step_and_its_commit(database: str, tmp_path: Path) -> None:
+    steps = [
+        sql.SQL("CREATE TABLE {name} (); ALTER TABLE {name} ADD n int").format(name=sql.Identifier(name))
+        for name in "ab"
+    ]
+    traced = tmp_path / "traced"
+    async with await connect(database) as connection:
+        with traced.open("wb") as file:
+            connection.pgconn.trace(file.fileno())
+            await migrate.migrate(connection, steps, lambda timeout, holds: prologue(timeout, holds=holds))
+            connection.pgconn.untrace()
+        found = await (
+            await connection.execute(
+                "SELECT count(*) FROM pg_attribute WHERE attname = 'n' AND attrelid IN ('a'::regclass, 'b'::regclass)"
+            )
+        ).fetchone()
+
+    assert found == (2,)
+    assert traced.read_text().count("\tQuery\t") == len(steps)
 
 
 LARGE = "history_20261129"

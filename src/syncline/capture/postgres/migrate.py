@@ -93,10 +93,9 @@ async def migrate(
 
 
 async def _one(conn: AsyncConnection[Any], statements: Iterable[sql.Composed]) -> None:
+    """Send a step as one message, which is a transaction: no round trip lies between its locks and its commit."""
     with translated():
-        async with conn.transaction():
-            for statement in statements:
-                await conn.execute(statement)
+        await conn.execute(sql.SQL(";\n").join(statements))
 
 
 async def _each(conn: AsyncConnection[Any], query: Each) -> None:
