@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ CLOCKS_APART = 60.0
 """Seconds by which the clocks of both servers may differ before somebody should look."""
 _INSTALL = "syncline install"
 _NEEDED = frozenset({"find", "insert", "update", "remove"})
-_GRAVE = ("is no plain collection", "is not Syncline's")
+_GUIDE = "see docs/how-to/mark-documents.md"
 
 Check = Callable[[], Awaitable[list[Finding]]]
 
@@ -114,10 +114,8 @@ class Doctor:
                 what = f"{name} lacks the indexes of marks: {', '.join(lacking)}"
                 found.append(critical("indexes of marks", what, why="workers refuse to begin", fix=_INSTALL))
             for one in await self._mongo.examine(name):
-                if "prepare_marks" not in one:
-                    level = critical if any(word in one for word in _GRAVE) else warning
-                    why = "some writes are refused there, or not marked"
-                    found.append(level("collection", f"{name}: {one}", why=why, fix=_after(one)))
+                level, why = critical if one.grave else warning, "some writes are refused there, or not marked"
+                found.append(level("collection", f"{name}: {one}", why=why, fix=one.fix or _GUIDE))
         return found or [ok("collection", f"nothing is in the way of {', '.join(self._link.collections)}")]
 
     async def _mongo_tls(self) -> list[Finding]:
@@ -248,17 +246,6 @@ def _covers(resource: Mapping[str, Any], database: str) -> bool:
     return bool(resource.get("anyResource")) or (
         resource.get("db") in ("", database) and resource.get("collection") == ""
     )
-
-
-def _after(problem: str) -> str:
-    """Take what is to be done out of what an examination says."""
-    return next(_parts(problem), "see docs/how-to/mark-documents.md")
-
-
-def _parts(problem: str) -> Iterator[str]:
-    for mark in ("; make it anew with ", "; admit them: ", "; declare ", "; give "):
-        if mark in problem:
-            yield mark.removeprefix("; ") + problem.partition(mark)[2]
 
 
 async def diagnose(link: DocumentLink) -> Diagnosis:

@@ -106,8 +106,7 @@ async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = 
             (found.new if fingerprint is None else found.changed).append(name)
         if await database.lacking(name):
             found.indexes.append(name)
-        remarks = [one for one in await database.examine(name) if "prepare_marks" not in one]
-        found.warnings += [f"{name}: {one}" for one in remarks]
+        found.warnings += [f"{name}: {one}" for one in await database.examine(name)]
     if role:
         found.role, found.grants = role, list(schema.grants(role, link.mappings))
     return found

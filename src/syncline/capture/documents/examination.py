@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from syncline.capture.documents.field import DELETED, FIELD, VERSION
@@ -12,7 +13,30 @@ from syncline.capture.documents.programs import Call, Program
 _CHARACTERS = "^[0-9a-f]{24}$"
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What is in the way."""
+
+    what: str
+    fix: str = ""
+    """What to do, where a few words say it."""
+    grave: bool = False
+    """The collection cannot be a source."""
+    unprepared: bool = False
+    """It is an index of marks that is missing: an installation makes it."""
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        return f"{self.what}; {self.fix}" if self.fix else self.what
+
+
 def examined(*, typed_ids: bool = True) -> Program[list[str]]:
+    """Say what ``obstacles`` finds."""
+    found = yield from obstacles(typed_ids=typed_ids)
+    return [str(one) for one in found]
+
+
+def obstacles(*, typed_ids: bool = True) -> Program[list[Obstacle]]:
     """Look at indexes, the validator and the keys; an empty list: all is well.
 
     ``typed_ids`` also reads every ``_id`` that is text, by the index, and looks for a field of ours that others wrote.
@@ -28,42 +52,41 @@ def examined(*, typed_ids: bool = True) -> Program[list[str]]:
             "find_one", ({FIELD: {"$exists": True}, VERSION: {"$not": {"$type": "number"}}}, {"_id": 1})
         )
         if foreign:
-            problems.append(
-                f"the document {foreign['_id']!r} has a field {FIELD} that is not Syncline's; give it another name"
-            )
+            what = f"the document {foreign['_id']!r} has a field {FIELD} that is not Syncline's"
+            problems.append(Obstacle(what, "give it another name", grave=True))
         if looks and objects:
-            problems.append(
-                f"some _id are ObjectIds, and {looks['_id']!r} is the text of one: two keys, one where ids are text;"
-                ' declare `id = "any"`'
-            )
+            what = f"some _id are ObjectIds, and {looks['_id']!r} is the text of one: two keys, one where ids are text"
+            problems.append(Obstacle(what, 'declare `id = "any"`'))
     return problems
 
 
-def _of_indexes(indexes: Mapping[str, Any]) -> Iterator[str]:
+def _of_indexes(indexes: Mapping[str, Any]) -> Iterator[Obstacle]:
     for name, index in indexes.items():
         fields = [field for field, _ in index["key"]]
         if expires(index):
-            yield f"by the index {name} MongoDB deletes documents itself, and marks nothing: rows stay until a sweep"
+            yield Obstacle(
+                f"by the index {name} MongoDB deletes documents itself, and marks nothing: rows stay until a sweep"
+            )
         if not admits_tombstones(fields, index):
-            yield (
-                f"the unique index {name} takes one tombstone only; make it anew with"
-                f' partialFilterExpression={{"{fields[0]}": {{"$exists": True}}}}'
+            yield Obstacle(
+                f"the unique index {name} takes one tombstone only",
+                f'make it anew with partialFilterExpression={{"{fields[0]}": {{"$exists": True}}}}',
             )
     for ours in (MARKS, UNMARKED):
         if ours["name"] not in indexes:
-            yield f"the index {ours['name']} is missing; call prepare_marks()"
+            yield Obstacle(f"the index {ours['name']} is missing", "call prepare_marks()", unprepared=True)
 
 
-def _of_options(options: Mapping[str, Any]) -> Iterator[str]:
+def _of_options(options: Mapping[str, Any]) -> Iterator[Obstacle]:
     for kind in ("timeseries", "capped", "viewOn"):
         if options.get(kind):
-            yield f"it is no plain collection ({kind}): its documents cannot be marked"
+            yield Obstacle(f"it is no plain collection ({kind}): its documents cannot be marked", grave=True)
     validator = options.get("validator") or {}
     if validator and not _admits(validator):
-        yield f'the validator may refuse tombstones; admit them: {{"$or": [{{"{DELETED}": true}}, …]}}'
+        yield Obstacle("the validator may refuse tombstones", f'admit them: {{"$or": [{{"{DELETED}": true}}, …]}}')
     schema = validator.get("$jsonSchema") or {}
     if schema.get("additionalProperties") is False and FIELD not in schema.get("properties", {}):
-        yield f"the validator's schema knows no {FIELD}, and forbids what it does not know"
+        yield Obstacle(f"the validator's schema knows no {FIELD}, and forbids what it does not know")
 
 
 def _admits(validator: Mapping[str, Any]) -> bool:

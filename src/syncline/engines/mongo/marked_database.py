@@ -15,8 +15,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from syncline.capture.documents import wrap
+from syncline.capture.documents.examination import Obstacle, obstacles
 from syncline.capture.documents.field import FIELD, LIVE, MARK, TOMBSTONE, VERSION, drawn
 from syncline.capture.documents.indexes import MARKS, UNMARKED
+from syncline.capture.documents.programs import arun
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored import RAW, sent
 from syncline.engines.mongo.waiting import Held, oldest
@@ -205,11 +207,11 @@ class MarkedDatabase:
         with translated():
             await wrap(self._database[collection]).prepare_marks()
 
-    async def examine(self, collection: str) -> Sequence[str]:
-        """List what is in the way of a collection as a source; see ``capture.documents.wrap``."""
+    async def examine(self, collection: str) -> Sequence[Obstacle]:
+        """List what is in the way of a collection as a source; indexes of marks that are missing ``lacking`` names."""
         with translated(), pymongo.timeout(self._limit):
-            found: Sequence[str] = await wrap(self._database[collection]).examine()
-            return found
+            found = await arun(self._database[collection], obstacles())
+        return [one for one in found if not one.unprepared]
 
     async def mark(self, collection: str, ids: Sequence[Any]) -> int:
         """Give documents that somebody has written a new mark and a higher version; tombstones stay as they are."""
