@@ -325,8 +325,8 @@ class Rounds:
     async def _carried(self) -> None:
         for name, those in self._ids.items():
             marked = {"_sync.mark": {"$exists": True}, "_id": {"$in": those[:QUIET]}}
-            buried = {"_sync.deleted": True, "_id": {"$nin": those[QUIET:]}}
-            while await self._link.database[name].find_one({"$or": [marked, buried]}):
+            tombstone = {"_sync.deleted": True, "_id": {"$nin": those[QUIET:]}}
+            while await self._link.database[name].find_one({"$or": [marked, tombstone]}):
                 await asyncio.sleep(0.01)
 
 

@@ -48,15 +48,15 @@ def updated(set_: Mapping[str, Any], removed: Any = (), truncated: Any = ()) -> 
     return event("update", updateDescription=description)
 
 
-NOTHING, MARKS, BURIED, GONE, LOST = Kind.NOTHING, Kind.MARK, Kind.BURIED, Kind.GONE, Kind.LOST
+NOTHING, MARKS, TOMBSTONE, GONE, LOST = Kind.NOTHING, Kind.MARK, Kind.TOMBSTONE, Kind.GONE, Kind.LOST
 EVENTS = [
     ("an insert through the wrapper", event("insert", fullDocument={"_id": 7, "_sync": {"v": 0, "mark": MARK}}), NOTHING),
     ("an insert past it", event("insert", fullDocument={"_id": 7}), NOTHING),  # its index of such documents finds it
     ("a restored document", event("insert", fullDocument={"_id": 7, "_sync": {"v": 9}}), MARKS),
-    ("a tombstone", event("insert", fullDocument={"_id": 7, "_sync": {"v": 0, "mark": MARK, "deleted": True}}), BURIED),
+    ("a tombstone", event("insert", fullDocument={"_id": 7, "_sync": {"v": 0, "mark": MARK, "deleted": True}}), TOMBSTONE),
     ("a replacement past it", event("replace", fullDocument={"_id": 7, "a": 1}), NOTHING),
     ("one that took our field along", event("replace", fullDocument={"_id": 7, "_sync": {"v": 9, "mark": MARK}}), MARKS),
-    ("one by a tombstone", event("replace", fullDocument={"_id": 7, "_sync": {"v": 9, "mark": MARK, "deleted": True}}), BURIED),
+    ("one by a tombstone", event("replace", fullDocument={"_id": 7, "_sync": {"v": 9, "mark": MARK, "deleted": True}}), TOMBSTONE),
     ("an update through the wrapper", updated({"a": 1, "_sync.v": 9, "_sync.mark": MARK}), NOTHING),
     ("one that draws the whole field", updated({"a": 1, "_sync": {"v": 9, "mark": MARK}}), NOTHING),
     ("an update past it", updated({"a": 1}), MARKS),
@@ -65,8 +65,8 @@ EVENTS = [
     ("a clearing", updated({}, ["_sync.mark"]), NOTHING),
     ("a change beside a clearing", updated({"a": 1}, ["_sync.mark"]), MARKS),
     ("a raise", updated({"_sync.v": 10, "_sync.mark": MARK}), NOTHING),
-    ("a delete through the wrapper", updated({"_sync": {"v": 9, "mark": MARK, "deleted": True}}, ["a"]), BURIED),
-    ("likewise, field by field", updated({"_sync.v": 9, "_sync.mark": MARK, "_sync.deleted": True}, ["a"]), BURIED),
+    ("a delete through the wrapper", updated({"_sync": {"v": 9, "mark": MARK, "deleted": True}}, ["a"]), TOMBSTONE),
+    ("likewise, field by field", updated({"_sync.v": 9, "_sync.mark": MARK, "_sync.deleted": True}, ["a"]), TOMBSTONE),
     ("a delete", event("delete"), GONE),
     ("a drop", event("drop", documentKey=None), LOST),
     ("a rename", event("rename", to={"db": "shop", "coll": "old"}), LOST),
@@ -442,6 +442,6 @@ async def test_events_of_a_replica_set_are_judged_as_those_written_by_hand():
                     if change := await feed.next():
                         kinds.append(change.kind)
                 assert feed.token
-            assert kinds == [NOTHING, MARKS, NOTHING, NOTHING, BURIED, GONE, LOST]
+            assert kinds == [NOTHING, MARKS, NOTHING, NOTHING, TOMBSTONE, GONE, LOST]
         finally:
             await client.drop_database(database.name)

@@ -188,13 +188,13 @@ def test_operators_match_no_tombstone(people):
 def test_a_tombstone_gives_way_under_a_version_above_its_own(people, write):
     people.insert_one({"_id": 1, "old": True})
     people.delete_one({"_id": 1})
-    buried = raw(people)["_sync"]
+    tombstone = raw(people)["_sync"]
     write(people)
     revived = raw(people)
     ours = revived.pop("_sync")
     assert revived == {"_id": 1, "a": 2}
-    assert ours["v"] > buried["v"]
-    assert ours["mark"] != buried["mark"]
+    assert ours["v"] > tombstone["v"]
+    assert ours["mark"] != tombstone["mark"]
     assert "deleted" not in ours
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from syncline.model.words import counted
 
 SOURCE = Path(__file__).parents[2] / "src/syncline"
-OURS_ALONE = re.compile(r"\b(mend(s|ed|ing)?|convict(s|ed|ion)?|innocent|forsak\w+|was not to be had)\b|_mend|Mend\b")
+OURS_ALONE = re.compile(
+    r"\b(mend(s|ed|ing)?|convict(s|ed|ion)?|innocent|forsak\w+|bur(y|ies|ied|ying)|was not to be had)\b|_mend|Mend\b"
+)
 """Words that the field does not use for what they were used for here."""
 
 

@@ -1,4 +1,4 @@
-"""Repair: mark the documents that a verification found, and bury keys without a document; a pump does the rest."""
+"""Repair: documents that a verification found get a mark, keys without one a tombstone; a pump does the rest."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DocumentRepairer:
             if not self.report.dry_run:
                 there = [one.id for one in of if one.kind in {Kind.MISSING, Kind.DIFFERENT}]
                 await self._stored.mark(name, there)
-                await self._link.source.bury(name, [one.id for one in of if one.kind is Kind.EXTRA])
+                await self._link.source.leave_tombstones(name, [one.id for one in of if one.kind is Kind.EXTRA])
 
     def position(self) -> int:
         """Say nothing: what is marked stays marked."""

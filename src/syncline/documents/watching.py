@@ -27,7 +27,7 @@ SAVE_SECONDS = 1.0
 """How often the token is saved, on an idle collection too."""
 BATCH = 500
 """Events that are judged before their documents are marked together."""
-MOST_BURIED = 20_000
+MOST_TOMBSTONES = 20_000
 """Tombstones that are remembered with the token. Beyond, the oldest are forgotten: their removal makes new ones."""
 LEASE_SECONDS = 10.0
 """A reader that is silent for so long gives way to another worker's."""
@@ -49,7 +49,7 @@ class Watcher:
         self._link, self._owner = link, owner
         self._database = MarkedDatabase(link.database)
         self._open: Open = open_ or self._stream
-        self._buried: dict[tuple[str, bytes], int] = {}
+        self._tombstones: dict[tuple[str, bytes], int] = {}
         self._saved = 0.0
 
     async def run(self) -> None:
@@ -70,7 +70,7 @@ class Watcher:
                 if lost or reader.token is None:
                     await self._begin_anew()
                 else:
-                    self._buried = dict(_known(reader.buried))
+                    self._tombstones = dict(_known(reader.tombstones))
                     async with self._open(reader.token) as feed:
                         await self.follow(feed)
                 lost = False
@@ -88,10 +88,10 @@ class Watcher:
                 await restored(self._link.source, self._link.rows, self._link.collections)
             finally:
                 await end(renewing, seconds=1.0)
-            self._buried = {}
+            self._tombstones = {}
             for name in self._link.collections:
                 async for id_, version in self._database.tombstones(name):
-                    self._buried[name, _key(id_)] = version
+                    self._tombstones[name, _key(id_)] = version
             self._saved = 0.0
             await self.follow(feed)
 
@@ -130,8 +130,8 @@ class Watcher:
         if token is None or time.monotonic() - self._saved < SAVE_SECONDS:
             return True
         self._saved = time.monotonic()
-        buried = [[name, key, version] for (name, key), version in self._buried.items()]
-        return await self._database.save(self._owner, LEASE_SECONDS, Reader(token, buried[-MOST_BURIED:]))
+        tombstones = [[name, key, version] for (name, key), version in self._tombstones.items()]
+        return await self._database.save(self._owner, LEASE_SECONDS, Reader(token, tombstones[-MOST_TOMBSTONES:]))
 
     async def _mark(self, name: str, found: list[Change]) -> None:
         gone: list[tuple[Any, int]] = []
@@ -139,17 +139,17 @@ class Watcher:
         for one in found:
             key = _key(one.id)
             if one.live:
-                self._buried.pop((name, key), None)
-            if one.kind is Kind.BURIED or (one.version and (name, key) in self._buried):
-                self._buried[name, key] = one.version
+                self._tombstones.pop((name, key), None)
+            if one.kind is Kind.TOMBSTONE or (one.version and (name, key) in self._tombstones):
+                self._tombstones[name, key] = one.version
             if one.kind is Kind.GONE:
-                gone.append((one.id, self._buried.pop((name, key), 0)))
+                gone.append((one.id, self._tombstones.pop((name, key), 0)))
             elif one.kind is Kind.MARK:
                 marks[key] = one.id
         if marks:
             await self._database.mark(name, list(marks.values()))
         if gone and (unknown := await self._unknown(name, gone)):
-            await self._link.source.bury(name, unknown)
+            await self._link.source.leave_tombstones(name, unknown)
 
     async def _unknown(self, name: str, gone: list[tuple[Any, int]]) -> list[Any]:
         """Leave out those of which PostgreSQL has the tombstone that was removed: that was a carrier.
@@ -183,5 +183,5 @@ def _key(id_: Any) -> bytes:
     return encoded({"_id": id_})
 
 
-def _known(buried: Any) -> list[tuple[tuple[str, bytes], int]]:
-    return [((str(name), bytes(key)), int(version)) for name, key, version in buried]
+def _known(tombstones: Any) -> list[tuple[tuple[str, bytes], int]]:
+    return [((str(name), bytes(key)), int(version)) for name, key, version in tombstones]

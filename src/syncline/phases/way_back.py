@@ -134,7 +134,7 @@ class WayBack:
                 await uninstall(connection)
 
     async def bring_all(self, collections: Sequence[str]) -> None:
-        """Have a worker bring every row of these collections back, and bury the documents of which there is none."""
+        """Have a worker bring every row of these collections back, and delete the documents of which there is none."""
         async with await self._connect() as connection:
             with entered(self.link):
                 await resync.start(connection, names=collections)

@@ -156,7 +156,7 @@ class MarkedDocuments(Protocol):
         """Give those of these keys, the same objects, that have neither a document nor a tombstone."""
         ...
 
-    async def bury(self, collection: str, ids: Sequence[Any]) -> int:
+    async def leave_tombstones(self, collection: str, ids: Sequence[Any]) -> int:
         """Insert tombstones for those of these keys that have no document."""
         ...
 
@@ -421,7 +421,7 @@ class DocumentRows(Protocol):
         """Walk the keys that have rows, as the ``_id``s that they are of."""
         ...
 
-    def buried(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
+    def deleted_keys(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
         """Walk the deleted keys whose versions are kept: each as text, as the ``_id`` that it is of, its version."""
         ...
 

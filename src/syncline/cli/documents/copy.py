@@ -41,18 +41,18 @@ def copy_documents(documents: Documents, wish: Wish, *, again: str) -> None:
     then = ", and rows without a document stay until a `syncline backfill` ends" if wish.sweep else ""
     invocation.get().resume = f"what is done stays; `{again}` goes on from here{then}"
     try:
-        found, buried = run(_copy(documents.only(wish.collections), wish))
+        found, swept = run(_copy(documents.only(wish.collections), wish))
     except asyncio.CancelledError:
         raise typer.Exit(INTERRUPTED) from None
     if wish.as_json:
-        print_json({"tables": [as_dict(one) for one in found]} | ({"swept": buried} if wish.sweep else {}))
+        print_json({"tables": [as_dict(one) for one in found]} | ({"swept": swept} if wish.sweep else {}))
         return
     for one in found:
         left = f", {one.left:,} that are refused are left to the worker" if one.left else ""
         before = " before; `--replace` begins anew" if one.before else ""
         say(f"{one.collection}: {one.documents:,} documents copied{before}{left}")
     if wish.sweep:
-        say(f"{buried:,} rows without a document are deleted by the worker")
+        say(f"{swept:,} rows without a document are deleted by the worker")
     say("what is written since then is carried by `syncline worker`")
 
 
@@ -92,8 +92,8 @@ async def _copy(documents: Documents, wish: Wish) -> tuple[list[Progress], int]:
                 found = await copier.run(link.collections, anew=wish.anew)
             finally:
                 await copier.close()
-            buried = [await sweep(link.source, link.rows, name) for name in link.collections if wish.sweep]
-            return found, sum(buried)
+            swept = [await sweep(link.source, link.rows, name) for name in link.collections if wish.sweep]
+            return found, sum(swept)
 
 
 async def _prospects(documents: Documents) -> list[dict[str, Any]]:

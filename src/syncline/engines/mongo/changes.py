@@ -39,7 +39,7 @@ class Kind(StrEnum):
     """It is marked, or its mark was cleared: by us, or by who writes through the wrapper."""
     MARK = "mark"
     """Somebody has written who does not mark."""
-    BURIED = "buried"
+    TOMBSTONE = "tombstone"
     """It is a tombstone now, of this version."""
     GONE = "gone"
     """There is no such document any more."""
@@ -81,7 +81,7 @@ def _whole(collection: str, id_: Any, document: Mapping[str, Any], *, replaced: 
     if not isinstance(ours, Mapping):  # without our field the pump finds it by itself
         return Change(Kind.NOTHING, collection, id_, live=True)
     if "deleted" in ours:
-        return Change(Kind.BURIED, collection, id_, _version(ours.get("v")))
+        return Change(Kind.TOMBSTONE, collection, id_, _version(ours.get("v")))
     # A replacement may have taken our field along from an older state: its mark is no proof that it is marked.
     marked = "mark" in ours and not replaced
     return Change(Kind.NOTHING if marked else Kind.MARK, collection, id_, live=True)
@@ -94,7 +94,7 @@ def _updated(collection: str, id_: Any, description: Mapping[str, Any]) -> Chang
     whole = ours if isinstance(ours, Mapping) else {}
     version = _version(whole.get("v", changed.get(VERSION)))
     if "deleted" in whole or DELETED in changed:
-        return Change(Kind.BURIED, collection, id_, version)
+        return Change(Kind.TOMBSTONE, collection, id_, version)
     live = bool(whole) or not {FIELD, DELETED}.isdisjoint(removed)
     if "mark" in whole or MARK in changed:
         return Change(Kind.NOTHING, collection, id_, version, live)

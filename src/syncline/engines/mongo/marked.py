@@ -216,15 +216,15 @@ class MongoMarkedDocuments:
             # One is equal to another that was asked for: a number of another type, a text under the collation.
             return [one for one in ids if await where.find_one(sent({"_id": {"$eq": one}}), {"_id": 1}) is None]
 
-    async def bury(self, collection: str, ids: Sequence[Any]) -> int:
+    async def leave_tombstones(self, collection: str, ids: Sequence[Any]) -> int:
         """Insert tombstones for keys that have no document; one that is there, or comes meanwhile, stays."""
         with translated():
             which = self._collection(collection).with_options(RAW).find(sent({"_id": {"$in": list(ids)}}), {"_id": 1})
             there = {
                 bytes(one.raw) for one in await which.to_list()
             }  # to Python True is 1; a key there otherwise is refused
-            buried = [id_ for id_ in ids if encoded({"_id": id_}) not in there]
-            gone = [InsertOne(_tombstone(id_)) for id_ in buried]
+            new = [id_ for id_ in ids if encoded({"_id": id_}) not in there]
+            gone = [InsertOne(_tombstone(id_)) for id_ in new]
             try:
                 return (
                     (await self._collection(collection).bulk_write(gone, ordered=False)).inserted_count if gone else 0

@@ -73,8 +73,8 @@ class Reader:
     """Where the reader of change events has come to."""
 
     token: Mapping[str, Any] | None
-    buried: Sequence[Any] = ()
-    """Tombstones that it knows of: collection, key, version."""
+    tombstones: Sequence[Any] = ()
+    """Those that it knows of: collection, key, version."""
 
 
 def _in_charge(owner: str, seconds: float, **more: Any) -> list[dict[str, Any]]:
@@ -237,12 +237,12 @@ class MarkedDatabase:
             with contextlib.suppress(DuplicateKeyError):
                 await ours.insert_one({"_id": READER, "owner": owner, "until": datetime.fromtimestamp(0, UTC)})
             found = await ours.find_one_and_update({"_id": READER, **free}, _in_charge(owner, seconds))
-        return None if found is None else Reader(found.get("token"), found.get("buried", []))
+        return None if found is None else Reader(found.get("token"), found.get("tombstones", []))
 
     async def save(self, owner: str, seconds: float, reader: Reader) -> bool:
         """Save where a reader has come to; not if somebody else is in charge."""
         ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
-        new = {"token": {"$literal": reader.token}, "buried": {"$literal": reader.buried}}
+        new = {"token": {"$literal": reader.token}, "tombstones": {"$literal": reader.tombstones}}
         with translated(), pymongo.timeout(self._limit):
             which = {"_id": READER, "owner": owner}
             return (await ours.update_one(which, _in_charge(owner, seconds, **new))).matched_count == 1

@@ -59,10 +59,10 @@ async def sweep(source: MarkedDocuments, rows: DocumentRows, collection: str, *,
 
     Rows that a carrier is just about to write are found by the next sweep.
     """
-    buried = 0
+    left = 0
     async for ids in rows.keys(collection, size):
-        buried += await source.bury(collection, ids)
-    return buried
+        left += await source.leave_tombstones(collection, ids)
+    return left
 
 
 async def forget(source: MarkedDocuments, rows: DocumentRows, collection: str, *, size: int = 1000) -> int:
@@ -75,7 +75,7 @@ async def forget(source: MarkedDocuments, rows: DocumentRows, collection: str, *
 
     """
     forgotten = 0
-    async for found in rows.buried(collection, size):
+    async for found in rows.deleted_keys(collection, size):
         absent = await source.absent(collection, [id_ for _, id_, _ in found])
         keys = {text: version for text, id_, version in found if any(id_ is one for one in absent)}
         forgotten += await rows.forget(collection, keys) if keys else 0

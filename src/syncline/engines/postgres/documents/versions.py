@@ -196,14 +196,14 @@ class VersionedRows:
             found = await (await connection.execute(self._sql["there"], given)).fetchall() if known else []
         return {one: version for text, version, _ in found for one in known[text]}
 
-    async def buried(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
+    async def deleted_keys(self, collection: str, size: int) -> AsyncIterator[Sequence[tuple[str, Any, int]]]:
         """Walk the deleted keys whose versions are kept: each as text, the ``_id`` that it is of, and its version."""
         mapping = self._tables[collection].mapping
         given: dict[str, Any] = {"collection": collection, "after": None, "size": size}
         while True:
             connection = await self.session()
             with translated():
-                found = await (await connection.execute(self._sql["buried"], given)).fetchall()
+                found = await (await connection.execute(self._sql["deleted_keys"], given)).fetchall()
             if not found:
                 return
             known = [(text, id_of(mapping, text), version) for text, version in found]

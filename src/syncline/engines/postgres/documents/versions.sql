@@ -185,7 +185,7 @@ DELETE FROM syncline_documents.key_version AS k
 USING unnest(%(ids)s::text[], %(versions)s::bigint[]) AS u (id, version)
 WHERE k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.deleted
 
--- name: buried
+-- name: deleted_keys
 SELECT k.mongo_id, k.version FROM syncline_documents.key_version AS k
 WHERE k.collection = %(collection)s AND k.deleted AND (%(after)s::text IS NULL OR k.mongo_id > %(after)s)
 ORDER BY k.mongo_id LIMIT %(size)s
