@@ -12,6 +12,7 @@ from syncline.postgres.arrays import integers
 from syncline.postgres.connection import Connection, encoding_of, sayable
 from syncline.postgres.dialect import Dialect, statements
 
+_UNIQUE = re.compile(r"\bunique_key\(([\w.]+)\)")
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _ESCAPE = re.compile(r"(?<!\\)(?P<before>(?:\\\\)*)\\u(?P<code>[0-9a-f]{4})")
 
@@ -37,7 +38,8 @@ def _names(*, history: bool, absent: bool, rejected: bool, unpark: bool, documen
 def _statement(dialect: Dialect, names: tuple[str, ...], link: Link) -> str:
     del link  # the texts are its
     parts = statements("acknowledge.sql", dialect, comment=False)
-    return f"/* syncline */ WITH {', '.join(parts[name] for name in names)} SELECT lane FROM held"  # noqa: S608  ours
+    text = f"/* syncline */ WITH {', '.join(parts[name] for name in names)} SELECT lane FROM held"  # noqa: S608  ours
+    return _UNIQUE.sub(lambda found: parts["unique_key"].format(found[1]), text)
 
 
 def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:

@@ -20,6 +20,10 @@ done AS (
     RETURNING o.tx, o.seq, o.at, o.entity, o.lane, o.hint, o.key, o.event_type, o.payload
 )
 
+-- name: unique_key
+-- What of a parked key is unique: keys may be longer than an index takes.
+md5({})
+
 -- name: bad
 -- Explicit events go to the history even of a parked record: they have happened.
 bad AS (
@@ -41,7 +45,7 @@ bad AS (
            (array_agg(d.payload ORDER BY d.seq DESC))[1], min(d.at), count(*), b.code, b.message
     FROM done AS d JOIN bad AS b ON b.entity = d.entity AND b.key = d.key
     GROUP BY d.entity, d.lane, d.key, b.code, b.message
-    ON CONFLICT (entity, md5(key)) DO UPDATE
+    ON CONFLICT (entity, unique_key(key)) DO UPDATE
     SET seq = excluded.seq, tx = greatest(p.tx, excluded.tx), hint = excluded.hint, event_type = excluded.event_type,
         payload = excluded.payload, changes = p.changes + excluded.changes, retry_count = p.retry_count + 1,
         code = excluded.code, error = excluded.error, tried_at = clock_timestamp()
@@ -52,7 +56,7 @@ good AS (SELECT d.* FROM done AS d), kept AS (SELECT * FROM good)
 
 -- name: clear
 clear AS (
-    DELETE FROM syncline.parked AS p USING good AS d WHERE p.entity = d.entity AND md5(p.key) = md5(d.key)
+    DELETE FROM syncline.parked AS p USING good AS d WHERE p.entity = d.entity AND unique_key(p.key) = unique_key(d.key)
 )
 
 -- name: again

@@ -7,18 +7,14 @@ from types import MappingProxyType
 
 from psycopg import sql
 
+from syncline.model.types import PINNED_SETTINGS
+
 FIRST_WITH_TRANSACTION_TIMEOUT = 170000
 
 POSTGRESQL: Mapping[str, str] = MappingProxyType(
     {
         # What values, and definitions read from the catalogue, look like.
-        "timezone": "UTC",
-        "datestyle": "ISO, MDY",
-        "intervalstyle": "iso_8601",
-        "bytea_output": "hex",
-        "extra_float_digits": "1",
-        "lc_monetary": "C",
-        "xmloption": "content",
+        **PINNED_SETTINGS,
         "xmlbinary": "base64",
         "quote_all_identifiers": "off",
         # What our statements and their parameters mean.
@@ -44,11 +40,7 @@ COCKROACHDB: Mapping[str, str] = MappingProxyType(
         # Only what CockroachDB documents among its session variables. SERIALIZABLE whatever the role's default is:
         # there the acknowledgement is right without locks (FOR SHARE takes none by default), and
         # cluster_logical_timestamp() is allowed.
-        "timezone": "UTC",
-        "datestyle": "ISO, MDY",
-        "intervalstyle": "iso_8601",
-        "bytea_output": "hex",
-        "extra_float_digits": "1",
+        **{name: value for name, value in PINNED_SETTINGS.items() if name not in {"lc_monetary", "xmloption"}},
         "default_transaction_isolation": "serializable",
         "default_transaction_read_only": "off",
         "statement_timeout": "60s",
