@@ -137,7 +137,7 @@ class Doctor:
         return [*found, _tls("PostgreSQL", self._link.documents.url("target"), about["tls"], "sslmode=verify-full")]
 
     async def _installation(self) -> list[Finding]:
-        there, scripts = await schema.missing(await self._kept.connection())
+        there, scripts = await schema.missing(await self._kept.session())
         if scripts:
             what = "the schema syncline_documents is of another version" if there else "Syncline is not installed here"
             return [critical("installation", what, why="no document is carried", fix=_INSTALL)]
@@ -153,14 +153,14 @@ class Doctor:
         return [ok("installation", f"installed, link number {kept.number}")]
 
     async def _tables(self) -> list[Finding]:
-        connection = await self._kept.connection()
+        connection = await self._kept.session()
         return judge(self._link.mappings, await inspection.look(connection, self._link.mappings))
 
     async def _rights(self) -> list[Finding]:
         lacking = await self._kept.lacking([one.name for mapping in self._link.mappings for one in mapping.tables])
         if not lacking:
             return [ok("rights", "the role may read and write the tables")]
-        role = (await self._kept.connection()).info.user
+        role = (await self._kept.session()).info.user
         what = f"the role {role} may not read and write {', '.join(lacking)}"
         fix = f"syncline install --worker-role {role}  # as the tables' owner"
         return [critical("rights", what, why="documents of these tables wait", fix=fix)]
@@ -205,7 +205,7 @@ class Doctor:
 
     async def _parked(self) -> list[Finding]:
         count = await self._kept.count_rejected()
-        backlogs = await ComingBack(self._kept.connection).counts() or {}
+        backlogs = await ComingBack(self._kept.session).counts() or {}
         back = sum(one.parked for one in backlogs.values())
         found = []
         if count:

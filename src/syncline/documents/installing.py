@@ -88,7 +88,7 @@ async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = 
     """
     kept, database = keeping(link), MarkedDatabase(link.database)
     try:
-        connection = await kept.connection()
+        connection = await kept.session()
         found = Plan(warnings=await _require_tables(connection, link))
         there, found.scripts = await schema.missing(connection)
         found.first = not there
@@ -117,7 +117,7 @@ async def install(link: DocumentLink, wanted: Plan) -> None:
     database = MarkedDatabase(link.database)
     kept = keeping(link)
     try:
-        connection = await kept.connection()
+        connection = await kept.session()
         with translated():
             async with connection.transaction():
                 for script in wanted.scripts:

@@ -155,7 +155,7 @@ class DocumentHealth:
             found.workers = await kept.workers()
             found.rejected = await kept.marks_rejected()
             found.proofs = await kept.proofs()
-            found.back = await ComingBack(kept.connection).counts()
+            found.back = await ComingBack(kept.session).counts()
 
         try:
             await self._within(look())

@@ -222,26 +222,6 @@ class Trouble:
     """Each with what is shown of its ``_id``."""
 
 
-class SyncRecords(Protocol):
-    """What is known of documents on the other side; errors are those of ``DocumentRows``."""
-
-    async def failures(self, collections: Sequence[str], limit: int) -> Sequence[Failure]:
-        """List what is rejected, the newest first."""
-        ...
-
-    async def counts(self) -> Mapping[str, Trouble]:
-        """Count what is rejected, by collection."""
-        ...
-
-    async def known(self, collection: str, id_: Any) -> Known:
-        """Tell what is known of a document."""
-        ...
-
-    async def again(self, collections: Sequence[str], id_: Any = None) -> int:
-        """Let rejected documents be tried at once, with all attempts before them; tell how many."""
-        ...
-
-
 class IntentEnd(StrEnum):
     """What became of an operation that was begun."""
 

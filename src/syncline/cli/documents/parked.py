@@ -65,7 +65,7 @@ async def _list(documents: Documents, collection: str | None, limit: int) -> tup
     kept = Keeping(documents.url("target"))
     try:
         forward = [{**one, "way_back": False} for one in await kept.rejected(collection, limit=limit)]
-        back = ComingBack(kept.connection)
+        back = ComingBack(kept.session)
         found = forward + [_of_way_back(one) for one in await back.failures(names, limit)]
         parked = [one.parked for name, one in (await back.counts() or {}).items() if name in names]
         return found[:limit], await kept.count_rejected(collection) + sum(parked)
@@ -85,7 +85,7 @@ async def _ask(documents: Documents, collection: str | None, ids: Sequence[str] 
     names = [one.collection.name for one in documents.only([collection] if collection else None).mappings]
     kept = Keeping(documents.url("target"))
     try:
-        back = ComingBack(kept.connection)
+        back = ComingBack(kept.session)
         asked = [await back.again(names, one) for one in (ids if ids is not None else [None])]
         return await kept.ask(collection, ids) + sum(asked)
     finally:

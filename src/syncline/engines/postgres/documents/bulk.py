@@ -17,7 +17,7 @@ from psycopg import sql
 
 from syncline.engines.postgres.documents.copy_text import lines
 from syncline.engines.postgres.documents.rows import DocumentTables, entered
-from syncline.engines.postgres.documents.session import as_kept, session
+from syncline.engines.postgres.documents.session import OwnSession, as_kept
 from syncline.engines.postgres.target.refusals import is_of_rows
 from syncline.engines.postgres.target.session import Connection, as_ours, is_over, translated
 from syncline.errors import CopyError
@@ -68,7 +68,7 @@ class Written(Enum):
     """The link has another number; nothing is written."""
 
 
-class BulkRows:
+class BulkRows(OwnSession):
     """COPY into the tables of collections, over one session.
 
     Args:
@@ -79,26 +79,15 @@ class BulkRows:
     """
 
     def __init__(self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 60.0) -> None:
-        self._url, self._seconds = url, seconds
+        super().__init__(url, seconds=seconds)
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
         self._copies = {name: [*map(_copy, one.mapping.tables)] for name, one in self._tables.items()}
-        self._session: Connection | None = None
         self._gated = False
         self._sql: Mapping[str, str] = {**blocks("versions.sql", _PACKAGE), **blocks("copying.sql", _PACKAGE)}
 
-    async def close(self) -> None:
-        """End the session."""
-        if self._session is not None:
-            await self._session.close()
-
-    async def _connection(self) -> Connection:
-        if self._session is None or is_over(self._session):
-            self._session = await session(self._url, seconds=self._seconds)
-        return self._session
-
     async def prepare(self) -> None:
         """Make the table of copies; idempotent."""
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             await connection.execute(self._sql["copy"])
 
@@ -126,7 +115,7 @@ class BulkRows:
     async def known(self, collection: str, ids: Sequence[str], versions: Sequence[int]) -> dict[str, bool]:
         """Tell which keys are there, and whether under a version that is as high."""
         given = {"collection": collection, "ids": ids, "versions": versions}
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             return dict(await (await connection.execute(self._sql["known"], given)).fetchall())
 
@@ -139,7 +128,7 @@ class BulkRows:
             TargetUnavailableError: the database does not answer; all is written or nothing.
 
         """
-        connection = await self._connection()
+        connection = await self.session()
         try:
             async with connection.transaction():
                 if not await self._entered(connection, collection, number):
@@ -169,7 +158,7 @@ class BulkRows:
 
     async def pass_on(self, collection: str, position: Position) -> None:
         """Note the position alone: its documents were written otherwise."""
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             await self._note(connection, collection, position)
 
@@ -198,7 +187,7 @@ class BulkRows:
                 await _sent(connection, statement, data)
 
     async def _one(self, name: str, given: Mapping[str, Any]) -> Any:
-        connection = await self._connection()
+        connection = await self.session()
         try:
             return await (await connection.execute(self._sql[name], given)).fetchone()
         except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""What is known of single documents in PostgreSQL, and of what was rejected: ``ports.documents.SyncRecords``."""
+"""What is known of single documents in PostgreSQL, and of what was rejected."""
 
 from __future__ import annotations
 

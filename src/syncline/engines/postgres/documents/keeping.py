@@ -11,8 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from syncline.engines.postgres.documents.session import as_kept, session
-from syncline.engines.postgres.target.session import Connection, is_over
+from syncline.engines.postgres.documents.session import OwnSession, as_kept
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
 
@@ -73,25 +72,13 @@ class Proofs:
     """Collections that a worker could not verify."""
 
 
-class Keeping:
-    """One session, opened when it is first asked for something, and again after an outage; for one task at a time."""
+class Keeping(OwnSession):
+    """Reads and writes them."""
 
     def __init__(self, url: str, *, seconds: float = 5.0) -> None:
-        self._url, self._seconds = url, seconds
-        self._session: Connection | None = None
+        super().__init__(url, seconds=seconds)
         package = __package__ or ""
         self._sql = {**blocks("verifying.sql", package), **blocks("keeping.sql", package)}
-
-    async def close(self) -> None:
-        """End the session."""
-        if self._session is not None:
-            await self._session.close()
-
-    async def connection(self) -> Connection:
-        """Give the session itself."""
-        if self._session is None or is_over(self._session):
-            self._session = await session(self._url, seconds=self._seconds)
-        return self._session
 
     async def kept(self) -> Kept:
         """Read which link it is.
@@ -164,7 +151,7 @@ class Keeping:
 
     async def ask(self, collection: str | None, ids: Sequence[str] | None) -> int:
         """Ask for another try of rejected documents; how many."""
-        connection = await self.connection()
+        connection = await self.session()
         try:
             given = {"collection": collection, "ids": None if ids is None else list(ids)}
             return (await connection.execute(self._sql["ask"], given)).rowcount
@@ -202,7 +189,7 @@ class Keeping:
         return [row["name"] for row in found]
 
     async def _asked(self, name: str, /, **given: Any) -> Sequence[Row]:
-        connection = await self.connection()
+        connection = await self.session()
         try:
             async with connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(self._sql[name], given)

@@ -109,7 +109,7 @@ class DocumentPasses:
         return None
 
     async def _rows(self, name: str, /, **given: Any) -> list[Any]:
-        connection = await self._kept.connection()
+        connection = await self._kept.session()
         try:
             cursor = await connection.execute(self._sql[name], {**self._values, **given})
             return await cursor.fetchall() if cursor.description else []

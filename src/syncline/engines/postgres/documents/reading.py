@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -16,10 +17,9 @@ from syncline.engines.postgres.documents.coming_back import ComingBack, OnItsWay
 from syncline.engines.postgres.documents.comparing import Stretch, Texts
 from syncline.engines.postgres.documents.copy_out import copied_out
 from syncline.engines.postgres.documents.rows import DocumentTables
-from syncline.engines.postgres.documents.session import as_kept, of_tables, session
+from syncline.engines.postgres.documents.session import OwnSession, as_kept, of_tables
 from syncline.engines.postgres.documents.texts import from_text, to_text
-from syncline.engines.postgres.target.lent import TargetConnection
-from syncline.engines.postgres.target.session import is_over, translated
+from syncline.engines.postgres.target.session import translated
 from syncline.model.documents import DocumentMapping, Rows
 from syncline.postgres.sql import blocks
 
@@ -55,7 +55,7 @@ class Certificate:
     counts: Mapping[str, int]
 
 
-class RowsSeen:
+class RowsSeen(OwnSession):
     """Reads the tables of collections, over one session.
 
     Args:
@@ -65,23 +65,12 @@ class RowsSeen:
 
     """
 
+    _pins = MappingProxyType({"enable_seqscan": "off"})  # a table without statistics would be read whole for each page
+
     def __init__(self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 60.0) -> None:
-        self._url, self._seconds = url, seconds
+        super().__init__(url, seconds=seconds)
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
-        self._session: TargetConnection | None = None
         self._sql: Mapping[str, str] = {**blocks("versions.sql", _PACKAGE), **blocks("verifying.sql", _PACKAGE)}
-
-    async def close(self) -> None:
-        """End the session."""
-        if self._session is not None:
-            await self._session.close()
-
-    async def _connection(self) -> TargetConnection:
-        if self._session is None or is_over(self._session):
-            self._session = await session(self._url, seconds=self._seconds)
-            with translated():  # a table without statistics would be read whole for each page
-                await self._session.pin("enable_seqscan", "off")
-        return self._session
 
     async def between(self, collection: str, stretch: Stretch, *, keys_only: bool = False) -> list[bytes]:
         """Read the rows of a stretch of keys; or the keys alone, of the collection's own table.
@@ -90,7 +79,7 @@ class RowsSeen:
             Of each table the lines that COPY writes, in the order of its key as a rule.
 
         """
-        connection = await self._connection()
+        connection = await self.session()
         tables = self._tables[collection].mapping.tables
         try:
             async with connection.transaction() if connection.bare else nullcontext():
@@ -133,7 +122,7 @@ class RowsSeen:
             OtherDeclarationError: one of them was written under another declaration, and not yet under this one.
 
         """
-        connection, tables = await self._connection(), self._tables[collection]
+        connection, tables = await self.session(), self._tables[collection]
         found = {key: Record([set() for _ in tables.mapping.tables]) for key in keys}
         given = {"collection": collection, "ids": [*keys]}
         with translated():
@@ -155,17 +144,17 @@ class RowsSeen:
 
     async def coming(self, collection: str, keys: Sequence[str]) -> frozenset[str]:
         """Give those of these keys whose rows are on their way back to MongoDB, or were not taken there."""
-        return await ComingBack(self._connection).waiting(collection, keys)
+        return await ComingBack(self.session).waiting(collection, keys)
 
     async def coming_of(self, collection: str, key: str) -> OnItsWay | None:
         """Tell how far the rows of a key are on their way back; ``None``: there is no way back."""
-        return await ComingBack(self._connection).of(collection, key)
+        return await ComingBack(self.session).of(collection, key)
 
     async def certify(self, collection: str, certificate: Certificate) -> None:
         """Keep what a full pass has proved, forget the oldest, and that it failed before."""
         given = {"collection": collection, "mapping": self._tables[collection].mapping.fingerprint}
         given |= {name: getattr(certificate, name) for name in ("as_of", "documents", "verdict")}
-        connection = await self._connection()
+        connection = await self.session()
         with translated():
             await connection.execute(self._sql["certify"], {**given, "counts": json.dumps(certificate.counts)})
             await connection.execute(self._sql["forget_certificates"], {"collection": collection, "keep": KEEP})
@@ -173,7 +162,7 @@ class RowsSeen:
 
     async def _of(self, collection: str, statement: Any, given: Mapping[str, Any]) -> list[Any]:
         """Read tables of a collection."""
-        connection = await self._connection()
+        connection = await self.session()
         try:
             return await (await connection.execute(statement, given)).fetchall()
         except psycopg.Error as error:
@@ -181,7 +170,7 @@ class RowsSeen:
 
     async def _rows(self, statement: Any, given: Mapping[str, Any]) -> list[Any]:
         """Read tables of ours."""
-        connection = await self._connection()
+        connection = await self.session()
         try:
             return await (await connection.execute(statement, given)).fetchall()
         except psycopg.Error as error:

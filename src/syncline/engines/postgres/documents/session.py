@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import psycopg
 
 from syncline.config.urls import without_pooler
 from syncline.engines.postgres.target.lent import TargetConnection
-from syncline.engines.postgres.target.session import as_ours, connect, first_line
+from syncline.engines.postgres.target.session import as_ours, connect, first_line, is_over, translated
 from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError, UnsuitableTargetError
 
 OLDEST = 15
@@ -35,6 +38,42 @@ async def session(url: str, *, seconds: float) -> TargetConnection:
             hint="upgrade the server, or point [target] at another one",
         )
     return connection
+
+
+class OwnSession:
+    """A session opened when it is first asked for, and again after an outage; for one task at a time.
+
+    Args:
+        url: the PostgreSQL.
+        seconds: limit of a statement.
+
+    """
+
+    _pins: Mapping[str, str] = MappingProxyType({})
+    """Settings of the session beside everybody's."""
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        self._url, self._seconds = url, seconds
+        self._session: TargetConnection | None = None
+
+    async def session(self) -> TargetConnection:
+        """Give the session, opened anew where the last one has ended.
+
+        Raises:
+            TargetUnavailableError: the database does not answer.
+
+        """
+        if self._session is None or is_over(self._session):
+            self._session = await session(self._url, seconds=self._seconds)
+            with translated():
+                for name, value in self._pins.items():
+                    await self._session.pin(name, value)
+        return self._session
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            await self._session.close()
 
 
 def as_kept(error: psycopg.Error) -> SynclineError:

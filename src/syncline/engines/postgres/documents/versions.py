@@ -16,7 +16,7 @@ from syncline.engines.postgres.documents.mapped import Mapped, mapped
 from syncline.engines.postgres.documents.one_trip import OneTrip
 from syncline.engines.postgres.documents.rejections import Rejections
 from syncline.engines.postgres.documents.rows import DocumentTables, entered
-from syncline.engines.postgres.documents.session import as_kept, of_tables, session, took_too_long
+from syncline.engines.postgres.documents.session import OwnSession, as_kept, of_tables, took_too_long
 from syncline.engines.postgres.documents.texts import array, to_text
 from syncline.engines.postgres.target.gates import gate_that_refused
 from syncline.engines.postgres.target.lent import TargetConnection
@@ -53,7 +53,7 @@ _AT_ONCE = 100
 """So many documents are tried in one round trip: what is sent twice when one is not newer is not much."""
 
 
-class VersionedRows:
+class VersionedRows(OwnSession):
     """The rows of collections in a database, over one session.
 
     Args:
@@ -67,7 +67,7 @@ class VersionedRows:
     def __init__(
         self, url: str, mappings: Iterable[DocumentMapping], *, seconds: float = 10.0, retries: Retries | None = None
     ) -> None:
-        self._url, self._seconds = url, seconds
+        super().__init__(url, seconds=seconds)
         self.at_once = False
         """Whether documents are mostly newer than what is there: few at a time, soon after they are written."""
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
@@ -75,7 +75,6 @@ class VersionedRows:
         """So many documents are written at a time since more took too long, by collection."""
         self._troubled = True
         """Whether something was rejected when the number was read last, or since by this session."""
-        self._session: TargetConnection | None = None
         self._trip: OneTrip | None = None
         self._gated = False
         """Whether there are gates; found out with the link's number, before documents are read."""
@@ -94,25 +93,9 @@ class VersionedRows:
                 for tables in self._tables.values():
                     await connection.execute(self._sql["first_mapping"], tables.named)
 
-    async def close(self) -> None:
-        """End the session."""
-        if self._session is not None:
-            await self._session.close()
-
     def tables(self, collection: str) -> DocumentTables:
         """Give the tables of a collection."""
         return self._tables[collection]
-
-    async def session(self) -> TargetConnection:
-        """Give the session, opened anew where the last one has ended.
-
-        Raises:
-            TargetUnavailableError: the database does not answer.
-
-        """
-        if self._session is None or is_over(self._session):
-            self._session = await session(self._url, seconds=self._seconds)
-        return self._session
 
     async def number(self) -> int:
         """Read the link's number.
