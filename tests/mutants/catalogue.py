@@ -2989,7 +2989,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "tag-ignored",
         "what the way has written is captured by its way back",
-        [Swap("syncline/capture/postgres/triggers.py", "_passed", "reverse is None", "True")],
+        [Swap("syncline/capture/postgres/functions.py", "_passed", "reverse is None", "True")],
         [f"{TESTS}/test_links_back.py::test_a_way_and_its_way_back_do_not_echo_while_workers_are_killed"],
     ),
     Mutant(

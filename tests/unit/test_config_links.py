@@ -12,8 +12,8 @@ from sqlalchemy.orm import sessionmaker
 
 import syncline
 from syncline.capture.events import record
+from syncline.capture.postgres.functions import Function, Watch, trigger_functions
 from syncline.capture.postgres.state import PresentFunction
-from syncline.capture.postgres.triggers import Function, Watch, trigger_functions
 from syncline.capture.sqlalchemy.commits import attach_tokens
 from syncline.config import load, load_links
 from syncline.errors import ConfigError

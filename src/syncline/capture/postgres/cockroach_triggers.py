@@ -10,7 +10,7 @@ from typing import Any, cast
 from psycopg import sql
 
 from syncline.capture.postgres.composing import dollar_quoted, lane
-from syncline.capture.postgres.triggers import Watch
+from syncline.capture.postgres.functions import Watch
 from syncline.model.entity import Column, TableName
 from syncline.model.key_types import key_type
 from syncline.model.link import current

@@ -8,25 +8,27 @@ from typing import Any
 
 from psycopg import sql
 
+from syncline.capture.postgres.functions import (
+    Function,
+    Watch,
+    drop_function,
+    key_function,
+    own,
+    trigger_functions,
+)
 from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.state import Member, PresentFunction, PresentTrigger
 from syncline.capture.postgres.triggers import (
     ALWAYS,
     TRUNCATE,
-    Function,
     Trigger,
-    Watch,
-    drop_function,
     drop_trigger,
     enable_trigger,
-    key_function,
     observed_after,
     observed_before,
-    own,
     replica_trigger,
     row_triggers,
     statement_triggers,
-    trigger_functions,
     truncate_trigger,
 )
 from syncline.model.entity import Entity, TableName

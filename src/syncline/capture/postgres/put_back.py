@@ -10,10 +10,10 @@ from typing import Any, Literal
 from psycopg import AsyncConnection
 
 from syncline.capture.postgres.event_triggers import may_create
+from syncline.capture.postgres.functions import way_back_of
 from syncline.capture.postgres.halves import lost_entities
 from syncline.capture.postgres.install import InstallOptions, InstallPlan, install_in_turn, plan
 from syncline.capture.postgres.state import read, read_functions
-from syncline.capture.postgres.triggers import way_back_of
 from syncline.errors import SourceUnavailableError, SynclineError
 from syncline.journal.declared import declaration
 from syncline.journal.parts import missing_parts

@@ -10,7 +10,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
-from syncline.capture.postgres.triggers import Function, Trigger, without_way_back
+from syncline.capture.postgres.functions import Function, without_way_back
+from syncline.capture.postgres.triggers import Trigger
 from syncline.journal.tables import has_pglogical
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
