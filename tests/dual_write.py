@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import bson
 import psycopg
+import pytest
 from pymongo import AsyncMongoClient
 
 from syncline.capture.documents import wrap
+from syncline.config.documents import Documents
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.engines.postgres.documents.definitions import schema
@@ -32,6 +34,13 @@ TASKS = DocumentMapping(
         ),
     )
 )
+
+
+def declared(mongo_url: str, mongo_db: str, target: str) -> Documents:
+    """Give a link from a database of a MongoDB to a PostgreSQL."""
+    address, _, query = mongo_url.partition("?")
+    source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
+    return Documents((TASKS,), None, {"source": source, "target": target})
 
 
 class DualStage:
@@ -116,3 +125,13 @@ async def unmarked(stage: DualStage) -> None:
     async with asyncio.timeout(30):
         while await stage.marks():
             await asyncio.sleep(0.005)
+
+
+@pytest.fixture(name="stage")
+async def dual_stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
+    """Both sides, ready; whoever imports it has it."""
+    async with AsyncMongoClient(mongo_url) as client:
+        made = DualStage(client, mongo_db, database)
+        await made.prepare()
+        yield made
+        await made.close()

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
@@ -17,7 +17,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 from bson import Binary, ObjectId
-from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
@@ -36,26 +35,15 @@ from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule,
 from syncline.phases.dual_write.audit import AuditedWrites
 from syncline.ports.documents import Action, Existing, Intent, IntentEnd, OpenIntent, Standing, Write
 from syncline.relay.documents.pump import DocumentPump
-from tests.dual_write import TASKS, DualStage
+from tests.dual_write import TASKS, DualStage, declared, dual_stage  # noqa: F401  fixtures
 
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 NOW = timedelta(0)
 
 
 @pytest.fixture
-async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
-    async with AsyncMongoClient(mongo_url) as client:
-        made = DualStage(client, mongo_db, database)
-        await made.prepare()
-        yield made
-        await made.close()
-
-
-@pytest.fixture
 def documents(mongo_url: str, mongo_db: str, database: str) -> Documents:
-    address, _, query = mongo_url.partition("?")
-    source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
-    return Documents((TASKS,), None, {"source": source, "target": database})
+    return declared(mongo_url, mongo_db, database)
 
 
 async def logged(stage: DualStage) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from syncline.errors import NotInstalledError, RefusedDocumentError, TargetUnava
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, SyncStatus, acting_as
 from syncline.phases.way_back import WayBack
-from tests.dual_write import TASKS, DualStage
+from tests.dual_write import TASKS, DualStage, declared
 from tests.relay import QUICK, until
 from tests.way_back import Gate
 
@@ -62,9 +62,7 @@ class Live(DualStage):
 
 @pytest.fixture
 async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[Live]:
-    address, _, query = mongo_url.partition("?")
-    source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
-    documents = Documents((TASKS,), None, {"source": source, "target": database})
+    documents = declared(mongo_url, mongo_db, database)
     async with AsyncMongoClient(mongo_url) as client:
         made = Live(client, mongo_db, database, documents)
         await made.prepare()

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from bson import ObjectId
-from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect
 
 from syncline.errors import RefusedDocumentError, SourceUnavailableError
 from syncline.ports.documents import Action, Fate, Write
 from syncline.relay.documents.recovery import restored
-from tests.dual_write import DualStage, unmarked
+from tests.dual_write import dual_stage, unmarked  # noqa: F401  fixtures
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
-
-
-@pytest.fixture
-async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
-    async with AsyncMongoClient(mongo_url) as client:
-        made = DualStage(client, mongo_db, database)
-        await made.prepare()
-        yield made
-        await made.close()
 
 
 async def test_a_call_leaves_rows_and_no_mark_for_each_kind_of_write(stage):

@@ -16,7 +16,6 @@ import pytest
 from bson import ObjectId
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from pymongo import AsyncMongoClient
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
@@ -31,25 +30,14 @@ from syncline.phases.dual_write import AsyncEnhancedDualWriteService
 from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.postgres.sql import blocks
 from tests.bouncer import bouncer
-from tests.dual_write import TASKS, DualStage
+from tests.dual_write import TASKS, DualStage, declared, dual_stage  # noqa: F401  fixtures
 
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 
 
 @pytest.fixture
-async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
-    async with AsyncMongoClient(mongo_url) as client:
-        made = DualStage(client, mongo_db, database)
-        await made.prepare()
-        yield made
-        await made.close()
-
-
-@pytest.fixture
 def documents(mongo_url: str, mongo_db: str) -> Callable[[str], Documents]:
-    address, _, query = mongo_url.partition("?")
-    source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
-    return lambda target: Documents((TASKS,), None, {"source": source, "target": target})
+    return lambda target: declared(mongo_url, mongo_db, target)
 
 
 async def used(stage: DualStage, documents: Documents) -> None:

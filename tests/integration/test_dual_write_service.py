@@ -28,30 +28,16 @@ from syncline.phases import FixedPhases
 from syncline.phases.document_standings import DocumentStandings
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, EnhancedDualWriteService, SyncStatus
 from syncline.phases.dual_write.background import Background
-from tests.dual_write import TASKS, DualStage, unmarked
+from tests.dual_write import DualStage, declared, dual_stage, unmarked  # noqa: F401  fixtures
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 """What is tested here is not how fast a machine is."""
 
 
-@pytest.fixture
-async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
-    async with AsyncMongoClient(mongo_url) as client:
-        made = DualStage(client, mongo_db, database)
-        await made.prepare()
-        yield made
-        await made.close()
-
-
-@pytest.fixture
-def declared(mongo_url: str, mongo_db: str, database: str) -> Callable[..., Documents]:
-    def documents(target: str = database) -> Documents:
-        address, _, query = mongo_url.partition("?")
-        source = f"{address.rstrip('/')}/{mongo_db}{f'?{query}' if query else ''}"
-        return Documents((TASKS,), None, {"source": source, "target": target})
-
-    return documents
+@pytest.fixture(name="declared")
+def declared_here(mongo_url: str, mongo_db: str, database: str) -> Callable[..., Documents]:
+    return lambda target=database: declared(mongo_url, mongo_db, target)
 
 
 @pytest.fixture
