@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -88,6 +89,13 @@ class SqlTarget:
         self.source = ""
         """Which database of which running server the source is, until it is known to be another one."""
 
+    @asynccontextmanager
+    async def _asking(self, *, control: bool = False, patient: int = 0) -> AsyncIterator[Connection]:
+        """Lend a session for what is no batch; errors are ours."""
+        async with self._session(control=control, patient=patient) as connection:
+            with translated():
+                yield connection
+
     async def prepare(self, entities: Sequence[Entity]) -> None:
         """Create our own tables; look at users', which must be there. Idempotent.
 
@@ -96,27 +104,25 @@ class SqlTarget:
             PrivilegeError: the role lacks a right.
 
         """
-        async with self._session() as connection:
-            with translated():
-                await self._control.prepare(connection)
-                self._catalog = await catalog(connection, [TableName.parse(one.collection) for one in entities])
-                self._tables.update(await suitability.described(connection, entities))
-                if self.claim is not None:
-                    if self._written_at_source:
-                        claims.require_no_ring(self._written_at_source, self.claim, await _system(connection))
-                    await claims.take(connection, self.claim, self._schema)
+        async with self._asking() as connection:
+            await self._control.prepare(connection)
+            self._catalog = await catalog(connection, [TableName.parse(one.collection) for one in entities])
+            self._tables.update(await suitability.described(connection, entities))
+            if self.claim is not None:
+                if self._written_at_source:
+                    claims.require_no_ring(self._written_at_source, self.claim, await _system(connection))
+                await claims.take(connection, self.claim, self._schema)
         self._entities = tuple(entities)
 
     async def require_suitable(
         self, entities: Sequence[Entity], *, fields: Mapping[str, Sequence[str]] = ANY_FIELDS, system: str = ""
     ) -> None:
         """Look whether the server and the tables can be a target; see ``suitability``."""
-        async with self._session() as connection:
-            with translated():
-                await suitability.require_suitable(connection, entities, fields=fields, system=system)
-                if system:
-                    mine = claims.claim_of(self._link, system, entities)
-                    await claims.require_free(connection, mine, self._schema)
+        async with self._asking() as connection:
+            await suitability.require_suitable(connection, entities, fields=fields, system=system)
+            if system:
+                mine = claims.claim_of(self._link, system, entities)
+                await claims.require_free(connection, mine, self._schema)
 
     def claim_for(self, system: str, entities: Sequence[Entity], written_there: Sequence[Claim] = ()) -> None:
         """Say which source's tables these are to be, and what other links write there: ``prepare`` looks, and notes."""
@@ -125,21 +131,18 @@ class SqlTarget:
 
     async def system(self) -> str:
         """Say which cluster and database this is, in the words of a source."""
-        async with self._session() as connection:
-            with translated():
-                return await _system(connection)
+        async with self._asking() as connection:
+            return await _system(connection)
 
     async def release(self) -> None:
         """Forget which tables were this link's: others may write them."""
-        async with self._session() as connection:
-            with translated():
-                await claims.release(connection, self._schema)
+        async with self._asking() as connection:
+            await claims.release(connection, self._schema)
 
     async def remarks(self, entities: Sequence[Entity]) -> list[str]:
         """Say which tables have rows already, and which have triggers that fire for ours."""
-        async with self._session() as connection:
-            with translated():
-                return [text for entity in entities for text in await suitability.remarks(connection, entity)]
+        async with self._asking() as connection:
+            return [text for entity in entities for text in await suitability.remarks(connection, entity)]
 
     async def require_sound_records(self) -> None:
         """Look at our own records: their types keep what they can hold."""
@@ -153,9 +156,8 @@ class SqlTarget:
             return known
         self._stale.discard(name)
         try:
-            async with self._session() as connection:
-                with translated():
-                    self._tables[name] = await describe(connection, name, key)
+            async with self._asking() as connection:
+                self._tables[name] = await describe(connection, name, key)
         except BaseException:
             self._stale.add(name)
             raise
@@ -178,9 +180,8 @@ class SqlTarget:
 
     async def ask_gate(self) -> bool:
         """Read the gates; tell whether the one that has turned back a batch last lets in another."""
-        async with self._session(control=True) as connection:
-            with translated():
-                self._gates = await gates.read(connection)
+        async with self._asking(control=True) as connection:
+            self._gates = await gates.read(connection)
         return self._gates.lets_in(self._turned_back_by)
 
     async def write(self, lanes: Mapping[int, int], batch: Sequence[Changes], *, admission: str = "") -> Outcome:
@@ -288,10 +289,9 @@ class SqlTarget:
         table = await self.table_of(entity)
         last = [after[name] for name in table.key] if resume else []
         while True:
-            async with self._session() as connection:
-                with translated():
-                    query = statements.page(table, after=bool(last))
-                    rows = await (await connection.execute(query, [*last, size])).fetchall()
+            async with self._asking() as connection:
+                query = statements.page(table, after=bool(last))
+                rows = await (await connection.execute(query, [*last, size])).fetchall()
             if rows:
                 yield [{"_id": dict(zip(table.key, row, strict=True))} for row in rows]
             if len(rows) < size:
@@ -316,22 +316,19 @@ class SqlTarget:
 
     async def texts(self, query: sql.Composed, values: Sequence[Any]) -> list[tuple[Value, ...]]:
         """Run a statement that reads; give what it finds as the output functions write it."""
-        async with self._session() as connection:
-            with translated():
-                return texts_of((await connection.execute(query, values)).pgresult)
+        async with self._asking() as connection:
+            return texts_of((await connection.execute(query, values)).pgresult)
 
     async def lane_epochs(self) -> dict[int, int]:
         """Read the highest epoch that each lane has announced here."""
-        async with self._session(control=True) as connection:
-            with translated():
-                return await self._control.epochs(connection)
+        async with self._asking(control=True) as connection:
+            return await self._control.epochs(connection)
 
     async def announce(self, epochs: Mapping[int, int]) -> set[int]:
         """Raise lanes' epochs where they are lower, each when no batch of the lane is open any more."""
-        async with self._session(control=True, patient=len(epochs)) as connection:
-            with translated():
-                raised = await self._control.announce(connection, epochs)
-                self._gates = await gates.read(connection)
+        async with self._asking(control=True, patient=len(epochs)) as connection:
+            raised = await self._control.announce(connection, epochs)
+            self._gates = await gates.read(connection)
         for lane in raised:
             if epochs[lane] > self._lost.get(lane, -1):
                 self._lost.pop(lane, None)
@@ -339,35 +336,34 @@ class SqlTarget:
 
     async def beat(self, beat: Beat, *, over: str | None = None) -> Beat | None:
         """Store ``beat`` unless another system's is stored, or a higher count of its own; give what was there."""
-        async with self._session(control=True) as connection:
-            with translated():
-                if self.source:
-                    await suitability.require_apart(connection, self._entities, self.source)
-                    self.source = ""
-                await self._look_at_catalog(connection)
-                return await self._control.beat(connection, beat, over)
+        async with self._asking(control=True) as connection:
+            if self.source:
+                await suitability.require_apart(connection, self._entities, self.source)
+                self.source = ""
+            await self._look_at_catalog(connection)
+            return await self._control.beat(connection, beat, over)
 
     async def read_beat(self) -> Beat | None:
         """Read the heartbeat record without touching it."""
-        async with self._session(control=True) as connection:
-            with translated():
-                return await self._control.read_beat(connection)
+        async with self._asking(control=True) as connection:
+            return await self._control.read_beat(connection)
 
     async def probe(self) -> None:
         """Write something small and durable, to tell a sick server from a sick batch."""
-        async with self._session(control=True) as connection:
-            with translated():
-                await self._control.probe(connection)
+        async with self._asking(control=True) as connection:
+            await self._control.probe(connection)
 
     async def ask(self, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run a statement that reads the catalog; return its rows by column name, types with their schemas."""
-        async with self._session(control=True) as connection:
-            with translated():
-                async with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-                    await cursor.execute("SET TRANSACTION READ ONLY")
-                    await cursor.execute("SET LOCAL search_path = ''")
-                    await cursor.execute(statement, values)
-                    return await cursor.fetchall()
+        async with (
+            self._asking(control=True) as connection,
+            connection.transaction(),
+            connection.cursor(row_factory=dict_row) as cursor,
+        ):
+            await cursor.execute("SET TRANSACTION READ ONLY")
+            await cursor.execute("SET LOCAL search_path = ''")
+            await cursor.execute(statement, values)
+            return await cursor.fetchall()
 
     async def ping(self) -> Mapping[str, Any]:
         """Reach the primary; return server facts."""
