@@ -161,7 +161,7 @@ async def _require_tables(connection: Connection, link: DocumentLink) -> list[st
 
 
 def _cure(wrong: Sequence[Finding]) -> str:
-    if all(one.message.startswith("there is no table") for one in wrong):
+    if all(one.check == "tables" for one in wrong):  # none is there
         return "`syncline schema sql | psql` makes them, or put what it prints into your own migrations"
     return "`syncline schema sql --changes | psql` makes them so; `syncline schema check` says more"
 
