@@ -22,7 +22,8 @@ from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.model.retries import Retries
 from syncline.phases.dual_write.inline import InlinePart
-from syncline.ports.documents import Action, MarkedDocument, Outcome, Write
+from syncline.ports.document_writes import Action, Write
+from syncline.ports.documents import MarkedDocument, Outcome
 from syncline.relay.documents.pump import DocumentPump
 
 TASKS = DocumentMapping(

@@ -33,7 +33,8 @@ from syncline.model.documents import Collection, DocumentMapping
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, acting_as, audit
 from syncline.phases.dual_write.audit import AuditedWrites
-from syncline.ports.documents import Action, Existing, Intent, IntentEnd, OpenIntent, Standing, Write
+from syncline.ports.document_writes import Action, Existing, Intent, IntentEnd, OpenIntent, Write
+from syncline.ports.documents import Standing
 from syncline.relay.documents.pump import DocumentPump
 from tests.dual_write import TASKS, DualStage, declared, dual_stage  # noqa: F401  fixtures
 

@@ -14,7 +14,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect
 
 from syncline.errors import RefusedDocumentError, SourceUnavailableError
-from syncline.ports.documents import Action, Fate, Write
+from syncline.ports.document_writes import Action, Write
+from syncline.ports.documents import Fate
 from syncline.relay.documents.recovery import restored
 from tests.dual_write import dual_stage, unmarked  # noqa: F401  fixtures
 

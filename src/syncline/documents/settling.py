@@ -9,7 +9,8 @@ from syncline.documents.opening import DocumentLink
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import MongoIntentLog
 from syncline.errors import MappingError
-from syncline.ports.documents import Action, IntentEnd, OpenIntent, Standing
+from syncline.ports.document_writes import Action, IntentEnd, OpenIntent
+from syncline.ports.documents import Standing
 
 OLD = timedelta(minutes=1)
 """Who has not ended his operation within it has ended himself; if not, what he says later stands."""

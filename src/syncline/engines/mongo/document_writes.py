@@ -1,4 +1,4 @@
-"""An application's writes, each a single one that marks and is durable: ``ports.documents.WritableDocuments``."""
+"""An application's writes, each a single one that marks and is durable: ``ports.document_writes.WritableDocuments``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from syncline.engines.mongo.waiting import Held, oldest
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import RefusedDocumentError, SynclineError, UnmarkableError
 from syncline.model.strict_bson import PLAIN, decoded, encoded
-from syncline.ports.documents import Action, Existing, MarkedDocument, Standing, Upsert, Write, Written
+from syncline.ports.document_writes import Action, Existing, Upsert, Write, Written
+from syncline.ports.documents import MarkedDocument, Standing
 
 _WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
 _UNAVAILABLE = frozenset({6, 7, 64, 89, 91, 133, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436})

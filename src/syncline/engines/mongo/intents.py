@@ -1,4 +1,4 @@
-"""The log of operations in a collection of MongoDB's: ``ports.documents.IntentLog``. Nothing removes from it."""
+"""The log of operations in a collection of MongoDB's: ``ports.document_writes.IntentLog``. Nothing removes from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pymongo.errors import WriteError
 from syncline.engines.mongo.document_writes import refused
 from syncline.engines.mongo.marked import FORGETTABLE, translated
 from syncline.model.strict_bson import AS_STORED, PLAIN, encoded
-from syncline.ports.documents import Action, Intent, IntentEnd, OpenIntent, Upsert
+from syncline.ports.document_writes import Action, Intent, IntentEnd, OpenIntent, Upsert
 
 NAME = "syncline_audit"
 _LARGEST = 12 * 1024 * 1024

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from syncline.errors import RefusedDocumentError, SourceError, SynclineError
-from syncline.ports.documents import (
+from syncline.ports.document_writes import (
     Action,
     Existing,
     Intent,
     IntentEnd,
     IntentLog,
-    MarkedDocument,
     WritableDocuments,
     Write,
     Written,
 )
+from syncline.ports.documents import MarkedDocument
 
 T = TypeVar("T")
 _ACTOR: ContextVar[str | None] = ContextVar("syncline_actor", default=None)

@@ -15,7 +15,8 @@ from syncline.phases.dual_write.operations import operations as made
 from syncline.phases.dual_write.parts import Parts
 from syncline.phases.dual_write.service import AsyncDualWriteService
 from syncline.phases.switching.running import arun
-from syncline.ports.documents import Action, Fate, MarkedDocument, Outcome, Write, Written
+from syncline.ports.document_writes import Action, Write, Written
+from syncline.ports.documents import Fate, MarkedDocument, Outcome
 
 _Told = Written | SynclineError | bool | None
 """What became of one: of rows whether it was done."""

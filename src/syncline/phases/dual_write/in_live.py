@@ -29,7 +29,7 @@ from syncline.phases.dual_write.operations import Operation
 from syncline.phases.repositories.postgres import PostgresRepository
 from syncline.phases.repositories.steps import Program
 from syncline.phases.repositories.stored import changes_as_stored
-from syncline.ports.documents import Action, IntentEnd
+from syncline.ports.document_writes import Action, IntentEnd
 from syncline.postgres.sql import blocks
 
 SECONDS = 10.0

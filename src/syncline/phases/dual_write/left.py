@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncline.model.strict_bson import encoded
-from syncline.ports.documents import Fate, MarkedDocument, Outcome, WritableDocuments
+from syncline.ports.document_writes import WritableDocuments
+from syncline.ports.documents import Fate, MarkedDocument, Outcome
 
 _MOST = 10_000
 """So many documents of a collection are known one by one; beyond it, all marks of the collection count."""

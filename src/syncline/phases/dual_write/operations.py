@@ -9,7 +9,7 @@ from typing import Any
 from syncline.errors import OperationError, SynclineError
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import identified
-from syncline.ports.documents import Action
+from syncline.ports.document_writes import Action
 
 _KNOWN = ("collection_name", "data", "mongo_id", "operation")
 

@@ -25,7 +25,8 @@ from syncline.model.documents import DocumentMapping
 from syncline.phases.dual_write.audit import AuditedWrites, AuditRule
 from syncline.phases.dual_write.in_live import RowWrites
 from syncline.phases.dual_write.inline import InlinePart
-from syncline.ports.documents import Failure, Known, Trouble, WritableDocuments
+from syncline.ports.document_writes import WritableDocuments
+from syncline.ports.documents import Failure, Known, Trouble
 
 _ASK_SECONDS = 2.0
 

@@ -28,7 +28,8 @@ from syncline.phases.dual_write.metadata import SyncMetadata, SyncStatus
 from syncline.phases.dual_write.operations import Operation, mapping_of, operation
 from syncline.phases.dual_write.parts import Parts, opened_parts
 from syncline.phases.switching.running import arun
-from syncline.ports.documents import Action, Fate, Known, MarkedDocument, Outcome, Standing, Write
+from syncline.ports.document_writes import Action, Write
+from syncline.ports.documents import Fate, Known, MarkedDocument, Outcome, Standing
 
 LOG = logging.getLogger("syncline.phases.dual_write")
 

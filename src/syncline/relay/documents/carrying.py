@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from syncline.ports.documents import DocumentRows, Fate, IntentEnd, IntentLog, MarkedDocument, MarkedDocuments, Outcome
+from syncline.ports.document_writes import IntentEnd, IntentLog
+from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
 
 Told = Callable[[str, Sequence[Outcome]], None]
 """Is given a collection, and what was rejected of it."""

@@ -16,7 +16,8 @@ from syncline.breaker import CircuitBreaker
 from syncline.ending import end
 from syncline.errors import SynclineError, TargetRefusedError
 from syncline.model.strict_bson import encoded
-from syncline.ports.documents import DocumentRows, Fate, IntentLog, MarkedDocument, MarkedDocuments, Outcome
+from syncline.ports.document_writes import IntentLog
+from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
 from syncline.relay.documents.carrying import Carrier, Told
 
 _END_SECONDS = 1.0
