@@ -77,18 +77,6 @@ class Servers:
 
 
 @contextlib.contextmanager
-def running_servers(env: Mapping[str, str] = os.environ) -> Iterator[Servers]:
-    """Provide both servers.
-
-    Raises:
-        EngineError: one is missing; the message says what would help.
-
-    """
-    with running_postgres(env) as postgres, running_mongo(env) as mongo:
-        yield Servers(postgres, mongo)
-
-
-@contextlib.contextmanager
 def running_postgres(env: Mapping[str, str] = os.environ) -> Iterator[str]:
     """Provide a PostgreSQL server's URL."""
     if url := env.get(POSTGRES_VARIABLE):
