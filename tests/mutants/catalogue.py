@@ -801,6 +801,21 @@ MUTANTS: Sequence[Mutant] = (
             f"{UPGRADE}::test_an_upgrade_under_a_live_writer_and_a_worker_of_the_previous_release_loses_nothing",
         ],
     ),
+    Mutant(
+        "migration-locks-over-round-trips",
+        "a step of a migration of our tables is sent statement by statement: its locks are held until the last one has come",
+        [
+            Swap(
+                "syncline/capture/postgres/migrate.py",
+                "_one",
+                "await conn.execute(sql.SQL(';\\n').join(statements))",
+                "async with conn.transaction():\n    for statement in statements:\n        await conn.execute(statement)",
+            )
+        ],
+        [
+            "tests/integration/test_migrations.py::test_no_round_trip_lies_between_the_locks_of_a_step_and_its_commit",
+        ],
+    ),
     # -- backfill
     Mutant(
         "chunk-apart-from-its-progress",
