@@ -275,7 +275,7 @@ def test_setting_up_twice_and_removing_leave_what_they_should(primary: psycopg.C
     assert primary.execute("SELECT to_regnamespace('syncline_sessions')").fetchone() == (None,)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def valkey() -> Iterator[PrivateValkey]:
     with running_valkey() as server:
         yield server

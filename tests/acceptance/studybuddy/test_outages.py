@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from syncline.embedded.mongo import PrivateMongo
 from syncline.embedded.postgres import PrivatePostgres
-from tests import engines
+from tests import engines, leftovers
 from tests.acceptance.studybuddy.system import PASSWORD, Person, System, client, serving
 
 READS = [
@@ -155,7 +155,8 @@ async def test_mongodb_stopped(app: FastAPI, place: System, mongodb: PrivateMong
         assert refused.headers["Content-Type"] == "application/problem+json"
         assert int(refused.headers["Retry-After"]) > 0
 
-        mongodb.start()
+        with leftovers.serving_several():
+            mongodb.start()
         await place.synced(ben.token)
         await comes(ben, "/api/todos", "mongodb")
         back = await comes(ben, HEAVY, "mongodb")
