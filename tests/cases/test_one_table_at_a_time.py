@@ -17,7 +17,8 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 from syncline.capture.postgres import carry_out, migrate
-from syncline.capture.postgres.install import render, uninstall
+from syncline.capture.postgres.install import uninstall
+from syncline.capture.postgres.rendering import render
 from syncline.cli.main import app
 from syncline.engines.memory.target import MemoryTarget
 from syncline.engines.postgres.plans import compile_plans

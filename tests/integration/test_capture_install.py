@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from syncline.capture.postgres.install import InstallOptions, install, plan, render
+from syncline.capture.postgres.install import InstallOptions, install, plan
+from syncline.capture.postgres.rendering import render
 from syncline.embedded.postgres import PrivatePostgres
 from syncline.errors import MappingError, NotInstalledError, OvertakenError, PrivilegeError, SourceError, VersionError
 from syncline.journal.registry import check, installed

@@ -15,8 +15,9 @@ from psycopg import sql
 
 from syncline.capture.postgres import migrate
 from syncline.capture.postgres.carry_out import prologue
-from syncline.capture.postgres.install import InstallOptions, install, plan, render
+from syncline.capture.postgres.install import InstallOptions, install, plan
 from syncline.capture.postgres.migrate import Each
+from syncline.capture.postgres.rendering import render
 from syncline.errors import SourceError, VersionError
 from syncline.journal.migration import FIRST, SCHEMA_VERSION, migrations, numbers
 from syncline.journal.registry import installed

@@ -123,7 +123,8 @@ async def _install(
     patience: timedelta,
 ) -> tuple[bool, Sequence[Waiting]]:
     """Plan, show and carry out; tell whether there was anything to do, and which tables wait for it."""
-    from syncline.capture.postgres.install import install_in_turn, plan, render
+    from syncline.capture.postgres.install import install_in_turn, plan
+    from syncline.capture.postgres.rendering import render
     from syncline.insight import reach
 
     as_sql, as_json, details = show

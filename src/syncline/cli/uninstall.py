@@ -77,8 +77,9 @@ async def _uninstall(
     settings: Settings, *, as_sql: bool, dry_run: bool, yes: bool, as_json: bool, patience: timedelta
 ) -> Sequence[Waiting]:
     from syncline.capture.postgres.install import install as carry_out
-    from syncline.capture.postgres.install import plan_uninstall, render
+    from syncline.capture.postgres.install import plan_uninstall
     from syncline.capture.postgres.install_plan import InstallPlan
+    from syncline.capture.postgres.rendering import render
     from syncline.insight import reach
 
     waiting: Sequence[Waiting] = ()

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 
 from syncline.capture.postgres import cockroach
-from syncline.capture.postgres.carry_out import carry_out, overtaken, prologue, texts
+from syncline.capture.postgres.carry_out import carry_out, overtaken, prologue
 from syncline.capture.postgres.columns import plan_columns
 from syncline.capture.postgres.event_triggers import plan_event_trigger
 from syncline.capture.postgres.grants import plan_grants
 from syncline.capture.postgres.halves import lost_entities, plan_missing, plan_numbers
 from syncline.capture.postgres.install_plan import InstallPlan
-from syncline.capture.postgres.migrate import LOCK_TIMEOUT as MIGRATION_LOCK_TIMEOUT
-from syncline.capture.postgres.migrate import Each, migrate, plan_migrations
+from syncline.capture.postgres.migrate import migrate, plan_migrations
 from syncline.capture.postgres.path import plan_path, record_path
 from syncline.capture.postgres.plan import arms, plan_triggers
 from syncline.capture.postgres.plan_entities import plan_backfills, plan_entities, plan_rearming
@@ -52,7 +51,6 @@ __all__ = [
     "options_of",
     "plan",
     "plan_uninstall",
-    "render",
     "uninstall",
 ]
 
@@ -215,46 +213,6 @@ async def install_in_turn(
             return await install(conn, wanted, lock_timeout=lock_timeout, patience=patience)
         wanted = await again()
     return await install(conn, wanted, lock_timeout=lock_timeout, patience=patience)
-
-
-def render(plan: InstallPlan, *, lock_timeout: timedelta = LOCK_TIMEOUT) -> str:
-    """Write the plan as SQL that psql runs: for review, for a DBA, for a migration."""
-    if not plan.changes:
-        return "-- nothing to do\n"
-    lines = ["-- " + line for line in (*plan.summary, *(f"Warning: {w}" for w in plan.warnings))]
-    if plan.one_by_one:
-        return "\n".join([*lines, "", *_texts([*plan.migrations, *plan.statements]), ""])
-    lines += _HOW_TO_RUN
-    for step in plan.migrations:
-        if isinstance(step, Each):
-            lines += ["", *texts([step]), "\\gexec"]
-        else:
-            lines += _transaction([step], MIGRATION_LOCK_TIMEOUT, hold=False)
-    for statements in (plan.statements, plan.rows):
-        lines += _transaction(statements, lock_timeout, hold=False)
-    for one in plan.steps.values():
-        lines += _transaction(one.statements, lock_timeout)
-    lines += _transaction([statement for one in plan.arming.values() for statement in one], lock_timeout, hold=False)
-    lines += _transaction(plan.last, lock_timeout, hold=False)
-    return "\n".join([*lines, ""])
-
-
-_HOW_TO_RUN = (
-    "--",
-    "-- One short transaction a table, so that no writer waits long. When others hold a table psql stops;",
-    "-- what was done stays. Then have this script written anew: it goes on from there.",
-    "\\set ON_ERROR_STOP on",
-)
-
-
-def _transaction(statements: Sequence[sql.Composed], lock_timeout: timedelta, *, hold: bool = True) -> list[str]:
-    if not statements:
-        return []
-    return ["", "BEGIN;", *_texts([*prologue(lock_timeout, hold=hold), *statements]), "COMMIT;"]
-
-
-def _texts(statements: Iterable[sql.Composed]) -> list[str]:
-    return [f"{text};" for text in texts(statements)]
 
 
 async def plan_uninstall(conn: AsyncConnection[Any]) -> InstallPlan:
