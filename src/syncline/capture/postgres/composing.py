@@ -12,7 +12,7 @@ from syncline.model.key_types import key_type
 from syncline.model.link import current
 from syncline.postgres.sql import blocks, script
 
-_LANE = re.compile(r"FUNCTION syncline\w*\.lane_of\([^$]*\$\$ SELECT (.*?) \$\$")
+_LANE = re.compile(r"FUNCTION \S+\.lane_of\([^$]*\$\$ SELECT (.*?) \$\$")
 """What ``lane_of()`` gives, of its parameters ``entity`` and ``key``."""
 _EQUAL: Mapping[str, str] = {"int2": "int8eq", "int4": "int8eq", "int8": "int8eq", "uuid": "uuid_eq"}
 """What compares values whose equality is that of their texts, and is cheaper."""
