@@ -18,7 +18,7 @@ from benchmarks.report import Line, median, percentile
 from benchmarks.stage import SPAWN, Sizes, Stage, cpu_seconds
 from syncline.capture.documents import wrap
 
-KEYS, RATE = 2000, 200
+KEYS, RATE, IDLE_SECONDS = 2000, 200, 8.0
 NOTICE = """
 CREATE FUNCTION bench_seen() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN PERFORM pg_notify('bench_seen', NEW.count::text); RETURN NEW; END$$;
@@ -40,12 +40,19 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
                 cost = f"{(cpu_seconds(pid) - before) / len(took) * 1e3:.2f} ms a record, {peak_megabytes(pid):.0f} MB"
                 for part, values in found.items():
                     values.append(percentile(took, part) * 1e3)
+            time.sleep(IDLE_SECONDS)
+            before = cpu_seconds(pid)
+            time.sleep(IDLE_SECONDS)
+            idle = (cpu_seconds(pid) - before) / IDLE_SECONDS
         with on.sql() as conn:
             conn.execute("DROP FUNCTION bench_seen CASCADE")
     return [
         Line(f"from a write of a document to its row at {RATE}/s, p{part * 100:.0f} ms", median(values), "<=", reach,
              ", ".join(f"{value:.2f}" for value in values) + f" (the worker {cost})")
         for (part, values), reach in zip(found.items(), (3, 10), strict=True)
+    ] + [
+        Line("… an idle worker, % of a core", 100 * idle, "<", 1,
+             f"{IDLE_SECONDS:.0f} s after the last document, for as long")
     ]  # fmt: skip
 
 

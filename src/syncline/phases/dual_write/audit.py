@@ -24,8 +24,8 @@ from syncline.ports.documents import MarkedDocument
 
 T = TypeVar("T")
 _ACTOR: ContextVar[str | None] = ContextVar("syncline_actor", default=None)
-_TOGETHER_SECONDS = 0.1
-"""Outcomes are written so much later, together: nobody waits for them."""
+_TOGETHER_SECONDS = 0.25
+"""Outcomes are written so much later, together: nobody waits for them; one by one they cost as much as the write."""
 _TRIES = 100
 _MASKED = "***"
 

@@ -25,8 +25,8 @@ _FIRST_SECONDS, _LONGEST_SECONDS = 0.1, 5.0
 """Between two looks at a PostgreSQL that does not answer; they cost no caller anything."""
 _TOGETHER = 500
 """So many documents of a transaction."""
-_SETTLE_SECONDS = 0.02
-"""Marks are cleared so much later, together: nobody waits for it."""
+_SETTLE_SECONDS = 0.1
+"""Marks are cleared so much later, together: nobody waits for it, and one by one they cost as much as the write."""
 Outcomes = Mapping[str, Outcome]
 """By mark; what is not there is left to the worker."""
 

@@ -82,7 +82,9 @@ class CollectionLink:
                 f"these processes do not ask MongoDB's gate, and may write past it: {names}",
                 hint="they run an older version, or hang: end them, or start them anew",
             ) from None
-        if source != MONGODB:
+        if source == MONGODB:
+            await self._carried()  # most of it, before anybody is refused, over a session that is open then
+        else:
             self._carry_back()
 
     async def learn(self) -> None:

@@ -23,12 +23,12 @@ FIRST_SECONDS = 0.001
 """Shortest pause between two looks at a collection."""
 PART = 8
 """A pause is so small a part of the time since something came."""
-WALK_SECONDS = 0.25
-"""A collection that is looked at more often is walked so often."""
+WALK_SECONDS, WALK_BESIDE_SECONDS = 0.25, 2.0
+"""A collection that is looked at more often is walked so often; more rarely where others carry most."""
 _SETTLE_SECONDS = 0.02
 """Marks are cleared so much later, together; nobody waits for it."""
-_BESIDE_SECONDS = 0.05
-"""Between two looks where others carry most: what they have not brought over by the second one is carried here."""
+_BESIDE_SECONDS = 0.25
+"""Between two looks where others carry most: what they have not settled by the second one is carried here."""
 _END_SECONDS = 1.0
 
 
@@ -143,7 +143,8 @@ class Follower:
         await self._settle(name, course)
         course.number = await self._rows.number()
         tally = await self._pump.walk([name])
-        course.walk = -math.inf if tally.more or tally.late else time.monotonic() + WALK_SECONDS
+        after = WALK_BESIDE_SECONDS if course.beside else WALK_SECONDS
+        course.walk = -math.inf if tally.more or tally.late else time.monotonic() + after
         course.waiting, course.came = frozenset(), False
         return tally
 
