@@ -27,7 +27,7 @@ from syncline.split.switching.journal import LEASE
 from syncline.split.switching.move import Step
 
 PROCESSES, THREADS, RATE = 2, 8, 1000
-BETWEEN_SECONDS = 1.0
+BETWEEN_SECONDS, MOST_TURNED_BACK = 1.0, 20
 DECLARED = f'[collections.{COLLECTION}]\nid = "text"\ncolumns = {{ n = "integer" }}\n'
 At = dict[str, float]
 """When each step of a change began, and when it ended."""
@@ -78,6 +78,8 @@ async def _changed(stage: SwitchStage, rounds: int) -> tuple[list[At], int]:
         for goal in (POSTGRESQL, MONGODB):
             while (at := await _once(stage, goal)) is None:
                 turned_back += 1
+                if turned_back > MOST_TURNED_BACK:
+                    raise RuntimeError(f"after {len(changes)} changes none is done within its pause")
             changes.append(at)
     return changes, turned_back
 
