@@ -80,7 +80,8 @@ def test_every_feature_arrives_and_pg_dump_says_the_same(database, other):
         plan = planned(source, target)
         assert plan.obstacles == ()
         assert {one.id for one in plan.notices} == {"unlogged:ref.fleeting", "shared:type ref.mood", "owner"}
-        assert len(compare(source, target, plan.tables)) > 400, "a comparison with an empty database"
+        # 371 on PostgreSQL 15; since 18 each NOT NULL is one more.
+        assert len(compare(source, target, plan.tables)) > 350, "a comparison with an empty database"
         assert move(source, target) == len(plan.pending(*ALL)) > 100
         assert [str(one) for one in compare(source, target, plan.tables, opened=True)] == []
         assert planned(source, target).pending(*ALL) == ()

@@ -208,7 +208,9 @@ WHERE c.relkind IN ('r', 'p') AND c.oid = ANY ((SELECT current_setting('syncline
 -- name: columns
 -- What storage and compression differ from the type's own; the name of a NOT NULL; the value that rows have which were there
 -- when the column came.
-SELECT a.attrelid::bigint, a.attnum::int, a.attname, quote_ident(a.attname), pg_catalog.format_type(a.atttypid, a.atttypmod),
+-- (Where all names are quoted, PostgreSQL 15 quotes this name of a type too, and 18 does not.)
+SELECT a.attrelid::bigint, a.attnum::int, a.attname, quote_ident(a.attname),
+       pg_catalog.regexp_replace(pg_catalog.format_type(a.atttypid, a.atttypmod), '^"json"', 'json'),
        CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
        a.attnotnull, (SELECT quote_ident(k.conname) FROM pg_catalog.pg_constraint AS k
                       WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] LIMIT 1),
