@@ -338,6 +338,7 @@ def test_the_rules_have_each_alert_with_its_severity() -> None:
         "ShadowReadsDiffer": "warning",  # of document links
         "ShadowReadsMismatch": "warning",  # counted by applications
         "ShadowReadsFail": "warning",
+        "CollectionClosed": "critical",  # likewise
     }
 
 

@@ -16,6 +16,7 @@ from syncline.config.documents import Documents
 from syncline.config.settings import WorkerSettings
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
+from syncline.engines.postgres.target.lent import TargetConnection
 from syncline.errors import NotInstalledError, RefusedDocumentError, TargetUnavailableError
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, SyncStatus, acting_as
@@ -127,21 +128,70 @@ async def test_a_batch_tells_of_each_operation_and_one_that_is_refused_keeps_no_
 
 
 async def test_what_a_batch_has_done_before_a_gate_closes_is_not_done_again(stage, service):
-    """Each operation is a transaction of its own; a second creation would be told as none."""
+    """One is refused, so each is a transaction of its own; a second creation would be told as none."""
     stage.run(
         """CREATE SEQUENCE refused;
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
-            IF NEW.title = 'second' AND nextval('refused') = 1 THEN RAISE 'a gate is closed' USING ERRCODE = '40001'; END IF;
+            IF NEW.title = 'second' AND nextval('refused') = 2 THEN RAISE 'a gate is closed' USING ERRCODE = '40001'; END IF;
             RETURN NEW;
         END$$;
         CREATE TRIGGER refuse BEFORE INSERT ON postgres_tasks FOR EACH ROW EXECUTE FUNCTION refuse()"""
     )
     made = {"collection_name": "tasks", "operation": "create"}
     done = await service.batch_operations(
-        [{**made, "mongo_id": str(ObjectId()), "data": {"title": title}} for title in ("first", "second")]
+        [
+            {**made, "mongo_id": f"{number:024x}", "data": {"title": title}}
+            for number, title in enumerate(("first", "second", "first"))
+        ]
     )
-    assert [(one.done, one.error) for one in done.results] == [(True, None)] * 2
-    assert [row[2] for row in stage.asked(LOG)] == ["done", "done"]
+    assert [(one.done, one.error is None) for one in done.results] == [(True, True), (True, True), (False, False)]
+    assert [row[2] for row in stage.asked(LOG)] == ["done", "done", "refused"]
+
+
+async def test_a_batch_is_one_transaction_in_as_many_round_trips_whatever_its_size(stage, service, monkeypatch):
+    counts, pipeline = [], TargetConnection.pipeline
+
+    def counted(self):
+        counts[-1] += 1
+        return pipeline(self)
+
+    monkeypatch.setattr(TargetConnection, "pipeline", counted)
+    kinds = ["create", "update", "delete"]
+    for size in (3, 90):
+        counts.append(0)
+        ids = [ObjectId() for _ in range(size)]
+        there = [str(one) for one in ids[: 2 * size // 3]]
+        for one in there:
+            stage.run(f"INSERT INTO postgres_tasks (mongo_id, n) VALUES ('{one}', 0)")
+        given = [
+            {
+                "collection_name": "tasks",
+                "operation": kind,
+                "mongo_id": id_,
+                "data": {} if kind == "delete" else {"n": 1},
+            }
+            for id_, kind in zip(ids, [kind for kind in (*kinds[1:], kinds[0]) for _ in range(size // 3)], strict=True)
+        ]
+        again = {"collection_name": "tasks", "operation": "create", "mongo_id": ids[0], "data": {}}
+        assert await service.batch_operations(given)
+        assert not await service.batch_operations([again, again])
+        assert [row[1:3] for row in stage.asked(LOG)][-2:] == [("create", "not done")] * 2
+        transactions = "SELECT count(DISTINCT xmin::text) FROM syncline_audit.operation WHERE outcome = 'done'"
+        assert stage.asked(transactions) == [(len(counts),)]
+    assert counts[0] == counts[1] <= 12
+    assert sorted(one["n"] for one in (await stage.there()).values()) == [1] * 62
+
+
+async def test_two_batches_of_the_same_documents_do_not_wait_for_each_other(stage, service):
+    ids = [str(ObjectId()) for _ in range(20)]
+    made = {"collection_name": "tasks", "operation": "create", "data": {"n": 0}}
+    assert await service.batch_operations([{**made, "mongo_id": one} for one in ids])
+    changed = {"collection_name": "tasks", "operation": "update"}
+    batches = [
+        [{**changed, "mongo_id": one, "data": {"n": n}} for one in (ids if n % 2 else ids[::-1])] for n in range(1, 9)
+    ]
+    assert all(await asyncio.gather(*map(service.batch_operations, batches)))
+    assert len({one["n"] for one in (await stage.there()).values()}) == 1, "each batch is one transaction"
 
 
 async def test_each_operation_is_in_the_log_of_its_own_transaction_with_what_it_wrote_over(stage, service):

@@ -15,10 +15,11 @@ import psycopg
 import pymongo
 import pymongo.monitoring
 import pytest
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pymongo import AsyncMongoClient, MongoClient
 
 from syncline.capture.documents import wrap
+from syncline.capture.documents.field import FLOOR
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.engines.mongo.intents import NAME
@@ -67,6 +68,9 @@ async def test_nothing_is_written_where_there_is_one_or_none(stage, service):
     assert await service.create_document("tasks", {"n": 2}, id_) is False
     assert await stage.documents() == {ObjectId(id_): {"_id": ObjectId(id_), "n": 1}} == await stage.there()
     assert await service.get_sync_status("tasks", str(ObjectId())) is None
+    gone = ObjectId()  # a tombstone that was carried, and stays for a while
+    await stage.database["tasks"].insert_one({"_id": gone, "_sync": {"v": Int64(FLOOR), "deleted": True}})
+    assert await service.get_sync_status("tasks", gone) is None
 
 
 @pytest.mark.parametrize(

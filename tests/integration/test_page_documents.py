@@ -149,6 +149,7 @@ def test_the_metrics_of_a_worker_have_its_collections(used: DocumentStage) -> No
         'syncline_collection_phase{collection="tasks",phase="ramp"} 1.0',
         'syncline_collection_phase{collection="labels",phase="off"} 1.0',
         'syncline_collection_ramp_percent{collection="tasks"} 25.0',
+        'syncline_collection_closed{collection="tasks"} 0.0',
         'syncline_collection_marked_documents{collection="labels",way="forward"} 1.0',
         'syncline_collection_rejected_documents{collection="tasks",way="forward"} 1.0',
         'syncline_shadow_reads{collection="tasks",outcome="mismatches"} 2.0',

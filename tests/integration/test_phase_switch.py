@@ -16,6 +16,7 @@ from syncline.capture.documents import wrap
 from syncline.cli.main import app
 from syncline.documents.opening import opened
 from syncline.engines.mongo import gates
+from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.errors import (
     GateClosedError,
     MovedError,
@@ -270,6 +271,27 @@ async def test_a_document_of_an_older_number_gets_the_present_one_before_it_is_c
         after = stage.bare.find_one({"_id": "late"})["_sync"]
         assert after["c"] == (await gates.read(link.database))["tasks"].opened > 0
         assert after["mark"] != before["mark"]
+
+
+async def test_a_document_that_comes_under_an_older_number_while_a_walk_begins_waits_for_the_next_one(
+    stage, monkeypatch
+):
+    await stage.switch(POSTGRESQL)
+    await stage.switch(MONGODB)
+    wrap(stage.bare).insert_one({"_id": "early", "n": 1})
+
+    async def taken_over(self, collection, opened):
+        await take_over(self, collection, opened)
+        wrap(stage.bare).insert_one({"_id": "late", "n": 1})
+
+    take_over = MongoMarkedDocuments._take_over
+    async with opened(stage.documents) as link:
+        with monkeypatch.context() as patched:
+            patched.setattr(MongoMarkedDocuments, "_take_over", taken_over)
+            await link.pump().walk()
+        assert stage.rows_there() == {"early": 1}
+        await link.pump().walk()
+        assert stage.rows_there() == {"early": 1, "late": 1}
 
 
 class _Frozen:

@@ -14,6 +14,7 @@ from tests.model.documents.scope import DocumentScope
 from tests.model.explorer import explore
 from tests.model.mutants import MUTANTS, mutant
 from tests.model.phases import scopes as phases
+from tests.model.phases.restores import RestoreScope
 from tests.model.phases.scope import PhaseScope
 from tests.model.phases.validator import ValidatorScope
 from tests.model.phases.world import explore as explore_phases
@@ -27,7 +28,7 @@ from tests.model.switch import scopes as switching
 from tests.model.switch import world as switch_world
 from tests.model.switch.scope import SwitchScope
 
-AnyScope = Scope | SqlScope | SwitchScope | DocumentScope | PhaseScope | ValidatorScope
+AnyScope = Scope | SqlScope | SwitchScope | DocumentScope | PhaseScope | ValidatorScope | RestoreScope
 
 
 def main() -> int:
@@ -59,7 +60,7 @@ def _explored(scope: AnyScope, limit: int) -> Result:
         return switch_world.explore(replace(scope, limit=limit) if limit else scope)
     if isinstance(scope, DocumentScope):
         return document_world.explore(replace(scope, limit=limit) if limit else scope)
-    if isinstance(scope, PhaseScope | ValidatorScope):
+    if isinstance(scope, PhaseScope | ValidatorScope | RestoreScope):
         return explore_phases(replace(scope, limit=limit) if limit else scope)
     return explore(replace(scope, limit=limit) if limit else scope)
 

@@ -80,6 +80,9 @@ IN_TABLES = f"{TESTS}/test_document_tables.py"
 DOCUMENTS = "syncline/capture/documents"
 MARKED = f"{TESTS}/test_marked_collections.py"
 BACK = "tests/integration/test_way_back.py"
+REOPENED = f"{TESTS}/test_phase_reopening.py"
+COPIED = f"{TESTS}/test_document_link_copies.py"
+TOMBSTONES = f"{TESTS}/test_phase_tombstones.py"
 REFERENCES = f"{TESTS}/test_document_references.py"
 PUMP = f"{TESTS}/test_document_pump.py"
 FOLLOWING = f"{TESTS}/test_document_following.py"
@@ -4234,6 +4237,127 @@ MUTANTS: Sequence[Mutant] = (
         [f"{FOLLOWING}::test_what_others_refer_to_is_brought_before_them"],
     ),
     Mutant(
+        "documents-copies-are-not-told-apart",
+        "a copy of the PostgreSQL takes marks of the same MongoDB",
+        [
+            Swap(
+                "syncline/documents/standing.py",
+                "require_no_other",
+                "named.system is not None and named.system != kept.system",
+                "False",
+            )
+        ],
+        [f"{COPIED}::test_a_worker_of_a_copy_is_refused_by_name_and_takes_no_mark"],
+    ),
+    Mutant(
+        "dual-write-reaches-copies",
+        "a dual write carries to whichever PostgreSQL answers",
+        [Swap("syncline/phases/dual_write/inline.py", "InlinePart._done", "if self._require: ...", "if False: ...")],
+        [f"{COPIED}::test_a_dual_write_reaches_no_copy_in_the_call"],
+    ),
+    Mutant(
+        "back-from-copies",
+        "the way back of a copy writes the other one's documents",
+        [Swap("syncline/phases/returning.py", "Returning._work", "await require_sides(link)", "None")],
+        [f"{COPIED}::test_the_way_back_of_a_copy_writes_nothing_and_says_why"],
+    ),
+    Mutant(
+        "switch-from-copies",
+        "a copy changes the sides of the other one's collections",
+        [Swap("syncline/phases/switching/changing.py", "change_sides", "await require_sides(link)", "None")],
+        [f"{COPIED}::test_a_collection_of_a_copy_changes_no_sides"],
+    ),
+    Mutant(
+        "reopened-after-the-announcement",
+        "MongoDB is opened again though PostgreSQL may have been",
+        [
+            Swap(
+                f"{SIDES}/gates_in_mongodb.py",
+                "_require_reopenable",
+                "if gate.announced or _in_postgresql(document, collection): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{REOPENED}::test_after_the_announcement_only_postgresql_knows_and_nobody_is_let_in"],
+    ),
+    Mutant(
+        "reopened-whatever-was-announced",
+        "MongoDB is opened again while readers may go by another side",
+        [
+            Swap(
+                f"{SIDES}/gates_in_mongodb.py",
+                "_require_reopenable",
+                "gate.announced or _in_postgresql(document, collection)",
+                "_in_postgresql(document, collection)",
+            )
+        ],
+        [f"{REOPENED}::test_what_a_way_back_has_announced_is_not_opened_either"],
+    ),
+    Mutant(
+        "reopened-without-a-word",
+        "a coordinator of before goes on when MongoDB was opened again",
+        [
+            Swap(
+                f"{SIDES}/gates_in_mongodb.py",
+                "GatesInMongoDB.reopen",
+                '_switch(before, collection) | {"number": number}',
+                "_switch(before, collection)",
+            )
+        ],
+        [f"{REOPENED}::test_a_coordinator_that_was_frozen_meanwhile_opens_nothing"],
+    ),
+    Mutant(
+        "reopened-under-the-next-number",
+        "MongoDB is opened again under a number that a coordinator may have",
+        [Swap(f"{SIDES}/gates_in_mongodb.py", "", "1 << 20", "1")],
+        [f"{REOPENED}::test_the_number_is_none_of_a_coordinator_that_mongodb_has_not_heard_of"],
+    ),
+    Mutant(
+        "reopened-and-finished",
+        "what was given up is done all the same when PostgreSQL is back",
+        [Swap(f"{SIDES}/watching.py", "Watch._finished", "if left.reopened: ...", "if False: ...")],
+        [f"{REOPENED}::test_before_the_announcement_mongodb_serves_again_and_nothing_is_lost"],
+    ),
+    Mutant(
+        "phases-tombstones-go-at-once",
+        "an application's tombstone does not wait for late writes of the way back",
+        [Swap(f"{MONGO}/clearing.py", "_removing", '{"$not": {"$gt": settled}}', '{"$not": {"$lt": 0}}')],
+        [f"{TOMBSTONES}::test_a_late_write_of_the_way_back_does_not_insert_what_was_deleted_since"],
+    ),
+    Mutant(
+        "phases-tombstones-are-swept-early",
+        "a tombstone that stays is removed whatever its age",
+        [
+            Swap(
+                f"{MONGO}/clearing.py",
+                "Clearing.remove",
+                '{"$lt": [f"${VERSION}", {"$subtract": [{"$toLong": "$$NOW"}, int(self._grace.total_seconds() * 1000)]}]}',
+                "True",
+            )
+        ],
+        [f"{TOMBSTONES}::test_a_late_write_of_the_way_back_does_not_insert_what_was_deleted_since"],
+    ),
+    Mutant(
+        "phases-tombstones-hold-up-drains",
+        "a tombstone that stays keeps its mark",
+        [Swap(f"{MONGO}/clearing.py", "Clearing.clear", "done.deleted_count < sum(map(len, gone))", "False")],
+        [f"{TOMBSTONES}::test_a_late_write_of_the_way_back_does_not_insert_what_was_deleted_since"],
+    ),
+    Mutant(
+        "phases-a-walk-over-two-numbers",
+        "a walk goes on by the gate that was open when it began, though sides have changed and changed back",
+        [Swap("syncline/relay/documents/pump.py", "DocumentPump._walked", "ahead.number == number", "True")],
+        ["tests/unit/test_document_pump_numbers.py::test_under_another_number_what_is_left_is_read_by_another_walk"],
+    ),
+    Mutant(
+        "phases-old-numbers-between",
+        "a document that comes under an older number while a walk begins is carried under it",
+        [Swap(f"{MONGO}/marked.py", "MongoMarkedDocuments.pages", '{**_MARKED, NUMBER: {"$gte": opened}}', "_MARKED")],
+        [
+            f"{CHANGES_SIDES}::test_a_document_that_comes_under_an_older_number_while_a_walk_begins_waits_for_the_next_one"
+        ],
+    ),
+    Mutant(
         "phases-old-verification",
         "a verification from before the phase counts as evidence",
         [
@@ -4321,8 +4445,8 @@ MUTANTS: Sequence[Mutant] = (
         "a mark is cleared, whichever it is by now",
         [
             Swap(
-                f"{MONGO}/marked.py",
-                "_still",
+                f"{MONGO}/clearing.py",
+                "still",
                 '{"_id": {"$eq": document.id}, MARK: ObjectId(document.mark)}',
                 '{"_id": {"$eq": document.id}}',
             )
@@ -4334,8 +4458,8 @@ MUTANTS: Sequence[Mutant] = (
         "of documents that are cleared together each mark is taken for each one's",
         [
             Swap(
-                f"{MONGO}/marked.py",
-                "_clearing",
+                f"{MONGO}/clearing.py",
+                "_those",
                 '{"$setIsSubset": [[["$_id", f"${MARK}"]], {"$literal": pairs}]}',
                 '{"$in": [f"${MARK}", {"$literal": [mark for _, mark in pairs]}]}',
             )
@@ -4762,7 +4886,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-go-to-two-databases",
         "a link works although MongoDB says that its documents go to another PostgreSQL",
-        [Swap("syncline/documents/standing.py", "require_same", "if named.target != kept.id: ...", "if False: ...")],
+        [
+            Swap(
+                "syncline/documents/standing.py",
+                "require_no_other",
+                "named.target is not None and named.target != kept.id",
+                "False",
+            )
+        ],
         [f"{LINK_COMMANDS}::test_a_second_postgresql_is_refused_and_takes_no_marks_until_it_is_adopted"],
     ),
     Mutant(
@@ -4860,6 +4991,14 @@ MUTANTS: Sequence[Mutant] = (
         [Swap(f"{SIDES}/watching.py", "look", "gate.mode != NOBODY", "True")],
         [
             "tests/integration/test_phase_complete.py::test_a_way_back_from_it_that_was_stopped_loses_nothing_in_the_next_one"
+        ],
+    ),
+    Mutant(
+        "live-a-batch-is-many-transactions",
+        "each operation of a batch in live is a transaction",
+        [Swap("syncline/phases/dual_write/enhanced.py", "_done_in_postgresql", "len(some) > 1", "False")],
+        [
+            "tests/integration/test_dual_write_in_live.py::test_a_batch_is_one_transaction_in_as_many_round_trips_whatever_its_size"
         ],
     ),
     Mutant(

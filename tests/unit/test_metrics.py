@@ -58,6 +58,7 @@ SNAPSHOT = Snapshot(
         "syncline_collection_rejected_documents": {("tasks", "forward"): 0},
         "syncline_collection_phase": {("tasks", "ramp"): 1, ("tasks", "off"): 0},
         "syncline_collection_ramp_percent": {("tasks",): 25},
+        "syncline_collection_closed": {("tasks",): 0},
         "syncline_shadow_reads": {("tasks", "mismatches"): 2},
     },
 )

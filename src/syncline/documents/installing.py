@@ -10,7 +10,7 @@ from psycopg import sql
 from syncline.documents.claiming import Claiming
 from syncline.documents.opening import DocumentLink
 from syncline.documents.restores import settle
-from syncline.documents.standing import foreign_documents, foreign_rows, keeping
+from syncline.documents.standing import copied, foreign_documents, foreign_rows, keeping
 from syncline.engines.mongo.marked_database import MarkedDatabase, Named
 from syncline.engines.postgres.documents import inspection, schema
 from syncline.engines.postgres.documents.keeping import Keeping, Owner
@@ -175,8 +175,10 @@ def _to_note(owner: Owner, named: Named) -> bool:
     """
     if named.target is not None and named.target != owner.id:
         raise foreign_documents()
+    if named.system is not None and named.system != owner.system:
+        raise copied()
     if owner.source == named.id is not None:
-        return named.target is None
+        return named.system is None
     if owner.rows:
         raise foreign_rows(named) if owner.source else _unknown()
     return True
@@ -184,10 +186,12 @@ def _to_note(owner: Owner, named: Named) -> bool:
 
 async def _note(link: DocumentLink, kept: Keeping, database: MarkedDatabase) -> None:
     """Note the sides in each other, MongoDB's first: of two installations one is refused there."""
-    ours = (await kept.kept()).id
-    named = await database.identify(ours)
-    if named.target != ours:
+    ours = await kept.kept()
+    named = await database.identify(ours.id, ours.system)
+    if named.target != ours.id:
         raise foreign_documents()
+    if named.system != ours.system:
+        raise copied()
     await settle(link, kept)  # one side may have been installed before, and the other one not
     await kept.set_source(named.id)
 

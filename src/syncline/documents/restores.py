@@ -50,6 +50,6 @@ async def settle(link: DocumentLink, kept: Keeping) -> None:
 
 def _restored(name: str, side: str) -> RestoredError:
     return RestoredError(
-        f"{name} was restored: it is older than what workers have seen of it",
+        f"{name} was restored, or is a copy: it is older than what workers have seen of it",
         hint=f"`syncline phase restored {side}` has every document written anew; until then nothing is carried",
     )

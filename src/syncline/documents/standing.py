@@ -72,14 +72,39 @@ def require_same(kept: Kept, named: Named) -> None:
     """
     if kept.source is None:
         raise NotInstalledError("nobody has said whose documents these rows are", hint="`syncline install` does")
-    if kept.source != named.id:
-        raise foreign_rows(named)
+    require_no_other(kept, named)
     if named.target is None:
         raise NotInstalledError(
             "MongoDB does not say to which PostgreSQL its documents go", hint="`syncline install` notes it"
         )
-    if named.target != kept.id:
+
+
+def require_no_other(kept: Kept, named: Named) -> None:
+    """See that neither side says that it is another one's.
+
+    Raises:
+        ForeignTargetError: one does.
+
+    """
+    if kept.source is not None and kept.source != named.id:
+        raise foreign_rows(named)
+    if named.target is not None and named.target != kept.id:
         raise foreign_documents()
+    if named.system is not None and named.system != kept.system:
+        raise copied()
+
+
+async def require_sides(link: DocumentLink) -> None:
+    """Ask both sides whether one says that it is another one's, over the session of the link's ``rows``.
+
+    Raises:
+        NotInstalledError: our tables are not there.
+        ForeignTargetError: one does.
+        SourceUnavailableError, TargetUnavailableError: a side does not answer.
+
+    """
+    kept = Keeping(link.documents.url("target"), lent=link.rows.session)
+    require_no_other(await kept.kept(), await MarkedDatabase(link.database).identity())
 
 
 def foreign_rows(named: Named) -> ForeignTargetError:
@@ -98,4 +123,14 @@ def foreign_documents() -> ForeignTargetError:
         "the documents of this MongoDB go to another PostgreSQL, which would miss what is carried here",
         hint="look at `url` in [source] and [target]; if this PostgreSQL takes the other's place, stop the other's"
         " workers, then `syncline adopt` writes everything here",
+    )
+
+
+def copied() -> ForeignTargetError:
+    """Say that the PostgreSQL is a copy of the one to which the documents go."""
+    return ForeignTargetError(
+        "this PostgreSQL is a copy of the one to which the documents of this MongoDB go: it says that it is the same,"
+        " and is another cluster, or another database",
+        hint="look at `url` in [target]; if it takes the other's place (a dump, pg_upgrade), stop the other's workers,"
+        " then `syncline phase restored postgresql` writes everything anew",
     )

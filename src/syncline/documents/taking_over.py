@@ -9,7 +9,7 @@ from syncline.documents.claiming import forget
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import DocumentLink
 from syncline.documents.restores import settle
-from syncline.documents.standing import foreign_documents, foreign_rows, keeping
+from syncline.documents.standing import copied, foreign_documents, foreign_rows, keeping
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.postgres.documents.keeping import Keeping
 from syncline.errors import NotInstalledError, SynclineError
@@ -28,11 +28,13 @@ class Ownership:
     """The PostgreSQL to which its documents go, as MongoDB knows it."""
     id: str | None
     """Who PostgreSQL is; ``None``: it is not installed."""
+    is_copy: bool = False
+    """Whether PostgreSQL is a copy of that one."""
 
     @property
     def settled(self) -> bool:
         """Whether there is nothing to take over."""
-        return self.of_this_mongodb and self.target is not None and self.target == self.id
+        return self.of_this_mongodb and self.target is not None and not self.elsewhere
 
     @property
     def of_this_mongodb(self) -> bool:
@@ -42,7 +44,7 @@ class Ownership:
     @property
     def elsewhere(self) -> bool:
         """Whether the documents go to another PostgreSQL."""
-        return self.target is not None and self.target != self.id
+        return self.target is not None and (self.target != self.id or self.is_copy)
 
 
 async def ownership(link: DocumentLink) -> Ownership:
@@ -50,7 +52,8 @@ async def ownership(link: DocumentLink) -> Ownership:
     kept = keeping(link)
     try:
         owner, named = await kept.owner(), await MarkedDatabase(link.database).identity()
-        return Ownership(owner.source, named.id, named.target, owner.id)
+        is_copy = named.system is not None and named.system != owner.system
+        return Ownership(owner.source, named.id, named.target, owner.id, is_copy)
     finally:
         await kept.close()
 
@@ -75,7 +78,8 @@ async def adopt(link: DocumentLink, collections: Sequence[str] | None = None) ->
         await kept.set_source(None)
         for name in link.collections:
             await database.make_indexes(name)
-        named = await database.identify((await kept.kept()).id, instead=True)
+        ours = await kept.kept()
+        named = await database.identify(ours.id, ours.system, instead=True)
         marked = await restored(link.source, link.rows, link.collections if collections is None else collections)
         await kept.forget_proofs()
         await settle(link, kept)
@@ -164,3 +168,5 @@ async def _require_each_other(kept: Keeping, database: MarkedDatabase) -> None:
         raise foreign_rows(named)
     if named.target is not None and named.target != owner.id:
         raise foreign_documents()
+    if named.system is not None and named.system != owner.system:
+        raise copied()

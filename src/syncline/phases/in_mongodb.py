@@ -71,13 +71,13 @@ class InMongoDB:
     def read(self) -> Standings:
         """Give what it says."""
         with _translated():
-            return _standings(self._phases.find_one({"_id": ID}))
+            return standings_in(self._phases.find_one({"_id": ID}))
 
     def read_all(self) -> tuple[Standings, Mapping[str, Gate]]:
         """Give what it says, and what the gates of its collections say at the same moment."""
         with _translated():
             found = self._phases.find_one({"_id": ID})
-        return _standings(found), gates_in(found)
+        return standings_in(found), gates_in(found)
 
     def default(self) -> Phase | None:
         """Give the phase that processes have agreed on for collections that nobody has changed yet."""
@@ -97,7 +97,7 @@ class InMongoDB:
 
     def put(self, standings: Standings) -> None:
         """Keep these beside the others."""
-        self.replaced(lambda before: {"collections": _listed(highest([_standings(before), standings]))})
+        self.replaced(lambda before: {"collections": _listed(highest([standings_in(before), standings]))})
 
     def renew(self) -> None:
         """Go on after a restore with versions that nobody has seen: the seconds of the server's clock."""
@@ -123,7 +123,7 @@ class InMongoDB:
         """
 
         def after(before: Any) -> dict[str, Any]:
-            now = highest([_standings(before), known])
+            now = highest([standings_in(before), known])
             change.see_that_it_begins(now)
             number = max((one.number for one in now.values()), default=0) + 1
             made = {name: replace(one, number=number, since=None) for name, one in change.becomes.items()}
@@ -133,7 +133,7 @@ class InMongoDB:
                 "pending": {"$concatArrays": [{"$ifNull": ["$pending", []]}, noted]},
             }
 
-        found = _standings(self.replaced(after))
+        found = standings_in(self.replaced(after))
         return {name: found[name] for name in change.becomes}
 
     def announce(
@@ -151,7 +151,7 @@ class InMongoDB:
         """
 
         def after(before: Any) -> dict[str, Any]:
-            kept, now = may(before), highest([_standings(before), known])
+            kept, now = may(before), highest([standings_in(before), known])
             was = now.get(collection, Standing(Phase.OFF))
             fields: dict[str, Any] = kept["fields"]
             if was.phase.postgresql_is_truth is phase.postgresql_is_truth:
@@ -164,7 +164,7 @@ class InMongoDB:
             pending = {"$concatArrays": [{"$ifNull": ["$pending", []]}, noted]}
             return fields | {"collections": _listed(highest([now, {collection: made}])), "pending": pending}
 
-        return _standings(self.replaced(after))[collection]
+        return standings_in(self.replaced(after))[collection]
 
     def pending(self) -> Sequence[Entry]:
         """List the changes that the journal may lack."""
@@ -231,7 +231,8 @@ class InMongoDB:
         self._client.close()
 
 
-def _standings(document: Any) -> dict[str, Standing]:
+def standings_in(document: Any) -> dict[str, Standing]:
+    """Read the phases in the document."""
     listed = (document or {}).get("collections", [])
     return {
         one["name"]: Standing(phase_named(one["phase"]), one["percent"], one["number"], one.get("since"))

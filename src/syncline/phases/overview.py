@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase
 from syncline.phases.shadow.report import AGAINST, COMPARED, Outcome
 from syncline.phases.standing import Process, Standing
+from syncline.phases.switching.gates_in_mongodb import NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class CollectionPhase:
     """Processes that do not go by it yet."""
     shadow: ShadowReads | None
     """``None``: PostgreSQL does not say it."""
+    closed: bool = False
+    """It changes sides, and MongoDB lets nobody write."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give it in JSON's types."""
@@ -81,8 +84,15 @@ class Overview:
 
         """
         standings = self._control.standings(list(self._declared), only_to_show=True)
+        gates = self._mongodb.read_all()[1]
+        closed = {name for name, gate in gates.items() if gate.mode == NOBODY}
         processes, reads = self._mongodb.processes(), self._shadow()
-        return {name: _one(name, standing, processes, reads) for name, standing in standings.items()}
+        return {
+            name: replace(
+                _one(name, standing, processes, reads), closed=name in closed and standing.phase is not Phase.COMPLETE
+            )
+            for name, standing in standings.items()
+        }
 
     def close(self) -> None:
         """End the sessions."""

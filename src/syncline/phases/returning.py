@@ -10,6 +10,8 @@ import logging
 from contextlib import suppress
 
 from syncline.config.documents import Documents
+from syncline.documents.opening import opened
+from syncline.documents.standing import require_sides
 from syncline.engines.mongo.written_back import BackGate
 from syncline.engines.postgres.documents.coming_back import statements
 from syncline.errors import NotInstalledError, SynclineError, TargetRefusedError
@@ -37,6 +39,7 @@ class Returning:
     """
 
     def __init__(self, documents: Documents, gate: BackGate, observer: Observer) -> None:
+        self._documents = documents
         self._way, self._observer = WayBack(documents, gate), observer
         self._session = Session(address_of_target(documents))
         self._stopping = asyncio.Event()
@@ -80,6 +83,8 @@ class Returning:
             self._said = error.message
 
     async def _work(self) -> None:
+        async with opened(self._documents) as link:
+            await require_sides(link)
         target = self._way.target()
         try:
             self._worker = self._way.worker(target, observer=self._observer)

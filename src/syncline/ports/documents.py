@@ -96,7 +96,14 @@ class MarkedDocuments(Protocol):
         ...
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
-        """Take the marks away, and tombstones, where the mark is still the one that was read."""
+        """Take the marks away, and tombstones, where the mark is still the one that was read.
+
+        A tombstone may stay, without its mark; see ``remove_tombstones``.
+        """
+        ...
+
+    async def remove_tombstones(self, collection: str, ids: Sequence[Any]) -> int:
+        """Remove those tombstones of these keys that have stayed, and need not any more; tell how many."""
         ...
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
@@ -116,7 +123,7 @@ class MarkedDocuments(Protocol):
         ...
 
     async def leave_tombstones(self, collection: str, ids: Sequence[Any]) -> int:
-        """Insert tombstones for those of these keys that have no document."""
+        """Mark tombstones of these keys, and insert one for each that has no document."""
         ...
 
 

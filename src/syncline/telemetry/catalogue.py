@@ -92,6 +92,10 @@ SPECS = (
         "Of document links: share of the reads that a ramp brings to PostgreSQL.", ("collection",),
     ),
     Spec(
+        "syncline_collection_closed", Kind.GAUGE, Where.SCRAPE,
+        "Of document links: 1 while a collection changes sides, and MongoDB lets nobody write.", ("collection",),
+    ),
+    Spec(
         "syncline_shadow_reads", Kind.GAUGE, Where.SCRAPE,
         "Of document links: shadow reads since the collection entered its phase, under its declaration: `compared`, and"
         " of these `mismatches`; `unproved` (failed, or no proof of anything).", ("collection", "outcome"),

@@ -57,6 +57,7 @@ class DocumentReader:
                     found[gauge][one.name, way] = figure
         for name, phase in (await self._phases()).items():
             found["syncline_collection_ramp_percent"][name,] = phase.percent
+            found["syncline_collection_closed"][name,] = float(phase.closed)
             for each in Phase:
                 found["syncline_collection_phase"][name, str(each)] = float(each is phase.phase)
             if phase.shadow is not None:

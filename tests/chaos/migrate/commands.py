@@ -22,10 +22,13 @@ import syncline.phases.evidence  # noqa: F401  so that a process that is forked 
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import MongoIntentLog
 from syncline.engines.mongo.marked import MongoMarkedDocuments
+from syncline.engines.mongo.written_back import DocumentTarget
 from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.phases.changing import Control
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
+from syncline.split.switching.gate import Gate
 from tests.chaos.migrate.sabotage import SABOTEURS
 from tests.chaos.operate import slowed
 from tests.chaos.points import Trap, set_traps
@@ -38,6 +41,9 @@ STEPS: dict[type, dict[str, str]] = {
     InMongoDB: {"change": "change", "beat": "beat", "journaled": "journaled"},
     InPostgreSQL: {"change": "note"},
     Control: {"wait": "wait"},
+    DocumentTarget: {"apply": "bring"},
+    GatesInMongoDB: {"change": "gate", "announce": "announce"},
+    Gate: {"change": "open"},
     psycopg.AsyncConnection: {"wait": "send"},
 }
 """What a step is called, by the methods that do it."""
@@ -58,8 +64,10 @@ REQUESTS = [
     "request.done",
     *_points("write", "write", "write_many", "erase", "intend", "conclude", "put", "clear", "beat", "send"),
 ]
-CARRYING = _points("due", "number", "put", "put", "conclude", "clear", "clear", "raise", "send", "send")
-CHANGING = _points("change", "note", "journaled", "wait")
+CARRYING = _points(
+    "due", "number", "put", "put", "conclude", "clear", "clear", "raise", "bring", "bring", "send", "send"
+)
+CHANGING = _points("change", "note", "journaled", "wait", "gate", "open", "announce")
 """Where an application, a worker, and a command that changes the phase are told to stop or die."""
 
 

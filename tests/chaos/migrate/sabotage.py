@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,13 +13,18 @@ from pymongo.write_concern import WriteConcern
 
 from syncline.capture.documents import updates
 from syncline.capture.documents.field import MARK
+from syncline.engines.mongo import clearing
 from syncline.engines.mongo.marked import MongoMarkedDocuments
+from syncline.engines.mongo.written_back import DocumentTarget
 from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.errors import SynclineError
 from syncline.phases.changing import Control
 from syncline.phases.dual_write.left import Left
 from syncline.phases.journal_phases import JournalPhases
+from syncline.ports import Batch, Report
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
+
+_LATE_SECONDS = 2.0
 
 
 def marks_uncompared() -> None:
@@ -104,6 +111,30 @@ def journal_unwaited() -> None:
             module.DURABLE = weak  # type: ignore[attr-defined]
 
 
+def tombstones_unwaited() -> None:
+    """Remove an application's tombstone at once, though the way back sends each of its writes again, later."""
+
+    def removing(tombstones: Sequence[MarkedDocument], _settled: int) -> Any:
+        return kept(tombstones, 1 << 62)
+
+    async def twice(self: DocumentTarget, batch: Batch) -> Report:
+        report = await apply(self, batch)
+        task = asyncio.create_task(again(self, batch))
+        late.add(task)
+        task.add_done_callback(late.discard)
+        return report
+
+    async def again(target: DocumentTarget, batch: Batch) -> None:
+        await asyncio.sleep(_LATE_SECONDS)
+        with contextlib.suppress(SynclineError):
+            await apply(target, batch)
+
+    late: set[asyncio.Task[None]] = set()
+    kept, apply = clearing._removing, DocumentTarget.apply
+    clearing._removing = removing
+    DocumentTarget.apply = twice  # type: ignore[method-assign]
+
+
 SABOTEURS: dict[str, Callable[[], None]] = {
     one.__name__: one
     for one in (
@@ -115,5 +146,6 @@ SABOTEURS: dict[str, Callable[[], None]] = {
         leases_endless,
         own_writes_forgotten,
         journal_unwaited,
+        tombstones_unwaited,
     )
 }

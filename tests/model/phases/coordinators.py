@@ -25,12 +25,28 @@ def start(_: PhaseScope, state: State) -> Action:
         return
     for place, coordinator in enumerate(state.coordinators):
         if not coordinator.step:
+            following = max(number, *(gate.number for gate in state.gates)) + 1
             taken = state._replace(
-                coordinators=put(state.coordinators, place, Coordinator(1, number + 1, goal)),
-                journal=state.journal._replace(number=number + 1, holder=place),
+                coordinators=put(state.coordinators, place, Coordinator(1, following, goal)),
+                journal=state.journal._replace(number=following, holder=place),
             )
-            yield ("coordinator {} takes the lease, goal {}", number + 1, SIDES[goal]), taken
+            yield ("coordinator {} takes the lease, goal {}", following, SIDES[goal]), taken
             return
+
+
+def rescue(scope: PhaseScope, state: State) -> Action:
+    """Open MongoDB again, by one update of the document that has its gate and the phase: PostgreSQL is not asked."""
+    gate = state.gates[MONGO]
+    excluded = not state.announced or scope.rescue_asks != "announced and phase"
+    excluded = excluded and (state.reads[0] == MONGO or scope.rescue_asks == "nothing")
+    if gate.mode == "n" and state.budget.rescues and excluded:
+        known = (state.journal.number, *(each.number for each in (*state.gates, *state.coordinators)))
+        number = (gate.number if scope.rescue_number == "next" else max(known)) + 1
+        opened = gate._replace(mode="a", number=number, opened=number)
+        reads = (state.reads[0], number) if scope.rescue_supersedes else state.reads
+        spent = state.budget._replace(rescues=state.budget.rescues - 1)
+        after = state._replace(gates=put(state.gates, MONGO, opened), reads=reads, budget=spent)
+        yield ("MongoDB is opened again, number {}, PostgreSQL is away", number), after
 
 
 def coordinators(scope: PhaseScope, state: State) -> Action:
@@ -134,7 +150,10 @@ class _One:
     def announce(self) -> Action:
         if self.state.reads[1] <= self.number:
             told = ("coordinator {} announces that {} will be read", self.number, SIDES[self.goal])
-            yield told, self.to(BARRIER, reads=(self.goal, self.number))
+            announced = self.state.announced or self.state.reads[0] != self.goal
+            yield told, self.to(BARRIER, reads=(self.goal, self.number), announced=announced)
+        else:
+            yield ("coordinator {} finds a later announcement", self.number), _ended(self.state, self.place)
 
     def barrier(self) -> Action:
         old = any(each.lease and each.number < self.number for each in self.state.readers)
@@ -145,11 +164,14 @@ class _One:
 
     def open(self) -> Action:
         gates = self.changed(self.goal, "a", opened=True)
-        yield from self.on(self.goal, "coordinator {} OPENS {}", REVERSE, gates=gates)
+        announced = self.state.announced and self.goal == POSTGRES
+        yield from self.on(self.goal, "coordinator {} OPENS {}", REVERSE, gates=gates, announced=announced)
 
     def reverse(self) -> Action:
         gates = self.changed(self.other, "l")
-        yield from self.on(self.other, "coordinator {}: {} takes the link's writes", PHASE, gates=gates)
+        announced = self.state.announced and not (self.other == MONGO and self.state.reads[0] == POSTGRES)
+        told = "coordinator {}: {} takes the link's writes"
+        yield from self.on(self.other, told, PHASE, gates=gates, announced=announced)
 
     def end(self) -> Action:
         after, journal = _ended(self.state, self.place), self.state.journal

@@ -25,16 +25,14 @@ def forward(scope: PhaseScope, state: State) -> Action:
             continue
         without = state._replace(carriers=(*state.carriers[:place], *state.carriers[place + 1 :]))
         yield ("the carrier of v{} vanishes", carrier.v), without
-        if scope.gate == "lease" and scope.tombstones_wait and _older_writes(state, carrier):
-            continue
         steps = {"put": _put, "applied": _clear, "refused": _raise}
         told, after = steps[carrier.stage](scope, without, carrier)
         yield ("the carrier of v{} {}", carrier.v, told), after
 
 
-def _older_writes(state: State, carrier: Carrier) -> bool:
-    """Tell whether a document may still be inserted where a carrier is about to remove a tombstone."""
-    return carrier.stage == "applied" and carrier.deleted and any(each.stage == "read" for each in state.backs)
+def _waits(scope: PhaseScope, state: State) -> bool:
+    """Tell whether the link back may still insert a document where an application's tombstone is to be removed."""
+    return scope.gate == "lease" and scope.tombstones_wait and any(each.stage == "read" for each in state.backs)
 
 
 def _with(state: State, carrier: Carrier, **changes: object) -> State:
@@ -55,12 +53,13 @@ def _put(scope: PhaseScope, state: State, carrier: Carrier) -> tuple[str, State]
 
 
 def _clear(scope: PhaseScope, state: State, carrier: Carrier) -> tuple[str, State]:
+    """Take the mark away at once; a tombstone stays without one as long as the link back may insert the document."""
     document = state.document
     if not document.there or (scope.clears_marked and document.mark != carrier.mark):
         return "finds another mark", state
     if document.deleted != carrier.deleted:
         return "finds nothing to clear", state
-    if document.deleted:
+    if document.deleted and not _waits(scope, state):
         return "removes the tombstone", state._replace(document=Document(content=document.content))
     return "clears the mark", state._replace(document=document._replace(mark=0))
 
@@ -116,8 +115,11 @@ def _write(scope: PhaseScope, state: State, one: Back) -> tuple[str, State]:
 
 
 def tombstones(scope: PhaseScope, state: State) -> Action:
-    """Send the removal of a tombstone that the link back has left, when nothing older of it is under way."""
+    """Remove what carriers have left, and send the removal of what the link back has, when nothing older is under way."""
     document = state.document
+    carried = not document.mark or scope.sweeps == "any"
+    if document.there and document.deleted and not document.ticket and carried and not _waits(scope, state):
+        yield ("the tombstone of v{} is swept", document.v), state._replace(document=Document(content=document.content))
     ours = document.there and document.deleted and document.ticket and not document.mark
     removing = any(each.stage == "remove" for each in state.backs)
     older = any(each.stage in {"marked", "read"} and each.ticket < document.ticket for each in state.backs)

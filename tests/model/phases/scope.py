@@ -64,11 +64,21 @@ class PhaseScope:
     """A tombstone is removed when nothing with a lower ticket is under way."""
     tombstones_wait: bool = True
     """lease: an application's tombstone is removed when no write of the link back from before can still arrive."""
+    sweeps: str = "carried"
+    """Which tombstones of applications are removed later: carried: those without a mark; any."""
     drains: bool = True
     second_deletes_wait: bool = False
     """The drain waits for tombstones to be removed, too."""
     barrier: str = "after drain"
     """When readers have to have acknowledged the side that will serve: after drain, before drain, never."""
+    rescues: int = 0
+    """How often somebody opens MongoDB again without asking PostgreSQL: it is away."""
+    rescue_asks: str = "announced and phase"
+    """What has to be so: nothing is announced since MongoDB served, and the phase says that it has the truth; phase; nothing."""
+    rescue_supersedes: bool = True
+    """A coordinator of a lower number announces nothing any more."""
+    rescue_number: str = "far"
+    """far: no coordinator has it; next: the one after MongoDB's."""
     reader_leases: bool = True
     """A read begins only while the reader's lease holds."""
     livelocks: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.model.phases.restores import RestoreScope
 from tests.model.phases.scope import PhaseScope
 from tests.model.phases.validator import ValidatorScope
 
@@ -12,10 +13,11 @@ BACK = PhaseScope(about="PostgreSQL serves, then MongoDB; 2 writes, 2 links back
 AGAIN = PhaseScope(about="there and back, 1 write", goals=2, writes=1)
 READS = PhaseScope(about="a reader, a writer", reads=1, writes=1)
 LEASE = replace(THERE, about="there; leases, 1 write", gate="lease", writes=1)
+AWAY = replace(LEASE, about="there; MongoDB is opened again without PostgreSQL", rescues=1)
 LATE = PhaseScope(about="back; a write of long ago arrives", begins=1, late=True, gate="lease", writes=1)
 LEASE_BACK = replace(BACK, about="back; leases", gate="lease")
 
-SMALL: dict[str, PhaseScope | ValidatorScope] = {
+SMALL: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
     "phases: there": THERE,
     "phases: back": BACK,
     "phases: there and back": AGAIN,
@@ -25,11 +27,13 @@ SMALL: dict[str, PhaseScope | ValidatorScope] = {
     "phases: leases": LEASE,
     "phases: leases, back": LEASE_BACK,
     "phases: leases, a late write": LATE,
+    "phases: opened again": AWAY,
+    "phases: a restore": RestoreScope(about="a side is restored; 2 workers, 3 rounds"),
     "phases: validator": ValidatorScope(about="a validator, 3 coordinators, 1 fault", numbers=3, faults=1),
 }
 """Explored by every run of the tests."""
 
-LARGE: dict[str, PhaseScope | ValidatorScope] = {
+LARGE: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
     "phases: 3 writes": replace(THERE, about="there and back, 3 writes, 2 links back", writes=3, goals=2, backs=2),
     "phases: carriers, links": replace(AGAIN, about="2 writes, 2 carriers, 2 links", writes=2, carriers=2, backs=2),
     "phases: there and back, a crash": replace(AGAIN, about="and a crash or freeze", faults=1),
@@ -42,6 +46,10 @@ LARGE: dict[str, PhaseScope | ValidatorScope] = {
     "phases: leases, 2 processes": replace(LEASE, about="2 processes, 2 writes", processes=2, writes=2),
     "phases: leases, a crash": replace(LEASE, about="there and back, a crash or freeze", goals=2, faults=1),
     "phases: leases, a late write, 2 writes": replace(LATE, writes=2, backs=2),
+    "phases: opened again, reads": replace(AWAY, about="opened again; reads", reads=1),
+    "phases: opened again, there and back": replace(AWAY, about="opened again; there and back", goals=2, writes=2),
+    "phases: opened again, a crash": replace(AWAY, about="opened again; there and back, a crash", goals=2, faults=1),
+    "phases: a restore, 3 workers": RestoreScope(about="a side is restored; 3 workers, 5 rounds", workers=3, rounds=5),
     "phases: validator, 5 coordinators": ValidatorScope(
         about="a validator, 5 coordinators, 3 faults", numbers=5, faults=3
     ),
@@ -49,7 +57,7 @@ LARGE: dict[str, PhaseScope | ValidatorScope] = {
 }
 """Explored by ``make model``."""
 
-MUTANTS: dict[str, PhaseScope | ValidatorScope] = {
+MUTANTS: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
     name: replace(scope, about=name)
     for name, scope in {
         "phases: acknowledged without looking again": replace(LEASE, looks_again=False),
@@ -68,11 +76,22 @@ MUTANTS: dict[str, PhaseScope | ValidatorScope] = {
         "phases: any tombstone is removed": replace(BACK, backs=1, writes=3, removes="any"),
         "phases: a tombstone is removed at once": replace(BACK, grace=False),
         "phases: tombstones do not wait for the link back": replace(LEASE_BACK, tombstones_wait=False),
+        "phases: tombstones are swept before they are carried": replace(LEASE_BACK, sweeps="any"),
         "phases: old numbers are carried": replace(LATE, backs=2, kinds="p", adopts=False),
+        "phases: opened again whatever was announced": replace(
+            AWAY, begins=1, goals=2, reads=1, kinds="p", rescue_asks="phase"
+        ),
+        "phases: opened again whatever the phase": replace(AWAY, rescue_asks="nothing"),
+        "phases: opened again without a word to coordinators": replace(AWAY, rescue_supersedes=False),
+        "phases: opened again under the next number": replace(AWAY, kinds="p", faults=1, rescue_number="next"),
         "phases: not drained": replace(THERE, writes=1, drains=False),
         "phases: no barrier": replace(READS, barrier="never"),
         "phases: the barrier before the drain": replace(READS, writes=1, barrier="before drain"),
         "phases: readers begin without a lease": replace(READS, reader_leases=False),
+        "phases: a counter is read before the note of it": RestoreScope(reads="counter first"),
+        "phases: a counter is noted before it is advanced": RestoreScope(advances="note first"),
+        "phases: MongoDB notes no counter": RestoreScope(notes=False),
+        "phases: who is under way goes on after a restore": RestoreScope(cut_off=False),
         "phases: the validator accepts higher numbers": ValidatorScope(accepts="from"),
         "phases: an unknown collMod is sent again": ValidatorScope(again="same number"),
     }.items()

@@ -100,6 +100,7 @@ class Budget(NamedTuple):
     goals: int
     spurious: int
     reads: int
+    rescues: int = 0
 
 
 class State(NamedTuple):
@@ -118,6 +119,8 @@ class State(NamedTuple):
     journal: Journal
     reads: tuple[int, int]
     """Which side is to be read, and the number of the coordinator that said so."""
+    announced: bool
+    """That was changed, and no side has been opened since."""
     committed: int
     """Ghost: acknowledged writes."""
     written: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.model.phases import application, coordinators, links
+from tests.model.phases.restores import RestoreScope, RestoreWorld
 from tests.model.phases.scope import Action, PhaseScope
 from tests.model.phases.state import (
     MONGO,
@@ -23,6 +24,8 @@ from tests.model.phases.validator import ValidatorScope, ValidatorWorld
 from tests.model.search import Result, search
 from tests.model.switch.state import NOBODY
 
+AnyPhaseScope = PhaseScope | ValidatorScope | RestoreScope
+
 
 class PhaseWorld:
     """A scope, as something to search."""
@@ -36,14 +39,16 @@ class PhaseWorld:
         scope, begins = self._scope, self._scope.begins
         gates = tuple(Gate("a", 2, 2) if side == begins else Gate("l", 2, 1, 2) for side in (MONGO, POSTGRES))
         nobody = (Coordinator(), Coordinator())
-        budget = Budget(scope.writes, scope.faults, scope.goals, scope.spurious, scope.reads)
+        budget = Budget(scope.writes, scope.faults, scope.goals, scope.spurious, scope.reads, scope.rescues)
         readers = (Reader(side=begins),) if scope.reads else ()
         journal = Journal(2, NOBODY, begins, begins, 2)
         processes = (Process(),) * scope.processes
         if scope.late:
             processes = (Process("sent", 1, 1), *processes[1:])
         reads, nothing = (begins, 0), (Document(), Row())
-        return State(gates, *nothing, 0, processes, readers, (), (), nobody, journal, reads, 0, int(scope.late), budget)
+        return State(
+            gates, *nothing, 0, processes, readers, (), (), nobody, journal, reads, False, 0, int(scope.late), budget
+        )
 
     def normal(self, state: State) -> State:
         """Marks, versions and tickets are only compared; processes have no names; what was broken was seen."""
@@ -77,7 +82,7 @@ class PhaseWorld:
             yield from actions(self._scope, state)
         for actions in (links.forward, links.back, links.tombstones, links.strays):
             yield from actions(self._scope, state)
-        for actions in (coordinators.operator, coordinators.start, coordinators.coordinators):
+        for actions in (coordinators.operator, coordinators.start, coordinators.coordinators, coordinators.rescue):
             yield from actions(self._scope, state)
 
     def at_rest(self, state: State) -> bool:
@@ -90,6 +95,8 @@ class PhaseWorld:
             return after.broken
         if after.gates[MONGO].mode == after.gates[POSTGRES].mode == "a":
             return "both sides accept writes"
+        if after.gates[MONGO].opened == after.gates[POSTGRES].opened:
+            return "both sides were opened under one number: nobody knows who has the truth"
         if not _still(after):
             return ""
         here, there = after.document, after.row
@@ -125,8 +132,10 @@ def _still(state: State) -> bool:
     return settled and not busy
 
 
-def explore(scope: PhaseScope | ValidatorScope) -> Result:
+def explore(scope: AnyPhaseScope) -> Result:
     """Visit every state that can be reached."""
+    if isinstance(scope, RestoreScope):
+        return search(RestoreWorld(scope), scope)
     if isinstance(scope, ValidatorScope):
         return search(ValidatorWorld(scope), scope)
     return search(PhaseWorld(scope), scope)

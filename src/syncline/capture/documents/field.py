@@ -2,8 +2,9 @@
 
 ``v`` is the version: a pipeline draws max(v + 1, the server's clock in ms), operators add 1. A version below ``FLOOR``
 was not drawn from a clock: who takes the mark to the other side draws it first. ``mark`` is new with every write, and
-there while the other side may lack it. A tombstone has ``deleted``, until the other side has deleted too. ``c`` is the
-number of MongoDB's gate under which it was written, once there is one.
+there while the other side may lack it. A tombstone has ``deleted``, until the other side has deleted too (and longer,
+without a mark, where the way back might still insert its document). ``c`` is the
+number of MongoDB's gate under which it was written, once there is one, and ``t`` the ticket of the way back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bson import Int64, ObjectId
 from syncline.errors import UnmarkableError
 
 FIELD = "_sync"
-VERSION, MARK, DELETED, NUMBER = "_sync.v", "_sync.mark", "_sync.deleted", "_sync.c"
+VERSION, MARK, DELETED, NUMBER, TICKET = "_sync.v", "_sync.mark", "_sync.deleted", "_sync.c", "_sync.t"
 FLOOR = 1 << 40
 """Of versions that a clock gave: it showed this in the year 2004."""
 LIVE: Mapping[str, Any] = {DELETED: {"$exists": False}}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -30,6 +31,12 @@ class Gate:
     """The version of the document that last had another mode for it."""
     hurries: bool = False
     """It is about to change: whoever goes by it asks often."""
+    announced: bool = False
+    """Another side was announced to readers since one was opened: PostgreSQL may serve by now."""
+    reopened: int = 0
+    """The number under which it was opened last without PostgreSQL, which was away."""
+    opened_at: int = 0
+    """When it was opened to applications last, by MongoDB's clock in ms; 0: it was never closed."""
 
 
 def gates_in(document: Mapping[str, Any] | None) -> dict[str, Gate]:
@@ -41,6 +48,15 @@ def gates_in(document: Mapping[str, Any] | None) -> dict[str, Gate]:
 async def read(database: AsyncDatabase[Any]) -> dict[str, Gate]:
     """Read them from a database."""
     return gates_in(await database[COLLECTION].find_one({"_id": ID}, {"gates": 1}))
+
+
+async def settled(database: AsyncDatabase[Any], collection: str, age: timedelta) -> int:
+    """Give the number that opened a collection, if that was so long ago; else 0."""
+    found = await database[COLLECTION].find_one({"_id": ID}, {"gates": 1, "now": {"$toLong": "$$NOW"}}) or {}
+    gate = gates_in(found).get(collection)
+    if gate is None or found["now"] - gate.opened_at < age.total_seconds() * 1000:
+        return 0
+    return gate.opened
 
 
 async def read_with_complete(database: AsyncDatabase[Any]) -> tuple[dict[str, Gate], frozenset[str]]:

@@ -13,7 +13,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import WriteError
 
 from syncline.engines.mongo.document_writes import refused
-from syncline.engines.mongo.marked import FORGETTABLE, translated
+from syncline.engines.mongo.marked import translated
+from syncline.engines.mongo.writes import FORGETTABLE
 from syncline.model.strict_bson import AS_STORED, PLAIN, encoded
 from syncline.ports.document_writes import Action, Intent, IntentEnd, OpenIntent, Upsert
 

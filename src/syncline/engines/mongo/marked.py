@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
 import bson
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import DeleteMany, InsertOne, UpdateMany, UpdateOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteError
-from pymongo.write_concern import WriteConcern
 
 from syncline.capture.documents.field import (
     DELETED,
     DRAWN,
     FIELD,
     FLOOR,
-    LIVE,
     MARK,
     NUMBER,
+    TICKET,
     VERSION,
     drawn,
     under,
@@ -32,6 +32,7 @@ from syncline.capture.documents.field import (
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.obstacles import DUPLICATE
 from syncline.engines.mongo import gates
+from syncline.engines.mongo.clearing import BY_ID, GRACE, Clearing, still
 from syncline.engines.mongo.errors import RIGHTS, is_servers_own
 from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, sent
 from syncline.engines.mongo.writes import DURABLE
@@ -42,21 +43,22 @@ from syncline.ports.documents import MarkedDocument, Outcome
 _NAME = FIELD.encode()
 _MARKED: Mapping[str, Any] = MappingProxyType({MARK: {"$exists": True}})
 _NO_SUCH_INDEX = 2
-FORGETTABLE = WriteConcern(w=1, j=False)
 _PASSED = 1000
 """So many documents that do not take our field are passed over in a walk; each costs a statement."""
 _BY_MARK: str = MARKS["name"]  # type: ignore[assignment]
-_TOGETHER = 50
-"""So many marks are cleared by a statement: the server looks for each in a list of all."""
-_BY_ID = "_id_"
-"""Which index finds an ``_id`` and a mark: the server would try both, and a mark may be of many documents."""
 
 
 class MongoMarkedDocuments:
-    """The marked documents of a database; implements ``syncline.ports.documents.MarkedDocuments``."""
+    """The marked documents of a database; implements ``syncline.ports.documents.MarkedDocuments``.
 
-    def __init__(self, database: AsyncDatabase[Any]) -> None:
-        self._database = database
+    Args:
+        database: the database.
+        grace: how long a write of the way back may be under way.
+
+    """
+
+    def __init__(self, database: AsyncDatabase[Any], *, grace: timedelta = GRACE) -> None:
+        self._database, self._clearing = database, Clearing(database, grace)
         self._openings: dict[str, int] = {}
         """Under which number MongoDB was opened, by collection, as the last walk has read it."""
 
@@ -71,7 +73,9 @@ class MongoMarkedDocuments:
         if opened:
             await self._take_over(collection, opened)
         with translated():
-            marked = self._collection(collection).find_raw_batches(_MARKED, hint=MARKS["name"], batch_size=size)
+            # What comes between, under an older number, is taken over by the next walk.
+            which = {**_MARKED, NUMBER: {"$gte": opened}} if opened else _MARKED
+            marked = self._collection(collection).find_raw_batches(which, hint=MARKS["name"], batch_size=size)
             async for batch in marked.sort(MARK, 1):
                 found, foreign = _documents(_all_decoded(batch) or cut(batch))
                 refused = refused or foreign
@@ -173,10 +177,13 @@ class MongoMarkedDocuments:
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
         """Compare the mark, in the statement that clears it; a clearing that a server forgets is done again."""
-        gone = [one for one in documents if one.deleted]
-        live = [one for one in documents if not one.deleted]
-        groups = [some[at : at + _TOGETHER] for some in (gone, live) for at in range(0, len(some), _TOGETHER)]
-        await self._write(collection, [*map(_clearing, groups)], FORGETTABLE)
+        with translated():
+            await self._clearing.clear(collection, documents)
+
+    async def remove_tombstones(self, collection: str, ids: Sequence[Any]) -> int:
+        """Remove those that have stayed for the grace, by the server's clock."""
+        with translated():
+            return await self._clearing.remove(collection, ids)
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
         """Draw a version above the other side's, and a mark."""
@@ -184,9 +191,9 @@ class MongoMarkedDocuments:
             collection,
             [
                 UpdateOne(
-                    sent(_still(one.document)),
+                    sent(still(one.document)),
                     [{"$set": {VERSION: {"$max": [one.version + 1, DRAWN]}, MARK: ObjectId()}}],
-                    hint=_BY_ID,
+                    hint=BY_ID,
                 )
                 for one in refused
             ],
@@ -217,8 +224,13 @@ class MongoMarkedDocuments:
             return [one for one in ids if await where.find_one(sent({"_id": {"$eq": one}}), {"_id": 1}) is None]
 
     async def leave_tombstones(self, collection: str, ids: Sequence[Any]) -> int:
-        """Insert tombstones for keys that have no document; one that is there, or comes meanwhile, stays."""
-        with translated():
+        """Insert tombstones for keys that have no document, and mark those that were carried.
+
+        A document that is there, or comes meanwhile, stays.
+        """
+        opened = await self._opened(collection)
+        with translated(), under(opened):
+            again = await self._mark_tombstones(collection, ids, opened)
             which = self._collection(collection).with_options(RAW).find(sent({"_id": {"$in": list(ids)}}), {"_id": 1})
             there = {
                 bytes(one.raw) for one in await which.to_list()
@@ -226,41 +238,30 @@ class MongoMarkedDocuments:
             new = [id_ for id_ in ids if encoded({"_id": id_}) not in there]
             gone = [InsertOne(_tombstone(id_)) for id_ in new]
             try:
-                return (
+                done = (
                     (await self._collection(collection).bulk_write(gone, ordered=False)).inserted_count if gone else 0
                 )
             except BulkWriteError as error:
                 if any(one["code"] != DUPLICATE for one in error.details["writeErrors"]):
                     raise
-                return int(error.details["nInserted"])
+                done = int(error.details["nInserted"])
+        return again + done
 
-    async def _write(self, collection: str, writes: list[Any], concern: WriteConcern = DURABLE) -> None:
+    async def _mark_tombstones(self, collection: str, ids: Sequence[Any], opened: int) -> int:
+        """Mark carried tombstones anew: rows of their keys have come since. A ticket goes, the number stays as high."""
+        ours = drawn(deleted=True) | ({"c": {"$max": [f"${NUMBER}", opened]}} if opened else {})
+        carried = sent({"_id": {"$in": list(ids)}, DELETED: True, MARK: {"$exists": False}})
+        marking: list[Mapping[str, Any]] = [{"$set": {FIELD: ours}}, {"$unset": TICKET}]
+        return (await self._collection(collection).update_many(carried, marking, hint=BY_ID)).modified_count
+
+    async def _write(self, collection: str, writes: list[Any]) -> None:
         if writes:
             with translated():
-                kept = self._database[collection].with_options(write_concern=concern)
-                await kept.bulk_write(writes, ordered=False)
-
-
-def _clearing(documents: Sequence[MarkedDocument]) -> Any:
-    """Clear many in one statement: it costs a tenth of as many."""
-    pairs = [[one.id, ObjectId(one.mark)] for one in documents]
-    which = {
-        "_id": {"$in": [one.id for one in documents]},
-        "$expr": {"$setIsSubset": [[["$_id", f"${MARK}"]], {"$literal": pairs}]},
-    }
-    if len(documents) == 1:
-        which = _still(documents[0])
-    if documents[0].deleted:
-        return DeleteMany(sent({**which, DELETED: True}), hint=_BY_ID)
-    return UpdateMany(sent({**which, **LIVE}), {"$unset": {MARK: ""}}, hint=_BY_ID)
+                await self._collection(collection).bulk_write(writes, ordered=False)
 
 
 def _tombstone(id_: Any) -> RawBSONDocument:
     return sent({"_id": id_, FIELD: {**undrawn(), "deleted": True}})
-
-
-def _still(document: MarkedDocument) -> dict[str, Any]:
-    return {"_id": {"$eq": document.id}, MARK: ObjectId(document.mark)}
 
 
 def _documents(read: Iterable[dict[str, Any] | bytes]) -> tuple[list[MarkedDocument], SourceError | None]:

@@ -66,6 +66,8 @@ class Named:
     id: str | None = None
     target: str | None = None
     """The PostgreSQL that has its rows: no other may clear its marks."""
+    system: str | None = None
+    """Its cluster, and its database there: a copy says that it is the same one. ``None``: an older version noted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,28 +165,29 @@ class MarkedDatabase:
         """Read who it is."""
         with translated(), pymongo.timeout(self._limit):
             found = await self._database[IDENTITY].find_one({"_id": "link"}) or {}
-        return Named(str(found["id"]) if "id" in found else None, found.get("target"))
+        return Named(str(found["id"]) if "id" in found else None, found.get("target"), found.get("system"))
 
-    async def identify(self, target: str, *, instead: bool = False) -> Named:
+    async def identify(self, target: str, system: str, *, instead: bool = False) -> Named:
         """Say who it is, unless that is said, and that its rows are in a PostgreSQL, unless they are in another.
 
         Args:
             target: that PostgreSQL.
+            system: its cluster and database.
             instead: it takes the place of another one.
 
         """
         with translated(), pymongo.timeout(self._limit):
             ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
             await ours.update_one({"_id": "link"}, {"$setOnInsert": {"id": ObjectId()}}, upsert=True)
-            free: dict[str, Any] = {} if instead else {"target": None}
-            await ours.update_one({"_id": "link", **free}, {"$set": {"target": target}})
+            free: dict[str, Any] = {} if instead else {"target": {"$in": [None, target]}, "system": None}
+            await ours.update_one({"_id": "link", **free}, {"$set": {"target": target, "system": system}})
         return await self.identity()
 
     async def release(self) -> None:
         """Say that no PostgreSQL has its rows: from then on no worker begins."""
         with translated(), pymongo.timeout(self._limit):
             ours = self._database[IDENTITY].with_options(write_concern=DURABLE)
-            await ours.update_one({"_id": "link"}, {"$unset": {"target": ""}})
+            await ours.update_one({"_id": "link"}, {"$unset": {"target": "", "system": ""}})
 
     async def waiting(self, collection: str, rejected: Held = frozenset()) -> Waiting:
         """Count the marks of a collection, those of rejected documents left out."""

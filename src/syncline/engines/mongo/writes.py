@@ -30,6 +30,8 @@ The document comes as a constant of the update (``c``), so that values which beg
 
 DURABLE = WriteConcern(w="majority", j=True)
 """With the driver's default a killed server forgot documents that had been acknowledged."""
+FORGETTABLE = WriteConcern(w=1, j=False)
+"""For what is done again where a server forgets it."""
 
 CODEC = bson.CodecOptions[dict[str, Any]](
     uuid_representation=bson.binary.UuidRepresentation.STANDARD,

@@ -17,7 +17,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
-from syncline.capture.documents.field import DELETED, DRAWN, FIELD, NUMBER, VERSION
+from syncline.capture.documents.field import DELETED, DRAWN, FIELD, NUMBER, TICKET, VERSION
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.stored import RAW, sent
@@ -27,7 +27,6 @@ from syncline.model.entity import Entity
 from syncline.model.strict_bson import decoded
 from syncline.ports import Absence, Batch, Conflict, Rejection, Report, State
 
-TICKET = f"{FIELD}.t"
 _CHUNK = 500
 GATE = "mongodb"
 """How the gate is called in messages."""

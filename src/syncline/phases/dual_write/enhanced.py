@@ -18,6 +18,8 @@ from syncline.phases.switching.running import arun
 from syncline.ports.document_writes import Action, Write, Written
 from syncline.ports.documents import Fate, MarkedDocument, Outcome
 
+_TOGETHER = 500
+"""So many operations of a transaction."""
 _Told = Written | SynclineError | bool | None
 """What became of one: of rows whether it was done."""
 
@@ -29,7 +31,7 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         """Do many operations: for each collection one bulk write in MongoDB, and one transaction in PostgreSQL.
 
         Several operations on one document are done in their order, in as many bulk writes. Where PostgreSQL is the
-        truth, each is a transaction of its own, in their order.
+        truth, those of a collection are one transaction; if it takes one of them not, each is one of its own.
 
         Args:
             operations: ``{collection_name, data, mongo_id, operation}`` each, the last one create, update or delete.
@@ -68,8 +70,7 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         collection = left[0][1].collection
         phases[collection] = phase
         if phase.postgresql_is_truth:
-            for place, one in left:
-                told[place] = await parts.rows.told(one)
+            await _done_in_postgresql(parts, left, told)
             return
         if parts.inline is not None:
             await parts.inline.begin()
@@ -117,6 +118,18 @@ def _rounds(given: Sequence[Operation]) -> list[tuple[str, list[tuple[int, Opera
         seen[key] = seen.get(key, -1) + 1
         rounds.setdefault((seen[key], one.collection), []).append((place, one))
     return [(collection, rounds[number, collection]) for number, collection in sorted(rounds, key=lambda one: one[0])]
+
+
+async def _done_in_postgresql(parts: Parts, left: Sequence[tuple[int, Operation]], told: dict[int, _Told]) -> None:
+    """Do operations on different documents of a collection, many in a transaction, or one after the other."""
+    for start in range(0, len(left), _TOGETHER):
+        some = left[start : start + _TOGETHER]
+        done = await parts.rows.together([one for _, one in some]) if len(some) > 1 else None
+        if done is not None:
+            told.update(zip((place for place, _ in some), done, strict=True))
+            continue
+        for place, one in some:
+            told[place] = await parts.rows.told(one)
 
 
 async def _written(

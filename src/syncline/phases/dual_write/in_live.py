@@ -1,4 +1,4 @@
-"""Operations while PostgreSQL is the truth: a transaction each, with its entry in the log.
+"""Operations while PostgreSQL is the truth, each in one transaction with its entry in the log.
 
 MongoDB gets them by the way back.
 """
@@ -19,15 +19,22 @@ from syncline.engines.postgres.documents.session import as_kept, session
 from syncline.engines.postgres.target.lent import TargetConnection
 from syncline.engines.postgres.target.refusals import is_of_rows
 from syncline.engines.postgres.target.session import is_over
-from syncline.errors import AlreadyThereError, RefusedDocumentError, RepositoryError, SynclineError, TargetError
+from syncline.errors import (
+    AlreadyThereError,
+    RefusedDocumentError,
+    RepositoryError,
+    SynclineError,
+    TargetError,
+    UnmappableError,
+)
 from syncline.model.documents import DocumentMapping
 from syncline.model.documents.exact_json import to_json
 from syncline.model.documents.ids import shown_key
 from syncline.model.strict_bson import PLAIN
 from syncline.phases.dual_write.audit import AuditRule, actor, masked
 from syncline.phases.dual_write.operations import Operation
-from syncline.phases.repositories.postgres import PostgresRepository
-from syncline.phases.repositories.steps import Program
+from syncline.phases.repositories.postgres import PostgresRepository, translated
+from syncline.phases.repositories.steps import Program, arun_together
 from syncline.phases.repositories.stored import changes_as_stored
 from syncline.ports.document_writes import Action, IntentEnd
 from syncline.postgres.sql import blocks
@@ -90,6 +97,29 @@ class _Rows(PostgresRepository):
         """Do an operation, and write it down, at once."""
         return bool(await self._run(self._done(one)))
 
+    async def do_together(self, several: Sequence[Operation]) -> list[bool | SynclineError]:
+        """Do operations on different documents, and write all of them down, at once; of each what ``told`` gives.
+
+        Raises:
+            TargetError: PostgreSQL does not take one, or does not answer; none is done.
+
+        """
+        with translated(self.mapping):
+            async with self.pool.connection() as connection:
+                return await arun_together([self._told(one) for one in several], connection)
+
+    def _told(self, one: Operation) -> Program[bool | SynclineError]:
+        try:
+            if (yield from self._done(one)):
+                return True
+        except AlreadyThereError:
+            pass
+        except (UnmappableError, RepositoryError) as error:
+            yield from self._noted(_Entry(one, IntentEnd.REFUSED, error.message))
+            return refusal(one, error)
+        yield from self._noted(_Entry(one, IntentEnd.NOT_DONE))
+        return False
+
     async def note(self, entry: _Entry) -> None:
         """Write down what was not done."""
         await self._run(self._noted(entry))
@@ -151,7 +181,7 @@ class RowWrites:
 
         """
         rows = self._rows[one.collection]
-        refusal = None
+        refused = None
         try:
             if await rows.do(one):
                 return True
@@ -161,12 +191,35 @@ class RowWrites:
                     raise as_kept(error.__cause__) from error
                 if not _is_of_document(error):
                     raise
-                refusal = RefusedDocumentError(f"{one.collection}: {error.message}", hint=error.hint)
-                refusal.__cause__ = error
-        await self._tell(rows, one, refusal)
-        if refusal is not None:
-            raise refusal
+                refused = refusal(one, error)
+        await self._tell(rows, one, refused)
+        if refused is not None:
+            raise refused
         return False
+
+    async def together(self, several: Sequence[Operation]) -> Sequence[bool | SynclineError] | None:
+        """Do operations on different documents of a collection, in one transaction; of each what ``told`` gives.
+
+        Returns:
+            ``None``: PostgreSQL does not take one of them, and none is done.
+
+        Raises:
+            TargetUnavailableError, NotInstalledError: as ``do``.
+
+        """
+        rows = self._rows[several[0].collection]
+        in_order = sorted(several, key=lambda one: shown_key(one.id))  # so that two batches do not wait for each other
+        try:
+            done = await rows.do_together(in_order)
+        except (RepositoryError, TargetError) as error:
+            cause = error.__cause__
+            if isinstance(cause, psycopg.errors.UndefinedTable):
+                raise as_kept(cause) from error
+            if _is_of_document(error) or isinstance(cause, psycopg.errors.DeadlockDetected):
+                return None
+            raise
+        found = dict(zip(map(id, in_order), done, strict=True))
+        return [found[id(one)] for one in several]
 
     async def told(self, one: Operation) -> bool | SynclineError:
         """Do an operation of several; where ``do`` would raise that it is refused, the error is the answer."""
@@ -185,6 +238,13 @@ class RowWrites:
     async def close(self) -> None:
         """End the sessions."""
         await self._sessions.close()
+
+
+def refusal(one: Operation, error: SynclineError) -> RefusedDocumentError:
+    """Say that PostgreSQL, or the mapping, does not take a document."""
+    refused = RefusedDocumentError(f"{one.collection}: {error.message}", hint=error.hint)
+    refused.__cause__ = error
+    return refused
 
 
 def _is_there_already(one: Operation, error: SynclineError) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -48,12 +48,20 @@ class InlinePart:
         sessions: each for one transaction at a time.
         deadline: how long a call waits.
         rejected: is told of each rejection.
+        require: of each session, raises where its PostgreSQL is not the one to which the documents go.
 
     """
 
     def __init__(
-        self, source: MarkedDocuments, sessions: Sequence[DocumentRows], *, deadline: timedelta, rejected: Told
+        self,
+        source: MarkedDocuments,
+        sessions: Sequence[DocumentRows],
+        *,
+        deadline: timedelta,
+        rejected: Told,
+        require: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
+        self._require = require
         self._deadline = deadline.total_seconds()
         self._source, self._sessions = source, sessions
         self._carriers = [Carrier(source, rows, rejected=rejected) for rows in sessions]
@@ -144,12 +152,15 @@ class InlinePart:
     async def _done(self, place: int, jobs: Sequence[_Job]) -> Outcomes:
         documents = [one for job in jobs for one in job.documents]
         if not documents:
-            self._number = await self._sessions[place].number()
+            number = await self._sessions[place].number()
+            if self._require:
+                await self._require[place]()
+            self._number = number
             return {}
-        if (number := self._number) is None:
+        if (known := self._number) is None:
             return {}
         newest = {encoded({"": one.id}): one for one in sorted(documents, key=lambda one: one.version)}
-        outcomes = await self._carriers[place].write(jobs[0].collection, list(newest.values()), number)
+        outcomes = await self._carriers[place].write(jobs[0].collection, list(newest.values()), known)
         if any(one.fate is Fate.LATE for one in outcomes):
             self._number = await self._sessions[place].number()  # the worker has those that were read before
         self._pause = _FIRST_SECONDS

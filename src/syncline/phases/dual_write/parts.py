@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from syncline.capture.documents.gate import WriteGate
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.documents.opening import DocumentLink, opened
+from syncline.documents.standing import require_sides
 from syncline.documents.telling import tell_rejections
 from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import MongoIntentLog
@@ -163,9 +165,15 @@ async def opened_parts(
 async def _inline(link: DocumentLink, settings: DualWriteSettings, stack: AsyncExitStack) -> InlinePart | None:
     if settings.deadline <= timedelta(0):
         return None
-    sessions = [(await stack.enter_async_context(link.apart())).rows for _ in range(settings.sessions)]
-    for rows in sessions:
-        rows.at_once = True
-    inline = InlinePart(link.source, sessions, deadline=settings.deadline, rejected=tell_rejections)
+    links = [await stack.enter_async_context(link.apart()) for _ in range(settings.sessions)]
+    for one in links:
+        one.rows.at_once = True
+    inline = InlinePart(
+        link.source,
+        [one.rows for one in links],
+        deadline=settings.deadline,
+        rejected=tell_rejections,
+        require=[partial(require_sides, one) for one in links],
+    )
     stack.push_async_callback(inline.close)
     return inline

@@ -181,7 +181,7 @@ class AsyncDualWriteService:
         if self._in_postgresql(collection_name):
             return _coming_back(*await parts.on_its_way(mapping, id_))
         standing = await parts.writes.standing(collection_name, id_)
-        if standing is None:
+        if standing is None or (standing.deleted and standing.mark is None):
             return None
         known = await answered(parts.known(collection_name, id_)) if parts.answers else None
         return _metadata(standing, known)

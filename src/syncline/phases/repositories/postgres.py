@@ -47,11 +47,11 @@ class PostgresRepository(ProgrammedRepository):
         self._tables = DocumentTables(mapping)
 
     def _at_once(self, program: Program[Any]) -> Any:
-        with _translated(self.mapping), self.pool.connection() as connection:
+        with translated(self.mapping), self.pool.connection() as connection:
             return run(program, connection)
 
     async def _awaited(self, program: Program[Any]) -> Any:
-        with _translated(self.mapping):
+        with translated(self.mapping):
             async with self.pool.connection() as connection:
                 return await arun(program, connection)
 
@@ -124,7 +124,8 @@ def _value(asked: Part) -> Program[Any]:
 
 
 @contextmanager
-def _translated(mapping: DocumentMapping) -> Iterator[None]:
+def translated(mapping: DocumentMapping) -> Iterator[None]:
+    """Turn errors of the driver, and of the mapping, into ours."""
     try:
         yield
     except UnmappableError as error:

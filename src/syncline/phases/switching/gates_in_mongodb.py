@@ -7,14 +7,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from syncline.engines.mongo.gates import APPLICATION, LINK, Gate, gates_in
-from syncline.errors import NotMovingError, SupersededError
-from syncline.phases.in_mongodb import InMongoDB
+from syncline.errors import NotMovingError, SupersededError, SwitchError
+from syncline.phases.in_mongodb import InMongoDB, standings_in
 from syncline.phases.phase import Phase
 from syncline.phases.standing import Process, Standing, Standings
 from syncline.split.switching.gate import Verb
 
 NOBODY = "n"
 _FIRST = Gate(APPLICATION, 0, 0, 0)
+_FAR = 1 << 20
+"""A number so far above MongoDB's is no coordinator's: each is one above all that are known."""
+_NOW = -1
+"""Stands for the server's clock, as it changes a gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class GatesInMongoDB:
     def begin(self, collection: str) -> None:
         """Put a gate in place, open to applications; one that is there stays as it is."""
         if collection not in self._mongodb.read_all()[1]:
-            self._changed(collection, lambda gate: gate or _FIRST)
+            self._changed(collection, lambda gate, _: gate or _FIRST)
 
     def read(self, collection: str) -> Gate:
         """Read a gate.
@@ -47,7 +51,7 @@ class GatesInMongoDB:
 
     def hurry(self, collection: str) -> Gate:
         """Have every process that goes by it ask often: it is about to change."""
-        return self._changed(collection, lambda gate: replace(_there(gate, collection), hurries=True, change=-1))
+        return self._changed(collection, lambda gate, _: replace(_there(gate, collection), hurries=True, change=-1))
 
     def change(self, collection: str, number: int, verb: Verb) -> Gate:
         """Change a gate, once for a number and a verb.
@@ -57,23 +61,50 @@ class GatesInMongoDB:
 
         """
 
-        def after(found: Gate | None) -> Gate:
+        def after(found: Gate | None, before: Any) -> Gate:
             gate = _there(found, collection)
             if gate.number > number:
                 raise SupersededError(f"another coordinator than {number} is in charge of {collection}")
-            return _after(gate, number, verb)
+            gate = _after(gate, number, verb)
+            settled = verb is Verb.OPEN or (verb is Verb.LINK and _in_postgresql(before, collection))
+            return replace(gate, announced=gate.announced and not settled)
 
         return self._changed(collection, after)
+
+    def reopen(self, collection: str, change: int | None = None) -> Gate:
+        """Open a gate again without PostgreSQL: no coordinator of before announces anything any more, or opens it.
+
+        Args:
+            collection: the collection.
+            change: only if the gate was not changed since.
+
+        Raises:
+            SwitchError: it is not closed, or PostgreSQL may have been opened.
+
+        """
+
+        def after(before: Any) -> dict[str, Any]:
+            gate = _there(gates_in(before).get(collection), collection)
+            _require_reopenable(gate, before, collection, change)
+            number = gate.number + _FAR
+            gate = replace(_after(gate, number, Verb.OPEN), reopened=number, change=before["version"] + 1)
+            noted = _switch(before, collection) | {"number": number}
+            return {
+                "gates": _listed(gates_in(before) | {collection: gate}),
+                "switches": _with(before, collection, noted),
+            }
+
+        return gates_in(self._mongodb.replaced(after))[collection]
 
     def behind(self, change: int) -> Sequence[Process]:
         """List the processes that may still write under what a gate said before a change: their lease holds."""
         return [one for one in self._mongodb.processes() if one.gate < change]
 
-    def _changed(self, collection: str, change: Callable[[Gate | None], Gate]) -> Gate:
+    def _changed(self, collection: str, change: Callable[[Gate | None, Any], Gate]) -> Gate:
         def after(before: Any) -> dict[str, Any]:
             gates = gates_in(before)
             was = gates.get(collection)
-            gate = change(was)
+            gate = change(was, before)
             if was is None or gate.change < 0 or _says(gate) != _says(was):
                 gate = replace(gate, change=before["version"] + 1)
             return {"gates": _listed(gates | {collection: gate})}
@@ -103,7 +134,11 @@ class GatesInMongoDB:
             noted = _switch(before, collection)
             if noted["number"] > number:
                 raise SupersededError(f"another coordinator than {number} is in charge of {collection}")
-            return noted | {"fields": {"switches": _with(before, collection, noted | {"number": number})}}
+            gates, other = gates_in(before), _in_postgresql(before, collection) is not phase.postgresql_is_truth
+            gate = _there(gates.get(collection), collection)
+            gates[collection] = replace(gate, announced=gate.announced or other)
+            switches = _with(before, collection, noted | {"number": number})
+            return noted | {"fields": {"switches": switches, "gates": _listed(gates)}}
 
         return self._mongodb.announce(collection, phase, known, may)
 
@@ -112,6 +147,22 @@ def _there(gate: Gate | None, collection: str) -> Gate:
     if gate is None:
         raise NotMovingError(f"MongoDB has no gate of {collection}")
     return gate
+
+
+def _in_postgresql(document: Any, collection: str) -> bool:
+    standing = standings_in(document).get(collection)
+    return standing is not None and standing.phase.postgresql_is_truth
+
+
+def _require_reopenable(gate: Gate, document: Any, collection: str, change: int | None) -> None:
+    if gate.mode != NOBODY or (change is not None and gate.change != change):
+        raise SwitchError(f"{collection} is not closed in MongoDB", hint="`syncline phase status` says who serves")
+    if gate.announced or _in_postgresql(document, collection):
+        raise SwitchError(
+            f"{collection} stays closed: PostgreSQL does not answer, and it may be what serves",
+            hint="it was lost within the last moment of a change of sides: get it back, and a running"
+            " `syncline worker` finishes the change",
+        )
 
 
 def _after(gate: Gate, number: int, verb: Verb) -> Gate:
@@ -125,7 +176,7 @@ def _after(gate: Gate, number: int, verb: Verb) -> Gate:
         case Verb.LINK:
             return gate if gate.mode == LINK else replace(gate, mode=LINK, link=number, hurries=False)
         case Verb.OPEN:
-            return replace(gate, mode=APPLICATION, opened=number, hurries=False)
+            return replace(gate, mode=APPLICATION, opened=number, hurries=False, opened_at=_NOW)
 
 
 def _says(gate: Gate) -> tuple[str, int, int]:
@@ -134,7 +185,12 @@ def _says(gate: Gate) -> tuple[str, int, int]:
 
 
 def _listed(gates: Mapping[str, Gate]) -> list[dict[str, Any]]:
-    return [asdict(gate) | {"name": {"$literal": name}} for name, gate in sorted(gates.items())]
+    """Give them for a pipeline."""
+    return [asdict(gate) | {"name": {"$literal": name}} | _moment(gate) for name, gate in sorted(gates.items())]
+
+
+def _moment(gate: Gate) -> dict[str, Any]:
+    return {"opened_at": {"$toLong": "$$NOW"}} if gate.opened_at == _NOW else {}
 
 
 def _switch(document: Any, collection: str) -> dict[str, Any]:

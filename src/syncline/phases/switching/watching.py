@@ -18,11 +18,13 @@ from syncline.engines.mongo.gates import APPLICATION, LINK, Gate
 from syncline.engines.mongo.marked import translated
 from syncline.engines.postgres.documents.coming_back import LINK as WAY_BACK
 from syncline.engines.postgres.documents.keys import key_text
-from syncline.errors import NamedDatabaseError, NotMovingError
+from syncline.errors import NamedDatabaseError, NamedDatabaseUnavailableError, NotMovingError
 from syncline.model.link import entered
+from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.switching.closing import close_for_good
 from syncline.phases.switching.gates_in_mongodb import NOBODY
 from syncline.phases.switching.opening import address_of_target, opened_switch
+from syncline.phases.switching.reopening import Reopening
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL, gate_name
 from syncline.postgres.sql import blocks
 from syncline.split.switching.coordinator import PAUSE
@@ -44,6 +46,8 @@ class Unsettled:
     collection: str
     leased: bool
     """A coordinator is at work."""
+    reopened: bool = False
+    """MongoDB was opened again while PostgreSQL was away: the change of sides is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class Watch:
         """Look until ``stop``."""
         async with opened(self._documents) as link:
             session = Session(address_of_target(self._documents))
+            mongodb = InMongoDB(self._documents.url("source"))
+            self._reopening = Reopening(mongodb)
             try:
                 while not self._stopping.is_set():
                     await self._turn(link, session)
@@ -95,15 +101,16 @@ class Watch:
                         await asyncio.wait_for(self._stopping.wait(), self._every)
             finally:
                 await session.aclose()
+                mongodb.close()
 
     async def _turn(self, link: DocumentLink, session: Session) -> None:
         try:
-            found = await look(link, session)
+            found = await self._looked(link, session)
             if found.unclosed:
                 await close_for_good(self._documents.only(found.unclosed))
             for one in found.unsettled:
                 if not one.leased:
-                    await self._finished(one.collection)
+                    await self._finished(one)
             for name in found.served:
                 await write_strays_over(link, session, name)
         except Exception as error:  # noqa: BLE001  told; whatever it was, the next look may find it gone
@@ -111,10 +118,22 @@ class Watch:
         else:
             self._said = ""
 
-    async def _finished(self, collection: str) -> None:
-        async with opened_switch(self._documents, collection) as move:
+    async def _looked(self, link: DocumentLink, session: Session) -> Sides:
+        """Look; where PostgreSQL is away, nobody shall be refused for longer than must be."""
+        try:
+            found = await look(link, session)
+        except NamedDatabaseUnavailableError:
+            await self._reopening.away(link.collections)
+            raise
+        self._reopening.answered()
+        return found
+
+    async def _finished(self, left: Unsettled) -> None:
+        async with opened_switch(self._documents, left.collection) as move:
+            if left.reopened:
+                await move.journal.want(MONGODB)
             outcome = await finish(move, pause=self._pause, give_up=move.journal.lease)
-        self._told(collection, outcome)
+        self._told(left.collection, outcome)
 
     def _say(self, collection: str, error: Exception) -> None:
         if str(error) != self._said:
@@ -160,7 +179,8 @@ async def look(link: DocumentLink, session: Session) -> Sides:
     there = {name: said for name, *said in rows}
     known = {name: there[gate_name(name)] for name in here if gate_name(name) in there}
     left = [name for name, (goal, phase, _, mode) in known.items() if not _settled(here[name], goal, phase, mode)]
-    unsettled = [Unsettled(name, leased=known[name][2]) for name in left]
+    given_up = {name for name in left if _is_reopened(here[name])}
+    unsettled = [Unsettled(name, leased=known[name][2], reopened=name in given_up) for name in left]
     served = [name for name in known if name not in left and here[name].mode == LINK]
     return Sides(unsettled, served, unclosed)
 
@@ -181,6 +201,11 @@ async def unsettled(documents: Documents, collections: Sequence[str]) -> list[st
         finally:
             await session.aclose()
     return [name for name in collections if name in found]
+
+
+def _is_reopened(gate: Gate) -> bool:
+    """Tell whether the last who changed it has opened it without PostgreSQL."""
+    return gate.mode == APPLICATION and gate.reopened == gate.number > 0
 
 
 def _settled(gate: Gate, goal: str, phase: str, mode: str) -> bool:

@@ -59,6 +59,14 @@ class _Ahead:
     page: asyncio.Task[Sequence[MarkedDocument] | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A walk over marks, and the link's number when it began."""
+
+    pages: AsyncIterator[Sequence[MarkedDocument]]
+    number: int
+
+
 class DocumentPump:
     """One of the carriers of a link's collections.
 
@@ -98,7 +106,7 @@ class DocumentPump:
         self._stopping = False
         self._resting = {name: CircuitBreaker(rest) for name in collections}
         self._turn = turn
-        self._under_way: dict[str, AsyncIterator[Sequence[MarkedDocument]]] = {}
+        self._under_way: dict[str, _UnderWay] = {}
         self._carrier = Carrier(source, rows, rejected=rejected, log=log)
 
     def stop(self) -> None:
@@ -158,8 +166,12 @@ class DocumentPump:
         return tally
 
     async def _walked(self, collection: str, tally: Tally) -> None:
-        """Write page by page; meanwhile the next one is read, and the marks of the one before are cleared."""
-        pages = self._under_way.pop(collection, None) or self._source.pages(collection, self.batch)
+        """Write page by page; meanwhile the next one is read, and the marks of the one before are cleared.
+
+        Under another number of the link it begins anew: which gate was open, a walk asks only as it begins.
+        """
+        kept = self._under_way.pop(collection, None)
+        pages = kept.pages if kept else self._source.pages(collection, self.batch)
         until = time.monotonic() + self._turn
         begun: set[asyncio.Task[Any]] = set()
         settling: asyncio.Task[None] | None = None
@@ -167,7 +179,8 @@ class DocumentPump:
         """Whose marks may have been there when the next page was read."""
         try:
             ahead = await self._ahead(pages, begun)
-            while not self._stopping and (found := await ahead.page) is not None:
+            number = kept.number if kept else ahead.number
+            while not self._stopping and ahead.number == number and (found := await ahead.page) is not None:
                 # A page that is not full is the last one: nobody waits for another before it is written.
                 full = len(found) >= self.batch and time.monotonic() < until
                 following = await self._ahead(pages, begun) if full else None
@@ -178,9 +191,10 @@ class DocumentPump:
                     await settling
                 settling = asyncio.create_task(self.settle(collection, outcomes))
                 if following is None and time.monotonic() > until:
-                    self._under_way[collection], tally.more = pages, True
+                    self._under_way[collection], tally.more = _UnderWay(pages, number), True
                     break
                 ahead = following or await self._ahead(pages, begun)
+            tally.late += ahead.number != number
         finally:
             await end(*begun, seconds=_END_SECONDS)
             if settling is not None:  # what is written is settled, whatever was in the way of the next page

@@ -68,6 +68,8 @@ async def sweep(source: MarkedDocuments, rows: DocumentRows, collection: str, *,
 async def forget(source: MarkedDocuments, rows: DocumentRows, collection: str, *, size: int = 1000) -> int:
     """Forget the versions of deleted keys, where MongoDB has neither a document nor a tombstone, under a new number.
 
+    Tombstones that were carried and have stayed are removed before, when nobody needs them any more.
+
     The versions are read first: a key that comes again meanwhile has a higher one, and is kept.
 
     Returns:
@@ -76,7 +78,9 @@ async def forget(source: MarkedDocuments, rows: DocumentRows, collection: str, *
     """
     forgotten = 0
     async for found in rows.deleted_keys(collection, size):
-        absent = await source.absent(collection, [id_ for _, id_, _ in found])
+        ids = [id_ for _, id_, _ in found]
+        await source.remove_tombstones(collection, ids)
+        absent = await source.absent(collection, ids)
         keys = {text: version for text, id_, version in found if any(id_ is one for one in absent)}
         forgotten += await rows.forget(collection, keys) if keys else 0
     return forgotten

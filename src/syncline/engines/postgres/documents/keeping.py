@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from syncline.engines.postgres.documents.session import OwnSession, as_kept
+from syncline.engines.postgres.target.lent import TargetConnection
 from syncline.model.entity import TableName
 from syncline.postgres.sql import blocks
 
@@ -44,6 +45,8 @@ class Kept:
     """Collections whose documents were not all marked since: an installation was cut off."""
     id: str = ""
     """Who this PostgreSQL is to MongoDB."""
+    system: str = ""
+    """Its cluster, and its database there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Owner:
     """The identity of the MongoDB; ``None``: nobody has said so."""
     id: str | None = None
     """Who this PostgreSQL is; ``None``: it is not said yet."""
+    system: str = ""
+    """Its cluster, and its database there."""
     rows: bool = False
     """There is a row of some document."""
     declared: Mapping[str, str] = field(default_factory=dict)
@@ -73,12 +78,26 @@ class Proofs:
 
 
 class Keeping(OwnSession):
-    """Reads and writes them."""
+    """Reads and writes them.
 
-    def __init__(self, url: str, *, seconds: float = 5.0) -> None:
+    Args:
+        url: the PostgreSQL.
+        seconds: limit of a statement.
+        lent: gives a session of somebody else's to use instead.
+
+    """
+
+    def __init__(
+        self, url: str, *, seconds: float = 5.0, lent: Callable[[], Awaitable[TargetConnection]] | None = None
+    ) -> None:
         super().__init__(url, seconds=seconds)
+        self._lent = lent
         package = __package__ or ""
         self._sql = {**blocks("verifying.sql", package), **blocks("keeping.sql", package)}
+
+    async def session(self) -> TargetConnection:
+        """Give the session itself."""
+        return await (super().session() if self._lent is None else self._lent())
 
     async def kept(self) -> Kept:
         """Read which link it is.
@@ -88,7 +107,8 @@ class Keeping(OwnSession):
 
         """
         link = (await self._asked("link"))[0]
-        return Kept(link["number"], link["source"], *_declared(await self._asked("declared")), link["id"])
+        declared, unmarked = _declared(await self._asked("declared"))
+        return Kept(link["number"], link["source"], declared, unmarked, link["id"], link["system"])
 
     async def beats(self) -> Beats:
         """Read the counters by which a restore is noticed."""
@@ -110,7 +130,7 @@ class Keeping(OwnSession):
         link = next(iter(await self._asked("owner")), {}) if there["link"] else {}
         rows = there["key_version"] and (await self._asked("has_rows"))[0]["exists"]
         declared = _declared(await self._asked("declared") if there["mapping"] else ())
-        return Owner(link.get("source"), link.get("id"), bool(rows), *declared)
+        return Owner(link.get("source"), link.get("id"), link.get("system", ""), bool(rows), *declared)
 
     async def set_source(self, source: str | None) -> None:
         """Note whose documents these are."""

@@ -1,7 +1,11 @@
 -- What a document link keeps beside the versions of keys: which MongoDB is its source, who works, what was rejected.
 
 -- name: link
-SELECT number, source, id::text AS id FROM syncline_documents.link
+-- With the cluster, and the database in it: a copy has the same id.
+SELECT number, source, id::text AS id,
+       (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '/'
+       || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AS system
+FROM syncline_documents.link
 
 -- name: beats
 SELECT beat_there, beat_here FROM syncline_documents.link
@@ -23,7 +27,10 @@ SELECT pg_catalog.to_regclass('syncline_documents.link') IS NOT NULL AS link,
 
 -- name: owner
 -- Of an older version, too, which lacks columns.
-SELECT to_jsonb(l) ->> 'source' AS source, to_jsonb(l) ->> 'id' AS id FROM syncline_documents.link AS l
+SELECT to_jsonb(l) ->> 'source' AS source, to_jsonb(l) ->> 'id' AS id,
+       (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) || '/'
+       || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AS system
+FROM syncline_documents.link AS l
 
 -- name: declare
 -- Not marked yet: an installation that is cut off before goes on there.
