@@ -84,12 +84,17 @@ class Pooler(Controlled):
         self._folder.joinpath(".s.PGSQL.6432").unlink(missing_ok=True)  # one that was killed leaves it behind
         self._process = ServerProcess(
             [program, "-q", str(self._folder / "pgbouncer.ini")],
-            log=self._folder / "pgbouncer.log",
+            log=self.log_path,
             stop_signal=signal.SIGINT,
             environment=environment,
             private_folder=self._folder,
         )
         self._process.wait_until(lambda: _listens(self._folder / ".s.PGSQL.6432"), timeout_seconds=15, name="PgBouncer")
+
+    @property
+    def log_path(self) -> Path:
+        """Where it writes what happens to it."""
+        return self._folder / "pgbouncer.log"
 
     def processor_seconds(self) -> float:
         """Give the time of the processor that it has used."""

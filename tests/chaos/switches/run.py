@@ -28,6 +28,8 @@ FRUITLESS = 4
 PROCESSES, THREADS = 2, 4
 REFUSED = 3
 """The exit status of a switch that was not done."""
+LOG_CHARACTERS = 20_000
+"""Of the logs of servers and poolers, in the story of a run that failed."""
 LONGEST_LEASES = 10
 """Neither side may refuse for longer than a lease and a takeover; a machine that has much else to do has its time."""
 
@@ -364,7 +366,11 @@ class Switching:
         if acted != rows:
             wrong.append(f"the trigger of items has acted {acted}, and there are {dict(rows)}")
         wrong += [*books.both(changes), *books.outside(items, changes)]
-        wrong += [f"a request failed: {one}" for one in book.failures if not self._excused(one.began, one.ended)]
+        wrong += [
+            f"a request failed from {one.began - self.journal.began:.3f} to {one.ended - self.journal.began:.3f}: {one.said}"
+            for one in book.failures
+            if not self._excused(one.began, one.ended)
+        ]
         for begin, end in books.neither(changes):
             if self._excused(begin - self._off, end - self._off):
                 continue
@@ -398,6 +404,9 @@ class Switching:
         lines = [f"{what} (seed {self.outcome.seed})", *details, "--- timeline", self.journal.timeline()]
         for process in (*self._workers, *self._applications):
             lines += [f"--- {process.name}", process.last_words()]
+        for side in SIDES:
+            for what, one in (("server", self._scene.servers[side]), ("pooler", self._scene.poolers[side])):
+                lines += [f"--- {what} of {side}", one.log_path.read_text(errors="replace")[-LOG_CHARACTERS:]]
         return "\n".join(lines)
 
 
