@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import psycopg
@@ -25,7 +26,7 @@ from syncline.errors import (
 )
 from syncline.split.databases import Databases
 from tests import engines
-from tests.bouncer import Application, bouncer
+from tests.bouncer import Application, Pooler, bouncer
 from tests.cockroach.server import Simulator
 from tests.integration.split_case import Carrier, User, Zone, create, declared, variables
 
@@ -338,6 +339,38 @@ async def test_everything_works_through_a_pooler_in_transaction_mode(pooled: str
         with databases.primary.connection() as connection:
             assert connection.execute("SELECT count(*) FROM users").fetchone() == (12,)
             assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
+async def test_connections_that_a_pooler_has_closed_meanwhile_fail_no_request(database: str):
+    """Those to the side of a move that does not serve are used by nobody until it does."""
+    create(database, database)
+    pooler = Pooler(database)
+    pooler.start()
+    try:
+        async with Databases.from_environment(
+            None, {"DATABASE_URL": f"{pooler.url}&pgbouncer=true&connection_limit=4"}, dotenv=None
+        ) as databases:
+            databases.declare("primary", User)
+
+            async def asked() -> int:
+                async with AsyncExitStack() as stack:  # all at once, so that each pool has several
+                    for _ in range(2):
+                        connection = stack.enter_context(databases.primary.connection())
+                        connection.execute("SELECT 1 FROM users")
+                        other = await stack.enter_async_context(databases.primary.aconnection())
+                        await other.execute("SELECT 1 FROM users")
+                        stack.enter_context(databases.session_factory()()).execute(select(User))
+                        session = await stack.enter_async_context(databases.async_session_factory()())
+                        await session.execute(select(User))
+                return 8
+
+            assert await asked() == 8
+            for _ in range(2):
+                pooler.kill()
+                pooler.start()
+                assert await asked() == 8
+    finally:
+        pooler.remove()
 
 
 async def test_no_session_of_the_pooler_is_changed(database: str):

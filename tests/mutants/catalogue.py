@@ -3077,6 +3077,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_switch_standby.py::test_the_first_requests_after_a_switch_find_open_connections"],
     ),
     Mutant(
+        "closed-connections-are-lent",
+        "requests fail on connections that a pooler has closed before a change of sides",
+        [Swap("syncline/split/closed.py", "is_open", "poll.poll(0)", "False")],
+        [f"{TESTS}/test_split_databases.py::test_connections_that_a_pooler_has_closed_meanwhile_fail_no_request"],
+    ),
+    Mutant(
         "over-is-moved",
         "while the gates of a move that is over are taken away, processes go to the side that does not serve",
         [

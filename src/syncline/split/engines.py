@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from syncline.errors import NamedDatabaseError
 from syncline.split.address import Address
+from syncline.split.closed import is_open
 from syncline.split.connecting import told
 from syncline.split.routing import Ledger, Routing
 from syncline.split.statements import Placeholders
@@ -179,6 +180,11 @@ def _armed(engine: Engine, address: Address, routing: Routing, database: str | N
     def connect(dialect: Any, _: Any, __: Any, given: dict[str, Any]) -> Any:
         with told(address):
             return dialect.connect(address.conninfo, **{**address.arguments(), **given})
+
+    @event.listens_for(engine, "checkout")
+    def lend(_: Any, record: Any, __: Any) -> None:
+        if not is_open(record.driver_connection):
+            raise DisconnectionError  # the pool opens another one
 
     @event.listens_for(engine, "before_cursor_execute")
     def look(connection: Any, _: Any, statement: str, *__: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from syncline.errors import ConfigError, NamedDatabaseError, NamedDatabaseUnavailableError
 from syncline.split.address import Address
 from syncline.split.checked import CheckedAsyncConnection, CheckedConnection, Look
+from syncline.split.closed import is_open
 from syncline.split.connecting import connect, probe
 
 try:
@@ -117,7 +118,8 @@ class Server:
         """
         pool = self.open()
         try:
-            connection = pool.getconn()
+            while not is_open(connection := pool.getconn()):
+                pool.putconn(connection)  # which opens another one
         except PoolTimeout:
             raise self._none_free(pool.get_stats()) from None
         _lend(connection, look)
@@ -138,7 +140,8 @@ class Server:
         """
         pool = await self.aopen()
         try:
-            connection = await pool.getconn()
+            while not is_open(connection := await pool.getconn()):
+                await pool.putconn(connection)
         except PoolTimeout:
             raise self._none_free(pool.get_stats()) from None
         _lend(connection, look)

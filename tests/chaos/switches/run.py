@@ -405,8 +405,8 @@ class Switching:
         for process in (*self._workers, *self._applications):
             lines += [f"--- {process.name}", process.last_words()]
         for side in SIDES:
-            for what, one in (("server", self._scene.servers[side]), ("pooler", self._scene.poolers[side])):
-                lines += [f"--- {what} of {side}", one.log_path.read_text(errors="replace")[-LOG_CHARACTERS:]]
+            for kind, one in (("server", self._scene.servers[side]), ("pooler", self._scene.poolers[side])):
+                lines += [f"--- {kind} of {side}", one.log_path.read_text(errors="replace")[-LOG_CHARACTERS:]]
         return "\n".join(lines)
 
 
