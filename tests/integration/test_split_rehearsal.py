@@ -11,10 +11,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from syncline.config.urls import database_of
 from syncline.split.moving.probes import Probe, against_probes
 from syncline.split.rehearsing.records import recorded
+from syncline.split.rehearsing.scratch import new_database
 from tests import engines
 from tests.moves import ROWS, SQL, TABLES, Move, stopped, unprivileged
+from tests.switch_stage import address
 
 pytestmark = pytest.mark.engines
 SCRATCH = "SELECT array_agg(datname::text) FROM pg_database WHERE datname ~ '^syncline_split_rehearsal_'"
@@ -112,6 +115,18 @@ def test_what_a_killed_one_has_left_goes_with_the_next_one(move: Move) -> None:
     assert left(move) == [None, None]
     assert "Traceback" not in move.log.read_text()
     assert "which an earlier rehearsal has left" in move.log.read_text()
+
+
+def test_what_one_has_kept_goes_with_the_next_of_the_same(postgres) -> None:
+    told, dropped, server = [], [], address(postgres.url)
+    with new_database(server, "a test", keep=True, tell=told.append) as kept:
+        name = database_of(kept.conninfo)
+    with new_database(server, "another one", keep=False, tell=told.append, dropped=dropped.append):
+        assert dropped == []
+    dropped.clear()
+    with new_database(server, "a test", keep=False, tell=told.append, dropped=dropped.append):
+        assert dropped == [name]
+    assert f"dropping {name}, which an earlier rehearsal has left" in told[-1]
 
 
 def test_a_role_that_may_make_no_database_gives_two_empty_ones(move: Move, second_postgres) -> None:

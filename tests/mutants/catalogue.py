@@ -3410,7 +3410,7 @@ MUTANTS: Sequence[Mutant] = (
         "rehearsal-left-behind",
         "what a killed rehearsal has left stays on the servers",
         [Swap("syncline/split/rehearsing/scratch.py", "_left_over", "[name for (name,) in rows]", "[]")],
-        [f"{TESTS}/test_split_rehearsal.py::test_what_a_killed_one_has_left_goes_with_the_next_one"],
+        [f"{TESTS}/test_split_rehearsal.py::test_what_one_has_kept_goes_with_the_next_of_the_same"],
     ),
     Mutant(
         "move-way-back-kept",

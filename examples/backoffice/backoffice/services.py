@@ -86,8 +86,8 @@ def revocations(databases: Databases) -> Revocations:
         return PolledRevocations(databases.primary.address.conninfo)
 
 
-def of_request(request: Request) -> Services:
-    """Find the services of the application that serves this request."""
+async def of_request(request: Request) -> Services:
+    """Find the services of the application that serves this request; async, or a thread would be asked for it."""
     services: Services = request.app.state.services
     return services
 
@@ -113,7 +113,7 @@ Reads = Annotated[AsyncSession, Depends(_reads)]
 """A session over both databases for what only reads."""
 
 
-def _writes(services: Serving) -> Writes[AsyncSession]:
+async def _writes(services: Serving) -> Writes[AsyncSession]:
     return services.writes
 
 

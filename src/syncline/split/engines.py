@@ -42,6 +42,8 @@ class Engines:
         self._addresses = addresses
         self._options = options
         self._engines: dict[str | None, Engine] = {}
+        self._derived: dict[tuple[Engine, str | None, bool], Engine] = {}
+        """With other options, over the same pool: making one takes longer than asking by it."""
         self._async_engines: dict[str | None, AsyncEngine] = {}
         self._lock = threading.Lock()
         self._loops: dict[str | None, asyncio.AbstractEventLoop] = {}
@@ -49,22 +51,33 @@ class Engines:
 
     def named(self, database: str) -> Engine:
         """Give the engine that refuses other databases' statements, on the side that serves its tables now."""
-        return self._made(database, self._known(database)).execution_options(**{DATABASE: database})
+        return self._base(self._known(database)).execution_options(**{DATABASE: database})
 
     def async_named(self, database: str) -> AsyncEngine:
         """Give the same for asyncio."""
-        return self._async_made(database, self._known(database)).execution_options(**{DATABASE: database})
+        return self._async_base(self._known(database)).execution_options(**{DATABASE: database})
 
-    def of_sessions(self, database: str) -> Engine:
+    def of_sessions(self, database: str, *, asynchronous: bool = False, reading: bool = False) -> Engine:
         """Give the engine by which a session reaches a database; in single mode the same for all.
 
         While its tables move, it is the engine of the side that serves them.
-        """
-        return self._made(database, self._following.serving(database))
 
-    def async_of_sessions(self, database: str) -> AsyncEngine:
-        """Give the same for asyncio."""
-        return self._async_made(database, self._following.serving(database))
+        Args:
+            database: the name.
+            asynchronous: the one under the engine for asyncio.
+            reading: each statement is a transaction of its own.
+
+        """
+        serving = self._following.serving(database)
+        engine = self._async_base(serving).sync_engine if asynchronous else self._base(serving)
+        name = None if serving == database else database
+        if name is None and not reading:
+            return engine
+        wanted = (engine, name, reading)
+        if wanted not in self._derived:
+            options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if reading else {}
+            self._derived[wanted] = engine.execution_options(**options, **({DATABASE: name} if name else {}))
+        return self._derived[wanted]
 
     def _known(self, database: str) -> str:
         """Ask the gates; where no server answers, connecting says why."""
@@ -73,15 +86,14 @@ class Engines:
         except NamedDatabaseError:
             return database
 
-    def _made(self, database: str, serving: str) -> Engine:
+    def _base(self, serving: str) -> Engine:
         key = serving if self.routing.split else None
         with self._lock:  # a second one would be a second pool
             if key not in self._engines:
                 self._engines[key] = make_engine(self._addresses[serving], self.routing, key, **self._options)
-            engine = self._engines[key]
-        return engine if serving == database else engine.execution_options(**{DATABASE: database})
+            return self._engines[key]
 
-    def _async_made(self, database: str, serving: str) -> AsyncEngine:
+    def _async_base(self, serving: str) -> AsyncEngine:
         key = serving if self.routing.split else None
         with self._lock:
             if key not in self._async_engines:
@@ -89,14 +101,13 @@ class Engines:
                 self._async_engines[key] = engine
                 with contextlib.suppress(RuntimeError):
                     self._loops[key] = asyncio.get_running_loop()
-            engine = self._async_engines[key]
-        return engine if serving == database else engine.execution_options(**{DATABASE: database})
+            return self._async_engines[key]
 
     def keep(self, side: str, like: str) -> None:
         """Have as many connections open to one server as there are to another, of each kind that is in use there."""
         if like in self._engines:
             with contextlib.suppress(DBAPIError):
-                _fill(self._made(side, side), _open(self._engines[like]))
+                _fill(self._base(side), _open(self._engines[like]))
         loop = self._loops.get(like)
         if loop is not None and not loop.is_closed():
             with contextlib.suppress(RuntimeError):
@@ -104,9 +115,7 @@ class Engines:
 
     def _warm(self, side: str, like: str) -> None:
         if like in self._async_engines and not self._warming:
-            task = asyncio.ensure_future(
-                _afill(self._async_made(side, side), _open(self._async_engines[like].sync_engine))
-            )
+            task = asyncio.ensure_future(_afill(self._async_base(side), _open(self._async_engines[like].sync_engine)))
             self._warming.add(task)
             task.add_done_callback(self._warming.discard)
 
@@ -124,6 +133,7 @@ class Engines:
         await asyncio.gather(*warming, return_exceptions=True)
         engines = list(self._async_engines.values())
         self._async_engines.clear()
+        self._derived.clear()
         self._loops.clear()
         for engine in engines:
             await engine.dispose()

@@ -77,11 +77,7 @@ class RoutedSession(Session):
         return self._begun[name]
 
     def _engine(self, name: str) -> Engine:
-        if self._asynchronous:
-            engine = self._databases.async_of_sessions(name).sync_engine
-        else:
-            engine = self._databases.of_sessions(name)
-        return engine.execution_options(isolation_level="AUTOCOMMIT") if self._reading else engine
+        return self._databases.of_sessions(name, asynchronous=self._asynchronous, reading=self._reading)
 
     def _database_of(self, mapper: Any, clause: Any) -> str:
         routing = self._databases.routing
