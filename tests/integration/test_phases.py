@@ -14,6 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from pymongo import ReadPreference
+from pymongo.read_concern import ReadConcern
 from typer.testing import CliRunner
 
 from syncline.cli.main import app
@@ -329,6 +331,48 @@ def test_what_is_known_holds_as_long_as_the_lease(both):
         while time.monotonic() < ends and "tasks" not in known(phases):
             time.sleep(0.01)
         assert known(phases) == {"tasks": Phase.RAMP}
+
+
+def test_a_lease_runs_out_while_the_machine_sleeps(both, monkeypatch):
+    number = both.at(Phase.RAMP, 50)
+    with both.phases() as phases:
+        assert phases.of("tasks") is Phase.RAMP
+        assert phases.holds("tasks", 0)
+        monkeypatch.setattr(both.mongodb.__class__, "beat", _unheard)
+        real = time.clock_gettime
+        monkeypatch.setattr(
+            time, "clock_gettime", lambda which: real(which) + LONG.total_seconds() * (which == time.CLOCK_BOOTTIME)
+        )
+        with pytest.raises(PhaseUnknownError, match="MongoDB was not heard"):
+            phases.of("tasks")
+        assert not phases.holds("tasks", 0)
+    assert number == 1
+
+
+def test_a_process_that_leaves_goes_by_nothing_any_more_before_it_says_so(both):
+    both.at(Phase.RAMP, 50)
+    held: list[bool] = []
+
+    class Leaving(InMongoDB):
+        def leave(self, process: str) -> None:
+            held.append(phases.holds("tasks", 0))
+            super().leave(process)
+
+    phases = JournalPhases(Leaving(both.urls["MONGODB_URL"]), both.urls["DATABASE_URL"], lease=LONG, env={}).start()
+    assert phases.holds("tasks", 0)
+    phases.close()
+    assert held == [False]
+
+
+def _unheard(*_: Any, **__: Any) -> None:
+    raise SourceUnavailableError("gone")
+
+
+def test_the_phases_are_read_at_the_primary_whatever_the_url_says():
+    place = InMongoDB("mongodb://127.0.0.1:1/shop?readPreference=secondary&readConcernLevel=local")
+    read = (place._phases.read_preference, place._phases.read_concern)
+    place.close()
+    assert read == (ReadPreference.PRIMARY, ReadConcern("majority"))
 
 
 def known(phases: JournalPhases) -> dict[str, Phase]:

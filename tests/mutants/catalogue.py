@@ -4096,7 +4096,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/phases/journal_phases.py",
                 "JournalPhases._standing",
-                "time.monotonic() < self._until.get(_authority(standing), 0.0)",
+                "boottime() < self._until.get(_authority(standing), 0.0)",
                 "_authority(standing) in self._until",
             )
         ],
@@ -4664,6 +4664,31 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{INLINE}::test_writes_of_one_key_together_end_with_the_last"],
+    ),
+    Mutant(
+        "phases-read-at-a-secondary",
+        "a process reads the phases and gates where the URL says, at a secondary that is behind",
+        [Swap("syncline/phases/in_mongodb.py", "InMongoDB._open", "ReadPreference.PRIMARY", "None")],
+        [f"{IN_PHASES}::test_the_phases_are_read_at_the_primary_whatever_the_url_says"],
+    ),
+    Mutant(
+        "phases-leaves-with-a-lease",
+        "a process that has left still takes its writes for admitted",
+        [Swap("syncline/phases/journal_phases.py", "JournalPhases._follow", "self._until.pop(name, None)", "None")],
+        [f"{IN_PHASES}::test_a_process_that_leaves_goes_by_nothing_any_more_before_it_says_so"],
+    ),
+    Mutant(
+        "phases-lease-outlasts-sleep",
+        "a machine that sleeps does not count the time of its lease",
+        [
+            Swap(
+                "syncline/phases/journal_phases.py",
+                "JournalPhases.holds",
+                "boottime() < until",
+                "time.monotonic() < until",
+            )
+        ],
+        [f"{IN_PHASES}::test_a_lease_runs_out_while_the_machine_sleeps"],
     ),
     Mutant(
         "documents-walked-by-mark",

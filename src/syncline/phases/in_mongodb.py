@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pymongo import MongoClient, ReturnDocument
+from pymongo import MongoClient, ReadPreference, ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from syncline.capture.documents.field import FIELD, MARK
@@ -65,7 +66,10 @@ class InMongoDB:
             )
         except (PyMongoError, OSError, ValueError) as error:
             raise ConfigError(f"`url` in [source] is not a usable MongoDB URL: {error}") from error
-        database = self._client.get_database(self._name, write_concern=_DURABLE)
+        # What the URL says of reading is not for gates: a process that reads an old one writes where it is closed.
+        database = self._client.get_database(
+            self._name, None, ReadPreference.PRIMARY, _DURABLE, ReadConcern("majority")
+        )
         self._phases, self._processes = database[PHASES], database[PROCESSES]
 
     def read(self) -> Standings:

@@ -27,6 +27,7 @@ from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase, reads_by
 from syncline.phases.shadow.report import Report
 from syncline.phases.standing import Place, Standing, Standings, highest
+from syncline.relay.clock import boottime
 
 LEASE = timedelta(seconds=3)
 MONGODB, POSTGRESQL = "MongoDB", "PostgreSQL"
@@ -82,7 +83,7 @@ class JournalPhases:
 
     def _fresh(self) -> None:
         self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._until: dict[str, float] = {}
+        self._until: dict[str, float] = {}  # by ``boottime``: a lease runs out while the machine sleeps, too
         self._errors: dict[str, str] = {}
         self._declared: int | None = None
         self._hurried, self._hurries_until = 0, 0.0
@@ -130,7 +131,7 @@ class JournalPhases:
 
     def _standing(self, collection: str) -> Standing:
         standing = self._known.get(collection, self._default)
-        if time.monotonic() < self._until.get(_authority(standing), 0.0):
+        if boottime() < self._until.get(_authority(standing), 0.0):
             return standing
         return self._waited(collection)
 
@@ -154,7 +155,7 @@ class JournalPhases:
         """Tell whether a collection may still be written under this number: asked before a write is acknowledged."""
         until, gate = self._until.get(MONGODB, 0.0), self._gates.get(collection)  # in this order: see _learn
         open_ = (gate.mode == OPEN and gate.opened == number) if gate else not number
-        return open_ and time.monotonic() < until
+        return open_ and boottime() < until
 
     def _waited(self, collection: str) -> Standing:
         """Wait a moment: a process that was frozen hears of the phases again at once."""
@@ -164,7 +165,7 @@ class JournalPhases:
         with self._turned:
             while (left := ends - time.monotonic()) > 0:
                 standing = self._known.get(collection, self._default)
-                if time.monotonic() < self._until.get(_authority(standing), 0.0):
+                if boottime() < self._until.get(_authority(standing), 0.0):
                     return standing
                 self._turned.wait(left)
         where = _authority(self._known.get(collection, self._default))
@@ -261,6 +262,7 @@ class JournalPhases:
                 _LOG.exception("the phases in %s cannot be read", name)
             hurries = time.monotonic() < self._hurries_until
             self._stop.wait(min(_HURRY_SECONDS, self._lease / 4) if hurries else self._lease / 4)
+        self._until.pop(name, None)  # first: who changes a gate waits for nobody who has left
         try:
             place.leave(self.process)
         except SynclineError:
@@ -271,7 +273,7 @@ class JournalPhases:
     def _turn(self, name: str, place: Place, noted: _Noted) -> None:
         """Note the lease, *then* read: who changes a phase after the read finds the lease."""
         while True:
-            began = time.monotonic()
+            began = boottime()
             self._agree(place)
             _beat(place, self.process, self._lease, noted)
             found, gates = _read(place)
