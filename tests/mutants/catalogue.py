@@ -4172,7 +4172,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{DOCUMENTS}/gate.py",
-                "passing",
+                "_require_held",
                 "not gate.holds(collection, number)",
                 "False",
             )
@@ -4689,6 +4689,31 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{IN_PHASES}::test_a_lease_runs_out_while_the_machine_sleeps"],
+    ),
+    Mutant(
+        "phases-part-of-many-is-told-late",
+        "of many writes those are told as written that came after the gate was closed",
+        [
+            Swap(
+                "syncline/capture/documents/gate.py",
+                "passing",
+                "_require_held(gate, collection, number, error)",
+                "None",
+            )
+        ],
+        ["tests/unit/test_write_gate.py::test_what_was_written_of_many_is_told_only_if_the_gate_still_holds"],
+    ),
+    Mutant(
+        "phases-unit-is-written-twice",
+        "a unit that has written MongoDB is run again on the other side",
+        [Swap("syncline/phases/switching/running.py", "_Attempts.after", "if unit.writes: ...", "if False: ...")],
+        ["tests/unit/test_write_gate.py::test_a_unit_of_which_something_is_written_is_not_run_again"],
+    ),
+    Mutant(
+        "phases-unit-forgets-inner-writes",
+        "what a unit within a unit has written does not count",
+        [Swap("syncline/capture/documents/gate.py", "Unit.passed", "if self.outer is not None: ...", "if False: ...")],
+        ["tests/unit/test_write_gate.py::test_a_unit_counts_what_units_within_it_have_written"],
     ),
     Mutant(
         "documents-walked-by-mark",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pymongo.errors import BulkWriteError
 
 from syncline.capture.documents.field import FIELD, drawn, under
 from syncline.capture.documents.gate import passing
@@ -69,6 +70,18 @@ def test_a_write_is_acknowledged_only_if_the_gate_still_holds_after_it():
         raise AssertionError("nothing is sent to a gate that is closed")
 
 
+def test_what_was_written_of_many_is_told_only_if_the_gate_still_holds():
+    def write(gate, opened):
+        with passing(gate, "tasks"):
+            gate.number += opened
+            raise BulkWriteError({"nInserted": 1})
+
+    with pytest.raises(BulkWriteError):
+        write(Gate(), 0)
+    with pytest.raises(UnknownOutcomeError):
+        write(Gate(), 1)
+
+
 async def test_tasks_beside_each_other_write_under_their_own_numbers():
     async def wrote(number):
         with passing(Gate(number), "tasks"):
@@ -103,6 +116,40 @@ async def test_a_refused_unit_is_run_again_on_the_side_that_serves_then():
 
     assert run(Phases(), "tasks", work) is Phase.LIVE
     assert await arun(Phases(), "tasks", awork) is Phase.LIVE
+
+
+async def test_a_unit_of_which_something_is_written_is_not_run_again():
+    gates: list[Gate] = []
+
+    def work(_phase):
+        gates.append(gate := Gate())
+        with passing(gate, "tasks"):
+            pass
+        gate.is_open = False
+        with passing(gate, "tasks"):
+            raise AssertionError("nothing is sent to a gate that is closed")
+
+    async def awork(phase):
+        run(Phases(), "tasks", lambda _: work(phase))  # a unit within a unit
+
+    with pytest.raises(UnknownOutcomeError, match="writes of one unit"):
+        run(Phases(), "tasks", work)
+    with pytest.raises(UnknownOutcomeError, match="writes of one unit"):
+        await arun(Phases(), "tasks", awork)
+    assert len(gates) == 2
+
+
+async def test_a_unit_counts_what_units_within_it_have_written():
+    def inner(_phase):
+        with passing(Gate(), "tasks"):
+            pass
+
+    async def outer(_phase):
+        await asyncio.to_thread(run, Phases(), "tasks", inner)
+        raise MovedError("tasks is written in PostgreSQL")
+
+    with pytest.raises(UnknownOutcomeError, match="writes of one unit"):
+        await arun(Phases(), "tasks", outer)
 
 
 def test_an_unknown_outcome_is_not_run_again():

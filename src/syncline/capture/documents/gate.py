@@ -8,10 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from pymongo.errors import BulkWriteError
 
 from syncline.capture.documents.field import under
 from syncline.errors import UnknownOutcomeError
+
+
+@dataclass(slots=True)
+class Unit:
+    """A unit of work that is run again where a gate refuses it, unless something of it is written."""
+
+    outer: Unit | None
+    writes: int = 0
+    """Those that have passed a gate, and were acknowledged."""
+
+    def passed(self) -> None:
+        """Count one, in the units around this one, too."""
+        self.writes += 1
+        if self.outer is not None:
+            self.outer.passed()
+
+
+_unit: ContextVar[Unit | None] = ContextVar("syncline_unit", default=None)
+
+
+@contextmanager
+def one_unit() -> Iterator[Unit]:
+    """Count the writes of a block."""
+    token = _unit.set(made := Unit(_unit.get()))
+    try:
+        yield made
+    finally:
+        _unit.reset(token)
 
 
 @runtime_checkable
@@ -70,9 +102,19 @@ def passing(gate: WriteGate | None, collection: str) -> Iterator[None]:
         return
     number = gate.admitted(collection)
     with under(number):
-        yield
+        try:
+            yield
+        except BulkWriteError as error:  # it tells what was written of many
+            _require_held(gate, collection, number, error)
+            raise
+    _require_held(gate, collection, number)
+
+
+def _require_held(gate: WriteGate, collection: str, number: int, told: Exception | None = None) -> None:
     if not gate.holds(collection, number):
         raise UnknownOutcomeError(
             f"{collection} is changing sides, or MongoDB was not heard: it is not known whether this was written",
             hint="look whether it is there before it is done again; what came too late is written over",
-        )
+        ) from told
+    if (unit := _unit.get()) is not None:
+        unit.passed()
