@@ -14,17 +14,21 @@ from typer.testing import CliRunner
 
 from syncline.capture.documents import wrap
 from syncline.cli.main import app
+from syncline.config.documents import Documents
+from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.errors import (
     GateClosedError,
     MovedError,
+    PhaseError,
     SupersededError,
     SwitchAbortedError,
     TargetGateError,
     UnknownOutcomeError,
 )
+from syncline.model.documents import Collection, DocumentMapping, Field, Part
 from syncline.phases import Phase
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
@@ -34,7 +38,7 @@ from syncline.phases.switching.watching import Watch, look, write_strays_over
 from syncline.ports.documents import Fate
 from syncline.split.switching.gate import GateBusyError, Session, Verb
 from syncline.split.switching.move import Step
-from tests.phase_switch import PATIENT, Application, beside, switch_stage  # noqa: F401  fixtures
+from tests.phase_switch import PATIENT, TASKS, Application, beside, switch_stage  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.engines
 
@@ -244,6 +248,25 @@ async def test_what_comes_late_while_postgresql_serves_is_not_carried_and_is_wri
         await session.aclose()
     await stage.switch(MONGODB)
     assert stage.documents_there() == {"a": 1}
+
+
+async def test_a_declaration_does_not_change_while_postgresql_serves(stage):
+    """Rows would be written anew from documents that are older; and until then none would come back."""
+    async with opened(stage.documents) as link:
+        await install(link, await plan(link))
+    columns = {**TASKS.collection.part.columns, "title": Field("text")}
+    wider = DocumentMapping(Collection("tasks", id="text", part=Part(columns=columns)))
+    stage.sql("ALTER TABLE postgres_tasks ADD COLUMN title text")
+    changed = Documents((wider,), None, {"source": stage.mongo_url, "target": stage.url})
+    await stage.switch(POSTGRESQL)
+    async with opened(changed) as link:
+        with pytest.raises(PhaseError, match="declaration of tasks has changed"):
+            await plan(link)
+    async with opened(stage.documents) as link:
+        assert not (await plan(link)).changed
+    await stage.switch(MONGODB)
+    async with opened(changed) as link:
+        assert (await plan(link)).changed == ["tasks"]
 
 
 async def test_what_was_read_before_a_collection_went_over_is_not_carried_after_it_came_back(stage, application):

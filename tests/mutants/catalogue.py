@@ -4716,6 +4716,19 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/unit/test_write_gate.py::test_a_unit_counts_what_units_within_it_have_written"],
     ),
     Mutant(
+        "declaration-changes-in-live",
+        "every document is to be written anew where rows are the truth, and no row comes back any more",
+        [
+            Swap(
+                "syncline/documents/installing.py",
+                "_require_served",
+                "there[name].mode != gates.APPLICATION",
+                "False",
+            )
+        ],
+        [f"{CHANGES_SIDES}::test_a_declaration_does_not_change_while_postgresql_serves"],
+    ),
+    Mutant(
         "documents-walked-by-mark",
         "of many documents with one mark only a batch is carried",
         [

@@ -11,11 +11,13 @@ from syncline.documents.claiming import Claiming
 from syncline.documents.opening import DocumentLink
 from syncline.documents.restores import settle
 from syncline.documents.standing import copied, foreign_documents, foreign_rows, keeping
+from syncline.engines.mongo import gates
+from syncline.engines.mongo.marked import translated as read
 from syncline.engines.mongo.marked_database import MarkedDatabase, Named
 from syncline.engines.postgres.documents import inspection, schema
 from syncline.engines.postgres.documents.keeping import Keeping, Owner
 from syncline.engines.postgres.target.session import Connection, translated
-from syncline.errors import ForeignTargetError, UnsuitableTargetError
+from syncline.errors import ForeignTargetError, PhaseError, UnsuitableTargetError
 from syncline.insight.checks.finding import Finding, Level
 from syncline.insight.document_schema import judge
 from syncline.relay.documents.recovery import begun, remapped
@@ -82,6 +84,7 @@ async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = 
     Raises:
         UnsuitableTargetError: the tables of a collection are not as declared; nothing can be written to them. Or
             another link writes them, or the collection.
+        PhaseError: a declaration has changed whose collection MongoDB does not serve.
         ForeignTargetError: the rows are of another MongoDB's documents, or the documents go to another PostgreSQL.
         SourceUnavailableError, TargetUnavailableError: a side does not answer.
 
@@ -107,6 +110,7 @@ async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = 
         if await database.lacking(name):
             found.indexes.append(name)
         found.warnings += [f"{name}: {one}" for one in await database.examine(name)]
+    await _require_served(link, found.changed)
     if role:
         found.role, found.grants = role, list(schema.grants(role, link.mappings))
     return found
@@ -134,6 +138,7 @@ async def install(link: DocumentLink, wanted: Plan) -> None:
         for mapping in new:
             await kept.declare(mapping.collection.name, mapping.fingerprint)
         await link.rows.prepare()
+        await _require_served(link, wanted.changed)
         await remapped(link.source, link.rows, wanted.changed)
         await begun(link.source, link.rows, wanted.new)
         with translated():
@@ -158,6 +163,24 @@ async def _require_tables(connection: Connection, link: DocumentLink) -> list[st
             "the tables are not as declared:\n  " + "\n  ".join(one.message for one in wrong), hint=_cure(wrong)
         )
     return [one.message for one in findings if one.level is Level.WARNING and one.check != "filled"]
+
+
+async def _require_served(link: DocumentLink, changed: Sequence[str]) -> None:
+    """See that MongoDB has the truth of these: only documents can be written anew, and rows that are newer would stay.
+
+    Raises:
+        PhaseError: it has not.
+
+    """
+    with read():
+        there = await gates.read(link.database)
+    if away := [name for name in changed if name in there and there[name].mode != gates.APPLICATION]:
+        raise PhaseError(
+            f"the declaration of {', '.join(away)} has changed, and MongoDB does not serve there:"
+            " rows cannot be written anew from its documents",
+            hint="keep the declaration as it was; to change it, first take the collection back to the ramp with it:"
+            f" syncline phase back {away[0]}",
+        )
 
 
 def _cure(wrong: Sequence[Finding]) -> str:
