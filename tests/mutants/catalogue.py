@@ -3956,7 +3956,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "repositories-own-methods-write-past-the-writer",
         "a method of one's own that writes does so without the writer: no audit log, and PostgreSQL waits for the worker",
-        [Swap(f"{REPOSITORIES}/phased.py", "_Phased.__init__", "written_by(one, writer)", "one")],
+        [Swap(f"{REPOSITORIES}/phased.py", "_Phased.__init__", "written_by(one, writer, self._get)", "one")],
         [f"{IN_REPOSITORIES}::TestRamp::test_a_method_of_ones_own_writes_by_the_service"],
     ),
     Mutant(
@@ -4727,6 +4727,19 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{CHANGES_SIDES}::test_a_declaration_does_not_change_while_postgresql_serves"],
+    ),
+    Mutant(
+        "repositories-update-answers-from-the-old-side",
+        "an update that waited for a change of sides is answered by the side that does not have it yet",
+        [
+            Swap(
+                f"{REPOSITORIES}/written.py",
+                "written_by",
+                "writer.update(repository, id, changes, get=get)",
+                "writer.update(repository, id, changes, get=repository.get)",
+            )
+        ],
+        ["tests/unit/test_writing_while_sides_change.py::test_an_update_answers_what_was_written_on_the_other_side"],
     ),
     Mutant(
         "documents-walked-by-mark",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import bson
@@ -65,8 +65,10 @@ class DualWrites:
             raise AlreadyThereError("_id")
         return stored
 
-    def update(self, repository: Repository, id_: Any, changes: Mapping[str, Any]) -> Document | None:
-        """Set fields of a document.
+    def update(
+        self, repository: Repository, id_: Any, changes: Mapping[str, Any], *, get: Callable[[Any], Any]
+    ) -> Document | None:
+        """Set fields of a document, and give what it is then: the service may have written the other side.
 
         Raises:
             AlreadyThereError: a value of them is there already, where there may be only one.
@@ -80,7 +82,7 @@ class DualWrites:
             there = not fields or self._service.update_document(repository.collection_name, key, fields)
         except RefusedDocumentError as error:
             raise _translated(error) from error
-        found: Document | None = repository.get(key) if there else None
+        found: Document | None = get(key) if there else None
         return found
 
     def delete(self, repository: Repository, id_: Any) -> bool:

@@ -108,7 +108,7 @@ class _Phased:
         _gated(mongodb, phases)
         self.mongodb, self.postgresql, self.phases = mongodb, postgresql, phases
         self.collection_name: str = mongodb.collection_name
-        self._writing = [one if writer is None else written_by(one, writer) for one in (mongodb, postgresql)]
+        self._writing = [one if writer is None else written_by(one, writer, self._get) for one in (mongodb, postgresql)]
         self._shadow, self._writer, self._breaker = shadow, writer, breaker
         report = getattr(shadow, "report", None)
         if isinstance(report, Report):
@@ -117,6 +117,11 @@ class _Phased:
             for one in (mongodb, postgresql):
                 if isinstance(one, ProgrammedRepository):
                     one.asked = report.asked
+
+    def _get(self, id_: Any) -> Any:
+        """Read a document where the truth is."""
+        truth = self.postgresql if self.phases.of(self.collection_name).postgresql_is_truth else self.mongodb
+        return truth.get(id_)
 
     def _reading_methods(self) -> list[str]:
         kind = type(self.mongodb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -9,7 +10,10 @@ class DocumentWriter(Protocol):
     """What writes documents instead of the repository of the side that is the truth."""
 
     def create(self, repository: Any, document: Any) -> Any: ...
-    def update(self, repository: Any, id_: Any, changes: Any) -> Any: ...
+    def update(self, repository: Any, id_: Any, changes: Any, *, get: Callable[[Any], Any]) -> Any:
+        """Set fields; ``get`` reads the document where the truth is then, which may have changed sides meanwhile."""
+        ...
+
     def delete(self, repository: Any, id_: Any) -> Any: ...
 
     def is_behind(self, repository: Any) -> Any:
@@ -17,7 +21,7 @@ class DocumentWriter(Protocol):
         ...
 
 
-def written_by(repository: Any, writer: DocumentWriter) -> Any:
+def written_by(repository: Any, writer: DocumentWriter, get: Callable[[Any], Any]) -> Any:
     """Give the same repository, of one state with it, but for its writes: the writer makes them.
 
     Its class is derived, so that ``self.create(…)`` in a method that writes comes to the writer.
@@ -29,7 +33,7 @@ def written_by(repository: Any, writer: DocumentWriter) -> Any:
             return writer.create(repository, document)
 
         def update(self, id: Any, changes: Any) -> Any:  # noqa: A002
-            return writer.update(repository, id, changes)
+            return writer.update(repository, id, changes, get=get)
 
         def delete(self, id: Any) -> Any:  # noqa: A002
             return writer.delete(repository, id)
