@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from syncline.documents.opening import opened
+from syncline.documents.repairing import DocumentRepairer
 from syncline.errors import MovedError, PhaseError
 from syncline.phases import Phase
 from syncline.phases.changing import Control
@@ -16,6 +17,7 @@ from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
 from syncline.phases.switching.watching import look
 from syncline.split.switching.gate import Session
+from syncline.verify.report import Finding, Kind
 from tests.phase_switch import Application, phase_control, switch_stage  # noqa: F401  fixtures
 from tests.relay import until
 from tests.way_back import worker
@@ -44,6 +46,20 @@ async def test_mongodb_is_closed_with_everything_and_follows_again_only_when_it_
         await reopen(stage.documents, control, control.backward(["tasks"], None), reason="it is needed again")
         await until(lambda: stage.documents_there() == {"a": 3})
     assert (control.standings(["tasks"])["tasks"].phase, stage.modes()) == (Phase.LIVE, "la")
+
+
+async def test_a_repair_leaves_the_backup_as_it_is(stage, control):
+    stage.bare.insert_one({"_id": "a", "n": 1})
+    await stage.switch(POSTGRESQL)
+    await complete(stage.documents, control, control.forward(["tasks"], None))
+    stage.sql("UPDATE postgres_tasks SET n = 2; INSERT INTO postgres_tasks (mongo_id, n) VALUES ('b', 3)")
+    before, now = [*stage.bare.find()], datetime.now(UTC)
+    kinds = {"a": Kind.DIFFERENT, "b": Kind.EXTRA}
+    async with opened(stage.documents) as link:
+        repairer = DocumentRepairer(link)
+        await repairer.take([Finding("tasks", kind, id_, id_, (), None, now, now) for id_, kind in kinds.items()])
+    assert [*stage.bare.find()] == before
+    assert (repairer.report.marked_by.total(), repairer.report.left_by.total()) == (0, 2)
 
 
 async def test_a_step_that_was_stopped_before_it_closed_mongodb_is_finished_by_a_worker(

@@ -4742,6 +4742,14 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/unit/test_writing_while_sides_change.py::test_an_update_answers_what_was_written_on_the_other_side"],
     ),
     Mutant(
+        "repair-writes-the-backup",
+        "a repair marks and buries in a MongoDB that is a backup",
+        [
+            Swap("syncline/documents/repairing.py", "DocumentRepairer.take", "name not in backups", "True"),
+        ],
+        ["tests/integration/test_phase_complete.py::test_a_repair_leaves_the_backup_as_it_is"],
+    ),
+    Mutant(
         "documents-walked-by-mark",
         "of many documents with one mark only a batch is carried",
         [

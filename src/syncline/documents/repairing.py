@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syncline.documents.opening import DocumentLink
+from syncline.engines.mongo import gates
+from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.verify.repair import RepairReport
 from syncline.verify.report import Finding, Kind
@@ -14,6 +16,7 @@ UNTOUCHED = {
     Kind.UNREADABLE: "it cannot become rows: correct the document, or the declaration",
 }
 """What no mark can correct, and why."""
+_BACKUP = "the collection is in complete: MongoDB is a backup of that moment, and nothing is written there"
 
 
 class DocumentRepairer:
@@ -31,14 +34,16 @@ class DocumentRepairer:
 
     async def take(self, findings: Sequence[Finding]) -> None:
         """Mark documents, and leave tombstones where there are rows only."""
+        with translated():
+            _, backups = await gates.read_with_complete(self._link.database)
         for name in {one.entity for one in findings}:
             of = [one for one in findings if one.entity == name]
             for one in of:
-                if (why := UNTOUCHED.get(one.kind)) is not None:
+                if (why := _BACKUP if name in backups else UNTOUCHED.get(one.kind)) is not None:
                     self.report.leave(one, why)
                 else:
                     self.report.mark(one)
-            if not self.report.dry_run:
+            if not self.report.dry_run and name not in backups:
                 there = [one.id for one in of if one.kind in {Kind.MISSING, Kind.DIFFERENT}]
                 await self._stored.mark(name, there)
                 await self._link.source.leave_tombstones(name, [one.id for one in of if one.kind is Kind.EXTRA])
