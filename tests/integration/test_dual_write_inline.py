@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 from bson import ObjectId
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, BulkWriteError
 
 from syncline.errors import RefusedDocumentError, SourceUnavailableError
 from syncline.ports.document_writes import Action, Write
@@ -24,16 +25,16 @@ NOBODY = "postgresql://nobody@127.0.0.1:9/none"
 
 async def test_a_call_leaves_rows_and_no_mark_for_each_kind_of_write(stage):
     inline, id_ = stage.inline(), ObjectId()
-    await inline.begin()
+    number = await inline.begin()
     for write in (
         stage.written(Action.CREATE, id_, title="a", labels=["x", "y"], more={"z": 1}),
         stage.written(Action.UPDATE, id_, title="b", labels=["y"]),
     ):
         document = await write
-        assert (await inline.carry("tasks", [document]))[document.mark].fate is Fate.APPLIED
+        assert (await inline.carry("tasks", [document], number))[document.mark].fate is Fate.APPLIED
         assert await stage.there() == await stage.documents()
     gone = await stage.written(Action.DELETE, id_)
-    assert (await inline.carry("tasks", [gone]))[gone.mark].fate is Fate.APPLIED
+    assert (await inline.carry("tasks", [gone], number))[gone.mark].fate is Fate.APPLIED
     assert await stage.there() == {} == await stage.documents()
     await unmarked(stage)
     assert await stage.database["tasks"].count_documents({}) == 0  # the tombstone, too
@@ -73,6 +74,38 @@ async def test_a_mongodb_that_does_not_answer_is_said_to_be_unavailable(stage, m
         await stage.write(Action.CREATE, ObjectId(), title="a")
 
 
+@pytest.mark.parametrize("code", [64, 79, 11601])
+async def test_a_write_that_a_majority_may_lack_is_not_said_to_be_refused(stage, monkeypatch, code):
+    concern = {"code": code, "errmsg": "waiting for replication was cut off"}
+    reply = {"ok": 1, "value": None, "writeConcernError": concern}
+
+    async def late(*_: Any, **__: Any) -> Any:
+        return reply
+
+    async def bulk(*_: Any, **__: Any) -> Any:
+        raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [concern], "nMatched": 0, "nUpserted": 1})
+
+    monkeypatch.setattr(AsyncDatabase, "command", late)
+    monkeypatch.setattr(AsyncCollection, "bulk_write", bulk)
+    write = Write(Action.CREATE, ObjectId(), stage.writes.new_mark(), {"title": "a"})
+    with pytest.raises(SourceUnavailableError, match="cut off"):
+        await stage.writes.write("tasks", write)
+    with pytest.raises(SourceUnavailableError):
+        await stage.writes.write_many("tasks", [write])
+
+
+async def test_of_many_writes_those_that_the_server_broke_off_are_not_said_to_be_refused(stage, monkeypatch):
+    broken = {"index": 0, "code": 11601, "errmsg": "operation was interrupted"}
+
+    async def bulk(*_: Any, **__: Any) -> Any:
+        raise BulkWriteError({"writeErrors": [broken], "writeConcernErrors": [], "nMatched": 0, "nUpserted": 0})
+
+    monkeypatch.setattr(AsyncCollection, "bulk_write", bulk)
+    write = Write(Action.CREATE, ObjectId(), stage.writes.new_mark(), {"title": "a"})
+    [told] = await stage.writes.write_many("tasks", [write])
+    assert isinstance(told, SourceUnavailableError)
+
+
 async def test_a_bulk_tells_each_write_apart(stage):
     there, gone = ObjectId(), ObjectId()
     await stage.written(Action.CREATE, there, title="there")
@@ -95,12 +128,12 @@ async def test_a_bulk_tells_each_write_apart(stage):
 
 async def test_a_late_postgresql_costs_the_deadline_once_and_what_was_begun_goes_on(stage):
     inline = stage.inline(deadline=0.2)
-    await inline.begin()
+    number = await inline.begin()
     assert inline.answers
     document = await stage.written(Action.CREATE, ObjectId(), title="a")
     with psycopg.connect(stage.url) as holding:
         holding.execute("SELECT pg_advisory_xact_lock(1398361668, 1)")
-        assert await inline.carry("tasks", [document]) == {}
+        assert await inline.carry("tasks", [document], number) == {}
         assert not inline.answers
         assert await stage.marks() == 1
     await unmarked(stage)  # the transaction that nobody waits for
@@ -110,9 +143,9 @@ async def test_a_late_postgresql_costs_the_deadline_once_and_what_was_begun_goes
 @pytest.mark.parametrize("after", [0, 0.001, 0.003, 0.01])
 async def test_a_cancelled_call_leaves_the_mark_or_its_rows(stage, after):
     inline = stage.inline()
-    await inline.begin()
+    number = await inline.begin()
     document = await stage.written(Action.CREATE, ObjectId(), title="a")
-    call = asyncio.create_task(inline.carry("tasks", [document]))
+    call = asyncio.create_task(inline.carry("tasks", [document], number))
     await asyncio.sleep(after)
     call.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -125,30 +158,47 @@ async def test_a_cancelled_call_leaves_the_mark_or_its_rows(stage, after):
 
 async def test_without_postgresql_nothing_is_asked_and_the_worker_has_it(stage):
     inline = stage.inline(NOBODY)
-    await inline.begin()
+    number = await inline.begin()
     assert not inline.answers
     document = await stage.written(Action.CREATE, ObjectId(), title="a")
-    assert await inline.carry("tasks", [document]) == {}
+    assert await inline.carry("tasks", [document], number) == {}
     assert (await stage.pump().walk()).applied == 1
 
 
 async def test_under_an_old_number_nothing_is_written_and_the_next_call_has_the_new_one(stage):
     inline = stage.inline()
-    await inline.begin()
+    number = await inline.begin()
     document = await stage.written(Action.CREATE, ObjectId(), title="a")
     await restored(stage.source, stage.rows(), ["tasks"])
-    assert (await inline.carry("tasks", [document]))[document.mark].fate is Fate.LATE
+    assert (await inline.carry("tasks", [document], number))[document.mark].fate is Fate.LATE
     assert await stage.there() == {}
+    number = await inline.begin()
     document = await stage.written(Action.UPDATE, document.id, title="b")
-    assert (await inline.carry("tasks", [document]))[document.mark].fate is Fate.APPLIED
+    assert (await inline.carry("tasks", [document], number))[document.mark].fate is Fate.APPLIED
+
+
+async def test_what_was_deleted_and_forgotten_since_does_not_come_back_under_a_later_number(stage):
+    inline, rows = stage.inline(), stage.rows()
+    number = await inline.begin()
+    late = await stage.written(Action.CREATE, ObjectId(), title="a")  # MongoDB's answer takes its time
+    gone = await stage.written(Action.DELETE, late.id)
+    await stage.pump().walk()
+    [[(key, _, version)]] = [page async for page in rows.buried("tasks", 10)]
+    assert await rows.forget("tasks", {key: version}) == 1
+    other = await stage.written(Action.CREATE, ObjectId(), title="b")
+    assert (await inline.carry("tasks", [other], number))[other.mark].fate is Fate.LATE
+    assert await inline.begin() != number  # another call has read the new one
+    assert (await inline.carry("tasks", [late], number))[late.mark].fate is Fate.LATE
+    assert gone.version == version
+    assert await stage.there() == {}
 
 
 async def test_writes_of_one_key_together_end_with_the_last(stage):
     inline, id_ = stage.inline(), ObjectId()
-    await inline.begin()
+    number = await inline.begin()
     documents = [await stage.written(Action.CREATE, id_, title="0")]
     documents += [await stage.written(Action.UPDATE, id_, title=str(n)) for n in range(1, 8)]
-    calls = [inline.carry("tasks", [one]) for one in reversed(documents)]
+    calls = [inline.carry("tasks", [one], number) for one in reversed(documents)]
     await asyncio.gather(*calls)
     assert await stage.there() == {id_: {"_id": id_, "title": "7"}}
     await unmarked(stage)

@@ -3960,6 +3960,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_REPOSITORIES}::TestRamp::test_a_method_of_ones_own_writes_by_the_service"],
     ),
     Mutant(
+        "repositories-update-answers-from-the-old-side",
+        "an update that waited for a change of sides is answered by the side that does not have it yet",
+        [
+            Swap(
+                f"{REPOSITORIES}/written.py",
+                "written_by",
+                "writer.update(repository, id, changes, get=get)",
+                "writer.update(repository, id, changes, get=repository.get)",
+            )
+        ],
+        ["tests/unit/test_writing_while_sides_change.py::test_an_update_answers_what_was_written_on_the_other_side"],
+    ),
+    Mutant(
         "repositories-writes-are-not-durable",
         "what a killed MongoDB has acknowledged to a project's repositories may be gone",
         [
@@ -4666,6 +4679,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{INLINE}::test_writes_of_one_key_together_end_with_the_last"],
     ),
     Mutant(
+        "dual-write-later-number",
+        "a call's documents are written under the number that another call has read since",
+        [Swap("syncline/phases/dual_write/inline.py", "InlinePart._done", "jobs[0].number", "self._number")],
+        [f"{INLINE}::test_what_was_deleted_and_forgotten_since_does_not_come_back_under_a_later_number"],
+    ),
+    Mutant(
         "phases-read-at-a-secondary",
         "a process reads the phases and gates where the URL says, at a secondary that is behind",
         [Swap("syncline/phases/in_mongodb.py", "InMongoDB._open", "ReadPreference.PRIMARY", "None")],
@@ -4678,17 +4697,17 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_PHASES}::test_a_process_that_leaves_goes_by_nothing_any_more_before_it_says_so"],
     ),
     Mutant(
-        "phases-lease-outlasts-sleep",
-        "a machine that sleeps does not count the time of its lease",
+        "declaration-changes-in-live",
+        "every document is to be written anew where rows are the truth, and no row comes back any more",
         [
             Swap(
-                "syncline/phases/journal_phases.py",
-                "JournalPhases.holds",
-                "boottime() < until",
-                "time.monotonic() < until",
+                "syncline/documents/installing.py",
+                "_require_served",
+                "there[name].mode != gates.APPLICATION",
+                "False",
             )
         ],
-        [f"{IN_PHASES}::test_a_lease_runs_out_while_the_machine_sleeps"],
+        [f"{CHANGES_SIDES}::test_a_declaration_does_not_change_while_postgresql_serves"],
     ),
     Mutant(
         "phases-part-of-many-is-told-late",
@@ -4716,38 +4735,38 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/unit/test_write_gate.py::test_a_unit_counts_what_units_within_it_have_written"],
     ),
     Mutant(
-        "declaration-changes-in-live",
-        "every document is to be written anew where rows are the truth, and no row comes back any more",
-        [
-            Swap(
-                "syncline/documents/installing.py",
-                "_require_served",
-                "there[name].mode != gates.APPLICATION",
-                "False",
-            )
-        ],
-        [f"{CHANGES_SIDES}::test_a_declaration_does_not_change_while_postgresql_serves"],
-    ),
-    Mutant(
-        "repositories-update-answers-from-the-old-side",
-        "an update that waited for a change of sides is answered by the side that does not have it yet",
-        [
-            Swap(
-                f"{REPOSITORIES}/written.py",
-                "written_by",
-                "writer.update(repository, id, changes, get=get)",
-                "writer.update(repository, id, changes, get=repository.get)",
-            )
-        ],
-        ["tests/unit/test_writing_while_sides_change.py::test_an_update_answers_what_was_written_on_the_other_side"],
-    ),
-    Mutant(
         "repair-writes-the-backup",
         "a repair marks and buries in a MongoDB that is a backup",
         [
             Swap("syncline/documents/repairing.py", "DocumentRepairer.take", "name not in backups", "True"),
         ],
         ["tests/integration/test_phase_complete.py::test_a_repair_leaves_the_backup_as_it_is"],
+    ),
+    Mutant(
+        "phases-lease-outlasts-sleep",
+        "a machine that sleeps does not count the time of its lease",
+        [
+            Swap(
+                "syncline/phases/journal_phases.py",
+                "JournalPhases.holds",
+                "boottime() < until",
+                "time.monotonic() < until",
+            )
+        ],
+        [f"{IN_PHASES}::test_a_lease_runs_out_while_the_machine_sleeps"],
+    ),
+    Mutant(
+        "dual-write-unheard-is-refused",
+        "a write that a majority lacks yet is called refused, as if it were not there",
+        [
+            Swap(
+                f"{MONGO}/document_writes.py",
+                "_of_documents",
+                "if isinstance(error, OperationFailure) and _may_be_written(error): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{INLINE}::test_a_write_that_a_majority_may_lack_is_not_said_to_be_refused"],
     ),
     Mutant(
         "documents-walked-by-mark",

@@ -29,19 +29,16 @@ from syncline.capture.documents.gate import WriteGate, passing
 from syncline.capture.documents.indexes import MARKS
 from syncline.capture.documents.obstacles import DUPLICATE, no_room
 from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
-from syncline.engines.mongo.errors import RIGHTS
+from syncline.engines.mongo.errors import is_servers_own
 from syncline.engines.mongo.marked import marked_document, translated
 from syncline.engines.mongo.waiting import Held, oldest
 from syncline.engines.mongo.writes import DURABLE
-from syncline.errors import RefusedDocumentError, SynclineError, UnmarkableError
+from syncline.errors import RefusedDocumentError, SourceUnavailableError, SynclineError, UnmarkableError
 from syncline.model.strict_bson import PLAIN, decoded, encoded
 from syncline.ports.document_writes import Action, Existing, Upsert, Write, Written
 from syncline.ports.documents import MarkedDocument, Standing
 
 _WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
-_UNAVAILABLE = frozenset({6, 7, 64, 89, 91, 133, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436})
-"""Codes of a server that stops, or is not the primary, or a write concern that was not reached in time."""
-
 _SMALL = 1024 * 1024
 """So many bytes of what is set: a command is a document, too."""
 _NO_SUCH_COMMAND = 59
@@ -286,6 +283,8 @@ def _judged(error: Mapping[str, Any]) -> SynclineError | None:
     """Say why one of many was not written; None: there is a document of this key."""
     if error["code"] == DUPLICATE and _is_by_id(error):
         return None
+    if is_servers_own(error):
+        return SourceUnavailableError(f"MongoDB: {error['errmsg']}: it is not known whether this was written")
     return RefusedDocumentError(f"MongoDB: {error['errmsg']}")
 
 
@@ -306,7 +305,14 @@ def _of_documents() -> Iterator[None]:
     except UnmarkableError:
         raise
     except (OperationFailure, DocumentTooLarge) as error:
-        code = error.code if isinstance(error, OperationFailure) else None
-        if code in _UNAVAILABLE or code in RIGHTS:
+        if isinstance(error, OperationFailure) and _may_be_written(error):
             raise
         raise RefusedDocumentError(f"MongoDB: {str(error).split(', full error')[0]}") from error
+
+
+def _may_be_written(error: OperationFailure) -> bool:
+    """Tell whether the server is the reason, and not a document: it is written, too, if only others lack it."""
+    details = error.details or {}
+    if isinstance(error, WriteConcernError) or details.get("writeConcernErrors"):
+        return True
+    return is_servers_own({"errmsg": str(error), **details, "code": error.code})

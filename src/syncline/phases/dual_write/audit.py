@@ -140,9 +140,9 @@ class AuditedWrites:
         await self._log.begin([_intent(collection, one, self._rule(collection), None) for one in writes])
         told = await self._writes.write_many(collection, writes)
         for write, one in zip(writes, told, strict=True):
-            if isinstance(one, SynclineError):
+            if isinstance(one, RefusedDocumentError):
                 self._end(write.mark, IntentEnd.REFUSED, one.message)
-            else:
+            elif not isinstance(one, SynclineError):  # of those that may be written the worker finds out
                 self._end(write.mark, IntentEnd.NOT_DONE if one is None else IntentEnd.DONE)
         return told
 

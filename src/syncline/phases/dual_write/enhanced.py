@@ -46,12 +46,15 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         """
         given = made(operations, self._mappings)
         parts = await self._open()
+        number = await parts.inline.begin() if parts.inline is not None else None
         told: dict[int, _Told] = {}
         phases: dict[str, Phase] = {}
         for collection, round_ in _rounds(given):
-            write = partial(self._round, parts, round_, told, phases)
-            await arun(self._phases, collection, write)
-        outcomes = await self._carried(parts, given, told, phases)
+            # Where the log keeps values, each is a write of its own in MongoDB: a unit that is done again, then.
+            alone = parts.audited.keeps_values(collection) and not self._in_postgresql(collection)
+            for some in [[one] for one in round_] if alone else [round_]:
+                await arun(self._phases, collection, partial(self._round, parts, some, told, phases))
+        outcomes = await self._carried(parts, given, told, phases, number)
         return BatchResult(tuple(_result(one, told[place], outcomes) for place, one in enumerate(given)))
 
     async def _round(
@@ -72,8 +75,6 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         if phase.postgresql_is_truth:
             await _done_in_postgresql(parts, left, told)
             return
-        if parts.inline is not None:
-            await parts.inline.begin()
         writes = [Write(one.action, one.id, parts.writes.new_mark(), one.data) for _, one in left]
         done = await _written(parts, collection, writes, phase)
         told.update(zip((place for place, _ in left), done, strict=True))
@@ -84,6 +85,7 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         given: Sequence[Operation],
         told: Mapping[int, _Told],
         phases: Mapping[str, Phase],
+        number: int | None,
     ) -> dict[str, Outcome]:
         by: dict[str, list[MarkedDocument]] = {}
         for place, one in enumerate(given):
@@ -93,7 +95,7 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
                 by.setdefault(one.collection, []).append(found.document)
         outcomes: dict[str, Outcome] = {}
         for collection, documents in by.items():
-            outcomes |= await self._carry(parts, parts.inline, collection, documents)
+            outcomes |= await self._carry(parts, parts.inline, collection, documents, number)
         return outcomes
 
     async def get_sync_metrics(self) -> dict[str, Any]:

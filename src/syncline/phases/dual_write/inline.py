@@ -37,6 +37,8 @@ class _Job:
 
     collection: str
     documents: Sequence[MarkedDocument]
+    number: int | None
+    """The link's, of before the documents were written: those that were deleted and forgotten since are not."""
     done: asyncio.Future[Outcomes]
 
 
@@ -85,19 +87,32 @@ class InlinePart:
         """Whether PostgreSQL was asked, and did not answer in time."""
         return self._looked.is_set() and self._number is None
 
-    async def begin(self) -> None:
-        """Ask PostgreSQL for the link's number, before anything is written under it; the first call waits for that."""
+    async def begin(self) -> int | None:
+        """Give the link's number, before anything is written under it; the first call waits for PostgreSQL's answer.
+
+        Returns:
+            What ``carry`` is given; None: PostgreSQL does not answer.
+
+        """
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._serve(place)) for place in range(len(self._sessions))]
             self._looking = asyncio.create_task(self._look())
         if not self._looked.is_set():
             await _within(asyncio.ensure_future(self._looked.wait()), self._deadline, cancel=True)
+        return self._number
 
-    async def carry(self, collection: str, documents: Sequence[MarkedDocument]) -> Outcomes:
-        """Write documents, which were written in MongoDB after ``begin``; give what is known at the deadline."""
-        if self._number is None or not documents:
+    async def carry(self, collection: str, documents: Sequence[MarkedDocument], number: int | None) -> Outcomes:
+        """Write documents; give what is known at the deadline.
+
+        Args:
+            collection: theirs.
+            documents: written in MongoDB after ``begin``.
+            number: what ``begin`` gave. A later one would let what was deleted and forgotten since come back.
+
+        """
+        if number is None or self._number is None or not documents:
             return {}
-        job = self._ask(collection, documents)
+        job = self._ask(collection, documents, number)
         if not await _within(job.done, self._deadline):
             self._lost(f"it did not answer within {self._deadline * 1000:.0f} ms")
             return {}
@@ -112,8 +127,8 @@ class InlinePart:
         while self._unsettled:
             await self._settle_some()
 
-    def _ask(self, collection: str, documents: Sequence[MarkedDocument]) -> _Job:
-        job = _Job(collection, documents, asyncio.get_running_loop().create_future())
+    def _ask(self, collection: str, documents: Sequence[MarkedDocument], number: int | None = None) -> _Job:
+        job = _Job(collection, documents, number, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         while self._free:
             if not (waiting := self._free.popleft()).done():
@@ -139,10 +154,10 @@ class InlinePart:
                     job.done.set_result(outcomes)
 
     def _next(self) -> list[_Job]:
-        """Take what waits for one collection, in the order of the calls."""
-        jobs = [self._jobs.popleft()]
-        size = len(jobs[0].documents)
-        while self._jobs and self._jobs[0].collection == jobs[0].collection:
+        """Take what waits for one collection under one number, in the order of the calls."""
+        jobs = [first := self._jobs.popleft()]
+        size = len(first.documents)
+        while self._jobs and (self._jobs[0].collection, self._jobs[0].number) == (first.collection, first.number):
             size += len(self._jobs[0].documents)
             if size > _TOGETHER or not self._jobs[0].documents:
                 break
@@ -157,7 +172,7 @@ class InlinePart:
                 await self._require[place]()
             self._number = number
             return {}
-        if (known := self._number) is None:
+        if self._number is None or (known := jobs[0].number) is None:
             return {}
         newest = {encoded({"": one.id}): one for one in sorted(documents, key=lambda one: one.version)}
         outcomes = await self._carriers[place].write(jobs[0].collection, list(newest.values()), known)

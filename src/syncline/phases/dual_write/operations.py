@@ -35,7 +35,7 @@ class OperationResult:
     collection: str
     mongo_id: Any
     done: bool
-    """The truth is written, and the mark is durable. Otherwise nothing is written."""
+    """The truth is written, and the mark is durable. Otherwise nothing is, unless ``error`` says that it is unknown."""
     synced: bool = False
     """The other side is written, too."""
     error: str | None = None

@@ -144,20 +144,24 @@ class AsyncDualWriteService:
             return parts.counters.count(await parts.rows.do(one))
         if phase is Phase.OFF:
             return await _without_other_side(parts, one.collection, write)
-        if parts.inline is not None:
-            await parts.inline.begin()
+        number = await parts.inline.begin() if parts.inline is not None else None
         inline = parts.inline if parts.inline is not None and not parts.inline.is_open else None
         written = parts.audited.write if inline is not None else parts.audited.write_alone
         document = await written(one.collection, write)
         if not parts.counters.count(document is not None) or document is None:
             return False
-        await self._carry(parts, inline, one.collection, [document])
+        await self._carry(parts, inline, one.collection, [document], number)
         return True
 
     async def _carry(
-        self, parts: Parts, inline: InlinePart | None, collection: str, documents: Sequence[MarkedDocument]
+        self,
+        parts: Parts,
+        inline: InlinePart | None,
+        collection: str,
+        documents: Sequence[MarkedDocument],
+        number: int | None,
     ) -> Mapping[str, Outcome]:
-        outcomes = await inline.carry(collection, documents) if inline is not None else {}
+        outcomes = await inline.carry(collection, documents, number) if inline is not None else {}
         synced = sum(one.fate is Fate.APPLIED for one in outcomes.values())
         self._left.note(collection, documents, outcomes)
         parts.counters.inline += synced
