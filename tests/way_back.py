@@ -25,6 +25,9 @@ class Gate:
         self.asked += 1
         return {} if self.number is None else {"tasks": self.number}
 
+    async def last(self, _: str) -> int:
+        return 5 if self.number is None else self.number
+
 
 @asynccontextmanager
 async def worker(documents: Documents) -> AsyncIterator[None]:

@@ -200,6 +200,20 @@ async def test_under_a_closed_gate_nothing_is_written_and_nothing_lost(stage):
     assert (await stage.bare.find_one({"_id": ObjectId(f"{0:024x}")}))["_sync"]["c"] == 6
 
 
+async def test_a_second_delete_that_comes_due_after_the_way_back_is_done_and_waits_for_nobody(stage):
+    key = f"{0:024x}"
+    target = stage.back.target()
+    await written(stage, target, 1, None)
+    await target.close()
+    stage.sql("DELETE FROM postgres_tasks WHERE mongo_id = %s", key)
+    stage.sql("DELETE FROM syncline_back.outbox")
+    stage.sql("SELECT syncline_back.mark(id, ARRAY[%s], 'G') FROM syncline_back.entity WHERE name = 'tasks'", key)
+    stage.gate.number = None
+    async with stage.worker():
+        await stage.equal()
+    assert not stage.sql("SELECT FROM syncline_back.notice WHERE name = 'WaitsAtGate'")
+
+
 async def test_a_document_that_was_written_under_a_higher_number_is_not_written_over(stage):
     id_ = ObjectId(f"{0:024x}")
     await stage.bare.update_one({"_id": id_}, {"$set": {"_sync.c": 9, "title": "opened again"}})

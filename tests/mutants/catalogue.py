@@ -4840,6 +4840,16 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BACK}::test_a_young_tombstone_stays"],
     ),
     Mutant(
+        "back-second-deletes-wait-at-the-gate",
+        "a second delete that comes due after the way back waits until the link is let in again",
+        [
+            Swap(
+                f"{MONGO}/written_back.py", "DocumentTarget.apply", "all(gone.again for gone in batch.deletes)", "False"
+            )
+        ],
+        [f"{BACK}::test_a_second_delete_that_comes_due_after_the_way_back_is_done_and_waits_for_nobody"],
+    ),
+    Mutant(
         "back-captures-the-way-forward",
         "what the link forward writes is brought back",
         [Swap("syncline/engines/postgres/documents/versions.sql", "enter", "'documents'", "''")],

@@ -77,3 +77,9 @@ class MongoBackGate:
         with mongo_errors.translated():
             found = await read(self._database)
         return {name: gate.link for name, gate in found.items() if gate.mode == LINK}
+
+    async def last(self, collection: str) -> int:
+        """Give the number that gave a collection to the link last."""
+        with mongo_errors.translated():
+            found = await read(self._database)
+        return found[collection].link if collection in found else 0

@@ -44,6 +44,15 @@ class BackGate(Protocol):
         """
         ...
 
+    async def last(self, collection: str) -> int:
+        """Give the number under which the link back wrote last, whoever writes now; 0: it never did.
+
+        Raises:
+            TargetUnavailableError: MongoDB does not answer.
+
+        """
+        ...
+
 
 class DocumentTarget(MongoTarget):
     """The collections of a document link as the target of its way back; implements ``syncline.ports.Target``.
@@ -87,8 +96,15 @@ class DocumentTarget(MongoTarget):
         await self.ask_gate()
 
     async def apply(self, batch: Batch) -> Report:
-        """Write states; see ``syncline.ports.Target.apply``."""
-        number = self._admitted(batch)
+        """Write states; see ``syncline.ports.Target.apply``.
+
+        Second deletes alone are done whoever MongoDB belongs to by now: what they name is of the link, and of nobody
+        else. Those of deletes just before a way back come due after it.
+        """
+        if not batch.states and all(gone.again for gone in batch.deletes):
+            number = await self._gate.last(batch.entity.collection)
+        else:
+            number = self._admitted(batch)
         collection, report = self._database[batch.entity.collection], Report()
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
             for states in _parts(batch.states):
