@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -16,7 +17,7 @@ from syncline.documents.opening import opened
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.engines.postgres.documents.definitions import schema
 from syncline.engines.postgres.documents.one_trip import OneTrip
-from syncline.errors import SourceUnavailableError
+from syncline.errors import OtherDeclarationError, SourceUnavailableError
 from syncline.model.documents import ancestors
 from syncline.ports.documents import Fate
 from syncline.relay.documents import following
@@ -234,6 +235,32 @@ async def test_what_came_late_from_before_mongodb_was_opened_again_is_left_to_a_
     [page] = [page async for page in stage.source.pages("tasks", 10)]
     assert {one.id: one.mark == str(late["_sync"]["mark"]) for one in page if one.id == "late"} == {"late": False}
     assert {one.id for one in await stage.source.first("tasks", 10)} == {"late", "new"}
+
+
+async def test_what_rests_is_not_looked_at_before_a_walk_has_asked_the_gate(stage):
+    gate = {"name": "tasks", "mode": "a", "number": 5, "opened": 5, "link": 0}
+    await stage.database["syncline_phases"].insert_one({"_id": "phases", "gates": [gate]})
+    one, carried = follower(stage, rest=0.2)
+    await one.turn()
+    late = {"_id": "late", "n": 1, "_sync": {"v": Int64(FLOOR + 1), "mark": ObjectId(), "c": Int64(5)}}
+    await stage.database["tasks"].insert_one(late)
+    gates = {"gates": [{**gate, "number": 7, "opened": 7}]}
+    await stage.database["syncline_phases"].update_one({"_id": "phases"}, {"$set": gates})
+    plain, stage.source.pages = stage.source.pages, _refused
+    one._courses["tasks"].walk = one._courses["tasks"].pace.next = float("-inf")
+    with pytest.raises(OtherDeclarationError):
+        await one.turn()
+    stage.source.pages = plain
+    while not carried:
+        await asyncio.sleep(await one.turn())
+    await one.close()
+    [found] = [document for batch in carried for document in batch.outcomes]
+    assert found.document.mark != str(late["_sync"]["mark"]), "it has the present number"
+
+
+async def _refused(*_: Any) -> AsyncIterator[Any]:
+    raise OtherDeclarationError("another declaration")
+    yield
 
 
 async def _never() -> bool:

@@ -4840,6 +4840,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BACK}::test_a_young_tombstone_stays"],
     ),
     Mutant(
+        "documents-rest-and-are-looked-at",
+        "what rests is looked for under a new number of the link and an old one of the gate",
+        [
+            Swap(
+                "syncline/relay/documents/following.py",
+                "Follower._walk",
+                "tally.more or tally.late or tally.rested",
+                "tally.more or tally.late",
+            )
+        ],
+        [f"{TESTS}/test_document_following.py::test_what_rests_is_not_looked_at_before_a_walk_has_asked_the_gate"],
+    ),
+    Mutant(
         "back-second-deletes-wait-at-the-gate",
         "a second delete that comes due after the way back waits until the link is let in again",
         [

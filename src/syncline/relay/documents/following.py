@@ -55,7 +55,7 @@ class _Course:
 
     pace: Pace
     number: int = 0
-    """The link's, from before its last walk."""
+    """The link's, from before its last walk, which has asked the gate that looks go by."""
     walk: float = -math.inf
     """When it is walked next."""
     beside: bool = False
@@ -144,7 +144,8 @@ class Follower:
         course.number = await self._rows.number()
         tally = await self._pump.walk([name])
         after = WALK_BESIDE_SECONDS if course.beside else WALK_SECONDS
-        course.walk = -math.inf if tally.more or tally.late else time.monotonic() + after
+        again = tally.more or tally.late or tally.rested
+        course.walk = -math.inf if again else time.monotonic() + after
         course.waiting, course.came = frozenset(), False
         return tally
 

@@ -35,6 +35,8 @@ class Tally:
     rejected: int = 0
     more: bool = False
     """It has ended before all was read, or was full: there may be more."""
+    rested: bool = False
+    """A collection was left alone: which gate was open was not asked."""
 
     @property
     def moved(self) -> bool:
@@ -151,6 +153,7 @@ class DocumentPump:
         for collection in self._collections if collections is None else collections:
             rest = self._resting[collection]
             if rest.refuses():
+                tally.rested = True
                 continue
             try:
                 await self._walked(collection, tally)
