@@ -22,6 +22,7 @@ from syncline.capture.documents import wrap
 from syncline.capture.documents.field import FLOOR
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
+from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import NAME
 from syncline.engines.postgres.documents.one_trip import OneTrip
 from syncline.errors import KeyFormatError, OperationError, PhaseError, SourceUnavailableError
@@ -121,6 +122,39 @@ async def test_a_batch_is_true_when_all_is_done_and_tells_of_each(stage, service
     assert [bool(one) for one in half.results] == [False, False, True]
     assert await stage.there() == await stage.documents()
     assert await service.batch_operations([])
+
+
+async def test_a_batch_that_is_cut_off_tells_what_was_done(stage, service, monkeypatch):
+    first, second = (str(ObjectId()) for _ in range(2))
+    plain, rounds = MongoDocumentWrites.write_many, []
+
+    async def cut_off(self, collection, writes):
+        rounds.append(writes)
+        if len(rounds) % 2 == 0:
+            raise SourceUnavailableError("MongoDB is away")
+        return await plain(self, collection, writes)
+
+    monkeypatch.setattr(MongoDocumentWrites, "write_many", cut_off)
+    make = {"collection_name": "tasks", "operation": "create"}
+    update = {"collection_name": "tasks", "operation": "update", "data": {"n": 1}}
+    given = [
+        {**make, "mongo_id": first, "data": {"title": "a"}},
+        {**update, "mongo_id": first},
+        {**update, "mongo_id": first, "data": {"n": 2}},
+        {**make, "mongo_id": second, "data": {"title": "b"}},
+    ]
+    done = await service.batch_operations(given)
+    assert not done
+    assert [(one.done, one.synced, one.error) for one in done.results] == [
+        (True, True, None),
+        (False, False, "MongoDB is away"),
+        (False, False, "MongoDB is away"),
+        (True, True, None),
+    ]
+    assert await stage.there() == await stage.documents()
+    rounds.append(None)
+    with pytest.raises(SourceUnavailableError):
+        await service.batch_operations([{**update, "mongo_id": first}])
 
 
 class Commands(pymongo.monitoring.CommandListener):

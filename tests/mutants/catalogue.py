@@ -4840,6 +4840,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BACK}::test_a_young_tombstone_stays"],
     ),
     Mutant(
+        "batch-cut-off-tells-nothing",
+        "a batch that is cut off raises, and what was done is not told",
+        [
+            Swap(
+                "syncline/phases/dual_write/enhanced.py",
+                "AsyncEnhancedDualWriteService.batch_operations",
+                "if not told: ...",
+                "if True: ...",
+            )
+        ],
+        [f"{TESTS}/test_dual_write_service.py::test_a_batch_that_is_cut_off_tells_what_was_done"],
+    ),
+    Mutant(
         "documents-rest-and-are-looked-at",
         "what rests is looked for under a new number of the link and an old one of the gate",
         [

@@ -42,6 +42,8 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
 
         Raises:
             OperationError: one cannot be done with any document; none is done.
+            SynclineError: the side that has the truth does not answer, or its gate stays closed. Where some operations
+                were done before, it is not raised: the others have it as their ``error``, and are not tried.
 
         """
         given = made(operations, self._mappings)
@@ -49,11 +51,16 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         number = await parts.inline.begin() if parts.inline is not None else None
         told: dict[int, _Told] = {}
         phases: dict[str, Phase] = {}
-        for collection, round_ in _rounds(given):
-            # Where the log keeps values, each is a write of its own in MongoDB: a unit that is done again, then.
-            alone = parts.audited.keeps_values(collection) and not self._in_postgresql(collection)
-            for some in [[one] for one in round_] if alone else [round_]:
-                await arun(self._phases, collection, partial(self._round, parts, some, told, phases))
+        try:
+            for collection, round_ in _rounds(given):
+                # Where the log keeps values, each is a write of its own in MongoDB: a unit that is done again, then.
+                alone = parts.audited.keeps_values(collection) and not self._in_postgresql(collection)
+                for some in [[one] for one in round_] if alone else [round_]:
+                    await arun(self._phases, collection, partial(self._round, parts, some, told, phases))
+        except SynclineError as error:
+            if not told:
+                raise
+            told = {place: told.get(place, error) for place in range(len(given))}
         outcomes = await self._carried(parts, given, told, phases, number)
         return BatchResult(tuple(_result(one, told[place], outcomes) for place, one in enumerate(given)))
 
