@@ -295,6 +295,25 @@ async def test_a_collection_that_cannot_be_verified_stands_back_and_says_why(sta
     assert stage.sql(failed) == [], "a pass that comes to its end settles it"
 
 
+@pytest.fixture
+def backup(stage: DocumentStage) -> None:
+    """The notes are complete: MongoDB's are of another moment than their rows."""
+    phases = {"_id": "phases", "gates": [], "collections": [{"name": "notes", "phase": "complete"}]}
+    stage.mongo["syncline_phases"].replace_one({"_id": "phases"}, phases, upsert=True)
+
+
+async def test_a_backup_is_not_verified_by_workers(stage: DocumentStage, backup: None) -> None:
+    async with verifying(stage, period=timedelta(microseconds=1)):
+        assert {name for name, *_ in await proved(stage, 2)} == {"tasks"}
+
+
+def test_a_backup_is_left_out_aloud_and_refused_where_it_is_asked_for(stage: DocumentStage, backup: None) -> None:
+    assert "left out, being complete: notes" in stage.call("verify")
+    said = " ".join(stage.call("verify", "notes", status=3).split())
+    assert "notes: complete: MongoDB is a backup of the moment when it was closed, and is not compared" in said
+    assert "syncline phase back notes" in said
+
+
 def test_a_worker_verifies_where_it_is_told_to(stage: DocumentStage) -> None:
     stage.declare(f'{DECLARED}[verify]\ncontinuously = true\nperiod = "1h"\n')
     stage.work(lambda: len(stage.sql(PROVED)) == 2)

@@ -4840,6 +4840,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BACK}::test_a_young_tombstone_stays"],
     ),
     Mutant(
+        "continuous-verifies-backups",
+        "workers compare the backup of a collection in complete with the rows of now",
+        [
+            Swap(
+                "syncline/documents/continuous.py",
+                "_look",
+                "await rounds.unmarked() | copied | await backups(link)",
+                "await rounds.unmarked() | copied",
+            )
+        ],
+        [f"{TESTS}/test_document_verify_goes_on.py::test_a_backup_is_not_verified_by_workers"],
+    ),
+    Mutant(
         "batch-cut-off-tells-nothing",
         "a batch that is cut off raises, and what was done is not told",
         [

@@ -15,7 +15,7 @@ import structlog
 
 from syncline.config import redact
 from syncline.documents.opening import DocumentLink
-from syncline.documents.verify_run import scope_text
+from syncline.documents.verify_run import backups, scope_text
 from syncline.documents.verifying import DocumentVerifier
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.engines.postgres.documents.passes import DocumentRounds
@@ -71,7 +71,7 @@ class ContinuousVerification:
         if claimed is None:
             return False
         checkpoint, name, scope = claimed
-        around = await _look(rounds)
+        around = await _look(self._link, rounds)
         mapping = next((one for one in self._link.mappings if one.collection.name == name), None)
         if mapping is None or scope != _scope(mapping, around) or not self._is_ready(name, around):
             mapping = await self._due(rounds, around)
@@ -121,10 +121,11 @@ class ContinuousVerification:
         return min(self._rate, max(SLOWEST, documents / (SHARE * self._period)))
 
 
-async def _look(rounds: DocumentRounds) -> _Around:
+async def _look(link: DocumentLink, rounds: DocumentRounds) -> _Around:
     copies = await rounds.copies()
     copied = {name for name, (_, under_way) in copies.items() if under_way}
-    return _Around(await rounds.guard(), copies, await rounds.unmarked() | copied)
+    held = await rounds.unmarked() | copied | await backups(link)
+    return _Around(await rounds.guard(), copies, held)
 
 
 def _scope(mapping: DocumentMapping, around: _Around) -> str:

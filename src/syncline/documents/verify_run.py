@@ -10,8 +10,11 @@ from syncline.documents.opening import DocumentLink
 from syncline.documents.passing import WHOLE, Part
 from syncline.documents.standing import keeping
 from syncline.documents.verifying import DocumentVerifier
+from syncline.engines.mongo import gates
+from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.postgres.documents.passes import DocumentPasses
+from syncline.errors import PhaseError
 from syncline.model.documents import DocumentMapping
 from syncline.ports import Checkpoint
 from syncline.verify.progress import Phase, Recorder
@@ -89,6 +92,38 @@ def scope_text(mapping: DocumentMapping, guard: str, part: Part = WHOLE) -> str:
     """Say what a pass is about: only one about the same can go on with it."""
     of_part = [] if part == WHOLE else [part.first, part.end, part.keys_only]
     return json.dumps([FORM, mapping.fingerprint, guard, *of_part])
+
+
+async def backups(link: DocumentLink) -> frozenset[str]:
+    """Name the collections in complete: their documents are those of another moment than their rows."""
+    with translated():
+        _, found = await gates.read_with_complete(link.database)
+    return found
+
+
+async def compared(link: DocumentLink, asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Choose what is compared.
+
+    Args:
+        link: the link.
+        asked: the collections that somebody named; all by default.
+
+    Returns:
+        The collections, and those that are left out, being complete.
+
+    Raises:
+        PhaseError: one that was asked for is complete, or all are.
+
+    """
+    complete = await backups(link)
+    names = [name for name in asked or link.collections if name not in complete]
+    left = [name for name in asked or link.collections if name in complete]
+    if left and (asked or not names):
+        raise PhaseError(
+            f"{', '.join(left)}: complete: MongoDB is a backup of the moment when it was closed, and is not compared",
+            hint=f"`syncline phase back {left[0]} --force --reason ...` has it follow PostgreSQL again",
+        )
+    return names, left
 
 
 async def note_situation(link: DocumentLink, report: VerifyReport) -> None:

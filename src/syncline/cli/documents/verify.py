@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from syncline.cli.common import run
 from syncline.cli.documents.opening import standing
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from syncline.verify.repair import RepairReport
     from syncline.verify.report import EntityReport, VerifyReport
     from syncline.verify.spool import Taker
+
+
+_ERR = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,15 @@ def names_and_keys(documents: Documents, words: Sequence[str], keys: Sequence[st
 
 
 async def verify_documents(documents: Documents, wish: Wish, taker: Taker | None = None) -> VerifyReport:
-    """Compare."""
+    """Compare; a collection in complete is left out, aloud."""
+    from syncline.documents.verify_run import compared
+
     with progress_bar(quiet=wish.quiet) as told:
         async with standing(documents.only(wish.collections)) as link:
-            return await _verified(link, wish, taker, told)
+            names, left = await compared(link, wish.collections)
+            if left:
+                _ERR.print(f"left out, being complete: {', '.join(left)}", style="yellow")
+            return await _verified(link, replace(wish, collections=names), taker, told)
 
 
 def look_at_sides(documents: Documents) -> tuple[Check, Check]:
