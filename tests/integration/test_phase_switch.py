@@ -29,7 +29,7 @@ from syncline.errors import (
     UnknownOutcomeError,
 )
 from syncline.model.documents import Collection, DocumentMapping, Field, Part
-from syncline.phases import Phase
+from syncline.phases import Phase, under_way
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.opening import address_of_target
@@ -135,14 +135,36 @@ async def test_a_coordinator_killed_at_any_step_is_finished_by_a_worker(stage, a
     assert stage.rows_there() == stage.documents_there() == application.acknowledged
 
 
-async def test_a_write_is_acknowledged_only_while_the_gate_holds(stage, application):
+async def test_a_closing_waits_for_a_write_that_is_under_way(stage, application, monkeypatch):
+    monkeypatch.setattr(under_way, "END_SECONDS", PATIENT.total_seconds())
+    plain = application.tasks.bare.update_one
+
+    def slow(*args, **options):
+        ours.change("tasks", 7, Verb.CLOSE)
+        while application.phases._gates["tasks"].mode != "n":
+            pass
+        return plain(*args, **options)
+
+    mongodb = InMongoDB(stage.mongo_url)
+    ours = GatesInMongoDB(mongodb)
+    ours.hurry("tasks")
+    application.tasks.bare = _Frozen(application.tasks.bare, slow)
+    await asyncio.to_thread(application.tasks.update_one, {"_id": "a"}, {"$set": {"n": 1}}, upsert=True)
+    with pytest.raises(GateClosedError, match="tasks is changing sides"):
+        application.tasks.insert_one({"_id": "b"})
+    assert stage.documents_there() == {"a": 1}
+    mongodb.close()
+
+
+async def test_a_write_is_acknowledged_only_while_the_gate_holds(stage, application, monkeypatch):
     """It was sent before the closing, and MongoDB has it after the drain: nobody is told that it is written."""
+    monkeypatch.setattr(under_way, "END_SECONDS", 0.0)
     late, sent = application.tasks.bare.update_one, []
 
     def frozen(*args, **options):
         sent.append((args, options))
         ours.change("tasks", 7, Verb.CLOSE)
-        while application.phases._gates["tasks"].mode != "n":
+        while application.phases._gates["tasks"].mode != "n" or application.phases._under_way._over:
             pass
         return late(*args, **options)
 

@@ -4840,6 +4840,31 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BACK}::test_a_young_tombstone_stays"],
     ),
     Mutant(
+        "phases-closing-waits-for-no-write",
+        "a process notes a closing while writes that have passed the gate are under way",
+        [
+            Swap(
+                "syncline/phases/under_way.py",
+                "UnderWay.let_end",
+                "any(self._counts[name, one.number] for name, one in over)",
+                "False",
+            )
+        ],
+        ["tests/unit/test_write_gate.py::test_a_closing_waits_for_writes_that_have_passed_and_lets_no_new_one_pass"],
+    ),
+    Mutant(
+        "phases-acknowledged-after-closing-is-noted",
+        "a write is acknowledged by what was known before a closing, after the process has noted the closing",
+        [Swap("syncline/phases/under_way.py", "UnderWay.let_end", "self._over = {}", "pass")],
+        ["tests/unit/test_write_gate.py::test_what_takes_longer_than_a_closing_waits_is_of_unknown_outcome"],
+    ),
+    Mutant(
+        "phases-acknowledged-past-the-lease",
+        "a write is acknowledged by what was known before a closing, after its lease",
+        [Swap("syncline/phases/under_way.py", "UnderWay.holds", "boottime() < over.until", "True")],
+        ["tests/unit/test_write_gate.py::test_what_was_known_before_a_closing_holds_no_longer_than_its_lease"],
+    ),
+    Mutant(
         "continuous-verifies-backups",
         "workers compare the backup of a collection in complete with the rows of now",
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from pymongo.errors import BulkWriteError
@@ -11,10 +12,13 @@ from syncline.capture.documents.field import FIELD, drawn, under
 from syncline.capture.documents.gate import passing
 from syncline.capture.documents.updates import inserted, marked_update, merged, replacement, tombstone
 from syncline.config.documents import Documents
+from syncline.engines.mongo.gates import Gate as MongoGate
 from syncline.errors import GateClosedError, MovedError, UnknownOutcomeError
-from syncline.phases import Phase
+from syncline.phases import Phase, under_way
 from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.running import arun, run
+from syncline.phases.under_way import UnderWay
+from syncline.relay.clock import boottime
 
 
 class Gate:
@@ -168,3 +172,77 @@ def test_nobody_waits_for_ever_for_a_postgresql_that_is_gone():
     given = address_of_target(Documents((), None, {"target": "postgresql://u@h/d"})).arguments()
     assert int(given["connect_timeout"]) == 5
     assert int(given["tcp_user_timeout"]) <= 10_000
+
+
+def opened(number: int) -> dict[str, MongoGate]:
+    return {"tasks": MongoGate("a", number, number, 0)}
+
+
+CLOSED = {"tasks": MongoGate("n", 6, 5, 0)}
+LONG = 3600.0
+
+
+class Followed(Gate):
+    """A gate whose closing is heard of, as a process hears of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = UnderWay()
+        self.writing = self.under_way.writing
+
+    def hear(self, lease: float = LONG) -> None:
+        """Hear that it is closed; what was known before holds so long yet."""
+        self.under_way.heard(opened(5), CLOSED, boottime() + lease)
+        self.is_open = False
+
+    def holds(self, collection: str, number: int) -> bool:
+        return super().holds(collection, number) or self.under_way.holds(collection, number)
+
+
+def test_a_closing_waits_for_writes_that_have_passed_and_lets_no_new_one_pass(monkeypatch):
+    monkeypatch.setattr(under_way, "END_SECONDS", LONG)
+    gate, noted = Followed(), threading.Event()
+
+    def note():
+        gate.under_way.let_end()
+        noted.set()
+
+    with passing(gate, "tasks"):
+        gate.hear()
+        (waiting := threading.Thread(target=note)).start()
+        with pytest.raises(GateClosedError), passing(gate, "tasks"):
+            raise AssertionError("nothing is sent to a gate that is closed")
+        assert not noted.wait(0.05)
+    waiting.join(30)
+    assert noted.is_set()
+
+
+def test_what_takes_longer_than_a_closing_waits_is_of_unknown_outcome(monkeypatch):
+    monkeypatch.setattr(under_way, "END_SECONDS", 0.0)
+    gate = Followed()
+
+    def write():
+        with passing(gate, "tasks"):
+            gate.hear()
+            gate.under_way.let_end()
+
+    with pytest.raises(UnknownOutcomeError):
+        write()
+
+
+def test_what_was_known_before_a_closing_holds_no_longer_than_its_lease():
+    gate = Followed()
+    with pytest.raises(UnknownOutcomeError), passing(gate, "tasks"):
+        gate.hear(lease=0.0)
+
+
+def test_a_gate_that_was_opened_again_waits_for_nobody():
+    writes = UnderWay()
+    with writes.writing("tasks", 5):
+        writes.heard(opened(5), opened(5), boottime() + LONG)
+        assert not writes.holds("tasks", 5), "nothing is over"
+    writes.heard({}, opened(5), boottime() + LONG)
+    assert writes.holds("tasks", 0), "written before there was a gate"
+    assert not writes.holds("tasks", 5)
+    writes.let_end()
+    assert not writes.holds("tasks", 0)

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -27,6 +28,7 @@ from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase, reads_by
 from syncline.phases.shadow.report import Report
 from syncline.phases.standing import Place, Standing, Standings, highest
+from syncline.phases.under_way import UnderWay
 from syncline.relay.clock import boottime
 
 LEASE = timedelta(seconds=3)
@@ -89,6 +91,7 @@ class JournalPhases:
         self._hurried, self._hurries_until = 0, 0.0
         self._agreed = False
         self._refused: PhaseError | None = None
+        self._under_way = UnderWay()
         self._epochs = Epochs()
         self._epochs.learn(self._known)
         self._turned = threading.Condition()
@@ -155,7 +158,11 @@ class JournalPhases:
         """Tell whether a collection may still be written under this number: asked before a write is acknowledged."""
         until, gate = self._until.get(MONGODB, 0.0), self._gates.get(collection)  # in this order: see _learn
         open_ = (gate.mode == OPEN and gate.opened == number) if gate else not number
-        return open_ and boottime() < until
+        return boottime() < until if open_ else self._under_way.holds(collection, number)
+
+    def writing(self, collection: str, number: int) -> AbstractContextManager[None]:
+        """Have a closing wait for the writes of a block, a moment."""
+        return self._under_way.writing(collection, number)
 
     def _waited(self, collection: str) -> Standing:
         """Wait a moment: a process that was frozen hears of the phases again at once."""
@@ -282,6 +289,8 @@ class JournalPhases:
             number = self._acknowledged(noted)
             if number <= noted.number and gate <= noted.gate:
                 break
+            if name == MONGODB:
+                self._under_way.let_end()
             noted.number, noted.gate = number, gate  # at once: somebody may wait for it
         if isinstance(place, InPostgreSQL) and self._report is not None:
             self._bring(place, self._report, max((one.number for one in self._said[name].values()), default=0))
@@ -308,6 +317,7 @@ class JournalPhases:
         """Keep what was read, and only then how long it holds: ``holds`` reads them the other way round."""
         with self._turned:
             if gates is not None:
+                self._under_way.heard(self._gates, gates, self._until.get(name, 0.0))
                 self._gates = gates
                 self._hurry(gates)
             if self._errors.pop(name, None):

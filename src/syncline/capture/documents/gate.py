@@ -7,7 +7,7 @@ the gate said before must still hold after the write; otherwise nobody is told t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -66,6 +66,15 @@ class WriteGate(Protocol):
         ...
 
 
+@runtime_checkable
+class WaitedFor(Protocol):
+    """A gate whose closing waits for writes that have passed it, a moment."""
+
+    def writing(self, collection: str, number: int) -> AbstractContextManager[None]:
+        """Have it wait for the writes of a block, which have passed it under this number."""
+        ...
+
+
 class GateOf:
     """The gate that phases are, if they are one: ``FixedPhases`` are none, and let everything through.
 
@@ -87,6 +96,11 @@ class GateOf:
         phases = self._phases()
         return phases.holds(collection, number) if isinstance(phases, WriteGate) else True
 
+    def writing(self, collection: str, number: int) -> AbstractContextManager[None]:
+        """Have it wait for a block; see ``WaitedFor.writing``."""
+        phases = self._phases()
+        return phases.writing(collection, number) if isinstance(phases, WaitedFor) else nullcontext()
+
 
 @contextmanager
 def passing(gate: WriteGate | None, collection: str) -> Iterator[None]:
@@ -101,13 +115,14 @@ def passing(gate: WriteGate | None, collection: str) -> Iterator[None]:
         yield
         return
     number = gate.admitted(collection)
-    with under(number):
-        try:
-            yield
-        except BulkWriteError as error:  # it tells what was written of many
-            _require_held(gate, collection, number, error)
-            raise
-    _require_held(gate, collection, number)
+    with gate.writing(collection, number) if isinstance(gate, WaitedFor) else nullcontext():
+        with under(number):
+            try:
+                yield
+            except BulkWriteError as error:  # it tells what was written of many
+                _require_held(gate, collection, number, error)
+                raise
+        _require_held(gate, collection, number)
 
 
 def _require_held(gate: WriteGate, collection: str, number: int, told: Exception | None = None) -> None:
