@@ -64,7 +64,7 @@ def _ended(state: State, place: int) -> State:
 
 
 def _troubles(state: State, place: int) -> Action:
-    step, number, goal, _ = state.coordinators[place]
+    step, number, goal, *_ = state.coordinators[place]
     in_charge = state.journal.holder == place
     if state.budget.faults:
         spent = state.budget._replace(faults=state.budget.faults - 1)
@@ -83,7 +83,7 @@ class _One:
 
     def __init__(self, scope: PhaseScope, state: State, place: int) -> None:
         self.scope, self.state, self.place = scope, state, place
-        self.at, self.number, self.goal, _ = state.coordinators[place]
+        self.at, self.number, self.goal, *_ = state.coordinators[place]
         self.other = 1 - self.goal
         self.mine, self.theirs = state.gates[self.goal], state.gates[self.other]
 
