@@ -42,7 +42,7 @@ class Wish:
 def copy(
     entities: Annotated[list[str] | None, typer.Argument(metavar="[ENTITY]…", help="Only these.")] = None,
     rate: Annotated[
-        int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 20000]", min=0)
+        int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 10000]", min=0)
     ] = None,
     parallel: Annotated[int, typer.Option(help="Copy so many ranges of a table at a time.", min=1, max=32)] = 1,
     replace: Annotated[

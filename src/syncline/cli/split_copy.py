@@ -61,7 +61,7 @@ def copy(
     database: DatabaseArgument = "data",
     jobs: Annotated[int, typer.Option(help="Copy so many ranges of a table at a time.", min=1, max=32)] = 1,
     rate: Annotated[
-        int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 20000]", min=0)
+        int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 10000]", min=0)
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     config: ConfigOption = None,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from syncline.model.turns import Turns
 from syncline.ports.copying import StoppedError
 
-RATE = 20_000
+RATE = 10_000
 """Rows a second by default, of all copiers together."""
 SLOWEST = 0.1
 """Of the rate, while the source takes longer than usual: never nothing."""
