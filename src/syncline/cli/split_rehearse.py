@@ -36,7 +36,7 @@ def rehearse(
     writes: Annotated[int, typer.Option(help="Writes on each side, through the gates; 0: none.", min=0)] = 100,
     jobs: Annotated[int, typer.Option(help="Copy so many ranges of a table at a time.", min=1, max=32)] = 1,
     rate: Annotated[
-        int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 20000]", min=0)
+        int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 10000]", min=0)
     ] = None,
     pause: PauseOption = "800ms",
     keep: Annotated[bool, typer.Option("--keep", help="Leave both databases there, up to the next rehearsal.")] = False,
