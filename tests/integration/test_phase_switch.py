@@ -31,6 +31,7 @@ from syncline.errors import (
 from syncline.model.documents import Collection, DocumentMapping, Field, Part
 from syncline.phases import Phase, under_way
 from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.switching import watching
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
@@ -270,6 +271,17 @@ async def test_what_comes_late_while_postgresql_serves_is_not_carried_and_is_wri
         await session.aclose()
     await stage.switch(MONGODB)
     assert stage.documents_there() == {"a": 1}
+
+
+async def test_documents_that_can_be_no_rows_do_not_hide_what_comes_late(stage, application, monkeypatch):
+    monkeypatch.setattr(watching, "STRAYS", 2)
+    await stage.switch(POSTGRESQL)
+    wrap(stage.bare).insert_many([{"_id": number} for number in range(3)])  # the key is a text
+    wrap(stage.bare).insert_one({"_id": "late", "n": 9})
+    async with opened(stage.documents) as link:
+        session = Session(address_of_target(stage.documents))
+        assert await write_strays_over(link, session, "tasks") == 1
+        await session.aclose()
 
 
 async def test_a_declaration_does_not_change_while_postgresql_serves(stage):

@@ -224,10 +224,16 @@ async def write_strays_over(link: DocumentLink, session: Session, collection: st
         How many were found.
 
     """
+    keys: list[str] = []
+    marked = link.database[collection].find({MARK: {"$exists": True}}, {"_id": 1}, batch_size=STRAYS)
     with translated():
-        marked = link.database[collection].find({MARK: {"$exists": True}}, {"_id": 1}).limit(STRAYS)
-        ids = [one["_id"] for one in await marked.to_list()]
-    keys = [key for id_ in ids if (key := key_text(link.mapping(collection), id_)) is not None]
+        async with marked:
+            async for one in marked:
+                # Documents of no key keep their marks for ever.
+                if (key := key_text(link.mapping(collection), one["_id"])) is not None:
+                    keys.append(key)
+                if len(keys) == STRAYS:
+                    break
     if keys:
         with entered(WAY_BACK):
             await session.rows(_sql("mark"), {"collection": collection, "keys": keys})
