@@ -205,6 +205,7 @@ async def test_a_second_delete_that_comes_due_after_the_way_back_is_done_and_wai
     target = stage.back.target()
     await written(stage, target, 1, None)
     await target.close()
+    await stage.bare.update_one({"_id": ObjectId(key)}, {"$inc": {"_sync.v": -60_000}})  # a minute ago
     stage.sql("DELETE FROM postgres_tasks WHERE mongo_id = %s", key)
     stage.sql("DELETE FROM syncline_back.outbox")
     stage.sql("SELECT syncline_back.mark(id, ARRAY[%s], 'G') FROM syncline_back.entity WHERE name = 'tasks'", key)
