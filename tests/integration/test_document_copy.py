@@ -12,16 +12,15 @@ from typing import Any
 import psycopg
 import pytest
 from bson import Int64, ObjectId
-from pymongo import AsyncMongoClient, MongoClient
+from pymongo import MongoClient
 
 from syncline.config.documents import Documents
 from syncline.documents.copying import DocumentCopier, Progress
 from syncline.documents.opening import opened
 from syncline.engines.postgres.documents.bulk import BulkRows, Chunk, Written
-from syncline.engines.postgres.documents.definitions import schema
 from syncline.errors import CopyError
 from tests.cases.odd_bson import field, insert_stored, int32
-from tests.integration.test_document_pump import TASKS, Stage, asked
+from tests.integration.test_document_pump import TASKS, Stage, asked, pumped_stage  # noqa: F401  a fixture
 
 
 @contextlib.asynccontextmanager
@@ -40,21 +39,6 @@ async def copied(stage: Stage, *, anew: bool = False, **options: Any) -> Progres
         await made.prepare()
         [progress] = await made.run(["tasks"], anew=anew)
     return progress
-
-
-@pytest.fixture
-async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[Stage]:
-    async with AsyncMongoClient(mongo_url) as client:
-        made = Stage(client, mongo_db, database)
-        made.mongo_url = mongo_url.replace("/?", f"/{mongo_db}?")
-        await made.tasks.prepare_marks()
-        with psycopg.connect(database, autocommit=True) as connection:
-            for statement in schema([TASKS], foreign_keys=True):
-                connection.execute(statement)
-        await made.rows().prepare()
-        yield made
-        for each in made.opened:
-            await each.close()
 
 
 SHAPES = (

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
-import pymongo.monitoring
 import pytest
 from bson import Int64, ObjectId
 from pymongo import AsyncMongoClient
@@ -24,37 +23,10 @@ from syncline.relay.documents import following
 from syncline.relay.documents.following import Follower
 from syncline.relay.documents.pump import Carried
 from tests.document_link import DocumentStage
-from tests.integration.test_document_pump import TASKS, Stage
+from tests.integration.test_document_pump import Stage, pumped_stage  # noqa: F401  a fixture
+from tests.mongo_commands import Commands
 
 MARKED = {"_sync.mark": {"$exists": True}}
-
-
-class Commands(pymongo.monitoring.CommandListener):
-    """The commands that a client has sent."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: pymongo.monitoring.CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: pymongo.monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: pymongo.monitoring.CommandFailedEvent) -> None: ...
-
-
-@pytest.fixture
-async def stage(mongo_url, mongo_db, database):
-    async with AsyncMongoClient(mongo_url) as client:
-        made = Stage(client, mongo_db, database)
-        await made.tasks.prepare_marks()
-        with psycopg.connect(database, autocommit=True) as connection:
-            for statement in schema([TASKS], foreign_keys=True):
-                connection.execute(statement)
-        await made.rows().prepare()
-        yield made
-        for each in made.opened:
-            await each.close()
 
 
 def follower(stage: Stage, source: Any = None, **options: Any) -> tuple[Follower, list[Carried]]:

@@ -58,6 +58,7 @@ class Stage:
         self.tasks = wrap(self.database["tasks"])
         self.source = MongoMarkedDocuments(self.database)
         self.opened: list[VersionedRows] = []
+        self.mongo_url = ""
 
     def rows(self) -> VersionedRows:
         self.opened.append(VersionedRows(self.url, [TASKS]))
@@ -89,10 +90,11 @@ class Stage:
         assert await self.there() == await self.documents()
 
 
-@pytest.fixture
-async def stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[Stage]:
+@pytest.fixture(name="stage")
+async def pumped_stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[Stage]:
     async with AsyncMongoClient(mongo_url) as client:
         made = Stage(client, mongo_db, database)
+        made.mongo_url = mongo_url.replace("/?", f"/{mongo_db}?")
         await made.tasks.prepare_marks()
         with psycopg.connect(database, autocommit=True) as connection:
             for statement in schema([TASKS], foreign_keys=True):

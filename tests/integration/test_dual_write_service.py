@@ -12,8 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-import pymongo
-import pymongo.monitoring
 import pytest
 from bson import Int64, ObjectId
 from pymongo import AsyncMongoClient, MongoClient
@@ -31,6 +29,7 @@ from syncline.phases.document_standings import DocumentStandings
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, EnhancedDualWriteService, SyncStatus
 from syncline.phases.dual_write.background import Background
 from tests.dual_write import DualStage, declared, dual_stage, unmarked  # noqa: F401  fixtures
+from tests.mongo_commands import Commands
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
@@ -155,20 +154,6 @@ async def test_a_batch_that_is_cut_off_tells_what_was_done(stage, service, monke
     rounds.append(None)
     with pytest.raises(SourceUnavailableError):
         await service.batch_operations([{**update, "mongo_id": first}])
-
-
-class Commands(pymongo.monitoring.CommandListener):
-    """The commands that a client has sent."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: pymongo.monitoring.CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: pymongo.monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: pymongo.monitoring.CommandFailedEvent) -> None: ...
 
 
 async def quiet(stage: DualStage) -> None:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient, monitoring
+from pymongo import AsyncMongoClient
 
 from syncline.engines.mongo.indexes import LOOKUPS, holders
 from syncline.engines.postgres.marks import PostgresMarks
@@ -16,6 +16,7 @@ from syncline.model.entity import Computed, Fields, Index
 from syncline.ports import Conflict
 from syncline.relay.conflicts import PATIENCE, Conflicts
 from syncline.relay.rows import CHUNK
+from tests.mongo_commands import Commands
 from tests.relay import entity, relayed
 
 PERSON = entity("person", indexes=(Index((("email", 1),), unique=True),))
@@ -105,20 +106,6 @@ async def test_a_row_that_cannot_be_read_does_not_hide_the_others(database, mong
         }  # fmt: skip
 
 
-class Commands(monitoring.CommandListener):
-    """Counts commands."""
-
-    def __init__(self) -> None:
-        self.names: Counter[str] = Counter()
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.names[event.command_name] += 1
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
-
-
 async def test_the_target_is_asked_once_for_many_values(mongo_url, mongo_db) -> None:
     commands = Commands()
     async with AsyncMongoClient[dict[str, Any]](mongo_url, event_listeners=[commands]) as client:
@@ -134,4 +121,5 @@ async def test_the_target_is_asked_once_for_many_values(mongo_url, mongo_db) -> 
         values += [{}, {"tags": -7}, {"tags": "nobody"}, {"email": {"$gt": ""}}]
         found = await holders(people, values)
         assert [one and one["_id"] for one in found] == [*range(wanted), None, 7, None, None]
-        assert commands.names == {"listIndexes": 1, "aggregate": 4, "getMore": commands.names["getMore"]}
+        sent = Counter(commands.names)
+        assert sent == {"listIndexes": 1, "aggregate": 4, "getMore": sent["getMore"]}

@@ -4738,7 +4738,7 @@ MUTANTS: Sequence[Mutant] = (
         "repair-writes-the-backup",
         "a repair marks and buries in a MongoDB that is a backup",
         [
-            Swap("syncline/documents/repairing.py", "DocumentRepairer.take", "name not in backups", "True"),
+            Swap("syncline/documents/repairing.py", "DocumentRepairer.take", "name not in complete", "True"),
         ],
         ["tests/integration/test_phase_complete.py::test_a_repair_leaves_the_backup_as_it_is"],
     ),

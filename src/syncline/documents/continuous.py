@@ -15,7 +15,8 @@ import structlog
 
 from syncline.config import redact
 from syncline.documents.opening import DocumentLink
-from syncline.documents.verify_run import backups, scope_text
+from syncline.documents.standing import backups
+from syncline.documents.verify_run import scope_text
 from syncline.documents.verifying import DocumentVerifier
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.engines.postgres.documents.passes import DocumentRounds

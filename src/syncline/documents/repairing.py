@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syncline.documents.opening import DocumentLink
-from syncline.engines.mongo import gates
-from syncline.engines.mongo.marked import translated
+from syncline.documents.standing import backups
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.verify.repair import RepairReport
 from syncline.verify.report import Finding, Kind
@@ -34,16 +33,15 @@ class DocumentRepairer:
 
     async def take(self, findings: Sequence[Finding]) -> None:
         """Mark documents, and leave tombstones where there are rows only."""
-        with translated():
-            _, backups = await gates.read_with_complete(self._link.database)
+        complete = await backups(self._link)
         for name in {one.entity for one in findings}:
             of = [one for one in findings if one.entity == name]
             for one in of:
-                if (why := _BACKUP if name in backups else UNTOUCHED.get(one.kind)) is not None:
+                if (why := _BACKUP if name in complete else UNTOUCHED.get(one.kind)) is not None:
                     self.report.leave(one, why)
                 else:
                     self.report.mark(one)
-            if not self.report.dry_run and name not in backups:
+            if not self.report.dry_run and name not in complete:
                 there = [one.id for one in of if one.kind in {Kind.MISSING, Kind.DIFFERENT}]
                 await self._stored.mark(name, there)
                 await self._link.source.leave_tombstones(name, [one.id for one in of if one.kind is Kind.EXTRA])

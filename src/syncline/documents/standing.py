@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from syncline.config.documents import Documents
 from syncline.documents.opening import DocumentLink, opened
+from syncline.engines.mongo import gates
+from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.marked_database import MarkedDatabase, Named
 from syncline.engines.postgres.documents.keeping import Keeping, Kept
 from syncline.engines.postgres.documents.rows import other_declaration
@@ -134,3 +136,10 @@ def copied() -> ForeignTargetError:
         hint="look at `url` in [target]; if it takes the other's place (a dump, pg_upgrade), stop the other's workers,"
         " then `syncline phase restored postgresql` writes everything anew",
     )
+
+
+async def backups(link: DocumentLink) -> frozenset[str]:
+    """Name the collections in complete: their documents are those of another moment than their rows."""
+    with translated():
+        _, complete = await gates.read_with_complete(link.database)
+    return complete

@@ -8,10 +8,8 @@ from functools import partial
 
 from syncline.documents.opening import DocumentLink
 from syncline.documents.passing import WHOLE, Part
-from syncline.documents.standing import keeping
+from syncline.documents.standing import backups, keeping
 from syncline.documents.verifying import DocumentVerifier
-from syncline.engines.mongo import gates
-from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.postgres.documents.passes import DocumentPasses
 from syncline.errors import PhaseError
@@ -92,13 +90,6 @@ def scope_text(mapping: DocumentMapping, guard: str, part: Part = WHOLE) -> str:
     """Say what a pass is about: only one about the same can go on with it."""
     of_part = [] if part == WHOLE else [part.first, part.end, part.keys_only]
     return json.dumps([FORM, mapping.fingerprint, guard, *of_part])
-
-
-async def backups(link: DocumentLink) -> frozenset[str]:
-    """Name the collections in complete: their documents are those of another moment than their rows."""
-    with translated():
-        _, found = await gates.read_with_complete(link.database)
-    return found
 
 
 async def compared(link: DocumentLink, asked: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -43,7 +43,8 @@ class AsyncEnhancedDualWriteService(AsyncDualWriteService):
         Raises:
             OperationError: one cannot be done with any document; none is done.
             SynclineError: the side that has the truth does not answer, or its gate stays closed. Where some operations
-                were done before, it is not raised: the others have it as their ``error``, and are not tried.
+                were done before, it is not raised: the others have it as their ``error``. Those of the write that was
+                cut off may be done all the same; those after it are not tried.
 
         """
         given = made(operations, self._mappings)
