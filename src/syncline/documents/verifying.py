@@ -9,22 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from syncline.documents.asking import SORTED_ALIKE, span_of
 from syncline.documents.judging import Look, State, judged
 from syncline.documents.opening import DocumentLink
+from syncline.documents.page_rows import PageRows, last_key, page_rows
 from syncline.documents.passing import WHOLE, Part, Passing
 from syncline.engines.mongo.stored_marks import Page, StoredMarks
-from syncline.engines.postgres.documents.comparing import Stretch, Texts, lines, texts
-from syncline.engines.postgres.documents.copy_text import first_of
+from syncline.engines.postgres.documents.comparing import Stretch
 from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
-from syncline.engines.postgres.documents.texts import to_text
-from syncline.errors import MappingError
-from syncline.model.documents import DocumentMapping
 from syncline.model.documents.ids import NO_ID, shown_key
 from syncline.model.strict_bson import encoded
 from syncline.verify.pace import Pace
@@ -175,7 +171,7 @@ class DocumentVerifier:
             await one.save()
         one.place.phase = Phase.AGAIN if one.mapping.collection.id in SORTED_ALIKE else Phase.TARGET
 
-    async def _parts(self, one: Passing) -> AsyncIterator[_Part]:
+    async def _parts(self, one: Passing) -> AsyncIterator[PageRows]:
         """Give documents and the rows of the same stretch, page by page; one page is read ahead."""
         alike = one.mapping.collection.id in SORTED_ALIKE
         after, last = one.place.after, one.place.last
@@ -183,10 +179,10 @@ class DocumentVerifier:
         try:
             while (page := await ahead) is not None:
                 ahead = self._ahead(one, page.last)
-                until = _last_key(one.mapping, page) if alike else None
+                until = last_key(one.mapping, page) if alike else None
                 reading = self._beside(one, last, until)
                 await asyncio.sleep(0)  # PostgreSQL is asked, and answers meanwhile
-                part = _part(one, page)
+                part = page_rows(one, page)
                 part.after = after = page.last
                 one.report.records += page.count - part.tombstones
                 await self._pace.passed(page.count)
@@ -203,7 +199,7 @@ class DocumentVerifier:
             await asyncio.wait(begun)
         if alike:
             nothing: list[list[list[Any]]] = [[[] for _ in table.columns] for table in one.mapping.tables]
-            yield _Part(nothing, await self._between(one, last, None), after=after, last=last)
+            yield PageRows(nothing, await self._between(one, last, None), after=after, last=last)
 
     def _beside(self, one: Passing, last: str | None, until: str | None) -> asyncio.Task[list[bytes]] | None:
         return None if until is None else asyncio.create_task(self._between(one, last, until))
@@ -322,89 +318,3 @@ class DocumentVerifier:
             if self._taker is not None:
                 await self._taker.take([finding])
         one.foreign.clear()
-
-
-@dataclass(slots=True)
-class _Part:
-    """A stretch of keys, or some keys."""
-
-    wanted: list[list[list[Any]]]
-    """Rows that its documents become, by table, by column."""
-    lines: Sequence[bytes] = ()
-    """Rows that are there, by table, as they were copied out."""
-    found: Sequence[Sequence[Texts]] = ()
-    """Or as they were selected."""
-    tombstones: int = 0
-    after: bytes | None = None
-    """The last ``_id`` of it, as a document."""
-    last: str | None = None
-    """The last key whose rows were read for it."""
-
-    @property
-    def keys(self) -> list[str]:
-        """Give the keys of its documents."""
-        return [to_text(key) or "" for key in self.wanted[0][0]]
-
-    @property
-    def rows(self) -> int:
-        """How many the collection's own table has."""
-        return self.lines[0].count(b"\n") if self.lines else len(self.found[0]) if self.found else 0
-
-    def differing(self) -> set[str | None]:
-        """Give the keys of the rows that are not the same on both sides."""
-        return {
-            *(
-                first_of(row)
-                for pair in zip(map(lines, self.wanted), self.lines, strict=False)
-                for row in _unlike(*pair)
-            ),
-            *(row[0] for pair in zip(self.wanted, self.found, strict=False) for row in {*texts(pair[0])} ^ {*pair[1]}),
-        }
-
-
-def _unlike(wanted: bytes, found: bytes) -> set[bytes]:
-    return set() if wanted == found else {*wanted.splitlines()} ^ {*found.splitlines()}
-
-
-def _part(one: Passing, page: Page) -> _Part:
-    """Make the rows that documents become; those that are marked, or become none, are under suspicion."""
-    mapping = one.mapping
-    if one.part.keys_only:
-        return _keys_of(one, page)
-    for id_ in (*page.low, *page.gone):
-        one.suspect(id_)
-    for fields, mark in zip(page.fields, page.marks, strict=True):
-        if mark:
-            one.suspect(fields["_id"])
-    split = mapping.split(page.fields)
-    wanted = [table.values for table in split.tables]
-    odd = [(page.fields[place]["_id"], encoded(page.fields[place])) for place in split.odd]
-    for id_, body in (*odd, *((each.id, each.body) for each in page.odd)):
-        try:
-            rows = mapping.rows(body)
-        except MappingError:
-            one.suspect(id_)
-            continue
-        for columns, new in zip(wanted, rows, strict=True):
-            for values, column in zip(columns, zip(*new, strict=True), strict=False):
-                values.extend(column)
-    for each in page.odd:
-        if each.mark:
-            one.suspect(each.id)
-    return _Part(wanted, tombstones=len(page.gone))
-
-
-def _keys_of(one: Passing, page: Page) -> _Part:
-    """Give the keys of documents; a document that can have none is under suspicion."""
-    keys = []
-    for id_ in (*page.low, *(fields["_id"] for fields in page.fields), *(each.id for each in page.odd)):
-        if (key := key_text(one.mapping, id_)) is None:
-            one.suspect(id_)
-        else:
-            keys.append(key)
-    return _Part([[keys]], tombstones=len(page.gone))
-
-
-def _last_key(mapping: DocumentMapping, page: Page) -> str | None:
-    """Give the key of the last document that has one."""
-    return next((key for id_ in reversed(page.ids) if (key := key_text(mapping, id_)) is not None), None)
