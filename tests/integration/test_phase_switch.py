@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -40,6 +41,7 @@ from syncline.ports.documents import Fate
 from syncline.split.switching.gate import GateBusyError, Session, Verb
 from syncline.split.switching.move import Step
 from tests.phase_switch import PATIENT, TASKS, Application, beside, switch_stage  # noqa: F401  fixtures
+from tests.relay import until
 
 pytestmark = pytest.mark.engines
 
@@ -138,12 +140,14 @@ async def test_a_coordinator_killed_at_any_step_is_finished_by_a_worker(stage, a
 
 async def test_a_closing_waits_for_a_write_that_is_under_way(stage, application, monkeypatch):
     monkeypatch.setattr(under_way, "END_SECONDS", PATIENT.total_seconds())
-    plain = application.tasks.bare.update_one
+    plain, behind = application.tasks.bare.update_one, []
 
     def slow(*args, **options):
-        ours.change("tasks", 7, Verb.CLOSE)
+        change = ours.change("tasks", 7, Verb.CLOSE).change
         while application.phases._gates["tasks"].mode != "n":
             pass
+        time.sleep(0.2)  # it asks each 20 ms
+        behind.extend([change, *(one.name for one in ours.behind(change))])
         return plain(*args, **options)
 
     mongodb = InMongoDB(stage.mongo_url)
@@ -154,6 +158,9 @@ async def test_a_closing_waits_for_a_write_that_is_under_way(stage, application,
     with pytest.raises(GateClosedError, match="tasks is changing sides"):
         application.tasks.insert_one({"_id": "b"})
     assert stage.documents_there() == {"a": 1}
+    change, *waited_for = behind
+    assert waited_for == [application.phases.process]
+    await until(lambda: not ours.behind(change), what="the process has noted it")
     mongodb.close()
 
 

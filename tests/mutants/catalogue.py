@@ -4853,6 +4853,12 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/unit/test_write_gate.py::test_a_closing_waits_for_writes_that_have_passed_and_lets_no_new_one_pass"],
     ),
     Mutant(
+        "phases-closing-is-noted-at-once",
+        "a process notes a closing without looking at what is under way",
+        [Swap("syncline/phases/journal_phases.py", "JournalPhases._turn", "self._under_way.let_end()", "pass")],
+        [f"{TESTS}/test_phase_switch.py::test_a_closing_waits_for_a_write_that_is_under_way"],
+    ),
+    Mutant(
         "phases-acknowledged-after-closing-is-noted",
         "a write is acknowledged by what was known before a closing, after the process has noted the closing",
         [Swap("syncline/phases/under_way.py", "UnderWay.let_end", "self._over = {}", "pass")],
