@@ -26,6 +26,10 @@ class MappingError(SynclineError):
     """An entity cannot be mapped from its table to documents."""
 
 
+class CommandNeededError(MappingError):
+    """An entity waits for a command, which the hint names: there is nothing to correct."""
+
+
 class DeclarationError(MappingError):
     """A collection's declaration contradicts itself."""
 

@@ -93,7 +93,7 @@ async def test_11_a_role_that_may_not_use_a_schema_of_the_path_stops_that_entity
         await connection.close()
         conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert [one.name for one in plans.by_id.values()] == ["plain"]
-    assert f'GRANT USAGE ON SCHEMA ext TO "{role}"' in plans.problems["t"]
+    assert f'GRANT USAGE ON SCHEMA ext TO "{role}"' in plans.problems["t"].message
 
 
 READING = """

@@ -36,7 +36,7 @@ class Plans:
     """What came of compiling the configured entities."""
 
     by_id: dict[int, Plan] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, MappingError] = field(default_factory=dict)
     """Entities that do not fit their tables any more, and why; the others go on."""
     pending: dict[int, str] = field(default_factory=dict)
     """Entities, by id, whose triggers are not all there yet: an installation goes on with them. Their marks wait."""
@@ -60,7 +60,8 @@ class Plans:
 
         """
         if name in self.problems:
-            raise MappingError(f"entity {name}: {self.problems[name]}")
+            problem = self.problems[name]
+            raise MappingError(f"entity {name}: {problem.message}", hint=problem.hint) from problem
         if name in self.pending.values():
             raise ConfigError(f"entity {name} is not installed to its end", hint="`syncline install` goes on with it")
         for plan in self.by_id.values():

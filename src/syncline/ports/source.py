@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,12 +93,12 @@ class Source(Protocol):
         """
         ...
 
-    def lookout(self, reinstall: Reinstall | None, *, stopped: Mapping[str, str]) -> Lookout | None:
+    def lookout(self, reinstall: Reinstall | None, *, stopped: Collection[str]) -> Lookout | None:
         """Make what looks at the catalog; ``None``: the engine tells too little of it.
 
         Args:
             reinstall: called when something is not captured; ``None``: it is only said.
-            stopped: entities that cannot be served, and why; an installation may be able to change that.
+            stopped: entities that cannot be served; an installation may be able to change that.
 
         """
         ...

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import get_args
 
+from syncline.errors import CommandNeededError, MappingError
 from syncline.model.notice import Notice
 from syncline.ports import Journal, Plans
 from syncline.relay.pump import Pump
 from syncline.relay.restores import Verdict
+
+_CORRECT_IT = "put that right, then run `syncline install`"
 
 
 class Conditions:
@@ -43,15 +46,15 @@ class Conditions:
 
     async def _stopped(self, without: Collection[int]) -> dict[str, str]:
         """Say of each entity that is not served why, once: a table that does not fit also shows as marks of nobody."""
-        reasons = dict(self._plans.problems)
+        reasons = {name: f"{problem.message}; {_what_next(problem)}" for name, problem in self._plans.problems.items()}
         if self._pump.stopped_entities.keys() - self._plans.by_id.keys():
             names: Mapping[int, str] = await self._entities.names()
         else:
             names = {plan.id: plan.name for plan in self._plans.by_id.values()}
         for entity, reason in self._pump.stopped_entities.items():
             if entity in names and entity not in without:  # else it was uninstalled meanwhile
-                reasons.setdefault(names[entity], reason)
-        return {name: f"entity {name} is not served: {reason}{_what_next(reason)}" for name, reason in reasons.items()}
+                reasons.setdefault(names[entity], f"{reason}; {_CORRECT_IT}")
+        return {name: f"entity {name} is not served: {reason}" for name, reason in reasons.items()}
 
     def _unmapped(self) -> dict[str, str]:
         found = {plan.name: plan.projection.unmapped for plan in self._plans.by_id.values()}
@@ -70,5 +73,5 @@ class Conditions:
         self._known[name] = now
 
 
-def _what_next(reason: str) -> str:
-    return "" if "syncline " in reason else "; put that right, then run `syncline install`"
+def _what_next(problem: MappingError) -> str:
+    return problem.hint if isinstance(problem, CommandNeededError) and problem.hint else _CORRECT_IT

@@ -19,6 +19,7 @@ from syncline.engines.postgres.target.inspection import SqlInspection
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import (
+    CommandNeededError,
     ConfigError,
     SynclineError,
     TargetUnavailableError,
@@ -191,8 +192,9 @@ async def open_plans(settings: Settings, connection: Connection, *, copying: boo
     begun = {} if copying else await SqlCopies(connection).all()
     for copy in begun.values():
         if copy.copied_at is None and (plan := plans.by_id.pop(copy.entity, None)) is not None:
-            plans.problems[plan.name] = (
-                "its table is being copied; `syncline copy` goes on with it, `syncline copy --cancel` gives it up"
+            plans.problems[plan.name] = CommandNeededError(
+                "its table is being copied",
+                hint="`syncline copy` goes on with it, `syncline copy --cancel` gives it up",
             )
     return plans
 

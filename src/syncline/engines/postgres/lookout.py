@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 
 from syncline.capture.postgres.observed import WHOLE, Difference, difference, problems, state
@@ -34,7 +33,7 @@ class PostgresLookout:
         notices: where it is said.
         reinstall: called when something is not captured; ``None``: it is only said.
         drawn: what the session has seen of the numbers of marks.
-        stopped: entities that cannot be served, and why; an installation may be able to change that.
+        stopped: entities that cannot be served; an installation may be able to change that.
 
     """
 
@@ -45,7 +44,7 @@ class PostgresLookout:
         reinstall: Reinstall | None = None,
         *,
         drawn: Drawn | None = None,
-        stopped: Mapping[str, str] = MappingProxyType({}),
+        stopped: Collection[str] = (),
     ) -> None:
         self._connection = connection
         self._notices = notices

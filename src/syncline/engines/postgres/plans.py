@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from syncline.engines.postgres.states import compile_plan
-from syncline.errors import ConfigError, MappingError
+from syncline.errors import CommandNeededError, ConfigError, MappingError
 from syncline.journal.declared import read_declared
 from syncline.journal.registry import InstalledEntity, installed, known_columns
 from syncline.model.entity import Column, Entity
@@ -81,7 +81,7 @@ async def compile_plans(connection: Connection, entities: Sequence[Entity]) -> P
                 _refuse_another_key(present[entity.name], plan.projection.key)
                 plans.by_id[id_] = plan
             except MappingError as error:
-                plans.problems[entity.name] = error.message
+                plans.problems[entity.name] = error.with_traceback(None)
     return plans
 
 
@@ -89,14 +89,14 @@ def _refuse_another_key(known: InstalledEntity, key: Sequence[Column]) -> None:
     """Marks carry the texts of the key that was installed: under another one they would name other records.
 
     Raises:
-        MappingError: the table's key is not that one any more.
+        CommandNeededError: the table's key is not that one any more.
 
     """
     then = list(zip(known.key_columns, map(_family, known.key_types), strict=True))
     if then != [(column.name, _family(column.type)) for column in key]:
         was = ", ".join(map(" ".join, zip(known.key_columns, known.key_types, strict=True)))
         is_ = ", ".join(f"{column.name} {column.type}" for column in key)
-        raise MappingError(f"its key is ({is_}), it was installed with ({was}): run `syncline install`")
+        raise CommandNeededError(f"its key is ({is_}), it was installed with ({was})", hint="run `syncline install`")
 
 
 def _family(type_: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from syncline.engines.postgres.connections import Connections
@@ -45,7 +45,7 @@ class SqlSource:
         """Compile what is installed of these entities."""
         return await compile_declared(self.control, entities, differs=differs)
 
-    def lookout(self, reinstall: Reinstall | None, *, stopped: Mapping[str, str]) -> Lookout | None:
+    def lookout(self, reinstall: Reinstall | None, *, stopped: Collection[str]) -> Lookout | None:
         """Make what looks at the catalog, where it is PostgreSQL's."""
         if on_cockroach(self.control):
             return None
