@@ -8,8 +8,8 @@ import random
 import psycopg
 import pytest
 
+from syncline.engines.postgres.target import known as known_module
 from syncline.engines.postgres.target import session as sessions
-from syncline.engines.postgres.target import target as target_module
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.errors import (
     LaneLostError,
@@ -206,8 +206,8 @@ async def test_a_delete_takes_no_row_along_of_a_table_that_was_refused(database)
 
 async def test_what_changes_in_the_targets_catalog_is_seen_with_the_next_renewal(database, monkeypatch):
     """A foreign key that takes rows along; a column that computes itself no more."""
-    monkeypatch.setattr(target_module, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(target_module, "LOOK_SHARE", 0.0)
+    monkeypatch.setattr(known_module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(known_module, "LOOK_SHARE", 0.0)
     tables = (
         PARENTS,
         "CREATE TABLE children (id int PRIMARY KEY, parent int, twice int GENERATED ALWAYS AS (id * 2) STORED)",

@@ -3579,8 +3579,8 @@ MUTANTS: Sequence[Mutant] = (
         "what changes in the target's tables is seen by another worker only",
         [
             Swap(
-                "syncline/engines/postgres/target/target.py",
-                "SqlTarget._look_at_catalog",
+                "syncline/engines/postgres/target/known.py",
+                "KnownTables.look",
                 "found != self._catalog",
                 "False",
             )

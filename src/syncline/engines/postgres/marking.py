@@ -24,7 +24,7 @@ class SqlMarking:
     """See ``syncline.ports.Marking``.
 
     Args:
-        connection: from ``outbox.connection.connect(url, keyed=True)``; it stays the caller's.
+        connection: from ``syncline.postgres.connection.connect(url, keyed=True)``; it stays the caller's.
         worker: id of who claims (a UUID as text).
         ranges: leads to a replica, which may say where chunks end; without it ``connection`` says it.
 

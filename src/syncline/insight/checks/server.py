@@ -145,7 +145,7 @@ async def clock(subject: Subject) -> list[Finding]:
 
 
 async def pooler(subject: Subject) -> list[Finding]:
-    """Say in which mode a pooler in between lends its sessions; `outbox.poolers` tells how it is found."""
+    """Say in which mode a pooler in between lends its sessions; ``postgres.poolers`` tells how it is found."""
     source = subject.settings.source
     wakes = source.wake and not on_cockroach(subject.connection)
     match await look_again(subject.connection, source.url):

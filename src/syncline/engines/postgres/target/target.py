@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -18,11 +17,12 @@ from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put
 from syncline.engines.postgres.target.claims import Claim
 from syncline.engines.postgres.target.fence import Control
 from syncline.engines.postgres.target.gates import Gates
+from syncline.engines.postgres.target.known import KnownTables
 from syncline.engines.postgres.target.reverse import SqlReverse
 from syncline.engines.postgres.target.session import Connection, translated
 from syncline.engines.postgres.target.sessions import Sessions
 from syncline.engines.postgres.target.suitability import key_of
-from syncline.engines.postgres.target.tables import Table, catalog, describe
+from syncline.engines.postgres.target.tables import Table
 from syncline.engines.postgres.target.writing import Writing
 from syncline.engines.postgres.target.yielding import Refused
 from syncline.errors import (
@@ -40,8 +40,6 @@ from syncline.postgres.sql import blocks
 
 SCHEMA = "syncline_target"
 ANY_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
-LOOK_SECONDS, LOOK_SHARE = 1.0, 50.0
-"""How often the catalog is looked at, with renewals; seldom where a look takes long."""
 
 
 class SqlTarget:
@@ -69,12 +67,8 @@ class SqlTarget:
         self._control = Control(schema, link)
         self._sessions = Sessions(url, max(1, int(connect_seconds)), timeout_seconds, sessions)
         self._session = self._sessions.lent
-        self._tables: dict[TableName, Table] = {}
-        """Those that are synced. One that may be another one by now stays: deletes must not take its rows along."""
-        self._stale: set[TableName] = set()
-        """Those of them that are to be described anew."""
-        self._catalog, self._look_due = "", 0.0
-        self._writing = Writing(self._control, self._tables)
+        self._tables = KnownTables()
+        self._writing = Writing(self._control, self._tables.by_name)
         self._lost: dict[int, int] = {}
         """Lane to the epoch under which something may still be written that nobody waits for."""
         self._refused = Refused()
@@ -106,8 +100,7 @@ class SqlTarget:
         """
         async with self._asking() as connection:
             await self._control.prepare(connection)
-            self._catalog = await catalog(connection, [TableName.parse(one.collection) for one in entities])
-            self._tables.update(await suitability.described(connection, entities))
+            await self._tables.prepare(connection, entities)
             if self.claim is not None:
                 if self._written_at_source:
                     claims.require_no_ring(self._written_at_source, self.claim, await _system(connection))
@@ -151,27 +144,10 @@ class SqlTarget:
 
     async def table(self, name: TableName, key: Sequence[str] = ()) -> Table:
         """Describe a table, once for each key that its rows are told apart by."""
-        known = self._tables.get(name)
-        if known is not None and name not in self._stale and not (key and {*key} != {*known.key}):
+        if (known := self._tables.find(name, key)) is not None:
             return known
-        self._stale.discard(name)
-        try:
-            async with self._asking() as connection:
-                self._tables[name] = await describe(connection, name, key)
-        except BaseException:
-            self._stale.add(name)
-            raise
-        return self._tables[name]
-
-    async def _look_at_catalog(self, connection: Connection) -> None:
-        """Have tables described anew when the catalog has changed: what a delete takes along, what computes itself."""
-        now = time.monotonic()
-        if self._entities and now >= self._look_due:
-            found = await catalog(connection, [TableName.parse(one.collection) for one in self._entities])
-            if found != self._catalog:
-                self._stale.update(self._tables)
-            self._catalog = found
-            self._look_due = now + max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - now))
+        async with self._asking() as connection:
+            return await self._tables.describe(connection, name, key)
 
     @property
     def admission(self) -> str:
@@ -239,10 +215,10 @@ class SqlTarget:
         except TargetGateError:
             raise
         except TargetRefusedError:
-            self._stale.add(TableName.parse(batch.entity.collection))  # it may be another one by now
+            self._tables.doubt(TableName.parse(batch.entity.collection))
             raise
         except (UnsuitableTargetError, PrivilegeError) as error:
-            self._stale.add(TableName.parse(batch.entity.collection))
+            self._tables.doubt(TableName.parse(batch.entity.collection))
             raise TargetRefusedError(error.message, hint=error.hint) from error  # no record is to blame
         return Report(
             rejected=[rejection for _, rejection in outcome.rejected],
@@ -340,7 +316,7 @@ class SqlTarget:
             if self.source:
                 await suitability.require_apart(connection, self._entities, self.source)
                 self.source = ""
-            await self._look_at_catalog(connection)
+            await self._tables.look(connection)
             return await self._control.beat(connection, beat, over)
 
     async def read_beat(self) -> Beat | None:
