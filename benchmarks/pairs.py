@@ -35,15 +35,22 @@ class Comparison:
         return interval(self.ratios)
 
     @property
+    def cpu_ratios(self) -> list[float]:
+        """Ratios of processor time a record, above 1 where this side takes less; none where it was not measured."""
+        pairs = list(zip(self.this, self.other, strict=True))
+        measured = all(mine.cpu_us > 0 and theirs.cpu_us > 0 for mine, theirs in pairs)
+        return [theirs.cpu_us / mine.cpu_us for mine, theirs in pairs] if measured else []
+
+    @property
     def missed(self) -> bool:
         """The whole interval lies below the limit."""
         return self.interval[1] < self.limit
 
     def told(self, name: str) -> str:
-        low, high = self.interval
         mark = "MISS" if self.missed else "ok  "
+        processor = f"processor {_median(found)}  " if (found := self.cpu_ratios) else ""
         return (
-            f"{mark} {self.what:56} {median(self.ratios):6.3f}  [{low:.3f}, {high:.3f}]  "
+            f"{mark} {self.what:56} {_median(self.ratios)}  {processor}"
             f"this {middle(self.this)}, {name} {middle(self.other)}"
         )
 
@@ -54,6 +61,7 @@ class Comparison:
             "interval": self.interval,
             "missed": self.missed,
             "ratios": self.ratios,
+            "cpuRatios": self.cpu_ratios,
             "this": middle(self.this).json(),
             "against": middle(self.other).json(),
         }
@@ -72,6 +80,11 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
             break
         taken = k
     return ordered[taken], ordered[-1 - taken]
+
+
+def _median(ratios: Sequence[float]) -> str:
+    low, high = interval(ratios)
+    return f"{median(ratios):6.3f}  [{low:.3f}, {high:.3f}]"
 
 
 def middle(runs: Sequence[Figure]) -> Figure:

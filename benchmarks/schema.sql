@@ -55,6 +55,17 @@ SELECT sum(reltuples)::int FROM pg_class WHERE relname LIKE 'small!_%' ESCAPE '!
 -- name: fill_small
 INSERT INTO {name} SELECT g, g %% 10, 'number ' || g, false, g * 0.5, now(), '{{a,b}}' FROM generate_series(1, %(rows)s::int) AS g
 
+-- name: partitioned
+DROP TABLE small_0000;
+CREATE TABLE small_0000 (
+    id bigint PRIMARY KEY, owner bigint NOT NULL, title text NOT NULL, done boolean, points numeric(10, 2), at timestamptz, tags text[]
+) PARTITION BY HASH (id);
+DO $$ BEGIN
+    FOR n IN 0..999 LOOP
+        EXECUTE format('CREATE TABLE small_0000_%s PARTITION OF small_0000 FOR VALUES WITH (MODULUS 1000, REMAINDER %s)', n, n);
+    END LOOP;
+END $$
+
 -- name: bad
 DROP TABLE IF EXISTS bad, beside;
 CREATE TABLE bad (id bigint PRIMARY KEY, n int NOT NULL, wide numeric);

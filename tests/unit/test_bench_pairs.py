@@ -40,6 +40,15 @@ def test_a_line_is_missed_when_the_whole_interval_lies_below_the_limit(best: flo
     assert compared.told("abc").startswith("MISS" if missed else "ok")
 
 
+def test_processor_time_has_a_ratio_of_its_own_where_it_was_measured() -> None:
+    """It is steadier than the times: a machine that others use hides a loss in them."""
+    cheap, dear = [[Figure("line", 100.0, "/s", cpu, 1.0) for _ in range(7)] for cpu in (10.0, 12.0)]
+    assert Comparison(cheap, dear, 0.95).cpu_ratios == pytest.approx([1.2] * 7)
+    assert "processor  1.200" in Comparison(cheap, dear, 0.95).told("abc")
+    unmeasured = [Figure("line", 100.0, "/s", 0.0, 0.0) for _ in range(7)]
+    assert "processor" not in Comparison(unmeasured, dear, 0.95).told("abc")
+
+
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one commit of a product and its benchmarks, and changes after it."""
