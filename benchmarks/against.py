@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -104,8 +105,8 @@ def _overlay(tree: Path) -> None:
 
 
 def _interpreter(tree: Path, folder: Path) -> Path:
-    """Take our virtual environment if it fits, else make one."""
-    if (tree / PINS).read_bytes() == (ROOT / PINS).read_bytes():
+    """Take our virtual environment if it has all that the tree requires, in the same versions; else make one."""
+    if _pinned(tree) <= _pinned(ROOT):
         return Path(sys.executable)
     print("other requirements: installing them for the commit …", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
@@ -114,6 +115,11 @@ def _interpreter(tree: Path, folder: Path) -> Path:
     subprocess.run([*install, "--require-hashes", "-r", tree / PINS], check=True)
     subprocess.run([*install, "--no-deps", "--no-build-isolation", "-e", tree], check=True)  # its metadata is asked for
     return python
+
+
+def _pinned(tree: Path) -> set[str]:
+    """List what a tree requires, with versions."""
+    return set(re.findall(r"^[\w.\[\]-]+==\S+", (tree / PINS).read_text("utf-8"), re.MULTILINE))
 
 
 def _git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

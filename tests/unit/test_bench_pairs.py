@@ -91,6 +91,12 @@ def test_what_fits_the_commit_is_taken_from_it(repository: Path) -> None:
         assert (side.tree / "benchmarks/player.py").read_text() == "newer"
 
 
+def test_an_environment_that_has_more_than_the_commit_requires_is_taken(repository: Path) -> None:
+    (repository / "requirements/dev.txt").write_text("pytest==9.0.0 \\\n    --hash=sha256:00\n    # via syncline\n")
+    with against.checked_out("HEAD") as side:
+        assert side.python == Path(sys.executable)
+
+
 def test_the_tree_goes_when_the_run_fails(repository: Path) -> None:
     with pytest.raises(KeyboardInterrupt), against.checked_out("HEAD"):
         raise KeyboardInterrupt
