@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -32,9 +32,9 @@ class Shown:
     done: int
     total: int | None
     """About so many there are; ``None``: nobody knows."""
-    finished: bool
-    waiting: str
-    fields: Mapping[str, Any]
+    finished: bool = False
+    waiting: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
     """For programs."""
 
 
@@ -58,7 +58,7 @@ def lines(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
 
 
 @contextlib.contextmanager
-def bars(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
+def bars(shown: Callable[[Step], Shown], *, transient: bool = False) -> Iterator[Callable[[Step], None]]:
     """Show a bar for each work, with rate and time left; nothing where nobody looks."""
     places: dict[Hashable, TaskID] = {}
     progress = Progress(
@@ -69,6 +69,7 @@ def bars(shown: Callable[[Step], Shown]) -> Iterator[Callable[[Step], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[waiting]}", style="yellow"),
         console=err,
+        transient=transient,
         disable=not err.is_terminal,
     )
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-from syncline.cli.boundary import err
+from syncline.cli import progress
 from syncline.cli.common import print_table
 
 if TYPE_CHECKING:
@@ -33,28 +31,14 @@ def chosen(plans: Plans, names: Sequence[str]) -> list[Plan]:
     return [plans.named(name) for name in names]
 
 
-@contextlib.contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
+def progress_bar(*, quiet: bool) -> AbstractContextManager[Callable[[Step], None]]:
     """Show how far a verification has come, on standard error; nothing where nobody looks."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=True,
-        disable=quiet or not err.is_terminal,
-    )
-    tasks: dict[str, TaskID] = {}
+    return nullcontext(lambda _: None) if quiet else progress.bars(_shown, transient=True)
 
-    def told(step: Step) -> None:
-        what = f"{step.entity}: {_PHASES[step.phase]}"
-        if what not in tasks:
-            tasks[what] = bar.add_task(what)
-        bar.update(tasks[what], completed=step.done, total=max(step.total, step.done) if step.total else None)
 
-    with bar:
-        yield told
+def _shown(step: Step) -> progress.Shown:
+    what = f"{step.entity}: {_PHASES[step.phase]}"
+    return progress.Shown(what, what, done=step.done, total=step.total or None)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
