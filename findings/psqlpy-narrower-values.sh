@@ -20,7 +20,7 @@ import asyncio
 import os
 
 import psqlpy
-from psqlpy.exceptions import RustPSQLDriverPyBaseError
+from psqlpy.exceptions import RustToPyValueMappingError
 
 
 async def look():
@@ -29,7 +29,7 @@ async def look():
     for what in ("inet '10.0.0.1/8'", "time '24:00'", "oid '3000000000'", "money '1.20'", "timestamp 'infinity'"):
         try:
             said = repr((await lent.fetch(f"SELECT {what} AS it")).result()[0]["it"])
-        except RustPSQLDriverPyBaseError as error:
+        except RustToPyValueMappingError as error:
             said = type(error).__name__
         print(f"{what}: {said}")
     pool.close()
