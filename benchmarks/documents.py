@@ -16,7 +16,7 @@ from bson import Int64, ObjectId
 
 from benchmarks.figure import peak_megabytes
 from benchmarks.report import Line, median
-from benchmarks.stage import SPAWN, Sizes, Stage
+from benchmarks.stage import SPAWN, Sizes, Stage, server_seconds
 
 FIELDS = """
 title = "text"
@@ -94,23 +94,34 @@ def verify_lines(on: Stage, sizes: Sizes) -> list[Line]:
 
 def relay_lines(on: Stage, sizes: Sizes) -> list[Line]:
     """Carry updates, against the best bare batched upsert of the same rows."""
-    rows, ratios, costs = min(sizes.rows, 100_000), [], []
+    rows, ratios, speeds, spent = min(sizes.rows, 100_000), [], [], []
     with collection(on, PLAIN, rows) as folder:
         apart(on, copied, folder)
         for _ in range(sizes.rounds):
-            bare, bare_cpu, _ = _kept(upserted, folder)
+            (bare, bare_cpu, _), _, bare_rows = _costing(on, upserted, folder)
             with on.client() as client:
                 tasks = client["bench"]["tasks"]
                 tasks.bulk_write([_marking(one["_id"]) for one in tasks.find({}, {"_id": 1})], ordered=False)
-            ours, cpu, peak = _kept(carried, folder)
+            (ours, cpu, peak), in_mongodb, in_rows = _costing(on, carried, folder)
             ratios.append(bare / ours)
-            costs.append((cpu / rows * 1e6, bare_cpu / rows * 1e6))
-    mine, its = (median(list(column)) for column in zip(*costs, strict=True))
+            speeds.append((rows / ours, rows / bare))
+            spent.append([part / rows * 1e6 for part in (cpu, in_mongodb, in_rows, bare_cpu, bare_rows)])
+    mine, mongodb, postgresql, its, its_rows = (median(list(column)) for column in zip(*spent, strict=True))
+    speed, bare_speed = (median(list(column)) for column in zip(*speeds, strict=True))
     return [
         Line(f"relay of {rows:,} updates of documents: against a bare batched upsert", median(ratios), ">=", 0.7,
-             f"{rows / ours:,.0f}/s, {rows / bare:,.0f}/s"),
-        Line("… its processor time, µs a document", mine, "<=", its / 0.7, f"the upsert {its:.1f}, {peak:.0f} MB"),
+             f"{speed:,.0f}/s, {bare_speed:,.0f}/s; {', '.join(f'{one:.2f}' for one in ratios)}"),
+        Line("… its processor time, µs a document", mine, "<=", its / 0.7,
+             f"the upsert {its:.1f}, {peak:.0f} MB; MongoDB's {mongodb:.0f}, PostgreSQL's {postgresql:.0f}"
+             f" (the upsert's {its_rows:.0f})"),
     ]  # fmt: skip
+
+
+def _costing(on: Stage, measure: Callable[[str], Cost], folder: str) -> tuple[Cost, float, float]:
+    """Measure, and give the processor time of both servers."""
+    before = server_seconds(on.mongo), server_seconds(on.postgres)
+    found = _kept(measure, folder)
+    return found, server_seconds(on.mongo) - before[0], server_seconds(on.postgres) - before[1]
 
 
 @contextmanager

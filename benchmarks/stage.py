@@ -50,6 +50,9 @@ class Server(Protocol):
     @property
     def url(self) -> str: ...
 
+    @property
+    def pid(self) -> int | None: ...
+
 
 @dataclass
 class Stage:
@@ -137,6 +140,18 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def server_seconds(server: Server) -> float:
+    """User and system time of a server so far, of its sessions that have ended too."""
+    from syncline.embedded.process import family_of
+
+    spent = 0.0
+    for pid in [] if server.pid is None else family_of(server.pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            spent += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return spent
 
 
 def resident_megabytes(pid: int) -> float:

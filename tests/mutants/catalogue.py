@@ -15,6 +15,7 @@ TESTS = "tests/integration"
 IN_REPOSITORIES = f"{TESTS}/test_repositories.py"
 IN_PHASES = f"{TESTS}/test_phases.py"
 SIDES, CHANGES_SIDES = "syncline/phases/switching", f"{TESTS}/test_phase_switch.py"
+SERVED = f"{TESTS}/test_phase_switch_served.py"
 DATABASES_OF_DOCUMENTS = "tests/unit/test_document_databases.py"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
@@ -4210,7 +4211,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "switch-no-barrier",
         "a side opens while readers go to the other one",
-        [Swap(f"{SIDES}/readers.py", "PhaseReaders._behind", "one.number < self._number", "False")],
+        [Swap(f"{SIDES}/readers.py", "PhaseReaders._earlier", "one.number < self._number", "False")],
         [f"{CHANGES_SIDES}::test_readers_who_have_not_learned_of_the_side_keep_it_from_opening"],
     ),
     Mutant(
@@ -4218,6 +4219,34 @@ MUTANTS: Sequence[Mutant] = (
         "a coordinator that was overtaken says which side is read",
         [Swap(f"{SIDES}/gates_in_mongodb.py", "GatesInMongoDB.announce", 'noted["number"] > number', "False")],
         [f"{CHANGES_SIDES}::test_readers_who_have_not_learned_of_the_side_keep_it_from_opening"],
+    ),
+    Mutant(
+        "phases-opens-before-the-journal",
+        "a side opens while PostgreSQL still says that the other one is read",
+        [
+            Swap(
+                f"{SIDES}/readers.py",
+                "PhaseReaders.behind",
+                "await asyncio.wait({self._journal})\nself._journal.result()",
+                "pass",
+            )
+        ],
+        [f"{SERVED}::test_postgresql_has_the_phase_before_a_side_opens"],
+    ),
+    Mutant(
+        "phases-way-back-is-not-served",
+        "writers are paused while the lanes of the way back go to a worker that has just begun",
+        [Swap(f"{SIDES}/link.py", "CollectionLink.ready", "await self._caught_up()", "self._carry_back()")],
+        [
+            f"{SERVED}::test_nobody_is_refused_before_every_lane_of_the_way_back_is_served",
+            f"{SERVED}::test_no_lane_of_a_worker_changes_hands_as_a_collection_comes_back",
+        ],
+    ),
+    Mutant(
+        "phases-drain-waits-for-the-dead",
+        "a drain waits for a worker that has died",
+        [Swap(f"{SIDES}/link.py", "CollectionLink.drained", "waits and not served", "False")],
+        [f"{SERVED}::test_a_drain_whose_worker_has_died_is_carried_on"],
     ),
     Mutant(
         "switch-not-drained",
@@ -4540,7 +4569,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-rows-of-another-declaration",
         "rows of an old declaration are read back under the new one",
-        [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables._require_own", "if found: ...", "if False: ...")],
+        [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables.read", "others is not None", "False")],
         [f"{PUMP}::test_a_changed_declaration_is_refused_until_it_is_taken_over_and_loses_nothing"],
     ),
     Mutant(

@@ -22,6 +22,11 @@ class Controlled:
     def running(self) -> bool:
         return self._process is not None and self._process.running
 
+    @property
+    def pid(self) -> int | None:
+        """The process of the last start; what else belongs to the server is below it."""
+        return self._process.pid if self._process is not None else None
+
     def stop(self) -> None:
         """Shut down in order, ending the open connections."""
         if self._process is not None:

@@ -25,6 +25,7 @@ from syncline.phases.enabled import default_phase, see_that_agreed, see_that_ena
 from syncline.phases.epoch import HOLD_SECONDS, Epochs
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.in_postgresql import InPostgreSQL
+from syncline.phases.pace import Pace
 from syncline.phases.phase import Phase, reads_by
 from syncline.phases.shadow.report import Report
 from syncline.phases.standing import Place, Standing, Standings, highest
@@ -38,8 +39,6 @@ _SURE = 0.8
 """Of its lease a process uses so much: its clock may run slower than the server's."""
 _WAIT_SECONDS = 0.25
 _START_SECONDS = 10.0
-_HURRY_SECONDS, _HURRIES_SECONDS = 0.02, 30.0
-"""Between two questions while a gate is about to change, and for how long."""
 
 
 class JournalPhases:
@@ -88,7 +87,6 @@ class JournalPhases:
         self._until: dict[str, float] = {}  # by ``boottime``: a lease runs out while the machine sleeps, too
         self._errors: dict[str, str] = {}
         self._declared: int | None = None
-        self._hurried, self._hurries_until = 0, 0.0
         self._agreed = False
         self._refused: PhaseError | None = None
         self._under_way = UnderWay()
@@ -97,6 +95,7 @@ class JournalPhases:
         self._turned = threading.Condition()
         self._beginning = threading.Lock()
         self._stop = threading.Event()
+        self._pace = Pace(self._places, self._lease / 4)
 
     def _forked(self) -> None:
         """Know nothing until the first question: the threads, and the lease, are the parent's."""
@@ -238,6 +237,7 @@ class JournalPhases:
         """Follow no more, and say so where that is heard."""
         self._is_forked = False
         self._stop.set()
+        self._pace.wake()
         threads, self._threads = self._threads, []
         for thread in threads:
             thread.join(timeout=5)
@@ -267,8 +267,8 @@ class JournalPhases:
             except Exception as error:  # noqa: BLE001  a thread that ended would be silent; what it was is said
                 self._failed(name, f"{type(error).__name__}: {error}")
                 _LOG.exception("the phases in %s cannot be read", name)
-            hurries = time.monotonic() < self._hurries_until
-            self._stop.wait(min(_HURRY_SECONDS, self._lease / 4) if hurries else self._lease / 4)
+            # What changes is first in MongoDB: to ask PostgreSQL often would bring nothing but work.
+            self._pace.rest(name, idle=name != MONGODB and noted.number >= self._newest)
         self._until.pop(name, None)  # first: who changes a gate waits for nobody who has left
         try:
             place.leave(self.process)
@@ -277,8 +277,14 @@ class JournalPhases:
         finally:
             place.close()
 
+    @property
+    def _newest(self) -> int:
+        return max((one.number for one in self._known.values()), default=0)
+
     def _turn(self, name: str, place: Place, noted: _Noted) -> None:
         """Note the lease, *then* read: who changes a phase after the read finds the lease."""
+        if name != MONGODB:
+            noted.number = self._acknowledged(noted)  # learned from MongoDB
         while True:
             began = boottime()
             self._agree(place)
@@ -297,9 +303,9 @@ class JournalPhases:
 
     def _acknowledged(self, noted: _Noted) -> int:
         """Give the newest change that every request goes by; look again soon where one goes by an earlier one."""
-        newest = max((one.number for one in self._known.values()), default=0)
+        newest = self._newest
         if (number := self._epochs.known(newest)) < newest:
-            self._hurries_until = max(self._hurries_until, time.monotonic() + HOLD_SECONDS)
+            self._pace.hurry(HOLD_SECONDS)
         return max(number, noted.number)
 
     def _agree(self, place: Place) -> None:
@@ -319,23 +325,19 @@ class JournalPhases:
             if gates is not None:
                 self._under_way.heard(self._gates, gates, self._until.get(name, 0.0))
                 self._gates = gates
-                self._hurry(gates)
+                self._pace.heard(gates)
             if self._errors.pop(name, None):
                 _LOG.info("the phases are read from %s again", name)
             self._said[name] = found
             before, self._known = self._known, highest(self._said.values())
             self._epochs.learn(self._known)
+            if self._known != before:
+                self._pace.wake(but=name)
             self._until[name] = until
             self._turned.notify_all()
         for collection, standing in self._known.items():
             if standing != before.get(collection):
                 _LOG.info("%s is in phase %s, change %d", collection, standing, standing.number)
-
-    def _hurry(self, gates: Mapping[str, Gate]) -> None:
-        """Ask often while a gate is about to change: writers wait for every process to know."""
-        asked = max((one.change for one in gates.values() if one.hurries), default=0)
-        if asked > self._hurried:
-            self._hurried, self._hurries_until = asked, time.monotonic() + _HURRIES_SECONDS
 
     def _failed(self, name: str, why: str) -> None:
         with self._turned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -29,10 +30,14 @@ _STOP_SECONDS = 3.0
 """A worker that has not ended by then is cut off: whatever was under way is done again from its mark."""
 LEARN = timedelta(seconds=10)
 """How long it is waited, before anybody is refused, until every process knows that a change is to come."""
+CATCH_UP = timedelta(seconds=5)
+"""How long it is waited likewise until the way back lags little: longer than the lease of a worker that has died."""
+_LITTLE_SECONDS = 0.1
+_LOOK_SECONDS = 0.02
 
 
 class CollectionLink:
-    """Implements ``split.switching.ports.Link``. It carries by itself, beside whatever worker runs.
+    """Implements ``split.switching.ports.Link``. It carries documents by itself, and rows where no worker does.
 
     Args:
         collection: the collection.
@@ -85,7 +90,25 @@ class CollectionLink:
         if source == MONGODB:
             await self._carried()  # most of it, before anybody is refused, over a session that is open then
         else:
-            self._carry_back()
+            await self._caught_up()
+
+    async def _caught_up(self) -> None:
+        """Wait until all lanes of the way back are served and it lags little; what is in its way is told by the drain.
+
+        A worker that joins others gets lanes with their next renewals only, and until then nobody serves these: one is
+        begun here where lanes are free, and at no other time.
+        """
+        until = time.monotonic() + CATCH_UP.total_seconds()
+        while time.monotonic() < until:
+            with entered(self._back.link):
+                ((served, seconds),) = await self._postgresql.session.rows(
+                    _sql("lag"), {"collection": self._collection}
+                )
+            if served and seconds < _LITTLE_SECONDS:
+                return
+            if not served:
+                self._carry_back()
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def learn(self) -> None:
         """Do nothing: no trigger is turned on or off."""
@@ -94,10 +117,11 @@ class CollectionLink:
         """Tell whether all is on the other side; carry it."""
         if source == MONGODB:
             return await self._carried()
-        self._carry_back()
         with entered(self._back.link):
-            rows = await self._postgresql.session.rows(_sql("waiting"), {"collection": self._collection})
-        return not rows[0][0]
+            ((waits, served),) = await self._postgresql.session.rows(_sql("waiting"), {"collection": self._collection})
+        if waits and not served:  # its worker has ended since
+            self._carry_back()
+        return not waits
 
     async def _carried(self) -> bool:
         marked = {MARK: {"$exists": True}}

@@ -54,6 +54,7 @@ async def opened_switch(documents: Documents, collection: str, *, lease: timedel
         back = WayBack(documents, MongoBackGate(link.database))
         carrying = CollectionLink(collection, link, back, mongodb=sides[0], postgresql=sides[1], gates=gates)
         readers, journal = PhaseReaders(collection, control, gates), Journal(name, address, lease=lease)
+        stack.push_async_callback(readers.aclose)
         move = Move(collection, {MONGODB: sides[0], POSTGRESQL: sides[1]}, journal, carrying, readers, FOLLOWER)
         stack.push_async_callback(move.aclose)
         stack.push_async_callback(carrying.aclose)

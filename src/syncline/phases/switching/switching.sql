@@ -4,14 +4,31 @@
 SELECT FROM syncline.entity WHERE name = %(collection)s AND state = 'armed'
 
 -- name: waiting
--- A delete that is done a second time holds nothing up: its tombstone is there. What is still to be marked does.
+-- A delete that is done a second time holds nothing up: its tombstone is there. What is still to be marked does. And
+-- whether somebody serves every lane.
 SELECT EXISTS (
     SELECT FROM syncline.entity AS e
     WHERE e.name = %(collection)s
       AND (EXISTS (SELECT FROM syncline.outbox AS o WHERE o.entity = e.id AND o.hint <> 'G')
            OR EXISTS (SELECT FROM syncline.parked AS p WHERE p.entity = e.id)
            OR EXISTS (SELECT FROM syncline.task AS t WHERE t.entity = e.id))
+), NOT EXISTS (
+    SELECT FROM syncline.lane AS l LEFT JOIN syncline.worker AS w
+        ON w.id = l.owner AND w.expires_at > pg_catalog.clock_timestamp()
+    WHERE w.id IS NULL
 )
+
+-- name: lag
+-- Whether somebody serves every lane, and the age of the oldest change.
+SELECT NOT EXISTS (
+    SELECT FROM syncline.lane AS l LEFT JOIN syncline.worker AS w
+        ON w.id = l.owner AND w.expires_at > pg_catalog.clock_timestamp()
+    WHERE w.id IS NULL
+), coalesce((
+    SELECT extract(epoch FROM pg_catalog.clock_timestamp() - min(o.at))
+    FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity
+    WHERE e.name = %(collection)s AND o.hint <> 'G'
+), 0)::float8
 
 -- name: sides
 SELECT j.name, j.goal, j.phase, j.holder IS NOT NULL AND j.held_until > pg_catalog.clock_timestamp(), g.mode

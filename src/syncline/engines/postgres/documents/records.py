@@ -28,8 +28,9 @@ from syncline.model.mapping import Projection, Row
 from syncline.ports import Excerpt, Plan, Plans, States
 from syncline.postgres.connection import translated
 
-_FIRST, _AT_A_TIME = 4, 100
-"""Documents that are read before their size is looked at: a few, then twice as many each time, up to these."""
+_FIRST, _NARROW, _AT_A_TIME = 4, 25, 100
+"""Documents that are read before their size is looked at: a few, more where the last ones were narrow; then twice as
+many each time, up to the last."""
 
 
 def entity_of(mapping: DocumentMapping) -> Entity:
@@ -54,6 +55,7 @@ class DocumentRecords:
     def __init__(self, connections: Connections, mappings: Iterable[DocumentMapping]) -> None:
         self._connections = connections
         self._tables = {mapping.collection.name: DocumentTables(mapping) for mapping in mappings}
+        self._first: dict[str, int] = {}
         self.durability = PostgresDurability(connections)
 
     async def read(
@@ -64,7 +66,7 @@ class DocumentRecords:
         kind = ID_TYPES[tables.mapping.collection.id]
         (parameters,) = plan.projection.codec.parameters(keys)
         rows: list[Row] = []
-        size, done, step = 0, 0, _FIRST
+        size, done, step = 0, 0, self._first.get(plan.name, _FIRST)
         async with self._connections.reading_on(apart=apart) as connection:
             while done < len(keys):
                 wanted = parameters[done : done + step]
@@ -77,6 +79,8 @@ class DocumentRecords:
                     size += len(document) if isinstance(document, bytes) else 0
                     text = to_text(key) or ""
                     rows.append((document, id_of(tables.mapping, text), text))
+                narrow = size * _AT_A_TIME <= (most_bytes or 0) * len(rows)
+                self._first[plan.name] = _NARROW if narrow else _FIRST
                 if most_bytes is not None and size > most_bytes and done < len(keys):
                     return Excerpt(plan, rows, ())
         return States(plan, rows, ())

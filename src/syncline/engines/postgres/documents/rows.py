@@ -39,6 +39,7 @@ class DocumentTables:
         self.named = {"collection": mapping.collection.name, "mapping": mapping.fingerprint}
         """The collection and its declaration, as statements of ``versions.sql`` are given them."""
         self._sql = blocks("versions.sql", __package__ or "")
+        self._kept = False
         tables = mapping.tables
         self._upserts = [_upsert(table) for table in tables]
         self._insert = _insert(tables[0])
@@ -120,10 +121,17 @@ class DocumentTables:
 
         """
         texts = [to_text(key) for key in keys]
-        await self._require_own(connection, texts)
+        if not texts:
+            return {}
+        versions = {**self.named, "ids": texts}
+        kept = await self._is_kept(connection)
+        async with connection.pipeline():  # one round trip
+            others = await connection.execute(self._sql["of_another"], versions) if kept else None
+            selected = [await connection.execute(select, [texts]) for select in self._selects]
+        if others is not None and (other := await others.fetchone()):
+            raise other_declaration(self.mapping.collection.name, f"the rows of {other[0]!r} are of another")
         found: dict[Any, Rows] = {}
-        for table in self.mapping.tables if texts else ():
-            cursor = await connection.execute(self._selects[table.number], [texts])
+        for table, cursor in zip(self.mapping.tables, selected, strict=True):
             types = [column.type for column in table.columns]
             for row in await cursor.fetchall():
                 values = tuple(map(from_text, types, row))
@@ -133,14 +141,15 @@ class DocumentTables:
                     found[values[0]][table.number].append(values)
         return found
 
-    async def _require_own(self, connection: AsyncConnection[Any], texts: Sequence[str | None]) -> None:
-        """A column that was added since, and is empty, would be taken for one that somebody has emptied."""
-        kept = await (await connection.execute(self._sql["kept"])).fetchone()
-        if not kept or not kept[0]:
-            return  # rows whose versions nobody keeps
-        found = await (await connection.execute(self._sql["of_another"], {**self.named, "ids": texts})).fetchone()
-        if found:
-            raise other_declaration(self.mapping.collection.name, f"the rows of {found[0]!r} are of another")
+    async def _is_kept(self, connection: AsyncConnection[Any]) -> bool:
+        """Tell whether the versions of rows are kept here; once they are, it is not asked again.
+
+        A column that was added since, and is empty, would be taken for one that somebody has emptied.
+        """
+        if not self._kept:
+            row = await (await connection.execute(self._sql["kept"])).fetchone()
+            self._kept = bool(row and row[0])
+        return self._kept
 
     async def require_columns(self, connection: AsyncConnection[Any]) -> None:
         """See that every table has every column.
