@@ -4239,7 +4239,7 @@ MUTANTS: Sequence[Mutant] = (
         [Swap(f"{SIDES}/link.py", "CollectionLink.ready", "await self._caught_up()", "self._carry_back()")],
         [
             f"{SERVED}::test_nobody_is_refused_before_every_lane_of_the_way_back_is_served",
-            f"{SERVED}::test_no_lane_of_a_worker_changes_hands_as_a_collection_comes_back",
+            f"{SERVED}::test_no_worker_joins_those_who_serve_every_lane_as_a_collection_comes_back",
         ],
     ),
     Mutant(
