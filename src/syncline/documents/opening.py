@@ -20,7 +20,7 @@ from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.errors import ConfigError, SynclineError
 from syncline.model.documents import DocumentMapping
 from syncline.model.strict_bson import AS_STORED
-from syncline.relay.documents.pump import DocumentPump, Tally
+from syncline.relay.documents.pump import BATCH, DocumentPump, Tally
 
 CONNECT_SECONDS = 5.0
 """Limit for finding MongoDB's server; a session with PostgreSQL has as long."""
@@ -65,7 +65,9 @@ class DocumentLink:
         """
         return self.documents.only([collection]).mappings[0]
 
-    def pump(self, *, batch: int = 500, told: Callable[[Tally | SynclineError], None] = lambda _: None) -> DocumentPump:
+    def pump(
+        self, *, batch: int = BATCH, told: Callable[[Tally | SynclineError], None] = lambda _: None
+    ) -> DocumentPump:
         """Make a pump over all collections; it uses ``rows``."""
         return DocumentPump(self.source, self.rows, self.collections, batch=batch, told=told)
 

@@ -20,6 +20,8 @@ from syncline.ports.document_writes import IntentLog
 from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
 from syncline.relay.documents.carrying import Carrier, Told
 
+BATCH = 1000
+"""Documents of a transaction: with half as many each costs a tenth more."""
 _END_SECONDS = 1.0
 
 
@@ -93,7 +95,7 @@ class DocumentPump:
         rows: DocumentRows,
         collections: Sequence[str],
         *,
-        batch: int = 500,
+        batch: int = BATCH,
         told: Callable[[Tally | SynclineError], None] = lambda _: None,
         rejected: Told = lambda _collection, _outcomes: None,
         log: IntentLog | None = None,
